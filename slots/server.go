@@ -1,0 +1,106 @@
+// Package slots decides which slot of a server-template holds which endpoint,
+// and what has to change at one instance to get there. It does no I/O.
+package slots
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Class is what a server does with traffic, as far as its administrative state
+// goes (srv_admin_state of "show servers state").
+type Class uint8
+
+const (
+	// Maint takes nothing: FMAINT, IMAINT or RMAINT is set (bits 0x23). The
+	// zero value.
+	Maint Class = iota
+	// Drain keeps its sessions and its persistent clients (bits 0x18).
+	Drain
+	// Ready takes traffic, as far as health checks let it.
+	Ready
+)
+
+// String returns HAProxy's own word: "maint", "drain" or "ready".
+func (c Class) String() string {
+	switch c {
+	case Maint:
+		return "maint"
+	case Drain:
+		return "drain"
+	case Ready:
+		return "ready"
+	}
+	return fmt.Sprintf("Class(%d)", uint8(c))
+}
+
+// MarshalText returns String.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText accepts what MarshalText returns.
+func (c *Class) UnmarshalText(b []byte) error {
+	for _, known := range []Class{Maint, Drain, Ready} {
+		if string(b) == known.String() {
+			*c = known
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown server state %q", b)
+}
+
+// A Server is one server of a backend as one instance shows it.
+type Server struct {
+	// Name is unique within the backend, as in "web7".
+	Name string
+	// Addr is where traffic goes; the zero AddrPort if HAProxy shows none.
+	Addr netip.AddrPort
+	// Class is the administrative state.
+	Class Class
+	// Weight is the weight in force and Initial the one of the configuration,
+	// 0..256.
+	Weight, Initial int
+	// Since is how long ago the state last changed, in whole seconds; HAProxy
+	// counts from its own start.
+	Since time.Duration
+	// Sessions are the current ones; -1 if they were not asked for.
+	Sessions int
+	// Disabled: the configuration says so (bit 0x04). It stays set while the
+	// server is ready.
+	Disabled bool
+	// NoAddress: HAProxy's own resolver took the address away (bit 0x20), and
+	// it cannot be set.
+	NoAddress bool
+	// FQDN is the host name of the server line, "" if it has none.
+	FQDN string
+	// Checked: HAProxy sends health checks.
+	Checked bool
+	// Up: HAProxy sends traffic if the class lets it (srv_op_state is not 0).
+	Up bool
+}
+
+// A Process is one HAProxy worker process. Two are the same exactly if Pid,
+// Started and Node are.
+type Process struct {
+	Version string // as in "2.6.12-1+deb12u4"
+	Pid     int
+	Started int64 // Start_time_sec, seconds since 1970
+	Node    string
+	// Stopping: an old worker, which finishes its sessions and takes no changes.
+	Stopping bool
+}
+
+// Same reports whether p and q are one process.
+func (p Process) Same(q Process) bool {
+	return p.Pid == q.Pid && p.Started == q.Started && p.Node == q.Node
+}
+
+// A View is what one instance showed.
+type View struct {
+	Process Process
+	// Servers of the backends that were asked for, in the order of the
+	// configuration; a backend that the instance lacks is absent.
+	Servers map[string][]Server
+	// At is when it was read.
+	At time.Time
+}

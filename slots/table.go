@@ -1,0 +1,95 @@
+package slots
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A Slot is one server of a server-template and the endpoint that it holds.
+type Slot struct {
+	Name string
+	// Endpoint is the one that the slot holds; its zero Addr stands for free.
+	Endpoint discovery.Endpoint
+	// Last is the address that a free slot still carries in HAProxy.
+	Last netip.AddrPort
+	// Freed is when the slot became free; zero if it was never used.
+	Freed time.Time
+	// Busy: some instance still has sessions there.
+	Busy bool
+	// Lacking: some instance has no such slot. Used after all others.
+	Lacking bool
+	// Reserved: the slot is somebody else's; never used.
+	Reserved bool
+}
+
+// Free reports whether s holds no endpoint.
+func (s Slot) Free() bool { return !s.Endpoint.Addr.IsValid() }
+
+// A Table is the slots of one backend, by number. It is the same for all
+// instances.
+type Table []Slot
+
+// A Target is what one slot should be on one instance.
+type Target struct {
+	Slot string
+	// Addr is the wanted address; zero if it does not matter (a free slot).
+	Addr netip.AddrPort
+	// Class is the wanted one; Maint for a free slot.
+	Class Class
+	// Weight is the wanted one, 1..256; 0 stands for the one of the
+	// configuration ([Server].Initial).
+	Weight int
+	// Leave: the slot is not to be touched, whatever it is.
+	Leave bool
+}
+
+// Kind says what a change does, for people and metrics.
+type Kind string
+
+// The kinds of change.
+const (
+	Fill   Kind = "fill"   // gets an address and takes traffic
+	Enable Kind = "enable" // has its address already, and takes traffic again
+	Weigh  Kind = "weight" // only the weight changes
+	Ebb    Kind = "drain"  // keeps its sessions only
+	Empty  Kind = "empty"  // goes to maintenance
+	Park   Kind = "park"   // gets an address and stays in maintenance
+)
+
+// Kinds lists every kind, for metrics that start at 0.
+var Kinds = [...]Kind{Fill, Enable, Weigh, Ebb, Empty, Park}
+
+// A Change is what one slot of one instance has to go through, in this order:
+// address (only ever in maintenance, and proved before anything else happens to
+// the slot), weight, class.
+type Change struct {
+	Backend string
+	Slot    string
+	Kind    Kind
+	// Addr is set if it is valid.
+	Addr netip.AddrPort
+	// Weight is set if it is not 0; 1..256.
+	Weight int
+	// Class is set if SetClass.
+	Class    Class
+	SetClass bool
+	// From is what the instance showed before.
+	From Server
+}
+
+// A Plan is what has to happen next at one backend of one instance.
+type Plan struct {
+	// Changes can be made now, in this order: what gains capacity comes first.
+	Changes []Change
+	// Waiting are changes that must wait: for the sessions of a slot to end,
+	// for a slot to be emptied or filled first. Changes that make room for them
+	// are in Changes.
+	Waiting []Change
+	// Surplus are targets whose slot the instance lacks.
+	Surplus []Target
+}
+
+// Done reports whether nothing is left to do but what the instance cannot hold.
+func (p Plan) Done() bool { return len(p.Changes) == 0 && len(p.Waiting) == 0 }
