@@ -1,0 +1,103 @@
+// Package agent keeps the slots of HAProxy instances in step with discovery.
+//
+// One loop owns every decision: it takes what sources say ([discovery.Watch]),
+// passes it through the guard, assigns endpoints to slots and hands each
+// instance its newest targets. One worker per instance makes them true and
+// reads them back, so that a slow or dead instance delays no other. The agent
+// knows neither HAProxy's wire nor any discovery system: it is given a [Conn]
+// for each instance and a [discovery.Source] for each backend.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A Conn speaks to one HAProxy. Its methods are called from one goroutine at a
+// time. Every error is a [slots.InstanceError], except ctx's own.
+type Conn interface {
+	// Info asks who answers. It waits as long as ctx lets it.
+	Info(ctx context.Context) (slots.Process, error)
+	// View reads the servers of the backends, all of them if none is named,
+	// and with sessions set their current sessions. It has a deadline of its
+	// own.
+	View(ctx context.Context, backends []string, sessions bool) (slots.View, error)
+	// Apply makes the changes at the process that was seen and reads back what
+	// came of them. It stops at another process with [slots.Restarted].
+	Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error)
+	// Save writes what the servers of a backend should be to where a starting
+	// HAProxy reads it. It does nothing where no state file is configured.
+	Save(backend string, servers []slots.Server) error
+	// Sync makes what Save wrote survive a power loss.
+	Sync() error
+	// String is the socket, as configured.
+	fmt.Stringer
+}
+
+// An Instance is one HAProxy that the agent writes to.
+type Instance struct {
+	Name string // unique; the label haproxy in metrics
+	Conn Conn
+	// Key changes when anything about the connection does: a worker whose key
+	// is the same goes on over a [Agent.Reconfigure].
+	Key string
+}
+
+// A Backend is one backend of HAProxy and the source that fills it.
+type Backend struct {
+	// Name is ours, and unique; Proxy is HAProxy's.
+	Name, Proxy string
+	// Prefix is the one of the server-template; "" if it is to be found.
+	Prefix string
+	// Instances are names; empty means all.
+	Instances []string
+	// Source knows the endpoints, SourceName is how the configuration calls it.
+	Source     discovery.Source
+	SourceName string
+	// SourceKey changes when any parameter of the source does: a watch whose
+	// key is the same goes on over a [Agent.Reconfigure].
+	SourceKey string
+	// Guard holds back removals.
+	Guard Guard
+	// Leave says where an endpoint goes that is gone or critical: slots.Maint
+	// at once (the zero value), or slots.Drain first, for Drain.
+	Leave slots.Class
+	Drain time.Duration
+	// RepairExternal undoes what somebody else did to a slot. The zero value
+	// respects it.
+	RepairExternal bool
+}
+
+// Options says what an [Agent] works on. Durations of zero stand for the
+// default of the field.
+type Options struct {
+	Instances []Instance
+	Backends  []Backend
+	// Timeout bounds one round of commands to one instance. Default 5 s.
+	Timeout time.Duration
+	// Poll is how often an instance is asked whether it was restarted. Default
+	// 500 ms.
+	Poll time.Duration
+	// Resync is how often live slots are compared with the table. Default 30 s.
+	Resync time.Duration
+	// StateDir is where the agent keeps what it must not forget; "" for
+	// nowhere.
+	StateDir string
+	// Log and Metrics must not be nil.
+	Log     *slog.Logger
+	Metrics *metrics.Metrics
+}
+
+// The defaults of [Options].
+const (
+	DefaultTimeout = 5 * time.Second
+	DefaultPoll    = 500 * time.Millisecond
+	DefaultResync  = 30 * time.Second
+	DefaultDrain   = 30 * time.Second
+)

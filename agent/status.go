@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// Schema is the version of [Status] as JSON. Fields may be added within one.
+const Schema = 1
+
+// A Status is what the agent knows and does, at one moment. It is the answer of
+// GET /v1/status, and never written to once it is published.
+type Status struct {
+	Schema    int              `json:"schema"`
+	Version   string           `json:"version,omitempty"` // of slotsync
+	At        time.Time        `json:"at"`
+	Started   time.Time        `json:"started"`
+	Ready     bool             `json:"ready"`
+	NotReady  []string         `json:"not_ready,omitempty"` // why not
+	Backends  []BackendStatus  `json:"backends"`
+	Instances []InstanceStatus `json:"instances"`
+	Sources   []SourceStatus   `json:"sources"`
+}
+
+// A BackendStatus is one backend over all instances.
+type BackendStatus struct {
+	Name    string `json:"name"`
+	Backend string `json:"backend"` // HAProxy's name of it
+	// Phase: waiting (nothing known yet), restored (from the state directory),
+	// live (a source has said it).
+	Phase     string               `json:"phase"`
+	Slots     []SlotStatus         `json:"slots"`
+	Endpoints []discovery.Endpoint `json:"endpoints"` // as published to the instances
+	Hold      *Hold                `json:"hold"`      // null: nothing is held
+	// Overflow are endpoints for which no slot is left.
+	Overflow []discovery.Endpoint `json:"overflow"`
+	// Paused is until when nothing is written (a fight over slots); absent
+	// otherwise.
+	Paused *time.Time `json:"paused_until,omitempty"`
+	// Problem says in words what keeps the backend from being filled.
+	Problem string `json:"problem,omitempty"`
+}
+
+// A SlotStatus is one slot over all instances.
+type SlotStatus struct {
+	Name     string `json:"name"`
+	Endpoint string `json:"endpoint"` // "" if free
+	// State is "free", "ready", "drain", "down" (critical at the source) or
+	// "takeover".
+	State     string         `json:"state"`
+	Since     time.Time      `json:"since,omitzero"`
+	Title     string         `json:"title,omitempty"` // what people call the endpoint
+	Instances []InstanceSlot `json:"instances"`
+}
+
+// An InstanceSlot is one slot as one instance showed it last.
+type InstanceSlot struct {
+	Instance string      `json:"instance"`
+	Address  string      `json:"address"` // "" if HAProxy shows none
+	State    slots.Class `json:"state"`
+	Weight   int         `json:"weight"`
+	Check    string      `json:"check"`    // "up", "down", "" without checks
+	Sessions int         `json:"sessions"` // -1: not read
+	// HeldBy: "external" (somebody took it out behind the agent's back),
+	// "takeover" (an address that no source has ever listed), or "".
+	HeldBy string `json:"held_by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// LastReply is HAProxy's last refusal of this slot, "" if there is none.
+	LastReply string `json:"last_reply,omitempty"`
+	// Lacking: the instance has no such slot.
+	Lacking bool `json:"lacking,omitempty"`
+}
+
+// A Hold is an update that the guard keeps back, or live addresses that no
+// source has ever listed.
+type Hold struct {
+	// Kind is "empty", "removal" or "takeover".
+	Kind  string    `json:"kind"`
+	Since time.Time `json:"since"`
+	// ReleasesAt is when it ends if every confirmation agrees and no error
+	// comes; zero for never.
+	ReleasesAt    time.Time `json:"releases_at,omitzero"`
+	Confirmations int       `json:"confirmations"`
+	WouldRemove   []string  `json:"would_remove"`
+}
+
+// An InstanceStatus is how one HAProxy is doing.
+type InstanceStatus struct {
+	Name    string `json:"name"`
+	Socket  string `json:"socket"`
+	Up      bool   `json:"up"`
+	Version string `json:"version,omitempty"`
+	Pid     int    `json:"pid,omitempty"`
+	// InSync: everything that was read back is as the table wants it now.
+	InSync bool `json:"in_sync"`
+	// Desired and Applied are generations.
+	Desired uint64 `json:"desired"`
+	Applied uint64 `json:"applied"`
+	// LagSeconds is the age of the oldest generation that is not read back.
+	LagSeconds float64 `json:"lag_seconds"`
+	Restarts   int     `json:"restarts"`
+	LastError  string  `json:"last_error,omitempty"`
+	// Waiting are changes that wait for sessions to end; External and Overflow
+	// count slots. They do not break InSync, except Waiting.
+	Waiting  int `json:"waiting"`
+	External int `json:"external"`
+	Overflow int `json:"overflow"`
+}
+
+// A SourceStatus is how the source of one backend is doing.
+type SourceStatus struct {
+	Name    string `json:"name"`
+	Backend string `json:"backend"`
+	Asks    string `json:"asks"` // as in "consul service web"
+	// State is "unknown" (nothing heard yet), "ok" or "failing".
+	State string `json:"state"`
+	// AgeSeconds is how long ago it last answered; -1 for never.
+	AgeSeconds float64               `json:"age_seconds"`
+	Endpoints  int                   `json:"endpoints"` // in its last answer
+	Note       string                `json:"note,omitempty"`
+	LastError  string                `json:"last_error,omitempty"`
+	Rejected   []discovery.Rejection `json:"rejected,omitempty"`
+}
+
+// A PlannedChange is one change that a round would make.
+type PlannedChange struct {
+	Backend string     `json:"backend"`
+	Slot    string     `json:"slot"`
+	Kind    slots.Kind `json:"kind"`
+	// From and To are what is and what would be, as in "10.0.0.1:80 ready".
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Waiting: not yet, because sessions have to end or a slot to be filled or
+	// emptied first.
+	Waiting bool `json:"waiting,omitempty"`
+}
+
+// An InstancePlan is what a round would do to one instance.
+type InstancePlan struct {
+	Instance string          `json:"instance"`
+	Error    string          `json:"error,omitempty"`
+	Changes  []PlannedChange `json:"changes"`
+}
+
+// A Plan is what a round would do.
+type Plan struct {
+	Instances []InstancePlan  `json:"instances"`
+	Backends  []BackendStatus `json:"backends"`
+	// Problems are sources and backends that could not be judged.
+	Problems []string `json:"problems,omitempty"`
+}
