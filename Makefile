@@ -1,0 +1,55 @@
+# slotsync. `make help` says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BIN ?= bin/slotsync
+FUZZTIME ?= 10s
+TIMEOUT ?= 15m
+
+# The same bytes from the same sources, in whatever folder they lie. The version carries what -buildvcs would.
+build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
+lint_tool = go tool -modfile=tools/lint/go.mod
+
+.PHONY: help deps deps-demo build demo test test-long lint fuzz bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+deps: ## unpack HAProxy 2.6, 3.0, 3.2 and Consul into .cache/deps
+	@tools/deps.sh
+
+deps-demo: # the demo needs one HAProxy and no C compiler
+	@tools/deps.sh haproxy-2.6
+
+build: ## bin/slotsync, one static file
+	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/slotsync
+
+demo: deps-demo build ## the main job in 30 seconds, with two real HAProxies
+	@$(BIN) demo
+
+test: deps ## go vet and every test, with the race detector and the real HAProxy and Consul
+	go vet ./...
+	go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+
+test-long: deps ## the same with the long variants
+	SLOTSYNC_LONG=1 go test -race -shuffle=on -timeout 60m ./...
+
+lint: ## gofmt, go vet, staticcheck, deadcode
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	$(lint_tool) staticcheck ./...
+	@dead=$$($(lint_tool) deadcode -test ./...); \
+	if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
+
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@tools/fuzz.sh $(FUZZTIME)
+
+bench: deps ## every benchmark once
+	go test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove bin; .cache/deps stays
+	rm -rf bin

@@ -1,0 +1,207 @@
+// Package slotsync_test holds the source tree against the picture in docs/architecture.md.
+package slotsync_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/slotsync/slotsync"
+
+// arrows says which of our packages each one may import. A folder that is not here may not hold Go code.
+func arrows() map[string][]string {
+	return map[string][]string{
+		"cmd/slotsync": {
+			"agent", "agent/web", "metrics", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns",
+			"discovery/dns/dnstest", // the demo answers DNS itself
+		},
+		"agent/web":        {"agent"},
+		"agent":            {"discovery", "slots", "metrics"},
+		"slots/haproxy":    {"slots", "discovery"},
+		"slots":            {"discovery"},
+		"discovery/consul": {"discovery"},
+		"discovery/dns":    {"discovery"},
+		"discovery":        {},
+		"metrics":          {},
+
+		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery"},
+		"discovery/consul/consultest": {"discovery/consul", "discovery"},
+		"discovery/dns/dnstest":       {"discovery/dns", "discovery"},
+	}
+}
+
+// confined says where alone a dependency may be imported, so that each stands behind one package of ours.
+func confined() map[string][]string {
+	return map[string][]string{
+		"github.com/coreos/go-systemd/v22":    {"cmd/slotsync"},
+		"github.com/google/renameio/v2":       {"agent", "slots/haproxy"},
+		"github.com/hashicorp/consul/api":     {"discovery/consul", "discovery/consul/consultest"},
+		"github.com/miekg/dns":                {"discovery/dns", "discovery/dns/dnstest"},
+		"github.com/prometheus/client_golang": {"metrics", "cmd/slotsync"},
+		"github.com/spf13/cobra":              {"cmd/slotsync"},
+		"github.com/spf13/pflag":              {"cmd/slotsync"},
+		"github.com/spf13/viper":              {"cmd/slotsync"},
+		"go.yaml.in/yaml/v3":                  {"cmd/slotsync"},
+		"log/slog":                            {"agent", "agent/web", "cmd/slotsync"},
+	}
+}
+
+// A sourceFile is one parsed file that goes into a package, not into its tests.
+type sourceFile struct {
+	name   string // from the root of the module
+	syntax *ast.File
+}
+
+func (f sourceFile) folder() string { return path.Dir(f.name) }
+
+func (f sourceFile) imports() []string {
+	var paths []string
+	for _, spec := range f.syntax.Imports {
+		if imported, err := strconv.Unquote(spec.Path.Value); err == nil {
+			paths = append(paths, imported)
+		}
+	}
+	return paths
+}
+
+// parseModule returns every Go file of the module that is not a test.
+func parseModule(t *testing.T) []sourceFile {
+	t.Helper()
+	var files []sourceFile
+	positions := token.NewFileSet()
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir():
+			if name != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		case !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		syntax, err := parser.ParseFile(positions, name, nil, parser.SkipObjectResolution)
+		files = append(files, sourceFile{filepath.ToSlash(name), syntax})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestImportGraph(t *testing.T) {
+	for _, complaint := range checkImports(parseModule(t)) {
+		t.Error(complaint)
+	}
+}
+
+// checkImports says which import is in neither table, one line each.
+func checkImports(files []sourceFile) []string {
+	var complaints []string
+	ours, theirs := arrows(), confined()
+	for _, file := range files {
+		folder := file.folder()
+		allowed, known := ours[folder]
+		if !known {
+			complaints = append(complaints, file.name+": the picture has no package "+folder)
+			continue
+		}
+		for _, imported := range file.imports() {
+			if own, isOurs := strings.CutPrefix(imported, module+"/"); isOurs && !slices.Contains(allowed, own) {
+				complaints = append(complaints, file.name+": no arrow from "+folder+" to "+own)
+			}
+			for dependency, homes := range theirs {
+				if within(imported, dependency) && !slices.Contains(homes, folder) {
+					complaints = append(complaints, file.name+": "+dependency+" belongs to "+strings.Join(homes, ", "))
+				}
+			}
+		}
+	}
+	slices.Sort(complaints)
+	return complaints
+}
+
+func within(imported, dependency string) bool {
+	return imported == dependency || strings.HasPrefix(imported, dependency+"/")
+}
+
+// TestArrowsPointDown proves that the picture itself has no cycle: each package may only reach what is drawn below it.
+func TestArrowsPointDown(t *testing.T) {
+	graph := arrows()
+	done := map[string]bool{}
+	for len(done) < len(graph) {
+		before := len(done)
+		for folder, imported := range graph {
+			if !slices.ContainsFunc(imported, func(other string) bool { return !done[other] }) {
+				done[folder] = true
+			}
+		}
+		if len(done) == before {
+			left := maps.Clone(graph)
+			maps.DeleteFunc(left, func(folder string, _ []string) bool { return done[folder] })
+			t.Fatalf("a cycle, or an arrow to nowhere, among %v", slices.Sorted(maps.Keys(left)))
+		}
+	}
+}
+
+func TestNoCatchAllFolders(t *testing.T) {
+	banned := []string{"internal", "pkg", "util", "utils", "common", "helpers", "config"}
+	for _, file := range parseModule(t) {
+		for part := range strings.SplitSeq(file.folder(), "/") {
+			if slices.Contains(banned, part) {
+				t.Errorf("%s: a folder says what its code does; %q does not", file.name, part)
+			}
+		}
+	}
+}
+
+func TestNoInit(t *testing.T) {
+	for _, file := range parseModule(t) {
+		for _, declaration := range file.syntax.Decls {
+			function, ok := declaration.(*ast.FuncDecl)
+			if ok && function.Recv == nil && function.Name.Name == "init" {
+				t.Errorf("%s: nothing runs before main: no func init", file.name)
+			}
+		}
+	}
+}
+
+func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
+	cases := []struct {
+		name, file, imported, want string
+	}{
+		{"down", "agent/loop.go", module + "/slots", ""},
+		{"up", "slots/assign.go", module + "/agent", "slots/assign.go: no arrow from slots to agent"},
+		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
+		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
+		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync"},
+		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
+			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync"},
+		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			source := "package x\nimport _ " + strconv.Quote(c.imported)
+			syntax, err := parser.ParseFile(token.NewFileSet(), c.file, source, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Join(checkImports([]sourceFile{{c.file, syntax}}), "\n")
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
