@@ -1,0 +1,137 @@
+package slots
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// Assign returns t holding the endpoints of want, and the ready ones for which
+// no slot was left, sorted by address. The order of want does not matter, and t
+// itself is not changed. now is when slots become free that do.
+//
+// An endpoint that has a slot keeps it for as long as it is wanted. A new one
+// takes the first slot of this order that is free and not Reserved:
+//
+//	1  the slot that still carries its own address
+//	2  one that was never used, the lowest number first
+//	3  an idle one, the one free longest first
+//	4  a busy one, the one free longest first
+//	   2 to 4 again, of the slots that some instance lacks
+//
+// Lower numbers break ties. A new endpoint that is not ready takes only the
+// slot of line 1, and is no surplus without it.
+func (t Table) Assign(want []discovery.Endpoint, now time.Time) (next Table, surplus []discovery.Endpoint) {
+	next, fresh := t.keep(discovery.Normalize(want), now)
+	fresh = next.returning(fresh)
+	free := next.choice()
+	for _, e := range fresh {
+		switch {
+		case e.State != discovery.Ready:
+		case len(free) == 0:
+			surplus = append(surplus, e)
+		default:
+			next[free[0]].hold(e)
+			free = free[1:]
+		}
+	}
+	return next, surplus
+}
+
+// keep returns t without the endpoints that are not in want, and those of want
+// that have no slot yet.
+func (t Table) keep(want []discovery.Endpoint, now time.Time) (next Table, fresh []discovery.Endpoint) {
+	next = slices.Clone(t)
+	byAddr := make(map[netip.AddrPort]discovery.Endpoint, len(want))
+	for _, e := range want {
+		byAddr[e.Addr] = e
+	}
+	for i := range next {
+		s := &next[i]
+		if s.Free() {
+			continue
+		}
+		if e, ok := byAddr[s.Endpoint.Addr]; ok {
+			s.hold(e)
+			delete(byAddr, e.Addr)
+			continue
+		}
+		s.Last, s.Freed, s.Endpoint = s.Endpoint.Addr, now, discovery.Endpoint{}
+	}
+	for _, e := range want {
+		if _, ok := byAddr[e.Addr]; ok {
+			fresh = append(fresh, e)
+		}
+	}
+	return next, fresh
+}
+
+// returning gives those of fresh whose address a free slot still carries that
+// slot back, and returns the others.
+func (t Table) returning(fresh []discovery.Endpoint) (rest []discovery.Endpoint) {
+	last := map[netip.AddrPort]int{}
+	for i, s := range slices.Backward(t) {
+		if s.Free() && !s.Reserved && s.Last.IsValid() {
+			last[s.Last] = i
+		}
+	}
+	for _, e := range fresh {
+		if i, ok := last[e.Addr]; ok {
+			t[i].hold(e)
+			continue
+		}
+		rest = append(rest, e)
+	}
+	return rest
+}
+
+// choice returns the indices of the slots that new endpoints may take, the best
+// first.
+func (t Table) choice() []int {
+	var free []int
+	for i, s := range t {
+		if s.Free() && !s.Reserved {
+			free = append(free, i)
+		}
+	}
+	slices.SortFunc(free, func(i, j int) int {
+		a, b := t[i], t[j]
+		return cmp.Or(
+			compareBool(a.Lacking, b.Lacking),
+			cmp.Compare(a.wear(), b.wear()),
+			a.Freed.Compare(b.Freed),
+			cmp.Compare(i, j))
+	})
+	return free
+}
+
+// wear says how much harm a free slot may still do to those who used it: 0
+// never used, 1 idle, 2 busy. A rule of its own for slots that are free for
+// less than a minute is not needed, as the one free longest comes first.
+func (s Slot) wear() int {
+	switch {
+	case s.Freed.IsZero():
+		return 0
+	case !s.Busy:
+		return 1
+	}
+	return 2
+}
+
+// hold puts e into s.
+func (s *Slot) hold(e discovery.Endpoint) {
+	s.Endpoint, s.Last, s.Freed, s.Busy = e, netip.AddrPort{}, time.Time{}, false
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}

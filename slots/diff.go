@@ -1,0 +1,197 @@
+package slots
+
+import "net/netip"
+
+// Diff returns what has to happen next at one instance, which shows have (see
+// [Own]), so that it becomes want. It looks at nothing but the two: whoever
+// applies the changes, all, some or in part, reads the instance again and calls
+// Diff again, until the plan is done.
+//
+//	server               wanted             now             later
+//	right address        class or weight    enable, drain, empty, weight
+//	in service           free               empty
+//	  the only one with an address that is wanted ready in another slot     empty
+//	maint, idle          another address    fill, drain, park
+//	maint, sessions      another address                    the same
+//	in service           another address    empty           the same
+//	  the only one with an address that is wanted ready in another slot     the same
+//	NoAddress            another address                    fill
+//	lacking              an address         surplus
+//
+// A server is idle if it has no sessions, or an address that nobody ever used
+// (see [IsPlaceholder]); it is not if its sessions are not known. Endpoints that
+// wait for each other's slots in a circle are taken out of service, at most a
+// quarter of those wanted ready at a time, counting those out already.
+//
+// Changes come in this order: wrong servers stop (those at an address that
+// nobody wants, or at none), then what gains capacity, then what loses it; each
+// in the order of want.
+func Diff(backend string, have []Server, want []Target) Plan {
+	d := newDelta(have, want)
+	waits := d.waits()
+	plan := Plan{Surplus: Missing(have, want)}
+	var wrong, gains, losses []Change
+	for i, p := range d.pairs {
+		now, later := d.step(p, waits[i])
+		now.Backend, later.Backend = backend, backend
+		switch now.Kind {
+		case Fill, Enable, Weigh, Park:
+			gains = append(gains, now)
+		case Ebb:
+			losses = append(losses, now)
+		case Empty:
+			if d.isWrong(p) {
+				wrong = append(wrong, now)
+			} else {
+				losses = append(losses, now)
+			}
+		}
+		if later.Kind != "" {
+			plan.Waiting = append(plan.Waiting, later)
+		}
+	}
+	plan.Changes = append(append(wrong, gains...), losses...)
+	return plan
+}
+
+// A pair is a slot as it is and as it should be.
+type pair struct {
+	have Server
+	want Target
+}
+
+// A delta is what Diff decides upon.
+type delta struct {
+	// pairs are the slots that the instance has and that are not to be left.
+	pairs []pair
+	// wanted says where each address is wanted.
+	wanted map[netip.AddrPort]place
+	// ready are all addresses that the instance sends traffic to.
+	ready map[netip.AddrPort]bool
+	// placeholder is the address of the template.
+	placeholder netip.AddrPort
+}
+
+// A place is where an address is wanted: the index of the pair, or lacking if
+// the instance has no such slot.
+type place struct {
+	pair  int
+	class Class
+}
+
+const lacking = -1
+
+func newDelta(have []Server, want []Target) *delta {
+	d := &delta{
+		wanted:      make(map[netip.AddrPort]place, len(want)),
+		ready:       make(map[netip.AddrPort]bool, len(have)),
+		placeholder: Placeholder(have),
+	}
+	for _, s := range have {
+		if s.Class == Ready {
+			d.ready[s.Addr] = true
+		}
+	}
+	at := byName(have)
+	for _, w := range want {
+		if w.Leave {
+			continue
+		}
+		home := place{lacking, w.Class}
+		if i, ok := at[w.Slot]; ok {
+			home.pair = len(d.pairs)
+			d.pairs = append(d.pairs, pair{have[i], w})
+		}
+		if _, ok := d.wanted[w.Addr]; !ok && w.Addr.IsValid() {
+			d.wanted[w.Addr] = home
+		}
+	}
+	// What somebody wants is somebody's address, however many slots have it.
+	if _, ok := d.wanted[d.placeholder]; ok {
+		d.placeholder = netip.AddrPort{}
+	}
+	return d
+}
+
+// step returns the change that p needs and that can be made now, and the one
+// that cannot. Their Kind is "" if there is none.
+func (d *delta) step(p pair, waits bool) (now, later Change) {
+	switch {
+	case p.want.met(p.have):
+		return now, later
+	case !p.want.Addr.IsValid():
+		now = p.empty()
+	case p.have.NoAddress:
+		later = p.fill()
+		later.Kind = Fill
+		return now, later
+	case p.have.Addr == p.want.Addr:
+		return p.adjust(), later
+	case p.have.Class != Maint:
+		now, later = p.empty(), p.fill()
+	case d.idle(p.have):
+		return p.fill(), later
+	default:
+		return now, p.fill()
+	}
+	if !waits {
+		return now, later
+	}
+	if later.Kind == "" {
+		later = now
+	}
+	return Change{}, later
+}
+
+// idle reports whether nobody notices that s gets another address.
+func (d *delta) idle(s Server) bool {
+	return s.Sessions == 0 || IsPlaceholder(s.Addr, d.placeholder)
+}
+
+// isWrong reports whether the server of p does harm for as long as it serves.
+func (d *delta) isWrong(p pair) bool {
+	_, listed := d.wanted[p.have.Addr]
+	return isVoid(p.have.Addr) && p.have.Class == Ready || !listed && p.want.Addr.IsValid()
+}
+
+// isVoid reports whether a server at a sends its traffic to HAProxy itself.
+func isVoid(a netip.AddrPort) bool {
+	return !a.IsValid() || a.Addr().Unmap().IsUnspecified() || a.Port() == 0
+}
+
+// empty takes the server out of service.
+func (p pair) empty() Change {
+	return Change{Slot: p.want.Slot, Kind: Empty, Class: Maint, SetClass: true, From: p.have}
+}
+
+// fill gives the server its address, and all that goes with it.
+func (p pair) fill() Change {
+	kind := Fill
+	switch p.want.Class {
+	case Maint:
+		kind = Park
+	case Drain:
+		kind = Ebb
+	case Ready:
+	}
+	return Change{Slot: p.want.Slot, Kind: kind, Addr: p.want.Addr, Weight: p.want.weightFor(p.have),
+		Class: p.want.Class, SetClass: true, From: p.have}
+}
+
+// adjust gives the server, at the right address, its class and weight.
+func (p pair) adjust() Change {
+	c := Change{Slot: p.want.Slot, Kind: Weigh, Weight: p.want.weightFor(p.have), From: p.have}
+	if p.want.Class == p.have.Class {
+		return c
+	}
+	c.Class, c.SetClass = p.want.Class, true
+	switch p.want.Class {
+	case Maint:
+		c.Kind = Empty
+	case Drain:
+		c.Kind = Ebb
+	case Ready:
+		c.Kind = Enable
+	}
+	return c
+}

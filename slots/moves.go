@@ -1,0 +1,95 @@
+package slots
+
+import "net/netip"
+
+// waits says which of the pairs must stay in service for now: they are the only
+// ones to serve an endpoint that is wanted ready in another slot.
+//
+//	that slot                             this one waits
+//	has it ready                          no
+//	is about to get it, or has sessions   yes
+//	waits itself                          yes; in a circle some go first
+//	is lacking, and this one is free      no
+//	is lacking, and this one is not       while too many are out of service
+func (d *delta) waits() []bool {
+	waits := make([]bool, len(d.pairs))
+	next := make([]int, len(d.pairs))
+	budget := d.budget()
+	for a, i := range d.keepers() {
+		next[i] = d.wanted[a].pair
+		waits[i] = next[i] != i && (next[i] != lacking || d.pairs[i].want.Addr.IsValid())
+	}
+	for i := range waits {
+		if waits[i] && next[i] == lacking && budget > 0 {
+			waits[i] = false
+			budget--
+		}
+	}
+	for _, circle := range circles(waits, next) {
+		n := min(budget, max(1, len(circle)/4))
+		for k := range n {
+			// Spread over the circle, so that all parts of it unwind at once.
+			waits[circle[k*len(circle)/n]] = false
+		}
+		budget -= n
+	}
+	return waits
+}
+
+// keepers returns, for each endpoint that is wanted ready and is so somewhere,
+// the slot that serves it until its own does.
+func (d *delta) keepers() map[netip.AddrPort]int {
+	keepers := map[netip.AddrPort]int{}
+	for i, p := range d.pairs {
+		a := p.have.Addr
+		home, listed := d.wanted[a]
+		if !listed || home.class != Ready || p.have.Class != Ready {
+			continue
+		}
+		// A slot that nobody else wants keeps nobody waiting.
+		k, known := keepers[a]
+		if !known || i == home.pair || k != home.pair && !p.want.Addr.IsValid() && d.pairs[k].want.Addr.IsValid() {
+			keepers[a] = i
+		}
+	}
+	return keepers
+}
+
+// budget returns how many endpoints may be taken out of service: a quarter of
+// those that are wanted ready, at least one, without those that are out. The
+// ones that this instance cannot hold count as neither, since they would stand
+// in the way for ever.
+func (d *delta) budget() int {
+	n, out := 0, 0
+	for _, p := range d.pairs {
+		if !p.want.Addr.IsValid() || p.want.Class != Ready || p.have.NoAddress {
+			continue
+		}
+		n++
+		if !d.ready[p.want.Addr] {
+			out++
+		}
+	}
+	return max(0, max(1, n/4)-out)
+}
+
+// circles returns the circles that waits and next make, each from its lowest
+// index on.
+func circles(waits []bool, next []int) (all [][]int) {
+	walk := make([]int, len(waits))
+	for i := range waits {
+		var path []int
+		j := i
+		for j >= 0 && waits[j] && walk[j] == 0 {
+			walk[j] = i + 1
+			path = append(path, j)
+			j = next[j]
+		}
+		// An address has one keeper and one slot, so that a path that comes
+		// back comes back to its start.
+		if len(path) > 0 && j == i {
+			all = append(all, path)
+		}
+	}
+	return all
+}

@@ -1,0 +1,97 @@
+package slots
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Own returns those of servers that belong to a template: named prefix and a
+// number, decimal without leading zeros. They are sorted by that number.
+//
+//	prefix "web": web1, web20 are own; web, web01, web1a, api1 are not
+func Own(servers []Server, prefix string) []Server {
+	var own []Server
+	for _, s := range servers {
+		if digits, ok := strings.CutPrefix(s.Name, prefix); ok && isNumber(digits) {
+			own = append(own, s)
+		}
+	}
+	slices.SortStableFunc(own, func(a, b Server) int { return byNumber(a.Name, b.Name) })
+	return own
+}
+
+// FindPrefix finds out which of servers are slots when nobody says so. A prefix
+// is a name without its number; names without one do not count, neither do
+// names that are nothing but a number. The prefix is "" unless there is exactly
+// one whose servers are all disabled in the configuration; then candidates
+// lists every prefix there is, sorted.
+//
+//	web1 web2 (disabled), api1 (not)   "web"
+//	web1 (disabled), web2 (not)        ""     web
+//	web1, api1 (both disabled)         ""     api web
+func FindPrefix(servers []Server) (prefix string, candidates []string) {
+	disabled := map[string]bool{}
+	for _, s := range servers {
+		p := strings.TrimRight(s.Name, "0123456789")
+		if p == "" || !isNumber(s.Name[len(p):]) {
+			continue
+		}
+		all, known := disabled[p]
+		disabled[p] = s.Disabled && (all || !known)
+	}
+	var found []string
+	for p, all := range disabled {
+		if all {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	return "", slices.Sorted(maps.Keys(disabled))
+}
+
+// isNumber accepts what HAProxy makes of a number in a template's range.
+func isNumber(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == "" && (s == "0" || s[0] != '0')
+}
+
+// byNumber compares names that differ in their number only: without leading
+// zeros the longer number is the larger one.
+func byNumber(a, b string) int {
+	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+}
+
+// Placeholder returns the address of the template itself, which says that a
+// slot was never used: at least two of own have it, none of them ready, and
+// more than half of those that are not ready. The zero AddrPort if there is no
+// such address; [IsPlaceholder] knows the usual ones without it.
+func Placeholder(own []Server) netip.AddrPort {
+	count := map[netip.AddrPort]int{}
+	ready := map[netip.AddrPort]bool{}
+	idle := 0
+	for _, s := range own {
+		if s.Class == Ready {
+			ready[s.Addr] = true
+			continue
+		}
+		idle++
+		count[s.Addr]++
+	}
+	for a, n := range count {
+		if n >= 2 && 2*n > idle && !ready[a] {
+			return a
+		}
+	}
+	return netip.AddrPort{}
+}
+
+// IsPlaceholder reports whether a is no address that traffic ever went to: none
+// at all, an unspecified one, port 1 of a loopback address, or placeholder.
+func IsPlaceholder(a, placeholder netip.AddrPort) bool {
+	ip := a.Addr().Unmap()
+	return !a.IsValid() || ip.IsUnspecified() || ip.IsLoopback() && a.Port() == 1 || a == placeholder
+}

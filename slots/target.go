@@ -1,0 +1,97 @@
+package slots
+
+import (
+	"net/netip"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// Targets returns what t wants of an instance, in its order. weights are those
+// of [Scale]; an address that is not there has the weight of the template.
+//
+//	reserved         left alone
+//	free             maint, at any address
+//	ready endpoint   ready
+//	drain endpoint   drain
+//	down endpoint    maint, at its address
+func (t Table) Targets(weights map[netip.AddrPort]int) []Target {
+	targets := make([]Target, len(t))
+	for i, s := range t {
+		targets[i] = Target{Slot: s.Name, Leave: s.Reserved}
+		if !s.Reserved && !s.Free() {
+			a := s.Endpoint.Addr
+			targets[i] = Target{Slot: s.Name, Addr: a, Weight: weights[a], Class: classOf(s.Endpoint.State)}
+		}
+	}
+	return targets
+}
+
+func classOf(s discovery.State) Class {
+	switch s {
+	case discovery.Ready:
+		return Ready
+	case discovery.Drain:
+		return Drain
+	case discovery.Down:
+	}
+	return Maint
+}
+
+// Drifted returns those of want that the instance does not have as wanted.
+// Slots with an address are compared in address, class and, out of maint,
+// weight; free ones only in class. Slots to be left, and those that the
+// instance lacks (see [Missing]), do not count.
+func Drifted(have []Server, want []Target) []Target {
+	at := byName(have)
+	var drifted []Target
+	for _, w := range want {
+		if i, ok := at[w.Slot]; ok && !w.met(have[i]) {
+			drifted = append(drifted, w)
+		}
+	}
+	return drifted
+}
+
+// Missing returns those of want with an address whose slot the instance lacks.
+func Missing(have []Server, want []Target) []Target {
+	at := byName(have)
+	var missing []Target
+	for _, w := range want {
+		if _, ok := at[w.Slot]; !ok && !w.Leave && w.Addr.IsValid() {
+			missing = append(missing, w)
+		}
+	}
+	return missing
+}
+
+// met reports whether s is what w wants.
+func (w Target) met(s Server) bool {
+	if w.Leave {
+		return true
+	}
+	return w.Class == s.Class && (!w.Addr.IsValid() || w.Addr == s.Addr && w.weightFor(s) == 0)
+}
+
+// weightFor returns the weight that s has to be given, 0 if none: a server in
+// maint needs none, and one that is configured with 0 keeps what it has.
+func (w Target) weightFor(s Server) int {
+	weight := w.Weight
+	if weight == 0 {
+		weight = s.Initial
+	}
+	if w.Class == Maint || weight == s.Weight {
+		return 0
+	}
+	return weight
+}
+
+// byName returns the indices of servers by their names.
+func byName(servers []Server) map[string]int {
+	at := make(map[string]int, len(servers))
+	for i, s := range servers {
+		if _, ok := at[s.Name]; !ok {
+			at[s.Name] = i
+		}
+	}
+	return at
+}
