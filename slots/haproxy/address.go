@@ -1,0 +1,101 @@
+package haproxy
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// maxPath is what fits in sockaddr_un besides the final NUL, unix(7).
+const maxPath = 107
+
+// An address is where a Runtime API is.
+type address struct{ network, addr string }
+
+// String returns the path or host:port.
+func (a address) String() string { return a.addr }
+
+// parseAddress understands a path, unix:///path and tcp://host:port.
+func parseAddress(s string) (address, error) {
+	if hostport, ok := strings.CutPrefix(s, "tcp://"); ok {
+		host, port, err := net.SplitHostPort(hostport)
+		if err != nil {
+			return address{}, fmt.Errorf("socket %q: %w", s, err)
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
+			return address{}, fmt.Errorf("socket %q: want tcp://host:port", s)
+		}
+		return address{"tcp", hostport}, nil
+	}
+	path := strings.TrimPrefix(s, "unix://")
+	switch {
+	case path == "":
+		return address{}, errors.New("socket: empty; want a path, unix:///path or tcp://host:port")
+	case strings.Contains(path, "://"), strings.HasPrefix(path, "@"), strings.ContainsRune(path, 0):
+		return address{}, fmt.Errorf("socket %q: want a path, unix:///path or tcp://host:port", s)
+	case len(path) > maxPath:
+		return address{}, fmt.Errorf("socket %q: the path has %d bytes; unix sockets have at most %d", s, len(path), maxPath)
+	}
+	return address{"unix", path}, nil
+}
+
+// dialFault says what a failed connect means, and what to do about it.
+func dialFault(a address, err error) *slots.InstanceError {
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
+		return fault(slots.Absent, "no socket at %s: is HAProxy running, with this path as its `stats socket`?", a)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fault(slots.Absent, "nobody listens on %s: HAProxy is not running", a)
+	case errors.Is(err, fs.ErrPermission):
+		return fault(slots.Denied, "permission denied on %s: %s; add this user to the group or set `stats socket … group`", a, ownership(a.addr))
+	case errors.Is(err, syscall.EAGAIN):
+		return fault(slots.Crowded, "HAProxy takes no more connections on %s: raise `stats maxconn` (10 by default)", a)
+	case isTimeout(err):
+		return fault(slots.Hung, "%s does not take the connection: %w", a, err)
+	}
+	return fault(slots.Absent, "%s: %w", a, err)
+}
+
+// ownership describes a socket as ls -l does.
+func ownership(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "its directory may not be entered"
+	}
+	owner, group := "?", "?"
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner, group = strconv.Itoa(int(st.Uid)), strconv.Itoa(int(st.Gid))
+		if u, err := user.LookupId(owner); err == nil {
+			owner = u.Username
+		}
+		if g, err := user.LookupGroupId(group); err == nil {
+			group = g.Name
+		}
+	}
+	return fmt.Sprintf("it is s%s %s:%s", info.Mode().Perm().String()[1:], owner, group)
+}
+
+func fault(f slots.Fault, format string, args ...any) *slots.InstanceError {
+	return &slots.InstanceError{Fault: f, Err: fmt.Errorf(format, args...)}
+}
+
+func garbled(sent bool, format string, args ...any) *slots.InstanceError {
+	return &slots.InstanceError{Fault: slots.Garbled, Sent: sent, Err: fmt.Errorf(format, args...)}
+}
+
+func restarted(a address, want, got slots.Process, sent bool) *slots.InstanceError {
+	e := fault(slots.Restarted, "%s: process %d answers, not %d", a, got.Pid, want.Pid)
+	if got.Stopping {
+		e = fault(slots.Restarted, "%s: process %d is stopping", a, got.Pid)
+	}
+	e.Sent = sent
+	return e
+}

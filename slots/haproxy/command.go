@@ -1,0 +1,123 @@
+package haproxy
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// Commands are built here and nowhere else, from numbers, addresses and names
+// that cannot hold a separator. Each function appends one command to b, without
+// an end, or returns an error and b as it was.
+
+// maxName bounds the names of backends and servers, in bytes.
+const maxName = 128
+
+// checkName returns an error unless s is a name that HAProxy allows for backends
+// and servers (Configuration Manual, 2.6 "Name format for maps, ACLs and
+// proxies"): letters, digits, "_", ".", ":" and "-".
+func checkName(s string) error {
+	if s == "" || len(s) > maxName {
+		return fmt.Errorf("name %q has %d bytes; want 1 to %d", printable(s), len(s), maxName)
+	}
+	for i := range len(s) {
+		switch ch := s[i]; {
+		case ch >= 'a' && ch <= 'z', ch >= 'A' && ch <= 'Z', ch >= '0' && ch <= '9',
+			ch == '_', ch == '.', ch == ':', ch == '-':
+		default:
+			return fmt.Errorf("name %q: only letters, digits and _ . : - are allowed", printable(s))
+		}
+	}
+	return nil
+}
+
+// checkAddr returns an error unless a server may be sent to a. The ports of
+// HAProxy wrap at 65536 and 0 is one of them, which is why both are typed here.
+func checkAddr(a netip.AddrPort) error {
+	ip := a.Addr()
+	if !ip.IsValid() || ip.Zone() != "" || ip.Unmap().IsUnspecified() || a.Port() == 0 {
+		return fmt.Errorf("address %s is not one for a server", a)
+	}
+	return nil
+}
+
+// appendSet starts "set server backend/server ".
+func appendSet(b []byte, backend, server string) ([]byte, error) {
+	if err := checkName(backend); err != nil {
+		return b, err
+	}
+	if err := checkName(server); err != nil {
+		return b, err
+	}
+	b = append(b, "set server "...)
+	b = append(b, backend...)
+	b = append(b, '/')
+	b = append(b, server...)
+	return append(b, ' '), nil
+}
+
+// appendAddr sets address and port in one command, IPv6 without brackets.
+func appendAddr(b []byte, backend, server string, a netip.AddrPort) ([]byte, error) {
+	if err := checkAddr(a); err != nil {
+		return b, err
+	}
+	b, err := appendSet(b, backend, server)
+	if err != nil {
+		return b, err
+	}
+	b = append(b, "addr "...)
+	b = a.Addr().Unmap().AppendTo(b)
+	b = append(b, " port "...)
+	return strconv.AppendUint(b, uint64(a.Port()), 10), nil
+}
+
+// appendWeight sets an absolute weight.
+func appendWeight(b []byte, backend, server string, weight int) ([]byte, error) {
+	if weight < 0 || weight > 256 {
+		return b, fmt.Errorf("weight %d is not within 0..256", weight)
+	}
+	b, err := appendSet(b, backend, server)
+	if err != nil {
+		return b, err
+	}
+	b = append(b, "weight "...)
+	return strconv.AppendUint(b, uint64(weight), 10), nil
+}
+
+// appendState sets the administrative state.
+func appendState(b []byte, backend, server string, class slots.Class) ([]byte, error) {
+	if class > slots.Ready {
+		return b, fmt.Errorf("state %s is not one of HAProxy's", class)
+	}
+	b, err := appendSet(b, backend, server)
+	if err != nil {
+		return b, err
+	}
+	b = append(b, "state "...)
+	return append(b, class.String()...), nil
+}
+
+// appendShowState dumps the servers of one backend, of all if it is "".
+func appendShowState(b []byte, backend string) ([]byte, error) {
+	if backend == "" {
+		return append(b, "show servers state"...), nil
+	}
+	if err := checkName(backend); err != nil {
+		return b, err
+	}
+	return append(append(b, "show servers state "...), backend...), nil
+}
+
+// appendShowStat shows the counters of the servers (type 4) of one backend, of
+// all if it is "".
+func appendShowStat(b []byte, backend string) ([]byte, error) {
+	if backend == "" {
+		return append(b, "show stat -1 4 -1"...), nil
+	}
+	if err := checkName(backend); err != nil {
+		return b, err
+	}
+	return append(append(append(b, "show stat "...), backend...), " 4 -1"...), nil
+}

@@ -1,0 +1,175 @@
+// Package haproxy reads and changes the servers of one HAProxy through its
+// Runtime API (HAProxy's Management Guide, 9.3 "Unix Socket commands").
+//
+// Every line of commands has a connection of its own: it is written whole, the
+// answer is read until HAProxy closes, and only then the next line goes out.
+// That is the one form which every version treats alike. Lines that are sent
+// ahead are dropped from 3.0 on, prompt mode frames answers differently from
+// version to version, and a connection that is kept stays with the old worker
+// after a reload. A connection costs about 50 microseconds.
+//
+// Commands are joined with ";" up to [maxLine]: longer lines are refused whole
+// from 3.2 on (tune.bufsize). The last one on each line is "show info", so that
+// every answer proves which process gave it and that it is complete.
+//
+// Linux only: locks are abstract unix sockets.
+package haproxy
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+const (
+	// maxLine bounds a line of commands, in bytes: below the smallest default of
+	// tune.bufsize, 16384, less what HAProxy keeps of it for itself.
+	maxLine = 15_000
+	// maxDump and maxAnswer bound answers with and without a dump of servers.
+	maxDump, maxAnswer = 64 << 20, 1 << 20
+	// fresh is how long an answer vouches for the process behind the socket.
+	fresh = 50 * time.Millisecond
+)
+
+// Options say how one HAProxy is reached.
+type Options struct {
+	// Socket is a path, unix:///path or tcp://host:port. Paths have at most 107
+	// bytes.
+	Socket string
+	// Timeout is for the answer to one line of commands; 0 stands for 5 s.
+	Timeout time.Duration
+	// StateFile is the server-state file to write: a path with "{backend}" in
+	// it has one file for each backend, any other path one for all. "": none.
+	StateFile string
+}
+
+// A Client speaks to one HAProxy. Its methods may be called at the same time,
+// except Apply, of which one may run at a time. Errors of Info, View, Apply and
+// Level are [slots.InstanceError].
+type Client struct {
+	socket  string
+	at      address
+	timeout time.Duration
+	dialer  net.Dialer
+	state   stateFile
+
+	mu      sync.Mutex
+	process slots.Process // what answered last
+	seen    time.Time     // and when
+}
+
+// New returns a client for o. It connects to nothing; the error says what is
+// wrong with the options.
+func New(o Options) (*Client, error) {
+	at, err := parseAddress(o.Socket)
+	if err != nil {
+		return nil, err
+	}
+	if o.Timeout < 0 {
+		return nil, fmt.Errorf("timeout %s is negative", o.Timeout)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, state: stateFile{pattern: o.StateFile}}, nil
+}
+
+// String returns the socket as it was configured.
+func (c *Client) String() string { return c.socket }
+
+// Info asks which process answers. It has no deadline but ctx's: whoever waits
+// for a HAProxy that hangs does so with one such probe, which costs it one
+// connection.
+func (c *Client) Info(ctx context.Context) (slots.Process, error) {
+	raw, err := c.exchange(ctx, []byte("show info\n"), maxAnswer, false)
+	if err != nil {
+		return slots.Process{}, err
+	}
+	p, err := parseInfo(strings.TrimSuffix(raw, "\n\n"))
+	if err != nil {
+		return p, garbled(false, "%s: %w", c.at, err)
+	}
+	c.vouch(p)
+	return p, nil
+}
+
+// Level returns the level of the socket: "admin", "operator" or "user".
+// [Client.Apply] needs "admin".
+func (c *Client) Level(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if _, err := c.current(ctx); err != nil {
+		return "", err
+	}
+	a, err := c.ask(ctx, line{text: []byte("show cli level"), reads: 1})
+	if err != nil {
+		return "", err
+	}
+	switch level := a.reads[0]; level {
+	case "admin", "operator", "user":
+		return level, nil
+	}
+	return "", garbled(false, "%s: show cli level: %q", c.at, printable(a.reads[0]))
+}
+
+// View reads the servers of the backends, all of them if none is named, and
+// with sessions their current sessions too. A backend that HAProxy lacks is
+// absent from the result. Everything has to be there within the timeout.
+//
+// The view of an old worker, which a reload has left with its last sessions,
+// has Process.Stopping set.
+func (c *Client) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if _, err := c.current(ctx); err != nil {
+		return slots.View{}, err
+	}
+	reads, err := viewReads(backends, sessions)
+	if err != nil {
+		return slots.View{}, &slots.InstanceError{Fault: slots.Garbled, Err: err}
+	}
+	v := slots.View{Servers: make(map[string][]slots.Server, len(backends))}
+	for _, l := range packReads(reads) {
+		a, err := c.ask(ctx, l.line)
+		if err != nil {
+			return slots.View{}, err
+		}
+		if v.Process.Pid != 0 && !v.Process.Same(a.process) {
+			return slots.View{}, restarted(c.at, v.Process, a.process, false)
+		}
+		v.Process, v.At = a.process, a.at
+		if err := mergeReads(v.Servers, l.reads, a.reads); err != nil {
+			return slots.View{}, garbled(false, "%s: %w", c.at, err)
+		}
+	}
+	return v, nil
+}
+
+// vouch notes that p has just answered.
+func (c *Client) vouch(p slots.Process) time.Time {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.process, c.seen = p, now
+	return now
+}
+
+// current returns the process that answers, asking only if it has not shown
+// itself lately: nothing else may go to a HAProxy that hangs, because it would
+// still be executed when that wakes up.
+func (c *Client) current(ctx context.Context) (slots.Process, error) {
+	c.mu.Lock()
+	p, age := c.process, time.Since(c.seen)
+	c.mu.Unlock()
+	if age <= fresh {
+		return p, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	return c.Info(ctx)
+}

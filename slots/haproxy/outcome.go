@@ -1,0 +1,108 @@
+package haproxy
+
+import (
+	"fmt"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// refuse fills in the outcome: a change is as it should be if it reads back so,
+// whatever the replies were. After an error nothing was read back, and only
+// what was never sent or clearly refused is known.
+func (r *round) refuse(failed bool) {
+	find := r.finder()
+	for i, ch := range r.changes {
+		f := &r.fates[i]
+		switch s, ok := find(ch); {
+		case f.rejected != nil:
+			r.add(slots.Refusal{Change: ch, Cause: slots.OtherCause, Reply: "not sent: " + printable(f.rejected.Error())})
+		case failed:
+			if f.bad {
+				r.add(r.refusal(i, s, ok))
+			}
+		case !ok || difference(ch, s) != "":
+			r.add(r.refusal(i, s, ok))
+		}
+	}
+	if failed {
+		r.outcome.View = slots.View{}
+	}
+	r.count()
+}
+
+func (r *round) add(refusal slots.Refusal) {
+	r.outcome.Refusals = append(r.outcome.Refusals, refusal)
+}
+
+// refusal explains why change i is not there.
+func (r *round) refusal(i int, s slots.Server, exists bool) slots.Refusal {
+	ch, f := r.changes[i], &r.fates[i]
+	if f.bad {
+		text, _ := r.appendStep(nil, f.step)
+		return slots.Refusal{Change: ch, Cause: f.cause, Command: string(text), Reply: printable(f.reply)}
+	}
+	st := step{kind: stateKind, change: i, class: ch.Class}
+	switch {
+	case ch.Addr.IsValid() && !f.proved:
+		st.kind = addrKind
+	case !ch.SetClass:
+		st.kind = weightKind
+	}
+	text, _ := r.appendStep(nil, st)
+	refusal := slots.Refusal{Change: ch, Cause: slots.Unproved, Command: string(text), Reply: "reads back with " + difference(ch, s)}
+	if !exists {
+		refusal.Cause, refusal.Reply = r.missing(ch)
+	}
+	return refusal
+}
+
+// missing says what a slot that is not read back lacks.
+func (r *round) missing(ch slots.Change) (slots.Cause, string) {
+	if _, ok := r.outcome.View.Servers[ch.Backend]; !ok {
+		return slots.NoBackend, "reads back without the backend"
+	}
+	return slots.NoServer, "reads back without the server"
+}
+
+// difference says in which way s is not what ch makes of it; "" if it is.
+func difference(ch slots.Change, s slots.Server) string {
+	switch {
+	case ch.Addr.IsValid() && !sameAddr(s.Addr, ch.Addr):
+		return fmt.Sprintf("address %s", s.Addr)
+	case ch.Weight != 0 && s.Weight != ch.Weight:
+		return fmt.Sprintf("weight %d", s.Weight)
+	case ch.SetClass && s.Class != ch.Class:
+		return fmt.Sprintf("state %s", s.Class)
+	}
+	return ""
+}
+
+// count lists what was sent.
+func (r *round) count() {
+	for k := range kind(kinds) {
+		for res := range result(results) {
+			if n := r.counts[k][res]; n > 0 {
+				r.outcome.Commands = append(r.outcome.Commands, slots.Count{Command: k.String(), Result: res.String(), N: n})
+			}
+		}
+	}
+}
+
+// denied returns an error if not one change was made because the level of the
+// socket is too low.
+func (r *round) denied() error {
+	asked := 0
+	for _, f := range r.fates {
+		if f.rejected != nil {
+			continue
+		}
+		if f.cause != slots.Level {
+			return nil
+		}
+		asked++
+	}
+	if asked == 0 {
+		return nil
+	}
+	return fault(slots.Denied, "%s may not change servers: it needs level admin (`stats socket … level admin`)", r.c.at)
+}

@@ -1,0 +1,147 @@
+package haproxy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A read is one command that shows servers.
+type read struct {
+	backend string // "" for all
+	stat    bool   // their counters, not their state
+}
+
+func (r read) appendTo(b []byte) ([]byte, error) {
+	if r.stat {
+		return appendShowStat(b, r.backend)
+	}
+	return appendShowState(b, r.backend)
+}
+
+// viewReads lists what shows the backends, all if there are none.
+func viewReads(backends []string, sessions bool) ([]read, error) {
+	if len(backends) == 0 {
+		backends = []string{""}
+	}
+	var reads []read
+	for _, b := range backends {
+		if b != "" {
+			if err := checkName(b); err != nil {
+				return nil, fmt.Errorf("backend: %w", err)
+			}
+		}
+		reads = append(reads, read{backend: b})
+		if sessions {
+			reads = append(reads, read{backend: b, stat: true})
+		}
+	}
+	return reads, nil
+}
+
+// A readLine is a line of reads alone, and which they are.
+type readLine struct {
+	line
+	reads []read
+}
+
+// packReads puts reads, whose names were checked, on as few lines as may be.
+func packReads(reads []read) []readLine {
+	var lines []readLine
+	var l readLine
+	for _, r := range reads {
+		b := l.text
+		if len(b) > 0 {
+			b = append(b, ';')
+		}
+		b, err := r.appendTo(b)
+		if err != nil {
+			continue
+		}
+		if len(b) > maxLine && len(l.reads) > 0 {
+			lines = append(lines, l)
+			l = readLine{}
+			b, _ = r.appendTo(nil)
+		}
+		l.text = b
+		l.reads = append(l.reads, r)
+		l.line.reads++
+	}
+	if len(l.reads) > 0 {
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// mergeReads adds what texts, the answers to reads, show to servers. A dump
+// replaces what was there of its backend.
+func mergeReads(servers map[string][]slots.Server, reads []read, texts []string) error {
+	for i, r := range reads {
+		var err error
+		switch {
+		case isNoBackend(texts[i]):
+			delete(servers, r.backend)
+		case r.stat:
+			err = mergeSessions(servers, texts[i])
+		default:
+			err = mergeState(servers, r.backend, texts[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isNoBackend(text string) bool {
+	_, cause := classify(showKind, text)
+	return cause == slots.NoBackend || text == "No such proxy."
+}
+
+func mergeState(servers map[string][]slots.Server, backend, text string) error {
+	if backend != "" {
+		servers[backend] = make([]slots.Server, 0, strings.Count(text, "\n"))
+	}
+	// dumps go backend by backend, so the last one found is nearly always right
+	var name string
+	var list []slots.Server
+	err := parseState(text, func(b string, s slots.Server) error {
+		if backend != "" && b != backend {
+			return fmt.Errorf("a server of %s in the answer for %s", b, backend)
+		}
+		if b != name {
+			if name != "" {
+				servers[name] = list
+			}
+			name = strings.Clone(b)
+			list = servers[name]
+		}
+		list = append(list, s)
+		return nil
+	})
+	if name != "" {
+		servers[name] = list
+	}
+	return err
+}
+
+func mergeSessions(servers map[string][]slots.Server, text string) error {
+	// both dumps have the order of the configuration: the next server fits
+	var list []slots.Server
+	var name string
+	next := 0
+	return parseSessions(text, func(backend, server string, sessions int) {
+		if backend != name {
+			name, list, next = strings.Clone(backend), servers[backend], 0
+		}
+		for range list {
+			i := next % len(list)
+			next = i + 1
+			if list[i].Name == server {
+				list[i].Sessions = sessions
+				return
+			}
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package haproxy
+
+import (
+	"context"
+	"slices"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// send sends the steps on as few lines as may be; the last line also reads the
+// backends. It returns once all is answered.
+func (r *round) send(ctx context.Context, steps []step, backends []string) error {
+	reads := make([]read, 0, len(backends))
+	for _, b := range backends {
+		reads = append(reads, read{backend: b})
+	}
+	for len(steps) > 0 {
+		text, n := r.pack(steps)
+		l := readLine{line: line{text: text, writes: n}}
+		if n == len(steps) {
+			if joined, ok := appendReads(text, reads); ok {
+				l.text, l.reads, l.line.reads = joined, reads, len(reads)
+				reads = nil
+			}
+		}
+		if err := r.exchange(ctx, l, steps[:n]); err != nil {
+			return err
+		}
+		steps = steps[n:]
+	}
+	for _, l := range packReads(reads) {
+		if err := r.exchange(ctx, l, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pack writes as many of the steps on a line as it takes, one at least.
+func (r *round) pack(steps []step) (text []byte, n int) {
+	text = make([]byte, 0, min(maxLine, 64*len(steps)+256))
+	for n < len(steps) {
+		end := len(text)
+		if n > 0 {
+			text = append(text, ';')
+		}
+		text, _ = r.appendStep(text, steps[n])
+		if len(text) > maxLine && n > 0 {
+			return text[:end], n
+		}
+		n++
+	}
+	return text, n
+}
+
+// appendStep appends the command of s. Changes that cannot be written were
+// rejected before.
+func (r *round) appendStep(b []byte, s step) ([]byte, error) {
+	ch := r.changes[s.change]
+	switch s.kind {
+	case addrKind:
+		return appendAddr(b, ch.Backend, ch.Slot, ch.Addr)
+	case weightKind:
+		return appendWeight(b, ch.Backend, ch.Slot, ch.Weight)
+	}
+	return appendState(b, ch.Backend, ch.Slot, s.class)
+}
+
+// appendReads adds the reads to a line if they fit.
+func appendReads(text []byte, reads []read) ([]byte, bool) {
+	for _, rd := range reads {
+		var err error
+		if text, err = rd.appendTo(append(text, ';')); err != nil || len(text) > maxLine {
+			return nil, false
+		}
+	}
+	return text, true
+}
+
+// exchange sends one line of this round, unless another process answers than
+// the one that is meant, and notes what came back.
+func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
+	p, err := r.c.current(ctx)
+	if err != nil {
+		return err
+	}
+	if !p.Same(r.seen) || p.Stopping {
+		return restarted(r.c.at, r.seen, p, false)
+	}
+	a, err := r.c.ask(ctx, l.line)
+	if err != nil {
+		return err
+	}
+	if !a.process.Same(r.seen) || a.process.Stopping {
+		return restarted(r.c.at, r.seen, a.process, len(steps) > 0)
+	}
+	r.note(steps, a.writes)
+	r.counts[showKind][okResult] += len(l.reads) + 1
+	return r.learn(l.reads, a)
+}
+
+// learn takes over what was read.
+func (r *round) learn(reads []read, a answer) error {
+	view := &r.outcome.View
+	if err := mergeReads(view.Servers, reads, a.reads); err != nil {
+		return garbled(false, "%s: %w", r.c.at, err)
+	}
+	view.Process = a.process
+	if len(reads) > 0 {
+		view.At = a.at
+	}
+	for _, rd := range reads {
+		r.stale = slices.DeleteFunc(slices.Clone(r.stale), func(b string) bool { return b == rd.backend })
+	}
+	return nil
+}
+
+// note judges the replies. If they cannot be told apart, the read-back decides.
+func (r *round) note(steps []step, replies []string) {
+	for i, s := range steps {
+		if i >= len(replies) {
+			r.counts[s.kind][okResult] += len(steps) - i
+			return
+		}
+		res, cause := classify(s.kind, replies[i])
+		r.counts[s.kind][res]++
+		f := &r.fates[s.change]
+		if cause != "" && !f.bad {
+			f.bad, f.step, f.cause, f.reply = true, s, cause, replies[i]
+		}
+	}
+}
+
+// backendsOf lists the backends of the steps.
+func (r *round) backendsOf(steps []step) []string {
+	var list []string
+	for _, s := range steps {
+		if b := r.changes[s.change].Backend; !slices.Contains(list, b) {
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// finder returns a function that finds the server of a change in what was read.
+func (r *round) finder() func(slots.Change) (slots.Server, bool) {
+	index := make(map[string]map[string]int, len(r.backends))
+	next := make(map[string]int, len(r.backends))
+	return func(ch slots.Change) (slots.Server, bool) {
+		list := r.outcome.View.Servers[ch.Backend]
+		// changes mostly come in the order of the slots
+		if i := next[ch.Backend]; i < len(list) && list[i].Name == ch.Slot {
+			next[ch.Backend] = i + 1
+			return list[i], true
+		}
+		if index[ch.Backend] == nil {
+			index[ch.Backend] = indexOf(list)
+		}
+		i, ok := index[ch.Backend][ch.Slot]
+		if !ok {
+			return slots.Server{}, false
+		}
+		next[ch.Backend] = i + 1
+		return list[i], true
+	}
+}
+
+func indexOf(list []slots.Server) map[string]int {
+	index := make(map[string]int, len(list))
+	for i, s := range list {
+		index[s.Name] = i
+	}
+	return index
+}

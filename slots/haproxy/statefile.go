@@ -1,0 +1,208 @@
+package haproxy
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// stateHead begins a server-state file (Management Guide, "show servers state").
+// HAProxy reads 20 columns in every version.
+const stateHead = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight " +
+	"srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state " +
+	"bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord\n"
+
+// backendMark stands for the backend's name in a pattern.
+const backendMark = "{backend}"
+
+// A stateFile is the server-state files of one instance.
+type stateFile struct {
+	pattern string
+
+	mu    sync.Mutex
+	lines map[string][]byte   // by backend, of a file for all of them
+	files map[string]*written // by path
+}
+
+// written is a file as it was left.
+type written struct {
+	text  []byte
+	info  os.FileInfo
+	dirty bool // not yet synced
+}
+
+// Save writes what servers of backend should be to the server-state file, so
+// that a HAProxy which starts with it is filled already (Configuration Manual,
+// 3.1 "server-state-file", 4.2 "load-server-state-from-file"). Servers without
+// an address are left out; for those the configuration decides. The file is
+// replaced in one step, and not touched if it holds the same already. Without a
+// pattern Save does nothing.
+//
+// The disk may lag behind: [Client.Sync] is to follow within a second.
+func (c *Client) Save(backend string, servers []slots.Server) error {
+	s := &c.state
+	if s.pattern == "" {
+		return nil
+	}
+	lines, err := stateLines(backend, servers)
+	if err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path, text := s.compose(backend, lines)
+	if err := s.replace(path, text); err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	return nil
+}
+
+// Sync makes what Save wrote survive a crash of the machine. It blocks for as
+// long as the disk does.
+func (c *Client) Sync() error {
+	s := &c.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for path, w := range s.files {
+		if !w.dirty {
+			continue
+		}
+		if err := errors.Join(syncFile(path), syncFile(filepath.Dir(path))); err != nil {
+			errs = append(errs, fmt.Errorf("state file: %w", err))
+			continue
+		}
+		w.dirty = false
+	}
+	return errors.Join(errs...)
+}
+
+// compose returns the file that a backend's lines belong to.
+func (s *stateFile) compose(backend string, lines []byte) (path string, text []byte) {
+	if strings.Contains(s.pattern, backendMark) {
+		return strings.ReplaceAll(s.pattern, backendMark, backend), append([]byte(stateHead), lines...)
+	}
+	if s.lines == nil {
+		s.lines = make(map[string][]byte)
+	}
+	s.lines[backend] = lines
+	text = []byte(stateHead)
+	for _, b := range slices.Sorted(maps.Keys(s.lines)) {
+		text = append(text, s.lines[b]...)
+	}
+	return s.pattern, text
+}
+
+// replace puts text in place of path unless it is there. renameio is of no use
+// here: it always waits for the disk before it renames, and this is done before
+// HAProxy hears of a change.
+func (s *stateFile) replace(path string, text []byte) error {
+	if w := s.files[path]; w != nil && bytes.Equal(w.text, text) && w.untouched(path) {
+		return nil
+	}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".slotsync")
+	// one that was left by a process which was killed
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	info, err := create(temp, text)
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		os.Remove(temp)
+		return err
+	}
+	if s.files == nil {
+		s.files = make(map[string]*written)
+	}
+	s.files[path] = &written{text: text, info: info, dirty: true}
+	return nil
+}
+
+// untouched reports whether nobody has changed or replaced the file.
+func (w *written) untouched(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && os.SameFile(info, w.info) && info.Size() == w.info.Size() && info.ModTime().Equal(w.info.ModTime())
+}
+
+// create makes a new file; one that exists, a symbolic link too, is an error.
+func create(path string, text []byte) (os.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	_, werr := f.Write(text)
+	merr := f.Chmod(0o640)
+	info, serr := f.Stat()
+	return info, cmp.Or(werr, merr, serr, f.Close())
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// stateLines writes one line for each server that has an address.
+func stateLines(backend string, servers []slots.Server) ([]byte, error) {
+	if err := checkName(backend); err != nil {
+		return nil, err
+	}
+	if backend == "." || backend == ".." {
+		return nil, fmt.Errorf("backend %q names no file", backend)
+	}
+	b := make([]byte, 0, 100*len(servers))
+	for _, s := range servers {
+		if err := checkName(s.Name); err != nil {
+			return nil, err
+		}
+		if checkAddr(s.Addr) != nil {
+			continue
+		}
+		if s.Weight < 0 || s.Weight > 256 || s.Initial < 0 || s.Initial > 256 {
+			return nil, fmt.Errorf("%s/%s: weight %d of %d is not within 0..256", backend, s.Name, s.Weight, s.Initial)
+		}
+		b = appendStateLine(b, backend, s)
+	}
+	return b, nil
+}
+
+// appendStateLine writes s as HAProxy would. The state "running" makes it take
+// traffic before its first health check; the health behind it is cut to what
+// the server's rise and fall allow.
+func appendStateLine(b []byte, backend string, s slots.Server) []byte {
+	op, admin, health := 2, 0, 2
+	switch s.Class {
+	case slots.Maint:
+		op, admin, health = 0, 1, 0
+	case slots.Drain:
+		admin = 8
+	}
+	if s.Disabled {
+		admin |= disabledBit
+	}
+	b = append(append(append(b, "0 "...), backend...), " 0 "...)
+	b = append(append(b, s.Name...), ' ')
+	b = s.Addr.Addr().Unmap().AppendTo(b)
+	for _, n := range [...]int{op, admin, s.Weight, s.Initial, 0, 1, 0, health, 8, 0, 0, 0} {
+		b = strconv.AppendInt(append(b, ' '), int64(n), 10)
+	}
+	b = append(b, " - "...)
+	b = strconv.AppendUint(b, uint64(s.Addr.Port()), 10)
+	return append(b, " -\n"...)
+}
