@@ -1,0 +1,182 @@
+// Package consul is a [discovery.Source] that watches the health of a service
+// in Consul by blocking queries (GET /v1/health/service/NAME).
+//
+// A 200 with an empty list is not evidence of emptiness: agents without data,
+// servers that are still catching up and queries without the right token all
+// answer so. Every reply is therefore classified by its headers and by what was
+// asked before it may become a reading; see judge.
+//
+// The package uses the names and types of consul/api but not its client, which
+// takes CONSUL_* variables from the environment for whatever is left empty and
+// ignores an index that cannot be read.
+package consul
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// How current the data of a blocking query has to be; see
+// [Options.Consistency].
+const (
+	Stale   = "stale"
+	Default = "default"
+	Cached  = "cached"
+)
+
+// Which instances are ready; see [Query.Health].
+const (
+	Warning = "warning"
+	Passing = "passing"
+	Any     = "any"
+)
+
+// Options say where Consul is and how it is asked.
+type Options struct {
+	// Address is http://HOST:PORT, https://HOST:PORT, either with a path, HOST:PORT
+	// or unix:///PATH. Empty stands for http://127.0.0.1:8500.
+	Address string
+	// Token returns the ACL token; it is called for every request and must not
+	// block. Nil or an empty token: none is sent.
+	Token func() string
+	// Denied is called when Consul refuses the token, so that it can be read
+	// again; if Token then returns another one, the request is repeated. May be
+	// nil.
+	Denied func()
+	// Datacenter is asked instead of the agent's own if it is not empty.
+	Datacenter string
+	// Consistency of blocking queries: Stale (also if empty) lets any server
+	// answer, Default only the leader, Cached the agent's cache.
+	Consistency string
+	// MaxStale is how far behind the leader an answer may be, for Stale and
+	// Cached. 0 stands for 10 s.
+	MaxStale time.Duration
+	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s;
+	// Consul allows 10 minutes.
+	Wait time.Duration
+	// TLS is used for https.
+	TLS TLS
+}
+
+// A Query says which service is watched, and which of its instances are ready.
+type Query struct {
+	// Service is the name of the service. It is required.
+	Service string
+	// Tags must all be there.
+	Tags []string
+	// Filter is an expression in Consul's filter language; empty: none.
+	Filter string
+	// Health is Warning (also if empty): passing instances and those in warning
+	// are ready; Passing: those in warning are drained; Any: critical ones are
+	// ready as well. Maintenance always drains.
+	Health string
+	// IgnoreNodeHealth leaves out serfHealth, by which Consul says that it lost
+	// the node's agent, which is not the service.
+	IgnoreNodeHealth bool
+}
+
+// A Client asks one Consul agent. It is safe for use by many sources at a time.
+type Client struct {
+	opts Options
+	base url.URL
+	http http.Client
+}
+
+// NewClient returns a client for what o says. It reads the files of o.TLS and
+// connects to nothing. Nothing is taken from the environment.
+func NewClient(o Options) (*Client, error) {
+	o.Consistency = cmp.Or(o.Consistency, Stale)
+	o.MaxStale = cmp.Or(o.MaxStale, 10*time.Second)
+	o.Wait = cmp.Or(o.Wait, time.Minute)
+	switch {
+	case !slices.Contains([]string{Stale, Default, Cached}, o.Consistency):
+		return nil, fmt.Errorf("consistency %q is not one of stale, default, cached", o.Consistency)
+	case o.MaxStale < 0:
+		return nil, fmt.Errorf("max_stale %s is negative", o.MaxStale)
+	case o.Wait < time.Second || o.Wait > 10*time.Minute:
+		return nil, fmt.Errorf("wait %s is not within 1s and 10m", o.Wait)
+	}
+	base, socket, err := parseAddress(o.Address)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := newTransport(base.Scheme, socket, o.TLS)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{opts: o, base: base}
+	c.http.Transport = rt
+	// A redirect would carry the token to whoever is named there.
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return c, nil
+}
+
+// Close closes the connections that are idle.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Source returns a source for q, or what is wrong with q. Each source may be
+// watched once at a time.
+func (c *Client) Source(q Query) (*Source, error) {
+	q.Health = cmp.Or(q.Health, Warning)
+	if err := checkService(q.Service); err != nil {
+		return nil, err
+	}
+	if !slices.Contains([]string{Warning, Passing, Any}, q.Health) {
+		return nil, fmt.Errorf("health %q is not one of warning, passing, any", q.Health)
+	}
+	if slices.Contains(q.Tags, "") {
+		return nil, fmt.Errorf("service %s: a tag is empty", q.Service)
+	}
+	// Equal queries share one view in the agent, whatever the order of their tags.
+	q.Tags = slices.Sorted(slices.Values(q.Tags))
+	return &Source{client: c, query: q, state: state{have: -1}}, nil
+}
+
+// checkService refuses names that would not be one segment of a path.
+func checkService(name string) error {
+	bad := func(r rune) bool {
+		return strings.ContainsRune(`/\?#%`, r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}
+	switch {
+	case name == "":
+		return fmt.Errorf("the service has no name")
+	case len(name) > 128:
+		return fmt.Errorf("the service name %s is longer than 128 bytes", discovery.Printable(name, 20))
+	case name == "." || name == ".." || strings.ContainsFunc(name, bad):
+		return fmt.Errorf("%q cannot be the name of a service", name)
+	}
+	return nil
+}
+
+// parseAddress returns where requests go; socket is the path of a unix socket,
+// or empty.
+func parseAddress(address string) (base url.URL, socket string, err error) {
+	address = cmp.Or(address, "http://127.0.0.1:8500")
+	if path, ok := strings.CutPrefix(address, "unix://"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return base, "", fmt.Errorf("address %q: unix:// needs an absolute path", address)
+		}
+		return url.URL{Scheme: "http", Host: "localhost"}, path, nil
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return base, "", fmt.Errorf("address: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return base, "", fmt.Errorf("address %q: only http, https and unix are known", u.Redacted())
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return base, "", fmt.Errorf("address %q is not SCHEME://HOST:PORT", u.Redacted())
+	}
+	return url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, "", nil
+}

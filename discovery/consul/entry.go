@@ -1,0 +1,130 @@
+package consul
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	serfHealth = "serfHealth" // the check by which Consul watches a node's agent
+	maxWeight  = 65535        // what Consul allows
+)
+
+// An entry is one instance. Only what is used is decoded, so that nothing else
+// in it can spoil the list.
+type entry struct {
+	Node    *struct{ Address string }
+	Service *struct {
+		ID, Address string
+		Port        int
+		Weights     api.AgentWeights
+	}
+	Checks []*check
+}
+
+type check struct{ CheckID, Status string }
+
+// reading turns entries into endpoints, one by one: one that is not fit to be an
+// endpoint does not spoil the others. If none is, something is wrong with all of
+// them, and the reading removes nothing.
+func (q Query) reading(r reply) discovery.Reading {
+	var out discovery.Reading
+	for _, e := range r.entries {
+		endpoint, reason := q.endpoint(e)
+		if reason == "" {
+			out.Endpoints = append(out.Endpoints, endpoint)
+			continue
+		}
+		out.Rejected = append(out.Rejected, discovery.Rejection{
+			Reason: reason, Name: discovery.Printable(e.Service.ID, 100),
+			Value: discovery.Printable(fmt.Sprintf("%s port %d", e.host(), e.Service.Port), 100),
+		})
+	}
+	out.Weak = len(out.Endpoints) == 0 && len(out.Rejected) > 0
+	out.Endpoints = discovery.Normalize(out.Endpoints)
+	out.Note = fmt.Sprintf("index %d", r.index)
+	return out
+}
+
+// endpoint returns e as an endpoint, or why it cannot be one.
+func (q Query) endpoint(e entry) (discovery.Endpoint, string) {
+	addr, reason := discovery.Parse(e.host(), e.Service.Port)
+	if reason != "" {
+		return discovery.Endpoint{}, reason
+	}
+	status, why := aggregate(e.Checks, q.IgnoreNodeHealth)
+	out := discovery.Endpoint{Addr: addr, Name: discovery.Printable(e.Service.ID, 100)}
+	out.State, out.Reason = q.state(status), why
+	weight, named := weigh(e.Service.Weights, status)
+	out.Weight = weight
+	if named && weight == 0 && out.State == discovery.Ready {
+		out.State, out.Reason = discovery.Drain, "weight 0"
+	}
+	if out.State == discovery.Ready {
+		out.Reason = ""
+	}
+	return out, ""
+}
+
+func (e entry) host() string { return cmp.Or(e.Service.Address, e.Node.Address) }
+
+// aggregate is the worst of what checks say: maintenance, then critical, warning
+// and passing, which is also that of none. What is not known is critical.
+func aggregate(checks []*check, ignoreNode bool) (status, why string) {
+	status = api.HealthPassing
+	node, service := false, false // which kind is critical
+	for _, c := range checks {
+		switch {
+		case c == nil:
+			service = true
+		case c.CheckID == api.NodeMaint || strings.HasPrefix(c.CheckID, api.ServiceMaintPrefix):
+			return api.HealthMaint, "maintenance"
+		case c.CheckID == serfHealth && ignoreNode || c.Status == api.HealthPassing:
+		case c.Status == api.HealthWarning:
+			status = api.HealthWarning
+		case c.CheckID == serfHealth:
+			node = true
+		default:
+			service = true
+		}
+	}
+	switch {
+	case service:
+		return api.HealthCritical, "critical"
+	case node:
+		return api.HealthCritical, "node critical"
+	case status == api.HealthWarning:
+		return status, "warning"
+	}
+	return status, ""
+}
+
+func (q Query) state(status string) discovery.State {
+	switch {
+	case status == api.HealthMaint:
+		return discovery.Drain
+	case status == api.HealthCritical && q.Health != Any:
+		return discovery.Down
+	case status == api.HealthWarning && q.Health == Passing:
+		return discovery.Drain
+	}
+	return discovery.Ready
+}
+
+// weigh returns the weight for an instance of that status. Consul does not
+// register a passing weight of 0: without one, none is named.
+func weigh(w api.AgentWeights, status string) (weight int, named bool) {
+	if w.Passing == 0 && w.Warning == 0 {
+		return 0, false
+	}
+	weight = w.Passing
+	if status == api.HealthWarning {
+		weight = w.Warning
+	}
+	return min(max(weight, 0), maxWeight), true
+}

@@ -1,0 +1,159 @@
+package consul
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A reply is what a 200 says: the instances, and in its headers what they rest
+// on.
+type reply struct {
+	entries   []entry
+	index     uint64        // 0 if there is none that can be read
+	age       time.Duration // behind the leader, or in the agent's cache
+	leader    bool          // the server knows one
+	streaming bool          // the agent follows the service itself: leader and age mean nothing
+	filtered  bool          // instances were left out for lack of rights
+	deny      bool          // without a token nothing may be read
+	token     bool          // one was sent
+}
+
+func parseHeader(h http.Header) reply {
+	index, err := strconv.ParseUint(h.Get("X-Consul-Index"), 10, 64)
+	if err != nil {
+		index = 0
+	}
+	return reply{
+		index:     index,
+		age:       max(duration(h.Get("X-Consul-LastContact"), time.Millisecond), duration(h.Get("Age"), time.Second)),
+		leader:    h.Get("X-Consul-KnownLeader") == "true",
+		streaming: h.Get("X-Consul-Query-Backend") == "streaming",
+		filtered:  h.Get("X-Consul-Results-Filtered-By-ACLs") == "true",
+		deny:      h.Get("X-Consul-Default-ACL-Policy") == "deny",
+	}
+}
+
+// duration reads s as a number of units; what is too large is very long.
+func duration(s string, unit time.Duration) time.Duration {
+	n, err := strconv.ParseUint(s, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) || err == nil && n > uint64(math.MaxInt64/unit):
+		return math.MaxInt64
+	case err != nil:
+		return 0
+	}
+	return time.Duration(n) * unit
+}
+
+// decode reads the list of instances, one by one, so that a list without end is
+// given up early. The body has to be that list and nothing else; reading it to
+// its end lets the connection be used again.
+func decode(body io.Reader) ([]entry, error) {
+	d := json.NewDecoder(body)
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		return nil, fmt.Errorf("not a list of instances: %w", orUnexpected(err))
+	}
+	entries := []entry{}
+	for d.More() {
+		if len(entries) == discovery.MaxEndpoints {
+			return nil, fmt.Errorf("more than %d instances", discovery.MaxEndpoints)
+		}
+		var e entry
+		if err := d.Decode(&e); err != nil {
+			return nil, fmt.Errorf("instance %d: %w", len(entries), err)
+		}
+		if e.Node == nil || e.Service == nil {
+			return nil, fmt.Errorf("instance %d has no node or no service", len(entries))
+		}
+		entries = append(entries, e)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, fmt.Errorf("after %d instances: %w", len(entries), err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("after the list: %w", orUnexpected(err))
+	}
+	return entries, nil
+}
+
+var errUnexpected = errors.New("something else")
+
+func orUnexpected(err error) error {
+	if err == nil {
+		return errUnexpected
+	}
+	return err
+}
+
+// A verdict says what a reply is worth.
+type verdict uint8
+
+const (
+	// apply: the set is as the reply says.
+	apply verdict = iota
+	// applyWeak: what is in it may be added; ask with a plain read next.
+	applyWeak
+	// unchanged: the last set still holds; the payload is not to be used.
+	unchanged
+	// reseed: the payload is not to be used; ask with a plain read.
+	reseed
+	// tooOld: as reseed, and leave out Stale for a while.
+	tooOld
+	// doubtful: so much is gone that a consistent read has to say so.
+	doubtful
+)
+
+// judge classifies the reply to a. have is how many instances the last one that
+// was applied had, -1 if there was none.
+//
+//	condition, first that fits              blocking read   plain read
+//	no readable index, or index 0           protocol error  protocol error
+//	index 1: there is no state              reseed          server error
+//	no leader known, and not streaming      applyWeak       server error
+//	filtered by ACLs and fewer, or none     auth error      auth error
+//	none, no token, and policy deny         auth error      auth error
+//	older than maxStale, and not streaming  tooOld          -
+//	index lower than asked                  reseed          -
+//	index as asked                          unchanged       -
+//	none left, or half and 3 or more gone   doubtful        apply
+//	otherwise                               apply           apply
+//
+// Lists that are null or hold null are refused before, by decode.
+func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
+	blocking, n := a.index > 0, len(r.entries)
+	switch {
+	case r.index == 0:
+		return 0, discovery.Errorf(discovery.Protocol, "the reply has no X-Consul-Index: is this Consul?")
+	case r.index == 1 && blocking:
+		return reseed, nil
+	case r.index == 1:
+		return 0, discovery.Errorf(discovery.Server, "the agent has no data yet (index 1)")
+	case !r.leader && !r.streaming && blocking:
+		return applyWeak, nil
+	case !r.leader && !r.streaming:
+		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
+	case r.filtered && (n < have || n == 0):
+		return 0, discovery.Errorf(discovery.Auth, "instances are missing: the token lacks node:read or service:read")
+	case n == 0 && r.deny && !r.token:
+		return 0, discovery.Errorf(discovery.Auth, "nothing can be read without a token (default policy deny)")
+	case !blocking:
+		return apply, nil
+	case r.age > maxStale && !r.streaming && a.mode != Default:
+		return tooOld, nil
+	case r.index < a.index:
+		return reseed, nil
+	case r.index == a.index:
+		return unchanged, nil
+	case n < have && (n == 0 || have-n >= 3 && 2*n <= have):
+		return doubtful, nil
+	}
+	return apply, nil
+}

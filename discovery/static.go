@@ -1,0 +1,46 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+)
+
+type static struct {
+	reading Reading
+	told    bool
+}
+
+// Static returns a source whose endpoints are eps for ever. The first Next
+// returns them, later ones block until ctx is done. Endpoints that [Check]
+// refuses are in the reading's Rejected.
+func Static(eps []Endpoint) Source {
+	var r Reading
+	for _, e := range eps {
+		if reason := Check(e.Addr); reason != "" {
+			r.Rejected = append(r.Rejected, Rejection{Reason: reason, Name: Printable(e.Name, 100), Value: Printable(e.Addr.String(), 100)})
+			continue
+		}
+		r.Endpoints = append(r.Endpoints, e)
+	}
+	r.Endpoints = Normalize(r.Endpoints)
+	r.Note = "configured"
+	return &static{reading: r}
+}
+
+// Next implements [Source].
+func (s *static) Next(ctx context.Context) (Reading, error) {
+	if s.told {
+		<-ctx.Done()
+		return Reading{}, ctx.Err()
+	}
+	s.told = true
+	return s.reading, ctx.Err()
+}
+
+// Confirm implements [Source].
+func (s *static) Confirm(ctx context.Context) (Reading, error) { return s.reading, ctx.Err() }
+
+// String implements [Source].
+func (s *static) String() string {
+	return fmt.Sprintf("%d configured endpoints", len(s.reading.Endpoints))
+}

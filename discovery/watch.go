@@ -1,0 +1,125 @@
+package discovery
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	floor      = 100 * time.Millisecond // between the starts of two calls of Next
+	dither     = 20 * time.Millisecond  // added to it, so that many sources do not march in step
+	sameEvery  = time.Second            // an answer that says nothing new is worth a call this often,
+	sameBurst  = 5                      // after so many in a row at once
+	leastPause = 50 * time.Millisecond  // after an error
+)
+
+// An Update is one answer of a source, or why there is none.
+type Update struct {
+	// Reading holds if Err is nil. Its endpoints are normalized.
+	Reading Reading
+	// Err says that nothing is known now. It is an [Error] unless the source
+	// breaks its contract.
+	Err error
+	// At is when the answer came.
+	At time.Time
+}
+
+// Watch calls src.Next until ctx is done and hands every answer to publish, in
+// order and from one goroutine, the caller's. Answers that equal the last one
+// are published too, since they prove that it still holds.
+//
+// A source whose answers differ is asked again at once, but not sooner than
+// 100 ms after it was last asked; one whose answers are equal, at most once a
+// second. After an error it is asked again after a random part of a pause that
+// doubles from the first to the longest of [Class.Backoff]; Watch never gives
+// up. A panic of the source is an error of class [Protocol].
+func Watch(ctx context.Context, src Source, publish func(Update)) {
+	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst)}
+	for ctx.Err() == nil {
+		asked := time.Now()
+		r, err := next(ctx, src)
+		if ctx.Err() != nil {
+			return
+		}
+		u := Update{Reading: r.normalized(), Err: err, At: time.Now()}
+		if err != nil {
+			u.Reading = Reading{}
+		}
+		publish(u)
+		sleep(ctx, p.after(u, asked))
+	}
+}
+
+// next turns a panic of src into an error: one broken source must not end the
+// watching of the others.
+func next(ctx context.Context, src Source) (r Reading, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r, err = Reading{}, Errorf(Protocol, "%s panicked: %v", src, p)
+		}
+	}()
+	return src.Next(ctx)
+}
+
+// pace decides how long a source is left alone after an update.
+type pace struct {
+	same  *rate.Limiter
+	last  *Reading // nil before the first one
+	fails int
+}
+
+func (p *pace) after(u Update, asked time.Time) time.Duration {
+	if u.Err != nil {
+		p.fails++
+		return jittered(backoff(ClassOf(u.Err), p.fails))
+	}
+	p.fails = 0
+	pause := floor + rand.N(dither) - u.At.Sub(asked)
+	if p.last != nil && equal(*p.last, u.Reading) {
+		pause = max(pause, p.same.ReserveN(u.At, 1).DelayFrom(u.At))
+	}
+	p.last = &u.Reading
+	return max(pause, 0)
+}
+
+// backoff returns the pause after that many errors in a row, the last of class c.
+func backoff(c Class, fails int) time.Duration {
+	first, most := c.Backoff()
+	return min(first<<min(fails-1, 16), most)
+}
+
+func jittered(d time.Duration) time.Duration { return max(leastPause, rand.N(d)) }
+
+// sleep returns after d, or when ctx is done.
+func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// normalized returns r with everything in an order that does not depend on the
+// source's.
+func (r Reading) normalized() Reading {
+	r.Endpoints = Normalize(r.Endpoints)
+	r.Rejected = slices.SortedFunc(slices.Values(r.Rejected), func(a, b Rejection) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Reason, b.Reason))
+	})
+	return r
+}
+
+// equal says whether two normalized readings tell the same; the note is not
+// part of it, for it names the index or the time.
+func equal(a, b Reading) bool {
+	return a.Weak == b.Weak && slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.Rejected, b.Rejected)
+}
