@@ -18,8 +18,9 @@ import "net/netip"
 //	NoAddress            another address                    fill
 //	lacking              an address         surplus
 //
-// A server is idle if it has no sessions, or an address that nobody ever used
-// (see [IsPlaceholder]); it is not if its sessions are not known. Endpoints that
+// A server is idle if it has no sessions, or if they are not known and nobody
+// ever used its address (see [IsPlaceholder]; the usual placeholders are always
+// idle). Endpoints that
 // wait for each other's slots in a circle are taken out of service, at most a
 // quarter of those wanted ready at a time, counting those out already.
 //
@@ -143,9 +144,16 @@ func (d *delta) step(p pair, waits bool) (now, later Change) {
 	return Change{}, later
 }
 
-// idle reports whether nobody notices that s gets another address.
+// idle reports whether nobody notices that s gets another address. That a slot
+// looks unused decides only where its sessions are not known.
 func (d *delta) idle(s Server) bool {
-	return s.Sessions == 0 || IsPlaceholder(s.Addr, d.placeholder)
+	switch {
+	case s.Sessions == 0:
+		return true
+	case s.Sessions > 0:
+		return IsPlaceholder(s.Addr, netip.AddrPort{})
+	}
+	return IsPlaceholder(s.Addr, d.placeholder)
 }
 
 // isWrong reports whether the server of p does harm for as long as it serves.

@@ -14,11 +14,11 @@ import "net/netip"
 func (d *delta) waits() []bool {
 	waits := make([]bool, len(d.pairs))
 	next := make([]int, len(d.pairs))
-	budget := d.budget()
 	for a, i := range d.keepers() {
 		next[i] = d.wanted[a].pair
 		waits[i] = next[i] != i && (next[i] != lacking || d.pairs[i].want.Addr.IsValid())
 	}
+	budget := d.budget(waits, next)
 	for i := range waits {
 		if waits[i] && next[i] == lacking && budget > 0 {
 			waits[i] = false
@@ -56,21 +56,30 @@ func (d *delta) keepers() map[netip.AddrPort]int {
 }
 
 // budget returns how many endpoints may be taken out of service: a quarter of
-// those that are wanted ready, at least one, without those that are out. The
-// ones that this instance cannot hold count as neither, since they would stand
-// in the way for ever.
-func (d *delta) budget() int {
+// those that are wanted ready, at least one, without those that are out. Some
+// do not count, since they would stand in the way for ever: those that this
+// instance cannot hold, and those that come in when such a one goes.
+func (d *delta) budget(waits []bool, next []int) int {
 	n, out := 0, 0
-	for _, p := range d.pairs {
+	for i, p := range d.pairs {
 		if !p.want.Addr.IsValid() || p.want.Class != Ready || p.have.NoAddress {
 			continue
 		}
 		n++
-		if !d.ready[p.want.Addr] {
+		if !d.ready[p.want.Addr] && !endsLacking(i, waits, next) {
 			out++
 		}
 	}
 	return max(0, max(1, n/4)-out)
+}
+
+// endsLacking reports whether slot i waits, in the end, for one that the
+// instance lacks. Nobody serves what i wants, so that it is in no circle.
+func endsLacking(i int, waits []bool, next []int) bool {
+	for i != lacking && waits[i] {
+		i = next[i]
+	}
+	return i == lacking
 }
 
 // circles returns the circles that waits and next make, each from its lowest
