@@ -1,0 +1,201 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	// clientTimeout is more than a server takes to give up by itself.
+	clientTimeout = writeTimeout + 5*time.Second
+	// maxAnswer bounds what a client reads: the status of 100,000 slots fits.
+	maxAnswer = 256 << 20
+	// maxDetail bounds the text of an error, in runes.
+	maxDetail = 2000
+)
+
+// A Client asks an agent, as the command line does. Its errors are one line each
+// and say what to do; a call is bounded by its context and by 65 s.
+type Client struct {
+	addr  string // as it was given
+	base  string // of every URL
+	token func() string
+	http  *http.Client
+}
+
+// NewClient returns a client of the agent at addr: unix:///path, http://host:port
+// or https://host:port. token returns the bearer token, "" for none, and may be
+// nil; it is not sent over a unix socket. Nothing is connected yet.
+func NewClient(addr string, token func() string) (*Client, error) {
+	u, err := url.Parse(addr)
+	if err != nil {
+		return nil, fmt.Errorf("the agent's address: %w", err)
+	}
+	c := &Client{addr: addr, token: token}
+	transport := &http.Transport{DisableKeepAlives: true}
+	switch {
+	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
+		c.base, c.token = "http://localhost", nil
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
+		}
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && strings.Trim(u.Path, "/") == "":
+		c.base = u.Scheme + "://" + u.Host
+	default:
+		return nil, fmt.Errorf("the agent's address is unix:///path, http://host:port or https://host:port, not %q",
+			discovery.Printable(u.Redacted(), 200))
+	}
+	c.http = &http.Client{
+		Transport: transport,
+		Timeout:   clientTimeout,
+		// Nothing is ever elsewhere; a token must not follow there.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// Status asks what the agent knows and does.
+func (c *Client) Status(ctx context.Context) (agent.Status, error) {
+	return c.statusOf(ctx, http.MethodGet, "/v1/status")
+}
+
+// Sync starts a round and waits until every reachable instance was compared.
+func (c *Client) Sync(ctx context.Context) (agent.Status, error) {
+	return c.statusOf(ctx, http.MethodPost, "/v1/sync")
+}
+
+// Accept ends the hold of a backend. The error wraps [agent.ErrNoBackend] or
+// [agent.ErrNothingHeld] if that is why it could not.
+func (c *Client) Accept(ctx context.Context, backend string) error {
+	answer, err := c.do(ctx, http.MethodPost, "/v1/backends/"+url.PathEscape(backend)+"/accept")
+	switch {
+	case err != nil:
+		return err
+	case answer.status == http.StatusNotFound:
+		return fmt.Errorf("accept %s: %w", backend, agent.ErrNoBackend)
+	case answer.status == http.StatusConflict:
+		return fmt.Errorf("accept %s: %w", backend, agent.ErrNothingHeld)
+	}
+	return answer.err()
+}
+
+// Reload makes the agent read its configuration again. The error says why the
+// old one stays in force.
+func (c *Client) Reload(ctx context.Context) error {
+	answer, err := c.do(ctx, http.MethodPost, "/-/reload")
+	if err != nil {
+		return err
+	}
+	return answer.err()
+}
+
+// Ready returns why the agent is not ready, nothing if it is. The error is not
+// nil if it could not be asked.
+func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
+	answer, err := c.do(ctx, http.MethodGet, "/-/ready")
+	if err != nil {
+		return nil, err
+	}
+	if answer.status != http.StatusServiceUnavailable || answer.kind != "text/plain; charset=utf-8" {
+		return nil, answer.err()
+	}
+	for line := range strings.Lines(string(answer.body)) {
+		reasons = append(reasons, discovery.Printable(strings.TrimSpace(line), maxDetail))
+	}
+	return reasons, nil
+}
+
+func (c *Client) statusOf(ctx context.Context, method, path string) (status agent.Status, err error) {
+	answer, err := c.do(ctx, method, path)
+	if err != nil {
+		return status, err
+	}
+	if err := answer.err(); err != nil {
+		return status, err
+	}
+	if err := json.Unmarshal(answer.body, &status); err != nil {
+		return agent.Status{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+	}
+	return status, nil
+}
+
+// A reply is what came back, whatever it says.
+type reply struct {
+	addr   string
+	status int
+	kind   string
+	body   []byte
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return reply{}, err
+	}
+	if c.token != nil {
+		if token := c.token(); token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return reply{}, c.unreachable(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return reply{}, c.unreachable(err)
+	}
+	if len(body) > maxAnswer {
+		return reply{}, fmt.Errorf("what answers at %s does not end: is it slotsync?", c.addr)
+	}
+	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), body}, nil
+}
+
+func (c *Client) unreachable(err error) error {
+	// The URL that it wraps is not what people configured.
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no agent listens at %s: is slotsync running? (%w)", c.addr, err)
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%s may not be opened by this user: join its group (%w)", c.addr, err)
+	}
+	return fmt.Errorf("the agent at %s does not answer: %w", c.addr, err)
+}
+
+// err turns a refusal into one line.
+func (r reply) err() error {
+	switch {
+	case r.status == http.StatusOK, r.status == http.StatusNoContent:
+		return nil
+	case r.status == http.StatusUnauthorized:
+		return fmt.Errorf("the agent at %s refuses: %s (--token-file)", r.addr, r.detail())
+	case r.status == http.StatusNotFound, r.status == http.StatusMethodNotAllowed:
+		return fmt.Errorf("the agent at %s cannot do this: is it an older version, or something else? (%s)", r.addr, r.detail())
+	}
+	return errors.New(r.detail())
+}
+
+// detail is what a problem says, or the status of anything else.
+func (r reply) detail() string {
+	var p Problem
+	if r.kind == "application/problem+json" && json.Unmarshal(r.body, &p) == nil && p.Detail != "" {
+		return discovery.Printable(strings.ReplaceAll(p.Detail, "\n", "; "), maxDetail)
+	}
+	return fmt.Sprintf("%s answers %d %s", r.addr, r.status, http.StatusText(r.status))
+}

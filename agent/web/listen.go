@@ -1,0 +1,148 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/netutil"
+)
+
+const (
+	// maxConns bounds the connections of each listener, so that they cannot eat
+	// the file descriptors that the agent needs for HAProxy.
+	maxConns = 256
+	// maxPath is what fits into sockaddr_un beside its final zero (unix(7)).
+	maxPath = 107
+)
+
+// Listen binds what the options name. After an error nothing is bound.
+func (s *Server) Listen() error {
+	if err := s.listenTCP(); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	if err := s.listenUnix(); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+func (s *Server) listeners() []net.Listener {
+	var all []net.Listener
+	for _, l := range []net.Listener{s.tcp, s.unix} {
+		if l != nil {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+func (s *Server) listenTCP() error {
+	if s.o.Listen == "" {
+		return nil
+	}
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.o.Listen)
+	if err != nil {
+		return fmt.Errorf("http listener: %w", err)
+	}
+	s.tcp = netutil.LimitListener(l, maxConns)
+	// A name may have turned out to be something else than it seemed.
+	a, ok := l.Addr().(*net.TCPAddr)
+	s.loopback = ok && a.IP.IsLoopback()
+	return s.authenticated()
+}
+
+func (s *Server) listenUnix() error {
+	if s.o.Socket == "" {
+		return nil
+	}
+	l, err := bindUnix(s.o.Socket, s.o.SocketMode, s.o.SocketGroup)
+	if err != nil {
+		return fmt.Errorf("http socket: %w", err)
+	}
+	s.unix = netutil.LimitListener(l, maxConns)
+	return nil
+}
+
+// bindUnix listens at path. Until the socket has its group and mode, nobody but
+// its owner can connect.
+func bindUnix(path string, mode fs.FileMode, group string) (net.Listener, error) {
+	if len(path) > maxPath {
+		return nil, fmt.Errorf("%s: the path is longer than %d bytes", path, maxPath)
+	}
+	gid, err := groupID(group)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	l, err := bindPrivate(path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
+		l, err = bindPrivate(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, mode)); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+// bindPrivate makes a socket with mode 0600 or less: Linux gives the file that
+// bind makes the mode that the socket had (unix_bind in net/unix/af_unix.c).
+func bindPrivate(path string) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) { failed = syscall.Fchmod(int(fd), 0o600) })
+		return errors.Join(err, failed)
+	}}
+	return lc.Listen(context.Background(), "unix", path)
+}
+
+// removeStale removes the socket that a killed process left behind, and nothing
+// else: neither one that answers nor a file that is no socket.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is there already and is no socket", path)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return errors.Join(fmt.Errorf("another process listens at %s", path), conn.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%s is in use: %w", path, err)
+	}
+	return os.Remove(path)
+}
+
+// groupID is the number of a group that is given by name or number, -1 for "".
+func groupID(group string) (int, error) {
+	if group == "" {
+		return -1, nil
+	}
+	if n, err := strconv.ParseUint(group, 10, 31); err == nil {
+		return int(n), nil
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
+}

@@ -1,0 +1,133 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// changeTimeout bounds what a request may make the agent do.
+const changeTimeout = 30 * time.Second
+
+const index = `slotsync
+
+GET  /v1/status                     what the agent knows and does
+POST /v1/sync                       one round, now
+POST /v1/backends/{backend}/accept  end a hold
+GET  /-/healthy                     does the loop run?
+GET  /-/ready                       does HAProxy have what discovery says?
+POST /-/reload                      read the configuration again
+GET  /metrics                       for Prometheus`
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", methods{"GET": s.index})
+	mux.Handle("/v1/status", methods{"GET": s.status})
+	mux.Handle("/v1/sync", methods{"POST": s.sync})
+	mux.Handle("/v1/backends/{backend}/accept", methods{"POST": s.accept})
+	mux.Handle("/-/healthy", methods{"GET": s.healthy})
+	mux.Handle("/-/ready", methods{"GET": s.ready})
+	mux.Handle("/-/reload", methods{"POST": s.reload})
+	mux.Handle("/metrics", methods{"GET": s.o.Metrics.ServeHTTP})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	})
+	return mux
+}
+
+// methods are what can be done with one path. HEAD goes where GET does.
+type methods map[string]http.HandlerFunc
+
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	if h, ok := m[method]; ok {
+		h(w, r)
+		return
+	}
+	allow := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+	w.Header().Set("Allow", allow)
+	problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
+}
+
+func (s *Server) index(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, index) }
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	answer(w, s.o.Agent.Status())
+}
+
+func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	status, err := s.o.Agent.Sync(ctx)
+	if err != nil {
+		problem(w, statusOf(err, http.StatusInternalServerError), "sync: "+err.Error())
+		return
+	}
+	answer(w, status)
+}
+
+func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	backend := r.PathValue("backend")
+	if err := s.o.Agent.Accept(ctx, backend); err != nil {
+		problem(w, statusOf(err, http.StatusInternalServerError), "accept "+backend+": "+err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	if err := s.o.Reload(ctx); err != nil {
+		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
+	if err := s.o.Agent.Healthy(); err != nil {
+		text(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	text(w, http.StatusOK, "healthy")
+}
+
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	status := s.o.Agent.Status()
+	if !status.Ready {
+		text(w, http.StatusServiceUnavailable, strings.Join(status.NotReady, "\n"))
+		return
+	}
+	text(w, http.StatusOK, "ready")
+}
+
+// statusOf is how HTTP says err, other if it has no word of its own for it.
+func statusOf(err error, other int) int {
+	switch {
+	case errors.Is(err, agent.ErrNoBackend):
+		return http.StatusNotFound
+	case errors.Is(err, agent.ErrNothingHeld):
+		return http.StatusConflict
+	case errors.Is(err, context.DeadlineExceeded):
+		return http.StatusGatewayTimeout
+	case errors.Is(err, context.Canceled):
+		return http.StatusServiceUnavailable
+	}
+	return other
+}
+
+func text(w http.ResponseWriter, status int, body string) {
+	write(w, status, "text/plain; charset=utf-8", []byte(body))
+}

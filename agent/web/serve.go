@@ -1,0 +1,91 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Bounds of one request. A slow client keeps a connection, and nothing else, for
+// no longer than these.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 15 * time.Second // header included
+	writeTimeout  = bodyTimeout + changeTimeout + 15*time.Second
+	idleTimeout   = time.Minute
+	maxHeader     = 32 << 10
+	// grace is how long requests may take to end when the server stops.
+	grace = 1500 * time.Millisecond
+)
+
+// Serve answers at what Listen bound until ctx ends or a listener fails. It
+// returns within 2 s of ctx's end, nil in that case; requests that run by then
+// are cut.
+func (s *Server) Serve(ctx context.Context) error {
+	// Requests outlive ctx by the grace; what is left after it is cancelled.
+	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	running, failed := context.WithCancelCause(ctx)
+	defer failed(nil)
+	var servers []*http.Server
+	var ended []<-chan struct{}
+	for _, l := range s.listeners() {
+		srv := s.server(requests, l == s.unix)
+		servers = append(servers, srv)
+		ended = append(ended, start(srv, l, failed))
+	}
+	<-running.Done()
+	stop(servers)
+	for _, e := range ended {
+		<-e
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return context.Cause(running)
+}
+
+func (s *Server) server(requests context.Context, unix bool) *http.Server {
+	return &http.Server{
+		Handler:           s.Handler(unix),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
+	}
+}
+
+func start(srv *http.Server, l net.Listener, failed context.CancelCauseFunc) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed(err)
+		}
+	}()
+	return ended
+}
+
+// stop lets requests end within the grace, all servers at once, and cuts what is
+// left.
+func stop(servers []*http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, srv := range servers {
+		wg.Go(func() {
+			if srv.Shutdown(ctx) != nil {
+				// It did not end in time; the error of cutting it tells nobody more.
+				_ = srv.Close()
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,145 @@
+// Package web lets people and programs see what the agent does and tell it what
+// to do, over HTTP: the API under /v1/, health and readiness, and the metrics.
+//
+// Over the unix socket everybody who may open it may do everything. Over TCP a
+// bearer token is asked for, except on a loopback listener. Every request over
+// TCP must name a host that the listener is known by, and every change that a
+// browser sends must come from there: a page somewhere else can make a browser
+// talk to 127.0.0.1, and a host name can be made to resolve to it.
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// An Agent is what is shown and told. Its methods are called from many
+// goroutines.
+type Agent interface {
+	// Status is what the agent knows now. It does not block.
+	Status() agent.Status
+	// Healthy returns why the loop does not run, nil if it ticked within 10 s.
+	Healthy() error
+	// Sync starts a round and returns when every reachable instance was
+	// compared, or with ctx's error.
+	Sync(ctx context.Context) (agent.Status, error)
+	// Accept ends the hold of a backend: [agent.ErrNoBackend] or
+	// [agent.ErrNothingHeld] if there is none.
+	Accept(ctx context.Context, backend string) error
+}
+
+// DefaultSocketMode lets the owner and the group of the socket in.
+const DefaultSocketMode fs.FileMode = 0o660
+
+// Options says what a [Server] shows and where it listens.
+type Options struct {
+	Agent   Agent        // must not be nil
+	Metrics http.Handler // must not be nil
+	// Reload reads the configuration again; its error says why the old one
+	// stays in force. Must not be nil.
+	Reload func(context.Context) error
+	// Listen is a TCP address as in "127.0.0.1:9750", "" for none. What is not
+	// loopback needs a token.
+	Listen string
+	// Socket is the path of a unix socket, "" for none. Its directory is made if
+	// it is missing.
+	Socket string
+	// SocketMode are the permissions of the socket; 0 for [DefaultSocketMode].
+	SocketMode fs.FileMode
+	// SocketGroup is the name or number of its group, "" for the process's own.
+	SocketGroup string
+	// Hosts are further names under which the listener may be asked: "name"
+	// stands for itself alone and with the listener's port, "name:port" for
+	// exactly that.
+	Hosts []string
+	// Token returns the bearer token in force, "" for none. It is called for
+	// every request over TCP, so that a token can change. May be nil.
+	Token func() string
+	// Log takes what goes wrong with a connection, as warnings. Nil for nowhere.
+	Log *slog.Logger
+}
+
+// A Server answers over TCP, a unix socket, or both. [New] makes one, Listen
+// binds it, Serve answers.
+type Server struct {
+	o        Options
+	loopback bool // the TCP listener can be reached from this machine only
+	tcp      net.Listener
+	unix     net.Listener
+}
+
+// New checks o and binds nothing yet. A listener that others can reach is
+// refused without a token.
+func New(o Options) (*Server, error) {
+	if o.Token == nil {
+		o.Token = func() string { return "" }
+	}
+	if o.SocketMode == 0 {
+		o.SocketMode = DefaultSocketMode
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{o: o}
+	if o.Listen == "" {
+		return s, nil
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("http listener %q: %w", o.Listen, err)
+	}
+	s.loopback = isLoopback(host)
+	return s, s.authenticated()
+}
+
+func (s *Server) authenticated() error {
+	if s.loopback || s.o.Token() != "" {
+		return nil
+	}
+	return fmt.Errorf("http listener %s can be reached from other machines and has no token: "+
+		"give it a token, or let it listen on 127.0.0.1", s.o.Listen)
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// Handler answers what comes in over TCP, or over the unix socket. It is for
+// tests; Serve uses it.
+func (s *Server) Handler(unix bool) http.Handler {
+	h := s.checkOrigin(readBody(s.routes()))
+	if !unix {
+		h = s.checkHost(s.checkToken(h))
+	}
+	return secured(h)
+}
+
+// Addr is the TCP address that Listen bound, "" if there is none.
+func (s *Server) Addr() string {
+	if s.tcp == nil {
+		return ""
+	}
+	return s.tcp.Addr().String()
+}
+
+// Close gives up what Listen bound. It is needed only if Serve is not called.
+func (s *Server) Close() error {
+	var errs []error
+	for _, l := range s.listeners() {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
+}
