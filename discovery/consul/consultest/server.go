@@ -1,0 +1,264 @@
+// Package consultest gives tests a Consul: the real one, or a fake that answers
+// as told.
+package consultest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const startTimeout = 20 * time.Second
+
+// A Server is a real Consul: one process, server and agent in one, on loopback
+// and free ports. It is killed when the test ends.
+type Server struct {
+	tb                testing.TB
+	dir               string
+	httpPort, dnsPort int
+	lanPort, raftPort int
+	token             string
+	http              http.Client
+	policies          atomic.Int64
+	mu                sync.Mutex // guards following
+	process           *exec.Cmd  // nil if it does not run
+	exited            chan struct{}
+}
+
+// Start starts a Consul and returns when it has a leader. The binary is
+// consul/consul in the folder that SLOTSYNC_DEPS names, .cache/deps of the
+// module without it; where it is missing the test fails.
+func Start(tb testing.TB) *Server {
+	tb.Helper()
+	return start(tb, "")
+}
+
+// StartACL starts a Consul that lets nobody read or write without a token.
+// Token returns one that may do everything.
+func StartACL(tb testing.TB) *Server {
+	tb.Helper()
+	return start(tb, "7a1bd6c2-0000-4000-8000-5107e5c00001")
+}
+
+func start(tb testing.TB, token string) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, token: token, dir: tb.TempDir()}
+	s.http.Timeout = 10 * time.Second
+	s.http.Transport = &http.Transport{MaxIdleConnsPerHost: 2}
+	tb.Cleanup(func() {
+		s.Kill()
+		s.http.CloseIdleConnections()
+	})
+	// A free port may be taken between finding and using it.
+	var err error
+	for range 3 {
+		s.httpPort, s.dnsPort, s.lanPort, s.raftPort = freePort(tb), freePort(tb), freePort(tb), freePort(tb)
+		if err = s.run(); err == nil {
+			return s
+		}
+		s.Kill()
+	}
+	tb.Fatalf("start consul: %v\n%s", err, s.log())
+	return nil
+}
+
+// URL is where the HTTP API is, as in http://127.0.0.1:8500.
+func (s *Server) URL() string { return "http://" + s.HTTPAddr() }
+
+// HTTPAddr is the HTTP API's host and port.
+func (s *Server) HTTPAddr() string { return fmt.Sprintf("127.0.0.1:%d", s.httpPort) }
+
+// DNSAddr is the host and port at which services are answered as
+// NAME.service.consul, by UDP and TCP.
+func (s *Server) DNSAddr() string { return fmt.Sprintf("127.0.0.1:%d", s.dnsPort) }
+
+// Token is the token that may do everything, empty without ACLs.
+func (s *Server) Token() string { return s.token }
+
+// Kill ends the process as a crash would and returns when it is gone. It may be
+// called again.
+func (s *Server) Kill() {
+	s.mu.Lock()
+	process, exited := s.process, s.exited
+	s.process = nil
+	s.mu.Unlock()
+	if process == nil {
+		return
+	}
+	_ = process.Process.Kill() // it may have ended by itself
+	<-exited
+	s.http.CloseIdleConnections()
+}
+
+// Restart kills the process if it runs and starts it on the same ports, with
+// what it knew or with nothing. It returns when there is a leader.
+func (s *Server) Restart(keepData bool) {
+	s.tb.Helper()
+	s.Kill()
+	if !keepData {
+		if err := os.RemoveAll(filepath.Join(s.dir, "data")); err != nil {
+			s.tb.Fatal(err)
+		}
+	}
+	if err := s.run(); err != nil {
+		s.tb.Fatalf("restart consul: %v\n%s", err, s.log())
+	}
+}
+
+func (s *Server) run() error {
+	config := filepath.Join(s.dir, "consul.json")
+	raw, err := json.Marshal(s.config())
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(config, raw, 0o600); err != nil {
+		return err
+	}
+	log, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	process := exec.Command(binary(s.tb), "agent", "-config-file", config)
+	process.Stdout, process.Stderr = log, log
+	process.Env = []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH")}
+	// The process must not outlive a test that is killed.
+	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := process.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	s.mu.Lock()
+	s.process, s.exited = process, exited
+	s.mu.Unlock()
+	go func() {
+		defer close(exited)
+		_ = process.Wait() // a kill is the way it ends
+	}()
+	return s.waitForLeader(exited)
+}
+
+func (s *Server) config() map[string]any {
+	c := map[string]any{
+		"server": true, "bootstrap": true, "node_name": "node-1", "data_dir": filepath.Join(s.dir, "data"),
+		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "disable_update_check": true, "disable_host_node_id": true,
+		"leave_on_terminate": false, "log_level": "warn",
+		"performance": map[string]any{"raft_multiplier": 1},
+		"dns_config":  map[string]any{"allow_stale": true},
+		"ports": map[string]any{
+			"http": s.httpPort, "dns": s.dnsPort, "serf_lan": s.lanPort, "server": s.raftPort,
+			"https": -1, "grpc": -1, "serf_wan": -1,
+		},
+	}
+	if s.token != "" {
+		c["acl"] = map[string]any{
+			"enabled": true, "default_policy": "deny",
+			"tokens": map[string]any{"master": s.token, "agent": s.token},
+		}
+	}
+	return c
+}
+
+// waitForLeader returns when a write succeeds, which needs one, and the agent
+// has told it about its own node, without which nothing is healthy.
+func (s *Server) waitForLeader(exited <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = s.ready(ctx); last == nil {
+			return nil
+		}
+		select {
+		case <-exited:
+			return fmt.Errorf("the process ended: %w", last)
+		case <-ctx.Done():
+			return fmt.Errorf("no leader within %s: %w", startTimeout, last)
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Server) ready(ctx context.Context) error {
+	if _, err := s.call(ctx, http.MethodPut, "/v1/kv/consultest/ready", "x"); err != nil {
+		return err
+	}
+	body, err := s.call(ctx, http.MethodGet, "/v1/health/node/node-1", nil)
+	if err == nil && !strings.Contains(string(body), "serfHealth") {
+		err = fmt.Errorf("node-1 is not registered yet")
+	}
+	return err
+}
+
+func (s *Server) log() string {
+	raw, _ := os.ReadFile(filepath.Join(s.dir, "log")) // for a message only
+	return string(raw)
+}
+
+// binary returns the path of the real Consul.
+func binary(tb testing.TB) string {
+	tb.Helper()
+	deps := os.Getenv("SLOTSYNC_DEPS")
+	if deps == "" {
+		deps = filepath.Join(moduleRoot(tb), ".cache", "deps")
+	}
+	path, err := filepath.Abs(filepath.Join(deps, "consul", "consul"))
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		tb.Fatalf("no real Consul: run make deps (%v)", err)
+	}
+	return path
+}
+
+func moduleRoot(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			tb.Fatal("not within a Go module")
+		}
+		dir = parent
+	}
+}
+
+// freePort returns a port that is free for TCP and UDP.
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenPacket("udp", l.Addr().String())
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port
+		}
+	}
+	tb.Fatal("no port is free for TCP and UDP")
+	return 0
+}
