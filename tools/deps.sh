@@ -7,7 +7,8 @@
 # Without NAME all four. They are unpacked into .cache/deps (or $SLOTSYNC_DEPS) as NAME/haproxy and consul/consul,
 # each with its own C library, so that they run on any Linux. Unpacking touches no system package: apt works on
 # private state and asks the mirror that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
-# As root, missing build tools are installed by apt; else one line says which are missing.
+# What building and the tests need (a C compiler, git, systemd-analyze) is installed by apt, as root; else one line says
+# what is missing. With NAME only what unpacking needs.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -52,19 +53,29 @@ present() {
 # need_package FILE PACKAGE: the package is missing if the command (or path) FILE is not there.
 need_package() { command -v "$1" >/dev/null || [ -e "$1" ] || missing+=("$2"); }
 
-# build_tools installs what building (the race detector needs a C compiler), unpacking and the tests need.
-build_tools() {
-	local missing=()
-	need_package gcc gcc
-	need_package /usr/include/stdlib.h libc6-dev
-	need_package make make
-	need_package git git
-	need_package patchelf patchelf
-	need_package systemd-analyze systemd
-	need_package /etc/ssl/certs/ca-certificates.crt ca-certificates
-	need_package "$keyring" debian-archive-keyring
+# missing_packages lists what the wanted work needs and this machine lacks, in missing.
+missing_packages() {
+	missing=()
+	if [ "$everything" = yes ]; then # the race detector needs a C compiler, tests need the rest
+		need_package gcc gcc
+		need_package /usr/include/stdlib.h libc6-dev
+		need_package make make
+		need_package git git
+		need_package systemd-analyze systemd
+	fi
+	if [ ${#absent[@]} -gt 0 ]; then
+		need_package patchelf patchelf
+		need_package /etc/ssl/certs/ca-certificates.crt ca-certificates
+		need_package "$keyring" debian-archive-keyring
+	fi
+}
+
+# install_packages installs what is missing, or says so.
+install_packages() {
+	local missing
+	missing_packages
 	[ ${#missing[@]} -gt 0 ] || return 0
-	[ "$(id -u)" = 0 ] || fail "missing: ${missing[*]}; install them or run as root: apt-get install ${missing[*]}"
+	[ "$(id -u)" = 0 ] || fail "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
 	say "installing ${missing[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	retry apt-get -qq -o Acquire::Retries=3 update || fail "apt-get update failed"
@@ -84,12 +95,13 @@ debian_mirror() {
 		awk -v codename="$codename" '$1 == codename && $2 == "main" && $3 !~ /security/ && !found { print $3; found = 1 }'
 }
 
-# open_suite SUITE: private apt state for one suite; sets apt_state and apt_options.
+# open_suite SUITE: private apt state for one suite; sets apt_state and apt_options. Signatures are checked as always; a
+# list past its date is good enough, since mirrors may lag and nothing here goes onto the system.
 open_suite() {
 	apt_state=$work/apt-$1
 	apt_options=(
 		-qq -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30
-		-o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any
+		-o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any
 		-o Dir::Etc::sourcelist="$apt_state/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
 		-o Dir::State="$apt_state" -o Dir::State::Lists="$apt_state/lists" -o Dir::Cache="$apt_state"
@@ -138,8 +150,8 @@ get_haproxy() {
 	local name=$1 branch=${1#haproxy-} suite version libraries
 	shift
 	for suite in "$@"; do
-		open_suite "$suite" || fail "cannot read the package list of $suite"
-		version=$(candidate haproxy)
+		version=
+		if open_suite "$suite"; then version=$(candidate haproxy); fi
 		if [[ $version == "$branch".* ]]; then
 			say "unpacking $name: $version of $suite"
 			mapfile -t libraries < <(libraries_of haproxy)
@@ -150,7 +162,7 @@ get_haproxy() {
 			own_libraries "$deps/$name/haproxy" "$deps/$name"
 			return
 		fi
-		say "$suite has HAProxy ${version:-none}, not $branch"
+		say "no HAProxy $branch in $suite: ${version:-its package list cannot be read}"
 	done
 	fail "no HAProxy $branch in: $*"
 }
@@ -175,7 +187,11 @@ get() {
 }
 
 names=("$@")
-[ $# -gt 0 ] || names=(haproxy-2.6 haproxy-3.0 haproxy-3.2 consul)
+everything=no
+if [ $# = 0 ]; then
+	everything=yes
+	names=(haproxy-2.6 haproxy-3.0 haproxy-3.2 consul)
+fi
 for name in "${names[@]}"; do
 	case $name in
 	haproxy-2.6 | haproxy-3.0 | haproxy-3.2 | consul) ;;
@@ -191,9 +207,9 @@ deps=$(cd "$deps" && pwd)
 exec 9>"$deps/.lock"
 flock -w 900 9 || fail "another run has held $deps/.lock for 15 minutes"
 
-build_tools
 absent=()
 for name in "${names[@]}"; do present "$name" || absent+=("$name"); done
+install_packages
 if [ ${#absent[@]} -gt 0 ]; then
 	mirror=$(debian_mirror)
 	[ -n "$mirror" ] || fail "apt knows no Debian mirror here; set SLOTSYNC_DEBIAN_MIRROR to one"
