@@ -1,0 +1,211 @@
+// Package examples_test runs every example through the program that it is for.
+package examples_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// emptyState is a server-state file without a server; HAProxy warns of one that is missing or of no bytes.
+const emptyState = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight " +
+	"srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state " +
+	"bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord\n"
+
+func examples(t *testing.T, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("*", pattern))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no example %s (%v)", pattern, err)
+	}
+	return files
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// buildSlotsync returns the path of a freshly built slotsync.
+func buildSlotsync(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "slotsync")
+	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/slotsync").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, output)
+	}
+	return binary
+}
+
+// TestHAProxyAccepts has every supported HAProxy check every haproxy.cfg; a warning fails too.
+func TestHAProxyAccepts(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		binary := haproxytest.Binary(t, version)
+		for _, name := range examples(t, "haproxy.cfg") {
+			t.Run(version+"/"+filepath.Dir(name), func(t *testing.T) {
+				check := exec.CommandContext(t.Context(), binary, "-c", "-dW", "-f", localCopy(t, name))
+				check.Env = append(os.Environ(), "EDGE=1", "NOMAD_PORT_http=8080")
+				if output, err := check.CombinedOutput(); err != nil {
+					t.Errorf("haproxy -c: %v\n%s", err, output)
+				}
+			})
+		}
+	}
+}
+
+// localCopy returns a copy of a haproxy.cfg that asks for no user of this machine and finds its state files.
+func localCopy(t *testing.T, name string) string {
+	t.Helper()
+	folder := t.TempDir()
+	text := read(t, name)
+	for _, state := range regexp.MustCompile(`(?m)^backend (\S+)`).FindAllStringSubmatch(text, -1) {
+		write(t, filepath.Join(folder, state[1]), emptyState)
+	}
+	text = regexp.MustCompile(`(?m)^\t(user|group|chroot) .*\n`).ReplaceAllString(text, "")
+	text = strings.ReplaceAll(text, " user haproxy group haproxy ", " ")
+	text = regexp.MustCompile(`(?m)^\tserver-state-base .*$`).ReplaceAllLiteralString(text, "\tserver-state-base "+folder)
+	local := filepath.Join(folder, "haproxy.cfg")
+	write(t, local, text)
+	return local
+}
+
+// TestSlotsRecommended keeps the examples to the one form of slots that loses nothing.
+func TestSlotsRecommended(t *testing.T) {
+	template := regexp.MustCompile(`^server-template [a-z]+ 1-\d+ slot\.invalid:1 init-addr last,127\.0\.0\.1 disabled weight 100( |$)`)
+	for _, name := range examples(t, "haproxy.cfg") {
+		for line := range strings.Lines(read(t, name)) {
+			if line = strings.TrimSpace(line); strings.HasPrefix(line, "server-template") && !template.MatchString(line) {
+				t.Errorf("%s: not the recommended form: %s", name, line)
+			}
+		}
+	}
+}
+
+func TestSlotsyncAccepts(t *testing.T) {
+	slotsync := buildSlotsync(t)
+	for _, name := range examples(t, "slotsync.yaml") {
+		t.Run(filepath.Dir(name), func(t *testing.T) {
+			check := exec.CommandContext(t.Context(), slotsync, "check", "--config", name)
+			check.Env = []string{"PATH=" + os.Getenv("PATH")}
+			if output, err := check.CombinedOutput(); err != nil {
+				t.Errorf("slotsync check: %v\n%s", err, output)
+			}
+		})
+	}
+}
+
+// TestBothSidesAgree finds the sockets, state files and backends of a slotsync.yaml in the haproxy.cfg beside it.
+func TestBothSidesAgree(t *testing.T) {
+	for _, name := range examples(t, "slotsync.yaml") {
+		agent := read(t, name)
+		balancer := read(t, filepath.Join(filepath.Dir(name), "haproxy.cfg"))
+		balancer = strings.ReplaceAll(balancer, "${EDGE}", "1") + strings.ReplaceAll(balancer, "${EDGE}", "2")
+		balancer = strings.ReplaceAll(balancer, `"`, "")
+		instances, backends, _ := strings.Cut(agent, "\nbackends:")
+		for _, want := range []struct{ text, pattern, form string }{
+			{instances, `(?m)^      socket: (\S+)`, "stats socket % "},
+			{instances, `(?m)^      state_file: (\S+)/\{backend\}`, "server-state-base %\n"},
+			{backends, `(?m)^  - name: (\S+)\n    source:`, "backend %\n"},
+			{backends, `(?m)^    backend: (\S+)`, "backend %\n"},
+		} {
+			for _, found := range regexp.MustCompile(want.pattern).FindAllStringSubmatch(want.text, -1) {
+				if line := strings.Replace(want.form, "%", found[1], 1); !strings.Contains(balancer, line) {
+					t.Errorf("%s: haproxy.cfg has no line with %q", name, line)
+				}
+			}
+		}
+	}
+}
+
+func TestSystemdAccepts(t *testing.T) {
+	slotsync := buildSlotsync(t)
+	unit := filepath.Join(t.TempDir(), "slotsync.service")
+	text := read(t, "systemd/slotsync.service")
+	if !strings.Contains(text, "ExecStart=/usr/local/bin/slotsync ") {
+		t.Fatal("ExecStart is not /usr/local/bin/slotsync, which the README says")
+	}
+	write(t, unit, strings.ReplaceAll(text, "/usr/local/bin/slotsync", slotsync))
+	verify := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit)
+	if output, err := verify.CombinedOutput(); err != nil {
+		t.Errorf("systemd-analyze verify: %v (run make deps if it is missing)\n%s", err, output)
+	}
+	if strings.Contains(text, "Requires=haproxy") || strings.Contains(text, "BindsTo=") || strings.Contains(text, "PartOf=") {
+		t.Error("the unit ties slotsync's life to HAProxy's")
+	}
+}
+
+// TestNomadJob parses the job and looks for what makes it work: two tasks, slotsync as a sidecar, and the files beside it.
+func TestNomadJob(t *testing.T) {
+	for _, name := range examples(t, "*.nomad.hcl") {
+		text := read(t, name)
+		file, faults := hclsyntax.ParseConfig([]byte(text), name, hcl.InitialPos)
+		if faults.HasErrors() {
+			t.Fatal(faults)
+		}
+		group := find(t, find(t, file.Body.(*hclsyntax.Body), "job"), "group")
+		var tasks []string
+		for _, block := range group.Blocks {
+			if block.Type == "task" {
+				tasks = append(tasks, block.Labels...)
+			}
+		}
+		if want := []string{"haproxy", "slotsync"}; !slices.Equal(tasks, want) {
+			t.Errorf("%s: tasks %v, want %v", name, tasks, want)
+		}
+		lifecycle := find(t, find(t, group, "task", "slotsync"), "lifecycle")
+		if sidecar, faults := lifecycle.Attributes["sidecar"].Expr.Value(nil); faults.HasErrors() || sidecar.False() {
+			t.Errorf("%s: slotsync is no sidecar", name)
+		}
+		for _, used := range regexp.MustCompile(`file\("([^"]+)"\)`).FindAllStringSubmatch(text, -1) {
+			read(t, filepath.Join(filepath.Dir(name), used[1]))
+		}
+	}
+}
+
+// find returns the only block of a type, with these labels if any are given.
+func find(t *testing.T, body *hclsyntax.Body, kind string, labels ...string) *hclsyntax.Body {
+	t.Helper()
+	var found []*hclsyntax.Block
+	for _, block := range body.Blocks {
+		if block.Type == kind && (len(labels) == 0 || slices.Equal(block.Labels, labels)) {
+			found = append(found, block)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d blocks %s %v, want one", len(found), kind, labels)
+	}
+	return found[0].Body
+}
+
+func TestEveryExampleSaysWhatItIs(t *testing.T) {
+	folders, err := filepath.Glob("*/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		for _, name := range []string{"README.md", "haproxy.cfg", "slotsync.yaml"} {
+			if len(read(t, filepath.Join(folder, name))) == 0 {
+				t.Errorf("%s/%s is empty", folder, name)
+			}
+		}
+	}
+}
