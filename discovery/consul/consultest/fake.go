@@ -35,8 +35,8 @@ type Fake struct {
 	asked    []*http.Request
 }
 
-// NewFake starts a fake without services. It stops when the test ends; in a
-// bubble, call [Fake.Close] before its end.
+// NewFake starts a fake without services. It stops when the test, or the bubble,
+// ends.
 func NewFake(tb testing.TB) *Fake {
 	tb.Helper()
 	f := &Fake{
@@ -215,6 +215,7 @@ func (f *Fake) answer(w http.ResponseWriter, service string) {
 	h.Set("X-Consul-KnownLeader", "true")
 	h.Set("X-Consul-LastContact", "0")
 	maps.Copy(h, extra)
+	maps.DeleteFunc(h, func(_ string, v []string) bool { return v[0] == "" })
 	_ = json.NewEncoder(w).Encode(entries) // the client may have gone
 }
 
