@@ -1,0 +1,514 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	// tick is how often the loop shows that it is alive.
+	tick = time.Second
+	// aliveWithin is how long the loop may be silent and still be healthy.
+	aliveWithin = 10 * time.Second
+	// confirmTimeout bounds one confirmation by a source.
+	confirmTimeout = 20 * time.Second
+)
+
+// An Agent keeps instances in step with sources. It is made by [New].
+type Agent struct {
+	opts Options
+	do   chan func(context.Context) // what the loop is to do next
+	quit chan struct{}
+
+	ticked  atomic.Int64 // unix nanoseconds
+	started atomic.Int64
+	last    atomic.Pointer[Status] // when the loop ended
+
+	// Owned by the loop.
+	core
+	workers map[string]*running
+	saver   saver
+	dirty   bool // the state has to be stored
+	ready   bool
+	group   *sync.WaitGroup
+	begun   time.Time
+	stored  stored
+}
+
+// running is a worker under way.
+type running struct {
+	key    string
+	worker *worker
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// A watch is a source being watched.
+type watch struct {
+	key    string
+	cancel context.CancelFunc
+}
+
+// New checks opts and returns an agent that works on them. It starts nothing
+// and touches nothing.
+func New(opts Options) (*Agent, error) {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), quit: make(chan struct{}), workers: map[string]*running{}}
+	a.timing = opts.timing()
+	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed}
+	return a, nil
+}
+
+// check returns every fault of the options.
+func (o Options) check() error {
+	var errs []error
+	names := map[string]bool{}
+	for _, in := range o.Instances {
+		if names[in.Name] {
+			errs = append(errs, fmt.Errorf("two instances are named %q", in.Name))
+		}
+		names[in.Name] = true
+	}
+	backends := map[string]bool{}
+	for _, b := range o.Backends {
+		if backends[b.Name] {
+			errs = append(errs, fmt.Errorf("two backends are named %q", b.Name))
+		}
+		backends[b.Name] = true
+		for _, in := range b.Instances {
+			if !names[in] {
+				errs = append(errs, fmt.Errorf("backend %q: no instance is named %q", b.Name, in))
+			}
+		}
+	}
+	if len(o.Instances) == 0 {
+		errs = append(errs, errors.New("no instance is configured"))
+	}
+	if len(o.Backends) == 0 {
+		errs = append(errs, errors.New("no backend is configured"))
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) timing() timing {
+	return timing{cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.Poll, DefaultPoll), cmp.Or(o.Resync, DefaultResync)}
+}
+
+// Run keeps the instances in step until ctx is done, and returns nil when every
+// goroutine it started has ended. It leaves every slot as it is. It is called
+// once.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	a.group = &group
+	a.begin()
+	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
+	saved := make(chan struct{})
+	go func() { defer close(saved); a.saver.run(saving) }()
+	a.start(ctx)
+	a.loop(ctx)
+	cancel()
+	close(a.quit)
+	group.Wait()
+	a.drain(ctx)
+	final := a.show(time.Now())
+	a.last.Store(&final)
+	a.saver.put(a.snapshot(time.Now()))
+	stopSaving()
+	<-saved
+	return nil
+}
+
+// begin sets up what the loop owns.
+func (a *Agent) begin() {
+	now := time.Now()
+	a.begun = now
+	a.started.Store(now.UnixNano())
+	a.ticked.Store(now.UnixNano())
+	var err error
+	if a.stored, err = loadState(a.opts.StateDir); err != nil {
+		a.stateFailed(err)
+	}
+	for _, in := range a.opts.Instances {
+		a.instances = append(a.instances, newInstance(in))
+	}
+	for _, b := range a.opts.Backends {
+		a.backends = append(a.backends, a.newBackend(b, now))
+	}
+	a.track()
+}
+
+func (a *Agent) newBackend(b Backend, now time.Time) *backend {
+	nb := newBackend(b)
+	if s, ok := a.stored.backend(b.Name); ok {
+		nb.restore(s, now)
+	}
+	return nb
+}
+
+// start sets workers and watches going.
+func (a *Agent) start(ctx context.Context) {
+	for _, in := range a.instances {
+		a.employ(ctx, in)
+	}
+	for _, b := range a.backends {
+		a.follow(ctx, b)
+	}
+}
+
+// employ starts the worker of an instance, once the one before it has ended.
+func (a *Agent) employ(ctx context.Context, in *instance) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &worker{
+		name: in.Name, conn: in.Conn,
+		inbox: make(chan desired, 1), syncs: make(chan chan<- error), locals: map[string]*local{},
+	}
+	for name, externals := range a.stored.externalsOf(in.Name) {
+		w.locals[name] = newLocal(externals)
+	}
+	r := &running{key: in.Key, worker: w, cancel: cancel, done: make(chan struct{})}
+	w.post = func(rep report) { a.post(ctx, func(context.Context) { a.reported(in, rep) }) }
+	in.send = func(d desired) {
+		select {
+		case <-w.inbox:
+		default:
+		}
+		w.inbox <- d
+	}
+	before := a.workers[in.Name]
+	a.workers[in.Name] = r
+	w.take(a.desired(in))
+	a.group.Go(func() {
+		defer close(r.done)
+		if before != nil {
+			<-before.done
+		}
+		w.run(ctx)
+	})
+}
+
+// follow starts the watch of a backend's source.
+func (a *Agent) follow(ctx context.Context, b *backend) {
+	ctx, cancel := context.WithCancel(ctx)
+	b.watch = watch{key: b.SourceKey, cancel: cancel}
+	source := b.Source
+	a.group.Go(func() {
+		discovery.Watch(ctx, source, func(u discovery.Update) {
+			a.post(ctx, func(context.Context) { a.heard(b, u, false) })
+		})
+	})
+}
+
+// post has the loop do f, unless ctx or the loop ends before.
+func (a *Agent) post(ctx context.Context, f func(context.Context)) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case a.do <- f:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-a.quit:
+		return false
+	}
+}
+
+// drain does what was posted while the loop ended.
+func (a *Agent) drain(ctx context.Context) {
+	for {
+		select {
+		case f := <-a.do:
+			f(ctx)
+		default:
+			return
+		}
+	}
+}
+
+// loop does one thing after the other until ctx is done.
+func (a *Agent) loop(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	timer := time.NewTimer(a.timing.timeout)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-a.do:
+			f(ctx)
+		case <-timer.C:
+		case now := <-ticker.C:
+			a.ticked.Store(now.UnixNano())
+			a.gauge(now)
+			if a.dirty {
+				a.dirty = false
+				a.saver.put(a.snapshot(now))
+			}
+		}
+		timer.Reset(a.step(ctx, time.Now()))
+	}
+}
+
+// step decides what is due and returns how long nothing will be.
+func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
+	a.open(now)
+	next := now.Add(tick)
+	for _, b := range a.backends {
+		if b.settle(now) {
+			b.due, b.news = true, time.Time{}
+		}
+		if at := b.guard.confirmAt(now); !at.IsZero() && !now.Before(at) {
+			a.confirm(ctx, b, now)
+		}
+		if b.due {
+			a.decide(b, now)
+		}
+		if at := b.next(now); !at.IsZero() && at.Before(next) && !b.confirming {
+			next = at
+		}
+		if b.due && a.opened && b.phase != phaseWaiting {
+			next = earlier(next, now.Add(time.Second/roundRate))
+		}
+	}
+	if !a.opened {
+		next = earlier(next, a.begun.Add(a.timing.timeout))
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// open lets decisions be made once every instance was met, or the time for
+// that is over.
+func (a *Agent) open(now time.Time) {
+	if a.opened {
+		return
+	}
+	missing := slices.ContainsFunc(a.instances, func(in *instance) bool { return !in.met })
+	if missing && now.Sub(a.begun) < a.timing.timeout {
+		return
+	}
+	a.opened = true
+	for _, b := range a.backends {
+		b.due = true
+	}
+}
+
+// decide makes the targets of b anew and sends them out if they changed.
+func (a *Agent) decide(b *backend, now time.Time) {
+	surplus := len(b.surplus)
+	if !a.refresh(b, now) {
+		return
+	}
+	a.publish(b, b.news, now)
+	b.news = time.Time{}
+	a.dirty = true
+	a.decided(b, surplus)
+}
+
+// heard takes what a source answered.
+func (a *Agent) heard(b *backend, u discovery.Update, confirm bool) {
+	if !slices.Contains(a.backends, b) {
+		return
+	}
+	now := time.Now()
+	if u.Err != nil {
+		a.sourceFailed(b, u.Err)
+		b.failed(u.Err, now)
+		return
+	}
+	a.sourceAnswered(b, u.Reading)
+	hold := b.guard.hold
+	if b.learn(u.Reading, confirm, now) {
+		if !b.due || b.news.IsZero() {
+			b.news = u.At
+		}
+		b.due, a.dirty = true, true
+	}
+	if (hold == nil) != (b.guard.hold == nil) {
+		a.dirty = true
+		a.holdChanged(b)
+	}
+}
+
+// confirm asks the source of b in the strongest way there is.
+func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
+	if b.confirming {
+		return
+	}
+	b.confirming = true
+	b.guard.hold.asked = now
+	source, key := b.Source, b.watch.key
+	a.group.Go(func() {
+		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
+		defer cancel()
+		r, err := source.Confirm(brief)
+		a.post(ctx, func(context.Context) {
+			b.confirming = false
+			if b.watch.key == key {
+				a.heard(b, discovery.Update{Reading: r, Err: err, At: time.Now()}, true)
+			}
+		})
+	})
+}
+
+// reported takes what a worker reported.
+func (a *Agent) reported(in *instance, r report) {
+	if !slices.Contains(a.instances, in) {
+		return
+	}
+	before := in.last
+	stale := a.meet(in, r)
+	a.logReport(in, before, r)
+	if r.err == nil {
+		for _, s := range in.apply(r.applied) {
+			if !s.news.IsZero() {
+				a.opts.Metrics.Propagated(in.Name, r.at.Sub(s.news))
+			}
+		}
+		a.ready = a.ready || r.inSync
+	}
+	for _, b := range stale {
+		a.decide(b, time.Now())
+	}
+	a.dirty = a.dirty || externalsDiffer(before, r)
+	a.gaugeInstance(in, r.at)
+}
+
+func externalsDiffer(before, after report) bool {
+	for name, r := range after.backends {
+		if len(r.externals) != len(before.backends[name].externals) {
+			return true
+		}
+	}
+	return false
+}
+
+func newInstance(in Instance) *instance {
+	return &instance{
+		Instance: in, strangers: map[string]map[string]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
+	}
+}
+
+// Healthy returns nil while the loop is alive.
+func (a *Agent) Healthy() error {
+	last := time.Unix(0, a.ticked.Load())
+	if a.started.Load() == 0 {
+		return errors.New("the agent has not started yet")
+	}
+	if silent := time.Since(last); silent > aliveWithin {
+		return fmt.Errorf("the loop has been silent for %s", silent.Round(time.Second))
+	}
+	return nil
+}
+
+// Status returns what the agent knows and does now. It may be called from
+// anywhere, at any time.
+func (a *Agent) Status() Status {
+	if s := a.last.Load(); s != nil {
+		return *s
+	}
+	var s Status
+	if a.ask(context.Background(), func(context.Context) { s = a.show(time.Now()) }) != nil {
+		if last := a.last.Load(); last != nil {
+			return *last
+		}
+		return Status{Schema: Schema}
+	}
+	return s
+}
+
+// errStopped is why a request cannot be answered.
+var errStopped = errors.New("the agent is not running")
+
+// ask has the loop do f and waits for it.
+func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
+	if a.started.Load() == 0 {
+		return errStopped
+	}
+	done := make(chan struct{})
+	if !a.post(ctx, func(loop context.Context) { f(loop); close(done) }) {
+		return cmp.Or(ctx.Err(), errStopped)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.quit:
+		return errStopped
+	}
+}
+
+// Accept ends what is held of a backend, by our name of it: a removal goes
+// ahead, and live addresses that no source has ever listed are emptied. It
+// fails with [ErrNoBackend] or [ErrNothingHeld].
+func (a *Agent) Accept(ctx context.Context, name string) error {
+	var err error
+	asked := a.ask(ctx, func(context.Context) {
+		b := a.backend(name)
+		switch {
+		case b == nil:
+			err = fmt.Errorf("%w: %q", ErrNoBackend, name)
+		case !a.accept(b, time.Now()):
+			err = fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
+		default:
+			a.dirty = true
+			a.holdChanged(b)
+		}
+	})
+	return cmp.Or(asked, err)
+}
+
+// Sync compares every instance with what it should be, now, and returns the
+// status after it. The error joins those of the instances that could not be
+// compared.
+func (a *Agent) Sync(ctx context.Context) (Status, error) {
+	var workers []*running
+	if err := a.ask(ctx, func(context.Context) {
+		for _, in := range a.instances {
+			workers = append(workers, a.workers[in.Name])
+		}
+	}); err != nil {
+		return Status{}, err
+	}
+	errs := make([]error, len(workers))
+	var group sync.WaitGroup
+	for i, r := range workers {
+		group.Go(func() { errs[i] = r.sync(ctx) })
+	}
+	group.Wait()
+	return a.Status(), errors.Join(errs...)
+}
+
+// sync has a worker compare its instance.
+func (r *running) sync(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case r.worker.syncs <- reply:
+	case <-r.done:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		if err != nil {
+			return fmt.Errorf("instance %s: %w", r.worker.name, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,350 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// instance is what the loop knows about one HAProxy.
+type instance struct {
+	Instance
+	last report
+	// met: it answered at least once, and its slots are in last.
+	met bool
+	// strangers are the live addresses, by backend and slot, that no source has
+	// ever listed: left alone until somebody accepts that they go.
+	strangers map[string]map[string]netip.AddrPort
+	// judged are the backends of which the strangers were looked for, full
+	// those that had ready slots when the instance was first met.
+	judged, full map[string]bool
+	// pending are the generations that were sent and not read back, oldest
+	// first.
+	pending  []stamp
+	applied  uint64
+	restarts int
+	// send hands the worker its newest targets.
+	send func(desired)
+}
+
+// A stamp is when a generation came to be, and when its source spoke.
+type stamp struct {
+	gen      uint64
+	at, news time.Time
+}
+
+// maxPending bounds the stamps of an instance that is away: the oldest and the
+// newest are kept.
+const maxPending = 64
+
+// core is what the agent knows and decides. It starts nothing, waits for
+// nothing and is told the time.
+type core struct {
+	gen       uint64
+	timing    timing
+	backends  []*backend
+	instances []*instance
+	// opened: enough instances answered, or enough time has passed, to decide
+	// which slot holds what.
+	opened bool
+}
+
+func (c *core) backend(name string) *backend {
+	i := slices.IndexFunc(c.backends, func(b *backend) bool { return b.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return c.backends[i]
+}
+
+func (c *core) instance(name string) *instance {
+	i := slices.IndexFunc(c.instances, func(in *instance) bool { return in.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return c.instances[i]
+}
+
+// of returns the instances that serve b, in configured order.
+func (c *core) of(b *backend) []*instance {
+	var out []*instance
+	for _, in := range c.instances {
+		if len(b.Instances) == 0 || slices.Contains(b.Instances, in.Name) {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
+// views returns the slots of b at every instance that has shown them.
+func (c *core) views(b *backend) [][]slots.Server {
+	var out [][]slots.Server
+	for _, in := range c.of(b) {
+		if own := in.last.backends[b.Name].own; own != nil {
+			out = append(out, own)
+		}
+	}
+	return out
+}
+
+// refresh decides anew which endpoint sits in which slot of b, and reports
+// whether any instance has to hear of it. It does nothing before there are an
+// answer and slots to decide about, and not more often than the pace allows.
+func (c *core) refresh(b *backend, now time.Time) bool {
+	if b.phase == phaseWaiting || !c.opened || len(c.views(b)) == 0 {
+		return false
+	}
+	if b.due && !b.pace.AllowN(now, 1) {
+		return false
+	}
+	before, strangers := b.targets(), b.taken
+	if !b.adopted {
+		b.table = slots.Adopt(c.views(b), b.wanted(), b.prefer, now)
+		b.adopted = true
+	} else {
+		b.table = b.table.Observe(c.views(b), now)
+	}
+	b.taken = c.judge(b)
+	b.reserve(b.taken)
+	b.table, b.surplus = b.table.Assign(b.wanted(), now)
+	fresh := b.due || b.gen == 0
+	b.due = false
+	return fresh || !slices.Equal(before, b.targets()) || !maps.Equal(strangers, b.taken)
+}
+
+// judge finds the strangers of b at instances that have not been judged, drops
+// those that are gone or that the source lists by now, and returns the slots
+// that are theirs, with the address.
+func (c *core) judge(b *backend) map[string]netip.AddrPort {
+	out := map[string]netip.AddrPort{}
+	for _, in := range c.of(b) {
+		own := in.last.backends[b.Name].own
+		if own == nil {
+			continue
+		}
+		if !in.judged[b.Name] && b.heard {
+			in.judged[b.Name] = true
+			in.strangers[b.Name] = b.strangers(own)
+		}
+		live := inService(own)
+		maps.DeleteFunc(in.strangers[b.Name], func(slot string, a netip.AddrPort) bool {
+			_, listed := b.listed[a]
+			return listed || live[slot] != a
+		})
+		maps.Copy(out, in.strangers[b.Name])
+	}
+	return out
+}
+
+// strangers returns the addresses that are in service and that the source never
+// named. A template's own address is not one of them.
+func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
+	out := map[string]netip.AddrPort{}
+	placeholder := slots.Placeholder(own)
+	for slot, a := range inService(own) {
+		if _, ok := b.listed[a]; !ok && !slots.IsPlaceholder(a, placeholder) {
+			out[slot] = a
+		}
+	}
+	return out
+}
+
+func inService(own []slots.Server) map[string]netip.AddrPort {
+	out := map[string]netip.AddrPort{}
+	for _, s := range own {
+		if s.Class != slots.Maint {
+			out[s.Name] = s.Addr
+		}
+	}
+	return out
+}
+
+// reserve keeps slots from being used that hold a stranger somewhere.
+func (b *backend) reserve(taken map[string]netip.AddrPort) {
+	for i, s := range b.table {
+		_, strange := taken[s.Name]
+		b.table[i].Reserved = strange && s.Free()
+	}
+}
+
+// publish makes a new generation of b, for news that came then; zero for none.
+func (c *core) publish(b *backend, news, now time.Time) {
+	c.gen++
+	b.gen = c.gen
+	for _, in := range c.of(b) {
+		in.pending = append(in.pending, stamp{c.gen, now, news})
+		if len(in.pending) > maxPending {
+			in.pending = slices.Delete(in.pending, 1, 2)
+		}
+		in.send(c.desired(in))
+	}
+}
+
+// desired returns everything that in should be.
+func (c *core) desired(in *instance) desired {
+	d := desired{gen: c.gen, timing: c.timing, wants: map[string]want{}}
+	for _, b := range c.backends {
+		if !slices.Contains(c.of(b), in) {
+			continue
+		}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal}
+		if w.quiet = b.gen == 0 || (b.phase == phaseRestored && in.full[b.Name]); !w.quiet {
+			w.targets = b.targetsAt(in.strangers[b.Name])
+		}
+		d.wants[b.Name] = w
+	}
+	return d
+}
+
+// targetsAt returns the targets at an instance with these strangers.
+func (b *backend) targetsAt(strangers map[string]netip.AddrPort) []slots.Target {
+	out := b.targets()
+	for i, t := range out {
+		if _, ok := strangers[t.Slot]; ok {
+			out[i].Leave = true
+		}
+	}
+	return out
+}
+
+// meet takes what an instance reported and returns the backends that have to be
+// decided anew because of it.
+func (c *core) meet(in *instance, r report) []*backend {
+	first := !in.met && r.err == nil && r.compared
+	if r.err != nil {
+		r.backends = in.last.backends
+	}
+	in.last = r
+	if r.restarted {
+		in.restarts++
+	}
+	if r.err != nil {
+		return nil
+	}
+	in.met = in.met || first
+	var out []*backend
+	for _, b := range c.backends {
+		own := r.backends[b.Name].own
+		if own == nil {
+			continue
+		}
+		if _, known := in.full[b.Name]; !known {
+			in.full[b.Name] = hasReady(own)
+			out = append(out, b)
+		} else if c.stale(b, own) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// stale reports whether the table has to be brought up to date with what an
+// instance shows: slots came or went, or a stranger did.
+func (c *core) stale(b *backend, own []slots.Server) bool {
+	if !b.adopted {
+		return true
+	}
+	live := inService(own)
+	for slot, a := range b.taken {
+		if live[slot] != a {
+			return true
+		}
+	}
+	known := map[string]bool{}
+	for _, s := range b.table {
+		known[s.Name] = true
+	}
+	return slices.ContainsFunc(own, func(s slots.Server) bool { return !known[s.Name] }) || (len(b.surplus) > 0 && len(own) > 0)
+}
+
+func hasReady(own []slots.Server) bool {
+	placeholder := slots.Placeholder(own)
+	return slices.ContainsFunc(own, func(s slots.Server) bool {
+		return s.Class == slots.Ready && !slots.IsPlaceholder(s.Addr, placeholder)
+	})
+}
+
+// apply notes how far an instance is, and returns the generations that it has
+// read back by it.
+func (in *instance) apply(gen uint64) []stamp {
+	if gen <= in.applied {
+		return nil
+	}
+	in.applied = gen
+	n := 0
+	for n < len(in.pending) && in.pending[n].gen <= gen {
+		n++
+	}
+	done := in.pending[:n]
+	in.pending = in.pending[n:]
+	return done
+}
+
+// lag is the age of the oldest generation that was not read back.
+func (in *instance) lag(now time.Time) time.Duration {
+	if len(in.pending) == 0 {
+		return 0
+	}
+	return now.Sub(in.pending[0].at)
+}
+
+// accept ends every hold of b, and reports whether there was one.
+func (c *core) accept(b *backend, now time.Time) bool {
+	before := b.guard.published
+	held := b.guard.hold != nil
+	if b.guard.accept(now) {
+		b.part(before, b.guard.published, now)
+	}
+	for _, in := range c.of(b) {
+		for _, a := range in.strangers[b.Name] {
+			b.listed[a] = now
+			held = true
+		}
+		delete(in.strangers, b.Name)
+	}
+	b.due = b.due || held
+	return held
+}
+
+// strangersOf returns the strangers of b over all instances, sorted.
+func (c *core) strangersOf(b *backend) []string {
+	all := map[string]bool{}
+	for _, in := range c.of(b) {
+		for _, a := range in.strangers[b.Name] {
+			all[a.String()] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// problems says in words why b is not filled everywhere.
+func (c *core) problems(b *backend) []string {
+	var out []string
+	lacking := 0
+	for _, in := range c.of(b) {
+		r, ok := in.last.backends[b.Name]
+		switch {
+		case !ok || !in.met:
+		case r.lacking:
+			lacking++
+			out = append(out, in.Name+" has no backend "+b.Proxy)
+		case r.problem != "":
+			out = append(out, in.Name+": "+r.problem)
+		}
+	}
+	if b.phase == phaseWaiting && !b.source.answered.IsZero() && len(b.source.reading.Endpoints) == 0 {
+		out = append(out, b.Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
+	}
+	return out
+}
+
+func list(words []string) string {
+	if len(words) == 0 {
+		return "(none found)"
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,284 @@
+package agent
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+const (
+	// fightCount corrections of one slot within fightWindow are a fight with
+	// somebody else who writes; writing pauses for fightPause, doubling up to
+	// fightPauseMost, and from the start again after fightPauseMost of peace.
+	fightCount     = 3
+	fightWindow    = time.Minute
+	fightPause     = time.Minute
+	fightPauseMost = time.Hour
+)
+
+// A want is what one backend of one instance should be.
+type want struct {
+	gen           uint64 // the generation in which it last changed
+	proxy, prefix string
+	targets       []slots.Target
+	quiet         bool // nothing is known: only look
+	repair        bool // undo what somebody else did
+}
+
+// An external is a slot that somebody took out of service behind the agent's
+// back.
+type external struct {
+	Addr  netip.AddrPort `json:"addr"`
+	Class slots.Class    `json:"class"`
+	Since time.Time      `json:"since"`
+	// seen: it was out of service in the process that runs now. Only then does
+	// a ready slot mean that somebody set it ready again.
+	seen bool
+}
+
+// local is what a worker knows about one backend of its instance.
+type local struct {
+	want want
+	// own are the slots as read last; nil before that. lacking says that the
+	// instance has no such backend, problem what keeps it from being filled.
+	own     []slots.Server
+	prefix  string
+	lacking bool
+	problem string
+	// done is the generation that was last read back whole.
+	done uint64
+	// readied are the slots that this process showed ready, and that the agent
+	// did not take out since.
+	readied map[string]netip.AddrPort
+	// ebbing are slots that were emptied and may still have sessions.
+	ebbing     map[string]bool
+	externals  map[string]external
+	weightless bool
+	refused    map[string]slots.Refusal
+	waiting    int
+	// corrected is when each slot was put right; quiet until paused.
+	corrected   map[string][]time.Time
+	pausedUntil time.Time
+	pause       time.Duration
+}
+
+func newLocal(externals map[string]external) *local {
+	l := &local{externals: map[string]external{}}
+	for name, e := range externals {
+		l.externals[name] = e
+	}
+	l.forget()
+	l.corrected = map[string][]time.Time{}
+	return l
+}
+
+// forget drops what was known of a process that is gone.
+func (l *local) forget() {
+	l.own, l.done, l.weightless, l.waiting = nil, 0, false, 0
+	l.readied = map[string]netip.AddrPort{}
+	l.ebbing = map[string]bool{}
+	l.refused = map[string]slots.Refusal{}
+	for name, e := range l.externals {
+		e.seen = false
+		l.externals[name] = e
+	}
+}
+
+// take notes new targets. Externals end with their endpoint.
+func (l *local) take(w want) {
+	l.want = w
+	if w.quiet {
+		return
+	}
+	at := map[string]netip.AddrPort{}
+	for _, t := range w.targets {
+		at[t.Slot] = t.Addr
+	}
+	for name, e := range l.externals {
+		if at[name] != e.Addr {
+			delete(l.externals, name)
+		}
+	}
+}
+
+// idle reports whether nothing may be written now.
+func (l *local) idle(now time.Time) bool {
+	return l.want.quiet || l.lacking || l.problem != "" || now.Before(l.pausedUntil)
+}
+
+// settled reports whether the instance shows what is wanted of it, as far as it
+// can be wanted.
+func (l *local) settled(now time.Time) bool { return l.idle(now) || l.done >= l.want.gen }
+
+// effective returns the targets with what this instance alone does otherwise:
+// slots that somebody took out stay out, and weights that are not taken are not
+// wanted.
+func (l *local) effective() []slots.Target {
+	if len(l.externals) == 0 && !l.weightless {
+		return l.want.targets
+	}
+	out := make([]slots.Target, len(l.want.targets))
+	for i, t := range l.want.targets {
+		if e, ok := l.externals[t.Slot]; ok && e.Addr == t.Addr && !t.Leave {
+			t.Class = min(t.Class, e.Class)
+		}
+		if l.weightless {
+			t.Weight = 0
+		}
+		out[i] = t
+	}
+	return out
+}
+
+// observe takes what the instance shows of the backend. certain is false while
+// commands of unknown outcome may still be executed: then nothing that is found
+// out of service is somebody else's doing. It returns the slots that somebody
+// took out and those that somebody gave back.
+func (l *local) observe(servers []slots.Server, exists, certain bool, now time.Time) (taken, given []string) {
+	if l.lacking = !exists; l.lacking {
+		l.own, l.problem = nil, ""
+		return nil, nil
+	}
+	if l.prefix, l.problem = prefixOf(l.want, servers); l.problem != "" {
+		l.own = nil
+		return nil, nil
+	}
+	own := slots.Own(servers, l.prefix)
+	l.carry(own)
+	l.own = own
+	wanted := map[string]slots.Target{}
+	for _, t := range l.want.targets {
+		wanted[t.Slot] = t
+	}
+	for _, s := range own {
+		t, ok := wanted[s.Name]
+		switch e, held := l.externals[s.Name]; {
+		case held && s.Addr == e.Addr && s.Class != slots.Ready:
+			e.Class, e.seen = s.Class, true
+			l.externals[s.Name] = e
+		case held && e.seen && s.Addr == e.Addr:
+			delete(l.externals, s.Name)
+			given = append(given, s.Name)
+		case certain && ok && l.takenOut(s, t):
+			l.externals[s.Name] = external{Addr: s.Addr, Class: s.Class, Since: now, seen: true}
+			taken = append(taken, s.Name)
+		}
+		if s.Class == slots.Ready && certain {
+			l.readied[s.Name] = s.Addr
+		} else if s.Class == slots.Ready {
+			delete(l.readied, s.Name)
+		}
+	}
+	return taken, given
+}
+
+// takenOut reports whether somebody else took s out of service.
+func (l *local) takenOut(s slots.Server, t slots.Target) bool {
+	return !l.want.repair && !l.want.quiet && !t.Leave &&
+		s.Class != slots.Ready && t.Class == slots.Ready &&
+		s.Addr.IsValid() && s.Addr == t.Addr && l.readied[s.Name] == s.Addr
+}
+
+// carry keeps what is known about sessions: a slot in maintenance that has none
+// gets none.
+func (l *local) carry(own []slots.Server) {
+	idle := map[string]netip.AddrPort{}
+	for _, s := range l.own {
+		if s.Class == slots.Maint && s.Sessions == 0 {
+			idle[s.Name] = s.Addr
+		}
+	}
+	for i, s := range own {
+		if a, ok := idle[s.Name]; ok && s.Sessions < 0 && s.Class == slots.Maint && a == s.Addr {
+			own[i].Sessions = 0
+		}
+		if own[i].Sessions == 0 || s.Class == slots.Ready {
+			delete(l.ebbing, s.Name)
+		}
+	}
+}
+
+// plan returns what has to be done next.
+func (l *local) plan() slots.Plan {
+	return slots.Diff(l.want.proxy, l.own, l.effective())
+}
+
+// sent notes that the agent itself changes these slots.
+func (l *local) sent(c slots.Change) {
+	if c.SetClass && c.Class != slots.Ready {
+		delete(l.readied, c.Slot)
+		if c.From.Class != slots.Maint {
+			l.ebbing[c.Slot] = true
+		}
+	}
+	delete(l.refused, c.Slot)
+}
+
+// correct notes that a slot was put right although nothing new was wanted, and
+// pauses when that happens too often.
+func (l *local) correct(slot string, now time.Time) (fight bool) {
+	recent := l.corrected[slot][:0]
+	for _, at := range l.corrected[slot] {
+		if now.Sub(at) <= fightWindow {
+			recent = append(recent, at)
+		}
+	}
+	l.corrected[slot] = append(recent, now)
+	if len(l.corrected[slot]) < fightCount {
+		return false
+	}
+	if now.Sub(l.pausedUntil) > fightPauseMost {
+		l.pause = 0
+	}
+	l.pause = min(max(fightPause, 2*l.pause), fightPauseMost)
+	l.pausedUntil = now.Add(l.pause)
+	delete(l.corrected, slot)
+	return true
+}
+
+// verify notes whether everything is as wanted, in a moment in which nothing is
+// in doubt.
+func (l *local) verify() {
+	if l.own != nil && len(slots.Drifted(l.own, l.effective())) == 0 {
+		l.done = l.want.gen
+		clear(l.refused)
+	}
+}
+
+// saved returns the slots as a starting HAProxy should set them up.
+func (l *local) saved() []slots.Server {
+	wanted := map[string]slots.Target{}
+	for _, t := range l.effective() {
+		wanted[t.Slot] = t
+	}
+	out := make([]slots.Server, 0, len(l.own))
+	for _, s := range l.own {
+		if t, ok := wanted[s.Name]; ok && !t.Leave {
+			s.Class = t.Class
+			if t.Addr.IsValid() {
+				s.Addr = t.Addr
+			}
+			if s.Weight = t.Weight; s.Weight == 0 {
+				s.Weight = s.Initial
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// prefixOf returns the prefix of the slots among servers, or what is wrong.
+func prefixOf(w want, servers []slots.Server) (prefix, problem string) {
+	if w.prefix != "" {
+		if len(slots.Own(servers, w.prefix)) == 0 {
+			return "", "no server of backend " + w.proxy + " is named " + w.prefix + " and a number: check `slots:`"
+		}
+		return w.prefix, ""
+	}
+	found, candidates := slots.FindPrefix(servers)
+	if found == "" {
+		return "", "which servers of backend " + w.proxy + " are slots? Set `slots:` to one of: " + list(candidates)
+	}
+	return found, ""
+}

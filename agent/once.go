@@ -1,0 +1,200 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+const (
+	// onceTimeout bounds how long sources and instances may take for one round.
+	onceTimeout = 30 * time.Second
+	// onceLook is how often it is asked whether the round is over.
+	onceLook = 5 * time.Millisecond
+)
+
+// Once does one round in place of [Agent.Run]: it returns when every source has
+// answered or failed and every instance is in step or cannot be reached, after
+// half a minute at most. The error says what was left undone.
+func (a *Agent) Once(ctx context.Context) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	ticker := time.NewTicker(onceLook)
+	defer ticker.Stop()
+	over := false
+	for !over && ctx.Err() == nil {
+		select {
+		case <-ticker.C:
+			_ = a.ask(ctx, func(context.Context) { over = a.settled() })
+		case <-ctx.Done():
+		}
+	}
+	status := a.Status()
+	cancel()
+	err := <-done
+	return status, errors.Join(err, status.undone())
+}
+
+// settled reports whether nothing is under way any more.
+func (a *Agent) settled() bool {
+	if !a.opened {
+		return false
+	}
+	for _, b := range a.backends {
+		if b.due || (b.source.answered.IsZero() && b.source.failing == nil) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.err == nil && !in.inSync() })
+}
+
+// undone says what a round left undone.
+func (s Status) undone() error {
+	var errs []error
+	for _, src := range s.Sources {
+		if src.State != "ok" {
+			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, orElse(src.LastError, "no answer in time")))
+		}
+	}
+	for _, in := range s.Instances {
+		if !in.InSync {
+			errs = append(errs, fmt.Errorf("instance %s: %s", in.Name, orElse(in.LastError, "not in step in time")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// Plan says what a round would do, in place of [Agent.Run], and does none of
+// it. Reading needs no more than level user. The error is that of ctx; what
+// could not be asked is in the plan.
+func (a *Agent) Plan(ctx context.Context) (Plan, error) {
+	a.begin()
+	a.opened = true
+	workers := a.readInstances(ctx)
+	a.readSources(ctx)
+	now := time.Now()
+	for _, b := range a.backends {
+		b.due = true
+		if a.refresh(b, now) {
+			a.publish(b, time.Time{}, now)
+		}
+	}
+	p := Plan{}
+	for _, in := range a.instances {
+		p.Instances = append(p.Instances, workers[in.Name].preview(in.last.err))
+	}
+	for _, b := range a.backends {
+		p.Backends = append(p.Backends, a.showBackend(b, now))
+		if err := b.source.failing; err != nil {
+			p.Problems = append(p.Problems, "backend "+b.Name+": "+err.Error())
+		}
+		for _, problem := range a.problems(b) {
+			p.Problems = append(p.Problems, "backend "+b.Name+": "+problem)
+		}
+	}
+	return p, ctx.Err()
+}
+
+// readInstances reads every instance once, at the same time.
+func (a *Agent) readInstances(ctx context.Context) map[string]*worker {
+	workers := map[string]*worker{}
+	reports := make([]report, len(a.instances))
+	var group sync.WaitGroup
+	for i, in := range a.instances {
+		w := &worker{name: in.Name, conn: in.Conn, locals: map[string]*local{}, post: func(r report) { reports[i] = r }}
+		for name, externals := range a.stored.externalsOf(in.Name) {
+			w.locals[name] = newLocal(externals)
+		}
+		in.send = w.take
+		w.take(a.desired(in))
+		workers[in.Name] = w
+		group.Go(func() { w.readOnce(ctx) })
+	}
+	group.Wait()
+	for i, in := range a.instances {
+		a.meet(in, reports[i])
+	}
+	return workers
+}
+
+// readOnce reads the instance and reports it, without writing anything.
+func (w *worker) readOnce(ctx context.Context) {
+	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
+	defer cancel()
+	r := report{compared: true, at: time.Now()}
+	r.err = w.view(brief, w.names(), true, &r)
+	w.report(r)
+}
+
+// readSources asks every source once, at the same time.
+func (a *Agent) readSources(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
+	defer cancel()
+	updates := make([]discovery.Update, len(a.backends))
+	var group sync.WaitGroup
+	for i, b := range a.backends {
+		group.Go(func() {
+			r, err := b.Source.Next(ctx)
+			updates[i] = discovery.Update{Reading: r, Err: err, At: time.Now()}
+		})
+	}
+	group.Wait()
+	for i, b := range a.backends {
+		a.heard(b, updates[i], false)
+	}
+}
+
+// preview says what the next round would do.
+func (w *worker) preview(err error) InstancePlan {
+	p := InstancePlan{Instance: w.name, Changes: []PlannedChange{}}
+	if err != nil {
+		p.Error = err.Error()
+		return p
+	}
+	now := time.Now()
+	for _, name := range w.names() {
+		l := w.locals[name]
+		if l.idle(now) || l.own == nil {
+			continue
+		}
+		wanted := map[string]slots.Target{}
+		for _, t := range l.effective() {
+			wanted[t.Slot] = t
+		}
+		plan := l.plan()
+		for i, c := range slices.Concat(plan.Changes, plan.Waiting) {
+			p.Changes = append(p.Changes, planned(name, c, wanted[c.Slot], i >= len(plan.Changes)))
+		}
+	}
+	return p
+}
+
+func planned(backend string, c slots.Change, t slots.Target, waiting bool) PlannedChange {
+	to := t.Class.String()
+	if t.Addr.IsValid() {
+		to = t.Addr.String() + " " + to
+	}
+	if c.Weight > 0 {
+		to += " weight " + itoa(c.Weight)
+	}
+	from := c.From.Class.String()
+	if c.From.Addr.IsValid() {
+		from = c.From.Addr.String() + " " + from
+	}
+	return PlannedChange{Backend: backend, Slot: c.Slot, Kind: c.Kind, From: from, To: to, Waiting: waiting}
+}

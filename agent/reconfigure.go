@@ -1,0 +1,144 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// Reconfigure goes on with other options. Workers and watches whose key is the
+// same go on; so does what was published for a backend whose source changed,
+// until the new source has spoken, and then the guard and the takeover rule
+// apply. What is gone is left as it is. The state directory, the log and the
+// metrics stay the ones of [New]. An error changes nothing.
+func (a *Agent) Reconfigure(ctx context.Context, opts Options) error {
+	if err := opts.check(); err != nil {
+		return err
+	}
+	var err error
+	asked := a.ask(ctx, func(loop context.Context) {
+		if err = a.refuse(opts); err == nil {
+			a.change(loop, opts)
+		}
+	})
+	return cmp.Or(asked, err)
+}
+
+// refuse returns why opts cannot be gone on with: slots that are in use cannot
+// be given up for others unseen.
+func (a *Agent) refuse(opts Options) error {
+	var errs []error
+	for _, next := range opts.Backends {
+		b := a.backend(next.Name)
+		if b == nil || (b.Prefix == next.Prefix && b.Proxy == next.Proxy) {
+			continue
+		}
+		if live := a.liveIn(b); len(live) > 0 {
+			errs = append(errs, fmt.Errorf("backend %q: the slots cannot be changed from %s/%s to %s/%s while they serve %s",
+				b.Name, b.Proxy, b.Prefix, next.Proxy, next.Prefix, strings.Join(live, " ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// liveIn returns the addresses that are in service at any instance.
+func (a *Agent) liveIn(b *backend) []string {
+	var out []string
+	for _, own := range a.views(b) {
+		for _, s := range own {
+			if s.Class == slots.Ready {
+				out = append(out, s.Addr.String())
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// change makes opts the ones in force.
+func (a *Agent) change(ctx context.Context, opts Options) {
+	a.timing = opts.timing()
+	a.stored = a.snapshot(time.Now())
+	employ := a.changeInstances(opts.Instances)
+	a.changeBackends(ctx, opts.Backends)
+	for _, in := range employ {
+		a.employ(ctx, in)
+	}
+	for _, in := range a.instances {
+		in.send(a.desired(in))
+	}
+	a.track()
+	a.dirty = true
+}
+
+// changeInstances returns those that need a worker.
+func (a *Agent) changeInstances(next []Instance) (employ []*instance) {
+	var kept []*instance
+	for _, n := range next {
+		in := a.instance(n.Name)
+		if in == nil || in.Key != n.Key {
+			in = newInstance(n)
+			employ = append(employ, in)
+		}
+		kept = append(kept, in)
+	}
+	for _, in := range a.instances {
+		if slices.Contains(kept, in) {
+			continue
+		}
+		a.workers[in.Name].cancel()
+		if !slices.ContainsFunc(next, func(n Instance) bool { return n.Name == in.Name }) {
+			a.opts.Log.Warn("instance is no longer configured; its slots stay as they are", "instance", in.Name)
+		}
+	}
+	a.instances = kept
+	return employ
+}
+
+func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
+	var kept []*backend
+	for _, n := range next {
+		b := a.backend(n.Name)
+		if b == nil || b.Proxy != n.Proxy || b.Prefix != n.Prefix {
+			b = a.newBackend(n, time.Now())
+			a.follow(ctx, b)
+		} else {
+			a.changeBackend(ctx, b, n)
+		}
+		kept = append(kept, b)
+	}
+	for _, b := range a.backends {
+		if slices.Contains(kept, b) {
+			continue
+		}
+		b.watch.cancel()
+		a.opts.Log.Warn("backend is no longer configured; its slots stay as they are", "backend", b.Name,
+			"in_service", strings.Join(a.liveIn(b), " "))
+	}
+	a.backends = kept
+}
+
+// changeBackend goes on with b under other rules, or another source.
+func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
+	same := b.SourceKey == next.SourceKey
+	source := b.Source
+	b.Backend = withDefaults(next)
+	b.guard.rules = b.Guard
+	b.due = true
+	if same {
+		b.Source = source
+		return
+	}
+	b.watch.cancel()
+	b.renounce()
+	for _, in := range a.instances {
+		delete(in.judged, b.Name)
+	}
+	a.follow(ctx, b)
+}

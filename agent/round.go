@@ -1,0 +1,344 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+const (
+	// maxPasses bounds one round: a plan is made, carried out and read back at
+	// most so often before the worker looks at the world again.
+	maxPasses = 20
+	// maxRestarts bounds how often a round starts over because HAProxy was
+	// reloaded in the middle of it.
+	maxRestarts = 3
+)
+
+var errStillHung = errors.New("the instance took a connection and has not answered since")
+
+// A scope says which backends a round looks at.
+type scope uint8
+
+const (
+	fresh scope = iota // those with something new or something unfinished
+	ebbs               // those where sessions have to end first
+	all                // every one
+)
+
+// round compares what the instance shows with what it should be, changes what
+// differs, and reads it back, until nothing is left to do or something has to
+// be waited for.
+func (w *worker) round(ctx context.Context, which scope) error {
+	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
+	defer cancel()
+	r := report{compared: true}
+	var err error
+	for range maxRestarts {
+		err = w.attempt(brief, which, &r)
+		if fault, _ := slots.FaultOf(err); err == nil || fault != slots.Restarted {
+			break
+		}
+		which = all
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		w.failed(ctx, err)
+		return err
+	}
+	w.pace(&r, which)
+	w.report(r)
+	return nil
+}
+
+// attempt is one round with one process.
+func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
+	start := time.Now()
+	names := w.within(which)
+	if err := w.view(ctx, names, which != fresh && w.awaiting(names), r); err != nil {
+		return err
+	}
+	if r.restarted {
+		names = w.names()
+		if err := w.view(ctx, names, false, r); err != nil {
+			return err
+		}
+	}
+	w.save(names)
+	clean := w.clean(names, r)
+	asked := false
+	for range maxPasses {
+		changes, unknown := w.plan(names)
+		if unknown && !asked {
+			asked = true
+			if err := w.view(ctx, names, true, r); err != nil {
+				return err
+			}
+			continue
+		}
+		if len(changes) == 0 {
+			break
+		}
+		refused, err := w.apply(ctx, changes, clean)
+		r.took = time.Since(start)
+		if err != nil {
+			return err
+		}
+		if refused {
+			break
+		}
+		names, clean = w.newest(names), nil
+	}
+	for _, name := range names {
+		w.locals[name].verify()
+	}
+	return nil
+}
+
+// view reads the backends and takes what it sees.
+func (w *worker) view(ctx context.Context, names []string, sessions bool, r *report) error {
+	if len(names) == 0 {
+		p, err := w.conn.Info(ctx)
+		if err == nil {
+			w.meet(p, r)
+		}
+		return err
+	}
+	v, err := w.conn.View(ctx, w.proxies(names), sessions)
+	if err != nil {
+		return err
+	}
+	w.meet(v.Process, r)
+	w.observe(names, v)
+	return nil
+}
+
+// meet notes which process answers.
+func (w *worker) meet(p slots.Process, r *report) {
+	now := time.Now()
+	if w.sent {
+		w.sent = false
+		w.doubt = nil
+		for _, d := range recompare {
+			w.doubt = append(w.doubt, now.Add(d))
+		}
+	}
+	for len(w.doubt) > 0 && !now.Before(w.doubt[0]) {
+		w.doubt = w.doubt[1:]
+	}
+	w.up, w.pause = true, 0
+	if w.met && !p.Same(w.process) {
+		r.restarted = true
+		for _, l := range w.locals {
+			l.forget()
+		}
+	}
+	w.met, w.process = true, p
+}
+
+// observe takes what the instance showed of the backends.
+func (w *worker) observe(names []string, v slots.View) {
+	now := time.Now()
+	for _, name := range names {
+		l := w.locals[name]
+		servers, exists := v.Servers[l.want.proxy]
+		taken, given := l.observe(servers, exists, len(w.doubt) == 0, now)
+		for _, s := range taken {
+			w.note(note{text: "slot was taken out of service by somebody else; it is left so", backend: name, slot: s, detail: l.externals[s].Class.String(), warn: true})
+		}
+		for _, s := range given {
+			w.note(note{text: "slot was given back by somebody else", backend: name, slot: s})
+		}
+	}
+}
+
+// clean returns the backends of which nothing new is wanted: what differs there
+// is drift.
+func (w *worker) clean(names []string, r *report) map[string]bool {
+	out := map[string]bool{}
+	for _, name := range names {
+		l := w.locals[name]
+		out[name] = !r.restarted && len(w.doubt) == 0 && l.done == l.want.gen && l.waiting == 0
+	}
+	return out
+}
+
+// plan returns what can be done now over all of the backends: what gains
+// capacity before what loses it. unknown says that sessions have to be read
+// before it is clear what can be done.
+func (w *worker) plan(names []string) (changes []slots.Change, unknown bool) {
+	now := time.Now()
+	for _, name := range names {
+		l := w.locals[name]
+		if l.waiting = 0; l.idle(now) || l.own == nil {
+			continue
+		}
+		p := l.plan()
+		l.waiting = len(p.Waiting)
+		for _, c := range p.Waiting {
+			unknown = unknown || c.From.Sessions < 0
+		}
+		changes = append(changes, p.Changes...)
+	}
+	return changes, unknown
+}
+
+// apply makes the changes and takes what came of them. It reports whether any
+// was refused for good.
+func (w *worker) apply(ctx context.Context, changes []slots.Change, clean map[string]bool) (refused bool, err error) {
+	touched := map[string]bool{}
+	for _, c := range changes {
+		name, l := w.owner(c)
+		touched[name] = true
+		l.sent(c)
+		w.made.add(name, c.Kind)
+		if !clean[name] {
+			continue
+		}
+		w.drift.add(name, c.Kind)
+		if l.correct(c.Slot, time.Now()) {
+			w.note(note{text: "somebody else keeps changing this slot; writing to the backend pauses", backend: name, slot: c.Slot, detail: l.pause.String(), warn: true})
+		}
+	}
+	out, err := w.conn.Apply(ctx, w.process, changes)
+	w.counts = append(w.counts, out.Commands...)
+	if err != nil {
+		return false, err
+	}
+	w.observe(slices.Sorted(maps.Keys(touched)), out.View)
+	return w.refuse(out.Refusals), nil
+}
+
+// owner returns the backend that a change belongs to.
+func (w *worker) owner(c slots.Change) (string, *local) {
+	for name, l := range w.locals {
+		if l.want.proxy == c.Backend && strings.HasPrefix(c.Slot, l.prefix) && len(slots.Own([]slots.Server{{Name: c.Slot}}, l.prefix)) == 1 {
+			return name, l
+		}
+	}
+	panic("agent: change of a slot that no backend owns: " + c.Backend + "/" + c.Slot)
+}
+
+// refuse notes what HAProxy refused, and reports whether that is more than
+// weights.
+func (w *worker) refuse(refusals []slots.Refusal) bool {
+	serious := false
+	for _, r := range refusals {
+		name, l := w.owner(r.Change)
+		if r.Cause == slots.NoWeights {
+			if !l.weightless {
+				w.note(note{text: "weights unsupported: the backend's algorithm takes none", backend: name, detail: r.Reply, warn: true})
+			}
+			l.weightless = true
+			continue
+		}
+		serious = true
+		l.refused[r.Change.Slot] = r
+		w.note(note{text: "change refused", backend: name, slot: r.Change.Slot, detail: string(r.Cause) + ": " + r.Reply, warn: true})
+	}
+	return serious
+}
+
+// newest takes targets that came meanwhile, and returns the backends that are
+// under way.
+func (w *worker) newest(names []string) []string {
+	select {
+	case d := <-w.inbox:
+		w.take(d)
+		more := w.within(fresh)
+		w.save(more)
+		names = slices.DeleteFunc(append(names, more...), func(n string) bool { return w.locals[n] == nil || w.locals[n].own == nil })
+		slices.Sort(names)
+		return slices.Compact(names)
+	default:
+		return names
+	}
+}
+
+// pace sets when to do what next, after a round that went well.
+func (w *worker) pace(r *report, which scope) {
+	now := time.Now()
+	r.at = now
+	if r.took > 0 || r.restarted {
+		w.alertUntil = now.Add(alertFor)
+	}
+	w.paceLooks(now)
+	if which == all || w.nextResync.IsZero() {
+		w.nextResync = now.Add(spread(w.want.timing.resync, 0.1))
+	}
+	w.refused++
+	if !slices.ContainsFunc(w.names(), func(n string) bool { return len(w.locals[n].refused) > 0 }) {
+		w.refused = 0
+	} else if soon := now.Add(min(time.Second<<min(w.refused, 10), w.want.timing.resync)); soon.Before(w.nextResync) {
+		w.nextResync = soon
+	}
+	if !w.awaiting(w.names()) {
+		w.nextSessions, w.sessionsEvery = time.Time{}, 0
+		return
+	}
+	w.sessionsEvery = min(max(sessionsFirst, 2*w.sessionsEvery), sessionsMost)
+	w.nextSessions = now.Add(w.sessionsEvery)
+}
+
+// save writes the state files of the backends as they should be now.
+func (w *worker) save(names []string) {
+	for _, proxy := range w.proxies(names) {
+		var servers []slots.Server
+		for _, name := range w.names() {
+			if l := w.locals[name]; l.want.proxy == proxy && !l.want.quiet && l.own != nil {
+				servers = append(servers, l.saved()...)
+			}
+		}
+		if len(servers) == 0 {
+			continue
+		}
+		if err := w.conn.Save(proxy, servers); err != nil {
+			w.note(note{text: "state file not written", detail: err.Error(), warn: true})
+		} else if w.nextSync.IsZero() {
+			w.nextSync = time.Now().Add(syncAfter)
+		}
+	}
+}
+
+// names returns the backends of the instance in a fixed order.
+func (w *worker) names() []string { return slices.Sorted(maps.Keys(w.locals)) }
+
+// within returns the backends of a scope; all of an instance that was away.
+func (w *worker) within(which scope) []string {
+	return slices.DeleteFunc(w.names(), func(n string) bool {
+		switch l := w.locals[n]; {
+		case which == all || !w.up:
+			return false
+		case which == ebbs:
+			return l.waiting == 0 && len(l.ebbing) == 0
+		default:
+			return l.done >= l.want.gen && l.waiting == 0
+		}
+	})
+}
+
+// awaiting reports whether sessions have to be read: of slots that were emptied
+// or that something waits for.
+func (w *worker) awaiting(names []string) bool {
+	return slices.ContainsFunc(names, func(n string) bool {
+		l := w.locals[n]
+		return l.waiting > 0 || len(l.ebbing) > 0
+	})
+}
+
+// proxies returns HAProxy's names of the backends, each once.
+func (w *worker) proxies(names []string) []string {
+	out := make([]string, 0, len(names))
+	for _, n := range names {
+		out = append(out, w.locals[n].want.proxy)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

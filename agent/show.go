@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func (in *instance) up() bool { return in.met && in.last.err == nil }
+
+func (in *instance) inSync() bool { return in.up() && in.last.inSync && len(in.pending) == 0 }
+
+// show returns the status at this moment.
+func (a *Agent) show(now time.Time) Status {
+	s := Status{
+		Schema: Schema, At: now, Started: a.begun,
+		Backends: []BackendStatus{}, Instances: []InstanceStatus{}, Sources: []SourceStatus{},
+	}
+	s.NotReady = a.notReady()
+	s.Ready = len(s.NotReady) == 0
+	for _, b := range a.backends {
+		s.Backends = append(s.Backends, a.showBackend(b, now))
+		s.Sources = append(s.Sources, b.showSource(now))
+	}
+	for _, in := range a.instances {
+		s.Instances = append(s.Instances, in.show(now))
+	}
+	return s
+}
+
+// notReady says why the agent is not ready yet. A source that fails later is no
+// reason.
+func (a *Agent) notReady() []string {
+	var out []string
+	for _, b := range a.backends {
+		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.full[b.Name] })
+		if b.phase == phaseWaiting && b.source.answered.IsZero() && !adopted {
+			out = append(out, "backend "+b.Name+": "+b.Source.String()+" has not answered yet")
+		}
+	}
+	if !a.ready {
+		out = append(out, "no instance is in step yet")
+	}
+	return out
+}
+
+func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
+	s := BackendStatus{
+		Name: b.Name, Backend: b.Proxy, Phase: b.phase, Hold: a.showHold(b, now),
+		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.surplus), Slots: []SlotStatus{},
+	}
+	if at := a.pausedUntil(b); at.After(now) {
+		s.Paused = &at
+	}
+	for _, p := range a.problems(b) {
+		if s.Problem != "" {
+			s.Problem += "; "
+		}
+		s.Problem += p
+	}
+	rows := a.rows(b)
+	for _, slot := range a.shownTable(b, now) {
+		s.Slots = append(s.Slots, a.showSlot(b, slot, rows))
+	}
+	return s
+}
+
+// shownTable is the table of b, or before it is made, the slots as they are.
+func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
+	if b.adopted {
+		return b.table
+	}
+	return slots.Table{}.Observe(a.views(b), now)
+}
+
+// rows returns the servers of every instance by slot.
+func (a *Agent) rows(b *backend) map[string]map[string]slots.Server {
+	out := map[string]map[string]slots.Server{}
+	for _, in := range a.of(b) {
+		row := map[string]slots.Server{}
+		for _, s := range in.last.backends[b.Name].own {
+			row[s.Name] = s
+		}
+		out[in.Name] = row
+	}
+	return out
+}
+
+func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string]slots.Server) SlotStatus {
+	s := SlotStatus{Name: slot.Name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
+	if !slot.Free() {
+		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
+		s.Since = time.Time{}
+	} else if addr, ok := b.taken[slot.Name]; ok {
+		s.Endpoint, s.State = addr.String(), holdTakeover
+	}
+	for _, in := range a.of(b) {
+		live, ok := rows[in.Name][slot.Name]
+		if !in.met {
+			continue
+		}
+		s.Instances = append(s.Instances, in.showSlot(b, slot.Name, live, ok))
+	}
+	return s
+}
+
+func (in *instance) showSlot(b *backend, name string, live slots.Server, exists bool) InstanceSlot {
+	r := in.last.backends[b.Name]
+	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, Sessions: live.Sessions, Lacking: !exists}
+	if live.Addr.IsValid() {
+		s.Address = live.Addr.String()
+	}
+	if live.Checked {
+		s.Check = "down"
+		if live.Up {
+			s.Check = "up"
+		}
+	}
+	if _, ok := r.externals[name]; ok {
+		s.HeldBy, s.Reason = "external", "taken out of service by somebody else"
+	} else if _, ok := in.strangers[b.Name][name]; ok {
+		s.HeldBy, s.Reason = holdTakeover, "no source has ever listed this address"
+	}
+	if refusal, ok := r.refused[name]; ok {
+		s.LastReply = refusal.Reply
+	}
+	return s
+}
+
+func (a *Agent) showHold(b *backend, now time.Time) *Hold {
+	if h := b.guard.hold; h != nil {
+		return &Hold{Kind: h.kind, Since: h.since, ReleasesAt: b.guard.releasesAt(now), Confirmations: h.confirmed, WouldRemove: b.guard.wouldRemove()}
+	}
+	if strangers := a.strangersOf(b); len(strangers) > 0 {
+		return &Hold{Kind: holdTakeover, Since: a.begun, WouldRemove: strangers}
+	}
+	return nil
+}
+
+func (b *backend) showSource(now time.Time) SourceStatus {
+	s := SourceStatus{Name: b.SourceName, Backend: b.Name, Asks: b.Source.String(), State: "unknown", AgeSeconds: -1}
+	if at := b.source.answered; !at.IsZero() {
+		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
+		s.Endpoints, s.Note, s.Rejected = len(b.source.reading.Endpoints), b.source.reading.Note, b.source.reading.Rejected
+	}
+	if err := b.source.failing; err != nil {
+		s.State, s.LastError = "failing", err.Error()
+	}
+	return s
+}
+
+func (in *instance) show(now time.Time) InstanceStatus {
+	s := InstanceStatus{
+		Name: in.Name, Socket: in.Conn.String(), Up: in.up(), InSync: in.inSync(),
+		Version: in.last.process.Version, Pid: in.last.process.Pid,
+		Applied: in.applied, LagSeconds: in.lag(now).Seconds(), Restarts: in.restarts,
+	}
+	s.Desired = s.Applied
+	if n := len(in.pending); n > 0 {
+		s.Desired = in.pending[n-1].gen
+	}
+	if in.last.err != nil {
+		s.LastError = in.last.err.Error()
+	}
+	for _, r := range in.last.backends {
+		s.Waiting += r.waiting
+		s.External += len(r.externals)
+		s.Overflow += r.surplus
+	}
+	return s
+}
+
+func nonNil(eps []discovery.Endpoint) []discovery.Endpoint {
+	if eps == nil {
+		return []discovery.Endpoint{}
+	}
+	return eps
+}

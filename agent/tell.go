@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file says what happened: to the log, where something changed, and to the
+// metrics, always.
+
+func (a *Agent) stateFailed(err error) {
+	a.opts.Metrics.StateWriteFailed()
+	a.opts.Log.Warn("state directory cannot be used; going on without it", "dir", a.opts.StateDir, "err", err)
+}
+
+// track has every series exist from the start, and go with its backend.
+func (a *Agent) track() {
+	instances := make([]string, 0, len(a.instances))
+	for _, in := range a.instances {
+		instances = append(instances, in.Name)
+	}
+	var pairs []metrics.Pair
+	for _, b := range a.backends {
+		pairs = append(pairs, metrics.Pair{Source: b.SourceName, Proxy: b.Proxy})
+	}
+	a.opts.Metrics.Track(instances, pairs, func(proxy string) []string {
+		var out []string
+		for _, b := range a.backends {
+			if b.Proxy != proxy {
+				continue
+			}
+			for _, in := range a.of(b) {
+				out = append(out, in.Name)
+			}
+		}
+		return out
+	})
+}
+
+func (a *Agent) sourceFailed(b *backend, err error) {
+	class := discovery.ClassOf(err)
+	a.opts.Metrics.SourceFailed(b.SourceName, b.Proxy, string(class))
+	if was := b.source.failing; was == nil || discovery.ClassOf(was) != class {
+		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", b.Source.String(), "err", err)
+	}
+}
+
+func (a *Agent) sourceAnswered(b *backend, r discovery.Reading) {
+	m := a.opts.Metrics
+	states := map[string]int{"rejected": len(r.Rejected)}
+	for _, e := range r.Endpoints {
+		states[e.State.String()]++
+	}
+	m.SourceAnswered(b.SourceName, b.Proxy, time.Now(), states)
+	if b.source.failing != nil {
+		a.opts.Log.Info("source answers again", "backend", b.Name, "source", b.Source.String())
+	}
+	if slices.Equal(r.Rejected, b.source.reading.Rejected) {
+		return
+	}
+	for _, x := range r.Rejected {
+		m.Rejected(b.SourceName, b.Proxy, x.Reason, 1)
+		a.opts.Log.Warn("endpoint rejected", "backend", b.Name, "reason", x.Reason, "name", x.Name, "value", x.Value)
+	}
+}
+
+func (a *Agent) holdChanged(b *backend) {
+	now := time.Now()
+	for _, kind := range holdKinds {
+		held := b.guard.hold != nil && b.guard.hold.kind == kind
+		if kind == holdTakeover {
+			held = len(a.strangersOf(b)) > 0
+		}
+		a.opts.Metrics.Held(b.Proxy, kind, held)
+	}
+	h := b.guard.hold
+	if h == nil {
+		a.opts.Log.Info("nothing is held any more", "backend", b.Name)
+		return
+	}
+	until := "never by itself"
+	if at := b.guard.releasesAt(now); !at.IsZero() {
+		until = at.Sub(now).Round(time.Millisecond).String() + " from now"
+	}
+	a.opts.Log.Warn("held: the source lists too few endpoints at once", "backend", b.Name, "kind", h.kind,
+		"would_remove", strings.Join(b.guard.wouldRemove(), " "), "ends", until, "to_end_it", "slotsync accept "+b.Name)
+}
+
+// decided tells of a new table.
+func (a *Agent) decided(b *backend, surplusBefore int) {
+	a.opts.Metrics.Overflow(b.Proxy, len(b.surplus))
+	a.opts.Metrics.Held(b.Proxy, holdTakeover, len(b.taken) > 0)
+	if n := len(b.surplus); n != surplusBefore && n > 0 {
+		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.table), "left_over", n)
+	} else if n != surplusBefore {
+		a.opts.Log.Info("every endpoint has a slot again", "backend", b.Name)
+	}
+}
+
+// logReport tells what a worker did.
+func (a *Agent) logReport(in *instance, before, r report) {
+	log, m := a.opts.Log.With("instance", in.Name), a.opts.Metrics
+	switch {
+	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
+		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.err)
+	case r.err == nil && before.err != nil:
+		log.Info("instance is back", "pid", r.process.Pid, "version", r.process.Version)
+	case r.err == nil && before.at.IsZero():
+		log.Info("instance answers", "socket", in.Conn.String(), "pid", r.process.Pid, "version", r.process.Version)
+	}
+	if r.restarted {
+		m.Restarted(in.Name)
+		log.Info("instance runs a new process", "pid", r.process.Pid)
+	}
+	if r.took > 0 {
+		m.Round(in.Name, r.took)
+	}
+	for _, c := range r.counts {
+		m.Commands(in.Name, c.Command, c.Result, c.N)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.made)) {
+		log.Info("slots changed", "backend", name, "changes", r.made[name].String(), "took", r.took.Round(time.Microsecond))
+	}
+	for name, kinds := range r.drift {
+		for kind, n := range kinds {
+			m.Drift(in.Name, a.proxyOf(name), string(kind), n)
+		}
+		log.Warn("drift corrected: nobody asked for what was there", "backend", name, "changes", kinds.String())
+	}
+	for _, n := range r.notes {
+		attrs := []any{"backend", n.backend}
+		if n.slot != "" {
+			attrs = append(attrs, "slot", n.slot)
+		}
+		if n.detail != "" {
+			attrs = append(attrs, "detail", n.detail)
+		}
+		if n.warn {
+			log.Warn(n.text, attrs...)
+		} else {
+			log.Info(n.text, attrs...)
+		}
+	}
+}
+
+func faultOf(err error) slots.Fault { f, _ := slots.FaultOf(err); return f }
+
+func (a *Agent) proxyOf(name string) string {
+	if b := a.backend(name); b != nil {
+		return b.Proxy
+	}
+	return ""
+}
+
+// gauge tells how every instance is doing.
+func (a *Agent) gauge(now time.Time) {
+	for _, in := range a.instances {
+		a.gaugeLink(in, now)
+	}
+}
+
+func (a *Agent) gaugeLink(in *instance, now time.Time) {
+	a.opts.Metrics.Instance(in.Name, in.up(), in.inSync(), in.lag(now))
+}
+
+// gaugeInstance tells what the slots of an instance are, after a report.
+func (a *Agent) gaugeInstance(in *instance, now time.Time) {
+	m := a.opts.Metrics
+	a.gaugeLink(in, now)
+	for _, b := range a.backends {
+		r, ok := in.last.backends[b.Name]
+		if !ok {
+			continue
+		}
+		m.Slots(in.Name, b.Proxy, a.countSlots(b, in, r))
+		m.InstanceOverflow(in.Name, b.Proxy, r.surplus)
+		m.ExternalHeld(in.Name, b.Proxy, len(r.externals))
+		m.Paused(b.Proxy, a.pausedUntil(b).After(now))
+	}
+}
+
+// countSlots counts the slots of one instance by what they are.
+func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]int {
+	out := map[string]int{}
+	used := map[string]bool{}
+	for _, slot := range b.table {
+		used[slot.Name] = !slot.Free()
+	}
+	for _, s := range r.own {
+		_, stranger := in.strangers[b.Name][s.Name]
+		_, external := r.externals[s.Name]
+		switch {
+		case stranger:
+			out["takeover"]++
+		case external:
+			out["external"]++
+		case s.Class == slots.Maint && !used[s.Name]:
+			out["free"]++
+		default:
+			out[s.Class.String()]++
+		}
+	}
+	return out
+}
+
+// pausedUntil is until when a fight keeps the agent from writing to b
+// somewhere.
+func (a *Agent) pausedUntil(b *backend) time.Time {
+	var most time.Time
+	for _, in := range a.of(b) {
+		if at := in.last.backends[b.Name].paused; at.After(most) {
+			most = at
+		}
+	}
+	return most
+}
+
+func (k kinds) String() string {
+	words := make([]string, 0, len(k))
+	for _, kind := range slices.Sorted(maps.Keys(k)) {
+		words = append(words, string(kind)+"="+itoa(k[kind]))
+	}
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,325 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+const (
+	// retryAbsent is how often a socket is tried on which nobody listens.
+	retryAbsent = 250 * time.Millisecond
+	// retryMost bounds the pause after everything else.
+	retryMost = 5 * time.Second
+	// alert is how often an instance is asked who it is after something was
+	// written, and for how long: a reload that was under way read the state
+	// file before.
+	alertEvery, alertFor = 25 * time.Millisecond, time.Second
+	// sessionsFirst and sessionsMost pace the reading of sessions that have to
+	// end before a slot can be used again.
+	sessionsFirst, sessionsMost = 50 * time.Millisecond, time.Second
+	// syncAfter is when state files are made to survive a power loss.
+	syncAfter = 500 * time.Millisecond
+)
+
+// recompare is when the slots are compared after a batch of unknown outcome:
+// on recovery and after these.
+var recompare = [...]time.Duration{time.Second, 5 * time.Second}
+
+// desired is the newest of everything that one instance should be.
+type desired struct {
+	gen    uint64
+	timing timing
+	wants  map[string]want
+}
+
+// timing is how long a round may take and how often an instance is looked at;
+// see [Options].
+type timing struct{ timeout, poll, resync time.Duration }
+
+// A report is what a worker says after it had to do with its instance.
+type report struct {
+	instance  string
+	at        time.Time
+	err       error // the instance could not be reached, or not be believed
+	process   slots.Process
+	restarted bool
+	compared  bool // slots were read in this round
+	applied   uint64
+	inSync    bool
+	backends  map[string]localReport
+	took      time.Duration // of a round that wrote; else 0
+	counts    []slots.Count
+	made      tally // changes, of which
+	drift     tally // these put right what nobody asked to be otherwise
+	notes     []note
+}
+
+// A tally counts changes by backend and kind.
+type tally map[string]kinds
+
+// kinds counts changes by kind.
+type kinds map[slots.Kind]int
+
+func (t *tally) add(backend string, k slots.Kind) {
+	if *t == nil {
+		*t = tally{}
+	}
+	if (*t)[backend] == nil {
+		(*t)[backend] = kinds{}
+	}
+	(*t)[backend][k]++
+}
+
+// A localReport is what a worker knows about one backend.
+type localReport struct {
+	own       []slots.Server
+	lacking   bool
+	problem   string
+	waiting   int
+	surplus   int
+	externals map[string]external
+	refused   map[string]slots.Refusal
+	paused    time.Time
+}
+
+// A note is something that happened at an instance and that people want to read.
+type note struct {
+	text          string
+	backend, slot string
+	detail        string
+	warn          bool
+}
+
+// A worker keeps one instance as it should be. Everything but the channels is
+// owned by run.
+type worker struct {
+	name  string
+	conn  Conn
+	inbox chan desired
+	syncs chan chan<- error
+	post  func(report)
+
+	want    desired
+	locals  map[string]*local
+	process slots.Process
+	met     bool // the instance answered at least once
+	up      bool
+	probe   chan error // an answer to the one probe of a hung instance; nil: none is out
+	pause   time.Duration
+	doubt   []time.Time // when to compare again after commands of unknown outcome
+	sent    bool        // such commands went out
+	applied uint64
+	refused int // rounds in a row with a refusal
+
+	// What the next report says.
+	notes       []note
+	counts      []slots.Count
+	made, drift tally
+
+	nextTry, nextPoll, nextResync, nextSessions, nextSync, alertUntil time.Time
+	sessionsEvery                                                     time.Duration
+}
+
+// run works until ctx is done. It leaves every slot as it is.
+func (w *worker) run(ctx context.Context) {
+	w.nextTry = time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(time.Until(w.due()))
+		select {
+		case <-ctx.Done():
+			if w.probe != nil {
+				<-w.probe
+			}
+			return
+		case d := <-w.inbox:
+			w.take(d)
+			w.save(w.within(fresh))
+			if w.up {
+				w.round(ctx, fresh)
+			}
+		case err := <-w.probe:
+			w.probe = nil
+			w.answered(ctx, err)
+		case reply := <-w.syncs:
+			reply <- w.syncNow(ctx)
+		case <-timer.C:
+			w.wake(ctx)
+		}
+	}
+}
+
+// take makes d what the worker works towards.
+func (w *worker) take(d desired) {
+	w.want = d
+	for name := range w.locals {
+		if _, ok := d.wants[name]; !ok {
+			delete(w.locals, name)
+		}
+	}
+	for name, wanted := range d.wants {
+		l := w.locals[name]
+		if l == nil {
+			l = newLocal(nil)
+			w.locals[name] = l
+		}
+		if l.want.gen != wanted.gen {
+			l.take(wanted)
+		}
+	}
+}
+
+// due is when there is something to do.
+func (w *worker) due() time.Time {
+	due := w.nextSync
+	if w.probe != nil {
+		return earlier(due, time.Now().Add(time.Hour))
+	}
+	if !w.up {
+		return earlier(due, w.nextTry)
+	}
+	for _, t := range []time.Time{w.nextPoll, w.nextResync, w.nextSessions} {
+		due = earlier(due, t)
+	}
+	if len(w.doubt) > 0 {
+		due = earlier(due, w.doubt[0])
+	}
+	return due
+}
+
+// wake does what is due.
+func (w *worker) wake(ctx context.Context) {
+	now := time.Now()
+	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	if past(w.nextSync) {
+		w.nextSync = time.Time{}
+		if err := w.conn.Sync(); err != nil {
+			w.note(note{text: "state file not synced", detail: err.Error(), warn: true})
+		}
+	}
+	switch {
+	case w.probe != nil:
+	case !w.up:
+		if past(w.nextTry) {
+			w.round(ctx, all)
+		}
+	case len(w.doubt) > 0 && past(w.doubt[0]):
+		w.round(ctx, all)
+	case past(w.nextResync):
+		w.round(ctx, all)
+	case past(w.nextSessions):
+		w.round(ctx, ebbs)
+	case past(w.nextPoll):
+		w.look(ctx)
+	}
+}
+
+// look asks who answers, and compares everything if that changed.
+func (w *worker) look(ctx context.Context) {
+	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
+	p, err := w.conn.Info(brief)
+	cancel()
+	switch {
+	case err != nil:
+		w.failed(ctx, err)
+	case !p.Same(w.process):
+		w.round(ctx, all)
+	default:
+		w.paceLooks(time.Now())
+	}
+}
+
+func (w *worker) paceLooks(now time.Time) {
+	if now.Before(w.alertUntil) {
+		w.nextPoll = now.Add(alertEvery)
+		return
+	}
+	w.nextPoll = now.Add(w.want.timing.poll)
+}
+
+// syncNow compares everything at once, for somebody who waits for it.
+func (w *worker) syncNow(ctx context.Context) error {
+	if w.probe != nil {
+		return &slots.InstanceError{Fault: slots.Hung, Err: errStillHung}
+	}
+	return w.round(ctx, all)
+}
+
+// failed notes why the instance could not be reached, and when it is tried
+// again. ctx is the one of the worker.
+func (w *worker) failed(ctx context.Context, err error) {
+	fault, sent := slots.FaultOf(err)
+	w.up = false
+	w.sent = w.sent || sent
+	now := time.Now()
+	switch fault {
+	case slots.Absent, slots.Crowded:
+		w.pause = 0
+		w.nextTry = now.Add(spread(retryAbsent, 0.2))
+	default:
+		w.pause = min(max(retryAbsent, 2*w.pause), retryMost)
+		w.nextTry = now.Add(spread(w.pause, 0.2))
+	}
+	w.report(report{at: now, err: err})
+	if fault == slots.Hung && ctx.Err() == nil {
+		w.ask(ctx)
+	}
+}
+
+// ask sends the one probe that a hung instance gets; it waits for as long as it
+// takes.
+func (w *worker) ask(ctx context.Context) {
+	probe := make(chan error, 1)
+	w.probe = probe
+	go func() {
+		_, err := w.conn.Info(ctx)
+		probe <- err
+	}()
+}
+
+// answered takes what came of the probe.
+func (w *worker) answered(ctx context.Context, err error) {
+	if err != nil {
+		w.nextTry = time.Now().Add(w.pause)
+		return
+	}
+	w.pause = 0
+	w.round(ctx, all)
+}
+
+// spread returns d, more or less by a share of it.
+func spread(d time.Duration, share float64) time.Duration {
+	return time.Duration(float64(d) * (1 + share*(2*rand.Float64()-1)))
+}
+
+func (w *worker) note(n note) { w.notes = append(w.notes, n) }
+
+// report tells the loop. It fills in what is known about every backend.
+func (w *worker) report(r report) {
+	r.instance, r.process = w.name, w.process
+	r.backends = make(map[string]localReport, len(w.locals))
+	r.applied, r.inSync = w.want.gen, w.up
+	for name, l := range w.locals {
+		r.backends[name] = localReport{
+			own: l.own, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
+			surplus:   len(slots.Missing(l.own, l.want.targets)),
+			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), paused: l.pausedUntil,
+		}
+		if !l.settled(r.at) {
+			r.inSync = false
+			r.applied = min(r.applied, l.want.gen-1)
+		}
+	}
+	if w.sent || len(w.doubt) > 0 {
+		r.inSync, r.applied = false, w.applied
+	}
+	w.applied = r.applied
+	r.notes, r.counts, r.made, r.drift = w.notes, w.counts, w.made, w.drift
+	w.notes, w.counts, w.made, w.drift = nil, nil, nil, nil
+	w.post(r)
+}
