@@ -1,0 +1,106 @@
+package haproxytest
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const stateHeader = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight " +
+	"srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state " +
+	"bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n"
+
+// statColumns are those of "show stat" that a Fake fills in; the others of the
+// real one are not there.
+const statColumns = "# pxname,svname,scur,status,type,addr,\n"
+
+// showInfo has the lines that clients read.
+func (s *session) showInfo([]string) string {
+	w := s.worker
+	stopping := 0
+	if w.stopping {
+		stopping = 1
+	}
+	up := int(time.Since(w.started).Seconds())
+	return fmt.Sprintf("Name: HAProxy\nVersion: %s\nNbthread: 2\nNbproc: 1\nProcess_num: 1\nPid: %d\nUptime: 0d 0h00m%02ds\nUptime_sec: %d\n"+
+		"node: test\nStopping: %d\nStart_time_sec: %d\n", fullVersions[s.fake.version], w.pid, up, up, stopping, w.started.Unix())
+}
+
+func (s *session) showBackend([]string) string {
+	out := "# name\n"
+	for _, b := range s.worker.backends {
+		out += b.Name + "\n"
+	}
+	return out
+}
+
+// shown lists the backends that a command names; nil if there is none of that
+// name.
+func (s *session) shown(name string) []*backend {
+	if name == "" {
+		return s.worker.backends
+	}
+	if b := s.findBackend(name); b != nil {
+		return []*backend{b}
+	}
+	return nil
+}
+
+func (s *session) showState(a []string) string {
+	list := s.shown(a[3])
+	if list == nil && a[3] != "" {
+		return "Can't find backend.\n"
+	}
+	var out strings.Builder
+	out.WriteString(stateHeader)
+	now := time.Now()
+	for _, b := range list {
+		for _, sv := range b.servers {
+			sv.settle(now)
+			check := 0
+			if sv.checked {
+				check = 6
+			}
+			if sv.paused {
+				check |= 8
+			}
+			fmt.Fprintf(&out, "%d %s %d %s %s %d %d %d %d %d 1 0 %d %d 0 0 0 slot.invalid %d - 0 0 - - 0\n",
+				b.id, b.Name, sv.id, sv.name, cmp.Or(sv.addr, "-"), sv.op(), sv.admin, sv.weight, sv.initial,
+				int(now.Sub(sv.changed).Seconds()), sv.health, check, sv.shownPort())
+		}
+	}
+	return out.String()
+}
+
+// showStat knows the form "show stat <backend|-1> 4 -1".
+func (s *session) showStat(a []string) string {
+	name := a[2]
+	if name == "-1" {
+		name = ""
+	}
+	list := s.shown(name)
+	if list == nil && name != "" {
+		return "No such proxy.\n"
+	}
+	var out strings.Builder
+	out.WriteString(statColumns)
+	for _, b := range list {
+		if b.Disabled {
+			continue
+		}
+		for _, sv := range b.servers {
+			sv.settle(time.Now())
+			addr := ""
+			if s.of == "admin" && sv.addr != "" {
+				addr = sv.addr + ":" + strconv.Itoa(sv.shownPort())
+				if strings.Contains(sv.addr, ":") {
+					addr = "[" + sv.addr + "]:" + strconv.Itoa(sv.shownPort())
+				}
+			}
+			fmt.Fprintf(&out, "%s,%s,%d,%s,2,%s,\n", b.Name, sv.name, sv.sessions, sv.status(), addr)
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,145 @@
+package haproxytest
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"strings"
+)
+
+// bufferSize is tune.bufsize as it is by default.
+const bufferSize = 16384
+
+// A session is one connection to a Fake.
+type session struct {
+	fake   *Fake
+	worker *worker
+	conn   net.Conn
+	// level is what the session may do; of is the one of its socket.
+	level, of string
+	prompt    bool
+	quit      bool
+	sent      int
+}
+
+var errCut = errors.New("cut")
+
+// serve answers one line, or, where the version does that, lines for as long as
+// they come.
+func (s *session) serve() {
+	defer s.conn.Close()
+	r := bufio.NewReaderSize(s.conn, 64<<10)
+	for !s.quit {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		s.wait()
+		if s.write(s.run(strings.TrimSuffix(line, "\n"))) != nil {
+			return
+		}
+		if !s.prompt && (s.fake.version != "2.6" || r.Buffered() == 0) {
+			return
+		}
+	}
+}
+
+// wait returns when the Fake does not hang.
+func (s *session) wait() {
+	s.fake.mu.Lock()
+	hung := s.fake.hung
+	s.fake.mu.Unlock()
+	if hung != nil {
+		<-hung
+	}
+}
+
+func (s *session) write(text string) error {
+	s.fake.mu.Lock()
+	cut := s.fake.cut
+	s.fake.mu.Unlock()
+	end := error(nil)
+	if cut >= 0 && s.sent+len(text) > cut {
+		text, end = text[:max(cut-s.sent, 0)], errCut
+	}
+	s.sent += len(text)
+	if _, err := io.WriteString(s.conn, text); err != nil {
+		return err
+	}
+	return end
+}
+
+// run executes one line and frames the answers.
+func (s *session) run(line string) string {
+	s.fake.mu.Lock()
+	defer s.fake.mu.Unlock()
+	s.fake.received = append(s.fake.received, line)
+	modern := s.fake.version == "3.2"
+	if modern && len(line) >= bufferSize {
+		s.quit = true
+		return "The command line is too big for the buffer size. Please change tune.bufsize in the configuration to use a bigger command.\n"
+	}
+	if modern && strings.HasSuffix(line, "\r") {
+		// it ends the line, and the line feed ends an empty one
+		line += ";"
+	}
+	var out strings.Builder
+	for command := range strings.SplitSeq(line, ";") {
+		if s.quit {
+			break
+		}
+		if len(command) >= bufferSize {
+			s.quit = true
+			break
+		}
+		out.WriteString(s.execute(command))
+		switch {
+		case s.quit:
+		case s.prompt && !modern:
+			out.WriteString("\n> ")
+		default:
+			out.WriteString("\n")
+		}
+	}
+	if s.prompt && modern && !s.quit {
+		return strings.TrimSuffix(out.String(), "\n") + "\n> "
+	}
+	return out.String()
+}
+
+// execute runs one command and returns its text. The lock is held.
+func (s *session) execute(command string) string {
+	args := strings.Fields(command)
+	if len(args) > 64 {
+		if s.fake.version == "3.2" {
+			return "Too many arguments. Commands must have at most 64 arguments.\n"
+		}
+		args = args[:64]
+	}
+	if len(args) == 0 {
+		if s.fake.version == "2.6" {
+			return "Unknown command. Please enter one of the following commands only:\n" + helpText
+		}
+		return ""
+	}
+	switch args[0] {
+	case "prompt":
+		s.prompt = !s.prompt
+		return ""
+	case "quit":
+		s.quit = true
+		return ""
+	case "user", "operator":
+		if rank(args[0]) > rank(s.level) {
+			return "Permission denied\n"
+		}
+		s.level = args[0]
+		return ""
+	}
+	// arguments that are missing are empty, as in HAProxy
+	return s.command(append(args, "", "", "", "", "", ""))
+}
+
+// rank orders levels.
+func rank(level string) int { return strings.Index("user operator admin", level) }
