@@ -15,6 +15,8 @@ const (
 	dither     = 20 * time.Millisecond  // added to it, so that many sources do not march in step
 	sameEvery  = time.Second            // an answer that says nothing new is worth a call this often,
 	sameBurst  = 5                      // after so many in a row at once
+	newsRate   = 20                     // news is free, but not without end: so many a second
+	newsBurst  = 50                     // after so many at once
 	leastPause = 50 * time.Millisecond  // after an error
 )
 
@@ -33,13 +35,14 @@ type Update struct {
 // order and from one goroutine, the caller's. Answers that equal the last one
 // are published too, since they prove that it still holds.
 //
-// A source whose answers differ is asked again at once, but not sooner than
-// 100 ms after it was last asked; one whose answers are equal, at most once a
-// second. After an error it is asked again after a random part of a pause that
+// A source whose answers differ is asked again at once, until it has told so
+// much news that nobody could follow: 50 at once, then 20 a second. One whose answers are
+// equal is asked not sooner than 100 ms after it was last asked, and at most
+// once a second. After an error it is asked again after a random part of a pause that
 // doubles from the first to the longest of [Class.Backoff]; Watch never gives
 // up. A panic of the source is an error of class [Protocol].
 func Watch(ctx context.Context, src Source, publish func(Update)) {
-	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst)}
+	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst), news: rate.NewLimiter(newsRate, newsBurst)}
 	for ctx.Err() == nil {
 		asked := time.Now()
 		r, err := next(ctx, src)
@@ -69,6 +72,7 @@ func next(ctx context.Context, src Source) (r Reading, err error) {
 // pace decides how long a source is left alone after an update.
 type pace struct {
 	same  *rate.Limiter
+	news  *rate.Limiter
 	last  *Reading // nil before the first one
 	fails int
 }
@@ -79,12 +83,12 @@ func (p *pace) after(u Update, asked time.Time) time.Duration {
 		return jittered(backoff(ClassOf(u.Err), p.fails))
 	}
 	p.fails = 0
-	pause := floor + rand.N(dither) - u.At.Sub(asked)
-	if p.last != nil && equal(*p.last, u.Reading) {
-		pause = max(pause, p.same.ReserveN(u.At, 1).DelayFrom(u.At))
-	}
+	told := p.last != nil && equal(*p.last, u.Reading)
 	p.last = &u.Reading
-	return max(pause, 0)
+	if !told {
+		return p.news.ReserveN(u.At, 1).DelayFrom(u.At)
+	}
+	return max(floor+rand.N(dither)-u.At.Sub(asked), p.same.ReserveN(u.At, 1).DelayFrom(u.At), 0)
 }
 
 // backoff returns the pause after that many errors in a row, the last of class c.
