@@ -75,8 +75,8 @@ func absolute(name string) (string, error) {
 			return "", fmt.Errorf("%q cannot be part of a name (write international names in their xn-- form)", r)
 		}
 	}
-	labels, ok := wire.IsDomainName(name)
-	if !ok || labels == 0 || len(name) > 254 {
+	relative := strings.TrimSuffix(name, ".")
+	if _, ok := wire.IsDomainName(relative); !ok || relative == "" || len(relative) > 253 {
 		return "", errors.New("this is no domain name: labels have 1 to 63 characters, a name at most 253")
 	}
 	return wire.CanonicalName(name), nil
