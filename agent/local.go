@@ -88,7 +88,7 @@ func (l *local) forget() {
 // take notes new targets. Externals end with their endpoint.
 func (l *local) take(w want) {
 	l.want = w
-	if w.quiet {
+	if w.quiet || len(l.externals) == 0 {
 		return
 	}
 	at := map[string]netip.AddrPort{}

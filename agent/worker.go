@@ -168,9 +168,7 @@ func (w *worker) take(d desired) {
 			l = newLocal(nil)
 			w.locals[name] = l
 		}
-		if l.want.gen != wanted.gen {
-			l.take(wanted)
-		}
+		l.take(wanted)
 	}
 }
 

@@ -5,6 +5,13 @@ import (
 	"net/http"
 )
 
+// What an answer says that it is.
+const (
+	jsonType    = "application/json"
+	problemType = "application/problem+json"
+	textType    = "text/plain; charset=utf-8"
+)
+
 // A Problem is an error as RFC 9457 writes it.
 type Problem struct {
 	Type   string `json:"type"`   // always "about:blank": the status says it all
@@ -18,7 +25,7 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	if err != nil {
 		panic("web: a problem cannot be written: " + err.Error())
 	}
-	write(w, status, "application/problem+json", body)
+	write(w, status, problemType, body)
 }
 
 // answer writes v as JSON, whole or not at all.
@@ -28,7 +35,7 @@ func answer(w http.ResponseWriter, v any) {
 		problem(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	write(w, http.StatusOK, "application/json", body)
+	write(w, http.StatusOK, jsonType, body)
 }
 
 func write(w http.ResponseWriter, status int, kind string, body []byte) {
@@ -36,4 +43,8 @@ func write(w http.ResponseWriter, status int, kind string, body []byte) {
 	w.WriteHeader(status)
 	// Whoever asked may be gone; there is nobody else to tell.
 	_, _ = w.Write(append(body, '\n'))
+}
+
+func text(w http.ResponseWriter, status int, body string) {
+	write(w, status, textType, []byte(body))
 }

@@ -83,12 +83,12 @@ func (c *Client) Accept(ctx context.Context, backend string) error {
 	switch {
 	case err != nil:
 		return err
-	case answer.status == http.StatusNotFound:
+	case answer.status == http.StatusNotFound && answer.kind == problemType:
 		return fmt.Errorf("accept %s: %w", backend, agent.ErrNoBackend)
-	case answer.status == http.StatusConflict:
+	case answer.status == http.StatusConflict && answer.kind == problemType:
 		return fmt.Errorf("accept %s: %w", backend, agent.ErrNothingHeld)
 	}
-	return answer.err()
+	return answer.want(http.StatusNoContent)
 }
 
 // Reload makes the agent read its configuration again. The error says why the
@@ -98,18 +98,18 @@ func (c *Client) Reload(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer.err()
+	return answer.want(http.StatusNoContent)
 }
 
-// Ready returns why the agent is not ready, nothing if it is. The error is not
-// nil if it could not be asked.
+// Ready returns why the agent is not ready, nothing if it is. The error says that
+// it could not be asked.
 func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
 	answer, err := c.do(ctx, http.MethodGet, "/-/ready")
 	if err != nil {
 		return nil, err
 	}
-	if answer.status != http.StatusServiceUnavailable || answer.kind != "text/plain; charset=utf-8" {
-		return nil, answer.err()
+	if answer.kind != textType || answer.status != http.StatusServiceUnavailable {
+		return nil, answer.ready()
 	}
 	for line := range strings.Lines(string(answer.body)) {
 		reasons = append(reasons, discovery.Printable(strings.TrimSpace(line), maxDetail))
@@ -122,7 +122,7 @@ func (c *Client) statusOf(ctx context.Context, method, path string) (status agen
 	if err != nil {
 		return status, err
 	}
-	if err := answer.err(); err != nil {
+	if err := answer.want(http.StatusOK); err != nil {
 		return status, err
 	}
 	if err := json.Unmarshal(answer.body, &status); err != nil {
@@ -178,11 +178,13 @@ func (c *Client) unreachable(err error) error {
 	return fmt.Errorf("the agent at %s does not answer: %w", c.addr, err)
 }
 
-// err turns a refusal into one line.
-func (r reply) err() error {
+// want turns everything but the status that means success into one line.
+func (r reply) want(status int) error {
 	switch {
-	case r.status == http.StatusOK, r.status == http.StatusNoContent:
+	case r.status == status:
 		return nil
+	case r.status < 400:
+		return fmt.Errorf("what answers at %s is no slotsync: %d %s", r.addr, r.status, http.StatusText(r.status))
 	case r.status == http.StatusUnauthorized:
 		return fmt.Errorf("the agent at %s refuses: %s (--token-file)", r.addr, r.detail())
 	case r.status == http.StatusNotFound, r.status == http.StatusMethodNotAllowed:
@@ -191,10 +193,21 @@ func (r reply) err() error {
 	return errors.New(r.detail())
 }
 
+// ready returns nil if the reply is what a ready agent says.
+func (r reply) ready() error {
+	if err := r.want(http.StatusOK); err != nil {
+		return err
+	}
+	if r.kind != textType || string(r.body) != readyText+"\n" {
+		return fmt.Errorf("what answers at %s is no slotsync", r.addr)
+	}
+	return nil
+}
+
 // detail is what a problem says, or the status of anything else.
 func (r reply) detail() string {
 	var p Problem
-	if r.kind == "application/problem+json" && json.Unmarshal(r.body, &p) == nil && p.Detail != "" {
+	if r.kind == problemType && json.Unmarshal(r.body, &p) == nil && p.Detail != "" {
 		return discovery.Printable(strings.ReplaceAll(p.Detail, "\n", "; "), maxDetail)
 	}
 	return fmt.Sprintf("%s answers %d %s", r.addr, r.status, http.StatusText(r.status))

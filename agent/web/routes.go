@@ -15,6 +15,9 @@ import (
 // changeTimeout bounds what a request may make the agent do.
 const changeTimeout = 30 * time.Second
 
+// readyText is what /-/ready says if there is nothing to add.
+const readyText = "ready"
+
 const index = `slotsync
 
 GET  /v1/status                     what the agent knows and does
@@ -110,7 +113,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusServiceUnavailable, strings.Join(status.NotReady, "\n"))
 		return
 	}
-	text(w, http.StatusOK, "ready")
+	text(w, http.StatusOK, readyText)
 }
 
 // statusOf is how HTTP says err, other if it has no word of its own for it.
@@ -126,8 +129,4 @@ func statusOf(err error, other int) int {
 		return http.StatusServiceUnavailable
 	}
 	return other
-}
-
-func text(w http.ResponseWriter, status int, body string) {
-	write(w, status, "text/plain; charset=utf-8", []byte(body))
 }

@@ -58,8 +58,9 @@ func localAddr(r *http.Request) netip.AddrPort {
 func hostAllowed(host string, local netip.AddrPort, names []string) bool {
 	port := strconv.Itoa(int(local.Port()))
 	for _, name := range names {
-		if strings.EqualFold(host, name) || strings.EqualFold(host, net.JoinHostPort(strings.Trim(name, "[]"), port)) {
-			return host != ""
+		withPort := net.JoinHostPort(strings.Trim(name, "[]"), port)
+		if name != "" && (strings.EqualFold(host, name) || strings.EqualFold(host, withPort)) {
+			return true
 		}
 	}
 	name, p, err := net.SplitHostPort(host)

@@ -1,0 +1,157 @@
+package web_test
+
+import (
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+// socketDir is short enough for the path of a unix socket.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func checkMode(t *testing.T, path string, want fs.FileMode) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Mode(); got != want|fs.ModeSocket {
+		t.Errorf("%s: mode %v, want %v", path, got, want)
+	}
+}
+
+func TestSocketMode(t *testing.T) {
+	tests := []struct{ set, want fs.FileMode }{{0, 0o660}, {0o600, 0o600}, {0o666, 0o666}}
+	for _, tt := range tests {
+		t.Run(tt.set.String(), func(t *testing.T) {
+			o := options(newFake())
+			o.Socket, o.SocketMode = filepath.Join(socketDir(t), "a.sock"), tt.set
+			serve(t, o)
+			checkMode(t, o.Socket, tt.want)
+			client := newClient(t, "unix://"+o.Socket, nil)
+			if status, err := client.Status(t.Context()); err != nil || !status.Ready {
+				t.Errorf("Status over the socket: %+v, %v", status, err)
+			}
+		})
+	}
+}
+
+func TestSocketDirectoryIsMade(t *testing.T) {
+	o := options(newFake())
+	o.Socket = filepath.Join(socketDir(t), "run", "slotsync", "a.sock")
+	serve(t, o)
+	checkMode(t, o.Socket, 0o660)
+}
+
+func TestSocketGroup(t *testing.T) {
+	o := options(newFake())
+	o.Socket = filepath.Join(socketDir(t), "a.sock")
+	o.SocketGroup = strconv.Itoa(os.Getgid())
+	serve(t, o)
+	info, err := os.Stat(o.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gid := info.Sys().(*syscall.Stat_t).Gid; int(gid) != os.Getgid() {
+		t.Errorf("group %d, want %d", gid, os.Getgid())
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	o := options(newFake())
+	o.Socket = filepath.Join(socketDir(t), "a.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: o.Socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false) // as after SIGKILL
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, o)
+	if _, err := newClient(t, "unix://"+o.Socket, nil).Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	dir := socketDir(t)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	used := filepath.Join(dir, "used")
+	first := options(newFake())
+	first.Socket, first.Listen = used, "127.0.0.1:0"
+	running := serve(t, first)
+	tests := []struct {
+		name string
+		o    web.Options
+		want string
+	}{
+		{"socket in use", web.Options{Socket: used}, "another process listens at " + used},
+		{"no socket", web.Options{Socket: file}, "is there already and is no socket"},
+		{"directory", web.Options{Socket: dir}, "is there already and is no socket"},
+		{"directory is a file", web.Options{Socket: file + "/a.sock"}, "not a directory"},
+		{"path too long", web.Options{Socket: dir + "/" + strings.Repeat("x", 107)}, "longer than 107 bytes"},
+		{"unknown group", web.Options{Socket: dir + "/g", SocketGroup: "no such group"}, "no such group"},
+		{"port in use", web.Options{Listen: running.Addr()}, "address already in use"},
+		{"port in use, socket free", web.Options{Listen: running.Addr(), Socket: dir + "/b"}, "address already in use"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newServer(t, tt.o)
+			if err := s.Listen(); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Listen: %v, want %q", err, tt.want)
+			}
+		})
+	}
+	if b, err := os.ReadFile(file); string(b) != "precious" {
+		t.Errorf("the file that was there: %q, %v", b, err)
+	}
+	if _, err := newClient(t, "unix://"+used, nil).Status(t.Context()); err != nil {
+		t.Errorf("the one that was there first: %v", err)
+	}
+	for _, name := range []string{"b", "g"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			t.Errorf("a failed Listen left %s behind", name)
+		}
+	}
+}
+
+func TestCloseWithoutServe(t *testing.T) {
+	o := options(newFake())
+	o.Socket, o.Listen = filepath.Join(socketDir(t), "a.sock"), "127.0.0.1:0"
+	s := newServer(t, o)
+	if s.Addr() != "" {
+		t.Errorf("Addr before Listen: %q", s.Addr())
+	}
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(o.Socket); err == nil {
+		t.Error("the socket is still there")
+	}
+}
