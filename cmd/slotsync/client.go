@@ -1,0 +1,94 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/discovery/consul"
+)
+
+// client finds the running agent: the one that was named, else the unix socket,
+// else the listener of the configuration.
+func (a *app) client(ctx context.Context) (*web.Client, error) {
+	h, err := a.agentHTTP()
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.clientToken(h)
+	if err != nil {
+		return nil, err
+	}
+	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"])
+	if addr == "" {
+		addr = h.address()
+	}
+	if addr == "" {
+		return nil, usageErrorf("the configuration has neither http.socket nor http.listen: name the agent with --agent")
+	}
+	c, err := web.NewClient(addr, token)
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return c, ctx.Err()
+}
+
+// agentHTTP is where the configuration says that the agent listens; the
+// defaults, if there is no configuration.
+func (a *app) agentHTTP() (httpConfig, error) {
+	if path := findConfig(a.configFile); path != "" && (a.configFile != "" || a.needsConfig()) {
+		cfg, err := loadConfig(path, a.env)
+		if err != nil {
+			return httpConfig{}, err
+		}
+		return cfg.http, nil
+	}
+	doc, _ := parseYAML(nil)
+	raw, faults := merge(doc, a.env)
+	c := checker{places: doc.places}
+	h := c.http(raw.HTTP)
+	return h, newConfigError("", append(faults, c.faults...))
+}
+
+// needsConfig reports whether neither flags nor variables say where the agent
+// is.
+func (a *app) needsConfig() bool { return cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"]) == "" }
+
+func (a *app) clientToken(h httpConfig) (func() string, error) {
+	named := cmp.Or(a.tokenFile, a.env["SLOTSYNC_TOKEN_FILE"])
+	path := cmp.Or(named, h.tokenFile)
+	if path == "" {
+		return nil, nil
+	}
+	f, err := consul.NewTokenFile(path)
+	if err != nil {
+		// Over the unix socket nobody needs the token, and few may read it.
+		if named == "" && errors.Is(err, fs.ErrPermission) {
+			return nil, nil
+		}
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return f.Token, nil
+}
+
+// address is the unix socket if it is there, else the listener.
+func (h httpConfig) address() string {
+	if h.socket != "" {
+		if _, err := os.Stat(h.socket); err == nil || h.listen == "" {
+			return "unix://" + h.socket
+		}
+	}
+	if h.listen == "" {
+		return ""
+	}
+	return "http://" + h.listen
+}
+
+// nobodyThere reports whether err means that no agent runs where it was asked.
+func nobodyThere(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+func newPlanCommand(a *app) *cobra.Command {
+	var d direct
+	var output string
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Show what a round would change, and change nothing",
+		Long: `Read sources and instances once and show what a round would change. Nothing is
+written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
+1 error.`,
+		Example: `  slotsync plan
+  slotsync plan -o json
+  slotsync plan --socket /run/haproxy/admin.sock --backend web --consul web`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			load, err := a.loader(d)
+			if err != nil {
+				return err
+			}
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			w, err := cfg.wire(a.env)
+			if err != nil {
+				return err
+			}
+			ag, err := a.newAgent(cfg, w)
+			if err != nil {
+				return err
+			}
+			plan, err := ag.Plan(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := printPlan(a.stdout, plan, output); err != nil {
+				return err
+			}
+			return planVerdict(plan)
+		},
+	}
+	outputFlag(cmd, &output)
+	d.flags(cmd)
+	return cmd
+}
+
+func outputFlag(cmd *cobra.Command, output *string) {
+	cmd.Flags().StringVarP(output, "output", "o", "text", "text or json")
+}
+
+func knownOutput(output string) error {
+	if output != "text" && output != "json" {
+		return usageErrorf("-o is text or json, not %q", shown(output))
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+func printPlan(w io.Writer, p agent.Plan, output string) error {
+	if output == "json" {
+		return printJSON(w, p)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, in := range p.Instances {
+		switch {
+		case in.Error != "":
+			fmt.Fprintf(table, "%s\terror: %s\n", in.Instance, oneLine(in.Error))
+		case len(in.Changes) == 0:
+			fmt.Fprintf(table, "%s\tin sync\n", in.Instance)
+		}
+		for _, c := range in.Changes {
+			fmt.Fprintf(table, "%s\t%s/%s\t%s\t%s -> %s%s\n", in.Instance, c.Backend, c.Slot, c.Kind, c.From, c.To, when(c))
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, b := range p.Backends {
+		if b.Hold != nil {
+			fmt.Fprintf(w, "%s: held (%s): %s\n", b.Name, b.Hold.Kind, listed(b.Hold.WouldRemove, 5))
+		}
+		if len(b.Overflow) > 0 {
+			fmt.Fprintf(w, "%s: no slot is left for %s\n", b.Name, count(len(b.Overflow), "endpoint"))
+		}
+	}
+	for _, problem := range p.Problems {
+		fmt.Fprintf(w, "problem: %s\n", oneLine(problem))
+	}
+	return nil
+}
+
+func when(c agent.PlannedChange) string {
+	if c.Waiting {
+		return " (not yet: others come first)"
+	}
+	return ""
+}
+
+// planVerdict is the exit code of a plan: errors weigh more than changes.
+func planVerdict(p agent.Plan) error {
+	pending := false
+	for _, in := range p.Instances {
+		if in.Error != "" {
+			return &exitError{code: exitFailed}
+		}
+		pending = pending || len(in.Changes) > 0
+	}
+	switch {
+	case len(p.Problems) > 0:
+		return &exitError{code: exitFailed}
+	case pending:
+		return &exitError{code: exitDiffers}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+func newReloadCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Make the agent read its configuration again",
+		Long: `Make the running agent read its configuration again. A bad one is refused whole
+and the old one stays in force: exit 1. This does not reload HAProxy.`,
+		Example: `  slotsync reload`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := c.Reload(cmd.Context()); err != nil {
+				return err
+			}
+			fmt.Fprintln(a.stdout, "the configuration is read again")
+			return nil
+		},
+	}
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func newAcceptCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "accept BACKEND",
+		Short: "Let what the guard holds back happen",
+		Long: `End the hold of a backend: the removal, the empty set or the takeover that the
+guard keeps back happens now. slotsync status shows what it would remove.`,
+		Example: `  slotsync status
+  slotsync accept web`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageErrorf("accept takes the name of one backend (see %s --help)", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			switch err := c.Accept(cmd.Context(), args[0]); {
+			case errors.Is(err, agent.ErrNoBackend):
+				return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(args[0]))
+			case errors.Is(err, agent.ErrNothingHeld):
+				return fmt.Errorf("nothing of %s is held", shown(args[0]))
+			case err != nil:
+				return err
+			}
+			fmt.Fprintf(a.stdout, "%s: accepted\n", args[0])
+			return nil
+		},
+	}
+	a.agentFlags(cmd)
+	return cmd
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+func newRunCommand(a *app) *cobra.Command {
+	var d direct
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the agent",
+		Long: `Run the agent in the foreground. It stops at SIGTERM or SIGINT and leaves every
+slot as it is; SIGHUP reads the configuration again.
+
+Scalars of the configuration can be overridden by environment: http.listen by
+SLOTSYNC_HTTP_LISTEN, and so on. Instead of a file, --socket, --backend and one
+of --consul and --dns describe one backend.`,
+		Example: `  slotsync run --config /etc/slotsync/slotsync.yaml
+  slotsync run --socket /run/haproxy/admin.sock --backend web --consul web
+  slotsync run --socket /run/haproxy/admin.sock --backend web --dns web.example.org:80
+  slotsync run --once`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			load, err := a.loader(d)
+			if err != nil {
+				return err
+			}
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			if once {
+				return a.once(cmd.Context(), cfg)
+			}
+			return a.serve(cmd.Context(), cfg, load)
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
+	d.flags(cmd)
+	return cmd
+}
+
+// loader returns what reads the configuration, now and at each reload.
+func (a *app) loader(d direct) (func() (*config, error), error) {
+	if d.empty() {
+		path := findConfig(a.configFile)
+		if path == "" {
+			return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config, or describe one backend with "+
+				"--socket, --backend and --consul or --dns", configPaths()[0], configPaths()[1])
+		}
+		return func() (*config, error) { return loadConfig(path, a.env) }, nil
+	}
+	if a.configFile != "" {
+		return nil, usageErrorf("--config does not go with --socket, --backend and what belongs to them")
+	}
+	doc, err := d.document()
+	if err != nil {
+		return nil, err
+	}
+	return func() (*config, error) { return newConfig("", doc.clone(), nil, a.env) }, nil
+}
+
+// once makes one round by itself. It fails if an instance is not in sync after
+// it.
+func (a *app) once(ctx context.Context, cfg *config) error {
+	w, err := cfg.wire(a.env)
+	if err != nil {
+		return err
+	}
+	held := locks{}
+	defer held.close()
+	if err := held.take(cfg, w); err != nil {
+		return err
+	}
+	if err := distinct(ctx, cfg, time.Second); err != nil {
+		return err
+	}
+	ag, err := a.newAgent(cfg, w)
+	if err != nil {
+		return err
+	}
+	status, err := ag.Once(ctx)
+	if err != nil {
+		return err
+	}
+	return a.printRound(status)
+}
+
+// newAgent makes an agent for one round or none, which nobody asks for metrics.
+func (a *app) newAgent(cfg *config, w wiring) (*agent.Agent, error) {
+	_, m := newMetrics()
+	ag, err := agent.New(cfg.options(w, newLogger(a.stderr, cfg.logFormat, cfg.logLevel), m))
+	if err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return ag, nil
+}
+
+// printRound says how every instance is after a round.
+func (a *app) printRound(status agent.Status) error {
+	var errs []error
+	for _, in := range status.Instances {
+		fmt.Fprintf(a.stdout, "%s  %s\n", in.Name, instanceWords(in))
+		if !in.Up || !in.InSync {
+			errs = append(errs, fmt.Errorf("%s: %s", in.Name, instanceWords(in)))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("not every instance is in sync: %w (slotsync doctor says more)", errors.Join(errs...))
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+// watchPace is how often --watch asks.
+const watchPace = time.Second
+
+func newStatusCommand(a *app) *cobra.Command {
+	var output string
+	var watch, all bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show instances, sources, backends and slots",
+		Long: `Show what the running agent knows: how each HAProxy and each source is doing,
+what the guard holds, and which endpoint sits in which slot.`,
+		Example: `  slotsync status
+  slotsync status --watch
+  slotsync status -o json
+  slotsync status --agent http://127.0.0.1:9750`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			show := a.statusText(all)
+			if output == "json" {
+				show = a.statusJSON(watch)
+			}
+			if watch {
+				return a.watch(cmd.Context(), c, show, output == "text")
+			}
+			status, err := c.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return show(status)
+		},
+	}
+	outputFlag(cmd, &output)
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second, until interrupted")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "show free slots too")
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func (a *app) statusText(all bool) func(agent.Status) error {
+	style := tableStyle{colour: isTerminal(a.stdout) && a.env["NO_COLOR"] == "", all: all}
+	return func(s agent.Status) error { return style.status(a.stdout, s) }
+}
+
+// statusJSON prints a status on one line each if there will be many.
+func (a *app) statusJSON(many bool) func(agent.Status) error {
+	return func(s agent.Status) error {
+		if many {
+			return json.NewEncoder(a.stdout).Encode(s)
+		}
+		return printJSON(a.stdout, s)
+	}
+}
+
+// watch shows the status until ctx is done. An agent that does not answer is
+// asked again; that is worth watching too.
+func (a *app) watch(ctx context.Context, c *web.Client, show func(agent.Status) error, text bool) error {
+	for {
+		status, err := c.Status(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if text && isTerminal(a.stdout) {
+			fmt.Fprint(a.stdout, "\x1b[H\x1b[2J")
+		}
+		if err != nil {
+			report(a.stderr, err)
+		} else if err := show(status); err != nil {
+			return err
+		}
+		pause(ctx, watchPace)
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/dns"
+)
+
+// A config is a configuration without faults, in types.
+type config struct {
+	file                  string // where it was read; "" for the command line alone
+	timeout, poll, resync time.Duration
+	instances             []instanceConfig
+	sources               map[string]sourceConfig
+	backends              []backendConfig
+	http                  httpConfig
+	logLevel              slog.Level
+	logFormat             string // "text", "json"
+	stateDir              string
+}
+
+type instanceConfig struct {
+	name, socket, stateFile string
+	// real is the same for all ways to write one socket.
+	real string
+	key  string
+}
+
+// A sourceConfig is one discovery system. Exactly one of consul and dns is set.
+type sourceConfig struct {
+	name      string
+	consul    *consul.Options // without its token
+	tokenFile string
+	dns       *dns.Options
+	key       string
+}
+
+type backendConfig struct {
+	name, proxy, prefix string
+	instances           []string
+	source              string // "" for fixed endpoints
+	consul              consul.Query
+	dns                 dns.Query
+	endpoints           []discovery.Endpoint
+	guard               agent.Guard
+	drainFirst          bool
+	drain               time.Duration
+	repairExternal      bool
+	key                 string // of the source and what it is asked for
+}
+
+type httpConfig struct {
+	listen, socket string
+	// socketIsDefault: nobody asked for the socket by name.
+	socketIsDefault bool
+	socketMode      fs.FileMode
+	socketGroup     string
+	hosts           []string
+	tokenFile       string
+}
+
+// configPaths are where the configuration is looked for.
+func configPaths() []string { return []string{"/etc/slotsync/slotsync.yaml", "slotsync.yaml"} }
+
+// findConfig returns the path of the configuration: the one that was named,
+// or the first that exists, or "".
+func findConfig(named string) string {
+	if named != "" {
+		return named
+	}
+	for _, path := range configPaths() {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// loadConfig reads and checks the file at path. Its error is a [configError]
+// that holds all faults, or says why the file cannot be read.
+func loadConfig(path string, env environment) (*config, error) {
+	data, err := readConfig(path)
+	if err != nil {
+		return nil, &configError{file: path, faults: []fault{{message: err.Error()}}}
+	}
+	doc, faults := parseYAML(data)
+	return newConfig(path, doc, faults, env)
+}
+
+// newConfig makes a configuration of what was parsed.
+func newConfig(file string, doc document, faults []fault, env environment) (*config, error) {
+	raw, more := merge(doc, env)
+	c := checker{places: doc.places}
+	cfg := c.config(raw)
+	cfg.file = file
+	faults = append(append(faults, more...), c.faults...)
+	if err := newConfigError(file, faults); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+func readConfig(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.New("there is no such file")
+		}
+		return nil, errors.Unwrap(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.New("is a folder")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	return data, nil
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// config judges all of raw. What it returns is sound if c has no faults.
+func (c *checker) config(raw rawConfig) *config {
+	cfg := &config{
+		timeout:  c.duration("haproxy.timeout", raw.HAProxy.Timeout, agent.DefaultTimeout, 50*time.Millisecond, time.Minute),
+		poll:     c.duration("haproxy.poll", raw.HAProxy.Poll, agent.DefaultPoll, 20*time.Millisecond, time.Minute),
+		resync:   c.duration("haproxy.resync", raw.HAProxy.Resync, agent.DefaultResync, 100*time.Millisecond, time.Hour),
+		stateDir: raw.StateDir,
+	}
+	if !filepath.IsAbs(raw.StateDir) {
+		c.add("state_dir", "%q is not an absolute path", shown(raw.StateDir))
+	}
+	cfg.instances = c.instances(raw.HAProxy)
+	cfg.sources = c.sources(raw.Sources)
+	cfg.backends = c.backends(raw)
+	cfg.http = c.http(raw.HTTP)
+	cfg.logLevel = c.level(raw.Log.Level)
+	cfg.logFormat = c.oneOf("log.format", raw.Log.Format, "text", "json")
+	return cfg
+}
+
+func (c *checker) level(text string) slog.Level {
+	words := []string{"info", "debug", "warn", "error"}
+	levels := []slog.Level{slog.LevelInfo, slog.LevelDebug, slog.LevelWarn, slog.LevelError}
+	return levels[slices.Index(words, c.oneOf("log.level", text, words...))]
+}
+
+func (c *checker) instances(raw rawHAProxy) []instanceConfig {
+	if len(raw.Instances) == 0 {
+		c.add("haproxy.instances", "there is no instance: name at least one HAProxy and its socket")
+	}
+	var list []instanceConfig
+	for i, r := range raw.Instances {
+		path := fmt.Sprintf("haproxy.instances[%d]", i)
+		c.name(path+".name", r.Name)
+		in := instanceConfig{name: r.Name, socket: r.Socket, stateFile: r.StateFile, real: c.socket(path+".socket", r.Socket)}
+		in.key = keyOf(r, raw.Timeout)
+		for j, other := range list {
+			if r.Name != "" && other.name == r.Name {
+				c.add(path+".name", "haproxy.instances[%d] has the name %q already", j, shown(r.Name))
+			}
+			if in.real != "" && other.real == in.real {
+				c.add(path+".socket", "instance %q has this socket already", shown(other.name))
+			}
+			if r.StateFile != "" && filepath.Clean(other.stateFile) == filepath.Clean(r.StateFile) {
+				c.add(path+".state_file", "instance %q writes this file already: each needs its own", shown(other.name))
+			}
+		}
+		c.stateFile(path+".state_file", r.StateFile)
+		list = append(list, in)
+	}
+	return list
+}
+
+func (c *checker) stateFile(path, file string) {
+	rest := strings.Replace(file, "{backend}", "", 1)
+	switch {
+	case file == "":
+	case !filepath.IsAbs(file):
+		c.add(path, "%q is not an absolute path", shown(file))
+	case strings.ContainsAny(rest, "{}"):
+		c.add(path, "%q: only {backend} is replaced, and once", shown(file))
+	}
+}
+
+// socket checks the address of a Runtime API and returns it in one form.
+func (c *checker) socket(path, text string) string {
+	if address, ok := strings.CutPrefix(text, "tcp://"); ok {
+		c.hostPort(path, address, 1)
+		host, port, _ := net.SplitHostPort(address)
+		return "tcp://" + net.JoinHostPort(strings.ToLower(host), port)
+	}
+	file := strings.TrimPrefix(text, "unix://")
+	switch {
+	case text == "":
+		c.add(path, "is missing: a path, unix:///path or tcp://host:port")
+		return ""
+	case strings.Contains(file, "://") || !filepath.IsAbs(file):
+		c.add(path, "%q is not an absolute path, unix:///path or tcp://host:port", shown(text))
+		return ""
+	case len(file) > maxSocketPath:
+		c.add(path, "the path is %d bytes long, and the system takes %d: use a shorter one, or a link to it", len(file), maxSocketPath)
+		return ""
+	}
+	return realPath(file)
+}
+
+// maxSocketPath is what fits into sockaddr_un, in bytes.
+const maxSocketPath = 107
+
+// realPath follows the links in path, as far as it exists.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return filepath.Clean(path)
+}
+
+func (c *checker) http(raw rawHTTP) httpConfig {
+	h := httpConfig{listen: raw.Listen, socket: raw.Socket, socketIsDefault: !c.given("http.socket"),
+		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile}
+	if raw.Listen != "" {
+		c.hostPort("http.listen", raw.Listen, 0)
+		if raw.TokenFile == "" && !isLoopback(raw.Listen) {
+			c.add("http.listen", "%s can be reached from other machines: set http.token_file, or listen on 127.0.0.1", shown(raw.Listen))
+		}
+	}
+	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
+		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
+	}
+	mode, err := strconv.ParseUint(raw.SocketMode, 8, 32)
+	if err != nil || mode > 0o777 {
+		c.add("http.socket_mode", "%q is not a file mode, as in \"0660\"", shown(raw.SocketMode))
+	}
+	h.socketMode = fs.FileMode(mode) & fs.ModePerm
+	for i, host := range raw.Hosts {
+		c.name(fmt.Sprintf("http.hosts[%d]", i), host)
+	}
+	return h
+}
+
+// isLoopback reports whether nobody but this machine can reach the listener.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return true // reported elsewhere
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// keyOf is a text that changes exactly when one of the parts does.
+func keyOf(parts ...any) string {
+	b, err := json.Marshal(parts)
+	if err != nil {
+		return fmt.Sprint(parts...) // the parts are plain values: not reached
+	}
+	return string(b)
+}

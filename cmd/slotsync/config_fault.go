@@ -1,0 +1,70 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A place is where a value comes from: a line of the file, or the name of a
+// variable or flag.
+type place struct {
+	line, col int
+	name      string
+}
+
+// A fault is one thing that is wrong with the configuration.
+type fault struct {
+	place
+	message string
+}
+
+// A configError is everything that is wrong with a configuration, by line.
+type configError struct {
+	file   string // "" if there is none
+	faults []fault
+}
+
+// newConfigError returns nil if there are no faults.
+func newConfigError(file string, faults []fault) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	faults = slices.Clone(faults)
+	slices.SortStableFunc(faults, func(a, b fault) int {
+		return cmp.Or(cmp.Compare(sortLine(a), sortLine(b)), cmp.Compare(a.col, b.col), cmp.Compare(a.message, b.message))
+	})
+	return &configError{file: file, faults: slices.Compact(faults)}
+}
+
+// sortLine puts what does not come from the file last.
+func sortLine(f fault) int {
+	if f.line == 0 {
+		return int(^uint(0) >> 1)
+	}
+	return f.line
+}
+
+// Error returns one line for each fault.
+func (e *configError) Error() string { return strings.Join(e.lines(), "\n") }
+
+func (e *configError) lines() []string {
+	lines := make([]string, len(e.faults))
+	for i, f := range e.faults {
+		lines[i] = e.where(f) + f.message
+	}
+	return lines
+}
+
+func (e *configError) where(f fault) string {
+	switch {
+	case f.name != "":
+		return f.name + ": "
+	case e.file == "":
+		return ""
+	case f.line == 0:
+		return e.file + ": "
+	}
+	return fmt.Sprintf("%s:%d:%d: ", e.file, f.line, f.col)
+}

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// maxConfig bounds the configuration, in bytes.
+const maxConfig = 1 << 20
+
+// A document is what a file said: plain values in the shape of the schema, and
+// for each path, as in "backends[2].guard.window", where it stands.
+type document struct {
+	values map[string]any
+	places map[string]place
+}
+
+// parseYAML reads YAML or JSON against the schema. It returns all it could read
+// and all that is wrong with the form.
+func parseYAML(data []byte) (document, []fault) {
+	p := parser{places: map[string]place{"": {line: 1, col: 1}}, later: later()}
+	doc := document{values: map[string]any{}, places: p.places}
+	if len(data) > maxConfig {
+		p.add(place{line: 1, col: 1}, "the configuration is larger than 1 MiB")
+		return doc, p.faults
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var root yaml.Node
+	switch err := dec.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		return doc, nil
+	case err != nil:
+		p.add(syntaxPlace(err), "%s", syntaxText(err))
+		return doc, p.faults
+	}
+	if values, ok := p.value(root.Content[0], reflect.TypeFor[rawConfig](), "").(map[string]any); ok {
+		doc.values = values
+	}
+	p.end(dec)
+	return doc, p.faults
+}
+
+// A parser collects places and faults on its way through the nodes.
+type parser struct {
+	places map[string]place
+	later  map[string]bool
+	faults []fault
+}
+
+func (p *parser) add(at place, format string, args ...any) {
+	p.faults = append(p.faults, fault{place: at, message: fmt.Sprintf(format, args...)})
+}
+
+// end makes sure that nothing follows the first document.
+func (p *parser) end(dec *yaml.Decoder) {
+	var next yaml.Node
+	switch err := dec.Decode(&next); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		p.add(syntaxPlace(err), "%s", syntaxText(err))
+	default:
+		p.add(at(&next), "a second document starts here: the configuration is one document")
+	}
+}
+
+// value returns n as plain Go values of the shape of t; nil where there is
+// nothing or nothing usable.
+func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
+	p.places[path] = at(n)
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		p.add(at(n), "%sanchors and aliases (& and *) are not supported: write the value out", label(path))
+		return nil
+	case n.Style&yaml.TaggedStyle != 0:
+		p.add(at(n), "%stags such as %s are not supported", label(path), shown(n.Tag))
+		return nil
+	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
+		return nil
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		return p.mapping(n, t, path)
+	case reflect.Slice:
+		return p.sequence(n, t.Elem(), path)
+	}
+	return p.scalar(n, t.Kind(), path)
+}
+
+func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
+	if n.Kind != yaml.MappingNode {
+		p.add(at(n), "%swants keys and values, not %s", label(path), kindOf(n))
+		return nil
+	}
+	known := maps.Collect(fields(t))
+	values, seen := map[string]any{}, map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		name := key.Value
+		if key.Kind != yaml.ScalarNode {
+			p.add(at(key), "%sa key must be a word", label(path))
+			continue
+		}
+		if line := seen[name]; line > 0 {
+			p.add(at(key), "%skey %q is there twice, first in line %d", label(path), shown(name), line)
+			continue
+		}
+		seen[name] = key.Line
+		ft, ok := known[name]
+		if !ok {
+			p.unknown(key, path, slices.Sorted(maps.Keys(known)))
+			continue
+		}
+		if v := p.value(value, ft, join(path, name)); v != nil {
+			values[name] = v
+		}
+	}
+	return values
+}
+
+func (p *parser) unknown(key *yaml.Node, path string, known []string) {
+	full := join(path, key.Value)
+	if p.later[anyIndex(full)] {
+		p.add(at(key), "%skey %q is not supported by this version of slotsync: leave it out", label(path), key.Value)
+		return
+	}
+	p.add(at(key), "%sunknown key %q%s", label(path), shown(key.Value), didYouMean(key.Value, known))
+}
+
+func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
+	if n.Kind != yaml.SequenceNode {
+		p.add(at(n), "%swants a list, not %s", label(path), kindOf(n))
+		return nil
+	}
+	list := make([]any, 0, len(n.Content))
+	for i, item := range n.Content {
+		here := fmt.Sprintf("%s[%d]", path, i)
+		if v := p.value(item, elem, here); v != nil {
+			list = append(list, v)
+			continue
+		}
+		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" {
+			p.add(at(item), "%san entry of the list is empty", label(here))
+		}
+		// The place in the list is kept: what follows refers to it by index.
+		list = append(list, reflect.Zero(placeholder(elem)).Interface())
+	}
+	return list
+}
+
+// placeholder is what stands for an entry of a list that could not be read.
+func placeholder(elem reflect.Type) reflect.Type {
+	if elem.Kind() == reflect.Struct {
+		return reflect.TypeFor[map[string]any]()
+	}
+	return elem
+}
+
+func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
+	if n.Kind != yaml.ScalarNode {
+		p.add(at(n), "%swants %s, not %s", label(path), wanted(kind), kindOf(n))
+		return nil
+	}
+	v, ok := scalarOf(kind, n.ShortTag(), n.Value)
+	if !ok {
+		hint := ""
+		if kind == reflect.String {
+			hint = fmt.Sprintf(": write %q", shown(n.Value))
+		}
+		p.add(at(n), "%swants %s, not %s%s", label(path), wanted(kind), kindOf(n), hint)
+		return nil
+	}
+	return v
+}
+
+// scalarOf returns text, which has a YAML tag, as a value of the kind.
+func scalarOf(kind reflect.Kind, tag, text string) (any, bool) {
+	switch {
+	case kind == reflect.String && tag == "!!str":
+		return text, true
+	case kind == reflect.Bool && tag == "!!bool":
+		return text[0] == 't' || text[0] == 'T', true
+	case kind == reflect.Int && tag == "!!int":
+		i, err := strconv.Atoi(text)
+		return i, err == nil
+	}
+	return nil, false
+}
+
+func wanted(kind reflect.Kind) string {
+	switch kind {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int:
+		return "a whole number"
+	}
+	return "a string"
+}
+
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "keys and values"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!int", "!!float":
+		return "the number " + shown(n.Value)
+	case "!!bool":
+		return n.Value
+	case "!!timestamp":
+		return "a date"
+	}
+	return fmt.Sprintf("the string %q", shown(n.Value))
+}
+
+func at(n *yaml.Node) place { return place{line: max(n.Line, 1), col: max(n.Column, 1)} }
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// label is how a message names the path that it is about.
+func label(path string) string {
+	if path == "" {
+		return ""
+	}
+	return path + ": "
+}
+
+// shown cuts what came from the file to what fits into a line.
+func shown(s string) string { return discovery.Printable(s, 60) }
+
+// anyIndex returns path with every [7] as [].
+func anyIndex(path string) string {
+	parts := strings.Split(path, "[")
+	for i, part := range parts[1:] {
+		_, rest, _ := strings.Cut(part, "]")
+		parts[i+1] = "]" + rest
+	}
+	return strings.Join(parts, "[")
+}
+
+// syntaxPlace finds the line in an error of the YAML parser, which names it in
+// its text alone.
+func syntaxPlace(err error) place {
+	m := regexp.MustCompile(`line (\d+)`).FindStringSubmatch(err.Error())
+	if m == nil {
+		return place{line: 1, col: 1}
+	}
+	line, _ := strconv.Atoi(m[1])
+	return place{line: max(line, 1), col: 1}
+}
+
+func syntaxText(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	text = regexp.MustCompile(`^line \d+: `).ReplaceAllString(text, "")
+	return "not YAML or JSON: " + discovery.Printable(text, 200)
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+)
+
+// The verdicts of a finding.
+const (
+	verdictOK   = "ok"
+	verdictWarn = "warn"
+	verdictFail = "fail"
+)
+
+// A finding is one thing that doctor looked at.
+type finding struct {
+	Verdict string `json:"verdict"` // ok, warn, fail
+	Subject string `json:"subject"` // as in "instance edge-1"
+	Text    string `json:"text"`    // what is, and what to do about it
+}
+
+// findings collects what doctor sees of one subject.
+type findings struct {
+	subject string
+	list    []finding
+}
+
+func (f *findings) add(verdict, format string, args ...any) {
+	f.list = append(f.list, finding{verdict, f.subject, oneLine(fmt.Sprintf(format, args...))})
+}
+
+func newDoctorCommand(a *app) *cobra.Command {
+	var d direct
+	var output string
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Ask the live instances and sources what may go wrong",
+		Long: `Ask every HAProxy and every source, and say what is fine, what is doubtful and
+what does not work, and what to do about it. Nothing is written. Exit 1 if
+anything fails.`,
+		Example: `  slotsync doctor
+  slotsync doctor -o json
+  slotsync doctor --socket /run/haproxy/admin.sock --backend web --consul web`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			load, err := a.loader(d)
+			if err != nil {
+				return err
+			}
+			cfg, err := load()
+			if err != nil {
+				return err
+			}
+			w, err := cfg.wire(a.env)
+			if err != nil {
+				return err
+			}
+			list := examine(cmd.Context(), cfg, w)
+			if err := printFindings(a.stdout, list, output); err != nil {
+				return err
+			}
+			if slices.ContainsFunc(list, func(f finding) bool { return f.Verdict == verdictFail }) {
+				return &exitError{code: exitFailed}
+			}
+			return nil
+		},
+	}
+	outputFlag(cmd, &output)
+	d.flags(cmd)
+	return cmd
+}
+
+func printFindings(w io.Writer, list []finding, output string) error {
+	if output == "json" {
+		return printJSON(w, list)
+	}
+	for _, f := range list {
+		if _, err := fmt.Fprintf(w, "%-4s  %s: %s\n", f.Verdict, f.Subject, f.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// examine asks everybody at the same time and returns what was found, in the
+// order of the configuration.
+func examine(ctx context.Context, cfg *config, w wiring) []finding {
+	var wg sync.WaitGroup
+	instances := make([]findings, len(cfg.instances))
+	processes := make([]slots.Process, len(cfg.instances))
+	for i := range cfg.instances {
+		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, w.clients[i]) })
+	}
+	sources := make([]findings, len(cfg.backends))
+	for i := range cfg.backends {
+		wg.Go(func() { sources[i] = examineSource(ctx, cfg.backends[i], w.sources[i]) })
+	}
+	wg.Wait()
+	var list []finding
+	var roll roll
+	for i, f := range instances {
+		list = append(list, f.list...)
+		if processes[i].Pid == 0 {
+			continue
+		}
+		if err := roll.add(answer{cfg.instances[i].name, processes[i]}); err != nil {
+			list = append(list, finding{verdictFail, f.subject, err.Error()})
+		}
+	}
+	for _, f := range sources {
+		list = append(list, f.list...)
+	}
+	return list
+}
+
+func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Client) (findings, slots.Process) {
+	in := cfg.instances[i]
+	f := findings{subject: "instance " + in.name}
+	asking, cancel := context.WithTimeout(ctx, cfg.timeout)
+	defer cancel()
+	process, err := client.Info(asking)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%s takes the connection and does not answer within %s: HAProxy hangs, or all `stats maxconn` connections are taken", in.socket, cfg.timeout)
+		}
+		f.add(verdictFail, "%v", err)
+		return f, process
+	}
+	f.add(verdictOK, "%s answers, pid %d", in.socket, process.Pid)
+	f.level(asking, client)
+	f.list = append(f.list, judgeVersion(f.subject, process.Version)...)
+	view, err := client.View(ctx, nil, false)
+	if err != nil {
+		f.add(verdictFail, "its servers cannot be read: %v", err)
+		return f, process
+	}
+	f.checkStateFile(in, cfg.backends, process.Pid)
+	for _, b := range cfg.backends {
+		if len(b.instances) == 0 || slices.Contains(b.instances, in.name) {
+			f.list = append(f.list, judgeBackend(in, b, view).list...)
+		}
+	}
+	return f, process
+}
+
+func (f *findings) level(ctx context.Context, client *haproxy.Client) {
+	level, err := client.Level(ctx)
+	switch {
+	case err != nil:
+		f.add(verdictFail, "the level of the socket is not known: %v", err)
+	case level != "admin":
+		f.add(verdictFail, "the socket has level %s, and changing servers needs admin: write `stats socket … level admin`", level)
+	default:
+		f.add(verdictOK, "the socket has level admin")
+	}
+}
+
+func candidates(prefixes []string) string {
+	if len(prefixes) == 0 {
+		return "there are none: add a server-template"
+	}
+	return "the candidates are " + strings.Join(prefixes, ", ")
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// recommended is how to write slots that lose nothing.
+const recommended = "server-template %s 1-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100"
+
+// fullWeight is the weight of a template that can express every percent.
+const fullWeight = 100
+
+// judgeBackend says what one instance has to fill for b.
+func judgeBackend(in instanceConfig, b backendConfig, view slots.View) findings {
+	f := findings{subject: fmt.Sprintf("instance %s, backend %s", in.name, b.proxy)}
+	servers, ok := view.Servers[b.proxy]
+	if !ok {
+		f.add(verdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
+		return f
+	}
+	prefix := b.prefix
+	found, all := slots.FindPrefix(servers)
+	if prefix == "" {
+		if found == "" {
+			f.add(verdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))
+			return f
+		}
+		prefix = found
+	}
+	own := slots.Own(servers, prefix)
+	if len(own) == 0 {
+		f.add(verdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(all))
+		return f
+	}
+	ready := 0
+	for _, s := range own {
+		if s.Class == slots.Ready {
+			ready++
+		}
+	}
+	f.add(verdictOK, "%s %s1 to %s, %d of them ready", count(len(own), "slot"), prefix, own[len(own)-1].Name, ready)
+	f.judgeForm(in, prefix, own)
+	return f
+}
+
+// judgeForm says what the way in which the slots are written costs.
+func (f *findings) judgeForm(in instanceConfig, prefix string, own []slots.Server) {
+	before := len(f.list)
+	write := fmt.Sprintf(recommended, prefix, len(own))
+	f.some(verdictFail, own, func(s slots.Server) bool { return s.NoAddress },
+		"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `"+write+"`")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && s.FQDN == "" },
+		"have a numeric address, which a restart does not restore from a state file: write `"+write+"`")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.Disabled },
+		"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
+		"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Initial < fullWeight },
+		fmt.Sprintf("have a template weight below %d, which cannot express every percent: write `weight %d`", fullWeight, fullWeight))
+	if in.stateFile == "" {
+		f.add(verdictWarn, "without state_file a restarted HAProxy is empty until the agent has filled it: set it, and `load-server-state-from-file`")
+		return
+	}
+	if len(f.list) == before {
+		f.add(verdictOK, "the slots have the recommended form")
+	}
+}
+
+// some adds a finding if any of the servers are as bad says.
+func (f *findings) some(verdict string, own []slots.Server, bad func(slots.Server) bool, text string) {
+	n, first := 0, ""
+	for _, s := range own {
+		if bad(s) {
+			if n == 0 {
+				first = s.Name
+			}
+			n++
+		}
+	}
+	if n > 0 {
+		f.add(verdict, "%d of %s (%s first) %s", n, count(len(own), "slot"), first, text)
+	}
+}

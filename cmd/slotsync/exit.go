@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// The exit codes of every command.
+const (
+	exitFine    = 0
+	exitFailed  = 1
+	exitUsage   = 2 // or configuration
+	exitDiffers = 3
+)
+
+// An exitError ends a command with a code. Without err nothing is printed: the
+// command has said it already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageErrorf(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// exitCode is what err stands for. Errors without a code of their own are
+// failures.
+func exitCode(err error) int {
+	if err == nil {
+		return exitFine
+	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[*configError](err); ok {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// report prints err to w: one line, or one for each fault of a configuration.
+func report(w io.Writer, err error) {
+	if e, ok := errors.AsType[*configError](err); ok {
+		for _, line := range e.lines() {
+			fmt.Fprintln(w, line)
+		}
+		return
+	}
+	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
+		return
+	}
+	text := err.Error()
+	if errors.Is(err, context.Canceled) {
+		text = "interrupted"
+	}
+	fmt.Fprintln(w, "slotsync: "+oneLine(text))
+}
+
+func oneLine(text string) string {
+	return discovery.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "), 2000)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"maps"
+	"slices"
+)
+
+// locks are the writer locks that a process holds, by the real name of the
+// socket.
+type locks map[string]io.Closer
+
+// take adds the locks for all instances of cfg that are not held yet. If one
+// cannot be had, those that it added are given back.
+func (l locks) take(cfg *config, w wiring) error {
+	var added []string
+	for i, in := range cfg.instances {
+		if _, ok := l[in.real]; ok {
+			continue
+		}
+		lock, err := w.clients[i].Lock()
+		if err != nil {
+			return errors.Join(err, l.release(added))
+		}
+		l[in.real] = lock
+		added = append(added, in.real)
+	}
+	return nil
+}
+
+// keep gives back the locks of all instances that cfg does not have.
+func (l locks) keep(cfg *config) error {
+	var gone []string
+	for name := range l {
+		if !slices.ContainsFunc(cfg.instances, func(in instanceConfig) bool { return in.real == name }) {
+			gone = append(gone, name)
+		}
+	}
+	return l.release(gone)
+}
+
+func (l locks) close() error { return l.release(slices.Collect(maps.Keys(l))) }
+
+func (l locks) release(names []string) error {
+	var errs []error
+	for _, name := range names {
+		errs = append(errs, l[name].Close())
+		delete(l, name)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// reload reads the configuration again and puts it in force, whole or not at
+// all. Its error says why the old one stays.
+func (s *service) reload(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	notify(reloading())
+	err := s.replace(ctx)
+	s.metrics.Reloaded(err == nil)
+	if err != nil {
+		s.log.Error("the configuration is refused, the old one stays in force", "error", oneLine(err.Error()))
+		notify("READY=1\nSTATUS=the configuration is refused: " + oneLine(err.Error()))
+		return fmt.Errorf("the old configuration stays in force: %w", err)
+	}
+	s.log.Info("the configuration is read again", "instances", len(s.cfg.instances), "backends", len(s.cfg.backends))
+	notify("READY=1")
+	return nil
+}
+
+// replace does the work of reload. What it started is undone if it fails.
+func (s *service) replace(ctx context.Context) error {
+	next, err := s.load()
+	if err != nil {
+		return err
+	}
+	if fixed := needRestart(s.cfg, next); len(fixed) > 0 {
+		return fmt.Errorf("%s cannot change while slotsync runs: restart it", strings.Join(fixed, ", "))
+	}
+	w, err := next.wire(s.env)
+	if err != nil {
+		return err
+	}
+	if err := distinct(ctx, next, time.Second); err != nil {
+		return err
+	}
+	before := s.token.Load()
+	if err := s.setToken(next); err != nil {
+		return err
+	}
+	err = s.locks.take(next, w)
+	if err == nil {
+		err = s.agent.Reconfigure(ctx, next.options(w, s.log, s.metrics))
+	}
+	if err != nil {
+		s.token.Store(before)
+		_ = s.locks.keep(s.cfg) // closing a lock cannot fail in a way that matters
+		return err
+	}
+	s.cfg = next
+	s.level.Set(next.logLevel)
+	return s.locks.keep(next)
+}
+
+// needRestart names the keys that differ and are used at the start alone.
+func needRestart(old, next *config) []string {
+	var keys []string
+	for _, k := range []struct {
+		name    string
+		differs bool
+	}{
+		{"state_dir", old.stateDir != next.stateDir},
+		{"http.listen", old.http.listen != next.http.listen},
+		{"http.socket", old.http.socket != next.http.socket},
+		{"http.socket_mode", old.http.socketMode != next.http.socketMode},
+		{"http.socket_group", old.http.socketGroup != next.http.socketGroup},
+		{"http.hosts", !slices.Equal(old.http.hosts, next.http.hosts)},
+		{"log.format", old.logFormat != next.logFormat},
+	} {
+		if k.differs {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// An app is what all commands share: where they write, and what they were told
+// before their own flags.
+type app struct {
+	stdout, stderr io.Writer
+	env            environment
+	configFile     string
+	agentURL       string
+	tokenFile      string
+}
+
+// run executes the command line and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, env environment) int {
+	root := newRootCommand(&app{stdout: stdout, stderr: stderr, env: env})
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		report(stderr, err)
+	}
+	return exitCode(err)
+}
+
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "slotsync",
+		Short: "Keeps HAProxy's server-template slots filled from Consul and DNS",
+		Long: `slotsync watches Consul and DNS, decides which endpoint sits in which slot of a
+server-template, and tells every HAProxy over the Runtime API, without a reload.
+
+Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
+		Example: `  slotsync run --socket /run/haproxy/admin.sock --backend web --consul web
+  slotsync check --config /etc/slotsync/slotsync.yaml
+  slotsync status`,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageErrorf("%w (see %s --help)", err, cmd.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVarP(&a.configFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(newRunCommand(a), newCheckCommand(a), newDoctorCommand(a), newPlanCommand(a), newSyncCommand(a),
+		newStatusCommand(a), newReloadCommand(a), newAcceptCommand(a), newVersionCommand(a), newCompletionCommand(a),
+		newDemoCommand())
+	return root
+}
+
+// noArgs refuses arguments, and knows what may have been meant.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
+	}
+	if len(known) > 0 {
+		return usageErrorf("there is no command %q%s (see %s --help)", shown(args[0]), didYouMean(args[0], known), cmd.CommandPath())
+	}
+	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), shown(args[0]), cmd.CommandPath())
+}
+
+// agentFlags adds what commands need that talk to a running agent.
+func (a *app) agentFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&a.agentURL, "agent", "", "the agent: unix:///path or http://host:port (SLOTSYNC_AGENT; default: as configured)")
+	cmd.Flags().StringVar(&a.tokenFile, "token-file", "", "file with the agent's bearer token (SLOTSYNC_TOKEN_FILE)")
+}
+
+// config loads the configuration that was named or found.
+func (a *app) config() (*config, error) {
+	path := findConfig(a.configFile)
+	if path == "" {
+		return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config", configPaths()[0], configPaths()[1])
+	}
+	return loadConfig(path, a.env)
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/metrics"
+)
+
+// stopTime is how long everything may take to end after a signal.
+const stopTime = 4 * time.Second
+
+// A service is an agent at work, with all that it is reached by.
+type service struct {
+	env      environment
+	load     func() (*config, error)
+	log      *slog.Logger
+	level    *slog.LevelVar
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+	agent    *agent.Agent
+	web      *web.Server
+	token    atomic.Pointer[consul.TokenFile] // nil: none
+
+	mu    sync.Mutex // guards following
+	cfg   *config
+	locks locks
+}
+
+// serve runs the agent until ctx is done.
+func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, error)) error {
+	s := &service{env: a.env, load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
+	s.level.Set(cfg.logLevel)
+	s.log = newLogger(a.stderr, cfg.logFormat, s.level)
+	s.registry, s.metrics = newMetrics()
+	// SIGHUP must not end the process at any moment from here on.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	defer func() { _ = s.locks.close() }()
+	roll := &roll{}
+	probing, stopProbing := context.WithCancel(ctx)
+	defer stopProbing()
+	answers, err := s.prepare(probing, roll)
+	if err != nil {
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	s.metrics.Reloaded(true)
+	s.log.Info("started", "version", version, "instances", len(cfg.instances), "backends", len(cfg.backends), "listen", s.web.Addr(), "socket", cfg.http.socket)
+	return s.run(ctx, hup, func(ctx context.Context) error {
+		if len(cfg.instances) < 2 {
+			return nil
+		}
+		return roll.watch(ctx, answers, len(cfg.instances))
+	})
+}
+
+// prepare takes the locks and makes the agent and its server. Nothing is
+// written to any instance yet.
+func (s *service) prepare(ctx context.Context, roll *roll) (<-chan answer, error) {
+	w, err := s.cfg.wire(s.env)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.locks.take(s.cfg, w); err != nil {
+		return nil, fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
+	}
+	var answers <-chan answer
+	if len(s.cfg.instances) > 1 {
+		answers = s.cfg.who(ctx)
+		first, cancel := context.WithTimeout(ctx, min(time.Second, s.cfg.timeout))
+		defer cancel()
+		if err := roll.watch(first, answers, len(s.cfg.instances)); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.setToken(s.cfg); err != nil {
+		return nil, err
+	}
+	if s.agent, err = agent.New(s.cfg.options(w, s.log, s.metrics)); err != nil {
+		return nil, &exitError{code: exitUsage, err: err}
+	}
+	return answers, nil
+}
+
+// setToken makes the token file of cfg the one that requests are checked
+// against.
+func (s *service) setToken(cfg *config) error {
+	if cfg.http.tokenFile == "" {
+		s.token.Store(nil)
+		return nil
+	}
+	file, err := consul.NewTokenFile(cfg.http.tokenFile)
+	if err != nil {
+		return usageErrorf("http: %w", err)
+	}
+	s.token.Store(file)
+	return nil
+}
+
+func (s *service) bearer() string {
+	if file := s.token.Load(); file != nil {
+		return file.Token()
+	}
+	return ""
+}
+
+// listen opens the listeners. A unix socket that nobody asked for by name is
+// done without where it cannot be had.
+func (s *service) listen() error {
+	h := s.cfg.http
+	err := s.bind(h)
+	if err != nil && h.socketIsDefault && h.listen != "" && !usable(filepath.Dir(h.socket)) {
+		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.socket, "error", err)
+		h.socket = ""
+		err = s.bind(h)
+	}
+	if err != nil {
+		return fmt.Errorf("%w (see http.listen and http.socket)", err)
+	}
+	return nil
+}
+
+func (s *service) bind(h httpConfig) (err error) {
+	s.web, err = web.New(web.Options{
+		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
+		Listen: h.listen, Socket: h.socket, SocketMode: h.socketMode, SocketGroup: h.socketGroup,
+		Hosts: h.hosts, Token: s.bearer, Log: s.log,
+	})
+	if err != nil {
+		return &exitError{code: exitUsage, err: err}
+	}
+	return s.web.Listen()
+}
+
+// usable reports whether files can be made in dir, or dir itself.
+func usable(dir string) bool {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	const writable = 2 // W_OK of access(2)
+	return syscall.Access(dir, writable) == nil
+}
+
+// run works until ctx is done or a part of it fails. Whatever does not end in
+// time is left behind: the slots are HAProxy's, and stay as they are.
+func (s *service) run(ctx context.Context, hup <-chan os.Signal, check func(context.Context) error) error {
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.agent.Run(working) })
+	group.Go(func() error { return s.web.Serve(working) })
+	group.Go(func() error { return check(working) })
+	group.Go(func() error { return s.reloadOn(working, hup) })
+	group.Go(func() error { return s.tellSystemd(working) })
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	<-working.Done()
+	notify("STOPPING=1")
+	if ctx.Err() != nil {
+		s.log.Info("stopping: every slot stays as it is")
+	}
+	select {
+	case err := <-ended:
+		if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+			return nil
+		}
+		return err
+	case <-time.After(stopTime):
+		s.log.Warn("some work did not end in time")
+		return context.Cause(working)
+	}
+}
+
+// reloadOn reads the configuration again with each signal.
+func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			_ = s.reload(ctx) // it is logged
+		}
+	}
+}

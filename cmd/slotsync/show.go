@@ -1,0 +1,196 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A tableStyle says how a status is shown.
+type tableStyle struct {
+	colour bool
+	all    bool // free slots too
+}
+
+// status writes s as tables. Everything from outside is made printable.
+func (t tableStyle) status(w io.Writer, s agent.Status) error {
+	var b strings.Builder
+	if !s.Ready {
+		fmt.Fprintf(&b, "%s\n\n", t.warn("not ready: "+listed(s.NotReady, 5)))
+	}
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "INSTANCE\tSOCKET\tHAPROXY\tPID\tSTATE")
+	for _, in := range s.Instances {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", in.Name, in.Socket, dash(in.Version), number(in.Pid), instanceWords(in))
+	}
+	fmt.Fprintln(table, "\nSOURCE\tBACKEND\tASKS\tENDPOINTS\tSTATE")
+	for _, src := range s.Sources {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", src.Name, src.Backend, discovery.Printable(src.Asks, 80), src.Endpoints, sourceWords(src))
+	}
+	fmt.Fprintln(table, "\nBACKEND\tHAPROXY'S\tSLOTS\tREADY\tDRAIN\tDOWN\tSTATE")
+	for _, be := range s.Backends {
+		n := slotCounts(be)
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", be.Name, be.Backend, len(be.Slots), n["ready"], n["drain"], n["down"], backendWords(be, s.At))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	t.slots(&b, s)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nSLOT\tENDPOINT\tSTATE\tNAME\tINSTANCES")
+	shown := 0
+	for _, be := range s.Backends {
+		for _, slot := range be.Slots {
+			if slot.State == "free" && !t.all {
+				continue
+			}
+			shown++
+			fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\t%s\n", be.Backend, slot.Name, dash(slot.Endpoint), slot.State,
+				dash(discovery.Printable(slot.Title, 60)), instancesOf(slot))
+		}
+	}
+	if shown > 0 {
+		_ = table.Flush() // into memory
+	}
+}
+
+// instancesOf names the instances where the slot is not what the table says.
+func instancesOf(slot agent.SlotStatus) string {
+	var words []string
+	for _, in := range slot.Instances {
+		switch {
+		case in.Lacking:
+			words = append(words, in.Instance+": lacks it")
+		case in.HeldBy != "":
+			words = append(words, in.Instance+": "+in.State.String()+" ("+in.HeldBy+")")
+		case in.LastReply != "":
+			words = append(words, in.Instance+": "+discovery.Printable(in.LastReply, 80))
+		case in.Check == "down":
+			words = append(words, in.Instance+": check down")
+		case slot.Endpoint != "" && in.Address != "" && in.Address != slot.Endpoint:
+			words = append(words, in.Instance+": "+in.Address)
+		}
+	}
+	return dash(strings.Join(words, "; "))
+}
+
+func slotCounts(b agent.BackendStatus) map[string]int {
+	n := map[string]int{}
+	for _, slot := range b.Slots {
+		n[slot.State]++
+	}
+	return n
+}
+
+// instanceWords says how an instance is doing.
+func instanceWords(in agent.InstanceStatus) string {
+	var words []string
+	switch {
+	case !in.Up && in.LastError != "":
+		words = append(words, "down: "+oneLine(in.LastError))
+	case !in.Up:
+		words = append(words, "down")
+	case in.InSync:
+		words = append(words, "in sync")
+	default:
+		words = append(words, fmt.Sprintf("behind by %s", seconds(in.LagSeconds)))
+		if in.LastError != "" {
+			words = append(words, oneLine(in.LastError))
+		}
+	}
+	for _, n := range []struct {
+		n    int
+		what string
+	}{{in.Waiting, "waiting"}, {in.External, "external"}, {in.Overflow, "without a slot"}} {
+		if n.n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n.n, n.what))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func sourceWords(s agent.SourceStatus) string {
+	words := s.State
+	if s.AgeSeconds >= 0 && s.State != "ok" {
+		words += ", last answer " + seconds(s.AgeSeconds) + " ago"
+	}
+	if s.LastError != "" && s.State != "ok" {
+		words += ": " + oneLine(s.LastError)
+	}
+	if len(s.Rejected) > 0 {
+		words += fmt.Sprintf(", %d rejected (%s: %s)", len(s.Rejected), s.Rejected[0].Reason, discovery.Printable(s.Rejected[0].Value, 40))
+	}
+	return words
+}
+
+func backendWords(b agent.BackendStatus, now time.Time) string {
+	words := []string{b.Phase}
+	if b.Hold != nil {
+		words = append(words, holdText(*b.Hold, now)+" (slotsync accept "+b.Name+")")
+	}
+	if len(b.Overflow) > 0 {
+		words = append(words, count(len(b.Overflow), "endpoint")+" without a slot")
+	}
+	if b.Paused != nil {
+		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly))
+	}
+	if b.Problem != "" {
+		words = append(words, oneLine(b.Problem))
+	}
+	return strings.Join(words, ", ")
+}
+
+func holdText(h agent.Hold, now time.Time) string {
+	text := fmt.Sprintf("held (%s) since %s: would remove %s", h.Kind, h.Since.Format(time.TimeOnly), listed(h.WouldRemove, 3))
+	if !h.ReleasesAt.IsZero() {
+		text += ", in " + h.ReleasesAt.Sub(now).Round(time.Second).String()
+	}
+	return text
+}
+
+// listed joins the first most words, and counts the rest.
+func listed(words []string, most int) string {
+	if len(words) > most {
+		words = append(append([]string{}, words[:most]...), fmt.Sprintf("%d more", len(words)-most))
+	}
+	return oneLine(strings.Join(words, ", "))
+}
+
+func seconds(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	if d >= 10*time.Second {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func number(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
+func (t tableStyle) warn(text string) string {
+	if !t.colour {
+		return text
+	}
+	return "\x1b[33m" + text + "\x1b[0m"
+}
