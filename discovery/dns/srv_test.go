@@ -312,3 +312,23 @@ func TestVerdictProperties(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsKeptIsBounded(t *testing.T) {
+	many := func(from, n int) (eps []discovery.Endpoint) {
+		for i := range n {
+			a := netip.AddrFrom4([4]byte{10, byte((from + i) >> 16), byte((from + i) >> 8), byte(from + i)})
+			eps = append(eps, discovery.Endpoint{Addr: netip.AddrPortFrom(a, 80)})
+		}
+		return eps
+	}
+	half, other := many(0, discovery.MaxEndpoints/2), many(discovery.MaxEndpoints, discovery.MaxEndpoints/2)
+	if got := boundedUnion(half, other); len(got) != discovery.MaxEndpoints {
+		t.Errorf("%d endpoints where all fit", len(got))
+	}
+	if got := boundedUnion(half, append(other, many(1<<20, 1)...)); !slices.Equal(got, half) {
+		t.Errorf("%d endpoints where not all fit, want the first %d", len(got), len(half))
+	}
+	if err := capped(many(0, discovery.MaxEndpoints+1)); discovery.ClassOf(err) != discovery.Protocol {
+		t.Errorf("too many: %v", err)
+	}
+}
