@@ -1,0 +1,122 @@
+package slots_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+func named(names ...string) (servers []slots.Server) {
+	for _, n := range names {
+		servers = append(servers, slots.Server{Name: n})
+	}
+	return servers
+}
+
+func TestOwn(t *testing.T) {
+	tests := []struct {
+		name, prefix string
+		servers      []string
+		want         []string
+	}{
+		{"sorted by number", "web", []string{"web10", "web9", "web100"}, []string{"web9", "web10", "web100"}},
+		{"only the prefix", "web", []string{"web1", "api1", "webx1", "web"}, []string{"web1"}},
+		{"no leading zeros", "web", []string{"web01", "web0", "web1"}, []string{"web0", "web1"}},
+		{"no signs", "web", []string{"web-1", "web+1", "web1 ", "web１"}, nil},
+		{"digits in the prefix", "web1-", []string{"web1-2", "web1", "web1-1"}, []string{"web1-1", "web1-2"}},
+		{"prefix that ends in a digit", "web1", []string{"web12", "web110", "web11", "web1"}, []string{"web11", "web12", "web110"}},
+		{"none", "web", nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []string
+			for _, s := range slots.Own(named(tt.servers...), tt.prefix) {
+				got = append(got, s.Name)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFindPrefix(t *testing.T) {
+	disabled := func(servers []slots.Server) []slots.Server {
+		for i := range servers {
+			servers[i].Disabled = true
+		}
+		return servers
+	}
+	tests := []struct {
+		name       string
+		servers    []slots.Server
+		want       string
+		candidates []string
+	}{
+		{name: "one template", servers: disabled(named("web1", "web2")), want: "web"},
+		{name: "beside static servers", servers: append(disabled(named("web1", "web2")), named("api1", "backup")...), want: "web"},
+		{name: "names without number do not count", servers: disabled(named("web1", "backup")), want: "web"},
+		{name: "names that are a number do not count", servers: disabled(named("web1", "17")), want: "web"},
+		{name: "names with leading zeros do not count", servers: disabled(named("web1", "api01")), want: "web"},
+		{name: "two templates", servers: disabled(named("web1", "api1")), candidates: []string{"api", "web"}},
+		{name: "not all disabled", servers: append(disabled(named("web1")), named("web2")...), candidates: []string{"web"}},
+		{name: "first not disabled", servers: append(named("web2"), disabled(named("web1"))...), candidates: []string{"web"}},
+		{name: "nothing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, candidates := slots.FindPrefix(tt.servers)
+			if got != tt.want || !slices.Equal(candidates, tt.candidates) {
+				t.Errorf("got %q, %q, want %q, %q", got, candidates, tt.want, tt.candidates)
+			}
+		})
+	}
+}
+
+func TestPlaceholder(t *testing.T) {
+	at := func(class slots.Class, ns ...int) (own []slots.Server) {
+		for _, n := range ns {
+			own = append(own, slots.Server{Addr: addr(n), Class: class})
+		}
+		return own
+	}
+	tests := []struct {
+		name string
+		own  []slots.Server
+		want netip.AddrPort
+	}{
+		{"all unused", at(slots.Maint, 9, 9, 9), addr(9)},
+		{"more than half of those not ready", append(at(slots.Maint, 9, 9, 1), at(slots.Ready, 2, 3, 4)...), addr(9)},
+		{"just half", at(slots.Maint, 9, 9, 1, 2), netip.AddrPort{}},
+		{"one alone", at(slots.Maint, 9), netip.AddrPort{}},
+		{"in use", append(at(slots.Maint, 9, 9), at(slots.Ready, 9)...), netip.AddrPort{}},
+		{"nothing", nil, netip.AddrPort{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := slots.Placeholder(tt.own); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestIsPlaceholder(t *testing.T) {
+	tests := map[string]bool{
+		"127.0.0.1:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "127.0.0.1:2": false,
+		"0.0.0.0:0": true, "0.0.0.0:80": true, "[::]:80": true, "10.0.0.9:80": true, "10.0.0.8:80": false,
+	}
+	for s, want := range tests {
+		if got := slots.IsPlaceholder(netip.MustParseAddrPort(s), addr(9)); got != want {
+			t.Errorf("%s: got %v, want %v", s, got, want)
+		}
+	}
+	if !slots.IsPlaceholder(netip.AddrPort{}, addr(9)) {
+		t.Error("no address is a placeholder")
+	}
+	if slots.IsPlaceholder(addr(8), netip.AddrPort{}) {
+		t.Error("10.0.0.8:80 is no placeholder")
+	}
+}
