@@ -227,8 +227,8 @@ func (g *guarded) confirmAt(now time.Time) time.Time {
 		return h.asked.Add(max(retryConfirm, min(g.limit()/confirmations, 10*time.Second)))
 	}
 	share := g.limit() * time.Duration(min(h.confirmed+1, confirmations)) / confirmations
-	due := now.Add(share - h.elapsed(now))
-	if soonest := h.asked.Add(retryConfirm); h.confirmed >= confirmations && due.Before(soonest) {
+	due, soonest := now.Add(share-h.elapsed(now)), h.asked.Add(min(retryConfirm, g.limit()/confirmations))
+	if due.Before(soonest) {
 		return soonest
 	}
 	return due

@@ -57,8 +57,9 @@ type local struct {
 	weightless bool
 	refused    map[string]slots.Refusal
 	waiting    int
-	// corrected is when each slot was put right; quiet until paused.
+	// corrected is when each slot was put right although nothing new was wanted.
 	corrected   map[string][]time.Time
+	fighting    bool // a pause begins with the end of this round
 	pausedUntil time.Time
 	pause       time.Duration
 }
@@ -232,14 +233,17 @@ func (l *local) correct(slot string, now time.Time) (fight bool) {
 		l.pause = 0
 	}
 	l.pause = min(max(fightPause, 2*l.pause), fightPauseMost)
-	l.pausedUntil = now.Add(l.pause)
+	l.fighting = true
 	delete(l.corrected, slot)
 	return true
 }
 
-// verify notes whether everything is as wanted, in a moment in which nothing is
-// in doubt.
-func (l *local) verify() {
+// verify notes whether everything is as wanted at the end of a round, and lets
+// a pause begin.
+func (l *local) verify(now time.Time) {
+	if l.fighting {
+		l.fighting, l.pausedUntil = false, now.Add(l.pause)
+	}
 	if l.own != nil && len(slots.Drifted(l.own, l.effective())) == 0 {
 		l.done = l.want.gen
 		clear(l.refused)

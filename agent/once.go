@@ -37,9 +37,9 @@ func (a *Agent) Once(ctx context.Context) (Status, error) {
 		case <-ctx.Done():
 		}
 	}
-	status := a.Status()
 	cancel()
 	err := <-done
+	status := a.Status()
 	return status, errors.Join(err, status.undone())
 }
 

@@ -76,15 +76,14 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	asked := false
 	for range maxPasses {
 		changes, unknown := w.plan(names)
-		if unknown && !asked {
-			asked = true
+		if len(changes) == 0 && (!unknown || asked) {
+			break
+		}
+		if asked = len(changes) == 0; asked {
 			if err := w.view(ctx, names, true, r); err != nil {
 				return err
 			}
 			continue
-		}
-		if len(changes) == 0 {
-			break
 		}
 		refused, err := w.apply(ctx, changes, clean)
 		r.took = time.Since(start)
@@ -97,7 +96,7 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 		names, clean = w.newest(names), nil
 	}
 	for _, name := range names {
-		w.locals[name].verify()
+		w.locals[name].verify(time.Now())
 	}
 	return nil
 }

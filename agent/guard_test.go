@@ -1,0 +1,271 @@
+package agent
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+func span(from, to int) []int {
+	var out []int
+	for p := from; p <= to; p++ {
+		out = append(out, p)
+	}
+	return out
+}
+
+func (w *world) count(c *fakeConn) int {
+	n := 0
+	c.with(func() {
+		for _, s := range c.servers["web"] {
+			if s.Class == slots.Ready {
+				n++
+			}
+		}
+	})
+	return n
+}
+
+func (w *world) wantReady(c *fakeConn, n int) {
+	w.t.Helper()
+	if got := w.count(c); got != n {
+		w.t.Fatalf("%d slots are ready, want %d: %s", got, n, c.show())
+	}
+}
+
+// guardWorld runs body with 10 endpoints in 20 slots.
+func guardWorld(t *testing.T, g Guard, body func(w *world, a *fakeConn)) {
+	t.Helper()
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Guard = g
+		w.source.reading.Endpoints = eps(span(80, 89)...)
+		w.start()
+		w.wantReady(a, 10)
+		body(w, a)
+	}, a)
+}
+
+func TestGuardLetsFewGoAtOnce(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list(span(80, 88)...)
+		w.settle()
+		w.wantReady(a, 9)
+		w.source.list(span(80, 84)...)
+		w.settle()
+		w.wantReady(a, 5)
+	})
+}
+
+func TestGuardHoldsManyUntilConfirmedThreeTimes(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list(span(80, 83)...)
+		w.pass(29 * time.Second)
+		w.wantReady(a, 10)
+		hold := w.status().Backends[0].Hold
+		if hold == nil || hold.Kind != "removal" || len(hold.WouldRemove) != 6 || hold.Confirmations != 2 {
+			w.t.Fatalf("hold: %+v", hold)
+		}
+		w.pass(2 * time.Second)
+		w.wantReady(a, 4)
+		if w.status().Backends[0].Hold != nil {
+			w.t.Error("still held")
+		}
+		if w.source.confirms != 3 {
+			w.t.Errorf("confirmed %d times, want 3", w.source.confirms)
+		}
+	})
+}
+
+func TestGuardHoldsEmptyForFiveMinutes(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list()
+		w.pass(5*time.Minute - time.Second)
+		w.wantReady(a, 10)
+		w.pass(2 * time.Second)
+		w.wantReady(a, 0)
+	})
+}
+
+func TestGuardStopsAStepwiseCollapse(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		for last := 88; last >= 80; last-- {
+			w.source.list(span(80, last)...)
+			w.pass(50 * time.Millisecond)
+		}
+		w.source.list()
+		w.pass(time.Minute)
+		w.wantReady(a, 5)
+		w.pass(5 * time.Minute)
+		w.wantReady(a, 0)
+	})
+}
+
+func TestGuardLetsAdditionsAndMaintenanceThrough(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		set := append(eps(80, 81, 99)[:0:0], eps(80, 81, 99)...)
+		set[0].State, set[0].Reason = discovery.Drain, "maintenance"
+		w.source.say(discovery.Reading{Endpoints: set}, nil)
+		w.settle()
+		w.wantReady(a, 10) // 10 - 1 in maintenance + 1 new
+		if !slices.ContainsFunc(a.servers["web"], func(s slots.Server) bool { return s.Class == slots.Drain && s.Addr == addr(80) }) {
+			w.t.Errorf("maintenance waited: %s", a.show())
+		}
+	})
+}
+
+func TestGuardDoesNotCountTimeWithoutAnAnswer(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list(80)
+		w.pass(5 * time.Second)
+		w.source.fail()
+		w.pass(10 * time.Minute)
+		w.wantReady(a, 10)
+		w.source.list(80)
+		w.pass(20 * time.Second)
+		w.wantReady(a, 10)
+		w.pass(20 * time.Second)
+		w.wantReady(a, 1)
+	})
+}
+
+func TestGuardEndsWhenTheEndpointsAreBack(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.confirm = func() (discovery.Reading, error) {
+			return discovery.Reading{Endpoints: eps(span(80, 89)...)}, nil
+		}
+		w.source.list()
+		w.pass(2 * time.Minute)
+		w.wantReady(a, 10)
+		if hold := w.status().Backends[0].Hold; hold != nil {
+			w.t.Errorf("a false empty answer is still held after a confirmation said otherwise: %+v", hold)
+		}
+	})
+}
+
+func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.confirm = func() (discovery.Reading, error) { return discovery.Reading{Weak: true}, nil }
+		w.source.list()
+		w.pass(time.Hour)
+		w.wantReady(a, 10)
+	})
+}
+
+func TestGuardNeverAndOff(t *testing.T) {
+	guardWorld(t, Guard{EmptyHold: Never}, func(w *world, a *fakeConn) {
+		w.source.list()
+		w.pass(48 * time.Hour)
+		w.wantReady(a, 10)
+		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.wantReady(a, 0)
+	})
+	guardWorld(t, Guard{EmptyHold: Off, RemovalHold: Off}, func(w *world, a *fakeConn) {
+		w.source.list()
+		w.settle()
+		w.wantReady(a, 0)
+		if w.source.confirms != 0 {
+			w.t.Errorf("confirmed %d times with the hold off", w.source.confirms)
+		}
+	})
+}
+
+func TestGuardHoldsLossOfHealth(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		set := eps(span(80, 89)...)
+		for i := range 6 {
+			set[i].State, set[i].Reason = discovery.Down, "critical"
+		}
+		w.source.say(discovery.Reading{Endpoints: set}, nil)
+		w.pass(25 * time.Second)
+		w.wantReady(a, 10)
+		w.pass(10 * time.Second)
+		w.wantReady(a, 4)
+	})
+}
+
+func TestHoldIsCarriedOverARestart(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list(80)
+		w.pass(20 * time.Second)
+		w.stop()
+		time.Sleep(time.Hour) // in which nobody looked
+		w.source = newSource(80)
+		w.opts.Backends[0].Source = w.source
+		w.start()
+		w.wantReady(a, 10)
+		w.pass(5 * time.Second)
+		w.wantReady(a, 10)
+		w.pass(10 * time.Second)
+		w.wantReady(a, 1)
+	})
+}
+
+func TestReplacementOfTheSameSizeIsNotHeld(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list(span(100, 109)...)
+		w.pass(time.Second)
+		w.wantReady(a, 10)
+		if hold := w.status().Backends[0].Hold; hold != nil {
+			w.t.Errorf("held: %+v", hold)
+		}
+	})
+}
+
+// The guard never lets more go at once than it may, whatever it is told, and
+// what it holds it lets go in the end.
+func TestGuardProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(1000, 0)
+		g := guarded{rules: Guard{}.withDefaults()}
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
+			before := present(g.published)
+			base := g.baseline(now)
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				g.failed(now)
+				if present(g.published) != before {
+					t.Fatal("an error changed what is published")
+				}
+			case 1:
+				g.reading(discovery.Reading{Weak: true, Endpoints: eps(span(80, 79+rapid.IntRange(0, 20).Draw(t, "n"))...)}, true, now)
+				if present(g.published) < before {
+					t.Fatal("a weak answer removed something")
+				}
+			default:
+				n := rapid.IntRange(0, 20).Draw(t, "n")
+				confirm := rapid.Bool().Draw(t, "confirm")
+				held := g.hold != nil && g.hold.confirmed >= confirmations-1 && confirm
+				g.reading(discovery.Reading{Endpoints: eps(span(80, 79+n)...)}, confirm, now)
+				lost := before - present(g.published)
+				if lost >= smallest && 2*present(g.published) < base && !held {
+					t.Fatalf("%d of %d gone at once, unconfirmed", lost, base)
+				}
+				if present(g.published) == 0 && before > 0 && !held {
+					t.Fatal("emptied at once")
+				}
+			}
+		}
+		n := rapid.IntRange(0, 20).Draw(t, "in the end")
+		for range 100 {
+			if at := g.confirmAt(now); at.After(now) {
+				now = at
+			} else {
+				now = now.Add(time.Second)
+			}
+			g.reading(discovery.Reading{Endpoints: eps(span(80, 79+n)...)}, true, now)
+		}
+		if len(g.published) != n {
+			t.Fatalf("%d published in the end, want %d", len(g.published), n)
+		}
+	})
+}
