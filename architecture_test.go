@@ -24,7 +24,7 @@ func arrows() map[string][]string {
 			"agent", "agent/web", "metrics", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent/web":        {"agent"},
+		"agent/web":        {"agent", "discovery"},
 		"agent":            {"discovery", "slots", "metrics"},
 		"slots/haproxy":    {"slots", "discovery"},
 		"slots":            {"discovery"},
