@@ -73,6 +73,9 @@ func difference(ch slots.Change, s slots.Server) string {
 		return fmt.Sprintf("weight %d", s.Weight)
 	case ch.SetClass && s.Class != ch.Class:
 		return fmt.Sprintf("state %s", s.Class)
+	case ch.SetClass && ch.Class == slots.Ready && !s.Addr.IsValid():
+		// as the servers of a disabled backend look
+		return "no address"
 	}
 	return ""
 }

@@ -41,7 +41,8 @@ func Start(tb testing.TB, c Config) *Process {
 	tb.Cleanup(func() {
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("HAProxy %s:\n%s", p.Config.Version, p.Log())
+			log := p.Log()
+			tb.Logf("HAProxy %s:\n%s", p.Config.Version, log[max(0, len(log)-2000):])
 		}
 	})
 	return p
