@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// slowPath is what takes a demoServer slowAnswer; everything else is answered
+// at once.
+const (
+	slowPath   = "/slow"
+	slowAnswer = 300 * time.Millisecond
+)
+
+// A demoServer is one instance of the demo's service: an HTTP server that
+// answers with its own name.
+type demoServer struct {
+	Name string
+	Addr netip.AddrPort
+
+	http    *http.Server
+	left    atomic.Bool
+	running atomic.Int64
+}
+
+// startDemoServer listens on a free port of 127.0.0.1 and serves until Close.
+func startDemoServer(name string) (*demoServer, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("instance %s: %w", name, err)
+	}
+	s := &demoServer{Name: name, Addr: listener.Addr().(*net.TCPAddr).AddrPort()}
+	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.http.Serve(listener) }() // ends at Close
+	return s, nil
+}
+
+// ServeHTTP answers 200 and the name, or 503 once the instance has stopped.
+func (s *demoServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(instanceHeader, s.Name)
+	if s.left.Load() {
+		http.Error(w, s.Name+" has stopped", http.StatusServiceUnavailable)
+		return
+	}
+	if r.URL.Path == slowPath {
+		s.running.Add(1)
+		defer s.running.Add(-1)
+		timer := time.NewTimer(slowAnswer)
+		defer timer.Stop()
+		select {
+		case <-r.Context().Done():
+			return
+		case <-timer.C:
+		}
+	}
+	_, _ = fmt.Fprintln(w, s.Name)
+}
+
+// Leave stops the instance: what is under way is answered, whatever comes later
+// gets 503. The port stays open, since HAProxy would try a refused connection
+// at another instance, and that would hide a request that went astray.
+func (s *demoServer) Leave() { s.left.Store(true) }
+
+// Running returns the number of slow requests that are under way.
+func (s *demoServer) Running() int { return int(s.running.Load()) }
+
+// Close frees the port and cuts what is under way.
+func (s *demoServer) Close() { _ = s.http.Close() }
+
+// A demoFleet is every instance that ever was, in the order of their start.
+type demoFleet struct {
+	mu      sync.Mutex
+	servers []*demoServer
+	timers  []*time.Timer
+}
+
+// Start starts the next n instances. They are called A, B, C and so on: at most
+// 26 of them.
+func (f *demoFleet) Start(n int) ([]*demoServer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := len(f.servers)
+	for range n {
+		s, err := startDemoServer(string(rune('A' + len(f.servers))))
+		if err != nil {
+			return nil, err
+		}
+		f.servers = append(f.servers, s)
+	}
+	return f.servers[first:len(f.servers):len(f.servers)], nil
+}
+
+// LeaveAfter stops servers after a pause, as a service does that takes its name
+// out of discovery before it stops.
+func (f *demoFleet) LeaveAfter(pause time.Duration, servers []*demoServer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range servers {
+		f.timers = append(f.timers, time.AfterFunc(pause, s.Leave))
+	}
+}
+
+// Names returns the name of every instance, by address.
+func (f *demoFleet) Names() map[netip.AddrPort]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	names := make(map[netip.AddrPort]string, len(f.servers))
+	for _, s := range f.servers {
+		names[s.Addr] = s.Name
+	}
+	return names
+}
+
+// Close stops all instances.
+func (f *demoFleet) Close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.timers {
+		t.Stop()
+	}
+	for _, s := range f.servers {
+		s.Close()
+	}
+}

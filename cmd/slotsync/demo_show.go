@@ -1,0 +1,253 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A demoView is one moment of the demo, as it is shown.
+type demoView struct {
+	Elapsed time.Duration
+	Proxies []demoProxyView
+	DNS     string // what the DNS server says now
+	Hold    string // what the guard keeps back, "" for nothing
+}
+
+// A demoProxyView is one HAProxy at one moment.
+type demoProxyView struct {
+	Name  string
+	Slots []string // the letter of the instance, "." where free
+	State string   // "in sync", "dead" or what it waits for
+	trafficCount
+}
+
+// demoFacts is what a demoView is made of.
+type demoFacts struct {
+	Now, Began time.Time
+	Status     agent.Status
+	Tally      trafficTally
+	Names      map[netip.AddrPort]string
+	Dead       map[string]bool
+	DNS        string
+}
+
+// newDemoView puts together what is shown of f.
+func newDemoView(f demoFacts) demoView {
+	v := demoView{Elapsed: f.Now.Sub(f.Began), DNS: f.DNS}
+	for _, instance := range f.Status.Instances {
+		p := demoProxyView{Name: instance.Name, State: proxyWords(instance), trafficCount: f.Tally.ByTarget[instance.Name]}
+		if f.Dead[instance.Name] {
+			p.State = "dead"
+		}
+		for _, b := range f.Status.Backends {
+			p.Slots = append(p.Slots, slotLetters(b.Slots, instance.Name, f.Names)...)
+		}
+		v.Proxies = append(v.Proxies, p)
+	}
+	for _, b := range f.Status.Backends {
+		if b.Hold != nil {
+			v.Hold = holdWords(*b.Hold, f.Now, f.Names)
+		}
+	}
+	return v
+}
+
+func proxyWords(i agent.InstanceStatus) string {
+	switch {
+	case !i.Up:
+		return "no answer"
+	case i.InSync:
+		return "in sync"
+	case i.LagSeconds > 0:
+		return fmt.Sprintf("lag %.2f s", i.LagSeconds)
+	}
+	return "not in sync"
+}
+
+// slotLetters returns who is in each slot of one HAProxy: the name where it
+// takes traffic, in lower case where it drains.
+func slotLetters(list []agent.SlotStatus, instance string, names map[netip.AddrPort]string) []string {
+	letters := make([]string, 0, len(list))
+	for _, slot := range list {
+		letters = append(letters, slotLetter(slot, instance, names))
+	}
+	return letters
+}
+
+func slotLetter(slot agent.SlotStatus, instance string, names map[netip.AddrPort]string) string {
+	for _, live := range slot.Instances {
+		if live.Instance != instance || live.State == slots.Maint {
+			continue
+		}
+		name := nameOf(live.Address, names)
+		if live.State == slots.Drain {
+			name = strings.ToLower(name)
+		}
+		return name
+	}
+	return "."
+}
+
+func nameOf(address string, names map[netip.AddrPort]string) string {
+	if a, err := netip.ParseAddrPort(address); err == nil && names[a] != "" {
+		return names[a]
+	}
+	return "?"
+}
+
+func holdWords(h agent.Hold, now time.Time, names map[netip.AddrPort]string) string {
+	gone := make([]string, 0, len(h.WouldRemove))
+	for _, address := range h.WouldRemove {
+		gone = append(gone, nameOf(address, names))
+	}
+	slices.Sort(gone)
+	ends := "until somebody accepts it"
+	if !h.ReleasesAt.IsZero() {
+		ends = fmt.Sprintf("for %.1f s more", max(0, h.ReleasesAt.Sub(now).Seconds()))
+	}
+	return fmt.Sprintf("held %s: without %s, confirmed %d times", ends, strings.Join(gone, " "), h.Confirmations)
+}
+
+// A demoStyle is how the demo's words are set off. Its zero value sets nothing
+// off.
+type demoStyle struct{ Colour bool }
+
+func (s demoStyle) paint(code, text string) string {
+	if !s.Colour || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s demoStyle) bold(text string) string   { return s.paint("1", text) }
+func (s demoStyle) dim(text string) string    { return s.paint("2", text) }
+func (s demoStyle) red(text string) string    { return s.paint("31", text) }
+func (s demoStyle) green(text string) string  { return s.paint("32", text) }
+func (s demoStyle) yellow(text string) string { return s.paint("33", text) }
+
+// view returns the lines that show v: one for each HAProxy and one for
+// discovery.
+func (s demoStyle) view(v demoView) []string {
+	lines := make([]string, 0, len(v.Proxies)+1)
+	for _, p := range v.Proxies {
+		lines = append(lines, s.proxy(p))
+	}
+	last := fmt.Sprintf("  %5.1fs  %s", v.Elapsed.Seconds(), v.DNS)
+	if v.Hold != "" {
+		last += "   " + s.yellow(v.Hold)
+	}
+	return append(lines, last)
+}
+
+func (s demoStyle) proxy(p demoProxyView) string {
+	letters := make([]string, len(p.Slots))
+	for i, letter := range p.Slots {
+		letters[i] = s.green(letter)
+		if letter == "." {
+			letters[i] = s.dim(letter)
+		}
+	}
+	state := fmt.Sprintf("%-11s", p.State)
+	switch p.State {
+	case "in sync":
+		state = s.green(state)
+	case "dead":
+		state = s.red(state)
+	default:
+		state = s.yellow(state)
+	}
+	failed := fmt.Sprintf("%d failed", p.Failed)
+	if p.Failed > 0 {
+		failed = s.red(failed)
+	}
+	return fmt.Sprintf("  %s  [%s]  %s %6d requests, %s", s.bold(p.Name), strings.Join(letters, " "), state, p.Requests, failed)
+}
+
+// chapter returns the heading of one part of the story: what happens, and what
+// there is to see.
+func (s demoStyle) chapter(number int, title, see string) []string {
+	return []string{"", s.bold(fmt.Sprintf("%d. %s", number, title)), "   " + s.dim(see)}
+}
+
+// seen returns the line that says that what was to be seen was.
+func (s demoStyle) seen(after time.Duration, what string) string {
+	return fmt.Sprintf("   %s %s after %.2f s", s.green("ok"), what, after.Seconds())
+}
+
+// A demoSummary is what the story came to.
+type demoSummary struct {
+	Tally   trafficTally
+	Slow    trafficTally // the requests that take slowAnswer
+	Windows []trafficWindow
+	Began   time.Time
+	// Served is how long each change took at each HAProxy, from the change at
+	// the DNS server; Agent from the answer that told slotsync of it.
+	Served, Agent []time.Duration
+	// Problem is what was to be seen and was not.
+	Problem error
+}
+
+// requests returns the counts of all traffic together.
+func (m demoSummary) requests() trafficCount { return m.Tally.plus(m.Slow.trafficCount) }
+
+// verdict returns why the demo failed, nil if it did not.
+func (m demoSummary) verdict() error {
+	all := m.requests()
+	switch {
+	case m.Problem != nil:
+		return m.Problem
+	case all.Requests == 0:
+		return fmt.Errorf("no request was made")
+	case all.Failed > 0:
+		return fmt.Errorf("%d of %d requests failed", all.Failed, all.Requests)
+	}
+	return nil
+}
+
+// summary returns the last lines of the demo.
+func (s demoStyle) summary(m demoSummary) []string {
+	all := m.requests()
+	failed := s.green(fmt.Sprintf("%d failed", all.Failed))
+	if all.Failed > 0 {
+		failed = s.red(fmt.Sprintf("%d failed", all.Failed))
+	}
+	lines := []string{
+		"", s.bold("Summary"),
+		fmt.Sprintf("   %d requests, %s (%d of them took %s; %d more found a dead HAProxy)",
+			all.Requests, failed, m.Slow.Requests, slowAnswer, all.Excused),
+	}
+	for _, w := range m.Windows {
+		lines = append(lines, fmt.Sprintf("   %s was dead from %.2f s to %.2f s; what failed there meanwhile is not counted",
+			w.Target, w.From.Sub(m.Began).Seconds(), w.To.Sub(m.Began).Seconds()))
+	}
+	lines = append(lines,
+		"   propagation, change of the DNS records -> every slot of an HAProxy read back as it should be: "+spread(m.Served),
+		"   of that, slotsync's own part, DNS answer -> slots read back:                                   "+spread(m.Agent),
+		s.dim(fmt.Sprintf("   (one value for each change and HAProxy that was alive; DNS is asked every %s; held removals are not among them)", demoRefresh)),
+		s.dim("   failed: no complete answer, or not 2xx or 3xx; no request is ever repeated, and an instance that has stopped answers 503"))
+	for _, r := range slices.Concat(m.Tally.Failures, m.Slow.Failures) {
+		lines = append(lines, s.red("   failed: "+r.String()))
+	}
+	if err := m.verdict(); err != nil {
+		return append(lines, s.red("   FAILED: "+err.Error()))
+	}
+	return lines
+}
+
+// spread says the median and the worst of values.
+func spread(values []time.Duration) string {
+	if len(values) == 0 {
+		return "none measured"
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return fmt.Sprintf("median %.1f ms, worst %.1f ms, n=%d", milliseconds(sorted[len(sorted)/2]),
+		milliseconds(sorted[len(sorted)-1]), len(sorted))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

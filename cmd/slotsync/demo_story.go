@@ -1,0 +1,381 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+const (
+	// lookPace is how often slotsync's status is looked at: the grain of all
+	// that is measured.
+	lookPace = 2 * time.Millisecond
+	// showPace is how often a terminal is refreshed.
+	showPace = 100 * time.Millisecond
+	// patience is how long something that is to be seen may take.
+	patience = 10 * time.Second
+	// farewell is how long an instance goes on serving after its name has left
+	// the DNS and the hold, if there is one, is over.
+	farewell = 2 * time.Second
+)
+
+// A demoStory plays in a world and tells what happens.
+type demoStory struct {
+	world  *demoWorld
+	screen *demoScreen
+	load   *traffic
+	slow   *traffic
+	linger time.Duration // how long there is to look at each chapter
+	began  time.Time
+
+	named    []*demoServer // by the DNS server now
+	chapters int
+	windows  []trafficWindow
+
+	mu   sync.Mutex // guards following
+	dns  string
+	dead map[string]bool
+}
+
+func newDemoStory(w *demoWorld, screen *demoScreen, linger time.Duration) *demoStory {
+	return &demoStory{
+		world: w, screen: screen, linger: linger, began: time.Now(), dead: map[string]bool{},
+		load: newTraffic(trafficOptions{Targets: w.Targets(), Workers: 4, Pause: 25 * time.Millisecond, Timeout: 5 * time.Second}),
+		slow: newTraffic(trafficOptions{
+			Targets: w.Targets(), Path: slowPath, Workers: 4, Pause: 10 * time.Millisecond, Timeout: 5 * time.Second,
+		}),
+	}
+}
+
+// Play plays the chapters, one after another, until one goes wrong.
+func (s *demoStory) Play(ctx context.Context) error {
+	for _, chapter := range []func(context.Context) error{
+		s.fill, s.grow, s.outage, s.kill, s.reload, s.shrink, s.replace, s.end,
+	} {
+		if err := chapter(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *demoStory) fill(ctx context.Context) error {
+	s.tell(fmt.Sprintf("Two HAProxies with %d empty slots each start, and DNS names three instances", demoSlots),
+		"See: both have A B C in the same slots. From now on requests go through both.")
+	if err := s.join(3); err != nil {
+		return err
+	}
+	if err := s.arrives(ctx, "both serve A B C"); err != nil {
+		return err
+	}
+	s.load.Start(ctx)
+	return s.look(ctx, s.linger)
+}
+
+func (s *demoStory) grow(ctx context.Context) error {
+	s.tell("Scale up: 3 -> 10", "See: D to J take free slots; A B C stay where they are.")
+	if err := s.join(7); err != nil {
+		return err
+	}
+	if err := s.arrives(ctx, "both serve A to J"); err != nil {
+		return err
+	}
+	return s.look(ctx, 2*s.linger)
+}
+
+func (s *demoStory) outage(ctx context.Context) error {
+	s.tell("Discovery fails: DNS answers SERVFAIL to everything", "See: nothing. An error never removes an instance.")
+	s.world.DNS.SetRcode(rcodeServFail)
+	s.says("DNS answers SERVFAIL")
+	if err := s.await(ctx, "slotsync has noticed", sourceIs("failing")); err != nil {
+		return err
+	}
+	if err := s.keeps(ctx, 2*s.linger, "the slots as they were"); err != nil {
+		return err
+	}
+	s.world.DNS.SetRcode(0)
+	s.says(fmt.Sprintf("DNS names %d", len(s.named)))
+	return s.await(ctx, "DNS is back: slotsync has asked again, and nothing has changed", func(status agent.Status) bool {
+		return sourceIs("ok")(status) && everywhere(status, serverAddrs(s.named))
+	})
+}
+
+func (s *demoStory) kill(ctx context.Context) error {
+	victim := s.world.Proxies[1]
+	s.tell("kill -9 of "+victim.Name+", and its start a moment later",
+		"See: "+victim.Name+" comes back with all slots filled, from the state file that slotsync keeps.")
+	end := s.load.OpenWindow(victim.Name)
+	s.die(victim.Name, true)
+	victim.Kill()
+	if err := s.look(ctx, s.linger); err != nil {
+		return err
+	}
+	if err := victim.Start(ctx); err != nil {
+		return err
+	}
+	window := end()
+	s.die(victim.Name, false)
+	s.windows = append(s.windows, window)
+	s.screen.Say(fmt.Sprintf("   %s was dead for %.2f s; from now on each of its requests counts again",
+		victim.Name, window.To.Sub(window.From).Seconds()))
+	if err := s.await(ctx, victim.Name+" serves A to J, and slotsync has compared all of its slots", func(status agent.Status) bool {
+		return restarted(status, victim.Name) > 0 && everywhere(status, serverAddrs(s.named))
+	}); err != nil {
+		return err
+	}
+	return s.look(ctx, s.linger)
+}
+
+func (s *demoStory) reload(ctx context.Context) error {
+	p := s.world.Proxies[0]
+	s.tell("Reload of "+p.Name+" (SIGUSR2 to its master)", "See: a new worker starts with all slots filled; no request notices.")
+	before := restarted(s.world.Agent.Status(), p.Name)
+	if err := p.Reload(); err != nil {
+		return err
+	}
+	if err := s.await(ctx, "the new worker serves A to J", func(status agent.Status) bool {
+		return restarted(status, p.Name) > before && everywhere(status, serverAddrs(s.named))
+	}); err != nil {
+		return err
+	}
+	return s.look(ctx, s.linger)
+}
+
+func (s *demoStory) shrink(ctx context.Context) error {
+	s.tell("Scale down: 10 -> 4, all at once",
+		fmt.Sprintf("See: so many at once could be a mistake, so they are held for %s and asked for again; then E to J go.", demoHold))
+	all := s.named
+	s.leave(all[4:], demoHold+farewell+patience)
+	if err := s.await(ctx, "the guard holds the removal", held(true)); err != nil {
+		return err
+	}
+	since := time.Now()
+	if err := s.await(ctx, "released: both serve A B C D", func(status agent.Status) bool {
+		return everywhere(status, serverAddrs(s.named))
+	}); err != nil {
+		return err
+	}
+	if took := time.Since(since); took < demoHold-100*time.Millisecond {
+		return fmt.Errorf("the removal was held for %s only", took)
+	}
+	s.world.Fleet.LeaveAfter(farewell, all[4:])
+	return s.look(ctx, s.linger)
+}
+
+// replace is a deployment: each instance that is there is replaced by another,
+// under requests that take a while.
+func (s *demoStory) replace(ctx context.Context) error {
+	s.tell("Deploy: each of A B C D is replaced by a new instance",
+		fmt.Sprintf("See: what leaves has requests of %s under way, and they finish. It stops %s later and answers 503 from then on.", slowAnswer, farewell))
+	s.slow.Start(ctx)
+	for _, old := range slices.Clone(s.named) {
+		if err := s.replaceOne(ctx, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *demoStory) replaceOne(ctx context.Context, old *demoServer) error {
+	began := time.Now()
+	if err := s.join(1); err != nil {
+		return err
+	}
+	fresh := s.named[len(s.named)-1]
+	there := func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) }
+	if err := s.wait(ctx, fresh.Name+" takes traffic", there); err != nil {
+		return err
+	}
+	if err := s.wait(ctx, old.Name+" has a slow request", func(agent.Status) bool { return old.Running() > 0 }); err != nil {
+		return err
+	}
+	s.leave([]*demoServer{old}, farewell)
+	if err := s.wait(ctx, old.Name+" takes no new traffic", there); err != nil {
+		return err
+	}
+	busy := old.Running()
+	if err := s.wait(ctx, old.Name+"'s requests end", func(agent.Status) bool { return old.Running() == 0 }); err != nil {
+		return err
+	}
+	s.screen.Say(s.screen.Style.seen(time.Since(began), fmt.Sprintf("%s in, %s out with %d slow requests under way, which have ended", fresh.Name, old.Name, busy)))
+	return nil
+}
+
+// end waits until everybody who left has stopped, so that a request which still
+// went there would be counted.
+func (s *demoStory) end(ctx context.Context) error {
+	s.tell("All who left have stopped", "See: requests go on; one that still went to who has stopped would fail now.")
+	if err := s.keeps(ctx, farewell+s.linger/2, "both serve K L M N"); err != nil {
+		return err
+	}
+	s.slow.Stop()
+	s.load.Stop()
+	return nil
+}
+
+// Summary returns what has come of it. problem is Play's error.
+func (s *demoStory) Summary(problem error) demoSummary {
+	m := demoSummary{Tally: s.load.Tally(), Slow: s.slow.Tally(), Windows: s.windows, Began: s.began, Problem: problem}
+	m.Served, m.Agent = s.world.Clock.Measured()
+	return m
+}
+
+// Show refreshes the screen until ctx ends.
+func (s *demoStory) Show(ctx context.Context) {
+	tick := time.NewTicker(showPace)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		s.screen.Show(s.screen.Style.view(newDemoView(s.facts(now))), now)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *demoStory) facts(now time.Time) demoFacts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dead := make(map[string]bool, len(s.dead))
+	for name, is := range s.dead {
+		dead[name] = is
+	}
+	return demoFacts{
+		Now: now, Began: s.began, Status: s.world.Agent.Status(), Tally: s.load.Tally(),
+		Names: s.world.Fleet.Names(), Dead: dead, DNS: s.dns,
+	}
+}
+
+func (s *demoStory) tell(title, see string) {
+	s.chapters++
+	s.screen.Say(s.screen.Style.chapter(s.chapters, title, see)...)
+}
+
+// join starts n instances and has DNS name them too.
+func (s *demoStory) join(n int) error {
+	fresh, err := s.world.Fleet.Start(n)
+	if err != nil {
+		return err
+	}
+	s.named = slices.Concat(s.named, fresh)
+	s.world.Clock.Changing(serverAddrs(s.named), time.Now())
+	s.publish()
+	return nil
+}
+
+// leave takes gone out of the DNS; they stop after a while.
+func (s *demoStory) leave(gone []*demoServer, after time.Duration) {
+	s.named = slices.DeleteFunc(slices.Clone(s.named), func(d *demoServer) bool { return slices.Contains(gone, d) })
+	if len(gone) == 1 {
+		s.world.Clock.Changing(serverAddrs(s.named), time.Now())
+	}
+	s.publish()
+	s.world.Fleet.LeaveAfter(after, gone)
+}
+
+func (s *demoStory) publish() {
+	s.world.Publish(s.named)
+	s.says(fmt.Sprintf("DNS names %d", len(s.named)))
+}
+
+func (s *demoStory) says(dns string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dns = dns
+}
+
+func (s *demoStory) die(name string, dead bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead[name] = dead
+}
+
+func (s *demoStory) arrives(ctx context.Context, what string) error {
+	return s.await(ctx, what, func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) })
+}
+
+// await waits until slotsync's status is as ok wants it, and says so.
+func (s *demoStory) await(ctx context.Context, what string, ok func(agent.Status) bool) error {
+	began := time.Now()
+	if err := s.wait(ctx, what, ok); err != nil {
+		return err
+	}
+	s.screen.Say(s.screen.Style.seen(time.Since(began), what))
+	return nil
+}
+
+func (s *demoStory) wait(ctx context.Context, what string, ok func(agent.Status) bool) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not seen within %s: %s", patience, what))
+	defer cancel()
+	tick := time.NewTicker(lookPace)
+	defer tick.Stop()
+	for !ok(s.world.Agent.Status()) {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// keeps watches for a while that every HAProxy serves those who are named.
+func (s *demoStory) keeps(ctx context.Context, d time.Duration, what string) error {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	tick := time.NewTicker(lookPace)
+	defer tick.Stop()
+	for {
+		if !everywhere(s.world.Agent.Status(), serverAddrs(s.named)) {
+			return errors.New("did not stay: " + what)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-end.C:
+			s.screen.Say(s.screen.Style.seen(d, what))
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *demoStory) look(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+func sourceIs(state string) func(agent.Status) bool {
+	return func(status agent.Status) bool {
+		return slices.ContainsFunc(status.Sources, func(source agent.SourceStatus) bool { return source.State == state })
+	}
+}
+
+func held(want bool) func(agent.Status) bool {
+	return func(status agent.Status) bool {
+		return want == slices.ContainsFunc(status.Backends, func(b agent.BackendStatus) bool { return b.Hold != nil })
+	}
+}
+
+// restarted returns how many restarts of an instance slotsync has seen.
+func restarted(status agent.Status, instance string) int {
+	for _, i := range status.Instances {
+		if i.Name == instance {
+			return i.Restarts
+		}
+	}
+	return 0
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/dns"
+	"github.com/slotsync/slotsync/discovery/dns/dnstest"
+	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+)
+
+// What is set shorter in the demo than anybody should outside, and how large it
+// is.
+const (
+	demoRefresh = 200 * time.Millisecond
+	demoHold    = 3 * time.Second
+	demoSlots   = 12
+)
+
+// demoRecord is what the demo's DNS server is asked for.
+const demoRecord = "_web._tcp.demo.test"
+
+// rcodeServFail is SERVFAIL (RFC 1035, 4.1.1).
+const rcodeServFail = 2
+
+// A demoWorld is everything that the demo plays with: two HAProxies, the
+// instances of a service, a DNS server, and slotsync between them.
+type demoWorld struct {
+	Proxies []*demoProxy
+	Fleet   demoFleet
+	Clock   demoClock
+	Agent   *agent.Agent
+	DNS     *dnstest.Server
+	Dir     string
+
+	log     *os.File
+	locks   []io.Closer
+	running sync.WaitGroup
+}
+
+// newDemoWorld starts everything but the instances and the agent. What it has
+// started is gone again if it fails.
+func newDemoWorld(ctx context.Context, binary string) (w *demoWorld, err error) {
+	w = &demoWorld{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.Close())
+		}
+	}()
+	// The folder's name is short: the path of a socket has at most 107 bytes.
+	if w.Dir, err = os.MkdirTemp("", "ss-demo-"); err != nil {
+		return w, err
+	}
+	if w.DNS, err = dnstest.Listen(); err != nil {
+		return w, err
+	}
+	for _, name := range []string{"edge-1", "edge-2"} {
+		p, err := newDemoProxy(w.Dir, name, binary, name == "edge-1")
+		if err != nil {
+			return w, err
+		}
+		w.Proxies = append(w.Proxies, p)
+		if err := p.Start(ctx); err != nil {
+			return w, err
+		}
+	}
+	w.Agent, err = w.newAgent()
+	return w, err
+}
+
+// newAgent wires slotsync as `slotsync run` does.
+func (w *demoWorld) newAgent() (*agent.Agent, error) {
+	var err error
+	if w.log, err = os.Create(filepath.Join(w.Dir, "slotsync.log")); err != nil {
+		return nil, err
+	}
+	client, err := dns.NewClient(dns.Options{Servers: []string{w.DNS.Addr()}, MinRefresh: demoRefresh, MaxRefresh: demoRefresh})
+	if err != nil {
+		return nil, err
+	}
+	source, err := client.Source(dns.Query{Record: demoRecord})
+	if err != nil {
+		return nil, err
+	}
+	instances, err := w.instances()
+	if err != nil {
+		return nil, err
+	}
+	return agent.New(agent.Options{
+		Instances: instances,
+		Backends: []agent.Backend{{
+			Name: "web", Proxy: "web", Prefix: "web",
+			Source: clockedSource{source, &w.Clock}, SourceName: "dns", SourceKey: demoRecord,
+			Guard: agent.Guard{
+				EmptyHold: demoHold, RemovalHold: demoHold,
+				MaxRemoval: agent.DefaultMaxRemoval, Window: agent.DefaultWindow,
+			},
+		}},
+		StateDir: filepath.Join(w.Dir, "state"),
+		Log:      slog.New(slog.NewTextHandler(w.log, nil)),
+		Metrics:  metrics.New(prometheus.NewRegistry(), "demo", demoLists()),
+	})
+}
+
+func demoLists() metrics.Lists {
+	var lists metrics.Lists
+	for _, class := range discovery.Classes {
+		lists.Classes = append(lists.Classes, string(class))
+	}
+	for _, kind := range slots.Kinds {
+		lists.Kinds = append(lists.Kinds, string(kind))
+	}
+	lists.Reasons = discovery.Reasons[:]
+	return lists
+}
+
+func (w *demoWorld) instances() ([]agent.Instance, error) {
+	instances := make([]agent.Instance, 0, len(w.Proxies))
+	for _, p := range w.Proxies {
+		conn, err := haproxy.New(haproxy.Options{Socket: p.Socket, StateFile: p.StateFile})
+		if err != nil {
+			return nil, err
+		}
+		lock, err := conn.Lock()
+		if err != nil {
+			return nil, err
+		}
+		w.locks = append(w.locks, lock)
+		instances = append(instances, agent.Instance{Name: p.Name, Conn: conn, Key: p.Socket})
+	}
+	return instances, nil
+}
+
+// Run sets slotsync and the clock going until ctx ends; Close waits for them.
+// failed is called if slotsync ends before.
+func (w *demoWorld) Run(ctx context.Context, failed func(error)) {
+	w.running.Go(func() {
+		if err := w.Agent.Run(ctx); ctx.Err() == nil {
+			failed(errors.Join(errors.New("slotsync ended by itself"), err))
+		}
+	})
+	w.running.Go(func() {
+		tick := time.NewTicker(lookPace)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				w.Clock.Look(w.Agent.Status(), time.Now())
+			}
+		}
+	})
+}
+
+// Publish makes the DNS server name servers and nobody else.
+func (w *demoWorld) Publish(servers []*demoServer) {
+	targets := make([]dnstest.Target, 0, len(servers))
+	for _, s := range servers {
+		targets = append(targets, dnstest.Target{
+			Name: strings.ToLower(s.Name) + ".web.demo.test", Port: s.Addr.Port(), Addrs: []netip.Addr{s.Addr.Addr()},
+		})
+	}
+	w.DNS.SetSRV(demoRecord, 0, targets...)
+}
+
+// Targets returns where traffic is to be sent.
+func (w *demoWorld) Targets() []trafficTarget {
+	targets := make([]trafficTarget, 0, len(w.Proxies))
+	for _, p := range w.Proxies {
+		targets = append(targets, trafficTarget{Name: p.Name, Addr: p.Frontend})
+	}
+	return targets
+}
+
+// Close waits for slotsync to end (the context of Run has to have ended), ends
+// all processes, and leaves nothing behind. Its error is that of something that
+// could not be removed.
+func (w *demoWorld) Close() error {
+	w.running.Wait()
+	for _, p := range w.Proxies {
+		p.Kill()
+	}
+	w.Fleet.Close()
+	var errs []error
+	for _, lock := range w.locks {
+		errs = append(errs, lock.Close())
+	}
+	if w.DNS != nil {
+		errs = append(errs, w.DNS.Close())
+	}
+	if w.log != nil {
+		errs = append(errs, w.log.Close())
+	}
+	if w.Dir != "" {
+		errs = append(errs, os.RemoveAll(w.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+func serverAddrs(servers []*demoServer) []netip.AddrPort {
+	addrs := make([]netip.AddrPort, 0, len(servers))
+	for _, s := range servers {
+		addrs = append(addrs, s.Addr)
+	}
+	return addrs
+}
