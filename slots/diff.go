@@ -1,6 +1,9 @@
 package slots
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Diff returns what has to happen next at one instance, which shows have (see
 // [Own]), so that it becomes want. It looks at nothing but the two: whoever
@@ -29,8 +32,8 @@ import "net/netip"
 // in the order of want.
 func Diff(backend string, have []Server, want []Target) Plan {
 	d := newDelta(have, want)
-	waits := d.waits()
-	plan := Plan{Surplus: Missing(have, want)}
+	waits := d.waits(have)
+	plan := Plan{Surplus: d.surplus}
 	var wrong, gains, losses []Change
 	for i, p := range d.pairs {
 		now, later := d.step(p, waits[i])
@@ -51,15 +54,18 @@ func Diff(backend string, have []Server, want []Target) Plan {
 			plan.Waiting = append(plan.Waiting, later)
 		}
 	}
-	plan.Changes = append(append(wrong, gains...), losses...)
+	plan.Changes = slices.Concat(wrong, gains, losses)
 	return plan
 }
 
 // A pair is a slot as it is and as it should be.
 type pair struct {
-	have Server
-	want Target
+	have *Server
+	want *Target
 }
+
+// serves reports whether traffic goes to a.
+func (p pair) serves(a netip.AddrPort) bool { return p.have.Class == Ready && p.have.Addr == a }
 
 // A delta is what Diff decides upon.
 type delta struct {
@@ -67,9 +73,9 @@ type delta struct {
 	pairs []pair
 	// wanted says where each address is wanted.
 	wanted map[netip.AddrPort]place
-	// ready are all addresses that the instance sends traffic to.
-	ready map[netip.AddrPort]bool
-	// placeholder is the address of the template.
+	// surplus are the targets whose slot the instance lacks.
+	surplus []Target
+	// placeholder is the address of the template, if it matters.
 	placeholder netip.AddrPort
 }
 
@@ -84,34 +90,43 @@ const lacking = -1
 
 func newDelta(have []Server, want []Target) *delta {
 	d := &delta{
-		wanted:      make(map[netip.AddrPort]place, len(want)),
-		ready:       make(map[netip.AddrPort]bool, len(have)),
-		placeholder: Placeholder(have),
-	}
-	for _, s := range have {
-		if s.Class == Ready {
-			d.ready[s.Addr] = true
-		}
+		pairs:  make([]pair, 0, len(have)),
+		wanted: make(map[netip.AddrPort]place, len(want)),
 	}
 	at := byName(have)
-	for _, w := range want {
+	for k := range want {
+		w := &want[k]
 		if w.Leave {
 			continue
 		}
 		home := place{lacking, w.Class}
-		if i, ok := at[w.Slot]; ok {
+		i, ok := at[w.Slot]
+		switch {
+		case ok:
 			home.pair = len(d.pairs)
-			d.pairs = append(d.pairs, pair{have[i], w})
+			d.pairs = append(d.pairs, pair{&have[i], w})
+		case w.Addr.IsValid():
+			d.surplus = append(d.surplus, *w)
 		}
-		if _, ok := d.wanted[w.Addr]; !ok && w.Addr.IsValid() {
+		if w.Addr.IsValid() {
 			d.wanted[w.Addr] = home
 		}
 	}
-	// What somebody wants is somebody's address, however many slots have it.
-	if _, ok := d.wanted[d.placeholder]; ok {
-		d.placeholder = netip.AddrPort{}
-	}
+	d.findPlaceholder(have)
 	return d
+}
+
+// findPlaceholder looks for the address of the template, which matters only
+// where sessions are not known. What somebody wants is somebody's address,
+// however many slots have it.
+func (d *delta) findPlaceholder(have []Server) {
+	if !slices.ContainsFunc(have, func(s Server) bool { return s.Sessions < 0 }) {
+		return
+	}
+	a := Placeholder(have)
+	if _, ok := d.wanted[a]; !ok {
+		d.placeholder = a
+	}
 }
 
 // step returns the change that p needs and that can be made now, and the one
@@ -146,7 +161,7 @@ func (d *delta) step(p pair, waits bool) (now, later Change) {
 
 // idle reports whether nobody notices that s gets another address. That a slot
 // looks unused decides only where its sessions are not known.
-func (d *delta) idle(s Server) bool {
+func (d *delta) idle(s *Server) bool {
 	switch {
 	case s.Sessions == 0:
 		return true
@@ -169,7 +184,7 @@ func isVoid(a netip.AddrPort) bool {
 
 // empty takes the server out of service.
 func (p pair) empty() Change {
-	return Change{Slot: p.want.Slot, Kind: Empty, Class: Maint, SetClass: true, From: p.have}
+	return Change{Slot: p.want.Slot, Kind: Empty, Class: Maint, SetClass: true, From: *p.have}
 }
 
 // fill gives the server its address, and all that goes with it.
@@ -183,12 +198,12 @@ func (p pair) fill() Change {
 	case Ready:
 	}
 	return Change{Slot: p.want.Slot, Kind: kind, Addr: p.want.Addr, Weight: p.want.weightFor(p.have),
-		Class: p.want.Class, SetClass: true, From: p.have}
+		Class: p.want.Class, SetClass: true, From: *p.have}
 }
 
 // adjust gives the server, at the right address, its class and weight.
 func (p pair) adjust() Change {
-	c := Change{Slot: p.want.Slot, Kind: Weigh, Weight: p.want.weightFor(p.have), From: p.have}
+	c := Change{Slot: p.want.Slot, Kind: Weigh, Weight: p.want.weightFor(p.have), From: *p.have}
 	if p.want.Class == p.have.Class {
 		return c
 	}

@@ -11,14 +11,18 @@ import "net/netip"
 //	waits itself                          yes; in a circle some go first
 //	is lacking, and this one is free      no
 //	is lacking, and this one is not       while too many are out of service
-func (d *delta) waits() []bool {
+func (d *delta) waits(have []Server) []bool {
 	waits := make([]bool, len(d.pairs))
-	next := make([]int, len(d.pairs))
-	for a, i := range d.keepers() {
-		next[i] = d.wanted[a].pair
-		waits[i] = next[i] != i && (next[i] != lacking || d.pairs[i].want.Addr.IsValid())
+	keepers := d.keepers()
+	if len(keepers) == 0 {
+		return waits
 	}
-	budget := d.budget(waits, next)
+	next := make([]int, len(d.pairs))
+	for a, i := range keepers {
+		next[i] = d.wanted[a].pair
+		waits[i] = next[i] != lacking || d.pairs[i].want.Addr.IsValid()
+	}
+	budget := d.budget(have, waits, next)
 	for i := range waits {
 		if waits[i] && next[i] == lacking && budget > 0 {
 			waits[i] = false
@@ -36,19 +40,22 @@ func (d *delta) waits() []bool {
 	return waits
 }
 
-// keepers returns, for each endpoint that is wanted ready and is so somewhere,
-// the slot that serves it until its own does.
+// keepers returns, for each endpoint that is wanted ready and is so only in
+// slots that are not its own, the one that serves it until its own does.
 func (d *delta) keepers() map[netip.AddrPort]int {
 	keepers := map[netip.AddrPort]int{}
 	for i, p := range d.pairs {
 		a := p.have.Addr
+		if !p.serves(a) || a == p.want.Addr {
+			continue
+		}
 		home, listed := d.wanted[a]
-		if !listed || home.class != Ready || p.have.Class != Ready {
+		if !listed || home.class != Ready || home.pair != lacking && d.pairs[home.pair].serves(a) {
 			continue
 		}
 		// A slot that nobody else wants keeps nobody waiting.
 		k, known := keepers[a]
-		if !known || i == home.pair || k != home.pair && !p.want.Addr.IsValid() && d.pairs[k].want.Addr.IsValid() {
+		if !known || !p.want.Addr.IsValid() && d.pairs[k].want.Addr.IsValid() {
 			keepers[a] = i
 		}
 	}
@@ -59,14 +66,20 @@ func (d *delta) keepers() map[netip.AddrPort]int {
 // those that are wanted ready, at least one, without those that are out. Some
 // do not count, since they would stand in the way for ever: those that this
 // instance cannot hold, and those that come in when such a one goes.
-func (d *delta) budget(waits []bool, next []int) int {
+func (d *delta) budget(have []Server, waits []bool, next []int) int {
+	ready := make(map[netip.AddrPort]bool, len(have))
+	for i := range have {
+		if have[i].Class == Ready {
+			ready[have[i].Addr] = true
+		}
+	}
 	n, out := 0, 0
 	for i, p := range d.pairs {
 		if !p.want.Addr.IsValid() || p.want.Class != Ready || p.have.NoAddress {
 			continue
 		}
 		n++
-		if !d.ready[p.want.Addr] && !endsLacking(i, waits, next) {
+		if !ready[p.want.Addr] && !endsLacking(i, waits, next) {
 			out++
 		}
 	}

@@ -45,7 +45,7 @@ func Drifted(have []Server, want []Target) []Target {
 	at := byName(have)
 	var drifted []Target
 	for _, w := range want {
-		if i, ok := at[w.Slot]; ok && !w.met(have[i]) {
+		if i, ok := at[w.Slot]; ok && !w.met(&have[i]) {
 			drifted = append(drifted, w)
 		}
 	}
@@ -65,7 +65,7 @@ func Missing(have []Server, want []Target) []Target {
 }
 
 // met reports whether s is what w wants.
-func (w Target) met(s Server) bool {
+func (w *Target) met(s *Server) bool {
 	if w.Leave {
 		return true
 	}
@@ -74,7 +74,7 @@ func (w Target) met(s Server) bool {
 
 // weightFor returns the weight that s has to be given, 0 if none: a server in
 // maint needs none, and one that is configured with 0 keeps what it has.
-func (w Target) weightFor(s Server) int {
+func (w *Target) weightFor(s *Server) int {
 	weight := w.Weight
 	if weight == 0 {
 		weight = s.Initial
