@@ -74,8 +74,16 @@ func (c *Client) understand(raw string, l line) (answer, error) {
 
 // exchange sends one line, which ends in a line feed, and reads until HAProxy
 // closes. Only ctx ends it before. writes says whether the line changes
-// anything.
+// anything. After an error nothing vouches for the process any more.
 func (c *Client) exchange(ctx context.Context, text []byte, limit int, writes bool) (string, error) {
+	raw, err := c.transfer(ctx, text, limit, writes)
+	if err != nil {
+		c.doubt()
+	}
+	return raw, err
+}
+
+func (c *Client) transfer(ctx context.Context, text []byte, limit int, writes bool) (string, error) {
 	conn, err := c.dialer.DialContext(ctx, c.at.network, c.at.addr)
 	if err != nil {
 		return "", dialFault(c.at, cause(ctx, err))

@@ -159,6 +159,13 @@ func (c *Client) vouch(p slots.Process) time.Time {
 	return now
 }
 
+// doubt forgets when the process answered last.
+func (c *Client) doubt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen = time.Time{}
+}
+
 // current returns the process that answers, asking only if it has not shown
 // itself lately: nothing else may go to a HAProxy that hangs, because it would
 // still be executed when that wakes up.

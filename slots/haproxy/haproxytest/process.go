@@ -2,6 +2,7 @@ package haproxytest
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,7 +146,25 @@ func (p *Process) Stop() (cont func()) {
 		p.tb.Fatal("no HAProxy to stop")
 	}
 	syscall.Kill(pid, syscall.SIGSTOP)
+	eventually(p.tb, "HAProxy is stopped", func() bool { return stopped(p.tb, pid) })
 	return func() { syscall.Kill(pid, syscall.SIGCONT) }
+}
+
+// stopped reports whether all threads of a process are: the signal takes them
+// one by one.
+func stopped(tb testing.TB, pid int) bool {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("process %d has no threads: %v", pid, err)
+	}
+	for _, f := range files {
+		// proc_pid_stat(5): the state follows the name, which is in parentheses
+		b, err := os.ReadFile(f)
+		if err != nil || !strings.Contains(string(b), ") T ") {
+			return false
+		}
+	}
+	return true
 }
 
 // Reload makes the master load the configuration and returns when a new worker
