@@ -62,21 +62,25 @@ func TestHAProxyAccepts(t *testing.T) {
 		binary := haproxytest.Binary(t, version)
 		for _, name := range examples(t, "haproxy.cfg") {
 			t.Run(version+"/"+filepath.Dir(name), func(t *testing.T) {
-				check := exec.CommandContext(t.Context(), binary, "-c", "-dW", "-f", localCopy(t, name))
-				check.Env = append(os.Environ(), "EDGE=1", "NOMAD_PORT_http=8080")
-				if output, err := check.CombinedOutput(); err != nil {
-					t.Errorf("haproxy -c: %v\n%s", err, output)
-				}
+				checkHAProxy(t, binary, read(t, name))
 			})
 		}
 	}
 }
 
-// localCopy returns a copy of a haproxy.cfg that asks for no user of this machine and finds its state files.
-func localCopy(t *testing.T, name string) string {
+func checkHAProxy(t *testing.T, binary, text string) {
+	t.Helper()
+	check := exec.CommandContext(t.Context(), binary, "-c", "-dW", "-f", localCopy(t, text))
+	check.Env = append(os.Environ(), "EDGE=1", "NOMAD_PORT_http=8080")
+	if output, err := check.CombinedOutput(); err != nil {
+		t.Errorf("haproxy -c: %v\n%s", err, output)
+	}
+}
+
+// localCopy returns a haproxy.cfg with this text that asks for no user of this machine and finds its state files.
+func localCopy(t *testing.T, text string) string {
 	t.Helper()
 	folder := t.TempDir()
-	text := read(t, name)
 	for _, state := range regexp.MustCompile(`(?m)^backend (\S+)`).FindAllStringSubmatch(text, -1) {
 		write(t, filepath.Join(folder, state[1]), emptyState)
 	}
@@ -104,12 +108,46 @@ func TestSlotsyncAccepts(t *testing.T) {
 	slotsync := buildSlotsync(t)
 	for _, name := range examples(t, "slotsync.yaml") {
 		t.Run(filepath.Dir(name), func(t *testing.T) {
-			check := exec.CommandContext(t.Context(), slotsync, "check", "--config", name)
-			check.Env = []string{"PATH=" + os.Getenv("PATH")}
-			if output, err := check.CombinedOutput(); err != nil {
-				t.Errorf("slotsync check: %v\n%s", err, output)
-			}
+			checkSlotsync(t, slotsync, name)
 		})
+	}
+}
+
+func checkSlotsync(t *testing.T, slotsync, name string) {
+	t.Helper()
+	check := exec.CommandContext(t.Context(), slotsync, "check", "--config", name)
+	check.Env = []string{"PATH=" + os.Getenv("PATH")}
+	if output, err := check.CombinedOutput(); err != nil {
+		t.Errorf("slotsync check: %v\n%s", err, output)
+	}
+}
+
+// TestFirstSetUp checks the two files that the README on the first page has people write.
+func TestFirstSetUp(t *testing.T) {
+	readme := read(t, "../README.md")
+	balancer := regexp.MustCompile("(?s)```\n(global\n.*?)```").FindStringSubmatch(readme)
+	agent := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(readme)
+	if balancer == nil || agent == nil {
+		t.Fatal("README.md shows no haproxy.cfg or no slotsync.yaml")
+	}
+	for _, version := range haproxytest.Versions {
+		checkHAProxy(t, haproxytest.Binary(t, version), balancer[1])
+	}
+	file := filepath.Join(t.TempDir(), "slotsync.yaml")
+	write(t, file, agent[1])
+	checkSlotsync(t, buildSlotsync(t), file)
+}
+
+// TestLinks follows the links between the pages of this repository.
+func TestLinks(t *testing.T) {
+	pages := append(examples(t, "README.md"), "../README.md", "../docs/architecture.md")
+	link := regexp.MustCompile(`\]\(([^):]+)\)`)
+	for _, page := range pages {
+		for _, found := range link.FindAllStringSubmatch(read(t, page), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
+				t.Errorf("%s: a link to nowhere: %v", page, err)
+			}
+		}
 	}
 }
 
