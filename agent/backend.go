@@ -91,6 +91,7 @@ func newBackend(b Backend) *backend {
 func withDefaults(b Backend) Backend {
 	b.Guard = b.Guard.withDefaults()
 	b.Drain = cmp.Or(b.Drain, DefaultDrain)
+	b.SourceIdentity = cmp.Or(b.SourceIdentity, b.SourceKey)
 	return b
 }
 

@@ -63,6 +63,10 @@ type Backend struct {
 	// SourceKey changes when any parameter of the source does: a watch whose
 	// key is the same goes on over a [Agent.Reconfigure].
 	SourceKey string
+	// SourceIdentity says who is asked for what: addresses that a source of
+	// another identity listed are not removed. It differs from SourceKey where
+	// the answer itself is configured; "" stands for SourceKey.
+	SourceIdentity string
 	// Guard holds back removals.
 	Guard Guard
 	// Leave says where an endpoint goes that is gone or critical: slots.Maint

@@ -126,19 +126,20 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 
 // changeBackend goes on with b under other rules, or another source.
 func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
-	same := b.SourceKey == next.SourceKey
-	source := b.Source
+	before := b.Backend
 	b.Backend = withDefaults(next)
 	b.guard.rules = b.Guard
 	b.due = true
-	if same {
-		b.Source = source
+	if b.SourceKey == before.SourceKey {
+		b.Source = before.Source
 		return
 	}
 	b.watch.cancel()
-	b.renounce()
-	for _, in := range a.instances {
-		delete(in.judged, b.Name)
+	if b.SourceIdentity != before.SourceIdentity {
+		b.renounce()
+		for _, in := range a.instances {
+			delete(in.judged, b.Name)
+		}
 	}
 	a.follow(ctx, b)
 }

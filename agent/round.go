@@ -14,7 +14,7 @@ import (
 const (
 	// maxPasses bounds one round: a plan is made, carried out and read back at
 	// most so often before the worker looks at the world again.
-	maxPasses = 20
+	maxPasses = 50
 	// maxRestarts bounds how often a round starts over because HAProxy was
 	// reloaded in the middle of it.
 	maxRestarts = 3
@@ -281,6 +281,9 @@ func (w *worker) pace(r *report, which scope) {
 	if !w.awaiting(w.names()) {
 		w.nextSessions, w.sessionsEvery = time.Time{}, 0
 		return
+	}
+	if r.took > 0 {
+		w.sessionsEvery = 0 // something moves
 	}
 	w.sessionsEvery = min(max(sessionsFirst, 2*w.sessionsEvery), sessionsMost)
 	w.nextSessions = now.Add(w.sessionsEvery)

@@ -111,7 +111,7 @@ func (c *core) snapshot(now time.Time) stored {
 
 func (b *backend) store(now time.Time) storedBackend {
 	s := storedBackend{
-		Name: b.Name, Source: digest(b.SourceKey), At: now, Endpoints: b.guard.published,
+		Name: b.Name, Source: digest(b.SourceIdentity), At: now, Endpoints: b.guard.published,
 		Baseline: b.guard.history, Slots: map[netip.AddrPort]string{},
 	}
 	if !b.heard {
@@ -143,7 +143,7 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 	}
 	b.guard.carried = s.Hold
 	b.prefer, b.storedAt = s.Slots, s.At
-	if s.Source == digest(b.SourceKey) {
+	if s.Source == digest(b.SourceIdentity) {
 		for _, l := range s.Listed {
 			b.listed[l.Addr] = l.Last
 		}

@@ -85,10 +85,11 @@ func (e Endpoint) String() string {
 // A Rejection is something a source named that cannot be an endpoint.
 type Rejection struct {
 	// Reason is one of a small, fixed set of words; see [Check].
-	Reason string
+	Reason string `json:"reason"`
 	// Name says which instance it was, and Value what was wrong with it; both
 	// are cut to 100 printable characters.
-	Name, Value string
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // A Reading is one complete answer: these endpoints and no others.

@@ -145,8 +145,13 @@ func (b backendConfig) options(source discovery.Source) agent.Backend {
 	if b.drainFirst {
 		leave = slots.Drain
 	}
+	identity := ""
+	if b.source == "" {
+		identity = "the configuration" // which may drop what it listed before
+	}
 	return agent.Backend{
-		Name: b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
+		SourceIdentity: identity,
+		Name:           b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
 		Source: source, SourceName: cmp.Or(b.source, "endpoints"), SourceKey: b.key,
 		Guard: b.guard, Leave: leave, Drain: b.drain, RepairExternal: b.repairExternal,
 	}
