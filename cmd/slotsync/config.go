@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
@@ -102,11 +103,20 @@ func newConfig(file string, doc document, faults []fault, env environment) (*con
 	c := checker{places: doc.places}
 	cfg := c.config(raw)
 	cfg.file = file
-	faults = append(append(faults, more...), c.faults...)
+	faults = append(faults, more...)
+	faults = append(faults, besides(c.faults, faults)...)
 	if err := newConfigError(file, faults); err != nil {
 		return nil, err
 	}
 	return cfg, nil
+}
+
+// besides returns the faults that stand where none of the others does: what
+// could not be read is not missing as well.
+func besides(list, others []fault) []fault {
+	return slices.DeleteFunc(list, func(f fault) bool {
+		return slices.ContainsFunc(others, func(o fault) bool { return o.place == f.place })
+	})
 }
 
 func readConfig(path string) ([]byte, error) {

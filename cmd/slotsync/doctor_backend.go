@@ -22,6 +22,9 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) findings 
 	}
 	prefix := b.prefix
 	found, all := slots.FindPrefix(servers)
+	if found != "" {
+		all = []string{found}
+	}
 	if prefix == "" {
 		if found == "" {
 			f.add(verdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))

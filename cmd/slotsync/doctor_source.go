@@ -49,7 +49,7 @@ func (f *findings) judgeReading(r discovery.Reading) {
 			f.add(verdictWarn, "%d more are rejected", len(r.Rejected)-i)
 			break
 		}
-		f.add(verdictWarn, "rejected: %s %q (%s)", rejection.Name, rejection.Value, strings.ReplaceAll(rejection.Reason, "_", " "))
+		f.add(verdictWarn, "rejected: %s (%s)", strings.TrimSpace(rejection.Name+" "+rejection.Value), strings.ReplaceAll(rejection.Reason, "_", " "))
 	}
 }
 
