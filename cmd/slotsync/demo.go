@@ -39,12 +39,11 @@ in PATH. Everything listens on 127.0.0.1 and is gone at the end.
 Exit code 1: a request failed that should not have, or something was not seen.`,
 		Example: `  slotsync demo
   slotsync demo --haproxy /usr/sbin/haproxy --keep`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			o.Deps, o.NoColor = os.Getenv("SLOTSYNC_DEPS"), os.Getenv("NO_COLOR") != ""
-			cmd.SilenceUsage = true
 			return runDemo(ctx, o, cmd.OutOrStdout())
 		},
 	}
@@ -97,6 +96,9 @@ func playDemo(ctx context.Context, o demoOptions, world *demoWorld, screen *demo
 	}
 	summary := story.Summary(problem)
 	screen.Say(screen.Style.summary(summary)...)
+	if summary.verdict() != nil {
+		screen.Say("   the last that slotsync logged:", world.LastWords())
+	}
 	if o.Keep {
 		screen.Say(demoAddresses(world)...)
 		<-ctx.Done()
@@ -120,7 +122,7 @@ func demoIntroduction(binary, version string) []string {
 	return []string{
 		version,
 		binary,
-		fmt.Sprintf("Set short for the demo: DNS is asked every %s (usually 5s to 30s), removals of more than half are held for %s (usually 30s).",
+		fmt.Sprintf("Set short for the demo: DNS is asked each %s, and once a second while it says nothing new (usually each 5s to 30s);\nremovals that leave less than half are held for %s (usually 30s).",
 			demoRefresh, demoHold),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,17 +29,15 @@ type demoServer struct {
 	running atomic.Int64
 }
 
-// startDemoServer listens on a free port of 127.0.0.1 and serves until Close.
-func startDemoServer(name string) (*demoServer, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("instance %s: %w", name, err)
-	}
-	s := &demoServer{Name: name, Addr: listener.Addr().(*net.TCPAddr).AddrPort()}
+// startDemoServer serves on listener until Close.
+func startDemoServer(name string, listener net.Listener) *demoServer {
+	s := &demoServer{Name: name, Addr: addrOf(listener)}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = s.http.Serve(listener) }() // ends at Close
-	return s, nil
+	return s
 }
+
+func addrOf(listener net.Listener) netip.AddrPort { return listener.Addr().(*net.TCPAddr).AddrPort() }
 
 // ServeHTTP answers 200 and the name, or 503 once the instance has stopped.
 func (s *demoServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -79,20 +78,37 @@ type demoFleet struct {
 	timers  []*time.Timer
 }
 
-// Start starts the next n instances. They are called A, B, C and so on: at most
-// 26 of them.
+// Start starts the next n instances on free ports of 127.0.0.1. They are called
+// A, B, C and so on, in the order of their ports: at most 26 of them.
 func (f *demoFleet) Start(n int) ([]*demoServer, error) {
+	listeners, err := listenLocally(n)
+	if err != nil {
+		return nil, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	first := len(f.servers)
+	for _, listener := range listeners {
+		f.servers = append(f.servers, startDemoServer(string(rune('A'+len(f.servers))), listener))
+	}
+	return slices.Clone(f.servers[first:]), nil
+}
+
+// listenLocally returns n listeners, sorted by their ports.
+func listenLocally(n int) ([]net.Listener, error) {
+	listeners := make([]net.Listener, 0, n)
 	for range n {
-		s, err := startDemoServer(string(rune('A' + len(f.servers))))
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
+			for _, l := range listeners {
+				_ = l.Close()
+			}
 			return nil, err
 		}
-		f.servers = append(f.servers, s)
+		listeners = append(listeners, listener)
 	}
-	return f.servers[first:len(f.servers):len(f.servers)], nil
+	slices.SortFunc(listeners, func(a, b net.Listener) int { return addrOf(a).Compare(addrOf(b)) })
+	return listeners, nil
 }
 
 // LeaveAfter stops servers after a pause, as a service does that takes its name

@@ -183,7 +183,7 @@ func (p *demoProxy) serves(ctx context.Context) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended at its start: %s", p.Name, p.lastWords())
+			return fmt.Errorf("%s ended at its start: %s", p.Name, tail(p.log))
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not serve: %w", p.Name, ctx.Err())
 		case <-tick.C:
@@ -191,12 +191,13 @@ func (p *demoProxy) serves(ctx context.Context) error {
 	}
 }
 
-func (p *demoProxy) lastWords() string {
-	text, err := os.ReadFile(p.log)
+// tail returns the end of a file, or why it cannot be read.
+func tail(path string) string {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	return string(text[max(0, len(text)-2000):])
+	return strings.TrimSpace(string(text[max(0, len(text)-2000):]))
 }
 
 // Kill ends the process and its workers without warning (SIGKILL) and returns

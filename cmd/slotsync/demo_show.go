@@ -229,7 +229,7 @@ func (s demoStyle) summary(m demoSummary) []string {
 	lines = append(lines,
 		"   propagation, change of the DNS records -> every slot of an HAProxy read back as it should be: "+spread(m.Served),
 		"   of that, slotsync's own part, DNS answer -> slots read back:                                   "+spread(m.Agent),
-		s.dim(fmt.Sprintf("   (one value for each change and HAProxy that was alive; DNS is asked every %s; held removals are not among them)", demoRefresh)),
+		s.dim(fmt.Sprintf("   (one value for each change and HAProxy; the wait for the next question to DNS, %s to 1s, is in the first only; held removals are in none)", demoRefresh)),
 		s.dim("   failed: no complete answer, or not 2xx or 3xx; no request is ever repeated, and an instance that has stopped answers 503"))
 	for _, r := range slices.Concat(m.Tally.Failures, m.Slow.Failures) {
 		lines = append(lines, s.red("   failed: "+r.String()))

@@ -316,7 +316,7 @@ func (s *demoStory) wait(ctx context.Context, what string, ok func(agent.Status)
 	defer cancel()
 	tick := time.NewTicker(lookPace)
 	defer tick.Stop()
-	for !ok(s.world.Agent.Status()) {
+	for !ok(s.world.Look()) {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

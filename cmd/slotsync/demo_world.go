@@ -15,18 +15,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 	"github.com/slotsync/slotsync/metrics"
-	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
-// What is set shorter in the demo than anybody should outside, and how large it
-// is.
+// What is set shorter in the demo than elsewhere, and how large it is.
 const (
-	demoRefresh = 200 * time.Millisecond
+	demoRefresh = 200 * time.Millisecond // and once a second while there is no news
 	demoHold    = 3 * time.Second
 	demoSlots   = 12
 )
@@ -84,7 +81,11 @@ func newDemoWorld(ctx context.Context, binary string) (w *demoWorld, err error) 
 
 // newAgent wires slotsync as `slotsync run` does.
 func (w *demoWorld) newAgent() (*agent.Agent, error) {
-	var err error
+	state := filepath.Join(w.Dir, "state")
+	err := os.Mkdir(state, 0o700)
+	if err != nil {
+		return nil, err
+	}
 	if w.log, err = os.Create(filepath.Join(w.Dir, "slotsync.log")); err != nil {
 		return nil, err
 	}
@@ -110,22 +111,10 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 				MaxRemoval: agent.DefaultMaxRemoval, Window: agent.DefaultWindow,
 			},
 		}},
-		StateDir: filepath.Join(w.Dir, "state"),
+		StateDir: state,
 		Log:      slog.New(slog.NewTextHandler(w.log, nil)),
-		Metrics:  metrics.New(prometheus.NewRegistry(), "demo", demoLists()),
+		Metrics:  metrics.New(prometheus.NewRegistry(), version, metricLists()),
 	})
-}
-
-func demoLists() metrics.Lists {
-	var lists metrics.Lists
-	for _, class := range discovery.Classes {
-		lists.Classes = append(lists.Classes, string(class))
-	}
-	for _, kind := range slots.Kinds {
-		lists.Kinds = append(lists.Kinds, string(kind))
-	}
-	lists.Reasons = discovery.Reasons[:]
-	return lists
 }
 
 func (w *demoWorld) instances() ([]agent.Instance, error) {
@@ -145,26 +134,21 @@ func (w *demoWorld) instances() ([]agent.Instance, error) {
 	return instances, nil
 }
 
-// Run sets slotsync and the clock going until ctx ends; Close waits for them.
-// failed is called if slotsync ends before.
+// Run sets slotsync going until ctx ends; Close waits for it. failed is called
+// if it ends before.
 func (w *demoWorld) Run(ctx context.Context, failed func(error)) {
 	w.running.Go(func() {
 		if err := w.Agent.Run(ctx); ctx.Err() == nil {
 			failed(errors.Join(errors.New("slotsync ended by itself"), err))
 		}
 	})
-	w.running.Go(func() {
-		tick := time.NewTicker(lookPace)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				w.Clock.Look(w.Agent.Status(), time.Now())
-			}
-		}
-	})
+}
+
+// Look returns slotsync's status, and has the clock look at it.
+func (w *demoWorld) Look() agent.Status {
+	status := w.Agent.Status()
+	w.Clock.Look(status, time.Now())
+	return status
 }
 
 // Publish makes the DNS server name servers and nobody else.
@@ -186,6 +170,9 @@ func (w *demoWorld) Targets() []trafficTarget {
 	}
 	return targets
 }
+
+// LastWords returns the end of what slotsync has logged.
+func (w *demoWorld) LastWords() string { return tail(w.log.Name()) }
 
 // Close waits for slotsync to end (the context of Run has to have ended), ends
 // all processes, and leaves nothing behind. Its error is that of something that
