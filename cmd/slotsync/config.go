@@ -99,6 +99,9 @@ func loadConfig(path string, env environment) (*config, error) {
 
 // newConfig makes a configuration of what was parsed.
 func newConfig(file string, doc document, faults []fault, env environment) (*config, error) {
+	if doc.values == nil {
+		return nil, newConfigError(file, faults)
+	}
 	raw, more := merge(doc, env)
 	c := checker{places: doc.places}
 	cfg := c.config(raw)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,8 @@ import (
 const maxConfig = 1 << 20
 
 // A document is what a file said: plain values in the shape of the schema, and
-// for each path, as in "backends[2].guard.window", where it stands.
+// for each path, as in "backends[2].guard.window", where it stands. Without
+// values it was not legible at all.
 type document struct {
 	values map[string]any
 	places map[string]place
@@ -31,25 +33,40 @@ type document struct {
 // and all that is wrong with the form.
 func parseYAML(data []byte) (document, []fault) {
 	p := parser{places: map[string]place{"": {line: 1, col: 1}}, later: later()}
-	doc := document{values: map[string]any{}, places: p.places}
+	doc := document{places: p.places}
 	if len(data) > maxConfig {
 		p.add(place{line: 1, col: 1}, "the configuration is larger than 1 MiB")
 		return doc, p.faults
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec := yaml.NewDecoder(bytes.NewReader(plainSlashes(data)))
 	var root yaml.Node
-	switch err := dec.Decode(&root); {
-	case errors.Is(err, io.EOF):
-		return doc, nil
-	case err != nil:
+	err := dec.Decode(&root)
+	if err != nil && !errors.Is(err, io.EOF) {
 		p.add(syntaxPlace(err), "%s", syntaxText(err))
 		return doc, p.faults
+	}
+	doc.values = map[string]any{}
+	if err != nil {
+		return doc, nil
 	}
 	if values, ok := p.value(root.Content[0], reflect.TypeFor[rawConfig](), "").(map[string]any); ok {
 		doc.values = values
 	}
 	p.end(dec)
 	return doc, p.faults
+}
+
+// plainSlashes writes / for the \/ of JSON, the one escape that YAML lacks.
+func plainSlashes(data []byte) []byte {
+	if !bytes.Contains(data, []byte(`\/`)) || !json.Valid(data) {
+		return data
+	}
+	return regexp.MustCompile(`\\.`).ReplaceAllFunc(data, func(escape []byte) []byte {
+		if escape[1] == '/' {
+			return escape[1:]
+		}
+		return escape
+	})
 }
 
 // A parser collects places and faults on its way through the nodes.
