@@ -53,9 +53,8 @@ func duration(s string, unit time.Duration) time.Duration {
 	return time.Duration(n) * unit
 }
 
-// decode reads the list of instances, one by one, so that a list without end is
-// given up early. The body has to be that list and nothing else; reading it to
-// its end lets the connection be used again.
+// decode reads the list of instances, one by one, so that one that is too long
+// is given up early. The body has to be that list and nothing else.
 func decode(body io.Reader) ([]entry, error) {
 	d := json.NewDecoder(body)
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {

@@ -1,8 +1,10 @@
 package consul
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -95,10 +97,24 @@ func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (re
 	}
 	r := parseHeader(resp.Header)
 	r.token = token != ""
-	if r.entries, err = decode(io.LimitReader(resp.Body, maxBody+1)); err != nil {
+	if r.entries, err = readEntries(resp.Body); err != nil {
 		return reply{}, bodyError(ctx, err)
 	}
 	return r, nil
+}
+
+// readEntries reads the body to its end before it decodes, which lets the
+// connection be used again. It also bounds the work: a decoder that is fed in
+// small pieces scans blanks between them again and again.
+func readEntries(body io.Reader) ([]entry, error) {
+	raw, err := io.ReadAll(io.LimitReader(body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(raw) > maxBody:
+		return nil, fmt.Errorf("it is larger than %d bytes", maxBody)
+	}
+	return decode(bytes.NewReader(raw))
 }
 
 func (c *Client) url(q Query, a ask) string {

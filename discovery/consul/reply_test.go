@@ -1,0 +1,210 @@
+package consul
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+func TestJudge(t *testing.T) {
+	const none = discovery.Class("")
+	good := func(index uint64, n int, change ...func(*reply)) reply {
+		r := reply{index: index, leader: true, entries: make([]entry, n), token: true}
+		for _, c := range change {
+			c(&r)
+		}
+		return r
+	}
+	noLeader := func(r *reply) { r.leader = false }
+	streaming := func(r *reply) { r.leader, r.streaming = false, true }
+	filtered := func(r *reply) { r.filtered = true }
+	anonymous := func(r *reply) { r.token, r.deny = false, true }
+	allowed := func(r *reply) { r.token, r.deny = false, false }
+	old := func(r *reply) { r.age = time.Hour }
+	plain := ask{mode: Default}
+	at := func(index uint64) ask { return ask{mode: Stale, index: index, wait: time.Minute} }
+
+	tests := []struct {
+		name    string
+		ask     ask
+		have    int
+		reply   reply
+		verdict verdict
+		class   discovery.Class
+	}{
+		{"C27 no index, blocking", at(7), 3, good(0, 3), 0, discovery.Protocol},
+		{"C27 no index, plain", plain, 3, good(0, 3), 0, discovery.Protocol},
+		{"C20 index 1, blocking", at(7), 3, good(1, 0, streaming), reseed, none},
+		{"C20 index 1, plain", plain, 3, good(1, 0, streaming), 0, discovery.Server},
+		{"C30 no leader, blocking", at(7), 3, good(8, 1, noLeader, old), applyWeak, none},
+		{"no leader and index as asked", at(7), 3, good(7, 3, noLeader), applyWeak, none},
+		{"no leader, plain", plain, 3, good(8, 3, noLeader), 0, discovery.Server},
+		{"C29 streaming knows no leader, blocking", at(7), 3, good(8, 4, streaming), apply, none},
+		{"streaming knows no leader, plain", plain, 3, good(8, 4, streaming), apply, none},
+		{"streaming has no age", at(7), 3, good(8, 4, streaming, old), apply, none},
+		{"C17 filtered and fewer, blocking", at(7), 3, good(8, 2, filtered), 0, discovery.Auth},
+		{"filtered and fewer, plain", plain, 3, good(8, 2, filtered), 0, discovery.Auth},
+		{"C17 filtered and none at first", plain, -1, good(8, 0, filtered), 0, discovery.Auth},
+		{"filtered as before", plain, 3, good(8, 3, filtered), apply, none},
+		{"C18 none without a token, blocking", at(7), 3, good(8, 0, anonymous), 0, discovery.Auth},
+		{"C18 none without a token, plain", plain, -1, good(8, 0, anonymous), 0, discovery.Auth},
+		{"some without a token", plain, -1, good(8, 1, anonymous), apply, none},
+		{"none without a token where that is allowed", plain, 3, good(8, 0, allowed), apply, none},
+		{"none with a token", plain, 3, good(8, 0, func(r *reply) { r.deny = true }), apply, none},
+		{"too old", at(7), 3, good(8, 3, old), tooOld, none},
+		{"too old and unchanged proves nothing", at(7), 3, good(7, 3, old), tooOld, none},
+		{"the leader is never too old", ask{mode: Default, index: 7}, 3, good(8, 3, old), apply, none},
+		{"the cache is", ask{mode: Cached, index: 7}, 3, good(8, 3, old), tooOld, none},
+		{"C22 lower", at(1000), 1000, good(180, 164), reseed, none},
+		{"C26 far lower", at(1<<64 - 1), 3, good(5, 3), reseed, none},
+		{"C26 the highest", at(7), 3, good(1<<64-1, 3), apply, none},
+		{"C23 lower, plain", plain, 3, good(5, 10), apply, none},
+		{"C21 as asked", at(7), 3, good(7, 0), unchanged, none},
+		{"C31 none left", at(7), 1, good(8, 0), doubtful, none},
+		{"none left, plain", plain, 5, good(8, 0), apply, none},
+		{"none before either", at(7), 0, good(8, 0), apply, none},
+		{"half and 3 gone", at(7), 6, good(8, 3), doubtful, none},
+		{"half and 2 gone", at(7), 4, good(8, 2), apply, none},
+		{"3 and less than half gone", at(7), 7, good(8, 4), apply, none},
+		{"half and 3 gone, plain", plain, 6, good(8, 3), apply, none},
+		{"more", at(7), 3, good(8, 4), apply, none},
+		{"first", plain, -1, good(8, 4), apply, none},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			v, err := judge(test.ask, test.have, 10*time.Second, test.reply)
+			var class discovery.Class
+			if err != nil {
+				class = discovery.ClassOf(err)
+			}
+			if v != test.verdict || class != test.class {
+				t.Errorf("got %d %v, want %d %s", v, err, test.verdict, test.class)
+			}
+		})
+	}
+}
+
+func TestParseHeader(t *testing.T) {
+	header := func(pairs ...string) http.Header {
+		h := http.Header{}
+		for i := 0; i < len(pairs); i += 2 {
+			h.Set(pairs[i], pairs[i+1])
+		}
+		return h
+	}
+	tests := []struct {
+		name string
+		h    http.Header
+		want reply
+	}{
+		{"none", header(), reply{}},
+		{"all", header("X-Consul-Index", "18446744073709551615", "X-Consul-KnownLeader", "true", "X-Consul-LastContact", "6",
+			"X-Consul-Query-Backend", "streaming", "X-Consul-Results-Filtered-By-ACLs", "true", "X-Consul-Default-ACL-Policy", "deny"),
+			reply{index: 1<<64 - 1, leader: true, age: 6 * time.Millisecond, streaming: true, filtered: true, deny: true}},
+		{"C27 a word", header("X-Consul-Index", "abc"), reply{}},
+		{"C27 negative", header("X-Consul-Index", "-1"), reply{}},
+		{"C27 too large", header("X-Consul-Index", "18446744073709551616"), reply{}},
+		{"the cache's age", header("X-Consul-LastContact", "5", "Age", "60"), reply{age: time.Minute}},
+		{"ages beyond counting", header("X-Consul-LastContact", "9223372036854775807"), reply{age: 1<<63 - 1}},
+		{"and beyond numbers", header("Age", strings.Repeat("9", 40)), reply{age: 1<<63 - 1}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := parseHeader(test.h)
+			if got.entries != nil || got.index != test.want.index || got.age != test.want.age || got.leader != test.want.leader ||
+				got.streaming != test.want.streaming || got.filtered != test.want.filtered || got.deny != test.want.deny {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	one := `{"Node":{"Address":"10.0.0.1"},"Service":{"ID":"a","Port":80},"Checks":[]}`
+	tests := map[string]string{
+		"C1 null":                   `null`,
+		"C3 a null entry":           `[null]`,
+		"C3 an empty entry":         `[{}]`,
+		"C3 no service":             `[{"Node":{"Address":"10.0.0.1"}}]`,
+		"C3 no node":                `[{"Service":{"ID":"a"}}]`,
+		"C4 HTML":                   `<html><body>Log in</body></html>`,
+		"an object":                 `{}`,
+		"nothing":                   ``,
+		"a string":                  `"no"`,
+		"C6 cut in an entry":        `[` + one[:40],
+		"C6 cut between":            `[` + one + `,`,
+		"C6 cut before the end":     `[` + one,
+		"C6 garbage after the list": `[` + one + `]x`,
+		"two lists":                 `[][]`,
+		"a port that is a word":     strings.Replace(`[`+one+`]`, "80", `"80"`, 1),
+		"a port beyond numbers":     strings.Replace(`[`+one+`]`, "80", `1e400`, 1),
+	}
+	for name, body := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got, err := decode(strings.NewReader(body)); err == nil {
+				t.Errorf("it became %+v", got)
+			}
+		})
+	}
+	for _, body := range []string{`[]`, ` [ ] ` + "\n", `[` + one + `]`} {
+		if got, err := decode(strings.NewReader(body)); err != nil || got == nil {
+			t.Errorf("%s: %v %v", body, got, err)
+		}
+	}
+}
+
+func TestC52MoreThanEnough(t *testing.T) {
+	entry := `{"Node":{},"Service":{}}`
+	list := func(n int) string { return "[" + strings.Repeat(entry+",", n-1) + entry + "]" }
+	if got, err := decode(strings.NewReader(list(discovery.MaxEndpoints))); err != nil || len(got) != discovery.MaxEndpoints {
+		t.Errorf("as many as allowed: %d %v", len(got), err)
+	}
+	if _, err := decode(strings.NewReader(list(20_000))); err == nil || !strings.Contains(err.Error(), "10000") {
+		t.Errorf("20000: %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`[{"Node":{"Address":"10.0.0.1"},"Service":{"ID":"a","Address":"","Port":80,"Weights":{"Passing":9,"Warning":0}},` +
+		`"Checks":[{"CheckID":"serfHealth","Status":"passing"},{"CheckID":"_node_maintenance","Status":"critical"},null]}]`))
+	f.Add([]byte(`[{"Node":{"Address":"fe80::1%a;b\n"},"Service":{"ID":"\u001b[31m","Port":-70000,"Weights":{"Passing":-1,"Warning":99999999}}}]`))
+	f.Add([]byte(`null`))
+	f.Add([]byte(`[{}]`))
+	queries := []Query{{Health: Warning}, {Health: Passing, IgnoreNodeHealth: true}, {Health: Any}}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		entries, err := decode(strings.NewReader(string(raw)))
+		if err != nil {
+			return
+		}
+		for _, q := range queries {
+			checkReading(t, q.reading(reply{entries: entries, index: 5}), len(entries))
+		}
+	})
+}
+
+// checkReading holds r against what every reading promises.
+func checkReading(t *testing.T, r discovery.Reading, entries int) {
+	t.Helper()
+	if len(r.Endpoints)+len(r.Rejected) > entries || !slices.Equal(r.Endpoints, discovery.Normalize(r.Endpoints)) {
+		t.Fatalf("%d entries became %+v", entries, r)
+	}
+	if entries > 0 && len(r.Endpoints) == 0 && !r.Weak {
+		t.Fatalf("all were refused, and the reading removes: %+v", r)
+	}
+	for _, e := range r.Endpoints {
+		if discovery.Check(e.Addr) != "" || e.Weight < 0 || e.Weight > maxWeight || e.State > discovery.Down ||
+			discovery.Printable(e.Name, 101) != e.Name {
+			t.Fatalf("endpoint %+v", e)
+		}
+	}
+	for _, x := range r.Rejected {
+		if !slices.Contains(discovery.Reasons[:], x.Reason) || discovery.Printable(x.Value, 101) != x.Value ||
+			discovery.Printable(x.Name, 101) != x.Name {
+			t.Fatalf("rejection %+v", x)
+		}
+	}
+}
