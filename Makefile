@@ -49,7 +49,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@tools/fuzz.sh $(FUZZTIME)
 
 bench: deps ## every benchmark once
-	go test -run '^$$' -bench . -benchmem ./...
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
 
 clean: ## remove bin; .cache/deps stays
 	rm -rf bin
