@@ -91,6 +91,7 @@ func runDemo(ctx context.Context, o demoOptions, out io.Writer) (err error) {
 func playDemo(ctx context.Context, o demoOptions, world *demoWorld, screen *demoScreen) error {
 	story := newDemoStory(world, screen, o.Linger)
 	problem := showWhile(ctx, story, func() error { return story.Play(ctx) })
+	story.Stop()
 	if errors.Is(problem, errInterrupted) {
 		return problem
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -94,11 +95,15 @@ func (f *demoFleet) Start(n int) ([]*demoServer, error) {
 	return slices.Clone(f.servers[first:]), nil
 }
 
+func listenLocal() (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp4", "127.0.0.1:0")
+}
+
 // listenLocally returns n listeners, sorted by their ports.
 func listenLocally(n int) ([]net.Listener, error) {
 	listeners := make([]net.Listener, 0, n)
 	for range n {
-		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		listener, err := listenLocal()
 		if err != nil {
 			for _, l := range listeners {
 				_ = l.Close()

@@ -137,7 +137,7 @@ backend web
 
 // freeAddress returns an address of 127.0.0.1 that nobody listens on now.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	listener, err := listenLocal()
 	if err != nil {
 		return "", err
 	}

@@ -210,12 +210,13 @@ func (s *demoStory) replaceOne(ctx context.Context, old *demoServer) error {
 // went there would be counted.
 func (s *demoStory) end(ctx context.Context) error {
 	s.tell("All who left have stopped", "See: requests go on; one that still went to who has stopped would fail now.")
-	if err := s.keeps(ctx, farewell+s.linger/2, "both serve K L M N"); err != nil {
-		return err
-	}
+	return s.keeps(ctx, farewell+s.linger/2, "both serve K L M N")
+}
+
+// Stop ends the requests and returns when the last one has been answered.
+func (s *demoStory) Stop() {
 	s.slow.Stop()
 	s.load.Stop()
-	return nil
 }
 
 // Summary returns what has come of it. problem is Play's error.
