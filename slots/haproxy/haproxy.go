@@ -146,6 +146,7 @@ func (c *Client) View(ctx context.Context, backends []string, sessions bool) (sl
 		if err := mergeReads(v.Servers, l.reads, a.reads); err != nil {
 			return slots.View{}, garbled(false, "%s: %w", c.at, err)
 		}
+		c.state.learn(a.reads)
 	}
 	return v, nil
 }

@@ -49,6 +49,7 @@ func queues(version string) bool {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	ma, err1 := strconv.Atoi(major)
-	mi, err2 := strconv.Atoi(strings.TrimRightFunc(minor, func(r rune) bool { return r < '0' || r > '9' }))
+	minor, _, _ = strings.Cut(minor, "-") // as in 2.9-dev12
+	mi, err2 := strconv.Atoi(minor)
 	return err1 != nil || err2 != nil || ma > 2 || ma == 2 && mi >= 9
 }

@@ -3,6 +3,7 @@ package haproxy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -132,6 +133,32 @@ func parseServer(fields []string, at *[columns]int) (backend string, s slots.Ser
 		return "", s, err
 	}
 	return f[colBackend], s, parseNumbers(&f, &s)
+}
+
+// backendIDs returns the number of each backend in a dump that [parseState]
+// understands.
+func backendIDs(text string) map[string]int {
+	ids := make(map[string]int)
+	_, text, _ = strings.Cut(text, "\n")
+	header, text, _ := strings.Cut(text, "\n")
+	names := strings.Fields(strings.TrimPrefix(header, "#"))
+	id, name := slices.Index(names, "be_id"), slices.Index(names, "be_name")
+	if id < 0 || name < 0 {
+		return ids
+	}
+	var last string
+	var fields [maxFields]string
+	for line := range strings.SplitSeq(text, "\n") {
+		f := splitFields(fields[:0], line, ' ')
+		if len(f) <= max(id, name) || f[name] == last {
+			continue
+		}
+		last = f[name]
+		if n, err := strconv.Atoi(f[id]); err == nil && n > 0 {
+			ids[strings.Clone(last)] = n
+		}
+	}
+	return ids
 }
 
 // parseNumbers fills in what is a number in the dump.

@@ -31,6 +31,7 @@ type stateFile struct {
 	pattern string
 
 	mu    sync.Mutex
+	ids   map[string]int      // of backends, as HAProxy last showed them
 	lines map[string][]byte   // by backend, of a file for all of them
 	files map[string]*written // by path
 }
@@ -55,12 +56,12 @@ func (c *Client) Save(backend string, servers []slots.Server) error {
 	if s.pattern == "" {
 		return nil
 	}
-	lines, err := stateLines(backend, servers)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines, err := stateLines(backend, s.ids[backend], servers)
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	path, text := s.compose(backend, lines)
 	if err := s.replace(path, text); err != nil {
 		return fmt.Errorf("state file: %w", err)
@@ -86,6 +87,22 @@ func (c *Client) Sync() error {
 		w.dirty = false
 	}
 	return errors.Join(errs...)
+}
+
+// learn takes the numbers of backends from dumps. HAProxy finds servers by
+// their names alone, but complains of each line that has another number.
+func (s *stateFile) learn(dumps []string) {
+	if s.pattern == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil {
+		s.ids = make(map[string]int)
+	}
+	for _, text := range dumps {
+		maps.Copy(s.ids, backendIDs(text))
+	}
 }
 
 // compose returns the file that a backend's lines belong to.
@@ -159,7 +176,7 @@ func syncFile(path string) error {
 }
 
 // stateLines writes one line for each server that has an address.
-func stateLines(backend string, servers []slots.Server) ([]byte, error) {
+func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) {
 	if err := checkName(backend); err != nil {
 		return nil, err
 	}
@@ -177,7 +194,7 @@ func stateLines(backend string, servers []slots.Server) ([]byte, error) {
 		if s.Weight < 0 || s.Weight > 256 || s.Initial < 0 || s.Initial > 256 {
 			return nil, fmt.Errorf("%s/%s: weight %d of %d is not within 0..256", backend, s.Name, s.Weight, s.Initial)
 		}
-		b = appendStateLine(b, backend, s)
+		b = appendStateLine(b, backend, id, s)
 	}
 	return b, nil
 }
@@ -185,7 +202,7 @@ func stateLines(backend string, servers []slots.Server) ([]byte, error) {
 // appendStateLine writes s as HAProxy would. The state "running" makes it take
 // traffic before its first health check; the health behind it is cut to what
 // the server's rise and fall allow.
-func appendStateLine(b []byte, backend string, s slots.Server) []byte {
+func appendStateLine(b []byte, backend string, id int, s slots.Server) []byte {
 	op, admin, health := 2, 0, 2
 	switch s.Class {
 	case slots.Maint:
@@ -196,7 +213,8 @@ func appendStateLine(b []byte, backend string, s slots.Server) []byte {
 	if s.Disabled {
 		admin |= disabledBit
 	}
-	b = append(append(append(b, "0 "...), backend...), " 0 "...)
+	b = append(strconv.AppendInt(b, int64(id), 10), ' ')
+	b = append(append(b, backend...), " 0 "...)
 	b = append(append(b, s.Name...), ' ')
 	b = s.Addr.Addr().Unmap().AppendTo(b)
 	for _, n := range [...]int{op, admin, s.Weight, s.Initial, 0, 1, 0, health, 8, 0, 0, 0} {

@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// A Process is a real HAProxy. It ends with its test.
+// A Process is a real HAProxy. It ends with its test. Kill, Pid, Worker and Log
+// may be called at any time.
 type Process struct {
 	// Config is what it runs with; a change counts from the next Restart or
 	// Reload on.
@@ -21,10 +23,26 @@ type Process struct {
 	// Socket is its Runtime API, Master the master's if there is one.
 	Socket, Master string
 
-	tb   testing.TB
-	dir  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when cmd has ended
+	tb  testing.TB
+	dir string
+
+	mu  sync.Mutex
+	run run
+}
+
+// A run is one program from its start to its end.
+type run struct {
+	pid  int
+	done chan struct{} // closed when it has ended
+}
+
+func (r run) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // Start runs a HAProxy in a folder of its own and returns when it answers.
@@ -88,24 +106,24 @@ func (p *Process) start() {
 		cmd.Wait()
 		close(done)
 	}()
-	p.cmd, p.done = cmd, done
-	eventually(p.tb, "HAProxy answers", func() bool { return p.Worker() != 0 || p.ended() })
-	if p.ended() {
+	now := run{pid: cmd.Process.Pid, done: done}
+	p.mu.Lock()
+	p.run = now
+	p.mu.Unlock()
+	eventually(p.tb, "HAProxy answers", func() bool { return p.Worker() != 0 || now.ended() })
+	if now.ended() {
 		p.tb.Fatalf("HAProxy has ended:\n%s", p.Log())
 	}
 }
 
-func (p *Process) ended() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
+func (p *Process) current() run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run
 }
 
 // Pid returns the process that was started: the master, if there is one.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
+func (p *Process) Pid() int { return p.current().pid }
 
 // Worker returns the process that answers on the socket; 0 if none does.
 func (p *Process) Worker() int {
@@ -124,9 +142,9 @@ func (p *Process) Worker() int {
 
 // Kill ends it at once, workers included. The socket's file stays.
 func (p *Process) Kill() {
-	if !p.ended() {
-		syscall.Kill(-p.Pid(), syscall.SIGKILL)
-		<-p.done
+	if r := p.current(); !r.ended() {
+		syscall.Kill(-r.pid, syscall.SIGKILL)
+		<-r.done
 	}
 }
 
@@ -176,7 +194,7 @@ func (p *Process) Reload() {
 	}
 	p.writeConfig()
 	old := p.Worker()
-	if err := p.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+	if err := syscall.Kill(p.Pid(), syscall.SIGUSR2); err != nil {
 		p.tb.Fatal(err)
 	}
 	eventually(p.tb, "a new worker answers", func() bool {

@@ -24,8 +24,9 @@ type Relay struct {
 	lines    []*strings.Builder // by connection
 	conns    map[net.Conn]bool
 	held     chan struct{} // nil unless nothing is passed on
-	left     int           // bytes until the cut; -1: none
-	cut      func()
+	left     int           // bytes until then; -1: never
+	cuts     bool          // then is a cut, too
+	then     func()
 	released bool // the test has ended
 }
 
@@ -90,7 +91,15 @@ func (r *Relay) Forget() {
 func (r *Relay) CutAfter(n int, then func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.left, r.cut = n, then
+	r.left, r.cuts, r.then = n, true, then
+}
+
+// CallAfter calls then when n more bytes have reached HAProxy, and goes on with
+// what follows them. It does so once.
+func (r *Relay) CallAfter(n int, then func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left, r.cuts, r.then = n, false, then
 }
 
 // Hold keeps back what clients send, connections included, until the returned
@@ -187,27 +196,31 @@ func (r *Relay) pass(client, server net.Conn) {
 	}
 }
 
-// forward passes b on as far as the cut allows.
+// forward passes b on, up to a cut, and reports whether there may be more.
 func (r *Relay) forward(server net.Conn, said *strings.Builder, b []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	cut := r.left >= 0 && len(b) >= r.left
-	if cut {
-		b = b[:r.left]
+	write := func(b []byte) error {
+		said.Write(b)
+		_, err := server.Write(b)
+		return err
 	}
-	said.Write(b)
-	_, err := server.Write(b)
-	if r.left >= 0 {
-		r.left -= len(b)
-	}
-	if cut {
-		r.left = -1
-		if r.cut != nil {
-			r.cut()
+	if r.left < 0 || len(b) < r.left {
+		if r.left >= 0 {
+			r.left -= len(b)
 		}
-		r.closeAll()
+		return write(b) == nil
 	}
-	return err == nil && !cut
+	err := write(b[:r.left])
+	b, r.left = b[r.left:], -1
+	if r.then != nil {
+		r.then()
+	}
+	if r.cuts {
+		r.closeAll()
+		return false
+	}
+	return err == nil && write(b) == nil
 }
 
 // Reads reports whether a transcript holds nothing but commands that change

@@ -1,0 +1,149 @@
+package haproxy
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+func TestDialFault(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.Chmod(path, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		errno syscall.Errno
+		want  slots.Fault
+		says  string
+	}{
+		{syscall.EACCES, slots.Denied, "it is srw-rw---- "},
+		{syscall.EPERM, slots.Denied, "add this user to the group"},
+		{syscall.EAGAIN, slots.Crowded, "stats maxconn"},
+		{syscall.ENOENT, slots.Absent, "is HAProxy running"},
+		{syscall.ECONNREFUSED, slots.Absent, "not running"},
+		{syscall.EHOSTUNREACH, slots.Absent, "no route"},
+		{syscall.ETIMEDOUT, slots.Hung, "timed out"},
+	} {
+		t.Run(c.errno.Error(), func(t *testing.T) {
+			err := dialFault(address{"unix", path}, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", c.errno)})
+			if err.Fault != c.want || err.Sent || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v; want %s with %q", err, c.want, c.says)
+			}
+		})
+	}
+	if got := ownership(filepath.Join(dir, "none")); !strings.Contains(got, "directory") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Replies that cannot be told apart leave the judgement to the read-back.
+func TestUnderstandTolerates(t *testing.T) {
+	const info = "Name: HAProxy\nVersion: 2.6\nPid: 1\n\n"
+	c := &Client{}
+	for _, k := range []struct {
+		name, raw string
+		writes    int
+		known     bool
+	}{
+		{"all there", "a\n\n\nDUMP\n\n" + info, 2, true},
+		{"no line end, then nothing", "Trailing garbage in weight string\n\nDUMP\n\n" + info, 2, false},
+		{"one too many", "\n\n\nDUMP\n\n" + info, 2, false},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			a, err := c.understand(k.raw, line{writes: k.writes, reads: 1})
+			if err != nil || len(a.reads) != 1 || a.reads[0] != "DUMP" || (a.writes != nil) != k.known {
+				t.Errorf("got %+v, %v", a, err)
+			}
+		})
+	}
+	const big = "The command line is too big for the buffer size. Please change tune.bufsize in the configuration to use a bigger command.\n"
+	if _, err := c.understand(big, line{writes: 1}); err == nil || !strings.Contains(err.Error(), "tune.bufsize") {
+		t.Errorf("got %v", err)
+	} else if f, sent := slots.FaultOf(err); f != slots.Garbled || sent {
+		t.Errorf("got %s, sent %v", f, sent)
+	}
+}
+
+func TestLockName(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	name := lockName(address{"unix", filepath.Join(dir, "s")})
+	for _, other := range []string{filepath.Join(dir, "link", "s"), dir + "/./s", dir + "//link/link/s"} {
+		if got := lockName(address{"unix", other}); got != name {
+			t.Errorf("%s: %s, not %s", other, got, name)
+		}
+	}
+	if got := lockName(address{"tcp", "127.0.0.1:9999"}); got != "@slotsync:127.0.0.1:9999" {
+		t.Errorf("got %s", got)
+	}
+	a, b := lockName(address{"unix", "/" + strings.Repeat("x", 105)}), lockName(address{"unix", "/" + strings.Repeat("x", 106)})
+	if len(a) > maxPath || len(b) > maxPath || a == b {
+		t.Errorf("got %s and %s", a, b)
+	}
+}
+
+func TestStateLines(t *testing.T) {
+	s := slots.Server{Name: "web1", Weight: 5, Initial: 100}
+	for _, c := range []struct {
+		name     string
+		class    slots.Class
+		disabled bool
+		addr     string
+		want     string
+	}{
+		{"ready", slots.Ready, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 4 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
+		{"parked", slots.Maint, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 0 5 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
+		{"drain", slots.Drain, true, "[fd00::1]:80", "0 web 0 web1 fd00::1 2 12 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
+		{"ready, enabled", slots.Ready, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 0 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
+		{"parked, enabled", slots.Maint, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 0 1 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
+		{"drain, enabled", slots.Drain, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 8 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
+		{"no address", slots.Maint, true, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s
+			s.Class, s.Disabled = c.class, c.disabled
+			if c.addr != "" {
+				s.Addr, _ = parseAddr(splitHostPort(t, c.addr))
+			}
+			got, err := stateLines("web", 0, []slots.Server{s})
+			if string(got) != c.want || err != nil {
+				t.Errorf("got %q, %v; want %q", got, err, c.want)
+			}
+		})
+	}
+	for i, bad := range []slots.Server{{Name: "a b"}, {Name: "a\n"}, {}} {
+		if got, err := stateLines("web", 0, []slots.Server{bad}); err == nil {
+			t.Errorf("%d: got %q", i, got)
+		}
+	}
+	for _, backend := range []string{"", "..", ".", "../x", "a b", "a\nb"} {
+		if got, err := stateLines(backend, 0, nil); err == nil {
+			t.Errorf("%q: got %q", backend, got)
+		}
+	}
+}
+
+func splitHostPort(t *testing.T, s string) (host, port string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, port
+}

@@ -1,0 +1,204 @@
+package haproxy_test
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+func saver(t *testing.T, socket, pattern string) *haproxy.Client {
+	t.Helper()
+	c, err := haproxy.New(haproxy.Options{Socket: socket, StateFile: pattern})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// wanted makes the first slots what an agent would want of them.
+func wanted(list []slots.Server) []slots.Server {
+	list = slices.Clone(list)
+	for i, w := range []struct {
+		addr  string
+		class slots.Class
+	}{{"10.0.0.1:80", slots.Ready}, {"[fd00::2]:8080", slots.Ready}, {"10.0.0.3:80", slots.Drain}, {"10.0.0.4:1", slots.Maint}} {
+		list[i].Addr, list[i].Class, list[i].Weight = netip.MustParseAddrPort(w.addr), w.class, 7+i
+		list[i].Up = w.class != slots.Maint
+	}
+	return list
+}
+
+// A HAProxy that starts with the file is what the file says, whatever its slots
+// are like in the configuration.
+func TestStateFileIsLoaded(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			backends := []haproxytest.Backend{
+				{Name: "web", Slots: 5},
+				{Name: "chk", Slots: 5, Check: "check inter 1h"},
+				{Name: "slow", Slots: 5, Check: "check inter 1h rise 5 fall 1"},
+				{Name: "on", Slots: 5, Enabled: true},
+			}
+			p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: backends, StateFile: true})
+			c := saver(t, p.Socket, filepath.Join(p.StateDir(), "{backend}"))
+			want, err := c.View(t.Context(), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for b, list := range want.Servers {
+				want.Servers[b] = wanted(list)
+				if err := c.Save(b, want.Servers[b]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			before := len(p.Log())
+			p.Restart()
+			log := p.Log()[before:]
+			got, err := c.View(t.Context(), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want.Servers, got.Servers, byAddr, cmpopts.IgnoreFields(slots.Server{}, "Since")); d != "" {
+				t.Errorf("(-saved +started):\n%s\n%s", d, log)
+			}
+			if strings.Contains(log, "state") {
+				t.Errorf("HAProxy complains:\n%s", log)
+			}
+		})
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestStateFileForAll(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "all")
+	c := saver(t, "/run/x", path)
+	one := []slots.Server{{Name: "s1", Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
+	for _, b := range []string{"web", "api"} {
+		if err := c.Save(b, one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := read(t, path)
+	if !strings.HasPrefix(text, "1\n# be_id be_name ") || strings.Index(text, " api ") > strings.Index(text, " web ") || !strings.HasSuffix(text, " -\n") {
+		t.Errorf("got %s", text)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode() != 0o640 {
+		t.Errorf("got %v, %v", info.Mode(), err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("left behind: %v, %v", list, err)
+	}
+}
+
+func TestStateFileIsWrittenOnlyIfNeeded(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "web")
+	c := saver(t, "/run/x", filepath.Join(dir, "{backend}"))
+	list := []slots.Server{{Name: "s1", Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
+	// save reports whether the file is another than before
+	save := func() bool {
+		before, _ := os.Stat(path)
+		if err := c.Save("web", list); err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return before == nil || !os.SameFile(before, after)
+	}
+	good := ""
+	for _, step := range []struct {
+		name string
+		do   func() error
+		want bool
+	}{
+		{"first", func() error { return nil }, true},
+		{"the same", func() error { return nil }, false},
+		{"touched", func() error { return os.Chtimes(path, time.Time{}, time.Unix(1, 0)) }, true},
+		{"overwritten", func() error { return os.WriteFile(path, []byte("1\n"), 0o600) }, true},
+		{"removed", func() error { return os.Remove(path) }, true},
+		{"after a kill", func() error { return os.WriteFile(filepath.Join(dir, ".web.slotsync"), []byte("half"), 0o600) }, false},
+		{"replaced", func() error { return os.Rename(filepath.Join(dir, ".web.slotsync"), path) }, true},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if got := save(); got != step.want {
+			t.Errorf("%s: written %v", step.name, got)
+		}
+		if text := read(t, path); good != "" && text != good {
+			t.Errorf("%s: got %q", step.name, text)
+		} else {
+			good = text
+		}
+	}
+	list[0].Class = slots.Ready
+	if !save() || read(t, path) == good {
+		t.Error("a change is not written")
+	}
+}
+
+func TestStateFileFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range []string{"web", ".web.slotsync"} {
+		if err := os.Symlink(victim, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := saver(t, "/run/x", filepath.Join(dir, "{backend}"))
+	if err := c.Save("web", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, victim); got != "precious" {
+		t.Errorf("a link was followed: %q", got)
+	}
+}
+
+func TestStateFileErrors(t *testing.T) {
+	dir := t.TempDir()
+	c := saver(t, "/run/x", filepath.Join(dir, "none", "{backend}"))
+	if err := c.Save("web", nil); err == nil || !strings.Contains(err.Error(), "none") {
+		t.Errorf("got %v", err)
+	}
+	if err := saver(t, "/run/x", "").Save("web", nil); err != nil {
+		t.Errorf("without a file: %v", err)
+	}
+	c = saver(t, "/run/x", filepath.Join(dir, "{backend}"))
+	if err := c.Save("web", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "web")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Sync(); err == nil {
+		t.Error("a file that is gone was synced")
+	}
+}
