@@ -138,14 +138,16 @@ func (g *guarded) reading(r discovery.Reading, confirm bool, now time.Time) bool
 	return g.publish(merge(g.published, r.Endpoints), now)
 }
 
-// judge says why next must be held and for how long; "" if it need not be.
+// judge says why next must be held and for how long; "" if it need not be. What
+// comes back a piece at a time after a collapse stays held until nothing is
+// missing any more, or it is confirmed that it stays away.
 func (g *guarded) judge(next []discovery.Endpoint, now time.Time) (kind string, limit time.Duration) {
 	n, base := present(next), g.baseline(now)
 	floor := int(math.Ceil(float64(base) * (1 - g.rules.MaxRemoval)))
 	switch {
 	case n == 0 && present(g.published) > 0:
 		kind, limit = holdEmpty, g.rules.EmptyHold
-	case n < floor && base-n >= smallest:
+	case n < floor && base-n >= smallest, g.hold != nil && len(g.lacking(next)) > 0:
 		kind, limit = holdRemoval, g.rules.RemovalHold
 	}
 	if limit == Off {
@@ -244,8 +246,11 @@ func (h *held) elapsed(now time.Time) time.Duration {
 }
 
 // wouldRemove lists what the hold keeps in force.
-func (g *guarded) wouldRemove() []string {
-	left := byAddr(g.hold.candidate)
+func (g *guarded) wouldRemove() []string { return g.lacking(g.hold.candidate) }
+
+// lacking lists what is published and would be out of service with next.
+func (g *guarded) lacking(next []discovery.Endpoint) []string {
+	left := byAddr(next)
 	out := []string{}
 	for _, e := range g.published {
 		if now, ok := left[e.Addr]; !ok || (e.State == discovery.Ready && !isPresent(now)) {

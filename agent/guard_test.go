@@ -148,6 +148,21 @@ func TestGuardEndsWhenTheEndpointsAreBack(t *testing.T) {
 	})
 }
 
+func TestGuardHoldsWhatComesBackAPieceAtATime(t *testing.T) {
+	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+		w.source.list() // the catalogue was lost, and everything registers again
+		w.pass(10 * time.Second)
+		for last := 80; last <= 89; last++ {
+			w.source.list(span(80, last)...)
+			w.pass(100 * time.Millisecond)
+			w.wantReady(a, 10)
+		}
+		if hold := w.status().Backends[0].Hold; hold != nil {
+			w.t.Errorf("still held: %+v", hold)
+		}
+	})
+}
+
 func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
 	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
 		w.source.confirm = func() (discovery.Reading, error) { return discovery.Reading{Weak: true}, nil }
@@ -244,7 +259,7 @@ func TestGuardProperties(t *testing.T) {
 			default:
 				n := rapid.IntRange(0, 20).Draw(t, "n")
 				confirm := rapid.Bool().Draw(t, "confirm")
-				held := g.hold != nil && g.hold.confirmed >= confirmations-1 && confirm
+				held := g.hold != nil && (g.hold.confirmed >= confirmations || g.hold.confirmed == confirmations-1 && confirm)
 				g.reading(discovery.Reading{Endpoints: eps(span(80, 79+n)...)}, confirm, now)
 				lost := before - present(g.published)
 				if lost >= smallest && 2*present(g.published) < base && !held {
