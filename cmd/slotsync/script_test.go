@@ -340,7 +340,9 @@ func (s *stage) eventually(neg bool, args []string) {
 		seen.Reset()
 		seen.WriteString(s.ts.ReadFile("stdout") + s.ts.ReadFile("stderr"))
 		return strconv.Itoa(code) == args[0] && want.Match(seen.Bytes()) != neg
-	}, func() string { return fmt.Sprintf("exit %d, and not %s %s:\n%s", code, args[0], args[1], seen.String()) })
+	}, func() string {
+		return fmt.Sprintf("exit %d, and not %s %s:\n%s", code, args[0], args[1], seen.String())
+	})
 }
 
 // wait polls until ok says yes.

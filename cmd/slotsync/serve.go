@@ -65,7 +65,7 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 		return err
 	}
 	s.metrics.Reloaded(true)
-	s.log.Info("started", "version", version, "instances", len(cfg.instances), "backends", len(cfg.backends), "listen", s.web.Addr(), "socket", cfg.http.socket)
+	s.log.Info("started", "version", version, "instances", len(cfg.instances), "backends", len(cfg.backends), "listen", s.web.Addr())
 	return s.run(ctx, hup, func(ctx context.Context) error {
 		if len(cfg.instances) < 2 {
 			return nil

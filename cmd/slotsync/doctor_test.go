@@ -1,0 +1,130 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+func TestJudgeVersion(t *testing.T) {
+	for _, tt := range []struct {
+		version string
+		want    []string // verdict and a part of the text
+	}{
+		{"2.6.12-1+deb12u4", []string{"ok supported", "warn pooled connections"}},
+		{"2.6.22", []string{"ok supported"}},
+		{"2.8.15-abc", []string{"ok supported"}},
+		{"2.9.9", []string{"ok supported", "warn pooled connections", "warn loses address changes"}},
+		{"3.0.0", []string{"ok supported", "warn pooled connections", "warn loses address changes", "warn leaks connections"}},
+		{"3.0.3", []string{"ok supported", "warn pooled connections", "warn loses address changes", "warn leaks connections"}},
+		{"3.0.4", []string{"ok supported", "warn pooled connections", "warn leaks connections"}},
+		{"3.0.11-1+deb13u1", []string{"ok supported"}},
+		{"3.1.0", []string{"ok supported", "warn pooled connections", "warn wrong exit code"}},
+		{"3.2.0", []string{"ok supported", "warn stalls"}},
+		{"3.2.26-1", []string{"ok supported"}},
+		{"3.5-dev5", []string{"ok supported"}},
+		{"2.5.3", []string{"warn not tested", "warn pooled connections"}},
+		{"2.4.0", []string{"warn not tested", "warn pooled connections"}},
+		{"2.2.9", []string{"fail not supported"}},
+		{"4.0.0", []string{"warn newer"}},
+		{"", []string{"warn not understood"}},
+		{"a.b", []string{"warn not understood"}},
+		{"2.-6", []string{"warn not understood"}},
+	} {
+		t.Run(tt.version, func(t *testing.T) { expect(t, judgeVersion("x", tt.version), tt.want) })
+	}
+}
+
+func TestJudgeBackend(t *testing.T) {
+	slot := slots.Server{Addr: netip.MustParseAddrPort("127.0.0.1:1"), Initial: 100, Weight: 100, Disabled: true, FQDN: "slot.invalid"}
+	with := func(change func(*slots.Server), names ...string) map[string][]slots.Server {
+		var list []slots.Server
+		for _, name := range names {
+			s := slot
+			s.Name = name
+			change(&s)
+			list = append(list, s)
+		}
+		return map[string][]slots.Server{"web": list}
+	}
+	same := func(*slots.Server) {}
+	in := instanceConfig{name: "edge", stateFile: "/s/{backend}"}
+	web := backendConfig{name: "w", proxy: "web"}
+	for _, tt := range []struct {
+		name    string
+		in      instanceConfig
+		backend backendConfig
+		servers map[string][]slots.Server
+		want    []string
+	}{
+		{"recommended", in, web, with(same, "s1", "s2"), []string{"ok 2 slots s1 to s2, 0 of them ready", "ok recommended form"}},
+		{"no backend", in, web, nil, []string{"fail no backend of this name"}},
+		{"two prefixes", in, web, with(same, "a1", "b1"), []string{"fail candidates are a, b"}},
+		{"wrong prefix", in, backendConfig{proxy: "web", prefix: "x"}, with(same, "a1"), []string{"fail candidates are a"}},
+		{"no template", in, web, with(same, "static"), []string{"fail add a server-template"}},
+		{"numeric", in, web, with(func(s *slots.Server) { s.FQDN = "" }, "s1"), []string{"ok 1 slot", "warn numeric address"}},
+		{"no address", in, web, with(func(s *slots.Server) { s.NoAddress, s.Addr = true, netip.AddrPort{} }, "s1"), []string{"ok 1 slot", "fail init-addr none"}},
+		{"port 0", in, web, with(func(s *slots.Server) { s.Addr = netip.MustParseAddrPort("127.0.0.1:0") }, "s1"), []string{"ok 1 slot", "warn write :1"}},
+		{"weight 1", in, web, with(func(s *slots.Server) { s.Initial = 1 }, "s1"), []string{"ok 1 slot", "warn write `weight 100`"}},
+		{"enabled", in, backendConfig{proxy: "web", prefix: "s"}, with(func(s *slots.Server) { s.Disabled, s.Class = false, slots.Ready }, "s1"),
+			[]string{"ok 1 of them ready", "warn not `disabled`"}},
+		{"no state file", instanceConfig{name: "edge"}, web, with(same, "s1"), []string{"ok 1 slot", "warn without state_file"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			expect(t, judgeBackend(tt.in, tt.backend, slots.View{Servers: tt.servers}).list, tt.want)
+		})
+	}
+}
+
+func TestJudgeReading(t *testing.T) {
+	ready := discovery.Endpoint{Addr: netip.MustParseAddrPort("10.0.0.1:80")}
+	for _, tt := range []struct {
+		name    string
+		reading discovery.Reading
+		want    []string
+	}{
+		{"some", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Note: "index 4"}, []string{"ok 1 endpoint: 1 ready, 0 draining, 0 down (index 4)"}},
+		{"none", discovery.Reading{}, []string{"warn knows no endpoint"}},
+		{"weak", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Weak: true}, []string{"warn weak"}},
+		{"rejected", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Rejected: slices.Repeat([]discovery.Rejection{{Reason: "bad_port", Name: "a", Value: "0"}}, 7)},
+			[]string{"ok 1 endpoint", "warn a 0 (bad port)", "warn a 0", "warn a 0", "warn a 0", "warn a 0", "warn 2 more"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := findings{subject: "x"}
+			f.judgeReading(tt.reading)
+			expect(t, f.list, tt.want)
+		})
+	}
+}
+
+// expect compares findings with a verdict and a part of the text each.
+func expect(t *testing.T, got []finding, want []string) {
+	t.Helper()
+	ok := len(got) == len(want)
+	for i := 0; ok && i < len(got); i++ {
+		verdict, part, _ := strings.Cut(want[i], " ")
+		ok = got[i].Verdict == verdict && strings.Contains(got[i].Text, part)
+	}
+	if !ok {
+		t.Errorf("got  %+v\nwant %q", got, want)
+	}
+}
+
+func TestUnreadableStateFile(t *testing.T) {
+	file := t.TempDir() + "/web"
+	if got := unreadable(file, 12345); got != "" {
+		t.Errorf("not written yet: %q", got)
+	}
+	write(t, file, 0o600)
+	if got := unreadable(file, 12345); !strings.HasSuffix(got, "web is -rw-------") {
+		t.Errorf("private: %q", got)
+	}
+	write(t, file, 0o644)
+	if got := unreadable(file, 12345); got != "" {
+		t.Errorf("open: %q", got)
+	}
+}
