@@ -14,7 +14,9 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-func absent() error { return &slots.InstanceError{Fault: slots.Absent, Err: errors.New("connection refused")} }
+func absent() error {
+	return &slots.InstanceError{Fault: slots.Absent, Err: errors.New("connection refused")}
+}
 
 func TestFollowsTheSourceOnEveryInstance(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)

@@ -37,7 +37,7 @@ type fakeConn struct {
 	hung    int           // calls that wait
 	afterIt error         // Apply does its work and then fails with it
 	refuse  map[string]slots.Cause
-	late    []slots.Change // executed when the hang ends
+	late    []slots.Change // what was sent to it while it hung
 	delay   time.Duration  // of every call
 }
 
@@ -203,16 +203,6 @@ func (f *fakeConn) wakeUp() {
 	defer f.mu.Unlock()
 	close(f.hang)
 	f.hang = nil
-}
-
-// executeLate does what a batch of unknown outcome asked for.
-func (f *fakeConn) executeLate() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, c := range f.late {
-		f.do(c)
-	}
-	f.late = nil
 }
 
 func (f *fakeConn) Save(backend string, servers []slots.Server) error {
