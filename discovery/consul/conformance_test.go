@@ -1,0 +1,245 @@
+package consul
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/consul/consultest"
+)
+
+// A catalogue is a Consul whose one service can be changed.
+type catalogue interface {
+	put(id, addr string, passing, warning int, status string)
+	check(id, status string)
+	maintenance(id string, on bool)
+	remove(id string)
+}
+
+// TestConformance runs one body over the fake and the real Consul, so that what
+// is tried on the fake alone means something.
+func TestConformance(t *testing.T) {
+	t.Run("fake", func(t *testing.T) {
+		f := consultest.NewFake(t)
+		testCatalogue(t, fakeClient(t, f, Options{}), &fakeCatalogue{fake: f})
+	})
+	t.Run("real", func(t *testing.T) {
+		s := consultest.Start(t)
+		testCatalogue(t, realClient(t, s, Options{}), realCatalogue{s})
+	})
+}
+
+func testCatalogue(t *testing.T, c *Client, cat catalogue) {
+	s := source(t, c, Query{})
+	w := start(t, s)
+	n := 0
+	expect := func(step string, want ...string) {
+		t.Helper()
+		var last discovery.Update
+		last, n = w.until(t, n, func(u discovery.Update) bool {
+			return u.Err == nil && slices.Equal(describe(u.Reading), want)
+		})
+		if last.Reading.Weak || len(last.Reading.Rejected) != 0 {
+			t.Errorf("%s: %+v", step, last.Reading)
+		}
+		confirmed, err := s.Confirm(t.Context())
+		if err != nil || !slices.Equal(confirmed.Endpoints, last.Reading.Endpoints) || confirmed.Weak {
+			t.Errorf("%s, confirmed: %+v %v", step, confirmed, err)
+		}
+	}
+	expect("unknown service")
+	cat.put("a", "10.0.0.1", 1, 1, api.HealthPassing)
+	expect("first instance", "10.0.0.1:8080")
+	cat.put("b", "10.0.0.2", 10, 3, api.HealthWarning)
+	expect("an instance in warning", "10.0.0.1:8080", "10.0.0.2:8080")
+	cat.put("c", "10.0.0.3", 5, 0, api.HealthWarning)
+	expect("warning with weight 0", "10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080 (drain)")
+	r, err := s.Confirm(t.Context())
+	if err != nil || r.Endpoints[0].Weight != 1 || r.Endpoints[1].Weight != 3 || r.Endpoints[2].Reason != "weight 0" {
+		t.Errorf("weights: %+v %v", r, err)
+	}
+	cat.check("a", api.HealthCritical)
+	expect("critical", "10.0.0.1:8080 (down)", "10.0.0.2:8080", "10.0.0.3:8080 (drain)")
+	cat.check("a", api.HealthPassing)
+	cat.maintenance("b", true)
+	expect("maintenance", "10.0.0.1:8080", "10.0.0.2:8080 (drain)", "10.0.0.3:8080 (drain)")
+	cat.maintenance("b", false)
+	expect("no maintenance", "10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080 (drain)")
+	cat.remove("a")
+	expect("removed", "10.0.0.2:8080", "10.0.0.3:8080 (drain)")
+	cat.remove("b")
+	cat.remove("c")
+	expect("all removed")
+	if err := firstError(w.end()); err != nil {
+		t.Errorf("an error: %v", err)
+	}
+}
+
+func realClient(t *testing.T, s *consultest.Server, o Options) *Client {
+	t.Helper()
+	o.Address = s.URL()
+	c, err := NewClient(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+type realCatalogue struct{ server *consultest.Server }
+
+func (c realCatalogue) put(id, addr string, passing, warning int, status string) {
+	c.server.Register("web", id, addr, 8080, consultest.Weights(passing, warning), consultest.TTL(status))
+}
+func (c realCatalogue) check(id, status string)        { c.server.SetCheck(id, status) }
+func (c realCatalogue) maintenance(id string, on bool) { c.server.Maintenance(id, on) }
+func (c realCatalogue) remove(id string)               { c.server.Deregister(id) }
+
+type fakeCatalogue struct {
+	fake      *consultest.Fake
+	instances []*api.ServiceEntry
+}
+
+// change makes all instances anew, since the fake may be sending the old ones.
+func (c *fakeCatalogue) change(id string, change func(*api.ServiceEntry)) {
+	for i, old := range c.instances {
+		if old.Service.ID == id {
+			e := consultest.Instance(id, old.Service.Address, old.Service.Port)
+			e.Service.Weights, e.Checks = old.Service.Weights, slices.Clone(old.Checks)
+			change(e)
+			c.instances[i] = e
+		}
+	}
+	c.fake.Set("web", slices.Clone(c.instances)...)
+}
+
+func (c *fakeCatalogue) put(id, addr string, passing, warning int, status string) {
+	e := consultest.Instance(id, addr, 8080)
+	e.Service.Weights = api.AgentWeights{Passing: passing, Warning: warning}
+	c.instances = append(c.instances, e)
+	c.check(id, status)
+}
+
+func (c *fakeCatalogue) check(id, status string) {
+	c.change(id, func(e *api.ServiceEntry) {
+		e.Checks[1] = &api.HealthCheck{CheckID: "service:" + id, Status: status, ServiceID: id}
+	})
+}
+
+func (c *fakeCatalogue) maintenance(id string, on bool) {
+	c.change(id, func(e *api.ServiceEntry) {
+		e.Checks = e.Checks[:2]
+		if on {
+			e.Checks = append(e.Checks, &api.HealthCheck{CheckID: api.ServiceMaintPrefix + id, Status: api.HealthCritical})
+		}
+	})
+}
+
+func (c *fakeCatalogue) remove(id string) {
+	c.instances = slices.DeleteFunc(c.instances, func(e *api.ServiceEntry) bool { return e.Service.ID == id })
+	c.fake.Set("web", slices.Clone(c.instances)...)
+}
+
+// TestRealRestarts kills a real Consul; what it knew stays until it says
+// otherwise, and a rebuilt one with lower indexes is believed (C23).
+func TestRealRestarts(t *testing.T) {
+	t.Parallel()
+	server := consultest.Start(t)
+	for i, id := range []string{"a", "b", "c"} {
+		server.Register("web", id, "10.0.0."+string(rune('1'+i)), 80)
+	}
+	w := start(t, source(t, realClient(t, server, Options{}), Query{}))
+	count := func(n int) func(discovery.Update) bool {
+		return func(u discovery.Update) bool { return u.Err == nil && len(u.Reading.Endpoints) == n }
+	}
+	failed := func(u discovery.Update) bool { return u.Err != nil }
+
+	_, at := w.until(t, 0, count(3))
+	server.Kill()
+	_, at = w.until(t, at, failed)
+	server.Restart(true)
+	_, at = w.until(t, at, count(3))
+	server.Register("web", "d", "10.0.0.4", 80)
+	_, at = w.until(t, at, count(4))
+	server.Kill()
+	_, at = w.until(t, at, failed)
+	before, _ := w.seen()
+	counts, _ := sets(before)
+	if slices.Contains(counts, 0) {
+		t.Errorf("sets of %v", counts)
+	}
+	server.Restart(false)
+	server.Register("web", "e", "10.0.0.5", 80)
+	w.until(t, at, func(u discovery.Update) bool { return slices.Equal(describe(u.Reading), []string{"10.0.0.5:80"}) })
+}
+
+func TestRealFilter(t *testing.T) {
+	t.Parallel()
+	server := consultest.Start(t)
+	server.Register("web", "a", "10.0.0.1", 80, consultest.Meta(map[string]string{"v": "1"}), consultest.Tags("prod", "blue"))
+	server.Register("web", "b", "10.0.0.2", 80, consultest.Meta(map[string]string{"v": "2"}), consultest.Tags("prod"))
+	server.Register("web", "c", "10.0.0.3\nshutdown", 80)
+	c := realClient(t, server, Options{})
+	for _, test := range []struct {
+		query Query
+		want  []string
+	}{
+		{Query{}, []string{"10.0.0.1:80", "10.0.0.2:80"}},
+		{Query{Tags: []string{"prod", "blue"}}, []string{"10.0.0.1:80"}},
+		{Query{Tags: []string{"prod"}, Filter: `Service.Meta.v == "2"`}, []string{"10.0.0.2:80"}},
+		{Query{Tags: []string{"none"}}, []string{}},
+	} {
+		if r, err := source(t, c, test.query).Next(t.Context()); err != nil || !slices.Equal(describe(r), test.want) {
+			t.Errorf("%+v: %+v %v", test.query, r, err)
+		}
+	}
+	_, err := source(t, c, Query{Filter: "Service.Meta.v = 2"}).Next(t.Context()) // C19
+	if discovery.ClassOf(err) != discovery.Config {
+		t.Errorf("a faulty filter: %v", err)
+	}
+	server.NodeMaintenance(true)
+	if r, err := source(t, c, Query{Tags: []string{"blue"}}).Next(t.Context()); err != nil || !slices.Equal(describe(r), []string{"10.0.0.1:80 (drain)"}) {
+		t.Errorf("node maintenance: %+v %v", r, err)
+	}
+}
+
+func TestRealTokens(t *testing.T) {
+	t.Parallel()
+	server := consultest.StartACL(t)
+	server.Register("web", "a", "10.0.0.1", 80)
+	rules := `service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`
+	first, second := server.NewToken(rules), server.NewToken(rules)
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(first)
+	file, err := NewTokenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := source(t, realClient(t, server, Options{Token: file.Token, Denied: file.Reread, Wait: time.Second}), Query{})
+	if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 1 {
+		t.Fatalf("the first token: %+v %v", r, err)
+	}
+	server.RevokeToken(first)
+	if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Auth || strings.Contains(err.Error(), first) {
+		t.Errorf("a revoked token: %v", err)
+	}
+	write(second)
+	if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints) != 1 {
+		t.Errorf("the second token: %+v %v", r, err)
+	}
+	if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 1 {
+		t.Errorf("and the watch: %+v %v", r, err)
+	}
+}
