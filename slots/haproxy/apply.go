@@ -235,12 +235,13 @@ func sameAddr(a, b netip.AddrPort) bool {
 // one; such a server goes back to maintenance.
 func (r *round) finalSteps() []step {
 	steps := make([]step, 0, 2*len(r.changes))
+	find := r.finder()
 	for i, ch := range r.changes {
 		f := &r.fates[i]
 		switch {
 		case f.rejected != nil:
 		case ch.Addr.IsValid() && !f.proved:
-			if f.cause == slots.NoAddress && !r.queues {
+			if s, ok := find(ch); ok && s.Class != slots.Maint && !s.Addr.IsValid() {
 				steps = append(steps, step{kind: stateKind, change: i, class: slots.Maint})
 			}
 		default:

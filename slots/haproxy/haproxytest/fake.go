@@ -46,6 +46,10 @@ type worker struct {
 	backends []*backend
 }
 
+// maxconn is how many connections are served at a time, as HAProxy does by
+// default.
+const maxconn = 10
+
 // fullVersions are the versions that recordings were made of.
 var fullVersions = map[string]string{"2.6": "2.6.12-1+deb12u3", "3.0": "3.0.11-1+deb13u3", "3.2": "3.2.26-1"}
 
@@ -61,7 +65,7 @@ func NewFake(tb testing.TB, version string, backends ...Backend) *Fake {
 		conns: make(map[net.Conn]bool), level: "admin", cut: -1, delay: 300 * time.Microsecond,
 	}
 	f.worker = newWorker(4000, backends)
-	f.setMaxconn(10)
+	f.places = make(chan struct{}, maxconn)
 	f.listen(tb)
 	tb.Cleanup(f.end)
 	return f
@@ -98,8 +102,6 @@ func (f *Fake) listen(tb testing.TB) {
 	f.listener = l
 	f.wg.Go(func() { f.accept(l, f.places) })
 }
-
-func (f *Fake) setMaxconn(n int) { f.places = make(chan struct{}, n) }
 
 // accept takes a connection when there is a place for it; others wait unheard.
 func (f *Fake) accept(l *net.UnixListener, places chan struct{}) {

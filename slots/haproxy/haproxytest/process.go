@@ -110,7 +110,7 @@ func (p *Process) start() {
 	p.mu.Lock()
 	p.run = now
 	p.mu.Unlock()
-	eventually(p.tb, "HAProxy answers", func() bool { return p.Worker() != 0 || now.ended() })
+	eventually(p.tb, "HAProxy answers", func() bool { return p.Worker() != 0 && p.masterAnswers() || now.ended() })
 	if now.ended() {
 		p.tb.Fatalf("HAProxy has ended:\n%s", p.Log())
 	}
@@ -199,8 +199,18 @@ func (p *Process) Reload() {
 	}
 	eventually(p.tb, "a new worker answers", func() bool {
 		pid := p.Worker()
-		return pid != 0 && pid != old
+		return pid != 0 && pid != old && p.masterAnswers()
 	})
+}
+
+// masterAnswers reports whether the master, if there is one, has started: the
+// worker answers before, and signals that come too early are lost.
+func (p *Process) masterAnswers() bool {
+	if p.Master == "" {
+		return true
+	}
+	answer, err := ask(p.Master, "show proc\nquit", time.Second)
+	return err == nil && strings.Contains(answer, "# workers")
 }
 
 // Log returns what HAProxy has logged so far.
