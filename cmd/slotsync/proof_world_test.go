@@ -1,0 +1,398 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// A listing is a source that lists what a test tells it to.
+type listing struct {
+	mu   sync.Mutex
+	eps  []discovery.Endpoint
+	news chan struct{}
+}
+
+func newListing(eps ...discovery.Endpoint) *listing {
+	l := &listing{news: make(chan struct{}, 1)}
+	l.Set(eps)
+	return l
+}
+
+// Set makes the source list eps from now on.
+func (l *listing) Set(eps []discovery.Endpoint) {
+	l.mu.Lock()
+	l.eps = slices.Clone(eps)
+	l.mu.Unlock()
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+}
+
+// Next returns what is listed, when that was set anew.
+func (l *listing) Next(ctx context.Context) (discovery.Reading, error) {
+	select {
+	case <-ctx.Done():
+		return discovery.Reading{}, ctx.Err()
+	case <-l.news:
+		return l.Confirm(ctx)
+	}
+}
+
+// Confirm returns what is listed.
+func (l *listing) Confirm(context.Context) (discovery.Reading, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return discovery.Reading{Endpoints: slices.Clone(l.eps)}, nil
+}
+
+// String names the source.
+func (l *listing) String() string { return "a test's listing" }
+
+// checkPath is what health checks ask for: they go to wherever a slot points.
+const checkPath = "/healthz"
+
+// A member is one HTTP server of a fleet.
+type member struct {
+	addr netip.AddrPort
+	left atomic.Int64 // when it stopped being listed, in Unix nanoseconds; 0: it is listed
+}
+
+func (m *member) endpoint() discovery.Endpoint { return discovery.Endpoint{Addr: m.addr} }
+
+// A fleet is HTTP servers, of which a listing lists some. All of them answer
+// until the end of the test: a connection that is refused would be tried
+// elsewhere and hide that it was tried.
+type fleet struct {
+	tb      testing.TB
+	source  *listing
+	grace   time.Duration // how long one that has left may still be asked
+	listed  []*member
+	outside []*member // the one that has been out the longest first
+
+	mu     sync.Mutex
+	late   int           // requests after the grace
+	latest time.Duration // from leaving to the last request, at most
+	first  string        // the first late one
+}
+
+// newFleet starts n servers and lists them.
+func newFleet(tb testing.TB, grace time.Duration, n int) *fleet {
+	tb.Helper()
+	f := &fleet{tb: tb, source: newListing(), grace: grace}
+	for range n {
+		f.listed = append(f.listed, f.start())
+	}
+	f.source.Set(f.Endpoints())
+	return f
+}
+
+func (f *fleet) start() *member {
+	f.tb.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	m := &member{addr: addrOf(listener)}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(m, w, r) })}
+	go func() { _ = server.Serve(listener) }() // ends at Close
+	f.tb.Cleanup(func() { _ = server.Close() })
+	return m
+}
+
+// serve answers a request to m, and remembers it if it should not have come.
+func (f *fleet) serve(m *member, w http.ResponseWriter, r *http.Request) {
+	if left := m.left.Load(); left != 0 && r.URL.Path != checkPath {
+		f.noteLate(m, time.Since(time.Unix(0, left)), r)
+	}
+	w.Header().Set(instanceHeader, m.addr.String())
+	_, _ = fmt.Fprintln(w, m.addr)
+}
+
+func (f *fleet) noteLate(m *member, after time.Duration, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.latest = max(f.latest, after)
+	if after <= f.grace {
+		return
+	}
+	if f.late++; f.first == "" {
+		f.first = fmt.Sprintf("%s asked %s %s after it had left, at %s", r.Host, m.addr, after, time.Now().Format("15:04:05.000"))
+	}
+}
+
+// Endpoints returns what is listed now.
+func (f *fleet) Endpoints() []discovery.Endpoint {
+	var out []discovery.Endpoint
+	for _, m := range f.listed {
+		out = append(out, m.endpoint())
+	}
+	return discovery.Normalize(out)
+}
+
+// Turn lists one more server and one less: now and then a new one, else the one
+// that has been out the longest if that is long enough for a late request to
+// have come.
+func (f *fleet) Turn(fresh bool) {
+	var comes *member
+	if len(f.outside) > 0 && time.Since(time.Unix(0, f.outside[0].left.Load())) > 2*f.grace && !fresh {
+		comes, f.outside = f.outside[0], f.outside[1:]
+		comes.left.Store(0)
+	} else {
+		comes = f.start()
+	}
+	goes := f.listed[0]
+	f.listed = append(f.listed[1:], comes)
+	f.source.Set(f.Endpoints())
+	goes.left.Store(time.Now().UnixNano())
+	f.outside = append(f.outside, goes)
+}
+
+// Late returns how many requests came after the grace, the first of them, and
+// how long after leaving any request came at most.
+func (f *fleet) Late() (n int, first string, latest time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.late, f.first, f.latest
+}
+
+// A load asks targets without end. Half of its clients open a connection for
+// each request, the others keep theirs, and ask once more on a new connection
+// if a kept one turns out to be closed, as browsers do (RFC 9110, 9.2.2).
+type load struct {
+	pause   time.Duration
+	workers sync.WaitGroup
+
+	mu      sync.Mutex
+	windows []trafficWindow
+	account loadAccount
+}
+
+// loadAccount is what came of all requests.
+type loadAccount struct {
+	Requests, Repeated, Excused, Failed int
+	ByTarget                            map[string]int
+	Failures                            []string // the first ones
+}
+
+// startLoad sets n clients going at every target, until the test ends or stop is
+// called.
+func startLoad(tb testing.TB, n int, pause time.Duration, targets ...trafficTarget) (l *load, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	l = &load{pause: pause, account: loadAccount{ByTarget: map[string]int{}}}
+	o := trafficOptions{Timeout: 5 * time.Second}
+	for _, target := range targets {
+		for i := range n {
+			l.workers.Go(func() { l.work(ctx, newTrafficClient(o, target, i%2 == 1)) })
+		}
+	}
+	stop = func() { cancel(); l.workers.Wait() }
+	tb.Cleanup(stop)
+	return l, stop
+}
+
+func (l *load) work(ctx context.Context, c *trafficClient) {
+	defer c.close()
+	tick := time.NewTicker(l.pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		kept := c.conn != nil
+		r := c.ask(ctx)
+		repeated := kept && r.Err != nil && r.Status == 0 && r.Took < c.timeout
+		if repeated {
+			r = c.ask(ctx)
+		}
+		if ctx.Err() == nil {
+			l.book(r, repeated)
+		}
+	}
+}
+
+// book counts r. No connection, or one that breaks, is excused in a window;
+// an answer that says "503" never is.
+func (l *load) book(r trafficRequest, repeated bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := &l.account
+	a.Requests++
+	a.ByTarget[r.Target]++
+	if repeated {
+		a.Repeated++
+	}
+	switch {
+	case !r.failed():
+	case r.Status == 0 && slices.ContainsFunc(l.windows, func(w trafficWindow) bool { return w.excuses(r) }):
+		a.Excused++
+	default:
+		if a.Failed++; a.Failed <= maxFailuresKept {
+			a.Failures = append(a.Failures, r.String())
+		}
+	}
+}
+
+// window says that target is being killed, until the returned function is
+// called.
+func (l *load) window(target string) (end func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := len(l.windows)
+	l.windows = append(l.windows, trafficWindow{Target: target, From: time.Now()})
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.windows[i].To = time.Now()
+	}
+}
+
+// Account returns what came of the requests so far.
+func (l *load) Account() loadAccount {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.account
+}
+
+// An edge is one real HAProxy, as the examples set it up, with the name that
+// the agent calls it by.
+type edge struct {
+	*haproxytest.Process
+	name, frontend string
+}
+
+const edgeText = `global
+	stats socket {socket} mode 600 level admin expose-fd listeners
+	stats timeout 30s
+	stats maxconn 50
+	server-state-base {dir}/state
+defaults
+	mode http
+	timeout connect 1s
+	timeout client 30s
+	timeout server 30s
+	load-server-state-from-file local
+	retries 3
+	retry-on conn-failure
+	option redispatch 1
+	option idle-close-on-response
+frontend http
+	bind %s
+	default_backend web
+backend web
+	balance roundrobin
+	option httpchk GET %s
+	server-state-file-name use-backend-name
+	server-template web 1-100 slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100 check inter 2s
+`
+
+// newEdge starts a HAProxy with a master.
+func newEdge(tb testing.TB, version, name string) *edge {
+	tb.Helper()
+	frontend := fmt.Sprintf("127.0.0.1:%d", haproxytest.FreePort(tb))
+	text := fmt.Sprintf(edgeText, frontend, checkPath)
+	p := haproxytest.Start(tb, haproxytest.Config{Version: version, Master: true, Text: text})
+	return &edge{Process: p, name: name, frontend: frontend}
+}
+
+func (e *edge) target() trafficTarget { return trafficTarget{Name: e.name, Addr: e.frontend} }
+
+// listens reports whether the frontend takes connections.
+func (e *edge) listens() bool {
+	conn, err := net.Dial("tcp", e.frontend)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
+}
+
+// instance is e for an agent.
+func (e *edge) instance(tb testing.TB) agent.Instance {
+	return instanceAt(tb, e.name, haproxy.Options{Socket: e.Socket, StateFile: filepath.Join(e.StateDir(), "{backend}")})
+}
+
+func instanceAt(tb testing.TB, name string, o haproxy.Options) agent.Instance {
+	tb.Helper()
+	client, err := haproxy.New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return agent.Instance{Name: name, Conn: client, Key: name}
+}
+
+// A reader looks at the slots of a HAProxy past the agent.
+type reader struct{ client *haproxy.Client }
+
+func newReader(tb testing.TB, socket string) reader {
+	tb.Helper()
+	client, err := haproxy.New(haproxy.Options{Socket: socket})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return reader{client}
+}
+
+// Ready returns the addresses of the backend web that take traffic, sorted.
+func (r reader) Ready(ctx context.Context) ([]string, error) {
+	v, err := r.client.View(ctx, []string{"web"}, false)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, s := range v.Servers["web"] {
+		if s.Class == slots.Ready {
+			out = append(out, s.Addr.String())
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// Differs says how the slots differ from eps; "" if they do not.
+func (r reader) Differs(ctx context.Context, eps []discovery.Endpoint) string {
+	got, err := r.Ready(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	if want := addresses(eps); !slices.Equal(got, want) {
+		return fmt.Sprintf("ready are %s, want %s", strings.Join(got, " "), strings.Join(want, " "))
+	}
+	return ""
+}
+
+// waitUntil polls until done, and returns how long that took. It is an error
+// if that is longer than most.
+func waitUntil(ctx context.Context, most time.Duration, done func() bool) (time.Duration, error) {
+	start := time.Now()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		if time.Since(start) > most {
+			return time.Since(start), fmt.Errorf("not within %s", most)
+		}
+		select {
+		case <-ctx.Done():
+			return time.Since(start), ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return time.Since(start), nil
+}
