@@ -110,14 +110,16 @@ func appendShowState(b []byte, backend string) ([]byte, error) {
 	return append(append(b, "show servers state "...), backend...), nil
 }
 
-// appendShowStat shows the counters of the servers (type 4) of one backend, of
-// all if it is "".
-func appendShowStat(b []byte, backend string) ([]byte, error) {
-	if backend == "" {
-		return append(b, "show stat -1 4 -1"...), nil
+// appendShowStat shows the counters of the servers (type 4) of the backend with
+// this number, of all if it is 0. Names do not do: one that a frontend has too
+// stands for the frontend, which has no servers.
+func appendShowStat(b []byte, id int) ([]byte, error) {
+	if id < 0 {
+		return b, fmt.Errorf("backend number %d", id)
 	}
-	if err := checkName(backend); err != nil {
-		return b, err
+	b = append(b, "show stat "...)
+	if id == 0 {
+		id = -1
 	}
-	return append(append(append(b, "show stat "...), backend...), " 4 -1"...), nil
+	return append(strconv.AppendInt(b, int64(id), 10), " 4 -1"...), nil
 }

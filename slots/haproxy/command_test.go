@@ -34,12 +34,13 @@ func TestCommands(t *testing.T) {
 		{"no name", func() ([]byte, error) { return appendState(nil, "", "web1", slots.Ready) }, ""},
 		{"a second command", func() ([]byte, error) { return appendState(nil, "web", "web1 state ready;show info", slots.Ready) }, ""},
 		{"a second line", func() ([]byte, error) { return appendShowState(nil, "web\nshow info") }, ""},
-		{"a NUL", func() ([]byte, error) { return appendShowStat(nil, "web\x00") }, ""},
+		{"a NUL", func() ([]byte, error) { return appendShowState(nil, "web\x00") }, ""},
+		{"no number", func() ([]byte, error) { return appendShowStat(nil, -1) }, ""},
 		{"a second slash", func() ([]byte, error) { return appendState(nil, "web/web1", "x", slots.Ready) }, ""},
 		{"state of one", func() ([]byte, error) { return appendShowState(nil, "web") }, "show servers state web"},
 		{"state of all", func() ([]byte, error) { return appendShowState(nil, "") }, "show servers state"},
-		{"stat of one", func() ([]byte, error) { return appendShowStat(nil, "web") }, "show stat web 4 -1"},
-		{"stat of all", func() ([]byte, error) { return appendShowStat(nil, "") }, "show stat -1 4 -1"},
+		{"stat of one", func() ([]byte, error) { return appendShowStat(nil, 7) }, "show stat 7 4 -1"},
+		{"stat of all", func() ([]byte, error) { return appendShowStat(nil, 0) }, "show stat -1 4 -1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := c.make()
@@ -51,7 +52,7 @@ func TestCommands(t *testing.T) {
 }
 
 var oneCommand = regexp.MustCompile(`^(set server [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+ (addr [0-9a-f.:]+ port [0-9]+|weight [0-9]+|state (ready|drain|maint))|` +
-	`show servers state( [A-Za-z0-9_.:-]+)?|show stat [A-Za-z0-9_.:-]+ 4 -1)$`)
+	`show servers state( [A-Za-z0-9_.:-]+)?|show stat (-1|[1-9][0-9]*) 4 -1)$`)
 
 func FuzzCommand(f *testing.F) {
 	for _, s := range []string{"web", "web1;show info", "web\n", "web\x00;x", "a b", "a\\;b", "@1", "#1", "../x", "wéb", strings.Repeat("a", 2000)} {
@@ -66,7 +67,7 @@ func FuzzCommand(f *testing.F) {
 			func(b []byte) ([]byte, error) { return appendWeight(b, backend, server, weight) },
 			func(b []byte) ([]byte, error) { return appendState(b, backend, server, slots.Class(class)) },
 			func(b []byte) ([]byte, error) { return appendShowState(b, backend) },
-			func(b []byte) ([]byte, error) { return appendShowStat(b, backend) },
+			func(b []byte) ([]byte, error) { return appendShowStat(b, weight) },
 		} {
 			got, err := make(keep)
 			command, ok := strings.CutPrefix(string(got), string(keep))

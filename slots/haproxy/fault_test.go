@@ -293,7 +293,7 @@ func TestKilledWhileWriting(t *testing.T) {
 }
 
 func TestConnectionsRunOut(t *testing.T) {
-	f, on := made(t, "3.2")
+	f, _ := made(t, "3.2")
 	resume := f.Hang()
 	var held []net.Conn
 	defer func() {
@@ -318,7 +318,18 @@ func TestConnectionsRunOut(t *testing.T) {
 		c.Close()
 	}
 	held = nil
-	on.view(t, "web")
+	// those that waited are served, and only then is there room
+	c := client(t, f.Socket)
+	for tick := time.Tick(time.Millisecond); ; <-tick {
+		_, err := c.Info(t.Context())
+		if err == nil {
+			return
+		}
+		wantFault(t, err, slots.Crowded, false)
+		if t.Context().Err() != nil || t.Failed() {
+			return
+		}
+	}
 }
 
 func TestCancelled(t *testing.T) {
@@ -404,5 +415,31 @@ func TestManyBackends(t *testing.T) {
 	out := on.apply(t, v.Process, changes...)
 	if len(out.Refusals) != 0 || len(out.View.Servers) != 500 {
 		t.Errorf("got %d refusals, %d backends", len(out.Refusals), len(out.View.Servers))
+	}
+}
+
+// A frontend of the backend's name must not hide the sessions of its servers: a
+// slot would never be idle then.
+func TestSessionsBehindAFrontendOfTheSameName(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			p := haproxytest.Start(t, haproxytest.Config{
+				Version: version, Backends: []haproxytest.Backend{{Name: "web", Slots: 3}},
+				Extra: fmt.Sprintf("frontend web\n  bind 127.0.0.1:%d\n  default_backend web\n", haproxytest.FreePort(t)),
+			})
+			c, err := haproxy.New(haproxy.Options{Socket: p.Socket})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := c.View(t.Context(), []string{"web"}, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range v.Servers["web"] {
+				if s.Sessions != 0 {
+					t.Errorf("%s: %d sessions", s.Name, s.Sessions)
+				}
+			}
+		})
 	}
 }

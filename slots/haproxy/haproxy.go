@@ -18,6 +18,7 @@ package haproxy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -129,26 +130,48 @@ func (c *Client) View(ctx context.Context, backends []string, sessions bool) (sl
 	if _, err := c.current(ctx); err != nil {
 		return slots.View{}, err
 	}
-	reads, err := viewReads(backends, sessions)
+	reads, err := stateReads(backends)
 	if err != nil {
 		return slots.View{}, &slots.InstanceError{Fault: slots.Garbled, Err: err}
 	}
 	v := slots.View{Servers: make(map[string][]slots.Server, len(backends))}
+	ids := map[string]int{}
+	if err := c.read(ctx, reads, &v, ids); err != nil {
+		return slots.View{}, err
+	}
+	if sessions {
+		err = c.read(ctx, statReads(reads, ids), &v, nil)
+	}
+	if err != nil {
+		return slots.View{}, err
+	}
+	return v, nil
+}
+
+// read adds what reads show to v, and the numbers of the backends to ids unless
+// that is nil. All of it comes from one process.
+func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[string]int) error {
 	for _, l := range packReads(reads) {
 		a, err := c.ask(ctx, l.line)
 		if err != nil {
-			return slots.View{}, err
+			return err
 		}
 		if v.Process.Pid != 0 && !v.Process.Same(a.process) {
-			return slots.View{}, restarted(c.at, v.Process, a.process, false)
+			return restarted(c.at, v.Process, a.process, false)
 		}
 		v.Process, v.At = a.process, a.at
 		if err := mergeReads(v.Servers, l.reads, a.reads); err != nil {
-			return slots.View{}, garbled(false, "%s: %w", c.at, err)
+			return garbled(false, "%s: %w", c.at, err)
 		}
-		c.state.learn(a.reads)
+		if ids == nil {
+			continue
+		}
+		for _, text := range a.reads {
+			maps.Copy(ids, backendIDs(text))
+		}
+		c.state.learn(ids)
 	}
-	return v, nil
+	return nil
 }
 
 // vouch notes that p has just answered.

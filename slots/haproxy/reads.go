@@ -11,17 +11,18 @@ import (
 type read struct {
 	backend string // "" for all
 	stat    bool   // their counters, not their state
+	id      int    // of the backend, for its counters; 0 for all
 }
 
 func (r read) appendTo(b []byte) ([]byte, error) {
 	if r.stat {
-		return appendShowStat(b, r.backend)
+		return appendShowStat(b, r.id)
 	}
 	return appendShowState(b, r.backend)
 }
 
-// viewReads lists what shows the backends, all if there are none.
-func viewReads(backends []string, sessions bool) ([]read, error) {
+// stateReads lists what shows the backends, all if there are none.
+func stateReads(backends []string) ([]read, error) {
 	if len(backends) == 0 {
 		backends = []string{""}
 	}
@@ -33,11 +34,20 @@ func viewReads(backends []string, sessions bool) ([]read, error) {
 			}
 		}
 		reads = append(reads, read{backend: b})
-		if sessions {
-			reads = append(reads, read{backend: b, stat: true})
-		}
 	}
 	return reads, nil
+}
+
+// statReads lists what shows the counters of the servers that were read, whose
+// backends have these numbers.
+func statReads(reads []read, ids map[string]int) []read {
+	var out []read
+	for _, r := range reads {
+		if id := ids[r.backend]; id > 0 || r.backend == "" {
+			out = append(out, read{backend: r.backend, stat: true, id: id})
+		}
+	}
+	return out
 }
 
 // A readLine is a line of reads alone, and which they are.

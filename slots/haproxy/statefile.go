@@ -89,9 +89,9 @@ func (c *Client) Sync() error {
 	return errors.Join(errs...)
 }
 
-// learn takes the numbers of backends from dumps. HAProxy finds servers by
+// learn takes the numbers of backends. HAProxy finds servers by
 // their names alone, but complains of each line that has another number.
-func (s *stateFile) learn(dumps []string) {
+func (s *stateFile) learn(ids map[string]int) {
 	if s.pattern == "" {
 		return
 	}
@@ -100,9 +100,7 @@ func (s *stateFile) learn(dumps []string) {
 	if s.ids == nil {
 		s.ids = make(map[string]int)
 	}
-	for _, text := range dumps {
-		maps.Copy(s.ids, backendIDs(text))
-	}
+	maps.Copy(s.ids, ids)
 }
 
 // compose returns the file that a backend's lines belong to.

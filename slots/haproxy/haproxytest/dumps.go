@@ -3,6 +3,7 @@ package haproxytest
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -74,13 +75,16 @@ func (s *session) showState(a []string) string {
 	return out.String()
 }
 
-// showStat knows the form "show stat <backend|-1> 4 -1".
+// showStat knows the form "show stat <backend|number|-1> 4 -1".
 func (s *session) showStat(a []string) string {
 	name := a[2]
 	if name == "-1" {
 		name = ""
 	}
 	list := s.shown(name)
+	if id, err := strconv.Atoi(name); err == nil {
+		list = slices.DeleteFunc(slices.Clone(s.shown("")), func(b *backend) bool { return b.id != id })
+	}
 	if list == nil && name != "" {
 		return "No such proxy.\n"
 	}

@@ -50,6 +50,7 @@ var cases = []struct{ name, send string }{
 	{"state of a disabled backend", "show servers state off\n"},
 	{"state of an unknown backend", "show servers state nope\n"},
 	{"stat of one", "show stat web 4 -1\n"},
+	{"stat by number", "show stat 3 4 -1\n"},
 	{"stat of all", "show stat -1 4 -1\n"},
 	{"stat of an unknown backend", "show stat nope 4 -1\n"},
 	{"stat without level", "operator;show stat web 4 -1\n"},
