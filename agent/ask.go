@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// This file answers what others ask of a running agent.
+
+// Healthy returns nil while the loop is alive.
+func (a *Agent) Healthy() error {
+	last := time.Unix(0, a.ticked.Load())
+	if a.started.Load() == 0 {
+		return errors.New("the agent has not started yet")
+	}
+	if silent := time.Since(last); silent > aliveWithin {
+		return fmt.Errorf("the loop has been silent for %s", silent.Round(time.Second))
+	}
+	return nil
+}
+
+// Status returns what the agent knows and does now. It may be called from
+// anywhere, at any time.
+func (a *Agent) Status() Status {
+	if s := a.last.Load(); s != nil {
+		return *s
+	}
+	var s Status
+	if a.ask(context.Background(), func(context.Context) { s = a.show(time.Now()) }) != nil {
+		if last := a.last.Load(); last != nil {
+			return *last
+		}
+		return Status{Schema: Schema}
+	}
+	return s
+}
+
+// errStopped is why a request cannot be answered.
+var errStopped = errors.New("the agent is not running")
+
+// ask has the loop do f and waits for it.
+func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
+	if a.started.Load() == 0 {
+		return errStopped
+	}
+	done := make(chan struct{})
+	if !a.post(ctx, func(loop context.Context) { f(loop); close(done) }) {
+		return cmp.Or(ctx.Err(), errStopped)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-a.quit:
+		return errStopped
+	}
+}
+
+// Accept ends what is held of a backend, by our name of it: a removal goes
+// ahead, and live addresses that no source has ever listed are emptied. It
+// fails with [ErrNoBackend] or [ErrNothingHeld].
+func (a *Agent) Accept(ctx context.Context, name string) error {
+	var err error
+	asked := a.ask(ctx, func(context.Context) {
+		b := a.backend(name)
+		switch {
+		case b == nil:
+			err = fmt.Errorf("%w: %q", ErrNoBackend, name)
+		case !a.accept(b, time.Now()):
+			err = fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
+		default:
+			a.dirty = true
+			a.holdChanged(b)
+		}
+	})
+	return cmp.Or(asked, err)
+}
+
+// Sync compares every instance with what it should be, now, and returns the
+// status after it. The error joins those of the instances that could not be
+// compared.
+func (a *Agent) Sync(ctx context.Context) (Status, error) {
+	var workers []*running
+	if err := a.ask(ctx, func(context.Context) {
+		for _, in := range a.instances {
+			workers = append(workers, a.workers[in.Name])
+		}
+	}); err != nil {
+		return Status{}, err
+	}
+	errs := make([]error, len(workers))
+	var group sync.WaitGroup
+	for i, r := range workers {
+		group.Go(func() { errs[i] = r.sync(ctx) })
+	}
+	group.Wait()
+	return a.Status(), errors.Join(errs...)
+}
+
+// sync has a worker compare its instance.
+func (r *running) sync(ctx context.Context) error {
+	reply := make(chan error, 1)
+	select {
+	case r.worker.syncs <- reply:
+	case <-r.done:
+		return errStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-reply:
+		if err != nil {
+			return fmt.Errorf("instance %s: %w", r.worker.name, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
