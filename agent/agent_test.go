@@ -174,6 +174,19 @@ func TestStateFileIsCurrentWhileTheInstanceIsAway(t *testing.T) {
 	}, a)
 }
 
+func TestStateFileHasWhatIsLiveWhileTheSourceIsSilent(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.servers["web"][2].Addr, a.servers["web"][2].Class = addr(90), slots.Ready
+	inWorld(t, func(w *world) {
+		w.source = newMute()
+		w.opts.Backends[0].Source = w.source
+		w.start()
+		if got := showServers(a.saved["web"]); got != "web3=:90" {
+			w.t.Errorf("the state file has %q", got)
+		}
+	}, a)
+}
+
 func TestReloadInTheMiddleIsDoneAgainOnTheNewProcess(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {

@@ -250,7 +250,9 @@ func (l *local) verify(now time.Time) {
 	}
 }
 
-// saved returns the slots as a starting HAProxy should set them up.
+// saved returns the slots as a starting HAProxy should set them up: as they are
+// wanted, or while nothing is known, as they are. (One file may hold several
+// backends, and must not lose one whose source is slow.)
 func (l *local) saved() []slots.Server {
 	wanted := map[string]slots.Target{}
 	for _, t := range l.effective() {

@@ -294,7 +294,7 @@ func (w *worker) save(names []string) {
 	for _, proxy := range w.proxies(names) {
 		var servers []slots.Server
 		for _, name := range w.names() {
-			if l := w.locals[name]; l.want.proxy == proxy && !l.want.quiet && l.own != nil {
+			if l := w.locals[name]; l.want.proxy == proxy && l.own != nil && (!l.want.quiet || hasReady(l.own)) {
 				servers = append(servers, l.saved()...)
 			}
 		}
