@@ -1,0 +1,141 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+const (
+	benchRounds  = 300
+	benchBursts  = 20
+	benchStaff   = 40 // endpoints of the service that some leave,
+	benchLeavers = 10 // so many one by one
+	benchSlots   = 10 // of the backends that are filled, and more than fit
+	benchMany    = 1000
+	// benchPatience is how long a contestant may take before it has failed.
+	benchPatience = 10 * time.Second
+)
+
+// BenchmarkSpeed measures slotsync against scripts that do the least, on two
+// real HAProxys of each version and a real Consul. Whatever b.N is, all rounds
+// are run once.
+//
+// The contestants take turns in random order, each on a service and a backend
+// of its own in the same processes. Filling begins when Consul's answer passes a
+// relay, and ends when a request that waits in the backend's queue at the
+// second HAProxy reaches the new endpoint. Removal ends when the second HAProxy
+// has logged to a socket that the server goes down for maintenance. Nothing
+// polls: what is measured is not disturbed by measuring.
+func BenchmarkSpeed(b *testing.B) {
+	for _, v := range haproxytest.Versions {
+		b.Run("haproxy="+v, func(b *testing.B) {
+			t := speed(b, v, benchRounds, benchBursts)
+			t.print(os.Stdout, "HAProxy "+v)
+			t.metrics(b)
+		})
+	}
+}
+
+// TestBenchSmoke holds that all contestants do their work, whatever the time.
+func TestBenchSmoke(t *testing.T) {
+	for _, v := range haproxytest.Versions {
+		t.Run(v, func(t *testing.T) {
+			t.Parallel()
+			table := speed(t, v, benchLeavers, 1)
+			for _, row := range table {
+				for who, times := range row.times {
+					if len(times) != row.rounds && (len(times) > 0 || who == slotsyncRuns) {
+						t.Errorf("%s: %s has done %d of %d rounds", row.what, contestants[who], len(times), row.rounds)
+					}
+				}
+			}
+		})
+	}
+}
+
+// speed runs everything with one version.
+func speed(tb testing.TB, version string, rounds, bursts int) benchTable {
+	r := newBenchRig(tb, version)
+	fill := benchRow{what: "registration until both serve it", rounds: rounds}
+	leave := benchRow{what: fmt.Sprintf("removal (%d endpoints, %d leave) until no new traffic", benchStaff, benchLeavers), rounds: rounds}
+	burst := benchRow{what: fmt.Sprintf("burst of %d into both, to the last read-back", benchMany), rounds: bursts}
+	stop := r.compete()
+	for n := range rounds {
+		for who := range r.inOrder() {
+			fill.add(who, r.filled(r.lanes[who], n))
+		}
+	}
+	for left := rounds; left > 0; left -= benchLeavers {
+		r.staff()
+		for range min(left, benchLeavers) {
+			for who := range r.inOrder() {
+				leave.add(who, r.left(r.lanes[who]))
+			}
+		}
+	}
+	stop()
+	r.bursts(&burst, bursts)
+	return benchTable{fill, leave, burst}
+}
+
+// inOrder yields the contestants in random order, each after a random gap.
+func (r *benchRig) inOrder() func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for _, who := range rand.Perm(len(contestants)) {
+			r.pause(5*time.Millisecond + rand.N(45*time.Millisecond))
+			if !yield(who) {
+				return
+			}
+		}
+	}
+}
+
+// filled registers an endpoint and returns how long after Consul's answer both
+// HAProxys lead to it. Then it takes the endpoint away.
+func (r *benchRig) filled(l *benchLane, n int) time.Duration {
+	r.tb.Helper()
+	e := r.endpoint()
+	id := fmt.Sprintf("%s-%d", l.fills, n)
+	waiting := r.queue(l)
+	r.consul.Register(l.fills, id, e.host, r.port)
+	end := r.both(e.reached)
+	for range waiting {
+		r.wait(waiting[0], "a request that was queued is answered")
+		waiting = waiting[1:]
+	}
+	took := r.since(l.fillRelay, end)
+	e.close()
+	r.consul.Deregister(id)
+	r.serverLogs(l.fills, goesDown)
+	return took
+}
+
+// staff brings the services that endpoints leave to full strength.
+func (r *benchRig) staff() {
+	r.tb.Helper()
+	for _, l := range r.lanes {
+		for len(l.staff) < benchStaff {
+			r.address++
+			id := fmt.Sprintf("%s-%d", l.leaves, r.address)
+			r.consul.Register(l.leaves, id, r.host(), r.port)
+			r.serverLogs(l.leaves, comesUp)
+			l.staff = append(l.staff, id)
+		}
+	}
+}
+
+// left takes one endpoint away and returns how long after Consul's answer
+// neither HAProxy uses it any more.
+func (r *benchRig) left(l *benchLane) time.Duration {
+	r.tb.Helper()
+	n := rand.N(len(l.staff))
+	id := l.staff[n]
+	l.staff = append(l.staff[:n], l.staff[n+1:]...)
+	r.consul.Deregister(id)
+	return r.since(l.leaveRelay, r.serverLogs(l.leaves, goesDown))
+}
