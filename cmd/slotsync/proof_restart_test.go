@@ -19,6 +19,9 @@ import (
 // reload it knows until its last connection ends.
 const leaves = time.Second
 
+// listedAtFirst is how many servers there are, one more or less.
+const listedAtFirst = 12
+
 // TestRestartsLeaveNoGap kills and starts two HAProxies and has them reloaded by
 // others, while they are asked and while servers come and go: every request is
 // answered, by a server that has not left.
@@ -29,9 +32,12 @@ func TestRestartsLeaveNoGap(t *testing.T) {
 		turns := w.churn(func() {
 			for i, kill := range shuffled(kills, reloads) {
 				edge := w.edges[i%len(w.edges)]
-				if kill {
+				switch {
+				case kill:
 					w.kill(edge)
-				} else {
+				case i%3 == 0:
+					w.reloadAlone(edge)
+				default:
 					edge.Reload()
 				}
 				w.rest(rand.N(300 * time.Millisecond))
@@ -76,10 +82,12 @@ type restartWorld struct {
 	fleet *fleet
 	load  *load
 	stop  func() // ends the load
+
+	turning sync.Mutex // held while servers come and go
 }
 
 func newRestartWorld(t *testing.T, version string) *restartWorld {
-	w := &restartWorld{t: t, fleet: newFleet(t, leaves, 12)}
+	w := &restartWorld{t: t, fleet: newFleet(t, leaves, listedAtFirst)}
 	r := newRig(t, nil, backendOf(w.fleet.source))
 	var targets []trafficTarget
 	for i := range 2 {
@@ -89,7 +97,7 @@ func newRestartWorld(t *testing.T, version string) *restartWorld {
 		r.opts.Instances = append(r.opts.Instances, e.instance(t))
 	}
 	r.start()
-	eventually(t, 20*time.Second, func() string { return r.inStep(12) })
+	eventually(t, 20*time.Second, func() string { return r.inStep(listedAtFirst) })
 	w.load, w.stop = startLoad(t, 4, 20*time.Millisecond, targets...)
 	return w
 }
@@ -107,7 +115,9 @@ func (w *restartWorld) churn(do func()) (turns int) {
 			case <-stop:
 				return
 			case <-tick.C:
-				w.fleet.Turn(turns%3 == 0)
+				w.turning.Lock()
+				w.fleet.Turn(true, true)
+				w.turning.Unlock()
 				turns++
 			}
 		}
@@ -139,6 +149,25 @@ func (w *restartWorld) kill(e *edge) {
 	})
 	defer group.Wait()
 	e.Restart()
+}
+
+// reloadAlone has e reloaded while one server comes or goes, which the new worker
+// may find in its state file or not, and no other afterwards that would have the
+// agent look anyway.
+func (w *restartWorld) reloadAlone(e *edge) {
+	w.t.Helper()
+	w.turning.Lock()
+	defer w.turning.Unlock()
+	var group sync.WaitGroup
+	group.Go(func() {
+		w.rest(rand.N(60 * time.Millisecond))
+		comes := len(w.fleet.listed) <= listedAtFirst
+		w.fleet.Turn(comes, !comes)
+	})
+	e.Reload()
+	group.Wait()
+	look := newReader(w.t, e.Socket)
+	eventually(w.t, leaves, func() string { return look.Differs(w.t.Context(), w.fleet.Endpoints()) })
 }
 
 // rest lets time pass.

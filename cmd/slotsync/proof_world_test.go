@@ -85,6 +85,7 @@ type fleet struct {
 	grace   time.Duration // how long one that has left may still be asked
 	listed  []*member
 	outside []*member // the one that has been out the longest first
+	turns   int
 
 	mu     sync.Mutex
 	late   int           // requests after the grace
@@ -146,22 +147,33 @@ func (f *fleet) Endpoints() []discovery.Endpoint {
 	return discovery.Normalize(out)
 }
 
-// Turn lists one more server and one less: now and then a new one, else the one
-// that has been out the longest if that is long enough for a late request to
-// have come.
-func (f *fleet) Turn(fresh bool) {
-	var comes *member
-	if len(f.outside) > 0 && time.Since(time.Unix(0, f.outside[0].left.Load())) > 2*f.grace && !fresh {
-		comes, f.outside = f.outside[0], f.outside[1:]
-		comes.left.Store(0)
-	} else {
-		comes = f.start()
+// Turn lists one more server, one less, or both at once.
+func (f *fleet) Turn(comes, goes bool) {
+	if comes {
+		f.listed = append(f.listed, f.next())
 	}
-	goes := f.listed[0]
-	f.listed = append(f.listed[1:], comes)
+	var gone *member
+	if goes {
+		gone, f.listed = f.listed[0], f.listed[1:]
+	}
 	f.source.Set(f.Endpoints())
-	goes.left.Store(time.Now().UnixNano())
-	f.outside = append(f.outside, goes)
+	if goes {
+		gone.left.Store(time.Now().UnixNano())
+		f.outside = append(f.outside, gone)
+	}
+}
+
+// next returns the server that has been out the longest, if that is so long
+// that a late request would have come, and every third time a new one.
+func (f *fleet) next() *member {
+	f.turns++
+	if len(f.outside) == 0 || time.Since(time.Unix(0, f.outside[0].left.Load())) < 2*f.grace || f.turns%3 == 0 {
+		return f.start()
+	}
+	m := f.outside[0]
+	f.outside = f.outside[1:]
+	m.left.Store(0)
+	return m
 }
 
 // Late returns how many requests came after the grace, the first of them, and
