@@ -26,6 +26,8 @@ const (
 	// what the agent still does after a batch of unknown outcome, it does 1 s and
 	// 5 s after it.
 	stays = 6 * time.Second
+	// mostAtOnce is how many addresses change at once: fewer than the guard holds.
+	mostAtOnce = 10
 )
 
 // TestOneStoppedDelaysNobody stops one of three HAProxies in the middle of a
@@ -106,7 +108,7 @@ func (l *lane) wake() { _ = syscall.Kill(l.Pid(), syscall.SIGCONT) }
 func (s *isolation) run(ctx context.Context, stops int, last time.Duration) error {
 	for i := range stops {
 		for range 2 {
-			if err := s.change(ctx, &s.free, s.lanes...); err != nil {
+			if err := s.change(ctx, 1+rand.N(mostAtOnce), &s.free, s.lanes...); err != nil {
 				return fmt.Errorf("while all run: %w", err)
 			}
 		}
@@ -125,12 +127,13 @@ func (s *isolation) run(ctx context.Context, stops int, last time.Duration) erro
 
 func (s *isolation) mixed() bool { return strings.Contains(s.name, " ") }
 
-// change lists something else and notes how long the lanes take for it.
-func (s *isolation) change(ctx context.Context, took *[]time.Duration, lanes ...*lane) error {
-	// at most as many as the guard lets go at once
-	for range 1 + rand.N(10) {
-		i, j := rand.N(s.listed), s.listed+rand.N(len(s.pool)-s.listed)
-		s.pool[i], s.pool[j] = s.pool[j], s.pool[i]
+// change lists n others and notes how long the lanes take for it.
+func (s *isolation) change(ctx context.Context, n int, took *[]time.Duration, lanes ...*lane) error {
+	in, out := s.pool[:s.listed], s.pool[s.listed:]
+	others := rand.Perm(len(out))
+	for k, i := range rand.Perm(len(in))[:n] {
+		j := others[k]
+		in[i], out[j] = out[j], in[i]
 	}
 	eps := discovery.Normalize(s.pool[:s.listed])
 	s.measuring.Lock()
@@ -162,20 +165,22 @@ func (l *lane) arrive(ctx context.Context, eps []discovery.Endpoint, most time.D
 // stop stops one in the middle of a batch and wakes it after pause.
 func (s *isolation) stop(ctx context.Context, one *lane, pause time.Duration) error {
 	others := slices.DeleteFunc(slices.Clone(s.lanes), func(l *lane) bool { return l == one })
-	stopped, bytes := make(chan struct{}), 40+rand.N(600)
+	n := 1 + rand.N(mostAtOnce)
+	// what is read before is about 40 bytes, and one address at least 40
+	stopped, bytes := make(chan struct{}), 1+rand.N(40+40*n)
 	one.relay.Forget()
 	one.relay.CallAfter(bytes, func() {
 		_ = syscall.Kill(one.Pid(), syscall.SIGSTOP)
 		close(stopped)
 	})
 	defer one.wake()
-	if err := s.change(ctx, &s.beside, others...); err != nil {
+	if err := s.change(ctx, n, &s.beside, others...); err != nil {
 		return fmt.Errorf("while %s stops: %w", one.name, err)
 	}
 	select {
-	case <-stopped: // at the latest when the agent asks who is there
+	case <-stopped:
 	case <-time.After(5 * time.Second):
-		return errors.New("nothing is sent to " + one.name)
+		return fmt.Errorf("%s is sent less than %d bytes for %d addresses", one.name, bytes, n)
 	}
 	s.stops++
 	if inWrites(one.relay.Transcript(), bytes) {
@@ -183,7 +188,7 @@ func (s *isolation) stop(ctx context.Context, one *lane, pause time.Duration) er
 	}
 	over := time.After(pause)
 	for range 3 {
-		if err := s.change(ctx, &s.beside, others...); err != nil {
+		if err := s.change(ctx, 1+rand.N(mostAtOnce), &s.beside, others...); err != nil {
 			return fmt.Errorf("while %s is stopped: %w", one.name, err)
 		}
 	}
