@@ -20,7 +20,7 @@ func read(t *testing.T, q Query, instances ...*api.ServiceEntry) discovery.Readi
 	if err != nil {
 		t.Fatal(err)
 	}
-	entries, err := decode(strings.NewReader(string(raw)))
+	entries, err := decode(raw)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,15 @@
 package consul
 
 import (
-	"encoding/json"
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -55,41 +56,88 @@ func duration(s string, unit time.Duration) time.Duration {
 
 // decode reads the list of instances, one by one, so that one that is too long
 // is given up early. The body has to be that list and nothing else.
-func decode(body io.Reader) ([]entry, error) {
-	d := json.NewDecoder(body)
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return nil, fmt.Errorf("not a list of instances: %w", orUnexpected(err))
+func decode(raw []byte) ([]entry, error) {
+	if tooDeep(raw) {
+		return nil, fmt.Errorf("it is nested deeper than %d levels", maxDepth)
+	}
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(raw, blanks), []byte("["))
+	if !ok {
+		return nil, errors.New("it is not a list of instances")
 	}
 	entries := []entry{}
-	for d.More() {
+	if rest = bytes.TrimLeft(rest, blanks); len(rest) > 0 && rest[0] == ']' {
+		return entries, ended(rest[1:])
+	}
+	for {
 		if len(entries) == discovery.MaxEndpoints {
 			return nil, fmt.Errorf("more than %d instances", discovery.MaxEndpoints)
 		}
 		var e entry
-		if err := d.Decode(&e); err != nil {
+		var err error
+		if rest, err = json.Parse(rest, &e, json.DontMatchCaseInsensitiveStructFields); err != nil {
 			return nil, fmt.Errorf("instance %d: %w", len(entries), err)
 		}
 		if e.Node == nil || e.Service == nil {
 			return nil, fmt.Errorf("instance %d has no node or no service", len(entries))
 		}
 		entries = append(entries, e)
+		rest = bytes.TrimLeft(rest, blanks)
+		switch {
+		case len(rest) > 0 && rest[0] == ',':
+			rest = rest[1:]
+		case len(rest) > 0 && rest[0] == ']':
+			return entries, ended(rest[1:])
+		default:
+			return nil, fmt.Errorf("after %d instances the list does not go on", len(entries))
+		}
 	}
-	if _, err := d.Token(); err != nil {
-		return nil, fmt.Errorf("after %d instances: %w", len(entries), err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("after the list: %w", orUnexpected(err))
-	}
-	return entries, nil
 }
 
-var errUnexpected = errors.New("something else")
+// blanks may stand between the parts of a JSON text (RFC 8259, 2).
+const blanks = " \t\r\n"
 
-func orUnexpected(err error) error {
-	if err == nil {
-		return errUnexpected
+func ended(rest []byte) error {
+	if len(bytes.TrimLeft(rest, blanks)) > 0 {
+		return errors.New("something follows the list of instances")
 	}
-	return err
+	return nil
+}
+
+// maxDepth is far more than an instance has. Without a limit, a body of
+// brackets alone would use up the stack.
+const maxDepth = 100
+
+func tooDeep(raw []byte) bool {
+	depth := 0
+	for i := 0; i < len(raw); i++ {
+		switch raw[i] {
+		case '"':
+			i += stringEnd(raw[i+1:])
+		case '[', '{':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case ']', '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// stringEnd returns how many bytes of text belong to a string that has begun,
+// its closing quote included.
+func stringEnd(text []byte) int {
+	for end := 0; ; {
+		i := bytes.IndexByte(text[end:], '"')
+		if i < 0 {
+			return len(text)
+		}
+		end += i + 1
+		before := bytes.TrimRight(text[:end-1], `\`)
+		if (end-1-len(before))%2 == 0 { // a backslash that is not escaped itself escapes the quote
+			return end
+		}
+	}
 }
 
 // A verdict says what a reply is worth.

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -140,18 +141,20 @@ func TestDecodeRefuses(t *testing.T) {
 		"C6 cut before the end":     `[` + one,
 		"C6 garbage after the list": `[` + one + `]x`,
 		"two lists":                 `[][]`,
+		"brackets alone":            strings.Repeat("[", 8<<20),
+		"an instance of brackets":   `[{"Node":{"Meta":` + strings.Repeat(`[`, 8<<20),
 		"a port that is a word":     strings.Replace(`[`+one+`]`, "80", `"80"`, 1),
 		"a port beyond numbers":     strings.Replace(`[`+one+`]`, "80", `1e400`, 1),
 	}
 	for name, body := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got, err := decode(strings.NewReader(body)); err == nil {
+			if got, err := decode([]byte(body)); err == nil {
 				t.Errorf("it became %+v", got)
 			}
 		})
 	}
 	for _, body := range []string{`[]`, ` [ ] ` + "\n", `[` + one + `]`} {
-		if got, err := decode(strings.NewReader(body)); err != nil || got == nil {
+		if got, err := decode([]byte(body)); err != nil || got == nil {
 			t.Errorf("%s: %v %v", body, got, err)
 		}
 	}
@@ -160,11 +163,37 @@ func TestDecodeRefuses(t *testing.T) {
 func TestC52MoreThanEnough(t *testing.T) {
 	entry := `{"Node":{},"Service":{}}`
 	list := func(n int) string { return "[" + strings.Repeat(entry+",", n-1) + entry + "]" }
-	if got, err := decode(strings.NewReader(list(discovery.MaxEndpoints))); err != nil || len(got) != discovery.MaxEndpoints {
+	if got, err := decode([]byte(list(discovery.MaxEndpoints))); err != nil || len(got) != discovery.MaxEndpoints {
 		t.Errorf("as many as allowed: %d %v", len(got), err)
 	}
-	if _, err := decode(strings.NewReader(list(20_000))); err == nil || !strings.Contains(err.Error(), "10000") {
+	if _, err := decode([]byte(list(20_000))); err == nil || !strings.Contains(err.Error(), "10000") {
 		t.Errorf("20000: %v", err)
+	}
+}
+
+// Strings may hold whatever the text around them is made of.
+func TestDecodeKeepsStrings(t *testing.T) {
+	odd := `]}\",[{` + strings.Repeat("[", 2*maxDepth)
+	raw, err := json.Marshal([]any{map[string]any{"Node": map[string]any{"Address": "10.0.0.1"}, "Service": map[string]any{"ID": odd, "Port": 80}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decode(raw)
+	if err != nil || got[0].Service.ID != odd {
+		t.Errorf("%+v: %v", got, err)
+	}
+}
+
+func BenchmarkDecode40(b *testing.B) {
+	entry := `{"Node":{"ID":"b3f4c1d2","Node":"vm","Address":"127.0.0.1","TaggedAddresses":{"lan":"127.0.0.1","wan":"127.0.0.1"},"Meta":{"a":""}},` +
+		`"Service":{"ID":"web-1","Service":"web","Tags":["a"],"Address":"127.20.1.1","Meta":null,"Port":8000,"Weights":{"Passing":1,"Warning":1},"Proxy":{}},` +
+		`"Checks":[{"Node":"vm","CheckID":"serfHealth","Name":"Serf Health Status","Status":"passing","Output":"Agent alive and reachable"}]}`
+	raw := []byte("[" + strings.Repeat(entry+",", 39) + entry + "]")
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := decode(raw); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 
@@ -176,7 +205,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`[{}]`))
 	queries := []Query{{Health: Warning}, {Health: Passing, IgnoreNodeHealth: true}, {Health: Any}}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		entries, err := decode(strings.NewReader(string(raw)))
+		entries, err := decode(raw)
 		if err != nil {
 			return
 		}

@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +113,7 @@ func readEntries(body io.Reader) ([]entry, error) {
 	case len(raw) > maxBody:
 		return nil, fmt.Errorf("it is larger than %d bytes", maxBody)
 	}
-	return decode(bytes.NewReader(raw))
+	return decode(raw)
 }
 
 func (c *Client) url(q Query, a ask) string {
