@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,125 +60,6 @@ func (l *listing) Confirm(context.Context) (discovery.Reading, error) {
 
 // String names the source.
 func (l *listing) String() string { return "a test's listing" }
-
-// checkPath is what health checks ask for: they go to wherever a slot points.
-const checkPath = "/healthz"
-
-// A member is one HTTP server of a fleet.
-type member struct {
-	addr netip.AddrPort
-	left atomic.Int64 // when it stopped being listed, in Unix nanoseconds; 0: it is listed
-}
-
-func (m *member) endpoint() discovery.Endpoint { return discovery.Endpoint{Addr: m.addr} }
-
-// A fleet is HTTP servers, of which a listing lists some. All of them answer
-// until the end of the test: a connection that is refused would be tried
-// elsewhere and hide that it was tried.
-type fleet struct {
-	tb      testing.TB
-	source  *listing
-	grace   time.Duration // how long one that has left may still be asked
-	listed  []*member
-	outside []*member // the one that has been out the longest first
-	turns   int
-
-	mu     sync.Mutex
-	late   int           // requests after the grace
-	latest time.Duration // from leaving to the last request, at most
-	first  string        // the first late one
-}
-
-// newFleet starts n servers and lists them.
-func newFleet(tb testing.TB, grace time.Duration, n int) *fleet {
-	tb.Helper()
-	f := &fleet{tb: tb, source: newListing(), grace: grace}
-	for range n {
-		f.listed = append(f.listed, f.start())
-	}
-	f.source.Set(f.Endpoints())
-	return f
-}
-
-func (f *fleet) start() *member {
-	f.tb.Helper()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		f.tb.Fatal(err)
-	}
-	m := &member{addr: addrOf(listener)}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(m, w, r) })}
-	go func() { _ = server.Serve(listener) }() // ends at Close
-	f.tb.Cleanup(func() { _ = server.Close() })
-	return m
-}
-
-// serve answers a request to m, and remembers it if it should not have come.
-func (f *fleet) serve(m *member, w http.ResponseWriter, r *http.Request) {
-	if left := m.left.Load(); left != 0 && r.URL.Path != checkPath {
-		f.noteLate(m, time.Since(time.Unix(0, left)), r)
-	}
-	w.Header().Set(instanceHeader, m.addr.String())
-	_, _ = fmt.Fprintln(w, m.addr)
-}
-
-func (f *fleet) noteLate(m *member, after time.Duration, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.latest = max(f.latest, after)
-	if after <= f.grace {
-		return
-	}
-	if f.late++; f.first == "" {
-		f.first = fmt.Sprintf("%s asked %s %s after it had left, at %s", r.Host, m.addr, after, time.Now().Format("15:04:05.000"))
-	}
-}
-
-// Endpoints returns what is listed now.
-func (f *fleet) Endpoints() []discovery.Endpoint {
-	var out []discovery.Endpoint
-	for _, m := range f.listed {
-		out = append(out, m.endpoint())
-	}
-	return discovery.Normalize(out)
-}
-
-// Turn lists one more server, one less, or both at once.
-func (f *fleet) Turn(comes, goes bool) {
-	if comes {
-		f.listed = append(f.listed, f.next())
-	}
-	var gone *member
-	if goes {
-		gone, f.listed = f.listed[0], f.listed[1:]
-	}
-	f.source.Set(f.Endpoints())
-	if goes {
-		gone.left.Store(time.Now().UnixNano())
-		f.outside = append(f.outside, gone)
-	}
-}
-
-// next returns the server that has been out the longest, if that is so long
-// that a late request would have come, and every third time a new one.
-func (f *fleet) next() *member {
-	f.turns++
-	if len(f.outside) == 0 || time.Since(time.Unix(0, f.outside[0].left.Load())) < 2*f.grace || f.turns%3 == 0 {
-		return f.start()
-	}
-	m := f.outside[0]
-	f.outside = f.outside[1:]
-	m.left.Store(0)
-	return m
-}
-
-// Late returns how many requests came after the grace, the first of them, and
-// how long after leaving any request came at most.
-func (f *fleet) Late() (n int, first string, latest time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.late, f.first, f.latest
-}
 
 // An edge is one real HAProxy, as the examples set it up, with the name that
 // the agent calls it by.
