@@ -107,8 +107,9 @@ func (l *lane) wake() { _ = syscall.Kill(l.Pid(), syscall.SIGCONT) }
 // run stops so often, and looks on for as long after the last time.
 func (s *isolation) run(ctx context.Context, stops int, last time.Duration) error {
 	for i := range stops {
-		for range 2 {
-			if err := s.change(ctx, 1+rand.N(mostAtOnce), &s.free, s.lanes...); err != nil {
+		one, others := s.pick()
+		for range 3 {
+			if err := s.change(ctx, 1+rand.N(mostAtOnce), &s.free, others...); err != nil {
 				return fmt.Errorf("while all run: %w", err)
 			}
 		}
@@ -118,11 +119,18 @@ func (s *isolation) run(ctx context.Context, stops int, last time.Duration) erro
 		} else if i == 0 && s.mixed() {
 			pause = 5500 * time.Millisecond
 		}
-		if err := s.stop(ctx, s.lanes[rand.N(len(s.lanes))], pause); err != nil {
+		if err := s.stop(ctx, one, others, pause); err != nil {
 			return fmt.Errorf("stop %d, for %s: %w", i+1, pause, err)
 		}
 	}
 	return s.stay(ctx, last-stays)
+}
+
+// pick returns the lane that is stopped next, and the others.
+func (s *isolation) pick() (*lane, []*lane) {
+	lanes := slices.Clone(s.lanes)
+	rand.Shuffle(len(lanes), func(i, j int) { lanes[i], lanes[j] = lanes[j], lanes[i] })
+	return lanes[0], lanes[1:]
 }
 
 func (s *isolation) mixed() bool { return strings.Contains(s.name, " ") }
@@ -163,8 +171,7 @@ func (l *lane) arrive(ctx context.Context, eps []discovery.Endpoint, most time.D
 }
 
 // stop stops one in the middle of a batch and wakes it after pause.
-func (s *isolation) stop(ctx context.Context, one *lane, pause time.Duration) error {
-	others := slices.DeleteFunc(slices.Clone(s.lanes), func(l *lane) bool { return l == one })
+func (s *isolation) stop(ctx context.Context, one *lane, others []*lane, pause time.Duration) error {
 	n := 1 + rand.N(mostAtOnce)
 	// what is read before is about 40 bytes, and one address at least 40
 	stopped, bytes := make(chan struct{}), 1+rand.N(40+40*n)
@@ -237,7 +244,7 @@ func (s *isolation) judge(t *testing.T) {
 		slices.Sort(d)
 	}
 	free, beside := s.free[len(s.free)/2], s.beside[len(s.beside)/2]
-	t.Logf("HAProxy %s: %d stops, %d of them between two commands that write; the others took %s for a change, %s at most (all running: %s, %s at most); right %s after waking, %s at most, and from then on",
+	t.Logf("HAProxy %s: %d stops, %d of them among commands that write; the others took %s for a change, %s at most (all running: %s, %s at most); right %s after waking, %s at most, and from then on",
 		s.name, s.stops, s.writing, beside, s.beside[len(s.beside)-1], free, s.free[len(s.free)-1], s.woken[len(s.woken)/2], s.woken[len(s.woken)-1])
 	if beside > 2*free+5*time.Millisecond {
 		t.Errorf("HAProxy %s: a stopped one delays the others: %s, else %s", s.name, beside, free)
