@@ -58,12 +58,16 @@ func (w *worker) round(ctx context.Context, which scope) error {
 	return nil
 }
 
-// attempt is one round with one process.
+// attempt is one round with one process. It looks before it writes, except when
+// slots only have to go to maintenance: that is right whatever they are by now,
+// and is read back like everything else.
 func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	start := time.Now()
 	names := w.within(which)
-	if err := w.view(ctx, names, which != fresh && w.awaiting(names), r); err != nil {
-		return err
+	if which != fresh || !w.onlyLoses(names) {
+		if err := w.view(ctx, names, which != fresh && w.awaiting(names), r); err != nil {
+			return err
+		}
 	}
 	if r.restarted {
 		names = w.names()
@@ -99,6 +103,18 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 		w.locals[name].verify(time.Now())
 	}
 	return nil
+}
+
+// onlyLoses reports whether all that is to be done, going by what was read last,
+// is to put slots into maintenance.
+func (w *worker) onlyLoses(names []string) bool {
+	if !w.up || w.sent || len(w.doubt) > 0 || slices.ContainsFunc(names, func(n string) bool { return w.locals[n].own == nil }) {
+		return false
+	}
+	changes, _ := w.plan(names)
+	return len(changes) > 0 && !slices.ContainsFunc(changes, func(c slots.Change) bool {
+		return c.Addr.IsValid() || c.Weight > 0 || !c.SetClass || c.Class != slots.Maint
+	})
 }
 
 // view reads the backends and takes what it sees.
