@@ -61,24 +61,34 @@ func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
 	}
 }
 
+// answer has the loop do f, and returns what f returns. After an error f may
+// still be done.
+func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T, error) {
+	got := make(chan T, 1)
+	if err := a.ask(ctx, func(loop context.Context) { got <- f(loop) }); err != nil {
+		var none T
+		return none, err
+	}
+	return <-got, nil
+}
+
 // Accept ends what is held of a backend, by our name of it: a removal goes
 // ahead, and live addresses that no source has ever listed are emptied. It
 // fails with [ErrNoBackend] or [ErrNothingHeld].
 func (a *Agent) Accept(ctx context.Context, name string) error {
-	var err error
-	asked := a.ask(ctx, func(context.Context) {
+	refused, err := answer(ctx, a, func(context.Context) error {
 		b := a.backend(name)
-		switch {
-		case b == nil:
-			err = fmt.Errorf("%w: %q", ErrNoBackend, name)
-		case !a.accept(b, time.Now()):
-			err = fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
-		default:
-			a.dirty = true
-			a.holdChanged(b)
+		if b == nil {
+			return fmt.Errorf("%w: %q", ErrNoBackend, name)
 		}
+		if !a.accept(b, time.Now()) {
+			return fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
+		}
+		a.dirty = true
+		a.holdChanged(b)
+		return nil
 	})
-	return cmp.Or(asked, err)
+	return cmp.Or(err, refused)
 }
 
 // Sync compares every instance with what it should be, now, and returns the

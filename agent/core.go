@@ -51,6 +51,9 @@ type core struct {
 	// opened: enough instances answered, or enough time has passed, to decide
 	// which slot holds what.
 	opened bool
+	// next is what comes after, while slots that it does not serve are emptied;
+	// nil at all other times.
+	next *Options
 }
 
 func (c *core) backend(name string) *backend {
@@ -194,6 +197,9 @@ func (c *core) desired(in *instance) desired {
 		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal}
 		if w.quiet = b.gen == 0 || (b.phase == phaseRestored && in.full[b.Name]); !w.quiet {
 			w.targets = b.targetsAt(in.strangers[b.Name])
+			if c.next != nil && !c.next.serves(b.Name, in.Name) {
+				w.targets = emptied(w.targets)
+			}
 		}
 		d.wants[b.Name] = w
 	}

@@ -29,7 +29,8 @@ type Conn interface {
 	// own.
 	View(ctx context.Context, backends []string, sessions bool) (slots.View, error)
 	// Apply makes the changes at the process that was seen and reads back what
-	// came of them. It stops at another process with [slots.Restarted].
+	// came of them. A slot that gets an address is in maintenance meanwhile,
+	// whatever it was since it was seen. It stops at another process with [slots.Restarted].
 	Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error)
 	// Save writes what the servers of a backend should be to where a starting
 	// HAProxy reads it. It does nothing where no state file is configured.
@@ -93,6 +94,9 @@ type Options struct {
 	// StateDir is where the agent keeps what it must not forget; "" for
 	// nowhere.
 	StateDir string
+	// DrainRemoved has [Agent.Reconfigure] take slots out of service before it
+	// gives them up. Else they stay as they are.
+	DrainRemoved bool
 	// Log and Metrics must not be nil.
 	Log     *slog.Logger
 	Metrics *metrics.Metrics

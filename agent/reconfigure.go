@@ -15,19 +15,35 @@ import (
 // Reconfigure goes on with other options. Workers and watches whose key is the
 // same go on; so does what was published for a backend whose source changed,
 // until the new source has spoken, and then the guard and the takeover rule
-// apply. What is gone is left as it is. The state directory, the log and the
-// metrics stay the ones of [New]. An error changes nothing.
+// apply. What is gone is left as it is, or with opts.DrainRemoved taken out of
+// service at each instance that answers within the time for one round; a warning
+// names what stays in service. The state directory, the log and the metrics stay
+// the ones of [New]. An error changes nothing, except that slots that were being
+// emptied may have been out of service for a moment.
 func (a *Agent) Reconfigure(ctx context.Context, opts Options) error {
 	if err := opts.check(); err != nil {
 		return err
 	}
-	var err error
-	asked := a.ask(ctx, func(loop context.Context) {
-		if err = a.refuse(opts); err == nil {
-			a.change(loop, opts)
+	refused, err := answer(ctx, a, func(context.Context) error { return a.refuse(opts) })
+	if err := cmp.Or(err, refused); err != nil {
+		return err
+	}
+	// From here on the loop must not be left half way, whatever comes of ctx.
+	whole := context.WithoutCancel(ctx)
+	if opts.DrainRemoved {
+		defer func() { _ = a.ask(whole, func(context.Context) { a.unretire() }) }()
+		if err := a.retire(ctx, opts); err != nil {
+			return err
 		}
+	}
+	refused, err = answer(whole, a, func(loop context.Context) error {
+		if err := a.refuse(opts); err != nil {
+			return err
+		}
+		a.change(loop, opts)
+		return nil
 	})
-	return cmp.Or(asked, err)
+	return cmp.Or(err, refused)
 }
 
 // refuse returns why opts cannot be gone on with: slots that are in use cannot
@@ -49,8 +65,22 @@ func (a *Agent) refuse(opts Options) error {
 
 // liveIn returns the addresses that are in service at any instance.
 func (a *Agent) liveIn(b *backend) []string {
+	return ready(a.views(b))
+}
+
+// liveAt returns the addresses that are in service in all slots of an instance.
+func liveAt(in *instance) []string {
+	var views [][]slots.Server
+	for _, r := range in.last.backends {
+		views = append(views, r.own)
+	}
+	return ready(views)
+}
+
+// ready returns the addresses of the slots that are ready, sorted.
+func ready(views [][]slots.Server) []string {
 	var out []string
-	for _, own := range a.views(b) {
+	for _, own := range views {
 		for _, s := range own {
 			if s.Class == slots.Ready {
 				out = append(out, s.Addr.String())
@@ -94,7 +124,8 @@ func (a *Agent) changeInstances(next []Instance) (employ []*instance) {
 		}
 		a.workers[in.Name].cancel()
 		if !slices.ContainsFunc(next, func(n Instance) bool { return n.Name == in.Name }) {
-			a.opts.Log.Warn("instance is no longer configured; its slots stay as they are", "instance", in.Name)
+			a.opts.Log.Warn("instance is no longer configured; its slots stay as they are", "instance", in.Name,
+				"in_service", strings.Join(liveAt(in), " "))
 		}
 	}
 	a.instances = kept

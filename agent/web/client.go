@@ -91,10 +91,15 @@ func (c *Client) Accept(ctx context.Context, backend string) error {
 	return answer.want(http.StatusNoContent)
 }
 
-// Reload makes the agent read its configuration again. The error says why the
-// old one stays in force.
-func (c *Client) Reload(ctx context.Context) error {
-	answer, err := c.do(ctx, http.MethodPost, "/-/reload")
+// Reload makes the agent read its configuration again, with drain after the
+// slots that it no longer serves were taken out of service. The error says why
+// the old one stays in force.
+func (c *Client) Reload(ctx context.Context, drain bool) error {
+	path := "/-/reload"
+	if drain {
+		path += "?" + drainRemoved + "=true"
+	}
+	answer, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
 		return err
 	}

@@ -60,13 +60,15 @@ func TestClient(t *testing.T) {
 			if err := c.Accept(t.Context(), "web"); err != nil {
 				t.Errorf("Accept: %v", err)
 			}
-			if err := c.Reload(t.Context()); err != nil {
-				t.Errorf("Reload: %v", err)
+			for _, drain := range []bool{false, true} {
+				if err := c.Reload(t.Context(), drain); err != nil {
+					t.Errorf("Reload: %v", err)
+				}
 			}
 			if reasons, err := c.Ready(t.Context()); err != nil || len(reasons) > 0 {
 				t.Errorf("Ready: %q, %v", reasons, err)
 			}
-			if diff := cmp.Diff([]string{"sync", "accept web", "reload"}, f.changes()); diff != "" {
+			if diff := cmp.Diff([]string{"sync", "accept web", "reload", "reload, drain removed"}, f.changes()); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
 
@@ -78,7 +80,7 @@ func TestClient(t *testing.T) {
 			if err := c.Accept(t.Context(), "a/b c"); !errors.Is(err, agent.ErrNoBackend) {
 				t.Errorf("Accept: %v", err)
 			}
-			checkError(t, c.Reload(t.Context()), "line 3: unknown key; line 4: wrong .[31mtype")
+			checkError(t, c.Reload(t.Context(), false), "line 3: unknown key; line 4: wrong .[31mtype")
 			reasons, err := c.Ready(t.Context())
 			if diff := cmp.Diff([]string{"web: nothing known yet", "no instance . answers"}, reasons); err != nil || diff != "" {
 				t.Errorf("Ready: %v (-want +got):\n%s", err, diff)
@@ -162,7 +164,7 @@ func TestClientOfSomethingElse(t *testing.T) {
 			if reasons, err := c.Ready(t.Context()); err == nil {
 				t.Errorf("Ready: %q", reasons)
 			}
-			for name, err := range map[string]error{"Accept": c.Accept(t.Context(), "web"), "Reload": c.Reload(t.Context())} {
+			for name, err := range map[string]error{"Accept": c.Accept(t.Context(), "web"), "Reload": c.Reload(t.Context(), false)} {
 				if err == nil || errors.Is(err, agent.ErrNoBackend) {
 					t.Errorf("%s: %v", name, err)
 				}

@@ -50,8 +50,12 @@ func (f *fake) Accept(_ context.Context, backend string) error {
 	return nil
 }
 
-func (f *fake) Reload(context.Context) error {
-	f.did("reload")
+func (f *fake) Reload(_ context.Context, drainRemoved bool) error {
+	what := "reload"
+	if drainRemoved {
+		what += ", drain removed"
+	}
+	f.did(what)
 	return f.reload
 }
 

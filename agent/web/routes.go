@@ -18,6 +18,9 @@ const changeTimeout = 30 * time.Second
 // readyText is what /-/ready says if there is nothing to add.
 const readyText = "ready"
 
+// drainRemoved is the parameter of a reload that empties what it removes.
+const drainRemoved = "drain_removed"
+
 const index = `slotsync
 
 GET  /v1/status                     what the agent knows and does
@@ -25,7 +28,7 @@ POST /v1/sync                       one round, now
 POST /v1/backends/{backend}/accept  end a hold
 GET  /-/healthy                     does the loop run?
 GET  /-/ready                       does HAProxy have what discovery says?
-POST /-/reload                      read the configuration again
+POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes
 GET  /metrics                       for Prometheus`
 
 func (s *Server) routes() http.Handler {
@@ -92,7 +95,12 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	if err := s.o.Reload(ctx); err != nil {
+	drain := r.URL.Query().Get(drainRemoved)
+	if drain != "" && drain != "true" && drain != "false" {
+		problem(w, http.StatusBadRequest, drainRemoved+" is true or false")
+		return
+	}
+	if err := s.o.Reload(ctx, drain == "true"); err != nil {
 		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}

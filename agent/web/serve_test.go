@@ -68,7 +68,7 @@ func serving(t *testing.T, a Agent, f func(l *pipes, stop func() error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(Options{
-			Agent: a, Metrics: http.NotFoundHandler(), Reload: func(context.Context) error { return nil },
+			Agent: a, Metrics: http.NotFoundHandler(), Reload: func(context.Context, bool) error { return nil },
 		})
 		if err != nil {
 			t.Fatal(err)

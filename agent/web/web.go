@@ -45,8 +45,9 @@ type Options struct {
 	Agent   Agent        // must not be nil
 	Metrics http.Handler // must not be nil
 	// Reload reads the configuration again; its error says why the old one
-	// stays in force. Must not be nil.
-	Reload func(context.Context) error
+	// stays in force. With drainRemoved, slots that the new one does not serve
+	// are taken out of service first. Must not be nil.
+	Reload func(ctx context.Context, drainRemoved bool) error
 	// Listen is a TCP address as in "127.0.0.1:9750", "" for none. What is not
 	// loopback needs a token.
 	Listen string

@@ -9,12 +9,13 @@ import (
 )
 
 // reload reads the configuration again and puts it in force, whole or not at
-// all. Its error says why the old one stays.
-func (s *service) reload(ctx context.Context) error {
+// all. Its error says why the old one stays. With drainRemoved, slots that the
+// new one does not serve are taken out of service first.
+func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	notify(reloading())
-	err := s.replace(ctx)
+	err := s.replace(ctx, drainRemoved)
 	s.metrics.Reloaded(err == nil)
 	if err != nil {
 		s.log.Error("the configuration is refused, the old one stays in force", "error", oneLine(err.Error()))
@@ -27,7 +28,7 @@ func (s *service) reload(ctx context.Context) error {
 }
 
 // replace does the work of reload. What it started is undone if it fails.
-func (s *service) replace(ctx context.Context) error {
+func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	next, err := s.load()
 	if err != nil {
 		return err
@@ -48,7 +49,9 @@ func (s *service) replace(ctx context.Context) error {
 	}
 	err = s.locks.take(next, w)
 	if err == nil {
-		err = s.agent.Reconfigure(ctx, next.options(w, s.log, s.metrics))
+		options := next.options(w, s.log, s.metrics)
+		options.DrainRemoved = drainRemoved
+		err = s.agent.Reconfigure(ctx, options)
 	}
 	if err != nil {
 		s.token.Store(before)

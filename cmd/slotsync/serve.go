@@ -198,7 +198,7 @@ func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
-			_ = s.reload(ctx) // it is logged
+			_ = s.reload(ctx, false) // it is logged
 		}
 	}
 }

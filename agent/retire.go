@@ -1,0 +1,103 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// retirePace is how often it is looked whether slots that are given up are out
+// of service.
+const retirePace = 20 * time.Millisecond
+
+// serves reports whether the backend of this name has slots on the instance.
+func (o Options) serves(backend, instance string) bool {
+	return slices.ContainsFunc(o.Instances, func(in Instance) bool { return in.Name == instance }) &&
+		slices.ContainsFunc(o.Backends, func(b Backend) bool {
+			return b.Name == backend && (len(b.Instances) == 0 || slices.Contains(b.Instances, instance))
+		})
+}
+
+// retire takes out of service what next does not serve any more. It returns
+// when that was read back from every instance that answers, or after the time
+// for one round: what is left by then stays.
+func (a *Agent) retire(ctx context.Context, next Options) error {
+	limit, err := answer(ctx, a, func(context.Context) time.Duration {
+		a.next = &next
+		for _, b := range a.givenUp(a.next) {
+			a.publish(b, time.Time{}, time.Now())
+		}
+		return a.timing.timeout
+	})
+	if err != nil {
+		return err
+	}
+	brief, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	ticker := time.NewTicker(retirePace)
+	defer ticker.Stop()
+	for {
+		busy, err := answer(brief, a, func(context.Context) bool { return a.retiring() })
+		switch {
+		case brief.Err() != nil:
+			return ctx.Err()
+		case err != nil || !busy:
+			return err
+		}
+		select {
+		case <-brief.Done():
+		case <-ticker.C:
+		}
+	}
+}
+
+// unretire goes on with what was to be given up and was not.
+func (a *Agent) unretire() {
+	next := a.next
+	a.next = nil
+	for _, b := range a.givenUp(next) {
+		a.publish(b, time.Time{}, time.Now())
+	}
+}
+
+// givenUp returns the backends that have slots at an instance where next, if
+// there is one, does not serve them. Slots that nothing was decided about yet
+// are nobody's to empty.
+func (c *core) givenUp(next *Options) []*backend {
+	var out []*backend
+	for _, b := range c.backends {
+		if next != nil && b.gen > 0 && slices.ContainsFunc(c.of(b), func(in *instance) bool { return !next.serves(b.Name, in.Name) }) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// retiring reports whether a slot that is given up is in service at an instance
+// that answers. Strangers are not ours to empty.
+func (c *core) retiring() bool {
+	for _, b := range c.givenUp(c.next) {
+		for _, in := range c.of(b) {
+			if c.next.serves(b.Name, in.Name) || !in.up() {
+				continue
+			}
+			for slot := range inService(in.last.backends[b.Name].own) {
+				if _, strange := in.strangers[b.Name][slot]; !strange {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// emptied returns targets that have the same slots out of service.
+func emptied(targets []slots.Target) []slots.Target {
+	out := make([]slots.Target, len(targets))
+	for i, t := range targets {
+		out[i] = slots.Target{Slot: t.Slot, Leave: t.Leave}
+	}
+	return out
+}
