@@ -38,20 +38,28 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 }
 
 // agentHTTP is where the configuration says that the agent listens; the
-// defaults, if there is no configuration.
+// defaults, if there is no configuration. Faults elsewhere in it do not matter:
+// an agent that refuses a configuration goes on with the one before, and has to
+// be found.
 func (a *app) agentHTTP() (httpConfig, error) {
-	if path := findConfig(a.configFile); path != "" && (a.configFile != "" || a.needsConfig()) {
-		cfg, err := loadConfig(path, a.env)
-		if err != nil {
-			return httpConfig{}, err
+	path, data := findConfig(a.configFile), []byte(nil)
+	if path != "" && (a.configFile != "" || a.needsConfig()) {
+		var err error
+		if data, err = readConfig(path); err != nil {
+			return httpConfig{}, configFailed(path, err)
 		}
-		return cfg.http, nil
 	}
-	doc, _ := parseYAML(nil)
+	doc, unread := parseYAML(data)
+	if doc.values == nil {
+		if a.needsConfig() {
+			unread = append(unread, fault{message: "where the agent listens cannot be read from this: name it with --agent"})
+		}
+		return httpConfig{}, newConfigError(path, unread)
+	}
 	raw, faults := merge(doc, a.env)
 	c := checker{places: doc.places}
 	h := c.http(raw.HTTP)
-	return h, newConfigError("", append(faults, c.faults...))
+	return h, newConfigError(path, append(faults, c.faults...))
 }
 
 // needsConfig reports whether neither flags nor variables say where the agent

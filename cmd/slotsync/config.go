@@ -91,10 +91,15 @@ func findConfig(named string) string {
 func loadConfig(path string, env environment) (*config, error) {
 	data, err := readConfig(path)
 	if err != nil {
-		return nil, &configError{file: path, faults: []fault{{message: err.Error()}}}
+		return nil, configFailed(path, err)
 	}
 	doc, faults := parseYAML(data)
 	return newConfig(path, doc, faults, env)
+}
+
+// configFailed says why the file at path cannot be read.
+func configFailed(path string, err error) error {
+	return &configError{file: path, faults: []fault{{message: err.Error()}}}
 }
 
 // newConfig makes a configuration of what was parsed.
