@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -88,6 +89,9 @@ func (l *local) forget() {
 
 // take notes new targets. Externals end with their endpoint.
 func (l *local) take(w want) {
+	if w.proxy != l.want.proxy || w.prefix != l.want.prefix {
+		l.own = nil // of other slots
+	}
 	l.want = w
 	if w.quiet || len(l.externals) == 0 {
 		return
@@ -148,12 +152,10 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 	own := slots.Own(servers, l.prefix)
 	l.carry(own)
 	l.own = own
-	wanted := map[string]slots.Target{}
-	for _, t := range l.want.targets {
-		wanted[t.Slot] = t
-	}
-	for _, s := range own {
-		t, ok := wanted[s.Name]
+	target := finder(l.want.targets, func(t *slots.Target) string { return t.Slot })
+	for i := range own {
+		s := &own[i]
+		t := target(s.Name)
 		switch e, held := l.externals[s.Name]; {
 		case held && s.Addr == e.Addr && s.Class != slots.Ready:
 			e.Class, e.seen = s.Class, true
@@ -161,7 +163,7 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 		case held && e.seen && s.Addr == e.Addr:
 			delete(l.externals, s.Name)
 			given = append(given, s.Name)
-		case certain && ok && l.takenOut(s, t):
+		case certain && t != nil && l.takenOut(s, t):
 			l.externals[s.Name] = external{Addr: s.Addr, Class: s.Class, Since: now, seen: true}
 			taken = append(taken, s.Name)
 		}
@@ -175,7 +177,7 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 }
 
 // takenOut reports whether somebody else took s out of service.
-func (l *local) takenOut(s slots.Server, t slots.Target) bool {
+func (l *local) takenOut(s *slots.Server, t *slots.Target) bool {
 	return !l.want.repair && !l.want.quiet && !t.Leave &&
 		s.Class != slots.Ready && t.Class == slots.Ready &&
 		s.Addr.IsValid() && s.Addr == t.Addr && l.readied[s.Name] == s.Addr
@@ -184,17 +186,15 @@ func (l *local) takenOut(s slots.Server, t slots.Target) bool {
 // carry keeps what is known about sessions: a slot in maintenance that has none
 // gets none.
 func (l *local) carry(own []slots.Server) {
-	idle := map[string]netip.AddrPort{}
-	for _, s := range l.own {
-		if s.Class == slots.Maint && s.Sessions == 0 {
-			idle[s.Name] = s.Addr
+	before := finder(l.own, func(s *slots.Server) string { return s.Name })
+	for i := range own {
+		s := &own[i]
+		was := before(s.Name)
+		if was != nil && was.Class == slots.Maint && was.Sessions == 0 &&
+			s.Sessions < 0 && s.Class == slots.Maint && was.Addr == s.Addr {
+			s.Sessions = 0
 		}
-	}
-	for i, s := range own {
-		if a, ok := idle[s.Name]; ok && s.Sessions < 0 && s.Class == slots.Maint && a == s.Addr {
-			own[i].Sessions = 0
-		}
-		if own[i].Sessions == 0 || s.Class == slots.Ready {
+		if s.Sessions == 0 || s.Class == slots.Ready {
 			delete(l.ebbing, s.Name)
 		}
 	}
@@ -254,13 +254,10 @@ func (l *local) verify(now time.Time) {
 // wanted, or while nothing is known, as they are. (One file may hold several
 // backends, and must not lose one whose source is slow.)
 func (l *local) saved() []slots.Server {
-	wanted := map[string]slots.Target{}
-	for _, t := range l.effective() {
-		wanted[t.Slot] = t
-	}
+	target := finder(l.effective(), func(t *slots.Target) string { return t.Slot })
 	out := make([]slots.Server, 0, len(l.own))
 	for _, s := range l.own {
-		if t, ok := wanted[s.Name]; ok && !t.Leave {
+		if t := target(s.Name); t != nil && !t.Leave {
 			s.Class = t.Class
 			if t.Addr.IsValid() {
 				s.Addr = t.Addr
@@ -274,10 +271,36 @@ func (l *local) saved() []slots.Server {
 	return out
 }
 
+// finder returns a function that finds what has a name in list; nil if nothing
+// has. What is asked for in the order of the list is found at once.
+func finder[T any](list []T, name func(*T) string) func(string) *T {
+	next := 0
+	var index map[string]int
+	return func(wanted string) *T {
+		if next < len(list) && name(&list[next]) == wanted {
+			next++
+			return &list[next-1]
+		}
+		if index == nil {
+			index = make(map[string]int, len(list))
+			for i := range list {
+				index[name(&list[i])] = i
+			}
+		}
+		i, ok := index[wanted]
+		if !ok {
+			return nil
+		}
+		next = i + 1
+		return &list[i]
+	}
+}
+
 // prefixOf returns the prefix of the slots among servers, or what is wrong.
 func prefixOf(w want, servers []slots.Server) (prefix, problem string) {
 	if w.prefix != "" {
-		if len(slots.Own(servers, w.prefix)) == 0 {
+		one := func(s slots.Server) bool { return len(slots.Own([]slots.Server{s}, w.prefix)) == 1 }
+		if !slices.ContainsFunc(servers, one) {
 			return "", "no server of backend " + w.proxy + " is named " + w.prefix + " and a number: check `slots:`"
 		}
 		return w.prefix, ""

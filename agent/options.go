@@ -29,8 +29,7 @@ type Conn interface {
 	// own.
 	View(ctx context.Context, backends []string, sessions bool) (slots.View, error)
 	// Apply makes the changes at the process that was seen and reads back what
-	// came of them. A slot that gets an address is in maintenance meanwhile,
-	// whatever it was since it was seen. It stops at another process with [slots.Restarted].
+	// came of them. It stops at another process with [slots.Restarted].
 	Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error)
 	// Save writes what the servers of a backend should be to where a starting
 	// HAProxy reads it. It does nothing where no state file is configured.
