@@ -13,13 +13,18 @@ import (
 //
 //	prefix "web": web1, web20 are own; web, web01, web1a, api1 are not
 func Own(servers []Server, prefix string) []Server {
-	var own []Server
-	for _, s := range servers {
+	own := make([]Server, 0, len(servers))
+	sorted := true
+	for i := range servers {
+		s := &servers[i]
 		if digits, ok := strings.CutPrefix(s.Name, prefix); ok && isNumber(digits) {
-			own = append(own, s)
+			sorted = sorted && (len(own) == 0 || byNumber(own[len(own)-1].Name, s.Name) <= 0)
+			own = append(own, *s)
 		}
 	}
-	slices.SortStableFunc(own, func(a, b Server) int { return byNumber(a.Name, b.Name) })
+	if !sorted {
+		slices.SortStableFunc(own, func(a, b Server) int { return byNumber(a.Name, b.Name) })
+	}
 	return own
 }
 
@@ -70,21 +75,36 @@ func byNumber(a, b string) int {
 // more than half of those that are not ready. The zero AddrPort if there is no
 // such address; [IsPlaceholder] knows the usual ones without it.
 func Placeholder(own []Server) netip.AddrPort {
-	count := map[netip.AddrPort]int{}
-	ready := map[netip.AddrPort]bool{}
-	idle := 0
-	for _, s := range own {
-		if s.Class == Ready {
-			ready[s.Addr] = true
-			continue
+	// What more than half have is what is left when different ones cancel each
+	// other out (Boyer and Moore).
+	var a netip.AddrPort
+	left := 0
+	for i := range own {
+		switch s := &own[i]; {
+		case s.Class == Ready:
+		case left == 0:
+			a, left = s.Addr, 1
+		case s.Addr == a:
+			left++
+		default:
+			left--
 		}
-		idle++
-		count[s.Addr]++
 	}
-	for a, n := range count {
-		if n >= 2 && 2*n > idle && !ready[a] {
-			return a
+	n, idle := 0, 0
+	for i := range own {
+		s := &own[i]
+		if s.Class == Ready && s.Addr == a {
+			return netip.AddrPort{}
 		}
+		if s.Class != Ready {
+			idle++
+			if s.Addr == a {
+				n++
+			}
+		}
+	}
+	if n >= 2 && 2*n > idle {
+		return a
 	}
 	return netip.AddrPort{}
 }

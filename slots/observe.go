@@ -21,46 +21,81 @@ func (t Table) Observe(views [][]Server, now time.Time) Table {
 	if len(views) == 0 {
 		return slices.Clone(t)
 	}
-	seen := sightings(views)
-	next := make(Table, 0, max(len(t), len(seen)))
+	looks, unknown := lookAt(views), 0
+	for _, l := range looks {
+		unknown += len(l.at)
+	}
+	next := make(Table, 0, max(len(t), len(views[0])))
+	var shown []sighting
+	for _, s := range t {
+		shown = sightings(shown[:0], looks, s.Name)
+		unknown -= len(shown)
+		if len(shown) > 0 || !s.Free() {
+			next = append(next, s.observed(shown, len(views), now))
+		}
+	}
+	if unknown > 0 {
+		next = next.discover(t, looks, now)
+	}
+	return next
+}
+
+// discover adds the slots that t does not know.
+func (next Table) discover(t Table, looks []look, now time.Time) Table {
 	known := make(map[string]bool, len(t))
 	for _, s := range t {
 		known[s.Name] = true
-		if len(seen[s.Name]) > 0 || !s.Free() {
-			next = append(next, s.observed(seen[s.Name], len(views), now))
-		}
 	}
-	for name, shown := range seen {
-		if !known[name] {
-			next = append(next, Slot{Name: name}.observed(shown, len(views), now))
+	for _, l := range looks {
+		for name := range l.at {
+			if !known[name] {
+				known[name] = true
+				next = append(next, Slot{Name: name}.observed(sightings(nil, looks, name), len(looks), now))
+			}
 		}
 	}
 	slices.SortFunc(next, func(a, b Slot) int { return byNumber(a.Name, b.Name) })
 	return next
 }
 
+// A look is a view that is being looked at.
+type look struct {
+	own         []Server
+	at          map[string]int
+	placeholder netip.AddrPort
+}
+
+func lookAt(views [][]Server) []look {
+	looks := make([]look, len(views))
+	for i, own := range views {
+		looks[i] = look{own, byName(own), Placeholder(own)}
+	}
+	return looks
+}
+
 // A sighting is one slot as one instance shows it. Its address is zero if it is
 // a placeholder there.
 type sighting struct {
-	view int
-	Server
+	addr     netip.AddrPort
+	since    time.Duration
+	sessions int
 }
 
-// sightings returns what the views show of each slot, by name and in their order.
-func sightings(views [][]Server) map[string][]sighting {
-	seen := map[string][]sighting{}
-	for v, own := range views {
-		placeholder := Placeholder(own)
-		for _, s := range own {
-			if IsPlaceholder(s.Addr, placeholder) {
-				s.Addr = netip.AddrPort{}
-			}
-			if shown := seen[s.Name]; len(shown) == 0 || shown[len(shown)-1].view != v {
-				seen[s.Name] = append(shown, sighting{v, s})
-			}
+// sightings appends what the views show of a slot, in their order.
+func sightings(shown []sighting, looks []look, name string) []sighting {
+	for _, l := range looks {
+		i, ok := l.at[name]
+		if !ok {
+			continue
 		}
+		s := &l.own[i]
+		v := sighting{s.Addr, s.Since, s.Sessions}
+		if IsPlaceholder(s.Addr, l.placeholder) {
+			v.addr = netip.AddrPort{}
+		}
+		shown = append(shown, v)
 	}
-	return seen
+	return shown
 }
 
 // observed returns s as shown by some of n instances.
@@ -71,7 +106,7 @@ func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
 		return s
 	}
 	for _, v := range shown {
-		s.Busy = s.Busy || v.Sessions > 0
+		s.Busy = s.Busy || v.sessions > 0
 	}
 	last, since := majority(shown)
 	s.Last = last
@@ -89,14 +124,14 @@ func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
 func majority(shown []sighting) (a netip.AddrPort, since time.Duration) {
 	votes := 0
 	for i, s := range shown {
-		n, shortest := 0, s.Since
+		n, shortest := 0, s.since
 		for _, other := range shown[i:] {
-			if other.Addr == s.Addr {
-				n, shortest = n+1, min(shortest, other.Since)
+			if other.addr == s.addr {
+				n, shortest = n+1, min(shortest, other.since)
 			}
 		}
 		if n > votes {
-			votes, a, since = n, s.Addr, shortest
+			votes, a, since = n, s.addr, shortest
 		}
 	}
 	return a, since
