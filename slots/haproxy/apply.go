@@ -147,11 +147,7 @@ func (r *round) address(ctx context.Context) error {
 		if len(steps) == 0 {
 			return nil
 		}
-		var reads []string
-		if !r.queues {
-			reads = r.backendsOf(steps)
-		}
-		if err := r.send(ctx, steps, reads); err != nil {
+		if err := r.send(ctx, steps, r.backendsOf(steps)); err != nil {
 			return err
 		}
 		if err := r.settle(ctx); err != nil {
@@ -170,22 +166,23 @@ var settling = [...]time.Duration{
 }
 
 // settle reads until every address that HAProxy accepted is there, or for a
-// quarter of a second. Where nothing is queued the answer has shown it already.
+// quarter of a second. The answer has shown them already where nothing is
+// queued, and mostly elsewhere too: see [appendReads].
 func (r *round) settle(ctx context.Context) error {
-	if !r.queues {
-		r.prove()
+	if r.prove(); !r.queues {
 		return nil
 	}
 	for _, pause := range settling {
+		if len(r.unproved()) == 0 {
+			return nil
+		}
 		if err := wait(ctx, pause); err != nil {
 			return fault(slots.Hung, "%s: %w", r.c.at, err)
 		}
 		if err := r.send(ctx, nil, r.backendsOf(r.unproved())); err != nil {
 			return err
 		}
-		if r.prove(); len(r.unproved()) == 0 {
-			return nil
-		}
+		r.prove()
 	}
 	return nil
 }

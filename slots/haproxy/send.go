@@ -18,8 +18,8 @@ func (r *round) send(ctx context.Context, steps []step, backends []string) error
 		text, n := r.pack(steps)
 		l := readLine{line: line{text: text, writes: n}}
 		if n == len(steps) {
-			if joined, ok := appendReads(text, reads); ok {
-				l.text, l.reads, l.line.reads = joined, reads, len(reads)
+			if joined, ok := appendReads(l.line, reads, r.queues && steps[0].kind == addrKind); ok {
+				l.line, l.reads = joined, reads
 				reads = nil
 			}
 		}
@@ -66,15 +66,23 @@ func (r *round) appendStep(b []byte, s step) ([]byte, error) {
 	return appendState(b, ch.Backend, ch.Slot, s.class)
 }
 
-// appendReads adds the reads to a line if they fit.
-func appendReads(text []byte, reads []read) ([]byte, bool) {
+// appendReads adds the reads to a line if they fit. Where addresses are queued,
+// HAProxy comes to apply them while it answers another command: with one in
+// between the reads show what was set, which saves a connection. Where they do
+// not, [round.settle] reads again.
+func appendReads(l line, reads []read, queued bool) (line, bool) {
+	if queued && len(reads) > 0 {
+		l.text = append(l.text, ";show version"...)
+		l.writes++
+	}
 	for _, rd := range reads {
 		var err error
-		if text, err = rd.appendTo(append(text, ';')); err != nil || len(text) > maxLine {
-			return nil, false
+		if l.text, err = rd.appendTo(append(l.text, ';')); err != nil || len(l.text) > maxLine {
+			return line{}, false
 		}
+		l.reads++
 	}
-	return text, true
+	return l, true
 }
 
 // exchange sends one line of this round, unless another process answers than
