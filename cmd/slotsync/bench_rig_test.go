@@ -113,7 +113,9 @@ func (r *benchRig) compete() (stop func()) {
 	}
 	stop = sync.OnceFunc(func() { cancel(); group.Wait() })
 	r.tb.Cleanup(stop)
-	r.occupy()
+	for _, l := range r.lanes {
+		r.occupy(l)
+	}
 	return stop
 }
 
@@ -244,30 +246,28 @@ func (r *benchRig) accept(l net.Listener, serve func(net.Conn)) {
 	})
 }
 
-// occupy gives each service that is filled an endpoint that stays, and that is
+// occupy gives the service that is filled an endpoint that stays, and that is
 // busy with the one request which it takes.
-func (r *benchRig) occupy() {
+func (r *benchRig) occupy(l *benchLane) {
 	r.tb.Helper()
-	for _, l := range r.lanes {
-		host := r.host()
-		arrived := make(chan struct{}, len(l.ports))
-		r.listen(fmt.Sprintf("%s:%d", host, r.port), func(c net.Conn) {
-			arrived <- struct{}{}
-			_, _ = io.Copy(io.Discard, c) // until HAProxy ends
-		})
-		r.consul.Register(l.fills, l.fills, host, r.port)
-		r.serverLogs(l.fills, comesUp)
-		for _, port := range l.ports {
-			c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			if err != nil {
-				r.tb.Fatal(err)
-			}
-			r.tb.Cleanup(func() { c.Close() })
-			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
-				r.tb.Fatal(err)
-			}
-			r.wait(arrived, "the endpoint that stays is busy")
+	host := r.host()
+	arrived := make(chan struct{}, len(l.ports))
+	r.listen(fmt.Sprintf("%s:%d", host, r.port), func(c net.Conn) {
+		arrived <- struct{}{}
+		_, _ = io.Copy(io.Discard, c) // until HAProxy ends
+	})
+	r.consul.Register(l.fills, l.fills, host, r.port)
+	r.serverLogs(l.fills, comesUp)
+	for _, port := range l.ports {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			r.tb.Fatal(err)
 		}
+		r.tb.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
+			r.tb.Fatal(err)
+		}
+		r.wait(arrived, "the endpoint that stays is busy")
 	}
 }
 
