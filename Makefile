@@ -8,6 +8,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 BIN ?= bin/slotsync
 FUZZTIME ?= 10s
 TIMEOUT ?= 15m
+BENCH ?= .
+PACKAGES ?= ./...
 
 # The same bytes from the same sources, in whatever folder they lie. The version carries what -buildvcs would.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
@@ -32,10 +34,10 @@ demo: deps-demo build ## the main job in 30 seconds, with two real HAProxies
 
 test: deps ## go vet and every test, with the race detector and the real HAProxy and Consul
 	go vet ./...
-	go test -race -shuffle=on -timeout $(TIMEOUT) ./...
+	go test -race -shuffle=on -parallel 8 -timeout $(TIMEOUT) ./...
 
 test-long: deps ## the same with the long variants
-	SLOTSYNC_LONG=1 go test -race -shuffle=on -timeout 60m ./...
+	SLOTSYNC_LONG=1 go test -race -shuffle=on -parallel 8 -timeout 60m ./...
 
 lint: ## gofmt, go vet, staticcheck, deadcode
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
@@ -48,8 +50,8 @@ lint: ## gofmt, go vet, staticcheck, deadcode
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@tools/fuzz.sh $(FUZZTIME)
 
-bench: deps ## every benchmark once
-	go test -run '^$$' -bench . -benchmem -timeout 30m ./...
+bench: deps ## every benchmark once, the speed against two scripts among them
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 30m $(PACKAGES)
 
 clean: ## remove bin; .cache/deps stays
 	rm -rf bin
