@@ -104,7 +104,11 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	if b.due && !b.pace.AllowN(now, 1) {
 		return false
 	}
-	before, strangers := b.targets(), b.taken
+	fresh, strangers := b.due || b.gen == 0, b.taken
+	var before []slots.Target
+	if !fresh {
+		before = b.targets()
+	}
 	if !b.adopted {
 		b.table = slots.Adopt(c.views(b), b.wanted(), b.prefer, now)
 		b.adopted = true
@@ -114,7 +118,6 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	b.taken = c.judge(b)
 	b.reserve(b.taken)
 	b.table, b.surplus = b.table.Assign(b.wanted(), now)
-	fresh := b.due || b.gen == 0
 	b.due = false
 	return fresh || !slices.Equal(before, b.targets()) || !maps.Equal(strangers, b.taken)
 }
@@ -132,6 +135,9 @@ func (c *core) judge(b *backend) map[string]netip.AddrPort {
 		if !in.judged[b.Name] && b.heard {
 			in.judged[b.Name] = true
 			in.strangers[b.Name] = b.strangers(own)
+		}
+		if len(in.strangers[b.Name]) == 0 {
+			continue
 		}
 		live := inService(own)
 		maps.DeleteFunc(in.strangers[b.Name], func(slot string, a netip.AddrPort) bool {
@@ -254,17 +260,16 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 	if !b.adopted {
 		return true
 	}
-	live := inService(own)
-	for slot, a := range b.taken {
-		if live[slot] != a {
-			return true
+	if len(b.taken) > 0 {
+		live := inService(own)
+		for slot, a := range b.taken {
+			if live[slot] != a {
+				return true
+			}
 		}
 	}
-	known := map[string]bool{}
-	for _, s := range b.table {
-		known[s.Name] = true
-	}
-	return slices.ContainsFunc(own, func(s slots.Server) bool { return !known[s.Name] }) || (len(b.surplus) > 0 && len(own) > 0)
+	slot := finder(b.table, func(s *slots.Slot) string { return s.Name })
+	return slices.ContainsFunc(own, func(s slots.Server) bool { return slot(s.Name) == nil }) || (len(b.surplus) > 0 && len(own) > 0)
 }
 
 func hasReady(own []slots.Server) bool {
