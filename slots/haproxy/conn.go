@@ -84,7 +84,7 @@ func (c *Client) exchange(ctx context.Context, text []byte, limit int, writes bo
 }
 
 func (c *Client) transfer(ctx context.Context, text []byte, limit int, writes bool) (string, error) {
-	conn, err := c.dialer.DialContext(ctx, c.at.network, c.at.addr)
+	conn, err := c.dial(ctx)
 	if err != nil {
 		return "", dialFault(c.at, cause(ctx, err))
 	}
@@ -109,6 +109,18 @@ func (c *Client) transfer(ctx context.Context, text []byte, limit int, writes bo
 		return "", e
 	}
 	return "", garbled(writes, "%s: %w", c.at, err)
+}
+
+// dial connects. A unix socket takes a connection at once or not at all, so that
+// the timers which a context needs are of no use there.
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
+	if c.at.network != "unix" {
+		return c.dialer.DialContext(ctx, c.at.network, c.at.addr)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: c.at.addr, Net: "unix"})
 }
 
 var errTooLong = errors.New("answer too long")
