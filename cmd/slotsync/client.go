@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"syscall"
 
@@ -90,10 +91,18 @@ func (h httpConfig) address() string {
 			return "unix://" + h.socket
 		}
 	}
-	if h.listen == "" {
+	host, port, err := net.SplitHostPort(h.listen)
+	if err != nil {
 		return ""
 	}
-	return "http://" + h.listen
+	// What listens everywhere is asked here.
+	switch ip := net.ParseIP(host); {
+	case host == "" || ip.Equal(net.IPv4zero):
+		host = "127.0.0.1"
+	case ip.Equal(net.IPv6unspecified):
+		host = "::1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 // nobodyThere reports whether err means that no agent runs where it was asked.
