@@ -207,6 +207,9 @@ func (s *saver) write(state stored) {
 	}
 	text, err := json.Marshal(state)
 	if err == nil {
+		err = os.MkdirAll(s.dir, 0o750)
+	}
+	if err == nil {
 		err = renameio.WriteFile(filepath.Join(s.dir, stateFile), append(text, '\n'), 0o600)
 	}
 	if err != nil {
