@@ -137,9 +137,9 @@ func (m *Metrics) registerInstances(f factory) {
 	m.restarts = f.counter("instance_restarts_total",
 		"Times that another process answered at the socket of an instance.", "haproxy")
 	m.commands = f.counter("commands_total",
-		"Commands sent to an instance, by what they set or read and what came of them.", "haproxy", "command", "result")
+		"Commands of rounds that changed an instance, by what they set or read and what came of them.", "haproxy", "command", "result")
 	m.rounds = f.histogram("round_duration_seconds",
-		"How long a round of commands to an instance took.", roundBuckets(), "haproxy")
+		"How long a round that changed an instance took.", roundBuckets(), "haproxy")
 	m.propagation = f.histogram("propagation_seconds",
 		"Time from a source's news until it was read back from an instance.", propagationBuckets(), "haproxy")
 }

@@ -98,13 +98,13 @@ func (m *Metrics) Restarted(haproxy string) {
 	m.instance(haproxy, func() { m.restarts.WithLabelValues(haproxy).Inc() })
 }
 
-// Commands counts n commands (addr, weight, state, show) with one result (ok,
-// unchanged, refused).
+// Commands counts n commands (addr, weight, state, show) of a round that changed
+// something, with one result (ok, unchanged, refused).
 func (m *Metrics) Commands(haproxy, command, result string, n int) {
 	m.instance(haproxy, func() { add(m.commands.WithLabelValues(haproxy, command, result), n) })
 }
 
-// Round says how long one round of commands to an instance took.
+// Round says how long one round that changed an instance took.
 func (m *Metrics) Round(haproxy string, took time.Duration) {
 	m.instance(haproxy, func() { m.rounds.WithLabelValues(haproxy).Observe(took.Seconds()) })
 }
