@@ -6,10 +6,12 @@ time=${1:-10s}
 
 count=0
 for package in $(go list ./...); do
-	for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+	targets=$(go test -list '^Fuzz' "$package")
+	for target in $(grep '^Fuzz' <<<"$targets" || true); do
 		printf 'fuzz: %s %s for %s\n' "${package#*/*/*/}" "$target" "$time"
 		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package"
 		count=$((count + 1))
 	done
 done
+[ "$count" -gt 0 ] || { echo 'fuzz: there is no target' >&2; exit 1; }
 printf 'fuzz: %d targets, none failed\n' "$count"
