@@ -47,6 +47,7 @@ func confined() map[string][]string {
 		"github.com/hashicorp/consul/api":     {"discovery/consul", "discovery/consul/consultest"},
 		"github.com/miekg/dns":                {"discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang": {"metrics", "cmd/slotsync"},
+		"github.com/segmentio/encoding":       {"discovery/consul"},
 		"github.com/spf13/cobra":              {"cmd/slotsync"},
 		"github.com/spf13/pflag":              {"cmd/slotsync"},
 		"github.com/spf13/viper":              {"cmd/slotsync"},

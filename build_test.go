@@ -15,9 +15,11 @@ import (
 // TestBuildIsReproducible builds twice, in two folders, with the command that is released: the bytes are the same, the
 // file is static and no path of this machine is in it.
 func TestBuildIsReproducible(t *testing.T) {
+	folders := []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "a", "longer", "path")}
+	copySources(t, ".", folders[0])
+	copySources(t, folders[0], folders[1]) // not of sources that somebody edits meanwhile
 	var binaries [][]byte
-	for _, folder := range []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "a", "longer", "path")} {
-		copySources(t, folder)
+	for _, folder := range folders {
 		build := exec.CommandContext(t.Context(), "make", "-s", "-C", folder, "build", "VERSION=v0.0.0-test")
 		if output, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("make build: %v\n%s", err, output)
@@ -54,9 +56,10 @@ func checkStatic(t *testing.T, binary []byte) {
 }
 
 // copySources copies what a build needs, so that it happens in another folder.
-func copySources(t *testing.T, target string) {
+func copySources(t *testing.T, source, target string) {
 	t.Helper()
-	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+	sources := os.DirFS(source)
+	err := fs.WalkDir(sources, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -68,7 +71,7 @@ func copySources(t *testing.T, target string) {
 		case !entry.Type().IsRegular():
 			return nil
 		}
-		content, err := os.ReadFile(name)
+		content, err := fs.ReadFile(sources, name)
 		if err != nil {
 			return err
 		}
