@@ -50,6 +50,7 @@ func (s *Server) routes() http.Handler {
 // methods are what can be done with one path. HEAD goes where GET does.
 type methods map[string]http.HandlerFunc
 
+// ServeHTTP implements [http.Handler].
 func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	method := r.Method
 	if method == http.MethodHead {

@@ -28,15 +28,7 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			load, err := a.loader(d)
-			if err != nil {
-				return err
-			}
-			cfg, err := load()
-			if err != nil {
-				return err
-			}
-			w, err := cfg.wire(a.env)
+			cfg, w, err := a.wired(d)
 			if err != nil {
 				return err
 			}
@@ -85,6 +77,8 @@ func printPlan(w io.Writer, p agent.Plan, output string) error {
 		switch {
 		case in.Error != "":
 			fmt.Fprintf(table, "%s\terror: %s\n", in.Instance, oneLine(in.Error))
+		case len(in.Changes) == 0 && len(p.Problems) > 0:
+			fmt.Fprintf(table, "%s\tnothing to change, as far as is known\n", in.Instance)
 		case len(in.Changes) == 0:
 			fmt.Fprintf(table, "%s\tin sync\n", in.Instance)
 		}

@@ -68,6 +68,20 @@ func (a *app) loader(d direct) (func() (*config, error), error) {
 	return func() (*config, error) { return newConfig("", doc.clone(), nil, a.env) }, nil
 }
 
+// wired reads the configuration once and makes everything that it names.
+func (a *app) wired(d direct) (*config, wiring, error) {
+	load, err := a.loader(d)
+	if err != nil {
+		return nil, wiring{}, err
+	}
+	cfg, err := load()
+	if err != nil {
+		return nil, wiring{}, err
+	}
+	w, err := cfg.wire(a.env)
+	return cfg, w, err
+}
+
 // once makes one round by itself. It fails if an instance is not in sync after
 // it.
 func (a *app) once(ctx context.Context, cfg *config) error {

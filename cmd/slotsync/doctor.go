@@ -56,15 +56,7 @@ anything fails.`,
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			load, err := a.loader(d)
-			if err != nil {
-				return err
-			}
-			cfg, err := load()
-			if err != nil {
-				return err
-			}
-			w, err := cfg.wire(a.env)
+			cfg, w, err := a.wired(d)
 			if err != nil {
 				return err
 			}

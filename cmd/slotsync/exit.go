@@ -25,6 +25,7 @@ type exitError struct {
 	err  error
 }
 
+// Error returns what is printed.
 func (e *exitError) Error() string {
 	if e.err == nil {
 		return fmt.Sprintf("exit %d", e.code)
@@ -32,6 +33,7 @@ func (e *exitError) Error() string {
 	return e.err.Error()
 }
 
+// Unwrap returns the error that the code is for, nil if there is none.
 func (e *exitError) Unwrap() error { return e.err }
 
 func usageErrorf(format string, args ...any) error {

@@ -18,7 +18,7 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 	err := s.replace(ctx, drainRemoved)
 	s.metrics.Reloaded(err == nil)
 	if err != nil {
-		s.log.Error("the configuration is refused, the old one stays in force", "error", oneLine(err.Error()))
+		s.log.Error("the configuration is refused, the old one stays in force", "err", oneLine(err.Error()))
 		notify("READY=1\nSTATUS=the configuration is refused: " + oneLine(err.Error()))
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}

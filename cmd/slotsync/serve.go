@@ -130,7 +130,7 @@ func (s *service) listen() error {
 	h := s.cfg.http
 	err := s.bind(h)
 	if err != nil && h.socketIsDefault && h.listen != "" && !usable(filepath.Dir(h.socket)) {
-		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.socket, "error", err)
+		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.socket, "err", err)
 		h.socket = ""
 		err = s.bind(h)
 	}

@@ -36,7 +36,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 	pace := statusPace
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		s.log.Warn("systemd's watchdog is not fed", "error", err)
+		s.log.Warn("systemd's watchdog is not fed", "err", err)
 	}
 	if watchdog > 0 {
 		pace = min(pace, watchdog/3)
