@@ -42,5 +42,8 @@ func (s *static) Confirm(ctx context.Context) (Reading, error) { return s.readin
 
 // String implements [Source].
 func (s *static) String() string {
+	if len(s.reading.Endpoints) == 1 {
+		return "1 configured endpoint"
+	}
 	return fmt.Sprintf("%d configured endpoints", len(s.reading.Endpoints))
 }
