@@ -18,16 +18,15 @@ import (
 var meant = regexp.MustCompile(`^(show (info|version)|show (servers state|stat) web( 4 -1)?|wait \d+ms|` +
 	`set server web/web\d+ (addr 127\.0\.0\.9 port 80\d\d|state (ready|drain|maint)|weight \d+)|set weight web/web\d+ \d+|)$`)
 
-// TestHostileRegistrations registers what Consul takes and HAProxy must never
-// see, beside good instances, and beside a victim that somebody would like to
-// take out of service.
-func TestHostileRegistrations(t *testing.T) {
-	t.Parallel()
-	s := consultest.Start(t)
-	hostile := []struct {
-		address, reason string
-		port            int
-	}{
+// A registration is an address and port as Consul takes them, and why they are
+// refused.
+type registration struct {
+	address, reason string
+	port            int
+}
+
+func hostileRegistrations() []registration {
+	return []registration{
 		{"127.0.0.9;disable server web/web1", discovery.BadAddress, 8001},
 		{"127.0.0.9\nset server web/web1 state maint", discovery.BadAddress, 8002},
 		{"127.0.0.9 port 1\r\nshutdown sessions server web/web1", discovery.BadAddress, 8003},
@@ -43,6 +42,15 @@ func TestHostileRegistrations(t *testing.T) {
 		{"224.0.0.1", discovery.Multicast, 80},
 		{"255.255.255.255", discovery.Multicast, 80},
 	}
+}
+
+// TestHostileRegistrations registers what Consul takes and HAProxy must never
+// see, beside good instances, and beside a victim that somebody would like to
+// take out of service.
+func TestHostileRegistrations(t *testing.T) {
+	t.Parallel()
+	s := consultest.Start(t)
+	hostile := hostileRegistrations()
 	want := map[string]int{}
 	for i, h := range hostile {
 		s.Register("web", fmt.Sprintf("bad-%d;disable server web/web1\n", i), h.address, h.port)
