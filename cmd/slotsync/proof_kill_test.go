@@ -101,11 +101,12 @@ func (k *killer) runAndKill(set, n int) bool {
 	cmd := k.command(k.relay.Socket, set)
 	var out bytes.Buffer
 	cmd.Stderr = &out
-	var killed atomic.Bool
-	k.relay.CutAfter(n, func() { killed.Store(true); _ = cmd.Process.Kill() })
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
+	var killed atomic.Bool
+	process := cmd.Process
+	k.relay.CutAfter(n, func() { killed.Store(true); _ = process.Kill() })
 	err := cmd.Wait()
 	if killed.Load() {
 		return true
