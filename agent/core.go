@@ -20,7 +20,8 @@ type instance struct {
 	// ever listed: left alone until somebody accepts that they go.
 	strangers map[string]map[string]netip.AddrPort
 	// judged are the backends of which the strangers were looked for, full
-	// those that had ready slots when the instance was first met.
+	// those that had ready slots when they were first seen; false: none, absent:
+	// not seen yet.
 	judged, full map[string]bool
 	// pending are the generations that were sent and not read back, oldest
 	// first.
@@ -201,7 +202,9 @@ func (c *core) desired(in *instance) desired {
 			continue
 		}
 		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal}
-		if w.quiet = b.gen == 0 || (b.phase == phaseRestored && in.full[b.Name]); !w.quiet {
+		// Before its slots were seen, nobody knows which of them to leave alone.
+		full, seen := in.full[b.Name]
+		if w.quiet = b.gen == 0 || !seen || (b.phase == phaseRestored && full); !w.quiet {
 			w.targets = b.targetsAt(in.strangers[b.Name])
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
 				w.targets = emptied(w.targets)
@@ -245,7 +248,7 @@ func (c *core) meet(in *instance, r report) []*backend {
 			continue
 		}
 		if _, known := in.full[b.Name]; !known {
-			in.full[b.Name] = hasReady(own)
+			in.full[b.Name], b.due = hasReady(own), true
 			out = append(out, b)
 		} else if c.stale(b, own) {
 			out = append(out, b)

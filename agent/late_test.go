@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+func TestLateInstanceKeepsStrangersUntilAccepted(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	b.servers["web"][0].Addr, b.servers["web"][0].Class = addr(90), slots.Ready
+	b.err = absent()
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		w.pass(2 * DefaultTimeout)
+		w.want(a, "web1=:80")
+		b.with(func() { b.err = nil })
+		w.pass(time.Hour)
+		if b.show() != "web1=:90" {
+			w.t.Errorf("b shows %s", b.show())
+		}
+		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(b, "web1=:80")
+		w.wantSync("b", true)
+	}, a, b)
+}
+
+func TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		w.pass(2 * time.Second)
+		w.stop()
+		a.restart(false)
+		b.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(82), slots.Ready })
+		b.takeWrites()
+		b.err = absent()
+		w.source = newMute()
+		w.source.err = discovery.Errorf(discovery.Transport, "refused")
+		w.opts.Backends[0].Source = w.source
+		w.start()
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+		b.with(func() { b.err = nil })
+		w.pass(time.Minute)
+		if writes := b.takeWrites(); len(writes) > 0 {
+			w.t.Errorf("an instance with ready slots was touched: %v", writes)
+		}
+	}, a, b)
+}
