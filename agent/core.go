@@ -236,6 +236,7 @@ func (c *core) meet(in *instance, r report) []*backend {
 	in.last = r
 	if r.restarted {
 		in.restarts++
+		c.refill(in)
 	}
 	if r.err != nil {
 		return nil
@@ -255,6 +256,16 @@ func (c *core) meet(in *instance, r report) []*backend {
 		}
 	}
 	return out
+}
+
+// refill has the slots of a new process looked at anew where what was ready in
+// the old one was left alone for want of a source: they may all be empty now.
+func (c *core) refill(in *instance) {
+	for _, b := range c.backends {
+		if b.phase == phaseRestored && in.full[b.Name] {
+			delete(in.full, b.Name)
+		}
+	}
 }
 
 // stale reports whether the table has to be brought up to date with what an

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -54,4 +55,38 @@ func TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet(t *testing.T) {
 			w.t.Errorf("an instance with ready slots was touched: %v", writes)
 		}
 	}, a, b)
+}
+
+func TestInstanceThatLosesItsSlotsIsFilledFromAStoredSet(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		w.pass(2 * time.Second)
+		w.stop()
+		w.source = newMute()
+		w.opts.Backends[0].Source = w.source
+		w.start()
+		w.pass(time.Minute)
+		a.restart(false)
+		w.pass(time.Second)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
+func TestRestartIsCountedAlsoIfTheRoundFails(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		a.restart(false)
+		a.with(func() { a.afterIt = &slots.InstanceError{Fault: slots.Garbled, Err: errors.New("cut")} })
+		w.pass(2 * time.Second)
+		a.with(func() { a.afterIt = nil })
+		w.pass(10 * time.Second)
+		w.want(a, "web1=:80")
+		if n := w.status().Instances[0].Restarts; n != 1 {
+			w.t.Errorf("%d restarts, want 1", n)
+		}
+	}, a)
 }

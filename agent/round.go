@@ -150,7 +150,7 @@ func (w *worker) meet(p slots.Process, r *report) {
 	}
 	w.up, w.pause = true, 0
 	if w.met && !p.Same(w.process) {
-		r.restarted = true
+		r.restarted, w.restarted = true, true
 		for _, l := range w.locals {
 			l.forget()
 		}

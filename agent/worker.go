@@ -119,6 +119,7 @@ type worker struct {
 	notes       []note
 	counts      []slots.Count
 	made, drift tally
+	restarted   bool
 
 	nextTry, nextPoll, nextResync, nextSessions, nextSync, alertUntil time.Time
 	sessionsEvery                                                     time.Duration
@@ -318,6 +319,7 @@ func (w *worker) report(r report) {
 	}
 	w.applied = r.applied
 	r.notes, r.counts, r.made, r.drift = w.notes, w.counts, w.made, w.drift
-	w.notes, w.counts, w.made, w.drift = nil, nil, nil, nil
+	r.restarted = w.restarted
+	w.notes, w.counts, w.made, w.drift, w.restarted = nil, nil, nil, nil, false
 	w.post(r)
 }
