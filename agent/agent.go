@@ -205,7 +205,11 @@ func (a *Agent) follow(ctx context.Context, b *backend) {
 	source := b.Source
 	a.group.Go(func() {
 		discovery.Watch(ctx, source, func(u discovery.Update) {
-			a.post(ctx, func(context.Context) { a.heard(b, u, false) })
+			a.post(ctx, func(context.Context) {
+				if ctx.Err() == nil { // else b has another source by now
+					a.heard(b, u, false)
+				}
+			})
 		})
 	})
 }
