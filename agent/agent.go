@@ -283,7 +283,7 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 		if at := b.next(now); !at.IsZero() && at.Before(next) && !b.confirming {
 			next = at
 		}
-		if b.due && a.opened && b.phase != phaseWaiting {
+		if b.due && a.decidable(b) {
 			next = earlier(next, now.Add(time.Second/roundRate))
 		}
 	}

@@ -95,11 +95,16 @@ func (c *core) views(b *backend) [][]slots.Server {
 	return out
 }
 
+// decidable reports whether there are an answer and slots to decide b about.
+func (c *core) decidable(b *backend) bool {
+	return b.phase != phaseWaiting && c.opened && len(c.views(b)) > 0
+}
+
 // refresh decides anew which endpoint sits in which slot of b, and reports
 // whether any instance has to hear of it. It does nothing before there are an
 // answer and slots to decide about, and not more often than the pace allows.
 func (c *core) refresh(b *backend, now time.Time) bool {
-	if b.phase == phaseWaiting || !c.opened || len(c.views(b)) == 0 {
+	if !c.decidable(b) {
 		return false
 	}
 	if b.due && !b.pace.AllowN(now, 1) {

@@ -49,7 +49,7 @@ func (a *Agent) settled() bool {
 		return false
 	}
 	for _, b := range a.backends {
-		if b.due || (b.source.answered.IsZero() && b.source.failing == nil) {
+		if b.due && a.decidable(b) || (b.source.answered.IsZero() && b.source.failing == nil) {
 			return false
 		}
 	}
