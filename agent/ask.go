@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,23 +43,33 @@ func (a *Agent) Status() Status {
 // errStopped is why a request cannot be answered.
 var errStopped = errors.New("the agent is not running")
 
-// ask has the loop do f and waits for it.
+// ask has the loop do f and waits for it. After an error f was not done and
+// will not be: what it writes to is the caller's again.
 func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
 	if a.started.Load() == 0 {
 		return errStopped
 	}
 	done := make(chan struct{})
-	if !a.post(ctx, func(loop context.Context) { f(loop); close(done) }) {
+	var taken atomic.Bool // by the loop, or by the caller who gave up
+	if !a.post(ctx, func(loop context.Context) {
+		if taken.CompareAndSwap(false, true) {
+			f(loop)
+			close(done)
+		}
+	}) {
 		return cmp.Or(ctx.Err(), errStopped)
 	}
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	case <-a.quit:
-		return errStopped
 	}
+	if taken.CompareAndSwap(false, true) {
+		return cmp.Or(ctx.Err(), errStopped)
+	}
+	<-done
+	return nil
 }
 
 // answer has the loop do f, and returns what f returns. After an error f may

@@ -17,7 +17,9 @@ func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
 		held := make(chan struct{})
 		w.agent.do <- func(context.Context) { <-held }
 		done := make(chan error)
-		go func() { done <- w.agent.Reconfigure(context.Background(), next) }()
+		go func() {
+			done <- w.agent.ask(context.Background(), func(loop context.Context) { w.agent.change(loop, next) })
+		}()
 		w.settle()
 		w.source.list(80, 81, 82)
 		w.settle()
