@@ -340,7 +340,7 @@ func (a *Agent) heard(b *backend, u discovery.Update, confirm bool) {
 		}
 		b.due, a.dirty = true, true
 	}
-	if (hold == nil) != (b.guard.hold == nil) {
+	if hold != b.guard.hold {
 		a.dirty = true
 		a.holdChanged(b)
 	}
