@@ -77,7 +77,8 @@ func newLocal(externals map[string]external) *local {
 
 // forget drops what was known of a process that is gone.
 func (l *local) forget() {
-	l.own, l.done, l.weightless, l.waiting = nil, 0, false, 0
+	l.own, l.lacking, l.problem = nil, false, ""
+	l.done, l.weightless, l.waiting = 0, false, 0
 	l.readied = map[string]netip.AddrPort{}
 	l.ebbing = map[string]bool{}
 	l.refused = map[string]slots.Refusal{}
@@ -106,6 +107,9 @@ func (l *local) take(w want) {
 		}
 	}
 }
+
+// unseen reports whether nothing is known of what the instance has.
+func (l *local) unseen() bool { return l.own == nil && !l.lacking && l.problem == "" }
 
 // idle reports whether nothing may be written now.
 func (l *local) idle(now time.Time) bool {

@@ -16,7 +16,7 @@ const (
 	// most so often before the worker looks at the world again.
 	maxPasses = 50
 	// maxRestarts bounds how often a round starts over because HAProxy was
-	// reloaded in the middle of it.
+	// reloaded, or a backend came, in the middle of it.
 	maxRestarts = 3
 )
 
@@ -26,7 +26,7 @@ var errStillHung = errors.New("the instance took a connection and has not answer
 type scope uint8
 
 const (
-	fresh scope = iota // those with something new or something unfinished
+	fresh scope = iota // those with something new, unseen or unfinished
 	ebbs               // those where sessions have to end first
 	all                // every one
 )
@@ -41,7 +41,7 @@ func (w *worker) round(ctx context.Context, which scope) error {
 	var err error
 	for range maxRestarts {
 		err = w.attempt(brief, which, &r)
-		if fault, _ := slots.FaultOf(err); err == nil || fault != slots.Restarted {
+		if fault, _ := slots.FaultOf(err); err != nil && fault != slots.Restarted || err == nil && !w.blind() {
 			break
 		}
 		which = all
@@ -337,9 +337,14 @@ func (w *worker) within(which scope) []string {
 		case which == ebbs:
 			return l.waiting == 0 && len(l.ebbing) == 0
 		default:
-			return l.done >= l.want.gen && l.waiting == 0
+			return l.done >= l.want.gen && l.waiting == 0 && !l.unseen()
 		}
 	})
+}
+
+// blind reports whether there are backends that were not looked at yet.
+func (w *worker) blind() bool {
+	return slices.ContainsFunc(w.names(), func(n string) bool { return w.locals[n].unseen() })
 }
 
 // awaiting reports whether sessions have to be read: of slots that were emptied

@@ -1,0 +1,46 @@
+package agent
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// reborn restarts the fake when its sessions are asked for.
+type reborn struct {
+	*fakeConn
+	armed bool
+}
+
+func (r *reborn) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
+	if sessions && r.armed {
+		r.armed = false
+		r.restart(false)
+	}
+	return r.fakeConn.View(ctx, backends, sessions)
+}
+
+func TestRestartInTheMiddleOfAComparisonIsNoticedByAllBackends(t *testing.T) {
+	a := newFake("a", "web", 1)
+	a.addBackend("api", 2)
+	conn := &reborn{fakeConn: a}
+	inWorld(t, func(w *world) {
+		w.opts.Instances[0].Conn = conn
+		w.source.reading.Endpoints = eps(80)
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Source: newSource(90), SourceName: "test", SourceKey: "x"})
+		w.start()
+		w.pass(5 * time.Second)
+		conn.armed = true
+		w.source.list(81) // the slot has to be empty first
+		w.pass(2 * time.Second)
+		if conn.armed {
+			w.t.Fatal("no sessions were read")
+		}
+		w.want(a, "web1=:81")
+		if got := showServers(a.servers["api"]); got != "web1=:90" {
+			w.t.Errorf("api: %q", got)
+		}
+	}, a)
+}
