@@ -238,6 +238,12 @@ func (c *core) meet(in *instance, r report) []*backend {
 	if r.err != nil {
 		r.backends = in.last.backends
 	}
+	if r.err == nil { // what was on its way while the slots became other ones
+		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {
+			b := c.backend(name)
+			return b == nil || b.Proxy != l.proxy || b.Prefix != l.prefix
+		})
+	}
 	in.last = r
 	if r.restarted {
 		in.restarts++
@@ -261,6 +267,14 @@ func (c *core) meet(in *instance, r report) []*backend {
 		}
 	}
 	return out
+}
+
+// forget drops what is known of a backend whose slots are other ones now.
+func (in *instance) forget(backend string) {
+	delete(in.last.backends, backend)
+	delete(in.strangers, backend)
+	delete(in.judged, backend)
+	delete(in.full, backend)
 }
 
 // refill has the slots of a new process looked at anew where what was ready in

@@ -90,8 +90,8 @@ func (l *local) forget() {
 
 // take notes new targets. Externals end with their endpoint.
 func (l *local) take(w want) {
-	if w.proxy != l.want.proxy || w.prefix != l.want.prefix {
-		l.own = nil // of other slots
+	if l.want.proxy != "" && (w.proxy != l.want.proxy || w.prefix != l.want.prefix) {
+		l.forget() // other slots
 	}
 	l.want = w
 	if w.quiet || len(l.externals) == 0 {

@@ -138,6 +138,9 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 		b := a.backend(n.Name)
 		if b == nil || b.Proxy != n.Proxy || b.Prefix != n.Prefix {
 			b = a.newBackend(n, time.Now())
+			for _, in := range a.instances {
+				in.forget(b.Name)
+			}
 			a.follow(ctx, b)
 		} else {
 			a.changeBackend(ctx, b, n)

@@ -3,6 +3,9 @@ package agent
 import (
 	"context"
 	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
@@ -31,5 +34,50 @@ func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
 		other.list(83)
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:83")
+	}, a)
+}
+
+func TestBackendThatComesIsFilledAtOnce(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		a.addBackend("api", 5)
+		w.start()
+		w.pass(time.Second)
+		next := w.opts
+		next.Backends = append(next.Backends[:1:1], Backend{Name: "api", Proxy: "api", Prefix: "web", Source: newSource(90), SourceName: "test", SourceKey: "x"})
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		if got := showServers(a.servers["api"]); got != "web1=:90" {
+			w.t.Errorf("api: %q", got)
+		}
+	}, a)
+}
+
+func TestOtherSlotsAreFilledAtOnce(t *testing.T) {
+	a := newFake("a", "web", 3)
+	for i := range 3 {
+		a.servers["web"] = append(a.servers["web"], slots.Server{Name: "srv" + itoa(i+1), Addr: parked, Weight: 100, Initial: 100, Disabled: true})
+	}
+	inWorld(t, func(w *world) {
+		mute := newMute()
+		w.opts.Backends[0].Source = mute
+		w.start()
+		w.pass(time.Second)
+		next := w.opts
+		next.Backends = []Backend{next.Backends[0]}
+		next.Backends[0].Prefix = "srv"
+		next.Backends[0].Source, next.Backends[0].SourceKey = newSource(80), "x"
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		if a.show() != "srv1=:80" {
+			w.t.Errorf("soon: %q", a.show())
+		}
+		w.pass(2 * time.Minute)
+		w.want(a, "srv1=:80")
 	}, a)
 }

@@ -76,6 +76,9 @@ func (t *tally) add(backend string, k slots.Kind) {
 
 // A localReport is what a worker knows about one backend.
 type localReport struct {
+	// proxy and prefix say of which slots.
+	proxy, prefix string
+
 	own       []slots.Server
 	lacking   bool
 	problem   string
@@ -305,6 +308,7 @@ func (w *worker) report(r report) {
 	r.applied, r.inSync = w.want.gen, w.up
 	for name, l := range w.locals {
 		r.backends[name] = localReport{
+			proxy: l.want.proxy, prefix: l.want.prefix,
 			own: l.own, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.want.targets)),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), paused: l.pausedUntil,
