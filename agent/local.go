@@ -94,6 +94,9 @@ func (l *local) take(w want) {
 		l.forget() // other slots
 	}
 	l.want = w
+	if w.repair {
+		clear(l.externals)
+	}
 	if w.quiet || len(l.externals) == 0 {
 		return
 	}

@@ -81,3 +81,22 @@ func TestOtherSlotsAreFilledAtOnce(t *testing.T) {
 		w.want(a, "srv1=:80")
 	}, a)
 }
+
+func TestExternalIsUndoneOnceRepairIsConfigured(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(time.Minute)
+		w.want(a, "web2=:81")
+		next := w.opts
+		next.Backends = []Backend{next.Backends[0]}
+		next.Backends[0].RepairExternal = true
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
