@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -141,7 +142,7 @@ func (a *Agent) begin() {
 		a.stateFailed(err)
 	}
 	for _, in := range a.opts.Instances {
-		a.instances = append(a.instances, newInstance(in))
+		a.instances = append(a.instances, a.newInstance(in))
 	}
 	for _, b := range a.opts.Backends {
 		a.backends = append(a.backends, a.newBackend(b, now))
@@ -170,13 +171,7 @@ func (a *Agent) start(ctx context.Context) {
 // employ starts the worker of an instance, once the one before it has ended.
 func (a *Agent) employ(ctx context.Context, in *instance) {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &worker{
-		name: in.Name, conn: in.Conn,
-		inbox: make(chan desired, 1), syncs: make(chan chan<- error), locals: map[string]*local{},
-	}
-	for name, externals := range a.stored.externalsOf(in.Name) {
-		w.locals[name] = newLocal(externals)
-	}
+	w := a.newWorker(in)
 	r := &running{key: in.Key, worker: w, cancel: cancel, done: make(chan struct{})}
 	w.post = func(rep report) { a.post(ctx, func(context.Context) { a.reported(in, rep) }) }
 	in.send = func(d desired) {
@@ -386,21 +381,29 @@ func (a *Agent) reported(in *instance, r report) {
 	for _, b := range stale {
 		a.decide(b, time.Now())
 	}
-	a.dirty = a.dirty || externalsDiffer(before, r)
+	a.dirty = a.dirty || !in.last.process.Same(before.process) || externalsDiffer(before, in.last)
 	a.gaugeInstance(in, r.at)
 }
 
 func externalsDiffer(before, after report) bool {
 	for name, r := range after.backends {
-		if len(r.externals) != len(before.backends[name].externals) {
+		if !maps.Equal(r.externals, before.backends[name].externals) {
 			return true
 		}
 	}
 	return false
 }
 
-func newInstance(in Instance) *instance {
-	return &instance{
+// newInstance returns an instance of which no more is known than was stored.
+func (a *Agent) newInstance(in Instance) *instance {
+	n := &instance{
 		Instance: in, strangers: map[string]map[string]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
 	}
+	s := a.stored.instance(in.Name)
+	n.last.process = s.Process
+	n.last.backends = map[string]localReport{}
+	for name, externals := range s.Externals {
+		n.last.backends[name] = localReport{externals: externals}
+	}
+	return n
 }

@@ -236,7 +236,7 @@ func (b *backend) targetsAt(strangers map[string]netip.AddrPort) []slots.Target 
 func (c *core) meet(in *instance, r report) []*backend {
 	first := !in.met && r.err == nil && r.compared
 	if r.err != nil {
-		r.backends = in.last.backends
+		r.backends, r.process = in.last.backends, in.last.process
 	}
 	if r.err == nil { // what was on its way while the slots became other ones
 		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -33,9 +34,9 @@ type external struct {
 	Addr  netip.AddrPort `json:"addr"`
 	Class slots.Class    `json:"class"`
 	Since time.Time      `json:"since"`
-	// seen: it was out of service in the process that runs now. Only then does
+	// Seen: it was out of service in the process that runs now. Only then does
 	// a ready slot mean that somebody set it ready again.
-	seen bool
+	Seen bool `json:"seen,omitempty"`
 }
 
 // local is what a worker knows about one backend of its instance.
@@ -66,12 +67,9 @@ type local struct {
 }
 
 func newLocal(externals map[string]external) *local {
-	l := &local{externals: map[string]external{}}
-	for name, e := range externals {
-		l.externals[name] = e
-	}
+	l := &local{externals: map[string]external{}, corrected: map[string][]time.Time{}}
 	l.forget()
-	l.corrected = map[string][]time.Time{}
+	maps.Copy(l.externals, externals)
 	return l
 }
 
@@ -83,7 +81,7 @@ func (l *local) forget() {
 	l.ebbing = map[string]bool{}
 	l.refused = map[string]slots.Refusal{}
 	for name, e := range l.externals {
-		e.seen = false
+		e.Seen = false
 		l.externals[name] = e
 	}
 }
@@ -165,13 +163,13 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 		t := target(s.Name)
 		switch e, held := l.externals[s.Name]; {
 		case held && s.Addr == e.Addr && s.Class != slots.Ready:
-			e.Class, e.seen = s.Class, true
+			e.Class, e.Seen = s.Class, true
 			l.externals[s.Name] = e
-		case held && e.seen && s.Addr == e.Addr:
+		case held && e.Seen && s.Addr == e.Addr:
 			delete(l.externals, s.Name)
 			given = append(given, s.Name)
 		case certain && t != nil && l.takenOut(s, t):
-			l.externals[s.Name] = external{Addr: s.Addr, Class: s.Class, Since: now, seen: true}
+			l.externals[s.Name] = external{Addr: s.Addr, Class: s.Class, Since: now, Seen: true}
 			taken = append(taken, s.Name)
 		}
 		if s.Class == slots.Ready && certain {

@@ -116,10 +116,8 @@ func (a *Agent) readInstances(ctx context.Context) map[string]*worker {
 	reports := make([]report, len(a.instances))
 	var group sync.WaitGroup
 	for i, in := range a.instances {
-		w := &worker{name: in.Name, conn: in.Conn, locals: map[string]*local{}, post: func(r report) { reports[i] = r }}
-		for name, externals := range a.stored.externalsOf(in.Name) {
-			w.locals[name] = newLocal(externals)
-		}
+		w := a.newWorker(in)
+		w.post = func(r report) { reports[i] = r }
 		in.send = w.take
 		w.take(a.desired(in))
 		workers[in.Name] = w

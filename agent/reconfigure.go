@@ -113,7 +113,7 @@ func (a *Agent) changeInstances(next []Instance) (employ []*instance) {
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			in = newInstance(n)
+			in = a.newInstance(n)
 			employ = append(employ, in)
 		}
 		kept = append(kept, in)

@@ -149,8 +149,9 @@ func (w *worker) meet(p slots.Process, r *report) {
 		w.doubt = w.doubt[1:]
 	}
 	w.up, w.pause = true, 0
-	if w.met && !p.Same(w.process) {
-		r.restarted, w.restarted = true, true
+	if !p.Same(w.process) {
+		w.restarted = w.restarted || w.met
+		r.restarted = r.restarted || w.met
 		for _, l := range w.locals {
 			l.forget()
 		}

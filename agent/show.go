@@ -157,12 +157,14 @@ func (b *backend) showSource(now time.Time) SourceStatus {
 func (in *instance) show(now time.Time) InstanceStatus {
 	s := InstanceStatus{
 		Name: in.Name, Socket: in.Conn.String(), Up: in.up(), InSync: in.inSync(),
-		Version: in.last.process.Version, Pid: in.last.process.Pid,
 		Applied: in.applied, LagSeconds: in.lag(now).Seconds(), Restarts: in.restarts,
 	}
 	s.Desired = s.Applied
 	if n := len(in.pending); n > 0 {
 		s.Desired = in.pending[n-1].gen
+	}
+	if in.met {
+		s.Version, s.Pid = in.last.process.Version, in.last.process.Pid
 	}
 	if in.last.err != nil {
 		s.LastError = in.last.err.Error()

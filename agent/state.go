@@ -19,6 +19,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 const (
@@ -64,6 +65,7 @@ type storedHold struct {
 
 type storedInstance struct {
 	Name      string                         `json:"name"`
+	Process   slots.Process                  `json:"process"`   // that answered last
 	Externals map[string]map[string]external `json:"externals"` // by backend and slot
 }
 
@@ -98,7 +100,7 @@ func (c *core) snapshot(now time.Time) stored {
 		s.Backends = append(s.Backends, b.store(now))
 	}
 	for _, in := range c.instances {
-		out := storedInstance{Name: in.Name, Externals: map[string]map[string]external{}}
+		out := storedInstance{Name: in.Name, Process: in.last.process, Externals: map[string]map[string]external{}}
 		for name, r := range in.last.backends {
 			if len(r.externals) > 0 {
 				out.Externals[name] = r.externals
@@ -217,14 +219,14 @@ func (s *saver) write(state stored) {
 	}
 }
 
-// externalsOf returns what was stored of an instance.
-func (s stored) externalsOf(instance string) map[string]map[string]external {
+// instance returns what was stored of an instance.
+func (s stored) instance(name string) storedInstance {
 	for _, in := range s.Instances {
-		if in.Name == instance {
-			return in.Externals
+		if in.Name == name {
+			return in
 		}
 	}
-	return nil
+	return storedInstance{}
 }
 
 func (s stored) backend(name string) (storedBackend, bool) {

@@ -108,8 +108,8 @@ type worker struct {
 
 	want    desired
 	locals  map[string]*local
-	process slots.Process
-	met     bool // the instance answered at least once
+	process slots.Process // before the instance is met: the one that was stored
+	met     bool          // the instance answered at least once
 	up      bool
 	probe   chan error // an answer to the one probe of a hung instance; nil: none is out
 	pause   time.Duration
@@ -126,6 +126,18 @@ type worker struct {
 
 	nextTry, nextPoll, nextResync, nextSessions, nextSync, alertUntil time.Time
 	sessionsEvery                                                     time.Duration
+}
+
+// newWorker returns a worker that knows what was stored of its instance.
+func (a *Agent) newWorker(in *instance) *worker {
+	w := &worker{
+		name: in.Name, conn: in.Conn, process: in.last.process,
+		inbox: make(chan desired, 1), syncs: make(chan chan<- error), locals: map[string]*local{},
+	}
+	for name, l := range in.last.backends {
+		w.locals[name] = newLocal(l.externals)
+	}
+	return w
 }
 
 // run works until ctx is done. It leaves every slot as it is.
@@ -303,7 +315,9 @@ func (w *worker) note(n note) { w.notes = append(w.notes, n) }
 
 // report tells the loop. It fills in what is known about every backend.
 func (w *worker) report(r report) {
-	r.instance, r.process = w.name, w.process
+	if r.instance = w.name; w.met {
+		r.process = w.process
+	}
 	r.backends = make(map[string]localReport, len(w.locals))
 	r.applied, r.inSync = w.want.gen, w.up
 	for name, l := range w.locals {
