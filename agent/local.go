@@ -48,8 +48,9 @@ type local struct {
 	prefix  string
 	lacking bool
 	problem string
-	// done is the generation that was last read back whole.
-	done uint64
+	// done is the generation that was last read back whole, since the oldest
+	// after it; 0: there is none, or nothing new since a restart.
+	done, since uint64
 	// readied are the slots that this process showed ready, and that the agent
 	// did not take out since.
 	readied map[string]netip.AddrPort
@@ -92,6 +93,9 @@ func (l *local) take(w want) {
 		l.forget() // other slots
 	}
 	l.want = w
+	if l.since == 0 && w.gen > l.done {
+		l.since = w.gen
+	}
 	if w.repair {
 		clear(l.externals)
 	}
@@ -250,7 +254,7 @@ func (l *local) verify(now time.Time) {
 		l.fighting, l.pausedUntil = false, now.Add(l.pause)
 	}
 	if l.own != nil && len(slots.Drifted(l.own, l.effective())) == 0 {
-		l.done = l.want.gen
+		l.done, l.since = l.want.gen, 0
 		clear(l.refused)
 	}
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"math/rand/v2"
@@ -329,7 +330,7 @@ func (w *worker) report(r report) {
 		}
 		if !l.settled(r.at) {
 			r.inSync = false
-			r.applied = min(r.applied, l.want.gen-1)
+			r.applied = min(r.applied, cmp.Or(l.since, l.want.gen)-1)
 		}
 	}
 	if w.sent || len(w.doubt) > 0 {

@@ -1,0 +1,24 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+func TestLagCountsFromTheOldestNewsThatIsNotThere(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		a.with(func() { a.refuse["web2"] = slots.NoServer })
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.source.list(80, 81, 82)
+		w.pass(10 * time.Second)
+		if lag := w.status().Instances[0].LagSeconds; lag < 60 {
+			w.t.Errorf("lag is %v, though 81 has been waiting for 70 s", lag)
+		}
+	}, a)
+}
