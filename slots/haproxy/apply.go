@@ -86,13 +86,11 @@ func (r *round) admit() {
 			err = errors.New("a second change of the same slot")
 		}
 		r.fates[i].rejected = err
-		if err != nil {
-			continue
-		}
-		taken[key] = true
-		if !slices.Contains(r.backends, ch.Backend) {
+		// one of which nothing is sent is read back nevertheless
+		if checkName(ch.Backend) == nil && !slices.Contains(r.backends, ch.Backend) {
 			r.backends = append(r.backends, ch.Backend)
 		}
+		taken[key] = taken[key] || err == nil
 	}
 }
 
