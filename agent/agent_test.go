@@ -327,4 +327,3 @@ func TestPaceBoundsRounds(t *testing.T) {
 		}
 	}, a)
 }
-
