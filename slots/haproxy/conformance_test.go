@@ -2,6 +2,8 @@ package haproxy_test
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
