@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -62,7 +57,8 @@ func newBenchRig(tb testing.TB, version string) *benchRig {
 	return r
 }
 
-// config lets each server have one request at a time, so that others wait.
+// config lets each server have one connection at a time, so that others wait,
+// and has it logged when a connection to a server is there.
 func (r *benchRig) config(i int) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, `global
@@ -70,16 +66,17 @@ func (r *benchRig) config(i int) string {
   log %s format raw local0
   node bench%d
 defaults
-  mode http
+  mode tcp
   timeout connect 1s
   timeout client 1h
   timeout server 1h
   timeout queue 1h
   retries 0
-`, r.logSocket(i), i)
+`, r.listenForLogs(i), i)
 	template := "  server-template web 1-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100 maxconn 1\n"
 	for _, l := range r.lanes {
-		fmt.Fprintf(&s, "frontend %s\n  bind 127.0.0.1:%d\n  default_backend %s\n", l.fills+"-in", l.ports[i], l.fills)
+		fmt.Fprintf(&s, "frontend %s-in\n  bind 127.0.0.1:%d\n  log global\n  option logasap\n"+
+			"  log-format \"Connected %%b %%si %%ts\"\n  default_backend %s\n", l.fills, l.ports[i], l.fills)
 		fmt.Fprintf(&s, "backend %s\n  log global\n"+template, l.fills, benchSlots)
 		fmt.Fprintf(&s, "backend %s\n  log global\n"+template, l.leaves, benchStaff+benchSlots)
 	}
@@ -192,35 +189,6 @@ func (r *benchRig) hosts(n int) []string {
 	return hosts
 }
 
-// An endpoint tells when a request of each HAProxy reaches it.
-type endpoint struct {
-	host    string
-	reached chan hit
-	close   func()
-}
-
-// A hit is what was seen at one HAProxy.
-type hit struct {
-	proxy int
-	at    time.Time
-}
-
-func (r *benchRig) endpoint() *endpoint {
-	r.tb.Helper()
-	e := &endpoint{host: r.host(), reached: make(chan hit, 64)}
-	e.close = r.listen(fmt.Sprintf("%s:%d", e.host, r.port), func(c net.Conn) {
-		h := hit{at: time.Now()}
-		request, err := http.ReadRequest(bufio.NewReader(c))
-		if err != nil {
-			return // HAProxy has gone
-		}
-		_, _ = fmt.Sscanf(request.URL.Path, "/%d", &h.proxy)
-		e.reached <- h
-		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-	})
-	return e
-}
-
 // listen serves connections until the test ends.
 func (r *benchRig) listen(addr string, serve func(net.Conn)) (stop func()) {
 	r.tb.Helper()
@@ -247,7 +215,7 @@ func (r *benchRig) accept(l net.Listener, serve func(net.Conn)) {
 }
 
 // occupy gives the service that is filled an endpoint that stays, and that is
-// busy with the one request which it takes.
+// busy with the one connection that it takes.
 func (r *benchRig) occupy(l *benchLane) {
 	r.tb.Helper()
 	host := r.host()
@@ -257,87 +225,51 @@ func (r *benchRig) occupy(l *benchLane) {
 		_, _ = io.Copy(io.Discard, c) // until HAProxy ends
 	})
 	r.consul.Register(l.fills, l.fills, host, r.port)
-	r.serverLogs(l.fills, comesUp)
+	r.logged(l.fills, comesUp)
 	for _, port := range l.ports {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			r.tb.Fatal(err)
 		}
 		r.tb.Cleanup(func() { c.Close() })
-		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
-			r.tb.Fatal(err)
-		}
 		r.wait(arrived, "the endpoint that stays is busy")
 	}
 }
 
-// queue sends one request to each frontend, where it waits for a server that
-// takes it. One that is refused, as by a server that is ready before it has its
-// address, is sent again at once. The channels close with the good answers.
-func (r *benchRig) queue(l *benchLane) []chan struct{} {
-	var done []chan struct{}
-	for i, port := range l.ports {
-		answered := make(chan struct{})
-		done = append(done, answered)
-		r.group.Go(func() {
-			defer close(answered)
+// queue connects to each frontend, where it waits for a server that takes it.
+// What is refused, as by a server that is ready before it has its address,
+// connects again at once. The group is done when both have reached a server.
+func (r *benchRig) queue(l *benchLane) *sync.WaitGroup {
+	var group sync.WaitGroup
+	for _, port := range l.ports {
+		group.Go(func() {
 			deadline := time.Now().Add(benchPatience)
 			for time.Now().Before(deadline) {
-				if status, err := get(port, i, deadline); err == nil && status == http.StatusOK {
+				if err := reach(port, deadline); err == nil {
 					return
 				}
 			}
 		})
 	}
-	return done
+	return &group
 }
 
-func get(port, proxy int, deadline time.Time) (status int, err error) {
+// reach returns nil once a server behind the frontend has answered.
+func reach(port int, deadline time.Time) error {
 	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer c.Close()
 	if err := c.SetDeadline(deadline); err != nil {
-		return 0, err
+		return err
 	}
-	if _, err := fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", proxy); err != nil {
-		return 0, err
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	return resp.StatusCode, nil
+	_, err = io.ReadFull(c, make([]byte, len(benchHello)))
+	return err
 }
 
-// both returns when the later of the two HAProxys was seen first.
-func (r *benchRig) both(hits <-chan hit) time.Time {
-	r.tb.Helper()
-	var first [2]time.Time
-	for first[0].IsZero() || first[1].IsZero() {
-		h := r.next(hits)
-		if first[h.proxy].IsZero() {
-			first[h.proxy] = h.at
-		}
-	}
-	if first[0].After(first[1]) {
-		return first[0]
-	}
-	return first[1]
-}
-
-func (r *benchRig) next(hits <-chan hit) hit {
-	r.tb.Helper()
-	select {
-	case h := <-hits:
-		return h
-	case <-time.After(benchPatience):
-		r.tb.Fatal("an endpoint is not reached")
-		return hit{}
-	}
-}
+// benchHello is what an endpoint says to everybody.
+const benchHello = "hello"
 
 // since is how long before end Consul's answer passed the relay.
 func (r *benchRig) since(relay *consultest.Proxy, end time.Time) time.Duration {
@@ -349,6 +281,7 @@ func (r *benchRig) since(relay *consultest.Proxy, end time.Time) time.Duration {
 	return took
 }
 
+// wait returns when done is closed or told.
 func (r *benchRig) wait(done <-chan struct{}, what string) {
 	r.tb.Helper()
 	select {
@@ -362,73 +295,4 @@ func (r *benchRig) pause(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	<-timer.C
-}
-
-// A serverLog is what HAProxy logs of a server, with when it came here.
-type serverLog struct {
-	hit
-	backend string
-	change  string
-}
-
-const (
-	goesDown = "is going DOWN for maintenance"
-	comesUp  = "is UP/READY"
-)
-
-var serverLogged = regexp.MustCompile(`Server ([^/]+)/\S+ (` + goesDown + `|` + comesUp + `)`)
-
-// logSocket opens the socket that HAProxy i logs to.
-func (r *benchRig) logSocket(i int) string {
-	r.tb.Helper()
-	dir, err := os.MkdirTemp("", "ss")
-	if err != nil {
-		r.tb.Fatal(err)
-	}
-	r.tb.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "log")
-	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		r.tb.Fatal(err)
-	}
-	if err := c.SetReadBuffer(4 << 20); err != nil {
-		r.tb.Fatal(err)
-	}
-	r.tb.Cleanup(func() { c.Close() })
-	r.group.Go(func() {
-		buf := make([]byte, 4096)
-		for {
-			n, err := c.Read(buf)
-			at := time.Now()
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			if m := serverLogged.FindSubmatch(buf[:n]); m != nil {
-				r.logs <- serverLog{hit{i, at}, string(m[1]), string(m[2])}
-			}
-		}
-	})
-	return path
-}
-
-// serverLogs returns when the later of the two HAProxys has logged that change
-// of a server of the backend.
-func (r *benchRig) serverLogs(backend, change string) time.Time {
-	r.tb.Helper()
-	var first [2]time.Time
-	timeout := time.After(benchPatience)
-	for first[0].IsZero() || first[1].IsZero() {
-		select {
-		case l := <-r.logs:
-			if l.backend == backend && l.change == change {
-				first[l.proxy] = l.at
-			}
-		case <-timeout:
-			r.tb.Fatalf("not logged: a server of %s %s", backend, change)
-		}
-	}
-	if first[0].After(first[1]) {
-		return first[0]
-	}
-	return first[1]
 }
