@@ -17,6 +17,7 @@ const (
 	sameBurst  = 5                      // after so many in a row at once
 	newsRate   = 20                     // news is free, but not without end: so many a second
 	newsBurst  = 50                     // after so many at once
+	breath     = 2 * time.Millisecond   // after news, for those who have to act on it
 	leastPause = 50 * time.Millisecond  // after an error
 )
 
@@ -35,9 +36,9 @@ type Update struct {
 // order and from one goroutine, the caller's. Answers that equal the last one
 // are published too, since they prove that it still holds.
 //
-// A source whose answers differ is asked again at once, until it has told so
-// much news that nobody could follow: 50 at once, then 20 a second. One whose answers are
-// equal is asked not sooner than 100 ms after it was last asked, and at most
+// A source whose answers differ is asked again after 2 ms, in which the news has
+// the processor to itself, until it has told so much that nobody could follow: 50
+// in a row, then 20 a second. One whose answers are equal is asked not sooner than 100 ms after it was last asked, and at most
 // once a second. After an error it is asked again after a random part of a pause that
 // doubles from the first to the longest of [Class.Backoff]; Watch never gives
 // up. A panic of the source is an error of class [Protocol].
@@ -86,7 +87,7 @@ func (p *pace) after(u Update, asked time.Time) time.Duration {
 	told := p.last != nil && equal(*p.last, u.Reading)
 	p.last = &u.Reading
 	if !told {
-		return p.news.ReserveN(u.At, 1).DelayFrom(u.At)
+		return max(breath, p.news.ReserveN(u.At, 1).DelayFrom(u.At))
 	}
 	return max(floor+rand.N(dither)-u.At.Sub(asked), p.same.ReserveN(u.At, 1).DelayFrom(u.At), 0)
 }
