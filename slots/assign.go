@@ -26,6 +26,9 @@ import (
 // slot of line 1, and is no surplus without it.
 func (t Table) Assign(want []discovery.Endpoint, now time.Time) (next Table, surplus []discovery.Endpoint) {
 	next, fresh := t.keep(discovery.Normalize(want), now)
+	if len(fresh) == 0 {
+		return next, nil
+	}
 	fresh = next.returning(fresh)
 	free := next.choice()
 	for _, e := range fresh {

@@ -93,14 +93,14 @@ func newDelta(have []Server, want []Target) *delta {
 		pairs:  make([]pair, 0, len(have)),
 		wanted: make(map[netip.AddrPort]place, len(want)),
 	}
-	at := byName(have)
+	at := inOrder(have)
 	for k := range want {
 		w := &want[k]
 		if w.Leave {
 			continue
 		}
 		home := place{lacking, w.Class}
-		i, ok := at[w.Slot]
+		i, ok := at(w.Slot)
 		switch {
 		case ok:
 			home.pair = len(d.pairs)

@@ -42,10 +42,10 @@ func classOf(s discovery.State) Class {
 // weight; free ones only in class. Slots to be left, and those that the
 // instance lacks (see [Missing]), do not count.
 func Drifted(have []Server, want []Target) []Target {
-	at := byName(have)
+	at := inOrder(have)
 	var drifted []Target
 	for _, w := range want {
-		if i, ok := at[w.Slot]; ok && !w.met(&have[i]) {
+		if i, ok := at(w.Slot); ok && !w.met(&have[i]) {
 			drifted = append(drifted, w)
 		}
 	}
@@ -54,10 +54,10 @@ func Drifted(have []Server, want []Target) []Target {
 
 // Missing returns those of want with an address whose slot the instance lacks.
 func Missing(have []Server, want []Target) []Target {
-	at := byName(have)
+	at := inOrder(have)
 	var missing []Target
 	for _, w := range want {
-		if _, ok := at[w.Slot]; !ok && !w.Leave && w.Addr.IsValid() {
+		if _, ok := at(w.Slot); !ok && !w.Leave && w.Addr.IsValid() {
 			missing = append(missing, w)
 		}
 	}
@@ -83,6 +83,27 @@ func (w *Target) weightFor(s *Server) int {
 		return 0
 	}
 	return weight
+}
+
+// inOrder returns a function that finds the index of a server by its name. Those
+// that are asked for in their order are found without [byName].
+func inOrder(servers []Server) func(name string) (int, bool) {
+	next := 0
+	var at map[string]int
+	return func(name string) (int, bool) {
+		if next < len(servers) && servers[next].Name == name {
+			next++
+			return next - 1, true
+		}
+		if at == nil {
+			at = byName(servers)
+		}
+		i, ok := at[name]
+		if ok {
+			next = i + 1
+		}
+		return i, ok
+	}
 }
 
 // byName returns the indices of servers by their names.
