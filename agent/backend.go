@@ -58,6 +58,7 @@ type backend struct {
 	// gen is the generation in which the targets last changed, due whether they
 	// have to be made anew when the pace allows it.
 	gen    uint64
+	sent   []slots.Target // with gen; never written to
 	due    bool
 	news   time.Time // when the source said what is due
 	pace   *rate.Limiter

@@ -189,7 +189,7 @@ func (b *backend) reserve(taken map[string]netip.AddrPort) {
 // publish makes a new generation of b, for news that came then; zero for none.
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
-	b.gen = c.gen
+	b.gen, b.sent = c.gen, b.targets()
 	for _, in := range c.of(b) {
 		in.pending = append(in.pending, stamp{c.gen, now, news})
 		if len(in.pending) > maxPending {
@@ -222,7 +222,10 @@ func (c *core) desired(in *instance) desired {
 
 // targetsAt returns the targets at an instance with these strangers.
 func (b *backend) targetsAt(strangers map[string]netip.AddrPort) []slots.Target {
-	out := b.targets()
+	if len(strangers) == 0 {
+		return b.sent
+	}
+	out := slices.Clone(b.sent)
 	for i, t := range out {
 		if _, ok := strangers[t.Slot]; ok {
 			out[i].Leave = true
