@@ -227,12 +227,30 @@ func (r *benchRig) occupy(l *benchLane) {
 	r.consul.Register(l.fills, l.fills, host, r.port)
 	r.logged(l.fills, comesUp)
 	for _, port := range l.ports {
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			r.tb.Fatal(err)
+		for !r.taken(port, arrived) { // refused: a script's server is ready before it has its address
 		}
-		r.tb.Cleanup(func() { c.Close() })
-		r.wait(arrived, "the endpoint that stays is busy")
+	}
+}
+
+// taken connects to a frontend for as long as the test lasts, and reports
+// whether a server took the connection.
+func (r *benchRig) taken(port int, arrived <-chan struct{}) bool {
+	r.tb.Helper()
+	c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	r.tb.Cleanup(func() { c.Close() })
+	closed := make(chan struct{})
+	r.group.Go(func() { defer close(closed); _, _ = io.Copy(io.Discard, c) })
+	select {
+	case <-arrived:
+		return true
+	case <-closed:
+		return false
+	case <-time.After(benchPatience):
+		r.tb.Fatal("the endpoint that stays is not reached")
+		return false
 	}
 }
 

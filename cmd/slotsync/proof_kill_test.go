@@ -123,7 +123,7 @@ func (k *killer) runAndKill(set, n int) bool {
 func TestHundredBackendsAreFilledWhoeverStartsFirst(t *testing.T) {
 	for _, agentFirst := range []bool{true, false} {
 		t.Run(map[bool]string{true: "agent first", false: "haproxy first"}[agentFirst], func(t *testing.T) {
-			eachVersion(t, func(t *testing.T, version string) {
+			eachInTurn(t, func(t *testing.T, version string) {
 				var backends []haproxytest.Backend
 				var filled []agent.Backend
 				for i := range 100 {

@@ -186,3 +186,11 @@ func eachVersion(t *testing.T, body func(t *testing.T, version string)) {
 		})
 	}
 }
+
+// eachInTurn runs body for every HAProxy, one after the other: where time is
+// taken.
+func eachInTurn(t *testing.T, body func(t *testing.T, version string)) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) { body(t, version) })
+	}
+}
