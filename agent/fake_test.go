@@ -179,9 +179,6 @@ func (f *fakeConn) do(c slots.Change) {
 			continue
 		}
 		if c.Addr.IsValid() {
-			if c.Close {
-				s.Class = slots.Maint
-			}
 			if s.Class != slots.Maint {
 				panic("address of a slot in service set: " + c.Slot)
 			}

@@ -18,8 +18,6 @@ const (
 	// maxRestarts bounds how often a round starts over because HAProxy was
 	// reloaded, or a backend came, in the middle of it.
 	maxRestarts = 3
-	// fewFills is how many slots are filled without another look.
-	fewFills = 16
 )
 
 var errStillHung = errors.New("the instance took a connection and has not answered since")
@@ -61,31 +59,27 @@ func (w *worker) round(ctx context.Context, which scope) error {
 }
 
 // attempt is one round with one process. It looks before it writes, except when
-// that is right whatever the slots are by now; what it did is read back in any
-// case.
+// slots only have to go to maintenance: that is right whatever they are by now,
+// and is read back like everything else.
 func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	start := time.Now()
 	names := w.within(which)
-	changes, blind := w.blindly(which, names)
-	if !blind {
+	if which != fresh || !w.onlyLoses(names) {
 		if err := w.view(ctx, names, which != fresh && w.awaiting(names), r); err != nil {
 			return err
 		}
-		if r.restarted {
-			names = w.names()
-			if err := w.view(ctx, names, false, r); err != nil {
-				return err
-			}
-		}
-		w.save(names)
 	}
+	if r.restarted {
+		names = w.names()
+		if err := w.view(ctx, names, false, r); err != nil {
+			return err
+		}
+	}
+	w.save(names)
 	clean := w.clean(names, r)
 	asked := false
 	for range maxPasses {
-		unknown := false
-		if !blind {
-			changes, unknown = w.plan(names)
-		}
+		changes, unknown := w.plan(names)
 		if len(changes) == 0 && (!unknown || asked) {
 			break
 		}
@@ -103,7 +97,7 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 		if refused {
 			break
 		}
-		names, clean, blind = w.newest(names), nil, false
+		names, clean = w.newest(names), nil
 	}
 	for _, name := range names {
 		w.locals[name].verify(time.Now())
@@ -111,25 +105,16 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	return nil
 }
 
-// blindly returns what can be done without another look, going by what was read
-// last: slots go to maintenance, and a few that were idle there get an address,
-// for which they are put in maintenance once more. Not more than a few, since
-// that costs more than the look then.
-func (w *worker) blindly(which scope, names []string) (changes []slots.Change, ok bool) {
-	if which != fresh || !w.up || w.sent || len(w.doubt) > 0 ||
-		slices.ContainsFunc(names, func(n string) bool { return w.locals[n].own == nil }) {
-		return nil, false
+// onlyLoses reports whether all that is to be done, going by what was read last,
+// is to put slots into maintenance.
+func (w *worker) onlyLoses(names []string) bool {
+	if !w.up || w.sent || len(w.doubt) > 0 || slices.ContainsFunc(names, func(n string) bool { return w.locals[n].own == nil }) {
+		return false
 	}
-	changes, _ = w.plan(names)
-	fills := 0
-	for i, c := range changes {
-		if changes[i].Close = c.Addr.IsValid(); c.Addr.IsValid() {
-			fills++
-		} else if c.Weight > 0 || !c.SetClass || c.Class != slots.Maint {
-			return nil, false
-		}
-	}
-	return changes, len(changes) > 0 && fills <= fewFills
+	changes, _ := w.plan(names)
+	return len(changes) > 0 && !slices.ContainsFunc(changes, func(c slots.Change) bool {
+		return c.Addr.IsValid() || c.Weight > 0 || !c.SetClass || c.Class != slots.Maint
+	})
 }
 
 // view reads the backends and takes what it sees.
