@@ -214,6 +214,16 @@ func (l *local) plan() slots.Plan {
 	return slots.Diff(l.want.proxy, l.own, l.effective())
 }
 
+// fills reports whether a slot has to get another address, which is quicker to
+// say than a plan is made.
+func (l *local) fills() bool {
+	slot := finder(l.own, func(s *slots.Server) string { return s.Name })
+	return slices.ContainsFunc(l.want.targets, func(t slots.Target) bool {
+		s := slot(t.Slot)
+		return s != nil && !t.Leave && t.Addr.IsValid() && t.Addr != s.Addr
+	})
+}
+
 // sent notes that the agent itself changes these slots.
 func (l *local) sent(c slots.Change) {
 	if c.SetClass && c.Class != slots.Ready {

@@ -111,6 +111,11 @@ func (w *worker) onlyLoses(names []string) bool {
 	if !w.up || w.sent || len(w.doubt) > 0 || slices.ContainsFunc(names, func(n string) bool { return w.locals[n].own == nil }) {
 		return false
 	}
+	for _, n := range names {
+		if w.locals[n].fills() {
+			return false
+		}
+	}
 	changes, _ := w.plan(names)
 	return len(changes) > 0 && !slices.ContainsFunc(changes, func(c slots.Change) bool {
 		return c.Addr.IsValid() || c.Weight > 0 || !c.SetClass || c.Class != slots.Maint
