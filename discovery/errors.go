@@ -67,6 +67,9 @@ func ClassOf(err error) Class {
 // ASCII or a printable letter replaced by a dot: what came from outside and is
 // shown on a terminal, in a log line or on a page goes through it.
 func Printable(s string, most int) string {
+	if len(s) <= most && isPlain(s) {
+		return s
+	}
 	out := make([]rune, 0, min(len(s), most))
 	for _, r := range s {
 		if len(out) == most {
