@@ -29,6 +29,7 @@ func (c *Client) Apply(ctx context.Context, seen slots.Process, changes []slots.
 	r := newRound(c, seen, changes)
 	r.admit()
 	err := r.run(ctx)
+	c.drop()
 	r.refuse(err != nil)
 	if err == nil {
 		err = r.denied()
@@ -62,7 +63,7 @@ type round struct {
 	changes  []slots.Change
 	fates    []fate
 	backends []string // that are touched, in the order of the changes
-	stale    []string // those that were written since they were read
+	wrote    bool     // something was sent that changes something
 	counts   [kinds][results]int
 	outcome  slots.Outcome
 }
@@ -126,26 +127,28 @@ func (r *round) run(ctx context.Context) error {
 	if len(r.backends) == 0 {
 		return nil
 	}
+	if len(r.unproved()) == 0 {
+		return r.send(ctx, r.finalSteps(), r.backends, false)
+	}
 	if err := r.address(ctx); err != nil {
 		return err
 	}
-	steps := r.finalSteps()
-	if len(steps) == 0 && len(r.stale) == 0 {
-		return nil
+	// what is filled gets its traffic before it is read back
+	if err := r.send(ctx, r.finalSteps(), nil, true); err != nil {
+		return err
 	}
-	return r.send(ctx, steps, r.backends)
+	return r.send(ctx, nil, r.backends, false)
 }
 
 // address sets the addresses and proves them. Those that do not read back are
 // set a second time, and only those.
 func (r *round) address(ctx context.Context) error {
-	r.stale = r.backends
 	for range 2 {
 		steps := r.unproved()
 		if len(steps) == 0 {
 			return nil
 		}
-		if err := r.send(ctx, steps, r.backendsOf(steps)); err != nil {
+		if err := r.send(ctx, steps, r.backendsOf(steps), true); err != nil {
 			return err
 		}
 		if err := r.settle(ctx); err != nil {
@@ -177,7 +180,7 @@ func (r *round) settle(ctx context.Context) error {
 		if err := wait(ctx, pause); err != nil {
 			return fault(slots.Hung, "%s: %w", r.c.at, err)
 		}
-		if err := r.send(ctx, nil, r.backendsOf(r.unproved())); err != nil {
+		if err := r.send(ctx, nil, r.backendsOf(r.unproved()), true); err != nil {
 			return err
 		}
 		r.prove()

@@ -14,11 +14,39 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// A line is commands for one connection: first those that write, then those
-// that read. [Client.ask] adds "show info" and the line feed.
+// A line is commands: those that write, then "show info", then those that read.
 type line struct {
-	text          []byte
+	write, read   []byte
 	writes, reads int
+	// brief: the process need not show itself, since it has done so lately and
+	// does so again at the end.
+	brief bool
+	// queued: what is written is not there until HAProxy comes to apply it, which
+	// it does while it answers another command: so there has to be one before the
+	// reads.
+	queued bool
+}
+
+// compose returns the text of a line, the number of its commands, and how many
+// stand between those that write and those that read.
+func (l line) compose() (text []byte, commands, between int) {
+	text, commands = l.write, l.writes+l.reads
+	add := func(command []byte) {
+		if len(text) > 0 && len(command) > 0 {
+			text = append(text, ';')
+		}
+		text = append(text, command...)
+	}
+	switch {
+	case !l.brief:
+		add([]byte("show info"))
+		between = 1
+	case l.queued && l.reads > 0:
+		add([]byte("show version"))
+		between = 1
+	}
+	add(l.read)
+	return append(text, '\n'), commands + between, between
 }
 
 // An answer is what a line got.
@@ -27,63 +55,82 @@ type answer struct {
 	// told apart, so that only a read-back shows what they did.
 	writes  []string
 	reads   []string
-	process slots.Process
-	at      time.Time
+	process slots.Process // Pid 0 after a brief line
+	at      time.Time     // when it showed itself
 }
 
-// ask sends l and returns the whole answer, within the client's timeout.
+// ask sends l, in the session that is open or in a new one, and returns the
+// whole answer, within the client's timeout.
 func (c *Client) ask(ctx context.Context, l line) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	s, err := c.session(ctx)
+	if err != nil {
+		c.doubt()
+		return answer{}, err
+	}
+	a, err := c.askIn(ctx, s, l)
+	if err != nil {
+		s.conn.Close()
+		c.doubt()
+		return answer{}, err
+	}
+	if !l.brief {
+		a.at = c.vouch(a.process)
+	}
+	c.keep(s)
+	return a, nil
+}
+
+// askIn is ask in a session.
+func (c *Client) askIn(ctx context.Context, s *session, l line) (answer, error) {
 	limit := maxAnswer
 	if l.reads > 0 {
 		limit = maxDump
 	}
-	raw, err := c.exchange(ctx, append(l.text, ";show info\n"...), limit, l.writes > 0)
-	if err != nil {
-		return answer{}, err
+	text, commands, _ := l.compose()
+	again := s.asked
+	stop := context.AfterFunc(ctx, func() { s.conn.SetDeadline(time.Unix(1, 0)) })
+	raw, err := s.exchange(text, commands, limit)
+	if !stop() && err == nil {
+		err = ctx.Err()
 	}
-	a, err := c.understand(raw, l)
-	if err != nil {
-		return answer{}, err
+	switch {
+	case err != nil:
+		return answer{}, c.explain(ctx, err, limit, l.writes > 0)
+	case again && raw == "" && s.closed:
+		e := fault(slots.Restarted, "%s: the process has closed the connection", c.at)
+		e.Sent = l.writes > 0
+		return answer{}, e
 	}
-	a.at = c.vouch(a.process)
-	return a, nil
+	return c.understand(raw, l)
 }
 
 // understand takes an answer apart.
-func (c *Client) understand(raw string, l line) (answer, error) {
+func (c *Client) understand(raw string, l line) (a answer, err error) {
+	text, _, between := l.compose()
 	if strings.HasPrefix(raw, "The command line is too big") {
-		return answer{}, garbled(false, "%s: HAProxy refuses lines of %d bytes: set tune.bufsize to 16384 or more", c.at, len(l.text))
+		return answer{}, garbled(false, "%s: HAProxy refuses lines of %d bytes: set tune.bufsize to 16384 or more", c.at, len(text))
 	}
 	texts, whole := splitAnswers(raw)
-	if !whole || len(texts) < l.reads+1 {
+	first := len(texts) - l.reads // of what was read
+	if !whole || first < between {
 		return answer{}, garbled(l.writes > 0, "%s: the answer ends after %d bytes", c.at, len(raw))
 	}
-	last := len(texts) - 1
-	p, err := parseInfo(texts[last])
-	if err != nil {
-		return answer{}, garbled(l.writes > 0, "%s: %w", c.at, err)
+	if !l.brief {
+		if a.process, err = parseInfo(texts[first-1]); err != nil {
+			return answer{}, garbled(l.writes > 0, "%s: %w", c.at, err)
+		}
 	}
-	a := answer{process: p, reads: texts[last-l.reads : last]}
-	if len(texts) == l.writes+l.reads+1 {
+	a.reads = texts[first:]
+	if first == l.writes+between {
 		a.writes = texts[:l.writes]
 	}
 	return a, nil
 }
 
-// exchange sends one line, which ends in a line feed, and reads until HAProxy
-// closes. Only ctx ends it before. writes says whether the line changes
-// anything. After an error nothing vouches for the process any more.
-func (c *Client) exchange(ctx context.Context, text []byte, limit int, writes bool) (string, error) {
-	raw, err := c.transfer(ctx, text, limit, writes)
-	if err != nil {
-		c.doubt()
-	}
-	return raw, err
-}
-
-func (c *Client) transfer(ctx context.Context, text []byte, limit int, writes bool) (string, error) {
+// single asks one thing in a connection of its own. Only ctx ends it before.
+func (c *Client) single(ctx context.Context, command string) (string, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return "", dialFault(c.at, cause(ctx, err))
@@ -92,23 +139,30 @@ func (c *Client) transfer(ctx context.Context, text []byte, limit int, writes bo
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	if n, err := conn.Write(text); n < len(text) && isTimeout(err) {
-		// a line without its end is never executed
-		return "", fault(slots.Hung, "%s takes no commands: %w", c.at, cause(ctx, err))
+	if n, err := io.WriteString(conn, command+"\n"); n <= len(command) && isTimeout(err) {
+		return "", c.explain(ctx, errors.Join(errUnsent, err), maxAnswer, false)
 	}
-	// after any other error there may be an answer that says why
-	raw, err := readAnswer(conn, limit)
+	raw, err := readAnswer(conn, maxAnswer)
+	if err != nil {
+		return "", c.explain(ctx, err, maxAnswer, false)
+	}
+	return raw, nil
+}
+
+// explain says which fault of the instance err is. writes says whether the line
+// changes anything.
+func (c *Client) explain(ctx context.Context, err error, limit int, writes bool) error {
 	switch {
-	case err == nil:
-		return raw, nil
+	case errors.Is(err, errUnsent):
+		return fault(slots.Hung, "%s takes no commands: %w", c.at, cause(ctx, err))
 	case errors.Is(err, errTooLong):
-		return "", garbled(writes, "%s: the answer has more than %d bytes", c.at, limit)
+		return garbled(writes, "%s: the answer has more than %d bytes", c.at, limit)
 	case isTimeout(err):
 		e := fault(slots.Hung, "%s does not answer: %w", c.at, cause(ctx, err))
 		e.Sent = writes
-		return "", e
+		return e
 	}
-	return "", garbled(writes, "%s: %w", c.at, err)
+	return garbled(writes, "%s: %w", c.at, err)
 }
 
 // dial connects. A unix socket takes a connection at once or not at all, so that

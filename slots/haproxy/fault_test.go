@@ -251,7 +251,7 @@ func TestCutAnswers(t *testing.T) {
 					}
 					continue
 				}
-				if fault, _ := slots.FaultOf(err); fault != slots.Garbled {
+				if fault, _ := slots.FaultOf(err); fault != slots.Garbled && fault != slots.Restarted {
 					t.Errorf("%d bytes: %v", n, err)
 				}
 				if len(out.View.Servers) != 0 {
@@ -277,7 +277,7 @@ func TestKilledWhileWriting(t *testing.T) {
 				n := rnd.IntN(4000)
 				on.relay.CutAfter(n, p.Kill)
 				_, err := on.client.Apply(t.Context(), v.Process, fills(v, "web", 40))
-				if fault, _ := slots.FaultOf(err); err == nil || fault != slots.Garbled && fault != slots.Absent {
+				if fault, _ := slots.FaultOf(err); err == nil || fault != slots.Garbled && fault != slots.Absent && fault != slots.Restarted {
 					t.Fatalf("%d bytes: %v", n, err)
 				}
 				p.Restart()

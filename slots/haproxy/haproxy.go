@@ -1,16 +1,15 @@
 // Package haproxy reads and changes the servers of one HAProxy through its
 // Runtime API (HAProxy's Management Guide, 9.3 "Unix Socket commands").
 //
-// Every line of commands has a connection of its own: it is written whole, the
-// answer is read until HAProxy closes, and only then the next line goes out.
-// That is the one form which every version treats alike. Lines that are sent
-// ahead are dropped from 3.0 on, prompt mode frames answers differently from
-// version to version, and a connection that is kept stays with the old worker
-// after a reload. A connection costs about 50 microseconds.
+// A line of commands is written whole, and the next one goes out when it is
+// answered to the end: lines that are sent ahead are dropped by some versions.
+// The lines of one call share a connection in interactive mode ("prompt"), which
+// is closed when they are done: a connection of its own costs a line more than
+// most lines do, and one that is kept stays with the old worker after a reload.
 //
 // Commands are joined with ";" up to [maxLine]: longer lines are refused whole
-// from 3.2 on (tune.bufsize). The last one on each line is "show info", so that
-// every answer proves which process gave it and that it is complete.
+// from 3.2 on (tune.bufsize). The last line of a call ends in "show info", which
+// proves which process has answered in this connection.
 //
 // Linux only: locks are abstract unix sockets.
 package haproxy
@@ -62,6 +61,7 @@ type Client struct {
 	mu      sync.Mutex
 	process slots.Process // what answered last
 	seen    time.Time     // and when
+	open    *session      // nil: none is
 }
 
 // New returns a client for o. It connects to nothing; the error says what is
@@ -87,8 +87,10 @@ func (c *Client) String() string { return c.socket }
 // for a HAProxy that hangs does so with one such probe, which costs it one
 // connection.
 func (c *Client) Info(ctx context.Context) (slots.Process, error) {
-	raw, err := c.exchange(ctx, []byte("show info\n"), maxAnswer, false)
+	c.drop() // it may lead to a process that was followed by another one
+	raw, err := c.single(ctx, "show info")
 	if err != nil {
+		c.doubt()
 		return slots.Process{}, err
 	}
 	p, err := parseInfo(strings.TrimSuffix(raw, "\n\n"))
@@ -107,7 +109,7 @@ func (c *Client) Level(ctx context.Context) (string, error) {
 	if _, err := c.current(ctx); err != nil {
 		return "", err
 	}
-	a, err := c.ask(ctx, line{text: []byte("show cli level"), reads: 1})
+	a, err := c.ask(ctx, line{read: []byte("show cli level"), reads: 1})
 	if err != nil {
 		return "", err
 	}
@@ -198,7 +200,6 @@ func (c *Client) current(ctx context.Context) (slots.Process, error) {
 	if age <= fresh {
 		return p, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-	return c.Info(ctx)
+	a, err := c.ask(ctx, line{})
+	return a.process, err
 }

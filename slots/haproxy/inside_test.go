@@ -56,9 +56,9 @@ func TestUnderstandTolerates(t *testing.T) {
 		writes    int
 		known     bool
 	}{
-		{"all there", "a\n\n\nDUMP\n\n" + info, 2, true},
-		{"no line end, then nothing", "Trailing garbage in weight string\n\nDUMP\n\n" + info, 2, false},
-		{"one too many", "\n\n\nDUMP\n\n" + info, 2, false},
+		{"all there", "a\n\n\n" + info + "DUMP\n\n", 2, true},
+		{"no line end, then nothing", "Trailing garbage in weight string\n\n" + info + "DUMP\n\n", 2, false},
+		{"one too many", "\n\n\n" + info + "DUMP\n\n", 2, false},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			a, err := c.understand(k.raw, line{writes: k.writes, reads: 1})

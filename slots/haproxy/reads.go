@@ -61,7 +61,7 @@ func packReads(reads []read) []readLine {
 	var lines []readLine
 	var l readLine
 	for _, r := range reads {
-		b := l.text
+		b := l.read
 		if len(b) > 0 {
 			b = append(b, ';')
 		}
@@ -74,7 +74,7 @@ func packReads(reads []read) []readLine {
 			l = readLine{}
 			b, _ = r.appendTo(nil)
 		}
-		l.text = b
+		l.read = b
 		l.reads = append(l.reads, r)
 		l.line.reads++
 	}

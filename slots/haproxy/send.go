@@ -7,21 +7,20 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// send sends the steps on as few lines as may be; the last line also reads the
-// backends. It returns once all is answered.
-func (r *round) send(ctx context.Context, steps []step, backends []string) error {
+// send sends the steps on as few lines as may be, and reads the backends with
+// the last of them. It returns once all is answered. Unless it is to be brief,
+// the process shows itself at the end.
+func (r *round) send(ctx context.Context, steps []step, backends []string, brief bool) error {
 	reads := make([]read, 0, len(backends))
 	for _, b := range backends {
 		reads = append(reads, read{backend: b})
 	}
 	for len(steps) > 0 {
 		text, n := r.pack(steps)
-		l := readLine{line: line{text: text, writes: n}}
-		if n == len(steps) {
-			if joined, ok := appendReads(l.line, reads, r.queues && steps[0].kind == addrKind); ok {
-				l.line, l.reads = joined, reads
-				reads = nil
-			}
+		l := readLine{line: line{write: text, writes: n, brief: true, queued: r.queues && steps[0].kind == addrKind}}
+		if lines := packReads(reads); n == len(steps) && len(lines) == 1 && len(text)+len(lines[0].read) < maxLine {
+			l.read, l.line.reads, l.reads, reads = lines[0].read, len(reads), reads, nil
+			l.brief = brief
 		}
 		if err := r.exchange(ctx, l, steps[:n]); err != nil {
 			return err
@@ -29,6 +28,7 @@ func (r *round) send(ctx context.Context, steps []step, backends []string) error
 		steps = steps[n:]
 	}
 	for _, l := range packReads(reads) {
+		l.brief = brief
 		if err := r.exchange(ctx, l, nil); err != nil {
 			return err
 		}
@@ -66,25 +66,6 @@ func (r *round) appendStep(b []byte, s step) ([]byte, error) {
 	return appendState(b, ch.Backend, ch.Slot, s.class)
 }
 
-// appendReads adds the reads to a line if they fit. Where addresses are queued,
-// HAProxy comes to apply them while it answers another command: with one in
-// between the reads show what was set, which saves a connection. Where they do
-// not, [round.settle] reads again.
-func appendReads(l line, reads []read, queued bool) (line, bool) {
-	if queued && len(reads) > 0 {
-		l.text = append(l.text, ";show version"...)
-		l.writes++
-	}
-	for _, rd := range reads {
-		var err error
-		if l.text, err = rd.appendTo(append(l.text, ';')); err != nil || len(l.text) > maxLine {
-			return line{}, false
-		}
-		l.reads++
-	}
-	return l, true
-}
-
 // exchange sends one line of this round, unless another process answers than
 // the one that is meant, and notes what came back.
 func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
@@ -95,15 +76,19 @@ func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
 	if !p.Same(r.seen) || p.Stopping {
 		return restarted(r.c.at, r.seen, p, false)
 	}
+	r.wrote = r.wrote || len(steps) > 0
 	a, err := r.c.ask(ctx, l.line)
 	if err != nil {
 		return err
 	}
-	if !a.process.Same(r.seen) || a.process.Stopping {
-		return restarted(r.c.at, r.seen, a.process, len(steps) > 0)
+	if !l.brief && (!a.process.Same(r.seen) || a.process.Stopping) {
+		return restarted(r.c.at, r.seen, a.process, r.wrote)
 	}
 	r.note(steps, a.writes)
-	r.counts[showKind][okResult] += len(l.reads) + 1
+	r.counts[showKind][okResult] += len(l.reads)
+	if !l.brief {
+		r.counts[showKind][okResult]++
+	}
 	return r.learn(l.reads, a)
 }
 
@@ -113,12 +98,8 @@ func (r *round) learn(reads []read, a answer) error {
 	if err := mergeReads(view.Servers, reads, a.reads); err != nil {
 		return garbled(false, "%s: %w", r.c.at, err)
 	}
-	view.Process = a.process
-	if len(reads) > 0 {
-		view.At = a.at
-	}
-	for _, rd := range reads {
-		r.stale = slices.DeleteFunc(slices.Clone(r.stale), func(b string) bool { return b == rd.backend })
+	if a.process.Pid != 0 {
+		view.Process, view.At = a.process, a.at
 	}
 	return nil
 }

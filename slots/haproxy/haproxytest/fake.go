@@ -130,6 +130,13 @@ func (f *Fake) accept(l *net.UnixListener, places chan struct{}) {
 	}
 }
 
+// Sessions returns how many connections are open.
+func (f *Fake) Sessions() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.conns)
+}
+
 func (f *Fake) end() {
 	f.listener.Close()
 	f.mu.Lock()

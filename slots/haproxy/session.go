@@ -1,0 +1,150 @@
+package haproxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// idle is how long a session stays open for the next line of the same round. It
+// is short: a session stays with its worker, also after a reload.
+const idle = 2 * time.Millisecond
+
+// A session is a connection in interactive mode, in which a line is sent once
+// the line before it is answered (Management Guide, 9.3, "prompt"). That spares
+// the lines of one round a connection each, which cost more than what they do.
+type session struct {
+	conn net.Conn
+	// asked: "prompt" went out. each: a prompt follows every command, as up to
+	// 3.0, and not every line, as from 3.2 on.
+	asked, each bool
+	closed      bool // by HAProxy
+	buf         []byte
+	expiry      *time.Timer
+}
+
+// prompt is what interactive mode adds to the line feed that ends an answer.
+const prompt = "\n> "
+
+// session returns the one that is open, or a new one.
+func (c *Client) session(ctx context.Context) (*session, error) {
+	if s := c.take(); s != nil {
+		return s, nil
+	}
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, dialFault(c.at, cause(ctx, err))
+	}
+	return &session{conn: conn}, nil
+}
+
+// take returns the open session, which is the caller's from now on; nil if there
+// is none.
+func (c *Client) take() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.open
+	if s == nil || !s.expiry.Stop() {
+		return nil
+	}
+	c.open = nil
+	return s
+}
+
+// drop closes the session that is open.
+func (c *Client) drop() {
+	if s := c.take(); s != nil {
+		s.conn.Close()
+	}
+}
+
+// keep leaves s open for a moment, unless another one is.
+func (c *Client) keep(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open != nil || s.closed {
+		s.conn.Close()
+		return
+	}
+	c.open = s
+	s.expiry = time.AfterFunc(idle, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.open == s {
+			c.open = nil
+		}
+		s.conn.Close()
+	})
+}
+
+// errUnsent says that HAProxy did not take a line to its end; such a line is
+// never executed.
+var errUnsent = errors.New("it takes no commands")
+
+// exchange sends one line and reads the answers to so many commands, or what
+// there is of them if HAProxy closes the connection before.
+func (s *session) exchange(text []byte, commands, limit int) (string, error) {
+	first := !s.asked
+	if first {
+		s.asked = true
+		text = append([]byte("prompt;"), text...)
+		commands++
+	}
+	if n, err := s.conn.Write(text); n < len(text) && isTimeout(err) {
+		return "", errors.Join(errUnsent, err)
+	}
+	// after any other error there may be an answer that says why
+	buf, err := s.read(first, commands, limit)
+	if err != nil {
+		return "", err
+	}
+	raw := strings.ReplaceAll(string(buf), prompt, "\n")
+	if first {
+		raw = strings.TrimPrefix(raw, "\n") // the answer to "prompt" itself
+	}
+	return raw, nil
+}
+
+// read returns what comes until the last prompt, or until HAProxy closes. A
+// reset after something was read is an end: HAProxy closes with one if it has
+// not read all of the line.
+func (s *session) read(first bool, commands, limit int) ([]byte, error) {
+	again := !first
+	if s.buf == nil {
+		s.buf = make([]byte, 0, 8<<10)
+	}
+	buf := s.buf[:0]
+	prompts := 0
+	for {
+		n, err := s.conn.Read(buf[len(buf):cap(buf)])
+		from := max(len(buf)-len(prompt)+1, 0)
+		buf = buf[:len(buf)+n]
+		prompts += bytes.Count(buf[from:], []byte(prompt))
+		if first && len(buf) >= len(prompt) {
+			s.each, first = bytes.HasPrefix(buf, []byte(prompt)), false
+		}
+		switch {
+		case len(buf) > limit:
+			return nil, errTooLong
+		case bytes.HasSuffix(buf, []byte(prompt)) && (prompts >= commands || !s.each):
+			s.buf = buf
+			return buf, nil
+		case bytes.HasPrefix(buf, []byte("\nmaster")):
+			return nil, errMaster
+		case err == io.EOF, errors.Is(err, syscall.ECONNRESET) && (len(buf) > 0 || again):
+			s.closed = true
+			return buf, nil
+		case err != nil:
+			return nil, err
+		case len(buf) == cap(buf):
+			buf = append(make([]byte, 0, 4*cap(buf)), buf...)
+		}
+	}
+}
+
+var errMaster = errors.New("this is the socket of the master, which has no servers: use one of `stats socket`")
