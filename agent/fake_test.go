@@ -31,6 +31,9 @@ type fakeConn struct {
 	saved   map[string][]slots.Server
 	writes  []string
 	infos   int
+	views   int
+	touched map[string]time.Time // when somebody else changed a slot
+	changed map[string]time.Time // when the class of a slot did
 
 	err     error         // what every call fails with
 	hang    chan struct{} // calls wait for it to be closed; nil: they do not
@@ -42,7 +45,7 @@ type fakeConn struct {
 }
 
 func newFake(name, backend string, n int) *fakeConn {
-	f := &fakeConn{name: name, saved: map[string][]slots.Server{}, servers: map[string][]slots.Server{}, refuse: map[string]slots.Cause{}}
+	f := &fakeConn{name: name, saved: map[string][]slots.Server{}, servers: map[string][]slots.Server{}, refuse: map[string]slots.Cause{}, touched: map[string]time.Time{}, changed: map[string]time.Time{}}
 	f.process = slots.Process{Version: "2.6.12", Pid: 100, Started: 1, Node: name}
 	f.addBackend(backend, n)
 	return f
@@ -119,8 +122,11 @@ func (f *fakeConn) View(ctx context.Context, backends []string, sessions bool) (
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.views++
 	return f.view(backends, sessions), nil
 }
+
+func (f *fakeConn) viewed() int { f.mu.Lock(); defer f.mu.Unlock(); return f.views }
 
 func (f *fakeConn) view(backends []string, sessions bool) slots.View {
 	v := slots.View{Process: f.process, Servers: map[string][]slots.Server{}, At: time.Now()}
@@ -134,6 +140,7 @@ func (f *fakeConn) view(backends []string, sessions bool) slots.View {
 			if !sessions {
 				servers[i].Sessions = -1
 			}
+			servers[i].Since = time.Since(f.changed[servers[i].Name]).Truncate(time.Second)
 		}
 		v.Servers[b] = servers
 	}
@@ -179,10 +186,10 @@ func (f *fakeConn) do(c slots.Change) {
 			continue
 		}
 		if c.Addr.IsValid() {
-			if s.Class != slots.Maint {
+			if s.Class != slots.Maint && time.Since(f.touched[s.Name]) > seenLately {
 				panic("address of a slot in service set: " + c.Slot)
 			}
-			if s.Sessions > 0 {
+			if s.Sessions > 0 && time.Since(f.touched[s.Name]) > seenLately {
 				panic("busy slot re-addressed: " + c.Slot)
 			}
 			s.Addr = c.Addr
@@ -190,8 +197,9 @@ func (f *fakeConn) do(c slots.Change) {
 		if c.Weight > 0 {
 			s.Weight = c.Weight
 		}
-		if c.SetClass {
+		if c.SetClass && s.Class != c.Class {
 			s.Class = c.Class
+			f.changed[s.Name] = time.Now()
 		}
 		f.writes = append(f.writes, string(c.Kind)+" "+c.Slot)
 	}
@@ -221,7 +229,12 @@ func (f *fakeConn) set(slot string, change func(*slots.Server)) {
 	for _, servers := range f.servers {
 		for i := range servers {
 			if servers[i].Name == slot {
+				was := servers[i].Class
 				change(&servers[i])
+				f.touched[slot] = time.Now()
+				if servers[i].Class != was {
+					f.changed[slot] = time.Now()
+				}
 			}
 		}
 	}

@@ -45,6 +45,8 @@ type local struct {
 	// own are the slots as read last; nil before that. lacking says that the
 	// instance has no such backend, problem what keeps it from being filled.
 	own     []slots.Server
+	seen    time.Time // when that was
+	written time.Time // when something was changed last
 	prefix  string
 	lacking bool
 	problem string
@@ -159,8 +161,8 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 		return nil, nil
 	}
 	own := slots.Own(servers, l.prefix)
-	l.carry(own)
-	l.own = own
+	l.carry(own, now.Sub(l.seen))
+	l.own, l.seen = own, now
 	target := finder(l.want.targets, func(t *slots.Target) string { return t.Slot })
 	for i := range own {
 		s := &own[i]
@@ -185,6 +187,20 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 	return taken, given
 }
 
+// glance takes servers if they are as they were seen last, but for what changes
+// by itself, and reports whether they are.
+func (l *local) glance(servers []slots.Server, now time.Time) bool {
+	own := slots.Own(servers, l.prefix)
+	same := slices.EqualFunc(own, l.own, func(a, b slots.Server) bool {
+		return a.Name == b.Name && a.Addr == b.Addr && a.Class == b.Class && a.Weight == b.Weight
+	})
+	if same {
+		l.carry(own, now.Sub(l.seen))
+		l.own, l.seen = own, now
+	}
+	return same
+}
+
 // takenOut reports whether somebody else took s out of service.
 func (l *local) takenOut(s *slots.Server, t *slots.Target) bool {
 	return !l.want.repair && !l.want.quiet && !t.Leave &&
@@ -192,15 +208,16 @@ func (l *local) takenOut(s *slots.Server, t *slots.Target) bool {
 		s.Addr.IsValid() && s.Addr == t.Addr && l.readied[s.Name] == s.Addr
 }
 
-// carry keeps what is known about sessions: a slot in maintenance that has none
-// gets none.
-func (l *local) carry(own []slots.Server) {
+// carry keeps what is known about sessions since the last look, so long ago: a
+// slot in maintenance that has none gets none, unless it was in service in
+// between.
+func (l *local) carry(own []slots.Server, ago time.Duration) {
 	before := finder(l.own, func(s *slots.Server) string { return s.Name })
 	for i := range own {
 		s := &own[i]
 		was := before(s.Name)
 		if was != nil && was.Class == slots.Maint && was.Sessions == 0 &&
-			s.Sessions < 0 && s.Class == slots.Maint && was.Addr == s.Addr {
+			s.Sessions < 0 && s.Class == slots.Maint && was.Addr == s.Addr && s.Since > ago {
 			s.Sessions = 0
 		}
 		if s.Sessions == 0 || s.Class == slots.Ready {
@@ -212,16 +229,6 @@ func (l *local) carry(own []slots.Server) {
 // plan returns what has to be done next.
 func (l *local) plan() slots.Plan {
 	return slots.Diff(l.want.proxy, l.own, l.effective())
-}
-
-// fills reports whether a slot has to get another address, which is quicker to
-// say than a plan is made.
-func (l *local) fills() bool {
-	slot := finder(l.own, func(s *slots.Server) string { return s.Name })
-	return slices.ContainsFunc(l.want.targets, func(t slots.Target) bool {
-		s := slot(t.Slot)
-		return s != nil && !t.Leave && t.Addr.IsValid() && t.Addr != s.Addr
-	})
 }
 
 // sent notes that the agent itself changes these slots.

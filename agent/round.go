@@ -20,6 +20,8 @@ const (
 	maxRestarts = 3
 )
 
+var errStopping = errors.New("a worker that is stopping answers, and no other")
+
 var errStillHung = errors.New("the instance took a connection and has not answered since")
 
 // A scope says which backends a round looks at.
@@ -58,13 +60,12 @@ func (w *worker) round(ctx context.Context, which scope) error {
 	return nil
 }
 
-// attempt is one round with one process. It looks before it writes, except when
-// slots only have to go to maintenance: that is right whatever they are by now,
-// and is read back like everything else.
+// attempt is one round with one process. It looks before it writes, unless it
+// has just done so.
 func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	start := time.Now()
 	names := w.within(which)
-	if which != fresh || !w.onlyLoses(names) {
+	if which != fresh || !w.knows(names, start) {
 		if err := w.view(ctx, names, which != fresh && w.awaiting(names), r); err != nil {
 			return err
 		}
@@ -105,16 +106,24 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	return nil
 }
 
-// onlyLoses reports whether all that is to be done, going by what was read last,
-// is to put slots into maintenance.
-func (w *worker) onlyLoses(names []string) bool {
-	if !w.up || w.sent || len(w.doubt) > 0 || slices.ContainsFunc(names, func(n string) bool { return w.locals[n].own == nil }) {
+// knows reports whether the slots need not be looked at before they are
+// changed: they were seen lately, or all that there is to do is to put some into
+// maintenance, which is right whatever they are by now. Both are read back like
+// everything else.
+func (w *worker) knows(names []string, now time.Time) bool {
+	if !w.up || w.sent || len(w.doubt) > 0 || len(names) == 0 {
 		return false
 	}
+	lately := true
 	for _, n := range names {
-		if w.locals[n].fills() {
+		l := w.locals[n]
+		if l.own == nil {
 			return false
 		}
+		lately = lately && now.Sub(l.seen) < seenLately
+	}
+	if lately {
+		return true
 	}
 	changes, _ := w.plan(names)
 	return len(changes) > 0 && !slices.ContainsFunc(changes, func(c slots.Change) bool {
@@ -134,6 +143,9 @@ func (w *worker) view(ctx context.Context, names []string, sessions bool, r *rep
 	v, err := w.conn.View(ctx, w.proxies(names), sessions)
 	if err != nil {
 		return err
+	}
+	if v.Process.Stopping {
+		return &slots.InstanceError{Fault: slots.Restarted, Err: errStopping}
 	}
 	w.meet(v.Process, r)
 	w.observe(names, v)
@@ -214,27 +226,41 @@ func (w *worker) plan(names []string) (changes []slots.Change, unknown bool) {
 // apply makes the changes and takes what came of them. It reports whether any
 // was refused for good.
 func (w *worker) apply(ctx context.Context, changes []slots.Change, clean map[string]bool) (refused bool, err error) {
+	now := time.Now()
 	touched := map[string]bool{}
 	for _, c := range changes {
 		name, l := w.owner(c)
 		touched[name] = true
 		l.sent(c)
-		w.made.add(name, c.Kind)
-		if !clean[name] {
-			continue
-		}
-		w.drift.add(name, c.Kind)
-		if l.correct(c.Slot, time.Now()) {
+		l.written = now
+		if clean[name] && l.correct(c.Slot, now) {
 			w.note(note{text: "somebody else keeps changing this slot; writing to the backend pauses", backend: name, slot: c.Slot, detail: l.pause.String(), warn: true})
 		}
 	}
+	w.alertUntil = now.Add(alertFor)
 	out, err := w.conn.Apply(ctx, w.process, changes)
 	w.counts = append(w.counts, out.Commands...)
 	if err != nil {
 		return false, err
 	}
 	w.observe(slices.Sorted(maps.Keys(touched)), out.View)
+	w.tally(changes, out.Refusals, clean)
 	return w.refuse(out.Refusals), nil
+}
+
+// tally counts the changes that were made.
+func (w *worker) tally(changes []slots.Change, refused []slots.Refusal, clean map[string]bool) {
+	for _, c := range changes {
+		same := func(r slots.Refusal) bool { return r.Change.Backend == c.Backend && r.Change.Slot == c.Slot }
+		if len(refused) > 0 && slices.ContainsFunc(refused, same) {
+			continue
+		}
+		name, _ := w.owner(c)
+		w.made.add(name, c.Kind)
+		if clean[name] {
+			w.drift.add(name, c.Kind)
+		}
+	}
 }
 
 // owner returns the backend that a change belongs to.
@@ -287,7 +313,7 @@ func (w *worker) newest(names []string) []string {
 func (w *worker) pace(r *report, which scope) {
 	now := time.Now()
 	r.at = now
-	if r.took > 0 || r.restarted {
+	if r.restarted {
 		w.alertUntil = now.Add(alertFor)
 	}
 	w.paceLooks(now)
@@ -300,15 +326,29 @@ func (w *worker) pace(r *report, which scope) {
 	} else if soon := now.Add(min(time.Second<<min(w.refused, 10), w.want.timing.resync)); soon.Before(w.nextResync) {
 		w.nextResync = soon
 	}
+	w.paceSessions(now, which)
+}
+
+// paceSessions sets when sessions are read next: soon after something was
+// emptied, sooner if something waits for it, then ever less often.
+func (w *worker) paceSessions(now time.Time, which scope) {
 	if !w.awaiting(w.names()) {
 		w.nextSessions, w.sessionsEvery = time.Time{}, 0
 		return
 	}
-	if r.took > 0 {
-		w.sessionsEvery = 0 // something moves
+	first := sessionsLater
+	if slices.ContainsFunc(w.names(), func(n string) bool { return w.locals[n].waiting > 0 }) {
+		first = sessionsFirst
 	}
-	w.sessionsEvery = min(max(sessionsFirst, 2*w.sessionsEvery), sessionsMost)
-	w.nextSessions = now.Add(w.sessionsEvery)
+	switch {
+	case w.nextSessions.IsZero() || len(w.made) > 0:
+		w.sessionsEvery = first
+	case which != fresh:
+		w.sessionsEvery = min(max(first, 2*w.sessionsEvery), sessionsMost)
+	}
+	if next := now.Add(w.sessionsEvery); which != fresh || w.nextSessions.IsZero() || next.Before(w.nextSessions) {
+		w.nextSessions = next
+	}
 }
 
 // save writes the state files of the backends as they should be now.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -18,10 +19,17 @@ const (
 	// alert is how often an instance is asked who it is after something was
 	// written, and for how long: a reload that was under way read the state
 	// file before.
-	alertEvery, alertFor = 25 * time.Millisecond, time.Second
-	// sessionsFirst and sessionsMost pace the reading of sessions that have to
-	// end before a slot can be used again.
-	sessionsFirst, sessionsMost = 50 * time.Millisecond, time.Second
+	alertEvery, alertFor = 40 * time.Millisecond, time.Second
+	// seenLately is how long slots that were seen are as good as seen now. It is
+	// more than alertEvery: while things move, nothing has to be looked at before
+	// it is changed.
+	seenLately = 50 * time.Millisecond
+	// glanceMost bounds the slots that are looked at every alertEvery.
+	glanceMost = 256
+	// sessionsFirst, sessionsLater and sessionsMost pace the reading of sessions:
+	// from the first while something waits for their end, else from the second,
+	// doubling up to the last.
+	sessionsFirst, sessionsLater, sessionsMost = 50 * time.Millisecond, 200 * time.Millisecond, time.Second
 	// syncAfter is when state files are made to survive a power loss.
 	syncAfter = 500 * time.Millisecond
 )
@@ -234,19 +242,58 @@ func (w *worker) wake(ctx context.Context) {
 	}
 }
 
-// look asks who answers, and compares everything if that changed.
+// look asks who answers, and compares everything if that changed, or if slots
+// that were written lately are other ones now.
 func (w *worker) look(ctx context.Context) {
-	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
-	p, err := w.conn.Info(brief)
-	cancel()
+	names := w.moving(time.Now())
+	p, same, err := w.glance(ctx, names)
 	switch {
 	case err != nil:
 		w.failed(ctx, err)
-	case !p.Same(w.process):
+	case !same || !p.Same(w.process):
 		w.round(ctx, all)
 	default:
 		w.paceLooks(time.Now())
 	}
+}
+
+// glance reports which process answers, and whether the slots of the backends
+// are what they were.
+func (w *worker) glance(ctx context.Context, names []string) (p slots.Process, same bool, err error) {
+	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
+	defer cancel()
+	if len(names) == 0 {
+		p, err = w.conn.Info(brief)
+		return p, true, err
+	}
+	v, err := w.conn.View(brief, w.proxies(names), false)
+	if err != nil {
+		return p, false, err
+	}
+	now := time.Now()
+	for _, n := range names {
+		if l := w.locals[n]; !l.glance(v.Servers[l.want.proxy], now) {
+			return v.Process, false, nil
+		}
+	}
+	return v.Process, !v.Process.Stopping, nil
+}
+
+// moving returns the backends that were written lately, as long as they are
+// quickly looked at.
+func (w *worker) moving(now time.Time) []string {
+	total := 0
+	names := slices.DeleteFunc(w.names(), func(n string) bool {
+		l := w.locals[n]
+		return l.own == nil || now.Sub(l.written) >= alertFor
+	})
+	for _, n := range names {
+		total += len(w.locals[n].own)
+	}
+	if total > glanceMost {
+		return nil
+	}
+	return names
 }
 
 func (w *worker) paceLooks(now time.Time) {
