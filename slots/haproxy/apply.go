@@ -29,7 +29,6 @@ func (c *Client) Apply(ctx context.Context, seen slots.Process, changes []slots.
 	r := newRound(c, seen, changes)
 	r.admit()
 	err := r.run(ctx)
-	c.drop()
 	r.refuse(err != nil)
 	if err == nil {
 		err = r.denied()

@@ -3,9 +3,10 @@
 //
 // A line of commands is written whole, and the next one goes out when it is
 // answered to the end: lines that are sent ahead are dropped by some versions.
-// The lines of one call share a connection in interactive mode ("prompt"), which
-// is closed when they are done: a connection of its own costs a line more than
-// most lines do, and one that is kept stays with the old worker after a reload.
+// A look and the changes that follow on it share a connection in interactive
+// mode ("prompt"), for 50 ms at most: a connection of its own costs a line more
+// than most lines do, and one that is kept stays with the old worker after a
+// reload.
 //
 // Commands are joined with ";" up to [maxLine]: longer lines are refused whole
 // from 3.2 on (tune.bufsize). The last line of a call ends in "show info", which
@@ -130,6 +131,7 @@ func (c *Client) Level(ctx context.Context) (string, error) {
 func (c *Client) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	c.drop() // another process may answer by now
 	reads, err := stateReads(backends)
 	if err != nil {
 		return slots.View{}, &slots.InstanceError{Fault: slots.Garbled, Err: err}

@@ -11,13 +11,11 @@ import (
 	"time"
 )
 
-// idle is how long a session stays open for the next line of the same round. It
-// is short: a session stays with its worker, also after a reload.
-const idle = 2 * time.Millisecond
-
 // A session is a connection in interactive mode, in which a line is sent once
-// the line before it is answered (Management Guide, 9.3, "prompt"). That spares
-// the lines of one round a connection each, which cost more than what they do.
+// the line before it is answered (Management Guide, 9.3, "prompt"). It begins
+// with a look at HAProxy and stays open for the changes that follow on it, as
+// long as the look is fresh: a session stays with its worker, also after a
+// reload. (An old worker refuses changes: "Proxy is disabled.")
 type session struct {
 	conn net.Conn
 	// asked: "prompt" went out. each: a prompt follows every command, as up to
@@ -72,7 +70,7 @@ func (c *Client) keep(s *session) {
 		return
 	}
 	c.open = s
-	s.expiry = time.AfterFunc(idle, func() {
+	s.expiry = time.AfterFunc(fresh, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.open == s {
