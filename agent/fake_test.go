@@ -189,7 +189,7 @@ func (f *fakeConn) do(c slots.Change) {
 			if s.Class != slots.Maint && time.Since(f.touched[s.Name]) > seenLately {
 				panic("address of a slot in service set: " + c.Slot)
 			}
-			if s.Sessions > 0 && time.Since(f.touched[s.Name]) > seenLately {
+			if s.Sessions > 0 && time.Since(f.touched[s.Name]) > time.Second {
 				panic("busy slot re-addressed: " + c.Slot)
 			}
 			s.Addr = c.Addr

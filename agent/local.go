@@ -210,14 +210,15 @@ func (l *local) takenOut(s *slots.Server, t *slots.Target) bool {
 
 // carry keeps what is known about sessions since the last look, so long ago: a
 // slot in maintenance that has none gets none, unless it was in service in
-// between.
+// between. HAProxy's clock for that has whole seconds.
 func (l *local) carry(own []slots.Server, ago time.Duration) {
 	before := finder(l.own, func(s *slots.Server) string { return s.Name })
 	for i := range own {
 		s := &own[i]
 		was := before(s.Name)
-		if was != nil && was.Class == slots.Maint && was.Sessions == 0 &&
-			s.Sessions < 0 && s.Class == slots.Maint && was.Addr == s.Addr && s.Since > ago {
+		quiet := s.Since > ago || ago < time.Second
+		if was != nil && quiet && was.Class == slots.Maint && was.Sessions == 0 &&
+			s.Sessions < 0 && s.Class == slots.Maint && was.Addr == s.Addr {
 			s.Sessions = 0
 		}
 		if s.Sessions == 0 || s.Class == slots.Ready {
