@@ -33,7 +33,7 @@ func Adopt(views [][]Server, known []discovery.Endpoint, prefer map[netip.AddrPo
 	place := func(a netip.AddrPort, slot int) {
 		e, ok := rest[a]
 		if ok && t[slot].Free() {
-			t[slot] = Slot{Name: t[slot].Name, Endpoint: e, Lacking: t[slot].Lacking}
+			t[slot] = Slot{Name: t[slot].Name, Endpoint: e, Lacking: t[slot].Lacking, Dynamic: t[slot].Dynamic}
 			delete(rest, a)
 		}
 	}

@@ -21,6 +21,7 @@ import (
 //	3  an idle one, the one free longest first
 //	4  a busy one, the one free longest first
 //	   2 to 4 again, of the slots that some instance lacks
+//	   2 to 4 again, of those that were added at run time
 //
 // Lower numbers break ties. A new endpoint that is not ready takes only the
 // slot of line 1, and is no surplus without it.
@@ -58,7 +59,7 @@ func (t Table) keep(want []discovery.Endpoint, now time.Time) (next Table, fresh
 			continue
 		}
 		if e, ok := byAddr[s.Endpoint.Addr]; ok {
-			s.hold(e)
+			s.Endpoint, s.Busy = e, s.Busy && e.State != discovery.Ready
 			delete(byAddr, e.Addr)
 			continue
 		}
@@ -103,6 +104,7 @@ func (t Table) choice() []int {
 	slices.SortFunc(free, func(i, j int) int {
 		a, b := t[i], t[j]
 		return cmp.Or(
+			compareBool(a.Dynamic, b.Dynamic),
 			compareBool(a.Lacking, b.Lacking),
 			cmp.Compare(a.wear(), b.wear()),
 			a.Freed.Compare(b.Freed),

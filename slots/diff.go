@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -20,6 +21,10 @@ import (
 //	  the only one with an address that is wanted ready in another slot     the same
 //	NoAddress            another address                    fill
 //	lacking              an address         surplus
+//	lacking              an address, Dynamic  add
+//	Dynamic, in service  free               empty           remove
+//	Dynamic, maint       free               remove
+//	  with sessions, or if they are not known               remove
 //
 // A server is idle if it has no sessions, or if they are not known and nobody
 // ever used its address (see [IsPlaceholder]; the usual placeholders are always
@@ -39,9 +44,9 @@ func Diff(backend string, have []Server, want []Target) Plan {
 		now, later := d.step(p, waits[i])
 		now.Backend, later.Backend = backend, backend
 		switch now.Kind {
-		case Fill, Enable, Weigh, Park:
+		case Fill, Enable, Weigh, Park, Add:
 			gains = append(gains, now)
-		case Ebb:
+		case Ebb, Remove:
 			losses = append(losses, now)
 		case Empty:
 			if d.isWrong(p) {
@@ -62,6 +67,8 @@ func Diff(backend string, have []Server, want []Target) Plan {
 type pair struct {
 	have *Server
 	want *Target
+	// absent: the server is to be added; have is zero.
+	absent bool
 }
 
 // serves reports whether traffic goes to a.
@@ -69,12 +76,15 @@ func (p pair) serves(a netip.AddrPort) bool { return p.have.Class == Ready && p.
 
 // A delta is what Diff decides upon.
 type delta struct {
-	// pairs are the slots that the instance has and that are not to be left.
+	// pairs are the slots that the instance has or is to get, and that are not
+	// to be left.
 	pairs []pair
 	// wanted says where each address is wanted.
 	wanted map[netip.AddrPort]place
 	// surplus are the targets whose slot the instance lacks.
 	surplus []Target
+	// initial is the weight of the template, for servers that are added.
+	initial int
 	// placeholder is the address of the template, if it matters.
 	placeholder netip.AddrPort
 }
@@ -104,7 +114,10 @@ func newDelta(have []Server, want []Target) *delta {
 		switch {
 		case ok:
 			home.pair = len(d.pairs)
-			d.pairs = append(d.pairs, pair{&have[i], w})
+			d.pairs = append(d.pairs, pair{have: &have[i], want: w})
+		case w.toAdd():
+			home.pair = len(d.pairs)
+			d.pairs = append(d.pairs, pair{have: &Server{}, want: w, absent: true})
 		case w.Addr.IsValid():
 			d.surplus = append(d.surplus, *w)
 		}
@@ -113,6 +126,9 @@ func newDelta(have []Server, want []Target) *delta {
 		}
 	}
 	d.findPlaceholder(have)
+	if i := slices.IndexFunc(have, func(s Server) bool { return !s.Dynamic }); i >= 0 {
+		d.initial = have[i].Initial
+	}
 	return d
 }
 
@@ -133,6 +149,10 @@ func (d *delta) findPlaceholder(have []Server) {
 // that cannot. Their Kind is "" if there is none.
 func (d *delta) step(p pair, waits bool) (now, later Change) {
 	switch {
+	case p.absent:
+		return d.add(p), later
+	case p.want.toRemove(p.have):
+		now, later = p.remove()
 	case p.want.met(p.have):
 		return now, later
 	case !p.want.Addr.IsValid():
@@ -185,6 +205,25 @@ func isVoid(a netip.AddrPort) bool {
 // empty takes the server out of service.
 func (p pair) empty() Change {
 	return Change{Slot: p.want.Slot, Kind: Empty, Class: Maint, SetClass: true, From: *p.have}
+}
+
+// remove takes away a server that was added: first its traffic, and when its
+// sessions have ended, itself.
+func (p pair) remove() (now, later Change) {
+	gone := Change{Slot: p.want.Slot, Kind: Remove, From: *p.have}
+	switch {
+	case p.have.Class != Maint:
+		return p.empty(), gone
+	case p.have.Sessions == 0:
+		return gone, Change{}
+	}
+	return Change{}, gone
+}
+
+// add makes the server.
+func (d *delta) add(p pair) Change {
+	return Change{Slot: p.want.Slot, Kind: Add, Addr: p.want.Addr, Weight: cmp.Or(p.want.Weight, d.initial),
+		Class: p.want.Class, SetClass: true}
 }
 
 // fill gives the server its address, and all that goes with it.

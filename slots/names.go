@@ -9,7 +9,8 @@ import (
 )
 
 // Own returns those of servers that belong to a template: named prefix and a
-// number, decimal without leading zeros. They are sorted by that number.
+// number, decimal without leading zeros. They are sorted by that number, and
+// those that were added at run time are marked (see [MarkDynamic]).
 //
 //	prefix "web": web1, web20 are own; web, web01, web1a, api1 are not
 func Own(servers []Server, prefix string) []Server {
@@ -25,7 +26,37 @@ func Own(servers []Server, prefix string) []Server {
 	if !sorted {
 		slices.SortStableFunc(own, func(a, b Server) int { return byNumber(a.Name, b.Name) })
 	}
+	MarkDynamic(own)
 	return own
+}
+
+// MarkDynamic decides which of own, the slots of one template, were added at run
+// time: those with a higher number than every one that is disabled in the
+// configuration, which no added server is. Where none is disabled there, nobody
+// can tell, and none is Dynamic. Those that are get the Initial of the first
+// that is not: HAProxy shows the weight that they were added with.
+//
+//	web1 web2 (disabled), web3 (not)   web3
+//	web1 (not), web2 (disabled)        none
+//	web1 web2 web3 (not)               none
+func MarkDynamic(own []Server) {
+	template, first := -1, -1
+	for i := range own {
+		s := &own[i]
+		if s.Disabled && (template < 0 || byNumber(own[template].Name, s.Name) < 0) {
+			template = i
+		}
+		if first < 0 || byNumber(s.Name, own[first].Name) < 0 {
+			first = i
+		}
+	}
+	for i := range own {
+		s := &own[i]
+		s.Dynamic = template >= 0 && byNumber(own[template].Name, s.Name) < 0
+		if s.Dynamic {
+			s.Initial = own[first].Initial
+		}
+	}
 }
 
 // FindPrefix finds out which of servers are slots when nobody says so. A prefix

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // Observe returns t brought up to date with what the instances show: views has
@@ -11,12 +13,15 @@ import (
 // Without any view t stays as it is. now is the time of the views.
 //
 //	slot     shown by     becomes
-//	any      some         Lacking; used after all others
+//	any      some         Lacking unless Dynamic; used after all others
 //	free     none         gone
-//	held     none         kept, Lacking
+//	held     none         kept, Lacking unless Dynamic
+//	any      one, Dynamic Dynamic
+//	Dynamic  as template  no longer Dynamic
 //	free     a majority   Last is the address that most show, the first one's if equally many do
 //	free     placeholder  Last and Freed zero: never used
 //	free     sessions     Busy
+//	not ready  sessions, or not known  Busy
 func (t Table) Observe(views [][]Server, now time.Time) Table {
 	if len(views) == 0 {
 		return slices.Clone(t)
@@ -63,12 +68,13 @@ type look struct {
 	own         []Server
 	at          map[string]int
 	placeholder netip.AddrPort
+	template    bool // it can be told which slots were added
 }
 
 func lookAt(views [][]Server) []look {
 	looks := make([]look, len(views))
 	for i, own := range views {
-		looks[i] = look{own, byName(own), Placeholder(own)}
+		looks[i] = look{own, byName(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
 	}
 	return looks
 }
@@ -79,6 +85,8 @@ type sighting struct {
 	addr     netip.AddrPort
 	since    time.Duration
 	sessions int
+	// dynamic: it was added. template: it was not.
+	dynamic, template bool
 }
 
 // sightings appends what the views show of a slot, in their order.
@@ -89,7 +97,7 @@ func sightings(shown []sighting, looks []look, name string) []sighting {
 			continue
 		}
 		s := &l.own[i]
-		v := sighting{s.Addr, s.Since, s.Sessions}
+		v := sighting{s.Addr, s.Since, s.Sessions, s.Dynamic, l.template && !s.Dynamic}
 		if IsPlaceholder(s.Addr, l.placeholder) {
 			v.addr = netip.AddrPort{}
 		}
@@ -100,13 +108,17 @@ func sightings(shown []sighting, looks []look, name string) []sighting {
 
 // observed returns s as shown by some of n instances.
 func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
-	s.Lacking = len(shown) < n
+	added, template := false, false
 	s.Busy = false
-	if !s.Free() {
-		return s
-	}
 	for _, v := range shown {
-		s.Busy = s.Busy || v.sessions > 0
+		added, template = added || v.dynamic, template || v.template
+		s.Busy = s.Busy || v.sessions > 0 || v.sessions < 0 && !s.Free()
+	}
+	s.Dynamic = added || s.Dynamic && !template
+	s.Lacking = len(shown) < n && !s.Dynamic
+	if !s.Free() {
+		s.Busy = s.Busy && s.Endpoint.State != discovery.Ready
+		return s
 	}
 	last, since := majority(shown)
 	s.Last = last

@@ -17,6 +17,8 @@ const (
 	Unproved   Cause = "unproved"   // it was accepted, and is not there when read back
 	Level      Cause = "level"      // the socket's level is below admin
 	Stopped    Cause = "stopped"    // the backend is disabled, or the worker is an old one
+	Busy       Cause = "busy"       // it has sessions, and cannot be removed before they end
+	NoDynamic  Cause = "no_dynamic" // no servers can be added: the algorithm, or the version
 	OtherCause Cause = "other"      // anything else; see the reply
 )
 
@@ -47,7 +49,7 @@ type Outcome struct {
 
 // A Count is a number of commands with one result.
 type Count struct {
-	Command string // "addr", "weight", "state", "show"
+	Command string // "addr", "weight", "state", "add", "del", "show"
 	Result  string // "ok", "unchanged", "refused"
 	N       int
 }

@@ -58,7 +58,7 @@ type Server struct {
 	// Class is the administrative state.
 	Class Class
 	// Weight is the weight in force and Initial the one of the configuration,
-	// 0..256.
+	// 0..256; of a Dynamic one the template's, once [MarkDynamic] has said so.
 	Weight, Initial int
 	// Since is how long ago the state last changed, in whole seconds; HAProxy
 	// counts from its own start.
@@ -68,6 +68,8 @@ type Server struct {
 	// Disabled: the configuration says so (bit 0x04). It stays set while the
 	// server is ready.
 	Disabled bool
+	// Dynamic: the server was added at run time; see [MarkDynamic].
+	Dynamic bool
 	// NoAddress: HAProxy's own resolver took the address away (bit 0x20), and
 	// it cannot be set.
 	NoAddress bool

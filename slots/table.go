@@ -16,10 +16,15 @@ type Slot struct {
 	Last netip.AddrPort
 	// Freed is when the slot became free; zero if it was never used.
 	Freed time.Time
-	// Busy: some instance still has sessions there.
+	// Busy: some instance still has sessions there; of a slot whose endpoint is
+	// not ready also where they are not known. Ready ones are never Busy.
 	Busy bool
-	// Lacking: some instance has no such slot. Used after all others.
+	// Lacking: some instance has no such slot. Used after all others of the
+	// template.
 	Lacking bool
+	// Dynamic: the slot is in no template. It is added at run time where it is
+	// missing, and removed when it is free.
+	Dynamic bool
 	// Reserved: the slot is somebody else's; never used.
 	Reserved bool
 }
@@ -43,6 +48,9 @@ type Target struct {
 	Weight int
 	// Leave: the slot is not to be touched, whatever it is.
 	Leave bool
+	// Dynamic: the server is to be added where it is missing or, without Addr,
+	// removed where it was added.
+	Dynamic bool
 }
 
 // Kind says what a change does, for people and metrics.
@@ -56,14 +64,16 @@ const (
 	Ebb    Kind = "drain"  // keeps its sessions only
 	Empty  Kind = "empty"  // goes to maintenance
 	Park   Kind = "park"   // gets an address and stays in maintenance
+	Add    Kind = "add"    // comes to be, with an address
+	Remove Kind = "remove" // goes; only ever one that was added
 )
 
 // Kinds lists every kind, for metrics that start at 0.
-var Kinds = [...]Kind{Fill, Enable, Weigh, Ebb, Empty, Park}
+var Kinds = [...]Kind{Fill, Enable, Weigh, Ebb, Empty, Park, Add, Remove}
 
 // A Change is what one slot of one instance has to go through, in this order:
 // address (only ever in maintenance, and proved before anything else happens to
-// the slot), weight, class.
+// the slot), weight, class. A server that is added comes with address and weight.
 type Change struct {
 	Backend string
 	Slot    string
@@ -75,7 +85,10 @@ type Change struct {
 	// Class is set if SetClass.
 	Class    Class
 	SetClass bool
-	// From is what the instance showed before.
+	// Options are further keywords of a server that is added, as in "check inter
+	// 1s" ("default-server" is ignored for those). [Diff] leaves them empty.
+	Options string
+	// From is what the instance showed before; zero for a server that is added.
 	From Server
 }
 
@@ -87,7 +100,7 @@ type Plan struct {
 	// for a slot to be emptied or filled first. Changes that make room for them
 	// are in Changes.
 	Waiting []Change
-	// Surplus are targets whose slot the instance lacks.
+	// Surplus are targets whose slot the instance lacks and that are not Dynamic.
 	Surplus []Target
 }
 

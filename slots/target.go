@@ -10,17 +10,17 @@ import (
 // of [Scale]; an address that is not there has the weight of the template.
 //
 //	reserved         left alone
-//	free             maint, at any address
+//	free             maint, at any address; removed if it is Dynamic
 //	ready endpoint   ready
 //	drain endpoint   drain
 //	down endpoint    maint, at its address
 func (t Table) Targets(weights map[netip.AddrPort]int) []Target {
 	targets := make([]Target, len(t))
 	for i, s := range t {
-		targets[i] = Target{Slot: s.Name, Leave: s.Reserved}
+		targets[i] = Target{Slot: s.Name, Leave: s.Reserved, Dynamic: s.Dynamic}
 		if !s.Reserved && !s.Free() {
 			a := s.Endpoint.Addr
-			targets[i] = Target{Slot: s.Name, Addr: a, Weight: weights[a], Class: classOf(s.Endpoint.State)}
+			targets[i] = Target{Slot: s.Name, Addr: a, Weight: weights[a], Class: classOf(s.Endpoint.State), Dynamic: s.Dynamic}
 		}
 	}
 	return targets
@@ -39,29 +39,39 @@ func classOf(s discovery.State) Class {
 
 // Drifted returns those of want that the instance does not have as wanted.
 // Slots with an address are compared in address, class and, out of maint,
-// weight; free ones only in class. Slots to be left, and those that the
-// instance lacks (see [Missing]), do not count.
+// weight; free ones only in class, which leaves those that are still to be
+// removed. Slots to be left, and those that the instance lacks (see [Missing]),
+// do not count, but for Dynamic ones with an address, which it could have.
 func Drifted(have []Server, want []Target) []Target {
 	at := inOrder(have)
 	var drifted []Target
 	for _, w := range want {
-		if i, ok := at(w.Slot); ok && !w.met(&have[i]) {
+		if i, ok := at(w.Slot); ok && !w.met(&have[i]) || !ok && w.toAdd() {
 			drifted = append(drifted, w)
 		}
 	}
 	return drifted
 }
 
-// Missing returns those of want with an address whose slot the instance lacks.
+// Missing returns those of want with an address whose slot the instance lacks
+// and that are not Dynamic.
 func Missing(have []Server, want []Target) []Target {
 	at := inOrder(have)
 	var missing []Target
 	for _, w := range want {
-		if _, ok := at(w.Slot); !ok && !w.Leave && w.Addr.IsValid() {
+		if _, ok := at(w.Slot); !ok && !w.Leave && w.Addr.IsValid() && !w.Dynamic {
 			missing = append(missing, w)
 		}
 	}
 	return missing
+}
+
+// toAdd reports whether w is a server to be added where it is missing.
+func (w *Target) toAdd() bool { return w.Dynamic && !w.Leave && w.Addr.IsValid() }
+
+// toRemove reports whether s is one that was added and that w has no use for.
+func (w *Target) toRemove(s *Server) bool {
+	return w.Dynamic && s.Dynamic && !w.Leave && !w.Addr.IsValid()
 }
 
 // met reports whether s is what w wants.
