@@ -28,6 +28,7 @@ func arrows() map[string][]string {
 		"agent":            {"discovery", "slots", "metrics"},
 		"slots/haproxy":    {"slots", "discovery"},
 		"slots":            {"discovery"},
+		"reload":           {"slots"},
 		"discovery/consul": {"discovery"},
 		"discovery/dns":    {"discovery"},
 		"discovery":        {},
@@ -43,7 +44,7 @@ func arrows() map[string][]string {
 func confined() map[string][]string {
 	return map[string][]string{
 		"github.com/coreos/go-systemd/v22":    {"cmd/slotsync"},
-		"github.com/google/renameio/v2":       {"agent", "slots/haproxy"},
+		"github.com/google/renameio/v2":       {"agent", "reload", "slots/haproxy"},
 		"github.com/hashicorp/consul/api":     {"discovery/consul", "discovery/consul/consultest"},
 		"github.com/miekg/dns":                {"discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang": {"metrics", "cmd/slotsync"},

@@ -1,0 +1,142 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// afterwards is how long is waited for those who still hold the output of a
+// program that has ended, as a daemon that it started may.
+const afterwards = time.Second
+
+type command struct{ argv []string }
+
+// Command reloads by a program, without a shell. It fails unless the program
+// ends with 0. At the end of ctx the program is killed with its process group.
+// Its output is bounded to 64 kB.
+func Command(argv []string) Reloader { return command{argv} }
+
+// String returns the program and its arguments.
+func (c command) String() string { return strings.Join(c.argv, " ") }
+
+// Reload runs the program.
+func (c command) Reload(ctx context.Context) (string, error) { return execute(ctx, c.argv) }
+
+// execute returns what a program said on both its outputs.
+func execute(ctx context.Context, argv []string) (string, error) {
+	if len(argv) == 0 || argv[0] == "" {
+		return "", errors.New("no program is given")
+	}
+	var said head
+	c := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	c.Stdout, c.Stderr = &said, &said
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
+	c.WaitDelay = afterwards
+	err := c.Run()
+	words := clean(string(said.kept))
+	switch {
+	case ctx.Err() != nil:
+		return words, fmt.Errorf("%s was killed: %w", argv[0], context.Cause(ctx))
+	case errors.Is(err, exec.ErrWaitDelay):
+		return words, nil
+	case err != nil:
+		return words, fmt.Errorf("%s: %w", argv[0], err)
+	}
+	return words, nil
+}
+
+// head keeps the beginning of what is written to it.
+type head struct{ kept []byte }
+
+func (h *head) Write(b []byte) (int, error) {
+	h.kept = append(h.kept, b[:min(len(b), maxWords-len(h.kept))]...)
+	return len(b), nil
+}
+
+// Check renders d, writes it to a temporary file beside the file, and lets the
+// check judge that. Without a template the file itself is judged. words are what
+// the check said, also if it was content; without a check there are none. The
+// error is an [*Error] with the step render or check.
+func (t *Transaction) Check(ctx context.Context, d Data) (words string, err error) {
+	if !t.Renders() {
+		words, err = t.judgeFile(ctx)
+		return words, t.unchanged(StepCheck, err, words)
+	}
+	text, err := t.render(d)
+	if err != nil {
+		return "", t.unchanged(StepRender, err, "")
+	}
+	words, err = t.judge(ctx, text)
+	return words, t.unchanged(StepCheck, err, words)
+}
+
+// unchanged returns err as the failure of a step before which nothing lasts.
+func (t *Transaction) unchanged(s Step, err error, words string) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Step: s, Err: err, Words: words, done: "nothing was changed", advice: t.advice(s)}
+}
+
+func (t *Transaction) judgeFile(ctx context.Context) (string, error) {
+	if len(t.o.Check) == 0 {
+		return "", nil
+	}
+	return t.runCheck(ctx, t.o.File)
+}
+
+func (t *Transaction) judge(ctx context.Context, text []byte) (string, error) {
+	if len(t.o.Check) == 0 {
+		return "", nil
+	}
+	found, err := look(t.o.File)
+	if err != nil {
+		return "", err
+	}
+	temp, err := writeTemp(found.path, text)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(temp)
+	words, err := t.runCheck(ctx, temp)
+	// people know the file by its name
+	return strings.ReplaceAll(words, temp, t.o.File), err
+}
+
+// writeTemp writes beside path, where what the text refers to relatively is
+// found.
+func writeTemp(path string, text []byte) (string, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".slotsync.check-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(f.Name())
+		return "", err
+	}
+	return f.Name(), nil
+}
+
+func (t *Transaction) runCheck(ctx context.Context, file string) (string, error) {
+	argv := make([]string, len(t.o.Check))
+	for i, arg := range t.o.Check {
+		argv[i] = strings.ReplaceAll(arg, fileMark, file)
+	}
+	ctx, cancel := t.limit(ctx)
+	defer cancel()
+	return execute(ctx, argv)
+}
+
+// limit bounds a step.
+func (t *Transaction) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, t.o.Timeout, fmt.Errorf("not done within %s", t.o.Timeout))
+}

@@ -1,0 +1,164 @@
+package reload
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Data is what a template sees.
+type Data struct{ Backends []Backend }
+
+// A Backend is one that is filled.
+type Backend struct {
+	Name   string // ours
+	Proxy  string // HAProxy's
+	Prefix string // of its slots' names
+	// Slots is how many the rendered file should have, 0..100000.
+	Slots int
+	// Servers are the endpoints, with or without a slot.
+	Servers []Server
+}
+
+// A Server is one endpoint.
+type Server struct {
+	// Name is what people call it, "" if they do not. It is for comments:
+	// whatever is not allowed in a name comes as "_".
+	Name string
+	// Slot is Prefix and a number of 1..Slots, "" if it has none.
+	Slot string
+	// Addr is the zero AddrPort if the slot has none.
+	Addr netip.AddrPort
+	// Weight is HAProxy's, 1..256; 0 stands for the weight of the template.
+	Weight int
+	// State is "ready", "drain" or "maint".
+	State string
+}
+
+const (
+	maxName  = 255
+	maxSlots = 100_000
+)
+
+// checked returns d as it may be written into a file, or what is wrong with it.
+func (d Data) checked() (Data, error) {
+	seen := map[string]bool{}
+	out := Data{Backends: make([]Backend, len(d.Backends))}
+	for i, b := range d.Backends {
+		if seen[b.Name] {
+			return Data{}, fmt.Errorf("backend %q is given twice", printable(b.Name))
+		}
+		seen[b.Name] = true
+		c, err := b.checked()
+		if err != nil {
+			return Data{}, fmt.Errorf("backend %q: %w", printable(b.Name), err)
+		}
+		out.Backends[i] = c
+	}
+	return out, nil
+}
+
+func (b Backend) checked() (Backend, error) {
+	if err := errors.Join(checkName("name", b.Name), checkName("proxy", b.Proxy), checkName("prefix", b.Prefix)); err != nil {
+		return b, err
+	}
+	if b.Slots < 0 || b.Slots > maxSlots {
+		return b, fmt.Errorf("%d slots are not within 0..%d", b.Slots, maxSlots)
+	}
+	taken := map[string]bool{}
+	servers := make([]Server, len(b.Servers))
+	for i, s := range b.Servers {
+		if s.Slot != "" && taken[s.Slot] {
+			return b, fmt.Errorf("slot %q is given twice", printable(s.Slot))
+		}
+		taken[s.Slot] = true
+		c, err := b.server(s)
+		if err != nil {
+			return b, fmt.Errorf("server %q: %w", printable(s.Slot), err)
+		}
+		servers[i] = c
+	}
+	b.Servers = servers
+	return b, nil
+}
+
+func (b Backend) server(s Server) (Server, error) {
+	if s.Slot != "" {
+		if _, err := b.number(s.Slot); err != nil {
+			return s, err
+		}
+	}
+	if s.Weight < 0 || s.Weight > 256 {
+		return s, fmt.Errorf("weight %d is not within 0..256", s.Weight)
+	}
+	switch s.State {
+	case "ready", "drain", "maint":
+	default:
+		return s, fmt.Errorf("state %q is none of ready, drain, maint", printable(s.State))
+	}
+	if s.Addr != (netip.AddrPort{}) {
+		addr, err := checkAddr(s.Addr)
+		if err != nil {
+			return s, err
+		}
+		s.Addr = addr
+	}
+	s.Name = named(s.Name)
+	return s, nil
+}
+
+// number returns which slot of b a name stands for.
+func (b Backend) number(slot string) (int, error) {
+	digits, ok := strings.CutPrefix(slot, b.Prefix)
+	n, err := strconv.Atoi(digits)
+	switch {
+	case !ok || err != nil || strconv.Itoa(n) != digits:
+		return 0, fmt.Errorf("is not %q and a number", printable(b.Prefix))
+	case n < 1 || n > b.Slots:
+		return 0, fmt.Errorf("is not one of the %d slots", b.Slots)
+	}
+	return n, nil
+}
+
+// checkName accepts what HAProxy accepts (Configuration Manual 2.2, "proxy
+// names") and no template can make more of.
+func checkName(what, s string) error {
+	if s == "" || len(s) > maxName {
+		return fmt.Errorf("%s has %d bytes; want 1 to %d", what, len(s), maxName)
+	}
+	if i := strings.IndexFunc(s, notInName); i >= 0 {
+		return fmt.Errorf("%s %q: only letters, digits and _ . : - are allowed", what, printable(s))
+	}
+	return nil
+}
+
+func notInName(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '.', r == ':', r == '-':
+		return false
+	}
+	return true
+}
+
+func named(s string) string {
+	return strings.Map(func(r rune) rune {
+		if notInName(r) {
+			return '_'
+		}
+		return r
+	}, s[:min(len(s), maxName)])
+}
+
+func checkAddr(a netip.AddrPort) (netip.AddrPort, error) {
+	ip := a.Addr().Unmap()
+	if !ip.IsValid() || ip.Zone() != "" || ip.IsUnspecified() || ip.IsMulticast() || a.Port() == 0 {
+		return a, fmt.Errorf("%s is no address of a server", a)
+	}
+	return netip.AddrPortFrom(ip, a.Port()), nil
+}
+
+// printable bounds what an error shows of a value from outside; it is quoted
+// there.
+func printable(s string) string { return s[:min(len(s), 64)] }

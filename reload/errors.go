@@ -1,0 +1,95 @@
+package reload
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// An Error says which step failed, why, what was done about it, and what to do.
+type Error struct {
+	Step Step
+	Err  error
+	// RolledBack: the file from before is in place again.
+	RolledBack bool
+	// Words are what the program or the master had to say, whole.
+	Words string
+
+	done   string // what was done about it
+	advice string // what to do
+}
+
+// Error returns one line. Of the words it has the first that HAProxy marks as
+// fatal; Words has all.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "step %s failed: %v", e.Step, e.Err)
+	if line := worst(e.Words); line != "" {
+		fmt.Fprintf(&b, ": %s", line)
+	}
+	for _, more := range []string{e.done, e.advice} {
+		if more != "" {
+			fmt.Fprintf(&b, "; %s", more)
+		}
+	}
+	return strings.ReplaceAll(b.String(), "\n", ": ")
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// worst returns the line of words that says most.
+func worst(words string) string {
+	first := ""
+	for line := range strings.Lines(words) {
+		line = strings.TrimSpace(line)
+		if strings.Contains(line, "[ALERT]") {
+			return shorten(line)
+		}
+		if first == "" {
+			first = line
+		}
+	}
+	return shorten(first)
+}
+
+func shorten(s string) string {
+	const most = 300
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
+}
+
+// clean returns what a program said without what a terminal would obey.
+func clean(said string) string {
+	said = strings.ToValidUTF8(said[:min(len(said), maxWords)], "\uFFFD")
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, said))
+}
+
+// advice says what a person can do about a step that failed.
+func (t *Transaction) advice(s Step) string {
+	switch s {
+	case StepRender:
+		return "see to the template " + t.o.Template
+	case StepCheck:
+		if t.Renders() {
+			return "see to the template " + t.o.Template
+		}
+		return "see to " + t.o.File
+	case StepKeep:
+		return "see to the space and the rights of " + t.o.Dir
+	case StepReplace:
+		return "see to the space and the rights of the folder of " + t.o.File
+	case StepReload:
+		return fmt.Sprintf("see to the log of HAProxy and to %q", t.o.Reloader)
+	case StepWorker:
+		return "see to the log of HAProxy"
+	}
+	return ""
+}

@@ -1,0 +1,228 @@
+// Package reload renders HAProxy's configuration file, keeps its versions and
+// reloads HAProxy with it as a transaction: whatever fails, and whenever the
+// process is killed, HAProxy goes on serving and the file on disk is a whole one
+// that was checked, or the one from before.
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// Defaults of [Options].
+const (
+	DefaultKeep    = 10
+	DefaultTimeout = 60 * time.Second
+)
+
+const (
+	// pollEvery is how often an instance is asked whether its worker is there.
+	pollEvery = 50 * time.Millisecond
+	// probeTimeout bounds one question to an instance: a worker that hangs must
+	// not hide the one that follows it.
+	probeTimeout = 5 * time.Second
+	// maxFile bounds the template and what is rendered, maxWords what a program
+	// has to say.
+	maxFile  = 16 << 20
+	maxWords = 64 << 10
+	// fileMark stands for the file to be checked.
+	fileMark = "{{.File}}"
+)
+
+// Errors that a caller tells apart with errors.Is.
+var (
+	// ErrBusy: another transaction on the same file runs, in this process or in
+	// another one.
+	ErrBusy = errors.New("another reload is in progress; try again when it is done")
+	// ErrChangedByHand: the file is not what was put in place last.
+	ErrChangedByHand = errors.New("the file was changed by hand since it was rendered")
+	// ErrNotRendered: there is no template, so the file is not ours to replace.
+	ErrNotRendered = errors.New("the file is not rendered here: no template is configured")
+	// ErrNoVersion: no version of that name is kept.
+	ErrNoVersion = errors.New("no such version")
+)
+
+// Options of one configuration file and of the way to reload it.
+type Options struct {
+	// Template is the path of a text/template. "": the file is somebody else's;
+	// it is not rendered, not replaced, and no versions are kept.
+	Template string
+	// File is HAProxy's configuration file. A symbolic link is followed.
+	File string
+	// Check is the program that judges a file and its arguments, in which
+	// "{{.File}}" stands for the file. Empty: HAProxy judges at the reload.
+	Check []string
+	// Keep is how many versions are kept besides those that may have to be put
+	// back; 0 stands for [DefaultKeep].
+	Keep int
+	// Dir is where versions and the journal are; mode 0700. It belongs to File
+	// alone.
+	Dir string
+	// Timeout bounds each step; 0 stands for [DefaultTimeout].
+	Timeout time.Duration
+	// Reloader is how HAProxy is reloaded.
+	Reloader Reloader
+	// Instances share this reload, in configured order; at least one.
+	Instances []Instance
+}
+
+// A Reloader makes HAProxy load its configuration file again.
+type Reloader interface {
+	// Reload returns what was said about it. An error means that HAProxy
+	// refused, or that nobody knows. It returns when ctx is done.
+	Reload(ctx context.Context) (words string, err error)
+	// String names it, as in "systemctl reload haproxy".
+	String() string
+}
+
+// An Instance is one HAProxy that the reload replaces.
+type Instance interface {
+	Name() string
+	// Process returns which process answers on a fresh connection.
+	Process(ctx context.Context) (slots.Process, error)
+}
+
+// A Step of the transaction, in order.
+type Step string
+
+// The steps.
+const (
+	StepRender  Step = "render"
+	StepCheck   Step = "check"
+	StepKeep    Step = "keep"
+	StepReplace Step = "replace"
+	StepReload  Step = "reload"
+	StepWorker  Step = "worker"
+)
+
+// stepBack is in the journal while what was there before is put back.
+const stepBack Step = "back"
+
+// A Request asks for a transaction.
+type Request struct {
+	Data   Data
+	Reason string // for the history
+	// By is the person who asks; "": nobody, and then nothing is reloaded unless
+	// the rendering changed.
+	By string
+	// Force overwrites a file that was changed by hand; what it was is kept as a
+	// version.
+	Force bool
+}
+
+// A Result says how far a transaction came.
+type Result struct {
+	At     time.Time
+	Reason string
+	// Step is the last one that was begun.
+	Step Step
+	// Version is the one that was to be put in place, "" before it was kept.
+	Version string
+	// Changed: the file was replaced, and not put back.
+	Changed bool
+	// RolledBack: it was put back.
+	RolledBack bool
+	// Words are what the check and the reload had to say.
+	Words string
+	// Workers are the new processes by instance.
+	Workers map[string]slots.Process
+	Took    time.Duration
+}
+
+// A Transaction is the way one file is replaced and HAProxy is reloaded. Its
+// methods may be called by several goroutines; of Run, Restore and Recover only
+// one does its work at a time, the others return [ErrBusy].
+type Transaction struct {
+	o Options
+
+	mu sync.Mutex
+	// write replaces a file in one step; tests let it fail.
+	write func(path string, text []byte, like attributes) error
+	// reached is called after each step that lasts; tests end there.
+	reached func(point string)
+}
+
+// New checks o. It touches nothing.
+func New(o Options) (*Transaction, error) {
+	if o.Keep == 0 {
+		o.Keep = DefaultKeep
+	}
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if err := o.validate(); err != nil {
+		return nil, fmt.Errorf("reload: %w", err)
+	}
+	for _, path := range []*string{&o.Template, &o.File, &o.Dir} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return nil, fmt.Errorf("reload: %w", err)
+		}
+		*path = absolute
+	}
+	if o.Dir != "" && o.Dir == filepath.Dir(o.File) {
+		return nil, fmt.Errorf("reload: %s cannot hold versions: HAProxy may load every .cfg beside its own", o.Dir)
+	}
+	return &Transaction{o: o, write: replaceFile, reached: func(string) {}}, nil
+}
+
+func (o Options) validate() error {
+	switch {
+	case o.Reloader == nil:
+		return errors.New("no way to reload is given")
+	case len(o.Instances) == 0:
+		return errors.New("no instance is given: nobody would say whether the reload came about")
+	case o.Keep < 0 || o.Timeout < 0:
+		return errors.New("keep and timeout must not be negative")
+	case o.Template != "" && (o.File == "" || o.Dir == ""):
+		return errors.New("a template needs a file to render to and a folder for its versions")
+	case len(o.Check) > 0 && o.File == "":
+		return errors.New("check needs a file")
+	case len(o.Check) > 0 && !strings.Contains(strings.Join(o.Check[1:], "\n"), fileMark):
+		return fmt.Errorf("check: no argument has %s, so it would judge another file", fileMark)
+	}
+	return o.validateInstances()
+}
+
+func (o Options) validateInstances() error {
+	seen := map[string]bool{}
+	for _, in := range o.Instances {
+		if seen[in.Name()] {
+			return fmt.Errorf("instance %s is given twice", in.Name())
+		}
+		seen[in.Name()] = true
+	}
+	return nil
+}
+
+// Renders reports whether the file is rendered here, and so may be replaced.
+func (t *Transaction) Renders() bool { return t.o.Template != "" }
+
+// begin keeps everybody else out until release is called.
+func (t *Transaction) begin() (release func(), err error) {
+	if !t.mu.TryLock() {
+		return nil, ErrBusy
+	}
+	if !t.Renders() {
+		return t.mu.Unlock, nil
+	}
+	lock, err := lockDir(t.o.Dir)
+	if err != nil {
+		t.mu.Unlock()
+		return nil, err
+	}
+	return func() {
+		lock.Close()
+		t.mu.Unlock()
+	}, nil
+}

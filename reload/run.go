@@ -1,0 +1,314 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// An attempt is one transaction while it runs.
+type attempt struct {
+	t      *Transaction
+	reason string
+	by     string
+	force  bool
+
+	text     []byte
+	found    sight // the file as it was
+	from, to Version
+	before   map[string]slots.Process
+	journal  journal
+	res      Result
+}
+
+// Run renders, checks, keeps, replaces and reloads, and returns when every
+// instance has shown a new process that serves. Nothing is reloaded if the
+// rendering is what the file has already, unless a person asks. Each step is
+// bounded by Options.Timeout.
+//
+// Errors are [ErrBusy], or an [*Error]. One before the file is replaced leaves
+// everything as it was; a later one puts the file from before back, and reloads
+// again only if an instance has stopped answering. If ctx ends in between, the
+// new file stays, and the next Run or [Transaction.Recover] goes on with it.
+func (t *Transaction) Run(ctx context.Context, r Request) (Result, error) {
+	a := &attempt{t: t, reason: r.Reason, by: r.By, force: r.Force}
+	return a.transact(ctx, func() ([]byte, error) { return t.render(r.Data) }, r.By != "")
+}
+
+// Restore puts a version in place again, as Run does with what it renders. A
+// file that was changed by hand is overwritten, and kept as a version. The next
+// rendering with other endpoints or another template overwrites the restored
+// file.
+func (t *Transaction) Restore(ctx context.Context, id, by string) (Result, error) {
+	if !t.Renders() {
+		return Result{}, ErrNotRendered
+	}
+	_, text, err := t.Version(id)
+	if err != nil {
+		return Result{}, err
+	}
+	a := &attempt{t: t, reason: "restore of " + id, by: by, force: true}
+	return a.transact(ctx, func() ([]byte, error) { return text, nil }, true)
+}
+
+func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), asked bool) (Result, error) {
+	release, err := a.t.begin()
+	if errors.Is(err, ErrBusy) {
+		return Result{}, err
+	}
+	if err != nil {
+		return Result{}, a.t.unchanged(StepKeep, err, "")
+	}
+	defer release()
+	if a.t.Renders() {
+		if res, _, err := a.t.settle(ctx); err != nil {
+			return res, err
+		}
+	}
+	a.res = Result{At: time.Now(), Reason: a.reason}
+	if a.t.Renders() {
+		err = a.run(ctx, text, asked)
+	} else {
+		err = a.runForeign(ctx, asked)
+	}
+	a.res.Took = time.Since(a.res.At)
+	return a.res, err
+}
+
+// runForeign reloads with a file that is not rendered here.
+func (a *attempt) runForeign(ctx context.Context, asked bool) error {
+	a.res.Step = StepCheck
+	words, err := a.t.judgeFile(ctx)
+	if err != nil {
+		return a.refused(err, words)
+	}
+	a.say(words)
+	if err := a.meet(ctx, asked); err != nil {
+		return err
+	}
+	return a.reload(ctx)
+}
+
+func (a *attempt) run(ctx context.Context, text func() ([]byte, error), asked bool) (err error) {
+	a.res.Step = StepRender
+	if a.text, err = text(); err != nil {
+		return a.refused(err, "")
+	}
+	if err := a.compare(); err != nil {
+		return err
+	}
+	if !a.changes() && !asked {
+		return a.adopt()
+	}
+	a.res.Step = StepCheck
+	words, err := a.t.judge(ctx, a.text)
+	if err != nil {
+		return a.refused(err, words)
+	}
+	a.say(words)
+	if err := a.meet(ctx, asked); err != nil {
+		return err
+	}
+	if err := a.keep(); err != nil {
+		return err
+	}
+	if err := a.replace(ctx); err != nil {
+		return err
+	}
+	return a.reload(ctx)
+}
+
+// compare looks at the file that is to be replaced.
+func (a *attempt) compare() (err error) {
+	if a.journal, err = a.t.loadJournal(); err != nil {
+		return a.t.unchanged(StepKeep, err, "")
+	}
+	if a.found, err = look(a.t.o.File); err != nil {
+		return a.t.unchanged(StepReplace, err, "")
+	}
+	if a.changes() && !a.force && a.journal.changed(a.found) {
+		return a.byHand()
+	}
+	return nil
+}
+
+// changes reports whether the file is to be replaced.
+func (a *attempt) changes() bool { return a.found.sum != sum(a.text) }
+
+func (a *attempt) byHand() error {
+	a.res.Step = StepReplace
+	return &Error{
+		Step: StepReplace, Err: fmt.Errorf("%s: %w", a.t.o.File, ErrChangedByHand), done: "nothing was changed",
+		advice: "take the change over into " + a.t.o.Template + ", or ask with force to overwrite it; it is kept as a version then",
+	}
+}
+
+// adopt remembers that the file is what would be rendered, whoever put it there.
+func (a *attempt) adopt() error {
+	if a.journal.Installed == a.found.sum {
+		return nil
+	}
+	a.journal.Installed = a.found.sum
+	if err := a.t.saveJournal(a.journal); err != nil {
+		return a.t.unchanged(StepKeep, err, "")
+	}
+	return nil
+}
+
+// meet learns which processes are to be replaced, and waits until the last
+// reload is over. A person may ask for a reload of instances that do not answer.
+func (a *attempt) meet(ctx context.Context, asked bool) (err error) {
+	wait := a.t.o.Timeout
+	if asked {
+		wait = min(wait, probeTimeout)
+	}
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	a.before, err = a.t.await(limited, serves)
+	if err == nil || asked && ctx.Err() == nil {
+		return nil
+	}
+	a.res.Step = StepReload
+	return a.t.unchanged(StepReload, fmt.Errorf("a new worker could not be told from the old one: %w", err), "")
+}
+
+// keep stores both the file that is there and the one that is to be.
+func (a *attempt) keep() (err error) {
+	a.res.Step = StepKeep
+	if a.from, err = a.t.keepFound(a.found); err != nil {
+		return a.refused(err, "")
+	}
+	a.t.reached("kept what was found")
+	if !a.changes() {
+		a.to = a.from
+	} else if a.to, err = a.t.keep(a.text, a.reason, a.by); err != nil {
+		return a.refused(err, "")
+	}
+	a.res.Version = a.to.ID
+	if err := a.t.prune(a.journal.Installed, a.from.ID, a.to.ID); err != nil {
+		return a.refused(err, "")
+	}
+	a.t.reached("kept what was rendered")
+	return nil
+}
+
+// replace puts the new file in place, after the journal says so.
+func (a *attempt) replace(ctx context.Context) error {
+	if !a.changes() {
+		return nil
+	}
+	a.res.Step = StepReplace
+	if err := ctx.Err(); err != nil {
+		return a.refused(err, "")
+	}
+	now, err := look(a.t.o.File)
+	if err != nil {
+		return a.refused(err, "")
+	}
+	if now.sum != a.found.sum {
+		return a.byHand()
+	}
+	a.journal.Pending = &pending{
+		Step: StepReplace, At: a.res.At, Reason: a.reason, By: a.by, From: a.from, To: a.to, Before: a.before,
+	}
+	if err := a.t.saveJournal(a.journal); err != nil {
+		a.res.Step = StepKeep
+		return a.refused(err, "")
+	}
+	a.t.reached("wrote the journal")
+	if a.found.exists {
+		// a file system without links is no reason to stop: there is the version
+		_ = setAside(a.found.path)
+	}
+	a.t.reached("set aside")
+	if err := a.t.write(a.found.path, a.text, a.found.like); err != nil {
+		return a.notReplaced(ctx, err)
+	}
+	a.res.Changed = true
+	a.t.reached("replaced")
+	return nil
+}
+
+// notReplaced ends an attempt whose file could not be written, or was and may
+// not survive a crash.
+func (a *attempt) notReplaced(ctx context.Context, cause error) error {
+	now, err := look(a.t.o.File)
+	if err != nil || now.sum != a.from.SHA256 {
+		return a.rollBack(ctx, cause, "")
+	}
+	if err := a.forget(); err != nil {
+		cause = errors.Join(cause, err)
+	}
+	return a.refused(cause, "")
+}
+
+// reload makes HAProxy take the file, and waits for those who do.
+func (a *attempt) reload(ctx context.Context) (err error) {
+	a.res.Step = StepReload
+	a.note(StepReload)
+	a.t.reached("about to reload")
+	limited, cancel := a.t.limit(ctx)
+	words, err := a.t.o.Reloader.Reload(limited)
+	cancel()
+	words = clean(words)
+	a.say(words)
+	if err != nil {
+		return a.abort(ctx, err, words)
+	}
+	a.t.reached("reloaded")
+	a.res.Step = StepWorker
+	limited, cancel = a.t.limit(ctx)
+	defer cancel()
+	a.res.Workers, err = a.t.await(limited, successor(a.before))
+	if err != nil {
+		return a.abort(ctx, fmt.Errorf("no new worker within %s: %w", a.t.o.Timeout, err), words)
+	}
+	a.t.reached("new workers answered")
+	return a.finish()
+}
+
+// note brings the journal up to date. That it cannot be written is no reason to
+// stop half-way: an older step in it only leads to one more reload.
+func (a *attempt) note(s Step) {
+	if a.journal.Pending != nil {
+		a.journal.Pending.Step = s
+		_ = a.t.saveJournal(a.journal)
+	}
+}
+
+// finish makes the new version the good one.
+func (a *attempt) finish() error {
+	if !a.t.Renders() {
+		return nil
+	}
+	a.to.Good = true
+	goodErr := a.t.writeFacts(a.to)
+	a.t.reached("called it good")
+	a.journal.Pending, a.journal.Installed = nil, a.to.SHA256
+	journalErr := a.t.saveJournal(a.journal)
+	a.t.reached("closed the journal")
+	dropErr := dropSpare(a.found.path)
+	err := errors.Join(goodErr, journalErr, dropErr)
+	if err == nil {
+		return nil
+	}
+	return &Error{
+		Step: a.res.Step, Err: fmt.Errorf("keep the books: %w", err),
+		done: "HAProxy runs " + a.t.o.File + " all the same", advice: a.t.advice(StepKeep),
+	}
+}
+
+// say adds to the words of the result.
+func (a *attempt) say(words string) {
+	a.res.Words = strings.TrimSpace(a.res.Words + "\n" + words)
+}
+
+// refused ends an attempt that has changed nothing.
+func (a *attempt) refused(err error, words string) error {
+	a.say(words)
+	return a.t.unchanged(a.res.Step, err, words)
+}

@@ -1,0 +1,242 @@
+package reload
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Version is one text that the file had, or was to have.
+type Version struct {
+	// ID names it; later ones sort after earlier ones.
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	By     string    `json:"by,omitempty"`
+	SHA256 string    `json:"sha256"` // in hex
+	Bytes  int       `json:"bytes"`
+	// Good: new workers of all instances answered with it.
+	Good bool `json:"good"`
+}
+
+const (
+	idTime    = "20060102T150405.000Z"
+	textEnd   = ".cfg"
+	factsEnd  = ".json"
+	foundNote = "as it was found"
+)
+
+// isID keeps names from outside within the folder.
+func isID(s string) bool {
+	return regexp.MustCompile(`^[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}$`).MatchString(s)
+}
+
+func (t *Transaction) path(id, end string) string { return filepath.Join(t.o.Dir, id+end) }
+
+// Versions lists what is kept, newest first. One whose facts cannot be read is
+// listed with those of its text.
+func (t *Transaction) Versions() ([]Version, error) {
+	if !t.Renders() {
+		return nil, nil
+	}
+	entries, err := os.ReadDir(t.o.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var kept []Version
+	for _, e := range slices.Backward(entries) {
+		id, isText := strings.CutSuffix(e.Name(), textEnd)
+		if !isText || !isID(id) {
+			continue
+		}
+		v, err := t.facts(id)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, v)
+	}
+	return kept, nil
+}
+
+// facts reads what is known of a version.
+func (t *Transaction) facts(id string) (Version, error) {
+	var v Version
+	b, err := readBounded(t.path(id, factsEnd))
+	if err == nil && json.Unmarshal(b, &v) == nil && v.ID == id {
+		return v, nil
+	}
+	text, err := readBounded(t.path(id, textEnd))
+	if err != nil {
+		return v, err
+	}
+	at, err := time.Parse(idTime, id[:len(idTime)])
+	if err != nil {
+		return v, err
+	}
+	return Version{ID: id, At: at, Reason: "unknown", SHA256: sum(text), Bytes: len(text)}, nil
+}
+
+// Version returns one that is kept, and its text. The error wraps
+// [ErrNoVersion] if there is none of that name.
+func (t *Transaction) Version(id string) (Version, []byte, error) {
+	if !t.Renders() || !isID(id) {
+		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, printable(id))
+	}
+	text, err := readBounded(t.path(id, textEnd))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, id)
+	}
+	if err != nil {
+		return Version{}, nil, err
+	}
+	v, err := t.facts(id)
+	if err != nil {
+		return v, nil, err
+	}
+	if sum(text) != v.SHA256 {
+		return v, nil, fmt.Errorf("version %s is not what it was when it was kept", id)
+	}
+	return v, text, nil
+}
+
+// keep stores text as the newest version, unless it is that already.
+func (t *Transaction) keep(text []byte, reason, by string) (Version, error) {
+	kept, err := t.Versions()
+	if err != nil {
+		return Version{}, err
+	}
+	digest := sum(text)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	if len(kept) > 0 {
+		if kept[0].SHA256 == digest {
+			return kept[0], nil
+		}
+		// a clock that was put back must not change the order
+		if !now.After(kept[0].At) {
+			now = kept[0].At.Add(time.Millisecond)
+		}
+	}
+	v := Version{
+		ID: now.Format(idTime) + "-" + digest[:8], At: now, Reason: reason, By: by, SHA256: digest, Bytes: len(text),
+	}
+	// the facts first: without a text they are no version
+	if err := t.writeFacts(v); err != nil {
+		return Version{}, err
+	}
+	return v, t.write(t.path(v.ID, textEnd), text, private())
+}
+
+func (t *Transaction) writeFacts(v Version) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return t.write(t.path(v.ID, factsEnd), append(b, '\n'), private())
+}
+
+// keepFound returns the version that the file has, which is stored if it was
+// put there by somebody else. Without a file it is the zero Version.
+func (t *Transaction) keepFound(found sight) (Version, error) {
+	if !found.exists {
+		return Version{}, nil
+	}
+	kept, err := t.Versions()
+	if err != nil {
+		return Version{}, err
+	}
+	if i := slices.IndexFunc(kept, func(v Version) bool { return v.SHA256 == found.sum }); i >= 0 {
+		return kept[i], nil
+	}
+	return t.keep(found.text, foundNote, "")
+}
+
+// prune removes what is beyond the newest keep: never the newest good one, nor
+// the one that was put in place last, nor those that are needed.
+func (t *Transaction) prune(installed string, needed ...string) error {
+	kept, err := t.Versions()
+	if err != nil {
+		return err
+	}
+	stay := staying(kept, t.o.Keep, installed, needed)
+	var errs []error
+	for _, v := range kept {
+		if !stay[v.ID] {
+			errs = append(errs, os.Remove(t.path(v.ID, textEnd)))
+		}
+	}
+	return errors.Join(append(errs, t.dropOrphans(stay))...)
+}
+
+// staying returns the versions that are to be kept, of those kept, newest first.
+func staying(kept []Version, keep int, installed string, needed []string) map[string]bool {
+	stay := map[string]bool{}
+	for _, id := range needed {
+		stay[id] = true
+	}
+	goodSeen, installedSeen := false, false
+	for i, v := range kept {
+		last := v.Good && !goodSeen
+		there := v.SHA256 == installed && !installedSeen
+		goodSeen, installedSeen = goodSeen || last, installedSeen || there
+		if i < keep || last || there {
+			stay[v.ID] = true
+		}
+	}
+	return stay
+}
+
+// dropOrphans removes facts without a text.
+func (t *Transaction) dropOrphans(stay map[string]bool) error {
+	entries, err := os.ReadDir(t.o.Dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		id, isFacts := strings.CutSuffix(e.Name(), factsEnd)
+		if isFacts && isID(id) && !stay[id] {
+			errs = append(errs, os.Remove(t.path(id, factsEnd)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Diff returns how one version becomes another, as a unified diff; "" stands for
+// the file as it is. Equal texts have the diff "".
+func (t *Transaction) Diff(from, to string) (string, error) {
+	a, err := t.text(from)
+	if err != nil {
+		return "", err
+	}
+	b, err := t.text(to)
+	if err != nil {
+		return "", err
+	}
+	return unified(t.label(from), t.label(to), string(a), string(b)), nil
+}
+
+func (t *Transaction) text(id string) ([]byte, error) {
+	if id == "" {
+		text, _, err := t.Show()
+		return text, err
+	}
+	_, text, err := t.Version(id)
+	return text, err
+}
+
+func (t *Transaction) label(id string) string {
+	if id == "" {
+		return t.o.File
+	}
+	return id
+}
