@@ -43,6 +43,11 @@ type Agent struct {
 	group   *sync.WaitGroup
 	begun   time.Time
 	stored  stored
+	// reloads are the ways to reload HAProxy; reloadBusy: one is under way, and
+	// recovering counts those that an earlier process left half done.
+	reloads    []*reloading
+	reloadBusy bool
+	recovering int
 }
 
 // running is a worker under way.
@@ -90,6 +95,13 @@ func (o Options) check() error {
 		for _, in := range b.Instances {
 			if !names[in] {
 				errs = append(errs, fmt.Errorf("backend %q: no instance is named %q", b.Name, in))
+			}
+		}
+	}
+	for _, r := range o.Reloads {
+		for _, in := range r.Instances {
+			if !names[in] {
+				errs = append(errs, fmt.Errorf("reload %q: no instance is named %q", r.Name, in))
 			}
 		}
 	}
@@ -166,6 +178,7 @@ func (a *Agent) start(ctx context.Context) {
 	for _, b := range a.backends {
 		a.follow(ctx, b)
 	}
+	a.changeReloads(ctx, a.opts.Reloads)
 }
 
 // employ starts the worker of an instance, once the one before it has ended.
@@ -281,6 +294,9 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 		if b.due && a.decidable(b) {
 			next = earlier(next, now.Add(time.Second/roundRate))
 		}
+	}
+	if at := a.considerReloads(ctx, now); !at.IsZero() {
+		next = earlier(next, at)
 	}
 	if !a.opened {
 		next = earlier(next, a.begun.Add(a.timing.timeout))

@@ -53,6 +53,8 @@ type backend struct {
 	table   slots.Table
 	adopted bool
 	surplus []discovery.Endpoint
+	short   time.Time // since when there is a surplus
+	trend   trend     // of the endpoints that want a slot
 	// taken are the slots that hold a stranger at some instance.
 	taken map[string]netip.AddrPort
 	// gen is the generation in which the targets last changed, due whether they
@@ -92,6 +94,7 @@ func newBackend(b Backend) *backend {
 func withDefaults(b Backend) Backend {
 	b.Guard = b.Guard.withDefaults()
 	b.Drain = cmp.Or(b.Drain, DefaultDrain)
+	b.MaxSlots = cmp.Or(b.MaxSlots, DefaultMaxSlots)
 	b.SourceIdentity = cmp.Or(b.SourceIdentity, b.SourceKey)
 	return b
 }
@@ -166,6 +169,28 @@ func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
 			b.leaving[e.Addr] = leaving{e, now.Add(b.Drain)}
 		}
 	}
+}
+
+// departed returns the addresses that drain although no source lists them any
+// more.
+func (b *backend) departed() map[netip.AddrPort]bool {
+	there := byAddr(b.guard.published)
+	out := map[netip.AddrPort]bool{}
+	for a := range b.leaving {
+		if _, ok := there[a]; !ok {
+			out[a] = true
+		}
+	}
+	return out
+}
+
+// dropReclaimed ends the drains of those that have no slot any more.
+func (b *backend) dropReclaimed() {
+	holds := map[netip.AddrPort]bool{}
+	for _, s := range b.table {
+		holds[s.Endpoint.Addr] = true
+	}
+	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.departed()[a] })
 }
 
 // settle ends the drains that are over and returns whether any was.

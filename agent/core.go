@@ -123,9 +123,45 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	}
 	b.taken = c.judge(b)
 	b.reserve(b.taken)
-	b.table, b.surplus = b.table.Assign(b.wanted(), now)
+	c.climb(b, now)
 	b.due = false
 	return fresh || !slices.Equal(before, b.targets()) || !maps.Equal(strangers, b.taken)
+}
+
+// climb gives every endpoint a slot, as far as slots can be had without a
+// reload: free ones, then those of endpoints that are leaving and have no
+// sessions any more, then added ones.
+func (c *core) climb(b *backend, now time.Time) {
+	refused := c.undynamic(b)
+	if refused {
+		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) })
+	}
+	b.table, b.surplus = b.table.Assign(b.wanted(), now)
+	if len(b.surplus) > 0 && len(b.leaving) > 0 {
+		b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed(), now)
+		b.dropReclaimed()
+	}
+	if len(b.surplus) > 0 && b.Dynamic && !refused {
+		b.table, b.surplus = b.table.Grow(c.prefix(b), b.surplus, b.MaxSlots)
+	}
+	if len(b.surplus) == 0 {
+		b.short = time.Time{}
+	} else if b.short.IsZero() {
+		b.short = now
+	}
+	b.trend.observe(b.needed(), now)
+}
+
+// undynamic reports whether no instance takes dynamic servers in b.
+func (c *core) undynamic(b *backend) bool {
+	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.last.backends[b.Name].undynamic == "" })
+}
+
+// shown reports whether any instance has a slot of this name.
+func (c *core) shown(b *backend, name string) bool {
+	return slices.ContainsFunc(c.views(b), func(own []slots.Server) bool {
+		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Name == name })
+	})
 }
 
 // judge finds the strangers of b at instances that have not been judged, drops
@@ -206,7 +242,7 @@ func (c *core) desired(in *instance) desired {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, options: b.DynamicOptions}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
 		if w.quiet = b.gen == 0 || !seen || (b.phase == phaseRestored && full); !w.quiet {
@@ -304,8 +340,14 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 			}
 		}
 	}
+	if c.undynamic(b) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) }) {
+		return true
+	}
 	slot := finder(b.table, func(s *slots.Slot) string { return s.Name })
-	return slices.ContainsFunc(own, func(s slots.Server) bool { return slot(s.Name) == nil }) || (len(b.surplus) > 0 && len(own) > 0)
+	return slices.ContainsFunc(own, func(s slots.Server) bool {
+		known := slot(s.Name)
+		return known == nil || known.Dynamic != s.Dynamic
+	}) || (len(b.surplus) > 0 && len(own) > 0)
 }
 
 func hasReady(own []slots.Server) bool {

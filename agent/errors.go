@@ -9,4 +9,12 @@ var (
 	ErrNoBackend = errors.New("no such backend")
 	// ErrNothingHeld: the guard holds nothing back that could be accepted.
 	ErrNothingHeld = errors.New("nothing is held")
+	// ErrNoReload: the configuration says no way to reload HAProxy.
+	ErrNoReload = errors.New("no reload is configured: set `reload:`")
+	// ErrReloading: one reload is done at a time.
+	ErrReloading = errors.New("a reload of HAProxy is under way: ask again when it is over")
+	// ErrNoVersion: no such version of HAProxy's configuration is kept.
+	ErrNoVersion = errors.New("no such version is kept")
+	// ErrChanged: HAProxy's configuration is not the one that was meant.
+	ErrChanged = errors.New("HAProxy's configuration is another one by now: look at it again")
 )

@@ -24,7 +24,8 @@ type want struct {
 	gen           uint64 // the generation in which it last changed
 	proxy, prefix string
 	targets       []slots.Target
-	quiet         bool // nothing is known: only look
+	options       string // keywords of servers that are added
+	quiet         bool   // nothing is known: only look
 	repair        bool // undo what somebody else did
 }
 
@@ -60,6 +61,7 @@ type local struct {
 	ebbing     map[string]bool
 	externals  map[string]external
 	weightless bool
+	undynamic  string // why no server can be added; "": it can, as far as is known
 	refused    map[string]slots.Refusal
 	waiting    int
 	// corrected is when each slot was put right although nothing new was wanted.
@@ -79,7 +81,7 @@ func newLocal(externals map[string]external) *local {
 // forget drops what was known of a process that is gone.
 func (l *local) forget() {
 	l.own, l.lacking, l.problem = nil, false, ""
-	l.done, l.weightless, l.waiting = 0, false, 0
+	l.done, l.weightless, l.undynamic, l.waiting = 0, false, "", 0
 	l.readied = map[string]netip.AddrPort{}
 	l.ebbing = map[string]bool{}
 	l.refused = map[string]slots.Refusal{}
@@ -229,7 +231,14 @@ func (l *local) carry(own []slots.Server, ago time.Duration) {
 
 // plan returns what has to be done next.
 func (l *local) plan() slots.Plan {
-	return slots.Diff(l.want.proxy, l.own, l.effective())
+	p := slots.Diff(l.want.proxy, l.own, l.effective())
+	p.Changes = slices.DeleteFunc(p.Changes, func(c slots.Change) bool { return c.Kind == slots.Add && l.undynamic != "" })
+	for i := range p.Changes {
+		if p.Changes[i].Kind == slots.Add {
+			p.Changes[i].Options = l.want.options
+		}
+	}
+	return p
 }
 
 // sent notes that the agent itself changes these slots.

@@ -73,6 +73,12 @@ type Backend struct {
 	// at once (the zero value), or slots.Drain first, for Drain.
 	Leave slots.Class
 	Drain time.Duration
+	// Dynamic adds servers at run time when no slot is left (HAProxy 2.6 and
+	// later), with the keywords of DynamicOptions.
+	Dynamic        bool
+	DynamicOptions string
+	// MaxSlots bounds the slots, dynamic ones included. Default 1000.
+	MaxSlots int
 	// RepairExternal undoes what somebody else did to a slot. The zero value
 	// respects it.
 	RepairExternal bool
@@ -83,6 +89,8 @@ type Backend struct {
 type Options struct {
 	Instances []Instance
 	Backends  []Backend
+	// Reloads are the ways to reload HAProxy, tried in this order.
+	Reloads []Reload
 	// Timeout bounds one round of commands to one instance. Default 5 s.
 	Timeout time.Duration
 	// Poll is how often an instance is asked whether it was restarted. Default
@@ -107,4 +115,6 @@ const (
 	DefaultPoll    = 500 * time.Millisecond
 	DefaultResync  = 30 * time.Second
 	DefaultDrain   = 30 * time.Second
+	// DefaultMaxSlots is the one of a backend.
+	DefaultMaxSlots = 1000
 )

@@ -97,6 +97,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 	a.stored = a.snapshot(time.Now())
 	employ := a.changeInstances(opts.Instances)
 	a.changeBackends(ctx, opts.Backends)
+	a.changeReloads(ctx, opts.Reloads)
 	for _, in := range employ {
 		a.employ(ctx, in)
 	}

@@ -279,7 +279,16 @@ func (w *worker) refuse(refusals []slots.Refusal) bool {
 	serious := false
 	for _, r := range refusals {
 		name, l := w.owner(r.Change)
-		if r.Cause == slots.NoWeights {
+		switch r.Cause {
+		case slots.Busy:
+			continue // its sessions have not ended: it is tried again when they have
+		case slots.NoDynamic:
+			if l.undynamic == "" {
+				w.note(note{text: "no server can be added to the backend", backend: name, detail: r.Reply, warn: true})
+			}
+			l.undynamic = r.Reply
+			continue
+		case slots.NoWeights:
 			if !l.weightless {
 				w.note(note{text: "weights unsupported: the backend's algorithm takes none", backend: name, detail: r.Reply, warn: true})
 			}

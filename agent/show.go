@@ -30,6 +30,10 @@ func (a *Agent) show(now time.Time) Status {
 	for _, in := range a.instances {
 		s.Instances = append(s.Instances, in.show(now))
 	}
+	s.Reloads = []ReloadStatus{}
+	for _, r := range a.reloads {
+		s.Reloads = append(s.Reloads, a.showReload(r, now))
+	}
 	return s
 }
 
@@ -54,6 +58,7 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		Name: b.Name, Backend: b.Proxy, Phase: b.phase, Hold: a.showHold(b, now),
 		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.surplus), Slots: []SlotStatus{},
 	}
+	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
 	if at := a.pausedUntil(b); at.After(now) {
 		s.Paused = &at
 	}

@@ -37,6 +37,14 @@ type stored struct {
 	Version   int              `json:"version"`
 	Backends  []storedBackend  `json:"backends"`
 	Instances []storedInstance `json:"instances"`
+	Reloads   []storedReload   `json:"reloads,omitempty"`
+}
+
+// A storedReload is what was reloaded lately, and what for.
+type storedReload struct {
+	Name    string      `json:"name"`
+	Latched []latch     `json:"latched"`
+	Done    []time.Time `json:"done"`
 }
 
 type storedBackend struct {
@@ -93,7 +101,34 @@ func loadState(dir string) (stored, error) {
 	return s, nil
 }
 
+// reload returns what was stored of one reload.
+func (s stored) reload(name string) storedReload {
+	for _, r := range s.Reloads {
+		if r.Name == name {
+			return r
+		}
+	}
+	return storedReload{}
+}
+
+// restore takes what was stored.
+func (r *reloading) restore(s storedReload) {
+	r.latched, r.done = s.Latched, s.Done
+	if extra := len(r.latched) - maxLatched; extra > 0 {
+		r.latched = r.latched[extra:]
+	}
+}
+
 // snapshot returns what has to be stored.
+func (a *Agent) snapshot(now time.Time) stored {
+	s := a.core.snapshot(now)
+	for _, r := range a.reloads {
+		s.Reloads = append(s.Reloads, storedReload{r.Name, r.latched, recent(slices.Clone(r.done), now)})
+	}
+	return s
+}
+
+// snapshot returns what has to be stored of backends and instances.
 func (c *core) snapshot(now time.Time) stored {
 	s := stored{Version: stateVersion}
 	for _, b := range c.backends {

@@ -22,6 +22,46 @@ type Status struct {
 	Backends  []BackendStatus  `json:"backends"`
 	Instances []InstanceStatus `json:"instances"`
 	Sources   []SourceStatus   `json:"sources"`
+	Reloads   []ReloadStatus   `json:"reloads"`
+}
+
+// A ReloadStatus is one way to reload HAProxy, and what came of it last.
+type ReloadStatus struct {
+	Name      string   `json:"name"`
+	Instances []string `json:"instances"`
+	// Renders: the agent makes the file, so that a reload can give more slots.
+	Renders bool `json:"renders"`
+	Running bool `json:"running"`
+	// Last is when it was reloaded last, absent for never in this process.
+	Last    *time.Time `json:"last,omitempty"`
+	Reason  string     `json:"reason,omitempty"`
+	Version string     `json:"version,omitempty"` // of the file
+	Step    string     `json:"step,omitempty"`    // the last one reached
+	Error   string     `json:"error,omitempty"`
+	// InHour are the reloads of the last hour; NextAfter is before when none is
+	// done unasked, absent for at once.
+	InHour    int        `json:"in_last_hour"`
+	NextAfter *time.Time `json:"next_after,omitempty"`
+}
+
+// A NeedReload says that a backend lacks slots, and what is done about it.
+type NeedReload struct {
+	Slots  int       `json:"slots"`
+	Wanted int       `json:"wanted"`
+	Since  time.Time `json:"since"`
+	// Latched: a reload was done for it, or failed, and is not tried again until
+	// the file or the number of slots changes, or somebody asks.
+	Latched bool   `json:"latched"`
+	Why     string `json:"why"`
+}
+
+// A Forecast says how long the free slots of a backend last.
+type Forecast struct {
+	Free    int `json:"free"`
+	PerHour int `json:"growth_per_hour"` // endpoints, in the last hour
+	// FullInSeconds is when no slot is left at this pace; absent if it does not
+	// grow.
+	FullInSeconds float64 `json:"full_in_seconds,omitempty"`
 }
 
 // A BackendStatus is one backend over all instances.
@@ -36,6 +76,9 @@ type BackendStatus struct {
 	Hold      *Hold                `json:"hold"`      // null: nothing is held
 	// Overflow are endpoints for which no slot is left.
 	Overflow []discovery.Endpoint `json:"overflow"`
+	// NeedReload is null if the slots suffice.
+	NeedReload *NeedReload `json:"need_reload"`
+	Forecast   Forecast    `json:"forecast"`
 	// Paused is until when nothing is written (a fight over slots); absent
 	// otherwise.
 	Paused *time.Time `json:"paused_until,omitempty"`

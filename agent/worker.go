@@ -96,6 +96,7 @@ type localReport struct {
 	externals map[string]external
 	refused   map[string]slots.Refusal
 	paused    time.Time
+	undynamic string
 }
 
 // A note is something that happened at an instance and that people want to read.
@@ -374,6 +375,7 @@ func (w *worker) report(r report) {
 			own: l.own, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.want.targets)),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), paused: l.pausedUntil,
+			undynamic: l.undynamic,
 		}
 		if !l.settled(r.at) {
 			r.inSync = false

@@ -54,6 +54,7 @@ type Metrics struct {
 	held     *prometheus.GaugeVec
 	overflow *prometheus.GaugeVec
 	paused   *prometheus.GaugeVec
+	needed   *prometheus.GaugeVec
 
 	// By haproxy and proxy.
 	slots            *prometheus.GaugeVec
@@ -69,6 +70,7 @@ type Metrics struct {
 	commands    *prometheus.CounterVec
 	rounds      *prometheus.HistogramVec
 	propagation *prometheus.HistogramVec
+	reloads     *prometheus.CounterVec
 }
 
 // New registers the metrics with reg, those of the Go runtime and of the process
@@ -117,6 +119,8 @@ func (m *Metrics) registerBackends(f factory) {
 		"Endpoints of a backend for which no slot is left.", "proxy")
 	m.paused = f.gauge("paused",
 		"Whether nothing is written to the slots of a backend.", "proxy")
+	m.needed = f.gauge("haproxy_reload_needed",
+		"Whether a backend lacks slots, which only a reload of HAProxy can give.", "proxy")
 }
 
 func (m *Metrics) registerInstances(f factory) {
@@ -138,6 +142,8 @@ func (m *Metrics) registerInstances(f factory) {
 		"Times that another process answered at the socket of an instance.", "haproxy")
 	m.commands = f.counter("commands_total",
 		"Commands of rounds that changed an instance, by what they set or read and what came of them.", "haproxy", "command", "result")
+	m.reloads = f.counter("haproxy_reloads_total",
+		"Reloads of HAProxy by slotsync, by what for and what came of them.", "haproxy", "reason", "result")
 	m.rounds = f.histogram("round_duration_seconds",
 		"How long a round that changed an instance took.", roundBuckets(), "haproxy")
 	m.propagation = f.histogram("propagation_seconds",

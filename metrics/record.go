@@ -56,6 +56,23 @@ func (m *Metrics) Paused(proxy string, on bool) {
 	m.proxy(proxy, func() { m.paused.WithLabelValues(proxy).Set(number(on)) })
 }
 
+// ReloadNeeded says whether a backend lacks slots that only a reload can give.
+func (m *Metrics) ReloadNeeded(proxy string, on bool) {
+	m.proxy(proxy, func() { m.needed.WithLabelValues(proxy).Set(number(on)) })
+}
+
+// HAProxyReloaded counts one reload of an instance. reason is one of
+// [ReloadReasons] and result one of [ReloadResults].
+func (m *Metrics) HAProxyReloaded(haproxy, reason, result string) {
+	m.instance(haproxy, func() { m.reloads.WithLabelValues(haproxy, reason, result).Inc() })
+}
+
+// ReloadReasons are why HAProxy is reloaded: slots ran out, or somebody asked.
+func ReloadReasons() []string { return []string{"overflow", "request"} }
+
+// ReloadResults are what may come of it.
+func ReloadResults() []string { return []string{"ok", "failed"} }
+
 // Slots says how many slots of a backend are free, ready, drain, maint, external
 // or takeover on an instance; what byState lacks is 0.
 func (m *Metrics) Slots(haproxy, proxy string, byState map[string]int) {

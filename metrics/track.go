@@ -22,7 +22,7 @@ func slotStates() []string {
 	return []string{"free", "ready", "drain", "maint", "external", "takeover"}
 }
 func guardKinds() []string     { return []string{"empty", "removal", "takeover"} }
-func commandNames() []string   { return []string{"addr", "weight", "state", "show"} }
+func commandNames() []string   { return []string{"addr", "weight", "state", "add", "del", "show"} }
 func commandResults() []string { return []string{"ok", "unchanged", "refused"} }
 
 // Track says which instances and backends there are from now on, and on which
@@ -96,10 +96,11 @@ func (m *Metrics) addProxy(proxy string) {
 	}
 	m.overflow.WithLabelValues(proxy)
 	m.paused.WithLabelValues(proxy)
+	m.needed.WithLabelValues(proxy)
 }
 
 func (m *Metrics) dropProxy(proxy string) {
-	drop(prometheus.Labels{"proxy": proxy}, m.held, m.overflow, m.paused)
+	drop(prometheus.Labels{"proxy": proxy}, m.held, m.overflow, m.paused, m.needed)
 }
 
 func (m *Metrics) addCell(c cell) {
@@ -128,13 +129,18 @@ func (m *Metrics) addInstance(haproxy string) {
 			m.commands.WithLabelValues(haproxy, command, result)
 		}
 	}
+	for _, reason := range ReloadReasons() {
+		for _, result := range ReloadResults() {
+			m.reloads.WithLabelValues(haproxy, reason, result)
+		}
+	}
 	m.rounds.WithLabelValues(haproxy)
 	m.propagation.WithLabelValues(haproxy)
 }
 
 func (m *Metrics) dropInstance(haproxy string) {
 	drop(prometheus.Labels{"haproxy": haproxy},
-		m.up, m.inSync, m.lag, m.restarts, m.commands, m.rounds, m.propagation)
+		m.up, m.inSync, m.lag, m.restarts, m.commands, m.rounds, m.propagation, m.reloads)
 }
 
 // A vector is any metric with labels.

@@ -145,7 +145,11 @@ type reply struct {
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, with io.Reader) (reply, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, with)
 	if err != nil {
 		return reply{}, err
 	}

@@ -26,12 +26,16 @@ const index = `slotsync
 GET  /v1/status                     what the agent knows and does
 POST /v1/sync                       one round, now
 POST /v1/backends/{backend}/accept  end a hold
+GET  /v1/haproxy/reload             is a reload of HAProxy needed, and what came of the last
+POST /v1/haproxy/reload             reload HAProxy, as a transaction
+GET  /v1/haproxy/config             HAProxy's configuration; its versions under /versions
+POST /v1/haproxy/config/check       render and check it, change nothing
 GET  /-/healthy                     does the loop run?
 GET  /-/ready                       does HAProxy have what discovery says?
 POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes
 GET  /metrics                       for Prometheus`
 
-func (s *Server) routes() http.Handler {
+func (s *Server) routes(unix bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/{$}", methods{"GET": s.index})
 	mux.Handle("/v1/status", methods{"GET": s.status})
@@ -41,6 +45,7 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/-/ready", methods{"GET": s.ready})
 	mux.Handle("/-/reload", methods{"POST": s.reload})
 	mux.Handle("/metrics", methods{"GET": s.o.Metrics.ServeHTTP})
+	s.haproxyRoutes(mux, unix)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
 	})
@@ -128,10 +133,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // statusOf is how HTTP says err, other if it has no word of its own for it.
 func statusOf(err error, other int) int {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend):
+	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoVersion):
 		return http.StatusNotFound
-	case errors.Is(err, agent.ErrNothingHeld):
+	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict
+	case errors.Is(err, agent.ErrChanged):
+		return http.StatusPreconditionFailed
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
 	case errors.Is(err, context.Canceled):

@@ -35,6 +35,7 @@ type Agent interface {
 	// Accept ends the hold of a backend: [agent.ErrNoBackend] or
 	// [agent.ErrNothingHeld] if there is none.
 	Accept(ctx context.Context, backend string) error
+	HAProxy
 }
 
 // DefaultSocketMode lets the owner and the group of the socket in.
@@ -121,7 +122,7 @@ func isLoopback(host string) bool {
 // Handler answers what comes in over TCP, or over the unix socket. It is for
 // tests; Serve uses it.
 func (s *Server) Handler(unix bool) http.Handler {
-	h := s.checkOrigin(readBody(s.routes()))
+	h := s.checkOrigin(readBody(s.routes(unix)))
 	if !unix {
 		h = s.checkHost(s.checkToken(h))
 	}

@@ -23,6 +23,7 @@ type config struct {
 	instances             []instanceConfig
 	sources               map[string]sourceConfig
 	backends              []backendConfig
+	reloads               []reloadConfig
 	http                  httpConfig
 	logLevel              slog.Level
 	logFormat             string // "text", "json"
@@ -56,6 +57,9 @@ type backendConfig struct {
 	drainFirst          bool
 	drain               time.Duration
 	repairExternal      bool
+	dynamic             bool
+	dynamicOptions      string
+	maxSlots            int
 	key                 string // of the source and what it is asked for
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
+	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
 func (c *checker) backends(raw rawConfig) []backendConfig {
@@ -57,6 +58,14 @@ func (c *checker) backend(path string, r rawBackend, outer agent.Guard) backendC
 	b.guard = c.guard(path+".guard", r.Guard, outer)
 	b.drainFirst = c.oneOf(path+".leave", r.Leave, "maint", "drain") == "drain"
 	b.drain = c.duration(path+".drain", r.Drain, agent.DefaultDrain, 10*time.Millisecond, 24*time.Hour)
+	b.dynamic, b.dynamicOptions = r.Dynamic, r.DynamicOptions
+	if err := haproxy.CheckOptions(r.DynamicOptions); err != nil {
+		c.add(path+".dynamic_options", "%v", err)
+	}
+	if r.DynamicOptions != "" && !r.Dynamic {
+		c.add(path+".dynamic_options", "has no effect without dynamic: true")
+	}
+	b.maxSlots = c.count(path+".max_slots", r.MaxSlots, agent.DefaultMaxSlots, 1, 100_000)
 	b.repairExternal = c.oneOf(path+".external", r.External, "respect", "repair") == "repair"
 	return b
 }

@@ -29,6 +29,7 @@ func (c *checker) config(raw rawConfig) *config {
 	cfg.instances = c.instances(raw.HAProxy)
 	cfg.sources = c.sources(raw.Sources)
 	cfg.backends = c.backends(raw)
+	cfg.reloads = c.reloads(raw, cfg.backends)
 	cfg.http = c.http(raw.HTTP)
 	cfg.logLevel = c.level(raw.Log.Level)
 	cfg.logFormat = c.oneOf("log.format", raw.Log.Format, "text", "json")

@@ -108,6 +108,9 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 	}
 	switch t.Kind() {
 	case reflect.Struct:
+		if t == reflect.TypeFor[rawReload]() && n.Kind == yaml.ScalarNode && n.Value == "none" {
+			return map[string]any{"none": true}
+		}
 		return p.mapping(n, t, path)
 	case reflect.Slice:
 		return p.sequence(n, t.Elem(), path)
@@ -121,6 +124,9 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 		return nil
 	}
 	known := maps.Collect(fields(t))
+	if t == reflect.TypeFor[rawReload]() {
+		delete(known, "none") // a word, not a key
+	}
 	values, seen := map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]

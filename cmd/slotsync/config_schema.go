@@ -11,6 +11,7 @@ import (
 
 type rawConfig struct {
 	HAProxy  rawHAProxy   `mapstructure:"haproxy"`
+	Reload   rawReload    `mapstructure:"reload"`
 	Sources  []rawSource  `mapstructure:"sources"`
 	Backends []rawBackend `mapstructure:"backends"`
 	Guard    rawGuard     `mapstructure:"guard"`
@@ -30,6 +31,23 @@ type rawInstance struct {
 	Name      string `mapstructure:"name"`
 	Socket    string `mapstructure:"socket"`
 	StateFile string `mapstructure:"state_file"`
+	// Reload replaces the default; "none" is the word for never.
+	Reload rawReload `mapstructure:"reload"`
+}
+
+type rawReload struct {
+	Master      string   `mapstructure:"master"`
+	Command     []string `mapstructure:"command"`
+	Template    string   `mapstructure:"template"`
+	File        string   `mapstructure:"file"`
+	Check       []string `mapstructure:"check"`
+	Keep        int      `mapstructure:"keep"`
+	MinInterval string   `mapstructure:"min_interval"`
+	MaxPerHour  int      `mapstructure:"max_per_hour"`
+	Jitter      string   `mapstructure:"jitter"`
+	Timeout     string   `mapstructure:"timeout"`
+	// None is set by the word "none" in place of all keys.
+	None bool `mapstructure:"none"`
 }
 
 type rawSource struct {
@@ -77,6 +95,10 @@ type rawBackend struct {
 	Port   int    `mapstructure:"port"`
 
 	Endpoints []string `mapstructure:"endpoints"`
+
+	Dynamic        bool   `mapstructure:"dynamic"`
+	DynamicOptions string `mapstructure:"dynamic_options"`
+	MaxSlots       int    `mapstructure:"max_slots"`
 
 	Leave    string   `mapstructure:"leave"`
 	Drain    string   `mapstructure:"drain"`
@@ -141,12 +163,11 @@ func defaultStateDir(env environment) string {
 // later are keys that belong to the format and not to this version of it, with
 // [] for every index. Refusing them by name is kinder than "unknown key".
 func later() map[string]bool {
-	keys := map[string]bool{"reload": true}
+	keys := map[string]bool{}
 	for prefix, names := range map[string][]string{
-		"haproxy.instances[].": {"reload"},
 		"sources[].":           {"namespace", "partition", "poll_interval", "search", "answers", "hold_obsolete", "path"},
 		"backends[].": {"node_meta", "address_tag", "port_name", "on_all_unhealthy", "drain_shutdown", "family",
-			"dynamic", "dynamic_options", "max_slots", "allow", "deny", "from", "failover"},
+			"allow", "deny", "from", "failover"},
 		"guard.":            {"turnover_wait", "min_endpoints"},
 		"backends[].guard.": {"turnover_wait", "min_endpoints"},
 		"http.":             {"web_config_file"},

@@ -78,6 +78,18 @@ func short(d time.Duration) string {
 	return s
 }
 
+// count returns n, or fallback if it is 0. It must be within most and least.
+func (c *checker) count(path string, n, fallback, least, most int) int {
+	switch {
+	case n == 0 && !c.given(path):
+		return fallback
+	case n < least || n > most:
+		c.add(path, "%d is not within %d and %d", n, least, most)
+		return fallback
+	}
+	return n
+}
+
 // hold reads a duration that may also be off or endless.
 func (c *checker) hold(path, text string, fallback time.Duration) time.Duration {
 	switch d, err := time.ParseDuration(text); {

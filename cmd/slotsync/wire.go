@@ -13,6 +13,7 @@ import (
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
@@ -21,6 +22,8 @@ import (
 type wiring struct {
 	clients []*haproxy.Client  // in the order of the instances
 	sources []discovery.Source // in the order of the backends
+	// transactions are in the order of the reloads
+	transactions []*reload.Transaction
 }
 
 // wire makes the clients of all instances and sources. It connects to nothing,
@@ -33,6 +36,9 @@ func (cfg *config) wire(env environment) (wiring, error) {
 			return w, usageErrorf("instance %s: %w", in.name, err)
 		}
 		w.clients = append(w.clients, c)
+	}
+	if err := cfg.wireReloads(&w); err != nil {
+		return w, err
 	}
 	systems := map[string]asker{}
 	for name, s := range cfg.sources {
@@ -137,6 +143,9 @@ func (cfg *config) options(w wiring, log *slog.Logger, m *metrics.Metrics) agent
 	for i, b := range cfg.backends {
 		o.Backends = append(o.Backends, b.options(w.sources[i]))
 	}
+	for i, r := range cfg.reloads {
+		o.Reloads = append(o.Reloads, r.options(w.transactions[i]))
+	}
 	return o
 }
 
@@ -153,6 +162,7 @@ func (b backendConfig) options(source discovery.Source) agent.Backend {
 		SourceIdentity: identity,
 		Name:           b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
 		Source: source, SourceName: cmp.Or(b.source, "endpoints"), SourceKey: b.key,
+		Dynamic: b.dynamic, DynamicOptions: b.dynamicOptions, MaxSlots: b.maxSlots,
 		Guard: b.guard, Leave: leave, Drain: b.drain, RepairExternal: b.repairExternal,
 	}
 }

@@ -1,0 +1,219 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/reload"
+)
+
+// This file does with HAProxy's configuration and process what people ask for.
+
+// A ReloadRequest is what a person asks for.
+type ReloadRequest struct {
+	// Name is of the reload that is meant; "" for all, one after the other.
+	Name string
+	// By says who asks, and must not be empty; Reason why.
+	By, Reason string
+	// Force overwrites a file that was changed by hand.
+	Force bool
+}
+
+// A ConfigVersion is one version of HAProxy's configuration that is kept.
+type ConfigVersion struct {
+	ID     string    `json:"id"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	By     string    `json:"by,omitempty"` // "": the agent itself
+	SHA256 string    `json:"sha256"`
+	Bytes  int       `json:"bytes"`
+	Good   bool      `json:"good"` // HAProxy ran with it
+}
+
+// reloadNames returns the reloads that name stands for.
+func (a *Agent) reloadNames(ctx context.Context, name string) ([]string, error) {
+	names, err := answer(ctx, a, func(context.Context) []string {
+		var out []string
+		for _, r := range a.reloads {
+			if name == "" || name == r.Name {
+				out = append(out, r.Name)
+			}
+		}
+		return out
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(names) == 0 && name != "":
+		return nil, fmt.Errorf("%w: none is named %q", ErrNoReload, name)
+	case len(names) == 0:
+		return nil, ErrNoReload
+	}
+	return names, nil
+}
+
+// ReloadHAProxy runs the reloads that are meant, one after the other, stopping at
+// the first that fails, and returns how they are after it. It fails with
+// [ErrNoReload] or [ErrReloading], or with what the transaction says.
+func (a *Agent) ReloadHAProxy(ctx context.Context, req ReloadRequest) ([]ReloadStatus, error) {
+	names, err := a.reloadNames(ctx, req.Name)
+	for _, name := range names {
+		err = cmp.Or(err, a.perform(ctx, name, req.By, func(r *reloading) launch {
+			ask := reload.Request{Reason: cmp.Or(req.Reason, "asked for"), By: req.By, Force: req.Force, Data: a.data(r)}
+			run := r.Transaction
+			return launch{reason: ask.Reason, run: func(ctx context.Context) (reload.Result, error) { return run.Run(ctx, ask) }}
+		}))
+	}
+	return a.Status().Reloads, err
+}
+
+// RestoreHAProxy puts a version of HAProxy's configuration in force again. With
+// etag, the file must still be the one with that tag. It fails as ReloadHAProxy
+// does, and with [ErrNoVersion] or [ErrChanged].
+func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]ReloadStatus, error) {
+	name, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := known(t, id); err != nil {
+		return nil, err
+	}
+	if _, now, err := t.Show(); etag != "" && (err != nil || now != etag) {
+		return nil, ErrChanged
+	}
+	err = a.perform(ctx, name, by, func(*reloading) launch {
+		return launch{reason: "restore " + id, run: func(ctx context.Context) (reload.Result, error) { return t.Restore(ctx, id, by) }}
+	})
+	return a.Status().Reloads, err
+}
+
+// perform runs a transaction that a person asked for, and waits for its end.
+func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloading) launch) error {
+	over := newOver()
+	refused, err := answer(ctx, a, func(loop context.Context) error {
+		r := a.reloadNamed(name)
+		switch {
+		case r == nil:
+			return fmt.Errorf("%w: %s is gone", ErrNoReload, name)
+		case a.reloadBusy, a.recovering > 0:
+			return ErrReloading
+		}
+		l := make(r)
+		l.by, l.over = by, over
+		a.launch(loop, r, l)
+		return nil
+	})
+	if err := cmp.Or(err, refused); err != nil {
+		return err
+	}
+	select {
+	case err := <-over:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// newOver never blocks the one who tells.
+func newOver() chan error { return make(chan error, 1) }
+
+// transaction returns the one of a reload, of the first if name is "".
+func (a *Agent) transaction(ctx context.Context, name string) (string, Transaction, error) {
+	names, err := a.reloadNames(ctx, name)
+	if err != nil {
+		return "", nil, err
+	}
+	t, err := answer(ctx, a, func(context.Context) Transaction {
+		if r := a.reloadNamed(names[0]); r != nil {
+			return r.Transaction
+		}
+		return nil
+	})
+	if err == nil && t == nil {
+		err = ErrNoReload
+	}
+	return names[0], t, err
+}
+
+// known returns [ErrNoVersion] unless the version is kept.
+func known(t Transaction, id string) error {
+	kept, err := t.Versions()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(kept, func(v reload.Version) bool { return v.ID == id }) {
+		return fmt.Errorf("%q: %w", id, ErrNoVersion)
+	}
+	return nil
+}
+
+// CheckHAProxy renders HAProxy's configuration as it would be now and checks it;
+// words are those of the check. Nothing is changed.
+func (a *Agent) CheckHAProxy(ctx context.Context, name string) (words string, err error) {
+	name, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	d, err := answer(ctx, a, func(context.Context) reload.Data {
+		if r := a.reloadNamed(name); r != nil {
+			return a.data(r)
+		}
+		return reload.Data{}
+	})
+	if err != nil {
+		return "", err
+	}
+	return t.Check(ctx, d)
+}
+
+// HAProxyConfig returns HAProxy's configuration, or a version of it that is
+// kept, and for the former a tag that changes with it.
+func (a *Agent) HAProxyConfig(ctx context.Context, name, version string) (text []byte, etag string, err error) {
+	_, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return nil, "", err
+	}
+	if version == "" {
+		return t.Show()
+	}
+	if err := known(t, version); err != nil {
+		return nil, "", err
+	}
+	_, text, err = t.Version(version)
+	return text, "", err
+}
+
+// HAProxyVersions returns what is kept of HAProxy's configuration, newest first.
+func (a *Agent) HAProxyVersions(ctx context.Context, name string) ([]ConfigVersion, error) {
+	_, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := t.Versions()
+	out := []ConfigVersion{}
+	for _, v := range kept {
+		out = append(out, ConfigVersion{v.ID, v.At, v.Reason, v.By, v.SHA256, v.Bytes, v.Good})
+	}
+	return out, err
+}
+
+// HAProxyDiff returns what changed between two versions, "" for the file as it
+// is.
+func (a *Agent) HAProxyDiff(ctx context.Context, name, from, to string) (string, error) {
+	_, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	for _, id := range []string{from, to} {
+		if id == "" {
+			continue
+		}
+		if err := known(t, id); err != nil {
+			return "", err
+		}
+	}
+	return t.Diff(from, to)
+}

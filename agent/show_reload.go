@@ -1,0 +1,58 @@
+package agent
+
+import (
+	"time"
+)
+
+// showReload is one reload at this moment.
+func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
+	s := ReloadStatus{
+		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
+		Running: a.reloadBusy && r.running, InHour: len(recent(append([]time.Time(nil), r.done...), now)),
+	}
+	if at := r.budget().next(r.done); at.After(now) {
+		s.NextAfter = &at
+	}
+	if r.last == nil {
+		return s
+	}
+	s.Last, s.Reason, s.Version, s.Step = &r.lastAt, r.last.Reason, r.last.Version, string(r.last.Step)
+	if r.lastErr != nil {
+		s.Error = r.lastErr.Error()
+	}
+	return s
+}
+
+// showNeed says what b lacks that a reload could give; nil if nothing.
+func (a *Agent) showNeed(b *backend) *NeedReload {
+	if len(b.surplus) == 0 {
+		return nil
+	}
+	n := &NeedReload{Slots: b.templated(), Wanted: b.needed(), Since: b.short, Why: "no reload can give more slots: set reload.template"}
+	for _, r := range a.reloads {
+		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
+			continue
+		}
+		if n.Why = "max_slots is reached"; r.needs[b.Name].wanted == 0 {
+			continue
+		}
+		n.Why = "HAProxy is going to be reloaded"
+		if l := r.latch(cause{b.Name, n.Slots, a.etag(r)}); l != nil {
+			n.Latched, n.Why = true, orElse(l.Why, "a reload has brought no more slots: does the template use them?")
+			n.Why += "; it is tried again when the file or the number of slots changes, or by `slotsync haproxy reload`"
+		}
+	}
+	return n
+}
+
+// forecast says how long the free slots last.
+func (b *backend) forecast() Forecast {
+	f := Forecast{PerHour: b.trend.perHour()}
+	for _, s := range b.table {
+		if s.Free() && !s.Reserved {
+			f.Free++
+		}
+	}
+	f.FullInSeconds = b.trend.fullIn(f.Free).Seconds()
+	return f
+}

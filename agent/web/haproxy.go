@@ -1,0 +1,192 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// HAProxy is what can be done with HAProxy's own process and configuration. name
+// is of a reload of the configuration, "" for the first (of ReloadHAProxy: all).
+// See [agent.Agent] for the errors.
+type HAProxy interface {
+	ReloadHAProxy(ctx context.Context, req agent.ReloadRequest) ([]agent.ReloadStatus, error)
+	RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]agent.ReloadStatus, error)
+	CheckHAProxy(ctx context.Context, name string) (words string, err error)
+	HAProxyConfig(ctx context.Context, name, version string) (text []byte, etag string, err error)
+	HAProxyVersions(ctx context.Context, name string) ([]agent.ConfigVersion, error)
+	HAProxyDiff(ctx context.Context, name, from, to string) (string, error)
+}
+
+// transactionTimeout bounds how long a request waits for a reload. What has begun
+// goes on without it.
+const transactionTimeout = 10 * time.Minute
+
+// A ReloadAnswer says whether HAProxy has to be reloaded, and what came of the
+// last times.
+type ReloadAnswer struct {
+	Needed  bool                         `json:"needed"`
+	Needs   map[string]*agent.NeedReload `json:"needs"` // by backend
+	Reloads []agent.ReloadStatus         `json:"reloads"`
+}
+
+// A ReloadBody is what a reload may be asked for with.
+type ReloadBody struct {
+	Name   string `json:"name,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	By     string `json:"by,omitempty"`
+	// Force overwrites a file that was changed by hand.
+	Force bool `json:"force,omitempty"`
+}
+
+// A CheckAnswer is what the check of a configuration said.
+type CheckAnswer struct {
+	OK    bool   `json:"ok"`
+	Words string `json:"words"`
+}
+
+// haproxyRoutes are those of HAProxy's process and configuration. A section of
+// it can run code as HAProxy's master, and it may hold secrets: over TCP they
+// want the token, also on loopback.
+func (s *Server) haproxyRoutes(mux *http.ServeMux, unix bool) {
+	handle := func(path string, m methods) { mux.Handle(path, trusted(unix, m)) }
+	handle("/v1/haproxy/reload", methods{"GET": s.needed, "POST": s.reloadHAProxy})
+	handle("/v1/haproxy/config", methods{"GET": s.haproxyConfig})
+	handle("/v1/haproxy/config/check", methods{"POST": s.checkHAProxy})
+	handle("/v1/haproxy/config/diff", methods{"GET": s.haproxyDiff})
+	handle("/v1/haproxy/config/versions", methods{"GET": s.haproxyVersions})
+	handle("/v1/haproxy/config/versions/{id}", methods{"GET": s.haproxyConfig})
+	handle("/v1/haproxy/config/versions/{id}/restore", methods{"POST": s.restoreHAProxy})
+}
+
+// trusted lets pass who came over the unix socket, or has shown the token.
+func trusted(unix bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !unix && r.Header.Get("Authorization") == "" {
+			problem(w, http.StatusForbidden, "HAProxy's process and configuration are not for everybody on this machine: "+
+				"use the unix socket (http.socket), or a token (http.token_file)")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// patiently gives the request as long as a reload may take.
+func patiently(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	// where it cannot be set, the request ends sooner and the reload goes on
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(transactionTimeout + time.Minute))
+	return context.WithTimeout(r.Context(), transactionTimeout)
+}
+
+func (s *Server) needed(w http.ResponseWriter, _ *http.Request) {
+	status := s.o.Agent.Status()
+	a := ReloadAnswer{Needs: map[string]*agent.NeedReload{}, Reloads: status.Reloads}
+	for _, b := range status.Backends {
+		if b.NeedReload != nil {
+			a.Needed, a.Needs[b.Name] = true, b.NeedReload
+		}
+	}
+	answer(w, a)
+}
+
+func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
+	var body ReloadBody
+	if err := readJSON(r, &body); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := patiently(w, r)
+	defer cancel()
+	req := agent.ReloadRequest{Name: body.Name, By: asker(body.By), Reason: body.Reason, Force: body.Force}
+	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
+	if err != nil {
+		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		return
+	}
+	answer(w, reloads)
+}
+
+// asker is who asks, if he does not say.
+func asker(by string) string {
+	if by == "" {
+		return "the API"
+	}
+	return by
+}
+
+// readJSON takes the body, if there is one, and nothing but what v knows.
+func readJSON(r *http.Request, v any) error {
+	raw, err := io.ReadAll(r.Body)
+	if err != nil || len(strings.TrimSpace(string(raw))) == 0 {
+		return err
+	}
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return errors.New("the body is not what is wanted: " + err.Error())
+	}
+	return nil
+}
+
+func (s *Server) checkHAProxy(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := patiently(w, r)
+	defer cancel()
+	words, err := s.o.Agent.CheckHAProxy(ctx, r.URL.Query().Get("reload"))
+	if err != nil {
+		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		return
+	}
+	answer(w, CheckAnswer{OK: true, Words: words})
+}
+
+func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
+	config, etag, err := s.o.Agent.HAProxyConfig(r.Context(), r.URL.Query().Get("reload"), r.PathValue("id"))
+	if err != nil {
+		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		return
+	}
+	if etag != "" {
+		w.Header().Set("ETag", `"`+etag+`"`)
+	}
+	w.Header().Set("Content-Type", textType)
+	// Whoever asked may be gone; there is nobody else to tell.
+	_, _ = w.Write(config)
+}
+
+func (s *Server) haproxyVersions(w http.ResponseWriter, r *http.Request) {
+	versions, err := s.o.Agent.HAProxyVersions(r.Context(), r.URL.Query().Get("reload"))
+	if err != nil {
+		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		return
+	}
+	answer(w, versions)
+}
+
+func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	diff, err := s.o.Agent.HAProxyDiff(r.Context(), q.Get("reload"), q.Get("from"), q.Get("to"))
+	if err != nil {
+		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", textType)
+	_, _ = io.WriteString(w, diff)
+}
+
+func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := patiently(w, r)
+	defer cancel()
+	etag := strings.Trim(strings.TrimPrefix(r.Header.Get("If-Match"), "W/"), `"`)
+	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), asker(r.URL.Query().Get("by")), etag)
+	if err != nil {
+		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		return
+	}
+	answer(w, reloads)
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+)
+
+// reloader is how HAProxy is reloaded.
+func (r reloadConfig) reloader() (reload.Reloader, error) {
+	if r.master == "" {
+		return reload.Command(r.command), nil
+	}
+	return haproxy.NewMaster(r.master, r.timeout)
+}
+
+// A process is an instance that shows which process answers.
+type process struct {
+	name   string
+	client *haproxy.Client
+}
+
+func (p process) Name() string { return p.name }
+
+func (p process) Process(ctx context.Context) (slots.Process, error) { return p.client.Info(ctx) }
+
+// transaction makes what reloads, over the clients of the instances.
+func (r reloadConfig) transaction(cfg *config, clients []*haproxy.Client) (*reload.Transaction, error) {
+	how, err := r.reloader()
+	if err != nil {
+		return nil, err
+	}
+	o := reload.Options{
+		Template: r.template, File: r.file, Check: r.check, Keep: r.keep,
+		Dir: filepath.Join(cfg.stateDir, "haproxy", r.name), Timeout: r.timeout, Reloader: how,
+	}
+	for i, in := range cfg.instances {
+		for _, name := range r.instances {
+			if in.name == name {
+				o.Instances = append(o.Instances, process{name, clients[i]})
+			}
+		}
+	}
+	return reload.New(o)
+}
+
+// wireReloads makes the transactions of all reloads.
+func (cfg *config) wireReloads(w *wiring) error {
+	for _, r := range cfg.reloads {
+		t, err := r.transaction(cfg, w.clients)
+		if err != nil {
+			return usageErrorf("reload %s: %w", r.name, err)
+		}
+		w.transactions = append(w.transactions, t)
+	}
+	return nil
+}
+
+// options are what the agent is told of a reload.
+func (r reloadConfig) options(t *reload.Transaction) agent.Reload {
+	return agent.Reload{
+		Name: r.name, Key: r.key, Instances: r.instances, Transaction: t,
+		MinInterval: r.minInterval, MaxPerHour: r.maxPerHour, Jitter: r.jitter,
+	}
+}
