@@ -77,13 +77,9 @@ func (m *Master) Workers(ctx context.Context) ([]Worker, error) {
 func (m *Master) Reload(ctx context.Context) (words string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
-	before, err := m.before(ctx)
+	before, raw, err := m.begin(ctx)
 	if err != nil {
 		return "", err
-	}
-	raw, err := m.ask(ctx, "reload")
-	if err != nil {
-		return "", sent(err)
 	}
 	if raw == "" {
 		// up to 2.6 nothing is said; later ones say nothing if another reload
@@ -91,6 +87,20 @@ func (m *Master) Reload(ctx context.Context) (words string, err error) {
 		return "", m.compare(ctx, before)
 	}
 	return verdict(m.at, raw)
+}
+
+// begin sends the command, and returns what the processes were and the answer.
+func (m *Master) begin(ctx context.Context) (before processes, raw string, err error) {
+	for {
+		if before, err = m.before(ctx); err != nil {
+			return before, "", err
+		}
+		raw, err = m.ask(ctx, "reload", true)
+		// refused: somebody else's reload has come between
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return before, raw, err
+		}
+	}
 }
 
 // before returns the processes once the master shows them: up to 3.0 it takes no
@@ -105,8 +115,11 @@ func (m *Master) before(ctx context.Context) (processes, error) {
 // says whether it has a new worker.
 func (m *Master) compare(ctx context.Context, before processes) error {
 	after, err := m.await(ctx, func(p processes) bool { return p.pid != before.pid || p.reloads > before.reloads })
+	if e, ok := errors.AsType[*slots.InstanceError](err); ok {
+		e.Sent = true // and nobody knows what became of it
+	}
 	if err != nil {
-		return sent(err)
+		return err
 	}
 	return came(m.at, before, after)
 }
@@ -154,7 +167,7 @@ func (m *Master) await(ctx context.Context, wanted func(processes) bool) (proces
 var errDropped = errors.New("the master has closed the connection: it loads its configuration")
 
 func (m *Master) processes(ctx context.Context) (processes, error) {
-	raw, err := m.ask(ctx, "show proc")
+	raw, err := m.ask(ctx, "show proc", false)
 	switch {
 	case err != nil:
 		return processes{}, err
@@ -173,8 +186,8 @@ func (m *Master) processes(ctx context.Context) (processes, error) {
 
 // ask returns the whole answer to one command; "" if the master drops the
 // connection. The line ends in "quit" because a master CLI never closes by
-// itself.
-func (m *Master) ask(ctx context.Context, command string) (string, error) {
+// itself. acts says whether the command changes anything.
+func (m *Master) ask(ctx context.Context, command string, acts bool) (string, error) {
 	conn, err := m.dialer.DialContext(ctx, m.at.network, m.at.addr)
 	if err != nil {
 		return "", masterFault(m.at, cause(ctx, err))
@@ -190,11 +203,13 @@ func (m *Master) ask(ctx context.Context, command string) (string, error) {
 	case err == nil, errors.Is(err, syscall.ECONNRESET):
 		return raw, nil
 	case errors.Is(err, errTooLong):
-		return "", garbled(false, "%s: the answer has more than %d bytes", m.at, maxAnswer)
+		return "", garbled(acts, "%s: the answer has more than %d bytes", m.at, maxAnswer)
 	case isTimeout(err):
-		return "", fault(slots.Hung, "%s does not answer: %w", m.at, cause(ctx, err))
+		e := fault(slots.Hung, "%s does not answer: %w", m.at, cause(ctx, err))
+		e.Sent = acts
+		return "", e
 	}
-	return "", garbled(false, "%s: %w", m.at, err)
+	return "", garbled(acts, "%s: %w", m.at, err)
 }
 
 // masterFault says what a failed connect means, and what to do about it.
@@ -210,15 +225,6 @@ func masterFault(a address, err error) *slots.InstanceError {
 		return fault(slots.Crowded, "the master takes no more connections on %s", a)
 	}
 	return dialFault(a, err)
-}
-
-// sent marks an error after which it is not known whether HAProxy reloads. A
-// connection that could not be made is no such error.
-func sent(err error) error {
-	if e, ok := errors.AsType[*slots.InstanceError](err); ok && e.Fault != slots.Denied {
-		e.Sent = true
-	}
-	return err
 }
 
 // refusal says why raw is no answer to command.
