@@ -13,11 +13,13 @@ import (
 
 // Apply makes the changes, in their order, in the process that was seen, and
 // reads back what became of them. A slot appears in one change at most, and one
-// that gets an address was shown in maintenance.
+// that gets an address was shown in maintenance. A server that is to be removed
+// was Dynamic there, and in maintenance too.
 //
-// First all addresses are set; an address counts only when it reads back, since
+// First all addresses are set and servers added; an address counts only when it reads back, since
 // from HAProxy 2.9 on the reply means no more than "queued". Then the slots
-// whose address is proved get their weight and state. What does not read back
+// whose address is proved get their weight and state, and added ones the checks
+// that their options ask for; removals come last. What does not read back
 // as it should is a [slots.Refusal], never an error; errors are about the
 // instance, and leave the changes that were made.
 //
@@ -41,6 +43,7 @@ type step struct {
 	kind   kind
 	change int
 	class  slots.Class // of a state command
+	check  string      // "health" or "agent": it is enabled; "": the server is added
 }
 
 // A fate is what is known of one change.
@@ -97,6 +100,9 @@ func (r *round) admit() {
 // admissible returns why ch must not be sent.
 func admissible(ch slots.Change) error {
 	if err := errors.Join(checkName(ch.Backend), checkName(ch.Slot)); err != nil {
+		return err
+	}
+	if err := admissibleChange(ch); err != nil {
 		return err
 	}
 	addr := ch.From.Addr
@@ -206,7 +212,11 @@ func (r *round) unproved() []step {
 	var steps []step
 	for i, ch := range r.changes {
 		if f := &r.fates[i]; ch.Addr.IsValid() && f.rejected == nil && !f.proved && !f.bad {
-			steps = append(steps, step{kind: addrKind, change: i})
+			k := addrKind
+			if ch.Kind == slots.Add {
+				k = addKind
+			}
+			steps = append(steps, step{kind: k, change: i})
 		}
 	}
 	return steps
@@ -229,9 +239,11 @@ func sameAddr(a, b netip.AddrPort) bool {
 
 // finalSteps lists weight and state of every slot whose address is as it should
 // be. Up to 2.8 an address that a server cannot take makes it ready without
-// one; such a server goes back to maintenance.
+// one; such a server goes back to maintenance. Deletions come last: up to 2.8
+// their answers have no end that tells them from an empty one.
 func (r *round) finalSteps() []step {
 	steps := make([]step, 0, 2*len(r.changes))
+	var last []step
 	find := r.finder()
 	for i, ch := range r.changes {
 		f := &r.fates[i]
@@ -241,14 +253,33 @@ func (r *round) finalSteps() []step {
 			if s, ok := find(ch); ok && s.Class != slots.Maint && !s.Addr.IsValid() {
 				steps = append(steps, step{kind: stateKind, change: i, class: slots.Maint})
 			}
+		case ch.Kind == slots.Remove:
+			last = append(last, step{kind: delKind, change: i})
 		default:
-			if ch.Weight != 0 {
-				steps = append(steps, step{kind: weightKind, change: i})
-			}
-			if ch.SetClass {
-				steps = append(steps, step{kind: stateKind, change: i, class: ch.Class})
-			}
+			steps = r.settleIn(steps, i)
 		}
+	}
+	return append(steps, last...)
+}
+
+// settleIn appends what comes after the address of change i. The checks of a
+// server that was added are enabled here: health checks before it is ready, so
+// that it starts up, and the agent's after, since it would be down otherwise
+// until its agent has answered.
+func (r *round) settleIn(steps []step, i int) []step {
+	ch := r.changes[i]
+	added := ch.Kind == slots.Add
+	if added && asks(ch.Options, "check") {
+		steps = append(steps, step{kind: addKind, change: i, check: "health"})
+	}
+	if !added && ch.Weight != 0 {
+		steps = append(steps, step{kind: weightKind, change: i})
+	}
+	if ch.SetClass {
+		steps = append(steps, step{kind: stateKind, change: i, class: ch.Class})
+	}
+	if added && asks(ch.Options, "agent-check") {
+		steps = append(steps, step{kind: addKind, change: i, check: "agent"})
 	}
 	return steps
 }

@@ -20,6 +20,10 @@ func (r *round) refuse(failed bool) {
 			if f.bad {
 				r.add(r.refusal(i, s, ok))
 			}
+		case ch.Kind == slots.Remove:
+			if ok {
+				r.add(r.refusal(i, s, ok))
+			}
 		case !ok || difference(ch, s) != "":
 			r.add(r.refusal(i, s, ok))
 		}
@@ -43,6 +47,10 @@ func (r *round) refusal(i int, s slots.Server, exists bool) slots.Refusal {
 	}
 	st := step{kind: stateKind, change: i, class: ch.Class}
 	switch {
+	case ch.Kind == slots.Remove:
+		st.kind = delKind
+	case ch.Kind == slots.Add:
+		st.kind = addKind
 	case ch.Addr.IsValid() && !f.proved:
 		st.kind = addrKind
 	case !ch.SetClass:
@@ -76,6 +84,10 @@ func difference(ch slots.Change, s slots.Server) string {
 	case ch.SetClass && ch.Class == slots.Ready && !s.Addr.IsValid():
 		// as the servers of a disabled backend look
 		return "no address"
+	case ch.Kind == slots.Add && !s.Checked && asks(ch.Options, "check"):
+		return "no health checks"
+	case ch.Kind == slots.Remove:
+		return "the server"
 	}
 	return ""
 }

@@ -17,6 +17,12 @@ var bareReplies = [...]string{
 	"provided port is not an integer",
 	"provided port is invalid",
 	"Server deleted.",
+	"Only servers in maintenance mode can be deleted.",
+	"Server still has connections attached to it, cannot remove it.",
+	"This server cannot be removed at runtime due to other configuration elements pointing to it.",
+	"Backend must use a dynamic load balancing to support dynamic servers.",
+	"No such server.",  // of "del server"
+	"No such backend.", // of "add server" and "del server"
 }
 
 // splitAnswers separates the answers to the commands of one line. Each ends in
@@ -59,12 +65,16 @@ const (
 	addrKind kind = iota
 	weightKind
 	stateKind
+	addKind
+	delKind
 	showKind
 	kinds = iota
 )
 
 // String returns the name that metrics use.
-func (k kind) String() string { return [kinds]string{"addr", "weight", "state", "show"}[k] }
+func (k kind) String() string {
+	return [kinds]string{"addr", "weight", "state", "add", "del", "show"}[k]
+}
 
 // A result is what a command came to.
 type result uint8
@@ -85,6 +95,9 @@ func (r result) String() string { return [results]string{"ok", "unchanged", "ref
 func classify(k kind, text string) (r result, cause slots.Cause) {
 	switch text {
 	case "No such server.":
+		if k == delKind {
+			return unchangedResult, ""
+		}
 		return refusedResult, slots.NoServer
 	case "No such backend.", "Can't find backend.":
 		return refusedResult, slots.NoBackend
@@ -93,8 +106,13 @@ func classify(k kind, text string) (r result, cause slots.Cause) {
 	case "Permission denied":
 		return refusedResult, slots.Level
 	}
-	if k == addrKind {
+	switch k {
+	case addrKind:
 		return classifyAddr(text)
+	case addKind:
+		return classifyAdd(text)
+	case delKind:
+		return classifyDel(text)
 	}
 	if k == showKind || text == "" {
 		return okResult, ""

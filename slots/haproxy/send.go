@@ -17,7 +17,7 @@ func (r *round) send(ctx context.Context, steps []step, backends []string, brief
 	}
 	for len(steps) > 0 {
 		text, n := r.pack(steps)
-		l := readLine{line: line{write: text, writes: n, brief: true, queued: r.queues && steps[0].kind == addrKind}}
+		l := readLine{line: line{write: text, writes: n, brief: true, queued: r.queues && setsAddr(steps[:n])}}
 		if lines := packReads(reads); n == len(steps) && len(lines) == 1 && len(text)+len(lines[0].read) < maxLine {
 			l.read, l.line.reads, l.reads, reads = lines[0].read, len(reads), reads, nil
 			l.brief = brief
@@ -34,6 +34,11 @@ func (r *round) send(ctx context.Context, steps []step, backends []string, brief
 		}
 	}
 	return nil
+}
+
+// setsAddr reports whether some of steps give a server another address.
+func setsAddr(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.kind == addrKind })
 }
 
 // pack writes as many of the steps on a line as it takes, one at least.
@@ -62,6 +67,13 @@ func (r *round) appendStep(b []byte, s step) ([]byte, error) {
 		return appendAddr(b, ch.Backend, ch.Slot, ch.Addr)
 	case weightKind:
 		return appendWeight(b, ch.Backend, ch.Slot, ch.Weight)
+	case addKind:
+		if s.check != "" {
+			return appendEnable(b, s.check, ch.Backend, ch.Slot)
+		}
+		return appendAdd(b, ch.Backend, ch.Slot, ch.Addr, ch.Weight, ch.Options)
+	case delKind:
+		return appendDel(b, ch.Backend, ch.Slot)
 	}
 	return appendState(b, ch.Backend, ch.Slot, s.class)
 }

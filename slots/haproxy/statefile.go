@@ -46,7 +46,8 @@ type written struct {
 // Save writes what servers of backend should be to the server-state file, so
 // that a HAProxy which starts with it is filled already (Configuration Manual,
 // 3.1 "server-state-file", 4.2 "load-server-state-from-file"). Servers without
-// an address are left out; for those the configuration decides. The file is
+// an address are left out; for those the configuration decides. So are Dynamic
+// ones, which no configuration has. The file is
 // replaced in one step, and not touched if it holds the same already. Without a
 // pattern Save does nothing.
 //
@@ -186,7 +187,7 @@ func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) 
 		if err := checkName(s.Name); err != nil {
 			return nil, err
 		}
-		if checkAddr(s.Addr) != nil {
+		if s.Dynamic || checkAddr(s.Addr) != nil {
 			continue
 		}
 		if s.Weight < 0 || s.Weight > 256 || s.Initial < 0 || s.Initial > 256 {

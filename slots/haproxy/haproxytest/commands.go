@@ -33,6 +33,10 @@ func (s *session) command(a []string) string {
 		})},
 		{"enable server", s.admin(s.stateCommand("ready"))},
 		{"disable server", s.admin(s.stateCommand("maint"))},
+		{"enable health", s.admin(s.enableHealth)},
+		{"enable agent", s.admin(s.enableAgent)},
+		{"add server", s.admin(s.addServer)},
+		{"del server", s.admin(s.delServer)},
 		{"shutdown sessions server", s.admin(func(a []string) string {
 			return s.onServer(a[3], func(_ *backend, sv *server) string { sv.sessions = 0; return "" })
 		})},

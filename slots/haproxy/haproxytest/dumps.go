@@ -60,16 +60,9 @@ func (s *session) showState(a []string) string {
 	for _, b := range list {
 		for _, sv := range b.servers {
 			sv.settle(now)
-			check := 0
-			if sv.checked {
-				check = 6
-			}
-			if sv.paused {
-				check |= 8
-			}
-			fmt.Fprintf(&out, "%d %s %d %s %s %d %d %d %d %d 1 0 %d %d 0 0 0 slot.invalid %d - 0 0 - - 0\n",
+			fmt.Fprintf(&out, "%d %s %d %s %s %d %d %d %d %d 1 0 %d %d %d 0 0 %s %d - 0 0 - - %d\n",
 				b.id, b.Name, sv.id, sv.name, cmp.Or(sv.addr, "-"), sv.op(), sv.admin, sv.weight, sv.initial,
-				int(now.Sub(sv.changed).Seconds()), sv.health, check, sv.shownPort())
+				int(now.Sub(sv.changed).Seconds()), sv.health, sv.checks(), sv.agent, sv.hostname(), sv.shownPort(), sv.agentPort)
 		}
 	}
 	return out.String()

@@ -273,7 +273,8 @@ func (f *Fake) Forget() {
 	f.received = nil
 }
 
-// String shows every server that is not as the configuration has it.
+// String shows every server that is not as the configuration has it, or that was
+// added.
 func (f *Fake) String() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -281,9 +282,9 @@ func (f *Fake) String() string {
 	fmt.Fprintf(&s, "HAProxy %s, pid %d\n", f.version, f.worker.pid)
 	for _, b := range f.worker.backends {
 		fresh := newBackend(b.id, b.Backend)
-		for i, sv := range b.servers {
+		for _, sv := range b.servers {
 			sv.settle(time.Now())
-			if was := fresh.servers[i]; sv.at() != was.at() || sv.admin != was.admin || sv.weight != was.weight {
+			if was := fresh.server(sv.name); was == nil || sv.at() != was.at() || sv.admin != was.admin || sv.weight != was.weight {
 				fmt.Fprintf(&s, "%s/%s %s %d %d\n", b.Name, sv.name, sv.at(), sv.admin, sv.weight)
 			}
 		}

@@ -1,6 +1,7 @@
 package haproxytest
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -42,6 +43,10 @@ type server struct {
 	changed  time.Time
 	sessions int
 	pending  []pending
+	// of one that was added
+	dynamic                 bool
+	check, agent, agentPort int
+	fall                    int // 0: 3
 }
 
 // pending is an address that was answered and is not applied yet.
@@ -121,12 +126,15 @@ func (s *server) setState(word string) bool {
 	default:
 		return false
 	}
-	s.running = s.admin&anyMaintenance == 0
+	if was&anyMaintenance != 0 || s.admin&anyMaintenance != 0 {
+		// until its agent has answered, which it never does
+		s.running = s.admin&anyMaintenance == 0 && s.agent&checkEnabled == 0
+	}
 	if s.admin != was {
 		s.changed = time.Now()
 	}
 	switch {
-	case !s.running:
+	case s.admin&anyMaintenance != 0:
 		s.health = 0
 	case was&anyMaintenance != 0 && s.checked:
 		s.health, s.paused = rise, false
@@ -164,12 +172,14 @@ func (s *server) status() string {
 		return "MAINT (resolution)"
 	case s.admin&anyMaintenance != 0:
 		return "MAINT"
+	case !s.running && s.agent != 0:
+		return "DOWN (agent)"
 	case !s.checked && s.admin&forcedDrain != 0:
 		return "DRAIN"
 	case s.admin&forcedDrain != 0:
-		return "DRAIN 1/3"
+		return fmt.Sprintf("DRAIN 1/%d", cmp.Or(s.fall, 3))
 	case s.checked:
-		return "UP 1/3"
+		return fmt.Sprintf("UP 1/%d", cmp.Or(s.fall, 3))
 	}
 	return "no check"
 }

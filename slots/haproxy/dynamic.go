@@ -1,0 +1,199 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// maxOptions bounds the keywords of a server that is added, in words and bytes:
+// HAProxy takes 64 words in a command, "add server b/s addr weight N" among
+// them; up to 3.0 it drops the others without a word.
+const maxOptions, maxOptionBytes = 58, 4096
+
+// refusedOptions are keywords that a server which is added cannot have, or that
+// would take from the agent what it has to decide.
+var refusedOptions = [...]struct{ word, why string }{
+	{"resolvers", "the address of a server that is added is not resolved"},
+	{"init-addr", "the address of a server that is added is not resolved"},
+	{"enabled", "a server is added in maintenance, and made ready when it is proved"},
+	{"disabled", "that is what tells the slots of the configuration from those that were added"},
+	{"id", "each server needs one of its own, which HAProxy finds"},
+	{"weight", "weights come from the source, or from the template"},
+}
+
+// CheckOptions returns an error unless options are words that may stand at the
+// end of "add server" (Management Guide, 9.3), as in "check inter 1s". Whether
+// HAProxy knows them is another matter, and differs by version: see
+// [Client.TryDynamic]. "" is fine.
+func CheckOptions(options string) error {
+	if len(options) > maxOptionBytes {
+		return fmt.Errorf("options of %d bytes: at most %d are allowed", len(options), maxOptionBytes)
+	}
+	for _, ch := range options {
+		if !isOptionRune(ch) && ch != ' ' {
+			return fmt.Errorf("options %q: only letters, digits and _ . : / + , - are allowed, and spaces between words", printable(options))
+		}
+	}
+	words := strings.Fields(options)
+	if len(words) > maxOptions {
+		return fmt.Errorf("options have %d words: at most %d are allowed", len(words), maxOptions)
+	}
+	for _, r := range refusedOptions {
+		if slices.Contains(words, r.word) {
+			return fmt.Errorf("option %q: %s", r.word, r.why)
+		}
+	}
+	return nil
+}
+
+func isOptionRune(ch rune) bool {
+	return ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9' || strings.ContainsRune("_.:/+,-", ch)
+}
+
+// asks reports whether word is among options.
+func asks(options, word string) bool { return slices.Contains(strings.Fields(options), word) }
+
+// appendServer appends a verb and "backend/server".
+func appendServer(b []byte, verb, backend, server string) ([]byte, error) {
+	if err := errors.Join(checkName(backend), checkName(server)); err != nil {
+		return b, err
+	}
+	b = append(append(b, verb...), ' ')
+	return append(append(append(b, backend...), '/'), server...), nil
+}
+
+// appendAdd adds a server, with HAProxy's own weight if weight is 0.
+func appendAdd(b []byte, backend, server string, a netip.AddrPort, weight int, options string) ([]byte, error) {
+	if err := errors.Join(checkAddr(a), CheckOptions(options)); err != nil {
+		return b, err
+	}
+	if weight < 0 || weight > 256 {
+		return b, fmt.Errorf("weight %d is not within 0..256", weight)
+	}
+	b, err := appendServer(b, "add server", backend, server)
+	if err != nil {
+		return b, err
+	}
+	b = append(b, ' ')
+	b = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).AppendTo(b)
+	if weight > 0 {
+		b = strconv.AppendInt(append(b, " weight "...), int64(weight), 10)
+	}
+	for _, word := range strings.Fields(options) {
+		b = append(append(b, ' '), word...)
+	}
+	return b, nil
+}
+
+// appendEnable starts a check that the server was added with.
+func appendEnable(b []byte, check, backend, server string) ([]byte, error) {
+	return appendServer(b, "enable "+check, backend, server)
+}
+
+// appendDel deletes a server.
+func appendDel(b []byte, backend, server string) ([]byte, error) {
+	return appendServer(b, "del server", backend, server)
+}
+
+// TryDynamic finds out whether servers can be added to backend with these
+// options: it adds one in maintenance, at 127.0.0.1:1, and deletes it again. It
+// is named prefix and zeros, which no template makes and no agent takes for a
+// slot. If HAProxy refuses, the error says so in its own words; an instance that
+// cannot be asked is a [slots.InstanceError].
+func (c *Client) TryDynamic(ctx context.Context, backend, prefix, options string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	c.drop() // another process may answer by now
+	for _, zeros := range [...]string{"00", "000", "0000"} {
+		reply, err := c.try(ctx, backend, prefix+zeros, options)
+		if err != nil || reply == "" {
+			return err
+		}
+		if !strings.HasPrefix(reply, "Already exists") {
+			return errors.New(printable(reply))
+		}
+	}
+	return fmt.Errorf("%s has servers %s00, %[2]s000 and %[2]s0000 already: no name is left to try", backend, prefix)
+}
+
+// try adds and deletes one server. The reply is "" if both went well, and
+// HAProxy's first line if not.
+func (c *Client) try(ctx context.Context, backend, name, options string) (reply string, err error) {
+	add, err := appendAdd(nil, backend, name, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 1), 1, options)
+	if err != nil {
+		return "", err
+	}
+	del, err := appendDel(nil, backend, name)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range [...]struct {
+		kind    kind
+		command []byte
+	}{{addKind, add}, {delKind, del}} {
+		if _, err := c.current(ctx); err != nil {
+			return "", err
+		}
+		a, err := c.ask(ctx, line{write: s.command, writes: 1})
+		if err != nil {
+			return "", err
+		}
+		if len(a.writes) != 1 {
+			return "", garbled(true, "%s: the answer to %q cannot be understood", c.at, s.command)
+		}
+		if res, _ := classify(s.kind, a.writes[0]); res == refusedResult {
+			reply, _, _ = strings.Cut(a.writes[0], "\n")
+			return reply, nil
+		}
+	}
+	return "", nil
+}
+
+// admissibleChange returns why a server must not be added or removed like this.
+// What the configuration has is not deleted, even if it could be.
+func admissibleChange(ch slots.Change) error {
+	switch {
+	case ch.Kind == slots.Add && !ch.Addr.IsValid():
+		return errors.New("a server without an address cannot be added")
+	case ch.Kind == slots.Add:
+		return CheckOptions(ch.Options)
+	case ch.Kind == slots.Remove && (!ch.From.Dynamic || ch.From.Disabled):
+		return errors.New("the server was not added at run time: it is not removed")
+	case ch.Kind == slots.Remove && ch.From.Class != slots.Maint:
+		return fmt.Errorf("the server is %s: only one in maint is removed", ch.From.Class)
+	}
+	return nil
+}
+
+// classifyAdd judges a reply to "add server" and "enable health" or "enable
+// agent". Warnings may come before the good end.
+func classifyAdd(text string) (result, slots.Cause) {
+	switch {
+	case text == "", strings.HasSuffix("\n"+text, "\nNew server registered."):
+		return okResult, ""
+	case strings.HasPrefix(text, "Backend must use a dynamic load balancing"),
+		strings.HasPrefix(text, "Backend does not support dynamic servers"),
+		strings.HasPrefix(text, "Unknown command"),
+		strings.HasPrefix(text, "This command is restricted to experimental mode"):
+		return refusedResult, slots.NoDynamic
+	}
+	return refusedResult, slots.OtherCause
+}
+
+// classifyDel judges a reply to "del server".
+func classifyDel(text string) (result, slots.Cause) {
+	switch {
+	case text == "Server deleted.":
+		return okResult, ""
+	case strings.HasPrefix(text, "Server still has connections"):
+		return refusedResult, slots.Busy
+	}
+	return refusedResult, slots.OtherCause
+}
