@@ -26,7 +26,7 @@ type want struct {
 	targets       []slots.Target
 	options       string // keywords of servers that are added
 	quiet         bool   // nothing is known: only look
-	repair        bool // undo what somebody else did
+	repair        bool   // undo what somebody else did
 }
 
 // An external is a slot that somebody took out of service behind the agent's

@@ -159,7 +159,7 @@ func (a *Agent) etag(r *reloading) string {
 func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 	for _, b := range a.backends {
 		have := b.templated()
-		lacks := r.serves(a.of(b)) && len(b.surplus) > 0 && grow(have, b.needed(), b.MaxSlots) > have
+		lacks := b.phase == phaseLive && r.serves(a.of(b)) && len(b.surplus) > 0 && grow(have, b.needed(), b.MaxSlots) > have
 		r.needs.observe(b.Name, have, b.needed(), lacks, now)
 	}
 	for name := range r.needs {

@@ -1,11 +1,13 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -23,6 +25,7 @@ type fake struct {
 	syncErr error
 	reload  error
 	held    bool
+	haproxy error // what is asked of HAProxy's process and configuration fails
 	done    []string // what was changed
 }
 
@@ -59,6 +62,54 @@ func (f *fake) Reload(_ context.Context, drainRemoved bool) error {
 	return f.reload
 }
 
+// The configuration of the fake HAProxy, its tag, and its only version.
+const (
+	configText = "global\n  # so\n"
+	configTag  = "0123abcd"
+	versionID  = "20301121T101500.000Z-0123abcd"
+)
+
+func (f *fake) ReloadHAProxy(_ context.Context, r agent.ReloadRequest) ([]agent.ReloadStatus, error) {
+	f.did(fmt.Sprintf("reload haproxy %q by %q for %q, force %t", r.Name, r.By, r.Reason, r.Force))
+	return f.Status().Reloads, f.haproxy
+}
+
+func (f *fake) RestoreHAProxy(_ context.Context, name, id, by, etag string) ([]agent.ReloadStatus, error) {
+	f.did(fmt.Sprintf("restore %q of %q by %q, etag %q", id, name, by, etag))
+	if etag != "" && etag != configTag {
+		return nil, agent.ErrChanged
+	}
+	return f.Status().Reloads, cmp.Or(f.known(id), f.haproxy)
+}
+
+func (f *fake) CheckHAProxy(_ context.Context, name string) (string, error) {
+	f.did(fmt.Sprintf("check %q", name))
+	return "Configuration file is valid", f.haproxy
+}
+
+func (f *fake) HAProxyConfig(_ context.Context, name, version string) (text []byte, etag string, err error) {
+	if version == "" {
+		return []byte(configText + "# of " + name), configTag, f.haproxy
+	}
+	return []byte(configText), "", cmp.Or(f.known(version), f.haproxy)
+}
+
+func (f *fake) HAProxyVersions(context.Context, string) ([]agent.ConfigVersion, error) {
+	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
+	return []agent.ConfigVersion{{ID: versionID, At: at, Reason: "overflow: web", Bytes: 14, Good: true}}, f.haproxy
+}
+
+func (f *fake) HAProxyDiff(_ context.Context, name, from, to string) (string, error) {
+	return fmt.Sprintf("%s: %q to %q\n", name, from, to), cmp.Or(f.known(from), f.haproxy)
+}
+
+func (f *fake) known(id string) error {
+	if id != versionID {
+		return fmt.Errorf("%q: %w", id, agent.ErrNoVersion)
+	}
+	return nil
+}
+
 func (f *fake) did(what string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -76,6 +127,7 @@ func newFake() *fake {
 		Schema: agent.Schema, Version: "1.2.3", Ready: true,
 		Backends:  []agent.BackendStatus{{Name: "web", Backend: "web", Phase: "live"}},
 		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true}},
+		Reloads:   []agent.ReloadStatus{{Name: "haproxy", Instances: []string{"edge-1"}, Renders: true}},
 	}}
 }
 

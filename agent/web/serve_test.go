@@ -49,8 +49,12 @@ func (p *pipes) dial() net.Conn {
 	return client
 }
 
-// stuck is an agent whose Sync ends with its context.
-type stuck struct{ started, ended chan struct{} }
+// stuck is an agent whose Sync ends with its context, as does its reload of
+// HAProxy; nobody asks it for anything else of HAProxy's.
+type stuck struct {
+	HAProxy
+	started, ended chan struct{}
+}
 
 func (stuck) Status() agent.Status                 { return agent.Status{Schema: agent.Schema} }
 func (stuck) Healthy() error                       { return nil }
@@ -61,6 +65,11 @@ func (s stuck) Sync(ctx context.Context) (agent.Status, error) {
 	<-ctx.Done()
 	close(s.ended)
 	return agent.Status{}, ctx.Err()
+}
+
+func (s stuck) ReloadHAProxy(ctx context.Context, _ agent.ReloadRequest) ([]agent.ReloadStatus, error) {
+	_, err := s.Sync(ctx)
+	return nil, err
 }
 
 // serving runs a server on pipes inside a bubble and stops it at its end.
@@ -91,7 +100,9 @@ func serving(t *testing.T, a Agent, f func(l *pipes, stop func() error)) {
 	})
 }
 
-func newStuck() stuck { return stuck{make(chan struct{}), make(chan struct{})} }
+func newStuck() stuck {
+	return stuck{started: make(chan struct{}), ended: make(chan struct{})}
+}
 
 func TestSlowClients(t *testing.T) {
 	tests := []struct {
@@ -195,6 +206,19 @@ func TestSyncIsBounded(t *testing.T) {
 			t.Errorf("%d", code)
 		}
 		if took := time.Since(start); took != changeTimeout {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+// A reload takes longer than a request may otherwise.
+func TestReloadIsWaitedFor(t *testing.T) {
+	serving(t, newStuck(), func(l *pipes, _ func() error) {
+		start := time.Now()
+		if code := get(t, l, "POST /v1/haproxy/reload"); code != http.StatusGatewayTimeout {
+			t.Errorf("%d", code)
+		}
+		if took := time.Since(start); took != transactionTimeout {
 			t.Errorf("took %v", took)
 		}
 	})

@@ -15,11 +15,11 @@ type reloadConfig struct {
 	master    string   // socket of the master CLI, or
 	command   []string // a program
 
-	template, file              string
-	check                       []string
-	keep, maxPerHour            int
+	template, file               string
+	check                        []string
+	keep, maxPerHour             int
 	minInterval, jitter, timeout time.Duration
-	key                         string
+	key                          string
 }
 
 // reloads returns the ways to reload HAProxy, the default one first.
@@ -52,7 +52,7 @@ func (c *checker) reload(path, name string, raw rawReload, instances []string) r
 		maxPerHour:  c.count(path+".max_per_hour", raw.MaxPerHour, 10, 1, 1000),
 		minInterval: c.duration(path+".min_interval", raw.MinInterval, 30*time.Second, 0, 24*time.Hour),
 		jitter:      c.duration(path+".jitter", raw.Jitter, 5*time.Second, 0, time.Hour),
-		timeout:      c.duration(path+".timeout", raw.Timeout, time.Minute, time.Second, time.Hour),
+		timeout:     c.duration(path+".timeout", raw.Timeout, time.Minute, time.Second, time.Hour),
 		key:         keyOf(raw, instances),
 	}
 	switch {

@@ -165,7 +165,7 @@ func defaultStateDir(env environment) string {
 func later() map[string]bool {
 	keys := map[string]bool{}
 	for prefix, names := range map[string][]string{
-		"sources[].":           {"namespace", "partition", "poll_interval", "search", "answers", "hold_obsolete", "path"},
+		"sources[].": {"namespace", "partition", "poll_interval", "search", "answers", "hold_obsolete", "path"},
 		"backends[].": {"node_meta", "address_tag", "port_name", "on_all_unhealthy", "drain_shutdown", "family",
 			"allow", "deny", "from", "failover"},
 		"guard.":            {"turnover_wait", "min_endpoints"},

@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"testing"
+	"time"
+)
+
+func TestGrow(t *testing.T) {
+	for _, c := range []struct{ have, wanted, most, want int }{
+		{0, 0, 1000, 0}, {0, 1, 1000, 10}, {4, 10, 1000, 20}, {20, 21, 1000, 40}, {20, 60, 1000, 90},
+		{20, 21, 25, 25}, {20, 21, 10, 20}, {1000, 2000, 1000, 1000},
+	} {
+		if got := grow(c.have, c.wanted, c.most); got != c.want {
+			t.Errorf("grow(%d, %d, %d) = %d, want %d", c.have, c.wanted, c.most, got, c.want)
+		}
+	}
+}
+
+func TestNeedsSettle(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	n := needs{}
+	n.observe("web", 4, 5, true, at(0))
+	n.observe("web", 4, 5, true, at(1.5))
+	if got := n.settled([]string{"web"}); !got.Equal(at(2)) {
+		t.Errorf("settled at %s", got)
+	}
+	for s := 1.0; s < 30; s++ { // grows all the time
+		n.observe("web", 4, 5+int(s), true, at(s))
+	}
+	if got := n.settled([]string{"web"}); !got.Equal(at(10)) {
+		t.Errorf("settled at %s", got)
+	}
+	n.observe("web", 20, 40, true, at(40)) // other slots: another need
+	if got := n.settled([]string{"web"}); !got.Equal(at(42)) {
+		t.Errorf("settled at %s", got)
+	}
+	n.observe("web", 80, 40, false, at(50))
+	if len(n) != 0 {
+		t.Errorf("left: %v", n)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	done := []time.Time{start, start.Add(10 * time.Minute), start.Add(20 * time.Minute)}
+	for _, c := range []struct {
+		b    budget
+		want time.Duration
+	}{
+		{budget{}, 20 * time.Minute}, {budget{30 * time.Second, 10}, 20*time.Minute + 30*time.Second},
+		{budget{30 * time.Second, 3}, time.Hour}, {budget{time.Minute, 2}, 70 * time.Minute},
+	} {
+		if got := c.b.next(done); !got.Equal(start.Add(c.want)) {
+			t.Errorf("%+v: next at %s", c.b, got.Sub(start))
+		}
+	}
+	if got := (budget{time.Hour, 1}).next(nil); !got.IsZero() {
+		t.Errorf("the first one waits until %s", got)
+	}
+}
+
+func TestTrend(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var g trend
+	if g.perHour() != 0 || g.fullIn(5) != 0 {
+		t.Error("something grows that was never seen")
+	}
+	for m := range 180 {
+		g.observe(10+m, start.Add(time.Duration(m)*time.Minute))
+	}
+	if got := g.perHour(); got != 59 {
+		t.Errorf("grows by %d an hour", got)
+	}
+	if got := g.fullIn(59); got != time.Hour {
+		t.Errorf("full in %s", got)
+	}
+	g.observe(5, start.Add(24*time.Hour)) // a gap: what was is long ago
+	if g.perHour() != 0 || len(g.counts) > trendMinutes {
+		t.Errorf("grows by %d over %d minutes", g.perHour(), len(g.counts))
+	}
+}

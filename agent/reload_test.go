@@ -1,0 +1,358 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// fakeReload reloads fakes: they come back with the slots that were rendered,
+// filled from the state file.
+type fakeReload struct {
+	conns   []*fakeConn
+	command bool // nothing is rendered
+	stuck   bool // the template ignores how many slots there should be
+	err     error
+	tag     string
+	runs    []reload.Request
+	recover chan struct{} // Recover waits for it; nil: it does not
+}
+
+func (f *fakeReload) Renders() bool { return !f.command }
+
+func (f *fakeReload) Run(_ context.Context, r reload.Request) (reload.Result, error) {
+	f.runs = append(f.runs, r)
+	time.Sleep(100 * time.Millisecond)
+	if f.err != nil {
+		return reload.Result{Reason: r.Reason, Step: reload.StepCheck}, f.err
+	}
+	for _, c := range f.conns {
+		n := len(c.servers["web"])
+		if len(r.Data.Backends) > 0 && !f.stuck && !f.command {
+			n = r.Data.Backends[0].Slots
+		}
+		c.grow(n)
+	}
+	return reload.Result{Reason: r.Reason, Step: reload.StepWorker, Version: "v", Changed: true}, nil
+}
+
+// grow restarts the fake with n slots of the template, from its state file.
+func (f *fakeConn) grow(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.process.Pid++
+	saved := f.saved["web"]
+	f.addBackend("web", n)
+	for i := range f.servers["web"] {
+		s := &f.servers["web"][i]
+		if j := slices.IndexFunc(saved, func(old slots.Server) bool { return old.Name == s.Name }); j >= 0 {
+			s.Addr, s.Class, s.Weight = saved[j].Addr, saved[j].Class, saved[j].Weight
+		}
+	}
+}
+
+func (f *fakeReload) Show() ([]byte, string, error) { return []byte("global\n"), f.tag, nil }
+
+func (f *fakeReload) Recover(ctx context.Context) (reload.Result, bool, error) {
+	if f.recover == nil {
+		return reload.Result{}, false, nil
+	}
+	select {
+	case <-f.recover:
+	case <-ctx.Done():
+	}
+	return reload.Result{}, true, nil
+}
+
+func (f *fakeReload) Check(context.Context, reload.Data) (string, error) { return "fine", f.err }
+
+func (f *fakeReload) Versions() ([]reload.Version, error) { return []reload.Version{{ID: "v"}}, nil }
+
+func (f *fakeReload) Version(id string) (reload.Version, []byte, error) {
+	return reload.Version{ID: id}, []byte("old\n"), nil
+}
+
+func (f *fakeReload) Diff(string, string) (string, error) { return "-old\n+global\n", nil }
+
+func (f *fakeReload) Restore(_ context.Context, id, by string) (reload.Result, error) {
+	f.runs = append(f.runs, reload.Request{Reason: "restore " + id, By: by})
+	return reload.Result{Version: id, Step: reload.StepWorker}, f.err
+}
+
+// managed is a world whose HAProxys, of 4 slots each, are reloaded by f.
+func managed(t *testing.T, f *fakeReload, body func(w *world)) {
+	t.Helper()
+	a, b := newFake("a", "web", 4), newFake("b", "web", 4)
+	f.conns, f.tag = []*fakeConn{a, b}, "1"
+	inWorld(t, func(w *world) {
+		w.opts.Reloads = []Reload{{Name: "haproxy", Instances: []string{"a", "b"}, Transaction: f, MinInterval: 30 * time.Second, MaxPerHour: 10}}
+		w.source.reading.Endpoints = eps(span(80, 83)...)
+		body(w)
+	}, a, b)
+}
+
+func (w *world) need() *NeedReload { return w.status().Backends[0].NeedReload }
+
+func TestOutgrownIsReloadedOnce(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.start()
+		if n := w.need(); n != nil || len(f.runs) != 0 {
+			t.Fatalf("need %+v, runs %v", n, f.runs)
+		}
+		w.source.list(span(80, 89)...)
+		w.settle()
+		if n := w.need(); n == nil || n.Slots != 4 || n.Wanted != 10 || n.Latched {
+			t.Fatalf("need %+v", n)
+		}
+		w.pass(1900 * time.Millisecond)
+		if len(f.runs) != 0 {
+			t.Fatal("reloaded before the need had settled")
+		}
+		w.pass(time.Second)
+		if len(f.runs) != 1 || f.runs[0].By != "" || f.runs[0].Data.Backends[0].Slots != 20 {
+			t.Fatalf("runs %+v", f.runs)
+		}
+		if got := len(f.runs[0].Data.Backends[0].Servers); got != 10 {
+			t.Errorf("%d servers are rendered, want all 10", got)
+		}
+		w.pass(500 * time.Millisecond)
+		for _, c := range w.conns {
+			w.wantReady(c, 10)
+			w.wantSync(c.name, true)
+		}
+		w.pass(24 * time.Hour)
+		if n := w.need(); n != nil || len(f.runs) != 1 {
+			t.Errorf("need %+v, %d runs in a day", n, len(f.runs))
+		}
+	})
+}
+
+// Needs that grow are waited for, but not for ever.
+func TestOneReloadServesWhatWaits(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.start()
+		for n := 84; n < 96; n++ {
+			w.source.list(span(80, n)...)
+			w.pass(time.Second)
+		}
+		if len(f.runs) != 1 {
+			t.Fatalf("%d runs within 12 s", len(f.runs))
+		}
+		w.pass(20 * time.Second)
+		if got := f.runs[0].Data.Backends[0].Slots; got != 30 && got != 20 {
+			t.Errorf("%d slots", got)
+		}
+		w.wantReady(w.conns[0], 16)
+	})
+}
+
+func TestUselessReloadIsLatched(t *testing.T) {
+	f := &fakeReload{stuck: true}
+	managed(t, f, func(w *world) {
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(24 * time.Hour)
+		if len(f.runs) != 1 {
+			t.Fatalf("%d runs in a day for one cause", len(f.runs))
+		}
+		if n := w.need(); n == nil || !n.Latched {
+			t.Fatalf("need %+v", n)
+		}
+		// a restart of the agent does not forget it
+		w.stop()
+		w.start()
+		w.pass(time.Hour)
+		f.tag = "1b" // the file changes, and no source has spoken yet
+		w.pass(time.Hour)
+		if len(f.runs) != 1 {
+			t.Fatal("reloaded for a set that no source has confirmed")
+		}
+		f.tag = "1"
+		w.source.list(span(80, 89)...)
+		w.pass(time.Hour)
+		if len(f.runs) != 1 {
+			t.Fatal("reloaded again after a restart of the agent")
+		}
+		f.tag = "2" // somebody changed the file
+		w.pass(time.Minute)
+		if len(f.runs) != 2 {
+			t.Fatalf("%d runs after the file has changed", len(f.runs))
+		}
+		f.stuck = false
+		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Second)
+		if n := w.need(); n != nil || f.runs[2].By != "me" {
+			t.Errorf("need %+v after %+v", n, f.runs[2])
+		}
+		w.wantReady(w.conns[1], 10)
+	})
+}
+
+func TestFailedReloadIsNotRepeated(t *testing.T) {
+	f := &fakeReload{err: errors.New("step check: no")}
+	other := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Reloads[0].Instances = []string{"a"}
+		w.opts.Reloads = append(w.opts.Reloads, Reload{Name: "b", Instances: []string{"b"}, Transaction: other})
+		other.tag = "x"
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(24 * time.Hour)
+		if len(f.runs) != 1 || len(other.runs) != 0 {
+			t.Fatalf("%d runs, and %d of the next one, which the failure should stop", len(f.runs), len(other.runs))
+		}
+		w.wantReady(w.conns[0], 4)
+		s := w.status()
+		if n := s.Backends[0].NeedReload; n == nil || !n.Latched || s.Reloads[0].Error == "" || s.Reloads[0].Step != "check" {
+			t.Errorf("need %+v, reload %+v", n, s.Reloads[0])
+		}
+		_, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"})
+		if err == nil || len(other.runs) != 0 {
+			t.Errorf("asked for: %v, and %d of the next one", err, len(other.runs))
+		}
+	})
+}
+
+// Endpoints that flap beyond the slots for ten minutes: no more reloads than the
+// budget allows, and the last state wins.
+func TestReloadStorm(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Backends[0].Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		w.start()
+		n := 0
+		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); n++ {
+			w.source.list(span(80, 83+n%300)...)
+			w.pass(700 * time.Millisecond)
+		}
+		// 4, 10, 20, 40 … 1000: each is a cause of its own
+		if len(f.runs) > 9 {
+			t.Errorf("%d reloads", len(f.runs))
+		}
+		for i := 1; i < len(f.runs); i++ {
+			if f.runs[i].Data.Backends[0].Slots <= f.runs[i-1].Data.Backends[0].Slots {
+				t.Errorf("reload %d gives %d slots after %d", i, f.runs[i].Data.Backends[0].Slots, f.runs[i-1].Data.Backends[0].Slots)
+			}
+		}
+		w.source.list(span(80, 99)...)
+		w.pass(5 * time.Minute)
+		w.wantReady(w.conns[0], 20)
+		w.wantReady(w.conns[1], 20)
+	})
+}
+
+func TestBudgetHolds(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Reloads[0].MaxPerHour, w.opts.Reloads[0].MinInterval = 2, time.Minute
+		w.start()
+		for i, n := range []int{5, 25, 70, 170} {
+			w.source.list(span(80, 79+n)...)
+			w.pass(20 * time.Second)
+			if i == 1 && len(f.runs) != 1 {
+				t.Errorf("%d runs within a minute", len(f.runs))
+			}
+		}
+		w.pass(30 * time.Minute)
+		if len(f.runs) != 2 {
+			t.Fatalf("%d runs in half an hour, 2 are allowed", len(f.runs))
+		}
+		w.pass(2 * time.Hour)
+		w.wantReady(w.conns[0], 170)
+	})
+}
+
+// What no reload can cure causes none.
+func TestReloadOnlyWhatItCures(t *testing.T) {
+	for name, with := range map[string]func(w *world, f *fakeReload){
+		"nothing is rendered": func(_ *world, f *fakeReload) { f.command = true },
+		"max_slots":           func(w *world, _ *fakeReload) { w.opts.Backends[0].MaxSlots = 4 },
+		"no such backend":     func(w *world, _ *fakeReload) { w.opts.Backends[0].Proxy = "none" },
+		"refused": func(w *world, _ *fakeReload) {
+			for _, c := range w.conns {
+				c.grow(20)
+				for i := range 20 {
+					c.refuse[fmt.Sprintf("web%d", i+1)] = slots.NoAddress
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakeReload{}
+			managed(t, f, func(w *world) {
+				with(w, f)
+				w.start()
+				w.source.list(span(80, 89)...)
+				w.pass(24 * time.Hour)
+				if len(f.runs) != 0 {
+					t.Errorf("%d reloads", len(f.runs))
+				}
+			})
+		})
+	}
+}
+
+// What an earlier process left half done is put right first.
+func TestRecoversBeforeItReloads(t *testing.T) {
+	f := &fakeReload{recover: make(chan struct{})}
+	managed(t, f, func(w *world) {
+		f.recover = make(chan struct{})
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(time.Minute)
+		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); !errors.Is(err, ErrReloading) || len(f.runs) != 0 {
+			t.Fatalf("%v, %d runs while something is recovered", err, len(f.runs))
+		}
+		close(f.recover)
+		w.pass(10 * time.Second)
+		w.wantReady(w.conns[0], 10)
+	})
+}
+
+func TestHAProxyConfigOfTheAgent(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		if _, err := New(Options{Instances: w.opts.Instances, Backends: w.opts.Backends, Reloads: []Reload{{Name: "x", Instances: []string{"nobody"}}}}); err == nil {
+			t.Error("a reload of an unknown instance is taken")
+		}
+		w.start()
+		ctx := context.Background()
+		if text, tag, err := w.agent.HAProxyConfig(ctx, "", ""); err != nil || string(text) != "global\n" || tag != "1" {
+			t.Errorf("got %q %q, %v", text, tag, err)
+		}
+		if text, _, err := w.agent.HAProxyConfig(ctx, "haproxy", "v"); err != nil || string(text) != "old\n" {
+			t.Errorf("got %q, %v", text, err)
+		}
+		if _, _, err := w.agent.HAProxyConfig(ctx, "", "w"); !errors.Is(err, ErrNoVersion) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := w.agent.HAProxyVersions(ctx, "other"); !errors.Is(err, ErrNoReload) {
+			t.Errorf("got %v", err)
+		}
+		if _, err := w.agent.HAProxyDiff(ctx, "", "v", "w"); !errors.Is(err, ErrNoVersion) {
+			t.Errorf("got %v", err)
+		}
+		if diff, err := w.agent.HAProxyDiff(ctx, "", "v", ""); err != nil || diff == "" {
+			t.Errorf("got %q, %v", diff, err)
+		}
+		if words, err := w.agent.CheckHAProxy(ctx, ""); err != nil || words != "fine" {
+			t.Errorf("got %q, %v", words, err)
+		}
+		if _, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "0"); !errors.Is(err, ErrChanged) {
+			t.Errorf("got %v", err)
+		}
+		if s, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "1"); err != nil || s[0].Version != "v" || f.runs[0].By != "me" {
+			t.Errorf("got %+v, %v", s, err)
+		}
+	})
+}
