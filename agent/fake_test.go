@@ -31,6 +31,7 @@ type fakeConn struct {
 	saved   map[string][]slots.Server
 	writes  []string
 	infos   int
+	options string // of the server that was added last
 	views   int
 	touched map[string]time.Time // when somebody else changed a slot
 	changed map[string]time.Time // when the class of a slot did
@@ -180,6 +181,22 @@ func (f *fakeConn) Apply(ctx context.Context, seen slots.Process, changes []slot
 }
 
 func (f *fakeConn) do(c slots.Change) {
+	switch c.Kind {
+	case slots.Add:
+		f.servers[c.Backend] = append(f.servers[c.Backend], slots.Server{Name: c.Slot, Addr: c.Addr, Class: c.Class, Weight: c.Weight, Initial: c.Weight})
+		f.options = c.Options
+		f.writes = append(f.writes, "add "+c.Slot)
+		return
+	case slots.Remove:
+		f.servers[c.Backend] = slices.DeleteFunc(f.servers[c.Backend], func(s slots.Server) bool {
+			if s.Name == c.Slot && (s.Disabled || s.Class != slots.Maint || s.Sessions > 0) {
+				panic("removed: " + c.Slot)
+			}
+			return s.Name == c.Slot
+		})
+		f.writes = append(f.writes, "remove "+c.Slot)
+		return
+	}
 	for i := range f.servers[c.Backend] {
 		s := &f.servers[c.Backend][i]
 		if s.Name != c.Slot {

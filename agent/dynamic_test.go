@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// Servers are added when no slot is left, found again after a restart of the
+// agent, and removed when nothing needs them and their sessions have ended. No
+// endpoint ever changes its slot.
+func TestDynamicServers(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		b := &w.opts.Backends[0]
+		b.Dynamic, b.DynamicOptions = true, "check inter 1s"
+		b.Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		w.start()
+		w.source.list(span(80, 85)...)
+		w.settle()
+		const six = "web1=:80 web2=:81 web3=:82 web4=:83 web5=:84 web6=:85"
+		for _, c := range w.conns {
+			w.want(c, six)
+			w.wantSync(c.name, true)
+			if c.options != "check inter 1s" {
+				t.Errorf("added with %q", c.options)
+			}
+		}
+		w.stop()
+		w.source.asked = false
+		for _, c := range w.conns {
+			c.takeWrites()
+		}
+		w.start()
+		w.pass(time.Second)
+		for _, c := range w.conns {
+			if got := c.takeWrites(); len(got) > 0 {
+				t.Errorf("a restart writes %v", got)
+			}
+			w.want(c, six)
+		}
+		a := w.conns[0]
+		a.set("web6", func(s *slots.Server) { s.Sessions = 1 })
+		w.source.list(80, 81, 82, 84)
+		w.pass(5 * time.Second)
+		w.want(a, "web1=:80 web2=:81 web3=:82 web5=:84")
+		if n := len(a.servers["web"]); n != 6 {
+			t.Errorf("%d servers: one with a session was removed", n)
+		}
+		a.set("web6", func(s *slots.Server) { s.Sessions = 0 })
+		w.pass(5 * time.Second)
+		if n := len(a.servers["web"]); n != 5 {
+			t.Errorf("%d servers, want 5", n)
+		}
+		w.source.list(80, 81, 82, 84, 90)
+		w.settle()
+		w.want(a, "web1=:80 web2=:81 web3=:82 web4=:90 web5=:84")
+		w.pass(time.Hour)
+		if len(f.runs) != 0 {
+			t.Errorf("%d reloads", len(f.runs))
+		}
+	})
+}
+
+// Where no server can be added, a reload gives the slots; the refusal is said
+// once.
+func TestDynamicRefused(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Backends[0].Dynamic = true
+		for _, c := range w.conns {
+			for _, slot := range []string{"web5", "web6", "web7", "web8", "web9", "web10"} {
+				c.refuse[slot] = slots.NoDynamic
+			}
+		}
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.settle()
+		if n := w.need(); n == nil || n.Wanted != 10 {
+			t.Fatalf("need %+v", n)
+		}
+		for _, c := range w.conns {
+			c.with(func() { clear(c.refuse) }) // what refused adding takes slots
+		}
+		w.pass(10 * time.Second)
+		if len(f.runs) != 1 {
+			t.Fatalf("%d reloads", len(f.runs))
+		}
+		for _, c := range w.conns {
+			w.wantReady(c, 10)
+		}
+	})
+}
+
+// An endpoint that drains because it left gives its slot up early if it has no
+// sessions, before anything else is done for one that has none.
+func TestReclaimsDrainingSlots(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		b := &w.opts.Backends[0]
+		b.Leave, b.Drain = slots.Drain, time.Hour
+		b.Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		w.start()
+		for _, c := range w.conns {
+			c.set("web1", func(s *slots.Server) { s.Sessions = 1 })
+		}
+		w.source.list(82, 83)
+		w.pass(5 * time.Second)
+		w.want(w.conns[0], "web1=:80/drain web2=:81/drain web3=:82 web4=:83")
+		w.source.list(82, 83, 90)
+		w.pass(5 * time.Second)
+		for _, c := range w.conns {
+			if got := c.show(); !strings.Contains(got, "web2=:90") || !strings.Contains(got, "web1=:80/drain") {
+				t.Errorf("%s shows %s", c.name, got)
+			}
+		}
+		w.source.list(82, 83, 90, 91)
+		w.pass(10 * time.Second)
+		if len(f.runs) != 1 {
+			t.Errorf("%d reloads: the slot with a session cannot be had", len(f.runs))
+		}
+	})
+}
