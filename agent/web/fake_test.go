@@ -25,7 +25,7 @@ type fake struct {
 	syncErr error
 	reload  error
 	held    bool
-	haproxy error // what is asked of HAProxy's process and configuration fails
+	haproxy error    // what is asked of HAProxy's process and configuration fails
 	done    []string // what was changed
 }
 
