@@ -83,7 +83,7 @@ type aftermath struct{ old, renewed, dead []string }
 // inspect finds out who serves. Instances that did not answer before either are
 // not counted as dead.
 func (t *Transaction) inspect(ctx context.Context, before map[string]slots.Process) aftermath {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, min(probeTimeout, t.o.Timeout))
 	defer cancel()
 	now, _ := t.await(ctx, serves)
 	var found aftermath

@@ -1,0 +1,506 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		tr := s.open(t)
+		res, err := tr.Run(t.Context(), Request{Data: web(10), Reason: "overflow"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.onDisk(t) != rendered(10) || s.running().Text != rendered(10) {
+			t.Errorf("the file is %q, HAProxy runs %q", s.onDisk(t), s.running().Text)
+		}
+		if !res.Changed || res.Step != StepWorker || res.Workers["edge-1"].Pid != 101 || res.Words != "reloaded" || res.Reason != "overflow" {
+			t.Errorf("got %+v", res)
+		}
+		versions, err := tr.Versions()
+		if err != nil || len(versions) != 2 || !versions[0].Good || versions[0].ID != res.Version ||
+			versions[1].Good || versions[1].Reason != foundNote {
+			t.Fatalf("got %+v, %v", versions, err)
+		}
+		if _, text, err := tr.Version(versions[1].ID); err != nil || string(text) != "backend old\n" {
+			t.Errorf("got %q, %v", text, err)
+		}
+		wantOnly(t, s, "haproxy.cfg", "haproxy.cfg.tmpl", "kept", "running")
+	})
+}
+
+// wantOnly fails the test if other files are left in the site.
+func wantOnly(t *testing.T, s site, names ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if !slices.Equal(got, names) {
+		t.Errorf("there is %v, want %v", got, names)
+	}
+}
+
+func TestRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		tr := s.open(t)
+		mustRun(t, tr, Request{Data: web(10)})
+		if res := mustRun(t, tr, Request{Data: web(10)}); res.Changed || res.Step != StepRender || s.running().Pid != 101 {
+			t.Errorf("nothing had changed, yet: %+v, pid %d", res, s.running().Pid)
+		}
+		if res := mustRun(t, tr, Request{Data: web(10), By: "ann"}); res.Changed || res.Step != StepWorker || s.running().Pid != 102 {
+			t.Errorf("ann had asked, yet: %+v, pid %d", res, s.running().Pid)
+		}
+		if res := mustRun(t, s.open(t), Request{Data: web(20)}); !res.Changed || s.running().Text != rendered(20) {
+			t.Errorf("got %+v", res)
+		}
+	})
+}
+
+func mustRun(t *testing.T, tr *Transaction, r Request) Result {
+	t.Helper()
+	res, err := tr.Run(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// TestFaults lets each step fail: the file is the one from before, HAProxy serves
+// what it served, and the error names the step.
+func TestFaults(t *testing.T) {
+	full := func(part string) func(*Transaction) {
+		return func(tr *Transaction) {
+			write := tr.write
+			tr.write = func(path string, text []byte, like attributes) error {
+				if strings.Contains(path, part) {
+					return &os.PathError{Op: "write", Path: path, Err: syscall.ENOSPC}
+				}
+				return write(path, text, like)
+			}
+		}
+	}
+	cases := []struct {
+		name     string
+		template string
+		check    []string
+		how      string
+		spoil    func(*Transaction)
+		step     Step
+		back     bool
+		says     string
+	}{
+		{name: "no template", template: "-", step: StepRender, says: "no such file"},
+		{name: "template", template: "a\n{{if}}", step: StepRender, says: "haproxy.cfg.tmpl:2"},
+		{name: "unknown backend", template: "\n\n{{slots `wbe`}}", step: StepRender, says: `haproxy.cfg.tmpl:3:2: executing`},
+		{name: "nothing rendered", template: "{{/* */}}\n", step: StepRender, says: "renders nothing"},
+		{name: "check", check: []string{"sh", "-c", "echo '[NOTICE] x'; echo '[ALERT] line 3'; exit 1", "{{.File}}"}, step: StepCheck, says: "exit status 1: [ALERT] line 3; nothing was changed"},
+		{name: "no check program", check: []string{"/nowhere/haproxy", "{{.File}}"}, step: StepCheck, says: "no such file"},
+		{name: "full at keep", spoil: full(".json"), step: StepKeep, says: "no space left"},
+		{name: "full at keep's text", spoil: full(textEnd), step: StepKeep, says: "no space left"},
+		{name: "full at journal", spoil: full(journalFile), step: StepKeep, says: "no space left"},
+		{name: "full at replace", spoil: full("/haproxy.cfg"), step: StepReplace, says: "nothing was changed"},
+		{name: "reload refused", how: "refuses", step: StepReload, back: true, says: "Success=0: [ALERT] it says no; the file from before is in place; edge-1: the worker from before serves on"},
+		{name: "reload hangs", how: "hangs", step: StepReload, back: true, says: "deadline exceeded"},
+		{name: "no new worker", how: "ignores", step: StepWorker, back: true, says: "pid 100 from before still answers"},
+		{name: "worker dies", how: "dies", step: StepWorker, back: true, says: "reloaded once more with it; then edge-1: a new worker serves all the same"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t)
+				s.how = c.how
+				switch c.template {
+				case "":
+				case "-":
+					os.Remove(s.template())
+				default:
+					s.put(t, s.template(), c.template)
+				}
+				o := s.options()
+				o.Check = c.check
+				tr, err := New(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.spoil != nil {
+					c.spoil(tr)
+				}
+				res, err := tr.Run(t.Context(), Request{Data: web(10)})
+				wantFailure(t, err, c.step, c.back, c.says)
+				if res.Step != c.step && c.step != StepReplace || res.Changed || res.RolledBack != c.back {
+					t.Errorf("got %+v", res)
+				}
+				if s.onDisk(t) != "backend old\n" || s.running().Text != "backend old\n" {
+					t.Errorf("the file is %q, HAProxy runs %q", s.onDisk(t), s.running().Text)
+				}
+				wantMended(t, s, c.template != "")
+			})
+		})
+	}
+}
+
+func wantFailure(t *testing.T, err error, step Step, back bool, says string) {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	if e.Step != step || e.RolledBack != back || !strings.HasPrefix(err.Error(), "step "+string(step)+" failed: ") {
+		t.Errorf("got step %s, back %t: %v", e.Step, e.RolledBack, err)
+	}
+	if !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %q, want it to say %q", err, says)
+	}
+}
+
+// wantMended proves that the next process succeeds once the fault is gone.
+func wantMended(t *testing.T, s site, withTemplate bool) {
+	t.Helper()
+	s.how = ""
+	if withTemplate {
+		s.put(t, s.template(), "{{range .Backends}}backend {{.Proxy}}\n  {{serverTemplate .Name}}\n{{end}}")
+	}
+	tr := s.open(t)
+	if res, had, err := tr.Recover(t.Context()); err != nil || had {
+		t.Errorf("recovered %+v, %v", res, err)
+	}
+	mustRun(t, tr, Request{Data: web(10)})
+	if s.onDisk(t) != rendered(10) || s.running().Text != rendered(10) {
+		t.Errorf("the file is %q, HAProxy runs %q", s.onDisk(t), s.running().Text)
+	}
+	wantOnly(t, s, "haproxy.cfg", "haproxy.cfg.tmpl", "kept", "running")
+}
+
+// TestFullDisk proves that what was before needs no space to come back,
+// and that books which cannot be kept do not undo what HAProxy runs.
+func TestFullDisk(t *testing.T) {
+	for _, c := range []struct {
+		how, text, says string
+		back            bool
+	}{
+		{"refuses", "backend old\n", "the journal could not be closed", true},
+		{"", rendered(10), "HAProxy runs", false},
+	} {
+		t.Run(c.how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t)
+				s.how = c.how
+				tr := s.open(t)
+				tr.reached = func(at string) {
+					if at == "replaced" {
+						tr.write = func(string, []byte, attributes) error { return syscall.ENOSPC }
+					}
+				}
+				_, err := tr.Run(t.Context(), Request{Data: web(10)})
+				e, ok := errors.AsType[*Error](err)
+				if !ok || e.RolledBack != c.back || !strings.Contains(err.Error(), c.says) || !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("got %v", err)
+				}
+				if s.onDisk(t) != c.text || s.running().Text != c.text {
+					t.Errorf("the file is %q, HAProxy runs %q", s.onDisk(t), s.running().Text)
+				}
+				s.how = ""
+				tr = s.open(t)
+				if _, had, err := tr.Recover(t.Context()); !had || err != nil {
+					t.Errorf("got %t, %v", had, err)
+				}
+				if s.onDisk(t) != c.text || s.running().Text != c.text {
+					t.Errorf("then the file is %q, HAProxy runs %q", s.onDisk(t), s.running().Text)
+				}
+			})
+		})
+	}
+}
+
+func TestChangedByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		tr := s.open(t)
+		wantChanged(t, tr, false)
+		mustRun(t, tr, Request{Data: web(10)})
+		wantChanged(t, tr, false)
+		s.put(t, s.file(), "by hand\n")
+		wantChanged(t, tr, true)
+		_, err := tr.Run(t.Context(), Request{Data: web(20), By: "ann"})
+		wantFailure(t, err, StepReplace, false, "changed by hand")
+		if !errors.Is(err, ErrChangedByHand) || s.onDisk(t) != "by hand\n" {
+			t.Errorf("got %v, file %q", err, s.onDisk(t))
+		}
+		mustRun(t, tr, Request{Data: web(20), By: "ann", Force: true})
+		wantChanged(t, tr, false)
+		versions, _ := tr.Versions()
+		if len(versions) != 4 || versions[1].SHA256 != sum([]byte("by hand\n")) || versions[0].By != "ann" {
+			t.Errorf("got %+v", versions)
+		}
+		if err := os.Remove(s.file()); err != nil {
+			t.Fatal(err)
+		}
+		wantChanged(t, tr, true)
+	})
+}
+
+func wantChanged(t *testing.T, tr *Transaction, want bool) {
+	t.Helper()
+	if got, err := tr.ChangedByHand(); err != nil || got != want {
+		t.Errorf("changed by hand: %t, %v; want %t", got, err, want)
+	}
+}
+
+// TestChangedMeanwhile changes the file while the check runs.
+func TestChangedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		tr := s.open(t)
+		tr.reached = func(at string) {
+			if at == "kept what was rendered" {
+				s.put(t, s.file(), "by hand\n")
+			}
+		}
+		_, err := tr.Run(t.Context(), Request{Data: web(10), Force: true})
+		if !errors.Is(err, ErrChangedByHand) || s.onDisk(t) != "by hand\n" {
+			t.Errorf("got %v, file %q", err, s.onDisk(t))
+		}
+	})
+}
+
+func TestRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		tr := s.open(t)
+		first := mustRun(t, tr, Request{Data: web(10)})
+		mustRun(t, tr, Request{Data: web(20)})
+		res, err := tr.Restore(t.Context(), first.Version, "ann")
+		if err != nil || s.running().Text != rendered(10) || s.onDisk(t) != rendered(10) {
+			t.Errorf("got %+v, %v", res, err)
+		}
+		versions, _ := tr.Versions()
+		if len(versions) != 4 || versions[0].Reason != "restore of "+first.Version || versions[0].By != "ann" || !versions[0].Good {
+			t.Errorf("got %+v", versions)
+		}
+		wantChanged(t, tr, false)
+		for _, id := range []string{"", "../journal", "20260101T000000.000Z-00000000"} {
+			if _, err := tr.Restore(t.Context(), id, "ann"); !errors.Is(err, ErrNoVersion) {
+				t.Errorf("%q: got %v", id, err)
+			}
+		}
+		if err := os.WriteFile(tr.path(versions[0].ID, textEnd), []byte("other"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tr.Restore(t.Context(), versions[0].ID, "ann"); err == nil {
+			t.Error("a version that was changed is restored")
+		}
+	})
+}
+
+func TestFirstFile(t *testing.T) {
+	for _, how := range []string{"", "refuses"} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSite(t)
+				s.how = how
+				os.Remove(s.file())
+				_, err := s.open(t).Run(t.Context(), Request{Data: web(10)})
+				_, lost := os.Stat(s.file())
+				if (err != nil) != (how != "") || (lost != nil) != (how != "") {
+					t.Errorf("got %v, %v", err, lost)
+				}
+			})
+		})
+	}
+}
+
+func TestForeignFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		o := s.options()
+		o.Template, o.Check = "", []string{"grep", "-q", "old", fileMark}
+		tr, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res := mustRun(t, tr, Request{By: "ann"}); res.Changed || res.Workers["edge-1"].Pid != 101 || tr.Renders() {
+			t.Errorf("got %+v", res)
+		}
+		s.put(t, s.file(), "new\n")
+		_, err = tr.Run(t.Context(), Request{By: "ann"})
+		wantFailure(t, err, StepCheck, false, "exit status 1")
+		if _, err := tr.Restore(t.Context(), "x", "ann"); !errors.Is(err, ErrNotRendered) {
+			t.Errorf("got %v", err)
+		}
+		wantOnly(t, s, "haproxy.cfg", "haproxy.cfg.tmpl", "running")
+	})
+}
+
+// many is several HAProxys behind one reload, of which some do not renew.
+type many struct {
+	site
+	name string
+	p    *slots.Process
+	new  bool
+}
+
+func (m many) Name() string                                   { return m.name }
+func (m many) Process(context.Context) (slots.Process, error) { return *m.p, nil }
+
+type renew []many
+
+func (r renew) String() string { return "renew" }
+func (r renew) Reload(context.Context) (string, error) {
+	for _, m := range r {
+		if m.new {
+			m.p.Pid += 100
+		}
+	}
+	return "", nil
+}
+
+func TestEachInstanceMustBeNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		r := renew{{s, "edge-1", &slots.Process{Pid: 1}, true}, {s, "edge-2", &slots.Process{Pid: 2}, false}}
+		o := s.options()
+		o.Reloader, o.Instances = r, []Instance{r[0], r[1]}
+		tr, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		_, err = tr.Run(t.Context(), Request{Data: web(10)})
+		wantFailure(t, err, StepWorker, true, "edge-2: the worker from before serves on; edge-1: a new worker serves all the same")
+		if took := time.Since(begun); took < DefaultTimeout || took > 2*DefaultTimeout {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// TestNobodyAnswers asks for a reload of a HAProxy that is not there: only a
+// person gets it.
+func TestNobodyAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.start(running{})
+		tr := s.open(t)
+		_, err := tr.Run(t.Context(), Request{Data: web(10)})
+		wantFailure(t, err, StepReload, false, "edge-1: connection refused")
+		if s.onDisk(t) != "backend old\n" {
+			t.Error("the file was changed")
+		}
+		if res := mustRun(t, tr, Request{Data: web(10), By: "ann"}); !res.Changed {
+			t.Errorf("got %+v", res)
+		}
+	})
+}
+
+func TestBusy(t *testing.T) {
+	s := newSite(t)
+	a, b := s.open(t), s.open(t)
+	a.reached = func(at string) {
+		if at != "replaced" {
+			return
+		}
+		for _, tr := range []*Transaction{a, b} {
+			if _, err := tr.Run(t.Context(), Request{Data: web(20)}); !errors.Is(err, ErrBusy) {
+				t.Errorf("got %v", err)
+			}
+			if _, _, err := tr.Recover(t.Context()); !errors.Is(err, ErrBusy) {
+				t.Errorf("got %v", err)
+			}
+		}
+	}
+	mustRun(t, a, Request{Data: web(10)})
+	mustRun(t, b, Request{Data: web(20)})
+}
+
+func TestModeOwnerAndLink(t *testing.T) {
+	s := newSite(t)
+	real := filepath.Join(s.dir, "real.cfg")
+	if err := os.Rename(s.file(), real); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real.cfg", s.file()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(real, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	owner := os.Getuid()
+	if owner == 0 {
+		owner = 12345
+		if err := os.Chown(real, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, s.open(t), Request{Data: web(10)})
+	info, err := os.Stat(real)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Sys().(*syscall.Stat_t).Uid; info.Mode() != 0o604 || int(got) != owner {
+		t.Errorf("got mode %s, owner %d", info.Mode(), got)
+	}
+	if to, err := os.Readlink(s.file()); err != nil || to != "real.cfg" {
+		t.Errorf("the link is %q, %v", to, err)
+	}
+	for _, c := range []struct {
+		path string
+		mode os.FileMode
+	}{{s.kept(), os.ModeDir | 0o700}, {filepath.Join(s.kept(), journalFile), 0o600}} {
+		if info, err := os.Stat(c.path); err != nil || info.Mode() != c.mode {
+			t.Errorf("%s: %v, %v", c.path, info.Mode(), err)
+		}
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	s := site{dir: "/etc/haproxy"}
+	for name, spoil := range map[string]func(*Options){
+		"no reloader":    func(o *Options) { o.Reloader = nil },
+		"no instance":    func(o *Options) { o.Instances = nil },
+		"twice":          func(o *Options) { o.Instances = append(o.Instances, o.Instances[0]) },
+		"no file":        func(o *Options) { o.File = "" },
+		"no folder":      func(o *Options) { o.Dir = "" },
+		"file's folder":  func(o *Options) { o.Dir = "/etc/haproxy/" },
+		"other file":     func(o *Options) { o.Check = []string{"haproxy", "-c"} },
+		"negative":       func(o *Options) { o.Keep = -1 },
+		"check, no file": func(o *Options) { o.Template, o.File, o.Check = "", "", []string{"a", fileMark} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := s.options()
+			spoil(&o)
+			if tr, err := New(o); err == nil {
+				t.Errorf("got %v", tr)
+			}
+		})
+	}
+}
+
+func TestErrorWithoutWords(t *testing.T) {
+	e := &Error{Step: StepReload, Err: errors.Join(errors.New("a"), errors.New("b"))}
+	if got, want := e.Error(), "step reload failed: a: b"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := shorten(strings.Repeat("ä", 1000)); len(got) > 303 || !strings.HasSuffix(got, "ä...") {
+		t.Errorf("got %q", got)
+	}
+	if got, want := clean("a\x1b[31mb\x00\xff\n\tc\n"), "a[31mb\uFFFD\n\tc"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
