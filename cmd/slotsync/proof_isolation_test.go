@@ -224,7 +224,7 @@ func (s *isolation) stay(ctx context.Context, d time.Duration) error {
 }
 
 // inWrites reports whether the n-th byte of what was sent belongs to a line that
-// changes something. What a connection sent that was open before is not seen.
+// changes something.
 func inWrites(transcript []string, n int) bool {
 	sent := strings.Join(transcript, "")
 	n = min(n, len(sent))

@@ -21,13 +21,19 @@ type Relay struct {
 	wg       sync.WaitGroup
 
 	mu       sync.Mutex
-	lines    []*strings.Builder // by connection
+	lines    []*said // by connection
 	conns    map[net.Conn]bool
 	held     chan struct{} // nil unless nothing is passed on
 	left     int           // bytes until then; -1: never
 	cuts     bool          // then is a cut, too
 	then     func()
 	released bool // the test has ended
+}
+
+// A said is what came over one connection.
+type said struct {
+	strings.Builder
+	over bool // the connection is
 }
 
 // NewRelay listens, and passes on everything to the unix socket target.
@@ -73,7 +79,9 @@ func (r *Relay) Transcript() []string {
 	defer r.mu.Unlock()
 	var out []string
 	for _, l := range r.lines {
-		out = append(out, l.String())
+		if l.Len() > 0 {
+			out = append(out, l.String())
+		}
 	}
 	return out
 }
@@ -82,8 +90,10 @@ func (r *Relay) Transcript() []string {
 func (r *Relay) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// those of open connections go on, unseen
-	r.lines = nil
+	r.lines = slices.DeleteFunc(r.lines, func(s *said) bool { return s.over })
+	for _, s := range r.lines {
+		s.Reset()
+	}
 }
 
 // CutAfter breaks all connections when n more bytes have reached HAProxy, after
@@ -177,10 +187,11 @@ func (r *Relay) wait() {
 
 // pass copies from the client to HAProxy.
 func (r *Relay) pass(client, server net.Conn) {
-	said := new(strings.Builder)
+	said := new(said)
 	r.mu.Lock()
 	r.lines = append(r.lines, said)
 	r.mu.Unlock()
+	defer func() { r.mu.Lock(); said.over = true; r.mu.Unlock() }()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := client.Read(buf)
@@ -197,7 +208,7 @@ func (r *Relay) pass(client, server net.Conn) {
 }
 
 // forward passes b on, up to a cut, and reports whether there may be more.
-func (r *Relay) forward(server net.Conn, said *strings.Builder, b []byte) bool {
+func (r *Relay) forward(server net.Conn, said *said, b []byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	write := func(b []byte) error {
