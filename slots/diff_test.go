@@ -14,7 +14,7 @@ func TestRepairConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 12).Draw(t, "slots")
 		in, want := drawInstance(t, n, 0), drawTargets(t, rapid.IntRange(0, 12).Draw(t, "targets"))
-		checkRepair(t, in, want, all)
+		checkRepair(t, &in, want, all)
 	})
 }
 
@@ -22,18 +22,18 @@ func TestRepairConvergesWhenPlansAreAppliedInPart(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 12).Draw(t, "slots")
 		in, want := drawInstance(t, n, 0), drawTargets(t, n)
-		checkRepair(t, in, want, func(n int) int { return rapid.IntRange(1, n).Draw(t, "applied") })
+		checkRepair(t, &in, want, func(n int) int { return rapid.IntRange(1, n).Draw(t, "applied") })
 	})
 }
 
-func checkRepair(t interface{ Fatal(...any) }, in instance, want []slots.Target, most func(int) int) {
+func checkRepair(t interface{ Fatal(...any) }, in *instance, want []slots.Target, most func(int) int) {
 	if err := in.repair(want, most); err != nil {
 		t.Fatal(err)
 	}
-	if plan := slots.Diff("web", in, want); !plan.Done() {
+	if plan := slots.Diff("web", *in, want); !plan.Done() {
 		t.Fatal("something is left to do:", plan)
 	}
-	if drifted := slots.Drifted(in, want); len(drifted) > 0 {
+	if drifted := slots.Drifted(*in, want); len(drifted) > 0 {
 		t.Fatal("done, and drifted:", drifted)
 	}
 }
@@ -42,7 +42,7 @@ func TestRepairOfPermutations(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4, 5, 8, 31, 100} {
 		for seed := range uint64(20) {
 			in, want := shuffled(n, seed)
-			checkRepair(t, in, want, all)
+			checkRepair(t, &in, want, all)
 		}
 	}
 }
@@ -57,20 +57,20 @@ func TestReuseOnlyWhenIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 		endSessions(in)
-		checkRepair(t, in, want, all)
+		checkRepair(t, &in, want, all)
 	})
 }
 
 func TestRepairConvergesWithFewerSlotsThanTargets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in, want := drawInstance(t, 6, 0), drawTargets(t, 12)
-		checkRepair(t, in, want, all)
+		checkRepair(t, &in, want, all)
 		plan := slots.Diff("web", in, want)
 		if !slices.Equal(plan.Surplus, slots.Missing(in, want)) {
 			t.Fatalf("surplus %v", plan.Surplus)
 		}
 		for _, w := range plan.Surplus {
-			if w.Leave || !w.Addr.IsValid() || slices.ContainsFunc(in, func(s slots.Server) bool { return s.Name == w.Slot }) {
+			if w.Leave || !w.Addr.IsValid() || w.Dynamic || slices.ContainsFunc(in, func(s slots.Server) bool { return s.Name == w.Slot }) {
 				t.Fatalf("%v is no surplus", w)
 			}
 		}
@@ -84,7 +84,7 @@ func TestGainsGoBeforeLosses(t *testing.T) {
 		in := instance(unused(40))
 		table := slots.Adopt([][]slots.Server{in}, nil, nil, epoch)
 		table, _ = table.Assign(drawEndpoints(t, 16, "before"), epoch)
-		checkRepair(t, in, table.Targets(nil), all)
+		checkRepair(t, &in, table.Targets(nil), all)
 		table, _ = table.Assign(drawEndpoints(t, 16, "after"), epoch)
 		want := table.Targets(nil)
 		count := func() (n int) {
@@ -106,7 +106,7 @@ func TestGainsGoBeforeLosses(t *testing.T) {
 		if least < min(before, count()) {
 			t.Fatalf("%d ready on the way from %d to %d", least, before, count())
 		}
-		checkRepair(t, in, want, all)
+		checkRepair(t, &in, want, all)
 	})
 }
 
@@ -118,7 +118,7 @@ func TestRestartWritesNothing(t *testing.T) {
 		table := slots.Adopt([][]slots.Server{in}, nil, nil, epoch)
 		table, _ = table.Assign(known, epoch)
 		weights := slots.Scale(known)
-		checkRepair(t, in, table.Targets(weights), all)
+		checkRepair(t, &in, table.Targets(weights), all)
 		again, surplus := slots.Adopt([][]slots.Server{in}, known, nil, epoch).Assign(known, epoch)
 		if plan := slots.Diff("web", in, again.Targets(weights)); !plan.Done() || len(surplus) > 0 {
 			t.Fatalf("%+v, surplus %v", plan, surplus)
@@ -126,12 +126,15 @@ func TestRestartWritesNothing(t *testing.T) {
 	})
 }
 
-// FuzzDiff makes of each two bytes what a slot is and should be.
+// FuzzDiff makes of each two bytes what a slot is and should be, and of a last
+// one how many slots are of the template. Of the others some are to be added.
 func FuzzDiff(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0x12, 0x22, 0x22, 0x12})
 	f.Add([]byte{0x12, 0x22, 0x22, 0x32, 0x32, 0x12, 0x40, 0x00})
 	f.Add([]byte{0x12, 0x22, 0x12, 0x02, 0x02, 0x12, 0xf2, 0x31, 0x21, 0x40})
+	f.Add([]byte{0x12, 0x12, 0x00, 0x22, 0x32, 0x00, 0x00, 0x32, 0x01})
+	f.Add([]byte{0x22, 0x12, 0x12, 0x22, 0x33, 0x00, 0x31, 0x00, 0x02})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		in := instance(unused(min(len(b)/2, 64)))
 		want := make([]slots.Target, len(in))
@@ -149,8 +152,26 @@ func FuzzDiff(f *testing.F) {
 				want[i].Weight = int(should >> 2 & 3)
 			}
 		}
-		checkRepair(t, in, want, all)
+		if len(b)%2 == 1 {
+			in = addedAfter(in, want, int(b[len(b)-1])%(len(in)+1))
+		}
+		checkRepair(t, &in, want, all)
 	})
+}
+
+// addedAfter makes the slots after the first n dynamic; those in maint are yet to
+// be added.
+func addedAfter(in instance, want []slots.Target, n int) instance {
+	for i := range in[n:] {
+		in[n+i].Disabled, want[n+i].Dynamic = false, true
+	}
+	have := slices.Clone(in[:n])
+	for _, s := range in[n:] {
+		if s.Class != slots.Maint {
+			have = append(have, s)
+		}
+	}
+	return have
 }
 
 func BenchmarkDiff1000(b *testing.B) {

@@ -45,18 +45,22 @@ type instance []slots.Server
 
 // apply does what HAProxy would, and objects where a rule is broken. unused is
 // the placeholder that the plan saw.
-func (in instance) apply(c slots.Change, want []slots.Target, unused netip.AddrPort) error {
-	i := slices.IndexFunc(in, func(s slots.Server) bool { return s.Name == c.Slot })
+func (in *instance) apply(c slots.Change, want []slots.Target, unused netip.AddrPort) error {
+	i := slices.IndexFunc(*in, func(s slots.Server) bool { return s.Name == c.Slot })
 	w := slices.IndexFunc(want, func(t slots.Target) bool { return t.Slot == c.Slot })
 	switch {
-	case i < 0 || w < 0:
+	case w < 0 || i < 0 && c.Kind != slots.Add:
 		return fmt.Errorf("%v is no slot", c)
 	case want[w].Leave:
 		return fmt.Errorf("%v is to be left", c)
-	case c.From != in[i]:
-		return fmt.Errorf("%v is not from %v", c, in[i])
+	case c.Kind == slots.Add:
+		return in.add(c, want[w])
+	case c.From != (*in)[i]:
+		return fmt.Errorf("%v is not from %v", c, (*in)[i])
+	case c.Kind == slots.Remove:
+		return in.remove(i, want[w])
 	}
-	s := &in[i]
+	s := &(*in)[i]
 	if c.Addr.IsValid() {
 		switch {
 		case s.Class != slots.Maint:
@@ -79,6 +83,27 @@ func (in instance) apply(c slots.Change, want []slots.Target, unused netip.AddrP
 	return nil
 }
 
+func (in *instance) add(c slots.Change, w slots.Target) error {
+	exists := slices.ContainsFunc(*in, func(s slots.Server) bool { return s.Name == c.Slot })
+	if exists || !w.Dynamic || !c.Addr.IsValid() || c.Addr != w.Addr || !c.SetClass || c.Class != w.Class || c.From != (slots.Server{}) {
+		return fmt.Errorf("%+v does not add %+v", c, w)
+	}
+	*in = append(*in, slots.Server{Name: c.Slot, Addr: c.Addr, Class: c.Class, Weight: max(1, c.Weight), Initial: max(1, c.Weight)})
+	return nil
+}
+
+func (in *instance) remove(i int, w slots.Target) error {
+	s := (*in)[i]
+	if s.Disabled || !s.Dynamic || s.Class != slots.Maint || s.Sessions != 0 || !w.Dynamic || w.Addr.IsValid() {
+		return fmt.Errorf("%+v must not be removed for %+v", s, w)
+	}
+	*in = slices.Delete(*in, i, i+1)
+	return nil
+}
+
+// look is what a client sees next.
+func (in *instance) look() { *in = slots.Own(*in, "web") }
+
 // serving returns the endpoints that are wanted ready in a slot that the
 // instance has, and are ready somewhere.
 func (in instance) serving(want []slots.Target) (wanted int, serving map[netip.AddrPort]bool) {
@@ -91,7 +116,7 @@ func (in instance) serving(want []slots.Target) (wanted int, serving map[netip.A
 	}
 	serving = map[netip.AddrPort]bool{}
 	for _, w := range want {
-		if w.Addr.IsValid() && w.Class == slots.Ready && has[w.Slot] {
+		if w.Addr.IsValid() && w.Class == slots.Ready && (has[w.Slot] || w.Dynamic) {
 			wanted++
 			if live[w.Addr] {
 				serving[w.Addr] = true
@@ -103,14 +128,15 @@ func (in instance) serving(want []slots.Target) (wanted int, serving map[netip.A
 
 // repair applies plans until nothing is left to do now, and objects where a
 // rule is broken on the way. most says how much of each plan is applied.
-func (in instance) repair(want []slots.Target, most func(n int) int) error {
+func (in *instance) repair(want []slots.Target, most func(n int) int) error {
 	wanted, before := in.serving(want)
-	for range 8 + 8*len(in) {
-		plan := slots.Diff("web", in, want)
+	for range 8 + 8*max(len(*in), len(want)) {
+		in.look()
+		plan := slots.Diff("web", *in, want)
 		if len(plan.Changes) == 0 {
 			return nil
 		}
-		unused := slots.Placeholder(in)
+		unused := slots.Placeholder(*in)
 		for _, c := range plan.Changes[:most(len(plan.Changes))] {
 			if err := in.apply(c, want, unused); err != nil {
 				return err
@@ -127,7 +153,7 @@ func (in instance) repair(want []slots.Target, most func(n int) int) error {
 			}
 		}
 	}
-	return fmt.Errorf("no end in sight: %+v", slots.Diff("web", in, want))
+	return fmt.Errorf("no end in sight: %+v", slots.Diff("web", *in, want))
 }
 
 func all(n int) int { return n }
@@ -168,8 +194,8 @@ func drawTable(t *rapid.T) slots.Table {
 	return table
 }
 
-// drawInstance draws any state that a backend of n slots may be in; sessions is
-// the most that a slot has.
+// drawInstance draws any state that a backend of n slots may be in, of which
+// some were added or none is disabled; sessions is the most that a slot has.
 func drawInstance(t *rapid.T, n, sessions int) instance {
 	odd := []netip.AddrPort{placeholder, {}, netip.MustParseAddrPort("0.0.0.0:0"), netip.MustParseAddrPort("10.0.0.1:0")}
 	in := instance(unused(n))
@@ -185,6 +211,10 @@ func drawInstance(t *rapid.T, n, sessions int) instance {
 		s.Initial = rapid.IntRange(0, 2).Draw(t, "initial")
 		s.Sessions = rapid.IntRange(min(0, -sessions), sessions).Draw(t, "sessions")
 	}
+	for i := rapid.IntRange(0, n).Draw(t, "template"); i < n; i++ {
+		in[i].Disabled = false
+	}
+	in.look()
 	return in
 }
 
@@ -194,6 +224,7 @@ func drawTargets(t *rapid.T, n int) []slots.Target {
 	want := make([]slots.Target, n)
 	for i := range want {
 		want[i].Slot = name(i + 1)
+		want[i].Dynamic = rapid.IntRange(0, 2).Draw(t, "dynamic") == 0
 		switch rapid.IntRange(0, 9).Draw(t, "target") {
 		case 0:
 			want[i].Leave = true

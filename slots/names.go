@@ -62,32 +62,66 @@ func MarkDynamic(own []Server) {
 // FindPrefix finds out which of servers are slots when nobody says so. A prefix
 // is a name without its number; names without one do not count, neither do
 // names that are nothing but a number. The prefix is "" unless there is exactly
-// one whose servers are all disabled in the configuration; then candidates
-// lists every prefix there is, sorted.
+// one whose servers are all disabled in the configuration, but for those that
+// were evidently added at run time; then candidates lists every prefix there is,
+// sorted. Evidently means that, besides their higher numbers (see
+// [MarkDynamic]), they have no host name where all of the others have one, as in
+// the recommended template.
 //
 //	web1 web2 (disabled), api1 (not)   "web"
 //	web1 (disabled), web2 (not)        ""     web
+//	  the same with a host name, without one   "web"
 //	web1, api1 (both disabled)         ""     api web
 func FindPrefix(servers []Server) (prefix string, candidates []string) {
-	disabled := map[string]bool{}
-	for _, s := range servers {
+	groups := map[string]*group{}
+	for i := range servers {
+		s := &servers[i]
 		p := strings.TrimRight(s.Name, "0123456789")
 		if p == "" || !isNumber(s.Name[len(p):]) {
 			continue
 		}
-		all, known := disabled[p]
-		disabled[p] = s.Disabled && (all || !known)
+		if groups[p] == nil {
+			groups[p] = &group{}
+		}
+		groups[p].add(s)
 	}
 	var found []string
-	for p, all := range disabled {
-		if all {
+	for p, g := range groups {
+		if g.isTemplate() {
 			found = append(found, p)
 		}
 	}
 	if len(found) == 1 {
 		return found[0], nil
 	}
-	return "", slices.Sorted(maps.Keys(disabled))
+	return "", slices.Sorted(maps.Keys(groups))
+}
+
+// A group is the servers of one prefix.
+type group struct {
+	last  *Server // with the highest number of those that are disabled
+	first *Server // with the lowest of the others
+	named bool    // some of the others have a host name
+	bare  bool    // some of those that are disabled have none
+}
+
+func (g *group) add(s *Server) {
+	if s.Disabled {
+		if g.last == nil || byNumber(g.last.Name, s.Name) < 0 {
+			g.last = s
+		}
+		g.bare = g.bare || s.FQDN == ""
+		return
+	}
+	if g.first == nil || byNumber(s.Name, g.first.Name) < 0 {
+		g.first = s
+	}
+	g.named = g.named || s.FQDN != ""
+}
+
+// isTemplate reports whether the servers are slots, and what was added to them.
+func (g *group) isTemplate() bool {
+	return g.last != nil && (g.first == nil || !g.bare && !g.named && byNumber(g.last.Name, g.first.Name) < 0)
 }
 
 // isNumber accepts what HAProxy makes of a number in a template's range.

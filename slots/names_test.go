@@ -3,6 +3,7 @@ package slots_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/slotsync/slotsync/slots"
@@ -36,6 +37,74 @@ func TestOwn(t *testing.T) {
 				got = append(got, s.Name)
 			}
 			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestMarkDynamic(t *testing.T) {
+	tests := []struct {
+		name     string
+		servers  []slots.Server
+		disabled string // the names of those that are
+		want     string // and of those that were added
+	}{
+		{"above the template", named("web2", "web10", "web3", "web1", "web11"), "web1 web2 web3", "web10 web11"},
+		{"number is not length", named("web9", "web10"), "web10", ""},
+		{"below the template", named("web1", "web2"), "web2", ""},
+		{"between", named("web1", "web2", "web3", "web4"), "web1 web3", "web4"},
+		{"no template", named("web1", "web2"), "", ""},
+		{"nothing added", named("web1", "web2"), "web1 web2", ""},
+		{"none", nil, "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for i := range tt.servers {
+				s := &tt.servers[i]
+				s.Disabled, s.Dynamic = slices.Contains(strings.Fields(tt.disabled), s.Name), true
+				if s.Initial = 7; s.Disabled {
+					s.Initial = 100
+				}
+			}
+			var got []string
+			for _, s := range slots.Own(tt.servers, "web") {
+				if s.Dynamic {
+					got = append(got, s.Name)
+					if s.Initial != 100 {
+						t.Errorf("%s: initial weight %d", s.Name, s.Initial)
+					}
+				}
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFindPrefixBesideAddedServers(t *testing.T) {
+	hosts := func(servers []slots.Server) []slots.Server {
+		for i := range servers {
+			servers[i].Disabled, servers[i].FQDN = true, "slot.invalid"
+		}
+		return servers
+	}
+	other := slots.Server{Name: "web3", FQDN: "web.example.org"}
+	tests := []struct {
+		name    string
+		servers []slots.Server
+		want    string
+	}{
+		{"added", append(named("web10"), hosts(named("web1", "web2"))...), "web"},
+		{"added, lower number", append(named("web1"), hosts(named("web2", "web3"))...), ""},
+		{"with a host name", append(hosts(named("web1", "web2")), other), ""},
+		{"one without among others", append(append(hosts(named("web1")), slots.Server{Name: "web2", Disabled: true}), named("web3")...), ""},
+		{"two templates", append(named("web3"), hosts(named("web1", "api1"))...), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, _ := slots.FindPrefix(tt.servers); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
