@@ -75,19 +75,22 @@ func haproxyVersion(ctx context.Context, binary string) (string, error) {
 // at the same place.
 type demoProxy struct {
 	Name string
-	// Frontend is where it serves, Socket its Runtime API; StateFile is what
-	// slotsync writes for it, with {backend} for the name of the backend.
-	Frontend, Socket, StateFile string
+	// Frontend is where it serves, Socket its Runtime API, Master the socket of its
+	// master; StateFile is what slotsync writes for it, with {backend} for the name
+	// of the backend.
+	Frontend, Socket, Master, StateFile string
+	// Config is what it is started with, Template what slotsync renders that from
+	// when there are to be more slots.
+	Config, Template string
 
-	binary, config, log string
-	master              bool // a master that re-executes itself on SIGUSR2
-	process             *exec.Cmd
-	ended               chan struct{}
+	binary, log string
+	process     *exec.Cmd
+	ended       chan struct{}
 }
 
-// newDemoProxy writes the configuration of an HAProxy into dir. Nothing runs
-// yet.
-func newDemoProxy(dir, name, binary string, master bool) (*demoProxy, error) {
+// newDemoProxy writes the configuration of an HAProxy and its template into dir.
+// Nothing runs yet.
+func newDemoProxy(dir, name, binary string) (*demoProxy, error) {
 	frontend, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -97,16 +100,22 @@ func newDemoProxy(dir, name, binary string, master bool) (*demoProxy, error) {
 		return nil, err
 	}
 	p := &demoProxy{
-		Name: name, Frontend: frontend, Socket: filepath.Join(dir, name+".sock"), StateFile: filepath.Join(states, "{backend}"),
-		binary: binary, config: filepath.Join(dir, name+".cfg"), log: filepath.Join(dir, name+".log"), master: master,
+		Name: name, Frontend: frontend, StateFile: filepath.Join(states, "{backend}"),
+		Socket: filepath.Join(dir, name+".sock"), Master: filepath.Join(dir, name+"-master.sock"),
+		Config: filepath.Join(dir, name+".cfg"), Template: filepath.Join(dir, name+".cfg.tmpl"),
+		binary: binary, log: filepath.Join(dir, name+".log"),
 	}
-	return p, os.WriteFile(p.config, []byte(demoConfig(p.Frontend, p.Socket, states)), 0o600)
+	first := fmt.Sprintf("server-template web 1-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100", demoSlots)
+	if err := os.WriteFile(p.Config, []byte(demoConfig(p.Frontend, p.Socket, states, first)), 0o600); err != nil {
+		return nil, err
+	}
+	return p, os.WriteFile(p.Template, []byte(demoConfig(p.Frontend, p.Socket, states, `{{serverTemplate "web" "weight 100"}}`)), 0o600)
 }
 
-// demoConfig is the configuration of an HAProxy as it is recommended. The slots
-// have no health checks, so that nothing but slotsync keeps requests away from
-// an instance that has stopped.
-func demoConfig(frontend, socket, states string) string {
+// demoConfig is the configuration of an HAProxy as it is recommended, with this
+// line for its slots. They have no health checks, so that nothing but slotsync
+// keeps requests away from an instance that has stopped.
+func demoConfig(frontend, socket, states, template string) string {
 	return fmt.Sprintf(`global
     stats socket %s mode 600 level admin expose-fd listeners
     stats maxconn 50
@@ -131,8 +140,8 @@ frontend public
 backend web
     balance roundrobin
     server-state-file-name use-backend-name
-    server-template web 1-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100
-`, socket, states, frontend, demoSlots)
+    %s
+`, socket, states, frontend, template)
 }
 
 // freeAddress returns an address of 127.0.0.1 that nobody listens on now.
@@ -147,16 +156,12 @@ func freeAddress() (string, error) {
 // Start starts the process and returns when it takes connections. It dies with
 // ctx.
 func (p *demoProxy) Start(ctx context.Context) error {
-	mode := "-db"
-	if p.master {
-		mode = "-W"
-	}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	p.process = exec.CommandContext(ctx, p.binary, mode, "-f", p.config)
+	p.process = exec.CommandContext(ctx, p.binary, "-W", "-S", p.Master, "-f", p.Config)
 	p.process.Stdout, p.process.Stderr = log, log
 	// A group of its own: a Ctrl-C on the terminal is for the demo alone, and
 	// workers end with their master.

@@ -75,9 +75,17 @@ func proxyWords(i agent.InstanceStatus) string {
 func slotLetters(list []agent.SlotStatus, instance string, names map[netip.AddrPort]string) []string {
 	letters := make([]string, 0, len(list))
 	for _, slot := range list {
+		if lacks(slot, instance) {
+			continue
+		}
 		letters = append(letters, slotLetter(slot, instance, names))
 	}
 	return letters
+}
+
+// lacks reports whether a slot is one that only other HAProxies have.
+func lacks(slot agent.SlotStatus, instance string) bool {
+	return slices.ContainsFunc(slot.Instances, func(live agent.InstanceSlot) bool { return live.Instance == instance && live.Lacking })
 }
 
 func slotLetter(slot agent.SlotStatus, instance string, names map[netip.AddrPort]string) string {
@@ -145,6 +153,10 @@ func (s demoStyle) view(v demoView) []string {
 	return append(lines, last)
 }
 
+// maxSpread is how many slots are shown with gaps between them: more would not
+// fit into 80 columns.
+const maxSpread = 16
+
 func (s demoStyle) proxy(p demoProxyView) string {
 	letters := make([]string, len(p.Slots))
 	for i, letter := range p.Slots {
@@ -166,7 +178,11 @@ func (s demoStyle) proxy(p demoProxyView) string {
 	if p.Failed > 0 {
 		failed = s.red(failed)
 	}
-	return fmt.Sprintf("  %s  [%s]  %s %6d requests, %s", s.bold(p.Name), strings.Join(letters, " "), state, p.Requests, failed)
+	gap := " "
+	if len(letters) > maxSpread {
+		gap = ""
+	}
+	return fmt.Sprintf("  %s  [%s]  %s %6d requests, %s", s.bold(p.Name), strings.Join(letters, gap), state, p.Requests, failed)
 }
 
 // chapter returns the heading of one part of the story: what happens, and what
@@ -229,7 +245,7 @@ func (s demoStyle) summary(m demoSummary) []string {
 	lines = append(lines,
 		"   propagation, change of the DNS records -> every slot of an HAProxy read back as it should be: "+spread(m.Served),
 		"   of that, slotsync's own part, DNS answer -> slots read back:                                   "+spread(m.Agent),
-		s.dim(fmt.Sprintf("   (one value for each change and HAProxy; the wait for the next question to DNS, %s to 1s, is in the first only; held removals are in none)", demoRefresh)),
+		s.dim(fmt.Sprintf("   (one value for each change and HAProxy; the wait for the next question to DNS, %s to 1s, is in the first only; held removals and what waits for a reload are in none)", demoRefresh)),
 		s.dim("   failed: no complete answer, or not 2xx or 3xx; no request is ever repeated, and an instance that has stopped answers 503"))
 	for _, r := range slices.Concat(m.Tally.Failures, m.Slow.Failures) {
 		lines = append(lines, s.red("   failed: "+r.String()))

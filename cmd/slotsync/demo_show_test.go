@@ -142,7 +142,7 @@ func TestDemoSummary(t *testing.T) {
 		"   edge-2 was dead from 9.00 s to 10.50 s; what failed there meanwhile is not counted",
 		"   propagation, change of the DNS records -> every slot of an HAProxy read back as it should be: median 101.0 ms, worst 200.0 ms, n=3",
 		"   of that, slotsync's own part, DNS answer -> slots read back:                                   median 4.0 ms, worst 5.5 ms, n=3",
-		"   (one value for each change and HAProxy; the wait for the next question to DNS, 200ms to 1s, is in the first only; held removals are in none)",
+		"   (one value for each change and HAProxy; the wait for the next question to DNS, 200ms to 1s, is in the first only; held removals and what waits for a reload are in none)",
 		"   failed: no complete answer, or not 2xx or 3xx; no request is ever repeated, and an instance that has stopped answers 503",
 	}
 	if diff := cmp.Diff(want, demoStyle{}.summary(demoResult())); diff != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,15 +18,33 @@ func (s *demoStory) tell(title, see string) {
 	s.screen.Say(s.screen.Style.chapter(s.chapters, title, see)...)
 }
 
-// join starts n instances and has DNS name them too.
+// join starts n instances and has DNS name them too. How long they take to
+// arrive is measured.
 func (s *demoStory) join(n int) error {
+	if err := s.start(n); err != nil {
+		return err
+	}
+	s.world.Clock.Changing(serverAddrs(s.named), time.Now())
+	s.publish()
+	return nil
+}
+
+// add is join for more instances than there are slots: what waits for a reload
+// says nothing about how fast slotsync is.
+func (s *demoStory) add(n int) error {
+	if err := s.start(n); err != nil {
+		return err
+	}
+	s.publish()
+	return nil
+}
+
+func (s *demoStory) start(n int) error {
 	fresh, err := s.world.Fleet.Start(n)
 	if err != nil {
 		return err
 	}
 	s.named = slices.Concat(s.named, fresh)
-	s.world.Clock.Changing(serverAddrs(s.named), time.Now())
-	s.publish()
 	return nil
 }
 
@@ -137,4 +156,33 @@ func restarted(status agent.Status, instance string) int {
 		}
 	}
 	return 0
+}
+
+// outside returns how many endpoints have no slot.
+func outside(status agent.Status) (n int) {
+	for _, b := range status.Backends {
+		n += len(b.Overflow)
+	}
+	return n
+}
+
+// full reports whether every HAProxy sends traffic to n instances.
+func full(status agent.Status, n int) bool {
+	return !slices.ContainsFunc(status.Instances, func(i agent.InstanceStatus) bool { return len(servedBy(status, i.Name)) != n })
+}
+
+// servesAll reports whether an HAProxy sends traffic to want and nowhere else.
+func servesAll(status agent.Status, instance string, want []netip.AddrPort) bool {
+	return slices.Equal(sortedAddrs(want), servedBy(status, instance))
+}
+
+// reloadError is what slotsync says about its last reload of an HAProxy, nil if
+// it is content.
+func reloadError(status agent.Status, name string) error {
+	for _, r := range status.Reloads {
+		if r.Name == name && r.Error != "" {
+			return errors.New(r.Error)
+		}
+	}
+	return nil
 }

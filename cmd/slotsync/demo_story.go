@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -54,7 +55,7 @@ func newDemoStory(w *demoWorld, screen *demoScreen, linger time.Duration) *demoS
 // Play plays the chapters, one after another, until one goes wrong.
 func (s *demoStory) Play(ctx context.Context) error {
 	for _, chapter := range []func(context.Context) error{
-		s.fill, s.grow, s.outage, s.kill, s.reload, s.shrink, s.replace, s.end,
+		s.fill, s.grow, s.outage, s.kill, s.reload, s.shrink, s.replace, s.outgrow, s.end,
 	} {
 		if err := chapter(ctx); err != nil {
 			return err
@@ -205,11 +206,39 @@ func (s *demoStory) replaceOne(ctx context.Context, old *demoServer) error {
 	return nil
 }
 
+// outgrow has slotsync reload both HAProxies, because there are more instances
+// than slots.
+func (s *demoStory) outgrow(ctx context.Context) error {
+	const more = 12
+	s.tell(fmt.Sprintf("The service outgrows its slots: %d -> %d, and there are %d", len(s.named), len(s.named)+more, demoSlots),
+		"See: what fits goes in at once. For the rest, once DNS has named no more for 2 s, slotsync renders each haproxy.cfg\n"+
+			"   with more slots, has it checked, and reloads HAProxy through its master: one after the other, and no request notices.")
+	if err := s.add(more); err != nil {
+		return err
+	}
+	if err := s.await(ctx, fmt.Sprintf("all %d slots are in use, %d instances wait", demoSlots, len(s.named)-demoSlots), func(status agent.Status) bool {
+		return outside(status) == len(s.named)-demoSlots && full(status, demoSlots)
+	}); err != nil {
+		return err
+	}
+	for _, p := range s.world.Proxies {
+		if err := s.await(ctx, p.Name+" is reloaded and serves K to Z", func(status agent.Status) bool {
+			return servesAll(status, p.Name, serverAddrs(s.named))
+		}); err != nil {
+			return errors.Join(err, reloadError(s.world.Agent.Status(), p.Name))
+		}
+	}
+	if err := s.arrives(ctx, "both are in sync"); err != nil {
+		return err
+	}
+	return s.look(ctx, s.linger)
+}
+
 // end waits until everybody who left has stopped, so that a request which still
 // went there would be counted.
 func (s *demoStory) end(ctx context.Context) error {
 	s.tell("All who left have stopped", "See: requests go on; one that still went to who has stopped would fail now.")
-	return s.keeps(ctx, farewell+s.linger/2, "both serve K L M N")
+	return s.keeps(ctx, farewell+s.linger/2, "both serve K to Z")
 }
 
 // Stop ends the requests and returns when the last one has been answered.

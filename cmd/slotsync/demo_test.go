@@ -83,8 +83,8 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
-		"1. Two HAProxies", "2. Scale up", "3. Discovery fails", "4. kill -9", "5. Reload", "6. Scale down", "7. Deploy", "8. All who left",
-		"ok both serve A to J", "ok the guard holds the removal", "ok N in, D out", "requests, 0 failed (", "edge-2 was dead from", "n=20",
+		"1. Two HAProxies", "2. Scale up", "3. Discovery fails", "4. kill -9", "5. Reload", "6. Scale down", "7. Deploy", "8. The service outgrows its slots: 4 -> 16", "9. All who left",
+		"ok both serve A to J", "ok the guard holds the removal", "ok N in, D out", "ok all 12 slots are in use, 4 instances wait", "ok edge-1 is reloaded and serves K to Z", "ok edge-2 is reloaded and serves K to Z", "requests, 0 failed (", "edge-2 was dead from", "n=20",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("not shown: %q", want)
@@ -246,7 +246,7 @@ func TestDemoSaysWhyAnHAProxyDoesNotStart(t *testing.T) {
 	if err := os.WriteFile(broken, []byte("#!/bin/sh\necho 'cannot bind' >&2\nexit 1\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p, err := newDemoProxy(dir, "edge-1", broken, false)
+	p, err := newDemoProxy(dir, "edge-1", broken)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
@@ -66,7 +67,7 @@ func newDemoWorld(ctx context.Context, binary string) (w *demoWorld, err error) 
 		return w, err
 	}
 	for _, name := range []string{"edge-1", "edge-2"} {
-		p, err := newDemoProxy(w.Dir, name, binary, name == "edge-1")
+		p, err := newDemoProxy(w.Dir, name, binary)
 		if err != nil {
 			return w, err
 		}
@@ -97,12 +98,12 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	instances, err := w.instances()
+	instances, reloads, err := w.instances(filepath.Join(state, "haproxy"))
 	if err != nil {
 		return nil, err
 	}
 	return agent.New(agent.Options{
-		Instances: instances,
+		Instances: instances, Reloads: reloads,
 		Backends: []agent.Backend{{
 			Name: "web", Proxy: "web", Prefix: "web",
 			Source: clockedSource{source, &w.Clock}, SourceName: "dns", SourceKey: demoRecord,
@@ -117,21 +118,42 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 	})
 }
 
-func (w *demoWorld) instances() ([]agent.Instance, error) {
-	instances := make([]agent.Instance, 0, len(w.Proxies))
+// instances returns the HAProxies as slotsync knows them, and how each is
+// reloaded. Versions of their configurations are kept in folders of versions.
+func (w *demoWorld) instances(versions string) ([]agent.Instance, []agent.Reload, error) {
+	var instances []agent.Instance
+	var reloads []agent.Reload
 	for _, p := range w.Proxies {
 		conn, err := haproxy.New(haproxy.Options{Socket: p.Socket, StateFile: p.StateFile})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		lock, err := conn.Lock()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		w.locks = append(w.locks, lock)
+		transaction, err := p.transaction(conn, filepath.Join(versions, p.Name))
+		if err != nil {
+			return nil, nil, err
+		}
 		instances = append(instances, agent.Instance{Name: p.Name, Conn: conn, Key: p.Socket})
+		reloads = append(reloads, agent.Reload{Name: p.Name, Key: p.Master, Instances: []string{p.Name}, Transaction: transaction})
 	}
-	return instances, nil
+	return instances, reloads, nil
+}
+
+// transaction is how slotsync gives p more slots: as it does where the
+// configuration has template, file, check and master under reload.
+func (p *demoProxy) transaction(conn *haproxy.Client, versions string) (*reload.Transaction, error) {
+	master, err := haproxy.NewMaster(p.Master, startLimit)
+	if err != nil {
+		return nil, err
+	}
+	return reload.New(reload.Options{
+		Template: p.Template, File: p.Config, Check: []string{p.binary, "-c", "-f", "{{.File}}"},
+		Dir: versions, Timeout: startLimit, Reloader: master, Instances: []reload.Instance{process{p.Name, conn}},
+	})
 }
 
 // Run sets slotsync going until ctx ends; Close waits for it. failed is called
