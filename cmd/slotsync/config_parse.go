@@ -124,9 +124,6 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 		return nil
 	}
 	known := maps.Collect(fields(t))
-	if t == reflect.TypeFor[rawReload]() {
-		delete(known, "none") // a word, not a key
-	}
 	values, seen := map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]

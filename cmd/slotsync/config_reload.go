@@ -22,6 +22,9 @@ type reloadConfig struct {
 	key                          string
 }
 
+// defaultReload is the name of the reload that instances share.
+const defaultReload = "haproxy"
+
 // reloads returns the ways to reload HAProxy, the default one first.
 func (c *checker) reloads(raw rawConfig, backends []backendConfig) []reloadConfig {
 	var shared []string
@@ -36,9 +39,14 @@ func (c *checker) reloads(raw rawConfig, backends []backendConfig) []reloadConfi
 			shared = append(shared, in.Name)
 		}
 	}
-	if c.given("reload") && !raw.Reload.None && len(shared) > 0 {
-		list = slices.Insert(list, 0, c.reload("reload", "haproxy", raw.Reload, shared))
+	// the environment alone can ask for one too
+	if (c.given("reload") || raw.Reload.Master != "") && !raw.Reload.None {
+		r := c.reload("reload", defaultReload, raw.Reload, shared)
+		if len(shared) > 0 {
+			list = slices.Insert(list, 0, r)
+		}
 	}
+	c.distinctNames(list)
 	c.distinctFiles(list)
 	c.templatesNeedSlots(list, backends)
 	return list
@@ -62,11 +70,23 @@ func (c *checker) reload(path, name string, raw rawReload, instances []string) r
 		c.add(path+".command", "master is set as well: only one of the two reloads")
 	case raw.Master != "":
 		c.socket(path+".master", raw.Master)
-	case raw.Command[0] == "":
-		c.add(path+".command", "the first word is the program, and it is empty")
+	default:
+		c.program(path+".command", raw.Command)
 	}
 	c.managed(path, raw)
 	return r
+}
+
+// program checks what is started. No shell looks at it.
+func (c *checker) program(path string, words []string) {
+	switch program := words[0]; {
+	case program == "":
+		c.add(path, "the first word is the program, and it is empty")
+	case len(words) == 1 && strings.ContainsAny(program, " \t"):
+		c.add(path, "%q is one word: there is no shell, write each argument as an entry of the list", shown(program))
+	case strings.Contains(program, "/") && !filepath.IsAbs(program):
+		c.add(path, "%q is neither an absolute path nor a name to be looked for in $PATH", shown(program))
+	}
 }
 
 // managed checks the keys of a file that is rendered.
@@ -79,21 +99,38 @@ func (c *checker) managed(path string, raw rawReload) {
 			c.add(path+"."+key, "%q is not an absolute path", shown(file))
 		}
 	}
+	if raw.Template != "" && realPath(raw.Template) == realPath(raw.File) {
+		c.add(path+".template", "is file itself: what is rendered needs a place of its own")
+	}
 	if len(raw.Check) == 0 {
 		return
 	}
+	c.program(path+".check", raw.Check)
 	if raw.File == "" {
 		c.add(path+".check", "has no effect without file")
 	}
-	if !slices.ContainsFunc(raw.Check, func(word string) bool { return strings.Contains(word, "{{.File}}") }) {
+	if !slices.ContainsFunc(raw.Check[1:], func(word string) bool { return strings.Contains(word, "{{.File}}") }) {
 		c.add(path+".check", "no word of it is {{.File}}: what does it check?")
+	}
+}
+
+// distinctNames wants the instances that have a reload of their own to be named
+// so that it can be told from the default, and has a folder of its own.
+func (c *checker) distinctNames(list []reloadConfig) {
+	for i, r := range list {
+		switch {
+		case strings.Trim(r.name, ".") == "" && r.name != "":
+			c.add("haproxy.instances", "an instance named %q cannot have a reload of its own: its versions need a folder of that name", r.name)
+		case i > 0 && r.name == defaultReload && list[0].name == defaultReload:
+			c.add("haproxy.instances", "an instance named %q cannot have a reload of its own beside the default, which has this name", r.name)
+		}
 	}
 }
 
 func (c *checker) distinctFiles(list []reloadConfig) {
 	for i, r := range list {
 		for _, other := range list[:i] {
-			if r.file != "" && r.template != "" && filepath.Clean(other.file) == filepath.Clean(r.file) {
+			if r.template != "" && other.template != "" && r.file != "" && realPath(other.file) == realPath(r.file) {
 				c.add("haproxy.instances", "reloads %q and %q render the same file %s", other.name, r.name, shown(r.file))
 			}
 		}
@@ -103,10 +140,15 @@ func (c *checker) distinctFiles(list []reloadConfig) {
 // templatesNeedSlots wants the prefix to be known where a file is rendered: it
 // cannot be found in a backend that is not there yet.
 func (c *checker) templatesNeedSlots(list []reloadConfig, backends []backendConfig) {
-	rendered := slices.ContainsFunc(list, func(r reloadConfig) bool { return r.template != "" })
 	for i, b := range backends {
+		rendered := slices.ContainsFunc(list, func(r reloadConfig) bool { return r.template != "" && r.serves(b) })
 		if rendered && b.prefix == "" {
 			c.add(fmt.Sprintf("backends[%d]", i), "slots is missing: a template needs to know how the servers of %s are named", shown(b.name))
 		}
 	}
+}
+
+// serves reports whether b is on one of the instances that r reloads.
+func (r reloadConfig) serves(b backendConfig) bool {
+	return len(b.instances) == 0 || slices.ContainsFunc(b.instances, func(name string) bool { return slices.Contains(r.instances, name) })
 }

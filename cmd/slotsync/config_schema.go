@@ -46,8 +46,8 @@ type rawReload struct {
 	MaxPerHour  int      `mapstructure:"max_per_hour"`
 	Jitter      string   `mapstructure:"jitter"`
 	Timeout     string   `mapstructure:"timeout"`
-	// None is set by the word "none" in place of all keys.
-	None bool `mapstructure:"none"`
+	// None is set by the word "none" in place of all keys, and no key itself.
+	None bool `mapstructure:"none" word:"none"`
 }
 
 type rawSource struct {
@@ -180,9 +180,13 @@ func later() map[string]bool {
 }
 
 // fields yields the keys of a struct of the schema and the types behind them.
+// What a word stands for is no key.
 func fields(t reflect.Type) iter.Seq2[string, reflect.Type] {
 	return func(yield func(string, reflect.Type) bool) {
 		for i := range t.NumField() {
+			if t.Field(i).Tag.Get("word") != "" {
+				continue
+			}
 			if !yield(t.Field(i).Tag.Get("mapstructure"), t.Field(i).Type) {
 				return
 			}

@@ -37,13 +37,19 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	doc, _ := parseYAML(text)
 	seen := map[string]bool{}
 	for path := range doc.places {
-		seen[anyIndex(path)] = true
+		seen[anyKey(path)] = true
 	}
 	for _, path := range keys(reflect.TypeFor[rawConfig](), "") {
-		if !seen[path] {
+		if !seen[anyKey(path)] {
 			t.Errorf("the reference lacks %s", path)
 		}
 	}
+}
+
+// anyKey is a path without what differs between places of the same kind: a
+// reload is one mapping, wherever it stands.
+func anyKey(path string) string {
+	return strings.Replace(anyIndex(path), "haproxy.instances[].reload.", "reload.", 1)
 }
 
 // The values that the reference marks as defaults are the defaults.
@@ -65,6 +71,16 @@ func TestReferenceSaysTheDefaults(t *testing.T) {
 	}
 	if bare.backends[0].guard != ref.backends[0].guard || bare.backends[0].drain != ref.backends[0].drain {
 		t.Error("guard or drain differ")
+	}
+	if bare.backends[0].maxSlots != ref.backends[0].maxSlots {
+		t.Error("max_slots differs")
+	}
+	if bare, err = parse(minimal+"reload: {master: /run/haproxy-master.sock}\n", nil); err != nil {
+		t.Fatal(err)
+	}
+	was, is := bare.reloads[0], ref.reloads[0]
+	if was.keep != is.keep || was.maxPerHour != is.maxPerHour || was.minInterval != is.minInterval || was.jitter != is.jitter || was.timeout != is.timeout {
+		t.Errorf("reload differs: %+v, %+v", was, is)
 	}
 }
 
@@ -106,8 +122,8 @@ func TestFaults(t *testing.T) {
 		{"null in list", head + "backends: [{name: web, endpoints: ['10.0.0.1:80']}, ]\nsources: [~]\n", "3:11: sources[0]: an entry of the list is empty"},
 		{"unknown key", head + fixed + "htp: {}\n", `3:1: unknown key "htp"; did you mean "http"?`},
 		{"unknown key, far", head + fixed + "zzzzzzzz: {}\n", `3:1: unknown key "zzzzzzzz"`},
-		{"later key", head + fixed + "reload: {}\n", `3:1: key "reload" is not supported by this version of slotsync: leave it out`},
-		{"later key in list", "haproxy: {instances: [{name: edge, socket: /run/a.sock, reload: none}]}\n" + fixed, `1:57: haproxy.instances[0]: key "reload" is not supported`},
+		{"later key", head + fixed + "http: {web_config_file: x}\n", `3:8: http: key "web_config_file" is not supported by this version of slotsync: leave it out`},
+		{"later key in list", head + "backends: [{name: web, family: v4, endpoints: ['10.0.0.1:80']}]\n", `2:24: backends[0]: key "family" is not supported`},
 		{"later type", head + "sources: [{name: f, type: file}]\n" + fixed, "2:27: sources[0].type: type file is not supported"},
 		{"bad type", head + "sources: [{name: f, type: cnsul}]\n" + fixed, `did you mean "consul"?`},
 		{"bad duration", head + fixed + "guard: {window: 5}\n", `3:17: guard.window: wants a string, not the number 5`},
@@ -212,7 +228,9 @@ func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 	for path := range scalars(reflect.TypeFor[rawConfig](), "") {
 		names = append(names, variable(path))
 	}
-	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC", "SLOTSYNC_GUARD_EMPTY_HOLD",
+	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC",
+		"SLOTSYNC_RELOAD_MASTER", "SLOTSYNC_RELOAD_TEMPLATE", "SLOTSYNC_RELOAD_FILE", "SLOTSYNC_RELOAD_KEEP", "SLOTSYNC_RELOAD_MIN_INTERVAL",
+		"SLOTSYNC_RELOAD_MAX_PER_HOUR", "SLOTSYNC_RELOAD_JITTER", "SLOTSYNC_RELOAD_TIMEOUT", "SLOTSYNC_GUARD_EMPTY_HOLD",
 		"SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",
 		"SLOTSYNC_HTTP_SOCKET_MODE", "SLOTSYNC_HTTP_SOCKET_GROUP", "SLOTSYNC_HTTP_TOKEN_FILE", "SLOTSYNC_LOG_LEVEL", "SLOTSYNC_LOG_FORMAT",
 		"SLOTSYNC_STATE_DIR"}
