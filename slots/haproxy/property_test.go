@@ -3,6 +3,7 @@ package haproxy_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,6 +27,9 @@ func TestOutcomesAreTrue(t *testing.T) {
 						rt.Fatal(err)
 					}
 					f.SetDelay(time.Duration(rapid.IntRange(0, 3000).Draw(rt, "delay")) * time.Microsecond)
+					for _, b := range []string{"web", "hash"} {
+						v.Servers[b] = slots.Own(v.Servers[b], b)
+					}
 					changes := drawChanges(rt, v)
 					for _, ch := range changes {
 						if asked[ch.Slot] == nil {
@@ -59,6 +63,10 @@ func drawChanges(rt *rapid.T, v slots.View) []slots.Change {
 	for _, backend := range []string{"web", "hash"} {
 		for i, s := range v.Servers[backend] {
 			ch := slots.Change{Backend: backend, Slot: s.Name, From: s}
+			if s.Dynamic && rapid.Bool().Draw(rt, "remove") {
+				list = append(list, slots.Change{Backend: backend, Slot: s.Name, Kind: slots.Remove, From: s})
+				continue
+			}
 			switch rapid.IntRange(0, 4).Draw(rt, fmt.Sprintf("%s %d", backend, i)) {
 			case 0:
 				continue
@@ -73,6 +81,12 @@ func drawChanges(rt *rapid.T, v slots.View) []slots.Change {
 			}
 			list = append(list, ch)
 		}
+		for n := 7; n < 9; n++ {
+			if rapid.IntRange(0, 2).Draw(rt, "add") == 0 && !slices.ContainsFunc(list, func(ch slots.Change) bool { return ch.Slot == fmt.Sprint(backend, n) }) {
+				at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(1, 3).Draw(rt, "host"))}), 80)
+				list = append(list, slots.Change{Backend: backend, Slot: fmt.Sprint(backend, n), Kind: slots.Add, Addr: at, Weight: 5, Class: slots.Ready, SetClass: true})
+			}
+		}
 	}
 	return list
 }
@@ -83,6 +97,13 @@ func checkOutcome(rt *rapid.T, changes []slots.Change, out slots.Outcome) {
 		refused[r.Change.Slot] = true
 	}
 	for _, ch := range changes {
+		exists := slices.ContainsFunc(out.View.Servers[ch.Backend], func(s slots.Server) bool { return s.Name == ch.Slot })
+		if !refused[ch.Slot] && exists != (ch.Kind != slots.Remove) {
+			rt.Errorf("%+v: there is %v, and it was not refused", ch, exists)
+		}
+		if ch.Kind == slots.Remove && ch.From.Disabled && !refused[ch.Slot] {
+			rt.Errorf("%+v removes what the configuration has", ch)
+		}
 		for _, s := range out.View.Servers[ch.Backend] {
 			if s.Name != ch.Slot || refused[ch.Slot] {
 				continue

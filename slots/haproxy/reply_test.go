@@ -41,6 +41,21 @@ func TestClassify(t *testing.T) {
 		{"no backend", addrKind, "No such backend.", refusedResult, slots.NoBackend},
 		{"no backend to show", showKind, "Can't find backend.", refusedResult, slots.NoBackend},
 		{"stopped", stateKind, "Proxy is disabled.", refusedResult, slots.Stopped},
+		{"added", addKind, "New server registered.", okResult, ""},
+		{"added with a warning", addKind, "'server web/web4' : something\nNew server registered.", okResult, ""},
+		{"check enabled", addKind, "", okResult, ""},
+		{"added twice", addKind, "Already exists a server with the same name in backend.", refusedResult, slots.OtherCause},
+		{"added with a bad word", addKind, "unknown keyword 'nope'.", refusedResult, slots.OtherCause},
+		{"added to a static algorithm", addKind, "Backend must use a dynamic load balancing to support dynamic servers.", refusedResult, slots.NoDynamic},
+		{"added to a static algorithm, 3.5", addKind, "Backend does not support dynamic servers : backend 'web' uses a non dynamic load balancing method.", refusedResult, slots.NoDynamic},
+		{"added to 2.3", addKind, "Unknown command. Please enter one of the following commands only :", refusedResult, slots.NoDynamic},
+		{"added to 2.4", addKind, "This command is restricted to experimental mode only.", refusedResult, slots.NoDynamic},
+		{"added without level", addKind, "Permission denied", refusedResult, slots.Level},
+		{"deleted", delKind, "Server deleted.", okResult, ""},
+		{"deleted twice", delKind, "No such server.", unchangedResult, ""},
+		{"deleted while busy", delKind, "Server still has connections attached to it, cannot remove it.", refusedResult, slots.Busy},
+		{"deleted while ready", delKind, "Only servers in maintenance mode can be deleted.", refusedResult, slots.OtherCause},
+		{"deleted while tracked", delKind, "This server cannot be removed at runtime due to other configuration elements pointing to it.", refusedResult, slots.OtherCause},
 		{"unknown", stateKind, "Unknown command: 'set'", refusedResult, slots.OtherCause},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,6 +78,8 @@ func TestSplitAnswers(t *testing.T) {
 		{"mixed", "\na\n\n\n\nb\n\n", []string{"", "a", "", "", "b"}, true},
 		{"cut in a text", "a\n\nb", []string{"a", "b"}, false},
 		{"cut before the empty line", "a\n\nb\n", []string{"a", "b"}, false},
+		{"deletions of 2.6", "Server deleted.\nNo such server.\nName: HAProxy\n\n", []string{"Server deleted.", "No such server.", "Name: HAProxy"}, true},
+		{"deletions of 3.0", "Server deleted.\n\nNo such server.\n\nName: HAProxy\n\n", []string{"Server deleted.", "No such server.", "Name: HAProxy"}, true},
 		{"without line end, then text", "Trailing garbage in weight string\nadmin\n\n", []string{"Trailing garbage in weight string", "admin"}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
