@@ -11,7 +11,6 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/reload"
-	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -126,19 +125,7 @@ func (e *managedEdge) template(t *testing.T) string {
 
 func (e *managedEdge) reload(t *testing.T) agent.Reload {
 	t.Helper()
-	master, err := haproxy.NewMaster(e.Master, 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := haproxy.New(haproxy.Options{Socket: e.Socket})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx, err := reload.New(reload.Options{
-		Template: e.template(t), File: e.File(), Dir: t.TempDir(), Timeout: 10 * time.Second,
-		Check:    []string{haproxytest.Binary(t, e.Config.Version), "-c", "-f", "{{.File}}"},
-		Reloader: master, Instances: []reload.Instance{process{e.name, client}},
-	})
+	tx, err := reload.New(e.options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
