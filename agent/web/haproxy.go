@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // HAProxy is what can be done with HAProxy's own process and configuration. name
@@ -86,7 +89,7 @@ func patiently(w http.ResponseWriter, r *http.Request) (context.Context, context
 
 func (s *Server) needed(w http.ResponseWriter, _ *http.Request) {
 	status := s.o.Agent.Status()
-	a := ReloadAnswer{Needs: map[string]*agent.NeedReload{}, Reloads: status.Reloads}
+	a := ReloadAnswer{Needs: map[string]*agent.NeedReload{}, Reloads: append([]agent.ReloadStatus{}, status.Reloads...)}
 	for _, b := range status.Backends {
 		if b.NeedReload != nil {
 			a.Needed, a.Needs[b.Name] = true, b.NeedReload
@@ -103,7 +106,7 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	req := agent.ReloadRequest{Name: body.Name, By: asker(body.By), Reason: body.Reason, Force: body.Force}
+	req := agent.ReloadRequest{Name: body.Name, By: asker(body.By), Reason: noted(body.Reason), Force: body.Force}
 	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
 	if err != nil {
 		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
@@ -112,24 +115,28 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	answer(w, reloads)
 }
 
-// asker is who asks, if he does not say.
-func asker(by string) string {
-	if by == "" {
-		return "the API"
-	}
-	return by
-}
+// asker is who asks, also if he does not say.
+func asker(by string) string { return cmp.Or(noted(by), "the API") }
+
+// noted is what somebody wrote, as it goes into the history and the log.
+func noted(text string) string { return discovery.Printable(strings.TrimSpace(text), maxNoted) }
+
+// maxNoted bounds what is noted, in runes.
+const maxNoted = 200
 
 // readJSON takes the body, if there is one, and nothing but what v knows.
 func readJSON(r *http.Request, v any) error {
 	raw, err := io.ReadAll(r.Body)
-	if err != nil || len(strings.TrimSpace(string(raw))) == 0 {
+	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
 		return err
 	}
-	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return errors.New("the body is not what is wanted: " + err.Error())
+	}
+	if d.More() {
+		return errors.New("the body is not what is wanted: something follows its end")
 	}
 	return nil
 }
@@ -180,13 +187,33 @@ func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
+	etag, err := wantedTag(r)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	etag := strings.Trim(strings.TrimPrefix(r.Header.Get("If-Match"), "W/"), `"`)
 	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), asker(r.URL.Query().Get("by")), etag)
 	if err != nil {
 		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
 	answer(w, reloads)
+}
+
+// wantedTag is the tag that HAProxy's configuration must have for a change; "" if
+// any will do. A weak one is passed on as it is, and so never matches (RFC 9110,
+// section 13.1.1).
+func wantedTag(r *http.Request) (string, error) {
+	text := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ","))
+	if text == "" || text == "*" || strings.HasPrefix(text, "W/") {
+		return strings.TrimPrefix(text, "*"), nil
+	}
+	tag, ok := strings.CutPrefix(text, `"`)
+	tag, closed := strings.CutSuffix(tag, `"`)
+	if !ok || !closed || tag == "" || strings.Contains(tag, `"`) {
+		return "", errors.New("If-Match takes one tag, as in the ETag of GET /v1/haproxy/config, or *")
+	}
+	return tag, nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
@@ -16,24 +18,22 @@ import (
 // Needed asks whether HAProxy has to be reloaded, and what came of the last
 // times.
 func (c *Client) Needed(ctx context.Context) (ReloadAnswer, error) {
-	var a ReloadAnswer
-	return a, c.into(ctx, http.MethodGet, "/v1/haproxy/reload", nil, &a)
+	return into[ReloadAnswer](ctx, c, http.MethodGet, "/v1/haproxy/reload", nil)
 }
 
 // ReloadHAProxy reloads HAProxy and waits for the end of it. The error says at
 // which step it failed, and what was done about it.
 func (c *Client) ReloadHAProxy(ctx context.Context, body ReloadBody) ([]agent.ReloadStatus, error) {
-	var done []agent.ReloadStatus
-	return done, c.patient().into(ctx, http.MethodPost, "/v1/haproxy/reload", body, &done)
+	return into[[]agent.ReloadStatus](ctx, c.patient(), http.MethodPost, "/v1/haproxy/reload", body)
 }
 
 // CheckHAProxy renders HAProxy's configuration and has it checked.
 func (c *Client) CheckHAProxy(ctx context.Context, name string) (CheckAnswer, error) {
-	var a CheckAnswer
-	return a, c.patient().into(ctx, http.MethodPost, "/v1/haproxy/config/check"+query("reload", name), nil, &a)
+	return into[CheckAnswer](ctx, c.patient(), http.MethodPost, "/v1/haproxy/config/check"+query("reload", name), nil)
 }
 
-// HAProxyConfig returns HAProxy's configuration, or the version of it.
+// HAProxyConfig returns HAProxy's configuration, or the version of it. The error
+// wraps [agent.ErrNoVersion] if that is not kept.
 func (c *Client) HAProxyConfig(ctx context.Context, name, version string) (string, error) {
 	path := "/v1/haproxy/config"
 	if version != "" {
@@ -43,22 +43,21 @@ func (c *Client) HAProxyConfig(ctx context.Context, name, version string) (strin
 }
 
 // HAProxyDiff returns what changed between two versions, "" for the file as it
-// is.
+// is. The error wraps [agent.ErrNoVersion] if one is not kept.
 func (c *Client) HAProxyDiff(ctx context.Context, name, from, to string) (string, error) {
 	return c.words(ctx, "/v1/haproxy/config/diff"+query("reload", name, "from", from, "to", to))
 }
 
 // HAProxyVersions returns what is kept of HAProxy's configuration, newest first.
 func (c *Client) HAProxyVersions(ctx context.Context, name string) ([]agent.ConfigVersion, error) {
-	var kept []agent.ConfigVersion
-	return kept, c.into(ctx, http.MethodGet, "/v1/haproxy/config/versions"+query("reload", name), nil, &kept)
+	return into[[]agent.ConfigVersion](ctx, c, http.MethodGet, "/v1/haproxy/config/versions"+query("reload", name), nil)
 }
 
-// RestoreHAProxy puts a version in force, and waits for the end of it.
+// RestoreHAProxy puts a version in force, and waits for the end of it. The error
+// wraps [agent.ErrNoVersion] if it is not kept.
 func (c *Client) RestoreHAProxy(ctx context.Context, name, id, by string) ([]agent.ReloadStatus, error) {
-	var done []agent.ReloadStatus
 	path := "/v1/haproxy/config/versions/" + url.PathEscape(id) + "/restore" + query("reload", name, "by", by)
-	return done, c.patient().into(ctx, http.MethodPost, path, nil, &done)
+	return into[[]agent.ReloadStatus](ctx, c.patient(), http.MethodPost, path, nil)
 }
 
 // patient is c with the time that a reload may take.
@@ -84,26 +83,27 @@ func query(pairs ...string) string {
 }
 
 // into asks and decodes the answer.
-func (c *Client) into(ctx context.Context, method, path string, body, v any) error {
+func into[T any](ctx context.Context, c *Client, method, path string, body any) (v T, err error) {
 	var send io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
 		if err != nil {
-			return err
+			return v, err
 		}
 		send = bytes.NewReader(raw)
 	}
 	answer, err := c.send(ctx, method, path, send)
 	if err != nil {
-		return err
+		return v, err
 	}
-	if err := answer.want(http.StatusOK); err != nil {
-		return err
+	if err := answer.haproxy(); err != nil {
+		return v, err
 	}
-	if err := json.Unmarshal(answer.body, v); err != nil {
-		return fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+	if err := json.Unmarshal(answer.body, &v); err != nil {
+		var none T
+		return none, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
 	}
-	return nil
+	return v, nil
 }
 
 // words asks for text.
@@ -112,5 +112,23 @@ func (c *Client) words(ctx context.Context, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return string(answer.body), answer.want(http.StatusOK)
+	if err := answer.haproxy(); err != nil {
+		return "", err
+	}
+	if answer.kind != textType {
+		return "", fmt.Errorf("what answers at %s is no slotsync", c.addr)
+	}
+	return string(answer.body), nil
+}
+
+// haproxy returns why the reply is not what was asked for.
+func (r reply) haproxy() error {
+	detail := r.detail()
+	if which, ok := strings.CutSuffix(detail, agent.ErrNoVersion.Error()); ok && r.status == http.StatusNotFound {
+		return fmt.Errorf("%s%w", which, agent.ErrNoVersion)
+	}
+	if r.status == http.StatusForbidden {
+		return errors.New(detail + " (--agent, --token-file)")
+	}
+	return r.want(http.StatusOK)
 }

@@ -30,6 +30,7 @@ GET  /v1/haproxy/reload             is a reload of HAProxy needed, and what came
 POST /v1/haproxy/reload             reload HAProxy, as a transaction
 GET  /v1/haproxy/config             HAProxy's configuration; its versions under /versions
 POST /v1/haproxy/config/check       render and check it, change nothing
+GET  /v1/haproxy/config/diff        what changed: ?from=VERSION&to=VERSION
 GET  /-/healthy                     does the loop run?
 GET  /-/ready                       does HAProxy have what discovery says?
 POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes

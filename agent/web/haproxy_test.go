@@ -1,0 +1,364 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+// haproxyRoutes is all that can be asked of HAProxy's process and configuration.
+func haproxyRoutes() []string {
+	return []string{
+		"GET /v1/haproxy/reload", "POST /v1/haproxy/reload", "GET /v1/haproxy/config", "HEAD /v1/haproxy/config",
+		"POST /v1/haproxy/config/check", "GET /v1/haproxy/config/diff?from=" + versionID, "GET /v1/haproxy/config/versions",
+		"GET /v1/haproxy/config/versions/" + versionID, "POST /v1/haproxy/config/versions/" + versionID + "/restore",
+	}
+}
+
+func TestWhoMayReloadHAProxy(t *testing.T) {
+	const loopback, other = "127.0.0.1:9750", "10.1.2.3:9750"
+	tests := []struct {
+		name   string
+		listen string
+		unix   bool
+		token  string
+		header []string
+		want   int
+	}{
+		{"unix socket", "", true, "", nil, 200},
+		{"unix socket, token in force", other, true, "secret", nil, 200},
+		{"loopback, no token in force", loopback, false, "", nil, 403},
+		{"loopback, none given", loopback, false, "secret", nil, 403},
+		{"loopback, empty header", loopback, false, "secret", []string{"Authorization: "}, 401},
+		{"loopback, empty token", loopback, false, "", []string{"Authorization: Bearer "}, 401},
+		{"loopback, wrong token", loopback, false, "secret", []string{"Authorization: Bearer x"}, 401},
+		{"loopback, token", loopback, false, "secret", []string{"Authorization: Bearer secret"}, 200},
+		{"other, none given", other, false, "secret", nil, 401},
+		{"other, token", other, false, "secret", []string{"Authorization: Bearer secret"}, 200},
+		{"foreign host", loopback, false, "secret", []string{"Authorization: Bearer secret", "Host: evil.example"}, 421},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			o := options(f)
+			o.Listen, o.Token = tt.listen, token(tt.token)
+			h := newServer(t, o).Handler(tt.unix)
+			for _, what := range haproxyRoutes() {
+				w := ask(t, h, tt.listen, what, tt.header...)
+				if w.Code != tt.want {
+					t.Errorf("%s: %d %s, want %d", what, w.Code, w.Body, tt.want)
+				}
+				if tt.want != 200 {
+					checkProblem(t, what, w)
+				}
+				if tt.want == 403 && !(strings.Contains(unquoted(w), "http.socket") && strings.Contains(unquoted(w), "http.token_file")) {
+					t.Errorf("%s does not say what to do: %s", what, w.Body)
+				}
+			}
+			if did := f.changes(); tt.want == 200 != (len(did) == 3) {
+				t.Errorf("done: %q", did)
+			}
+		})
+	}
+}
+
+func TestHAProxyIsNotChangedByForeignPages(t *testing.T) {
+	f := newFake()
+	o := options(f)
+	o.Listen, o.Token = "127.0.0.1:9750", token("secret")
+	h := newServer(t, o).Handler(false)
+	for _, what := range haproxyRoutes() {
+		w := ask(t, h, o.Listen, what, "Authorization: Bearer secret", "Origin: https://evil.example")
+		if change := strings.HasPrefix(what, "POST"); change != (w.Code == 403) {
+			t.Errorf("%s: %d", what, w.Code)
+		}
+	}
+	if did := f.changes(); len(did) > 0 {
+		t.Errorf("done: %q", did)
+	}
+}
+
+// asked sends one request with a body over the unix socket.
+func asked(t *testing.T, f *fake, what, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	method, path, _ := strings.Cut(what, " ")
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	newServer(t, options(f)).Handler(true).ServeHTTP(w, r)
+	if w.Code >= 400 {
+		checkProblem(t, what, w)
+	}
+	return w
+}
+
+func TestHAProxyRoutes(t *testing.T) {
+	const versions = "/v1/haproxy/config/versions/"
+	tests := []struct {
+		name string
+		what string
+		with error
+		want int
+		body string
+		did  []string
+	}{
+		{"reload", "POST /v1/haproxy/reload", nil, 200, `"name":"haproxy"`, []string{`reload haproxy "" by "the API" for "", force false`}},
+		{"none configured", "POST /v1/haproxy/reload", agent.ErrNoReload, 409, "set `reload:`", nil},
+		{"none of this name", "POST /v1/haproxy/reload", fmt.Errorf("%w: none is named %q", agent.ErrNoReload, "x"), 409, `none is named "x"`, nil},
+		{"under way", "POST /v1/haproxy/reload", agent.ErrReloading, 409, "under way", nil},
+		{"failed", "POST /v1/haproxy/reload", errors.New("step check failed: [ALERT] line 3"), 422, "step check failed", nil},
+		{"takes too long", "POST /v1/haproxy/reload", context.DeadlineExceeded, 504, "deadline", nil},
+		{"the agent stops", "POST /v1/haproxy/reload", context.Canceled, 503, "canceled", nil},
+		{"check", "POST /v1/haproxy/config/check?reload=edge-1", nil, 200, `"ok":true`, []string{`check "edge-1"`}},
+		{"check fails", "POST /v1/haproxy/config/check", errors.New("step render failed: haproxy.cfg.tmpl:3"), 422, "tmpl:3", nil},
+		{"config", "GET /v1/haproxy/config?reload=edge-1", nil, 200, configText + "# of edge-1", nil},
+		{"config cannot be read", "GET /v1/haproxy/config", errors.New("permission denied"), 500, "permission denied", nil},
+		{"versions", "GET /v1/haproxy/config/versions", nil, 200, `"good":true`, nil},
+		{"versions without a reload", "GET /v1/haproxy/config/versions", agent.ErrNoReload, 409, "no reload is configured", nil},
+		{"version", "GET " + versions + versionID, nil, 200, configText, nil},
+		{"no such version", "GET " + versions + "x", nil, 404, `"x": no such version is kept`, nil},
+		{"version that climbs", "GET " + versions + "..%2F..%2Fetc%2Fpasswd", nil, 404, "no such version is kept", nil},
+		{"diff", "GET /v1/haproxy/config/diff?from=" + versionID + "&to=y", nil, 200, `"` + versionID + `" to "y"`, nil},
+		{"diff with nothing", "GET /v1/haproxy/config/diff?from=x", nil, 404, "no such version is kept", nil},
+		{"restore", "POST " + versions + versionID + "/restore?by=anna&reload=edge-1", nil, 200, `"name":"haproxy"`,
+			[]string{`restore "` + versionID + `" of "edge-1" by "anna", etag ""`}},
+		{"restore nothing", "POST " + versions + "x/restore", nil, 404, "no such version is kept", nil},
+		{"restore fails", "POST " + versions + versionID + "/restore", errors.New("step worker failed"), 422, "step worker failed", nil},
+		{"restore under way", "POST " + versions + versionID + "/restore", agent.ErrReloading, 409, "under way", nil},
+		{"put a reload", "PUT /v1/haproxy/reload", nil, 405, "takes GET, POST", nil},
+		{"post the configuration", "POST /v1/haproxy/config", nil, 405, "takes GET", nil},
+		{"get a check", "GET /v1/haproxy/config/check", nil, 405, "takes POST", nil},
+		{"get a restore", "GET " + versions + versionID + "/restore", nil, 405, "takes POST", nil},
+		{"post versions", "POST /v1/haproxy/config/versions", nil, 405, "takes GET", nil},
+		{"delete a version", "DELETE " + versions + versionID, nil, 405, "takes GET", nil},
+		{"post a diff", "POST /v1/haproxy/config/diff", nil, 405, "takes GET", nil},
+		{"nothing there", "GET /v1/haproxy/config/sections", nil, 404, "there is nothing at", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			f.haproxy = tt.with
+			w := asked(t, f, tt.what, "")
+			if w.Code != tt.want || !strings.Contains(unquoted(w), tt.body) {
+				t.Fatalf("%d %s, want %d with %q", w.Code, w.Body, tt.want, tt.body)
+			}
+			if diff := cmp.Diff(tt.did, f.changes()); tt.did != nil && diff != "" {
+				t.Errorf("done (-want +got):\n%s", diff)
+			}
+			if did := f.changes(); w.Code == 405 && len(did) > 0 {
+				t.Errorf("done: %q", did)
+			}
+		})
+	}
+}
+
+func TestNeededReload(t *testing.T) {
+	since := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	f := newFake()
+	read := func() (a web.ReloadAnswer, text string) {
+		w := asked(t, f, "GET /v1/haproxy/reload", "")
+		if err := json.Unmarshal(w.Body.Bytes(), &a); w.Code != 200 || err != nil {
+			t.Fatalf("%d %s: %v", w.Code, w.Body, err)
+		}
+		return a, w.Body.String()
+	}
+	if a, _ := read(); a.Needed || len(a.Needs) > 0 || len(a.Reloads) != 1 {
+		t.Errorf("%+v", a)
+	}
+	need := &agent.NeedReload{Slots: 10, Wanted: 12, Since: since, Latched: true, Why: "max_slots is reached"}
+	f.status.Backends = append(f.status.Backends, agent.BackendStatus{Name: "api", NeedReload: need})
+	want := web.ReloadAnswer{Needed: true, Needs: map[string]*agent.NeedReload{"api": need}, Reloads: f.status.Reloads}
+	got, _ := read()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	f.status = agent.Status{}
+	if _, text := read(); text != `{"needed":false,"needs":{},"reloads":[]}`+"\n" {
+		t.Errorf("lists that are none: %s", text)
+	}
+}
+
+func TestReloadBody(t *testing.T) {
+	const long = `{"reason":"`
+	tests := []struct {
+		name, body string
+		want       int
+		did        string // or the words of the error
+	}{
+		{"all", `{"name":"edge-1","reason":"mine may go","by":"anna","force":true}`, 200, `reload haproxy "edge-1" by "anna" for "mine may go", force true`},
+		{"none", "", 200, `reload haproxy "" by "the API" for "", force false`},
+		{"white", " \n", 200, `reload haproxy "" by "the API" for "", force false`},
+		{"empty", "{}", 200, `reload haproxy "" by "the API" for "", force false`},
+		{"what a terminal obeys", `{"reason":"a\u001b[2J\nb","by":" \n "}`, 200, `reload haproxy "" by "the API" for "a.[2J.b", force false`},
+		{"long", long + strings.Repeat("x", 1000) + `"}`, 200, `reload haproxy "" by "the API" for "` + strings.Repeat("x", 200) + `…", force false`},
+		{"unknown field", `{"forse":true}`, 400, `unknown field "forse"`},
+		{"wrong type", `{"force":"yes"}`, 400, "the body is not what is wanted"},
+		{"two", `{"force":false}{"force":true}`, 400, "something follows its end"},
+		{"a list", `[]`, 400, "the body is not what is wanted"},
+		{"cut", `{"force":tr`, 400, "the body is not what is wanted"},
+		{"too large", long + strings.Repeat("x", 64<<10) + `"}`, 413, "larger than 64 KB"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			w := asked(t, f, "POST /v1/haproxy/reload", tt.body)
+			if w.Code != tt.want {
+				t.Fatalf("%d %s, want %d", w.Code, w.Body, tt.want)
+			}
+			did := strings.Join(f.changes(), "; ")
+			if tt.want != 200 {
+				if did != "" {
+					t.Errorf("done: %s", did)
+				}
+				did = unquoted(w)
+			}
+			if !strings.Contains(did, tt.did) {
+				t.Errorf("%q, want %q", did, tt.did)
+			}
+		})
+	}
+}
+
+func TestConfigTag(t *testing.T) {
+	f := newFake()
+	w := asked(t, f, "GET /v1/haproxy/config", "")
+	tag := w.Header().Get("ETag")
+	if tag != `"`+configTag+`"` || w.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("%q", w.Header())
+	}
+	if w := asked(t, f, "GET /v1/haproxy/config/versions/"+versionID, ""); w.Header().Get("ETag") != "" {
+		t.Errorf("a version has the tag of the file: %q", w.Header())
+	}
+	tests := []struct {
+		name  string
+		match []string
+		want  int
+	}{
+		{"none", nil, 200},
+		{"any", []string{"If-Match: *"}, 200},
+		{"the tag that was read", []string{"If-Match: " + tag}, 200},
+		{"another", []string{`If-Match: "deadbeef"`}, 412},
+		{"weak", []string{"If-Match: W/" + tag}, 412},
+		{"without quotes", []string{"If-Match: " + configTag}, 400},
+		{"empty tag", []string{`If-Match: ""`}, 400},
+		{"half a tag", []string{`If-Match: "`}, 400},
+		{"two", []string{"If-Match: " + tag + `, "deadbeef"`}, 400},
+		{"two lines", []string{"If-Match: " + tag, `If-Match: "deadbeef"`}, 400},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if w := asked(t, f, "POST /v1/haproxy/config/versions/"+versionID+"/restore", "", tt.match...); w.Code != tt.want {
+				t.Errorf("%d %s, want %d", w.Code, w.Body, tt.want)
+			}
+		})
+	}
+}
+
+func TestHAProxyClient(t *testing.T) {
+	f := newFake()
+	need := &agent.NeedReload{Slots: 10, Wanted: 12, Why: "so"}
+	f.status.Backends[0].NeedReload = need
+	o := options(f)
+	o.Listen, o.Socket, o.Token = "127.0.0.1:0", filepath.Join(socketDir(t), "a.sock"), token("secret")
+	s := serve(t, o)
+	for _, addr := range []string{"unix://" + o.Socket, "http://" + s.Addr()} {
+		t.Run(addr, func(t *testing.T) {
+			f.done, f.haproxy = nil, nil
+			c, ctx := newClient(t, addr, token("secret")), t.Context()
+			same := func(what string, want, got any, err error) {
+				t.Helper()
+				if diff := cmp.Diff(want, got); err != nil || diff != "" {
+					t.Errorf("%s: %v (-want +got):\n%s", what, err, diff)
+				}
+			}
+			needed, err := c.Needed(ctx)
+			same("Needed", web.ReloadAnswer{Needed: true, Needs: map[string]*agent.NeedReload{"web": need}, Reloads: f.status.Reloads}, needed, err)
+			done, err := c.ReloadHAProxy(ctx, web.ReloadBody{Name: "edge-1", By: "anna", Reason: "so", Force: true})
+			same("ReloadHAProxy", f.status.Reloads, done, err)
+			check, err := c.CheckHAProxy(ctx, "a&b")
+			same("CheckHAProxy", web.CheckAnswer{OK: true, Words: "Configuration file is valid"}, check, err)
+			text, err := c.HAProxyConfig(ctx, "edge-1", "")
+			same("HAProxyConfig", configText+"# of edge-1", text, err)
+			text, err = c.HAProxyConfig(ctx, "", versionID)
+			same("HAProxyConfig of a version", configText, text, err)
+			kept, err := c.HAProxyVersions(ctx, "")
+			want, _ := f.HAProxyVersions(ctx, "")
+			same("HAProxyVersions", want, kept, err)
+			diff, err := c.HAProxyDiff(ctx, "edge-1", versionID, "")
+			same("HAProxyDiff", fmt.Sprintf("edge-1: %q to \"\"\n", versionID), diff, err)
+			done, err = c.RestoreHAProxy(ctx, "", versionID, "anna")
+			same("RestoreHAProxy", f.status.Reloads, done, err)
+			same("what was done", []string{`reload haproxy "edge-1" by "anna" for "so", force true`, `check "a&b"`,
+				`restore "` + versionID + `" of "" by "anna", etag ""`}, f.changes(), nil)
+			for what, err := range haproxyErrors(ctx, c, "../x") {
+				if wants := strings.Contains(what, "of a version"); wants != errors.Is(err, agent.ErrNoVersion) {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			f.haproxy = errors.New("step check failed:\n\x1b[2J at line 3")
+			for what, err := range haproxyErrors(ctx, c, versionID) {
+				if what == "Needed" {
+					continue // what is known is not asked of HAProxy
+				}
+				checkError(t, err, "step check failed:; .[2J at line 3")
+			}
+		})
+	}
+}
+
+// haproxyErrors are those of every method that asks about HAProxy.
+func haproxyErrors(ctx context.Context, c *web.Client, version string) map[string]error {
+	errs := map[string]error{}
+	_, errs["Needed"] = c.Needed(ctx)
+	_, errs["ReloadHAProxy"] = c.ReloadHAProxy(ctx, web.ReloadBody{})
+	_, errs["CheckHAProxy"] = c.CheckHAProxy(ctx, "")
+	_, errs["HAProxyConfig"] = c.HAProxyConfig(ctx, "", "")
+	_, errs["HAProxyConfig of a version"] = c.HAProxyConfig(ctx, "", version)
+	_, errs["HAProxyVersions"] = c.HAProxyVersions(ctx, "")
+	_, errs["HAProxyDiff of a version"] = c.HAProxyDiff(ctx, "", version, "")
+	_, errs["RestoreHAProxy of a version"] = c.RestoreHAProxy(ctx, "", version, "")
+	return errs
+}
+
+func TestHAProxyClientWithoutToken(t *testing.T) {
+	o := options(newFake())
+	o.Listen, o.Token = "127.0.0.1:0", token("secret")
+	s := serve(t, o)
+	for what, err := range haproxyErrors(t.Context(), newClient(t, "http://"+s.Addr(), nil), versionID) {
+		t.Run(what, func(t *testing.T) { checkError(t, err, "not for everybody", "http.socket", "--token-file") })
+	}
+}
+
+func TestHAProxyClientOfSomethingElse(t *testing.T) {
+	for name, answers := range map[string]http.HandlerFunc{
+		"a page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"an older one": http.NotFound,
+		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		srv := httptest.NewServer(answers)
+		defer srv.Close()
+		for what, err := range haproxyErrors(t.Context(), newClient(t, srv.URL, nil), versionID) {
+			t.Run(name+"/"+what, func(t *testing.T) {
+				checkError(t, err, srv.URL)
+				if errors.Is(err, agent.ErrNoVersion) {
+					t.Errorf("it is said to lack the version: %v", err)
+				}
+			})
+		}
+	}
+}
