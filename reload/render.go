@@ -163,15 +163,15 @@ func (b Backend) lines(tail string) string {
 	return strings.Join(lines, "\n")
 }
 
-// seats returns who is in which slot. Those without one get what is free, in
-// their order.
+// seats returns who is in which slot. Ready ones without one get what is free,
+// in their order.
 func (b Backend) seats() map[int]Server {
 	at := make(map[int]Server, len(b.Servers))
 	var standing []Server
 	for _, s := range b.endpoints() {
 		if n, err := b.number(s.Slot); err == nil {
 			at[n] = s
-		} else {
+		} else if s.State == "ready" {
 			standing = append(standing, s)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +34,9 @@ const (
 
 // isID keeps names from outside within the folder.
 func isID(s string) bool {
-	return regexp.MustCompile(`^[0-9]{8}T[0-9]{6}\.[0-9]{3}Z-[0-9a-f]{8}$`).MatchString(s)
+	at, digest, found := strings.Cut(s, "-")
+	_, err := time.Parse(idTime, at)
+	return found && err == nil && len(at) == len(idTime) && len(digest) == 8 && strings.Trim(digest, "0123456789abcdef") == ""
 }
 
 func (t *Transaction) path(id, end string) string { return filepath.Join(t.o.Dir, id+end) }
