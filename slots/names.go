@@ -31,9 +31,9 @@ func Own(servers []Server, prefix string) []Server {
 }
 
 // MarkDynamic decides which of own, the slots of one template, were added at run
-// time: those with a higher number than every one that is disabled in the
-// configuration, which no added server is. Where none is disabled there, nobody
-// can tell, and none is Dynamic. Those that are get the Initial of the first
+// time: those without a host name and with a higher number than every one that
+// is disabled in the configuration, which no added server is. Where none is
+// disabled there, nobody can tell, and none is Dynamic. Those that are get the Initial of the first
 // that is not: HAProxy shows the weight that they were added with.
 //
 //	web1 web2 (disabled), web3 (not)   web3
@@ -52,7 +52,7 @@ func MarkDynamic(own []Server) {
 	}
 	for i := range own {
 		s := &own[i]
-		s.Dynamic = template >= 0 && byNumber(own[template].Name, s.Name) < 0
+		s.Dynamic = template >= 0 && s.FQDN == "" && byNumber(own[template].Name, s.Name) < 0
 		if s.Dynamic {
 			s.Initial = own[first].Initial
 		}
@@ -64,9 +64,8 @@ func MarkDynamic(own []Server) {
 // names that are nothing but a number. The prefix is "" unless there is exactly
 // one whose servers are all disabled in the configuration, but for those that
 // were evidently added at run time; then candidates lists every prefix there is,
-// sorted. Evidently means that, besides their higher numbers (see
-// [MarkDynamic]), they have no host name where all of the others have one, as in
-// the recommended template.
+// sorted. Evidently means that they are what [MarkDynamic] looks for, and that
+// all of the others have a host name, as in the recommended template.
 //
 //	web1 web2 (disabled), api1 (not)   "web"
 //	web1 (disabled), web2 (not)        ""     web

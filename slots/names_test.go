@@ -57,6 +57,7 @@ func TestMarkDynamic(t *testing.T) {
 		{"no template", named("web1", "web2"), "", ""},
 		{"nothing added", named("web1", "web2"), "web1 web2", ""},
 		{"none", nil, "", ""},
+		{"with a host name", append(named("web1", "web8"), slots.Server{Name: "web9", FQDN: "web.example.org"}), "web1", "web8"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
