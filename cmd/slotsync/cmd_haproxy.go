@@ -2,16 +2,15 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os/user"
+	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 func newHAProxyCommand(a *app) *cobra.Command {
@@ -52,8 +51,8 @@ exit 0 if not, 3 if so.`,
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			if check && needed {
-				return usageErrorf("--check and --needed are two questions: ask one")
+			if err := onlyAsked(check, needed, body, name); err != nil {
+				return err
 			}
 			c, err := a.client(cmd.Context())
 			if err != nil {
@@ -63,14 +62,14 @@ exit 0 if not, 3 if so.`,
 			case needed:
 				return a.reloadNeeded(cmd, c, output)
 			case check:
-				return a.checkHAProxy(cmd, c, name)
+				return a.checkHAProxy(cmd, c, name, output)
 			}
 			body.Name, body.By = name, whoami()
 			done, err := c.ReloadHAProxy(cmd.Context(), body)
 			if err != nil {
 				return err
 			}
-			return a.reloadsDone(done, output)
+			return a.reloadsDone(ofReload(done, name), output)
 		},
 	}
 	flags := cmd.Flags()
@@ -82,6 +81,19 @@ exit 0 if not, 3 if so.`,
 	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
+}
+
+// onlyAsked refuses what a question has no use for.
+func onlyAsked(check, needed bool, body web.ReloadBody, name string) error {
+	switch {
+	case check && needed:
+		return usageErrorf("--check and --needed are two questions: ask one")
+	case (check || needed) && (body.Force || body.Reason != ""):
+		return usageErrorf("--force and --reason are for a reload, and --check and --needed do none")
+	case needed && name != "":
+		return usageErrorf("--needed is about all backends: leave out --name")
+	}
+	return nil
 }
 
 func reloadNameFlag(cmd *cobra.Command, name *string) {
@@ -111,23 +123,44 @@ func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, output string) err
 		return err
 	}
 	if output != "json" {
-		for name, need := range n.Needs {
-			fmt.Fprintf(a.stdout, "%s: %d endpoints, %d slots: %s\n", name, need.Wanted, need.Slots, discovery.Printable(need.Why, 300))
+		for _, name := range slices.Sorted(maps.Keys(n.Needs)) {
+			need := n.Needs[name]
+			fmt.Fprintf(a.stdout, "%s: %s, %s: %s\n", shown(name), count(need.Wanted, "endpoint"), count(need.Slots, "slot"), oneLine(need.Why))
 		}
 	}
 	return &exitError{code: exitDiffers}
 }
 
-func (a *app) checkHAProxy(cmd *cobra.Command, c *web.Client, name string) error {
+func (a *app) checkHAProxy(cmd *cobra.Command, c *web.Client, name, output string) error {
 	answer, err := c.CheckHAProxy(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
-	if words := strings.TrimSpace(answer.Words); words != "" {
-		fmt.Fprintln(a.stdout, discovery.Printable(words, 4000))
+	if output == "json" {
+		return printJSON(a.stdout, answer)
 	}
-	fmt.Fprintln(a.stdout, "the configuration is valid")
+	for line := range strings.Lines(answer.Words) {
+		fmt.Fprintln(a.stdout, oneLine(line))
+	}
+	fmt.Fprintln(a.stdout, "no fault is found")
 	return nil
+}
+
+// ofReload are the reloads that were asked for by name, "" for all.
+func ofReload(all []agent.ReloadStatus, name string) []agent.ReloadStatus {
+	if name == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r agent.ReloadStatus) bool { return r.Name != name })
+}
+
+// restored is the reload whose version was restored: the first, if none was
+// named.
+func restored(all []agent.ReloadStatus, name string) []agent.ReloadStatus {
+	if name == "" {
+		return all[:min(len(all), 1)]
+	}
+	return ofReload(all, name)
 }
 
 func (a *app) reloadsDone(done []agent.ReloadStatus, output string) error {
@@ -138,166 +171,11 @@ func (a *app) reloadsDone(done []agent.ReloadStatus, output string) error {
 		if r.Last == nil {
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s: HAProxy is reloaded (%s)", r.Name, strings.Join(r.Instances, ", "))
+		fmt.Fprintf(a.stdout, "%s: HAProxy is reloaded (%s)", shown(r.Name), listed(r.Instances, 10))
 		if r.Version != "" {
-			fmt.Fprintf(a.stdout, ", version %s", r.Version)
+			fmt.Fprintf(a.stdout, ", version %s", shown(r.Version))
 		}
 		fmt.Fprintln(a.stdout)
 	}
 	return nil
-}
-
-func newHAProxyConfigCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "config",
-		Short: "HAProxy's configuration and its kept versions",
-		Example: `  slotsync haproxy config show
-  slotsync haproxy config history
-  slotsync haproxy config diff 20261121T101500Z-1
-  slotsync haproxy config restore 20261121T101500Z-1`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newConfigShowCommand(a), newConfigHistoryCommand(a), newConfigDiffCommand(a), newConfigRestoreCommand(a))
-	return cmd
-}
-
-// upTo takes at most so many versions, and at least so few.
-func versionArgs(least, most int) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) < least || len(args) > most {
-			return usageErrorf("%s takes %s (see %s --help)", cmd.CommandPath(), strings.TrimPrefix(cmd.Use, cmd.Name()+" "), cmd.CommandPath())
-		}
-		return nil
-	}
-}
-
-func newConfigShowCommand(a *app) *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:     "show [VERSION]",
-		Short:   "Print HAProxy's configuration, or a kept version of it",
-		Example: "  slotsync haproxy config show",
-		Args:    versionArgs(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			text, err := c.HAProxyConfig(cmd.Context(), name, nth(args, 0))
-			if err == nil {
-				_, err = fmt.Fprint(a.stdout, text)
-			}
-			return err
-		},
-	}
-	reloadNameFlag(cmd, &name)
-	a.agentFlags(cmd)
-	return cmd
-}
-
-func nth(args []string, i int) string {
-	if i < len(args) {
-		return args[i]
-	}
-	return ""
-}
-
-func newConfigHistoryCommand(a *app) *cobra.Command {
-	var name, output string
-	cmd := &cobra.Command{
-		Use:     "history",
-		Short:   "List the kept versions, newest first",
-		Example: "  slotsync haproxy config history\n  slotsync haproxy config history -o json",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			kept, err := c.HAProxyVersions(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return printJSON(a.stdout, kept)
-			}
-			return a.history(kept)
-		},
-	}
-	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &output)
-	a.agentFlags(cmd)
-	return cmd
-}
-
-func (a *app) history(kept []agent.ConfigVersion) error {
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VERSION\tWHEN\tBYTES\tSTATE\tBY\tREASON")
-	for _, v := range kept {
-		state := "not proved"
-		if v.Good {
-			state = "good"
-		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", v.ID, v.At.UTC().Format(time.RFC3339), v.Bytes, state,
-			dash(discovery.Printable(v.By, 40)), dash(discovery.Printable(v.Reason, 80)))
-	}
-	return table.Flush()
-}
-
-func newConfigDiffCommand(a *app) *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:   "diff FROM [TO]",
-		Short: "Show what changed between two versions, or a version and the file as it is",
-		Example: `  slotsync haproxy config history
-  slotsync haproxy config diff 20261121T101500Z-1`,
-		Args: versionArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			diff, err := c.HAProxyDiff(cmd.Context(), name, args[0], nth(args, 1))
-			if err == nil {
-				_, err = fmt.Fprint(a.stdout, diff)
-			}
-			return err
-		},
-	}
-	reloadNameFlag(cmd, &name)
-	a.agentFlags(cmd)
-	return cmd
-}
-
-func newConfigRestoreCommand(a *app) *cobra.Command {
-	var name, output string
-	cmd := &cobra.Command{
-		Use:   "restore VERSION",
-		Short: "Put a kept version in force: checked, replaced, HAProxy reloaded",
-		Example: `  slotsync haproxy config history
-  slotsync haproxy config restore 20261121T101500Z-1`,
-		Args: versionArgs(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			done, err := c.RestoreHAProxy(cmd.Context(), name, args[0], whoami())
-			if err != nil {
-				return err
-			}
-			return a.reloadsDone(done, output)
-		},
-	}
-	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &output)
-	a.agentFlags(cmd)
-	return cmd
 }

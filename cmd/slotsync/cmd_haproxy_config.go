@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+)
+
+func newHAProxyConfigCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "HAProxy's configuration and its kept versions",
+		Example: `  slotsync haproxy config show
+  slotsync haproxy config history
+  slotsync haproxy config diff 20301121T101500.000Z-1f0c9a2b
+  slotsync haproxy config restore 20301121T101500.000Z-1f0c9a2b`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newConfigShowCommand(a), newConfigHistoryCommand(a), newConfigDiffCommand(a), newConfigRestoreCommand(a))
+	return cmd
+}
+
+// versionArgs takes so many versions, and as many as the usage says.
+func versionArgs(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usageErrorf("%s takes %s (see %s --help)", cmd.CommandPath(), strings.TrimPrefix(cmd.Use, cmd.Name()+" "), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func newConfigShowCommand(a *app) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "show [VERSION]",
+		Short: "Print HAProxy's configuration, or a kept version of it",
+		Example: `  slotsync haproxy config show
+  slotsync haproxy config show 20301121T101500.000Z-1f0c9a2b`,
+		Args: versionArgs(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			text, err := c.HAProxyConfig(cmd.Context(), name, nth(args, 0))
+			if err != nil {
+				return versionFailed(err)
+			}
+			return a.printFile(text)
+		},
+	}
+	reloadNameFlag(cmd, &name)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+// versionFailed adds where versions are found, if that is what is wrong.
+func versionFailed(err error) error {
+	if errors.Is(err, agent.ErrNoVersion) {
+		return fmt.Errorf("%w: slotsync haproxy config history lists them", err)
+	}
+	return err
+}
+
+// printFile prints text as it is, unless a terminal would obey it.
+func (a *app) printFile(text string) error {
+	if isTerminal(a.stdout) {
+		text = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) && r != '\n' && r != '\t' {
+				return '.'
+			}
+			return r
+		}, text)
+	}
+	_, err := io.WriteString(a.stdout, text)
+	return err
+}
+
+func nth(args []string, i int) string {
+	if i < len(args) {
+		return args[i]
+	}
+	return ""
+}
+
+func newConfigHistoryCommand(a *app) *cobra.Command {
+	var name, output string
+	cmd := &cobra.Command{
+		Use:   "history",
+		Short: "List the kept versions, newest first",
+		Example: `  slotsync haproxy config history
+  slotsync haproxy config history -o json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			kept, err := c.HAProxyVersions(cmd.Context(), name)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(a.stdout, kept)
+			}
+			return a.history(kept)
+		},
+	}
+	reloadNameFlag(cmd, &name)
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func (a *app) history(kept []agent.ConfigVersion) error {
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "VERSION\tWHEN\tBYTES\tSTATE\tBY\tREASON")
+	for _, v := range kept {
+		state := "not proved"
+		if v.Good {
+			state = "good"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", v.ID, v.At.UTC().Format(time.RFC3339), v.Bytes, state,
+			dash(discovery.Printable(v.By, 40)), dash(discovery.Printable(v.Reason, 80)))
+	}
+	return table.Flush()
+}
+
+func newConfigDiffCommand(a *app) *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "diff FROM [TO]",
+		Short: "Show what changed between two versions, or a version and the file as it is",
+		Example: `  slotsync haproxy config history
+  slotsync haproxy config diff 20301121T101500.000Z-1f0c9a2b`,
+		Args: versionArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			diff, err := c.HAProxyDiff(cmd.Context(), name, args[0], nth(args, 1))
+			if err != nil {
+				return versionFailed(err)
+			}
+			return a.printFile(diff)
+		},
+	}
+	reloadNameFlag(cmd, &name)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func newConfigRestoreCommand(a *app) *cobra.Command {
+	var name, output string
+	cmd := &cobra.Command{
+		Use:   "restore VERSION",
+		Short: "Put a kept version in force: checked, replaced, HAProxy reloaded",
+		Example: `  slotsync haproxy config history
+  slotsync haproxy config restore 20301121T101500.000Z-1f0c9a2b`,
+		Args: versionArgs(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			done, err := c.RestoreHAProxy(cmd.Context(), name, args[0], whoami())
+			if err != nil {
+				return versionFailed(err)
+			}
+			return a.reloadsDone(restored(done, name), output)
+		},
+	}
+	reloadNameFlag(cmd, &name)
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
