@@ -1,18 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
@@ -31,7 +31,7 @@ func TestReloadsByOthers(t *testing.T) {
 			took = append(took, w.reload(w.edges[i%len(w.edges)], i, within))
 			during(t, rand.N(400*time.Millisecond), func() string { return "" })
 		}
-		eventually(t, within, func() string { return w.rig.inStep(len(w.list.Endpoints())) })
+		eventually(t, 10*time.Second, func() string { return w.rig.inStep(len(w.list.Endpoints())) })
 		slices.Sort(took)
 		var sum account
 		for _, e := range w.edges {
@@ -63,7 +63,7 @@ type tapped struct {
 	*haproxytest.Process
 	name   string
 	tap    *tap
-	look   reader
+	client *haproxy.Client // past the tap
 	master *haproxy.Master
 }
 
@@ -77,7 +77,7 @@ func newReloadWorld(t *testing.T, version string) *reloadWorld {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &tapped{Process: p, name: fmt.Sprintf("edge-%t", filled), look: newReader(t, p.Socket), master: m}
+		e := &tapped{Process: p, name: fmt.Sprintf("edge-%t", filled), client: newReader(t, p.Socket).client, master: m}
 		e.tap = newTap(w.list)
 		o := haproxy.Options{Socket: haproxytest.NewWire(t, p.Socket, e.tap.hear).Socket}
 		if filled {
@@ -92,30 +92,45 @@ func newReloadWorld(t *testing.T, version string) *reloadWorld {
 }
 
 // reload has e reloaded while servers come and go, and returns how long after the
-// answer of the new worker it was in step.
+// first answer of the new worker it was in step.
 func (w *reloadWorld) reload(e *tapped, i int, within time.Duration) time.Duration {
 	w.t.Helper()
+	turns := [...]int{1000, 1, 0}[i/len(w.edges)%3]
+	if turns == 0 {
+		// the agent looks often for a second after it has written
+		during(w.t, 1100*time.Millisecond, func() string { return "" })
+	}
 	old, release := e.Linger()
 	defer release()
-	stop := w.turn(i%4 < 2)
+	stop := w.turn(turns)
 	var group sync.WaitGroup
-	var answered time.Time
+	var took time.Duration
+	var late error
 	group.Go(func() {
-		_, err := waitUntil(w.t.Context(), 10*time.Second, func() bool { now := e.Worker(); return now != 0 && now != old })
-		answered = time.Now()
-		if err != nil {
-			w.t.Errorf("%s, reload %d: a new worker: %v", e.name, i, err)
-		}
+		_, late = waitUntil(w.t.Context(), 20*time.Second, func() bool { now := e.Worker(); return now != 0 && now != old })
 		e.tap.answers(old)
 		stop()
+		if late == nil {
+			took, late = w.converges(e, old, within)
+		}
 	})
 	if i%3 == 0 {
 		e.Reload()
 	} else if _, err := e.master.Reload(w.t.Context()); err != nil {
 		w.t.Error(err)
 	}
-	group.Wait()
-	eventually(w.t, within, func() string {
+	if group.Wait(); late != nil {
+		w.t.Fatalf("%s, reload %d of worker %d: %v", e.name, i, old, late)
+	}
+	w.leavesAlone(e, old, within)
+	return took
+}
+
+// leavesAlone checks that nothing changes any more in the old worker e had, once
+// that was told to end.
+func (w *reloadWorld) leavesAlone(e *tapped, old int, within time.Duration) {
+	w.t.Helper()
+	eventually(w.t, 10*time.Second, func() string {
 		if !strings.Contains(e.AskWorker(old, "show info"), "\nStopping: 1\n") {
 			return "the old worker goes on"
 		}
@@ -123,29 +138,66 @@ func (w *reloadWorld) reload(e *tapped, i int, within time.Duration) time.Durati
 	})
 	e.tap.ends(old)
 	last := slotsOf(e.AskWorker(old, "show servers state web"))
-	if _, err := waitUntil(w.t.Context(), within-time.Since(answered), func() bool {
-		got, err := e.look.Ready(w.t.Context())
-		if unlisted := w.list.Unlisted(got); err == nil && unlisted != "" {
-			w.t.Errorf("%s: %s is ready and was never listed", e.name, unlisted)
-		}
-		return e.look.Differs(w.t.Context(), w.list.Endpoints()) == ""
-	}); err != nil {
-		w.t.Fatalf("%s, reload %d: %v: %s", e.name, i, err, e.look.Differs(w.t.Context(), w.list.Endpoints()))
+	w.list.Turn()
+	if _, err := w.converges(e, old, within); err != nil {
+		w.t.Fatalf("%s, after the reload: %v", e.name, err)
 	}
-	took := time.Since(answered)
 	if now := slotsOf(e.AskWorker(old, "show servers state web")); !slices.Equal(last, now) || len(now) == 0 {
-		w.t.Errorf("%s, reload %d: the old worker had %q and has %q", e.name, i, last, now)
+		w.t.Errorf("%s: the old worker %d had %q and has %q", e.name, old, last, now)
 	}
-	return took
 }
 
-// turn has servers come and go until stop is called: one every few milliseconds,
-// or a single one at some time.
-func (w *reloadWorld) turn(many bool) (stop func()) {
+// converges waits until another worker than old has what is listed, and returns
+// how long that took. A look takes a millisecond: what it takes beyond grain is
+// time that the machine gave to others, and does not count.
+func (w *reloadWorld) converges(e *tapped, old int, within time.Duration) (took time.Duration, err error) {
+	const grain = 20 * time.Millisecond
+	last := time.Now()
+	var differs string
+	_, err = waitUntil(w.t.Context(), time.Minute, func() bool {
+		differs = e.differs(w.t.Context(), old, w.list)
+		took += min(time.Since(last), grain)
+		last = time.Now()
+		return differs == "" || took > within
+	})
+	if took > within {
+		err = fmt.Errorf("not within %s: %s", within, differs)
+	}
+	return took, err
+}
+
+// differs says how another worker than old differs from what is listed.
+func (e *tapped) differs(ctx context.Context, old int, list *turnover) string {
+	v, err := e.client.View(ctx, []string{"web"}, false)
+	if err != nil {
+		return err.Error()
+	}
+	if v.Process.Pid == old {
+		return "the old worker answers"
+	}
+	var got []string
+	for _, s := range v.Servers["web"] {
+		if s.Class == slots.Ready {
+			got = append(got, s.Addr.String())
+		}
+	}
+	if unlisted := list.Unlisted(got); unlisted != "" {
+		e.tap.note(unlisted + " is ready and was never listed")
+	}
+	slices.Sort(got)
+	if want := addresses(list.Endpoints()); !slices.Equal(got, want) {
+		return fmt.Sprintf("ready are %q, listed are %q", got, want)
+	}
+	return ""
+}
+
+// turn has servers come and go every few milliseconds, until stop is called or so
+// many have: with none, there is nothing to have an agent look but its clock.
+func (w *reloadWorld) turn(most int) (stop func()) {
 	var group sync.WaitGroup
 	done := make(chan struct{})
 	group.Go(func() {
-		for first := true; first || many; first = false {
+		for range most {
 			timer := time.NewTimer(rand.N(60 * time.Millisecond))
 			select {
 			case <-timer.C:
@@ -157,19 +209,6 @@ func (w *reloadWorld) turn(many bool) (stop func()) {
 		}
 	})
 	return func() { close(done); group.Wait() }
-}
-
-// stateRow is a line of "show servers state": name, address, administrative
-// state, weight and port.
-var stateRow = regexp.MustCompile(`(?m)^\d+ web \d+ (\S+) (\S+) \d+ (\d+) (\d+) (?:\S+ ){10}(\d+) `)
-
-// slotsOf returns what of each slot the agent sets.
-func slotsOf(answer string) []string {
-	var out []string
-	for _, m := range stateRow.FindAllStringSubmatch(answer, -1) {
-		out = append(out, strings.Join(m[1:], " "))
-	}
-	return out
 }
 
 // A turnover lists servers, of which one comes and one goes at a time. None comes
@@ -214,116 +253,4 @@ func (l *turnover) Unlisted(got []string) string {
 		return ""
 	}
 	return got[i]
-}
-
-// A tap hears what an agent says to one HAProxy, and finds what it should not
-// have said.
-type tap struct {
-	list *turnover
-
-	mu      sync.Mutex
-	workers map[int]*witnessed
-	account account
-}
-
-// An account is what a tap has heard.
-type account struct {
-	writes  int // commands that change a slot
-	refused int // of them, by old workers
-	both    int // taken by an old worker that was not told to end when a new one answered already
-	faults  []string
-}
-
-// witnessed is what was said to one worker.
-type witnessed struct {
-	written, shown map[string]string // addresses by slot, as they were last
-	superseded     time.Time         // when a new one answered; zero: none did
-	ended          time.Time         // when it was known to have been told to end
-}
-
-func newTap(list *turnover) *tap { return &tap{list: list, workers: map[int]*witnessed{}} }
-
-// Account returns what was heard so far.
-func (p *tap) Account() account {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.account
-}
-
-// worker needs the lock.
-func (p *tap) worker(pid int) *witnessed {
-	if p.workers[pid] == nil {
-		p.workers[pid] = &witnessed{written: map[string]string{}, shown: map[string]string{}}
-	}
-	return p.workers[pid]
-}
-
-func (p *tap) answers(old int) { p.mark(old, func(w *witnessed) { w.superseded = time.Now() }) }
-func (p *tap) ends(old int)    { p.mark(old, func(w *witnessed) { w.ended = time.Now() }) }
-
-func (p *tap) mark(old int, do func(*witnessed)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	do(p.worker(old))
-}
-
-var (
-	saysPid   = regexp.MustCompile(`(?m)^Pid: (\d+)$`)
-	setsAddr  = regexp.MustCompile(`set server web/(\S+) addr (\S+) port (\d+)`)
-	setsReady = regexp.MustCompile(`set server web/(\S+) state ready`)
-)
-
-// hear judges one connection, which leads to one worker.
-func (p *tap) hear(said []haproxytest.Exchange) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	pid := 0
-	for _, e := range said {
-		if m := saysPid.FindStringSubmatch(e.Answered); m != nil {
-			pid, _ = strconv.Atoi(m[1])
-		}
-	}
-	for _, e := range said {
-		p.count(pid, e)
-		p.follow(p.worker(pid), e)
-	}
-}
-
-// count notes which worker took what.
-func (p *tap) count(pid int, e haproxytest.Exchange) {
-	w := p.worker(pid)
-	n, refused := strings.Count(e.Asked, "set server "), strings.Count(e.Answered, "Proxy is disabled.")
-	p.account.writes += n
-	p.account.refused += refused
-	switch after := func(t time.Time) bool { return !t.IsZero() && e.Sent.After(t) }; {
-	case n == refused:
-	case pid == 0:
-		p.fault("of whom nobody knows who it is", e)
-	case after(w.ended):
-		p.fault("that was told to end", e)
-	case after(w.superseded):
-		p.account.both += n - refused
-	}
-}
-
-func (p *tap) fault(worker string, e haproxytest.Exchange) {
-	p.account.faults = append(p.account.faults, fmt.Sprintf("to a worker %s: %.300q: %.300q", worker, e.Asked, e.Answered))
-}
-
-// follow finds slots that are made ready where their address was not seen. In
-// each line what writes comes before what reads.
-func (p *tap) follow(w *witnessed, e haproxytest.Exchange) {
-	for _, m := range setsAddr.FindAllStringSubmatch(e.Asked, -1) {
-		w.written[m[1]] = m[2] + ":" + m[3]
-		delete(w.shown, m[1])
-	}
-	for _, m := range setsReady.FindAllStringSubmatch(e.Asked, -1) {
-		shown, written := w.shown[m[1]], w.written[m[1]]
-		if shown == "" || written != "" && written != shown || p.list.Unlisted([]string{shown}) != "" {
-			p.fault(fmt.Sprintf("in which %s was to be at %q and was seen at %q", m[1], written, shown), e)
-		}
-	}
-	for _, m := range stateRow.FindAllStringSubmatch(e.Answered, -1) {
-		w.shown[m[1]] = m[2] + ":" + m[5]
-	}
 }
