@@ -30,7 +30,7 @@ func TestVersionsProperties(t *testing.T) {
 			o := s.options()
 			o.Keep = rapid.IntRange(1, 4).Draw(rt, "keep")
 			seen := map[string]bool{}
-			for _, n := range rapid.SliceOfN(rapid.IntRange(-5, 5), 1, 8).Draw(rt, "slots") {
+			for _, n := range rapid.SliceOfN(rapid.IntRange(-3, 3), 1, 6).Draw(rt, "slots") {
 				s.how = ""
 				if n < 0 {
 					s.how, n = "refuses", -n
@@ -42,6 +42,11 @@ func TestVersionsProperties(t *testing.T) {
 				}
 				// what survives a crash is not what this is about
 				tr.write = func(path string, text []byte, _ attributes) error { return os.WriteFile(path, text, 0o600) }
+				tr.reached = func(at string) {
+					if at == "about to put back" {
+						dropSpare(s.file())
+					}
+				}
 				tr.Run(t.Context(), Request{Data: web(n + 1), Reason: fmt.Sprint(n)})
 				wantVersions(t, tr, o.Keep, seen)
 			}
