@@ -20,7 +20,7 @@ const (
 	reloadTimeout = time.Minute
 	// refusing is how long a master may refuse connections before a reload, in
 	// which it may be because of another one.
-	refusing = 10 * time.Second
+	refusing = 20 * time.Second
 	// between is how long a master is left alone before it is asked once more.
 	between = 20 * time.Millisecond
 	// maxWords (bytes) and maxAlerts (runes of one line) bound what is passed on of
@@ -60,8 +60,8 @@ func NewMaster(socket string, timeout time.Duration) (*Master, error) {
 func (m *Master) String() string { return m.socket }
 
 // Workers lists the worker processes, the newest first, as `show proc` does.
-// While 2.6 to 3.0 load a configuration they take no connections, which is
-// [slots.Absent]. It needs the level operator from 3.2 on.
+// Up to 3.0 a master takes no connections while it loads a configuration, later
+// ones for a moment only: that is [slots.Absent]. It needs the level operator from 3.2 on.
 func (m *Master) Workers(ctx context.Context) ([]Worker, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.timeout)
 	defer cancel()
@@ -103,8 +103,8 @@ func (m *Master) begin(ctx context.Context) (before processes, raw string, err e
 	}
 }
 
-// before returns the processes once the master shows them: up to 3.0 it takes no
-// connections while it loads a configuration for somebody else.
+// before returns the processes once the master shows them: it may be loading a
+// configuration for somebody else and take no connections.
 func (m *Master) before(ctx context.Context) (processes, error) {
 	ctx, cancel := context.WithTimeout(ctx, refusing)
 	defer cancel()

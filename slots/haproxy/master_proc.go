@@ -18,9 +18,9 @@ type Worker struct {
 	Version string        // of the program that it runs
 	Age     time.Duration // since it was started, in whole seconds
 	Reloads int           // that it has seen, failed ones included
-	// Old: it was told to end and serves what connections it has left. From 3.1 on
-	// this is also so for as long as a configuration is loaded: the process that
-	// loads it is listed as the new worker already.
+	// Old: it was told to end and serves what connections it has left. In 3.2 the
+	// worker that serves is Old, too, for as long as a configuration is loaded: the
+	// process that loads it is listed as the new worker already.
 	Old bool
 }
 
