@@ -20,6 +20,9 @@ type Reload struct {
 	// Instances are names; each must show a new process after a reload.
 	Instances   []string
 	Transaction Transaction
+	// OldWorkers lists the processes that earlier reloads have left; nil if that
+	// cannot be known.
+	OldWorkers func(ctx context.Context) ([]OldWorker, error)
 	// MinInterval and MaxPerHour bound the reloads that nobody asked for, Jitter
 	// spreads them over a fleet. 0 stands for no bound and no spread.
 	MinInterval time.Duration
@@ -58,6 +61,9 @@ type reloading struct {
 	done    []time.Time   // reloads of the last hour
 	jitter  time.Duration // of the need that is there now
 	running bool
+	old     []OldWorker
+	looking bool // for them
+	lookAt  time.Time
 	tag     string // of the file, as it was read last
 	tagAt   time.Time
 	last    *reload.Result
@@ -114,6 +120,7 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 	}
 	failed := map[string]bool{} // backends that an earlier reload has failed for
 	for _, r := range a.reloads {
+		a.lookForOld(ctx, r, now)
 		if r.Transaction.Renders() {
 			a.observeNeeds(r, now)
 		}

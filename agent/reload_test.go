@@ -356,3 +356,28 @@ func TestHAProxyConfigOfTheAgent(t *testing.T) {
 		}
 	})
 }
+
+// Processes that reloads have left are shown, and asked for again.
+func TestOldWorkersAreShown(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		old := []OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 2}}
+		var err error
+		w.opts.Reloads[0].OldWorkers = func(context.Context) ([]OldWorker, error) { return old, err }
+		w.start()
+		w.pass(time.Second)
+		if got := w.status().Reloads[0].OldWorkers; !slices.Equal(got, old) {
+			t.Fatalf("got %v", got)
+		}
+		err, old = errors.New("no answer"), nil
+		w.pass(time.Minute)
+		if got := w.status().Reloads[0].OldWorkers; len(got) != 1 {
+			t.Errorf("an error makes it %v", got)
+		}
+		err = nil
+		w.pass(time.Minute)
+		if got := w.status().Reloads[0].OldWorkers; len(got) != 0 {
+			t.Errorf("got %v", got)
+		}
+	})
+}

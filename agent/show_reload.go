@@ -8,7 +8,8 @@ import (
 func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 	s := ReloadStatus{
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
-		Running: a.reloadBusy && r.running, InHour: len(recent(append([]time.Time(nil), r.done...), now)),
+		OldWorkers: append([]OldWorker{}, r.old...),
+		Running:    a.reloadBusy && r.running, InHour: len(recent(append([]time.Time(nil), r.done...), now)),
 	}
 	if at := r.budget().next(r.done); at.After(now) {
 		s.NextAfter = &at

@@ -42,6 +42,9 @@ type ReloadStatus struct {
 	// done unasked, absent for at once.
 	InHour    int        `json:"in_last_hour"`
 	NextAfter *time.Time `json:"next_after,omitempty"`
+	// OldWorkers still serve what they knew before a reload. They are known
+	// where the master is.
+	OldWorkers []OldWorker `json:"old_workers"`
 }
 
 // A NeedReload says that a backend lacks slots, and what is done about it.

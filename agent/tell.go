@@ -95,6 +95,7 @@ func (a *Agent) holdChanged(b *backend) {
 // decided tells of a new table.
 func (a *Agent) decided(b *backend, surplusBefore int) {
 	a.opts.Metrics.Overflow(b.Proxy, len(b.surplus))
+	a.opts.Metrics.ReloadNeeded(b.Proxy, len(b.surplus) > 0)
 	a.opts.Metrics.Held(b.Proxy, holdTakeover, len(b.taken) > 0)
 	if n := len(b.surplus); n != surplusBefore && n > 0 {
 		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.table), "left_over", n)

@@ -63,7 +63,35 @@ func (cfg *config) wireReloads(w *wiring) error {
 // options are what the agent is told of a reload.
 func (r reloadConfig) options(t *reload.Transaction) agent.Reload {
 	return agent.Reload{
-		Name: r.name, Key: r.key, Instances: r.instances, Transaction: t,
+		OldWorkers: r.oldWorkers(),
+		Name:       r.name, Key: r.key, Instances: r.instances, Transaction: t,
 		MinInterval: r.minInterval, MaxPerHour: r.maxPerHour, Jitter: r.jitter,
+	}
+}
+
+// oldWorkers asks the master for the processes that reloads have left; nil where
+// there is no master to ask.
+func (r reloadConfig) oldWorkers() func(context.Context) ([]agent.OldWorker, error) {
+	if r.master == "" {
+		return nil
+	}
+	return func(ctx context.Context) ([]agent.OldWorker, error) {
+		master, err := haproxy.NewMaster(r.master, r.timeout)
+		if err != nil {
+			return nil, err
+		}
+		workers, err := master.Workers(ctx)
+		var old []agent.OldWorker
+		for _, w := range workers {
+			if !w.Old {
+				continue
+			}
+			sessions, err := master.Sessions(ctx, w.Pid)
+			if err != nil {
+				sessions = -1
+			}
+			old = append(old, agent.OldWorker{Pid: w.Pid, AgeSeconds: w.Age.Seconds(), Sessions: sessions})
+		}
+		return old, err
 	}
 }
