@@ -116,3 +116,24 @@ func TestVerdict(t *testing.T) {
 		})
 	}
 }
+
+func TestCame(t *testing.T) {
+	at := address{"unix", "/m.sock"}
+	before := processes{pid: 5, reloads: 1, workers: []Worker{{Pid: 6}}}
+	for _, c := range []struct {
+		name  string
+		after processes
+		err   string
+	}{
+		{"a new worker", processes{pid: 5, reloads: 2, workers: []Worker{{Pid: 7}, {Pid: 6, Old: true}}}, ""},
+		{"failed", processes{pid: 5, reloads: 2, failed: 1, workers: []Worker{{Pid: 6}}}, "has not loaded"},
+		{"the same worker", processes{pid: 5, reloads: 2, workers: []Worker{{Pid: 6}}}, "has not loaded"},
+		{"another master", processes{pid: 9, workers: []Worker{{Pid: 10}}}, "restarted"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := came(at, before, c.after); (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
