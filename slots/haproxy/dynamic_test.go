@@ -408,3 +408,21 @@ func TestStateFileIsOfTheConfiguration(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// An old worker adds and deletes servers like any other, which helps nobody.
+func TestAddingDuringAReload(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			f, on := made(t, version)
+			p, _ := on.own(t, "web")
+			f.Reload()
+			_, err := on.client.Apply(t.Context(), p, []slots.Change{add("web", "web99", "10.0.0.1:80", "")})
+			if fault, _ := slots.FaultOf(err); fault != slots.Restarted {
+				t.Errorf("got %v", err)
+			}
+			if _, own := on.own(t, "web"); sessions(own, "web99") != -2 {
+				t.Errorf("got %v", own)
+			}
+		})
+	}
+}

@@ -147,3 +147,22 @@ func splitHostPort(t *testing.T, s string) (host, port string) {
 	}
 	return host, port
 }
+
+func TestDifferenceOfAnAddedServer(t *testing.T) {
+	for _, c := range []struct {
+		name, options string
+		checked       bool
+		want          string
+	}{
+		{"without checks", "inter 1s", false, ""},
+		{"checked", "check inter 1s", true, ""},
+		{"not checked", "inter 1s check", false, "no health checks"},
+		{"agent alone", "agent-check agent-port 9", false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := difference(slots.Change{Kind: slots.Add, Options: c.options}, slots.Server{Checked: c.checked}); got != c.want {
+				t.Errorf("got %q; want %q", got, c.want)
+			}
+		})
+	}
+}
