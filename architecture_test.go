@@ -21,11 +21,11 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/web", "metrics", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns",
+			"agent", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":        {"agent", "discovery"},
-		"agent":            {"discovery", "slots", "metrics"},
+		"agent":            {"discovery", "slots", "reload", "metrics"},
 		"slots/haproxy":    {"slots", "discovery"},
 		"slots":            {"discovery"},
 		"reload":           {"slots"},

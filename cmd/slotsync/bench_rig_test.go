@@ -299,16 +299,6 @@ func (r *benchRig) since(relay *consultest.Proxy, end time.Time) time.Duration {
 	return took
 }
 
-// wait returns when done is closed or told.
-func (r *benchRig) wait(done <-chan struct{}, what string) {
-	r.tb.Helper()
-	select {
-	case <-done:
-	case <-time.After(benchPatience):
-		r.tb.Fatalf("not within %s: %s", benchPatience, what)
-	}
-}
-
 func (r *benchRig) pause(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
