@@ -2,6 +2,7 @@
 package examples_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,9 +11,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -122,6 +126,53 @@ func checkSlotsync(t *testing.T, slotsync, name string) {
 	}
 }
 
+// TestTemplatesRender renders every haproxy.cfg.tmpl: with 100 slots it is the haproxy.cfg beside it, and with more every
+// supported HAProxy takes it without a warning.
+func TestTemplatesRender(t *testing.T) {
+	for _, name := range examples(t, "haproxy.cfg.tmpl") {
+		folder := filepath.Dir(name)
+		if diff := cmp.Diff(read(t, filepath.Join(folder, "haproxy.cfg")), render(t, name, 100)); diff != "" {
+			t.Errorf("%s is not what is rendered with 100 slots: %s", folder, diff)
+		}
+		for _, version := range haproxytest.Versions {
+			t.Run(version+"/"+folder, func(t *testing.T) {
+				text := render(t, name, 250)
+				if !strings.Contains(text, " 1-250 ") {
+					t.Errorf("not 250 slots:\n%s", text)
+				}
+				checkHAProxy(t, haproxytest.Binary(t, version), text)
+			})
+		}
+	}
+}
+
+// render returns what slotsync makes of a template when the backend of the example has n slots.
+func render(t *testing.T, template string, n int) string {
+	t.Helper()
+	folder := t.TempDir()
+	edge := &restarted{}
+	transaction, err := reload.New(reload.Options{
+		Template: template, File: filepath.Join(folder, "haproxy.cfg"), Dir: filepath.Join(folder, "versions"),
+		Reloader: edge, Instances: []reload.Instance{edge},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := reload.Data{Backends: []reload.Backend{{Name: "web", Proxy: "web", Prefix: "web", Slots: n}}}
+	if _, err := transaction.Run(t.Context(), reload.Request{Data: data}); err != nil {
+		t.Fatal(err)
+	}
+	return read(t, filepath.Join(folder, "haproxy.cfg"))
+}
+
+// A restarted is an instance that has a new process after each reload.
+type restarted struct{ process slots.Process }
+
+func (r *restarted) Name() string                                   { return "edge-1" }
+func (r *restarted) String() string                                 { return "the test" }
+func (r *restarted) Reload(context.Context) (string, error)         { r.process.Pid++; return "", nil }
+func (r *restarted) Process(context.Context) (slots.Process, error) { return r.process, nil }
+
 // TestFirstSetUp checks the two files that the README on the first page has people write.
 func TestFirstSetUp(t *testing.T) {
 	readme := read(t, "../README.md")
@@ -141,11 +192,37 @@ func TestFirstSetUp(t *testing.T) {
 // TestLinks follows the links between the pages of this repository.
 func TestLinks(t *testing.T) {
 	pages := append(examples(t, "README.md"), "../README.md", "../docs/architecture.md")
-	link := regexp.MustCompile(`\]\(([^):]+)\)`)
+	link := regexp.MustCompile(`\]\(([^):#]+)(?:#([^):]+))?\)`)
 	for _, page := range pages {
 		for _, found := range link.FindAllStringSubmatch(read(t, page), -1) {
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), found[1])); err != nil {
+			target := filepath.Join(filepath.Dir(page), found[1])
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: a link to nowhere: %v", page, err)
+			} else if found[2] != "" && !hasHeading(read(t, target), found[2]) {
+				t.Errorf("%s: %s has no heading for #%s", page, target, found[2])
+			}
+		}
+	}
+}
+
+// hasHeading reports whether a page has a heading that an anchor leads to.
+func hasHeading(page, anchor string) bool {
+	for line := range strings.Lines(page) {
+		title, ok := strings.CutPrefix(line, "## ")
+		if ok && strings.ReplaceAll(strings.ToLower(strings.TrimSpace(title)), " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+// TestMasterIsThere looks for the master's socket of a slotsync.yaml in what its README has HAProxy's unit say.
+func TestMasterIsThere(t *testing.T) {
+	for _, name := range examples(t, "slotsync.yaml") {
+		for _, found := range regexp.MustCompile(`(?m)^  master: (\S+)`).FindAllStringSubmatch(read(t, name), -1) {
+			readme := read(t, filepath.Join(filepath.Dir(name), "README.md"))
+			if !strings.Contains(readme, `EXTRAOPTS="-S `+found[1]+`,`) {
+				t.Errorf("%s: README.md does not say -S %s", name, found[1])
 			}
 		}
 	}
@@ -182,6 +259,13 @@ func TestSystemdAccepts(t *testing.T) {
 		t.Fatal("ExecStart is not /usr/local/bin/slotsync, which the README says")
 	}
 	write(t, unit, strings.ReplaceAll(text, "/usr/local/bin/slotsync", slotsync))
+	for _, name := range examples(t, "slotsync.service.conf") {
+		dropIn := filepath.Join(unit+".d", filepath.Dir(name)+".conf")
+		if err := os.MkdirAll(filepath.Dir(dropIn), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, dropIn, read(t, name))
+	}
 	verify := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit)
 	if output, err := verify.CombinedOutput(); err != nil {
 		t.Errorf("systemd-analyze verify: %v (run make deps if it is missing)\n%s", err, output)
