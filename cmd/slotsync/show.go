@@ -37,6 +37,12 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 		n := slotCounts(be)
 		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", be.Name, be.Backend, len(be.Slots), n["ready"], n["drain"], n["down"], backendWords(be, s.At))
 	}
+	if len(s.Reloads) > 0 {
+		fmt.Fprintln(table, "\nRELOAD\tINSTANCES\tLAST\tRESULT\tNEXT")
+	}
+	for _, r := range s.Reloads {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Name, listed(r.Instances, 5), lastReload(r, s.At), reloadResult(r), nextReload(r, s.At))
+	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
@@ -47,21 +53,20 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 
 func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nSLOT\tENDPOINT\tSTATE\tNAME\tINSTANCES")
 	shown := 0
 	for _, be := range s.Backends {
 		for _, slot := range be.Slots {
 			if slot.State == "free" && !t.all {
 				continue
 			}
-			shown++
+			if shown++; shown == 1 {
+				fmt.Fprintln(table, "\nSLOT\tENDPOINT\tSTATE\tNAME\tINSTANCES")
+			}
 			fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\t%s\n", be.Backend, slot.Name, dash(slot.Endpoint), slot.State,
 				dash(discovery.Printable(slot.Title, 60)), instancesOf(slot))
 		}
 	}
-	if shown > 0 {
-		_ = table.Flush() // into memory
-	}
+	_ = table.Flush() // into memory
 }
 
 // instancesOf names the instances where the slot is not what the table says.
@@ -140,6 +145,11 @@ func backendWords(b agent.BackendStatus, now time.Time) string {
 	}
 	if len(b.Overflow) > 0 {
 		words = append(words, count(len(b.Overflow), "endpoint")+" without a slot")
+	}
+	if b.NeedReload != nil {
+		words = append(words, needWords(*b.NeedReload, now))
+	} else if text := forecastWords(b.Forecast); text != "" {
+		words = append(words, text)
 	}
 	if b.Paused != nil {
 		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly))

@@ -78,6 +78,53 @@ www/web1  10.0.0.1:80  ready  web-1  edge-1: maint (external); edge-3: lacks it
 	}
 }
 
+func TestShowReloads(t *testing.T) {
+	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(d time.Duration) *time.Time { return new(now.Add(d)) }
+	s := agent.Status{At: now, Ready: true,
+		Reloads: []agent.ReloadStatus{
+			{Name: "haproxy", Instances: []string{"edge-1", "edge-2"}, Renders: true, Last: at(-12500 * time.Millisecond), Reason: "overflow: web\n\x1b[2J",
+				Step: "worker", InHour: 1, NextAfter: at(17500 * time.Millisecond),
+				OldWorkers: []agent.OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 1}, {Pid: 6, AgeSeconds: 4000, Sessions: -1}}},
+			{Name: "edge-3", Instances: []string{"edge-3"}, Renders: true, Last: at(-time.Hour), Reason: "asked for", Step: "check", Error: "step check failed:\nline 3"},
+			{Name: "edge-4", Instances: []string{"edge-4"}, Renders: true, Running: true, NextAfter: at(-time.Second)},
+			{Name: "edge-5", Instances: []string{"edge-5"}, OldWorkers: []agent.OldWorker{{Pid: 9, AgeSeconds: 61}}},
+		},
+		Backends: []agent.BackendStatus{
+			{Name: "web", Backend: "web", Phase: "live", Overflow: make([]discovery.Endpoint, 2),
+				NeedReload: &agent.NeedReload{Slots: 10, Wanted: 12, Since: now.Add(-5 * time.Second), Why: "HAProxy is going to be reloaded"},
+				Forecast:   agent.Forecast{PerHour: 4, FullInSeconds: 1}},
+			{Name: "api", Backend: "api", Phase: "live", NeedReload: &agent.NeedReload{Slots: 1, Wanted: 2, Latched: true, Why: "step check failed\x1b; it is tried again when the file changes"}},
+			{Name: "soon", Backend: "soon", Phase: "live", Forecast: agent.Forecast{Free: 3, PerHour: 2, FullInSeconds: 5400}},
+			{Name: "now", Backend: "now", Phase: "live", Forecast: agent.Forecast{Free: 1, PerHour: 200, FullInSeconds: 18}},
+			{Name: "late", Backend: "late", Phase: "live", Forecast: agent.Forecast{Free: 900, PerHour: 1, FullInSeconds: 900 * 3600}},
+			{Name: "never", Backend: "never", Phase: "live", Forecast: agent.Forecast{Free: 3}},
+		},
+	}
+	const want = `BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
+web      web        0      0      0      0     live, 2 endpoints without a slot, reload needed: 10 slots for 12 endpoints since 03:04:00: HAProxy is going to be reloaded
+api      api        0      0      0      0     live, reload needed, given up: 1 slot for 2 endpoints: step check failed.; it is tried again when the file changes
+soon     soon       0      0      0      0     live, 3 free, full in 1h30m at 2 an hour
+now      now        0      0      0      0     live, 1 free, full in 18s at 200 an hour
+late     late       0      0      0      0     live
+never    never      0      0      0      0     live
+
+RELOAD   INSTANCES       LAST     RESULT                                                           NEXT
+haproxy  edge-1, edge-2  13s ago  ok (overflow: web; .[2J), 2 old workers (oldest pid 6, 1h6m40s)  in 18s
+edge-3   edge-3          1h ago   failed: step check failed:; line 3 (asked for)                   at once
+edge-4   edge-4          now      -                                                                at once
+edge-5   edge-5          never    1 old worker (oldest pid 9, 1m1s)                                when asked
+`
+	var b bytes.Buffer
+	if err := (tableStyle{}).status(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(b.String(), "\nBACKEND")
+	if diff := cmp.Diff(want, "BACKEND"+got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestShowPlan(t *testing.T) {
 	p := agent.Plan{
 		Instances: []agent.InstancePlan{
@@ -119,14 +166,16 @@ func TestPlanVerdict(t *testing.T) {
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
-	root := newRootCommand(&app{env: environment{}})
-	for _, c := range root.Commands() {
+	list := newRootCommand(&app{env: environment{}}).Commands()
+	for i := 0; i < len(list); i++ { // those within a command are appended
+		c := list[i]
+		list = append(list, c.Commands()...)
 		if c.Example == "" || c.Short == "" {
-			t.Errorf("%s has no example or no description", c.Name())
+			t.Errorf("%s has no example or no description", c.CommandPath())
 		}
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{c.Name(), "--help"}, &out, &errs, environment{}); code != 0 || !strings.Contains(out.String(), "Examples:") {
-			t.Errorf("%s --help: exit %d, %s%s", c.Name(), code, out.String(), errs.String())
+		if code := run(t.Context(), append(strings.Fields(c.CommandPath())[1:], "--help"), &out, &errs, environment{}); code != 0 || !strings.Contains(out.String(), "Examples:") {
+			t.Errorf("%s --help: exit %d, %s%s", c.CommandPath(), code, out.String(), errs.String())
 		}
 	}
 }
