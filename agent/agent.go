@@ -368,7 +368,7 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 	a.group.Go(func() {
 		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
 		defer cancel()
-		r, err := source.Confirm(brief)
+		r, err := discovery.Confirm(brief, source)
 		a.post(ctx, func(context.Context) {
 			b.confirming = false
 			if b.watch.key == key {

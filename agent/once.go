@@ -64,6 +64,11 @@ func (s Status) undone() error {
 			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, orElse(src.LastError, "no answer in time")))
 		}
 	}
+	for _, b := range s.Backends {
+		if b.Phase == phaseWaiting && b.Problem != "" {
+			errs = append(errs, fmt.Errorf("backend %s: %s", b.Name, b.Problem))
+		}
+	}
 	for _, in := range s.Instances {
 		if !in.InSync {
 			errs = append(errs, fmt.Errorf("instance %s: %s", in.Name, orElse(in.LastError, "not in step in time")))

@@ -335,6 +335,11 @@ func (w *worker) pace(r *report, which scope) {
 	} else if soon := now.Add(min(time.Second<<min(w.refused, 10), w.want.timing.resync)); soon.Before(w.nextResync) {
 		w.nextResync = soon
 	}
+	for _, l := range w.locals { // the end of a pause
+		if l.pausedUntil.After(now) {
+			w.nextResync = earlier(w.nextResync, l.pausedUntil)
+		}
+	}
 	w.paceSessions(now, which)
 }
 

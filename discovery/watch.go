@@ -46,7 +46,7 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst), news: rate.NewLimiter(newsRate, newsBurst)}
 	for ctx.Err() == nil {
 		asked := time.Now()
-		r, err := next(ctx, src)
+		r, err := guarded(src, func() (Reading, error) { return src.Next(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -59,15 +59,25 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 	}
 }
 
-// next turns a panic of src into an error: one broken source must not end the
+// Confirm calls src.Confirm. The endpoints of what it returns are normalized, and
+// a panic of the source is an error of class [Protocol].
+func Confirm(ctx context.Context, src Source) (Reading, error) {
+	r, err := guarded(src, func() (Reading, error) { return src.Confirm(ctx) })
+	if err != nil {
+		return Reading{}, err
+	}
+	return r.normalized(), nil
+}
+
+// guarded turns a panic of src into an error: one broken source must not end the
 // watching of the others.
-func next(ctx context.Context, src Source) (r Reading, err error) {
+func guarded(src Source, ask func() (Reading, error)) (r Reading, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r, err = Reading{}, Errorf(Protocol, "%s panicked: %v", src, p)
 		}
 	}()
-	return src.Next(ctx)
+	return ask()
 }
 
 // pace decides how long a source is left alone after an update.

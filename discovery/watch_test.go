@@ -282,3 +282,35 @@ func TestStatic(t *testing.T) {
 		}
 	})
 }
+
+// A source that is broken when it is asked to confirm is one that says nothing.
+func TestConfirmGuards(t *testing.T) {
+	broken := confirming(func() (discovery.Reading, error) { panic("broken") })
+	if r, err := discovery.Confirm(t.Context(), broken); discovery.ClassOf(err) != discovery.Protocol || len(r.Endpoints) != 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	b, a := discovery.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.2:80")}, discovery.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.1:80")}
+	r, err := discovery.Confirm(t.Context(), confirming(func() (discovery.Reading, error) {
+		return discovery.Reading{Endpoints: []discovery.Endpoint{b, a, b}}, nil
+	}))
+	if err != nil || len(r.Endpoints) != 2 || r.Endpoints[0] != a {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	if r, err := discovery.Confirm(t.Context(), confirming(func() (discovery.Reading, error) {
+		return discovery.Reading{Endpoints: []discovery.Endpoint{a}}, discovery.Errorf(discovery.Transport, "gone")
+	})); err == nil || len(r.Endpoints) != 0 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// confirming is a source that only confirms.
+type confirming func() (discovery.Reading, error)
+
+func (confirming) Next(ctx context.Context) (discovery.Reading, error) {
+	<-ctx.Done()
+	return discovery.Reading{}, ctx.Err()
+}
+
+func (c confirming) Confirm(context.Context) (discovery.Reading, error) { return c() }
+
+func (confirming) String() string { return "confirming" }
