@@ -184,9 +184,16 @@ func TestFirstSetUp(t *testing.T) {
 	for _, version := range haproxytest.Versions {
 		checkHAProxy(t, haproxytest.Binary(t, version), balancer[1])
 	}
+	slotsync := buildSlotsync(t)
 	file := filepath.Join(t.TempDir(), "slotsync.yaml")
 	write(t, file, agent[1])
-	checkSlotsync(t, buildSlotsync(t), file)
+	checkSlotsync(t, slotsync, file)
+	more := regexp.MustCompile("(?s)```yaml\n(reload:\n.*?)```").FindStringSubmatch(readme)
+	if more == nil {
+		t.Fatal("README.md shows no reload")
+	}
+	write(t, file, strings.Replace(agent[1], "    service: web\n", "    service: web\n    slots: web\n", 1)+more[1])
+	checkSlotsync(t, slotsync, file)
 }
 
 // TestLinks follows the links between the pages of this repository.

@@ -28,13 +28,13 @@ func newDemoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the main job on real HAProxies, with everything else embedded",
-		Long: `Show the main job in about 30 seconds, on this machine alone.
+		Long: `Show the main job in about 40 seconds, on this machine alone.
 
 Starts two HAProxies, instances of a service, and a DNS server that knows them,
 sends requests through both HAProxies, and plays: scaling up and down, an outage
-of discovery, the death and a reload of an HAProxy, a deployment. Needs nothing but
-an HAProxy binary: --haproxy, else the one that make deps laid out, else the one
-in PATH. Everything listens on 127.0.0.1 and is gone at the end.
+of discovery, the death and a reload of an HAProxy, a deployment, and more instances
+than there are slots. Needs nothing but an HAProxy binary: --haproxy, else the one
+that make deps laid out, else the one in PATH. Everything listens on 127.0.0.1 and is gone at the end.
 
 Exit code 1: a request failed that should not have, or something was not seen.`,
 		Example: `  slotsync demo
