@@ -63,6 +63,7 @@ func TestCommandKilled(t *testing.T) {
 // TestCommandLeavesADaemon proves that a program which leaves somebody behind, as
 // "haproxy -D -sf" does, is done when it has ended.
 func TestCommandLeavesADaemon(t *testing.T) {
+	t.Parallel()
 	words, err := Command([]string{"sh", "-c", "sleep 3 & echo started"}).Reload(t.Context())
 	if err != nil || words != "started" {
 		t.Errorf("got %q, %v", words, err)

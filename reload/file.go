@@ -130,8 +130,11 @@ func syncDir(dir string) error {
 	return cmp.Or(serr, f.Close())
 }
 
-// lockDir makes dir and holds it until the file is closed or the process ends.
-func lockDir(dir string) (*os.File, error) {
+// A dirLock keeps other processes out of a folder. It ends with the process.
+type dirLock struct{ file *os.File }
+
+// lockDir makes dir and holds it until the lock is released.
+func lockDir(dir string) (*dirLock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -144,13 +147,20 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		return f, nil
+		return &dirLock{f}, nil
 	}
 	f.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, ErrBusy
 	}
 	return nil, fmt.Errorf("%s: %w", f.Name(), err)
+}
+
+// release does not leave it to Close: a program that is just being started has
+// the file, too, until it is executed.
+func (l *dirLock) release() {
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
+	l.file.Close()
 }
 
 // spare is where the file from before waits during a transaction: putting it

@@ -73,6 +73,7 @@ func slotsOf(t *testing.T, p *haproxytest.Process) int {
 }
 
 func TestRealReload(t *testing.T) {
+	t.Parallel()
 	for _, version := range haproxytest.Versions {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()

@@ -123,11 +123,11 @@ func (a *attempt) allRenewed(ctx context.Context) bool {
 func (a *attempt) leave() error {
 	a.res.Step = StepReplace
 	a.journal.Installed = a.to.SHA256
-	err := a.forget()
-	return errors.Join(&Error{
-		Step: StepReplace, Err: fmt.Errorf("a reload was cut short, and %s: %w", a.t.o.File, ErrChangedByHand),
+	err := fmt.Errorf("a reload was cut short, and %s: %w", a.t.o.File, ErrChangedByHand)
+	return &Error{
+		Step: StepReplace, Err: errors.Join(err, a.forget()),
 		done: "the file stays as it is", advice: "reload HAProxy when it is as it should be",
-	}, err)
+	}
 }
 
 // forget closes the journal and changes nothing else.

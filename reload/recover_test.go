@@ -19,6 +19,7 @@ import (
 // TestKilled kills a process at each point. The file on disk is a whole one then,
 // HAProxy serves or is to be revived, and the next process goes on.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	forward := []string{
 		"kept what was found", "kept what was rendered", "wrote the journal", "set aside", "replaced",
 		"about to reload", "reloaded", "new workers answered", "called it good", "closed the journal",

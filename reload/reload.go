@@ -222,7 +222,7 @@ func (t *Transaction) begin() (release func(), err error) {
 		return nil, err
 	}
 	return func() {
-		lock.Close()
+		lock.release()
 		t.mu.Unlock()
 	}, nil
 }

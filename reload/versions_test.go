@@ -16,6 +16,7 @@ import (
 // first, Keep are kept and no more than two besides, and always the newest good
 // one, which is the file.
 func TestVersionsProperties(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		synctest.Test(t, func(t *testing.T) {
 			dir, err := os.MkdirTemp("", "ss")
