@@ -41,6 +41,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"haproxy":    stageCmd((*stage).haproxy),
 			"freeze":     stageCmd((*stage).freeze),
+			"linger":     stageCmd((*stage).linger),
+			"versions":   stageCmd((*stage).versions),
 			"servers":    stageCmd((*stage).servers),
 			"consul":     stageCmd((*stage).consul),
 			"dns":        stageCmd((*stage).dns),
@@ -101,7 +103,9 @@ func (s *stage) usage(ok bool, text string) {
 }
 
 // haproxy NAME VERSION [LEVEL] starts one with a backend web of ten slots; with
-// twice it has the socket $SS/second.sock too. haproxy NAME kill ends it.
+// twice it has the socket $SS/second.sock too, with master it runs as master and
+// worker, with the sockets $NAME and $NAME_master and the file $NAME_file. haproxy NAME
+// kill ends it.
 func (s *stage) haproxy(_ bool, args []string) {
 	s.usage(len(args) == 2 || len(args) == 3, "haproxy NAME VERSION [LEVEL] | haproxy NAME kill|restart")
 	name := args[0]
@@ -116,6 +120,8 @@ func (s *stage) haproxy(_ bool, args []string) {
 	c := haproxytest.Config{Version: args[1], StateFile: true, Backends: []haproxytest.Backend{{Name: "web"}}}
 	if len(args) == 3 && args[2] == "twice" {
 		c.Extra = "global\n  stats socket " + s.ts.Getenv("SS") + "/second.sock level admin\n"
+	} else if len(args) == 3 && args[2] == "master" {
+		c.Master = true
 	} else if len(args) == 3 {
 		c.Level = args[2]
 	}
@@ -123,6 +129,25 @@ func (s *stage) haproxy(_ bool, args []string) {
 	s.proxies[name] = p
 	s.ts.Setenv(name, p.Socket)
 	s.ts.Setenv(name+"_state", p.StateDir())
+	s.ts.Setenv(name+"_master", p.Master)
+	s.ts.Setenv(name+"_file", p.File())
+	s.ts.Setenv(name+"_binary", haproxytest.Binary(s.tb, args[1]))
+}
+
+// linger NAME keeps the worker of a HAProxy alive beyond reloads, until the end of
+// the script.
+func (s *stage) linger(_ bool, args []string) {
+	s.usage(len(args) == 1, "linger NAME")
+	s.proxies[args[0]].Linger()
+}
+
+// versions VAR sets VAR1, VAR2 and so on to the versions that the command
+// before has listed.
+func (s *stage) versions(_ bool, args []string) {
+	s.usage(len(args) == 1, "versions VAR")
+	for i, id := range regexp.MustCompile(`(?m)^[0-9]{8}T\S+`).FindAllString(s.ts.ReadFile("stdout"), -1) {
+		s.ts.Setenv(args[0]+strconv.Itoa(i+1), id)
+	}
 }
 
 // freeze NAME stops a HAProxy from answering, until the end of the script.
