@@ -20,11 +20,11 @@ type Error struct {
 }
 
 // Error returns one line. Of the words it has the first that HAProxy marks as
-// fatal; Words has all.
+// fatal, or the first one if they are of the step that failed; Words has all.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "step %s failed: %v", e.Step, e.Err)
-	if line := worst(e.Words); line != "" {
+	if line := worst(e.Words); line != "" && (e.Step != StepWorker || strings.Contains(line, "[ALERT]")) {
 		fmt.Fprintf(&b, ": %s", line)
 	}
 	for _, more := range []string{e.done, e.advice} {

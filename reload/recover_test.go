@@ -255,7 +255,7 @@ func TestInspect(t *testing.T) {
 			want   string
 		}{
 			{map[string]slots.Process{"edge-1": {Pid: 5, Started: 1, Node: "a"}}, 5, "edge-1: the worker from before serves on"},
-			{map[string]slots.Process{"edge-1": {Pid: 5, Started: 1, Node: "a"}}, 6, "edge-1: a new worker serves all the same"},
+			{map[string]slots.Process{"edge-1": {Pid: 5, Started: 1, Node: "a"}}, 6, "edge-1: a new worker serves"},
 			{map[string]slots.Process{"edge-1": {Pid: 5, Started: 1, Node: "a"}}, 0, "edge-1: nobody answers"},
 			{nil, 6, ""},
 		} {

@@ -109,7 +109,7 @@ func (f aftermath) String() string {
 		say   string
 	}{
 		{f.old, "the worker from before serves on"},
-		{f.renewed, "a new worker serves all the same"},
+		{f.renewed, "a new worker serves"},
 		{f.dead, "nobody answers"},
 	} {
 		if len(part.names) > 0 {
