@@ -61,11 +61,14 @@ func (a *Agent) reloadNames(ctx context.Context, name string) ([]string, error) 
 func (a *Agent) ReloadHAProxy(ctx context.Context, req ReloadRequest) ([]ReloadStatus, error) {
 	names, err := a.reloadNames(ctx, req.Name)
 	for _, name := range names {
-		err = cmp.Or(err, a.perform(ctx, name, req.By, func(r *reloading) launch {
+		if err != nil {
+			break
+		}
+		err = a.perform(ctx, name, req.By, func(r *reloading) launch {
 			ask := reload.Request{Reason: cmp.Or(req.Reason, "asked for"), By: req.By, Force: req.Force, Data: a.data(r)}
 			run := r.Transaction
 			return launch{reason: ask.Reason, run: func(ctx context.Context) (reload.Result, error) { return run.Run(ctx, ask) }}
-		}))
+		})
 	}
 	return a.Status().Reloads, err
 }
@@ -102,7 +105,7 @@ func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloadi
 			return ErrReloading
 		}
 		l := make(r)
-		l.by, l.over = by, over
+		l.by, l.over, l.causes = by, over, r.causes()
 		a.launch(loop, r, l)
 		return nil
 	})

@@ -211,19 +211,23 @@ func (r *reloading) latch(c cause) *latch {
 // maxLatched bounds the causes that are remembered.
 const maxLatched = 100
 
-// overflow runs the transaction that these backends need; all that lack slots
-// are served by it.
+// overflow runs the transaction that these backends need.
 func (a *Agent) overflow(ctx context.Context, r *reloading, backends []string) {
-	causes := make([]cause, 0, len(backends))
-	for _, name := range backends {
-		causes = append(causes, cause{Backend: name, Slots: r.needs[name].slots})
-	}
 	req := reload.Request{Reason: "overflow: " + strings.Join(backends, ", "), Data: a.data(r)}
 	run := r.Transaction
 	a.launch(ctx, r, launch{
-		reason: req.Reason, causes: causes,
+		reason: req.Reason, causes: r.causes(),
 		run: func(ctx context.Context) (reload.Result, error) { return run.Run(ctx, req) },
 	})
+}
+
+// causes are what a reload may cure now: all that lack slots are served by it.
+func (r *reloading) causes() []cause {
+	out := make([]cause, 0, len(r.needs))
+	for name, n := range r.needs {
+		out = append(out, cause{Backend: name, Slots: n.slots})
+	}
+	return out
 }
 
 // A launch is one transaction that is under way.
@@ -241,15 +245,22 @@ func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.opts.Log.Info("HAProxy is reloaded", "reload", r.Name, "reason", l.reason)
 	a.group.Go(func() {
 		res, err := l.run(ctx)
-		a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, err) })
-		if l.over != nil {
-			l.over <- err
+		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, err) }) {
+			l.end(err)
 		}
 	})
 }
 
+// end tells who waits for it.
+func (l launch) end(err error) {
+	if l.over != nil {
+		l.over <- err
+	}
+}
+
 // launched takes what came of a transaction.
 func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload.Result, err error) {
+	defer l.end(err)
 	now := time.Now()
 	a.reloadBusy, r.running, r.tagAt = false, false, time.Time{}
 	r.last, r.lastErr, r.lastAt, r.jitter = &res, err, now, 0
