@@ -81,8 +81,14 @@ func (s *session) waitCommand(a []string) string {
 }
 
 func (s *session) findBackend(name string) *backend {
+	id := -1
+	if number, ok := strings.CutPrefix(name, "#"); ok {
+		if n, err := strconv.Atoi(number); err == nil {
+			id = n
+		}
+	}
 	for _, b := range s.worker.backends {
-		if b.Name == name || name == fmt.Sprintf("#%d", b.id) {
+		if b.Name == name || b.id == id {
 			return b
 		}
 	}
