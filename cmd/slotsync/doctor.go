@@ -46,8 +46,9 @@ func newDoctorCommand(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "Ask the live instances and sources what may go wrong",
 		Long: `Ask every HAProxy and every source, and say what is fine, what is doubtful and
-what does not work, and what to do about it. Nothing is written. Exit 1 if
-anything fails.`,
+what does not work, and what to do about it. Nothing is changed; of a backend
+with dynamic: true, a server is added in maintenance and deleted at once. Exit 1
+if anything fails.`,
 		Example: `  slotsync doctor
   slotsync doctor -o json
   slotsync doctor --socket /run/haproxy/admin.sock --backend web --consul web`,
@@ -101,6 +102,11 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 		wg.Go(func() { sources[i] = examineSource(ctx, cfg.backends[i], w.sources[i]) })
 	}
 	wg.Wait()
+	reloads := make([]findings, len(cfg.reloads))
+	for i, r := range cfg.reloads {
+		wg.Go(func() { reloads[i] = examineReload(ctx, cfg, r, processes) })
+	}
+	wg.Wait()
 	var list []finding
 	var roll roll
 	for i, f := range instances {
@@ -112,7 +118,7 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 			list = append(list, finding{verdictFail, f.subject, err.Error()})
 		}
 	}
-	for _, f := range sources {
+	for _, f := range slices.Concat(reloads, sources) {
 		list = append(list, f.list...)
 	}
 	return list
@@ -132,7 +138,7 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 		return f, process
 	}
 	f.add(verdictOK, "%s answers, pid %d", in.socket, process.Pid)
-	f.level(asking, client)
+	admin := f.level(asking, client)
 	f.list = append(f.list, judgeVersion(f.subject, process.Version)...)
 	view, err := client.View(ctx, nil, false)
 	if err != nil {
@@ -142,13 +148,18 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 	f.checkStateFile(in, cfg.backends, process.Pid)
 	for _, b := range cfg.backends {
 		if len(b.instances) == 0 || slices.Contains(b.instances, in.name) {
-			f.list = append(f.list, judgeBackend(in, b, view).list...)
+			judged := judgeBackend(in, b, view)
+			if admin {
+				judged.tryDynamic(ctx, client, b, view.Servers[b.proxy])
+			}
+			f.list = append(f.list, judged.list...)
 		}
 	}
 	return f, process
 }
 
-func (f *findings) level(ctx context.Context, client *haproxy.Client) {
+// level reports whether the socket has the level that changes need.
+func (f *findings) level(ctx context.Context, client *haproxy.Client) (admin bool) {
 	level, err := client.Level(ctx)
 	switch {
 	case err != nil:
@@ -157,7 +168,9 @@ func (f *findings) level(ctx context.Context, client *haproxy.Client) {
 		f.add(verdictFail, "the socket has level %s, and changing servers needs admin: write `stats socket … level admin`", level)
 	default:
 		f.add(verdictOK, "the socket has level admin")
+		return true
 	}
+	return false
 }
 
 func candidates(prefixes []string) string {

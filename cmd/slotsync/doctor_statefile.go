@@ -21,7 +21,6 @@ func (f *findings) checkStateFile(in instanceConfig, backends []backendConfig, p
 		dir = filepath.Dir(strings.SplitN(dir, "{backend}", 2)[0] + "x")
 	}
 	info, err := os.Stat(dir)
-	const writable = 2 // W_OK of access(2)
 	switch {
 	case err != nil:
 		f.add(verdictFail, "the folder of state_file cannot be used: %v", err)
@@ -29,7 +28,7 @@ func (f *findings) checkStateFile(in instanceConfig, backends []backendConfig, p
 	case !info.IsDir():
 		f.add(verdictFail, "the folder of state_file, %s, is none", dir)
 		return
-	case syscall.Access(dir, writable) != nil:
+	case syscall.Access(dir, canWrite) != nil:
 		f.add(verdictFail, "state files cannot be written to %s by this user: change its owner or mode", dir)
 		return
 	}

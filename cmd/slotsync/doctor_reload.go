@@ -1,0 +1,171 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+)
+
+// Modes of access(2).
+const (
+	canWrite = 2
+	canRead  = 4
+)
+
+// examineReload says what may keep HAProxy from being reloaded in the way r.
+// processes are those that the instances have shown, the zero one where none has.
+func examineReload(ctx context.Context, cfg *config, r reloadConfig, processes []slots.Process) findings {
+	f := findings{subject: "reload " + r.name}
+	if r.master != "" {
+		f.master(ctx, cfg, r, processes)
+	} else {
+		f.program("it is reloaded by", "reload.command", r.command)
+	}
+	if len(r.check) > 0 {
+		f.program("its file is checked by", "reload.check", r.check)
+	}
+	f.files(cfg, r)
+	return f
+}
+
+// master asks the master for its workers.
+func (f *findings) master(ctx context.Context, cfg *config, r reloadConfig, processes []slots.Process) {
+	m, err := haproxy.NewMaster(r.master, cfg.timeout)
+	if err != nil {
+		f.add(verdictFail, "%v", err)
+		return
+	}
+	workers, err := m.Workers(ctx)
+	if err != nil {
+		f.add(verdictFail, "reload.master does not answer: %v", err)
+		return
+	}
+	f.judgeWorkers(r, workers, cfg.instances, processes)
+}
+
+// judgeWorkers says whether the workers of a master are those of the instances
+// that it is to reload.
+func (f *findings) judgeWorkers(r reloadConfig, workers []haproxy.Worker, instances []instanceConfig, processes []slots.Process) {
+	f.add(verdictOK, "the master at %s answers, %s", r.master, count(len(workers), "worker"))
+	for i, in := range instances {
+		pid := processes[i].Pid
+		if pid == 0 || !slices.Contains(r.instances, in.name) {
+			continue
+		}
+		if !slices.ContainsFunc(workers, func(w haproxy.Worker) bool { return w.Pid == pid }) {
+			f.add(verdictFail, "instance %s is process %d, which is no worker of this master: a reload would not be seen there", in.name, pid)
+		}
+	}
+	f.oldWorkers(workers)
+}
+
+// oldWorkers says which workers an earlier reload has left.
+func (f *findings) oldWorkers(workers []haproxy.Worker) {
+	old := slices.DeleteFunc(slices.Clone(workers), func(w haproxy.Worker) bool { return !w.Old })
+	if len(old) == 0 {
+		return
+	}
+	oldest := slices.MaxFunc(old, func(a, b haproxy.Worker) int { return cmp.Compare(a.Age, b.Age) })
+	f.add(verdictWarn, "%s of earlier reloads, the oldest pid %d, %s old: they serve their last connections at the addresses of then; "+
+		"`hard-stop-after` bounds that", count(len(old), "old worker"), oldest.Pid, short(oldest.Age.Round(time.Second)))
+}
+
+// program says whether a program can be started.
+func (f *findings) program(does, key string, words []string) {
+	path, err := exec.LookPath(words[0])
+	if err != nil {
+		f.add(verdictFail, "%s: %v: install it, or write its absolute path", key, err)
+		return
+	}
+	f.add(verdictOK, "%s %q (%s)", does, strings.Join(words, " "), path)
+}
+
+// files says whether the template can be read and the file replaced.
+func (f *findings) files(cfg *config, r reloadConfig) {
+	if r.file == "" {
+		return
+	}
+	before := len(f.list)
+	file := realPath(r.file)
+	f.readable("reload.file", file, r.template != "")
+	if r.template == "" {
+		return
+	}
+	f.readable("reload.template", r.template, false)
+	f.writable("reload.file is replaced in", filepath.Dir(file))
+	f.writable("versions are kept below", existing(filepath.Join(cfg.stateDir, "haproxy", r.name)))
+	if len(f.list) == before {
+		f.add(verdictOK, "%s is rendered from %s", r.file, r.template)
+	}
+}
+
+// readable adds a finding unless path is a file that can be read, or need not be
+// there.
+func (f *findings) readable(key, path string, mayLack bool) {
+	info, err := os.Stat(path)
+	switch {
+	case mayLack && errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		f.add(verdictFail, "%s cannot be used: %v", key, err)
+	case !info.Mode().IsRegular():
+		f.add(verdictFail, "%s: %s is no file", key, path)
+	case syscall.Access(path, canRead) != nil:
+		f.add(verdictFail, "%s: %s cannot be read by this user: change its owner or mode", key, path)
+	}
+}
+
+// writable adds a finding unless dir is a folder in which files can be made.
+func (f *findings) writable(what, dir string) {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		f.add(verdictFail, "%s %s, which cannot be used: %v", what, dir, err)
+	case !info.IsDir():
+		f.add(verdictFail, "%s %s, which is no folder", what, dir)
+	case syscall.Access(dir, canWrite) != nil:
+		f.add(verdictFail, "%s %s, which this user cannot write to: change its owner or mode", what, dir)
+	}
+}
+
+// existing is path, or the nearest folder around it that is there.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+// tryDynamic says whether servers can be added to b at run time.
+func (f *findings) tryDynamic(ctx context.Context, client *haproxy.Client, b backendConfig, servers []slots.Server) {
+	prefix := b.prefix
+	if found, _ := slots.FindPrefix(servers); prefix == "" {
+		prefix = found
+	}
+	if !b.dynamic || prefix == "" {
+		return
+	}
+	options := ""
+	if b.dynamicOptions != "" {
+		options = fmt.Sprintf(" with %q", b.dynamicOptions)
+	}
+	if err := client.TryDynamic(ctx, b.proxy, prefix, b.dynamicOptions); err != nil {
+		words := strings.TrimRight(err.Error(), ". ")
+		f.add(verdictFail, "servers cannot be added%s: %s: correct dynamic_options, or set `dynamic: false`", options, words)
+		return
+	}
+	f.add(verdictOK, "servers can be added%s when the slots run out", options)
+}

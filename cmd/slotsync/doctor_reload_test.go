@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+)
+
+func TestExamineReload(t *testing.T) {
+	dir := t.TempDir()
+	there, folder, link := filepath.Join(dir, "there"), filepath.Join(dir, "folder"), filepath.Join(dir, "link")
+	write(t, there, 0o600)
+	program := filepath.Join(dir, "program")
+	write(t, program, 0o700)
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(folder, "haproxy.cfg"), link); err != nil {
+		t.Fatal(err)
+	}
+	none := filepath.Join(dir, "none")
+	with := func(change func(*reloadConfig)) reloadConfig {
+		r := reloadConfig{name: "haproxy", command: []string{program}, template: there, file: filepath.Join(dir, "haproxy.cfg")}
+		change(&r)
+		return r
+	}
+	const runs = "ok it is reloaded by"
+	for _, tt := range []struct {
+		name     string
+		reload   reloadConfig
+		stateDir string
+		want     []string
+	}{
+		{"good", with(func(*reloadConfig) {}), dir, []string{runs, "ok is rendered from"}},
+		{"folders that are made", with(func(*reloadConfig) {}), filepath.Join(dir, "a", "b"), []string{runs, "ok is rendered from"}},
+		{"state below a file", with(func(*reloadConfig) {}), filepath.Join(there, "a"), []string{runs, "fail versions are kept below " + there + ", which is no folder"}},
+		{"no program", with(func(r *reloadConfig) { r.command = []string{none} }), dir, []string{"fail reload.command: ", "ok is rendered from"}},
+		{"no program to run", with(func(r *reloadConfig) { r.command = []string{there} }), dir, []string{"fail permission denied", "ok is rendered from"}},
+		{"no check", with(func(r *reloadConfig) { r.check = []string{"no-such-program", "{{.File}}"} }), dir,
+			[]string{runs, "fail reload.check: exec: \"no-such-program\"", "ok is rendered from"}},
+		{"no template", with(func(r *reloadConfig) { r.template = none }), dir, []string{runs, "fail reload.template cannot be used"}},
+		{"template is a folder", with(func(r *reloadConfig) { r.template = folder }), dir, []string{runs, "fail is no file"}},
+		{"file is a folder", with(func(r *reloadConfig) { r.file = folder }), dir, []string{runs, "fail is no file"}},
+		{"no folder for the file", with(func(r *reloadConfig) { r.file = filepath.Join(none, "x") }), dir, []string{runs, "fail reload.file is replaced in " + none}},
+		{"a link to nowhere yet", with(func(r *reloadConfig) { r.file = link }), dir, []string{runs, "ok " + link + " is rendered"}},
+		{"file of somebody else", with(func(r *reloadConfig) { r.template, r.file = "", none }), dir, []string{runs, "fail reload.file cannot be used"}},
+		{"no file", with(func(r *reloadConfig) { r.template, r.file = "", "" }), dir, []string{runs}},
+		{"no master", reloadConfig{name: "haproxy", master: none}, dir, []string{"fail reload.master does not answer: "}},
+		{"master that is none", reloadConfig{name: "haproxy", master: there}, dir, []string{"fail reload.master does not answer: "}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := &config{stateDir: tt.stateDir, timeout: time.Second}
+			expect(t, examineReload(t.Context(), cfg, tt.reload, nil).list, tt.want)
+		})
+	}
+}
+
+func TestJudgeWorkers(t *testing.T) {
+	r := reloadConfig{master: "/m", instances: []string{"a", "b"}}
+	instances := []instanceConfig{{name: "a"}, {name: "b"}, {name: "elsewhere"}}
+	workers := []haproxy.Worker{{Pid: 12}, {Pid: 11, Old: true, Age: 90*time.Second + time.Millisecond}, {Pid: 10, Old: true, Age: 2 * time.Hour}}
+	for _, tt := range []struct {
+		name      string
+		workers   []haproxy.Worker
+		processes []slots.Process
+		want      []string
+	}{
+		{"one", workers[:1], []slots.Process{{Pid: 12}, {}, {Pid: 5}}, []string{"ok answers, 1 worker"}},
+		{"old ones", workers, []slots.Process{{Pid: 12}, {}, {}}, []string{"ok answers, 3 workers", "warn 2 old workers of earlier reloads, the oldest pid 10, 2h old"}},
+		{"of another HAProxy", workers[:1], []slots.Process{{Pid: 12}, {Pid: 7}, {}}, []string{"ok answers", "fail instance b is process 7, which is no worker of this master"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := findings{subject: "reload haproxy"}
+			f.judgeWorkers(r, tt.workers, instances, tt.processes)
+			expect(t, f.list, tt.want)
+		})
+	}
+}
