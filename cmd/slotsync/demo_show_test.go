@@ -63,6 +63,13 @@ func TestDemoView(t *testing.T) {
 	quiet.Instances[1] = agent.InstanceStatus{Name: "edge-2"}
 	forever := demoStatus()
 	forever.Backends[0].Hold.ReleasesAt = time.Time{}
+	grown := demoStatus()
+	grown.Backends[0].Hold = nil
+	for range 13 {
+		grown.Backends[0].Slots = append(grown.Backends[0].Slots, agent.SlotStatus{Instances: []agent.InstanceSlot{
+			{Instance: "edge-1", Address: "127.0.0.1:1", State: slots.Maint}, {Instance: "edge-2", Lacking: true},
+		}})
+	}
 	dead := demoFactsFor(quiet)
 	dead.Dead = map[string]bool{"edge-2": true}
 	tests := []struct {
@@ -83,6 +90,11 @@ func TestDemoView(t *testing.T) {
 		{"killed", dead, []string{
 			"  edge-1  [A b . ?]  in sync       1204 requests, 0 failed",
 			"  edge-2  [A B . .]  dead            99 requests, 2 failed",
+			"   12.3s  DNS names 2",
+		}},
+		{"one has more slots", demoFactsFor(grown), []string{
+			"  edge-1  [Ab.?.............]  in sync       1204 requests, 0 failed",
+			"  edge-2  [A B . .]  lag 0.25 s      99 requests, 2 failed",
 			"   12.3s  DNS names 2",
 		}},
 		{"held for ever", demoFactsFor(forever), []string{

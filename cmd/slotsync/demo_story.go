@@ -228,7 +228,7 @@ func (s *demoStory) outgrow(ctx context.Context) error {
 			return errors.Join(err, reloadError(s.world.Agent.Status(), p.Name))
 		}
 	}
-	if err := s.arrives(ctx, "both are in sync"); err != nil {
+	if err := s.wait(ctx, "both are in sync", func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) }); err != nil {
 		return err
 	}
 	return s.look(ctx, s.linger)
