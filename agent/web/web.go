@@ -2,8 +2,8 @@
 // to do, over HTTP: the API under /v1/, health and readiness, and the metrics.
 //
 // Over the unix socket everybody who may open it may do everything. Over TCP a
-// bearer token is asked for, except on a loopback listener. Every request over
-// TCP must name a host that the listener is known by, and every change that a
+// bearer token is asked for, except on a loopback listener, where it is only for
+// HAProxy's own process and configuration. Every request over TCP must name a host that the listener is known by, and every change that a
 // browser sends must come from there: a page somewhere else can make a browser
 // talk to 127.0.0.1, and a host name can be made to resolve to it.
 package web

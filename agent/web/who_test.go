@@ -290,7 +290,7 @@ func TestEveryAnswerIsSecured(t *testing.T) {
 	o.Listen = "127.0.0.1:9750"
 	h := newServer(t, o).Handler(false)
 	f.sick, f.syncErr = errors.New("the loop is stuck"), errors.New("no")
-	requests := slices.Concat(everything(), []string{"GET /nothing", "DELETE /v1/status"})
+	requests := slices.Concat(everything(), haproxyRoutes(), []string{"GET /nothing", "DELETE /v1/status"})
 	for _, what := range requests {
 		for _, host := range []string{"127.0.0.1:9750", "evil.example"} {
 			w := ask(t, h, o.Listen, what, "Host: "+host)

@@ -104,8 +104,8 @@ func (s *stage) usage(ok bool, text string) {
 
 // haproxy NAME VERSION [LEVEL] starts one with a backend web of ten slots; with
 // twice it has the socket $SS/second.sock too, with master it runs as master and
-// worker, with the sockets $NAME and $NAME_master and the file $NAME_file. haproxy NAME
-// kill ends it.
+// worker, with the sockets $NAME and $NAME_master, the file $NAME_file and the
+// process $NAME_pid. haproxy NAME kill ends it.
 func (s *stage) haproxy(_ bool, args []string) {
 	s.usage(len(args) == 2 || len(args) == 3, "haproxy NAME VERSION [LEVEL] | haproxy NAME kill|restart")
 	name := args[0]
@@ -131,6 +131,7 @@ func (s *stage) haproxy(_ bool, args []string) {
 	s.ts.Setenv(name+"_state", p.StateDir())
 	s.ts.Setenv(name+"_master", p.Master)
 	s.ts.Setenv(name+"_file", p.File())
+	s.ts.Setenv(name+"_pid", strconv.Itoa(p.Pid()))
 	s.ts.Setenv(name+"_binary", haproxytest.Binary(s.tb, args[1]))
 }
 
