@@ -129,7 +129,7 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 			continue
 		}
 		backends := r.open(a.etag(r), failed)
-		if len(backends) == 0 || a.reloadBusy || a.recovering > 0 {
+		if len(backends) == 0 || a.reloadBusy || a.recovering > 0 || !a.up(r) {
 			continue
 		}
 		if r.jitter == 0 && r.Jitter > 0 {
@@ -165,8 +165,7 @@ func (a *Agent) etag(r *reloading) string {
 // observeNeeds brings the needs of r up to date.
 func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 	for _, b := range a.backends {
-		have := b.templated()
-		lacks := b.phase == phaseLive && r.serves(a.of(b)) && len(b.surplus) > 0 && grow(have, b.needed(), b.MaxSlots) > have
+		have, lacks := a.lacks(r, b)
 		r.needs.observe(b.Name, have, b.needed(), lacks, now)
 	}
 	for name := range r.needs {
@@ -174,6 +173,50 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 			delete(r.needs, name)
 		}
 	}
+}
+
+// lacks reports how many slots the instances of r have of b, the least of them,
+// and whether a reload would give them more that they need.
+func (a *Agent) lacks(r *reloading, b *backend) (have int, lacks bool) {
+	have, short := b.templated(), len(b.surplus) > 0
+	for _, in := range a.of(b) {
+		seen, ok := in.last.backends[b.Name]
+		if !slices.Contains(r.Instances, in.Name) || !ok || seen.own == nil {
+			continue
+		}
+		have = min(have, templated(seen.own))
+		short = short || seen.surplus > 0
+	}
+	return have, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender() > have
+}
+
+// templated is how many of an instance's slots are in its configuration.
+func templated(own []slots.Server) int {
+	n := 0
+	for _, s := range own {
+		if !s.Dynamic {
+			n++
+		}
+	}
+	return n
+}
+
+// slotsToRender is how many slots the configuration of b should have.
+func (b *backend) slotsToRender() int {
+	n := b.templated()
+	if len(b.surplus) > 0 || n == 0 {
+		n = grow(n, b.needed(), b.MaxSlots)
+	}
+	return n
+}
+
+// up reports whether every instance of r answers: a reload wants to see each of
+// them before and after.
+func (a *Agent) up(r *reloading) bool {
+	return !slices.ContainsFunc(r.Instances, func(name string) bool {
+		in := a.instance(name)
+		return in == nil || !in.up()
+	})
 }
 
 // serves reports whether r reloads any of the instances.
@@ -314,11 +357,7 @@ func (c *core) data(r *reloading) reload.Data {
 		if !r.serves(c.of(b)) {
 			continue
 		}
-		n := b.templated()
-		if len(b.surplus) > 0 || n == 0 {
-			n = grow(n, b.needed(), b.MaxSlots)
-		}
-		prefix := c.prefix(b)
+		n, prefix := b.slotsToRender(), c.prefix(b)
 		out := reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: prefix, Slots: n}
 		weights := slots.Scale(b.guard.published)
 		for _, s := range b.extended(prefix, n) {

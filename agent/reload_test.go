@@ -225,6 +225,36 @@ func TestFailedReloadIsNotRepeated(t *testing.T) {
 	})
 }
 
+// Instances with reloads of their own are reloaded one after the other; one that
+// does not answer is waited for, and gets as many slots as the others.
+func TestEachInstanceIsReloaded(t *testing.T) {
+	f, other := &fakeReload{}, &fakeReload{tag: "x"}
+	managed(t, f, func(w *world) {
+		f.conns, other.conns = w.conns[:1], w.conns[1:]
+		w.opts.Reloads[0].Instances = []string{"a"}
+		w.opts.Reloads = append(w.opts.Reloads, Reload{Name: "b", Instances: []string{"b"}, Transaction: other})
+		w.start()
+		w.conns[1].with(func() { w.conns[1].err = absent() })
+		w.pass(time.Minute)
+		w.source.list(span(80, 89)...)
+		w.pass(time.Hour)
+		w.wantReady(w.conns[0], 10)
+		if len(f.runs) != 1 || len(other.runs) != 0 {
+			t.Fatalf("%d runs, and %d of one that is away", len(f.runs), len(other.runs))
+		}
+		w.conns[1].with(func() { w.conns[1].err = nil })
+		w.pass(time.Minute)
+		w.wantReady(w.conns[1], 10)
+		if len(f.runs) != 1 || len(other.runs) != 1 || other.runs[0].Data.Backends[0].Slots != 20 {
+			t.Errorf("%d runs, and %+v", len(f.runs), other.runs)
+		}
+		w.pass(time.Hour)
+		if len(f.runs)+len(other.runs) != 2 || w.need() != nil {
+			t.Errorf("%d and %d runs, need %+v", len(f.runs), len(other.runs), w.need())
+		}
+	})
+}
+
 // Endpoints that flap beyond the slots for ten minutes: no more reloads than the
 // budget allows, and the last state wins.
 func TestReloadStorm(t *testing.T) {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strings"
 	"time"
 )
 
@@ -24,9 +25,23 @@ func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 	return s
 }
 
+// needsReload reports whether b lacks slots, on all instances or on some that a
+// reload gives more.
+func (a *Agent) needsReload(b *backend) bool {
+	if len(b.surplus) > 0 {
+		return true
+	}
+	for _, r := range a.reloads {
+		if _, ok := r.needs[b.Name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
 // showNeed says what b lacks that a reload could give; nil if nothing.
 func (a *Agent) showNeed(b *backend) *NeedReload {
-	if len(b.surplus) == 0 {
+	if !a.needsReload(b) {
 		return nil
 	}
 	n := &NeedReload{Slots: b.templated(), Wanted: b.needed(), Since: b.short, Why: "no reload can give more slots: set reload.template"}
@@ -34,14 +49,20 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
 			continue
 		}
-		if n.Why = "max_slots is reached"; r.needs[b.Name].wanted == 0 {
+		need, open := r.needs[b.Name]
+		if n.Why = "max_slots is reached"; !open {
 			continue
 		}
+		n.Slots, n.Since = need.slots, need.since
 		n.Why = "HAProxy is going to be reloaded"
-		if l := r.latch(cause{b.Name, n.Slots, a.etag(r)}); l != nil {
+		if !a.up(r) {
+			n.Why = "HAProxy is going to be reloaded when " + strings.Join(r.Instances, " and ") + " answer"
+		}
+		if l := r.latch(cause{b.Name, need.slots, a.etag(r)}); l != nil {
 			n.Latched, n.Why = true, orElse(l.Why, "a reload has brought no more slots: does the template use them?")
 			n.Why += "; it is tried again when the file or the number of slots changes, or by `slotsync haproxy reload`"
 		}
+		return n
 	}
 	return n
 }

@@ -95,7 +95,6 @@ func (a *Agent) holdChanged(b *backend) {
 // decided tells of a new table.
 func (a *Agent) decided(b *backend, surplusBefore int) {
 	a.opts.Metrics.Overflow(b.Proxy, len(b.surplus))
-	a.opts.Metrics.ReloadNeeded(b.Proxy, len(b.surplus) > 0)
 	a.opts.Metrics.Held(b.Proxy, holdTakeover, len(b.taken) > 0)
 	if n := len(b.surplus); n != surplusBefore && n > 0 {
 		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.table), "left_over", n)
@@ -163,6 +162,9 @@ func (a *Agent) proxyOf(name string) string {
 func (a *Agent) gauge(now time.Time) {
 	for _, in := range a.instances {
 		a.gaugeLink(in, now)
+	}
+	for _, b := range a.backends {
+		a.opts.Metrics.ReloadNeeded(b.Proxy, a.needsReload(b))
 	}
 }
 
