@@ -29,7 +29,7 @@ deps-demo: # the demo needs one HAProxy and no C compiler
 build: ## bin/slotsync, one static file
 	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/slotsync
 
-demo: deps-demo build ## the main job in 30 seconds, with two real HAProxies
+demo: deps-demo build ## the main job in under a minute, with two real HAProxies
 	@$(BIN) demo
 
 test: deps ## go vet and every test, with the race detector and the real HAProxy and Consul

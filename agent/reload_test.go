@@ -413,3 +413,26 @@ func TestOldWorkersAreShown(t *testing.T) {
 		}
 	})
 }
+
+// What a person asked for is not done again unasked, whatever came of it.
+func TestAskedForIsNotRepeated(t *testing.T) {
+	for name, err := range map[string]error{"done": nil, "failed": errors.New("no")} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakeReload{err: err}
+			managed(t, f, func(w *world) {
+				w.opts.Reloads[0].MinInterval = 0
+				w.start()
+				w.source.list(span(80, 89)...)
+				w.settle()
+				w.pass(1900 * time.Millisecond)
+				if _, got := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "somebody"}); !errors.Is(got, err) {
+					t.Fatalf("got %v, want %v", got, err)
+				}
+				w.pass(time.Hour)
+				if len(f.runs) != 1 || f.runs[0].By != "somebody" {
+					t.Errorf("runs %+v", f.runs)
+				}
+			})
+		})
+	}
+}
