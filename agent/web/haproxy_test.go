@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -266,99 +264,5 @@ func TestConfigTag(t *testing.T) {
 				t.Errorf("%d %s, want %d", w.Code, w.Body, tt.want)
 			}
 		})
-	}
-}
-
-func TestHAProxyClient(t *testing.T) {
-	f := newFake()
-	need := &agent.NeedReload{Slots: 10, Wanted: 12, Why: "so"}
-	f.status.Backends[0].NeedReload = need
-	o := options(f)
-	o.Listen, o.Socket, o.Token = "127.0.0.1:0", filepath.Join(socketDir(t), "a.sock"), token("secret")
-	s := serve(t, o)
-	for _, addr := range []string{"unix://" + o.Socket, "http://" + s.Addr()} {
-		t.Run(addr, func(t *testing.T) {
-			f.done, f.haproxy = nil, nil
-			c, ctx := newClient(t, addr, token("secret")), t.Context()
-			same := func(what string, want, got any, err error) {
-				t.Helper()
-				if diff := cmp.Diff(want, got); err != nil || diff != "" {
-					t.Errorf("%s: %v (-want +got):\n%s", what, err, diff)
-				}
-			}
-			needed, err := c.Needed(ctx)
-			same("Needed", web.ReloadAnswer{Needed: true, Needs: map[string]*agent.NeedReload{"web": need}, Reloads: f.status.Reloads}, needed, err)
-			done, err := c.ReloadHAProxy(ctx, web.ReloadBody{Name: "edge-1", By: "anna", Reason: "so", Force: true})
-			same("ReloadHAProxy", f.status.Reloads, done, err)
-			check, err := c.CheckHAProxy(ctx, "a&b")
-			same("CheckHAProxy", web.CheckAnswer{OK: true, Words: "Configuration file is valid"}, check, err)
-			text, err := c.HAProxyConfig(ctx, "edge-1", "")
-			same("HAProxyConfig", configText+"# of edge-1", text, err)
-			text, err = c.HAProxyConfig(ctx, "", versionID)
-			same("HAProxyConfig of a version", configText, text, err)
-			kept, err := c.HAProxyVersions(ctx, "")
-			want, _ := f.HAProxyVersions(ctx, "")
-			same("HAProxyVersions", want, kept, err)
-			diff, err := c.HAProxyDiff(ctx, "edge-1", versionID, "")
-			same("HAProxyDiff", fmt.Sprintf("edge-1: %q to \"\"\n", versionID), diff, err)
-			done, err = c.RestoreHAProxy(ctx, "", versionID, "anna")
-			same("RestoreHAProxy", f.status.Reloads, done, err)
-			same("what was done", []string{`reload haproxy "edge-1" by "anna" for "so", force true`, `check "a&b"`,
-				`restore "` + versionID + `" of "" by "anna", etag ""`}, f.changes(), nil)
-			for what, err := range haproxyErrors(ctx, c, "../x") {
-				if wants := strings.Contains(what, "of a version"); wants != errors.Is(err, agent.ErrNoVersion) {
-					t.Errorf("%s: %v", what, err)
-				}
-			}
-			f.haproxy = errors.New("step check failed:\n\x1b[2J at line 3")
-			for what, err := range haproxyErrors(ctx, c, versionID) {
-				if what == "Needed" {
-					continue // what is known is not asked of HAProxy
-				}
-				checkError(t, err, "step check failed:; .[2J at line 3")
-			}
-		})
-	}
-}
-
-// haproxyErrors are those of every method that asks about HAProxy.
-func haproxyErrors(ctx context.Context, c *web.Client, version string) map[string]error {
-	errs := map[string]error{}
-	_, errs["Needed"] = c.Needed(ctx)
-	_, errs["ReloadHAProxy"] = c.ReloadHAProxy(ctx, web.ReloadBody{})
-	_, errs["CheckHAProxy"] = c.CheckHAProxy(ctx, "")
-	_, errs["HAProxyConfig"] = c.HAProxyConfig(ctx, "", "")
-	_, errs["HAProxyConfig of a version"] = c.HAProxyConfig(ctx, "", version)
-	_, errs["HAProxyVersions"] = c.HAProxyVersions(ctx, "")
-	_, errs["HAProxyDiff of a version"] = c.HAProxyDiff(ctx, "", version, "")
-	_, errs["RestoreHAProxy of a version"] = c.RestoreHAProxy(ctx, "", version, "")
-	return errs
-}
-
-func TestHAProxyClientWithoutToken(t *testing.T) {
-	o := options(newFake())
-	o.Listen, o.Token = "127.0.0.1:0", token("secret")
-	s := serve(t, o)
-	for what, err := range haproxyErrors(t.Context(), newClient(t, "http://"+s.Addr(), nil), versionID) {
-		t.Run(what, func(t *testing.T) { checkError(t, err, "not for everybody", "http.socket", "--token-file") })
-	}
-}
-
-func TestHAProxyClientOfSomethingElse(t *testing.T) {
-	for name, answers := range map[string]http.HandlerFunc{
-		"a page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"an older one": http.NotFound,
-		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-	} {
-		srv := httptest.NewServer(answers)
-		defer srv.Close()
-		for what, err := range haproxyErrors(t.Context(), newClient(t, srv.URL, nil), versionID) {
-			t.Run(name+"/"+what, func(t *testing.T) {
-				checkError(t, err, srv.URL)
-				if errors.Is(err, agent.ErrNoVersion) {
-					t.Errorf("it is said to lack the version: %v", err)
-				}
-			})
-		}
 	}
 }

@@ -76,15 +76,20 @@ func versionFailed(err error) error {
 // printFile prints text as it is, unless a terminal would obey it.
 func (a *app) printFile(text string) error {
 	if isTerminal(a.stdout) {
-		text = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) && r != '\n' && r != '\t' {
-				return '.'
-			}
-			return r
-		}, text)
+		text = harmless(text)
 	}
 	_, err := io.WriteString(a.stdout, text)
 	return err
+}
+
+// harmless is text with a dot for everything that a terminal would obey.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return '.'
+	}, text)
 }
 
 func nth(args []string, i int) string {

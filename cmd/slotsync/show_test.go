@@ -187,3 +187,14 @@ func TestReportIsOneLine(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestTerminalObeysNoFile(t *testing.T) {
+	const text = "backend web\n\tserver ä 10.0.0.1:80 # \x1b]0;x\x07\r\u0085\u202e\xff\n"
+	if got := harmless(text); got != "backend web\n\tserver ä 10.0.0.1:80 # .]0;x....\ufffd\n" {
+		t.Errorf("%q", got)
+	}
+	var b bytes.Buffer
+	if err := (&app{stdout: &b}).printFile(text); err != nil || b.String() != text {
+		t.Errorf("what is no terminal gets %q, %v", b.String(), err)
+	}
+}
