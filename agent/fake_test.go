@@ -167,7 +167,17 @@ func (f *fakeConn) Apply(ctx context.Context, seen slots.Process, changes []slot
 	var touched []string
 	for _, c := range changes {
 		touched = append(touched, c.Backend)
-		if cause, ok := f.refuse[c.Slot]; ok {
+		cause, ok := f.refuse[c.Slot]
+		if cause == slots.NoWeights && c.SetClass { // the rest of it is taken
+			rest := c
+			rest.Weight = 0
+			f.do(rest)
+			ok = c.Weight > 0
+			if !ok {
+				continue
+			}
+		}
+		if ok {
 			out.Refusals = append(out.Refusals, slots.Refusal{Change: c, Cause: cause, Reply: "no"})
 			continue
 		}
@@ -378,6 +388,34 @@ type world struct {
 	opts   Options
 	cancel context.CancelFunc
 	done   chan error
+	warned *warnings
+}
+
+// warnings counts what was warned of since the start.
+type warnings struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (w *warnings) of(text string) int { w.mu.Lock(); defer w.mu.Unlock(); return w.counts[text] }
+
+// counting is a handler that counts warnings.
+type counting struct {
+	slog.Handler
+	w *warnings
+}
+
+func (c counting) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		c.w.mu.Lock()
+		c.w.counts[r.Message]++
+		c.w.mu.Unlock()
+	}
+	return c.Handler.Handle(ctx, r)
+}
+
+func (c counting) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return counting{c.Handler.WithAttrs(attrs), c.w}
 }
 
 // inWorld runs body in a bubble, with an agent that was not started.
@@ -397,10 +435,12 @@ func inWorld(t *testing.T, body func(*world), conns ...*fakeConn) {
 
 func (w *world) start() {
 	w.t.Helper()
-	w.opts.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	to := io.Discard
 	if testing.Verbose() {
-		w.opts.Log = slog.New(slog.NewTextHandler(w.t.Output(), nil))
+		to = w.t.Output()
 	}
+	w.warned = &warnings{counts: map[string]int{}}
+	w.opts.Log = slog.New(counting{slog.NewTextHandler(to, nil), w.warned})
 	w.opts.Metrics = metrics.New(prometheus.NewRegistry(), "test", metrics.Lists{})
 	a, err := New(w.opts)
 	if err != nil {

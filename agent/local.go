@@ -63,6 +63,8 @@ type local struct {
 	weightless bool
 	undynamic  string // why no server can be added; "": it can, as far as is known
 	refused    map[string]slots.Refusal
+	told       map[string]bool // causes of refusals that were told of since all was well
+	said       string          // the problem that was told of last
 	waiting    int
 	// corrected is when each slot was put right although nothing new was wanted.
 	corrected   map[string][]time.Time
@@ -84,7 +86,7 @@ func (l *local) forget() {
 	l.done, l.weightless, l.undynamic, l.waiting = 0, false, "", 0
 	l.readied = map[string]netip.AddrPort{}
 	l.ebbing = map[string]bool{}
-	l.refused = map[string]slots.Refusal{}
+	l.refused, l.told = map[string]slots.Refusal{}, map[string]bool{}
 	for name, e := range l.externals {
 		e.Seen = false
 		l.externals[name] = e
@@ -283,6 +285,7 @@ func (l *local) verify(now time.Time) {
 	if l.own != nil && len(slots.Drifted(l.own, l.effective())) == 0 {
 		l.done, l.since = l.want.gen, 0
 		clear(l.refused)
+		clear(l.told)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -306,28 +307,45 @@ func TestBudgetHolds(t *testing.T) {
 
 // What no reload can cure causes none.
 func TestReloadOnlyWhatItCures(t *testing.T) {
-	for name, with := range map[string]func(w *world, f *fakeReload){
-		"nothing is rendered": func(_ *world, f *fakeReload) { f.command = true },
-		"max_slots":           func(w *world, _ *fakeReload) { w.opts.Backends[0].MaxSlots = 4 },
-		"no such backend":     func(w *world, _ *fakeReload) { w.opts.Backends[0].Proxy = "none" },
-		"refused": func(w *world, _ *fakeReload) {
+	refusing := func(cause slots.Cause) func(*world, *fakeReload) {
+		return func(w *world, _ *fakeReload) {
 			for _, c := range w.conns {
 				c.grow(20)
 				for i := range 20 {
-					c.refuse[fmt.Sprintf("web%d", i+1)] = slots.NoAddress
+					c.refuse[fmt.Sprintf("web%d", i+1)] = cause
 				}
 			}
-		},
+		}
+	}
+	const short, refuses = "more endpoints than slots", "HAProxy refuses to change slots; slotsync status shows which"
+	for _, c := range []struct {
+		name string
+		with func(w *world, f *fakeReload)
+		says string // once
+		n    int    // by each instance, or by the agent
+	}{
+		{"nothing is rendered", func(_ *world, f *fakeReload) { f.command = true }, short, 1},
+		{"max_slots", func(w *world, _ *fakeReload) { w.opts.Backends[0].MaxSlots = 4 }, short, 1},
+		{"no such backend", func(w *world, _ *fakeReload) { w.opts.Backends[0].Proxy = "none" }, "backend cannot be filled", 2},
+		{"addresses cannot be set", refusing(slots.NoAddress), refuses, 2},
+		{"static balance", refusing(slots.NoWeights), "weights unsupported: the backend's algorithm takes none", 2},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			f := &fakeReload{}
 			managed(t, f, func(w *world) {
-				with(w, f)
+				c.with(w, f)
 				w.start()
-				w.source.list(span(80, 89)...)
+				listed := eps(span(80, 89)...)
+				for i := range listed {
+					listed[i].Weight = 1 + i%2
+				}
+				w.source.say(discovery.Reading{Endpoints: listed}, nil)
 				w.pass(24 * time.Hour)
 				if len(f.runs) != 0 {
 					t.Errorf("%d reloads", len(f.runs))
+				}
+				if got := w.warned.of(c.says); got != c.n || len(w.warned.counts) != 1 {
+					t.Errorf("warned %v, want %q %d times", w.warned.counts, c.says, c.n)
 				}
 			})
 		})

@@ -183,6 +183,7 @@ func (w *worker) observe(names []string, v slots.View) {
 		l := w.locals[name]
 		servers, exists := v.Servers[l.want.proxy]
 		taken, given := l.observe(servers, exists, len(w.doubt) == 0, now)
+		w.tellProblem(name, l)
 		for _, s := range taken {
 			w.note(note{text: "slot was taken out of service by somebody else; it is left so", backend: name, slot: s, detail: l.externals[s].Class.String(), warn: true})
 		}
@@ -190,6 +191,18 @@ func (w *worker) observe(names []string, v slots.View) {
 			w.note(note{text: "slot was given back by somebody else", backend: name, slot: s})
 		}
 	}
+}
+
+// tellProblem says once what keeps a backend from being filled.
+func (w *worker) tellProblem(name string, l *local) {
+	problem := l.problem
+	if l.lacking {
+		problem = "HAProxy has no backend " + l.want.proxy
+	}
+	if problem != "" && problem != l.said {
+		w.note(note{text: "backend cannot be filled", backend: name, detail: problem, warn: true})
+	}
+	l.said = problem
 }
 
 // clean returns the backends of which nothing new is wanted: what differs there
@@ -297,7 +310,10 @@ func (w *worker) refuse(refusals []slots.Refusal) bool {
 		}
 		serious = true
 		l.refused[r.Change.Slot] = r
-		w.note(note{text: "change refused", backend: name, slot: r.Change.Slot, detail: string(r.Cause) + ": " + r.Reply, warn: true})
+		if !l.told[string(r.Cause)] {
+			w.note(note{text: "HAProxy refuses to change slots; slotsync status shows which", backend: name, slot: r.Change.Slot, detail: string(r.Cause) + ": " + r.Reply, warn: true})
+		}
+		l.told[string(r.Cause)] = true
 	}
 	return serious
 }
