@@ -242,7 +242,7 @@ func (c *core) desired(in *instance) desired {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, options: b.DynamicOptions}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
 		if w.quiet = b.gen == 0 || !seen || (b.phase == phaseRestored && full); !w.quiet {

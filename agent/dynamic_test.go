@@ -58,8 +58,8 @@ func TestDynamicServers(t *testing.T) {
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:82 web4=:90 web5=:84")
 		w.pass(time.Hour)
-		if len(f.runs) != 0 {
-			t.Errorf("%d reloads", len(f.runs))
+		if len(f.ran()) != 0 {
+			t.Errorf("%d reloads", len(f.ran()))
 		}
 	})
 }
@@ -85,8 +85,8 @@ func TestDynamicRefused(t *testing.T) {
 			c.with(func() { clear(c.refuse) }) // what refused adding takes slots
 		}
 		w.pass(10 * time.Second)
-		if len(f.runs) != 1 {
-			t.Fatalf("%d reloads", len(f.runs))
+		if len(f.ran()) != 1 {
+			t.Fatalf("%d reloads", len(f.ran()))
 		}
 		for _, c := range w.conns {
 			w.wantReady(c, 10)
@@ -118,8 +118,8 @@ func TestReclaimsDrainingSlots(t *testing.T) {
 		}
 		w.source.list(82, 83, 90, 91)
 		w.pass(10 * time.Second)
-		if len(f.runs) != 1 {
-			t.Errorf("%d reloads: the slot with a session cannot be had", len(f.runs))
+		if len(f.ran()) != 1 {
+			t.Errorf("%d reloads: the slot with a session cannot be had", len(f.ran()))
 		}
 	})
 }

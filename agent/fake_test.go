@@ -58,7 +58,7 @@ func (f *fakeConn) addBackend(backend string, n int) {
 	f.servers[backend] = nil
 	for i := range n {
 		f.servers[backend] = append(f.servers[backend], slots.Server{
-			Name: fmt.Sprintf("web%d", i+1), Addr: parked, Class: slots.Maint, Weight: 100, Initial: 100, Disabled: true,
+			Name: fmt.Sprintf("web%d", i+1), Addr: parked, Class: slots.Maint, Weight: 100, Initial: 100, Disabled: true, FQDN: "slot.invalid",
 		})
 	}
 }

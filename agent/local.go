@@ -24,7 +24,8 @@ type want struct {
 	gen           uint64 // the generation in which it last changed
 	proxy, prefix string
 	targets       []slots.Target
-	options       string // keywords of servers that are added
+	dynamic       bool   // servers may be added
+	options       string // their keywords
 	quiet         bool   // nothing is known: only look
 	repair        bool   // undo what somebody else did
 }
@@ -135,9 +136,10 @@ func (l *local) settled(now time.Time) bool { return l.idle(now) || l.done >= l.
 // slots that somebody took out stay out, and weights that are not taken are not
 // wanted.
 func (l *local) effective() []slots.Target {
-	if len(l.externals) == 0 && !l.weightless {
+	if len(l.externals) == 0 && !l.weightless && l.undynamic == "" {
 		return l.want.targets
 	}
+	has := finder(l.own, func(s *slots.Server) string { return s.Name })
 	out := make([]slots.Target, len(l.want.targets))
 	for i, t := range l.want.targets {
 		if e, ok := l.externals[t.Slot]; ok && e.Addr == t.Addr && !t.Leave {
@@ -145,6 +147,9 @@ func (l *local) effective() []slots.Target {
 		}
 		if l.weightless {
 			t.Weight = 0
+		}
+		if l.undynamic != "" && t.Dynamic && has(t.Slot) == nil {
+			t.Dynamic = false // what cannot be added is lacking
 		}
 		out[i] = t
 	}
@@ -164,7 +169,7 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 		l.own = nil
 		return nil, nil
 	}
-	own := slots.Own(servers, l.prefix)
+	own := l.ownOf(servers)
 	l.carry(own, now.Sub(l.seen))
 	l.own, l.seen = own, now
 	target := finder(l.want.targets, func(t *slots.Target) string { return t.Slot })
@@ -191,10 +196,19 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 	return taken, given
 }
 
+// ownOf returns the slots among servers. Where servers are not added, none was.
+func (l *local) ownOf(servers []slots.Server) []slots.Server {
+	own := slots.Own(servers, l.prefix)
+	for i := range own {
+		own[i].Dynamic = own[i].Dynamic && l.want.dynamic
+	}
+	return own
+}
+
 // glance takes servers if they are as they were seen last, but for what changes
 // by itself, and reports whether they are.
 func (l *local) glance(servers []slots.Server, now time.Time) bool {
-	own := slots.Own(servers, l.prefix)
+	own := l.ownOf(servers)
 	same := slices.EqualFunc(own, l.own, func(a, b slots.Server) bool {
 		return a.Name == b.Name && a.Addr == b.Addr && a.Class == b.Class && a.Weight == b.Weight
 	})
@@ -234,7 +248,6 @@ func (l *local) carry(own []slots.Server, ago time.Duration) {
 // plan returns what has to be done next.
 func (l *local) plan() slots.Plan {
 	p := slots.Diff(l.want.proxy, l.own, l.effective())
-	p.Changes = slices.DeleteFunc(p.Changes, func(c slots.Change) bool { return c.Kind == slots.Add && l.undynamic != "" })
 	for i := range p.Changes {
 		if p.Changes[i].Kind == slots.Add {
 			p.Changes[i].Options = l.want.options
@@ -252,6 +265,17 @@ func (l *local) sent(c slots.Change) {
 		}
 	}
 	delete(l.refused, c.Slot)
+}
+
+// busy notes that a server could not be removed yet: it is asked for its
+// sessions before that is tried again.
+func (l *local) busy(slot string) {
+	l.ebbing[slot] = true
+	for i := range l.own {
+		if l.own[i].Name == slot {
+			l.own[i].Sessions = -1
+		}
+	}
 }
 
 // correct notes that a slot was put right although nothing new was wanted, and

@@ -25,6 +25,7 @@ const (
 func (a *Agent) Once(ctx context.Context) (Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 	defer cancel()
+	a.opts.Reloads = nil // a reload must not be cut short by the end of the round
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
 	ticker := time.NewTicker(onceLook)

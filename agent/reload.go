@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,6 +105,9 @@ func (a *Agent) recover(ctx context.Context, r Reload) {
 		res, had, err := r.Transaction.Recover(ctx)
 		a.post(ctx, func(context.Context) {
 			a.recovering--
+			if kept := a.reloadNamed(r.Name); kept != nil && (had || err != nil) {
+				kept.done = append(kept.done, time.Now())
+			}
 			switch {
 			case err != nil:
 				a.opts.Log.Error("a reload was cut short and could not be put right", "reload", r.Name, "err", err)
@@ -118,12 +123,21 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 	if !a.opened {
 		return next
 	}
-	failed := map[string]bool{} // backends that an earlier reload has failed for
+	failed := map[string]bool{} // backends that a reload has failed for
 	for _, r := range a.reloads {
 		a.lookForOld(ctx, r, now)
-		if r.Transaction.Renders() {
-			a.observeNeeds(r, now)
+		if !r.Transaction.Renders() {
+			clear(r.needs)
+			continue
 		}
+		a.observeNeeds(r, now)
+		for name := range r.needs {
+			if l := r.latch(cause{name, r.needs[name].slots, a.etag(r)}); l != nil && l.Why != "" {
+				failed[name] = true
+			}
+		}
+	}
+	for _, r := range a.reloads {
 		if len(r.needs) == 0 {
 			r.jitter = 0
 			continue
@@ -201,11 +215,29 @@ func templated(own []slots.Server) int {
 	return n
 }
 
-// slotsToRender is how many slots the configuration of b should have.
+// slotsToRender is how many slots the configuration of b should have: also those
+// that were added at run time, whose endpoints stay where they are.
 func (b *backend) slotsToRender() int {
 	n := b.templated()
-	if len(b.surplus) > 0 || n == 0 {
+	switch {
+	case n == 0: // HAProxy does not have the backend yet
+		n = grow(0, max(1, len(b.wanted())), b.MaxSlots)
+	case len(b.surplus) > 0:
 		n = grow(n, b.needed(), b.MaxSlots)
+	}
+	for _, s := range b.table {
+		if k := numberOf(s.Name); !s.Free() && k <= b.MaxSlots {
+			n = max(n, k)
+		}
+	}
+	return n
+}
+
+// numberOf is the number at the end of a slot's name; 0 if there is none.
+func numberOf(name string) int {
+	n, err := strconv.Atoi(name[len(strings.TrimRight(name, "0123456789")):])
+	if err != nil {
+		return 0
 	}
 	return n
 }
@@ -224,18 +256,13 @@ func (r *reloading) serves(instances []*instance) bool {
 	return slices.ContainsFunc(instances, func(in *instance) bool { return slices.Contains(r.Instances, in.Name) })
 }
 
-// open returns the backends whose need was not acted on yet, sorted. failed
-// takes those for which this reload has failed, so that the next one is not
-// tried with what broke the one before.
+// open returns the backends whose need was not acted on yet, sorted, but for
+// those of which any reload has failed: what broke one would break the next.
 func (r *reloading) open(etag string, failed map[string]bool) []string {
 	var out []string
 	for name, n := range r.needs {
-		switch l := r.latch(cause{name, n.slots, etag}); {
-		case failed[name]:
-		case l == nil:
+		if !failed[name] && r.latch(cause{name, n.slots, etag}) == nil {
 			out = append(out, name)
-		case l.Why != "":
-			failed[name] = true
 		}
 	}
 	slices.Sort(out)
@@ -251,7 +278,7 @@ func (r *reloading) latch(c cause) *latch {
 	return &r.latched[i]
 }
 
-// maxLatched bounds the causes that are remembered.
+// maxLatched bounds the causes that are remembered, where there are few backends.
 const maxLatched = 100
 
 // overflow runs the transaction that these backends need.
@@ -288,6 +315,9 @@ func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.opts.Log.Info("HAProxy is reloaded", "reload", r.Name, "reason", l.reason)
 	a.group.Go(func() {
 		res, err := l.run(ctx)
+		if errors.Is(err, reload.ErrBusy) {
+			err = errors.Join(ErrReloading, err)
+		}
 		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, err) }) {
 			l.end(err)
 		}
@@ -315,11 +345,14 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	if err != nil {
 		why = err.Error()
 	}
+	if errors.Is(err, reload.ErrBusy) {
+		l.causes = nil // another process reloads; nothing was tried
+	}
 	for _, c := range l.causes {
 		c.File = etag
 		r.latched = append(r.latched, latch{c, now, why})
 	}
-	if extra := len(r.latched) - maxLatched; extra > 0 {
+	if extra := len(r.latched) - max(maxLatched, 2*len(a.backends)); extra > 0 {
 		r.latched = r.latched[extra:]
 	}
 	a.dirty = true
@@ -362,7 +395,11 @@ func (c *core) data(r *reloading) reload.Data {
 		weights := slots.Scale(b.guard.published)
 		for _, s := range b.extended(prefix, n) {
 			if e := s.Endpoint; !s.Free() {
-				out.Servers = append(out.Servers, reload.Server{Name: e.Name, Slot: s.Name, Addr: e.Addr, Weight: weights[e.Addr], State: stateWord(e.State)})
+				slot := s.Name
+				if numberOf(slot) > n {
+					slot = "" // it gets another one
+				}
+				out.Servers = append(out.Servers, reload.Server{Name: e.Name, Slot: slot, Addr: e.Addr, Weight: weights[e.Addr], State: stateWord(e.State)})
 			}
 		}
 		d.Backends = append(d.Backends, out)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // fakeReload reloads fakes: they come back with the slots that were rendered,
 // filled from the state file.
 type fakeReload struct {
+	mu      sync.Mutex
 	conns   []*fakeConn
 	command bool // nothing is rendered
 	stuck   bool // the template ignores how many slots there should be
@@ -27,14 +29,26 @@ type fakeReload struct {
 
 func (f *fakeReload) Renders() bool { return !f.command }
 
+// ran returns what was asked of it.
+func (f *fakeReload) ran() []reload.Request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.runs)
+}
+
+func (f *fakeReload) with(do func()) { f.mu.Lock(); defer f.mu.Unlock(); do() }
+
 func (f *fakeReload) Run(_ context.Context, r reload.Request) (reload.Result, error) {
-	f.runs = append(f.runs, r)
 	time.Sleep(100 * time.Millisecond)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs = append(f.runs, r)
 	if f.err != nil {
 		return reload.Result{Reason: r.Reason, Step: reload.StepCheck}, f.err
 	}
 	for _, c := range f.conns {
-		n := len(c.servers["web"])
+		n := 0
+		c.with(func() { n = len(c.servers["web"]) })
 		if len(r.Data.Backends) > 0 && !f.stuck && !f.command {
 			n = r.Data.Backends[0].Slots
 		}
@@ -58,7 +72,11 @@ func (f *fakeConn) grow(n int) {
 	}
 }
 
-func (f *fakeReload) Show() ([]byte, string, error) { return []byte("global\n"), f.tag, nil }
+func (f *fakeReload) Show() ([]byte, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return []byte("global\n"), f.tag, nil
+}
 
 func (f *fakeReload) Recover(ctx context.Context) (reload.Result, bool, error) {
 	if f.recover == nil {
@@ -82,7 +100,7 @@ func (f *fakeReload) Version(id string) (reload.Version, []byte, error) {
 func (f *fakeReload) Diff(string, string) (string, error) { return "-old\n+global\n", nil }
 
 func (f *fakeReload) Restore(_ context.Context, id, by string) (reload.Result, error) {
-	f.runs = append(f.runs, reload.Request{Reason: "restore " + id, By: by})
+	f.with(func() { f.runs = append(f.runs, reload.Request{Reason: "restore " + id, By: by}) })
 	return reload.Result{Version: id, Step: reload.StepWorker}, f.err
 }
 
@@ -105,8 +123,8 @@ func TestOutgrownIsReloadedOnce(t *testing.T) {
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
 		w.start()
-		if n := w.need(); n != nil || len(f.runs) != 0 {
-			t.Fatalf("need %+v, runs %v", n, f.runs)
+		if n := w.need(); n != nil || len(f.ran()) != 0 {
+			t.Fatalf("need %+v, runs %v", n, f.ran())
 		}
 		w.source.list(span(80, 89)...)
 		w.settle()
@@ -114,14 +132,14 @@ func TestOutgrownIsReloadedOnce(t *testing.T) {
 			t.Fatalf("need %+v", n)
 		}
 		w.pass(1900 * time.Millisecond)
-		if len(f.runs) != 0 {
+		if len(f.ran()) != 0 {
 			t.Fatal("reloaded before the need had settled")
 		}
 		w.pass(time.Second)
-		if len(f.runs) != 1 || f.runs[0].By != "" || f.runs[0].Data.Backends[0].Slots != 20 {
-			t.Fatalf("runs %+v", f.runs)
+		if len(f.ran()) != 1 || f.ran()[0].By != "" || f.ran()[0].Data.Backends[0].Slots != 20 {
+			t.Fatalf("runs %+v", f.ran())
 		}
-		if got := len(f.runs[0].Data.Backends[0].Servers); got != 10 {
+		if got := len(f.ran()[0].Data.Backends[0].Servers); got != 10 {
 			t.Errorf("%d servers are rendered, want all 10", got)
 		}
 		w.pass(500 * time.Millisecond)
@@ -129,9 +147,9 @@ func TestOutgrownIsReloadedOnce(t *testing.T) {
 			w.wantReady(c, 10)
 			w.wantSync(c.name, true)
 		}
-		w.pass(24 * time.Hour)
-		if n := w.need(); n != nil || len(f.runs) != 1 {
-			t.Errorf("need %+v, %d runs in a day", n, len(f.runs))
+		w.pass(3 * time.Hour)
+		if n := w.need(); n != nil || len(f.ran()) != 1 {
+			t.Errorf("need %+v, %d runs in three hours", n, len(f.ran()))
 		}
 	})
 }
@@ -145,11 +163,11 @@ func TestOneReloadServesWhatWaits(t *testing.T) {
 			w.source.list(span(80, n)...)
 			w.pass(time.Second)
 		}
-		if len(f.runs) != 1 {
-			t.Fatalf("%d runs within 12 s", len(f.runs))
+		if len(f.ran()) != 1 {
+			t.Fatalf("%d runs within 12 s", len(f.ran()))
 		}
 		w.pass(20 * time.Second)
-		if got := f.runs[0].Data.Backends[0].Slots; got != 30 && got != 20 {
+		if got := f.ran()[0].Data.Backends[0].Slots; got != 30 && got != 20 {
 			t.Errorf("%d slots", got)
 		}
 		w.wantReady(w.conns[0], 16)
@@ -161,9 +179,9 @@ func TestUselessReloadIsLatched(t *testing.T) {
 	managed(t, f, func(w *world) {
 		w.start()
 		w.source.list(span(80, 89)...)
-		w.pass(24 * time.Hour)
-		if len(f.runs) != 1 {
-			t.Fatalf("%d runs in a day for one cause", len(f.runs))
+		w.pass(3 * time.Hour)
+		if len(f.ran()) != 1 {
+			t.Fatalf("%d runs in three hours for one cause", len(f.ran()))
 		}
 		if n := w.need(); n == nil || !n.Latched {
 			t.Fatalf("need %+v", n)
@@ -172,29 +190,29 @@ func TestUselessReloadIsLatched(t *testing.T) {
 		w.stop()
 		w.start()
 		w.pass(time.Hour)
-		f.tag = "1b" // the file changes, and no source has spoken yet
+		f.with(func() { f.tag = "1b" }) // the file changes, and no source has spoken yet
 		w.pass(time.Hour)
-		if len(f.runs) != 1 {
+		if len(f.ran()) != 1 {
 			t.Fatal("reloaded for a set that no source has confirmed")
 		}
-		f.tag = "1"
+		f.with(func() { f.tag = "1" })
 		w.source.list(span(80, 89)...)
 		w.pass(time.Hour)
-		if len(f.runs) != 1 {
+		if len(f.ran()) != 1 {
 			t.Fatal("reloaded again after a restart of the agent")
 		}
-		f.tag = "2" // somebody changed the file
+		f.with(func() { f.tag = "2" }) // somebody changed the file
 		w.pass(time.Minute)
-		if len(f.runs) != 2 {
-			t.Fatalf("%d runs after the file has changed", len(f.runs))
+		if len(f.ran()) != 2 {
+			t.Fatalf("%d runs after the file has changed", len(f.ran()))
 		}
-		f.stuck = false
+		f.with(func() { f.stuck = false })
 		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
-		if n := w.need(); n != nil || f.runs[2].By != "me" {
-			t.Errorf("need %+v after %+v", n, f.runs[2])
+		if n := w.need(); n != nil || f.ran()[2].By != "me" {
+			t.Errorf("need %+v after %+v", n, f.ran()[2])
 		}
 		w.wantReady(w.conns[1], 10)
 	})
@@ -209,9 +227,9 @@ func TestFailedReloadIsNotRepeated(t *testing.T) {
 		other.tag = "x"
 		w.start()
 		w.source.list(span(80, 89)...)
-		w.pass(24 * time.Hour)
-		if len(f.runs) != 1 || len(other.runs) != 0 {
-			t.Fatalf("%d runs, and %d of the next one, which the failure should stop", len(f.runs), len(other.runs))
+		w.pass(3 * time.Hour)
+		if len(f.ran()) != 1 || len(other.ran()) != 0 {
+			t.Fatalf("%d runs, and %d of the next one, which the failure should stop", len(f.ran()), len(other.ran()))
 		}
 		w.wantReady(w.conns[0], 4)
 		s := w.status()
@@ -220,8 +238,8 @@ func TestFailedReloadIsNotRepeated(t *testing.T) {
 		}
 		_, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"})
 		w.pass(time.Hour)
-		if err == nil || errors.Is(err, ErrReloading) || len(f.runs) != 2 || len(other.runs) != 0 {
-			t.Errorf("asked for: %v, %d runs, and %d of the next one", err, len(f.runs), len(other.runs))
+		if err == nil || errors.Is(err, ErrReloading) || len(f.ran()) != 2 || len(other.ran()) != 0 {
+			t.Errorf("asked for: %v, %d runs, and %d of the next one", err, len(f.ran()), len(other.ran()))
 		}
 	})
 }
@@ -240,18 +258,18 @@ func TestEachInstanceIsReloaded(t *testing.T) {
 		w.source.list(span(80, 89)...)
 		w.pass(time.Hour)
 		w.wantReady(w.conns[0], 10)
-		if len(f.runs) != 1 || len(other.runs) != 0 {
-			t.Fatalf("%d runs, and %d of one that is away", len(f.runs), len(other.runs))
+		if len(f.ran()) != 1 || len(other.ran()) != 0 {
+			t.Fatalf("%d runs, and %d of one that is away", len(f.ran()), len(other.ran()))
 		}
 		w.conns[1].with(func() { w.conns[1].err = nil })
 		w.pass(time.Minute)
 		w.wantReady(w.conns[1], 10)
-		if len(f.runs) != 1 || len(other.runs) != 1 || other.runs[0].Data.Backends[0].Slots != 20 {
-			t.Errorf("%d runs, and %+v", len(f.runs), other.runs)
+		if len(f.ran()) != 1 || len(other.ran()) != 1 || other.ran()[0].Data.Backends[0].Slots != 20 {
+			t.Errorf("%d runs, and %+v", len(f.ran()), other.ran())
 		}
 		w.pass(time.Hour)
-		if len(f.runs)+len(other.runs) != 2 || w.need() != nil {
-			t.Errorf("%d and %d runs, need %+v", len(f.runs), len(other.runs), w.need())
+		if len(f.ran())+len(other.ran()) != 2 || w.need() != nil {
+			t.Errorf("%d and %d runs, need %+v", len(f.ran()), len(other.ran()), w.need())
 		}
 	})
 }
@@ -269,12 +287,12 @@ func TestReloadStorm(t *testing.T) {
 			w.pass(700 * time.Millisecond)
 		}
 		// 4, 10, 20, 40 … 1000: each is a cause of its own
-		if len(f.runs) > 9 {
-			t.Errorf("%d reloads", len(f.runs))
+		if len(f.ran()) > 9 {
+			t.Errorf("%d reloads", len(f.ran()))
 		}
-		for i := 1; i < len(f.runs); i++ {
-			if f.runs[i].Data.Backends[0].Slots <= f.runs[i-1].Data.Backends[0].Slots {
-				t.Errorf("reload %d gives %d slots after %d", i, f.runs[i].Data.Backends[0].Slots, f.runs[i-1].Data.Backends[0].Slots)
+		for i := 1; i < len(f.ran()); i++ {
+			if f.ran()[i].Data.Backends[0].Slots <= f.ran()[i-1].Data.Backends[0].Slots {
+				t.Errorf("reload %d gives %d slots after %d", i, f.ran()[i].Data.Backends[0].Slots, f.ran()[i-1].Data.Backends[0].Slots)
 			}
 		}
 		w.source.list(span(80, 99)...)
@@ -292,13 +310,13 @@ func TestBudgetHolds(t *testing.T) {
 		for i, n := range []int{5, 25, 70, 170} {
 			w.source.list(span(80, 79+n)...)
 			w.pass(20 * time.Second)
-			if i == 1 && len(f.runs) != 1 {
-				t.Errorf("%d runs within a minute", len(f.runs))
+			if i == 1 && len(f.ran()) != 1 {
+				t.Errorf("%d runs within a minute", len(f.ran()))
 			}
 		}
 		w.pass(30 * time.Minute)
-		if len(f.runs) != 2 {
-			t.Fatalf("%d runs in half an hour, 2 are allowed", len(f.runs))
+		if len(f.ran()) != 2 {
+			t.Fatalf("%d runs in half an hour, 2 are allowed", len(f.ran()))
 		}
 		w.pass(2 * time.Hour)
 		w.wantReady(w.conns[0], 170)
@@ -334,6 +352,7 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 			f := &fakeReload{}
 			managed(t, f, func(w *world) {
 				c.with(w, f)
+				w.opts.Poll, w.opts.Resync = time.Minute, 10*time.Minute // a day has to pass
 				w.start()
 				listed := eps(span(80, 89)...)
 				for i := range listed {
@@ -341,8 +360,8 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 				}
 				w.source.say(discovery.Reading{Endpoints: listed}, nil)
 				w.pass(24 * time.Hour)
-				if len(f.runs) != 0 {
-					t.Errorf("%d reloads", len(f.runs))
+				if len(f.ran()) != 0 {
+					t.Errorf("%d reloads", len(f.ran()))
 				}
 				if got := w.warned.of(c.says); got != c.n || len(w.warned.counts) != 1 {
 					t.Errorf("warned %v, want %q %d times", w.warned.counts, c.says, c.n)
@@ -360,11 +379,11 @@ func TestRecoversBeforeItReloads(t *testing.T) {
 		w.start()
 		w.source.list(span(80, 89)...)
 		w.pass(time.Minute)
-		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); !errors.Is(err, ErrReloading) || len(f.runs) != 0 {
-			t.Fatalf("%v, %d runs while something is recovered", err, len(f.runs))
+		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); !errors.Is(err, ErrReloading) || len(f.ran()) != 0 {
+			t.Fatalf("%v, %d runs while something is recovered", err, len(f.ran()))
 		}
 		close(f.recover)
-		w.pass(10 * time.Second)
+		w.pass(time.Minute) // it counts as a reload
 		w.wantReady(w.conns[0], 10)
 	})
 }
@@ -401,7 +420,7 @@ func TestHAProxyConfigOfTheAgent(t *testing.T) {
 		if _, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "0"); !errors.Is(err, ErrChanged) {
 			t.Errorf("got %v", err)
 		}
-		if s, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "1"); err != nil || s[0].Version != "v" || f.runs[0].By != "me" {
+		if s, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "1"); err != nil || s[0].Version != "v" || f.ran()[0].By != "me" {
 			t.Errorf("got %+v, %v", s, err)
 		}
 	})
@@ -413,18 +432,22 @@ func TestOldWorkersAreShown(t *testing.T) {
 	managed(t, f, func(w *world) {
 		old := []OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 2}}
 		var err error
-		w.opts.Reloads[0].OldWorkers = func(context.Context) ([]OldWorker, error) { return old, err }
+		w.opts.Reloads[0].OldWorkers = func(context.Context) ([]OldWorker, error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return old, err
+		}
 		w.start()
 		w.pass(time.Second)
 		if got := w.status().Reloads[0].OldWorkers; !slices.Equal(got, old) {
 			t.Fatalf("got %v", got)
 		}
-		err, old = errors.New("no answer"), nil
+		f.with(func() { err, old = errors.New("no answer"), nil })
 		w.pass(time.Minute)
 		if got := w.status().Reloads[0].OldWorkers; len(got) != 1 {
 			t.Errorf("an error makes it %v", got)
 		}
-		err = nil
+		f.with(func() { err = nil })
 		w.pass(time.Minute)
 		if got := w.status().Reloads[0].OldWorkers; len(got) != 0 {
 			t.Errorf("got %v", got)
@@ -447,8 +470,8 @@ func TestAskedForIsNotRepeated(t *testing.T) {
 					t.Fatalf("got %v, want %v", got, err)
 				}
 				w.pass(time.Hour)
-				if len(f.runs) != 1 || f.runs[0].By != "somebody" {
-					t.Errorf("runs %+v", f.runs)
+				if len(f.ran()) != 1 || f.ran()[0].By != "somebody" {
+					t.Errorf("runs %+v", f.ran())
 				}
 			})
 		})

@@ -246,7 +246,7 @@ func (w *worker) apply(ctx context.Context, changes []slots.Change, clean map[st
 		touched[name] = true
 		l.sent(c)
 		l.written = now
-		if clean[name] && l.correct(c.Slot, now) {
+		if clean[name] && c.Kind != slots.Remove && l.correct(c.Slot, now) {
 			w.note(note{text: "somebody else keeps changing this slot; writing to the backend pauses", backend: name, slot: c.Slot, detail: l.pause.String(), warn: true})
 		}
 	}
@@ -294,7 +294,9 @@ func (w *worker) refuse(refusals []slots.Refusal) bool {
 		name, l := w.owner(r.Change)
 		switch r.Cause {
 		case slots.Busy:
-			continue // its sessions have not ended: it is tried again when they have
+			l.busy(r.Change.Slot)
+			serious = true // for now
+			continue
 		case slots.NoDynamic:
 			if l.undynamic == "" {
 				w.note(note{text: "no server can be added to the backend", backend: name, detail: r.Reply, warn: true})

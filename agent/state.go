@@ -114,9 +114,6 @@ func (s stored) reload(name string) storedReload {
 // restore takes what was stored.
 func (r *reloading) restore(s storedReload) {
 	r.latched, r.done = s.Latched, s.Done
-	if extra := len(r.latched) - maxLatched; extra > 0 {
-		r.latched = r.latched[extra:]
-	}
 }
 
 // snapshot returns what has to be stored.

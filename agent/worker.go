@@ -373,7 +373,7 @@ func (w *worker) report(r report) {
 		r.backends[name] = localReport{
 			proxy: l.want.proxy, prefix: l.want.prefix,
 			own: l.own, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
-			surplus:   len(slots.Missing(l.own, l.want.targets)),
+			surplus:   len(slots.Missing(l.own, l.effective())),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), paused: l.pausedUntil,
 			undynamic: l.undynamic,
 		}

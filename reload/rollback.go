@@ -32,7 +32,8 @@ func (a *attempt) rollBack(ctx context.Context, cause error, words string) error
 	if a.res.Step != StepReplace {
 		done = append(done, a.revive(ctx, e.RolledBack))
 	}
-	if a.journal.Pending != nil && e.RolledBack {
+	// cut short here, the next start has to see whether HAProxy needs it again
+	if a.journal.Pending != nil && e.RolledBack && ctx.Err() == nil {
 		a.close(e)
 	}
 	e.done = strings.Join(done, "; ")

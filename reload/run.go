@@ -186,8 +186,11 @@ func (a *attempt) reload(ctx context.Context) (err error) {
 	cancel()
 	words = clean(words)
 	a.say(words)
-	if err != nil {
+	if err != nil && !a.cameNevertheless(ctx) {
 		return a.abort(ctx, err, words)
+	}
+	if err != nil {
+		a.say("new workers answer, although: " + err.Error())
 	}
 	a.t.reached("reloaded")
 	a.res.Step = StepWorker
@@ -199,6 +202,15 @@ func (a *attempt) reload(ctx context.Context) (err error) {
 	}
 	a.t.reached("new workers answered")
 	return a.finish()
+}
+
+// cameNevertheless reports whether every instance shows a new worker although
+// the reload was said to have failed.
+func (a *attempt) cameNevertheless(ctx context.Context) bool {
+	soon, cancel := context.WithTimeout(ctx, 2*pollEvery)
+	defer cancel()
+	_, err := a.t.await(soon, successor(a.before))
+	return err == nil
 }
 
 // say adds to the words of the result.

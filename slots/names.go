@@ -32,18 +32,20 @@ func Own(servers []Server, prefix string) []Server {
 
 // MarkDynamic decides which of own, the slots of one template, were added at run
 // time: those without a host name and with a higher number than every one that
-// is disabled in the configuration, which no added server is. Where none is
-// disabled there, nobody can tell, and none is Dynamic. Those that are get the Initial of the first
-// that is not: HAProxy shows the weight that they were added with.
+// is disabled in the configuration and has a host name, as the recommended
+// template gives its servers. Where there is none such, nobody can tell, and none
+// is Dynamic: a server of the configuration must never be taken for an added one.
+// Those that are get the Initial of the first that is not: HAProxy shows the
+// weight that they were added with.
 //
-//	web1 web2 (disabled), web3 (not)   web3
-//	web1 (not), web2 (disabled)        none
-//	web1 web2 web3 (not)               none
+//	web1 web2 (disabled, slot.invalid), web3 (not)   web3
+//	web1 (not), web2 (disabled, slot.invalid)        none
+//	web1 web2 (disabled, no host name), web3 (not)   none
 func MarkDynamic(own []Server) {
 	template, first := -1, -1
 	for i := range own {
 		s := &own[i]
-		if s.Disabled && (template < 0 || byNumber(own[template].Name, s.Name) < 0) {
+		if s.Disabled && s.FQDN != "" && (template < 0 || byNumber(own[template].Name, s.Name) < 0) {
 			template = i
 		}
 		if first < 0 || byNumber(s.Name, own[first].Name) < 0 {

@@ -105,7 +105,7 @@ func (f *findings) files(cfg *config, r reloadConfig) {
 	}
 	f.readable("reload.template", r.template, false)
 	f.writable("reload.file is replaced in", filepath.Dir(file))
-	f.writable("versions are kept below", existing(filepath.Join(cfg.stateDir, "haproxy", r.name)))
+	f.writable("versions are kept below", existing(r.dir(cfg.stateDir)))
 	if len(f.list) == before {
 		f.add(verdictOK, "%s is rendered from %s", r.file, r.template)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"path/filepath"
 
 	"github.com/slotsync/slotsync/agent"
@@ -9,6 +11,12 @@ import (
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
+
+// dir is where versions of the file are kept: another file has others.
+func (r reloadConfig) dir(stateDir string) string {
+	of := sha256.Sum256([]byte(filepath.Clean(r.file)))
+	return filepath.Join(stateDir, "haproxy", r.name+"-"+hex.EncodeToString(of[:4]))
+}
 
 // reloader is how HAProxy is reloaded.
 func (r reloadConfig) reloader() (reload.Reloader, error) {
@@ -36,7 +44,7 @@ func (r reloadConfig) transaction(cfg *config, clients []*haproxy.Client) (*relo
 	}
 	o := reload.Options{
 		Template: r.template, File: r.file, Check: r.check, Keep: r.keep,
-		Dir: filepath.Join(cfg.stateDir, "haproxy", r.name), Timeout: r.timeout, Reloader: how,
+		Dir: r.dir(cfg.stateDir), Timeout: r.timeout, Reloader: how,
 	}
 	for i, in := range cfg.instances {
 		for _, name := range r.instances {
