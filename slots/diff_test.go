@@ -163,7 +163,7 @@ func FuzzDiff(f *testing.F) {
 // be added.
 func addedAfter(in instance, want []slots.Target, n int) instance {
 	for i := range in[n:] {
-		in[n+i].Disabled, want[n+i].Dynamic = false, true
+		in[n+i].Disabled, in[n+i].FQDN, want[n+i].Dynamic = false, "", true
 	}
 	have := slices.Clone(in[:n])
 	for _, s := range in[n:] {

@@ -116,7 +116,7 @@ func TestReclaimTakesNobodysSlot(t *testing.T) {
 
 func TestObserveDynamic(t *testing.T) {
 	added := func(own []slots.Server) []slots.Server {
-		own[len(own)-1].Disabled = false
+		own[len(own)-1].Disabled, own[len(own)-1].FQDN = false, ""
 		slots.MarkDynamic(own)
 		return own
 	}
@@ -242,7 +242,7 @@ func TestDiffOfDynamicSlots(t *testing.T) {
 				tt.want[template+i].Dynamic = true
 			}
 			for i := range tt.have[template:] {
-				tt.have[template+i].Disabled = false
+				tt.have[template+i].Disabled, tt.have[template+i].FQDN = false, ""
 			}
 			slots.MarkDynamic(tt.have)
 			plan := slots.Diff("web", tt.have, tt.want)

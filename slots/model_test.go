@@ -35,7 +35,7 @@ func name(n int) string { return fmt.Sprintf("web%d", n) }
 func unused(n int) []slots.Server {
 	own := make([]slots.Server, n)
 	for i := range own {
-		own[i] = slots.Server{Name: name(i + 1), Addr: placeholder, Weight: 100, Initial: 100, Disabled: true}
+		own[i] = slots.Server{Name: name(i + 1), Addr: placeholder, Weight: 100, Initial: 100, Disabled: true, FQDN: "slot.invalid"}
 	}
 	return own
 }
@@ -212,7 +212,7 @@ func drawInstance(t *rapid.T, n, sessions int) instance {
 		s.Sessions = rapid.IntRange(min(0, -sessions), sessions).Draw(t, "sessions")
 	}
 	for i := rapid.IntRange(0, n).Draw(t, "template"); i < n; i++ {
-		in[i].Disabled = false
+		in[i].Disabled, in[i].FQDN = false, ""
 	}
 	in.look()
 	return in

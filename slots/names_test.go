@@ -65,7 +65,7 @@ func TestMarkDynamic(t *testing.T) {
 				s := &tt.servers[i]
 				s.Disabled, s.Dynamic = slices.Contains(strings.Fields(tt.disabled), s.Name), true
 				if s.Initial = 7; s.Disabled {
-					s.Initial = 100
+					s.Initial, s.FQDN = 100, "slot.invalid"
 				}
 			}
 			var got []string
@@ -81,6 +81,17 @@ func TestMarkDynamic(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// Lines with an address, as a configuration may have them above disabled ones, are
+// never taken for added servers.
+func TestMarkDynamicSparesTheConfiguration(t *testing.T) {
+	own := named("web1", "web2", "web3")
+	own[0].Disabled, own[1].Disabled = true, true
+	slots.MarkDynamic(own)
+	if own[2].Dynamic {
+		t.Error("web3 would be deleted")
 	}
 }
 
