@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,84 @@ func TestReclaimsDrainingSlots(t *testing.T) {
 		w.pass(10 * time.Second)
 		if len(f.ran()) != 1 {
 			t.Errorf("%d reloads: the slot with a session cannot be had", len(f.ran()))
+		}
+	})
+}
+
+// What is rendered has a slot for every endpoint that has one, added ones
+// included, and slots for a backend that HAProxy does not have yet.
+func TestRenderedHoldsWhatWasAdded(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Backends[0].Dynamic = true
+		next := w.opts.Backends[0]
+		next.Name, next.Proxy, next.Source, next.SourceKey = "api", "api", newSource(90, 91), "b"
+		w.opts.Backends = append(w.opts.Backends, next)
+		w.start()
+		w.source.list(span(80, 85)...)
+		w.pass(time.Second)
+		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		web, api := f.ran()[0].Data.Backends[0], f.ran()[0].Data.Backends[1]
+		if web.Slots != 6 || len(web.Servers) != 6 || api.Slots != 10 || len(api.Servers) != 2 {
+			t.Errorf("rendered %+v and %+v", web, api)
+		}
+		for _, s := range web.Servers {
+			if numberOf(s.Slot) == 0 || numberOf(s.Slot) > web.Slots {
+				t.Errorf("%+v is in none of %d slots", s, web.Slots)
+			}
+		}
+		w.pass(time.Second)
+		w.want(w.conns[0], "web1=:80 web2=:81 web3=:82 web4=:83 web5=:84 web6=:85")
+	})
+}
+
+// A server that still has connections is asked for them before its removal is
+// tried again, and nothing else waits for it.
+func TestBusyServerIsRemovedLater(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		b := &w.opts.Backends[0]
+		b.Dynamic, b.Guard = true, Guard{EmptyHold: Off, RemovalHold: Off}
+		w.start()
+		w.source.list(span(80, 85)...)
+		w.settle()
+		a := w.conns[0]
+		w.source.list(span(80, 83)...)
+		a.with(func() { a.refuse["web6"], a.applies = slots.Busy, 0 })
+		w.pass(time.Minute)
+		if a.applies > 100 {
+			t.Errorf("%d rounds of changes in a minute", a.applies)
+		}
+		if p := w.status().Backends[0].Paused; p != nil {
+			t.Error("writing to the backend pauses")
+		}
+		a.with(func() { clear(a.refuse) })
+		w.pass(10 * time.Second)
+		if n := len(a.servers["web"]); n != 4 {
+			t.Errorf("%d servers are left, want 4", n)
+		}
+	})
+}
+
+// An instance that takes no added servers lacks them: that is counted, it is in
+// step with what it can be, and a reload cures it.
+func TestOneInstanceTakesNoServers(t *testing.T) {
+	f := &fakeReload{command: true}
+	managed(t, f, func(w *world) {
+		w.opts.Backends[0].Dynamic = true
+		b := w.conns[1]
+		b.refuse["web5"], b.refuse["web6"] = slots.NoDynamic, slots.NoDynamic
+		w.start()
+		w.source.list(span(80, 85)...)
+		w.pass(time.Minute)
+		w.wantReady(w.conns[0], 6)
+		w.wantReady(b, 4)
+		w.wantSync("a", true)
+		w.wantSync("b", true)
+		if in := w.status().Instances[1]; in.Overflow != 2 || in.LagSeconds != 0 {
+			t.Errorf("got %+v", in)
 		}
 	})
 }

@@ -33,6 +33,7 @@ type fakeConn struct {
 	infos   int
 	options string // of the server that was added last
 	views   int
+	applies int
 	touched map[string]time.Time // when somebody else changed a slot
 	changed map[string]time.Time // when the class of a slot did
 
@@ -163,6 +164,7 @@ func (f *fakeConn) Apply(ctx context.Context, seen slots.Process, changes []slot
 	if !seen.Same(f.process) {
 		return slots.Outcome{}, &slots.InstanceError{Fault: slots.Restarted, Err: errors.New("another process")}
 	}
+	f.applies++
 	var out slots.Outcome
 	var touched []string
 	for _, c := range changes {
