@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -41,28 +43,34 @@ func versionArgs(least, most int) cobra.PositionalArgs {
 }
 
 func newConfigShowCommand(a *app) *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
+	return a.fileCommand(cobra.Command{
 		Use:   "show [VERSION]",
 		Short: "Print HAProxy's configuration, or a kept version of it",
 		Example: `  slotsync haproxy config show
   slotsync haproxy config show 20301121T101500.000Z-1f0c9a2b`,
 		Args: versionArgs(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			text, err := c.HAProxyConfig(cmd.Context(), name, nth(args, 0))
-			if err != nil {
-				return versionFailed(err)
-			}
-			return a.printFile(text)
-		},
+	}, func(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
+		return c.HAProxyConfig(ctx, name, nth(args, 0))
+	})
+}
+
+// fileCommand makes cmd print what the agent is asked for.
+func (a *app) fileCommand(cmd cobra.Command, ask func(ctx context.Context, c *web.Client, name string, args []string) (string, error)) *cobra.Command {
+	var name string
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := a.client(cmd.Context())
+		if err != nil {
+			return err
+		}
+		text, err := ask(cmd.Context(), c, name, args)
+		if err != nil {
+			return versionFailed(err)
+		}
+		return a.printFile(text)
 	}
-	reloadNameFlag(cmd, &name)
-	a.agentFlags(cmd)
-	return cmd
+	reloadNameFlag(&cmd, &name)
+	a.agentFlags(&cmd)
+	return &cmd
 }
 
 // versionFailed adds where versions are found, if that is what is wrong.
@@ -146,28 +154,15 @@ func (a *app) history(kept []agent.ConfigVersion) error {
 }
 
 func newConfigDiffCommand(a *app) *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
+	return a.fileCommand(cobra.Command{
 		Use:   "diff FROM [TO]",
 		Short: "Show what changed between two versions, or a version and the file as it is",
 		Example: `  slotsync haproxy config history
   slotsync haproxy config diff 20301121T101500.000Z-1f0c9a2b`,
 		Args: versionArgs(1, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			diff, err := c.HAProxyDiff(cmd.Context(), name, args[0], nth(args, 1))
-			if err != nil {
-				return versionFailed(err)
-			}
-			return a.printFile(diff)
-		},
-	}
-	reloadNameFlag(cmd, &name)
-	a.agentFlags(cmd)
-	return cmd
+	}, func(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
+		return c.HAProxyDiff(ctx, name, args[0], nth(args, 1))
+	})
 }
 
 func newConfigRestoreCommand(a *app) *cobra.Command {

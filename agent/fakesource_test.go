@@ -1,0 +1,91 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// fakeSource says what a test tells it to say.
+type fakeSource struct {
+	mu       sync.Mutex
+	news     chan struct{}
+	reading  discovery.Reading
+	err      error
+	confirm  func() (discovery.Reading, error)
+	confirms int
+	asked    bool
+}
+
+func newSource(ports ...int) *fakeSource {
+	s := &fakeSource{news: make(chan struct{}, 1)}
+	s.reading = discovery.Reading{Endpoints: eps(ports...)}
+	return s
+}
+
+// newMute returns a source that has not answered yet.
+func newMute() *fakeSource {
+	s := newSource()
+	s.asked = true
+	return s
+}
+
+func (s *fakeSource) String() string { return "test source" }
+
+func (s *fakeSource) Next(ctx context.Context) (discovery.Reading, error) {
+	s.mu.Lock()
+	first := !s.asked
+	s.asked = true
+	s.mu.Unlock()
+	if !first {
+		select {
+		case <-s.news:
+		case <-ctx.Done():
+			return discovery.Reading{}, ctx.Err()
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reading, s.err
+}
+
+func (s *fakeSource) Confirm(context.Context) (discovery.Reading, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.confirms++
+	if s.confirm != nil {
+		return s.confirm()
+	}
+	return s.reading, s.err
+}
+
+// say makes the source answer.
+func (s *fakeSource) say(r discovery.Reading, err error) {
+	s.mu.Lock()
+	s.reading, s.err = r, err
+	s.mu.Unlock()
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
+}
+
+func (s *fakeSource) list(ports ...int) { s.say(discovery.Reading{Endpoints: eps(ports...)}, nil) }
+
+func (s *fakeSource) fail() {
+	s.say(discovery.Reading{}, discovery.Errorf(discovery.Transport, "refused"))
+}
+
+func eps(ports ...int) []discovery.Endpoint {
+	var out []discovery.Endpoint
+	for _, p := range ports {
+		out = append(out, discovery.Endpoint{Addr: addr(p)})
+	}
+	return discovery.Normalize(out)
+}
+
+func addr(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(port))
+}

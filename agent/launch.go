@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/reload"
+)
+
+// overflow runs the transaction that these backends need.
+func (a *Agent) overflow(ctx context.Context, r *reloading, backends []string) {
+	req := reload.Request{Reason: "overflow: " + strings.Join(backends, ", "), Data: a.data(r)}
+	run := r.Transaction
+	a.launch(ctx, r, launch{
+		reason: req.Reason, causes: r.causes(),
+		run: func(ctx context.Context) (reload.Result, error) { return run.Run(ctx, req) },
+	})
+}
+
+// causes are what a reload may cure now: all that lack slots are served by it.
+func (r *reloading) causes() []cause {
+	out := make([]cause, 0, len(r.needs))
+	for name, n := range r.needs {
+		out = append(out, cause{Backend: name, Slots: n.slots})
+	}
+	return out
+}
+
+// A launch is one transaction that is under way.
+type launch struct {
+	reason string
+	by     string  // "": nobody asked
+	causes []cause // that it may cure
+	run    func(context.Context) (reload.Result, error)
+	over   chan error // hears of the end, if not nil
+}
+
+// launch starts a transaction, of which there is one at a time.
+func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
+	a.reloadBusy, r.running = true, true
+	a.opts.Log.Info("HAProxy is reloaded", "reload", r.Name, "reason", l.reason)
+	a.group.Go(func() {
+		res, err := l.run(ctx)
+		if errors.Is(err, reload.ErrBusy) {
+			err = errors.Join(ErrReloading, err)
+		}
+		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, err) }) {
+			l.end(err)
+		}
+	})
+}
+
+// end tells who waits for it.
+func (l launch) end(err error) {
+	if l.over != nil {
+		l.over <- err
+	}
+}
+
+// launched takes what came of a transaction.
+func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload.Result, err error) {
+	defer l.end(err)
+	now := time.Now()
+	a.reloadBusy, r.running, r.tagAt = false, false, time.Time{}
+	r.last, r.lastErr, r.lastAt, r.jitter = &res, err, now, 0
+	r.done = append(recent(r.done, now), now)
+	if l.by != "" {
+		r.latched = nil // a person asked: what was tried before may be tried again
+	}
+	etag, why := a.etag(r), ""
+	if err != nil {
+		why = err.Error()
+	}
+	if errors.Is(err, reload.ErrBusy) {
+		l.causes = nil // another process reloads; nothing was tried
+	}
+	for _, c := range l.causes {
+		c.File = etag
+		r.latched = append(r.latched, latch{c, now, why})
+	}
+	if extra := len(r.latched) - max(maxLatched, 2*len(a.backends)); extra > 0 {
+		r.latched = r.latched[extra:]
+	}
+	a.dirty = true
+	a.toldReload(r, l, res, err)
+	for _, name := range r.Instances {
+		if w := a.workers[name]; w != nil {
+			a.group.Go(func() { _ = w.sync(ctx) })
+		}
+	}
+}
+
+// toldReload says what came of a transaction.
+func (a *Agent) toldReload(r *reloading, l launch, res reload.Result, err error) {
+	result, reason := "ok", "request"
+	if l.by == "" {
+		reason = "overflow"
+	}
+	if err != nil {
+		result = "failed"
+		a.opts.Log.Error("HAProxy was not reloaded", "reload", r.Name, "reason", l.reason, "err", err,
+			"to_try_again", "slotsync haproxy reload")
+	} else {
+		a.opts.Log.Info("HAProxy was reloaded", "reload", r.Name, "reason", l.reason, "version", res.Version, "took", res.Took.Round(time.Millisecond))
+	}
+	for _, name := range r.Instances {
+		a.opts.Metrics.HAProxyReloaded(name, reason, result)
+	}
+}

@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slotsync/slotsync/metrics"
+)
+
+// world is an agent over fakes in virtual time.
+type world struct {
+	t      *testing.T
+	agent  *Agent
+	source *fakeSource
+	conns  []*fakeConn
+	opts   Options
+	cancel context.CancelFunc
+	done   chan error
+	warned *warnings
+}
+
+// warnings counts what was warned of since the start.
+type warnings struct {
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (w *warnings) of(text string) int { w.mu.Lock(); defer w.mu.Unlock(); return w.counts[text] }
+
+// counting is a handler that counts warnings.
+type counting struct {
+	slog.Handler
+	w *warnings
+}
+
+func (c counting) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		c.w.mu.Lock()
+		c.w.counts[r.Message]++
+		c.w.mu.Unlock()
+	}
+	return c.Handler.Handle(ctx, r)
+}
+
+func (c counting) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return counting{c.Handler.WithAttrs(attrs), c.w}
+}
+
+// inWorld runs body in a bubble, with an agent that was not started.
+func inWorld(t *testing.T, body func(*world), conns ...*fakeConn) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, source: newSource(), conns: conns}
+		w.opts = Options{StateDir: t.TempDir()}
+		w.opts.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "web", Source: w.source, SourceName: "test", SourceKey: "a"}}
+		for _, c := range conns {
+			w.opts.Instances = append(w.opts.Instances, Instance{Name: c.name, Conn: c, Key: c.name})
+		}
+		defer w.stop()
+		body(w)
+	})
+}
+
+func (w *world) start() {
+	w.t.Helper()
+	to := io.Discard
+	if testing.Verbose() {
+		to = w.t.Output()
+	}
+	w.warned = &warnings{counts: map[string]int{}}
+	w.opts.Log = slog.New(counting{slog.NewTextHandler(to, nil), w.warned})
+	w.opts.Metrics = metrics.New(prometheus.NewRegistry(), "test", metrics.Lists{})
+	a, err := New(w.opts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, w.cancel = context.WithCancel(context.Background())
+	w.agent, w.done = a, make(chan error, 1)
+	go func() { w.done <- a.Run(ctx) }()
+	w.settle()
+}
+
+func (w *world) stop() {
+	if w.cancel == nil {
+		return
+	}
+	for _, c := range w.conns {
+		c.with(func() { c.hang = nil })
+	}
+	w.cancel()
+	if err := <-w.done; err != nil {
+		w.t.Errorf("Run: %v", err)
+	}
+	w.cancel = nil
+}
+
+// settle lets everything happen that needs next to no time.
+func (w *world) settle() { time.Sleep(20 * time.Millisecond); synctest.Wait() }
+
+// pass lets time pass.
+func (w *world) pass(d time.Duration) { time.Sleep(d); synctest.Wait() }
+
+// want fails the test if an instance does not show this.
+func (w *world) want(c *fakeConn, show string) {
+	w.t.Helper()
+	if got := c.show(); got != show {
+		w.t.Fatalf("%s shows %q, want %q", c.name, got, show)
+	}
+}
+
+func (w *world) status() Status { return w.agent.Status() }
+
+func (w *world) wantSync(name string, in bool) {
+	w.t.Helper()
+	for _, s := range w.status().Instances {
+		if s.Name == name && s.InSync != in {
+			w.t.Fatalf("%s: in sync is %v, want %v: %+v", name, s.InSync, in, s)
+		}
+	}
+}
