@@ -1,6 +1,7 @@
 package reload
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -292,4 +293,31 @@ func TestErrorWithoutWords(t *testing.T) {
 	if got, want := clean("a\x1b[31mb\x00\xff\n\tc\n"), "a[31mb\uFFFD\n\tc"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// A reload that is said to have failed although every instance shows a new worker
+// is not rolled back: HAProxy runs the new file.
+func TestFailedThatCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		o := s.options()
+		o.Reloader = sulky{o.Reloader}
+		tr, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res := mustRun(t, tr, Request{Data: web(10), Reason: "overflow"})
+		if res.RolledBack || !res.Changed || s.onDisk(t) != rendered(10) || !strings.Contains(res.Words, "exit status 1") {
+			t.Errorf("got %+v, the file is %q", res, s.onDisk(t))
+		}
+	})
+}
+
+// A sulky reloader does what it is to and says that it failed.
+type sulky struct{ Reloader }
+
+// Reload reloads and fails.
+func (s sulky) Reload(ctx context.Context) (string, error) {
+	words, err := s.Reloader.Reload(ctx)
+	return words, errors.Join(err, errors.New("exit status 1"))
 }
