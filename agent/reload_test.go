@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -277,5 +278,27 @@ func TestRecoversBeforeItReloads(t *testing.T) {
 		close(f.recover)
 		w.pass(time.Minute) // it counts as a reload
 		w.wantReady(w.conns[0], 10)
+	})
+}
+
+// Without a template a reload cures nothing, also if there was one when the need
+// arose.
+func TestReloadThatStopsRendering(t *testing.T) {
+	f := &fakeReload{stuck: true}
+	managed(t, f, func(w *world) {
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(time.Minute)
+		foreign := &fakeReload{command: true, tag: "2"}
+		next := w.opts
+		next.Reloads = slices.Clone(w.opts.Reloads)
+		next.Reloads[0].Transaction = foreign
+		if err := w.agent.Reconfigure(context.Background(), next); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Hour)
+		if len(f.ran()) != 1 || len(foreign.ran()) != 0 {
+			t.Errorf("%d reloads, and %d without a template", len(f.ran()), len(foreign.ran()))
+		}
 	})
 }
