@@ -29,10 +29,14 @@ const (
 	Metadata    = "metadata"    // fd00:ec2::254; the IPv4 one is link-local
 	Unresolved  = "unresolved"  // an SRV target without an address
 	Incomplete  = "incomplete"  // an entry without the parts that make an endpoint
+	NotAllowed  = "not_allowed" // in none of the networks that the backend allows
+	Denied      = "denied"      // in a network that the backend denies
+	OtherFamily = "family"      // of an address family that the backend does not take
 )
 
 // Reasons lists every reason for a [Rejection].
-var Reasons = [...]string{BadAddress, BadPort, Unspecified, Multicast, LinkLocal, Metadata, Unresolved, Incomplete}
+var Reasons = [...]string{BadAddress, BadPort, Unspecified, Multicast, LinkLocal, Metadata, Unresolved, Incomplete,
+	NotAllowed, Denied, OtherFamily}
 
 var metadata6 = netip.MustParseAddr("fd00:ec2::254")
 var broadcast = netip.MustParseAddr("255.255.255.255")

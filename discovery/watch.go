@@ -30,6 +30,8 @@ type Update struct {
 	Err error
 	// At is when the answer came.
 	At time.Time
+	// Again is when the source is asked again, at the latest.
+	Again time.Time
 }
 
 // Watch calls src.Next until ctx is done and hands every answer to publish, in
@@ -40,8 +42,8 @@ type Update struct {
 // the processor to itself, until it has told so much that nobody could follow: 50
 // in a row, then 20 a second. One whose answers are equal is asked not sooner than 100 ms after it was last asked, and at most
 // once a second. After an error it is asked again after a random part of a pause that
-// doubles from the first to the longest of [Class.Backoff]; Watch never gives
-// up. A panic of the source is an error of class [Protocol].
+// doubles from the first to the longest of [Class.Backoff], or as soon as a
+// [Recoverer] says so; Watch never gives up. A panic of the source is an error of class [Protocol].
 func Watch(ctx context.Context, src Source, publish func(Update)) {
 	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst), news: rate.NewLimiter(newsRate, newsBurst)}
 	for ctx.Err() == nil {
@@ -54,8 +56,26 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 		if err != nil {
 			u.Reading = Reading{}
 		}
+		pause := p.after(u, asked)
+		u.Again = u.At.Add(pause)
 		publish(u)
-		sleep(ctx, p.after(u, asked))
+		rest(ctx, src, u.Err, pause)
+	}
+}
+
+// rest returns after d, or sooner when ctx is done or a source that failed may be
+// asked again.
+func rest(ctx context.Context, src Source, failed error, d time.Duration) {
+	if failed == nil {
+		sleep(ctx, d)
+		return
+	}
+	sleep(ctx, leastPause)
+	brief, cancel := context.WithTimeout(ctx, d-leastPause)
+	defer cancel()
+	_, err := guarded(src, func() (Reading, error) { recovered(brief, src, failed); return Reading{}, nil })
+	if err != nil { // it panicked: the whole pause, then
+		<-brief.Done()
 	}
 }
 

@@ -1,0 +1,84 @@
+package discovery
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// A Recoverer is a [Source] that learns sooner than a pause ends that it is worth
+// asking again.
+type Recoverer interface {
+	// Recovered blocks until the system answers again that failed with err, or ctx
+	// is done. [Watch] calls it for as long as it pauses after an error.
+	Recovered(ctx context.Context, err error)
+}
+
+// recovered waits until ctx is done, or until src says that it is worth asking
+// again.
+func recovered(ctx context.Context, src Source, err error) {
+	if r, ok := src.(Recoverer); ok {
+		r.Recovered(ctx, err)
+	} else {
+		<-ctx.Done()
+	}
+}
+
+// probeEvery is how often a system that failed is asked whether it is back, ±20 %.
+const probeEvery = time.Second
+
+// A Gate has the sources of one system learn together that it answers again: while
+// any of them waits, one asks, about once a second, and when it is answered all go
+// on. So hundreds of sources are back within a second or two of their system, and
+// ask it less in between. The zero value is ready for use.
+type Gate struct {
+	mu     sync.Mutex    // guards following
+	turn   chan struct{} // held by the one that asks
+	opened chan struct{} // closed when it was answered
+}
+
+// Wait returns when ask, called by this caller or any other, returns nil, or when
+// ctx is done. ask must have a deadline of its own.
+func (g *Gate) Wait(ctx context.Context, ask func(context.Context) error) {
+	turn, opened := g.now()
+	select {
+	case <-ctx.Done():
+		return
+	case <-opened:
+		return
+	case turn <- struct{}{}:
+	}
+	defer func() { <-turn }()
+	for ctx.Err() == nil {
+		select {
+		case <-opened:
+			return
+		default:
+		}
+		sleep(ctx, probeEvery*4/5+rand.N(probeEvery*2/5))
+		if ctx.Err() == nil && ask(ctx) == nil {
+			g.open(opened)
+			return
+		}
+	}
+}
+
+func (g *Gate) now() (turn, opened chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.turn == nil {
+		g.turn, g.opened = make(chan struct{}, 1), make(chan struct{})
+	}
+	return g.turn, g.opened
+}
+
+// open lets everybody go on who waits for opened.
+func (g *Gate) open(opened chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.opened == opened {
+		close(g.opened)
+		g.opened = make(chan struct{})
+	}
+}
