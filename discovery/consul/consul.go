@@ -19,7 +19,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -30,13 +29,6 @@ const (
 	Stale   = "stale"
 	Default = "default"
 	Cached  = "cached"
-)
-
-// Which instances are ready; see [Query.Health].
-const (
-	Warning = "warning"
-	Passing = "passing"
-	Any     = "any"
 )
 
 // Options say where Consul is and how it is asked.
@@ -51,8 +43,13 @@ type Options struct {
 	// again; if Token then returns another one, the request is repeated. May be
 	// nil.
 	Denied func()
-	// Datacenter is asked instead of the agent's own if it is not empty.
+	// Datacenter is asked instead of the agent's own if it is not empty, and
+	// [Query.Datacenter] names none.
 	Datacenter string
+	// Namespace and Partition are those of the services, in Consul Enterprise;
+	// empty: those of the agent and the token. An agent that does not know them is
+	// not asked: it would ignore them and tell of another service of that name.
+	Namespace, Partition string
 	// Consistency of blocking queries: Stale (also if empty) lets any server
 	// answer, Default only the leader, Cached the agent's cache.
 	Consistency string
@@ -64,23 +61,6 @@ type Options struct {
 	Wait time.Duration
 	// TLS is used for https.
 	TLS TLS
-}
-
-// A Query says which service is watched, and which of its instances are ready.
-type Query struct {
-	// Service is the name of the service. It is required.
-	Service string
-	// Tags must all be there.
-	Tags []string
-	// Filter is an expression in Consul's filter language; empty: none.
-	Filter string
-	// Health is Warning (also if empty): passing instances and those in warning
-	// are ready; Passing: those in warning are drained; Any: critical ones are
-	// ready as well. Maintenance always drains.
-	Health string
-	// IgnoreNodeHealth leaves out serfHealth, by which Consul says that it lost
-	// the node's agent, which is not the service.
-	IgnoreNodeHealth bool
 }
 
 // A Client asks one Consul agent. It is safe for use by many sources at a time.
@@ -104,6 +84,11 @@ func NewClient(o Options) (*Client, error) {
 	case o.Wait < time.Second || o.Wait > 10*time.Minute:
 		return nil, fmt.Errorf("wait %s is not within 1s and 10m", o.Wait)
 	}
+	for key, name := range map[string]string{"datacenter": o.Datacenter, "namespace": o.Namespace, "partition": o.Partition} {
+		if name != "" && !isLabel(name) {
+			return nil, fmt.Errorf("%s %q is not a name: letters, digits, - and _, 64 at most", key, discovery.Printable(name, 70))
+		}
+	}
 	base, socket, err := parseAddress(o.Address)
 	if err != nil {
 		return nil, err
@@ -121,40 +106,6 @@ func NewClient(o Options) (*Client, error) {
 
 // Close closes the connections that are idle.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// Source returns a source for q, or what is wrong with q. Each source may be
-// watched once at a time.
-func (c *Client) Source(q Query) (*Source, error) {
-	q.Health = cmp.Or(q.Health, Warning)
-	if err := checkService(q.Service); err != nil {
-		return nil, err
-	}
-	if !slices.Contains([]string{Warning, Passing, Any}, q.Health) {
-		return nil, fmt.Errorf("health %q is not one of warning, passing, any", q.Health)
-	}
-	if slices.Contains(q.Tags, "") {
-		return nil, fmt.Errorf("service %s: a tag is empty", q.Service)
-	}
-	// Equal queries share one view in the agent, whatever the order of their tags.
-	q.Tags = slices.Sorted(slices.Values(q.Tags))
-	return &Source{client: c, query: q, state: state{have: -1}}, nil
-}
-
-// checkService refuses names that would not be one segment of a path.
-func checkService(name string) error {
-	bad := func(r rune) bool {
-		return strings.ContainsRune(`/\?#%`, r) || unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}
-	switch {
-	case name == "":
-		return fmt.Errorf("the service has no name")
-	case len(name) > 128:
-		return fmt.Errorf("the service name %s is longer than 128 bytes", discovery.Printable(name, 20))
-	case name == "." || name == ".." || strings.ContainsFunc(name, bad):
-		return fmt.Errorf("%q cannot be the name of a service", name)
-	}
-	return nil
-}
 
 // parseAddress returns where requests go; socket is the path of a unix socket,
 // or empty.

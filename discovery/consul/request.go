@@ -120,14 +120,18 @@ func (c *Client) url(q Query, a ask) string {
 	u := c.base
 	u.Path += "/v1/health/service/" + q.Service
 	v := url.Values{}
-	if c.opts.Datacenter != "" {
-		v.Set("dc", c.opts.Datacenter)
+	for key, value := range map[string]string{
+		"dc": c.datacenter(q), "ns": c.opts.Namespace, "partition": c.opts.Partition, "filter": q.Filter,
+	} {
+		if value != "" {
+			v.Set(key, value)
+		}
 	}
 	if len(q.Tags) > 0 {
 		v["tag"] = q.Tags
 	}
-	if q.Filter != "" {
-		v.Set("filter", q.Filter)
+	if len(q.NodeMeta) > 0 {
+		v["node-meta"] = q.NodeMeta
 	}
 	if a.mode != Default {
 		v.Set(a.mode, "")

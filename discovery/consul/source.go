@@ -40,7 +40,7 @@ type state struct {
 
 // String implements [discovery.Source].
 func (s *Source) String() string {
-	if dc := s.client.opts.Datacenter; dc != "" {
+	if dc := s.client.datacenter(s.query); dc != "" {
 		return "consul service " + s.query.Service + " in " + dc
 	}
 	return "consul service " + s.query.Service
