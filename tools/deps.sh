@@ -1,12 +1,14 @@
 #!/bin/bash
-# deps.sh [NAME...]: the real HAProxy and Consul that the tests and the demo talk to.
+# deps.sh [NAME...]: the real HAProxy, Consul and DNS servers that the tests and the demo talk to.
 #
 #   haproxy-2.6  Debian 12 bookworm     haproxy-3.0  Debian 13 trixie
 #   haproxy-3.2  forky or sid           consul       1.8.7, Debian 11 bullseye
+#   bind9, unbound, dnsmasq             Debian 12 bookworm
 #
-# Without NAME all four. They are unpacked into .cache/deps (or $SLOTSYNC_DEPS) as NAME/haproxy and consul/consul,
-# each with its own C library, so that they run on any Linux. Unpacking touches no system package: apt works on
-# private state and asks the mirror that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
+# Without NAME all of them. They are unpacked into .cache/deps (or $SLOTSYNC_DEPS) as NAME/haproxy, consul/consul,
+# bind9/named, unbound/unbound and dnsmasq/dnsmasq, each with its own C library, so that they run on any Linux.
+# Unpacking touches no system package, starts nothing and adds no user: apt works on private state and asks the mirror
+# that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
 # What building and the tests need (a C compiler, git, systemd-analyze) is installed by apt, as root; else one line says
 # what is missing. With NAME only what unpacking needs.
 set -euo pipefail
@@ -34,18 +36,27 @@ retry() {
 	return 1
 }
 
-# version_of NAME prints what the unpacked binary calls itself; nothing if it does not run.
-version_of() {
+# introduction NAME: what the unpacked binary says when it is asked for its version.
+introduction() {
 	case $1 in
 	consul) "$deps/consul/consul" version ;;
+	bind9) "$deps/bind9/named" -v ;;
+	unbound) "$deps/unbound/unbound" -V ;; # -v would start it
+	dnsmasq) "$deps/dnsmasq/dnsmasq" --version ;;
 	*) "$deps/$1/haproxy" -v ;;
-	esac 2>/dev/null | head -n 1
+	esac
 }
+
+# version_of NAME prints what the unpacked binary calls itself; nothing if it does not run.
+version_of() { introduction "$1" 2>/dev/null | head -n 1; }
 
 # present NAME: the binary runs and is of the wanted version. A moved folder fails here and is unpacked again.
 present() {
 	case $1 in
 	consul) [[ $(version_of consul) == *v1.8.7* ]] ;;
+	bind9) [[ $(version_of bind9) == "BIND 9.18."* ]] ;;
+	unbound) [[ $(version_of unbound) == "Version 1.17."* ]] ;;
+	dnsmasq) [[ $(version_of dnsmasq) == "Dnsmasq version 2."* ]] ;;
 	*) [[ $(version_of "$1") == *" version ${1#haproxy-}."* ]] ;;
 	esac
 }
@@ -122,7 +133,7 @@ candidate() { apt-cache "${apt_options[@]}" show "$1" 2>/dev/null | sed -n 's/^V
 # libraries_of PACKAGE: the shared libraries that it needs, as apt resolves them on an empty machine.
 libraries_of() {
 	apt-get "${apt_options[@]}" -s --no-install-recommends install "$1" | awk '$1 == "Inst" { print $2 }' |
-		grep -E '^(lib|zlib1g)' | grep -vE '^(libdebconf|libpam|libselinux|libsemanage|libaudit|libperl)' | sort -u
+		grep -E '^(lib|zlib1g|bind9-libs)' | grep -vE '^(libdebconf|libpam|libselinux|libsemanage|libaudit|libperl|libpython.*-)' | sort -u
 }
 
 # unpack FOLDER PACKAGE...: downloads from the opened suite and extracts below FOLDER.
@@ -177,26 +188,41 @@ get_consul() {
 	cp "$work/consul/usr/bin/consul" "$deps/consul/consul"
 }
 
+# get_server NAME PACKAGE PROGRAM: the last part of PROGRAM is what it is called in .cache/deps.
+get_server() {
+	local libraries target=$deps/$1/${3##*/}
+	open_suite bookworm || fail "cannot read the package list of bookworm"
+	say "unpacking $1: $(candidate "$2") of bookworm"
+	mapfile -t libraries < <(libraries_of "$2")
+	unpack "$work/$1" "$2" "${libraries[@]}"
+	rm -rf "${deps:?}/$1"
+	mv "$work/$1" "$deps/$1"
+	cp "$deps/$1/$3" "$target"
+	own_libraries "$target" "$deps/$1"
+}
+
 get() {
 	case $1 in
 	haproxy-2.6) get_haproxy "$1" bookworm ;;
 	haproxy-3.0) get_haproxy "$1" trixie ;;
 	haproxy-3.2) get_haproxy "$1" forky sid ;;
 	consul) get_consul ;;
+	bind9) get_server bind9 bind9 usr/sbin/named ;;
+	unbound) get_server unbound unbound usr/sbin/unbound ;;
+	dnsmasq) get_server dnsmasq dnsmasq-base usr/sbin/dnsmasq ;;
 	esac
 }
+
+known=(haproxy-2.6 haproxy-3.0 haproxy-3.2 consul bind9 unbound dnsmasq)
 
 names=("$@")
 everything=no
 if [ $# = 0 ]; then
 	everything=yes
-	names=(haproxy-2.6 haproxy-3.0 haproxy-3.2 consul)
+	names=("${known[@]}")
 fi
 for name in "${names[@]}"; do
-	case $name in
-	haproxy-2.6 | haproxy-3.0 | haproxy-3.2 | consul) ;;
-	*) fail "unknown: $name; one of haproxy-2.6 haproxy-3.0 haproxy-3.2 consul" ;;
-	esac
+	[[ " ${known[*]} " == *" $name "* ]] || fail "unknown: $name; one of ${known[*]}"
 done
 
 for tool in apt-get dpkg-deb flock; do
@@ -217,7 +243,7 @@ if [ ${#absent[@]} -gt 0 ]; then
 	trap 'rm -rf "$work"' EXIT
 	for name in "${absent[@]}"; do
 		get "$name"
-		present "$name" || fail "$name was unpacked and does not run: $("$deps/$name/${name%%-*}" -v 2>&1 | head -n 1)"
+		present "$name" || fail "$name was unpacked and does not run: $(introduction "$name" 2>&1 | head -n 1)"
 	done
 fi
 for name in "${names[@]}"; do say "$name: $(version_of "$name")"; done

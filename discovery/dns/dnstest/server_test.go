@@ -16,10 +16,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func ask(t *testing.T, s *dnstest.Server, network, name string, qtype uint16) (*dns.Msg, error) {
 	t.Helper()
+	return askAt(t, s.Addr(), network, name, qtype)
+}
+
+func askAt(t *testing.T, addr, network, name string, qtype uint16) (*dns.Msg, error) {
+	t.Helper()
 	q := new(dns.Msg)
 	q.SetQuestion(dns.Fqdn(name), qtype)
 	c := dns.Client{Net: network, Timeout: 3 * time.Second}
-	m, _, err := c.ExchangeContext(t.Context(), q, s.Addr())
+	m, _, err := c.ExchangeContext(t.Context(), q, addr)
 	return m, err
 }
 
