@@ -36,32 +36,66 @@ type Gate struct {
 	mu     sync.Mutex    // guards following
 	turn   chan struct{} // held by the one that asks
 	opened chan struct{} // closed when it was answered
+	next   time.Time     // when to ask again, whoever's turn it is by then
 }
 
 // Wait returns when ask, called by this caller or any other, returns nil, or when
-// ctx is done. ask must have a deadline of its own.
+// ctx is done. ask must have a deadline of its own. Callers take turns: what keeps
+// one of them from being answered does not keep the others waiting.
 func (g *Gate) Wait(ctx context.Context, ask func(context.Context) error) {
 	turn, opened := g.now()
-	select {
-	case <-ctx.Done():
-		return
-	case <-opened:
-		return
-	case turn <- struct{}{}:
-	}
-	defer func() { <-turn }()
 	for ctx.Err() == nil {
 		select {
+		case <-ctx.Done():
+			return
 		case <-opened:
 			return
-		default:
+		case turn <- struct{}{}:
 		}
-		sleep(ctx, probeEvery*4/5+rand.N(probeEvery*2/5))
-		if ctx.Err() == nil && ask(ctx) == nil {
-			g.open(opened)
+		if g.probe(ctx, turn, opened, ask) {
 			return
 		}
 	}
+}
+
+// probe asks once, when it is time to, and gives the turn back. It reports whether
+// the gate is open.
+func (g *Gate) probe(ctx context.Context, turn, opened chan struct{}, ask func(context.Context) error) bool {
+	defer func() { <-turn }()
+	select {
+	case <-opened:
+		return true
+	default:
+	}
+	sleep(ctx, g.due())
+	if ctx.Err() != nil {
+		return false
+	}
+	g.schedule()
+	if ask(ctx) != nil {
+		return false
+	}
+	g.open(opened)
+	return true
+}
+
+// due returns how long it is to the next question. Those who leave while they wait
+// for it do not put it off.
+func (g *Gate) due() time.Duration {
+	g.mu.Lock()
+	next := g.next
+	g.mu.Unlock()
+	if time.Since(next) > probeEvery {
+		next = g.schedule()
+	}
+	return time.Until(next)
+}
+
+func (g *Gate) schedule() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.next = time.Now().Add(probeEvery*4/5 + rand.N(probeEvery*2/5))
+	return g.next
 }
 
 func (g *Gate) now() (turn, opened chan struct{}) {
