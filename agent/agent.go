@@ -92,6 +92,9 @@ func (o Options) check() error {
 			errs = append(errs, fmt.Errorf("two backends are named %q", b.Name))
 		}
 		backends[b.Name] = true
+		if len(b.Feeds) == 0 {
+			errs = append(errs, fmt.Errorf("backend %q has no source", b.Name))
+		}
 		for _, in := range b.Instances {
 			if !names[in] {
 				errs = append(errs, fmt.Errorf("backend %q: no instance is named %q", b.Name, in))
@@ -209,8 +212,8 @@ func (a *Agent) employ(ctx context.Context, in *instance) {
 // follow starts the watch of a backend's source.
 func (a *Agent) follow(ctx context.Context, b *backend) {
 	ctx, cancel := context.WithCancel(ctx)
-	b.watch = watch{key: b.SourceKey, cancel: cancel}
-	source := b.Source
+	b.watch = watch{key: b.Feeds[0].Key, cancel: cancel}
+	source := b.Feeds[0].Source
 	a.group.Go(func() {
 		discovery.Watch(ctx, source, func(u discovery.Update) {
 			a.post(ctx, func(context.Context) {
@@ -364,7 +367,7 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 	}
 	b.confirming = true
 	b.guard.hold.asked = now
-	source, key := b.Source, b.watch.key
+	source, key := b.Feeds[0].Source, b.watch.key
 	a.group.Go(func() {
 		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
 		defer cancel()

@@ -176,7 +176,7 @@ func TestStateFileHasWhatIsLiveWhileTheSourceIsSilent(t *testing.T) {
 	a.servers["web"][2].Addr, a.servers["web"][2].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {
 		w.source = newMute()
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		if got := showServers(a.saved["web"]); got != "web3=:90" {
 			w.t.Errorf("the state file has %q", got)
@@ -251,7 +251,7 @@ func TestLeaveByDraining(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.stop() // the start of the drain is remembered
 		w.source = newSource(80)
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.want(a, "web1=:80 web2=:81/drain")
 		w.pass(DefaultDrain)

@@ -95,7 +95,10 @@ func withDefaults(b Backend) Backend {
 	b.Guard = b.Guard.withDefaults()
 	b.Drain = cmp.Or(b.Drain, DefaultDrain)
 	b.MaxSlots = cmp.Or(b.MaxSlots, DefaultMaxSlots)
-	b.SourceIdentity = cmp.Or(b.SourceIdentity, b.SourceKey)
+	b.Feeds = slices.Clone(b.Feeds)
+	for i, f := range b.Feeds {
+		b.Feeds[i].Identity = cmp.Or(f.Identity, f.Key)
+	}
 	return b
 }
 

@@ -28,7 +28,7 @@ func TestAgentRestartWritesNothing(t *testing.T) {
 		for _, dir := range []string{w.opts.StateDir, w.t.TempDir()} {
 			w.opts.StateDir = dir
 			w.source = newSource(81, 82, 83, 84)
-			w.opts.Backends[0].Source = w.source
+			w.opts.Backends[0].Feeds[0].Source = w.source
 			w.start()
 			w.pass(2 * time.Minute)
 			w.want(a, before)
@@ -45,7 +45,7 @@ func TestNothingIsTouchedBeforeTheSourceHasSpoken(t *testing.T) {
 	a.servers["web"][2].Addr, a.servers["web"][2].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {
 		w.source = newMute()
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Hour)
 		w.want(a, "web3=:90")
@@ -144,7 +144,7 @@ func TestRestoredSetFillsEmptyInstancesOnly(t *testing.T) {
 		a.takeWrites()
 		w.source = newMute()
 		w.source.err = discovery.Errorf(discovery.Transport, "refused")
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Minute)
 		w.want(b, "web1=:80 web2=:81")
@@ -168,7 +168,7 @@ func TestOldStoredSetFillsNothing(t *testing.T) {
 		a.restart(false)
 		time.Sleep(restoreAge + time.Hour)
 		w.source = newMute()
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Hour)
 		w.want(a, "")
@@ -217,7 +217,7 @@ func TestManyBackendsAreFilledWhoeverStartsFirst(t *testing.T) {
 					for p := range 20 {
 						source.reading.Endpoints = append(source.reading.Endpoints, eps(1000+100*i+p)...)
 					}
-					w.opts.Backends = append(w.opts.Backends, Backend{Name: name, Proxy: name, Prefix: "web", Source: source, SourceName: "test", SourceKey: name})
+					w.opts.Backends = append(w.opts.Backends, Backend{Name: name, Proxy: name, Prefix: "web", Feeds: []Feed{{Name: "test", Source: source, Key: name}}})
 				}
 				if late > 0 {
 					a.err, b.err = absent(), absent()

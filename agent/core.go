@@ -426,7 +426,7 @@ func (c *core) problems(b *backend) []string {
 		}
 	}
 	if b.phase == phaseWaiting && !b.source.answered.IsZero() && len(b.source.reading.Endpoints) == 0 {
-		out = append(out, b.Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
+		out = append(out, b.Feeds[0].Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
 	}
 	return out
 }

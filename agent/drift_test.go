@@ -62,7 +62,7 @@ func TestExternalIsRespected(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.stop()
 		w.source = newSource(80, 81)
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		a.restart(true)
 		w.start()
 		w.pass(time.Hour)
@@ -151,7 +151,7 @@ func TestReconfigure(t *testing.T) {
 		// Another source: what the old one said stays until the new one speaks,
 		// and what the new one never listed stays until it is accepted.
 		other := newMute()
-		next.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "web", Source: other, SourceName: "test", SourceKey: "b"}}
+		next.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "web", Feeds: []Feed{{Name: "test", Source: other, Key: "b"}}}}
 		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
 			w.t.Fatal(err)
 		}
@@ -169,7 +169,7 @@ func TestReconfigure(t *testing.T) {
 
 		// Another prefix is refused while slots are in use.
 		bad := next
-		bad.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "other", Source: other, SourceName: "test", SourceKey: "b"}}
+		bad.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "other", Feeds: []Feed{{Name: "test", Source: other, Key: "b"}}}}
 		if err := w.agent.Reconfigure(w.t.Context(), bad); err == nil || !strings.Contains(err.Error(), addr(81).String()) {
 			w.t.Errorf("another prefix: %v", err)
 		}
@@ -201,7 +201,7 @@ func TestPlanWritesNothing(t *testing.T) {
 		w.opts.StateDir = w.t.TempDir()
 		a.takeWrites()
 		w.source = newSource(80, 81)
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		agent, err := New(w.opts)
 		if err != nil {
 			w.t.Fatal(err)
@@ -238,7 +238,7 @@ func TestOnce(t *testing.T) {
 			"source is mute":  {newMute(), nil, "no answer"},
 			"instance absent": {newSource(80), absent(), "refused"},
 		} {
-			w.opts.Backends[0].Source = test.source
+			w.opts.Backends[0].Feeds[0].Source = test.source
 			a.with(func() { a.err = test.broken })
 			agent, err := New(w.opts)
 			if err != nil {

@@ -132,7 +132,7 @@ func TestRenderedHoldsWhatWasAdded(t *testing.T) {
 	managed(t, f, func(w *world) {
 		w.opts.Backends[0].Dynamic = true
 		next := w.opts.Backends[0]
-		next.Name, next.Proxy, next.Source, next.SourceKey = "api", "api", newSource(90, 91), "b"
+		next.Name, next.Proxy, next.Feeds = "api", "api", []Feed{{Name: "test", Source: newSource(90, 91), Key: "b"}}
 		w.opts.Backends = append(w.opts.Backends, next)
 		w.start()
 		w.source.list(span(80, 85)...)

@@ -26,6 +26,12 @@ type Guard struct {
 	MaxRemoval float64
 	// Window is how far back the baseline looks.
 	Window time.Duration
+	// MinEndpoints is how many endpoints must be left: a set that falls below it is
+	// held, however few are missing. 0: no such bound.
+	MinEndpoints int
+	// TurnoverWait is how long the endpoints of a set that is replaced whole wait
+	// for one of the new ones to be up. May be [Off].
+	TurnoverWait time.Duration
 }
 
 // The defaults of [Guard].
@@ -34,6 +40,7 @@ const (
 	DefaultRemovalHold = 30 * time.Second
 	DefaultMaxRemoval  = 0.5
 	DefaultWindow      = 5 * time.Minute
+	DefaultTurnover    = 15 * time.Second
 )
 
 func (g Guard) withDefaults() Guard {
@@ -48,6 +55,9 @@ func (g Guard) withDefaults() Guard {
 	}
 	if g.Window == 0 {
 		g.Window = DefaultWindow
+	}
+	if g.TurnoverWait == 0 {
+		g.TurnoverWait = DefaultTurnover
 	}
 	return g
 }

@@ -214,7 +214,7 @@ func TestHoldIsCarriedOverARestart(t *testing.T) {
 		w.stop()
 		time.Sleep(time.Hour) // in which nobody looked
 		w.source = newSource(80)
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.wantReady(a, 10)
 		w.pass(5 * time.Second)

@@ -45,7 +45,7 @@ func TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet(t *testing.T) {
 		b.err = absent()
 		w.source = newMute()
 		w.source.err = discovery.Errorf(discovery.Transport, "refused")
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Minute)
 		w.want(a, "web1=:80 web2=:81")
@@ -65,7 +65,7 @@ func TestInstanceThatLosesItsSlotsIsFilledFromAStoredSet(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.stop()
 		w.source = newMute()
-		w.opts.Backends[0].Source = w.source
+		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Minute)
 		a.restart(false)

@@ -153,7 +153,7 @@ func (a *Agent) readSources(ctx context.Context) {
 	var group sync.WaitGroup
 	for i, b := range a.backends {
 		group.Go(func() {
-			r, err := b.Source.Next(ctx)
+			r, err := b.Feeds[0].Source.Next(ctx)
 			updates[i] = discovery.Update{Reading: r, Err: err, At: time.Now()}
 		})
 	}

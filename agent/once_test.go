@@ -17,7 +17,7 @@ func TestOnceDoesNotWaitForWhatCannotCome(t *testing.T) {
 					a.err = absent()
 				}
 			})
-			w.opts.Backends[0].Source = source
+			w.opts.Backends[0].Feeds[0].Source = source
 			agent, err := New(w.opts)
 			if err != nil {
 				w.t.Fatal(err)

@@ -5,7 +5,7 @@
 // instance its newest targets. One worker per instance makes them true and
 // reads them back, so that a slow or dead instance delays no other. The agent
 // knows neither HAProxy's wire nor any discovery system: it is given a [Conn]
-// for each instance and a [discovery.Source] for each backend.
+// for each instance and a [discovery.Source] for each feed of a backend.
 package agent
 
 import (
@@ -49,7 +49,41 @@ type Instance struct {
 	Key string
 }
 
-// A Backend is one backend of HAProxy and the source that fills it.
+// A Feed is one source of a backend.
+type Feed struct {
+	// Name is how the configuration calls the source; unique in the backend.
+	Name string
+	// Source knows the endpoints.
+	Source discovery.Source
+	// Key changes when any parameter of the source does: a watch whose key is the
+	// same goes on over a [Agent.Reconfigure].
+	Key string
+	// Identity says who is asked for what: addresses that a source of another
+	// identity listed are not removed. It differs from Key where the answer itself
+	// is configured; "" stands for Key.
+	Identity string
+}
+
+// A Failover says when the other feeds of a backend stand in for the primary one.
+// The zero value: there is none, and a backend has what all of its feeds list.
+type Failover struct {
+	// Primary is the name of a feed; "" for no failover.
+	Primary string
+	// Min is how many ready endpoints the primary has to list. Default 1.
+	Min int
+	// After is how long it must list fewer before the others stand in, Back how
+	// long enough before they stand back. Defaults 10 s and 60 s.
+	After, Back time.Duration
+}
+
+// What is done when every endpoint that is registered is unhealthy; see
+// [Backend].
+const (
+	KeepUnhealthy = "keep" // what served last goes on
+	DropUnhealthy = "drop" // as with an empty set
+)
+
+// A Backend is one backend of HAProxy and the feeds that fill it.
 type Backend struct {
 	// Name is ours, and unique; Proxy is HAProxy's.
 	Name, Proxy string
@@ -57,16 +91,13 @@ type Backend struct {
 	Prefix string
 	// Instances are names; empty means all.
 	Instances []string
-	// Source knows the endpoints, SourceName is how the configuration calls it.
-	Source     discovery.Source
-	SourceName string
-	// SourceKey changes when any parameter of the source does: a watch whose
-	// key is the same goes on over a [Agent.Reconfigure].
-	SourceKey string
-	// SourceIdentity says who is asked for what: addresses that a source of
-	// another identity listed are not removed. It differs from SourceKey where
-	// the answer itself is configured; "" stands for SourceKey.
-	SourceIdentity string
+	// Feeds know the endpoints; there is at least one. Failover says which are
+	// asked when.
+	Feeds    []Feed
+	Failover Failover
+	// OnAllUnhealthy is [KeepUnhealthy], [DropUnhealthy], or "": keep if HAProxy
+	// checks the slots at any instance, else drop.
+	OnAllUnhealthy string
 	// Guard holds back removals.
 	Guard Guard
 	// Leave says where an endpoint goes that is gone or critical: slots.Maint
@@ -115,6 +146,10 @@ const (
 	DefaultPoll    = 500 * time.Millisecond
 	DefaultResync  = 30 * time.Second
 	DefaultDrain   = 30 * time.Second
+	// Those of a [Failover].
+	DefaultFailoverMin   = 1
+	DefaultFailoverAfter = 10 * time.Second
+	DefaultFailoverBack  = time.Minute
 	// DefaultMaxSlots is the one of a backend.
 	DefaultMaxSlots = 1000
 )

@@ -165,12 +165,12 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 	b.Backend = withDefaults(next)
 	b.guard.rules = b.Guard
 	b.due = true
-	if b.SourceKey == before.SourceKey {
-		b.Source = before.Source
+	if b.Feeds[0].Key == before.Feeds[0].Key {
+		b.Feeds[0].Source = before.Feeds[0].Source
 		return
 	}
 	b.watch.cancel()
-	if b.SourceIdentity != before.SourceIdentity {
+	if b.Feeds[0].Identity != before.Feeds[0].Identity {
 		b.renounce()
 		for _, in := range a.instances {
 			delete(in.judged, b.Name)

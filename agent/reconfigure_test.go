@@ -16,7 +16,7 @@ func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
 		next := w.opts
 		next.Backends = []Backend{next.Backends[0]}
 		other := newMute()
-		next.Backends[0].Source, next.Backends[0].SourceKey = other, "other"
+		next.Backends[0].Feeds = []Feed{{Name: "test", Source: other, Key: "other"}}
 		held := make(chan struct{})
 		w.agent.do <- func(context.Context) { <-held }
 		done := make(chan error)
@@ -45,7 +45,7 @@ func TestBackendThatComesIsFilledAtOnce(t *testing.T) {
 		w.start()
 		w.pass(time.Second)
 		next := w.opts
-		next.Backends = append(next.Backends[:1:1], Backend{Name: "api", Proxy: "api", Prefix: "web", Source: newSource(90), SourceName: "test", SourceKey: "x"})
+		next.Backends = append(next.Backends[:1:1], Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: newSource(90), Key: "x"}}})
 		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
 			w.t.Fatal(err)
 		}
@@ -63,13 +63,13 @@ func TestOtherSlotsAreFilledAtOnce(t *testing.T) {
 	}
 	inWorld(t, func(w *world) {
 		mute := newMute()
-		w.opts.Backends[0].Source = mute
+		w.opts.Backends[0].Feeds[0].Source = mute
 		w.start()
 		w.pass(time.Second)
 		next := w.opts
 		next.Backends = []Backend{next.Backends[0]}
 		next.Backends[0].Prefix = "srv"
-		next.Backends[0].Source, next.Backends[0].SourceKey = newSource(80), "x"
+		next.Backends[0].Feeds = []Feed{{Name: "test", Source: newSource(80), Key: "x"}}
 		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
 			w.t.Fatal(err)
 		}

@@ -29,7 +29,7 @@ func TestRestartInTheMiddleOfAComparisonIsNoticedByAllBackends(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.opts.Instances[0].Conn = conn
 		w.source.reading.Endpoints = eps(80)
-		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Source: newSource(90), SourceName: "test", SourceKey: "x"})
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: newSource(90), Key: "x"}}})
 		w.start()
 		w.pass(5 * time.Second)
 		conn.armed = true

@@ -13,7 +13,7 @@ import (
 func twoBackends(w *world, conns ...*fakeConn) *fakeSource {
 	api := newSource(90, 91)
 	w.opts.Backends = append(w.opts.Backends,
-		Backend{Name: "api", Proxy: "api", Prefix: "web", Source: api, SourceName: "test", SourceKey: "api"})
+		Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: api, Key: "api"}}})
 	for _, c := range conns {
 		c.addBackend("api", 5)
 	}

@@ -44,7 +44,7 @@ func (a *Agent) notReady() []string {
 	for _, b := range a.backends {
 		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.full[b.Name] })
 		if b.phase == phaseWaiting && b.source.answered.IsZero() && !adopted {
-			out = append(out, "backend "+b.Name+": "+b.Source.String()+" has not answered yet")
+			out = append(out, "backend "+b.Name+": "+b.Feeds[0].Source.String()+" has not answered yet")
 		}
 	}
 	if !a.ready {
@@ -148,7 +148,7 @@ func (a *Agent) showHold(b *backend, now time.Time) *Hold {
 }
 
 func (b *backend) showSource(now time.Time) SourceStatus {
-	s := SourceStatus{Name: b.SourceName, Backend: b.Name, Asks: b.Source.String(), State: "unknown", AgeSeconds: -1}
+	s := SourceStatus{Name: b.Feeds[0].Name, Backend: b.Name, Asks: b.Feeds[0].Source.String(), State: "unknown", AgeSeconds: -1}
 	if at := b.source.answered; !at.IsZero() {
 		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
 		s.Endpoints, s.Note, s.Rejected = len(b.source.reading.Endpoints), b.source.reading.Note, b.source.reading.Rejected

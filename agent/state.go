@@ -145,7 +145,7 @@ func (c *core) snapshot(now time.Time) stored {
 
 func (b *backend) store(now time.Time) storedBackend {
 	s := storedBackend{
-		Name: b.Name, Source: digest(b.SourceIdentity), At: now, Endpoints: b.guard.published,
+		Name: b.Name, Source: digest(b.Feeds[0].Identity), At: now, Endpoints: b.guard.published,
 		Baseline: b.guard.history, Slots: map[netip.AddrPort]string{},
 	}
 	if !b.heard {
@@ -177,7 +177,7 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 	}
 	b.guard.carried = s.Hold
 	b.prefer, b.storedAt = s.Slots, s.At
-	if s.Source == digest(b.SourceIdentity) {
+	if s.Source == digest(b.Feeds[0].Identity) {
 		for _, l := range s.Listed {
 			b.listed[l.Addr] = l.Last
 		}

@@ -27,7 +27,7 @@ func (a *Agent) track() {
 	}
 	var pairs []metrics.Pair
 	for _, b := range a.backends {
-		pairs = append(pairs, metrics.Pair{Source: b.SourceName, Proxy: b.Proxy})
+		pairs = append(pairs, metrics.Pair{Source: b.Feeds[0].Name, Proxy: b.Proxy})
 	}
 	a.opts.Metrics.Track(instances, pairs, func(proxy string) []string {
 		var out []string
@@ -45,9 +45,9 @@ func (a *Agent) track() {
 
 func (a *Agent) sourceFailed(b *backend, err error) {
 	class := discovery.ClassOf(err)
-	a.opts.Metrics.SourceFailed(b.SourceName, b.Proxy, string(class))
+	a.opts.Metrics.SourceFailed(b.Feeds[0].Name, b.Proxy, string(class))
 	if was := b.source.failing; was == nil || discovery.ClassOf(was) != class {
-		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", b.Source.String(), "err", err)
+		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", b.Feeds[0].Source.String(), "err", err)
 	}
 }
 
@@ -57,15 +57,15 @@ func (a *Agent) sourceAnswered(b *backend, r discovery.Reading) {
 	for _, e := range r.Endpoints {
 		states[e.State.String()]++
 	}
-	m.SourceAnswered(b.SourceName, b.Proxy, time.Now(), states)
+	m.SourceAnswered(b.Feeds[0].Name, b.Proxy, time.Now(), states)
 	if b.source.failing != nil {
-		a.opts.Log.Info("source answers again", "backend", b.Name, "source", b.Source.String())
+		a.opts.Log.Info("source answers again", "backend", b.Name, "source", b.Feeds[0].Source.String())
 	}
 	if slices.Equal(r.Rejected, b.source.reading.Rejected) {
 		return
 	}
 	for _, x := range r.Rejected {
-		m.Rejected(b.SourceName, b.Proxy, x.Reason, 1)
+		m.Rejected(b.Feeds[0].Name, b.Proxy, x.Reason, 1)
 		a.opts.Log.Warn("endpoint rejected", "backend", b.Name, "reason", x.Reason, "name", x.Name, "value", x.Value)
 	}
 }

@@ -59,7 +59,7 @@ func inWorld(t *testing.T, body func(*world), conns ...*fakeConn) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, source: newSource(), conns: conns}
 		w.opts = Options{StateDir: t.TempDir()}
-		w.opts.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "web", Source: w.source, SourceName: "test", SourceKey: "a"}}
+		w.opts.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "web", Feeds: []Feed{{Name: "test", Source: w.source, Key: "a"}}}}
 		for _, c := range conns {
 			w.opts.Instances = append(w.opts.Instances, Instance{Name: c.name, Conn: c, Key: c.name})
 		}

@@ -156,7 +156,7 @@ func (r *benchRig) consulBackend(service string, relay *consultest.Proxy) agent.
 }
 
 func benchBackend(name string, source discovery.Source) agent.Backend {
-	return agent.Backend{Name: name, Proxy: name, Prefix: "web", Source: source, SourceName: "bench"}
+	return agent.Backend{Name: name, Proxy: name, Prefix: "web", Feeds: []agent.Feed{{Name: "bench", Source: source}}}
 }
 
 func (r *benchRig) script(service, relay string, safe bool) *script {

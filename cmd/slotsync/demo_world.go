@@ -106,7 +106,7 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 		Instances: instances, Reloads: reloads,
 		Backends: []agent.Backend{{
 			Name: "web", Proxy: "web", Prefix: "web",
-			Source: clockedSource{source, &w.Clock}, SourceName: "dns", SourceKey: demoRecord,
+			Feeds: []agent.Feed{{Name: "dns", Source: clockedSource{source, &w.Clock}, Key: demoRecord}},
 			Guard: agent.Guard{
 				EmptyHold: demoHold, RemovalHold: demoHold,
 				MaxRemoval: agent.DefaultMaxRemoval, Window: agent.DefaultWindow,

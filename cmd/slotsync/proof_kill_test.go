@@ -129,7 +129,7 @@ func TestHundredBackendsAreFilledWhoeverStartsFirst(t *testing.T) {
 				for i := range 100 {
 					name := fmt.Sprintf("be%d", i)
 					backends = append(backends, haproxytest.Backend{Name: name, Slots: 40})
-					filled = append(filled, agent.Backend{Name: name, Proxy: name, Prefix: name, SourceName: "test", SourceKey: name, Source: discovery.Static(loopback(10_000+20*i, 20))})
+					filled = append(filled, agent.Backend{Name: name, Proxy: name, Prefix: name, Feeds: []agent.Feed{{Name: "test", Key: name, Source: discovery.Static(loopback(10_000+20*i, 20))}}})
 				}
 				sockets := map[string]string{}
 				var processes []*haproxytest.Process

@@ -64,7 +64,7 @@ func consulSource(t *testing.T, o consul.Options, service string) discovery.Sour
 }
 
 func backendOf(source discovery.Source) agent.Backend {
-	return agent.Backend{Name: "web", Proxy: "web", Prefix: "web", Source: source, SourceName: "test", SourceKey: source.String()}
+	return agent.Backend{Name: "web", Proxy: "web", Prefix: "web", Feeds: []agent.Feed{{Name: "test", Source: source, Key: source.String()}}}
 }
 
 // TestTheLogShowsWhatLeaves proves that the checks below can fail.

@@ -159,9 +159,8 @@ func (b backendConfig) options(source discovery.Source) agent.Backend {
 		identity = "the configuration" // which may drop what it listed before
 	}
 	return agent.Backend{
-		SourceIdentity: identity,
-		Name:           b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
-		Source: source, SourceName: cmp.Or(b.source, "endpoints"), SourceKey: b.key,
+		Name: b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
+		Feeds:   []agent.Feed{{Name: cmp.Or(b.source, "endpoints"), Source: source, Key: b.key, Identity: identity}},
 		Dynamic: b.dynamic, DynamicOptions: b.dynamicOptions, MaxSlots: b.maxSlots,
 		Guard: b.guard, Leave: leave, Drain: b.drain, RepairExternal: b.repairExternal,
 	}
