@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/consul/api"
+	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -16,18 +17,33 @@ const (
 )
 
 // An entry is one instance. Only what is used is decoded, so that nothing else
-// in it can spoil the list.
+// in it can spoil the list; what few ask for stays as it came until they do.
 type entry struct {
-	Node    *struct{ Address string }
+	Node *struct {
+		Address         string
+		TaggedAddresses json.RawMessage // an address by tag
+	}
 	Service *struct {
-		ID, Address string
-		Port        int
-		Weights     api.AgentWeights
+		ID, Address          string
+		Namespace, Partition string // empty where Consul is not Enterprise
+		Port                 int
+		Ports                json.RawMessage // a list of [api.ServicePort]; since 1.22
+		TaggedAddresses      json.RawMessage // an [api.ServiceAddress] by tag
+		Weights              api.AgentWeights
 	}
 	Checks []*check
 }
 
 type check struct{ CheckID, Status string }
+
+// A place is where an instance says that it is reached, before anybody has looked
+// whether it can be.
+type place struct {
+	host string
+	port int
+}
+
+func (p place) String() string { return fmt.Sprintf("%s port %d", p.host, p.port) }
 
 // reading turns entries into endpoints, one by one: one that is not fit to be an
 // endpoint does not spoil the others. If none is, something is wrong with all of
@@ -35,25 +51,29 @@ type check struct{ CheckID, Status string }
 func (q Query) reading(r reply) discovery.Reading {
 	var out discovery.Reading
 	for _, e := range r.entries {
-		endpoint, reason := q.endpoint(e)
+		at, reason := q.place(e)
+		endpoint := discovery.Endpoint{}
+		if reason == "" {
+			endpoint, reason = q.endpoint(e, at)
+		}
 		if reason == "" {
 			out.Endpoints = append(out.Endpoints, endpoint)
 			continue
 		}
 		out.Rejected = append(out.Rejected, discovery.Rejection{
-			Reason: reason, Name: discovery.Printable(e.Service.ID, 100),
-			Value: discovery.Printable(fmt.Sprintf("%s port %d", e.host(), e.Service.Port), 100),
+			Reason: reason, Name: discovery.Printable(e.Service.ID, 100), Value: discovery.Printable(at.String(), 100),
 		})
 	}
 	out.Weak = len(out.Endpoints) == 0 && len(out.Rejected) > 0
 	out.Endpoints = discovery.Normalize(out.Endpoints)
-	out.Note = fmt.Sprintf("index %d", r.index)
+	out.Note = r.note()
 	return out
 }
 
-// endpoint returns e as an endpoint, or why it cannot be one.
-func (q Query) endpoint(e entry) (discovery.Endpoint, string) {
-	addr, reason := discovery.Parse(e.host(), e.Service.Port)
+// endpoint returns e, which is at a place, as an endpoint, or why it cannot be
+// one.
+func (q Query) endpoint(e entry, at place) (discovery.Endpoint, string) {
+	addr, reason := discovery.Parse(at.host, at.port)
 	if reason != "" {
 		return discovery.Endpoint{}, reason
 	}
@@ -71,7 +91,70 @@ func (q Query) endpoint(e entry) (discovery.Endpoint, string) {
 	return out, ""
 }
 
-func (e entry) host() string { return cmp.Or(e.Service.Address, e.Node.Address) }
+// place returns where e is reached. The reason is not "" if that cannot be read.
+//
+//	address: that of the tag, of the service or else its node; the service's; the node's
+//	port:    the one of the name; that of the tag; the service's; its default one; the query's
+func (q Query) place(e entry) (at place, reason string) {
+	tagged, err := q.tagged(e)
+	named, usual, err2 := q.ports(e)
+	if err != nil || err2 != nil {
+		reason = discovery.Incomplete
+	}
+	at.host = cmp.Or(tagged.Address, e.Service.Address, e.Node.Address)
+	at.port = cmp.Or(named, tagged.Port, e.Service.Port, usual, q.DefaultPort)
+	return at, reason
+}
+
+// tagged returns the address that q names, and its port if it has one.
+func (q Query) tagged(e entry) (api.ServiceAddress, error) {
+	if q.AddressTag == "" {
+		return api.ServiceAddress{}, nil
+	}
+	var ofService map[string]api.ServiceAddress
+	var ofNode map[string]string
+	err := cmp.Or(unmarshal(e.Service.TaggedAddresses, &ofService), unmarshal(e.Node.TaggedAddresses, &ofNode))
+	at := ofService[q.AddressTag]
+	at.Address = cmp.Or(at.Address, ofNode[q.AddressTag])
+	return at, err
+}
+
+// noPort is refused like any other number that is none of a port, and not
+// replaced by another.
+const noPort = -1
+
+// ports returns, of an instance that has several, the port that q names and the
+// one that is used without a name; 0 where there is none. A name that such an
+// instance does not have is noPort: its other ports are other services.
+func (q Query) ports(e entry) (named, usual int, err error) {
+	if q.PortName == "" && e.Service.Port != 0 {
+		return 0, 0, nil
+	}
+	var list []api.ServicePort
+	if err := unmarshal(e.Service.Ports, &list); err != nil || len(list) == 0 {
+		return 0, 0, err
+	}
+	if q.PortName != "" {
+		named = noPort
+	}
+	for _, p := range list {
+		switch {
+		case p.Name == q.PortName && q.PortName != "":
+			named = p.Port
+		case p.Default:
+			usual = p.Port
+		}
+	}
+	return named, usual, nil
+}
+
+// unmarshal is json.Unmarshal, for what may be missing.
+func unmarshal(raw json.RawMessage, into any) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	return json.Unmarshal(raw, into)
+}
 
 // aggregate is the worst of what checks say: maintenance, then critical, warning
 // and passing, which is also that of none. What is not known is critical.

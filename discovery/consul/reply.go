@@ -18,10 +18,12 @@ import (
 // on.
 type reply struct {
 	entries   []entry
+	mode      string        // of the question
 	index     uint64        // 0 if there is none that can be read
 	age       time.Duration // behind the leader, or in the agent's cache
 	leader    bool          // the server knows one
 	streaming bool          // the agent follows the service itself: leader and age mean nothing
+	cached    bool          // it comes from the agent's cache
 	filtered  bool          // instances were left out for lack of rights
 	deny      bool          // without a token nothing may be read
 	token     bool          // one was sent
@@ -37,8 +39,28 @@ func parseHeader(h http.Header) reply {
 		age:       max(duration(h.Get("X-Consul-LastContact"), time.Millisecond), duration(h.Get("Age"), time.Second)),
 		leader:    h.Get("X-Consul-KnownLeader") == "true",
 		streaming: h.Get("X-Consul-Query-Backend") == "streaming",
+		cached:    h.Get("X-Cache") == "HIT",
 		filtered:  h.Get("X-Consul-Results-Filtered-By-ACLs") == "true",
 		deny:      h.Get("X-Consul-Default-ACL-Policy") == "deny",
+	}
+}
+
+// note says what r rests on, for people.
+func (r reply) note() string {
+	index := fmt.Sprintf("index %d, ", r.index)
+	switch age := r.age.Round(time.Millisecond); {
+	case r.streaming:
+		return index + "streamed to the agent"
+	case !r.leader:
+		return index + "no leader"
+	case r.mode == consistent:
+		return index + "confirmed by the leader"
+	case r.mode == Default:
+		return index + "from the leader"
+	case r.cached:
+		return index + fmt.Sprintf("cached %s ago", age)
+	default:
+		return index + fmt.Sprintf("leader %s ago", age)
 	}
 }
 
@@ -74,7 +96,7 @@ func decode(raw []byte) ([]entry, error) {
 		}
 		var e entry
 		var err error
-		if rest, err = json.Parse(rest, &e, json.DontMatchCaseInsensitiveStructFields); err != nil {
+		if rest, err = json.Parse(rest, &e, json.DontMatchCaseInsensitiveStructFields|json.DontCopyRawMessage); err != nil {
 			return nil, fmt.Errorf("instance %d: %w", len(entries), err)
 		}
 		if e.Node == nil || e.Service == nil {

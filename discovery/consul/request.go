@@ -95,7 +95,7 @@ func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (re
 		return reply{}, refused(resp)
 	}
 	r := parseHeader(resp.Header)
-	r.token = token != ""
+	r.token, r.mode = token != "", a.mode
 	if r.entries, err = readEntries(resp.Body); err != nil {
 		return reply{}, bodyError(ctx, err)
 	}
