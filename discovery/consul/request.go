@@ -79,27 +79,38 @@ func (c *Client) once(ctx context.Context, q Query, a ask, token string) (reply,
 }
 
 func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(q, a), nil)
+	resp, err := c.open(ctx, c.url(q, a), token)
 	if err != nil {
-		return reply{}, discovery.Errorf(discovery.Config, "%w", err)
-	}
-	if token != "" {
-		req.Header.Set("X-Consul-Token", token)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return reply{}, discovery.Errorf(discovery.Transport, "ask Consul: %w", cause(err))
+		return reply{}, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return reply{}, refused(resp)
-	}
 	r := parseHeader(resp.Header)
 	r.token, r.mode = token != "", a.mode
 	if r.entries, err = readEntries(resp.Body); err != nil {
 		return reply{}, bodyError(ctx, err)
 	}
 	return r, nil
+}
+
+// open returns what is at a URL if it is answered by a 200; the caller closes its
+// body.
+func (c *Client) open(ctx context.Context, url, token string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, discovery.Errorf(discovery.Config, "%w", err)
+	}
+	if token != "" {
+		req.Header.Set("X-Consul-Token", token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, discovery.Errorf(discovery.Transport, "ask Consul: %w", cause(err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, refused(resp)
+	}
+	return resp, nil
 }
 
 // readEntries reads the body to its end before it decodes, which lets the
