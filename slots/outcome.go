@@ -3,6 +3,10 @@ package slots
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // A Cause says why HAProxy refused a change.
@@ -45,6 +49,35 @@ type Outcome struct {
 	Refusals []Refusal
 	// Commands counts what was sent.
 	Commands []Count
+	// Exchanges are what was said about the changes, in the order in which it was
+	// sent, also where the instance failed in between. They share memory with whole
+	// answers: who keeps one keeps its [Exchange.Copy].
+	Exchanges []Exchange
+}
+
+// An Exchange is one command about one slot, and what HAProxy said to it.
+type Exchange struct {
+	Backend, Slot string
+	// Command is the line that was sent. Reply is the whole text of the answer,
+	// mostly "": HAProxy says nothing to what it has no objection to.
+	Command, Reply string
+	// Answered: the reply is known. If not, none came, or it could not be told
+	// from the others.
+	Answered bool
+	// At is when the answer came, or was given up.
+	At time.Time
+}
+
+// maxSaid bounds what is kept of a command and of a reply, in runes.
+const maxSaid = 200
+
+// Copy returns e as it may be kept and shown: printable, short, and with memory of
+// its own.
+func (e Exchange) Copy() Exchange {
+	e.Backend, e.Slot = strings.Clone(e.Backend), strings.Clone(e.Slot)
+	e.Command = strings.Clone(discovery.Printable(e.Command, maxSaid))
+	e.Reply = strings.Clone(discovery.Printable(e.Reply, maxSaid))
+	return e
 }
 
 // A Count is a number of commands with one result.

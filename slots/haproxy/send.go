@@ -3,6 +3,8 @@ package haproxy
 import (
 	"context"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/slotsync/slotsync/slots"
 )
@@ -90,6 +92,9 @@ func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
 	}
 	r.wrote = r.wrote || len(steps) > 0
 	a, err := r.c.ask(ctx, l.line)
+	if _, sent := slots.FaultOf(err); err == nil || sent {
+		r.record(l.write, steps, a.writes)
+	}
 	if err != nil {
 		return err
 	}
@@ -102,6 +107,27 @@ func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
 		r.counts[showKind][okResult]++
 	}
 	return r.learn(l.reads, a)
+}
+
+// record keeps what was said about the steps of a line: parts of it and of the
+// answer, as they are.
+func (r *round) record(line []byte, steps []step, replies []string) {
+	if len(steps) == 0 {
+		return
+	}
+	now, said := time.Now(), &r.outcome.Exchanges
+	if *said == nil {
+		*said = make([]slots.Exchange, 0, 3*len(r.changes)) // address, weight and state
+	}
+	rest := string(line)
+	for i, s := range steps {
+		e := slots.Exchange{Backend: r.changes[s.change].Backend, Slot: r.changes[s.change].Slot, At: now}
+		e.Command, rest, _ = strings.Cut(rest, ";")
+		if e.Answered = i < len(replies); e.Answered {
+			e.Reply = replies[i]
+		}
+		*said = append(*said, e)
+	}
 }
 
 // learn takes over what was read.
