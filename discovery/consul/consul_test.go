@@ -269,7 +269,7 @@ func TestC14BlackHole(t *testing.T) {
 		t.Cleanup(c.Close)
 		var black atomic.Bool
 		var dialed atomic.Int64
-		c.http.Transport.(*secure).few.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		c.http.Transport.(*transport).dial = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			conns <- far
 			if dialed.Add(1) > 1 {

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
@@ -23,7 +22,7 @@ func fakeClient(t *testing.T, f *consultest.Fake, o Options) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.http.Transport.(*http.Transport).DialContext = f.Dial
+	c.http.Transport.(*transport).dial = f.Dial
 	t.Cleanup(c.Close)
 	return c
 }

@@ -59,7 +59,7 @@ func (c *Client) Source(q Query) (*Source, error) {
 	if err := q.check(); err != nil {
 		return nil, fmt.Errorf("service %s: %w", q.Service, err)
 	}
-	return &Source{client: c, query: q.canonical(), state: state{have: -1}}, nil
+	return newSource(c, q.canonical()), nil
 }
 
 // canonical returns q such that equal questions have equal URLs, and so share

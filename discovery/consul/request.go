@@ -44,9 +44,28 @@ func (a ask) timeout() time.Duration {
 	return a.wait + a.wait/16 + plainTimeout
 }
 
-// get asks once, and once more if the token was refused and there is a new one.
-// Its errors are ctx's own or a [discovery.Error].
+// get asks as soon as that is allowed, and once more if the token was refused and
+// there is a new one. Its errors are ctx's own or a [discovery.Error].
 func (c *Client) get(ctx context.Context, q Query, a ask) (reply, error) {
+	if a.index > 0 {
+		if err := c.budget.brake.wait(ctx); err != nil {
+			return reply{}, err
+		}
+	} else {
+		leave, err := c.budget.read(ctx, c.wire.http1.Load())
+		if err != nil {
+			return reply{}, err
+		}
+		defer leave()
+	}
+	r, err := c.authorized(ctx, q, a)
+	if err != nil && discovery.ClassOf(err) == discovery.Busy {
+		c.budget.brake.pull()
+	}
+	return r, err
+}
+
+func (c *Client) authorized(ctx context.Context, q Query, a ask) (reply, error) {
 	token := c.token()
 	r, err := c.once(ctx, q, a, token)
 	if discovery.ClassOf(err) != discovery.Auth {
@@ -101,6 +120,11 @@ func (c *Client) open(ctx context.Context, url, token string) (*http.Response, e
 	}
 	if token != "" {
 		req.Header.Set("X-Consul-Token", token)
+	}
+	if c.opts.Auth != nil {
+		if user, password := c.opts.Auth(); user != "" {
+			req.SetBasicAuth(user, password)
+		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

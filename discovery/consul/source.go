@@ -6,11 +6,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
-	probeWait   = 2 * time.Second  // of the first blocking query after an error
+	probeWait   = time.Second / 4  // of the first blocking query after an error: long enough to tell a lower index
 	safety      = 10 * time.Minute // ±20 %: how often the set is read whole though nothing seems to have changed
 	freshFor    = 10 * time.Second // how long Stale is left out after an answer that was too old
 	maxReseeds  = 3                // that many in a row within
@@ -21,11 +23,18 @@ const (
 type Source struct {
 	client *Client
 	query  Query
-	state  state        // of Next
-	have   atomic.Int64 // 1 + state.have, for Confirm
+	state  state         // of Next
+	seat   *seat         // of Next; nil at first
+	have   atomic.Int64  // 1 + state.have, for Confirm
+	hopes  *rate.Limiter // see Recovered
+	diary  diary
 }
 
-var _ discovery.Source = (*Source)(nil)
+var (
+	_ discovery.Source    = (*Source)(nil)
+	_ discovery.Recoverer = (*Source)(nil)
+	_ discovery.Active    = (*Source)(nil)
+)
 
 // A state is what Next remembers between two calls.
 type state struct {
@@ -35,6 +44,7 @@ type state struct {
 	failed  bool              // the last request was answered with an error
 	refresh time.Time         // when the next plain read is due
 	fresh   time.Time         // until when Stale is left out
+	poll    time.Time         // when the next plain read is due for want of a place; zero: there was one
 	reseeds []time.Time       // since the last answer to a blocking query
 }
 
@@ -48,32 +58,98 @@ func (s *Source) String() string {
 
 // Next implements [discovery.Source]. It begins with a plain read, the only one
 // that fails honestly where there are no servers, and goes on with blocking
-// queries. An unchanged set is returned again when a blocking query ends: it
-// proves that the set still holds. The index is kept over errors, so that a
-// server that is behind blocks instead of answering with old data.
+// queries, or with plain reads where there is no place for one. An unchanged set
+// is returned again when a blocking query ends: it proves that the set still
+// holds. The index is kept over errors, so that a server that is behind blocks
+// instead of answering with old data.
 func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	for {
-		a := s.state.next(&s.client.opts, time.Now())
-		r, err := s.client.get(ctx, s.query, a)
-		var v verdict
-		if err == nil {
-			v, err = judge(a, s.state.have, s.client.opts.MaxStale, r)
-		}
-		if err == nil && v == doubtful {
-			r, err = s.consistently(ctx)
-			v = apply
-		}
-		if err == nil && v == reseed {
-			err = s.state.reseed(time.Now())
-		}
+		a, err := s.turn(ctx)
 		if err != nil {
-			s.state.failed = true
 			return discovery.Reading{}, err
 		}
-		if reading, known := s.take(a, v, r); known {
+		reading, known, err := s.step(ctx, a)
+		if err != nil {
+			s.fail()
+			return discovery.Reading{}, err
+		}
+		s.state.failed = false
+		if known {
 			return reading, nil
 		}
 	}
+}
+
+// fail gives up the place among the blocking queries: the pause may be long.
+func (s *Source) fail() {
+	s.state.failed = true
+	if s.seat != nil {
+		s.seat.leave()
+	}
+}
+
+// turn returns how to ask, as soon as it is time to.
+func (s *Source) turn(ctx context.Context) (ask, error) {
+	a := s.state.next(&s.client.opts, time.Now())
+	if a.index == 0 || !s.client.wire.http1.Load() || s.seat.taken() {
+		return a, ctx.Err()
+	}
+	if s.seat = s.client.budget.sit(ctx); s.seat != nil {
+		s.state.poll = time.Time{}
+		return a, ctx.Err()
+	}
+	return s.pollOrSit(ctx, a)
+}
+
+// pollOrSit waits until the service is to be polled, or there is a place for a,
+// a blocking query.
+func (s *Source) pollOrSit(ctx context.Context, a ask) (ask, error) {
+	st, plain := &s.state, ask{mode: Default}
+	if st.failed {
+		return plain, ctx.Err()
+	}
+	interval, now := s.client.opts.PollInterval, time.Now()
+	if st.poll.IsZero() {
+		st.poll = now.Add(rand.N(interval)) // what began together spreads out
+	} else if !now.Before(st.poll) {
+		st.poll = now.Add(around(interval))
+	}
+	s.notePause(st.poll)
+	timer := time.NewTimer(time.Until(st.poll))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return a, ctx.Err()
+	case <-timer.C:
+		return plain, nil
+	case s.client.budget.queries <- struct{}{}:
+		s.seat, st.poll = s.client.budget.seated(ctx), time.Time{}
+		return a, nil
+	}
+}
+
+// step asks once. known is false if there is nothing to say yet.
+func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, known bool, err error) {
+	s.noteAsked(a)
+	r, err := s.client.get(ctx, s.query, a)
+	if ctx.Err() == nil {
+		s.noteAnswered(r, err)
+	}
+	if err != nil {
+		return reading, false, err
+	}
+	v, err := judge(a, s.state.have, s.client.opts.MaxStale, r)
+	if err == nil && v == doubtful {
+		r, err = s.consistently(ctx)
+		v = apply
+	}
+	if err == nil && v == reseed {
+		err = s.state.reseed(time.Now())
+	}
+	if err != nil {
+		return reading, false, err
+	}
+	return s.take(ctx, a, v, r)
 }
 
 // Confirm implements [discovery.Source]: it asks the leader, which proves to be
@@ -97,27 +173,56 @@ func (s *Source) consistently(ctx context.Context) (reply, error) {
 }
 
 // take carries out v. known is false if there is nothing to say yet.
-func (s *Source) take(a ask, v verdict, r reply) (reading discovery.Reading, known bool) {
+func (s *Source) take(ctx context.Context, a ask, v verdict, r reply) (reading discovery.Reading, known bool, err error) {
 	st := &s.state
-	st.failed = false
 	switch v {
-	case apply:
-		st.apply(a, r, s.query.reading(r))
-		s.have.Store(int64(st.have) + 1)
-		return st.last, true
+	case apply, applyWeak:
+		reading = s.query.reading(r)
+	case tooOld:
+		st.index, st.fresh = 0, time.Now().Add(freshFor)
+		s.noteFresh(st.fresh)
+		return reading, false, nil
+	case unchanged:
+		reading = st.last
+	default:
+		return reading, false, nil
+	}
+	weak, err := s.proved(ctx, v, r, reading)
+	if err != nil {
+		st.index = 0
+		return reading, false, err
+	}
+	switch v {
 	case applyWeak:
 		// Its absences are not believed; a plain read is honest about the leader.
 		st.index = 0
-		reading = s.query.reading(r)
-		reading.Weak = true
-		return reading, true
+	case apply:
+		st.apply(a, r, reading)
+		s.have.Store(int64(st.have) + 1)
 	case unchanged:
 		st.reseeds = nil
-		return st.last, true
-	case tooOld:
-		st.index, st.fresh = 0, time.Now().Add(freshFor)
 	}
-	return discovery.Reading{}, false
+	reading.Weak = reading.Weak || weak || v == applyWeak
+	return reading, true, nil
+}
+
+// proved says whether reading, which comes of r, rests on servers that are in touch
+// with their leader. One that takes nothing away is weak without; another is an
+// error.
+func (s *Source) proved(ctx context.Context, v verdict, r reply, reading discovery.Reading) (weak bool, err error) {
+	datacenter := s.client.datacenter(s.query)
+	p := s.client.fresh.of(datacenter)
+	switch {
+	case r.proves(s.client.opts.MaxStale) && !r.cached:
+		p.note()
+		return false, nil
+	case !r.streaming:
+		return false, nil
+	case v == apply && !loses(s.state.last, reading):
+		fresh, _ := p.holds()
+		return !fresh, nil
+	}
+	return false, p.need(ctx, func(ctx context.Context) error { return s.client.prove(ctx, datacenter) })
 }
 
 func (st *state) apply(a ask, r reply, reading discovery.Reading) {

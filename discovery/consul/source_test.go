@@ -159,7 +159,7 @@ func TestProbeAfterError(t *testing.T) {
 			}
 			waits = append(waits, wait)
 		}
-		if waits[0] < 48*time.Second || waits[1] != 2*time.Second || waits[2] < 48*time.Second {
+		if waits[0] < 48*time.Second || waits[1] != probeWait || waits[2] < 48*time.Second {
 			t.Errorf("waits %v", waits)
 		}
 	})

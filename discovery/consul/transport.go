@@ -2,85 +2,63 @@ package consul
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
-// TLS says how an https agent is spoken to. The zero value trusts the system's
-// authorities and sends no certificate.
-type TLS struct {
-	// CAFile holds the authorities in PEM; it is read once.
-	CAFile string
-	// CertFile and KeyFile are the client's certificate; they are read for every
-	// connection, so that they can be renewed. Both or none.
-	CertFile, KeyFile string
-	// ServerName is expected in the server's certificate instead of the host of
-	// the address.
-	ServerName string
-	// InsecureSkipVerify accepts any certificate.
-	InsecureSkipVerify bool
-}
-
-func (t TLS) config() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: %s holds no certificate", t.CAFile)
-		}
-	}
-	if t.CertFile == "" && t.KeyFile == "" {
-		return c, nil
-	}
-	load := func() (*tls.Certificate, error) {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		return &cert, err
-	}
-	if _, err := load(); err != nil {
-		return nil, fmt.Errorf("tls.cert_file and tls.key_file: %w", err)
-	}
-	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
-	return c, nil
-}
+// TLS says how an https agent is spoken to.
+type TLS = discovery.TLS
 
 const (
 	// connections is half of what an agent grants one address by default
-	// (http_max_conns_per_client 200): other programs on the host share it. Over
-	// HTTP/1 every watch holds one.
+	// (http_max_conns_per_client 200): other programs on the host share it, and a
+	// blocking query that was given up still counts until its wait is over. Over
+	// HTTP/1 every query holds one.
 	connections = 100
 	// multiplexed is enough connections for a thousand watches over HTTP/2, and
 	// keeps a cold start from dialling once for each.
 	multiplexed = 4
 )
 
-func newTransport(scheme, socket string, t TLS) (http.RoundTripper, error) {
-	config, err := t.config()
-	if err != nil {
-		return nil, err
-	}
-	if scheme == "https" {
-		return &secure{few: pool(socket, config, multiplexed), many: pool(socket, config, connections)}, nil
-	}
-	return pool(socket, config, connections), nil
+// A transport reaches one agent. Over TLS it uses few connections until the agent
+// turns out not to speak HTTP/2.
+type transport struct {
+	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	trust     *discovery.Trust
+	few, many *http.Transport
+	http1     atomic.Bool // each query needs a connection of its own
 }
 
-// pool returns a transport that opens at most most connections.
-func pool(socket string, config *tls.Config, most int) *http.Transport {
+// newTransport connects to the unix socket if there is one, else to where requests
+// go.
+func newTransport(scheme, socket string, o TLS) (*transport, error) {
+	t := &transport{}
 	dialer := net.Dialer{Timeout: 5 * time.Second}
-	t := &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        config.Clone(), // the transport writes to it
-		TLSHandshakeTimeout:    10 * time.Second,
+	t.dial = dialer.DialContext
+	if socket != "" {
+		t.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) }
+	}
+	var err error
+	t.trust, err = discovery.NewTrust(o)
+	t.few, t.many = t.pool(multiplexed), t.pool(connections)
+	t.http1.Store(scheme != "https")
+	return t, err
+}
+
+// connect exists because tests exchange dial.
+func (t *transport) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	return t.dial(ctx, network, address)
+}
+
+// pool opens at most most connections.
+func (t *transport) pool(most int) *http.Transport {
+	return &http.Transport{
+		DialContext:            t.connect,
+		DialTLSContext:         t.trust.Dialer(t.connect),
 		MaxConnsPerHost:        most,
 		MaxIdleConnsPerHost:    most,
 		IdleConnTimeout:        90 * time.Second,
@@ -92,35 +70,26 @@ func pool(socket string, config *tls.Config, most int) *http.Transport {
 		// A dead connection would otherwise swallow every watch on it.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
-	if socket != "" {
-		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		}
-	}
-	return t
-}
-
-// secure sends requests over few connections until the server turns out not to
-// speak HTTP/2, where each blocking query needs one of its own.
-type secure struct {
-	few, many *http.Transport
-	http1     atomic.Bool
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (s *secure) RoundTrip(r *http.Request) (*http.Response, error) {
-	if s.http1.Load() {
-		return s.many.RoundTrip(r)
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.http1.Load() {
+		return t.noted(t.many.RoundTrip(r))
 	}
-	resp, err := s.few.RoundTrip(r)
-	if err == nil && resp.ProtoMajor == 1 {
-		s.http1.Store(true)
+	return t.noted(t.few.RoundTrip(r))
+}
+
+// noted learns from each reply, since another agent may listen there after a while.
+func (t *transport) noted(resp *http.Response, err error) (*http.Response, error) {
+	if err == nil {
+		t.http1.Store(resp.ProtoMajor == 1)
 	}
 	return resp, err
 }
 
 // CloseIdleConnections is what [http.Client] looks for.
-func (s *secure) CloseIdleConnections() {
-	s.few.CloseIdleConnections()
-	s.many.CloseIdleConnections()
+func (t *transport) CloseIdleConnections() {
+	t.few.CloseIdleConnections()
+	t.many.CloseIdleConnections()
 }

@@ -1,0 +1,150 @@
+package consul
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	readsHTTP1 = 8                        // plain reads at a time where each needs a connection,
+	queries    = connections - readsHTTP1 // which leaves so many for blocking queries
+	readsHTTP2 = 16                       // plain reads at a time where they share some
+
+	patience = 30 * time.Second // for a place among the plain reads
+	brakeFor = 5 * time.Second  // ±20 %: nothing is asked after Consul was too busy
+)
+
+// A budget shares out what one agent takes of one client at a time.
+type budget struct {
+	queries, http1, http2 chan struct{} // one element for each that is under way
+	brake                 brake
+}
+
+func newBudget() *budget {
+	return &budget{
+		queries: make(chan struct{}, queries), http1: make(chan struct{}, readsHTTP1), http2: make(chan struct{}, readsHTTP2),
+	}
+}
+
+// read waits for a place among the plain reads, and for the end of a brake. Its
+// errors are ctx's own or a [discovery.Error].
+func (b *budget) read(ctx context.Context, http1 bool) (leave func(), err error) {
+	places := b.http2
+	if http1 {
+		places = b.http1
+	}
+	brief, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for b.brake.wait(brief) == nil {
+		select {
+		case <-brief.Done():
+			continue
+		case places <- struct{}{}:
+		}
+		if b.brake.left(time.Now()) == 0 {
+			return func() { <-places }, nil
+		}
+		<-places // it was pulled meanwhile
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case b.brake.left(time.Now()) > 0:
+		return nil, discovery.Errorf(discovery.Busy, "Consul is too busy: nothing was asked for %s", patience)
+	}
+	return nil, discovery.Errorf(discovery.Transport, "%d reads before this one were not answered within %s", cap(places), patience)
+}
+
+// sit takes a place among the blocking queries, which is kept until ctx is done or
+// it is left; nil if none is free.
+func (b *budget) sit(ctx context.Context) *seat {
+	select {
+	case b.queries <- struct{}{}:
+		return b.seated(ctx)
+	default:
+		return nil
+	}
+}
+
+// seated makes a seat of a place that was taken.
+func (b *budget) seated(ctx context.Context) *seat {
+	s := &seat{left: make(chan struct{})}
+	s.stop = context.AfterFunc(ctx, func() { s.free(b) })
+	s.leave = func() { s.stop(); s.free(b) }
+	return s
+}
+
+// A seat is a place among the blocking queries. A source keeps it from one to the
+// next: who has none polls, and changing over would help nobody.
+type seat struct {
+	once  sync.Once
+	left  chan struct{} // closed when it is free again
+	stop  func() bool
+	leave func()
+}
+
+func (s *seat) free(b *budget) {
+	s.once.Do(func() {
+		close(s.left)
+		<-b.queries
+	})
+}
+
+// taken reports whether s is a seat that was not left.
+func (s *seat) taken() bool {
+	if s == nil {
+		return false
+	}
+	select {
+	case <-s.left:
+		return false
+	default:
+		return true
+	}
+}
+
+// A brake keeps all requests back for a while.
+type brake struct {
+	mu    sync.Mutex // guards following
+	until time.Time
+}
+
+func (b *brake) pull() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.until = time.Now().Add(around(brakeFor))
+}
+
+// left is how long nothing may be asked yet.
+func (b *brake) left(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(b.until.Sub(now), 0)
+}
+
+// wait returns ctx's error, or nil after the brake and a little more, so that not
+// everybody starts at once.
+func (b *brake) wait(ctx context.Context) error {
+	for ctx.Err() == nil {
+		left := b.left(time.Now())
+		if left == 0 {
+			return nil
+		}
+		sleep(ctx, left+rand.N(brakeFor/5))
+	}
+	return ctx.Err()
+}
+
+// sleep returns after d, or when ctx is done.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

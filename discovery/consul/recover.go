@@ -1,0 +1,53 @@
+package consul
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	probeTime = 10 * time.Second       // for one probe; an agent holds a read without a leader for 7 s
+	spread    = 300 * time.Millisecond // within which all sources go on after a recovery
+	hopeEvery = 10 * time.Second       // how often a source goes on sooner than its pause ends,
+	hopeBurst = 5                      // after so many times
+)
+
+func newSource(c *Client, q Query) *Source {
+	return &Source{client: c, query: q, state: state{have: -1}, hopes: rate.NewLimiter(rate.Every(hopeEvery), hopeBurst)}
+}
+
+// Recovered implements [discovery.Recoverer]: after trouble with the agent, its
+// servers or the token, one source of the client at a time asks plainly what it
+// wants to know, about once a second, and when one is answered all go on.
+func (s *Source) Recovered(ctx context.Context, err error) {
+	switch discovery.ClassOf(err) {
+	case discovery.Transport, discovery.Server, discovery.Auth:
+	default:
+		<-ctx.Done()
+		return
+	}
+	s.client.gate.Wait(ctx, s.probe)
+	// A source whose own question fails though others are answered would else go
+	// on for ever with each of them.
+	if ctx.Err() == nil && !s.hopes.Allow() {
+		<-ctx.Done()
+		return
+	}
+	sleep(ctx, rand.N(spread))
+}
+
+func (s *Source) probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	a := ask{mode: Default}
+	r, err := s.client.get(ctx, s.query, a)
+	if err == nil {
+		_, err = judge(a, int(s.have.Load())-1, s.client.opts.MaxStale, r)
+	}
+	return err
+}
