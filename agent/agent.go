@@ -388,6 +388,7 @@ func (a *Agent) reported(in *instance, r report) {
 	}
 	before := in.last
 	stale := a.meet(in, r)
+	in.told.add(r.said)
 	a.logReport(in, before, r)
 	if r.err == nil {
 		for _, s := range in.apply(r.applied) {
@@ -417,6 +418,7 @@ func externalsDiffer(before, after report) bool {
 func (a *Agent) newInstance(in Instance) *instance {
 	n := &instance{
 		Instance: in, strangers: map[string]map[string]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
+		told: transcript{},
 	}
 	s := a.stored.instance(in.Name)
 	n.last.process = s.Process

@@ -28,6 +28,8 @@ type instance struct {
 	pending  []stamp
 	applied  uint64
 	restarts int
+	// told is what was said to its slots last.
+	told transcript
 	// send hands the worker its newest targets.
 	send func(desired)
 }

@@ -252,7 +252,7 @@ func (w *worker) apply(ctx context.Context, changes []slots.Change, clean map[st
 	}
 	w.alertUntil = now.Add(alertFor)
 	out, err := w.conn.Apply(ctx, w.process, changes)
-	w.counts = append(w.counts, out.Commands...)
+	w.counts, w.said = append(w.counts, out.Commands...), append(w.said, out.Exchanges...)
 	if err != nil {
 		return false, err
 	}

@@ -65,6 +65,7 @@ type report struct {
 	made      tally // changes, of which
 	drift     tally // these put right what nobody asked to be otherwise
 	notes     []note
+	said      []slots.Exchange // since the last report
 }
 
 // A tally counts changes by backend and kind.
@@ -89,6 +90,7 @@ type localReport struct {
 	proxy, prefix string
 
 	own       []slots.Server
+	seen      time.Time // when that was
 	lacking   bool
 	problem   string
 	waiting   int
@@ -133,6 +135,7 @@ type worker struct {
 	counts      []slots.Count
 	made, drift tally
 	restarted   bool
+	said        []slots.Exchange
 
 	nextTry, nextPoll, nextResync, nextSessions, nextSync, alertUntil time.Time
 	sessionsEvery                                                     time.Duration
@@ -372,7 +375,7 @@ func (w *worker) report(r report) {
 	for name, l := range w.locals {
 		r.backends[name] = localReport{
 			proxy: l.want.proxy, prefix: l.want.prefix,
-			own: l.own, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
+			own: l.own, seen: l.seen, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.effective())),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), paused: l.pausedUntil,
 			undynamic: l.undynamic,
@@ -387,7 +390,7 @@ func (w *worker) report(r report) {
 	}
 	w.applied = r.applied
 	r.notes, r.counts, r.made, r.drift = w.notes, w.counts, w.made, w.drift
-	r.restarted = w.restarted
-	w.notes, w.counts, w.made, w.drift, w.restarted = nil, nil, nil, nil, false
+	r.restarted, r.said = w.restarted, copied(w.said)
+	w.notes, w.counts, w.made, w.drift, w.restarted, w.said = nil, nil, nil, nil, false, nil
 	w.post(r)
 }
