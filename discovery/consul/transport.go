@@ -40,7 +40,9 @@ func newTransport(scheme, socket string, o TLS) (*transport, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	t.dial = dialer.DialContext
 	if socket != "" {
-		t.dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return dialer.DialContext(ctx, "unix", socket) }
+		t.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		}
 	}
 	var err error
 	t.trust, err = discovery.NewTrust(o)

@@ -2,6 +2,8 @@ package consultest_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -32,6 +34,48 @@ func TestServerAnswersDNS(t *testing.T) {
 		if err != nil || !slices.Equal(got, []string{"10.0.0.1", "10.0.0.2"}) {
 			t.Errorf("%s: %v %v", network, got, err)
 		}
+	}
+}
+
+func TestJoin(t *testing.T) {
+	a := consultest.NewAuthority(t)
+	server := consultest.Start(t)
+	client := server.Join(t, consultest.HTTPS(a))
+	client.Register("web", "a", "10.0.0.1", 80)
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(a.PEM())
+	over := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	t.Cleanup(over.CloseIdleConnections)
+	instances := func() int {
+		t.Helper()
+		resp, err := over.Get(client.HTTPSURL() + "/v1/health/service/web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != 200 {
+			return -1
+		}
+		return strings.Count(string(body), `"ID":"a"`)
+	}
+	if n := instances(); n != 1 {
+		t.Errorf("%d instances", n)
+	}
+	if n := client.Connections(); n < 1 || n > 3 {
+		t.Errorf("%d connections", n)
+	}
+	server.Kill()
+	server.Restart(false)
+	client.Await()
+	client.Register("web", "a", "10.0.0.1", 80)
+	if n := instances(); n != 1 {
+		t.Errorf("after the server has lost everything: %d instances", n)
+	}
+	client.Stop()
+	client.Restart(true)
+	if n := instances(); n != 1 {
+		t.Errorf("after the agent has left and come back: %d instances", n)
 	}
 }
 

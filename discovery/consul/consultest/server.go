@@ -21,39 +21,46 @@ import (
 
 const startTimeout = 20 * time.Second
 
-// A Server is a real Consul: one process, server and agent in one, on loopback
-// and free ports. It is killed when the test ends.
+// A Server is one process of a real Consul on loopback and free ports: a server
+// and agent in one, or a client agent that joined one; see [Server.Join]. It is
+// killed when the test ends.
 type Server struct {
 	tb                testing.TB
-	dir               string
+	dir, node         string
 	httpPort, dnsPort int
 	lanPort, raftPort int
+	httpsPort         int // 0: none
 	token             string
+	server            *Server // of a client agent
 	http              http.Client
 	policies          atomic.Int64
 	mu                sync.Mutex // guards following
-	process           *exec.Cmd  // nil if it does not run
+	clients           []*Server
+	process           *exec.Cmd // nil if it does not run
 	exited            chan struct{}
 }
+
+// A Setting changes how a Consul is started.
+type Setting func(*Server)
 
 // Start starts a Consul and returns when it has a leader. The binary is
 // consul/consul in the folder that SLOTSYNC_DEPS names, .cache/deps of the
 // module without it; where it is missing the test fails.
-func Start(tb testing.TB) *Server {
+func Start(tb testing.TB, settings ...Setting) *Server {
 	tb.Helper()
-	return start(tb, "")
+	return start(tb, &Server{node: "node-1"}, settings)
 }
 
 // StartACL starts a Consul that lets nobody read or write without a token.
 // Token returns one that may do everything.
-func StartACL(tb testing.TB) *Server {
+func StartACL(tb testing.TB, settings ...Setting) *Server {
 	tb.Helper()
-	return start(tb, "7a1bd6c2-0000-4000-8000-5107e5c00001")
+	return start(tb, &Server{node: "node-1", token: "7a1bd6c2-0000-4000-8000-5107e5c00001"}, settings)
 }
 
-func start(tb testing.TB, token string) *Server {
+func start(tb testing.TB, s *Server, settings []Setting) *Server {
 	tb.Helper()
-	s := &Server{tb: tb, token: token, dir: tb.TempDir()}
+	s.tb, s.dir = tb, tb.TempDir()
 	s.http.Timeout = 10 * time.Second
 	s.http.Transport = &http.Transport{MaxIdleConnsPerHost: 2}
 	tb.Cleanup(func() {
@@ -64,6 +71,9 @@ func start(tb testing.TB, token string) *Server {
 	var err error
 	for range 3 {
 		s.httpPort, s.dnsPort, s.lanPort, s.raftPort = freePort(tb), freePort(tb), freePort(tb), freePort(tb)
+		for _, set := range settings {
+			set(s)
+		}
 		if err = s.run(); err == nil {
 			return s
 		}
@@ -88,7 +98,13 @@ func (s *Server) Token() string { return s.token }
 
 // Kill ends the process as a crash would and returns when it is gone. It may be
 // called again.
-func (s *Server) Kill() {
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop asks the process to end, upon which a client agent leaves the cluster, and
+// returns when it is gone.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+func (s *Server) end(signal syscall.Signal) {
 	s.mu.Lock()
 	process, exited := s.process, s.exited
 	s.process = nil
@@ -96,7 +112,7 @@ func (s *Server) Kill() {
 	if process == nil {
 		return
 	}
-	_ = process.Process.Kill() // it may have ended by itself
+	_ = process.Process.Signal(signal) // it may have ended by itself
 	<-exited
 	s.http.CloseIdleConnections()
 }
@@ -105,18 +121,43 @@ func (s *Server) Kill() {
 // what it knew or with nothing. It returns when there is a leader.
 func (s *Server) Restart(keepData bool) {
 	s.tb.Helper()
+	s.Launch(keepData)
+	s.Await()
+}
+
+// Launch is Restart without waiting for anything.
+func (s *Server) Launch(keepData bool) {
+	s.tb.Helper()
 	s.Kill()
 	if !keepData {
 		if err := os.RemoveAll(filepath.Join(s.dir, "data")); err != nil {
 			s.tb.Fatal(err)
 		}
 	}
-	if err := s.run(); err != nil {
-		s.tb.Fatalf("restart consul: %v\n%s", err, s.log())
+	if err := s.launch(); err != nil {
+		s.tb.Fatalf("restart consul: %v", err)
+	}
+}
+
+// Await returns when there is a leader, and it knows of this node.
+func (s *Server) Await() {
+	s.tb.Helper()
+	s.mu.Lock()
+	exited := s.exited
+	s.mu.Unlock()
+	if err := s.waitForLeader(exited); err != nil {
+		s.tb.Fatalf("await consul: %v\n%s", err, s.log())
 	}
 }
 
 func (s *Server) run() error {
+	if err := s.launch(); err != nil {
+		return err
+	}
+	return s.waitForLeader(s.exited)
+}
+
+func (s *Server) launch() error {
 	config := filepath.Join(s.dir, "consul.json")
 	raw, err := json.Marshal(s.config())
 	if err != nil {
@@ -144,30 +185,9 @@ func (s *Server) run() error {
 	s.mu.Unlock()
 	go func() {
 		defer close(exited)
-		_ = process.Wait() // a kill is the way it ends
+		_ = process.Wait() // a signal is the way it ends
 	}()
-	return s.waitForLeader(exited)
-}
-
-func (s *Server) config() map[string]any {
-	c := map[string]any{
-		"server": true, "bootstrap": true, "node_name": "node-1", "data_dir": filepath.Join(s.dir, "data"),
-		"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "disable_update_check": true, "disable_host_node_id": true,
-		"leave_on_terminate": false, "log_level": "warn",
-		"performance": map[string]any{"raft_multiplier": 1},
-		"dns_config":  map[string]any{"allow_stale": true},
-		"ports": map[string]any{
-			"http": s.httpPort, "dns": s.dnsPort, "serf_lan": s.lanPort, "server": s.raftPort,
-			"https": -1, "grpc": -1, "serf_wan": -1,
-		},
-	}
-	if s.token != "" {
-		c["acl"] = map[string]any{
-			"enabled": true, "default_policy": "deny",
-			"tokens": map[string]any{"master": s.token, "agent": s.token},
-		}
-	}
-	return c
+	return nil
 }
 
 // waitForLeader returns when a write succeeds, which needs one, and the agent
@@ -193,12 +213,12 @@ func (s *Server) waitForLeader(exited <-chan struct{}) error {
 }
 
 func (s *Server) ready(ctx context.Context) error {
-	if _, err := s.call(ctx, http.MethodPut, "/v1/kv/consultest/ready", "x"); err != nil {
+	if _, err := s.call(ctx, http.MethodPut, "/v1/kv/consultest/"+s.node, "x"); err != nil {
 		return err
 	}
-	body, err := s.call(ctx, http.MethodGet, "/v1/health/node/node-1", nil)
+	body, err := s.call(ctx, http.MethodGet, "/v1/health/node/"+s.node, nil)
 	if err == nil && !strings.Contains(string(body), "serfHealth") {
-		err = fmt.Errorf("node-1 is not registered yet")
+		err = fmt.Errorf("%s is not registered yet", s.node)
 	}
 	return err
 }
