@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/slotsync/slotsync/agent/web"
@@ -58,9 +60,19 @@ func (a *app) agentHTTP() (httpConfig, error) {
 		return httpConfig{}, newConfigError(path, unread)
 	}
 	raw, faults := merge(doc, a.env)
-	c := checker{places: doc.places}
+	c := newChecker(doc, a.env)
 	h := c.http(raw.HTTP)
-	return h, newConfigError(path, append(faults, c.faults...))
+	if !a.needsConfig() {
+		return h, nil
+	}
+	faults = slices.Concat(faults, unread, c.faults)
+	return h, newConfigError(path, slices.DeleteFunc(faults, func(f fault) bool { return !ofHTTP(f.path) }))
+}
+
+// ofHTTP reports whether a fault at path may be why the agent is not found: it is
+// in http, or in a key that may have been meant to be http.
+func ofHTTP(path string) bool {
+	return path == "" || path == "http" || strings.HasPrefix(path, "http.")
 }
 
 // needsConfig reports whether neither flags nor variables say where the agent

@@ -78,14 +78,14 @@ func (a *app) wired(d direct) (*config, wiring, error) {
 	if err != nil {
 		return nil, wiring{}, err
 	}
-	w, err := cfg.wire(a.env)
+	w, err := cfg.wire(nil)
 	return cfg, w, err
 }
 
 // once makes one round by itself. It fails if an instance is not in sync after
 // it.
 func (a *app) once(ctx context.Context, cfg *config) error {
-	w, err := cfg.wire(a.env)
+	w, err := cfg.wire(nil)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,6 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/discovery/consul"
-	"github.com/slotsync/slotsync/discovery/dns"
 )
 
 // A config is a configuration without faults, in types.
@@ -28,6 +26,8 @@ type config struct {
 	logLevel              slog.Level
 	logFormat             string // "text", "json"
 	stateDir              string
+	// overruled are variables that would be used if the file said nothing.
+	overruled []overruled
 }
 
 type instanceConfig struct {
@@ -37,22 +37,13 @@ type instanceConfig struct {
 	key  string
 }
 
-// A sourceConfig is one discovery system. Exactly one of consul and dns is set.
-type sourceConfig struct {
-	name      string
-	consul    *consul.Options // without its token
-	tokenFile string
-	dns       *dns.Options
-	key       string
-}
-
 type backendConfig struct {
 	name, proxy, prefix string
 	instances           []string
-	source              string // "" for fixed endpoints
-	consul              consul.Query
-	dns                 dns.Query
-	endpoints           []discovery.Endpoint
+	feeds               []feedConfig // at least one
+	failover            agent.Failover
+	policy              discovery.Policy
+	onAllUnhealthy      string // "auto", "keep", "drop"
 	guard               agent.Guard
 	drainFirst          bool
 	drain               time.Duration
@@ -60,7 +51,6 @@ type backendConfig struct {
 	dynamic             bool
 	dynamicOptions      string
 	maxSlots            int
-	key                 string // of the source and what it is asked for
 }
 
 type httpConfig struct {
@@ -112,9 +102,9 @@ func newConfig(file string, doc document, faults []fault, env environment) (*con
 		return nil, newConfigError(file, faults)
 	}
 	raw, more := merge(doc, env)
-	c := checker{places: doc.places}
+	c := newChecker(doc, env)
 	cfg := c.config(raw)
-	cfg.file = file
+	cfg.file, cfg.overruled = file, c.overruled
 	faults = append(faults, more...)
 	faults = append(faults, besides(c.faults, faults)...)
 	if err := newConfigError(file, faults); err != nil {

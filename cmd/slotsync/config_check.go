@@ -26,9 +26,9 @@ func (c *checker) config(raw rawConfig) *config {
 	if !filepath.IsAbs(raw.StateDir) {
 		c.add("state_dir", "%q is not an absolute path", shown(raw.StateDir))
 	}
-	cfg.instances = c.instances(raw.HAProxy)
+	cfg.instances = c.instances(raw.HAProxy, cfg.timeout)
 	cfg.sources = c.sources(raw.Sources)
-	cfg.backends = c.backends(raw)
+	cfg.backends = c.backends(raw, cfg.sources)
 	cfg.reloads = c.reloads(raw, cfg.backends)
 	cfg.http = c.http(raw.HTTP)
 	cfg.logLevel = c.level(raw.Log.Level)
@@ -42,7 +42,7 @@ func (c *checker) level(text string) slog.Level {
 	return levels[slices.Index(words, c.oneOf("log.level", text, words...))]
 }
 
-func (c *checker) instances(raw rawHAProxy) []instanceConfig {
+func (c *checker) instances(raw rawHAProxy, timeout time.Duration) []instanceConfig {
 	if len(raw.Instances) == 0 {
 		c.add("haproxy.instances", "there is no instance: name at least one HAProxy and its socket")
 	}
@@ -51,7 +51,7 @@ func (c *checker) instances(raw rawHAProxy) []instanceConfig {
 		path := fmt.Sprintf("haproxy.instances[%d]", i)
 		c.name(path+".name", r.Name)
 		in := instanceConfig{name: r.Name, socket: r.Socket, stateFile: r.StateFile, real: c.socket(path+".socket", r.Socket)}
-		in.key = keyOf(r, raw.Timeout)
+		in.key = keyOf(r.Name, in.real, r.StateFile, timeout)
 		for j, other := range list {
 			if r.Name != "" && other.name == r.Name {
 				c.add(path+".name", "haproxy.instances[%d] has the name %q already", j, shown(r.Name))

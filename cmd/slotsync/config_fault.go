@@ -17,6 +17,8 @@ type place struct {
 // A fault is one thing that is wrong with the configuration.
 type fault struct {
 	place
+	// path is what it is about, as in "backends[2].guard.window"; "" for the whole.
+	path    string
 	message string
 }
 

@@ -30,7 +30,7 @@ func merge(doc document, env environment) (rawConfig, []fault) {
 		}
 		value, err := fromEnvironment(kind, text)
 		if err != nil {
-			faults = append(faults, fault{place{name: name}, err.Error()})
+			faults = append(faults, fault{place{name: name}, path, err.Error()})
 			continue
 		}
 		doc.places[path] = place{name: name}

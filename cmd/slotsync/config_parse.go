@@ -35,14 +35,14 @@ func parseYAML(data []byte) (document, []fault) {
 	p := parser{places: map[string]place{"": {line: 1, col: 1}}, later: later()}
 	doc := document{places: p.places}
 	if len(data) > maxConfig {
-		p.add(place{line: 1, col: 1}, "the configuration is larger than 1 MiB")
+		p.add(place{line: 1, col: 1}, "", "the configuration is larger than 1 MiB")
 		return doc, p.faults
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(plainSlashes(data)))
 	var root yaml.Node
 	err := dec.Decode(&root)
 	if err != nil && !errors.Is(err, io.EOF) {
-		p.add(syntaxPlace(err), "%s", syntaxText(err))
+		p.add(syntaxPlace(err), "", "%s", syntaxText(err))
 		return doc, p.faults
 	}
 	doc.values = map[string]any{}
@@ -76,8 +76,8 @@ type parser struct {
 	faults []fault
 }
 
-func (p *parser) add(at place, format string, args ...any) {
-	p.faults = append(p.faults, fault{place: at, message: fmt.Sprintf(format, args...)})
+func (p *parser) add(at place, path, format string, args ...any) {
+	p.faults = append(p.faults, fault{place: at, path: path, message: label(path) + fmt.Sprintf(format, args...)})
 }
 
 // end makes sure that nothing follows the first document.
@@ -86,9 +86,9 @@ func (p *parser) end(dec *yaml.Decoder) {
 	switch err := dec.Decode(&next); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		p.add(syntaxPlace(err), "%s", syntaxText(err))
+		p.add(syntaxPlace(err), "", "%s", syntaxText(err))
 	default:
-		p.add(at(&next), "a second document starts here: the configuration is one document")
+		p.add(at(&next), "", "a second document starts here: the configuration is one document")
 	}
 }
 
@@ -98,10 +98,10 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 	p.places[path] = at(n)
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		p.add(at(n), "%sanchors and aliases (& and *) are not supported: write the value out", label(path))
+		p.add(at(n), path, "anchors and aliases (& and *) are not supported: write the value out")
 		return nil
 	case n.Style&yaml.TaggedStyle != 0:
-		p.add(at(n), "%stags such as %s are not supported", label(path), shown(n.Tag))
+		p.add(at(n), path, "tags such as %s are not supported", shown(n.Tag))
 		return nil
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
 		return nil
@@ -120,7 +120,7 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 
 func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 	if n.Kind != yaml.MappingNode {
-		p.add(at(n), "%swants keys and values, not %s", label(path), kindOf(n))
+		p.add(at(n), path, "wants keys and values, not %s", kindOf(n))
 		return nil
 	}
 	known := maps.Collect(fields(t))
@@ -129,11 +129,11 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 		key, value := n.Content[i], n.Content[i+1]
 		name := key.Value
 		if key.Kind != yaml.ScalarNode {
-			p.add(at(key), "%sa key must be a word", label(path))
+			p.add(at(key), path, "a key must be a word")
 			continue
 		}
 		if line := seen[name]; line > 0 {
-			p.add(at(key), "%skey %q is there twice, first in line %d", label(path), shown(name), line)
+			p.add(at(key), path, "key %q is there twice, first in line %d", shown(name), line)
 			continue
 		}
 		seen[name] = key.Line
@@ -152,15 +152,15 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 func (p *parser) unknown(key *yaml.Node, path string, known []string) {
 	full := join(path, key.Value)
 	if p.later[anyIndex(full)] {
-		p.add(at(key), "%skey %q is not supported by this version of slotsync: leave it out", label(path), key.Value)
+		p.add(at(key), path, "key %q is not supported by this version of slotsync: leave it out", key.Value)
 		return
 	}
-	p.add(at(key), "%sunknown key %q%s", label(path), shown(key.Value), didYouMean(key.Value, known))
+	p.add(at(key), path, "unknown key %q%s", shown(key.Value), didYouMean(key.Value, known))
 }
 
 func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 	if n.Kind != yaml.SequenceNode {
-		p.add(at(n), "%swants a list, not %s", label(path), kindOf(n))
+		p.add(at(n), path, "wants a list, not %s", kindOf(n))
 		return nil
 	}
 	list := make([]any, 0, len(n.Content))
@@ -171,7 +171,7 @@ func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 			continue
 		}
 		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" {
-			p.add(at(item), "%san entry of the list is empty", label(here))
+			p.add(at(item), here, "an entry of the list is empty")
 		}
 		// The place in the list is kept: what follows refers to it by index.
 		list = append(list, reflect.Zero(placeholder(elem)).Interface())
@@ -189,7 +189,7 @@ func placeholder(elem reflect.Type) reflect.Type {
 
 func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 	if n.Kind != yaml.ScalarNode {
-		p.add(at(n), "%swants %s, not %s", label(path), wanted(kind), kindOf(n))
+		p.add(at(n), path, "wants %s, not %s", wanted(kind), kindOf(n))
 		return nil
 	}
 	v, ok := scalarOf(kind, n.ShortTag(), n.Value)
@@ -198,7 +198,7 @@ func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 		if kind == reflect.String {
 			hint = fmt.Sprintf(": write %q", shown(n.Value))
 		}
-		p.add(at(n), "%swants %s, not %s%s", label(path), wanted(kind), kindOf(n), hint)
+		p.add(at(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
 		return nil
 	}
 	return v

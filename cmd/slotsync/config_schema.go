@@ -54,27 +54,70 @@ type rawSource struct {
 	Name string `mapstructure:"name"`
 	Type string `mapstructure:"type"`
 
-	Address     string `mapstructure:"address"`
-	TokenFile   string `mapstructure:"token_file"`
-	Datacenter  string `mapstructure:"datacenter"`
-	Consistency string `mapstructure:"consistency"`
-	MaxStale    string `mapstructure:"max_stale"`
-	Wait        string `mapstructure:"wait"`
-	TLS         rawTLS `mapstructure:"tls"`
+	Address      string `mapstructure:"address"`
+	TokenFile    string `mapstructure:"token_file"`
+	Datacenter   string `mapstructure:"datacenter"`
+	Namespace    string `mapstructure:"namespace"`
+	Partition    string `mapstructure:"partition"`
+	Region       string `mapstructure:"region"`
+	Consistency  string `mapstructure:"consistency"`
+	MaxStale     string `mapstructure:"max_stale"`
+	Wait         string `mapstructure:"wait"`
+	PollInterval string `mapstructure:"poll_interval"`
+	TLS          rawTLS `mapstructure:"tls"`
 
-	Servers    []string `mapstructure:"servers"`
-	TCP        string   `mapstructure:"tcp"`
-	Timeout    string   `mapstructure:"timeout"`
-	MinRefresh string   `mapstructure:"min_refresh"`
-	MaxRefresh string   `mapstructure:"max_refresh"`
+	Servers      []string `mapstructure:"servers"`
+	TCP          string   `mapstructure:"tcp"`
+	Search       bool     `mapstructure:"search"`
+	Timeout      string   `mapstructure:"timeout"`
+	MinRefresh   string   `mapstructure:"min_refresh"`
+	MaxRefresh   string   `mapstructure:"max_refresh"`
+	Answers      string   `mapstructure:"answers"`
+	HoldObsolete string   `mapstructure:"hold_obsolete"`
+
+	Path string `mapstructure:"path"`
 }
 
 type rawTLS struct {
 	CAFile             string `mapstructure:"ca_file"`
+	CAPath             string `mapstructure:"ca_path"`
 	CertFile           string `mapstructure:"cert_file"`
 	KeyFile            string `mapstructure:"key_file"`
 	ServerName         string `mapstructure:"server_name"`
 	InsecureSkipVerify bool   `mapstructure:"insecure_skip_verify"`
+}
+
+// A rawFeed is a source and what it is asked for: part of a backend, or an entry
+// of from.
+type rawFeed struct {
+	Source string `mapstructure:"source"`
+
+	Service          string   `mapstructure:"service"`
+	Tags             []string `mapstructure:"tags"`
+	Filter           string   `mapstructure:"filter"`
+	NodeMeta         []string `mapstructure:"node_meta"`
+	AddressTag       string   `mapstructure:"address_tag"`
+	PortName         string   `mapstructure:"port_name"`
+	DefaultPort      int      `mapstructure:"default_port"`
+	Datacenter       string   `mapstructure:"datacenter"`
+	Health           string   `mapstructure:"health"`
+	IgnoreNodeHealth bool     `mapstructure:"ignore_node_health"`
+
+	Record string `mapstructure:"record"`
+	Type   string `mapstructure:"type"`
+	Port   int    `mapstructure:"port"`
+}
+
+type rawFrom struct {
+	Name    string `mapstructure:"name"`
+	rawFeed `mapstructure:",squash"`
+}
+
+type rawFailover struct {
+	Primary string `mapstructure:"primary"`
+	Min     int    `mapstructure:"min"`
+	After   string `mapstructure:"after"`
+	Back    string `mapstructure:"back_after"`
 }
 
 type rawBackend struct {
@@ -82,19 +125,16 @@ type rawBackend struct {
 	Backend   string   `mapstructure:"backend"`
 	Slots     string   `mapstructure:"slots"`
 	Instances []string `mapstructure:"instances"`
-	Source    string   `mapstructure:"source"`
 
-	Service          string   `mapstructure:"service"`
-	Tags             []string `mapstructure:"tags"`
-	Filter           string   `mapstructure:"filter"`
-	Health           string   `mapstructure:"health"`
-	IgnoreNodeHealth bool     `mapstructure:"ignore_node_health"`
+	rawFeed   `mapstructure:",squash"`
+	From      []rawFrom   `mapstructure:"from"`
+	Failover  rawFailover `mapstructure:"failover"`
+	Endpoints []string    `mapstructure:"endpoints"`
 
-	Record string `mapstructure:"record"`
-	Type   string `mapstructure:"type"`
-	Port   int    `mapstructure:"port"`
-
-	Endpoints []string `mapstructure:"endpoints"`
+	Family         string   `mapstructure:"family"`
+	Allow          []string `mapstructure:"allow"`
+	Deny           []string `mapstructure:"deny"`
+	OnAllUnhealthy string   `mapstructure:"on_all_unhealthy"`
 
 	Dynamic        bool   `mapstructure:"dynamic"`
 	DynamicOptions string `mapstructure:"dynamic_options"`
@@ -107,10 +147,12 @@ type rawBackend struct {
 }
 
 type rawGuard struct {
-	EmptyHold   string `mapstructure:"empty_hold"`
-	RemovalHold string `mapstructure:"removal_hold"`
-	MaxRemoval  string `mapstructure:"max_removal"`
-	Window      string `mapstructure:"window"`
+	EmptyHold    string `mapstructure:"empty_hold"`
+	RemovalHold  string `mapstructure:"removal_hold"`
+	MaxRemoval   string `mapstructure:"max_removal"`
+	Window       string `mapstructure:"window"`
+	TurnoverWait string `mapstructure:"turnover_wait"`
+	MinEndpoints int    `mapstructure:"min_endpoints"`
 }
 
 type rawHTTP struct {
@@ -134,19 +176,20 @@ const defaultAPISocket = "/run/slotsync/slotsync.sock"
 // where the raw values become typed ones, since a list has no fixed paths.
 func defaults(env environment) map[string]any {
 	return map[string]any{
-		"haproxy.timeout":    "5s",
-		"haproxy.poll":       "500ms",
-		"haproxy.resync":     "30s",
-		"guard.empty_hold":   "5m",
-		"guard.removal_hold": "30s",
-		"guard.max_removal":  "50%",
-		"guard.window":       "5m",
-		"http.listen":        "127.0.0.1:9750",
-		"http.socket":        defaultAPISocket,
-		"http.socket_mode":   "0660",
-		"log.level":          "info",
-		"log.format":         "text",
-		"state_dir":          defaultStateDir(env),
+		"haproxy.timeout":     "5s",
+		"haproxy.poll":        "500ms",
+		"haproxy.resync":      "30s",
+		"guard.empty_hold":    "5m",
+		"guard.removal_hold":  "30s",
+		"guard.max_removal":   "50%",
+		"guard.window":        "5m",
+		"guard.turnover_wait": "15s",
+		"http.listen":         "127.0.0.1:9750",
+		"http.socket":         defaultAPISocket,
+		"http.socket_mode":    "0660",
+		"log.level":           "info",
+		"log.format":          "text",
+		"state_dir":           defaultStateDir(env),
 	}
 }
 
@@ -163,31 +206,30 @@ func defaultStateDir(env environment) string {
 // later are keys that belong to the format and not to this version of it, with
 // [] for every index. Refusing them by name is kinder than "unknown key".
 func later() map[string]bool {
-	keys := map[string]bool{}
-	for prefix, names := range map[string][]string{
-		"sources[].": {"namespace", "partition", "poll_interval", "search", "answers", "hold_obsolete", "path"},
-		"backends[].": {"node_meta", "address_tag", "port_name", "on_all_unhealthy", "drain_shutdown", "family",
-			"allow", "deny", "from", "failover"},
-		"guard.":            {"turnover_wait", "min_endpoints"},
-		"backends[].guard.": {"turnover_wait", "min_endpoints"},
-		"http.":             {"web_config_file"},
-	} {
-		for _, name := range names {
-			keys[prefix+name] = true
-		}
-	}
-	return keys
+	return map[string]bool{"backends[].drain_shutdown": true, "http.web_config_file": true}
 }
 
 // fields yields the keys of a struct of the schema and the types behind them.
 // What a word stands for is no key.
 func fields(t reflect.Type) iter.Seq2[string, reflect.Type] {
 	return func(yield func(string, reflect.Type) bool) {
-		for i := range t.NumField() {
-			if t.Field(i).Tag.Get("word") != "" {
+		for key, f := range members(t) {
+			if !yield(key, f.Type) {
+				return
+			}
+		}
+	}
+}
+
+// members yields the keys of a struct of the schema and its fields, with those of
+// the structs that are part of it.
+func members(t reflect.Type) iter.Seq2[string, reflect.StructField] {
+	return func(yield func(string, reflect.StructField) bool) {
+		for _, f := range reflect.VisibleFields(t) {
+			if f.Anonymous || f.Tag.Get("word") != "" {
 				continue
 			}
-			if !yield(t.Field(i).Tag.Get("mapstructure"), t.Field(i).Type) {
+			if !yield(f.Tag.Get("mapstructure"), f) {
 				return
 			}
 		}

@@ -27,7 +27,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.backends) != 4 || len(cfg.sources) != 2 || len(cfg.instances) != 2 {
+	if len(cfg.backends) != 8 || len(cfg.sources) != 4 || len(cfg.instances) != 2 {
 		t.Errorf("%d backends, %d sources, %d instances", len(cfg.backends), len(cfg.sources), len(cfg.instances))
 	}
 	text, err := os.ReadFile("testdata/reference.yaml")
@@ -123,8 +123,7 @@ func TestFaults(t *testing.T) {
 		{"unknown key", head + fixed + "htp: {}\n", `3:1: unknown key "htp"; did you mean "http"?`},
 		{"unknown key, far", head + fixed + "zzzzzzzz: {}\n", `3:1: unknown key "zzzzzzzz"`},
 		{"later key", head + fixed + "http: {web_config_file: x}\n", `3:8: http: key "web_config_file" is not supported by this version of slotsync: leave it out`},
-		{"later key in list", head + "backends: [{name: web, family: v4, endpoints: ['10.0.0.1:80']}]\n", `2:24: backends[0]: key "family" is not supported`},
-		{"later type", head + "sources: [{name: f, type: file}]\n" + fixed, "2:27: sources[0].type: type file is not supported"},
+		{"later key in list", head + "backends: [{name: web, drain_shutdown: true, endpoints: ['10.0.0.1:80']}]\n", `2:24: backends[0]: key "drain_shutdown" is not supported`},
 		{"bad type", head + "sources: [{name: f, type: cnsul}]\n" + fixed, `did you mean "consul"?`},
 		{"bad duration", head + fixed + "guard: {window: 5}\n", `3:17: guard.window: wants a string, not the number 5`},
 		{"bad duration text", head + fixed + "guard: {window: 5 m}\n", `3:17: guard.window: "5 m" is not a duration`},
@@ -148,7 +147,7 @@ func TestFaults(t *testing.T) {
 		{"port of SRV", dns + "backends: [{name: w, source: d, record: _a._tcp.b, port: 80}]\n", "does not go with SRV records"},
 		{"port", dns + "backends: [{name: w, source: d, record: a.b, port: 70000}]\n", "70000 is not within 1 and 65535"},
 		{"endpoint and source", consul + "backends: [{name: w, source: c, service: w, endpoints: ['10.0.0.1:80']}]\n", "endpoints: does not go with a backend with source"},
-		{"neither", head + "backends: [{name: w}]\n", `backend "w" has neither source nor endpoints`},
+		{"neither", head + "backends: [{name: w}]\n", `backend "w" has neither source, from nor endpoints`},
 		{"bad endpoint", head + "backends: [{name: w, endpoints: ['10.0.0.1']}]\n", `"10.0.0.1" is not an address and port`},
 		{"refused endpoint", head + "backends: [{name: w, endpoints: ['169.254.169.254:80']}]\n", "must not be an endpoint (link local)"},
 		{"same backend", head + "backends: [{name: w, endpoints: ['10.0.0.1:80']}, {name: v, backend: w, endpoints: ['10.0.0.1:80']}]\n", "is filled by backends[0] already"},
@@ -231,7 +230,7 @@ func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC",
 		"SLOTSYNC_RELOAD_MASTER", "SLOTSYNC_RELOAD_TEMPLATE", "SLOTSYNC_RELOAD_FILE", "SLOTSYNC_RELOAD_KEEP", "SLOTSYNC_RELOAD_MIN_INTERVAL",
 		"SLOTSYNC_RELOAD_MAX_PER_HOUR", "SLOTSYNC_RELOAD_JITTER", "SLOTSYNC_RELOAD_TIMEOUT", "SLOTSYNC_GUARD_EMPTY_HOLD",
-		"SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",
+		"SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_GUARD_TURNOVER_WAIT", "SLOTSYNC_GUARD_MIN_ENDPOINTS", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",
 		"SLOTSYNC_HTTP_SOCKET_MODE", "SLOTSYNC_HTTP_SOCKET_GROUP", "SLOTSYNC_HTTP_TOKEN_FILE", "SLOTSYNC_LOG_LEVEL", "SLOTSYNC_LOG_FORMAT",
 		"SLOTSYNC_STATE_DIR"}
 	if diff := cmp.Diff(want, names); diff != "" {
@@ -261,7 +260,7 @@ func TestKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return [2]string{cfg.instances[0].key, cfg.backends[0].key}
+		return [2]string{cfg.instances[0].key, cfg.backends[0].feeds[0].key}
 	}
 	was := keysOf(base)
 	for _, tt := range []struct {

@@ -2,23 +2,39 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 // A checker turns raw values into typed ones and collects what is wrong with
 // them, each at the place that its path has.
 type checker struct {
 	places map[string]place
+	env    environment
 	faults []fault
+	// assumed are the values of keys that nobody gave.
+	assumed map[string]assumption
+	// secrets are paths of values that are not shown, such as a token that the
+	// environment has.
+	secrets map[string]place
+	// overruled are variables that are set, and the paths by which the
+	// configuration says something else.
+	overruled []overruled
+}
+
+func newChecker(doc document, env environment) *checker {
+	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, secrets: map[string]place{}}
+}
+
+// An assumption is the value in force of a key that nobody gave.
+type assumption struct {
+	value any
+	// of is the path of the key that it is inherited from; "" for a default.
+	of string
 }
 
 // add reports a fault at path, or at the nearest thing around it that has a
@@ -32,7 +48,24 @@ func (c *checker) add(path, format string, args ...any) {
 	if at.name == "" {
 		message = label(path) + message
 	}
-	c.faults = append(c.faults, fault{place: at, message: message})
+	c.faults = append(c.faults, fault{place: at, path: path, message: message})
+}
+
+// assume notes the value of a key that nobody gave.
+func (c *checker) assume(path string, value any) {
+	if !c.given(path) {
+		c.assumed[path] = assumption{value: value}
+	}
+}
+
+// inherit says that what was assumed for the keys of path is the outer one's.
+func (c *checker) inherit(path, outer string, keys ...string) {
+	for _, key := range keys {
+		if a, ok := c.assumed[path+"."+key]; ok {
+			a.of = outer + "." + key
+			c.assumed[path+"."+key] = a
+		}
+	}
 }
 
 // given reports whether path was written down by anybody.
@@ -52,6 +85,7 @@ func parent(path string) string {
 // least.
 func (c *checker) duration(path, text string, fallback, least, most time.Duration) time.Duration {
 	if text == "" {
+		c.assume(path, short(fallback))
 		return fallback
 	}
 	d, err := time.ParseDuration(text)
@@ -82,6 +116,7 @@ func short(d time.Duration) string {
 func (c *checker) count(path string, n, fallback, least, most int) int {
 	switch {
 	case n == 0 && !c.given(path):
+		c.assume(path, fallback)
 		return fallback
 	case n < least || n > most:
 		c.add(path, "%d is not within %d and %d", n, least, most)
@@ -94,6 +129,7 @@ func (c *checker) count(path string, n, fallback, least, most int) int {
 func (c *checker) hold(path, text string, fallback time.Duration) time.Duration {
 	switch d, err := time.ParseDuration(text); {
 	case text == "":
+		c.assume(path, holdWord(fallback))
 		return fallback
 	case text == "never":
 		return agent.Never
@@ -106,8 +142,35 @@ func (c *checker) hold(path, text string, fallback time.Duration) time.Duration 
 	return c.duration(path, text, fallback, 100*time.Millisecond, 7*24*time.Hour)
 }
 
+// orOff reads a duration that may also be off.
+func (c *checker) orOff(path, text string, fallback time.Duration) time.Duration {
+	if text == "never" {
+		c.add(path, "%q is not a duration, as in 15s, or 0s for none", text)
+		return fallback
+	}
+	return c.hold(path, text, fallback)
+}
+
+// holdWord is what hold reads as d.
+func holdWord(d time.Duration) string {
+	switch d {
+	case agent.Never:
+		return "never"
+	case agent.Off:
+		return "0s"
+	}
+	return short(d)
+}
+
+// flag returns on, and notes it where nobody gave it.
+func (c *checker) flag(path string, on bool) bool {
+	c.assume(path, on)
+	return on
+}
+
 func (c *checker) percent(path, text string, fallback float64) float64 {
 	if text == "" {
+		c.assume(path, strconv.FormatFloat(fallback*100, 'f', -1, 64)+"%")
 		return fallback
 	}
 	digits, ok := strings.CutSuffix(text, "%")
@@ -122,6 +185,7 @@ func (c *checker) percent(path, text string, fallback float64) float64 {
 // oneOf returns text, or the first of the words if it is empty.
 func (c *checker) oneOf(path, text string, words ...string) string {
 	if text == "" {
+		c.assume(path, words[0])
 		return words[0]
 	}
 	if !slices.Contains(words, text) {
@@ -129,56 +193,4 @@ func (c *checker) oneOf(path, text string, words ...string) string {
 		return words[0]
 	}
 	return text
-}
-
-// name checks what becomes a part of a command or a label.
-func (c *checker) name(path, text string) {
-	if text == "" {
-		c.add(path, "is missing")
-		return
-	}
-	if !regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`).MatchString(text) {
-		c.add(path, "%q is not a name: letters, digits and _ . : - only, at most 128", shown(text))
-	}
-}
-
-// reference checks that text is one of the names.
-func (c *checker) reference(path, text, kind string, names []string) bool {
-	if slices.Contains(names, text) {
-		return true
-	}
-	switch hint := didYouMean(text, names); {
-	case hint != "":
-		c.add(path, "there is no %s named %q%s", kind, shown(text), hint)
-	case len(names) == 0:
-		c.add(path, "there is no %s named %q: none is configured", kind, shown(text))
-	default:
-		c.add(path, "there is no %s named %q: there is %s", kind, shown(text), strings.Join(names, ", "))
-	}
-	return false
-}
-
-func (c *checker) endpoint(path, text string) (discovery.Endpoint, bool) {
-	addr, err := netip.ParseAddrPort(text)
-	if err != nil {
-		c.add(path, "%q is not an address and port, as in 10.0.0.1:80 or [2001:db8::1]:80", shown(text))
-		return discovery.Endpoint{}, false
-	}
-	if reason := discovery.Check(addr); reason != "" {
-		c.add(path, "%s must not be an endpoint (%s)", addr, strings.ReplaceAll(reason, "_", " "))
-		return discovery.Endpoint{}, false
-	}
-	return discovery.Endpoint{Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}, true
-}
-
-// hostPort checks a host and a port from least to 65535.
-func (c *checker) hostPort(path, text string, least int) {
-	host, port, err := net.SplitHostPort(text)
-	if err != nil || (host == "" && least > 0) {
-		c.add(path, "%q is not host:port", shown(text))
-		return
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < least || n > 65535 {
-		c.add(path, "port %q is not within %d and 65535", shown(port), least)
-	}
 }

@@ -97,9 +97,10 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 	for i := range cfg.instances {
 		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, w.clients[i]) })
 	}
-	sources := make([]findings, len(cfg.backends))
-	for i := range cfg.backends {
-		wg.Go(func() { sources[i] = examineSource(ctx, cfg.backends[i], w.sources[i]) })
+	asked := w.asked(cfg)
+	sources := make([]findings, len(asked))
+	for i, q := range asked {
+		wg.Go(func() { sources[i] = examineSource(ctx, q.backend, q.source) })
 	}
 	wg.Wait()
 	reloads := make([]findings, len(cfg.reloads))

@@ -36,10 +36,23 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if fixed := needRestart(s.cfg, next); len(fixed) > 0 {
 		return fmt.Errorf("%s cannot change while slotsync runs: restart it", strings.Join(fixed, ", "))
 	}
-	w, err := next.wire(s.env)
+	w, err := next.wire(s.systems)
 	if err != nil {
 		return err
 	}
+	if err := s.adopt(ctx, next, w, drainRemoved); err != nil {
+		w.systems.closeBut(s.systems)
+		return err
+	}
+	s.systems.closeBut(w.systems)
+	w.systems.reread()
+	s.cfg, s.systems = next, w.systems
+	s.level.Set(next.logLevel)
+	return s.locks.keep(next)
+}
+
+// adopt has the agent go on with next. If it fails, nothing has changed.
+func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemoved bool) error {
 	if err := distinct(ctx, next, time.Second); err != nil {
 		return err
 	}
@@ -47,7 +60,7 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if err := s.setToken(next); err != nil {
 		return err
 	}
-	err = s.locks.take(next, w)
+	err := s.locks.take(next, w)
 	if err == nil {
 		options := next.options(w, s.log, s.metrics)
 		options.DrainRemoved = drainRemoved
@@ -56,11 +69,8 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if err != nil {
 		s.token.Store(before)
 		_ = s.locks.keep(s.cfg) // closing a lock cannot fail in a way that matters
-		return err
 	}
-	s.cfg = next
-	s.level.Set(next.logLevel)
-	return s.locks.keep(next)
+	return err
 }
 
 // needRestart names the keys that differ and are used at the start alone.

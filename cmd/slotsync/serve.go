@@ -27,7 +27,6 @@ const stopTime = 4 * time.Second
 
 // A service is an agent at work, with all that it is reached by.
 type service struct {
-	env      environment
 	load     func() (*config, error)
 	log      *slog.Logger
 	level    *slog.LevelVar
@@ -37,14 +36,15 @@ type service struct {
 	web      *web.Server
 	token    atomic.Pointer[consul.TokenFile] // nil: none
 
-	mu    sync.Mutex // guards following
-	cfg   *config
-	locks locks
+	mu      sync.Mutex // guards following
+	cfg     *config
+	systems systems // of cfg
+	locks   locks
 }
 
 // serve runs the agent until ctx is done.
 func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, error)) error {
-	s := &service{env: a.env, load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
+	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
 	s.level.Set(cfg.logLevel)
 	s.log = newLogger(a.stderr, cfg.logFormat, s.level)
 	s.registry, s.metrics = newMetrics()
@@ -65,6 +65,9 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 		return err
 	}
 	s.metrics.Reloaded(true)
+	for _, o := range cfg.overruled {
+		s.log.Info("the configuration says something else than the environment", "variable", o.variable, "key", o.path)
+	}
 	s.log.Info("started", "version", version, "instances", len(cfg.instances), "backends", len(cfg.backends), "listen", s.web.Addr())
 	return s.run(ctx, hup, func(ctx context.Context) error {
 		if len(cfg.instances) < 2 {
@@ -77,10 +80,11 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 // prepare takes the locks and makes the agent and its server. Nothing is
 // written to any instance yet.
 func (s *service) prepare(ctx context.Context, roll *roll) (<-chan answer, error) {
-	w, err := s.cfg.wire(s.env)
+	w, err := s.cfg.wire(nil)
 	if err != nil {
 		return nil, err
 	}
+	s.systems = w.systems
 	if err := s.locks.take(s.cfg, w); err != nil {
 		return nil, fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
 	}

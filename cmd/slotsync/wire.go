@@ -1,17 +1,12 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/discovery/consul"
-	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
@@ -20,16 +15,18 @@ import (
 
 // A wiring is everything that a configuration names, made and not yet started.
 type wiring struct {
-	clients []*haproxy.Client  // in the order of the instances
-	sources []discovery.Source // in the order of the backends
+	clients []*haproxy.Client    // in the order of the instances
+	sources [][]discovery.Source // in the order of the backends and their feeds
+	systems systems
 	// transactions are in the order of the reloads
 	transactions []*reload.Transaction
 }
 
 // wire makes the clients of all instances and sources. It connects to nothing,
-// and reads the files of tokens and certificates.
-func (cfg *config) wire(env environment) (wiring, error) {
-	var w wiring
+// and reads the files of tokens and certificates. Systems that are open already
+// are used again.
+func (cfg *config) wire(open systems) (wiring, error) {
+	w := wiring{systems: systems{}}
 	for _, in := range cfg.instances {
 		c, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout, StateFile: in.stateFile})
 		if err != nil {
@@ -40,98 +37,11 @@ func (cfg *config) wire(env environment) (wiring, error) {
 	if err := cfg.wireReloads(&w); err != nil {
 		return w, err
 	}
-	systems := map[string]asker{}
-	for name, s := range cfg.sources {
-		ask, err := s.open(env)
-		if err != nil {
-			return w, usageErrorf("source %s: %w", name, err)
-		}
-		systems[name] = ask
-	}
-	for _, b := range cfg.backends {
-		source, err := b.open(systems)
-		if err != nil {
-			return w, usageErrorf("backend %s: %w", b.name, err)
-		}
-		w.sources = append(w.sources, source)
-	}
-	return w, nil
-}
-
-// An asker makes the source of a backend.
-type asker func(b backendConfig) (discovery.Source, error)
-
-func (s sourceConfig) open(env environment) (asker, error) {
-	if s.dns != nil {
-		client, err := dns.NewClient(*s.dns)
-		if err != nil {
-			return nil, err
-		}
-		return func(b backendConfig) (discovery.Source, error) { return client.Source(b.dns) }, nil
-	}
-	options, err := s.consulOptions(env)
+	err := cfg.wireSources(&w, open)
 	if err != nil {
-		return nil, err
+		w.systems.closeBut(open)
 	}
-	client, err := consul.NewClient(options)
-	if err != nil {
-		return nil, err
-	}
-	return func(b backendConfig) (discovery.Source, error) { return client.Source(b.consul) }, nil
-}
-
-// consulOptions adds what Consul's own variables say where the configuration
-// says nothing.
-func (s sourceConfig) consulOptions(env environment) (consul.Options, error) {
-	o := *s.consul
-	if o.Address == "" {
-		o.Address = consulAddress(env)
-	}
-	o.TLS.CAFile = cmp.Or(o.TLS.CAFile, env["CONSUL_CACERT"])
-	if o.TLS.CertFile == "" {
-		o.TLS.CertFile, o.TLS.KeyFile = env["CONSUL_CLIENT_CERT"], env["CONSUL_CLIENT_KEY"]
-	}
-	o.TLS.ServerName = cmp.Or(o.TLS.ServerName, env["CONSUL_TLS_SERVER_NAME"])
-	if env["CONSUL_HTTP_SSL_VERIFY"] == "false" || env["CONSUL_HTTP_SSL_VERIFY"] == "0" {
-		o.TLS.InsecureSkipVerify = true
-	}
-	path := s.tokenFile
-	if path == "" && env["CONSUL_HTTP_TOKEN"] != "" {
-		token := env["CONSUL_HTTP_TOKEN"]
-		o.Token = func() string { return token }
-		return o, nil
-	}
-	if path = cmp.Or(path, env["CONSUL_HTTP_TOKEN_FILE"]); path == "" {
-		return o, nil
-	}
-	file, err := consul.NewTokenFile(path)
-	if err != nil {
-		return o, err
-	}
-	o.Token, o.Denied = file.Token, file.Reread
-	return o, nil
-}
-
-func consulAddress(env environment) string {
-	addr := cmp.Or(env["CONSUL_HTTP_ADDR"], "127.0.0.1:8500")
-	if strings.Contains(addr, "://") {
-		return addr
-	}
-	if env["CONSUL_HTTP_SSL"] == "true" || env["CONSUL_HTTP_SSL"] == "1" {
-		return "https://" + addr
-	}
-	return "http://" + addr
-}
-
-func (b backendConfig) open(systems map[string]asker) (discovery.Source, error) {
-	if b.source == "" {
-		return discovery.Static(b.endpoints), nil
-	}
-	ask, ok := systems[b.source]
-	if !ok {
-		return nil, fmt.Errorf("there is no source %q", b.source)
-	}
-	return ask(b)
+	return w, err
 }
 
 // options are what the agent is told.
@@ -149,18 +59,22 @@ func (cfg *config) options(w wiring, log *slog.Logger, m *metrics.Metrics) agent
 	return o
 }
 
-func (b backendConfig) options(source discovery.Source) agent.Backend {
+func (b backendConfig) options(sources []discovery.Source) agent.Backend {
 	leave := slots.Maint
 	if b.drainFirst {
 		leave = slots.Drain
 	}
-	identity := ""
-	if b.source == "" {
-		identity = "the configuration" // which may drop what it listed before
+	var feeds []agent.Feed
+	for i, f := range b.feeds {
+		feeds = append(feeds, agent.Feed{Name: f.name, Source: sources[i], Key: f.key, Identity: f.identity})
+	}
+	unhealthy := b.onAllUnhealthy
+	if unhealthy == "auto" {
+		unhealthy = ""
 	}
 	return agent.Backend{
 		Name: b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
-		Feeds:   []agent.Feed{{Name: cmp.Or(b.source, "endpoints"), Source: source, Key: b.key, Identity: identity}},
+		Feeds: feeds, Failover: b.failover, OnAllUnhealthy: unhealthy,
 		Dynamic: b.dynamic, DynamicOptions: b.dynamicOptions, MaxSlots: b.maxSlots,
 		Guard: b.guard, Leave: leave, Drain: b.drain, RepairExternal: b.repairExternal,
 	}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/dns"
+)
+
+func (c *checker) dns(path string, r *rawSource, s *sourceConfig) {
+	for i, server := range r.Servers {
+		if a, err := netip.ParseAddrPort(server); err != nil || a.Port() == 0 {
+			c.add(fmt.Sprintf("%s.servers[%d]", path, i), "%q is not ip:port, as in 127.0.0.1:53", shown(server))
+		}
+	}
+	o := dns.Options{
+		Servers:    r.Servers,
+		TCP:        c.oneOf(path+".tcp", r.TCP, "auto", "always", "never"),
+		Timeout:    c.duration(path+".timeout", r.Timeout, 2*time.Second, 10*time.Millisecond, 8*time.Second),
+		MinRefresh: c.duration(path+".min_refresh", r.MinRefresh, 5*time.Second, 10*time.Millisecond, time.Hour),
+		MaxRefresh: c.duration(path+".max_refresh", r.MaxRefresh, 30*time.Second, 10*time.Millisecond, 24*time.Hour),
+	}
+	if o.MinRefresh > o.MaxRefresh {
+		c.add(path+".min_refresh", "%s is more than max_refresh, %s", short(o.MinRefresh), short(o.MaxRefresh))
+	}
+	s.dns = &o
+	s.identity = keyOf("dns", o.Servers)
+	s.key = keyOf(s.identity, o.TCP, o.Timeout, o.MinRefresh, o.MaxRefresh)
+}
+
+// dnsKeys are those that ask DNS for records.
+func dnsKeys() []string { return []string{"record", "type", "port"} }
+
+// dnsFeed checks which records are asked for.
+func (c *checker) dnsFeed(path string, r rawFeed, family string, f *feedConfig) {
+	kinds := []string{"A+AAAA", "A", "AAAA", "SRV"}
+	if strings.HasPrefix(r.Record, "_") {
+		kinds = []string{"SRV", "A", "AAAA", "A+AAAA"}
+	}
+	q := dns.Query{Record: r.Record, Type: c.oneOf(path+".type", r.Type, kinds...)}
+	switch {
+	case r.Record == "":
+		c.add(path+".record", "is missing")
+	case len(r.Record) > 254 || !regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$`).MatchString(r.Record):
+		c.add(path+".record", "%q is not a name in DNS", shown(r.Record))
+	}
+	switch {
+	case q.Type == "SRV" && c.given(path+".port"):
+		c.add(path+".port", "does not go with SRV records, which have their own ports")
+	case q.Type == "SRV":
+	case !c.given(path + ".port"):
+		c.add(path+".port", "is missing: address records have none")
+	default:
+		q.Port = uint16(c.port(path+".port", r.Port))
+	}
+	if (q.Type == "A" && family == discovery.OnlyV6) || (q.Type == "AAAA" && family == discovery.OnlyV4) {
+		c.add(path+".type", "%s records are not of family %s", q.Type, family)
+	}
+	c.backstop(path, func() error {
+		client, err := dns.NewClient(dns.Options{Servers: []string{"127.0.0.1:53"}})
+		if err == nil {
+			_, err = client.Source(q)
+		}
+		return err
+	})
+	f.dns = q
+	f.identity = keyOf(q.Record, q.Type, q.Port)
+	f.key = keyOf(family)
+}

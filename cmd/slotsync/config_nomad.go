@@ -1,0 +1,74 @@
+package main
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A nomadConfig is a Nomad agent and how it is asked.
+type nomadConfig struct {
+	options   nomadOptions
+	tokenFile string
+	token     string // of the environment
+}
+
+const nomadDefault = "http://127.0.0.1:4646"
+
+// nomadEnvironment fills what r does not say from the variables that Nomad's tools
+// know, and with which it starts its tasks.
+func (b borrower) nomadEnvironment(r *rawSource) (token string) {
+	b.text("NOMAD_ADDR", "address", &r.Address)
+	b.text("NOMAD_NAMESPACE", "namespace", &r.Namespace)
+	b.text("NOMAD_REGION", "region", &r.Region)
+	b.tls(&r.TLS, "NOMAD_", "NOMAD_SKIP_VERIFY", false)
+	return b.secret("NOMAD_TOKEN", "token", "token_file")
+}
+
+func (c *checker) nomad(path string, r *rawSource, s *sourceConfig) {
+	token := borrower{c, c.env, path}.nomadEnvironment(r)
+	c.assume(path+".address", nomadDefault)
+	c.assume(path+".namespace", "default")
+	r.Address, r.Namespace = cmp.Or(r.Address, nomadDefault), cmp.Or(r.Namespace, "default")
+	c.url(path+".address", r.Address)
+	c.file(path+".token_file", r.TokenFile)
+	c.name(path+".namespace", r.Namespace)
+	if r.Region != "" {
+		c.name(path+".region", r.Region)
+	}
+	o := nomadOptions{
+		Address:   r.Address,
+		Namespace: r.Namespace,
+		Region:    r.Region,
+		Wait:      c.duration(path+".wait", r.Wait, time.Minute, time.Second, 10*time.Minute),
+		TLS:       c.tls(path+".tls", r.TLS),
+	}
+	s.nomad = &nomadConfig{options: o, tokenFile: r.TokenFile, token: token}
+	s.identity = keyOf("nomad", o.Address, o.Namespace, o.Region)
+	s.key = keyOf(s.identity, o.Wait, o.TLS, r.TokenFile)
+}
+
+// nomadKeys are those that ask Nomad for a service.
+func nomadKeys() []string { return []string{"service", "tags", "filter"} }
+
+// nomadFeed checks what Nomad is asked for.
+func (c *checker) nomadFeed(path string, r rawFeed, f *feedConfig) {
+	c.name(path+".service", r.Service)
+	c.tags(path+".tags", r.Tags)
+	q := nomadQuery{Service: r.Service, Tags: r.Tags, Filter: r.Filter}
+	f.nomad = q
+	f.identity = keyOf(q.Service, sorted(q.Tags), q.Filter)
+}
+
+type nomadOptions struct {
+	Address, Namespace, Region string
+	Wait                       time.Duration
+	TLS                        discovery.TLS
+}
+
+type nomadQuery struct {
+	Service string
+	Tags    []string
+	Filter  string
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// name checks what becomes a part of a command or a label.
+func (c *checker) name(path, text string) {
+	if text == "" {
+		c.add(path, "is missing")
+		return
+	}
+	if !regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`).MatchString(text) {
+		c.add(path, "%q is not a name: letters, digits and _ . : - only, at most 128", shown(text))
+	}
+}
+
+// reference checks that text is one of the names.
+func (c *checker) reference(path, text, kind string, names []string) bool {
+	if slices.Contains(names, text) {
+		return true
+	}
+	switch hint := didYouMean(text, names); {
+	case hint != "":
+		c.add(path, "there is no %s named %q%s", kind, shown(text), hint)
+	case len(names) == 0:
+		c.add(path, "there is no %s named %q: none is configured", kind, shown(text))
+	default:
+		c.add(path, "there is no %s named %q: there is %s", kind, shown(text), strings.Join(names, ", "))
+	}
+	return false
+}
+
+func (c *checker) endpoint(path, text string) (discovery.Endpoint, bool) {
+	addr, err := netip.ParseAddrPort(text)
+	if err != nil {
+		c.add(path, "%q is not an address and port, as in 10.0.0.1:80 or [2001:db8::1]:80", shown(text))
+		return discovery.Endpoint{}, false
+	}
+	if reason := discovery.Check(addr); reason != "" {
+		c.add(path, "%s must not be an endpoint (%s)", addr, strings.ReplaceAll(reason, "_", " "))
+		return discovery.Endpoint{}, false
+	}
+	return discovery.Endpoint{Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}, true
+}
+
+// hostPort checks a host and a port from least to 65535.
+func (c *checker) hostPort(path, text string, least int) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil || (host == "" && least > 0) {
+		c.add(path, "%q is not host:port", shown(text))
+		return
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < least || n > 65535 {
+		c.add(path, "port %q is not within %d and 65535", shown(port), least)
+	}
+}
+
+// file checks the path of a file that is read later.
+func (c *checker) file(path, file string) {
+	if file != "" && !filepath.IsAbs(file) {
+		c.add(path, "%q is not an absolute path", shown(file))
+	}
+}
+
+// networks reads a list of networks; an address alone is a network of one.
+func (c *checker) networks(path string, list []string) []netip.Prefix {
+	var all []netip.Prefix
+	for i, text := range list {
+		here := fmt.Sprintf("%s[%d]", path, i)
+		n, err := netip.ParsePrefix(text)
+		if addr, alone := netip.ParseAddr(text); err != nil && alone == nil && addr.Zone() == "" {
+			n, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+		}
+		switch {
+		case err != nil:
+			c.add(here, "%q is not a network, as in 10.0.0.0/8 or 2001:db8::/32", shown(text))
+		case n != n.Masked():
+			c.add(here, "%s has bits beyond its length; did you mean %q?", shown(text), n.Masked())
+		case n.Addr().Is4In6():
+			c.add(here, "%s: write IPv4 networks as such: addresses are compared in that form", shown(text))
+		default:
+			all = append(all, n)
+		}
+	}
+	return all
+}

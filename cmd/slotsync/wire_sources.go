@@ -1,0 +1,144 @@
+package main
+
+import (
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/dns"
+)
+
+// A system is the client of one source. It is shared by all that ask it, and lives
+// as long as a configuration names it, so that a changed backend does not open
+// another set of connections beside those that go on.
+type system struct {
+	ask   func(f feedConfig) (discovery.Source, error)
+	token *consul.TokenFile // nil: none
+	close func()
+}
+
+// systems are open, by the key of their source.
+type systems map[string]*system
+
+// closeBut closes all that are not among others.
+func (all systems) closeBut(others systems) {
+	for key, s := range all {
+		if others[key] == nil {
+			s.close()
+		}
+	}
+}
+
+// reread looks at the files of all tokens now.
+func (all systems) reread() {
+	for _, s := range all {
+		if s.token != nil {
+			s.token.Reread()
+		}
+	}
+}
+
+// wireSources opens the systems of the sources, and asks them for what the
+// backends want.
+func (cfg *config) wireSources(w *wiring, open systems) error {
+	for name, s := range cfg.sources {
+		if w.systems[s.key] == nil {
+			w.systems[s.key] = open[s.key]
+		}
+		if w.systems[s.key] != nil {
+			continue
+		}
+		opened, err := s.open()
+		if err != nil {
+			delete(w.systems, s.key)
+			return usageErrorf("source %s: %w", name, err)
+		}
+		w.systems[s.key] = opened
+	}
+	for _, b := range cfg.backends {
+		var list []discovery.Source
+		for _, f := range b.feeds {
+			source, err := cfg.source(f, w.systems)
+			if err != nil {
+				return usageErrorf("backend %s: %w", b.name, err)
+			}
+			list = append(list, b.policy.Restrict(source))
+		}
+		w.sources = append(w.sources, list)
+	}
+	return nil
+}
+
+// An asked source is one feed of a backend.
+type asked struct {
+	backend backendConfig
+	feed    feedConfig
+	source  discovery.Source
+}
+
+// asked lists all sources of cfg, in its order.
+func (w wiring) asked(cfg *config) []asked {
+	var list []asked
+	for i, b := range cfg.backends {
+		for j, f := range b.feeds {
+			list = append(list, asked{b, f, w.sources[i][j]})
+		}
+	}
+	return list
+}
+
+func (cfg *config) source(f feedConfig, open systems) (discovery.Source, error) {
+	if f.source == "" {
+		return discovery.Static(f.endpoints), nil
+	}
+	return open[cfg.sources[f.source].key].ask(f)
+}
+
+// open makes the client. The files of certificates and tokens are read.
+func (s sourceConfig) open() (*system, error) {
+	switch {
+	case s.consul != nil:
+		return s.consul.open()
+	case s.dns != nil:
+		return openDNS(*s.dns)
+	}
+	return nil, usageErrorf("this type is not supported by this version of slotsync")
+}
+
+func (s *consulConfig) open() (*system, error) {
+	o := s.options
+	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
+	if err != nil {
+		return nil, err
+	}
+	client, err := consul.NewClient(o)
+	if err != nil {
+		return nil, err
+	}
+	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.consul) }
+	return &system{ask: ask, token: token, close: client.Close}, nil
+}
+
+// credentials sets what gives the token: of a file, or the one that the
+// environment has.
+func credentials(path, text string, token *func() string, denied *func()) (*consul.TokenFile, error) {
+	if path == "" {
+		if text != "" {
+			*token = func() string { return text }
+		}
+		return nil, nil
+	}
+	file, err := consul.NewTokenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	*token, *denied = file.Token, file.Reread
+	return file, nil
+}
+
+func openDNS(o dns.Options) (*system, error) {
+	client, err := dns.NewClient(o)
+	if err != nil {
+		return nil, err
+	}
+	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.dns) }
+	return &system{ask: ask, close: func() {}}, nil
+}
