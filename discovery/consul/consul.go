@@ -80,6 +80,7 @@ type Client struct {
 	budget *budget
 	fresh  freshness
 	gate   discovery.Gate
+	agent  agent
 }
 
 // NewClient returns a client for what o says. It reads the files of o.TLS and
@@ -112,7 +113,7 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, base: base, wire: wire, budget: newBudget()}
+	c := &Client{opts: o, base: base, wire: wire, budget: newBudget(), agent: agent{turn: make(chan struct{}, 1)}}
 	c.http.Transport = wire
 	// A redirect would carry the token to whoever is named there.
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

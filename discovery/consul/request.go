@@ -98,6 +98,9 @@ func (c *Client) once(ctx context.Context, q Query, a ask, token string) (reply,
 }
 
 func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (reply, error) {
+	if err := c.suits(ctx, q, token); err != nil {
+		return reply{}, err
+	}
 	resp, err := c.open(ctx, c.url(q, a), token)
 	if err != nil {
 		return reply{}, err
@@ -106,7 +109,11 @@ func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (re
 	r := parseHeader(resp.Header)
 	r.token, r.mode = token != "", a.mode
 	if r.entries, err = readEntries(resp.Body); err != nil {
+		c.agent.lose()
 		return reply{}, bodyError(ctx, err)
+	}
+	if err := c.shown(r); err != nil {
+		return reply{}, err
 	}
 	return r, nil
 }
@@ -128,6 +135,7 @@ func (c *Client) open(ctx context.Context, url, token string) (*http.Response, e
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
+		c.agent.lose()
 		return nil, discovery.Errorf(discovery.Transport, "ask Consul: %w", cause(err))
 	}
 	if resp.StatusCode != http.StatusOK {

@@ -33,6 +33,9 @@ type Fake struct {
 	script   []http.HandlerFunc
 	always   http.HandlerFunc
 	asked    []*http.Request
+
+	self      http.HandlerFunc // nil: the usual one
+	selfAsked int
 }
 
 // NewFake starts a fake without services. It stops when the test, or the bubble,
@@ -132,6 +135,10 @@ func (f *Fake) Requests() []*http.Request {
 
 // ServeHTTP implements [http.Handler].
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, selfPath) {
+		f.tellSelf(w, r)
+		return
+	}
 	f.mu.Lock()
 	f.asked = append(f.asked, r.Clone(context.WithoutCancel(r.Context())))
 	h := f.always

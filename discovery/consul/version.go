@@ -1,0 +1,211 @@
+package consul
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/encoding/json"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	askAgain = 30 * time.Second // the least between two questions for the version
+	maxSelf  = 4 << 20          // what an agent says of itself is some 20 KiB
+)
+
+// A release is a version number: major, minor and patch.
+type release [3]int
+
+// String returns it without a patch of 0, as people call it.
+func (r release) String() string {
+	if r[2] == 0 {
+		return fmt.Sprintf("%d.%d", r[0], r[1])
+	}
+	return fmt.Sprintf("%d.%d.%d", r[0], r[1], r[2])
+}
+
+// A version is what an agent says that it is. The zero value is that of one that
+// does not tell.
+type version struct {
+	text       string // printable
+	release    release
+	enterprise bool
+}
+
+// parseVersion reads 1.8.7, 1.22.0-rc1 or 1.15.2+ent.fips1402; the zero version
+// is returned for anything else. A pre-release counts as the release.
+func parseVersion(s string) version {
+	v := version{text: discovery.Printable(s, 30)}
+	s, build, _ := strings.Cut(strings.TrimPrefix(s, "v"), "+")
+	s, _, _ = strings.Cut(s, "-")
+	parts := strings.Split(s, ".")
+	if len(parts) != len(v.release) {
+		return version{}
+	}
+	for i, part := range parts {
+		n, err := strconv.ParseUint(part, 10, 16)
+		if err != nil {
+			return version{}
+		}
+		v.release[i] = int(n)
+	}
+	v.enterprise = slices.Contains(strings.Split(build, "."), "ent")
+	return v
+}
+
+// A need is a parameter that an agent may not know. Agents ignore such ones and
+// answer, without a sign, the question that is left: of all instances, or of
+// another service of that name.
+type need struct {
+	what       string
+	since      release
+	enterprise bool
+}
+
+func (c *Client) needs(q Query) []need {
+	var out []need
+	if len(q.NodeMeta) > 0 {
+		out = append(out, need{what: "node metadata", since: release{0, 7, 3}})
+	}
+	if len(q.Tags) > 1 {
+		out = append(out, need{what: "all tags but one", since: release{1, 3, 0}})
+	}
+	if q.Filter != "" {
+		out = append(out, need{what: "filters", since: release{1, 5, 0}})
+	}
+	if c.opts.Namespace != "" {
+		out = append(out, need{what: "namespaces", since: release{1, 7, 0}, enterprise: true})
+	}
+	if c.opts.Partition != "" {
+		out = append(out, need{what: "partitions", since: release{1, 11, 0}, enterprise: true})
+	}
+	return out
+}
+
+// refuses returns an error for the first of needs that an agent of version v does
+// not know. One that does not tell its version is given the benefit of the doubt:
+// filters are older than anything still in use, and whether it knows namespaces
+// its replies have to show; see [Client.shown].
+func (v version) refuses(needs []need) error {
+	if v == (version{}) {
+		return nil
+	}
+	for _, n := range needs {
+		edition := ""
+		if n.enterprise {
+			edition = "Enterprise "
+		}
+		if slices.Compare(v.release[:], n.since[:]) < 0 || n.enterprise && !v.enterprise {
+			return discovery.Errorf(discovery.Config, "this agent is Consul %s and ignores %s, which need Consul %s%s",
+				v.text, n.what, edition, n.since)
+		}
+	}
+	return nil
+}
+
+// An agent is what was learnt of the program that answers.
+type agent struct {
+	turn    chan struct{}           // held by the one that asks
+	asked   time.Time               // guarded by turn
+	version atomic.Pointer[version] // nil before it was asked
+	lost    atomic.Bool             // a connection broke since: it may be another one now
+	shows   atomic.Bool             // a reply was of the namespace and partition that were asked for
+}
+
+// lose says that another agent may answer from now on.
+func (g *agent) lose() {
+	g.shows.Store(false)
+	g.lost.Store(true)
+}
+
+// suits returns an error if the agent does not know what q needs. It is asked
+// which version it is before the first query that needs any, and when it may be
+// another one or have been upgraded, but not more often than each 30 seconds.
+func (c *Client) suits(ctx context.Context, q Query, token string) error {
+	needs := c.needs(q)
+	if len(needs) == 0 {
+		return nil
+	}
+	g := &c.agent
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-ctx.Done():
+		return discovery.Errorf(discovery.Transport, "ask Consul for its version: %w", ctx.Err())
+	}
+	v, now := g.version.Load(), time.Now()
+	if v == nil || now.Sub(g.asked) >= askAgain && (g.lost.Load() || v.refuses(needs) != nil) {
+		g.lost.Store(false)
+		self, err := c.self(ctx, token)
+		if err != nil {
+			g.lost.Store(true)
+			return err
+		}
+		g.asked, v = now, &self
+		g.version.Store(v)
+	}
+	return v.refuses(needs)
+}
+
+// self asks the agent for its version; the zero version if it does not tell, as
+// to tokens without agent:read.
+func (c *Client) self(ctx context.Context, token string) (version, error) {
+	u := c.base
+	u.Path += "/v1/agent/self"
+	resp, err := c.open(ctx, u.String(), token)
+	if class := discovery.ClassOf(err); err != nil && (class == discovery.Auth || class == discovery.Config) {
+		return version{}, nil
+	}
+	if err != nil {
+		return version{}, err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSelf))
+	if err != nil {
+		return version{}, bodyError(ctx, err)
+	}
+	var said struct{ Config struct{ Version string } }
+	if tooDeep(raw) || json.Unmarshal(raw, &said) != nil {
+		return version{}, discovery.Errorf(discovery.Protocol, "what the agent says of itself is not JSON: is this Consul?")
+	}
+	return parseVersion(said.Config.Version), nil
+}
+
+// shown returns an error if r is of another namespace or partition than was asked
+// for, or may be: an agent that did not tell its version, and has not shown that
+// it knows them, may have ignored them, and no instances at all show nothing.
+func (c *Client) shown(r reply) error {
+	namespace, partition := c.opts.Namespace, c.opts.Partition
+	if namespace == "" && partition == "" {
+		return nil
+	}
+	for _, e := range r.entries {
+		if !within(namespace, e.Service.Namespace) || !within(partition, e.Service.Partition) {
+			c.agent.lose()
+			return discovery.Errorf(discovery.Config, "asked for namespace %q of partition %q, the agent tells of %q and %q: it ignores them",
+				namespace, partition, e.Service.Namespace, e.Service.Partition)
+		}
+	}
+	if len(r.entries) > 0 {
+		c.agent.shows.Store(true)
+	}
+	if v := c.agent.version.Load(); c.agent.shows.Load() || v != nil && *v != (version{}) {
+		return nil
+	}
+	c.agent.lose()
+	return discovery.Errorf(discovery.Config, "none in this namespace or partition, and without agent:read nobody knows whether the agent ignores them")
+}
+
+// within reports whether an instance in that namespace, or partition, is one that
+// was asked for. Outside of Enterprise there is only the default one, unnamed.
+func within(asked, is string) bool {
+	return asked == "" || strings.EqualFold(asked, cmp.Or(is, "default"))
+}
