@@ -72,6 +72,14 @@ func clean(said string) string {
 	}, said))
 }
 
+// byHandAdvice says what to do about a file that somebody else changed.
+func (t *Transaction) byHandAdvice() string {
+	if !t.Renders() {
+		return "read it again, and make the change to what it is now"
+	}
+	return "take the change over into " + t.o.Template + ", or ask with force to overwrite it; it is kept as a version then"
+}
+
 // advice says what a person can do about a step that failed.
 func (t *Transaction) advice(s Step) string {
 	switch s {

@@ -39,6 +39,9 @@ type pending struct {
 	To   Version `json:"to"`
 	// Before are the processes that were to be replaced, by instance.
 	Before map[string]slots.Process `json:"before"`
+	// Template is the SHA-256 of the template that was to be put in place, where
+	// one was; the one from before is beside the journal.
+	Template string `json:"template,omitempty"`
 }
 
 func (t *Transaction) journalPath() string { return filepath.Join(t.o.Dir, journalFile) }

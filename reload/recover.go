@@ -20,10 +20,10 @@ import (
 // A journal that cannot be read is set aside, and its error returned. Recover
 // blocks as Run does.
 func (t *Transaction) Recover(ctx context.Context) (Result, bool, error) {
-	if !t.Renders() {
+	if !t.begun() {
 		return Result{}, false, nil
 	}
-	release, err := t.begin()
+	release, err := t.begin(true)
 	if errors.Is(err, ErrBusy) {
 		return Result{}, false, err
 	}
@@ -44,6 +44,7 @@ func (t *Transaction) sweepAll(path string) {
 	if j, err := t.loadJournal(); err == nil && j.Pending == nil {
 		sweep(path)
 		sweep(t.journalPath())
+		_ = t.dropTemplateBefore() // as the others: it takes a little space
 	}
 }
 
@@ -76,8 +77,13 @@ func (a *attempt) resume(ctx context.Context) error {
 	switch at := a.found.sum; {
 	case at == a.from.SHA256 && step == StepReplace:
 		a.res.Step = StepReplace
+		if err := a.putTemplateBack(); err != nil {
+			return a.t.unchanged(StepReplace, err, "")
+		}
 		a.say("a reload was cut short before the file was replaced; the file is the one from before")
 		return a.forget()
+	case at == a.to.SHA256 && step == StepReload:
+		return a.goOn(ctx, step)
 	case at == a.from.SHA256, at == a.to.SHA256 && step == stepBack:
 		a.res.Step = StepReload
 		cause := errors.New("cut short while the file from before was put back")
@@ -133,7 +139,7 @@ func (a *attempt) leave() error {
 // forget closes the journal and changes nothing else.
 func (a *attempt) forget() error {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), dropSpare(a.found.path)); err != nil {
+	if err := errors.Join(a.t.saveJournal(a.journal), dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
 		return a.t.unchanged(StepKeep, err, "")
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -43,8 +45,8 @@ var (
 	ErrBusy = errors.New("another reload is in progress; try again when it is done")
 	// ErrChangedByHand: the file is not what was put in place last.
 	ErrChangedByHand = errors.New("the file was changed by hand since it was rendered")
-	// ErrNotRendered: there is no template, so the file is not ours to replace.
-	ErrNotRendered = errors.New("the file is not rendered here: no template is configured")
+	// ErrNotKept: there is no folder for versions, so the file is not replaced.
+	ErrNotKept = errors.New("no versions of the file are kept here, so that it is not changed")
 	// ErrNoVersion: no version of that name is kept.
 	ErrNoVersion = errors.New("no such version")
 )
@@ -52,7 +54,7 @@ var (
 // Options of one configuration file and of the way to reload it.
 type Options struct {
 	// Template is the path of a text/template. "": the file is somebody else's;
-	// it is not rendered, not replaced, and no versions are kept.
+	// it is not rendered, and replaced only where a person edits or restores it.
 	Template string
 	// File is HAProxy's configuration file. A symbolic link is followed.
 	File string
@@ -63,7 +65,8 @@ type Options struct {
 	// back; 0 stands for [DefaultKeep].
 	Keep int
 	// Dir is where versions and the journal are; mode 0700. It belongs to File
-	// alone.
+	// alone. "" (without a template only): nothing is kept, so that nothing can be
+	// edited.
 	Dir string
 	// Timeout bounds each step; 0 stands for [DefaultTimeout].
 	Timeout time.Duration
@@ -205,15 +208,29 @@ func (o Options) validateInstances() error {
 	return nil
 }
 
-// Renders reports whether the file is rendered here, and so may be replaced.
+// Renders reports whether the file is rendered here, from a template.
 func (t *Transaction) Renders() bool { return t.o.Template != "" }
 
-// begin keeps everybody else out until release is called.
-func (t *Transaction) begin() (release func(), err error) {
+// keeps reports whether versions of the file are kept, and so it may be replaced.
+func (t *Transaction) keeps() bool { return t.o.Dir != "" && t.o.File != "" }
+
+// begun reports whether there is anything in the folder to end or to go by: a file
+// that is somebody else's, and was never edited, needs no folder.
+func (t *Transaction) begun() bool {
+	if t.Renders() || !t.keeps() {
+		return t.keeps()
+	}
+	_, err := os.Lstat(t.journalPath())
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// begin keeps everybody else out until release is called; with the folder, those
+// in other processes too.
+func (t *Transaction) begin(folder bool) (release func(), err error) {
 	if !t.mu.TryLock() {
 		return nil, ErrBusy
 	}
-	if !t.Renders() {
+	if !folder {
 		return t.mu.Unlock, nil
 	}
 	lock, err := lockDir(t.o.Dir)

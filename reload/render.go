@@ -28,11 +28,16 @@ const parked = "127.0.0.1:1"
 //	                                with address and weight, so that HAProxy serves
 //	                                without the agent; all others disabled
 func (t *Transaction) render(d Data) ([]byte, error) {
-	d, err := d.checked()
+	source, err := readBounded(t.o.Template)
 	if err != nil {
 		return nil, err
 	}
-	source, err := readBounded(t.o.Template)
+	return t.renderFrom(source, d)
+}
+
+// renderFrom is render with another text of the template.
+func (t *Transaction) renderFrom(source []byte, d Data) ([]byte, error) {
+	d, err := d.checked()
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (a *attempt) keep() (err error) {
 
 // replace puts the new file in place, after the journal says so.
 func (a *attempt) replace(ctx context.Context) error {
-	if !a.changes() {
+	if !a.changes() && a.template == nil {
 		return nil
 	}
 	a.res.Step = StepReplace
@@ -45,11 +45,17 @@ func (a *attempt) replace(ctx context.Context) error {
 	a.journal.Pending = &pending{
 		Step: StepReplace, At: a.res.At, Reason: a.reason, By: a.by, From: a.from, To: a.to, Before: a.before,
 	}
-	if err := a.t.saveJournal(a.journal); err != nil {
+	if err := errors.Join(a.keepTemplate(), a.t.saveJournal(a.journal)); err != nil {
 		a.res.Step = StepKeep
 		return a.refused(err, "")
 	}
 	a.t.reached("wrote the journal")
+	if err := a.replaceTemplate(); err != nil {
+		return a.notReplaced(ctx, err)
+	}
+	if !a.changes() {
+		return nil
+	}
 	if a.found.exists {
 		// a file system without links is no reason to stop: there is the version
 		_ = setAside(a.found.path)
@@ -70,7 +76,7 @@ func (a *attempt) notReplaced(ctx context.Context, cause error) error {
 	if err != nil || now.sum != a.from.SHA256 {
 		return a.rollBack(ctx, cause, "")
 	}
-	if err := a.forget(); err != nil {
+	if err := errors.Join(a.putTemplateBack(), a.forget()); err != nil {
 		cause = errors.Join(cause, err)
 	}
 	return a.refused(cause, "")
@@ -87,7 +93,7 @@ func (a *attempt) note(s Step) {
 
 // finish makes the new version the good one.
 func (a *attempt) finish() error {
-	if !a.t.Renders() {
+	if a.foreign {
 		return nil
 	}
 	a.to.Good = true
@@ -96,7 +102,7 @@ func (a *attempt) finish() error {
 	a.journal.Pending, a.journal.Installed = nil, a.to.SHA256
 	journalErr := a.t.saveJournal(a.journal)
 	a.t.reached("closed the journal")
-	dropErr := dropSpare(a.found.path)
+	dropErr := errors.Join(dropSpare(a.found.path), a.t.dropTemplateBefore())
 	err := errors.Join(goodErr, journalErr, dropErr)
 	if err == nil {
 		return nil

@@ -45,7 +45,7 @@ func (a *attempt) rollBack(ctx context.Context, cause error, words string) error
 func (a *attempt) putBack(e *Error) string {
 	a.note(stepBack)
 	a.t.reached("about to put back")
-	if err := a.t.putBack(a.from); err != nil {
+	if err := errors.Join(a.t.putBack(a.from), a.putTemplateBack()); err != nil {
 		e.Err = errors.Join(e.Err, fmt.Errorf("and the file from before could not be put back: %w", err))
 		return "the new file is in place, and the next start or reload tries again"
 	}
@@ -76,7 +76,7 @@ func (a *attempt) revive(ctx context.Context, rolledBack bool) string {
 // there before was put there by us, or changed by hand then as now.
 func (a *attempt) close(e *Error) {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), dropSpare(a.found.path)); err != nil {
+	if err := errors.Join(a.t.saveJournal(a.journal), dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
 		e.Err = errors.Join(e.Err, fmt.Errorf("and the journal could not be closed: %w", err))
 	}
 	a.t.reached("closed the journal")

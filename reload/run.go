@@ -16,6 +16,10 @@ type attempt struct {
 	reason string
 	by     string
 	force  bool
+	// foreign: the file is somebody else's, and stays.
+	foreign bool
+	// template is the new one, nil where it stays.
+	template *sight
 
 	text     []byte
 	found    sight // the file as it was
@@ -35,7 +39,7 @@ type attempt struct {
 // again only if an instance has stopped answering. If ctx ends in between, the
 // new file stays, and the next Run or [Transaction.Recover] goes on with it.
 func (t *Transaction) Run(ctx context.Context, r Request) (Result, error) {
-	a := &attempt{t: t, reason: r.Reason, by: r.By, force: r.Force}
+	a := &attempt{t: t, reason: r.Reason, by: r.By, force: r.Force, foreign: !t.Renders()}
 	return a.transact(ctx, func() ([]byte, error) { return t.render(r.Data) }, r.By != "")
 }
 
@@ -44,8 +48,8 @@ func (t *Transaction) Run(ctx context.Context, r Request) (Result, error) {
 // rendering with other endpoints or another template overwrites the restored
 // file.
 func (t *Transaction) Restore(ctx context.Context, id, by string) (Result, error) {
-	if !t.Renders() {
-		return Result{}, ErrNotRendered
+	if !t.keeps() {
+		return Result{}, ErrNotKept
 	}
 	_, text, err := t.Version(id)
 	if err != nil {
@@ -56,7 +60,8 @@ func (t *Transaction) Restore(ctx context.Context, id, by string) (Result, error
 }
 
 func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), asked bool) (Result, error) {
-	release, err := a.t.begin()
+	kept := !a.foreign || a.t.begun()
+	release, err := a.t.begin(kept)
 	if errors.Is(err, ErrBusy) {
 		return Result{}, err
 	}
@@ -64,16 +69,16 @@ func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), ask
 		return Result{}, a.t.unchanged(StepKeep, err, "")
 	}
 	defer release()
-	if a.t.Renders() {
+	if kept {
 		if res, _, err := a.t.settle(ctx); err != nil {
 			return res, err
 		}
 	}
 	a.res = Result{At: time.Now(), Reason: a.reason}
-	if a.t.Renders() {
-		err = a.run(ctx, text, asked)
-	} else {
+	if a.foreign {
 		err = a.runForeign(ctx, asked)
+	} else {
+		err = a.run(ctx, text, asked)
 	}
 	a.res.Took = time.Since(a.res.At)
 	return a.res, err
@@ -143,7 +148,7 @@ func (a *attempt) byHand() error {
 	a.res.Step = StepReplace
 	return &Error{
 		Step: StepReplace, Err: fmt.Errorf("%s: %w", a.t.o.File, ErrChangedByHand), done: "nothing was changed",
-		advice: "take the change over into " + a.t.o.Template + ", or ask with force to overwrite it; it is kept as a version then",
+		advice: a.t.byHandAdvice(),
 	}
 }
 

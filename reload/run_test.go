@@ -192,7 +192,7 @@ func TestForeignFile(t *testing.T) {
 		s.put(t, s.file(), "new\n")
 		_, err = tr.Run(t.Context(), Request{By: "ann"})
 		wantFailure(t, err, StepCheck, false, "exit status 1")
-		if _, err := tr.Restore(t.Context(), "x", "ann"); !errors.Is(err, ErrNotRendered) {
+		if _, err := tr.Restore(t.Context(), "x", "ann"); !errors.Is(err, ErrNoVersion) {
 			t.Errorf("got %v", err)
 		}
 		wantOnly(t, s, "haproxy.cfg", "haproxy.cfg.tmpl", "running")

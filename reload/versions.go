@@ -44,7 +44,7 @@ func (t *Transaction) path(id, end string) string { return filepath.Join(t.o.Dir
 // Versions lists what is kept, newest first. One whose facts cannot be read is
 // listed with those of its text.
 func (t *Transaction) Versions() ([]Version, error) {
-	if !t.Renders() {
+	if !t.keeps() {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(t.o.Dir)
@@ -90,7 +90,7 @@ func (t *Transaction) facts(id string) (Version, error) {
 // Version returns one that is kept, and its text. The error wraps
 // [ErrNoVersion] if there is none of that name.
 func (t *Transaction) Version(id string) (Version, []byte, error) {
-	if !t.Renders() || !isID(id) {
+	if !t.keeps() || !isID(id) {
 		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, printable(id))
 	}
 	text, err := readBounded(t.path(id, textEnd))

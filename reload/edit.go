@@ -1,0 +1,190 @@
+package reload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrEdited: what was read to be edited has changed since.
+var ErrEdited = errors.New("the configuration has changed since it was read")
+
+// An Edit changes one section of the configuration: in the template if there is
+// one, else in the file.
+type Edit struct {
+	// Type and Name of the section, as in "backend" and "web".
+	Type, Name string
+	// Body is the whole section, its first line included; nil deletes it.
+	Body []byte
+	// ETag is the one of what was read; "" for whatever is there.
+	ETag string
+	// By is the person who asks; Data what a template is rendered with.
+	By   string
+	Data Data
+	// Force overwrites a file that was changed by hand since it was rendered.
+	Force bool
+}
+
+// edited returns the path of what sections are edited in.
+func (t *Transaction) edited() string {
+	if t.Renders() {
+		return t.o.Template
+	}
+	return t.o.File
+}
+
+// Sections lists the sections of the template if there is one, else of the file,
+// with the ETag of the whole: its SHA-256 in hex. It fails with [ErrNotKept] where
+// nothing can be edited.
+func (t *Transaction) Sections() ([]Section, string, error) {
+	text, etag, err := t.source()
+	return sections(text), etag, err
+}
+
+// Section returns one section as it stands there, and the ETag of the whole. The
+// error wraps [ErrNoSection], or [ErrBadSection] if there are several of that name.
+func (t *Transaction) Section(typ, name string) ([]byte, string, error) {
+	text, etag, err := t.source()
+	if err != nil {
+		return nil, "", err
+	}
+	s, err := findSection(text, typ, name)
+	if err != nil {
+		return nil, "", err
+	}
+	return text[s.from:s.to], etag, nil
+}
+
+func (t *Transaction) source() (text []byte, etag string, err error) {
+	found, err := t.sourceSeen()
+	return found.text, found.sum, err
+}
+
+func (t *Transaction) sourceSeen() (sight, error) {
+	if !t.keeps() {
+		return sight{}, ErrNotKept
+	}
+	info, err := os.Stat(t.edited())
+	if err != nil {
+		return sight{}, err
+	}
+	if info.IsDir() {
+		return sight{}, fmt.Errorf("%s is a folder: sections are edited where the configuration is one file", t.edited())
+	}
+	return look(t.edited())
+}
+
+// Preview returns what e would change, as a unified diff, and changes nothing. Its
+// errors are those of [Transaction.Edit] before the first step.
+func (t *Transaction) Preview(e Edit) (string, error) {
+	was, now, err := t.draft(e)
+	if err != nil {
+		return "", err
+	}
+	return unified(t.edited(), t.edited()+" (edited)", string(was.text), string(now)), nil
+}
+
+// draft returns what is there and what it is to become.
+func (t *Transaction) draft(e Edit) (was sight, now []byte, err error) {
+	if was, err = t.sourceSeen(); err != nil {
+		return was, nil, err
+	}
+	if e.ETag != "" && e.ETag != was.sum {
+		return was, nil, fmt.Errorf("%s: %w", t.edited(), ErrEdited)
+	}
+	if e.Body == nil {
+		now, err = deleteSection(was.text, e.Type, e.Name)
+	} else {
+		now, err = setSection(was.text, e.Body, e.Type, e.Name)
+	}
+	if err == nil && len(now) > maxFile {
+		err = fmt.Errorf("%w: the whole would have more than %d bytes", ErrBadSection, maxFile)
+	}
+	return was, now, err
+}
+
+// Edit makes the change and reloads HAProxy, with the steps and errors of
+// [Transaction.Run]; where that puts the file from before back, the template from
+// before is back as well. The errors before the first step are [ErrNotKept],
+// [ErrEdited], and those of [Transaction.Section].
+func (t *Transaction) Edit(ctx context.Context, e Edit) (Result, error) {
+	if _, _, err := t.draft(e); err != nil {
+		return Result{}, err
+	}
+	what := Section{Type: e.Type, Name: e.Name}.String()
+	a := &attempt{t: t, reason: "edit of " + what, by: e.By, force: e.Force || !t.Renders()}
+	if e.Body == nil {
+		a.reason = "removal of " + what
+	}
+	return a.transact(ctx, func() ([]byte, error) { return a.drafted(e) }, true)
+}
+
+// drafted is the text that the file is to have.
+func (a *attempt) drafted(e Edit) ([]byte, error) {
+	was, now, err := a.t.draft(e)
+	if err != nil {
+		return nil, err
+	}
+	if !a.t.Renders() {
+		return whole(now)
+	}
+	was.text = now
+	a.template = &was
+	return a.t.renderFrom(now, e.Data)
+}
+
+// templateBefore is where the template from before waits during a transaction.
+func (t *Transaction) templateBefore() string { return filepath.Join(t.o.Dir, "template.before") }
+
+func (t *Transaction) dropTemplateBefore() error {
+	if err := os.Remove(t.templateBefore()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// keepTemplate stores the template from before, and has the journal name the one
+// that is to be.
+func (a *attempt) keepTemplate() error {
+	if a.template == nil {
+		return nil
+	}
+	was, err := look(a.t.o.Template)
+	if err != nil {
+		return err
+	}
+	if was.sum != a.template.sum {
+		return fmt.Errorf("%s: %w", a.t.o.Template, ErrEdited)
+	}
+	a.journal.Pending.Template = sum(a.template.text)
+	return a.t.write(a.t.templateBefore(), was.text, private())
+}
+
+// replaceTemplate puts the new template in place.
+func (a *attempt) replaceTemplate() error {
+	if a.template == nil {
+		return nil
+	}
+	defer a.t.reached("replaced the template")
+	return a.t.write(a.template.path, a.template.text, a.template.like)
+}
+
+// putTemplateBack puts the template from before in place, if the transaction has
+// replaced it and nobody has changed it since.
+func (a *attempt) putTemplateBack() error {
+	if a.journal.Pending == nil || a.journal.Pending.Template == "" {
+		return nil
+	}
+	now, err := look(a.t.o.Template)
+	if err != nil || now.sum != a.journal.Pending.Template {
+		return err
+	}
+	before, err := readBounded(a.t.templateBefore())
+	if err != nil {
+		return err
+	}
+	return a.t.write(now.path, before, now.like)
+}

@@ -1,0 +1,168 @@
+package reload
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Errors that a caller tells apart with errors.Is.
+var (
+	// ErrNoSection: the configuration has no section of that type and name.
+	ErrNoSection = errors.New("no such section")
+	// ErrBadSection: what is to be put in place is not one whole section of that
+	// type and name.
+	ErrBadSection = errors.New("this is not that section")
+)
+
+// A Section is a part of HAProxy's configuration: the line that opens it and what
+// follows, up to the next such line (HAProxy configuration manual, section 2.1).
+// Blank lines and comments right before that next line belong to it.
+type Section struct {
+	// Type is the word that opens it, as in "backend".
+	Type string `json:"type"`
+	// Name is the word after it, "" for sections without one.
+	Name string `json:"name"`
+	// Line is where it begins, from 1 on.
+	Line int `json:"line"`
+
+	from, to int // its bytes
+}
+
+// String returns type and name.
+func (s Section) String() string { return strings.TrimSpace(s.Type + " " + s.Name) }
+
+// sectionTypes are the words that open a section, in any version.
+func sectionTypes() []string {
+	return []string{
+		"acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "http-errors", "listen", "log-forward",
+		"log-profile", "mailers", "peers", "program", "resolvers", "ring", "traces", "userlist",
+	}
+}
+
+// sections lists the sections of a configuration, or of a template of one, in
+// their order.
+func sections(text []byte) []Section {
+	types := sectionTypes()
+	var out []Section
+	at, next, line := 0, 0, 0 // next: where comments and blank lines before at began
+	for raw := range bytes.Lines(text) {
+		line++
+		words := strings.Fields(string(raw[:min(len(raw), 4096)]))
+		switch {
+		case len(words) > 0 && slices.Contains(types, words[0]):
+			if len(out) > 0 {
+				out[len(out)-1].to = next
+			}
+			out = append(out, Section{Type: words[0], Name: sectionName(words), Line: line, from: at})
+			next = at + len(raw)
+		case len(words) > 0 && !strings.HasPrefix(words[0], "#"):
+			next = at + len(raw)
+		}
+		at += len(raw)
+	}
+	if len(out) > 0 {
+		out[len(out)-1].to = next
+	}
+	return out
+}
+
+// sectionName is the word after the type; "defaults from other" has none.
+func sectionName(words []string) string {
+	if len(words) < 2 || strings.HasPrefix(words[1], "#") || words[1] == "from" && words[0] == "defaults" {
+		return ""
+	}
+	return strings.Trim(words[1], `"'`)
+}
+
+// findSection returns the section of that type and name.
+func findSection(text []byte, typ, name string) (Section, error) {
+	var found []Section
+	var lines []string
+	for _, s := range sections(text) {
+		if s.Type == typ && s.Name == name {
+			found = append(found, s)
+			lines = append(lines, fmt.Sprint(s.Line))
+		}
+	}
+	what := printable(Section{Type: typ, Name: name}.String())
+	switch len(found) {
+	case 0:
+		return Section{}, fmt.Errorf("%w: %s", ErrNoSection, what)
+	case 1:
+		return found[0], nil
+	}
+	return Section{}, fmt.Errorf("%w: %s is there %d times, at lines %s: only one of a kind can be told apart",
+		ErrBadSection, what, len(found), strings.Join(lines, ", "))
+}
+
+// setSection returns text with the section of that type and name replaced by
+// body, or with body at the end if there is none. No other byte differs, so that
+// adding and deleting leave what was.
+func setSection(text, body []byte, typ, name string) ([]byte, error) {
+	body, err := oneSection(body, typ, name)
+	if err != nil {
+		return nil, err
+	}
+	s, err := findSection(text, typ, name)
+	switch {
+	case err == nil:
+		return slices.Concat(text[:s.from], body, text[s.to:]), nil
+	case !errors.Is(err, ErrNoSection):
+		return nil, err
+	case len(text) > 0 && text[len(text)-1] != '\n':
+		return slices.Concat(text, []byte("\n"), body), nil
+	}
+	return slices.Concat(text, body), nil
+}
+
+// deleteSection returns text without the section. No other byte differs.
+func deleteSection(text []byte, typ, name string) ([]byte, error) {
+	s, err := findSection(text, typ, name)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(text[:s.from], text[s.to:]), nil
+}
+
+// oneSection returns body as it goes into a file, if it is that section and
+// nothing else.
+func oneSection(body []byte, typ, name string) ([]byte, error) {
+	want := Section{Type: typ, Name: name}
+	if !slices.Contains(sectionTypes(), typ) {
+		return nil, fmt.Errorf("%w: HAProxy has no sections of type %q; there are %s", ErrBadSection, printable(typ), strings.Join(sectionTypes(), ", "))
+	}
+	if bytes.IndexByte(body, 0) >= 0 {
+		return nil, fmt.Errorf("%w: it has a NUL byte", ErrBadSection)
+	}
+	all := sections(body)
+	if len(all) != 1 || all[0].Type != typ || all[0].Name != name {
+		return nil, fmt.Errorf("%w: it has to be one whole section that begins with %q, and it has %s", ErrBadSection, printable(want.String()), listed(all))
+	}
+	if before := bytes.TrimSpace(body[:all[0].from]); len(before) > 0 && !commentsOnly(before) {
+		return nil, fmt.Errorf("%w: something stands before its first line", ErrBadSection)
+	}
+	return append(bytes.TrimRight(body, " \t\r\n"), '\n'), nil
+}
+
+func commentsOnly(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
+			return false
+		}
+	}
+	return true
+}
+
+func listed(all []Section) string {
+	if len(all) == 0 {
+		return "none"
+	}
+	var words []string
+	for _, s := range all[:min(len(all), 5)] {
+		words = append(words, printable(s.String()))
+	}
+	return strings.Join(words, ", ")
+}
