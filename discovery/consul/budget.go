@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -21,12 +22,14 @@ const (
 // A budget shares out what one agent takes of one client at a time.
 type budget struct {
 	queries, http1, http2 chan struct{} // one element for each that is under way
+	counted               chan struct{} // one for each query that the agent counts
 	brake                 brake
 }
 
 func newBudget() *budget {
 	return &budget{
-		queries: make(chan struct{}, queries), http1: make(chan struct{}, readsHTTP1), http2: make(chan struct{}, readsHTTP2),
+		queries: make(chan struct{}, queries), counted: make(chan struct{}, 2*queries),
+		http1: make(chan struct{}, readsHTTP1), http2: make(chan struct{}, readsHTTP2),
 	}
 }
 
@@ -53,8 +56,8 @@ func (b *budget) read(ctx context.Context, http1 bool) (leave func(), err error)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case b.brake.left(time.Now()) > 0:
-		return nil, discovery.Errorf(discovery.Busy, "Consul is too busy: nothing was asked for %s", patience)
+	case b.brake.pulledWithin(patience):
+		return nil, discovery.Errorf(discovery.Busy, "Consul is too busy: this was not asked for %s", patience)
 	}
 	return nil, discovery.Errorf(discovery.Transport, "%d reads before this one were not answered within %s", cap(places), patience)
 }
@@ -70,27 +73,63 @@ func (b *budget) sit(ctx context.Context) *seat {
 	}
 }
 
-// seated makes a seat of a place that was taken.
+// seated makes a seat of a place that was taken; nil if the agent counts too many
+// queries that were given up.
 func (b *budget) seated(ctx context.Context) *seat {
-	s := &seat{left: make(chan struct{})}
-	s.stop = context.AfterFunc(ctx, func() { s.free(b) })
-	s.leave = func() { s.stop(); s.free(b) }
+	select {
+	case b.counted <- struct{}{}:
+	default:
+		<-b.queries
+		return nil
+	}
+	s := &seat{budget: b, left: make(chan struct{})}
+	s.stop = context.AfterFunc(ctx, s.free)
 	return s
 }
 
 // A seat is a place among the blocking queries. A source keeps it from one to the
 // next: who has none polls, and changing over would help nobody.
 type seat struct {
-	once  sync.Once
-	left  chan struct{} // closed when it is free again
-	stop  func() bool
-	leave func()
+	budget *budget
+	once   sync.Once
+	left   chan struct{} // closed when it is free again
+	stop   func() bool
+	until  atomic.Pointer[time.Time] // when the query that is under way ends by itself; nil: none is
 }
 
-func (s *seat) free(b *budget) {
+// asks says that a query begins that waits so long. A nil seat may ask as well.
+func (s *seat) asks(wait time.Duration) {
+	if s != nil {
+		s.until.Store(new(time.Now().Add(wait + wait/16)))
+	}
+}
+
+// answered says that it has ended, and was not given up.
+func (s *seat) answered() {
+	if s != nil {
+		s.until.Store(nil)
+	}
+}
+
+// leave frees the place, if that was not done. A nil seat may be left.
+func (s *seat) leave() {
+	if s != nil {
+		s.stop()
+		s.free()
+	}
+}
+
+// free has others take the place at once. But the agent goes on with a query that
+// was given up.
+func (s *seat) free() {
 	s.once.Do(func() {
 		close(s.left)
-		<-b.queries
+		<-s.budget.queries
+		if until := s.until.Load(); until != nil {
+			time.AfterFunc(time.Until(*until), func() { <-s.budget.counted })
+		} else {
+			<-s.budget.counted
+		}
 	})
 }
 
@@ -124,6 +163,12 @@ func (b *brake) left(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return max(b.until.Sub(now), 0)
+}
+
+func (b *brake) pulledWithin(d time.Duration) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Since(b.until) < d
 }
 
 // wait returns ctx's error, or nil after the brake and a little more, so that not

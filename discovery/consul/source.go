@@ -83,9 +83,7 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 // fail gives up the place among the blocking queries: the pause may be long.
 func (s *Source) fail() {
 	s.state.failed = true
-	if s.seat != nil {
-		s.seat.leave()
-	}
+	s.seat.leave()
 }
 
 // turn returns how to ask, as soon as it is time to.
@@ -117,22 +115,28 @@ func (s *Source) pollOrSit(ctx context.Context, a ask) (ask, error) {
 	s.notePause(st.poll)
 	timer := time.NewTimer(time.Until(st.poll))
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return a, ctx.Err()
-	case <-timer.C:
-		return plain, nil
-	case s.client.budget.queries <- struct{}{}:
-		s.seat, st.poll = s.client.budget.seated(ctx), time.Time{}
-		return a, nil
+	for places := s.client.budget.queries; ; places = nil { // one try is enough
+		select {
+		case <-ctx.Done():
+			return a, ctx.Err()
+		case <-timer.C:
+			return plain, nil
+		case places <- struct{}{}:
+		}
+		if s.seat = s.client.budget.seated(ctx); s.seat != nil {
+			st.poll = time.Time{}
+			return a, nil
+		}
 	}
 }
 
 // step asks once. known is false if there is nothing to say yet.
 func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, known bool, err error) {
 	s.noteAsked(a)
+	s.seat.asks(a.wait)
 	r, err := s.client.get(ctx, s.query, a)
 	if ctx.Err() == nil {
+		s.seat.answered()
 		s.noteAnswered(r, err)
 	}
 	if err != nil {

@@ -32,6 +32,7 @@ type Fake struct {
 	headers  http.Header   // beside or instead of the usual ones
 	script   []http.HandlerFunc
 	always   http.HandlerFunc
+	around   func(http.HandlerFunc) http.HandlerFunc
 	asked    []*http.Request
 
 	self      http.HandlerFunc // nil: the usual one
@@ -69,6 +70,21 @@ func (f *Fake) Dial(ctx context.Context, _, _ string) (net.Conn, error) { return
 // Refuse makes Dial fail as a closed port does, and ends the connections that
 // there are; or ends that.
 func (f *Fake) Refuse(on bool) { f.listener.refuse(on) }
+
+// Limit makes further connections end at once while n are open, as agents up to
+// Consul 1.8 do; 0 ends that.
+func (f *Fake) Limit(n int) {
+	f.listener.mu.Lock()
+	defer f.listener.mu.Unlock()
+	f.listener.limit = n
+}
+
+// Connections returns how many of [Fake.Dial] are open, and how many were at most.
+func (f *Fake) Connections() (open, most int) {
+	f.listener.mu.Lock()
+	defer f.listener.mu.Unlock()
+	return f.listener.open, f.listener.most
+}
 
 // Set makes entries all instances of service, and moves its index.
 func (f *Fake) Set(service string, entries ...*api.ServiceEntry) {
@@ -126,6 +142,14 @@ func (f *Fake) Always(h http.HandlerFunc) {
 	f.wake()
 }
 
+// Around makes wrap see every request from now on: its handler calls next, which
+// answers.
+func (f *Fake) Around(wrap func(next http.HandlerFunc) http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.around = wrap
+}
+
 // Requests returns what was asked so far, oldest first.
 func (f *Fake) Requests() []*http.Request {
 	f.mu.Lock()
@@ -145,9 +169,13 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h == nil && len(f.script) > 0 {
 		h, f.script = f.script[0], f.script[1:]
 	}
+	wrap := f.around
 	f.mu.Unlock()
 	if h == nil {
 		h = f.catalogue
+	}
+	if wrap != nil {
+		h = wrap(h)
 	}
 	h(w, r)
 }

@@ -13,6 +13,9 @@ type pipes struct {
 	closed chan struct{}
 
 	mu      sync.Mutex // guards following
+	limit   int        // of open; 0: none
+	open    int
+	most    int // that were open
 	refused bool
 	ended   bool
 	conns   []net.Conn
@@ -28,14 +31,47 @@ func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "pipe", Err: syscall.ECONNREFUSED}
 	}
 	client, server := net.Pipe()
+	if !p.admit() {
+		server.Close()
+		return client, nil
+	}
 	select {
 	case p.accept <- server:
-		return client, nil
+		return &pipe{Conn: client, of: p}, nil
 	case <-p.closed:
 		return nil, &net.OpError{Op: "dial", Net: "pipe", Err: syscall.ECONNREFUSED}
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// admit counts a connection, if it is not one too many.
+func (p *pipes) admit() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.limit > 0 && p.open == p.limit {
+		return false
+	}
+	p.open++
+	p.most = max(p.most, p.open)
+	return true
+}
+
+// A pipe is the client's end of a connection.
+type pipe struct {
+	net.Conn
+	of     *pipes
+	closed sync.Once
+}
+
+// Close implements [net.Conn].
+func (c *pipe) Close() error {
+	c.closed.Do(func() {
+		c.of.mu.Lock()
+		defer c.of.mu.Unlock()
+		c.of.open--
+	})
+	return c.Conn.Close()
 }
 
 func (p *pipes) refuse(on bool) {
