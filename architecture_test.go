@@ -21,7 +21,7 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns",
+			"agent", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":        {"agent", "discovery"},
@@ -31,6 +31,7 @@ func arrows() map[string][]string {
 		"reload":           {"slots"},
 		"discovery/consul": {"discovery"},
 		"discovery/dns":    {"discovery"},
+		"discovery/file":   {"discovery"},
 		"discovery":        {},
 		"metrics":          {},
 
@@ -44,6 +45,7 @@ func arrows() map[string][]string {
 func confined() map[string][]string {
 	return map[string][]string{
 		"github.com/coreos/go-systemd/v22":    {"cmd/slotsync"},
+		"github.com/fsnotify/fsnotify":        {"discovery/file"},
 		"github.com/google/renameio/v2":       {"agent", "reload", "slots/haproxy"},
 		"github.com/hashicorp/consul/api":     {"discovery/consul", "discovery/consul/consultest"},
 		"github.com/miekg/dns":                {"discovery/dns", "discovery/dns/dnstest"},
@@ -52,7 +54,7 @@ func confined() map[string][]string {
 		"github.com/spf13/cobra":              {"cmd/slotsync"},
 		"github.com/spf13/pflag":              {"cmd/slotsync"},
 		"github.com/spf13/viper":              {"cmd/slotsync"},
-		"go.yaml.in/yaml/v3":                  {"cmd/slotsync"},
+		"go.yaml.in/yaml/v3":                  {"cmd/slotsync", "discovery/file"},
 		"log/slog":                            {"agent", "agent/web", "cmd/slotsync"},
 	}
 }

@@ -1,0 +1,82 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A snapshot is what the files hold at a time. It is not changed once it is
+// shared.
+type snapshot struct {
+	version uint64 // another one when files or err are others; 0: nobody has looked yet
+	at      time.Time
+	files   []view
+	next    time.Time // when something in it has to be looked at again; zero: it has not
+	err     error     // why nothing is known; a [discovery.Error]
+}
+
+func (s snapshot) same(t snapshot) bool {
+	return fmt.Sprint(s.err) == fmt.Sprint(t.err) && slices.EqualFunc(s.files, t.files, view.equal)
+}
+
+// look reads the files that have changed, or all of them anew, and returns what
+// there is now. The error is ctx's own.
+func (f *Files) look(ctx context.Context, anew bool) (snapshot, error) {
+	select {
+	case <-ctx.Done():
+		return snapshot{}, ctx.Err()
+	case f.desk <- struct{}{}:
+	}
+	defer func() { <-f.desk }()
+	if ctx.Err() != nil {
+		return snapshot{}, ctx.Err()
+	}
+	seen, err := f.find(f.memory, anew)
+	now := time.Now()
+	if err != nil {
+		return f.publish(snapshot{at: now, err: discovery.Errorf(discovery.Transport, "%w", err)}), nil
+	}
+	f.memory = f.memory.see(seen, now)
+	s := snapshot{at: now}
+	if s.files, s.next = f.memory.views(now); len(s.files) == 0 {
+		s.err = f.absent()
+	}
+	return f.publish(s), nil
+}
+
+// absent is the error for a path that no file has. A directory without files
+// looks like one where nothing is mounted: it does not say that there are no
+// endpoints.
+func (f *Files) absent() error {
+	if f.literal {
+		return discovery.Errorf(discovery.Server, "%s: %w", f.path(), os.ErrNotExist)
+	}
+	return discovery.Errorf(discovery.Server, "no file matches %s: to say that there is nothing, leave one that holds []", f.path())
+}
+
+// publish makes s the latest snapshot, and wakes those who wait for another one
+// if it is another one.
+func (f *Files) publish(s snapshot) snapshot {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.version = f.latest.version
+	if s.version == 0 || !s.same(f.latest) {
+		s.version++
+		close(f.changed)
+		f.changed = make(chan struct{})
+	}
+	f.latest = s
+	return s
+}
+
+// now returns the latest snapshot, and what is closed when there is another one.
+func (f *Files) now() (snapshot, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.latest, f.changed
+}

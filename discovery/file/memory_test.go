@@ -1,0 +1,121 @@
+package file
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A step is what is seen of web.yaml at a time, and what counts then.
+type step struct {
+	at   time.Duration
+	text string // "-": there is no such file; "!": it cannot be read
+	want string // the last part of each address; "?": nothing is known; with ~: weak
+	next time.Duration
+}
+
+func TestMemory(t *testing.T) {
+	tests := []struct {
+		name  string
+		steps []step
+	}{
+		{"what is there for long", []step{{0, "1 2", "1 2", 0}, {time.Hour, "1 2", "1 2", 0}}},
+		{"what is added counts at once", []step{{0, "1", "1", 0}, {time.Minute, "1 2", "1 2", 0}}},
+		{"what goes is believed when it lasts", []step{
+			{0, "1 2 3", "1 2 3", 0}, {time.Minute, "1", "1 2 3 ~", 250 * time.Millisecond},
+			{time.Minute + 249*time.Millisecond, "1", "1 2 3 ~", time.Millisecond}, {time.Minute + 250*time.Millisecond, "1", "1", 0},
+		}},
+		{"what comes while something goes counts at once", []step{
+			{0, "1 2", "1 2", 0}, {time.Minute, "2 3", "1 2 3 ~", 250 * time.Millisecond}, {time.Minute + time.Second, "2 3", "2 3", 0},
+		}},
+		{"a file that is written in pieces", []step{
+			{0, "1 2 3", "1 2 3", 0}, {time.Minute, "", "1 2 3 ~", 250 * time.Millisecond}, {time.Minute + 200*time.Millisecond, "1", "1 2 3 ~", 250 * time.Millisecond},
+			{time.Minute + 400*time.Millisecond, "1 2", "1 2 3 ~", 250 * time.Millisecond}, {time.Minute + 600*time.Millisecond, "1 2 3 4", "1 2 3 4", 0},
+		}},
+		{"a file that becomes illegible keeps what it held", []step{
+			{0, "1 2", "1 2", 0}, {time.Minute, "!", "1 2 ~", 250 * time.Millisecond}, {2 * time.Minute, "!", "1 2 ~", 0},
+			{24 * time.Hour, "!", "1 2 ~", 0}, {25 * time.Hour, "2", "1 2 ~", 250 * time.Millisecond}, {26 * time.Hour, "2", "2", 0},
+		}},
+		{"a file that is illegible and then empty of groups", []step{
+			{0, "1", "1", 0}, {time.Minute, "!", "1 ~", 250 * time.Millisecond}, {time.Minute + 100*time.Millisecond, "[]", "1 ~", 250 * time.Millisecond},
+			{time.Minute + time.Second, "[]", "", 0},
+		}},
+		{"a file that was never legible", []step{{0, "!", "? ~", 0}, {time.Minute, "1", "1 ~", 250 * time.Millisecond}, {2 * time.Minute, "1", "1", 0}}},
+		{"a rename that is not atomic", []step{
+			{0, "1 2", "1 2", 0}, {time.Minute, "-", "1 2 ~", 2 * time.Second}, {time.Minute + 1999*time.Millisecond, "-", "1 2 ~", time.Millisecond},
+			{time.Minute + 1999*time.Millisecond, "1 2", "1 2", 0}, {time.Minute + 5*time.Second, "-", "1 2 ~", 2 * time.Second},
+		}},
+		{"a file that is removed", []step{{0, "1 2", "1 2", 0}, {time.Minute, "-", "1 2 ~", 2 * time.Second}, {time.Minute + 2*time.Second, "-", "gone", 0}}},
+		{"an illegible file that is removed", []step{{0, "!", "? ~", 0}, {time.Minute, "-", "? ~", 2 * time.Second}, {time.Minute + 2*time.Second, "-", "gone", 0}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			begin := time.Now()
+			m := memory{}
+			for i, s := range test.steps {
+				now := begin.Add(s.at)
+				m = m.see(look(s.text, begin), now)
+				views, next := m.views(now)
+				if got := counts(views); got != s.want {
+					t.Errorf("step %d: %q counts, want %q", i, got, s.want)
+				}
+				if due := next.Sub(now); next.IsZero() != (s.next == 0) || s.next != 0 && due != s.next {
+					t.Errorf("step %d: to be looked at again after %s, want %s", i, due, s.next)
+				}
+			}
+		})
+	}
+}
+
+// look is what is seen of a file with that text, which was there long ago at
+// first.
+func look(text string, begin time.Time) []sight {
+	if text == "-" {
+		return nil
+	}
+	v := version{sum: sha256.Sum256([]byte(text)), mtime: begin.Add(-time.Hour), items: []item{}}
+	for n := range strings.FieldsSeq(strings.Trim(text, "![]")) {
+		v.items = append(v.items, labels{service: "web", weight: -1}.item("10.0.0."+n+":80"))
+	}
+	if text == "!" || text == "" {
+		v.items, v.err = nil, errors.New("no")
+	}
+	return []sight{{name: "web.yaml", version: v}}
+}
+
+func counts(views []view) string {
+	if len(views) == 0 {
+		return "gone"
+	}
+	var out []string
+	for _, v := range views {
+		if !v.known {
+			out = append(out, "?")
+		}
+		for _, i := range v.items {
+			out = append(out, fmt.Sprint(i.endpoint.Addr.Addr().As4()[3]))
+		}
+		slices.Sort(out)
+		out = slices.Compact(out)
+		if v.why != "" {
+			out = append(out, "~")
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// A file that is the same does not lose what was known of it, also while it is
+// illegible.
+func TestMemoryOfTheSame(t *testing.T) {
+	begin := time.Now()
+	m := memory{}.see(look("1", begin), begin)
+	m = m.see([]sight{{name: "web.yaml", same: true}}, begin.Add(time.Minute))
+	views, next := m.views(begin.Add(time.Minute))
+	if counts(views) != "1" || !next.IsZero() {
+		t.Errorf("%q, next %s", counts(views), next)
+	}
+}

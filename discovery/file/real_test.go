@@ -1,0 +1,242 @@
+package file
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// These tests use the directories and the notices of the real system.
+
+func TestRename(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	w := start(t, open(t, dir, "web"))
+	w.is(t, "1")
+	begin := time.Now()
+	replace(t, dir, "web.yaml", group(1, 2))
+	w.is(t, "1 2")
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("what was added was seen after %s", took)
+	}
+	begin = time.Now()
+	replace(t, dir, "web.yaml", group(2))
+	w.is(t, "2")
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("what was taken away was seen after %s", took)
+	}
+}
+
+// A volume of Kubernetes: the files are links through ..data, which is a link
+// itself and is replaced.
+func TestKubernetesVolume(t *testing.T) {
+	dir := t.TempDir()
+	fill := func(version string, hosts ...int) {
+		t.Helper()
+		do(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		write(t, filepath.Join(dir, version), "web.yaml", group(hosts...))
+		do(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
+		do(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	fill("..1", 1)
+	do(t, os.Symlink("..data/web.yaml", filepath.Join(dir, "web.yaml")))
+	for name, path := range map[string]string{"through links": dir, "in ..data itself": filepath.Join(dir, "..data")} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t, open(t, path, "web"))
+			w.is(t, "1")
+			begin := time.Now()
+			version := "..2" + name
+			fill(version, 1, 2)
+			do(t, os.RemoveAll(filepath.Join(dir, "..1")))
+			w.is(t, "1 2")
+			fill("..1", 1)
+			do(t, os.RemoveAll(filepath.Join(dir, version)))
+			w.is(t, "1")
+			if took := time.Since(begin); took > 4*time.Second {
+				t.Errorf("both were seen after %s", took)
+			}
+			w.end()
+		})
+	}
+}
+
+func TestDirectoryComesBack(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "b")
+	w := start(t, open(t, dir, "web"))
+	w.is(t, "transport")
+	do(t, os.MkdirAll(dir, 0o700))
+	replace(t, dir, "web.yaml", group(1))
+	w.is(t, "1")
+	do(t, os.Rename(dir, dir+".old"))
+	w.is(t, "transport")
+	begin := time.Now()
+	do(t, os.Mkdir(dir, 0o700))
+	replace(t, dir, "web.yaml", group(1, 2))
+	w.is(t, "1 2")
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("it was seen after %s", took)
+	}
+}
+
+// What is fixed is seen at once, not when a pause is over.
+func TestFixed(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", "{")
+	w := start(t, open(t, dir, "web"))
+	for n := 0; n < 3; { // the pauses get longer
+		updates, news := w.seen()
+		if n = len(updates); n < 3 {
+			<-news
+		}
+	}
+	begin := time.Now()
+	replace(t, dir, "web.yaml", group(1))
+	w.is(t, "1")
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("it was seen after %s", took)
+	}
+}
+
+func TestOtherKindsOfFiles(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	do(t, syscall.Mkfifo(filepath.Join(dir, "pipe.yaml"), 0o600))
+	do(t, os.Mkdir(filepath.Join(dir, "folder.yaml"), 0o700))
+	do(t, os.Symlink("/dev/zero", filepath.Join(dir, "device.yaml")))
+	do(t, os.Symlink("loop.yaml", filepath.Join(dir, "loop.yaml")))
+	do(t, os.Symlink("nowhere", filepath.Join(dir, "dangling.yaml")))
+	write(t, dir, "large.yaml", "")
+	do(t, os.Truncate(filepath.Join(dir, "large.yaml"), maxFile+1))
+	write(t, dir, "zeros.yaml", "")
+	do(t, os.Truncate(filepath.Join(dir, "zeros.yaml"), 1<<20))
+	w := start(t, open(t, dir, "web"))
+	begin := time.Now()
+	u := w.is(t, "1 ~")
+	for strings.Contains(u.Reading.Note, "half written") {
+		_, news := w.seen()
+		select {
+		case <-news:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("note %q", u.Reading.Note)
+		}
+		u = w.is(t, "1 ~")
+	}
+	for _, want := range []string{"pipe.yaml: it is not a regular file", "folder.yaml: it is not", "device.yaml: it is not", "large.yaml: it is larger than 32 MiB", "zeros.yaml: ", "loop.yaml: "} {
+		if !strings.Contains(u.Reading.Note, want) {
+			t.Errorf("%q is not in %q", want, u.Reading.Note)
+		}
+	}
+	if strings.Contains(u.Reading.Note, "dangling") || time.Since(begin) > 5*time.Second {
+		t.Errorf("after %s: %q", time.Since(begin), u.Reading.Note)
+	}
+	for _, service := range []string{"pipe", "device", "large"} {
+		if _, err := open(t, dir, service).Confirm(t.Context()); discovery.ClassOf(err) != discovery.Protocol {
+			t.Errorf("%s: %v", service, err)
+		}
+	}
+}
+
+// A writer that writes in place and in pieces never makes an endpoint go that
+// stays.
+func TestWrittenInPieces(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1, 2, 3, 4))
+	w := start(t, open(t, dir, "web"))
+	w.is(t, "1 2 3 4")
+	next := group(1, 2, 3, 4, 5)
+	out, err := os.Create(filepath.Join(dir, "web.yaml"))
+	do(t, err)
+	defer out.Close()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for len(next) > 0 {
+		n := min(12, len(next))
+		_, err := out.WriteString(next[:n])
+		do(t, err)
+		next = next[n:]
+		<-tick.C
+	}
+	w.is(t, "1 2 3 4 5")
+	for _, h := range history(w.end()) {
+		if !strings.HasPrefix(h, "1 2 3 4") && h != "1 2 3 4 ~" {
+			t.Errorf("it said %q", h)
+		}
+	}
+}
+
+// Hundreds of services of one path share what is read and told of.
+func TestManyServices(t *testing.T) {
+	dir := t.TempDir()
+	const services = 200
+	for i := range services {
+		write(t, dir, fmt.Sprintf("s%d.yaml", i), group(i+1))
+	}
+	f := files(t, dir)
+	var open, most atomic.Int32
+	f.listen = func(dir string) (*bell, error) {
+		b, err := listen(dir)
+		if err != nil {
+			return nil, err
+		}
+		most.Store(max(most.Load(), open.Add(1)))
+		closing := b.close
+		b.close = func() { open.Add(-1); closing() }
+		return b, nil
+	}
+	var watches []*watch
+	for i := range services {
+		watches = append(watches, start(t, source(t, f, fmt.Sprintf("s%d", i))))
+	}
+	for i, w := range watches {
+		w.is(t, fmt.Sprint(i+1))
+	}
+	begin := time.Now()
+	for i := range services {
+		replace(t, dir, fmt.Sprintf("s%d.yaml", i), group(i+1, i+1001))
+	}
+	for i, w := range watches {
+		w.is(t, fmt.Sprintf("%d %d", i+1, i+1001))
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("all of them were seen after %s", took)
+	}
+	if most.Load() != 1 {
+		t.Errorf("%d bells at a time", most.Load())
+	}
+	for _, w := range watches {
+		w.cancel()
+	}
+}
+
+// What the system does not let be read is read again each time.
+func TestUnreadable(t *testing.T) {
+	s, err := visit(t.TempDir(), strings.Repeat("x", 300)+".yaml", version{}, false)
+	if err != nil || s.err == nil || !s.unsure {
+		t.Errorf("%+v %v", s, err)
+	}
+}
+
+// A write that leaves size and times as they were is seen all the same.
+func TestQuickWrites(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	f := files(t, dir)
+	m := memory{}
+	for i := range 50 {
+		write(t, dir, "web.yaml", group(i+1))
+		seen, err := f.find(m, false)
+		do(t, err)
+		m = m.see(seen, time.Now())
+		if got := m["web.yaml"].items; !slices.Equal(told(got), []string{fmt.Sprintf("web 10.0.0.%d:80", i+1)}) {
+			t.Fatalf("write %d: %q", i, told(got))
+		}
+	}
+}

@@ -1,0 +1,371 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+func TestNew(t *testing.T) {
+	for path, ok := range map[string]bool{
+		"/etc/slotsync/endpoints/*.yaml": true, "/a/web.json": true, "/a/w?b-[0-9].yml": true, "/*.yaml": true,
+		"": false, "a/*.yaml": false, "/a/*": false, "/a/": false, "/a/.yaml": false, "/a/*.toml": false, "/*/a.yaml": false, "/a/[.yaml": false,
+	} {
+		f, err := New(Options{Path: path})
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", path, err)
+		}
+		if err == nil && f.path() != path {
+			t.Errorf("%s became %s", path, f.path())
+		}
+	}
+}
+
+func TestServices(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1, 2)+"- targets: [10.0.0.3:80, nonsense]\n  labels: {service: api}\n")
+	write(t, dir, "api.yaml", "- targets: [10.0.0.4:80]\n  labels: {weight: 0}\n")
+	write(t, dir, "other.yml", group(5))
+	write(t, dir, ".hidden.yaml", group(6))
+	for service, want := range map[string]string{"web": "1 2", "api": "3 4 drain", "": "1 2 3 4 drain", "none": ""} {
+		s := open(t, dir, service)
+		for what, ask := range map[string]func(context.Context) (discovery.Reading, error){"Next": s.Next, "Confirm": s.Confirm} {
+			// What was written a moment ago may be half of it.
+			r, err := ask(t.Context())
+			for err == nil && r.Weak {
+				r, err = s.Next(t.Context())
+			}
+			if got := describe(r); err != nil || got != want {
+				t.Errorf("%s of %q: %q %v, want %q", what, service, got, err, want)
+			}
+			if rejected := len(r.Rejected); (rejected == 1) != (service == "api" || service == "") {
+				t.Errorf("%s of %q: rejected %v", what, service, r.Rejected)
+			}
+		}
+	}
+	if name := open(t, dir, "web").String(); name != "service web in files "+dir+"/*.yaml" {
+		t.Error(name)
+	}
+}
+
+// Where the system tells nothing, files are looked at every 2 seconds.
+func TestDeaf(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1, 2))
+	synctest.Test(t, func(t *testing.T) {
+		s := source(t, deaf(files(t, dir)), "web")
+		w := start(t, s)
+		w.is(t, "1 2")
+		begin := time.Now()
+		replace(t, dir, "web.yaml", group(2, 3))
+		w.is(t, "1 2 3 ~")
+		w.is(t, "2 3")
+		if took := time.Since(begin); took > deafScan+settle+100*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+		a := s.Activity()
+		if len(a.Remarks) != 1 || !strings.Contains(a.Remarks[0], "every 2s: too many open files") || a.Answer != "1 file: 2 endpoints" {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+func TestTheSameIsToldAgain(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, source(t, deaf(files(t, dir)), "web"))
+		time.Sleep(10 * time.Minute)
+		updates := w.end()
+		if n := len(updates); n < 19 || n > 22 || len(history(updates)) > 2 {
+			t.Errorf("%d updates: %q", n, history(updates))
+		}
+	})
+}
+
+func TestRemovedFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	write(t, dir, "more.yaml", "- targets: [10.0.0.2:80]\n  labels: {service: web}")
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, source(t, deaf(files(t, dir)), "web"))
+		w.is(t, "1 2")
+		begin := time.Now()
+		do(t, os.Remove(filepath.Join(dir, "more.yaml")))
+		w.is(t, "1 2 ~")
+		w.is(t, "1")
+		if took := time.Since(begin); took < grace || took > deafScan+grace+100*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+		do(t, os.Rename(filepath.Join(dir, "web.yaml"), filepath.Join(dir, "web.yaml.old")))
+		w.is(t, "1 ~")
+		time.Sleep(time.Second)
+		do(t, os.Rename(filepath.Join(dir, "web.yaml.old"), filepath.Join(dir, "web.yaml")))
+		w.is(t, "1")
+		want := []string{"1 2", "1 2 ~", "1", "1 ~", "1"}
+		if got := history(w.end()); !slices.Equal(got[len(got)-len(want):], want) {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// A service whose file is removed while others stay is known to have nothing.
+func TestRemovedService(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	write(t, dir, "api.yaml", group(2))
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, source(t, deaf(files(t, dir)), "web"))
+		w.is(t, "1")
+		do(t, os.Remove(filepath.Join(dir, "web.yaml")))
+		w.is(t, "")
+	})
+}
+
+// A directory that is gone, or that holds no file any more, says nothing for as
+// long as that lasts.
+func TestNothingThere(t *testing.T) {
+	for name, test := range map[string]struct {
+		path        string
+		take, bring func(dir string) error
+		class       string
+	}{
+		"the directory is renamed": {"*.yaml", func(dir string) error { return os.Rename(dir, dir+".gone") },
+			func(dir string) error { return os.Rename(dir+".gone", dir) }, "transport"},
+		"the directory is a file": {"*.yaml", func(dir string) error {
+			if err := os.Rename(dir, dir+".gone"); err != nil {
+				return err
+			}
+			return os.WriteFile(dir, []byte(group(9)), 0o600)
+		}, func(dir string) error { _ = os.Remove(dir); return os.Rename(dir+".gone", dir) }, "transport"},
+		"no file is left": {"*.yaml", func(dir string) error { return os.Rename(dir+"/web.yaml", dir+"/web") },
+			func(dir string) error { return os.Rename(dir+"/web", dir+"/web.yaml") }, "server"},
+		"the file is gone": {"web.yaml", func(dir string) error { return os.Rename(dir+"/web.yaml", dir+"/web") },
+			func(dir string) error { return os.Rename(dir+"/web", dir+"/web.yaml") }, "server"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "d")
+			do(t, os.Mkdir(dir, 0o700))
+			write(t, dir, "web.yaml", group(1))
+			synctest.Test(t, func(t *testing.T) {
+				f, err := New(Options{Path: filepath.Join(dir, test.path)})
+				do(t, err)
+				w := start(t, source(t, deaf(f), "web"))
+				w.is(t, "1")
+				do(t, test.take(dir))
+				time.Sleep(2 * time.Hour)
+				w.is(t, test.class)
+				for _, h := range history(w.updates) {
+					if h != "1" && h != "1 ~" && h != test.class {
+						t.Errorf("it said %q", h)
+					}
+				}
+				begin := time.Now()
+				do(t, test.bring(dir))
+				w.is(t, "1")
+				if took := time.Since(begin); took > deafScan+settle {
+					t.Errorf("it came back after %s", took)
+				}
+			})
+		})
+	}
+}
+
+func TestIllegible(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	write(t, dir, "api.yaml", group(2))
+	synctest.Test(t, func(t *testing.T) {
+		f := deaf(files(t, dir))
+		s := source(t, f, "web")
+		web, api := start(t, s), start(t, source(t, f, "api"))
+		web.is(t, "1")
+		api.is(t, "2")
+		write(t, dir, "web.yaml", "- targets: [10.0.0.9:80\n")
+		write(t, dir, "api.yaml", group(2, 3))
+		time.Sleep(time.Minute)
+		u := web.is(t, "1 ~")
+		if !strings.Contains(u.Reading.Note, "web.yaml: line 1") || !strings.Contains(u.Reading.Note, "still counts") {
+			t.Errorf("note %q", u.Reading.Note)
+		}
+		if a := s.Activity(); !strings.Contains(strings.Join(a.Remarks, "\n"), "web.yaml: line 1") {
+			t.Errorf("%+v", a)
+		}
+		api.is(t, "2 3 ~") // web.yaml could hold some of api, so nothing of api goes
+		write(t, dir, "api.yaml", group(3))
+		time.Sleep(time.Minute)
+		api.is(t, "3 ~")
+		write(t, dir, "web.yaml", group(1))
+		web.is(t, "1")
+		api.is(t, "3")
+	})
+}
+
+func TestNeverLegible(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", "half")
+	write(t, dir, "api.yaml", group(2))
+	synctest.Test(t, func(t *testing.T) {
+		f := deaf(files(t, dir))
+		s := source(t, f, "web")
+		web, api, all := start(t, s), start(t, source(t, f, "api")), start(t, source(t, f, ""))
+		begin := time.Now()
+		web.is(t, "protocol")
+		if took := time.Since(begin); took < settle/2 || took > settle+100*time.Millisecond {
+			t.Errorf("it was said after %s", took)
+		}
+		all.is(t, "protocol")
+		api.is(t, "2 ~")
+		if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Protocol || !strings.Contains(err.Error(), "web.yaml: ") {
+			t.Errorf("confirmed: %v", err)
+		}
+		if a := s.Activity(); !strings.Contains(a.Answer, "protocol: web.yaml: ") {
+			t.Errorf("%+v", a)
+		}
+		time.Sleep(time.Hour)
+		write(t, dir, "web.yaml", group(1))
+		web.is(t, "1")
+		api.is(t, "2")
+		all.is(t, "1 2")
+		if got := history(web.end()); got[0] != "protocol" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestTooMuch(t *testing.T) {
+	dir := t.TempDir()
+	many := func(from, n int) string {
+		var hosts []int
+		for i := range n {
+			hosts = append(hosts, from+i)
+		}
+		return group(hosts...)
+	}
+	write(t, dir, "web.yaml", many(1, discovery.MaxEndpoints))
+	s := open(t, dir, "")
+	if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints) != discovery.MaxEndpoints {
+		t.Errorf("%d endpoints, %v", len(r.Endpoints), err)
+	}
+	write(t, dir, "more.yaml", many(20001, 1))
+	if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Protocol {
+		t.Errorf("one more: %v", err)
+	}
+	if r, err := open(t, dir, "more").Confirm(t.Context()); err != nil || len(r.Endpoints) != 1 {
+		t.Errorf("the other service: %d endpoints, %v", len(r.Endpoints), err)
+	}
+	for i := range maxFiles {
+		write(t, dir, fmt.Sprintf("%d.yaml", i), "[]")
+	}
+	if _, err := open(t, dir, "more").Confirm(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 1000 files") {
+		t.Errorf("too many files: %v", err)
+	}
+}
+
+// When the system lost count of the changes, it is not trusted for a while.
+func TestOverflow(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	synctest.Test(t, func(t *testing.T) {
+		f := files(t, dir)
+		broken, closed := make(chan error), 0
+		f.listen = func(string) (*bell, error) {
+			return &bell{rung: make(chan fsnotify.Event), broken: broken, close: func() { closed++ }}, nil
+		}
+		s := source(t, f, "web")
+		w := start(t, s)
+		w.is(t, "1")
+		time.Sleep(5 * time.Second)
+		write(t, dir, "web.yaml", group(1, 2))
+		broken <- fsnotify.ErrEventOverflow
+		begin := time.Now()
+		w.is(t, "1 2")
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("what was there was seen after %s", took)
+		}
+		time.Sleep(time.Second)
+		broken <- fsnotify.ErrEventOverflow
+		time.Sleep(time.Second)
+		write(t, dir, "web.yaml", group(1, 2, 3))
+		w.is(t, "1 2 3")
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("what came later was seen after %s", took)
+		}
+		w.end()
+		if closed < 2 {
+			t.Errorf("%d bells were closed", closed)
+		}
+	})
+}
+
+// Many events at once are two looks: the first at once, the others together.
+func TestBurst(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	synctest.Test(t, func(t *testing.T) {
+		f := files(t, dir)
+		rung := make(chan fsnotify.Event)
+		f.listen = func(string) (*bell, error) { return &bell{rung: rung, close: func() {}}, nil }
+		w := start(t, source(t, f, "web"))
+		w.is(t, "1")
+		time.Sleep(5 * time.Second)
+		write(t, dir, "web.yaml", group(1, 2))
+		begin := time.Now()
+		rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
+		w.is(t, "1 2")
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("the first was seen after %s", took)
+		}
+		for i := range 100 {
+			write(t, dir, "web.yaml", group(1, 2, 3, i+4))
+			rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
+			time.Sleep(time.Millisecond)
+		}
+		w.is(t, "1 2 3 103")
+		if n := len(w.end()); n > 10 {
+			t.Errorf("%d updates", n)
+		}
+	})
+}
+
+func TestEndsWithContext(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "web.yaml", group(1))
+	f := files(t, dir)
+	var watches []*watch
+	for range 20 {
+		w := start(t, source(t, f, "web"))
+		w.is(t, "1")
+		watches = append(watches, w)
+	}
+	begin := time.Now()
+	for _, w := range watches {
+		w.cancel()
+	}
+	for _, w := range watches {
+		w.end()
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := source(t, f, "web")
+	if _, err := s.Next(ctx); err != context.Canceled {
+		t.Errorf("Next: %v", err)
+	}
+	if _, err := s.Confirm(ctx); err != context.Canceled {
+		t.Errorf("Confirm: %v", err)
+	}
+	s.Recovered(ctx, context.Canceled)
+}
