@@ -3,16 +3,12 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
@@ -20,8 +16,6 @@ const (
 	tick = time.Second
 	// aliveWithin is how long the loop may be silent and still be healthy.
 	aliveWithin = 10 * time.Second
-	// confirmTimeout bounds one confirmation by a source.
-	confirmTimeout = 20 * time.Second
 )
 
 // An Agent keeps instances in step with sources. It is made by [New].
@@ -38,11 +32,14 @@ type Agent struct {
 	core
 	workers map[string]*running
 	saver   saver
-	dirty   bool // the state has to be stored
-	ready   bool
-	group   *sync.WaitGroup
-	begun   time.Time
-	stored  stored
+	// stateFault: the state directory could not be used last; the loop's
+	// before the saver runs, and the saver's then.
+	stateFault bool
+	dirty      bool // the state has to be stored
+	ready      bool
+	group      *sync.WaitGroup
+	begun      time.Time
+	stored     stored
 	// reloads are the ways to reload HAProxy; reloadBusy: one is under way, and
 	// recovering counts those that an earlier process left half done.
 	reloads    []*reloading
@@ -58,12 +55,6 @@ type running struct {
 	done   chan struct{}
 }
 
-// A watch is a source being watched.
-type watch struct {
-	key    string
-	cancel context.CancelFunc
-}
-
 // New checks opts and returns an agent that works on them. It starts nothing
 // and touches nothing.
 func New(opts Options) (*Agent, error) {
@@ -72,49 +63,8 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), quit: make(chan struct{}), workers: map[string]*running{}}
 	a.timing = opts.timing()
-	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed}
+	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed, worked: a.stateWritten}
 	return a, nil
-}
-
-// check returns every fault of the options.
-func (o Options) check() error {
-	var errs []error
-	names := map[string]bool{}
-	for _, in := range o.Instances {
-		if names[in.Name] {
-			errs = append(errs, fmt.Errorf("two instances are named %q", in.Name))
-		}
-		names[in.Name] = true
-	}
-	backends := map[string]bool{}
-	for _, b := range o.Backends {
-		if backends[b.Name] {
-			errs = append(errs, fmt.Errorf("two backends are named %q", b.Name))
-		}
-		backends[b.Name] = true
-		if len(b.Feeds) == 0 {
-			errs = append(errs, fmt.Errorf("backend %q has no source", b.Name))
-		}
-		for _, in := range b.Instances {
-			if !names[in] {
-				errs = append(errs, fmt.Errorf("backend %q: no instance is named %q", b.Name, in))
-			}
-		}
-	}
-	for _, r := range o.Reloads {
-		for _, in := range r.Instances {
-			if !names[in] {
-				errs = append(errs, fmt.Errorf("reload %q: no instance is named %q", r.Name, in))
-			}
-		}
-	}
-	if len(o.Instances) == 0 {
-		errs = append(errs, errors.New("no instance is configured"))
-	}
-	if len(o.Backends) == 0 {
-		errs = append(errs, errors.New("no backend is configured"))
-	}
-	return errors.Join(errs...)
 }
 
 func (o Options) timing() timing {
@@ -170,6 +120,7 @@ func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	if s, ok := a.stored.backend(b.Name); ok {
 		nb.restore(s, now)
 	}
+	nb.rethink(false, false, false, now)
 	return nb
 }
 
@@ -179,7 +130,9 @@ func (a *Agent) start(ctx context.Context) {
 		a.employ(ctx, in)
 	}
 	for _, b := range a.backends {
-		a.follow(ctx, b)
+		for _, f := range b.feeds {
+			a.follow(ctx, b, f)
+		}
 	}
 	a.changeReloads(ctx, a.opts.Reloads)
 }
@@ -206,22 +159,6 @@ func (a *Agent) employ(ctx context.Context, in *instance) {
 			<-before.done
 		}
 		w.run(ctx)
-	})
-}
-
-// follow starts the watch of a backend's source.
-func (a *Agent) follow(ctx context.Context, b *backend) {
-	ctx, cancel := context.WithCancel(ctx)
-	b.watch = watch{key: b.Feeds[0].Key, cancel: cancel}
-	source := b.Feeds[0].Source
-	a.group.Go(func() {
-		discovery.Watch(ctx, source, func(u discovery.Update) {
-			a.post(ctx, func(context.Context) {
-				if ctx.Err() == nil { // else b has another source by now
-					a.heard(b, u, false)
-				}
-			})
-		})
 	})
 }
 
@@ -285,13 +222,11 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 		if b.settle(now) {
 			b.due, b.news = true, time.Time{}
 		}
-		if at := b.guard.confirmAt(now); !at.IsZero() && !now.Before(at) {
-			a.confirm(ctx, b, now)
-		}
+		a.advance(ctx, b, now)
 		if b.due {
 			a.decide(b, now)
 		}
-		if at := b.next(now); !at.IsZero() && at.Before(next) && !b.confirming {
+		if at := b.next(now); !at.IsZero() && at.Before(next) {
 			next = at
 		}
 		if b.due && a.decidable(b) {
@@ -335,52 +270,6 @@ func (a *Agent) decide(b *backend, now time.Time) {
 	a.decided(b, surplus)
 }
 
-// heard takes what a source answered.
-func (a *Agent) heard(b *backend, u discovery.Update, confirm bool) {
-	if !slices.Contains(a.backends, b) {
-		return
-	}
-	now := time.Now()
-	if u.Err != nil {
-		a.sourceFailed(b, u.Err)
-		b.failed(u.Err, now)
-		return
-	}
-	a.sourceAnswered(b, u.Reading)
-	hold := b.guard.hold
-	if b.learn(u.Reading, confirm, now) {
-		if !b.due || b.news.IsZero() {
-			b.news = u.At
-		}
-		b.due, a.dirty = true, true
-	}
-	if hold != b.guard.hold {
-		a.dirty = true
-		a.holdChanged(b)
-	}
-}
-
-// confirm asks the source of b in the strongest way there is.
-func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
-	if b.confirming {
-		return
-	}
-	b.confirming = true
-	b.guard.hold.asked = now
-	source, key := b.Feeds[0].Source, b.watch.key
-	a.group.Go(func() {
-		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
-		defer cancel()
-		r, err := discovery.Confirm(brief, source)
-		a.post(ctx, func(context.Context) {
-			b.confirming = false
-			if b.watch.key == key {
-				a.heard(b, discovery.Update{Reading: r, Err: err, At: time.Now()}, true)
-			}
-		})
-	})
-}
-
 // reported takes what a worker reported.
 func (a *Agent) reported(in *instance, r report) {
 	if !slices.Contains(a.instances, in) {
@@ -397,6 +286,11 @@ func (a *Agent) reported(in *instance, r report) {
 			}
 		}
 		a.ready = a.ready || r.inSync
+	}
+	for _, b := range a.backends {
+		if a.turnOver(b, r.at) {
+			b.due, a.dirty = true, true
+		}
 	}
 	for _, b := range stale {
 		a.decide(b, time.Now())

@@ -21,9 +21,6 @@ const (
 )
 
 const (
-	// maxListed bounds what is remembered of a source: the addresses that it
-	// once listed.
-	maxListed = 4 * discovery.MaxEndpoints
 	// roundBurst and roundRate bound the tables a backend gets: after a burst,
 	// at most so many a second.
 	roundBurst, roundRate = 50, 20
@@ -40,11 +37,11 @@ type leaving struct {
 // backend is what the loop knows about one backend.
 type backend struct {
 	Backend
+	feeds []*feed // in the order of the configuration
+	at    position
+	shift time.Time // when that becomes another one by itself; zero for never
 	guard guarded
 	phase string
-	// listed are the addresses that the source ever named, with when last. Only
-	// they may be removed.
-	listed map[netip.AddrPort]time.Time
 	// prefer is where endpoints sat when the state was stored.
 	prefer   map[netip.AddrPort]string
 	storedAt time.Time
@@ -59,40 +56,35 @@ type backend struct {
 	taken map[string]netip.AddrPort
 	// gen is the generation in which the targets last changed, due whether they
 	// have to be made anew when the pace allows it.
-	gen    uint64
-	sent   []slots.Target // with gen; never written to
-	due    bool
-	news   time.Time // when the source said what is due
-	pace   *rate.Limiter
-	source sourceState
-	// heard: the source that is configured now has given an answer to go by.
+	gen  uint64
+	sent []slots.Target // with gen; never written to
+	due  bool
+	news time.Time // when a feed said what is due
+	pace *rate.Limiter
+	// heard: a feed that is in use has given an answer to go by.
 	heard bool
 	// confirming: a confirmation is under way.
 	confirming bool
-	watch      watch
-}
-
-// sourceState is how the source of a backend is doing.
-type sourceState struct {
-	answered time.Time // zero: never
-	reading  discovery.Reading
-	failing  error // nil: it answers
 }
 
 func newBackend(b Backend) *backend {
 	b = withDefaults(b)
-	return &backend{
+	nb := &backend{
 		Backend: b,
 		guard:   guarded{rules: b.Guard},
 		phase:   phaseWaiting,
-		listed:  map[netip.AddrPort]time.Time{},
 		leaving: map[netip.AddrPort]leaving{},
 		pace:    rate.NewLimiter(roundRate, roundBurst),
 	}
+	for _, f := range b.Feeds {
+		nb.feeds = append(nb.feeds, newFeed(f))
+	}
+	return nb
 }
 
 func withDefaults(b Backend) Backend {
 	b.Guard = b.Guard.withDefaults()
+	b.Failover = b.Failover.withDefaults()
 	b.Drain = cmp.Or(b.Drain, DefaultDrain)
 	b.MaxSlots = cmp.Or(b.MaxSlots, DefaultMaxSlots)
 	b.Feeds = slices.Clone(b.Feeds)
@@ -102,56 +94,76 @@ func withDefaults(b Backend) Backend {
 	return b
 }
 
-// renounce forgets what the source said that is no longer asked. What is
-// published stays, until the next one has spoken.
-func (b *backend) renounce() {
-	b.heard, b.listed, b.source = false, map[netip.AddrPort]time.Time{}, sourceState{}
+// seen reports whether any feed ever named an endpoint.
+func (b *backend) seen() bool { return slices.ContainsFunc(b.feeds, (*feed).seen) }
+
+// disposes reports whether a is any feed's to remove.
+func (b *backend) disposes(a netip.AddrPort) bool {
+	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.disposes(a) })
 }
 
-// seen reports whether the source ever named an endpoint.
-func (b *backend) seen() bool { return len(b.listed) > 0 }
-
-// learn takes one answer of the source and returns whether the targets have to
-// be made anew. Two answers are no ground to touch anything: an empty one of a
-// source that never named an endpoint, which may be misspelt; and a weak one
-// before any strong one.
-func (b *backend) learn(r discovery.Reading, confirm bool, now time.Time) bool {
-	b.source.answered, b.source.reading, b.source.failing = now, r, nil
-	b.remember(r.Endpoints, now)
+// rethink puts together what the feeds say now, has the guard judge it, and
+// returns whether the targets have to be made anew. weak: what was heard may only
+// add; confirm: it was asked for because something is held. checked: HAProxy
+// checks the slots.
+//
+// Two answers are no ground to touch anything: an empty one where no feed ever
+// named an endpoint, for the name may be misspelt; and a weak one before any
+// strong one.
+func (b *backend) rethink(weak, confirm, checked bool, now time.Time) bool {
+	c := combine(b.parts(), b.Failover, b.at, now)
+	turned := b.at.away != c.at.away
+	b.at, b.shift = c.at, c.due
+	if turned && weak { // what was heard must not weaken what it brought about
+		b.shift = now
+	}
+	spoken := false
+	for i, f := range b.feeds {
+		f.used = c.used[i]
+		spoken = spoken || f.used && f.spoke
+	}
 	first := !b.heard
-	if !b.seen() || (first && r.Weak) {
+	if !b.seen() || first && !spoken {
 		return false
 	}
 	b.phase, b.heard = phaseLive, true
-	before := b.guard.published
-	changed := b.guard.reading(r, confirm, now)
+	g := &b.guard
+	g.keeps = b.OnAllUnhealthy == KeepUnhealthy || b.OnAllUnhealthy == "" && checked
+	g.answers(b.evident(), now)
+	before := g.published
+	c.reading.Weak = c.reading.Weak || weak
+	changed := g.reading(c.reading, confirm, now)
 	if changed {
-		b.part(before, b.guard.published, now)
+		b.part(before, g.published, now)
 	}
+	g.answers(b.evident(), now)
 	return changed || first
 }
 
-// failed notes why the source does not answer. Nothing else changes.
-func (b *backend) failed(err error, now time.Time) {
-	b.source.failing = err
-	b.guard.failed(now)
+func (b *backend) parts() []part {
+	out := make([]part, len(b.feeds))
+	for i, f := range b.feeds {
+		out[i] = part{f.Name, f.endpoints, f.known, f.failing != nil}
+	}
+	return out
 }
 
-// remember notes what the source named, and forgets what it named longest ago
-// when that becomes too much.
-func (b *backend) remember(eps []discovery.Endpoint, now time.Time) {
-	for _, e := range eps {
-		b.listed[e.Addr] = now
-	}
-	if len(b.listed) <= maxListed {
-		return
-	}
-	old := slices.SortedFunc(maps.Keys(b.listed), func(x, y netip.AddrPort) int {
-		return b.listed[x].Compare(b.listed[y])
+// concerned returns the feeds whose endpoints are held: those that once listed
+// any of them, or all if none did.
+func (b *backend) concerned() []*feed {
+	gone := b.guard.wouldRemove()
+	out := slices.DeleteFunc(slices.Clone(b.feeds), func(f *feed) bool {
+		return !slices.ContainsFunc(gone, func(a netip.AddrPort) bool { _, ok := f.listed[a]; return ok })
 	})
-	for _, a := range old[:len(old)-maxListed] {
-		delete(b.listed, a)
+	if len(out) == 0 {
+		return slices.Clone(b.feeds)
 	}
+	return out
+}
+
+// evident reports whether every feed answers whose endpoints are held.
+func (b *backend) evident() bool {
+	return b.guard.hold == nil || !slices.ContainsFunc(b.concerned(), (*feed).silent)
 }
 
 // part starts the drain of endpoints that stopped being ready, where the
@@ -228,7 +240,10 @@ func (b *backend) wanted() []discovery.Endpoint {
 
 // next is when something has to be done for the backend; zero for never.
 func (b *backend) next(now time.Time) time.Time {
-	due := b.guard.confirmAt(now)
+	due := earlier(b.shift, b.guard.turnsAt())
+	if !b.confirming {
+		due = earlier(due, b.guard.confirmAt(now))
+	}
 	for _, l := range b.leaving {
 		due = earlier(due, l.Until)
 	}

@@ -138,10 +138,12 @@ func (c *core) climb(b *backend, now time.Time) {
 	if refused {
 		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) })
 	}
-	b.table, b.surplus = b.table.Assign(b.wanted(), now)
-	if len(b.surplus) > 0 && len(b.leaving) > 0 {
-		b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed(), now)
-		b.dropReclaimed()
+	for again := true; again; again = len(b.surplus) > 0 && b.makeRoom(now) {
+		b.table, b.surplus = b.table.Assign(b.wanted(), now)
+		if len(b.surplus) > 0 && len(b.leaving) > 0 {
+			b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed(), now)
+			b.dropReclaimed()
+		}
 	}
 	if len(b.surplus) > 0 && b.Dynamic && !refused {
 		b.table, b.surplus = b.table.Grow(c.prefix(b), b.surplus, b.MaxSlots)
@@ -185,8 +187,7 @@ func (c *core) judge(b *backend) map[string]netip.AddrPort {
 		}
 		live := inService(own)
 		maps.DeleteFunc(in.strangers[b.Name], func(slot string, a netip.AddrPort) bool {
-			_, listed := b.listed[a]
-			return listed || live[slot] != a
+			return b.disposes(a) || live[slot] != a
 		})
 		maps.Copy(out, in.strangers[b.Name])
 	}
@@ -199,7 +200,7 @@ func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
 	out := map[string]netip.AddrPort{}
 	placeholder := slots.Placeholder(own)
 	for slot, a := range inService(own) {
-		if _, ok := b.listed[a]; !ok && !slots.IsPlaceholder(a, placeholder) {
+		if !b.disposes(a) && !slots.IsPlaceholder(a, placeholder) {
 			out[slot] = a
 		}
 	}
@@ -244,7 +245,7 @@ func (c *core) desired(in *instance) desired {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, turning: b.guard.turning != nil}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
 		if w.quiet = b.gen == 0 || !seen || (b.phase == phaseRestored && full); !w.quiet {
@@ -386,13 +387,13 @@ func (in *instance) lag(now time.Time) time.Duration {
 // accept ends every hold of b, and reports whether there was one.
 func (c *core) accept(b *backend, now time.Time) bool {
 	before := b.guard.published
-	held := b.guard.hold != nil
-	if b.guard.accept(now) {
+	held := b.guard.accept(now)
+	if held {
 		b.part(before, b.guard.published, now)
 	}
 	for _, in := range c.of(b) {
 		for _, a := range in.strangers[b.Name] {
-			b.listed[a] = now
+			b.feeds[0].listed[a] = now
 			held = true
 		}
 		delete(in.strangers, b.Name)
@@ -427,8 +428,10 @@ func (c *core) problems(b *backend) []string {
 			out = append(out, in.Name+": "+r.problem)
 		}
 	}
-	if b.phase == phaseWaiting && !b.source.answered.IsZero() && len(b.source.reading.Endpoints) == 0 {
-		out = append(out, b.Feeds[0].Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
+	for _, f := range b.feeds {
+		if b.phase == phaseWaiting && !f.answered.IsZero() && len(f.last.Endpoints) == 0 {
+			out = append(out, f.Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
+		}
 	}
 	return out
 }

@@ -64,13 +64,14 @@ func (g Guard) withDefaults() Guard {
 
 // Kinds of hold.
 const (
-	holdEmpty    = "empty"
-	holdRemoval  = "removal"
-	holdTakeover = "takeover"
+	holdEmpty     = "empty"
+	holdRemoval   = "removal"
+	holdTakeover  = "takeover"
+	holdUnhealthy = "unhealthy"
 )
 
 // holdKinds lists the kinds, for metrics.
-var holdKinds = [...]string{holdEmpty, holdRemoval, holdTakeover}
+var holdKinds = [...]string{holdEmpty, holdRemoval, holdTakeover, holdUnhealthy}
 
 const (
 	// smallest is how many endpoints a set must lack to be held as a removal:
@@ -82,12 +83,12 @@ const (
 	retryConfirm = time.Second
 )
 
-// A held is an update that is kept back.
+// A held is a set that is kept back.
 type held struct {
 	kind      string
 	since     time.Time
-	paused    time.Duration // in which the source did not answer
-	failing   time.Time     // since when it does not answer now; zero: it does
+	paused    time.Duration // in which a feed did not answer
+	failing   time.Time     // since when one does not answer now; zero: all do
 	confirmed int
 	asked     time.Time // when a confirmation was last asked for
 	candidate []discovery.Endpoint
@@ -99,18 +100,22 @@ type count struct {
 	N  int       `json:"n"`
 }
 
-// guarded is what one source is believed to say. Its methods are pure but for
-// the receiver: the time is an argument.
+// guarded is what the feeds of one backend are believed to say. Its methods are
+// pure but for the receiver: the time is an argument.
 type guarded struct {
-	rules     Guard
+	rules Guard
+	// keeps: what served last goes on when all that is registered is unhealthy.
+	keeps     bool
 	published []discovery.Endpoint
 	history   []count
 	hold      *held
+	ailing    *ailing
+	turning   *turning
 	// carried is a hold from before a restart, until the first answer.
 	carried *storedHold
 }
 
-// reading takes one answer and returns whether what is published changed.
+// reading takes one combination and returns whether what is published changed.
 //
 //	set            | none held before       | held                        | confirmation, held
 //	as before      | nothing                | the hold ends               | the hold ends
@@ -119,33 +124,39 @@ type guarded struct {
 //	fewer, many    | hold; publish additions| additions; the hold stays   | counted; third: publish
 //	none           | hold                   | the hold stays              | counted; third: publish
 //	weak           | publish the additions  | publish the additions       | not counted
+//
+// Before that, [guarded.spare] takes loss of health for none where all are lost.
+// What is published goes through [guarded.turn].
 func (g *guarded) reading(r discovery.Reading, confirm bool, now time.Time) bool {
-	g.answering(now)
+	if g.turning != nil && shares(r.Endpoints, g.turning.old) {
+		g.turning = nil
+	}
 	if r.Weak {
 		return g.publish(merge(g.published, r.Endpoints), now)
 	}
-	kind, limit := g.judge(r.Endpoints, now)
+	next := g.spare(r.Endpoints, now)
+	kind, limit := g.judge(next, now)
 	carried := g.carried
 	g.carried = nil
 	if kind == "" {
 		g.hold = nil
-		return g.publish(r.Endpoints, now)
+		return g.turn(next, now)
 	}
 	if g.hold == nil || g.hold.kind != kind {
 		g.hold = &held{kind: kind, since: now, asked: now}
 		if carried != nil && carried.Kind == kind {
-			g.hold.since = now.Add(-max(carried.Elapsed, 0))
+			g.hold.since, g.hold.confirmed = now.Add(-carried.Elapsed), carried.Confirmed
 		}
 	}
 	h := g.hold
-	h.candidate = r.Endpoints
+	h.candidate = next
 	if confirm {
 		h.confirmed++
 	}
-	if limit != Never && h.confirmed >= confirmations && h.elapsed(now) >= limit {
-		return g.accept(now)
+	if limit != Never && h.confirmed >= confirmations && h.failing.IsZero() && h.elapsed(now) >= limit {
+		return g.release(next, now)
 	}
-	return g.publish(merge(g.published, r.Endpoints), now)
+	return g.publish(merge(g.published, next), now)
 }
 
 // judge says why next must be held and for how long; "" if it need not be. What
@@ -157,7 +168,9 @@ func (g *guarded) judge(next []discovery.Endpoint, now time.Time) (kind string, 
 	switch {
 	case n == 0 && present(g.published) > 0:
 		kind, limit = holdEmpty, g.rules.EmptyHold
-	case n < floor && base-n >= smallest, g.hold != nil && len(g.lacking(next)) > 0:
+	case n < floor && base-n >= smallest,
+		g.hold != nil && len(g.lacking(next)) > 0,
+		n < g.rules.MinEndpoints && len(g.lacking(next)) > 0:
 		kind, limit = holdRemoval, g.rules.RemovalHold
 	}
 	if limit == Off {
@@ -166,35 +179,46 @@ func (g *guarded) judge(next []discovery.Endpoint, now time.Time) (kind string, 
 	return kind, limit
 }
 
-// accept publishes what is held, whatever the rules say, and returns whether
-// that changed anything.
+// accept publishes what is held, whatever the rules say, and reports whether
+// anything was.
 func (g *guarded) accept(now time.Time) bool {
-	if g.hold == nil {
+	switch {
+	case g.ailing != nil:
+		g.release(g.ailing.candidate, now)
+	case g.hold != nil:
+		g.release(g.hold.candidate, now)
+	default:
 		return false
 	}
-	next := g.hold.candidate
-	g.hold, g.history = nil, nil
+	return true
+}
+
+// release publishes what was held and returns whether that changed anything.
+func (g *guarded) release(next []discovery.Endpoint, now time.Time) bool {
+	g.hold, g.ailing, g.turning, g.history = nil, nil, nil, nil
 	return g.publish(next, now)
 }
 
-// failed notes that the source does not answer: that time does not count.
-func (g *guarded) failed(now time.Time) {
-	if g.hold != nil && g.hold.failing.IsZero() {
-		g.hold.failing = now
-	}
-}
-
-func (g *guarded) answering(now time.Time) {
-	if h := g.hold; h != nil && !h.failing.IsZero() {
+// answers notes whether those answer whose endpoints are held: time in which they
+// do not does not count.
+func (g *guarded) answers(all bool, now time.Time) {
+	h := g.hold
+	switch {
+	case h == nil:
+	case !all && h.failing.IsZero():
+		h.failing = now
+	case all && !h.failing.IsZero():
 		h.paused += now.Sub(h.failing)
 		h.failing = time.Time{}
 	}
 }
 
+// publish makes next what is in force. The old ones of a turnover do not count as
+// being there.
 func (g *guarded) publish(next []discovery.Endpoint, now time.Time) bool {
 	changed := !equal(g.published, next)
 	g.published = next
-	if n := present(next); len(g.history) == 0 || g.history[len(g.history)-1].N != n {
+	if n := present(g.standing()); len(g.history) == 0 || g.history[len(g.history)-1].N != n {
 		g.history = append(g.history, count{now, n})
 	}
 	return changed
@@ -221,9 +245,20 @@ func (g *guarded) limit() time.Duration {
 	return g.rules.RemovalHold
 }
 
+// kind is what is held, "" if nothing is.
+func (g *guarded) kind() string {
+	switch {
+	case g.hold != nil:
+		return g.hold.kind
+	case g.ailing != nil:
+		return holdUnhealthy
+	}
+	return ""
+}
+
 // releasesAt is when the hold ends if all goes well; zero for never.
 func (g *guarded) releasesAt(now time.Time) time.Time {
-	if g.limit() == Never {
+	if g.hold == nil || g.limit() == Never {
 		return time.Time{}
 	}
 	return now.Add(g.limit() - g.hold.elapsed(now))
@@ -246,8 +281,8 @@ func (g *guarded) confirmAt(now time.Time) time.Time {
 	return due
 }
 
-// elapsed is how long the hold has lasted, without the time in which the
-// source did not answer.
+// elapsed is how long the hold has lasted, without the time in which a feed did
+// not answer.
 func (h *held) elapsed(now time.Time) time.Duration {
 	if !h.failing.IsZero() {
 		now = h.failing
@@ -255,74 +290,25 @@ func (h *held) elapsed(now time.Time) time.Duration {
 	return now.Sub(h.since) - h.paused
 }
 
-// wouldRemove lists what the hold keeps in force.
-func (g *guarded) wouldRemove() []string { return g.lacking(g.hold.candidate) }
+// wouldRemove lists what is in force only because of the guard.
+func (g *guarded) wouldRemove() []netip.AddrPort {
+	switch {
+	case g.hold != nil:
+		return g.lacking(g.hold.candidate)
+	case g.ailing != nil:
+		return g.lacking(g.ailing.candidate)
+	}
+	return nil
+}
 
 // lacking lists what is published and would be out of service with next.
-func (g *guarded) lacking(next []discovery.Endpoint) []string {
+func (g *guarded) lacking(next []discovery.Endpoint) []netip.AddrPort {
 	left := byAddr(next)
-	out := []string{}
-	for _, e := range g.published {
+	var out []netip.AddrPort
+	for _, e := range g.standing() {
 		if now, ok := left[e.Addr]; !ok || (e.State == discovery.Ready && !isPresent(now)) {
-			out = append(out, e.Addr.String())
+			out = append(out, e.Addr)
 		}
 	}
 	return out
-}
-
-// merge returns what may be taken of next without removing anything of old:
-// additions, weights, improvements and drains that an operator asked for. That
-// an endpoint became unhealthy waits like a removal.
-func merge(old, next []discovery.Endpoint) []discovery.Endpoint {
-	out := append([]discovery.Endpoint{}, next...)
-	at := map[netip.AddrPort]int{}
-	for i, e := range out {
-		at[e.Addr] = i
-	}
-	for _, e := range old {
-		i, ok := at[e.Addr]
-		switch {
-		case !ok:
-			out = append(out, e)
-		case e.State == discovery.Ready && !isPresent(out[i]):
-			out[i].State, out[i].Reason = e.State, e.Reason
-		}
-	}
-	return discovery.Normalize(out)
-}
-
-// isPresent reports whether e counts as being there: it takes traffic, or an
-// operator asked that it does not.
-func isPresent(e discovery.Endpoint) bool {
-	return e.State == discovery.Ready || (e.State == discovery.Drain && e.Reason != "warning")
-}
-
-func present(eps []discovery.Endpoint) int {
-	n := 0
-	for _, e := range eps {
-		if isPresent(e) {
-			n++
-		}
-	}
-	return n
-}
-
-func byAddr(eps []discovery.Endpoint) map[netip.AddrPort]discovery.Endpoint {
-	m := make(map[netip.AddrPort]discovery.Endpoint, len(eps))
-	for _, e := range eps {
-		m[e.Addr] = e
-	}
-	return m
-}
-
-func equal(a, b []discovery.Endpoint) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -245,9 +245,10 @@ func TestGuardProperties(t *testing.T) {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
 			before := present(g.published)
 			base := g.baseline(now)
+			g.answers(true, now)
 			switch rapid.IntRange(0, 5).Draw(t, "what") {
 			case 0:
-				g.failed(now)
+				g.answers(false, now)
 				if present(g.published) != before {
 					t.Fatal("an error changed what is published")
 				}
@@ -277,6 +278,7 @@ func TestGuardProperties(t *testing.T) {
 			} else {
 				now = now.Add(time.Second)
 			}
+			g.answers(true, now)
 			g.reading(discovery.Reading{Endpoints: eps(span(80, 79+n)...)}, true, now)
 		}
 		if len(g.published) != n {

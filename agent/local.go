@@ -28,6 +28,7 @@ type want struct {
 	options       string // their keywords
 	quiet         bool   // nothing is known: only look
 	repair        bool   // undo what somebody else did
+	turning       bool   // the loop waits for servers to be up
 }
 
 // An external is a slot that somebody took out of service behind the agent's

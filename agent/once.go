@@ -50,7 +50,7 @@ func (a *Agent) settled() bool {
 		return false
 	}
 	for _, b := range a.backends {
-		if b.due && a.decidable(b) || (b.source.answered.IsZero() && b.source.failing == nil) {
+		if b.due && a.decidable(b) || slices.ContainsFunc(b.feeds, (*feed).pending) {
 			return false
 		}
 	}
@@ -106,8 +106,10 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 	}
 	for _, b := range a.backends {
 		p.Backends = append(p.Backends, a.showBackend(b, now))
-		if err := b.source.failing; err != nil {
-			p.Problems = append(p.Problems, "backend "+b.Name+": "+err.Error())
+		for _, f := range b.feeds {
+			if f.failing != nil {
+				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.failing.Error())
+			}
 		}
 		for _, problem := range a.problems(b) {
 			p.Problems = append(p.Problems, "backend "+b.Name+": "+problem)
@@ -149,17 +151,26 @@ func (w *worker) readOnce(ctx context.Context) {
 func (a *Agent) readSources(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 	defer cancel()
-	updates := make([]discovery.Update, len(a.backends))
+	type answer struct {
+		b *backend
+		f *feed
+		u discovery.Update
+	}
+	var answers []*answer
 	var group sync.WaitGroup
-	for i, b := range a.backends {
-		group.Go(func() {
-			r, err := b.Feeds[0].Source.Next(ctx)
-			updates[i] = discovery.Update{Reading: r, Err: err, At: time.Now()}
-		})
+	for _, b := range a.backends {
+		for _, f := range b.feeds {
+			to := &answer{b: b, f: f}
+			answers = append(answers, to)
+			group.Go(func() {
+				r, err := f.Source.Next(ctx)
+				to.u = discovery.Update{Reading: r, Err: err, At: time.Now()}
+			})
+		}
 	}
 	group.Wait()
-	for i, b := range a.backends {
-		a.heard(b, updates[i], false)
+	for _, got := range answers {
+		a.heard(got.b, got.f, got.u)
 	}
 }
 

@@ -142,7 +142,9 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 			for _, in := range a.instances {
 				in.forget(b.Name)
 			}
-			a.follow(ctx, b)
+			for _, f := range b.feeds {
+				a.follow(ctx, b, f)
+			}
 		} else {
 			a.changeBackend(ctx, b, n)
 		}
@@ -152,29 +154,61 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 		if slices.Contains(kept, b) {
 			continue
 		}
-		b.watch.cancel()
+		for _, f := range b.feeds {
+			f.cancel()
+		}
 		a.opts.Log.Warn("backend is no longer configured; its slots stay as they are", "backend", b.Name,
 			"in_service", strings.Join(a.liveIn(b), " "))
 	}
 	a.backends = kept
 }
 
-// changeBackend goes on with b under other rules, or another source.
+// changeBackend goes on with b under other rules, or with other feeds.
 func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
-	before := b.Backend
+	before := b.feeds
 	b.Backend = withDefaults(next)
 	b.guard.rules = b.Guard
 	b.due = true
-	if b.Feeds[0].Key == before.Feeds[0].Key {
-		b.Feeds[0].Source = before.Feeds[0].Source
-		return
+	b.feeds = nil
+	kept := make([]bool, len(before))
+	for i, k := range pairFeeds(feedsOf(before), b.Backend.Feeds) {
+		f := newFeed(b.Backend.Feeds[i])
+		if k >= 0 && before[k].Key == f.Key && before[k].Identity == f.Identity {
+			kept[k] = true
+			f.Source = before[k].Source
+			before[k].Feed = f.Feed
+			b.feeds = append(b.feeds, before[k])
+			continue
+		}
+		if k >= 0 {
+			f.succeed(before[k])
+		}
+		b.feeds = append(b.feeds, f)
+		a.follow(ctx, b, f)
 	}
-	b.watch.cancel()
-	if b.Feeds[0].Identity != before.Feeds[0].Identity {
-		b.renounce()
-		for _, in := range a.instances {
-			delete(in.judged, b.Name)
+	for k, f := range before {
+		if kept[k] {
+			continue
+		}
+		f.cancel()
+		if len(before) > len(b.feeds) { // nobody goes on from it
+			a.judgeAgain(b)
 		}
 	}
-	a.follow(ctx, b)
+	a.rethink(b, false, false, time.Now(), time.Now())
+}
+
+func feedsOf(feeds []*feed) []Feed {
+	out := make([]Feed, len(feeds))
+	for i, f := range feeds {
+		out[i] = f.Feed
+	}
+	return out
+}
+
+// judgeAgain has strangers looked for again: what may be removed has changed.
+func (a *Agent) judgeAgain(b *backend) {
+	for _, in := range a.instances {
+		delete(in.judged, b.Name)
+	}
 }

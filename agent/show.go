@@ -25,7 +25,9 @@ func (a *Agent) show(now time.Time) Status {
 	s.Ready = len(s.NotReady) == 0
 	for _, b := range a.backends {
 		s.Backends = append(s.Backends, a.showBackend(b, now))
-		s.Sources = append(s.Sources, b.showSource(now))
+		for _, f := range b.feeds {
+			s.Sources = append(s.Sources, f.show(b.Name, now))
+		}
 	}
 	for _, in := range a.instances {
 		s.Instances = append(s.Instances, in.show(now))
@@ -43,8 +45,10 @@ func (a *Agent) notReady() []string {
 	var out []string
 	for _, b := range a.backends {
 		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.full[b.Name] })
-		if b.phase == phaseWaiting && b.source.answered.IsZero() && !adopted {
-			out = append(out, "backend "+b.Name+": "+b.Feeds[0].Source.String()+" has not answered yet")
+		for _, f := range b.feeds {
+			if b.phase == phaseWaiting && f.answered.IsZero() && !adopted {
+				out = append(out, "backend "+b.Name+": "+f.Source.String()+" has not answered yet")
+			}
 		}
 	}
 	if !a.ready {
@@ -61,6 +65,9 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
 	if at := a.pausedUntil(b); at.After(now) {
 		s.Paused = &at
+	}
+	if t := b.guard.turning; t != nil {
+		s.Turnover = &Turnover{Since: t.since, EndsAt: b.guard.turnsAt(), Leaving: words(addresses(t.old))}
 	}
 	for _, p := range a.problems(b) {
 		if s.Problem != "" {
@@ -138,8 +145,12 @@ func (in *instance) showSlot(b *backend, name string, live slots.Server, exists 
 }
 
 func (a *Agent) showHold(b *backend, now time.Time) *Hold {
+	gone := words(b.guard.wouldRemove())
 	if h := b.guard.hold; h != nil {
-		return &Hold{Kind: h.kind, Since: h.since, ReleasesAt: b.guard.releasesAt(now), Confirmations: h.confirmed, WouldRemove: b.guard.wouldRemove()}
+		return &Hold{Kind: h.kind, Since: h.since, ReleasesAt: b.guard.releasesAt(now), Confirmations: h.confirmed, WouldRemove: gone}
+	}
+	if ill := b.guard.ailing; ill != nil {
+		return &Hold{Kind: holdUnhealthy, Since: ill.since, WouldRemove: gone}
 	}
 	if strangers := a.strangersOf(b); len(strangers) > 0 {
 		return &Hold{Kind: holdTakeover, Since: a.begun, WouldRemove: strangers}
@@ -147,13 +158,19 @@ func (a *Agent) showHold(b *backend, now time.Time) *Hold {
 	return nil
 }
 
-func (b *backend) showSource(now time.Time) SourceStatus {
-	s := SourceStatus{Name: b.Feeds[0].Name, Backend: b.Name, Asks: b.Feeds[0].Source.String(), State: "unknown", AgeSeconds: -1}
-	if at := b.source.answered; !at.IsZero() {
-		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
-		s.Endpoints, s.Note, s.Rejected = len(b.source.reading.Endpoints), b.source.reading.Note, b.source.reading.Rejected
+func (f *feed) show(backend string, now time.Time) SourceStatus {
+	s := SourceStatus{
+		Name: f.Name, Backend: backend, Asks: f.Source.String(), State: "unknown", AgeSeconds: -1,
+		InUse: f.used, Activity: discovery.ActivityOf(f.Source),
 	}
-	if err := b.source.failing; err != nil {
+	if s.Next = s.Activity.Next; s.Next.IsZero() && f.again.After(now) {
+		s.Next = f.again
+	}
+	if at := f.answered; !at.IsZero() {
+		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
+		s.Endpoints, s.Note, s.Rejected = len(f.last.Endpoints), f.last.Note, f.last.Rejected
+	}
+	if err := f.failing; err != nil {
 		s.State, s.LastError = "failing", err.Error()
 	}
 	return s

@@ -77,6 +77,8 @@ type BackendStatus struct {
 	Slots     []SlotStatus         `json:"slots"`
 	Endpoints []discovery.Endpoint `json:"endpoints"` // as published to the instances
 	Hold      *Hold                `json:"hold"`      // null: nothing is held
+	// Turnover is absent but while one whole set makes way for another.
+	Turnover *Turnover `json:"turnover,omitempty"`
 	// Overflow are endpoints for which no slot is left.
 	Overflow []discovery.Endpoint `json:"overflow"`
 	// NeedReload is null if the slots suffice.
@@ -119,10 +121,20 @@ type InstanceSlot struct {
 	Lacking bool `json:"lacking,omitempty"`
 }
 
+// A Turnover is a set of endpoints that stays, ready, besides the one that
+// replaces it, until an endpoint of that is up.
+type Turnover struct {
+	Since time.Time `json:"since"`
+	// EndsAt is when it ends whatever the new ones do.
+	EndsAt  time.Time `json:"ends_at"`
+	Leaving []string  `json:"leaving"`
+}
+
 // A Hold is an update that the guard keeps back, or live addresses that no
 // source has ever listed.
 type Hold struct {
-	// Kind is "empty", "removal" or "takeover".
+	// Kind is "empty", "removal", "unhealthy" (all that is registered, which is
+	// why what served last goes on) or "takeover".
 	Kind  string    `json:"kind"`
 	Since time.Time `json:"since"`
 	// ReleasesAt is when it ends if every confirmation agrees and no error
@@ -155,13 +167,19 @@ type InstanceStatus struct {
 	Overflow int `json:"overflow"`
 }
 
-// A SourceStatus is how the source of one backend is doing.
+// A SourceStatus is how one source of one backend is doing.
 type SourceStatus struct {
 	Name    string `json:"name"`
 	Backend string `json:"backend"`
 	Asks    string `json:"asks"` // as in "consul service web"
 	// State is "unknown" (nothing heard yet), "ok" or "failing".
 	State string `json:"state"`
+	// InUse: what it lists is in force; else another one stands in for it.
+	InUse bool `json:"in_use"`
+	// Next is when it is asked again, absent if it is being asked. Activity is
+	// what it does, as far as it tells.
+	Next     time.Time          `json:"next,omitzero"`
+	Activity discovery.Activity `json:"activity,omitzero"`
 	// AgeSeconds is how long ago it last answered; -1 for never.
 	AgeSeconds float64               `json:"age_seconds"`
 	Endpoints  int                   `json:"endpoints"` // in its last answer

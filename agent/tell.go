@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -14,9 +15,23 @@ import (
 // This file says what happened: to the log, where something changed, and to the
 // metrics, always.
 
+// stateFailed counts what kept the state from being read or written, and warns
+// once until it is written again. It and stateWritten are called from one goroutine at a
+// time.
 func (a *Agent) stateFailed(err error) {
 	a.opts.Metrics.StateWriteFailed()
+	if a.stateFault {
+		return
+	}
+	a.stateFault = true
 	a.opts.Log.Warn("state directory cannot be used; going on without it", "dir", a.opts.StateDir, "err", err)
+}
+
+func (a *Agent) stateWritten() {
+	if a.stateFault {
+		a.opts.Log.Info("state directory is written", "dir", a.opts.StateDir)
+	}
+	a.stateFault = false
 }
 
 // track has every series exist from the start, and go with its backend.
@@ -27,7 +42,9 @@ func (a *Agent) track() {
 	}
 	var pairs []metrics.Pair
 	for _, b := range a.backends {
-		pairs = append(pairs, metrics.Pair{Source: b.Feeds[0].Name, Proxy: b.Proxy})
+		for _, f := range b.feeds {
+			pairs = append(pairs, metrics.Pair{Source: f.Name, Proxy: b.Proxy})
+		}
 	}
 	a.opts.Metrics.Track(instances, pairs, func(proxy string) []string {
 		var out []string
@@ -43,29 +60,29 @@ func (a *Agent) track() {
 	})
 }
 
-func (a *Agent) sourceFailed(b *backend, err error) {
+func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	class := discovery.ClassOf(err)
-	a.opts.Metrics.SourceFailed(b.Feeds[0].Name, b.Proxy, string(class))
-	if was := b.source.failing; was == nil || discovery.ClassOf(was) != class {
-		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", b.Feeds[0].Source.String(), "err", err)
+	a.opts.Metrics.SourceFailed(f.Name, b.Proxy, string(class))
+	if was := f.failing; was == nil || discovery.ClassOf(was) != class {
+		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", f.Source.String(), "err", err)
 	}
 }
 
-func (a *Agent) sourceAnswered(b *backend, r discovery.Reading) {
+func (a *Agent) sourceAnswered(b *backend, f *feed, r discovery.Reading) {
 	m := a.opts.Metrics
 	states := map[string]int{"rejected": len(r.Rejected)}
 	for _, e := range r.Endpoints {
 		states[e.State.String()]++
 	}
-	m.SourceAnswered(b.Feeds[0].Name, b.Proxy, time.Now(), states)
-	if b.source.failing != nil {
-		a.opts.Log.Info("source answers again", "backend", b.Name, "source", b.Feeds[0].Source.String())
+	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)
+	if f.failing != nil {
+		a.opts.Log.Info("source answers again", "backend", b.Name, "source", f.Source.String())
 	}
-	if slices.Equal(r.Rejected, b.source.reading.Rejected) {
+	if slices.Equal(r.Rejected, f.last.Rejected) {
 		return
 	}
 	for _, x := range r.Rejected {
-		m.Rejected(b.Feeds[0].Name, b.Proxy, x.Reason, 1)
+		m.Rejected(f.Name, b.Proxy, x.Reason, 1)
 		a.opts.Log.Warn("endpoint rejected", "backend", b.Name, "reason", x.Reason, "name", x.Name, "value", x.Value)
 	}
 }
@@ -73,23 +90,44 @@ func (a *Agent) sourceAnswered(b *backend, r discovery.Reading) {
 func (a *Agent) holdChanged(b *backend) {
 	now := time.Now()
 	for _, kind := range holdKinds {
-		held := b.guard.hold != nil && b.guard.hold.kind == kind
+		held := b.guard.kind() == kind
 		if kind == holdTakeover {
 			held = len(a.strangersOf(b)) > 0
 		}
 		a.opts.Metrics.Held(b.Proxy, kind, held)
 	}
-	h := b.guard.hold
-	if h == nil {
-		a.opts.Log.Info("nothing is held any more", "backend", b.Name)
-		return
-	}
 	until := "never by itself"
 	if at := b.guard.releasesAt(now); !at.IsZero() {
 		until = at.Sub(now).Round(time.Millisecond).String() + " from now"
 	}
-	a.opts.Log.Warn("held: the source lists too few endpoints at once", "backend", b.Name, "kind", h.kind,
-		"would_remove", strings.Join(b.guard.wouldRemove(), " "), "ends", until, "to_end_it", "slotsync accept "+b.Name)
+	about := []any{"backend", b.Name, "kind", b.guard.kind(), "would_remove", strings.Join(words(b.guard.wouldRemove()), " "),
+		"ends", until, "to_end_it", "slotsync accept " + b.Name}
+	switch b.guard.kind() {
+	case "":
+		a.opts.Log.Info("nothing is held any more", "backend", b.Name)
+	case holdUnhealthy:
+		a.opts.Log.Warn("held: every endpoint that is registered is unhealthy; what served last goes on", about...)
+	default:
+		a.opts.Log.Warn("held: the source lists too few endpoints at once", about...)
+	}
+}
+
+// words are addresses as people read them.
+func words(addresses []netip.AddrPort) []string {
+	out := make([]string, len(addresses))
+	for i, a := range addresses {
+		out[i] = a.String()
+	}
+	return out
+}
+
+// failedOver tells which feeds of b are in use.
+func (a *Agent) failedOver(b *backend) {
+	if b.at.away {
+		a.opts.Log.Warn("the primary source lists too few endpoints; the others stand in", "backend", b.Name, "primary", b.Failover.Primary)
+		return
+	}
+	a.opts.Log.Info("the primary source lists enough endpoints again", "backend", b.Name, "primary", b.Failover.Primary)
 }
 
 // decided tells of a new table.

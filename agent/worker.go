@@ -257,7 +257,11 @@ func (w *worker) look(ctx context.Context) {
 	case !same || !p.Same(w.process):
 		w.round(ctx, all)
 	default:
-		w.paceLooks(time.Now())
+		now := time.Now()
+		w.paceLooks(now)
+		if slices.ContainsFunc(names, func(n string) bool { return w.locals[n].want.turning }) {
+			w.report(report{at: now, compared: true})
+		}
 	}
 }
 
@@ -284,20 +288,24 @@ func (w *worker) glance(ctx context.Context, names []string) (p slots.Process, s
 }
 
 // moving returns the backends that were written lately, as long as they are
-// quickly looked at.
+// quickly looked at, and those of which the loop waits for news.
 func (w *worker) moving(now time.Time) []string {
 	total := 0
-	names := slices.DeleteFunc(w.names(), func(n string) bool {
-		l := w.locals[n]
-		return l.own == nil || now.Sub(l.written) >= alertFor
-	})
-	for _, n := range names {
-		total += len(w.locals[n].own)
+	var names, turning []string
+	for _, n := range w.names() {
+		switch l := w.locals[n]; {
+		case l.own == nil:
+		case l.want.turning:
+			turning = append(turning, n)
+		case now.Sub(l.written) < alertFor:
+			names = append(names, n)
+			total += len(l.own)
+		}
 	}
 	if total > glanceMost {
-		return nil
+		return turning
 	}
-	return names
+	return append(names, turning...)
 }
 
 func (w *worker) paceLooks(now time.Time) {

@@ -41,7 +41,7 @@ func (m *Metrics) Rejected(source, proxy, reason string, n int) {
 }
 
 // Held says whether the guard holds something of a backend; kind is empty,
-// removal or takeover.
+// removal, takeover or unhealthy.
 func (m *Metrics) Held(proxy, kind string, on bool) {
 	m.proxy(proxy, func() { m.held.WithLabelValues(proxy, kind).Set(number(on)) })
 }

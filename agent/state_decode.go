@@ -1,0 +1,83 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// decodeState reads a state, of which it believes only what the agent could have
+// written: addresses that discovery.Check lets pass, names that can be shown,
+// numbers within their bounds.
+func decodeState(text []byte) (stored, error) {
+	var s stored
+	if err := json.Unmarshal(text, &s); err != nil {
+		return stored{}, err
+	}
+	if s.Version != stateVersion {
+		return stored{}, fmt.Errorf("version %d, this is version %d", s.Version, stateVersion)
+	}
+	for i := range s.Backends {
+		s.Backends[i].sanitize()
+	}
+	for _, in := range s.Instances {
+		for _, held := range in.Externals {
+			maps.DeleteFunc(held, func(_ string, e external) bool { return discovery.Check(e.Addr) != "" })
+		}
+	}
+	return s, nil
+}
+
+// sanitize drops what cannot be true, and makes of a state with one source one
+// with feeds.
+func (s *storedBackend) sanitize() {
+	if len(s.Feeds) == 0 && (s.Source != "" || len(s.Listed) > 0) {
+		s.Feeds = []storedFeed{{Source: s.Source, At: s.At, Endpoints: s.Endpoints, Listed: s.Listed}}
+	}
+	s.Source, s.Listed = "", nil
+	s.Endpoints = fit(s.Endpoints)
+	for i := range s.Feeds {
+		f := &s.Feeds[i]
+		f.Endpoints = fit(f.Endpoints)
+		f.Listed = slices.DeleteFunc(f.Listed, func(l listed) bool { return discovery.Check(l.Addr) != "" })
+		f.Listed = f.Listed[:min(len(f.Listed), maxListed)]
+	}
+	s.Leaving = slices.DeleteFunc(s.Leaving, func(l leaving) bool { return len(fit([]discovery.Endpoint{l.Endpoint})) == 0 })
+	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
+	most := discovery.MaxEndpoints * max(1, len(s.Feeds))
+	s.Baseline = slices.DeleteFunc(s.Baseline, func(c count) bool { return c.N < 0 || c.N > most })
+	if h := s.Hold; h != nil {
+		h.Elapsed, h.Confirmed = elapsed(h.Elapsed), max(0, min(h.Confirmed, confirmations))
+	}
+	s.Unhealthy = elapsed(s.Unhealthy)
+	if t := s.Turnover; t != nil {
+		t.Elapsed, t.Old = elapsed(t.Elapsed), fit(t.Old)
+	}
+	if p := s.Failover; p != nil {
+		p.Elapsed = elapsed(p.Elapsed)
+	}
+}
+
+// elapsed is d within what can have elapsed.
+func elapsed(d time.Duration) time.Duration { return max(0, min(d, 10*365*24*time.Hour)) }
+
+// fit returns those of eps that a source could have named.
+func fit(eps []discovery.Endpoint) []discovery.Endpoint {
+	out := make([]discovery.Endpoint, 0, len(eps))
+	for _, e := range eps {
+		if discovery.Check(e.Addr) != "" || e.Addr.Addr().Is4In6() || e.Weight < 0 || e.Weight > 1<<16 {
+			continue
+		}
+		e.Name, e.Reason = discovery.Printable(e.Name, maxWords), discovery.Printable(e.Reason, maxWords)
+		out = append(out, e)
+	}
+	return discovery.Normalize(out)
+}
+
+// maxWords bounds the name of a stored endpoint, and the reason of its state.
+const maxWords = 256
