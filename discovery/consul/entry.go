@@ -3,6 +3,8 @@ package consul
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -106,17 +108,24 @@ func (q Query) place(e entry) (at place, reason string) {
 	return at, reason
 }
 
-// tagged returns the address that q names, and its port if it has one.
-func (q Query) tagged(e entry) (api.ServiceAddress, error) {
+// tagged returns the address that q names, and its port if it has one. That of
+// the node stands for the node's own address: a service which is registered at
+// another one, as in a container, is not there.
+func (q Query) tagged(e entry) (at api.ServiceAddress, err error) {
 	if q.AddressTag == "" {
-		return api.ServiceAddress{}, nil
+		return at, nil
 	}
 	var ofService map[string]api.ServiceAddress
 	var ofNode map[string]string
-	err := cmp.Or(unmarshal(e.Service.TaggedAddresses, &ofService), unmarshal(e.Node.TaggedAddresses, &ofNode))
-	at := ofService[q.AddressTag]
-	at.Address = cmp.Or(at.Address, ofNode[q.AddressTag])
-	return at, err
+	if err := cmp.Or(unmarshal(e.Service.TaggedAddresses, &ofService), unmarshal(e.Node.TaggedAddresses, &ofNode)); err != nil {
+		return at, err
+	}
+	at = ofService[q.AddressTag]
+	own := e.Service.Address
+	if at.Address == "" && (own == "" || own == e.Node.Address || slices.Contains(slices.Collect(maps.Values(ofNode)), own)) {
+		at.Address = ofNode[q.AddressTag]
+	}
+	return at, nil
 }
 
 // noPort is refused like any other number that is none of a port, and not

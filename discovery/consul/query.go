@@ -32,8 +32,9 @@ type Query struct {
 	// Filter is an expression in Consul's filter language; empty: none.
 	Filter string
 	// AddressTag names the tagged address at which instances are reached, as in
-	// lan, wan or lan_ipv4: that of the service, else that of its node, else the
-	// address without a tag. Empty: the latter.
+	// lan, wan or lan_ipv4: that of the service, else that of its node if it is
+	// registered at its node's address, else the address without a tag. Empty: the
+	// latter.
 	AddressTag string
 	// PortName picks one port of services that have several. Instances that name
 	// no ports have one, which is taken. Empty: the default port of each.

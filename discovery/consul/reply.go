@@ -24,6 +24,7 @@ type reply struct {
 	leader    bool          // the server knows one
 	streaming bool          // the agent follows the service itself: leader and age mean nothing
 	cached    bool          // it comes from the agent's cache
+	anybody   bool          // any server may have answered, also if the leader was asked (discovery_max_stale)
 	filtered  bool          // instances were left out for lack of rights
 	deny      bool          // without a token nothing may be read
 	token     bool          // one was sent
@@ -40,6 +41,7 @@ func parseHeader(h http.Header) reply {
 		leader:    h.Get("X-Consul-KnownLeader") == "true",
 		streaming: h.Get("X-Consul-Query-Backend") == "streaming",
 		cached:    h.Get("X-Cache") == "HIT",
+		anybody:   h.Get("X-Consul-Effective-Consistency") == "stale",
 		filtered:  h.Get("X-Consul-Results-Filtered-By-ACLs") == "true",
 		deny:      h.Get("X-Consul-Default-ACL-Policy") == "deny",
 	}
@@ -55,7 +57,7 @@ func (r reply) note() string {
 		return index + "no leader"
 	case r.mode == consistent:
 		return index + "confirmed by the leader"
-	case r.mode == Default:
+	case r.mode == Default && !r.anybody:
 		return index + "from the leader"
 	case r.cached:
 		return index + fmt.Sprintf("cached %s ago", age)
@@ -186,13 +188,16 @@ const (
 //	condition, first that fits              blocking read   plain read
 //	no readable index, or index 0           protocol error  protocol error
 //	index 1: there is no state              reseed          server error
-//	no leader known, and not streaming      applyWeak       server error
+//	no leader known, and not streaming,
+//	    index higher than asked             applyWeak       server error
+//	    index as asked, or lower            reseed          server error
 //	filtered by ACLs and fewer, or none     auth error      auth error
 //	none, no token, and policy deny         auth error      auth error
 //	older than maxStale, and not streaming  tooOld          -
 //	index lower than asked                  reseed          -
 //	index as asked                          unchanged       -
-//	none left, or half and 3 or more gone   doubtful        apply
+//	none left, or half and 3 or more gone   doubtful        apply; doubtful if
+//	                                                        any server answered
 //	otherwise                               apply           apply
 //
 // Lists that are null or hold null are refused before, by decode.
@@ -205,14 +210,18 @@ func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
 		return reseed, nil
 	case r.index == 1:
 		return 0, discovery.Errorf(discovery.Server, "the agent has no data yet (index 1)")
-	case !r.leader && !r.streaming && blocking:
+	case !r.leader && !r.streaming && blocking && r.index > a.index:
 		return applyWeak, nil
+	case !r.leader && !r.streaming && blocking:
+		return reseed, nil // old data adds what has gone since
 	case !r.leader && !r.streaming:
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
 	case r.filtered && (n < have || n == 0):
 		return 0, discovery.Errorf(discovery.Auth, "instances are missing: the token lacks node:read or service:read")
 	case n == 0 && r.deny && !r.token:
 		return 0, discovery.Errorf(discovery.Auth, "nothing can be read without a token (default policy deny)")
+	case !blocking && r.anybody && collapsed(have, n):
+		return doubtful, nil
 	case !blocking:
 		return apply, nil
 	case r.age > maxStale && !r.streaming && a.mode != Default:
@@ -221,8 +230,12 @@ func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
 		return reseed, nil
 	case r.index == a.index:
 		return unchanged, nil
-	case n < have && (n == 0 || have-n >= 3 && 2*n <= have):
+	case collapsed(have, n):
 		return doubtful, nil
 	}
 	return apply, nil
 }
+
+// collapsed reports whether so few are left that a server which is behind, or was
+// just started, would be a better reason than the service.
+func collapsed(had, n int) bool { return n < had && (n == 0 || had-n >= 3 && 2*n <= had) }

@@ -3,6 +3,7 @@ package consul
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func TestJudge(t *testing.T) {
 	anonymous := func(r *reply) { r.token, r.deny = false, true }
 	allowed := func(r *reply) { r.token, r.deny = false, false }
 	old := func(r *reply) { r.age = time.Hour }
+	anybody := func(r *reply) { r.anybody = true }
 	plain := ask{mode: Default}
 	at := func(index uint64) ask { return ask{mode: Stale, index: index, wait: time.Minute} }
 
@@ -42,7 +44,16 @@ func TestJudge(t *testing.T) {
 		{"C20 index 1, blocking", at(7), 3, good(1, 0, streaming), reseed, none},
 		{"C20 index 1, plain", plain, 3, good(1, 0, streaming), 0, discovery.Server},
 		{"C30 no leader, blocking", at(7), 3, good(8, 1, noLeader, old), applyWeak, none},
-		{"no leader and index as asked", at(7), 3, good(7, 3, noLeader), applyWeak, none},
+		{"no leader and index as asked", at(7), 3, good(7, 3, noLeader), reseed, none},
+		{"no leader and lower", at(7), 3, good(6, 3, noLeader), reseed, none},
+		{"C29 streaming, none left", at(7), 3, good(8, 0, streaming), doubtful, none},
+		{"C29 streaming, lower", at(7), 3, good(6, 4, streaming), reseed, none},
+		{"C29 streaming, as asked", at(7), 3, good(7, 0, streaming), unchanged, none},
+		{"C18 streaming, none without a token", at(7), 3, good(8, 0, func(r *reply) { streaming(r); anonymous(r) }), 0, discovery.Auth},
+		{"C17 streaming, filtered", at(7), 3, good(8, 0, func(r *reply) { streaming(r); filtered(r) }), 0, discovery.Auth},
+		{"too old and lower", at(7), 3, good(6, 3, old), tooOld, none},
+		{"too old, plain", plain, 3, good(8, 3, old), apply, none},
+		{"just not too old", at(7), 3, good(8, 3, func(r *reply) { r.age = 10 * time.Second }), apply, none},
 		{"no leader, plain", plain, 3, good(8, 3, noLeader), 0, discovery.Server},
 		{"C29 streaming knows no leader, blocking", at(7), 3, good(8, 4, streaming), apply, none},
 		{"streaming knows no leader, plain", plain, 3, good(8, 4, streaming), apply, none},
@@ -66,6 +77,10 @@ func TestJudge(t *testing.T) {
 		{"C23 lower, plain", plain, 3, good(5, 10), apply, none},
 		{"C21 as asked", at(7), 3, good(7, 0), unchanged, none},
 		{"C31 none left", at(7), 1, good(8, 0), doubtful, none},
+		{"none left, plain, of any server", plain, 5, good(8, 0, anybody), doubtful, none},
+		{"half and 3 gone, plain, of any server", plain, 6, good(8, 3, anybody), doubtful, none},
+		{"one gone, plain, of any server", plain, 6, good(8, 5, anybody), apply, none},
+		{"first, of any server", plain, -1, good(8, 3, anybody), apply, none},
 		{"none left, plain", plain, 5, good(8, 0), apply, none},
 		{"none before either", at(7), 0, good(8, 0), apply, none},
 		{"half and 3 gone", at(7), 6, good(8, 3), doubtful, none},
@@ -90,13 +105,6 @@ func TestJudge(t *testing.T) {
 }
 
 func TestParseHeader(t *testing.T) {
-	header := func(pairs ...string) http.Header {
-		h := http.Header{}
-		for i := 0; i < len(pairs); i += 2 {
-			h.Set(pairs[i], pairs[i+1])
-		}
-		return h
-	}
 	tests := []struct {
 		name string
 		h    http.Header
@@ -104,23 +112,49 @@ func TestParseHeader(t *testing.T) {
 	}{
 		{"none", header(), reply{}},
 		{"all", header("X-Consul-Index", "18446744073709551615", "X-Consul-KnownLeader", "true", "X-Consul-LastContact", "6",
-			"X-Consul-Query-Backend", "streaming", "X-Consul-Results-Filtered-By-ACLs", "true", "X-Consul-Default-ACL-Policy", "deny"),
-			reply{index: 1<<64 - 1, leader: true, age: 6 * time.Millisecond, streaming: true, filtered: true, deny: true}},
+			"X-Consul-Query-Backend", "streaming", "X-Consul-Results-Filtered-By-ACLs", "true", "X-Consul-Default-ACL-Policy", "deny",
+			"X-Cache", "HIT", "X-Consul-Effective-Consistency", "stale"),
+			reply{index: 1<<64 - 1, leader: true, age: 6 * time.Millisecond, streaming: true, filtered: true, deny: true, cached: true, anybody: true}},
 		{"C27 a word", header("X-Consul-Index", "abc"), reply{}},
 		{"C27 negative", header("X-Consul-Index", "-1"), reply{}},
 		{"C27 too large", header("X-Consul-Index", "18446744073709551616"), reply{}},
 		{"the cache's age", header("X-Consul-LastContact", "5", "Age", "60"), reply{age: time.Minute}},
 		{"ages beyond counting", header("X-Consul-LastContact", "9223372036854775807"), reply{age: 1<<63 - 1}},
 		{"and beyond numbers", header("Age", strings.Repeat("9", 40)), reply{age: 1<<63 - 1}},
+		{"what an agent of 1.8 sends of a fresh read", header("Vary", "Accept-Encoding", "X-Consul-Effective-Consistency", "leader", "X-Consul-Index", "19",
+			"X-Consul-Knownleader", "true", "X-Consul-Lastcontact", "0"), reply{index: 19, leader: true}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := parseHeader(test.h)
-			if got.entries != nil || got.index != test.want.index || got.age != test.want.age || got.leader != test.want.leader ||
-				got.streaming != test.want.streaming || got.filtered != test.want.filtered || got.deny != test.want.deny {
+			if got := parseHeader(test.h); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %+v", got)
 			}
 		})
+	}
+}
+
+func header(pairs ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
+	return h
+}
+
+func TestNotes(t *testing.T) {
+	for want, r := range map[string]reply{
+		"index 43, leader 12ms ago":         {index: 43, leader: true, mode: Stale, age: 12 * time.Millisecond},
+		"index 43, from the leader":         {index: 43, leader: true, mode: Default},
+		"index 43, confirmed by the leader": {index: 43, leader: true, mode: consistent},
+		"index 43, cached 5s ago":           {index: 43, leader: true, mode: Cached, cached: true, age: 5 * time.Second},
+		"index 43, leader 0s ago":           {index: 43, leader: true, mode: Cached},
+		"index 43, no leader":               {index: 43, mode: Stale, age: time.Hour},
+		"index 43, streamed to the agent":   {index: 43, mode: Stale, streaming: true},
+		"index 43, leader 20ms ago":         {index: 43, leader: true, mode: Default, anybody: true, age: 20 * time.Millisecond},
+	} {
+		if got := (Query{}).reading(r).Note; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
