@@ -7,6 +7,8 @@ import "errors"
 var (
 	// ErrNoBackend: no backend has this name.
 	ErrNoBackend = errors.New("no such backend")
+	// ErrNoSubject: this is neither an address nor a slot of the backend.
+	ErrNoSubject = errors.New("no such address or slot")
 	// ErrNothingHeld: the guard holds nothing back that could be accepted.
 	ErrNothingHeld = errors.New("nothing is held")
 	// ErrNoReload: the configuration says no way to reload HAProxy.

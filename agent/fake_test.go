@@ -176,6 +176,8 @@ func (f *fakeConn) Apply(ctx context.Context, seen slots.Process, changes []slot
 			continue
 		}
 		f.do(c)
+		out.Exchanges = append(out.Exchanges, slots.Exchange{Backend: c.Backend, Slot: c.Slot,
+			Command: string(c.Kind) + " " + c.Slot, Reply: "done", Answered: true, At: time.Now()})
 	}
 	if f.afterIt != nil {
 		return slots.Outcome{}, f.afterIt

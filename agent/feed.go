@@ -22,6 +22,7 @@ type feed struct {
 	answered time.Time         // zero: never in this process
 	last     discovery.Reading // its last answer
 	failing  error             // nil: it answers
+	failedAt time.Time         // when it stopped to, if it does not
 	again    time.Time         // when it is asked again
 
 	// endpoints are its part: its last set and what it added to that weakly. known:

@@ -44,6 +44,9 @@ func (a *Agent) heard(b *backend, f *feed, u discovery.Update) {
 func (a *Agent) take(b *backend, f *feed, u discovery.Update, now time.Time) {
 	if u.Err != nil {
 		a.sourceFailed(b, f, u.Err)
+		if f.failing == nil {
+			f.failedAt = now
+		}
 		f.failing = u.Err
 		return
 	}

@@ -91,6 +91,33 @@ func (c *Client) Accept(ctx context.Context, backend string) error {
 	return answer.want(http.StatusNoContent)
 }
 
+// Explain asks why a backend is as it is, or an address or a slot in it: about is
+// ip:port, [v6]:port, an IP address, the name of a slot, or "" for the backend as a
+// whole. The error wraps [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no
+// such thing.
+func (c *Client) Explain(ctx context.Context, backend, about string) (e agent.Explanation, err error) {
+	path := "/v1/backends/" + url.PathEscape(backend) + "/explain"
+	if about != "" {
+		path += "/" + url.PathEscape(about)
+	}
+	answer, err := c.do(ctx, http.MethodGet, path)
+	if err != nil {
+		return e, err
+	}
+	for _, none := range []error{agent.ErrNoBackend, agent.ErrNoSubject} {
+		if answer.status == http.StatusNotFound && strings.Contains(answer.detail(), none.Error()) {
+			return e, fmt.Errorf("explain %s: %w", strings.TrimSpace(backend+" "+about), none)
+		}
+	}
+	if err := answer.want(http.StatusOK); err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(answer.body, &e); err != nil {
+		return agent.Explanation{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+	}
+	return e, nil
+}
+
 // Reload makes the agent read its configuration again, with drain after the
 // slots that it no longer serves were taken out of service. The error says why
 // the old one stays in force.

@@ -53,6 +53,16 @@ func (f *fake) Accept(_ context.Context, backend string) error {
 	return nil
 }
 
+func (f *fake) Explain(_ context.Context, backend, about string) (agent.Explanation, error) {
+	switch {
+	case backend != "web":
+		return agent.Explanation{}, fmt.Errorf("%w: %q", agent.ErrNoBackend, backend)
+	case about == "web9":
+		return agent.Explanation{}, fmt.Errorf("%w: %q of backend %q", agent.ErrNoSubject, about, backend)
+	}
+	return agent.Explanation{Schema: agent.Schema, Name: backend, About: about, Verdict: "so it is", Addresses: []agent.AddressExplanation{}}, nil
+}
+
 func (f *fake) Reload(_ context.Context, drainRemoved bool) error {
 	what := "reload"
 	if drainRemoved {

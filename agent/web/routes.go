@@ -24,6 +24,7 @@ const drainRemoved = "drain_removed"
 const index = `slotsync
 
 GET  /v1/status                     what the agent knows and does
+GET  /v1/backends/{backend}/explain why a backend is as it is; an address or a slot in it under /{address}
 POST /v1/sync                       one round, now
 POST /v1/backends/{backend}/accept  end a hold
 GET  /v1/haproxy/reload             is a reload of HAProxy needed, and what came of the last
@@ -42,6 +43,8 @@ func (s *Server) routes(unix bool) http.Handler {
 	mux.Handle("/v1/status", methods{"GET": s.status})
 	mux.Handle("/v1/sync", methods{"POST": s.sync})
 	mux.Handle("/v1/backends/{backend}/accept", methods{"POST": s.accept})
+	mux.Handle("/v1/backends/{backend}/explain", methods{"GET": s.explain})
+	mux.Handle("/v1/backends/{backend}/explain/{address}", methods{"GET": s.explain})
 	mux.Handle("/-/healthy", methods{"GET": s.healthy})
 	mux.Handle("/-/ready", methods{"GET": s.ready})
 	mux.Handle("/-/reload", methods{"POST": s.reload})
@@ -134,7 +137,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // statusOf is how HTTP says err, other if it has no word of its own for it.
 func statusOf(err error, other int) int {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoVersion):
+	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion):
 		return http.StatusNotFound
 	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict

@@ -59,6 +59,9 @@ type stuck struct {
 func (stuck) Status() agent.Status                 { return agent.Status{Schema: agent.Schema} }
 func (stuck) Healthy() error                       { return nil }
 func (stuck) Accept(context.Context, string) error { return nil }
+func (stuck) Explain(context.Context, string, string) (agent.Explanation, error) {
+	return agent.Explanation{}, nil
+}
 
 func (s stuck) Sync(ctx context.Context) (agent.Status, error) {
 	close(s.started)

@@ -35,6 +35,10 @@ type Agent interface {
 	// Accept ends the hold of a backend: [agent.ErrNoBackend] or
 	// [agent.ErrNothingHeld] if there is none.
 	Accept(ctx context.Context, backend string) error
+	// Explain says why a backend, or an address or a slot in it, is as it is:
+	// [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no such thing. about
+	// is "" for the backend as a whole.
+	Explain(ctx context.Context, backend, about string) (agent.Explanation, error)
 	HAProxy
 }
 

@@ -1,0 +1,126 @@
+package agent
+
+import (
+	"fmt"
+	"strings"
+)
+
+// explainGuard says what the guard makes of what the sources say.
+func explainGuard(b BackendStatus, e *Explanation) GuardExplanation {
+	g := GuardExplanation{State: "published", InForce: len(b.Endpoints), Hold: b.Hold}
+	switch {
+	case b.Hold != nil:
+		g.State = "held"
+		if b.Hold.Kind == holdEmpty || b.Hold.Kind == holdRemoval {
+			g.ConfirmationsNeeded = confirmations
+		}
+		g.Why = holdWords(b.Hold, e)
+	case b.Turnover != nil:
+		g.State = "turnover"
+		g.Why = fmt.Sprintf("the %d endpoints of before stay besides those that replace them until one of these is up, for another %s at most.",
+			len(b.Turnover.Leaving), ago(b.Turnover.EndsAt, e.At))
+	case b.Phase == phaseWaiting:
+		g.State, g.Why = "waiting", waitingWords(e)
+	case b.Phase == phaseRestored:
+		g.State = "restored"
+		g.Why = fmt.Sprintf("%d endpoints of the state directory are in force: no source has answered since the start.", g.InForce)
+	default:
+		g.Why = fmt.Sprintf("%d endpoints are in force, as the sources say; nothing is held.", g.InForce)
+	}
+	return g
+}
+
+// waitingWords says what is waited for.
+func waitingWords(e *Explanation) string {
+	var words []string
+	for _, s := range e.Sources {
+		switch {
+		case s.LastError != "":
+			words = append(words, s.Name+" does not answer ("+s.LastError+")")
+		case s.Answered.IsZero():
+			words = append(words, s.Name+" has not answered yet")
+		case s.Weak:
+			words = append(words, "the answer of "+s.Name+" is weak, and a strong one is needed first")
+		case s.Ready+s.Drain+s.Down == 0:
+			words = append(words, s.Name+" has never listed an endpoint: is the name right?")
+		}
+	}
+	if len(words) == 0 {
+		return "no slot is touched before the slots are known."
+	}
+	return "no slot is touched: " + ended(strings.Join(words, "; "))
+}
+
+// ended gives a sentence its end, if it has none.
+func ended(words string) string {
+	if strings.HasSuffix(words, "?") || strings.HasSuffix(words, ".") {
+		return words
+	}
+	return words + "."
+}
+
+// holdWords says what is held, why, and what ends it.
+func holdWords(h *Hold, e *Explanation) string {
+	n := len(h.WouldRemove)
+	var what string
+	switch h.Kind {
+	case holdEmpty:
+		what = fmt.Sprintf("the sources list nothing any more, all at once: the last %d stay in force", n)
+	case holdRemoval:
+		what = fmt.Sprintf("the sources lack %d at once: they stay in force", n)
+	case holdTakeover:
+		what = fmt.Sprintf("%d live addresses are listed by no source: they are left alone", n)
+	case holdUnhealthy:
+		what = fmt.Sprintf("every endpoint that is registered is unhealthy: the %d that served last go on", n)
+	default:
+		what = fmt.Sprintf("held (%s): %d stay in force", h.Kind, n)
+	}
+	accept := "`slotsync accept " + e.Name + "`"
+	switch {
+	case h.Kind == holdUnhealthy:
+		return what + " as long as that lasts, or until " + accept + "."
+	case h.ReleasesAt.IsZero():
+		return what + " until " + accept + "."
+	}
+	return fmt.Sprintf("%s for another %s if it is confirmed (%d of %d), or until %s.", what, ago(h.ReleasesAt, e.At),
+		min(h.Confirmations, confirmations), confirmations, accept)
+}
+
+// backendVerdict says what one has to know of a backend first.
+func backendVerdict(b BackendStatus, instances []InstanceStatus, e *Explanation) string {
+	words := backendWords(b, e)
+	if e.Guard.State != "waiting" && e.Guard.State != "restored" { // which names them
+		words += e.silence()
+	}
+	for _, in := range instances {
+		switch {
+		case !in.Up:
+			words += " " + in.Name + " does not answer" + because(in.LastError) + "."
+		case !in.InSync:
+			words += " " + in.Name + " is not in step yet."
+		}
+	}
+	return words
+}
+
+func backendWords(b BackendStatus, e *Explanation) string {
+	switch {
+	case b.Problem != "":
+		return fmt.Sprintf("%s cannot be filled: %s", e.Name, ended(b.Problem))
+	case e.Guard.State == "waiting", e.Guard.State == "restored":
+		return fmt.Sprintf("%s waits: %s", e.Name, e.Guard.Why)
+	case e.Guard.State == "turnover":
+		return fmt.Sprintf("%s changes over: %s", e.Name, e.Guard.Why)
+	case e.Guard.State == "held":
+		return fmt.Sprintf("%s is held: %s", e.Name, e.Guard.Why)
+	case len(b.Overflow) > 0:
+		why := ""
+		if b.NeedReload != nil {
+			why = b.NeedReload.Why
+		}
+		return fmt.Sprintf("%s lacks slots: %d endpoints have none of its %d%s.", e.Name, len(b.Overflow), e.Slots, because(why))
+	case b.Paused != nil:
+		return fmt.Sprintf("%s is paused for another %s: somebody else keeps changing its slots.", e.Name, ago(*b.Paused, e.At))
+	}
+	return fmt.Sprintf("%s is as its sources say: %d endpoints in %d slots.", e.Name, len(b.Endpoints), e.Slots)
+}

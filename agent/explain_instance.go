@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// serves reports whether the slot has the address and takes traffic.
+func (i *InstanceExplanation) serves(address string) bool {
+	return !i.Lacking && i.Address == address && i.State == slots.Ready && i.Check != "down"
+}
+
+// why says what keeps a slot from being what is wanted of it; "" if nothing does.
+// want is what the address is told to be there, nil if it is not wanted.
+//
+//	the first that fits
+//	the instance does not answer
+//	it lacks the backend, or the slot
+//	somebody else took the slot out, or had it before
+//	HAProxy refuses
+//	writing is paused
+//	sessions have to end
+//	it is not written yet
+//	the check fails
+func (i *InstanceExplanation) why(address string, want *discovery.Endpoint, now time.Time) string {
+	switch {
+	case !i.Up:
+		return i.unreachable(now)
+	case i.Problem != "":
+		return i.Problem
+	case i.Lacking:
+		return "it has no slot " + i.Slot
+	case i.HeldBy == "external":
+		return fmt.Sprintf("somebody else set it to %s%s; setting it ready ends that", i.State, forSince(now, i.HeldSince))
+	case i.HeldBy == holdTakeover:
+		return fmt.Sprintf("the slot holds %s, which no source has ever listed", i.Address)
+	case i.LastReply != "":
+		return "HAProxy refuses: " + i.LastReply
+	case i.as(address, want):
+		if want != nil && want.State == discovery.Ready && i.Check == "down" {
+			return "HAProxy's check fails there"
+		}
+		return ""
+	case i.PausedUntil.After(now):
+		return fmt.Sprintf("somebody else keeps changing its slots: nothing is written for another %s", ago(i.PausedUntil, now))
+	case i.Waiting && i.Sessions != 0:
+		return "the slot waits for the sessions of " + orElse(i.Address, "its last address") + " to end"
+	}
+	return fmt.Sprintf("it is still %s at %s", i.State, orElse(i.Address, "no address"))
+}
+
+// as reports whether the slot is what is wanted.
+func (i *InstanceExplanation) as(address string, want *discovery.Endpoint) bool {
+	switch {
+	case want == nil:
+		return i.Address != address || i.State == slots.Maint
+	case want.State == discovery.Down:
+		return i.State == slots.Maint
+	case want.State == discovery.Drain:
+		return i.Address == address && i.State == slots.Drain
+	}
+	return i.Address == address && i.State == slots.Ready
+}
+
+// unreachable says what is known of an instance that does not answer.
+func (i *InstanceExplanation) unreachable(now time.Time) string {
+	words := "it does not answer"
+	if i.Error != "" {
+		words += " (" + i.Error + ")"
+	}
+	if i.Seen.IsZero() {
+		return words
+	}
+	return words + fmt.Sprintf("; %s ago it was %s at %s", ago(now, i.Seen), i.State, orElse(i.Address, "no address"))
+}

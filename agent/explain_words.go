@@ -1,0 +1,200 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file puts explanations into words. It is pure: words follow from the facts
+// that an [Explanation] has.
+
+// refusals says why an address is refused.
+var refusals = map[string]string{
+	discovery.BadAddress:  "it is not an IP address",
+	discovery.BadPort:     "its port is not within 1 and 65535",
+	discovery.Unspecified: "it is no address of a host",
+	discovery.Multicast:   "it is a multicast or broadcast address",
+	discovery.LinkLocal:   "link-local addresses are never used",
+	discovery.Metadata:    "the address of a cloud's metadata is never used",
+	discovery.Unresolved:  "its name has no address",
+	discovery.Incomplete:  "parts of it are missing",
+	discovery.NotAllowed:  "no network in allow has it",
+	discovery.Denied:      "a network in deny has it",
+	discovery.OtherFamily: "the backend takes no addresses of its family",
+}
+
+// verdict says what one has to know of an address first.
+func (a *AddressExplanation) verdict(e *Explanation) string {
+	refused := a.saying(SaysRefused)
+	strange := a.at(func(i InstanceExplanation) bool { return i.HeldBy == holdTakeover && i.Address == a.Address })
+	switch {
+	case a.Address == "":
+		return a.freeSlot()
+	case len(strange) > 0:
+		return fmt.Sprintf("%s is live at %s in slot %s, and no source has ever listed it: it is left alone until `slotsync accept %s`.",
+			a.Address, names(strange), strange[0].Slot, e.Name)
+	case a.InForce == nil && len(refused) > 0:
+		return fmt.Sprintf("%s never takes traffic: %s names it, and %s (%s).", a.Address, refused[0].Source,
+			orElse(refusals[refused[0].Reason], "it is refused"), refused[0].Reason)
+	case a.InForce == nil:
+		return a.absent(e)
+	}
+	return a.present(e) + a.keptBy(e) + e.silence()
+}
+
+// freeSlot is the verdict on a slot that holds nothing.
+func (a *AddressExplanation) freeSlot() string {
+	return fmt.Sprintf("Slot %s is free: it holds no endpoint.", a.Slot)
+}
+
+// absent is the verdict on an address that is not in force.
+func (a *AddressExplanation) absent(e *Explanation) string {
+	live := a.at(func(i InstanceExplanation) bool { return i.Address == a.Address && i.State != slots.Maint })
+	listed := a.saying(SaysReady, SaysDrain, SaysDown)
+	last, by := a.lastListed()
+	switch {
+	case len(live) > 0:
+		return fmt.Sprintf("%s is not wanted any more, and still %s at %s in slot %s%s.", a.Address, live[0].State, names(live), live[0].Slot,
+			because(live[0].Why))
+	case len(listed) > 0 && !e.inUse(listed[0].Source):
+		return fmt.Sprintf("%s is listed by %s, which stands by: other sources are in use.", a.Address, listed[0].Source)
+	case len(listed) > 0:
+		return fmt.Sprintf("%s is listed by %s and not yet in force: %s", a.Address, listed[0].Source, e.Guard.Why)
+	case e.Phase == phaseWaiting:
+		return fmt.Sprintf("Nothing is known of %s: %s", a.Address, e.Guard.Why)
+	case !last.IsZero():
+		return fmt.Sprintf("%s is out of service: %s does not list it any more, and did so last %s ago.", a.Address, by, ago(e.At, last)) + e.silence()
+	}
+	return fmt.Sprintf("No source of %s lists %s, or ever did: is the address right?", e.Name, a.Address) + e.silence()
+}
+
+// present is the verdict on an address that is in force.
+func (a *AddressExplanation) present(e *Explanation) string {
+	switch {
+	case a.InForce.State == discovery.Down:
+		return fmt.Sprintf("%s is out of service: %s says that it is down%s.", a.Address, a.sayer(SaysDown), because(a.InForce.Reason))
+	case a.NoSlot == "overflow":
+		return fmt.Sprintf("%s has no slot, and takes no traffic: all %d slots of %s are taken.", a.Address, e.Slots, e.Backend)
+	case a.NoSlot != "":
+		return fmt.Sprintf("%s has no slot yet: no instance has shown the slots of %s.", a.Address, e.Backend)
+	case a.InForce.State == discovery.Drain && !a.LeavesAt.IsZero():
+		return fmt.Sprintf("%s leaves: it drains in slot %s for another %s%s.", a.Address, a.Slot, ago(a.LeavesAt, e.At), a.exceptions())
+	case a.InForce.State == discovery.Drain:
+		return fmt.Sprintf("%s drains in slot %s: %s says so%s%s.", a.Address, a.Slot, a.sayer(SaysDrain), because(a.InForce.Reason), a.exceptions())
+	}
+	serves := a.at(func(i InstanceExplanation) bool { return i.Traffic })
+	if len(serves) == 0 {
+		return fmt.Sprintf("%s should take traffic in slot %s, and does not%s.", a.Address, a.Slot, a.exceptions())
+	}
+	return fmt.Sprintf("%s takes traffic at %s in slot %s%s.", a.Address, names(serves), a.Slot, a.exceptions())
+}
+
+// exceptions names the instances that are not as they should be.
+func (a *AddressExplanation) exceptions() string {
+	var words []string
+	for _, i := range a.Instances {
+		if i.Why != "" {
+			words = append(words, "not at "+i.Instance+": "+i.Why)
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(words, "; ")
+}
+
+// keptBy says that only the guard keeps an address in force.
+func (a *AddressExplanation) keptBy(e *Explanation) string {
+	if !a.Held {
+		return ""
+	}
+	return " It is only kept: " + e.Guard.Why
+}
+
+// silence names the sources that do not answer.
+func (e *Explanation) silence() string {
+	var words string
+	for _, s := range e.Sources {
+		if s.State == "failing" && s.InUse {
+			words += fmt.Sprintf(" %s does not answer%s: what it said last stays in force.", s.Name, forSince(e.At, s.FailingSince))
+		}
+	}
+	return words
+}
+
+func (e *Explanation) inUse(source string) bool {
+	return slices.ContainsFunc(e.Sources, func(s SourceExplanation) bool { return s.Name == source && s.InUse })
+}
+
+// saying returns what the sources say that say one of these.
+func (a *AddressExplanation) saying(words ...string) []Saying {
+	return slices.DeleteFunc(slices.Clone(a.Said), func(s Saying) bool { return !slices.Contains(words, s.Says) })
+}
+
+// sayer names who says so.
+func (a *AddressExplanation) sayer(word string) string {
+	var who []string
+	for _, s := range a.saying(word) {
+		who = append(who, s.Source)
+	}
+	if len(who) == 0 {
+		return "its source"
+	}
+	return listOf(who)
+}
+
+// lastListed is when any source listed the address last, and which.
+func (a *AddressExplanation) lastListed() (at time.Time, by string) {
+	for _, s := range a.Said {
+		if s.LastListed.After(at) {
+			at, by = s.LastListed, s.Source
+		}
+	}
+	return at, by
+}
+
+// at returns the instances of which is says yes.
+func (a *AddressExplanation) at(is func(InstanceExplanation) bool) []InstanceExplanation {
+	return slices.DeleteFunc(slices.Clone(a.Instances), func(i InstanceExplanation) bool { return !is(i) })
+}
+
+func names(list []InstanceExplanation) string {
+	var out []string
+	for _, i := range list {
+		out = append(out, i.Instance)
+	}
+	return listOf(slices.Compact(out))
+}
+
+// listOf joins words as people do, the first five of them.
+func listOf(words []string) string {
+	if len(words) > 5 {
+		words = append(slices.Clone(words[:5]), fmt.Sprintf("%d more", len(words)-5))
+	}
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return " (" + why + ")"
+}
+
+// ago is how long before now at was, to the second.
+func ago(now, at time.Time) string { return max(now.Sub(at), 0).Round(time.Second).String() }
+
+func forSince(now, at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return " for " + ago(now, at)
+}
