@@ -60,30 +60,6 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
-func TestC54SourceRefuses(t *testing.T) {
-	c, err := NewClient(Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{
-		"", ".", "..", "a/b", "../../kv/x", `a\b`, "a?b", "a#b", "a%2fb", "a b", "a\nb", "a\x00b", strings.Repeat("x", 129), "a\u2028b",
-	} {
-		if _, err := c.Source(Query{Service: name}); err == nil {
-			t.Errorf("%q was taken", name)
-		}
-	}
-	for _, q := range []Query{{Service: "web", Health: "ok"}, {Service: "web", Tags: []string{"a", ""}}} {
-		if _, err := c.Source(q); err == nil {
-			t.Errorf("%+v was taken", q)
-		}
-	}
-	for _, name := range []string{"web", "web.v2", "web_1-x", "wéb", strings.Repeat("x", 128)} {
-		if s, err := c.Source(Query{Service: name}); err != nil || s.String() != "consul service "+name {
-			t.Errorf("%q: %v %v", name, s, err)
-		}
-	}
-}
-
 func TestEnvironmentDoesNotMatter(t *testing.T) {
 	for name, value := range map[string]string{
 		"CONSUL_HTTP_ADDR": "http://elsewhere.example.org:1", "CONSUL_HTTP_TOKEN": "leak", "CONSUL_HTTP_AUTH": "a:b", "CONSUL_NAMESPACE": "ns",

@@ -231,24 +231,6 @@ func BenchmarkDecode40(b *testing.B) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte(`[{"Node":{"Address":"10.0.0.1"},"Service":{"ID":"a","Address":"","Port":80,"Weights":{"Passing":9,"Warning":0}},` +
-		`"Checks":[{"CheckID":"serfHealth","Status":"passing"},{"CheckID":"_node_maintenance","Status":"critical"},null]}]`))
-	f.Add([]byte(`[{"Node":{"Address":"fe80::1%a;b\n"},"Service":{"ID":"\u001b[31m","Port":-70000,"Weights":{"Passing":-1,"Warning":99999999}}}]`))
-	f.Add([]byte(`null`))
-	f.Add([]byte(`[{}]`))
-	queries := []Query{{Health: Warning}, {Health: Passing, IgnoreNodeHealth: true}, {Health: Any}}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		entries, err := decode(raw)
-		if err != nil {
-			return
-		}
-		for _, q := range queries {
-			checkReading(t, q.reading(reply{entries: entries, index: 5}), len(entries))
-		}
-	})
-}
-
 // checkReading holds r against what every reading promises.
 func checkReading(t *testing.T, r discovery.Reading, entries int) {
 	t.Helper()
