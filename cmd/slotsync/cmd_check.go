@@ -22,6 +22,9 @@ with its file, line and column. Exit 0 if there is none, else 2.`,
 			}
 			fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, count(len(cfg.instances), "instance"),
 				count(len(cfg.sources), "source"), count(len(cfg.backends), "backend"))
+			for _, note := range notes(cfg.overruled) {
+				fmt.Fprintln(a.stdout, "note: "+note)
+			}
 			return nil
 		},
 	}

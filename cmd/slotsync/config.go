@@ -83,12 +83,18 @@ func findConfig(named string) string {
 // loadConfig reads and checks the file at path. Its error is a [configError]
 // that holds all faults, or says why the file cannot be read.
 func loadConfig(path string, env environment) (*config, error) {
+	cfg, _, err := loadSettings(path, env)
+	return cfg, err
+}
+
+// loadSettings is loadConfig, and returns also what is in force, key by key.
+func loadSettings(path string, env environment) (*config, settings, error) {
 	data, err := readConfig(path)
 	if err != nil {
-		return nil, configFailed(path, err)
+		return nil, settings{}, configFailed(path, err)
 	}
 	doc, faults := parseYAML(data)
-	return newConfig(path, doc, faults, env)
+	return judge(path, doc, faults, env)
 }
 
 // configFailed says why the file at path cannot be read.
@@ -98,8 +104,14 @@ func configFailed(path string, err error) error {
 
 // newConfig makes a configuration of what was parsed.
 func newConfig(file string, doc document, faults []fault, env environment) (*config, error) {
+	cfg, _, err := judge(file, doc, faults, env)
+	return cfg, err
+}
+
+// judge makes a configuration of what was parsed, or says what is wrong with it.
+func judge(file string, doc document, faults []fault, env environment) (*config, settings, error) {
 	if doc.values == nil {
-		return nil, newConfigError(file, faults)
+		return nil, settings{}, newConfigError(file, faults)
 	}
 	raw, more := merge(doc, env)
 	c := newChecker(doc, env)
@@ -108,9 +120,9 @@ func newConfig(file string, doc document, faults []fault, env environment) (*con
 	faults = append(faults, more...)
 	faults = append(faults, besides(c.faults, faults)...)
 	if err := newConfigError(file, faults); err != nil {
-		return nil, err
+		return nil, settings{}, err
 	}
-	return cfg, nil
+	return cfg, settings{file, raw, c}, nil
 }
 
 // besides returns the faults that stand where none of the others does: what

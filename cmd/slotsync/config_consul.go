@@ -61,8 +61,7 @@ const consulDefault = "http://127.0.0.1:8500"
 
 func (c *checker) consul(path string, r *rawSource, s *sourceConfig) {
 	token, auth := borrower{c, c.env, path}.consulEnvironment(r)
-	c.assume(path+".address", consulDefault)
-	r.Address = cmp.Or(r.Address, consulDefault)
+	c.orDefault(path+".address", &r.Address, consulDefault)
 	c.url(path+".address", r.Address)
 	c.file(path+".token_file", r.TokenFile)
 	for key, name := range map[string]string{"datacenter": r.Datacenter, "namespace": r.Namespace, "partition": r.Partition} {
@@ -79,10 +78,12 @@ func (c *checker) consul(path string, r *rawSource, s *sourceConfig) {
 		MaxStale:    c.duration(path+".max_stale", r.MaxStale, 10*time.Second, 100*time.Millisecond, time.Hour),
 		Wait:        c.duration(path+".wait", r.Wait, time.Minute, time.Second, 10*time.Minute),
 		TLS:         c.tls(path+".tls", r.TLS),
+
+		PollInterval: c.duration(path+".poll_interval", r.PollInterval, 10*time.Second, time.Second, 10*time.Minute),
 	}
 	s.consul = &consulConfig{options: o, tokenFile: r.TokenFile, token: token, auth: auth}
 	s.identity = keyOf("consul", o.Address, o.Datacenter, o.Namespace, o.Partition)
-	s.key = keyOf(s.identity, o.Consistency, o.MaxStale, o.Wait, o.TLS, r.TokenFile)
+	s.key = keyOf(s.identity, o.Consistency, o.MaxStale, o.Wait, o.PollInterval, o.TLS, r.TokenFile)
 }
 
 // url checks the address of an HTTP API.
@@ -96,6 +97,14 @@ func (c *checker) url(path, address string) {
 		c.add(path, "%q is not http://host:port, https://host:port or unix:///path", withoutUser(address))
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		c.add(path, "has more than scheme, host and port: tokens belong into token_file")
+	}
+}
+
+// orDefault fills a key that nobody gave.
+func (c *checker) orDefault(path string, value *string, fallback string) {
+	if *value == "" {
+		c.assume(path, fallback)
+		*value = fallback
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
+	"github.com/slotsync/slotsync/discovery/file"
 )
 
 // A feedConfig is a source and what it is asked for one backend. The query is that
@@ -21,7 +22,7 @@ type feedConfig struct {
 	name, source string // source is "" for fixed endpoints
 	consul       consul.Query
 	dns          dns.Query
-	file         fileQuery
+	file         file.Query
 	nomad        nomadQuery
 	endpoints    []discovery.Endpoint
 	// identity says who is asked for what, key everything that changes the answer.
@@ -97,11 +98,12 @@ func (c *checker) from(path string, list []rawFrom, b *backendConfig, sources fe
 
 // feedName gives a feed a name that no other one of the backend has.
 func (c *checker) feedName(path string, r rawFrom, others []feedConfig, f *feedConfig) {
-	if r.Name != "" {
+	if r.Name == "" {
+		c.assume(path+".name", f.name)
+	} else {
 		f.name = r.Name
 		c.name(path+".name", r.Name)
 	}
-	c.assume(path+".name", f.name)
 	for _, other := range others {
 		switch {
 		case other.name == f.name && r.Name == "":

@@ -1,14 +1,22 @@
 package main
 
+import (
+	"strings"
+
+	"github.com/slotsync/slotsync/discovery/file"
+)
+
 func (c *checker) files(path string, r *rawSource, s *sourceConfig) {
-	s.file = &fileOptions{Path: r.Path}
+	s.file = &file.Options{Path: r.Path}
 	s.identity = keyOf("file", r.Path)
 	s.key = s.identity
 	if r.Path == "" {
 		c.add(path+".path", "is missing: the files, as in /etc/slotsync/endpoints/*.yaml")
 		return
 	}
-	c.file(path+".path", r.Path)
+	if _, err := file.New(*s.file); err != nil {
+		c.add(path+".path", "%s", strings.TrimPrefix(err.Error(), "path "))
+	}
 }
 
 // fileKeys are those that ask files for a service.
@@ -16,13 +24,9 @@ func fileKeys() []string { return []string{"service"} }
 
 // fileFeed checks what is looked for in files.
 func (c *checker) fileFeed(path string, r rawFeed, f *feedConfig) {
-	f.file = fileQuery{Service: r.Service}
+	f.file = file.Query{Service: r.Service}
 	if r.Service != "" {
 		c.name(path+".service", r.Service)
 	}
 	f.identity = keyOf(r.Service)
 }
-
-type fileOptions struct{ Path string }
-
-type fileQuery struct{ Service string }

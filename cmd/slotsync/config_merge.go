@@ -36,6 +36,9 @@ func merge(doc document, env environment) (rawConfig, []fault) {
 		doc.places[path] = place{name: name}
 		v.Set(path, value)
 	}
+	if name := stateVariable(env); name != "" && doc.places["state_dir"] == (place{}) {
+		doc.places["state_dir"] = place{name: name}
+	}
 	if err := v.Unmarshal(&raw, strictly); err != nil {
 		faults = append(faults, fault{message: strings.ReplaceAll(err.Error(), "\n", " ")})
 	}

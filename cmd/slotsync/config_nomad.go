@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -28,9 +27,8 @@ func (b borrower) nomadEnvironment(r *rawSource) (token string) {
 
 func (c *checker) nomad(path string, r *rawSource, s *sourceConfig) {
 	token := borrower{c, c.env, path}.nomadEnvironment(r)
-	c.assume(path+".address", nomadDefault)
-	c.assume(path+".namespace", "default")
-	r.Address, r.Namespace = cmp.Or(r.Address, nomadDefault), cmp.Or(r.Namespace, "default")
+	c.orDefault(path+".address", &r.Address, nomadDefault)
+	c.orDefault(path+".namespace", &r.Namespace, "default")
 	c.url(path+".address", r.Address)
 	c.file(path+".token_file", r.TokenFile)
 	c.name(path+".namespace", r.Namespace)

@@ -61,8 +61,8 @@ func (c *checker) reload(path, name string, raw rawReload, instances []string) r
 		minInterval: c.duration(path+".min_interval", raw.MinInterval, 30*time.Second, 0, 24*time.Hour),
 		jitter:      c.duration(path+".jitter", raw.Jitter, 5*time.Second, 0, time.Hour),
 		timeout:     c.duration(path+".timeout", raw.Timeout, time.Minute, time.Second, time.Hour),
-		key:         keyOf(raw, instances),
 	}
+	r.key = keyOf(r.master, r.command, r.template, r.file, r.check, r.keep, r.maxPerHour, r.minInterval, r.jitter, r.timeout, instances)
 	switch {
 	case raw.Master == "" && len(raw.Command) == 0:
 		c.add(path, "how is HAProxy reloaded? Set master (the socket of its master CLI) or command")

@@ -194,13 +194,25 @@ func defaults(env environment) map[string]any {
 }
 
 func defaultStateDir(env environment) string {
-	if dir := env["STATE_DIRECTORY"]; dir != "" {
-		return dir
+	switch name := stateVariable(env); name {
+	case "NOMAD_ALLOC_DIR":
+		return env[name] + "/data/slotsync"
+	case "":
+		return "/var/lib/slotsync"
+	default:
+		return env[name]
 	}
-	if dir := env["NOMAD_ALLOC_DIR"]; dir != "" {
-		return dir + "/data/slotsync"
+}
+
+// stateVariable is the variable by which systemd or Nomad says where state is
+// kept; "" if neither does.
+func stateVariable(env environment) string {
+	for _, name := range []string{"STATE_DIRECTORY", "NOMAD_ALLOC_DIR"} {
+		if env[name] != "" {
+			return name
+		}
 	}
-	return "/var/lib/slotsync"
+	return ""
 }
 
 // later are keys that belong to the format and not to this version of it, with

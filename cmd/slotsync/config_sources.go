@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/discovery/dns"
+	"github.com/slotsync/slotsync/discovery/file"
 )
 
 // A sourceConfig is one discovery system. Exactly one of consul, dns, file and
@@ -14,7 +15,7 @@ type sourceConfig struct {
 	name   string
 	consul *consulConfig
 	dns    *dns.Options
-	file   *fileOptions
+	file   *file.Options
 	nomad  *nomadConfig
 	// identity says who is asked, key also how.
 	identity, key string

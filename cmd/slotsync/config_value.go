@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,11 +52,9 @@ func (c *checker) add(path, format string, args ...any) {
 	c.faults = append(c.faults, fault{place: at, path: path, message: message})
 }
 
-// assume notes the value of a key that nobody gave.
+// assume notes the value of a key that nobody gave, or gave as nothing.
 func (c *checker) assume(path string, value any) {
-	if !c.given(path) {
-		c.assumed[path] = assumption{value: value}
-	}
+	c.assumed[path] = assumption{value: value}
 }
 
 // inherit says that what was assumed for the keys of path is the outer one's.
@@ -164,13 +163,15 @@ func holdWord(d time.Duration) string {
 
 // flag returns on, and notes it where nobody gave it.
 func (c *checker) flag(path string, on bool) bool {
-	c.assume(path, on)
+	if !c.given(path) {
+		c.assume(path, on)
+	}
 	return on
 }
 
 func (c *checker) percent(path, text string, fallback float64) float64 {
 	if text == "" {
-		c.assume(path, strconv.FormatFloat(fallback*100, 'f', -1, 64)+"%")
+		c.assume(path, strconv.Itoa(int(math.Round(fallback*100)))+"%")
 		return fallback
 	}
 	digits, ok := strings.CutSuffix(text, "%")

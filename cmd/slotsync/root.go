@@ -53,7 +53,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	flags.StringVarP(&a.configFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newRunCommand(a), newCheckCommand(a), newDoctorCommand(a), newPlanCommand(a), newSyncCommand(a),
-		newStatusCommand(a), newReloadCommand(a), newAcceptCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
+		newStatusCommand(a), newExplainCommand(a), newReloadCommand(a), newConfigCommand(a), newAcceptCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
 		newDemoCommand())
 	return root
 }
@@ -81,9 +81,17 @@ func (a *app) agentFlags(cmd *cobra.Command) {
 
 // config loads the configuration that was named or found.
 func (a *app) config() (*config, error) {
-	path := findConfig(a.configFile)
-	if path == "" {
-		return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config", configPaths()[0], configPaths()[1])
+	path, err := a.configPath()
+	if err != nil {
+		return nil, err
 	}
 	return loadConfig(path, a.env)
+}
+
+// configPath is where the configuration is that was named or found.
+func (a *app) configPath() (string, error) {
+	if path := findConfig(a.configFile); path != "" {
+		return path, nil
+	}
+	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", configPaths()[0], configPaths()[1])
 }

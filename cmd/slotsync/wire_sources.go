@@ -1,9 +1,12 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
+	"github.com/slotsync/slotsync/discovery/file"
 )
 
 // A system is the client of one source. It is shared by all that ask it, and lives
@@ -99,6 +102,8 @@ func (s sourceConfig) open() (*system, error) {
 		return s.consul.open()
 	case s.dns != nil:
 		return openDNS(*s.dns)
+	case s.file != nil:
+		return openFiles(*s.file)
 	}
 	return nil, usageErrorf("this type is not supported by this version of slotsync")
 }
@@ -108,6 +113,10 @@ func (s *consulConfig) open() (*system, error) {
 	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
 	if err != nil {
 		return nil, err
+	}
+	if s.auth != "" {
+		user, password, _ := strings.Cut(s.auth, ":")
+		o.Auth = func() (string, string) { return user, password }
 	}
 	client, err := consul.NewClient(o)
 	if err != nil {
@@ -140,5 +149,14 @@ func openDNS(o dns.Options) (*system, error) {
 		return nil, err
 	}
 	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.dns) }
+	return &system{ask: ask, close: func() {}}, nil
+}
+
+func openFiles(o file.Options) (*system, error) {
+	files, err := file.New(o)
+	if err != nil {
+		return nil, err
+	}
+	ask := func(f feedConfig) (discovery.Source, error) { return files.Source(f.file) }
 	return &system{ask: ask, close: func() {}}, nil
 }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newConfigCommand(a *app) *cobra.Command {
+	var output string
+	var origins bool
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Show slotsync's own configuration as it is in force",
+		Long: `Show slotsync's own configuration as it is in force: what the file says, what the
+environment says (SLOTSYNC_*, and where a source says nothing, what the tools of
+Consul and Nomad would use), and the defaults for the rest. slotsync check takes
+what is printed. Tokens are not shown. HAProxy's configuration is shown by
+slotsync haproxy config.
+
+With --origins each value has where it is from: default, FILE:LINE or
+environment VARIABLE.`,
+		Example: `  slotsync config
+  slotsync config --origins
+  slotsync config --config ./slotsync.yaml -o json`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if output != "yaml" && output != "json" {
+				return usageErrorf("-o is yaml or json, not %q", shown(output))
+			}
+			s, err := a.settings()
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return a.printSettings(s, origins)
+			}
+			_, err = fmt.Fprint(a.stdout, s.inYAML(origins))
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "yaml or json")
+	cmd.Flags().BoolVar(&origins, "origins", false, "say of each value where it is from")
+	return cmd
+}
+
+// settings loads the configuration that was named or found.
+func (a *app) settings() (settings, error) {
+	path, err := a.configPath()
+	if err != nil {
+		return settings{}, err
+	}
+	_, s, err := loadSettings(path, a.env)
+	return s, err
+}
+
+func (a *app) printSettings(s settings, origins bool) error {
+	list := s.list()
+	if !origins {
+		return printJSON(a.stdout, plain(list))
+	}
+	return printJSON(a.stdout, map[string]any{"config": plain(list), "origins": s.origins(list)})
+}
