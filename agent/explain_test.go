@@ -107,7 +107,7 @@ func TestExplainWhatGoesWrong(t *testing.T) {
 		w.wantVerdict("127.0.0.9:82", "takes traffic at a in slot web3; not at b: it does not answer (absent: gone)")
 		w.source.list(80, 81)
 		w.pass(2 * time.Second)
-		e := w.wantVerdict("127.0.0.9:82", "127.0.0.9:82 is not wanted any more, and still ready at b in slot web3 (it does not answer (absent: gone)")
+		e := w.wantVerdict("127.0.0.9:82", "127.0.0.9:82 is out of service: test does not list it any more", "It may still have traffic at b: it does not answer (absent: gone)")
 		if x := e.Addresses[0]; x.NoSlot != "unwanted" || x.Said[0].Says != SaysUnlisted || x.Said[0].LastListed.IsZero() {
 			t.Errorf("got %+v", x)
 		}

@@ -54,13 +54,13 @@ func (a *AddressExplanation) freeSlot() string {
 
 // absent is the verdict on an address that is not in force.
 func (a *AddressExplanation) absent(e *Explanation) string {
-	live := a.at(func(i InstanceExplanation) bool { return i.Address == a.Address && i.State != slots.Maint })
+	live := a.at(func(i InstanceExplanation) bool { return i.Up && i.Address == a.Address && i.State != slots.Maint })
 	listed := a.saying(SaysReady, SaysDrain, SaysDown)
 	last, by := a.lastListed()
 	switch {
 	case len(live) > 0:
 		return fmt.Sprintf("%s is not wanted any more, and still %s at %s in slot %s%s.", a.Address, live[0].State, names(live), live[0].Slot,
-			because(live[0].Why))
+			because(live[0].Why)) + a.leftBehind()
 	case len(listed) > 0 && !e.inUse(listed[0].Source):
 		return fmt.Sprintf("%s is listed by %s, which stands by: other sources are in use.", a.Address, listed[0].Source)
 	case len(listed) > 0:
@@ -68,9 +68,19 @@ func (a *AddressExplanation) absent(e *Explanation) string {
 	case e.Phase == phaseWaiting:
 		return fmt.Sprintf("Nothing is known of %s: %s", a.Address, e.Guard.Why)
 	case !last.IsZero():
-		return fmt.Sprintf("%s is out of service: %s does not list it any more, and did so last %s ago.", a.Address, by, ago(e.At, last)) + e.silence()
+		return fmt.Sprintf("%s is out of service: %s does not list it any more, and did so last %s ago.", a.Address, by, ago(e.At, last)) + a.leftBehind() + e.silence()
 	}
 	return fmt.Sprintf("No source of %s lists %s, or ever did: is the address right?", e.Name, a.Address) + e.silence()
+}
+
+// leftBehind names the instances that do not answer and may still send traffic to
+// an address that is gone.
+func (a *AddressExplanation) leftBehind() string {
+	away := a.at(func(i InstanceExplanation) bool { return !i.Up && i.Address == a.Address && i.State != slots.Maint })
+	if len(away) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" It may still have traffic at %s: %s.", names(away), away[0].Why)
 }
 
 // present is the verdict on an address that is in force.

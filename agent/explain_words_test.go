@@ -49,6 +49,8 @@ func TestVerdictOfAnAddress(t *testing.T) {
 	live := serving("edge-1")
 	live.HeldBy = holdTakeover
 	stuck := failingAt("edge-2", "it does not answer")
+	away := failingAt("edge-3", "it does not answer")
+	away.Up = false
 	tests := []struct {
 		name string
 		x    AddressExplanation
@@ -62,8 +64,10 @@ func TestVerdictOfAnAddress(t *testing.T) {
 			"10.0.0.1:80 never takes traffic: consul names it, and a network in deny has it (denied)."},
 		{"refused for a reason of later", AddressExplanation{Address: explained, Said: says(SaysRefused, "odd")}, nil,
 			"10.0.0.1:80 never takes traffic: consul names it, and it is refused (odd)."},
-		{"gone and still live", AddressExplanation{Address: explained, Instances: []InstanceExplanation{stuck}}, nil,
-			"10.0.0.1:80 is not wanted any more, and still ready at edge-2 in slot web3 (it does not answer)."},
+		{"gone and still live", AddressExplanation{Address: explained, Instances: []InstanceExplanation{failingAt("edge-2", "sessions")}}, nil,
+			"10.0.0.1:80 is not wanted any more, and still ready at edge-2 in slot web3 (sessions)."},
+		{"gone, but nobody knows at one", AddressExplanation{Address: explained, Instances: []InstanceExplanation{away}, Said: []Saying{{Source: "consul", LastListed: before(time.Minute)}}}, nil,
+			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 1m0s ago. It may still have traffic at edge-3: it does not answer."},
 		{"listed by one that stands by", AddressExplanation{Address: explained, Said: []Saying{{Source: "files", Says: SaysReady}}}, nil,
 			"10.0.0.1:80 is listed by files, which stands by: other sources are in use."},
 		{"listed and not in force", AddressExplanation{Address: explained, Said: says(SaysReady, "")},

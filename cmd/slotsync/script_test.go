@@ -44,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"linger":     stageCmd((*stage).linger),
 			"versions":   stageCmd((*stage).versions),
 			"servers":    stageCmd((*stage).servers),
+			"tell":       stageCmd((*stage).tell),
 			"consul":     stageCmd((*stage).consul),
 			"dns":        stageCmd((*stage).dns),
 			"agent":      stageCmd((*stage).agent),
@@ -155,6 +156,12 @@ func (s *stage) versions(_ bool, args []string) {
 func (s *stage) freeze(_ bool, args []string) {
 	s.usage(len(args) == 1, "freeze NAME")
 	s.ts.Defer(s.proxies[args[0]].Stop())
+}
+
+// tell NAME COMMAND has a HAProxy do something behind the agent's back.
+func (s *stage) tell(_ bool, args []string) {
+	s.usage(len(args) == 2, "tell NAME COMMAND")
+	haproxytest.Ask(s.tb, s.proxies[args[0]].Socket, args[1])
 }
 
 // servers NAME REGEXP waits until the servers of web match, each as

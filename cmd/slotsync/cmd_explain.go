@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+func newExplainCommand(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "explain BACKEND [ADDRESS]",
+		Short: "Say why a backend, or an address in it, is as it is",
+		Long: `Say why a backend is as it is, or an address in it: what each source was asked and
+said and when it is asked again, what the guard holds and why, which slot has the
+address, what each HAProxy shows, and what was said to it last. The first line is
+the verdict.
+
+ADDRESS is ip:port, [v6]:port, an IP address (all of its ports) or the name of a
+slot. Without it the sources and the guard of the backend are explained. Exit 1 if
+there is no such backend or slot.`,
+		Example: `  slotsync explain web 10.0.0.1:80
+  slotsync explain web '[2001:db8::1]:80'
+  slotsync explain web 10.0.0.1
+  slotsync explain web websrv7
+  slotsync explain web
+  slotsync explain web 10.0.0.1:80 -o json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usageErrorf("explain takes the name of one backend, and an address in it (see %s --help)", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			about := append(args, "")[1]
+			e, err := c.Explain(cmd.Context(), args[0], about)
+			switch {
+			case errors.Is(err, agent.ErrNoBackend):
+				return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(args[0]))
+			case errors.Is(err, agent.ErrNoSubject):
+				return fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(args[0]))
+			case err != nil:
+				return err
+			case output == "json":
+				return printJSON(a.stdout, e)
+			}
+			return printExplanation(a.stdout, e)
+		},
+	}
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
