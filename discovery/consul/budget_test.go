@@ -73,7 +73,7 @@ func measure(f *consultest.Fake) *gauge {
 		return func(w http.ResponseWriter, r *http.Request) {
 			g.add(r, 1)
 			defer g.add(r, -1)
-			time.Sleep(5 * time.Millisecond)
+			sleep(r.Context(), 5*time.Millisecond)
 			next(w, r)
 		}
 	})

@@ -25,7 +25,7 @@ func NewAuthority(tb testing.TB) *Authority {
 	a := &Authority{key: newKey(tb)}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "a test's authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().AddDate(10, 0, 0), // also in bubbles, where it is the year 2000
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	raw, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
@@ -50,7 +50,7 @@ func (a *Authority) Issue(tb testing.TB) (cert, key []byte) {
 	k := newKey(tb)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().AddDate(10, 0, 0), // also in bubbles, where it is the year 2000
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
