@@ -61,6 +61,13 @@ func (s *fakeSource) Confirm(context.Context) (discovery.Reading, error) {
 	return s.reading, s.err
 }
 
+// onConfirm has the source confirm something else than it says; nil: the same.
+func (s *fakeSource) onConfirm(f func() (discovery.Reading, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.confirm = f
+}
+
 // say makes the source answer.
 func (s *fakeSource) say(r discovery.Reading, err error) {
 	s.mu.Lock()

@@ -1,0 +1,284 @@
+package agent
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// second gives the backend of a world another feed.
+func (w *world) second(s *fakeSource) *fakeSource {
+	b := &w.opts.Backends[0]
+	b.Feeds = append(b.Feeds, Feed{Name: "other", Source: s, Key: "o"})
+	return s
+}
+
+// wantPorts fails the test if other addresses are ready than these.
+func (w *world) wantPorts(c *fakeConn, ports ...int) {
+	w.t.Helper()
+	var got []int
+	c.with(func() {
+		for _, s := range c.servers["web"] {
+			if s.Class == slots.Ready {
+				got = append(got, int(s.Addr.Port()))
+			}
+		}
+	})
+	slices.Sort(got)
+	if !slices.Equal(got, ports) {
+		w.t.Fatalf("%v are ready, want %v: %s", got, ports, c.show())
+	}
+}
+
+// again stops the agent and starts it with sources that say nothing yet.
+func (w *world) again(away time.Duration) (first, second *fakeSource) {
+	w.stop()
+	time.Sleep(away)
+	w.source = newMute()
+	second = newMute()
+	w.opts.Backends[0].Feeds[0].Source, w.opts.Backends[0].Feeds[1].Source = w.source, second
+	w.start()
+	return w.source, second
+}
+
+func TestX12_TwoSourcesOneFailing(t *testing.T) {
+	t.Run("union keeps the part of the failing one", func(t *testing.T) {
+		a := newFake("a", "web", 10)
+		inWorld(t, func(w *world) {
+			w.source.reading.Endpoints = eps(80, 81)
+			other := w.second(newSource(90, 91))
+			w.start()
+			w.wantPorts(a, 80, 81, 90, 91)
+			other.fail()
+			w.source.list(81)
+			w.pass(24 * time.Hour)
+			w.wantPorts(a, 81, 90, 91)
+			other.list(91)
+			w.settle()
+			w.wantPorts(a, 81, 91)
+		}, a)
+	})
+	t.Run("failover is for a lack and not for an error", func(t *testing.T) {
+		a := newFake("a", "web", 10)
+		inWorld(t, func(w *world) {
+			w.opts.Backends[0].Failover.Primary = "test"
+			w.source.reading.Endpoints = eps(80, 81)
+			w.second(newSource(90, 91))
+			w.start()
+			w.wantPorts(a, 80, 81)
+			w.source.fail()
+			w.pass(24 * time.Hour)
+			w.wantPorts(a, 80, 81)
+		}, a)
+	})
+	t.Run("one that has never answered", func(t *testing.T) {
+		a := newFake("a", "web", 10)
+		inWorld(t, func(w *world) {
+			w.source.reading.Endpoints = eps(80, 81)
+			other := w.second(newMute())
+			w.start()
+			w.wantPorts(a, 80, 81)
+			w.source.list(81, 82) // 80 may be the other one's too
+			w.pass(time.Hour)
+			w.wantPorts(a, 80, 81, 82)
+			other.list(90)
+			w.settle()
+			w.wantPorts(a, 81, 82, 90)
+		}, a)
+	})
+}
+
+func TestFailover(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.opts.Backends[0].Guard.EmptyHold = Off
+		w.source.reading.Endpoints = eps(80, 81)
+		w.second(newSource(90, 91))
+		w.start()
+		inUse := func() [2]bool { s := w.status().Sources; return [2]bool{s[0].InUse, s[1].InUse} }
+		if inUse() != [2]bool{true, false} {
+			w.t.Errorf("in use: %v", inUse())
+		}
+		w.source.list()
+		w.pass(DefaultFailoverAfter - time.Second)
+		w.wantPorts(a)
+		w.pass(time.Second)
+		w.wantPorts(a, 90, 91)
+		if inUse() != [2]bool{false, true} {
+			w.t.Errorf("in use: %v", inUse())
+		}
+
+		// It is back for a while, away again, and then for good.
+		w.source.list(80)
+		w.pass(DefaultFailoverBack - time.Second)
+		w.source.list()
+		w.settle()
+		w.source.list(80)
+		w.pass(DefaultFailoverBack - time.Second)
+		w.wantPorts(a, 90, 91)
+		first, second := w.again(time.Hour) // which is remembered
+		first.list(80)
+		second.list(90, 91)
+		w.settle()
+		w.wantPorts(a, 90, 91)
+		w.pass(2 * time.Second)
+		w.wantPorts(a, 80)
+	}, a)
+}
+
+// A primary that never answers is stood in for, but nothing is removed.
+func TestPrimaryThatNeverAnswers(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.source.reading.Endpoints = eps(80, 81)
+		w.second(newSource(90))
+		w.start()
+		w.stop()
+		w.opts.StateDir = w.t.TempDir() // nothing is known any more
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source, w.opts.Backends[0].Feeds[1].Source = w.source, newSource(90)
+		w.start()
+		w.pass(DefaultFailoverAfter - time.Second)
+		w.wantPorts(a, 80, 81)
+		w.pass(time.Hour)
+		w.wantPorts(a, 80, 81, 90)
+		w.source.list(81)
+		w.pass(2 * time.Minute)
+		w.wantPorts(a, 80, 81) // 80 is nobody's: somebody has to accept that it goes
+	}, a)
+}
+
+func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(span(80, 87)...)
+		other := w.second(newSource(90, 91))
+		w.start()
+		other.fail() // nothing of it would go: it delays nothing
+		w.source.list(80)
+		w.pass(DefaultRemovalHold - time.Second)
+		w.wantReady(a, 10)
+		w.pass(2 * time.Second)
+		w.wantReady(a, 3)
+		if w.source.confirms != 3 || other.confirms != 0 {
+			w.t.Errorf("confirmed %d and %d times, want 3 and 0", w.source.confirms, other.confirms)
+		}
+
+		w.source.list(span(80, 87)...)
+		other.list(span(90, 94)...)
+		w.settle()
+		w.wantReady(a, 13)
+		w.source.list(80)
+		w.settle()
+		other.list(90)
+		w.pass(time.Second)
+		other.fail()
+		w.pass(time.Hour)
+		w.wantReady(a, 13)
+		other.list(90)
+		w.pass(DefaultRemovalHold)
+		w.wantReady(a, 2)
+	}, a)
+}
+
+func TestConfirmationOfOneFeedIsNone(t *testing.T) {
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(span(80, 86)...)
+		other := w.second(newSource(span(90, 94)...))
+		w.start()
+		other.onConfirm(func() (discovery.Reading, error) {
+			return discovery.Reading{}, discovery.Errorf(discovery.Server, "no leader")
+		})
+		w.source.list()
+		w.settle()
+		other.list()
+		w.pass(time.Hour)
+		w.wantReady(a, 12)
+		other.onConfirm(nil)
+		w.pass(DefaultEmptyHold + 20*time.Second)
+		w.wantReady(a, 0)
+	}, a)
+}
+
+func TestFeedsAreStored(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.second(newSource(90, 91))
+		w.start()
+		first, second := w.again(time.Hour)
+		first.list(81) // strong, for the part of the other is known
+		w.settle()
+		w.wantPorts(a, 81, 90, 91)
+		second.list(91)
+		w.settle()
+		w.wantPorts(a, 81, 91)
+	}, a)
+}
+
+func TestFeedsAreReconfigured(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		other := w.second(newSource(90, 91))
+		w.start()
+		change := func(feeds ...Feed) {
+			w.t.Helper()
+			next := w.opts
+			next.Backends = []Backend{next.Backends[0]}
+			next.Backends[0].Feeds = feeds
+			if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+				w.t.Fatal(err)
+			}
+			w.opts = next
+			w.settle()
+		}
+		kept := w.opts.Backends[0].Feeds[1]
+		changed := newMute()
+		change(Feed{Name: "test", Source: changed, Key: "b"}, kept)
+		other.list(91) // goes on, and what the changed one had stays
+		w.settle()
+		w.wantPorts(a, 80, 81, 91)
+		changed.list(81)
+		w.settle()
+		w.wantPorts(a, 80, 81, 91) // 80 is no feed's to remove
+		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.wantPorts(a, 81, 91)
+
+		change(w.opts.Backends[0].Feeds[0]) // the other one goes: its endpoint is nobody's
+		w.pass(time.Hour)
+		w.wantPorts(a, 81, 91)
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdTakeover {
+			w.t.Errorf("hold: %+v", hold)
+		}
+	}, a)
+}
+
+func TestFeedsThatCannotBe(t *testing.T) {
+	ok := Backend{Name: "web", Feeds: []Feed{{Name: "a"}, {Name: "b"}}}
+	tests := map[string]func(*Backend){
+		"none":            func(b *Backend) { b.Feeds = nil },
+		"two of one name": func(b *Backend) { b.Feeds[1].Name = "a" },
+		"no such primary": func(b *Backend) { b.Failover.Primary = "c" },
+		"no such way":     func(b *Backend) { b.OnAllUnhealthy = "pray" },
+	}
+	if err := errors.Join(ok.checkFeeds()...); err != nil {
+		t.Error(err)
+	}
+	for name, spoil := range tests {
+		b := Backend{Name: "web", Feeds: []Feed{{Name: "a"}, {Name: "b"}}}
+		if spoil(&b); len(b.checkFeeds()) != 1 {
+			t.Errorf("%s: %v", name, b.checkFeeds())
+		}
+	}
+}
