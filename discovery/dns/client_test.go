@@ -1,8 +1,6 @@
 package dns
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -42,32 +40,6 @@ func TestOneServerTwiceIsOne(t *testing.T) {
 	}
 	if !slices.Equal(c.options.Servers, []string{one, two}) {
 		t.Errorf("servers %v", c.options.Servers)
-	}
-}
-
-func TestResolvConf(t *testing.T) {
-	cases := []struct {
-		name, text string
-		want       []string
-	}{
-		{"two", "search a.test\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions ndots:5\n", []string{one, "[2001:db8::1]:53"}},
-		{"empty", "", []string{"127.0.0.1:53", "[::1]:53"}},
-		{"nonsense", "nameserver ns.test\nnameserver 192.0.2.1\n", []string{one}},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "resolv.conf")
-			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			got, err := serversOf(path)
-			if err != nil || !slices.Equal(got, c.want) {
-				t.Errorf("got %v, %v, want %v", got, err, c.want)
-			}
-		})
-	}
-	if _, err := serversOf(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("no error for a file that is not there")
 	}
 }
 

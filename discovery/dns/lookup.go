@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	wire "github.com/miekg/dns"
@@ -12,42 +11,56 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-const (
-	maxTargets  = 256 // SRV targets that are asked for in one lookup
-	maxParallel = 16  // of them at a time
-)
-
-// A subject is what a source asks about.
-type subject struct {
-	name   string   // absolute
-	qtypes []uint16 // SRV alone, or the address types wanted
-	port   uint16   // for address records
-}
-
-var bothFamilies = [...]uint16{wire.TypeA, wire.TypeAAAA}
-
 // A finding is what one lookup established.
 type finding struct {
 	endpoints []discovery.Endpoint
 	rejected  []discovery.Rejection
 	outcome   outcome
 	weak      string // why absence from it proves nothing, or ""
+	name      string // that has it
+	rank      int    // how many names before that in the search list do not exist
+	records   int
 	server    string
+	network   string
 	ttl       time.Duration
 	known     memory
 }
 
 // An asker asks its tries in order until one server knows.
 type asker struct {
-	client *Client
-	tries  []try
-	sticky bool // the server that knows is asked first from now on
+	client   *Client
+	settings settings
+	tries    []try
+	sticky   bool // the server that knows is asked first from now on
+}
+
+// search looks s up under each of names, until one exists. Nothing is known if
+// one of them cannot be asked for: the next one may be a wildcard, and somebody
+// else's.
+func (a asker) search(ctx context.Context, s subject, names []string, known memory) (finding, error) {
+	var none finding
+	for i, name := range names {
+		s.name = name
+		f, err := a.find(ctx, s, known)
+		if err != nil {
+			return finding{}, err
+		}
+		f.rank = i
+		if i > 0 {
+			f.ttl = min(f.ttl, none.ttl)
+		}
+		if f.outcome != nxDomain {
+			return f, nil
+		}
+		none = f
+	}
+	return none, nil
 }
 
 // find looks s up. Its error means that nothing is known.
 func (a asker) find(ctx context.Context, s subject, known memory) (finding, error) {
 	find := a.addresses
-	if s.qtypes[0] == wire.TypeSRV {
+	if s.srv {
 		find = a.services
 	}
 	f, err := find(ctx, s, known)
@@ -57,6 +70,7 @@ func (a asker) find(ctx context.Context, s subject, known memory) (finding, erro
 	if err != nil {
 		return finding{}, err
 	}
+	f.name = s.name
 	return f, nil
 }
 
@@ -74,13 +88,13 @@ func (a asker) ask(ctx context.Context, name string, qtype uint16) (reply, error
 	var told, last error
 	failed := map[string]bool{}
 	for _, t := range a.tries {
-		if failed[t.server] {
+		if failed[t.server] || t.resort && told != nil {
 			continue
 		}
-		r, err := a.client.query(ctx, t, name, qtype)
+		r, err := a.client.query(ctx, a.settings, t, name, qtype)
 		if err == nil {
 			if a.sticky {
-				a.client.prefer(t.server)
+				a.client.roster.prefer(t.server)
 			}
 			return r, nil
 		}
@@ -102,11 +116,20 @@ type heard struct {
 	err   error
 }
 
-// families asks for the addresses of name of each type, at the same time.
-func (a asker) families(ctx context.Context, name string, qtypes []uint16) []heard {
-	replies := make([]heard, len(qtypes))
+// hosts asks for the addresses of name of each type that is wanted, at the same
+// time, unless one type makes the other needless.
+func (a asker) hosts(ctx context.Context, name string, wanted families) []heard {
+	replies := make([]heard, len(wanted.qtypes))
+	if wanted.preferV4 {
+		r, err := a.ask(ctx, name, wire.TypeA)
+		if replies[0] = (heard{r, err}); err != nil || len(r.addrs) > 0 {
+			return replies[:1]
+		}
+		replies[1].reply, replies[1].err = a.ask(ctx, name, wire.TypeAAAA)
+		return replies
+	}
 	var wg sync.WaitGroup
-	for i, qtype := range qtypes {
+	for i, qtype := range wanted.qtypes {
 		wg.Go(func() { replies[i].reply, replies[i].err = a.ask(ctx, name, qtype) })
 	}
 	wg.Wait()
@@ -115,14 +138,15 @@ func (a asker) families(ctx context.Context, name string, qtypes []uint16) []hea
 
 // addresses finds the endpoints of a name with address records.
 func (a asker) addresses(ctx context.Context, s subject, known memory) (finding, error) {
-	replies := a.families(ctx, s.name, s.qtypes)
-	h := combine(s.name, s.qtypes, replies, known)
+	wanted := s.wanted.without(a.settings.noAAAA)
+	replies := a.hosts(ctx, s.name, wanted)
+	h := combine(s.name, wanted.qtypes, replies, known)
 	if h.err != nil {
 		return finding{}, h.err
 	}
-	f := finding{outcome: found, ttl: h.ttl, known: h.learned}
+	f := finding{outcome: found, ttl: h.ttl, known: h.learned, records: len(h.addrs)}
 	for _, r := range replies {
-		f.server = cmp.Or(f.server, r.reply.server)
+		f.server, f.network = cmp.Or(f.server, r.reply.server), cmp.Or(f.network, r.reply.network)
 	}
 	if h.partial != nil {
 		f.weak = h.partial.Error()
@@ -143,7 +167,7 @@ func (a asker) services(ctx context.Context, s subject, known memory) (finding, 
 	if err != nil {
 		return finding{}, err
 	}
-	f := finding{outcome: found, server: r.server, ttl: r.ttl, known: memory{}}
+	f := finding{outcome: found, server: r.server, network: r.network, ttl: r.ttl, records: len(r.records), known: memory{}}
 	if r.outcome != found {
 		f.outcome, f.weak = none([]heard{{reply: r}})
 		return f, nil
@@ -153,7 +177,7 @@ func (a asker) services(ctx context.Context, s subject, known memory) (finding, 
 		return f, nil
 	}
 	usable, rejected := screen(r.records)
-	hosts, err := a.targets(ctx, usable, r.glue, known)
+	hosts, err := a.targets(ctx, usable, r.glue, s.wanted.without(a.settings.noAAAA), known)
 	if err != nil {
 		return finding{}, err
 	}
@@ -177,48 +201,6 @@ func (f *finding) remember(hosts map[string]resolved) {
 		f.ttl = min(f.ttl, h.ttl)
 		f.known.add(h.learned)
 	}
-}
-
-// targets knows the addresses of all targets, of the reply itself or by asking.
-func (a asker) targets(ctx context.Context, records []record, glue map[string]host, known memory) (map[string]resolved, error) {
-	missing, err := missingGlue(records, glue)
-	if err != nil {
-		return nil, err
-	}
-	hosts := map[string]resolved{}
-	for _, r := range records {
-		if h := glue[r.target]; len(h.addrs) > 0 {
-			hosts[r.target] = resolved{host: h, learned: split(r.target, h.addrs)}
-		}
-	}
-	asked := make([]resolved, len(missing))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(maxParallel, len(missing)) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(missing)); i = next.Add(1) - 1 {
-				asked[i] = a.target(ctx, missing[i], known)
-			}
-		})
-	}
-	wg.Wait()
-	for i, name := range missing {
-		hosts[name] = asked[i]
-	}
-	return hosts, nil
-}
-
-// target asks for the addresses of an SRV target. If that fails they are the
-// last known ones.
-func (a asker) target(ctx context.Context, name string, known memory) resolved {
-	h := combine(name, bothFamilies[:], a.families(ctx, name, bothFamilies[:]), known)
-	if h.err != nil {
-		if last, ok := known.recall(name); ok {
-			return last
-		}
-		h.err = discovery.Errorf(discovery.ClassOf(h.err), "target %w", cause(h.err))
-	}
-	return h
 }
 
 // none says what an answer without records rests on. NODATA is a proof only

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	wire "github.com/miekg/dns"
-
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -32,30 +30,17 @@ func (m memory) add(other memory) {
 }
 
 // recall returns what was last known of name as an answer, if that is enough
-// for one: an address, or that there was none of either family.
-func (m memory) recall(name string) (resolved, bool) {
+// for one: an address, or that there was none of all types.
+func (m memory) recall(name string, wanted families) (resolved, bool) {
 	h := resolved{learned: memory{}}
-	for _, qtype := range bothFamilies {
+	for _, qtype := range wanted.qtypes {
 		if addrs, ok := m[key{name, qtype}]; ok {
 			h.learned[key{name, qtype}] = addrs
 			h.addrs = append(h.addrs, addrs...)
 		}
 	}
-	return h, len(h.addrs) > 0 || len(h.learned) == len(bothFamilies)
-}
-
-// split sorts addresses by family. The family that has none is known to have
-// none.
-func split(name string, addrs []netip.Addr) memory {
-	m := memory{{name, wire.TypeA}: {}, {name, wire.TypeAAAA}: {}}
-	for _, a := range addrs {
-		k := key{name, wire.TypeAAAA}
-		if a.Is4() {
-			k.qtype = wire.TypeA
-		}
-		m[k] = append(m[k], a)
-	}
-	return m
+	h.addrs = wanted.of(h.addrs)
+	return h, len(h.addrs) > 0 || len(h.learned) == len(wanted.qtypes)
 }
 
 // A resolved host is a name's addresses, or why they are not known.

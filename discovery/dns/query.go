@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	wire "github.com/miekg/dns"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // The types of a [Query].
@@ -17,10 +20,12 @@ const (
 	TypeBoth = "A+AAAA"
 )
 
+const maxName = 254 // characters of a name with the dot at its end
+
 // A Query says which records make the endpoints of a service.
 type Query struct {
-	// Record is a domain name. It is absolute, with or without the dot at its
-	// end; no search list applies.
+	// Record is a domain name. It is absolute if there is a dot at its end, or
+	// without [Options].Search.
 	Record string
 	// Type is [TypeSRV], [TypeA], [TypeAAAA] or [TypeBoth]. Empty is SRV for
 	// names that begin with "_", and both address types for others.
@@ -28,31 +33,104 @@ type Query struct {
 	// Port of the endpoints, 1..65535, for address records. SRV records bring
 	// their own: it is 0 with them.
 	Port uint16
+	// Family is [discovery.AnyFamily] (also if empty), [discovery.OnlyV4],
+	// [discovery.OnlyV6] or [discovery.PreferV4], which asks for IPv6 addresses
+	// only where there is no IPv4 address. Others are not asked for.
+	Family string
+}
+
+// A subject is what a source asks about.
+type subject struct {
+	name     string // absolute
+	relative bool   // to the search list, where there is one
+	srv      bool
+	wanted   families // of addresses: the name's, or those of its SRV targets
+	port     uint16   // for address records
+}
+
+// Families are the types of address records that are asked for.
+type families struct {
+	qtypes   []uint16
+	preferV4 bool
+}
+
+// without drops IPv6 as the option no-aaaa has it, which is about questions that
+// are asked along: who wants only that is asked for it.
+func (w families) without(noAAAA bool) families {
+	if noAAAA && len(w.qtypes) > 1 {
+		return families{qtypes: []uint16{wire.TypeA}}
+	}
+	return w
+}
+
+// of keeps of addrs what is wanted.
+func (w families) of(addrs []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	v4 := slices.ContainsFunc(addrs, netip.Addr.Is4)
+	for _, a := range addrs {
+		if slices.Contains(w.qtypes, qtypeOf(a)) && (a.Is4() || !v4 || !w.preferV4) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// qtypeOf is the type of the records that have a.
+func qtypeOf(a netip.Addr) uint16 {
+	if a.Is4() {
+		return wire.TypeA
+	}
+	return wire.TypeAAAA
 }
 
 // subject checks q and completes it.
-func (q Query) subject() (s subject, err error) {
+func (q Query) subject(search bool) (s subject, err error) {
 	if s.name, err = absolute(q.Record); err != nil {
 		return subject{}, fmt.Errorf("dns record %q: %w", q.Record, err)
 	}
-	q.Type = q.kind()
-	switch q.Type {
+	s.relative = search && !strings.HasSuffix(q.Record, ".")
+	switch q.kind() {
 	case TypeSRV:
-		s.qtypes = []uint16{wire.TypeSRV}
+		s.srv = true
+		s.wanted.qtypes = []uint16{wire.TypeA, wire.TypeAAAA}
 	case TypeA:
-		s.qtypes = []uint16{wire.TypeA}
+		s.wanted.qtypes = []uint16{wire.TypeA}
 	case TypeAAAA:
-		s.qtypes = []uint16{wire.TypeAAAA}
+		s.wanted.qtypes = []uint16{wire.TypeAAAA}
 	case TypeBoth:
-		s.qtypes = bothFamilies[:]
+		s.wanted.qtypes = []uint16{wire.TypeA, wire.TypeAAAA}
 	default:
 		return subject{}, fmt.Errorf("dns type %q: want SRV, A, AAAA or A+AAAA", q.Type)
 	}
 	s.port = q.Port
-	if isSRV := q.Type == TypeSRV; isSRV == (q.Port != 0) {
+	if s.srv == (q.Port != 0) {
 		return subject{}, fmt.Errorf("dns record %q: a port is needed for address records, and only for them", q.Record)
 	}
+	if s.wanted, err = s.wanted.restrict(q.Family); err != nil {
+		return subject{}, fmt.Errorf("dns record %q: %w", q.Record, err)
+	}
 	return s, nil
+}
+
+// restrict leaves the types that a family allows.
+func (w families) restrict(family string) (families, error) {
+	refused := uint16(wire.TypeNone)
+	switch family {
+	case "", discovery.AnyFamily:
+	case discovery.PreferV4:
+		w.preferV4 = len(w.qtypes) > 1
+	case discovery.OnlyV4:
+		refused = wire.TypeAAAA
+	case discovery.OnlyV6:
+		refused = wire.TypeA
+	default:
+		return w, fmt.Errorf("family %q: want any, v4, v6 or prefer-v4", family)
+	}
+	w.qtypes = slices.DeleteFunc(w.qtypes, func(t uint16) bool { return t == refused })
+	if len(w.qtypes) == 0 {
+		return w, fmt.Errorf("family %s leaves nothing of this type to ask for", family)
+	}
+	return w, nil
 }
 
 func (q Query) kind() string {
@@ -76,7 +154,7 @@ func absolute(name string) (string, error) {
 		}
 	}
 	relative := strings.TrimSuffix(name, ".")
-	if _, ok := wire.IsDomainName(relative); !ok || relative == "" || len(relative) > 253 {
+	if _, ok := wire.IsDomainName(relative); !ok || relative == "" || len(relative) >= maxName {
 		return "", errors.New("this is no domain name: labels have 1 to 63 characters, a name at most 253")
 	}
 	return wire.CanonicalName(name), nil

@@ -42,6 +42,7 @@ type host struct {
 type reply struct {
 	outcome outcome
 	server  string
+	network string // that the answer came over
 	records []record
 	host    // the answer to a question for addresses; ttl is set for every reply
 	glue    map[string]host

@@ -10,33 +10,51 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
+// settleTime is how long nothing is missed after servers have failed.
+const settleTime = 10 * time.Second
+
 // A Source is one query, asked again and again. It implements
-// [discovery.Source].
+// [discovery.Source], [discovery.Active] and [discovery.Recoverer].
 type Source struct {
 	client  *Client
 	subject subject
-	title   string
+	kind    string
 	due     time.Time // when Next asks again; zero: at once
+	placed  bool      // whether it has its place among the others
+	trouble bool      // the last lookup failed
+	settled time.Time // until then, servers that were in trouble may not know everything again
 
 	mu        sync.Mutex // guards following, never held while asking
 	published []discovery.Endpoint
 	known     memory
+	pinned    string // the name that first had records, of the search list
+	parts     parts
+	activity  discovery.Activity
 }
 
-var _ discovery.Source = (*Source)(nil)
+var (
+	_ discovery.Source    = (*Source)(nil)
+	_ discovery.Active    = (*Source)(nil)
+	_ discovery.Recoverer = (*Source)(nil)
+)
 
 // Source returns the source for q. The error says what is wrong with q; nothing
 // is asked yet.
 func (c *Client) Source(q Query) (*Source, error) {
-	s, err := q.subject()
+	s, err := q.subject(c.options.Search)
 	if err != nil {
 		return nil, err
 	}
-	return &Source{client: c, subject: s, title: "dns " + q.kind() + " " + label(s.name)}, nil
+	source := &Source{client: c, subject: s, kind: q.kind()}
+	source.parts.mode, source.parts.hold = c.options.Answers, c.options.HoldObsolete
+	if c.options.TCP == Never && c.options.Answers == Auto && isConsul(s.name) {
+		source.parts.mode = Partial // what Consul says over UDP is cut
+	}
+	return source, nil
 }
 
 // String returns the type and the name that are asked for.
-func (s *Source) String() string { return s.title }
+func (s *Source) String() string { return "dns " + s.kind + " " + label(s.subject.name) }
 
 // Next asks, as soon as the TTL of the last answer is over: see [Options]. At
 // first, and after an error, it asks at once. It returns within milliseconds
@@ -46,7 +64,9 @@ func (s *Source) String() string { return s.title }
 // lacks only what both of them lack. If there was no second answer, the reading
 // still has it, and is weak. Weak is also a reading for which a part of the
 // answer was neither to be had nor remembered, or of which every record was
-// refused.
+// refused, or that may be a part of a larger set, or that lacks something within
+// 10s after an error. Once answers are known to be
+// parts, a reading is what they come to together.
 func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	if err := sleep(ctx, time.Until(s.due)); err != nil {
 		return discovery.Reading{}, err
@@ -59,151 +79,159 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	case err != nil:
 		return discovery.Reading{}, err
 	}
+	s.due = time.Now().Add(s.wait(v.ttl))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published, s.known = v.remains(s.published), v.known
-	s.due = time.Now().Add(spread(s.client.pace(v.ttl)))
+	if s.subject.relative && v.outcome == found && v.weak == "" {
+		s.pinned = v.name
+	}
+	s.activity.Next = s.due
 	return v.reading(), nil
 }
 
+// wait is how long the answer of that TTL lives, ±10 %, so that many sources do
+// not ask in step. The first one lives shorter by a random part of the shortest
+// time, since all of them have asked when the program started.
+func (s *Source) wait(ttl time.Duration) time.Duration {
+	d := spread(s.client.pace(ttl))
+	if !s.placed {
+		s.placed = true
+		d -= rand.N(s.client.options.MinRefresh + 1)
+	}
+	return d
+}
+
 // Confirm asks a server other than the one that answered last, or, if there is
-// only one, that one over TCP. It takes 8s at most.
+// no other alive, that one over TCP. It takes 8s at most.
 func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 	asking, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	_, known := s.remembered()
-	a := asker{client: s.client, tries: s.client.others(s.client.best())}
-	f, err := a.find(asking, s.subject, known)
+	l := s.begin()
+	f, err := l.second(asking, l.client.roster.order(l.settings.servers, false)[0])
 	switch {
 	case ctx.Err() != nil:
 		return discovery.Reading{}, ctx.Err()
 	case err != nil:
 		return discovery.Reading{}, err
 	}
-	return alone(f).reading(), nil
+	v := s.judge(alone(f), s.hear(f, true), len(f.endpoints) > 0)
+	return v.reading(), capped(v.endpoints)
 }
 
 // read makes one lookup, or two if the first would take something away.
 func (s *Source) read(ctx context.Context) (verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	asking, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	published, known := s.remembered()
-	first, err := asker{client: s.client, tries: s.client.everybody(), sticky: true}.find(ctx, s.subject, known)
+	l := s.begin()
+	s.asking(l)
+	first, err := l.first(asking)
+	s.answered(first, err)
+	s.settle(ctx, err)
 	if err != nil {
 		return verdict{}, err
 	}
-	if len(first.endpoints) > 0 && len(lacking(first.endpoints, published)) == 0 {
-		return alone(first), nil
+	whole := s.hear(first, false)
+	if len(first.endpoints) > 0 && (whole || len(lacking(first.endpoints, l.published)) == 0) && !l.strays(first) {
+		v := s.judge(alone(first), whole, true)
+		return v, capped(v.endpoints)
 	}
-	second, err := asker{client: s.client, tries: s.client.others(first.server)}.find(ctx, s.subject, known)
-	if err != nil {
-		return unconfirmed(first, published, err), nil
+	second, err := l.second(asking, first.server)
+	switch {
+	case err != nil && l.strays(first):
+		return verdict{}, err // the name that is earlier in the search list may exist
+	case err != nil:
+		return unconfirmed(first, l.published, err), nil
 	}
+	whole = s.hear(second, true)
 	v := agreed(first, second)
+	if time.Now().Before(s.settled) && len(lacking(v.endpoints, l.published)) > 0 {
+		return unsettled(v, l.published), nil
+	}
+	v = s.judge(v, whole, len(v.endpoints) > 0)
 	return v, capped(v.endpoints)
 }
 
-func (s *Source) remembered() ([]discovery.Endpoint, memory) {
+// settle notes the end of trouble: a server that was just started may have only
+// a part of what it is going to know.
+func (s *Source) settle(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		s.trouble = true
+	case s.trouble:
+		s.trouble, s.settled = false, time.Now().Add(settleTime)
+	}
+}
+
+// hear takes the answer that f rests on into account, and says whether answers
+// are taken for parts.
+func (s *Source) hear(f finding, second bool) (partial bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.published, s.known
+	if f.weak == "" {
+		s.parts.hear(sample{f.endpoints, f.server, f.ttl, max(s.client.pace(f.ttl), f.ttl), second}, s.published, time.Now())
+	}
+	return s.parts.on
 }
 
-// A verdict is what the answers of one reading come to.
-type verdict struct {
-	finding
-	note string
-}
-
-func (v verdict) reading() discovery.Reading {
-	r := discovery.Reading{
-		Endpoints: slices.Clone(v.endpoints), Weak: v.weak != "", Rejected: v.rejected, Note: v.note,
-	}
-	if r.Weak {
-		r.Note += "; weak: " + discovery.Printable(v.weak, 200)
-	}
-	return r
-}
-
-// alone is the verdict on an answer that needs no second one.
-func alone(f finding) verdict { return verdict{f, f.says()} }
-
-// agreed is the verdict on two answers: what either shows is there.
-func agreed(first, second finding) verdict {
-	v := verdict{finding: first, note: first.says() + ", " + second.says()}
-	switch same := first.outcome == second.outcome; {
-	case same && first.server == second.server:
-		v.note = string(first.outcome) + " twice from " + first.server
-	case same:
-		v.note = string(first.outcome) + " from 2 servers"
-	}
-	v.endpoints = union(first.endpoints, second.endpoints)
-	if len(first.endpoints) == 0 {
-		v.rejected = second.rejected
-	}
-	if v.weak == "" {
-		v.weak = second.weak
-	}
-	v.ttl = min(first.ttl, second.ttl)
-	v.known = memory{}
-	v.known.add(first.known)
-	v.known.add(second.known)
-	return v
-}
-
-// unconfirmed is the verdict on an answer that lacks something and that nobody
-// confirmed: nothing is missing yet.
-func unconfirmed(first finding, published []discovery.Endpoint, err error) verdict {
-	v := alone(first)
-	v.endpoints = boundedUnion(first.endpoints, published)
-	v.weak = "no second answer: " + err.Error()
-	v.ttl = 0
-	return v
-}
-
-// remains is what the next reading is compared with. What a weak reading lacks
-// is not gone.
-func (v verdict) remains(published []discovery.Endpoint) []discovery.Endpoint {
-	if v.weak == "" {
-		return v.endpoints
-	}
-	return boundedUnion(v.endpoints, published)
-}
-
-func (f finding) says() string { return string(f.outcome) + " from " + f.server }
-
-// lacking lists the endpoints of want whose address have lacks.
-func lacking(have, want []discovery.Endpoint) []discovery.Endpoint {
-	var out []discovery.Endpoint
-	for _, w := range want {
-		_, ok := slices.BinarySearchFunc(have, w, func(a, b discovery.Endpoint) int { return a.Addr.Compare(b.Addr) })
-		if !ok {
-			out = append(out, w)
+// judge makes of v what it is worth, if answers may be parts. That there is
+// nothing at all is not a part of anything.
+func (s *Source) judge(v verdict, partial, some bool) verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case partial && some:
+		whole := s.parts.whole(time.Now())
+		if v.weak != "" {
+			whole = boundedUnion(v.endpoints, whole)
 		}
+		return assembled(v, whole)
+	case some && s.parts.suspects():
+		return doubtful(v, s.published)
 	}
-	return out
+	return v
 }
 
-// union is a and what it lacks of b; where both have an endpoint it is a's.
-func union(a, b []discovery.Endpoint) []discovery.Endpoint {
-	return discovery.Normalize(slices.Concat(a, lacking(a, b)))
+// A lookup is what one reading begins with.
+type lookup struct {
+	client    *Client
+	settings  settings
+	subject   subject
+	names     []string
+	published []discovery.Endpoint
+	known     memory
 }
 
-// boundedUnion is the union, or a alone if that would be too many: what is kept
-// for want of proof must not grow for ever.
-func boundedUnion(a, b []discovery.Endpoint) []discovery.Endpoint {
-	if all := union(a, b); capped(all) == nil {
-		return all
+func (s *Source) begin() lookup {
+	l := lookup{client: s.client, settings: s.client.setup(), subject: s.subject, names: []string{s.subject.name}}
+	if s.subject.relative {
+		l.names = l.settings.candidates(s.subject.name)
 	}
-	return a
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if slices.Contains(l.names, s.pinned) {
+		l.names = []string{s.pinned}
+	}
+	l.published, l.known = s.published, s.known
+	return l
 }
 
-// pace is how long an answer lives: its TTL, within the bounds of the options.
-func (c *Client) pace(ttl time.Duration) time.Duration {
-	return min(max(ttl, c.options.MinRefresh), c.options.MaxRefresh)
+func (l lookup) first(ctx context.Context) (finding, error) {
+	a := asker{client: l.client, settings: l.settings, tries: l.client.everybody(l.settings), sticky: !l.settings.rotate}
+	return a.search(ctx, l.subject, l.names, l.known)
 }
 
-// spread returns d ±10 %, so that many sources do not ask in step.
+// second asks for an opinion on what server says.
+func (l lookup) second(ctx context.Context, server string) (finding, error) {
+	a := asker{client: l.client, settings: l.settings, tries: l.client.others(l.settings, server)}
+	return a.search(ctx, l.subject, l.names, l.known)
+}
+
+// strays says whether f rests on names that one server does not know.
+func (l lookup) strays(f finding) bool { return f.outcome == found && f.rank > 0 }
+
+// spread returns d ±10 %.
 func spread(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }

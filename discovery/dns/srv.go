@@ -107,21 +107,3 @@ func label(name string) string {
 	}
 	return discovery.Printable(strings.TrimSuffix(name, "."), 255)
 }
-
-// missingGlue lists the targets of records whose addresses did not come along,
-// each once, in order.
-func missingGlue(records []record, glue map[string]host) ([]string, error) {
-	var names []string
-	for _, r := range records {
-		if len(glue[r.target].addrs) == 0 {
-			names = append(names, r.target)
-		}
-	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) > maxTargets {
-		return nil, discovery.Errorf(discovery.Protocol, "cap: %d SRV targets without an address in the answer, %d are asked for at most",
-			len(names), maxTargets)
-	}
-	return names, nil
-}

@@ -35,6 +35,7 @@ func (f script) exchange(ctx context.Context, network, server string, q *wire.Ms
 func scripted(t *testing.T, f script, servers ...string) *Source {
 	s := newSource(t, Options{Servers: servers}, Query{Record: "x.test", Type: TypeA, Port: 80})
 	s.client.exchange = f.exchange
+	s.placed = true // the first wait is one like the others
 	return s
 }
 

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
 
 	wire "github.com/miekg/dns"
 
@@ -23,37 +22,13 @@ var (
 	errJunk     = errors.New("too many replies to other questions")
 	errMismatch = errors.New("the reply is for another question")
 	errCounts   = errors.New("the reply has fewer records than it says")
+	errClosed   = errors.New("connection closed before the answer")
 )
 
 // An exchanger sends q to server over "udp" or "tcp" and returns a whole reply
 // to q, which may say that it was truncated. Its errors are of class
 // [discovery.Transport] or [discovery.Protocol]. It returns when ctx is done.
 type exchanger func(ctx context.Context, network, server string, q *wire.Msg) (*wire.Msg, error)
-
-// exchange is the exchanger for real networks. Each call has a socket, and by
-// that a source port, of its own.
-func exchange(ctx context.Context, network, server string, q *wire.Msg) (*wire.Msg, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, network, server)
-	if err != nil {
-		return nil, transportError(server, err)
-	}
-	defer func() { _ = c.Close() }()
-	if t, ok := ctx.Deadline(); ok {
-		if err := c.SetDeadline(t); err != nil {
-			return nil, transportError(server, err)
-		}
-	}
-	// After the deadline, never before: a cancellation must not be overwritten.
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-
-	conn := &wire.Conn{Conn: c, UDPSize: readSize}
-	if err := conn.WriteMsg(q); err != nil {
-		return nil, transportError(server, err)
-	}
-	return receive(conn, network, server, q)
-}
 
 // receive reads until the reply to q is there. On UDP it passes over what is
 // not: anybody can send a datagram.
@@ -112,7 +87,7 @@ func transportError(server string, err error) error {
 	case errors.As(err, &t) && t.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		return discovery.Errorf(discovery.Transport, "%s: no answer in time", server)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return discovery.Errorf(discovery.Transport, "%s: connection closed before the answer", server)
+		return discovery.Errorf(discovery.Transport, "%s: %w", server, errClosed)
 	case ok:
 		err = op.Err
 	}

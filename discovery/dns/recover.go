@@ -1,0 +1,77 @@
+package dns
+
+import (
+	"context"
+	"time"
+
+	wire "github.com/miekg/dns"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// probeTime bounds one look at whether servers are back. With the second that
+// [discovery.Gate] waits before it, no more than two pass between two of them.
+const probeTime = 700 * time.Millisecond
+
+// Recovered implements [discovery.Recoverer]. Where no server answered, or none
+// knew, one source of the client after the other asks all servers its shortest
+// question, one a second, until there is an answer. Other trouble is not of the
+// kind that passes so soon.
+func (s *Source) Recovered(ctx context.Context, failed error) {
+	class := discovery.ClassOf(failed)
+	if class != discovery.Transport && class != discovery.Server {
+		<-ctx.Done()
+		return
+	}
+	for ctx.Err() == nil {
+		turn, next := context.WithCancel(ctx)
+		s.client.gate.Wait(turn, func(ctx context.Context) error {
+			err := s.probe(ctx, class)
+			if err != nil {
+				next() // another one's question may fare better
+			}
+			return err
+		})
+		over := turn.Err() == nil
+		next()
+		if over {
+			return
+		}
+	}
+}
+
+// probe asks all servers at once. A server that was silent is back when it says
+// anything; one that failed is when it answers.
+func (s *Source) probe(ctx context.Context, failed discovery.Class) error {
+	l := s.begin()
+	ctx, cancel := context.WithTimeout(ctx, min(probeTime, l.settings.timeout))
+	defer cancel()
+	qtype := uint16(wire.TypeSRV)
+	if !s.subject.srv {
+		qtype = s.subject.wanted.qtypes[0]
+	}
+	errs := make(chan error, len(l.settings.servers))
+	for _, server := range l.settings.servers {
+		go func() {
+			_, err := s.client.query(ctx, l.settings, try{server: server}, l.names[0], qtype)
+			if failed == discovery.Transport && discovery.ClassOf(err) != discovery.Transport {
+				err = nil
+			}
+			errs <- err
+		}()
+	}
+	var answered bool
+	var last error
+	for range l.settings.servers {
+		err := <-errs
+		if err == nil && !answered {
+			answered = true
+			cancel()
+		}
+		last = err
+	}
+	if answered {
+		return nil
+	}
+	return last
+}
