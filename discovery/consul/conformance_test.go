@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -83,7 +84,7 @@ func testCatalogue(t *testing.T, c *Client, cat catalogue) {
 
 func realClient(t *testing.T, s *consultest.Server, o Options) *Client {
 	t.Helper()
-	o.Address = s.URL()
+	o.Address = cmp.Or(o.Address, s.URL())
 	c, err := NewClient(o)
 	if err != nil {
 		t.Fatal(err)
