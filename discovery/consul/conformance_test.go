@@ -147,9 +147,9 @@ func (c *fakeCatalogue) remove(id string) {
 	c.fake.Set("web", slices.Clone(c.instances)...)
 }
 
-// TestRealRestarts kills a real Consul; what it knew stays until it says
-// otherwise, and a rebuilt one with lower indexes is believed (C23).
-func TestRealRestarts(t *testing.T) {
+// TestC23RealRestarts kills a real Consul; what it knew stays until it says
+// otherwise, and a rebuilt one with lower indexes is believed.
+func TestC23RealRestarts(t *testing.T) {
 	t.Parallel()
 	server := consultest.Start(t)
 	for i, id := range []string{"a", "b", "c"} {
@@ -207,6 +207,104 @@ func TestRealFilter(t *testing.T) {
 	server.NodeMaintenance(true)
 	if r, err := source(t, c, Query{Tags: []string{"blue"}}).Next(t.Context()); err != nil || !slices.Equal(describe(r), []string{"10.0.0.1:80 (drain)"}) {
 		t.Errorf("node maintenance: %+v %v", r, err)
+	}
+}
+
+// TestRealPlaces asks the real agent where instances are, and of which nodes.
+func TestRealPlaces(t *testing.T) {
+	t.Parallel()
+	server := consultest.Start(t)
+	server.Register("web", "a", "10.0.0.1", 8080, consultest.TaggedAddress("wan", "198.51.100.1", 18080))
+	server.Register("web", "b", "10.0.0.2", 8081)
+	server.Register("web", "c", "", 0)
+	server.Register("web", "d", "0010.0.0.4", 8082)
+	c := realClient(t, server, Options{})
+	for _, test := range []struct {
+		query Query
+		want  []string
+	}{
+		{Query{}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
+		{Query{DefaultPort: 99}, []string{"10.0.0.1:8080", "10.0.0.2:8081", "127.0.0.1:99"}},
+		{Query{AddressTag: "wan", DefaultPort: 99}, []string{"10.0.0.2:8081", "127.0.0.1:99", "198.51.100.1:18080"}},
+		{Query{AddressTag: "lan_ipv4", PortName: "http"}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
+		{Query{NodeMeta: []string{"consul-network-segment:"}}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
+		{Query{NodeMeta: []string{"rack:1"}}, []string{}},
+		{Query{Datacenter: "dc1"}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
+	} {
+		if r, err := source(t, c, test.query).Next(t.Context()); err != nil || !slices.Equal(describe(r), test.want) {
+			t.Errorf("%+v: %+v %v", test.query, r, err)
+		}
+	}
+	if _, err := source(t, c, Query{Datacenter: "mars"}).Next(t.Context()); discovery.ClassOf(err) != discovery.Server {
+		t.Errorf("a datacenter that there is not: %v", err)
+	}
+}
+
+// TestC55RealAgent holds that 1.8.7 ignores partitions, which is why it is not
+// asked for one, whether it tells its version or not.
+func TestC55RealAgent(t *testing.T) {
+	t.Parallel()
+	server := consultest.StartACL(t)
+	server.Register("web", "a", "10.0.0.1", 80)
+	services := `service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`
+	for _, test := range []struct {
+		name, rules, service string
+		options              Options
+		want                 string
+	}{
+		{"a partition", services + ` agent_prefix "" { policy = "read" }`, "web", Options{Partition: "west"}, "is Consul 1.8.7 and ignores partitions"},
+		{"a namespace", services + ` agent_prefix "" { policy = "read" }`, "web", Options{Namespace: "team"}, "is Consul 1.8.7 and ignores namespaces"},
+		{"a partition, without agent:read", services, "web", Options{Partition: "west"}, "it ignores them"},
+		{"one without instances, and without agent:read", services, "none", Options{Partition: "west"}, "without agent:read"},
+		{"a namespace, without agent:read", services, "web", Options{Namespace: "team"}, "Namespaces are a Consul Enterprise feature"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			token := server.NewToken(test.rules)
+			test.options.Token = func() string { return token }
+			_, err := source(t, realClient(t, server, test.options), Query{Service: test.service}).Next(t.Context())
+			if discovery.ClassOf(err) != discovery.Config || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	token := server.NewToken(services)
+	c := realClient(t, server, Options{Token: func() string { return token }})
+	if r, err := source(t, c, Query{Filter: `Service.ID == "a"`}).Next(t.Context()); err != nil || len(r.Endpoints) != 1 {
+		t.Errorf("a filter, without agent:read: %+v %v", r, err)
+	}
+}
+
+// TestC17C18RealACLs asks with too few rights, and with none. That 1.8.7 answers
+// both as if there were no instances, without a sign, is why an empty set is held;
+// newer agents say so in headers, as the fake does in the other tests.
+func TestC17C18RealACLs(t *testing.T) {
+	t.Parallel()
+	server := consultest.StartACL(t)
+	server.Register("web", "a", "10.0.0.1", 80)
+	for _, test := range []struct {
+		name, rules string
+		want        discovery.Class // "": an empty set
+	}{
+		{"C17 no node:read", `service_prefix "" { policy = "read" }`, ""},
+		{"C17 no service:read", `node_prefix "" { policy = "read" }`, ""},
+		{"C18 no token", "", ""},
+		{"a token that there is not", "none", discovery.Auth},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			token := ""
+			switch test.rules {
+			case "":
+			case "none":
+				token = "7a1bd6c2-0000-4000-8000-00000000dead"
+			default:
+				token = server.NewToken(test.rules)
+			}
+			c := realClient(t, server, Options{Token: func() string { return token }})
+			r, err := source(t, c, Query{}).Next(t.Context())
+			if test.want == "" && (err != nil || len(r.Endpoints) != 0) || test.want != "" && discovery.ClassOf(err) != test.want {
+				t.Errorf("%+v %v", r, err)
+			}
+		})
 	}
 }
 

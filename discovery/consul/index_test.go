@@ -62,6 +62,30 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
+// TestC23NewIndexes goes on from the index of a cluster that was rebuilt.
+func TestC23NewIndexes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := consultest.NewFake(t)
+		f.Set("web", consultest.Instances(3)...)
+		f.SetIndex(1_000_000)
+		s := fakeSource(t, f, Options{}, Query{})
+		if _, err := s.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.SetQuietly("web", consultest.Instances(10)...)
+		f.SetIndex(7)
+		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 10 || s.state.index != 7 {
+			t.Fatalf("%+v %v, waits beyond %d", r, err, s.state.index)
+		}
+		f.Set("web", consultest.Instances(11)...)
+		r, err := s.Next(t.Context())
+		requests := f.Requests()
+		if asked := requests[len(requests)-1].URL.Query().Get("index"); err != nil || len(r.Endpoints) != 11 || asked != "7" {
+			t.Errorf("%+v %v, waited beyond %s", r, err, asked)
+		}
+	})
+}
+
 // TestC26AfterTheHighest also shows that a set is believed again after it.
 func TestC26AfterTheHighest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -26,6 +26,16 @@ func Meta(meta map[string]string) Option {
 	return func(r *api.AgentServiceRegistration) { r.Meta = meta }
 }
 
+// TaggedAddress gives the instance an address and a port under a tag, as in wan.
+func TaggedAddress(tag, addr string, port int) Option {
+	return func(r *api.AgentServiceRegistration) {
+		if r.TaggedAddresses == nil {
+			r.TaggedAddresses = map[string]api.ServiceAddress{}
+		}
+		r.TaggedAddresses[tag] = api.ServiceAddress{Address: addr, Port: port}
+	}
+}
+
 // Weights gives the instance weights.
 func Weights(passing, warning int) Option {
 	return func(r *api.AgentServiceRegistration) {
