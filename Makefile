@@ -32,7 +32,7 @@ build: ## bin/slotsync, one static file
 demo: deps-demo build ## the main job in under a minute, with two real HAProxies
 	@$(BIN) demo
 
-test: deps ## go vet and every test, with the race detector and the real HAProxy and Consul
+test: deps ## go vet and every test, with the race detector and the real HAProxy, Consul and DNS servers
 	go vet ./...
 	go test -race -shuffle=on -p 1 -parallel 8 -timeout $(TIMEOUT) ./...
 

@@ -49,13 +49,16 @@ func namedConf(s setup) string {
 	empty-zones-enable no;
 	notify no;
 	minimal-responses no;
+	max-records-per-type 0;
 };
 controls { };
 zone %[4]q { type primary; file "zone"; };
 `, s.dir, s.port, filepath.Join(s.dir, "session.key"), undot(s.zone.Name))
 }
 
-// unbound serves the zone, or forwards every question to the server at addr.
+// unbound serves the zone, or forwards every question to the server at addr. It
+// gives up on a dead one within a second, where it would be silent for more than
+// 15 otherwise; its SERVFAIL then lives for 5.
 func unbound(addr string) kind {
 	k := kind{
 		name: "unbound", path: "unbound/unbound", reloads: true,
@@ -91,8 +94,8 @@ func unboundConf(s setup, zones string) string {
  num-threads: 1
  module-config: iterator
  do-not-query-localhost: no
- infra-keep-probing: yes
- infra-cache-max-rtt: 1000
+ infra-host-ttl: 1
+ outbound-msg-retry: 1
 remote-control:
  control-enable: no
 %s`, s.port, s.dir, zones)

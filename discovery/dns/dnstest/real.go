@@ -121,7 +121,8 @@ func (s *Real) Kill() {
 	if s.process == nil {
 		return
 	}
-	_ = s.process.Process.Kill() // it may have ended by itself
+	// With its children, which serve connections. It may have ended by itself.
+	_ = syscall.Kill(-s.process.Process.Pid, syscall.SIGKILL)
 	<-s.exited
 	s.process = nil
 }
@@ -131,8 +132,33 @@ func (s *Real) Kill() {
 func (s *Real) Restart() {
 	s.tb.Helper()
 	s.Kill()
-	if err := s.run(); err != nil {
+	err := s.released()
+	if err == nil {
+		err = s.run()
+	}
+	if err != nil {
 		s.tb.Fatal(fmt.Errorf("restart %s: %w\n%s", s.kind.name, err, s.log()))
+	}
+}
+
+// released returns when nobody has the port any more, which children of the
+// process may have for a moment longer.
+func (s *Real) released() error {
+	ctx, cancel := context.WithTimeout(context.Background(), realTimeout)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var lc net.ListenConfig
+		l, err := lc.Listen(ctx, "tcp", s.Addr())
+		if err == nil {
+			return l.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
 	}
 }
 
@@ -154,7 +180,7 @@ func (s *Real) run() error {
 	process.Stdout, process.Stderr = log, log
 	process.Env = []string{"HOME=" + s.dir, "PATH=" + os.Getenv("PATH"), "OPENSSL_CONF=/dev/null"}
 	// The process must not outlive a test that is killed.
-	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := process.Start(); err != nil {
 		return err
 	}
@@ -235,8 +261,6 @@ func freePort() (int, error) {
 	return port, errors.Join(pc.Close(), l.Close())
 }
 
-var errNoModule = errors.New("not within a Go module")
-
 // binary returns where a real server is; path is below the folder of dependencies.
 func binary(path string) (string, error) {
 	deps := os.Getenv("SLOTSYNC_DEPS")
@@ -265,7 +289,7 @@ func moduleRoot() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errNoModule
+			return "", errors.New("not within a Go module")
 		}
 		dir = parent
 	}
