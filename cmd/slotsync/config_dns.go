@@ -18,18 +18,30 @@ func (c *checker) dns(path string, r *rawSource, s *sourceConfig) {
 		}
 	}
 	o := dns.Options{
-		Servers:    r.Servers,
-		TCP:        c.oneOf(path+".tcp", r.TCP, "auto", "always", "never"),
-		Timeout:    c.duration(path+".timeout", r.Timeout, 2*time.Second, 10*time.Millisecond, 8*time.Second),
-		MinRefresh: c.duration(path+".min_refresh", r.MinRefresh, 5*time.Second, 10*time.Millisecond, time.Hour),
-		MaxRefresh: c.duration(path+".max_refresh", r.MaxRefresh, 30*time.Second, 10*time.Millisecond, 24*time.Hour),
+		Servers:      r.Servers,
+		TCP:          c.oneOf(path+".tcp", r.TCP, "auto", "always", "never"),
+		MinRefresh:   c.duration(path+".min_refresh", r.MinRefresh, 5*time.Second, 10*time.Millisecond, time.Hour),
+		MaxRefresh:   c.duration(path+".max_refresh", r.MaxRefresh, 30*time.Second, 10*time.Millisecond, 24*time.Hour),
+		Search:       c.flag(path+".search", r.Search),
+		Answers:      c.oneOf(path+".answers", r.Answers, "auto", "full", "partial"),
+		HoldObsolete: c.duration(path+".hold_obsolete", r.HoldObsolete, time.Minute, time.Second, time.Hour),
+	}
+	if len(r.Servers) > 0 || r.Timeout != "" { // else resolv.conf may say it
+		o.Timeout = c.duration(path+".timeout", r.Timeout, 2*time.Second, 10*time.Millisecond, 8*time.Second)
 	}
 	if o.MinRefresh > o.MaxRefresh {
 		c.add(path+".min_refresh", "%s is more than max_refresh, %s", short(o.MinRefresh), short(o.MaxRefresh))
 	}
+	if probe := o; len(o.Servers) > 0 { // else NewClient reads a file
+		probe.Search = false
+		c.backstop(path, func() error {
+			_, err := dns.NewClient(probe)
+			return err
+		})
+	}
 	s.dns = &o
-	s.identity = keyOf("dns", o.Servers)
-	s.key = keyOf(s.identity, o.TCP, o.Timeout, o.MinRefresh, o.MaxRefresh)
+	s.identity = keyOf("dns", o.Servers, o.Search)
+	s.key = keyOf(s.identity, o.TCP, o.Timeout, o.MinRefresh, o.MaxRefresh, o.Answers, o.HoldObsolete)
 }
 
 // dnsKeys are those that ask DNS for records.
@@ -41,7 +53,7 @@ func (c *checker) dnsFeed(path string, r rawFeed, family string, f *feedConfig) 
 	if strings.HasPrefix(r.Record, "_") {
 		kinds = []string{"SRV", "A", "AAAA", "A+AAAA"}
 	}
-	q := dns.Query{Record: r.Record, Type: c.oneOf(path+".type", r.Type, kinds...)}
+	q := dns.Query{Record: r.Record, Type: c.oneOf(path+".type", r.Type, kinds...), Family: family}
 	switch {
 	case r.Record == "":
 		c.add(path+".record", "is missing")
@@ -69,5 +81,5 @@ func (c *checker) dnsFeed(path string, r rawFeed, family string, f *feedConfig) 
 	})
 	f.dns = q
 	f.identity = keyOf(q.Record, q.Type, q.Port)
-	f.key = keyOf(family)
+	f.key = keyOf(q.Family)
 }

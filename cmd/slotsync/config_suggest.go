@@ -5,7 +5,7 @@ import "fmt"
 // didYouMean returns what to add to a message about an unknown word: the known
 // one that is nearest, if any is near enough to have been meant.
 func didYouMean(word string, known []string) string {
-	best, distance := "", max(2, len(word)/3)+1
+	best, distance := "", min(max(2, len(word)/3)+1, len(word)) // so that something is the same
 	for _, k := range known {
 		if d := editDistance(word, k); d < distance {
 			best, distance = k, d

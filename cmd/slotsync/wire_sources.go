@@ -149,7 +149,7 @@ func openDNS(o dns.Options) (*system, error) {
 		return nil, err
 	}
 	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.dns) }
-	return &system{ask: ask, close: func() {}}, nil
+	return &system{ask: ask, close: func() { _ = client.Close() }}, nil // it has no errors
 }
 
 func openFiles(o file.Options) (*system, error) {
