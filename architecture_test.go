@@ -21,7 +21,7 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file",
+			"agent", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":        {"agent", "discovery"},
@@ -32,12 +32,14 @@ func arrows() map[string][]string {
 		"discovery/consul": {"discovery"},
 		"discovery/dns":    {"discovery"},
 		"discovery/file":   {"discovery"},
+		"discovery/nomad":  {"discovery"},
 		"discovery":        {},
 		"metrics":          {},
 
 		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery"},
 		"discovery/consul/consultest": {"discovery/consul", "discovery"},
 		"discovery/dns/dnstest":       {"discovery/dns", "discovery"},
+		"discovery/nomad/nomadtest":   {},
 	}
 }
 
@@ -48,6 +50,7 @@ func confined() map[string][]string {
 		"github.com/fsnotify/fsnotify":        {"discovery/file"},
 		"github.com/google/renameio/v2":       {"agent", "reload", "slots/haproxy"},
 		"github.com/hashicorp/consul/api":     {"discovery/consul", "discovery/consul/consultest"},
+		"github.com/hashicorp/nomad/api":      {"discovery/nomad", "discovery/nomad/nomadtest"},
 		"github.com/miekg/dns":                {"discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang": {"metrics", "cmd/slotsync"},
 		"github.com/segmentio/encoding":       {"discovery/consul"},

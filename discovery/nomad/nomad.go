@@ -1,0 +1,160 @@
+// Package nomad is a [discovery.Source] that watches a service in Nomad's own
+// catalogue (provider = "nomad") by blocking queries, GET /v1/service/NAME.
+//
+// Nomad's servers do not know whether an instance is healthy: they list every one
+// that is registered. So every instance is ready here, from when its allocation
+// registers it until it is stopped; HAProxy's own checks have to decide which of
+// them get traffic. There are no weights either.
+//
+// An error never says that there are no instances. A list that is empty or short
+// is believed if a plain read by a server that knows its leader says so. Nomad
+// answers with an empty list for a namespace that does not exist.
+//
+// The package uses the types of nomad/api but not its client, which takes NOMAD_*
+// variables from the environment for whatever is left empty, follows redirects
+// and reads replies of any size.
+package nomad
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// Options say where Nomad is and how it is asked.
+type Options struct {
+	// Address is http://HOST:PORT, https://HOST:PORT, either with a path, HOST:PORT
+	// or unix:///PATH. Empty stands for http://127.0.0.1:4646.
+	Address string
+	// Token returns the ACL token, which needs read-job; it is called for every
+	// request and must not block. Nil or an empty token: none is sent.
+	Token func() string
+	// Denied is called when Nomad refuses the token, so that it can be read again;
+	// if Token then returns another one, the request is repeated. May be nil.
+	Denied func()
+	// Namespace is the one that services are looked for in; empty: default. All of
+	// them, *, is not a namespace that services can be read from.
+	Namespace string
+	// Region is asked instead of the agent's own if it is not empty.
+	Region string
+	// Stale lets any server answer blocking queries, not only the leader, as long
+	// as it heard of the leader within the last 10 s.
+	Stale bool
+	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s;
+	// Nomad allows 10 minutes.
+	Wait time.Duration
+	// PollInterval is how often, ±20 %, a service is asked for that finds no place
+	// among the 40 blocking queries of a client. 0 stands for 10 s.
+	PollInterval time.Duration
+	// TLS is used for https.
+	TLS discovery.TLS
+}
+
+// A Query says which service is watched, and which of its instances.
+type Query struct {
+	// Service is the name of the service. It is required.
+	Service string
+	// Tags must all be there.
+	Tags []string
+	// Filter is an expression in Nomad's filter language; empty: none.
+	Filter string
+}
+
+// A Client asks one Nomad agent. It is safe for use by many sources at a time.
+type Client struct {
+	opts   Options
+	base   url.URL
+	wire   *wire
+	http   http.Client
+	budget budget
+	gate   discovery.Gate
+}
+
+// NewClient returns a client for what o says. It reads the files of o.TLS and
+// connects to nothing. Nothing is taken from the environment.
+func NewClient(o Options) (*Client, error) {
+	o.Wait = cmp.Or(o.Wait, time.Minute)
+	o.PollInterval = cmp.Or(o.PollInterval, 10*time.Second)
+	switch {
+	case o.Wait < time.Second || o.Wait > 10*time.Minute:
+		return nil, fmt.Errorf("wait %s is not within 1s and 10m", o.Wait)
+	case o.PollInterval < time.Second || o.PollInterval > 10*time.Minute:
+		return nil, fmt.Errorf("poll_interval %s is not within 1s and 10m", o.PollInterval)
+	}
+	for key, name := range map[string]string{"namespace": o.Namespace, "region": o.Region} {
+		if name != "" && !label.MatchString(name) {
+			return nil, fmt.Errorf("%s %q is not a name: letters, digits, - _ and ., 128 at most", key, discovery.Printable(name, 70))
+		}
+	}
+	base, socket, err := parseAddress(o.Address)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWire(socket, o.TLS)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{opts: o, base: base, wire: w, budget: newBudget()}
+	c.http.Transport = w.transport
+	// A redirect would carry the token to whoever is named there.
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return c, nil
+}
+
+var label = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+
+// Close closes the connections that are idle.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// service is what Nomad lets be the name of a service (RFC 1123), and a little
+// more; it is one segment of a path.
+var service = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$`)
+
+// Source returns a source for q, or what is wrong with q. Each source may be
+// watched once at a time.
+func (c *Client) Source(q Query) (*Source, error) {
+	switch {
+	case q.Service == "":
+		return nil, fmt.Errorf("the service has no name")
+	case !service.MatchString(q.Service):
+		return nil, fmt.Errorf("%q cannot be the name of a service", discovery.Printable(q.Service, 40))
+	case slices.Contains(q.Tags, ""):
+		return nil, fmt.Errorf("service %s: a tag is empty", q.Service)
+	}
+	q.Tags = slices.Clone(q.Tags)
+	return &Source{client: c, query: q, hopes: rate.NewLimiter(rate.Every(hopeEvery), hopeBurst)}, nil
+}
+
+// parseAddress returns where requests go; socket is the path of a unix socket,
+// or empty.
+func parseAddress(address string) (base url.URL, socket string, err error) {
+	address = cmp.Or(address, "http://127.0.0.1:4646")
+	if path, ok := strings.CutPrefix(address, "unix://"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return base, "", fmt.Errorf("address %q: unix:// needs an absolute path", address)
+		}
+		return url.URL{Scheme: "http", Host: "localhost"}, path, nil
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return base, "", fmt.Errorf("address: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return base, "", fmt.Errorf("address %q: only http, https and unix are known", u.Redacted())
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return base, "", fmt.Errorf("address %q is not SCHEME://HOST:PORT", u.Redacted())
+	}
+	return url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, "", nil
+}

@@ -1,0 +1,186 @@
+package nomad
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/nomad/api"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// maxStale is how long ago a server may have heard of the leader.
+const maxStale = 10 * time.Second
+
+// A reply is what a 200 says: the instances, and in its headers what they rest
+// on.
+type reply struct {
+	list   []*api.ServiceRegistration
+	index  uint64        // 0 if there is none that can be read
+	age    time.Duration // since the server heard of the leader
+	leader bool          // the server knows one
+	cut    bool          // it is one page of several
+}
+
+func parseHeader(h http.Header) reply {
+	index, err := strconv.ParseUint(h.Get("X-Nomad-Index"), 10, 64)
+	if err != nil {
+		index = 0
+	}
+	return reply{
+		index: index, age: milliseconds(h.Get("X-Nomad-LastContact")),
+		leader: h.Get("X-Nomad-KnownLeader") == "true", cut: h.Get("X-Nomad-NextToken") != "",
+	}
+}
+
+// milliseconds reads s; what is no number is very long.
+func milliseconds(s string) time.Duration {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > uint64(math.MaxInt64/time.Millisecond) {
+		return math.MaxInt64
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// decode reads the list of instances, one by one, so that one that is too long
+// is given up early. The body has to be that list and nothing else.
+func decode(raw []byte) ([]*api.ServiceRegistration, error) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if token, err := dec.Token(); err != nil || token != json.Delim('[') {
+		return nil, errors.New("it is not a list of instances")
+	}
+	list := []*api.ServiceRegistration{}
+	for dec.More() {
+		if len(list) == discovery.MaxEndpoints {
+			return nil, fmt.Errorf("more than %d instances", discovery.MaxEndpoints)
+		}
+		var one *api.ServiceRegistration
+		if err := dec.Decode(&one); err != nil {
+			return nil, fmt.Errorf("instance %d: %w", len(list), err)
+		}
+		if one == nil || one.ServiceName == "" || one.ID == "" {
+			return nil, fmt.Errorf("instance %d is none", len(list))
+		}
+		list = append(list, one)
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, errors.New("the list of instances does not end")
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows the list of instances")
+	}
+	return list, nil
+}
+
+// A verdict says what a reply is worth.
+type verdict uint8
+
+const (
+	// apply: the set is as the reply says.
+	apply verdict = iota
+	// applyWeak: what is in it may be added; ask with a plain read next.
+	applyWeak
+	// unchanged: the last set still holds; the payload is not to be used.
+	unchanged
+	// reseed: the payload is not to be used; ask with a plain read.
+	reseed
+	// tooOld: as reseed, and ask the leader for a while.
+	tooOld
+	// doubtful: so much is gone that a plain read has to say so.
+	doubtful
+)
+
+// judge classifies the reply to a. have is how many instances the last one that
+// was applied had.
+//
+//	condition, first that fits              blocking query  plain read
+//	no readable index, or index 0           protocol error  protocol error
+//	one page of several                     protocol error  protocol error
+//	an instance of another service          protocol error  protocol error
+//	no leader known                         applyWeak       server error
+//	stale, and older than 10 s              tooOld          -
+//	index lower than asked                  reseed          -
+//	index as asked                          unchanged       -
+//	none left, or half and 3 or more gone   doubtful        apply
+//	otherwise                               apply           apply
+//
+// A list that is null or holds null is refused before, by decode.
+func judge(q Query, a ask, have int, r reply) (verdict, error) {
+	blocking, n := a.index > 0, len(r.list)
+	other := func(i *api.ServiceRegistration) bool { return i.ServiceName != q.Service }
+	switch {
+	case r.index == 0:
+		return 0, discovery.Errorf(discovery.Protocol, "the reply has no X-Nomad-Index: is this Nomad?")
+	case r.cut:
+		return 0, discovery.Errorf(discovery.Protocol, "the reply is one page of several")
+	case slices.ContainsFunc(r.list, other):
+		return 0, discovery.Errorf(discovery.Protocol, "the reply is about another service")
+	case !r.leader && blocking:
+		return applyWeak, nil
+	case !r.leader:
+		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
+	case !blocking:
+		return apply, nil
+	case a.stale && r.age > maxStale:
+		return tooOld, nil
+	case r.index < a.index:
+		return reseed, nil
+	case r.index == a.index:
+		return unchanged, nil
+	case n < have && (n == 0 || have-n >= 3 && 2*n <= have):
+		return doubtful, nil
+	}
+	return apply, nil
+}
+
+// reading turns instances into endpoints, one by one: one that is not fit to be an
+// endpoint does not spoil the others. If none is, something is wrong with all of
+// them, and the reading removes nothing. Index 1 is that of a cluster in which
+// nothing was ever registered, which is what one looks like that has lost its
+// state.
+func (q Query) reading(r reply) discovery.Reading {
+	out := discovery.Reading{Note: fmt.Sprintf("index %d", r.index)}
+	for _, i := range r.list {
+		if !q.wants(i) {
+			continue
+		}
+		addr, reason := discovery.Parse(i.Address, i.Port)
+		if reason == "" {
+			out.Endpoints = append(out.Endpoints, discovery.Endpoint{Addr: addr, Name: nameOf(i)})
+			continue
+		}
+		out.Rejected = append(out.Rejected, discovery.Rejection{
+			Reason: reason, Name: nameOf(i), Value: discovery.Printable(fmt.Sprintf("%s port %d", i.Address, i.Port), 100),
+		})
+	}
+	out.Endpoints = discovery.Normalize(out.Endpoints)
+	switch {
+	case r.index == 1:
+		out.Weak = true
+		out.Note += "; weak: in this cluster no service was ever registered"
+	case len(out.Endpoints) == 0 && len(out.Rejected) > 0:
+		out.Weak = true
+		out.Note += "; weak: every instance was refused"
+	}
+	return out
+}
+
+func (q Query) wants(i *api.ServiceRegistration) bool {
+	return !slices.ContainsFunc(q.Tags, func(tag string) bool { return !slices.Contains(i.Tags, tag) })
+}
+
+// nameOf is what Nomad's own tools call an allocation: the first 8 digits.
+func nameOf(i *api.ServiceRegistration) string {
+	if id := []rune(i.AllocID); len(id) >= 8 {
+		return discovery.Printable(string(id[:8]), 8)
+	}
+	return discovery.Printable(i.ID, 100)
+}
