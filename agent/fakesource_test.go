@@ -16,6 +16,7 @@ type fakeSource struct {
 	err      error
 	confirm  func() (discovery.Reading, error)
 	confirms int
+	next     func() // called by every Next
 	asked    bool
 }
 
@@ -36,9 +37,12 @@ func (s *fakeSource) String() string { return "test source" }
 
 func (s *fakeSource) Next(ctx context.Context) (discovery.Reading, error) {
 	s.mu.Lock()
-	first := !s.asked
+	first, next := !s.asked, s.next
 	s.asked = true
 	s.mu.Unlock()
+	if next != nil {
+		next()
+	}
 	if !first {
 		select {
 		case <-s.news:
@@ -66,6 +70,13 @@ func (s *fakeSource) onConfirm(f func() (discovery.Reading, error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.confirm = f
+}
+
+// onNext has every Next call f first; nil: nothing.
+func (s *fakeSource) onNext(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next = f
 }
 
 // say makes the source answer.
