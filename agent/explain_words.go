@@ -13,19 +13,33 @@ import (
 // This file puts explanations into words. It is pure: words follow from the facts
 // that an [Explanation] has.
 
-// refusals says why an address is refused.
-var refusals = map[string]string{
-	discovery.BadAddress:  "it is not an IP address",
-	discovery.BadPort:     "its port is not within 1 and 65535",
-	discovery.Unspecified: "it is no address of a host",
-	discovery.Multicast:   "it is a multicast or broadcast address",
-	discovery.LinkLocal:   "link-local addresses are never used",
-	discovery.Metadata:    "the address of a cloud's metadata is never used",
-	discovery.Unresolved:  "its name has no address",
-	discovery.Incomplete:  "parts of it are missing",
-	discovery.NotAllowed:  "no network in allow has it",
-	discovery.Denied:      "a network in deny has it",
-	discovery.OtherFamily: "the backend takes no addresses of its family",
+// refusal says why an address is refused, for one of [discovery.Reasons].
+func refusal(reason string) string {
+	switch reason {
+	case discovery.BadAddress:
+		return "it is not an IP address"
+	case discovery.BadPort:
+		return "its port is not within 1 and 65535"
+	case discovery.Unspecified:
+		return "it is no address of a host"
+	case discovery.Multicast:
+		return "it is a multicast or broadcast address"
+	case discovery.LinkLocal:
+		return "link-local addresses are never used"
+	case discovery.Metadata:
+		return "the address of a cloud's metadata is never used"
+	case discovery.Unresolved:
+		return "its name has no address"
+	case discovery.Incomplete:
+		return "parts of it are missing"
+	case discovery.NotAllowed:
+		return "no network in allow has it"
+	case discovery.Denied:
+		return "a network in deny has it"
+	case discovery.OtherFamily:
+		return "the backend takes no addresses of its family"
+	}
+	return "it is refused"
 }
 
 // verdict says what one has to know of an address first.
@@ -40,7 +54,7 @@ func (a *AddressExplanation) verdict(e *Explanation) string {
 			a.Address, names(strange), strange[0].Slot, e.Name)
 	case a.InForce == nil && len(refused) > 0:
 		return fmt.Sprintf("%s never takes traffic: %s names it, and %s (%s).", a.Address, refused[0].Source,
-			orElse(refusals[refused[0].Reason], "it is refused"), refused[0].Reason)
+			refusal(refused[0].Reason), refused[0].Reason)
 	case a.InForce == nil:
 		return a.absent(e)
 	}

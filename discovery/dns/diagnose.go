@@ -1,0 +1,158 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	wire "github.com/miekg/dns"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+var _ discovery.Diagnoser = (*Source)(nil)
+
+// A probe is what one server says over one network.
+type probe struct {
+	server, network string
+	says            string // the records, or that there are none
+	err             error
+}
+
+// Diagnose implements [discovery.Diagnoser]: it asks each server by itself, over
+// UDP and TCP as far as the options let it, and compares what they say.
+func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
+	l := s.begin()
+	networks := []string{"udp", "tcp"}
+	switch s.client.options.TCP {
+	case Always:
+		networks = networks[1:]
+	case Never:
+		networks = networks[:1]
+	}
+	probes := make([]probe, 0, len(l.settings.servers)*len(networks))
+	for _, server := range l.settings.servers {
+		for _, network := range networks {
+			probes = append(probes, probe{server: server, network: network})
+		}
+	}
+	var all sync.WaitGroup
+	for i := range probes {
+		all.Go(func() { s.try(ctx, l, &probes[i]) })
+	}
+	all.Wait()
+	return findings(probes, networks)
+}
+
+// try asks for every type of record. A name that is looked for along a search
+// list is asked for in its first form.
+func (s *Source) try(ctx context.Context, l lookup, p *probe) {
+	select {
+	case s.client.inFlight <- struct{}{}:
+		defer func() { <-s.client.inFlight }()
+	case <-ctx.Done():
+		p.err = transportError(p.server, ctx.Err())
+		return
+	}
+	qtypes := []uint16{wire.TypeSRV}
+	if !s.subject.srv {
+		qtypes = s.subject.wanted.without(l.settings.noAAAA).qtypes
+	}
+	var said []string
+	for _, qtype := range qtypes {
+		words, err := s.client.lone(ctx, l, *p, qtype)
+		if err != nil {
+			p.err = err
+			return
+		}
+		said = append(said, words...)
+	}
+	slices.Sort(said)
+	p.says = strings.Join(said, " ")
+}
+
+// lone asks one server one question, with EDNS or without, and returns the records.
+func (c *Client) lone(ctx context.Context, l lookup, p probe, qtype uint16) ([]string, error) {
+	name := l.names[0]
+	m, err := c.once(ctx, l.settings, p.network, p.server, question(name, qtype, true))
+	if err == nil && rejectsEDNS(m) {
+		m, err = c.once(ctx, l.settings, p.network, p.server, question(name, qtype, false))
+	}
+	if err != nil || m.Truncated && p.network == "udp" {
+		return nil, err // what does not fit is asked over TCP
+	}
+	r, err := parse(name, qtype, m)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, a := range r.addrs {
+		out = append(out, a.String())
+	}
+	for _, rec := range r.records {
+		out = append(out, fmt.Sprintf("%s:%d", label(rec.target), rec.port))
+	}
+	return out, nil
+}
+
+// findings puts what the servers said into words.
+func findings(probes []probe, networks []string) []discovery.Finding {
+	var out []discovery.Finding
+	add := func(verdict, format string, args ...any) {
+		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
+	}
+	said := map[string][]string{} // servers by what they say
+	alive, fine := 0, true
+	for per := range slices.Chunk(probes, len(networks)) {
+		failed := slices.DeleteFunc(slices.Clone(per), func(p probe) bool { return p.err == nil })
+		if len(failed) < len(per) {
+			alive++
+			answered := per[len(per)-1] // TCP, over which nothing is cut
+			if answered.err != nil {
+				answered = per[0]
+			}
+			said[answered.says] = append(said[answered.says], answered.server)
+		}
+		fine = fine && len(failed) == 0
+		for i, p := range failed {
+			switch {
+			case len(failed) < len(per):
+				add(discovery.Dubious, "server %s does not answer over %s (%v): %s", p.server, strings.ToUpper(p.network), p.err, without(p.network))
+			case i == 0:
+				add(discovery.Dubious, "server %s does not answer (%v): take it out, or mend it", p.server, p.err)
+			}
+		}
+	}
+	over := strings.ReplaceAll(strings.ToUpper(strings.Join(networks, "+")), "+", " and ")
+	switch {
+	case alive == 0:
+		add(discovery.Faulty, "no server answers")
+	case len(said) > 1:
+		add(discovery.Dubious, "the servers do not say the same: %s; what any of them lists is used", differ(said))
+	case fine && alive == 1:
+		add(discovery.Fine, "%s answers over %s; with a second server, removals would not rest on one alone", probes[0].server, over)
+	case fine:
+		add(discovery.Fine, "%d servers answer over %s, and say the same", alive, over)
+	}
+	return out
+}
+
+// without says what is lost where a server does not answer over a network.
+func without(network string) string {
+	if network == "tcp" {
+		return "answers that do not fit into UDP cannot be read"
+	}
+	return "every question costs a connection"
+}
+
+// differ lists who says how much.
+func differ(said map[string][]string) string {
+	var out []string
+	for words, servers := range said {
+		out = append(out, fmt.Sprintf("%d records from %s", len(strings.Fields(words)), strings.Join(servers, ", ")))
+	}
+	slices.Sort(out)
+	return strings.Join(out, "; ")
+}
