@@ -107,6 +107,12 @@ func (g *Gate) now() (turn, opened chan struct{}) {
 	return g.turn, g.opened
 }
 
+// Open has everybody go on who waits, since a caller that did not was answered.
+func (g *Gate) Open() {
+	_, opened := g.now()
+	g.open(opened)
+}
+
 // open lets everybody go on who waits for opened.
 func (g *Gate) open(opened chan struct{}) {
 	g.mu.Lock()

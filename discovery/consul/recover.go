@@ -13,8 +13,8 @@ import (
 const (
 	probeTime = 10 * time.Second       // for one probe; an agent holds a read without a leader for 7 s
 	spread    = 300 * time.Millisecond // within which all sources go on after a recovery
-	hopeEvery = 10 * time.Second       // how often a source goes on sooner than its pause ends,
-	hopeBurst = 5                      // after so many times
+	hopeEvery = 5 * time.Second        // how often a source goes on sooner than its pause ends,
+	hopeBurst = 20                     // after so many times
 )
 
 func newSource(c *Client, q Query) *Source {
@@ -23,7 +23,8 @@ func newSource(c *Client, q Query) *Source {
 
 // Recovered implements [discovery.Recoverer]: after trouble with the agent, its
 // servers or the token, one source of the client at a time asks plainly what it
-// wants to know, about once a second, and when one is answered all go on.
+// wants to know, about once a second, and when one is answered, be it after its own
+// pause, all go on.
 func (s *Source) Recovered(ctx context.Context, err error) {
 	switch discovery.ClassOf(err) {
 	case discovery.Transport, discovery.Server, discovery.Auth:

@@ -73,6 +73,9 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 			s.fail()
 			return discovery.Reading{}, err
 		}
+		if s.state.failed && known && !reading.Weak {
+			s.client.gate.Open()
+		}
 		s.state.failed = false
 		if known {
 			return reading, nil
