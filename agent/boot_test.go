@@ -3,8 +3,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -173,34 +171,6 @@ func TestOldStoredSetFillsNothing(t *testing.T) {
 		w.pass(time.Hour)
 		w.want(a, "")
 	}, a)
-}
-
-func TestStateThatCannotBeReadStopsNothing(t *testing.T) {
-	for name, text := range map[string]string{
-		"corrupt": "{", "newer": `{"version":99}`, "foreign": `["x"]`, "hostile": `{"version":1,"backends":[{"name":"web","endpoints":[{"addr":"169.254.1.1:80"}]}]}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			a := newFake("a", "web", 5)
-			inWorld(t, func(w *world) {
-				if err := os.WriteFile(filepath.Join(w.opts.StateDir, stateFile), []byte(text), 0o600); err != nil {
-					w.t.Fatal(err)
-				}
-				w.source.reading.Endpoints = eps(80)
-				w.start()
-				w.want(a, "web1=:80")
-			}, a)
-		})
-	}
-	t.Run("no such directory", func(t *testing.T) {
-		a := newFake("a", "web", 5)
-		inWorld(t, func(w *world) {
-			w.opts.StateDir = filepath.Join(w.opts.StateDir, "gone")
-			w.source.reading.Endpoints = eps(80)
-			w.start()
-			w.pass(5 * time.Second)
-			w.want(a, "web1=:80")
-		}, a)
-	})
 }
 
 func TestManyBackendsAreFilledWhoeverStartsFirst(t *testing.T) {
