@@ -19,4 +19,8 @@ var (
 	ErrNoVersion = errors.New("no such version is kept")
 	// ErrChanged: HAProxy's configuration is not the one that was meant.
 	ErrChanged = errors.New("HAProxy's configuration is another one by now: look at it again")
+	// ErrNoSection: HAProxy's configuration has no such section.
+	ErrNoSection = errors.New("no such section")
+	// ErrBadSection: what was given is not that section and nothing else.
+	ErrBadSection = errors.New("not that section")
 )

@@ -101,6 +101,31 @@ func (f *fakeReload) Restore(_ context.Context, id, by string) (reload.Result, e
 	return reload.Result{Version: id, Step: reload.StepWorker}, f.err
 }
 
+func (f *fakeReload) Sections() ([]reload.Section, string, error) {
+	return []reload.Section{{Type: "global", Line: 1}}, f.tag, nil
+}
+
+func (f *fakeReload) Section(typ, name string) ([]byte, string, error) {
+	if typ != "global" || name != "" {
+		return nil, "", reload.ErrNoSection
+	}
+	return []byte("global\n"), f.tag, nil
+}
+
+func (f *fakeReload) Preview(e reload.Edit) (string, error) {
+	if e.ETag != "" && e.ETag != f.tag {
+		return "", reload.ErrEdited
+	}
+	return "-global\n+" + string(e.Body), nil
+}
+
+func (f *fakeReload) Edit(_ context.Context, e reload.Edit) (reload.Result, error) {
+	f.with(func() {
+		f.runs = append(f.runs, reload.Request{Reason: "edit " + e.Type, By: e.By, Data: e.Data, Force: e.Force})
+	})
+	return reload.Result{Version: "v", Step: reload.StepWorker}, f.err
+}
+
 // managed is a world whose HAProxys, of 4 slots each, are reloaded by f.
 func managed(t *testing.T, f *fakeReload, body func(w *world)) {
 	t.Helper()

@@ -47,6 +47,12 @@ type Transaction interface {
 	Diff(from, to string) (string, error)
 	// Restore puts a version in force, like Run.
 	Restore(ctx context.Context, id, by string) (reload.Result, error)
+	// Sections lists what can be edited and a tag of the whole, Section is one of
+	// them; Preview is what an edit would change, Edit makes it, like Run.
+	Sections() ([]reload.Section, string, error)
+	Section(typ, name string) ([]byte, string, error)
+	Preview(e reload.Edit) (string, error)
+	Edit(ctx context.Context, e reload.Edit) (reload.Result, error)
 }
 
 // reloading is what the loop knows about one Reload.

@@ -168,6 +168,7 @@ type reply struct {
 	addr   string
 	status int
 	kind   string
+	etag   string // without quotes
 	body   []byte
 }
 
@@ -176,9 +177,21 @@ func (c *Client) do(ctx context.Context, method, path string) (reply, error) {
 }
 
 func (c *Client) send(ctx context.Context, method, path string, with io.Reader) (reply, error) {
+	return c.sendIf(ctx, method, path, with, "")
+}
+
+// sendIf is send, for what has that tag; "" for anything, "*" for what is there.
+func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader, etag string) (reply, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, with)
 	if err != nil {
 		return reply{}, err
+	}
+	switch etag {
+	case "":
+	case "*":
+		req.Header.Set("If-Match", etag)
+	default:
+		req.Header.Set("If-Match", `"`+etag+`"`)
 	}
 	if c.token != nil {
 		if token := c.token(); token != "" {
@@ -197,7 +210,8 @@ func (c *Client) send(ctx context.Context, method, path string, with io.Reader) 
 	if len(body) > maxAnswer {
 		return reply{}, fmt.Errorf("what answers at %s does not end: is it slotsync?", c.addr)
 	}
-	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), body}, nil
+	etag = strings.Trim(resp.Header.Get("ETag"), `"`)
+	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), etag, body}, nil
 }
 
 func (c *Client) unreachable(err error) error {

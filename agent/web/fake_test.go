@@ -113,6 +113,32 @@ func (f *fake) HAProxyDiff(_ context.Context, name, from, to string) (string, er
 	return fmt.Sprintf("%s: %q to %q\n", name, from, to), cmp.Or(f.known(from), f.haproxy)
 }
 
+func (f *fake) HAProxySections(context.Context, string) ([]agent.ConfigSection, string, error) {
+	return []agent.ConfigSection{{Type: "global", Line: 1}, {Type: "backend", Name: "web", Line: 3}}, configTag, f.haproxy
+}
+
+func (f *fake) HAProxySection(_ context.Context, name, typ, section string) (text []byte, etag string, err error) {
+	if section == "none" {
+		return nil, "", fmt.Errorf("%w: %s", agent.ErrNoSection, section)
+	}
+	return fmt.Appendf(nil, "%s %s # of %q\n", typ, section, name), configTag, f.haproxy
+}
+
+func (f *fake) PreviewHAProxySection(_ context.Context, e agent.SectionEdit) (string, error) {
+	switch {
+	case e.ETag != "" && e.ETag != configTag:
+		return "", agent.ErrChanged
+	case e.Name == "none":
+		return "", fmt.Errorf("%w: %s", agent.ErrNoSection, e.Name)
+	}
+	return "+" + string(e.Body), nil
+}
+
+func (f *fake) EditHAProxySection(_ context.Context, e agent.SectionEdit) ([]agent.ReloadStatus, error) {
+	f.did(fmt.Sprintf("edit %s of %q by %q, etag %q, force %t: %q", e, e.Reload, e.By, e.ETag, e.Force, e.Body))
+	return f.Status().Reloads, f.haproxy
+}
+
 func (f *fake) known(id string) error {
 	if id != versionID {
 		return fmt.Errorf("%q: %w", id, agent.ErrNoVersion)

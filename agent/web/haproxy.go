@@ -25,6 +25,7 @@ type HAProxy interface {
 	HAProxyConfig(ctx context.Context, name, version string) (text []byte, etag string, err error)
 	HAProxyVersions(ctx context.Context, name string) ([]agent.ConfigVersion, error)
 	HAProxyDiff(ctx context.Context, name, from, to string) (string, error)
+	Sections
 }
 
 // transactionTimeout bounds how long a request waits for a reload. What has begun
@@ -66,6 +67,7 @@ func (s *Server) haproxyRoutes(mux *http.ServeMux, unix bool) {
 	handle("/v1/haproxy/config/versions", methods{"GET": s.haproxyVersions})
 	handle("/v1/haproxy/config/versions/{id}", methods{"GET": s.haproxyConfig})
 	handle("/v1/haproxy/config/versions/{id}/restore", methods{"POST": s.restoreHAProxy})
+	s.sectionRoutes(handle)
 }
 
 // trusted lets pass who came over the unix socket, or has shown the token.

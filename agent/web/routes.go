@@ -32,6 +32,7 @@ POST /v1/haproxy/reload             reload HAProxy, as a transaction
 GET  /v1/haproxy/config             HAProxy's configuration; its versions under /versions
 POST /v1/haproxy/config/check       render and check it, change nothing
 GET  /v1/haproxy/config/diff        what changed: ?from=VERSION&to=VERSION
+GET  /v1/haproxy/config/sections    the sections; each under /{type}/{name}, to GET, PUT and DELETE
 GET  /-/healthy                     does the loop run?
 GET  /-/ready                       does HAProxy have what discovery says?
 POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes
@@ -137,7 +138,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // statusOf is how HTTP says err, other if it has no word of its own for it.
 func statusOf(err error, other int) int {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion):
+	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection):
 		return http.StatusNotFound
 	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict

@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/slotsync/slotsync/reload"
+)
+
+// This file changes sections of HAProxy's configuration for people.
+
+// A ConfigSection is one section of HAProxy's configuration, as it stands in the
+// template if there is one, else in the file.
+type ConfigSection struct {
+	Type string `json:"type"`
+	Name string `json:"name"` // "" for sections without one
+	Line int    `json:"line"`
+}
+
+// A SectionEdit changes one section.
+type SectionEdit struct {
+	// Reload is the name of the reload whose configuration is meant; "" for the
+	// first.
+	Reload string
+	// Type and Name of the section.
+	Type, Name string
+	// Body is the whole section; nil deletes it.
+	Body []byte
+	// ETag is the one of what was read; "" for whatever is there.
+	ETag string
+	// By says who asks. Force overwrites a file that was changed by hand since it
+	// was rendered.
+	By    string
+	Force bool
+}
+
+func (e SectionEdit) String() string { return strings.TrimSpace(e.Type + " " + e.Name) }
+
+// HAProxySections lists the sections of HAProxy's configuration, and a tag that
+// changes with it.
+func (a *Agent) HAProxySections(ctx context.Context, name string) ([]ConfigSection, string, error) {
+	_, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return nil, "", err
+	}
+	all, etag, err := t.Sections()
+	out := []ConfigSection{}
+	for _, s := range all {
+		out = append(out, ConfigSection{s.Type, s.Name, s.Line})
+	}
+	return out, etag, err
+}
+
+// HAProxySection returns one section and the tag of the whole configuration. It
+// fails with [ErrNoSection], or [ErrBadSection] if there are several of that name.
+func (a *Agent) HAProxySection(ctx context.Context, name, typ, section string) (text []byte, etag string, err error) {
+	_, t, err := a.transaction(ctx, name)
+	if err != nil {
+		return nil, "", err
+	}
+	text, etag, err = t.Section(typ, section)
+	return text, etag, sectionFailed(err)
+}
+
+// PreviewHAProxySection returns what e would change, as a unified diff.
+func (a *Agent) PreviewHAProxySection(ctx context.Context, e SectionEdit) (string, error) {
+	_, t, err := a.transaction(ctx, e.Reload)
+	if err != nil {
+		return "", err
+	}
+	diff, err := t.Preview(e.edit(reload.Data{}))
+	return diff, sectionFailed(err)
+}
+
+// EditHAProxySection makes the change and reloads HAProxy, as
+// [Agent.ReloadHAProxy] does, with its errors, [ErrChanged], [ErrNoSection] and
+// [ErrBadSection]. Nothing is changed after one of these.
+func (a *Agent) EditHAProxySection(ctx context.Context, e SectionEdit) ([]ReloadStatus, error) {
+	name, t, err := a.transaction(ctx, e.Reload)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := t.Preview(e.edit(reload.Data{})); err != nil {
+		return nil, sectionFailed(err)
+	}
+	err = a.perform(ctx, name, e.By, func(r *reloading) launch {
+		ask := e.edit(a.data(r))
+		return launch{reason: "edit of " + e.String(), run: func(ctx context.Context) (reload.Result, error) { return t.Edit(ctx, ask) }}
+	})
+	return a.Status().Reloads, sectionFailed(err)
+}
+
+func (e SectionEdit) edit(d reload.Data) reload.Edit {
+	return reload.Edit{Type: e.Type, Name: e.Name, Body: e.Body, ETag: e.ETag, By: e.By, Force: e.Force, Data: d}
+}
+
+// sectionFailed says in the agent's words what a transaction said.
+func sectionFailed(err error) error {
+	for theirs, ours := range map[error]error{
+		reload.ErrNoSection: ErrNoSection, reload.ErrBadSection: ErrBadSection, reload.ErrEdited: ErrChanged, reload.ErrNotKept: ErrNoReload,
+	} {
+		if errors.Is(err, theirs) {
+			return fmt.Errorf("%w (%w)", ours, err)
+		}
+	}
+	return err
+}
