@@ -1,0 +1,218 @@
+package haproxy
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+const (
+	// maxShown bounds what is read of a dump for people, maxValue one value in it,
+	// in runes.
+	maxShown = 16 << 20
+	maxValue = 1000
+	// maxColumns bounds the names in a dump: sessions bring their own.
+	maxColumns = 500
+)
+
+// Dump asks for one of [slots.Dumps] in a connection of its own, within the
+// client's timeout ("show info", "show stat", "show sess" and "show servers
+// state" of the Management Guide, 9.3). What has more than 16 MiB is an error.
+func (c *Client) Dump(ctx context.Context, what string) (slots.Dump, error) {
+	commands := map[string]string{
+		slots.DumpInfo: "show info", slots.DumpStat: "show stat", slots.DumpSess: "show sess", slots.DumpServers: "show servers state",
+	}
+	command, ok := commands[what]
+	if !ok {
+		return slots.Dump{}, fmt.Errorf("%q is none of %s", printable(what), strings.Join(slots.Dumps[:], ", "))
+	}
+	text, err := c.command(ctx, command)
+	if err != nil {
+		return slots.Dump{}, err
+	}
+	if strings.HasPrefix(text, "Permission denied") {
+		return slots.Dump{}, garbled(false, "%s: %s needs a socket of level operator or admin", c.at, command)
+	}
+	d, err := parseDump(what, text)
+	if err != nil {
+		return slots.Dump{}, garbled(false, "%s: %s: %w", c.at, command, err)
+	}
+	return d, nil
+}
+
+// Raw sends one line of commands, separated by ";", and returns what HAProxy
+// answers, within the client's timeout. It is for people: nothing is checked but
+// that it is one line of printable ASCII. See [Writes].
+func (c *Client) Raw(ctx context.Context, command string) (string, error) {
+	if err := checkRaw(command); err != nil {
+		return "", err
+	}
+	return c.command(ctx, command)
+}
+
+// checkRaw refuses what is more than one line, or longer than a line may be.
+func checkRaw(command string) error {
+	switch {
+	case strings.TrimSpace(command) == "":
+		return errors.New("the command is empty")
+	case len(command) > maxLine:
+		return fmt.Errorf("the command has %d bytes, %d at most", len(command), maxLine)
+	case strings.ContainsFunc(command, func(r rune) bool { return r < ' ' || r > '~' }):
+		return errors.New("the command has to be one line of printable ASCII")
+	}
+	return nil
+}
+
+// Writes reports whether a line may do more than show something: unless each of
+// its commands is "show", "get" or "help".
+func Writes(command string) bool {
+	for part := range strings.SplitSeq(command, ";") {
+		words := strings.Fields(part)
+		if len(words) > 0 && words[0] != "show" && words[0] != "get" && words[0] != "help" {
+			return true
+		}
+	}
+	return false
+}
+
+// command sends one line and returns the text that comes back.
+func (c *Client) command(ctx context.Context, command string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return "", dialFault(c.at, cause(ctx, err))
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := io.WriteString(conn, command+"\n"); err != nil && isTimeout(err) {
+		return "", c.explain(ctx, errors.Join(errUnsent, err), maxShown, false)
+	}
+	text, err := readAnswer(conn, maxShown)
+	if err != nil {
+		return "", c.explain(ctx, err, maxShown, false)
+	}
+	return strings.TrimRight(text, "\n"), nil
+}
+
+// parseDump understands the answer to a dump.
+func parseDump(what, text string) (slots.Dump, error) {
+	d := slots.Dump{Columns: []string{}, Rows: []map[string]string{}}
+	var err error
+	switch what {
+	case slots.DumpInfo:
+		err = dumpInfo(&d, text)
+	case slots.DumpStat:
+		err = dumpStat(&d, text)
+	case slots.DumpSess:
+		err = dumpSess(&d, text)
+	default:
+		err = dumpServers(&d, text)
+	}
+	return d, err
+}
+
+// dumpInfo reads "Name: value" lines into one row.
+func dumpInfo(d *slots.Dump, text string) error {
+	var pairs []string
+	for line := range strings.SplitSeq(text, "\n") {
+		name, value, ok := strings.Cut(line, ":")
+		if ok && len(pairs) < 2*maxColumns {
+			pairs = append(pairs, shown(name), shown(strings.TrimSpace(value)))
+		}
+	}
+	if len(pairs) == 0 || pairs[0] != "Name" {
+		return fmt.Errorf("%q is no answer of HAProxy's", printable(text))
+	}
+	d.Add(pairs...)
+	return nil
+}
+
+// dumpStat reads CSV with a header.
+func dumpStat(d *slots.Dump, text string) error {
+	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
+	r.FieldsPerRecord, r.LazyQuotes = -1, true
+	header, err := r.Read()
+	if err != nil || len(header) < 2 || len(header) > maxColumns || header[0] != "pxname" {
+		return fmt.Errorf("%q is no header of HAProxy's", printable(text))
+	}
+	for {
+		record, err := r.Read()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		addRow(d, header, record)
+	}
+}
+
+// dumpServers reads words in columns, after a line with the version of the format
+// and one with the names.
+func dumpServers(d *slots.Dump, text string) error {
+	lines := strings.Split(text, "\n")
+	if len(lines) < 2 || !strings.HasPrefix(lines[1], "# be_id ") {
+		return fmt.Errorf("%q is no answer of HAProxy's", printable(text))
+	}
+	header := strings.Fields(strings.TrimPrefix(lines[1], "# "))
+	for _, line := range lines[2:] {
+		if words := strings.Fields(line); len(words) > 0 {
+			addRow(d, header[:min(len(header), maxColumns)], words)
+		}
+	}
+	return nil
+}
+
+// addRow adds the values that have a name.
+func addRow(d *slots.Dump, header, values []string) {
+	var pairs []string
+	for i, name := range header {
+		if name != "" && i < len(values) {
+			pairs = append(pairs, shown(name), shown(values[i]))
+		}
+	}
+	d.Add(pairs...)
+}
+
+// dumpSess reads lines as in "0x55d: proto=tcpv4 src=127.0.0.1:1 rq[f=848000h,i=0]".
+func dumpSess(d *slots.Dump, text string) error {
+	for line := range strings.SplitSeq(text, "\n") {
+		id, rest, ok := strings.Cut(line, ": ")
+		if !ok {
+			if strings.TrimSpace(line) == "" {
+				continue
+			}
+			return fmt.Errorf("%q is no session", printable(line))
+		}
+		pairs := []string{"id", shown(id)}
+		for word := range strings.FieldsSeq(rest) {
+			name, value := sessField(word)
+			if name != "" && (len(d.Columns) < maxColumns || slices.Contains(d.Columns, name)) {
+				pairs = append(pairs, shown(name), shown(value))
+			}
+		}
+		d.Add(pairs...)
+	}
+	return nil
+}
+
+// sessField takes "src=x" or "rq[f=1,i=0]" apart.
+func sessField(word string) (name, value string) {
+	at := strings.IndexAny(word, "=[")
+	if at < 0 {
+		return "", ""
+	}
+	return word[:at], strings.TrimPrefix(word[at:], "=")
+}
+
+func shown(s string) string { return discovery.Printable(s, maxValue) }

@@ -1,0 +1,141 @@
+package haproxy_test
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// TestDump asks a real HAProxy, through which a request is under way, for
+// everything that it shows.
+func TestDump(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			port := haproxytest.FreePort(t)
+			p := haproxytest.Start(t, haproxytest.Config{Version: version, Text: "global\n  stats socket {socket} mode 600 level admin\n" +
+				"defaults\n  mode tcp\n  timeout client 30s\n  timeout connect 1s\n  timeout server 30s\n" +
+				"frontend in\n  bind 127.0.0.1:" + strconv.Itoa(port) + "\n  tcp-request inspect-delay 20s\n  tcp-request content accept if { req.len gt 1000 }\n  default_backend web\n" +
+				"backend web\n  server-template web 1-3 slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100\n"})
+			c := client(t, p.Socket)
+			info := dump(t, c, slots.DumpInfo)
+			if len(info.Rows) != 1 || info.Rows[0]["Name"] != "HAProxy" || !strings.HasPrefix(info.Rows[0]["Version"], version) || info.Columns[0] != "Name" {
+				t.Errorf("info: %+v", info)
+			}
+			stat := dump(t, c, slots.DumpStat)
+			web1 := row(t, stat, "svname", "web1")
+			if web1["pxname"] != "web" || web1["status"] != "MAINT" || web1["weight"] != "100" || web1["scur"] != "0" || !slices.Contains(stat.Columns, "hrsp_5xx") {
+				t.Errorf("stat: %+v", web1)
+			}
+			servers := dump(t, c, slots.DumpServers)
+			if web3 := row(t, servers, "srv_name", "web3"); len(servers.Rows) != 3 || web3["be_name"] != "web" || web3["srv_fqdn"] != "slot.invalid" {
+				t.Errorf("servers: %+v", servers)
+			}
+			conn, err := net.Dial("tcp", "127.0.0.1:"+strconv.Itoa(port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			sess := waitForSession(t, c)
+			if !strings.HasPrefix(sess["id"], "0x") || sess["be"] == "" || !strings.Contains(sess["src"], "127.0.0.1") || sess["rq"] == "" {
+				t.Errorf("sess: %+v", sess)
+			}
+			p.Kill()
+			if _, err := c.Dump(t.Context(), slots.DumpInfo); err == nil {
+				t.Error("a dead HAProxy shows something")
+			}
+		})
+	}
+}
+
+func dump(t *testing.T, c *haproxy.Client, what string) slots.Dump {
+	t.Helper()
+	d, err := c.Dump(t.Context(), what)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func row(t *testing.T, d slots.Dump, column, value string) map[string]string {
+	t.Helper()
+	for _, r := range d.Rows {
+		if r[column] == value {
+			return r
+		}
+	}
+	t.Fatalf("no row with %s %s in %+v", column, value, d)
+	return nil
+}
+
+func waitForSession(t *testing.T, c *haproxy.Client) map[string]string {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		for _, r := range dump(t, c, slots.DumpSess).Rows {
+			if r["fe"] == "in" {
+				return r
+			}
+		}
+	}
+	t.Fatal("no session is shown")
+	return nil
+}
+
+func TestDumpRefuses(t *testing.T) {
+	c := client(t, "/nonexistent/haproxy.sock")
+	if _, err := c.Dump(t.Context(), "everything"); err == nil || !strings.Contains(err.Error(), "info, stat, sess, servers") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.Dump(t.Context(), slots.DumpInfo); err == nil {
+		t.Error("nobody is there")
+	}
+}
+
+func TestRaw(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{{Name: "web", Slots: 2}}})
+			c := client(t, p.Socket)
+			both, err := c.Raw(t.Context(), "show version;get weight web/web1")
+			if err != nil || !strings.HasPrefix(both, version) || !strings.Contains(both, "(initial 100)") {
+				t.Errorf("got %q, %v", both, err)
+			}
+			if text, err := c.Raw(t.Context(), "set weight web/web1 50"); err != nil || text != "" {
+				t.Errorf("got %q, %v", text, err)
+			}
+			if text, err := c.Raw(t.Context(), "get weight web/web1"); err != nil || text != "50 (initial 100)" {
+				t.Errorf("got %q, %v", text, err)
+			}
+		})
+	}
+}
+
+func TestRawRefuses(t *testing.T) {
+	c := client(t, "/nonexistent/haproxy.sock")
+	for name, command := range map[string]string{
+		"empty": " ", "two lines": "show info\nset weight web/web1 0", "NUL": "show info\x00", "escape": "show \x1b[2J", "not ASCII": "show ä",
+		"long": "show " + strings.Repeat("x", 15_000),
+	} {
+		if _, err := c.Raw(t.Context(), command); err == nil || strings.Contains(err.Error(), "haproxy.sock") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestWrites(t *testing.T) {
+	for command, want := range map[string]bool{
+		"show info": false, " show  stat ; get weight a/b;help": false, "": false, ";;": false,
+		"set weight a/b 0": true, "show info;disable server a/b": true, "show info ; shutdown sessions server a/b": true,
+		"SHOW info": true, "@1 show info": true, "prompt": true, `show info\;set weight a/b 0`: true,
+	} {
+		if got := haproxy.Writes(command); got != want {
+			t.Errorf("%q: got %t", command, got)
+		}
+	}
+}
