@@ -9,6 +9,8 @@ var (
 	ErrNoBackend = errors.New("no such backend")
 	// ErrNoSubject: this is neither an address nor a slot of the backend.
 	ErrNoSubject = errors.New("no such address or slot")
+	// ErrNoInstance: no instance has this name.
+	ErrNoInstance = errors.New("no such instance")
 	// ErrNothingHeld: the guard holds nothing back that could be accepted.
 	ErrNothingHeld = errors.New("nothing is held")
 	// ErrNoReload: the configuration says no way to reload HAProxy.

@@ -44,6 +44,8 @@ type Conn interface {
 type Instance struct {
 	Name string // unique; the label haproxy in metrics
 	Conn Conn
+	// Query asks the same HAProxy for people; nil if that cannot be done.
+	Query Querier
 	// Key changes when anything about the connection does: a worker whose key
 	// is the same goes on over a [Agent.Reconfigure].
 	Key string

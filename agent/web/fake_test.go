@@ -113,6 +113,20 @@ func (f *fake) HAProxyDiff(_ context.Context, name, from, to string) (string, er
 	return fmt.Sprintf("%s: %q to %q\n", name, from, to), cmp.Or(f.known(from), f.haproxy)
 }
 
+func (f *fake) Dump(_ context.Context, instance, what string) (agent.Dump, error) {
+	if instance != "edge-1" {
+		return agent.Dump{}, fmt.Errorf("%w: %q", agent.ErrNoInstance, instance)
+	}
+	d := agent.Dump{}
+	d.Add("what", what, "status", "UP")
+	return d, f.haproxy
+}
+
+func (f *fake) Raw(_ context.Context, instance, command, by string) (string, error) {
+	f.did(fmt.Sprintf("raw %q to %s by %s", command, instance, by))
+	return "said " + command, f.haproxy
+}
+
 func (f *fake) HAProxySections(context.Context, string) ([]agent.ConfigSection, string, error) {
 	return []agent.ConfigSection{{Type: "global", Line: 1}, {Type: "backend", Name: "web", Line: 3}}, configTag, f.haproxy
 }

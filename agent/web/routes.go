@@ -33,6 +33,8 @@ GET  /v1/haproxy/config             HAProxy's configuration; its versions under 
 POST /v1/haproxy/config/check       render and check it, change nothing
 GET  /v1/haproxy/config/diff        what changed: ?from=VERSION&to=VERSION
 GET  /v1/haproxy/config/sections    the sections; each under /{type}/{name}, to GET, PUT and DELETE
+GET  /v1/instances/{instance}/stat  what HAProxy shows, now: info, stat, sess, servers
+POST /v1/instances/{instance}/raw   a line of commands, as it is: {"command": "show pools"}
 GET  /-/healthy                     does the loop run?
 GET  /-/ready                       does HAProxy have what discovery says?
 POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes
@@ -51,6 +53,7 @@ func (s *Server) routes(unix bool) http.Handler {
 	mux.Handle("/-/reload", methods{"POST": s.reload})
 	mux.Handle("/metrics", methods{"GET": s.o.Metrics.ServeHTTP})
 	s.haproxyRoutes(mux, unix)
+	s.instanceRoutes(mux, unix)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
 	})
@@ -138,7 +141,7 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // statusOf is how HTTP says err, other if it has no word of its own for it.
 func statusOf(err error, other int) int {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection):
+	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
 		return http.StatusNotFound
 	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict

@@ -53,6 +53,7 @@ func (p *pipes) dial() net.Conn {
 // HAProxy; nobody asks it for anything else of HAProxy's.
 type stuck struct {
 	HAProxy
+	Instances
 	started, ended chan struct{}
 }
 

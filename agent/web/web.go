@@ -40,6 +40,7 @@ type Agent interface {
 	// is "" for the backend as a whole.
 	Explain(ctx context.Context, backend, about string) (agent.Explanation, error)
 	HAProxy
+	Instances
 }
 
 // DefaultSocketMode lets the owner and the group of the socket in.

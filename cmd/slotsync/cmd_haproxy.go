@@ -16,16 +16,21 @@ import (
 func newHAProxyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "haproxy",
-		Short: "Reload HAProxy, and look at its configuration",
-		Long: `Reload HAProxy through the running agent, as a transaction, and look at the
-configuration that the agent renders. HAProxy's process is started and stopped by
-your service manager.`,
-		Example: `  slotsync haproxy reload --needed
+		Short: "Look at every HAProxy, reload it, and see to its configuration",
+		Long: `Look at what every HAProxy shows of itself, reload it through the running agent,
+as a transaction, and see to its configuration. HAProxy's process is started and
+stopped by your service manager.`,
+		Example: `  slotsync haproxy info
+  slotsync haproxy stat --backend web
+  slotsync haproxy reload --needed
   slotsync haproxy config history`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newHAProxyReloadCommand(a), newHAProxyConfigCommand(a))
+	cmd.AddCommand(newHAProxyReloadCommand(a), newHAProxyConfigCommand(a), newRawCommand(a))
+	for _, d := range dumpCommands() {
+		cmd.AddCommand(newDumpCommand(a, d))
+	}
 	return cmd
 }
 

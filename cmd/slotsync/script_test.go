@@ -33,11 +33,26 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"slotsync": main, "fetch": fetch})
 }
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script", setupStage)) }
+
+// TestParity runs what other tools let an operator do, on two HAProxies of each
+// version: see docs/prior-art.md.
+func TestParity(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			testscript.Run(t, scripts("testdata/parity", func(env *testscript.Env) error {
+				env.Setenv("VERSION", version)
+				return setupStage(env)
+			}))
+		})
+	}
+}
+
+func scripts(dir string, setup func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
 		RequireExplicitExec: true,
-		Setup:               setupStage,
+		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"haproxy":    stageCmd((*stage).haproxy),
 			"freeze":     stageCmd((*stage).freeze),
@@ -56,7 +71,7 @@ func TestScripts(t *testing.T) {
 			"template":   stageCmd((*stage).template),
 			"notified":   stageCmd((*stage).notified),
 		},
-	})
+	}
 }
 
 // A stage is what one script plays with.

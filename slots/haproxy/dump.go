@@ -50,7 +50,7 @@ func (c *Client) Dump(ctx context.Context, what string) (slots.Dump, error) {
 
 // Raw sends one line of commands, separated by ";", and returns what HAProxy
 // answers, within the client's timeout. It is for people: nothing is checked but
-// that it is one line of printable ASCII. See [Writes].
+// that it is one line of printable ASCII.
 func (c *Client) Raw(ctx context.Context, command string) (string, error) {
 	if err := checkRaw(command); err != nil {
 		return "", err
@@ -69,18 +69,6 @@ func checkRaw(command string) error {
 		return errors.New("the command has to be one line of printable ASCII")
 	}
 	return nil
-}
-
-// Writes reports whether a line may do more than show something: unless each of
-// its commands is "show", "get" or "help".
-func Writes(command string) bool {
-	for part := range strings.SplitSeq(command, ";") {
-		words := strings.Fields(part)
-		if len(words) > 0 && words[0] != "show" && words[0] != "get" && words[0] != "help" {
-			return true
-		}
-	}
-	return false
 }
 
 // command sends one line and returns the text that comes back.

@@ -127,15 +127,3 @@ func TestRawRefuses(t *testing.T) {
 		}
 	}
 }
-
-func TestWrites(t *testing.T) {
-	for command, want := range map[string]bool{
-		"show info": false, " show  stat ; get weight a/b;help": false, "": false, ";;": false,
-		"set weight a/b 0": true, "show info;disable server a/b": true, "show info ; shutdown sessions server a/b": true,
-		"SHOW info": true, "@1 show info": true, "prompt": true, `show info\;set weight a/b 0`: true,
-	} {
-		if got := haproxy.Writes(command); got != want {
-			t.Errorf("%q: got %t", command, got)
-		}
-	}
-}

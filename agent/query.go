@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file asks instances for people, past the workers.
+
+// A Dump is a table that an instance shows of itself.
+type Dump = slots.Dump
+
+// Dumps lists what a [Dump] can be of.
+func Dumps() []string { return slots.Dumps[:] }
+
+// A Querier asks one HAProxy for people. Its methods may be called at any time,
+// and have deadlines of their own.
+type Querier interface {
+	// Dump is one of [Dumps].
+	Dump(ctx context.Context, what string) (Dump, error)
+	// Raw sends one line of commands and returns the answer.
+	Raw(ctx context.Context, command string) (string, error)
+}
+
+// Dump asks an instance for one of [Dumps], now. It fails with [ErrNoInstance], or
+// with what the instance says.
+func (a *Agent) Dump(ctx context.Context, instance, what string) (Dump, error) {
+	q, err := a.querier(ctx, instance)
+	if err != nil {
+		return Dump{}, err
+	}
+	return q.Dump(ctx, what)
+}
+
+// Raw sends a line of commands to an instance, as it is, and returns the answer. It
+// fails as Dump does. What it changes of a slot is somebody else's doing to the
+// agent: see Backend.RepairExternal.
+func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, error) {
+	q, err := a.querier(ctx, instance)
+	if err != nil {
+		return "", err
+	}
+	a.opts.Log.Info("a command is sent as it is", "instance", instance, "command", command, "by", by)
+	return q.Raw(ctx, command)
+}
+
+func (a *Agent) querier(ctx context.Context, name string) (Querier, error) {
+	q, err := answer(ctx, a, func(context.Context) Querier {
+		if in := a.instance(name); in != nil {
+			return in.Query
+		}
+		return nil
+	})
+	if err == nil && q == nil {
+		err = fmt.Errorf("%w: %q", ErrNoInstance, name)
+	}
+	return q, err
+}

@@ -1,0 +1,94 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// Instances is what can be asked of a single HAProxy. See [agent.Agent] for the
+// errors.
+type Instances interface {
+	Dump(ctx context.Context, instance, what string) (agent.Dump, error)
+	Raw(ctx context.Context, instance, command, by string) (string, error)
+}
+
+// A RawBody is a line of commands for HAProxy.
+type RawBody struct {
+	Command string `json:"command"`
+	By      string `json:"by,omitempty"`
+}
+
+// A RawAnswer is what HAProxy said to it.
+type RawAnswer struct {
+	Reply string `json:"reply"`
+}
+
+func (s *Server) instanceRoutes(mux *http.ServeMux, unix bool) {
+	for _, what := range agent.Dumps() {
+		mux.Handle("/v1/instances/{instance}/"+what, methods{"GET": func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }})
+	}
+	mux.Handle("/v1/instances/{instance}/raw", methods{"POST": func(w http.ResponseWriter, r *http.Request) { s.raw(w, r, unix) }})
+}
+
+func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	d, err := s.o.Agent.Dump(ctx, r.PathValue("instance"), what)
+	if err != nil {
+		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+		return
+	}
+	answer(w, d)
+}
+
+// raw passes a line on. What may write is for those who may do everything.
+func (s *Server) raw(w http.ResponseWriter, r *http.Request, unix bool) {
+	var body RawBody
+	if err := readJSON(r, &body); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	pass := func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+		defer cancel()
+		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, asker(body.By))
+		if err != nil {
+			problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+			return
+		}
+		answer(w, RawAnswer{reply})
+	}
+	if OnlyShows(body.Command) {
+		pass(w, r)
+		return
+	}
+	trusted(unix, http.HandlerFunc(pass)).ServeHTTP(w, r)
+}
+
+// OnlyShows reports whether a line does no more than show something: each of its
+// commands is "show" or "help".
+func OnlyShows(command string) bool {
+	for part := range strings.SplitSeq(command, ";") {
+		words := strings.Fields(part)
+		if len(words) > 0 && words[0] != "show" && words[0] != "help" {
+			return false
+		}
+	}
+	return true
+}
+
+// Dump asks an instance for info, stat, sess or servers. The error wraps
+// [agent.ErrNoInstance] if there is none of that name.
+func (c *Client) Dump(ctx context.Context, instance, what string) (agent.Dump, error) {
+	return into[agent.Dump](ctx, c, http.MethodGet, "/v1/instances/"+url.PathEscape(instance)+"/"+what, nil)
+}
+
+// Raw sends a line of commands to an instance, and returns the answer.
+func (c *Client) Raw(ctx context.Context, instance string, body RawBody) (string, error) {
+	a, err := into[RawAnswer](ctx, c, http.MethodPost, "/v1/instances/"+url.PathEscape(instance)+"/raw", body)
+	return a.Reply, err
+}
