@@ -106,6 +106,7 @@ func (a *Agent) begin() {
 	if a.stored, err = loadState(a.opts.StateDir); err != nil {
 		a.stateFailed(err)
 	}
+	a.overrides, a.pauses = a.stored.overrides(), a.stored.pauses(now)
 	for _, in := range a.opts.Instances {
 		a.instances = append(a.instances, a.newInstance(in))
 	}
@@ -117,6 +118,7 @@ func (a *Agent) begin() {
 
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	nb := newBackend(b)
+	nb.overrides = a.overrides
 	if s, ok := a.stored.backend(b.Name); ok {
 		nb.restore(s, now)
 	}
@@ -152,7 +154,7 @@ func (a *Agent) employ(ctx context.Context, in *instance) {
 	}
 	before := a.workers[in.Name]
 	a.workers[in.Name] = r
-	w.take(a.desired(in))
+	w.take(a.desired(in, time.Now()))
 	a.group.Go(func() {
 		defer close(r.done)
 		if before != nil {
@@ -204,6 +206,7 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-timer.C:
 		case now := <-ticker.C:
 			a.ticked.Store(now.UnixNano())
+			a.lapse(now)
 			a.gauge(now)
 			if a.dirty {
 				a.dirty = false

@@ -65,6 +65,11 @@ type backend struct {
 	heard bool
 	// confirming: a confirmation is under way.
 	confirming bool
+	// overrides are what operators want, of all backends. started are the slots that
+	// an operator gave back, with when. initial are the weights of the template.
+	overrides overrides
+	started   map[string]time.Time
+	initial   map[string]int
 }
 
 func newBackend(b Backend) *backend {
@@ -74,6 +79,7 @@ func newBackend(b Backend) *backend {
 		guard:   guarded{rules: b.Guard},
 		phase:   phaseWaiting,
 		leaving: map[netip.AddrPort]leaving{},
+		started: map[string]time.Time{},
 		pace:    rate.NewLimiter(roundRate, roundBurst),
 	}
 	for _, f := range b.Feeds {
@@ -215,8 +221,13 @@ func (b *backend) settle(now time.Time) bool {
 	return len(b.leaving) != before
 }
 
-// wanted returns the endpoints that should have a slot now.
+// wanted returns the endpoints that should have a slot now, as operators want them.
 func (b *backend) wanted() []discovery.Endpoint {
+	return b.overrides.apply(b.Name, b.remaining())
+}
+
+// remaining returns the endpoints that are published, and those that are leaving.
+func (b *backend) remaining() []discovery.Endpoint {
 	if len(b.leaving) == 0 {
 		return b.guard.published
 	}
@@ -260,5 +271,7 @@ func earlier(a, b time.Time) time.Time {
 
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
-	return b.table.Targets(slots.Scale(b.guard.published))
+	targets := b.table.Targets(slots.Scale(b.guard.published))
+	b.overrides.reweigh(b.Name, targets, func(slot string) int { return b.initial[slot] })
+	return targets
 }

@@ -54,6 +54,9 @@ type core struct {
 	// opened: enough instances answered, or enough time has passed, to decide
 	// which slot holds what.
 	opened bool
+	// overrides and pauses are what operators asked for.
+	overrides overrides
+	pauses    pauses
 	// next is what comes after, while slots that it does not serve are emptied;
 	// nil at all other times.
 	next *Options
@@ -112,6 +115,7 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	if b.due && !b.pace.AllowN(now, 1) {
 		return false
 	}
+	b.initial = c.initial(b)
 	fresh, strangers := b.due || b.gen == 0, b.taken
 	var before []slots.Target
 	if !fresh {
@@ -128,6 +132,21 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	c.climb(b, now)
 	b.due = false
 	return fresh || !slices.Equal(before, b.targets()) || !maps.Equal(strangers, b.taken)
+}
+
+// initial returns the weights that the slots of b have in the configuration, if
+// anybody asks for a share of them.
+func (c *core) initial(b *backend) map[string]int {
+	if len(b.overrides) == 0 {
+		return nil
+	}
+	out := map[string]int{}
+	for _, own := range c.views(b) {
+		for _, s := range own {
+			out[s.Name] = max(out[s.Name], s.Initial)
+		}
+	}
+	return out
 }
 
 // climb gives every endpoint a slot, as far as slots can be had without a
@@ -200,7 +219,7 @@ func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
 	out := map[string]netip.AddrPort{}
 	placeholder := slots.Placeholder(own)
 	for slot, a := range inService(own) {
-		if !b.disposes(a) && !slots.IsPlaceholder(a, placeholder) {
+		if !b.disposes(a) && !slots.IsPlaceholder(a, placeholder) && b.overrides.find(b.Name, a, OverrideServer) == nil {
 			out[slot] = a
 		}
 	}
@@ -234,18 +253,21 @@ func (c *core) publish(b *backend, news, now time.Time) {
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}
-		in.send(c.desired(in))
+		in.send(c.desired(in, now))
 	}
 }
 
 // desired returns everything that in should be.
-func (c *core) desired(in *instance) desired {
+func (c *core) desired(in *instance, now time.Time) desired {
 	d := desired{gen: c.gen, timing: c.timing, wants: map[string]want{}}
 	for _, b := range c.backends {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, turning: b.guard.turning != nil}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, turning: b.guard.turning != nil, started: maps.Clone(b.started)}
+		if p := c.pauses.of(b.Name, now); p != nil {
+			w.paused, w.hard = true, p.Hard
+		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
 		if w.quiet = b.gen == 0 || !seen || (b.phase == phaseRestored && full); !w.quiet {

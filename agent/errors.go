@@ -11,6 +11,14 @@ var (
 	ErrNoSubject = errors.New("no such address or slot")
 	// ErrNoInstance: no instance has this name.
 	ErrNoInstance = errors.New("no such instance")
+	// ErrNoServer: the backend has no endpoint or slot of this name.
+	ErrNoServer = errors.New("no such server")
+	// ErrDiscovered: a source lists the endpoint, so that it cannot be removed here.
+	ErrDiscovered = errors.New("a source lists this endpoint: drain or stop it instead")
+	// ErrNotPaused: there is no such pause.
+	ErrNotPaused = errors.New("not paused")
+	// ErrBadRequest: what is asked for makes no sense; the error says why.
+	ErrBadRequest = errors.New("cannot be done")
 	// ErrNothingHeld: the guard holds nothing back that could be accepted.
 	ErrNothingHeld = errors.New("nothing is held")
 	// ErrNoReload: the configuration says no way to reload HAProxy.

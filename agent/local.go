@@ -29,6 +29,11 @@ type want struct {
 	quiet         bool   // nothing is known: only look
 	repair        bool   // undo what somebody else did
 	turning       bool   // the loop waits for servers to be up
+	// paused: nothing is written, but to a process that is new; hard: not even
+	// there.
+	paused, hard bool
+	// started are the slots that an operator gave back, with when.
+	started map[string]time.Time
 }
 
 // An external is a slot that somebody took out of service behind the agent's
@@ -73,6 +78,8 @@ type local struct {
 	fighting    bool // a pause begins with the end of this round
 	pausedUntil time.Time
 	pause       time.Duration
+	// reborn: this process has not been as it should be yet, and came after another.
+	reborn bool
 }
 
 func newLocal(externals map[string]external) *local {
@@ -107,6 +114,12 @@ func (l *local) take(w want) {
 	if w.repair {
 		clear(l.externals)
 	}
+	for slot, e := range l.externals {
+		if e.Since.Before(w.started[slot]) {
+			delete(l.externals, slot)
+			delete(l.readied, slot) // that it is out of service is nobody's doing now
+		}
+	}
 	if w.quiet || len(l.externals) == 0 {
 		return
 	}
@@ -126,8 +139,11 @@ func (l *local) unseen() bool { return l.own == nil && !l.lacking && l.problem =
 
 // idle reports whether nothing may be written now.
 func (l *local) idle(now time.Time) bool {
-	return l.want.quiet || l.lacking || l.problem != "" || now.Before(l.pausedUntil)
+	return l.want.quiet || l.lacking || l.problem != "" || now.Before(l.pausedUntil) || l.held()
 }
+
+// held reports whether an operator has paused the writing.
+func (l *local) held() bool { return l.want.paused && (l.want.hard || !l.reborn) }
 
 // settled reports whether the instance shows what is wanted of it, as far as it
 // can be wanted.
@@ -308,7 +324,7 @@ func (l *local) verify(now time.Time) {
 		l.fighting, l.pausedUntil = false, now.Add(l.pause)
 	}
 	if l.own != nil && len(slots.Drifted(l.own, l.effective())) == 0 {
-		l.done, l.since = l.want.gen, 0
+		l.done, l.since, l.reborn = l.want.gen, 0, false
 		clear(l.refused)
 		clear(l.told)
 	}
@@ -318,7 +334,11 @@ func (l *local) verify(now time.Time) {
 // wanted, or while nothing is known, as they are. (One file may hold several
 // backends, and must not lose one whose source is slow.)
 func (l *local) saved() []slots.Server {
-	target := finder(l.effective(), func(t *slots.Target) string { return t.Slot })
+	wanted := l.effective()
+	if l.want.hard {
+		wanted = nil
+	}
+	target := finder(wanted, func(t *slots.Target) string { return t.Slot })
 	out := make([]slots.Server, 0, len(l.own))
 	for _, s := range l.own {
 		if t := target(s.Name); t != nil && !t.Leave {

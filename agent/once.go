@@ -127,7 +127,7 @@ func (a *Agent) readInstances(ctx context.Context) map[string]*worker {
 		w := a.newWorker(in)
 		w.post = func(r report) { reports[i] = r }
 		in.send = w.take
-		w.take(a.desired(in))
+		w.take(a.desired(in, time.Now()))
 		workers[in.Name] = w
 		group.Go(func() { w.readOnce(ctx) })
 	}

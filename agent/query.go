@@ -2,7 +2,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/slotsync/slotsync/slots"
 )
@@ -22,6 +26,8 @@ type Querier interface {
 	Dump(ctx context.Context, what string) (Dump, error)
 	// Raw sends one line of commands and returns the answer.
 	Raw(ctx context.Context, command string) (string, error)
+	// ShutSessions ends the sessions of a server.
+	ShutSessions(ctx context.Context, backend, server string) error
 }
 
 // Dump asks an instance for one of [Dumps], now. It fails with [ErrNoInstance], or
@@ -44,6 +50,34 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	}
 	a.opts.Log.Info("a command is sent as it is", "instance", instance, "command", command, "by", by)
 	return q.Raw(ctx, command)
+}
+
+// ShutSessions ends the sessions that an endpoint has, at every instance that has it.
+// It fails with [ErrNoBackend] or [ErrNoServer], or with what instances say.
+func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (ServerRef, error) {
+	asked := map[string]Querier{}
+	var proxy string
+	ref, err := a.operate(ctx, backend, server, func(b *backendRef, _ time.Time) error {
+		proxy = b.Proxy
+		slot := b.ref(b.addr).Slot
+		for _, in := range a.of(b.backend) {
+			at := slices.IndexFunc(in.last.backends[b.Name].own, func(s slots.Server) bool { return s.Name == slot && s.Addr == b.addr })
+			if at >= 0 && in.Query != nil {
+				asked[in.Name] = in.Query
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return ref, err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(asked)) {
+		if err := asked[name].ShutSessions(ctx, proxy, ref.Slot); err != nil {
+			errs = append(errs, fmt.Errorf("instance %s: %w", name, err))
+		}
+	}
+	return ref, errors.Join(errs...)
 }
 
 func (a *Agent) querier(ctx context.Context, name string) (Querier, error) {

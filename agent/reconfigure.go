@@ -102,7 +102,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 		a.employ(ctx, in)
 	}
 	for _, in := range a.instances {
-		in.send(a.desired(in))
+		in.send(a.desired(in, time.Now()))
 	}
 	a.track()
 	a.dirty = true

@@ -189,6 +189,7 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 	}
 	for _, b := range a.backends {
 		have, lacks := a.lacks(r, b)
+		lacks = lacks && a.pauses.of(b.Name, now) == nil
 		r.needs.observe(b.Name, have, b.needed(), lacks, now)
 	}
 	for name := range r.needs {

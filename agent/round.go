@@ -171,6 +171,7 @@ func (w *worker) meet(p slots.Process, r *report) {
 		r.restarted = r.restarted || w.met
 		for _, l := range w.locals {
 			l.forget()
+			l.reborn = w.process.Pid != 0
 		}
 	}
 	w.met, w.process = true, p

@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -32,6 +34,7 @@ func (a *Agent) show(now time.Time) Status {
 	for _, in := range a.instances {
 		s.Instances = append(s.Instances, in.show(now))
 	}
+	s.Overrides, s.Pauses = a.overrides.sorted(), a.pauses.sorted()
 	s.Reloads = []ReloadStatus{}
 	for _, r := range a.reloads {
 		s.Reloads = append(s.Reloads, a.showReload(r, now))
@@ -64,7 +67,10 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
 	if at := a.pausedUntil(b); at.After(now) {
-		s.Paused = &at
+		s.Paused, s.PausedBy = &at, "a fight over slots"
+	}
+	if p := a.pauses.of(b.Name, now); p != nil {
+		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
 	if t := b.guard.turning; t != nil {
 		s.Turnover = &Turnover{Since: t.since, EndsAt: b.guard.turnsAt(), Leaving: words(addresses(t.old))}
@@ -111,14 +117,31 @@ func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string
 	} else if addr, ok := b.taken[slot.Name]; ok {
 		s.Endpoint, s.State = addr.String(), holdTakeover
 	}
+	held := b.heldWhy(slot)
+	s.Override = held
 	for _, in := range a.of(b) {
 		live, ok := rows[in.Name][slot.Name]
 		if !in.met {
 			continue
 		}
-		s.Instances = append(s.Instances, in.showSlot(b, slot.Name, live, ok))
+		row := in.showSlot(b, slot.Name, live, ok)
+		if held != "" && row.HeldBy == "" && b.overrides.find(b.Name, slot.Endpoint.Addr, OverrideState) != nil {
+			row.HeldBy, row.Reason = "operator", held
+		}
+		s.Instances = append(s.Instances, row)
 	}
 	return s
+}
+
+// heldWhy says what operators asked of the endpoint in a slot; "" for nothing.
+func (b *backend) heldWhy(slot slots.Slot) string {
+	var words []string
+	for _, kind := range OverrideKinds {
+		if o := b.overrides.find(b.Name, slot.Endpoint.Addr, kind); !slot.Free() && o != nil {
+			words = append(words, o.why())
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 func (in *instance) showSlot(b *backend, name string, live slots.Server, exists bool) InstanceSlot {

@@ -16,6 +16,8 @@ type stored struct {
 	Backends  []storedBackend  `json:"backends"`
 	Instances []storedInstance `json:"instances"`
 	Reloads   []storedReload   `json:"reloads,omitempty"`
+	Overrides []Override       `json:"overrides,omitempty"`
+	Pauses    []Pause          `json:"pauses,omitempty"`
 }
 
 // A storedReload is what was reloaded lately, and what for.
@@ -114,7 +116,7 @@ func (a *Agent) snapshot(now time.Time) stored {
 
 // snapshot returns what has to be stored of backends and instances.
 func (c *core) snapshot(now time.Time) stored {
-	s := stored{Version: stateVersion}
+	s := stored{Version: stateVersion, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
 	for _, b := range c.backends {
 		s.Backends = append(s.Backends, b.store(now))
 	}

@@ -23,6 +23,10 @@ type Status struct {
 	Instances []InstanceStatus `json:"instances"`
 	Sources   []SourceStatus   `json:"sources"`
 	Reloads   []ReloadStatus   `json:"reloads"`
+	// Overrides are what operators asked of endpoints, Pauses where nothing is
+	// written.
+	Overrides []Override `json:"overrides"`
+	Pauses    []Pause    `json:"pauses"`
 }
 
 // A ReloadStatus is one way to reload HAProxy, and what came of it last.
@@ -84,9 +88,10 @@ type BackendStatus struct {
 	// NeedReload is null if the slots suffice.
 	NeedReload *NeedReload `json:"need_reload"`
 	Forecast   Forecast    `json:"forecast"`
-	// Paused is until when nothing is written (a fight over slots); absent
-	// otherwise.
-	Paused *time.Time `json:"paused_until,omitempty"`
+	// Paused is until when nothing is written: an operator wants it so, or there is
+	// a fight over slots; absent otherwise. PausedBy says which.
+	PausedBy string     `json:"paused_by,omitempty"`
+	Paused   *time.Time `json:"paused_until,omitempty"`
 	// Problem says in words what keeps the backend from being filled.
 	Problem string `json:"problem,omitempty"`
 }
@@ -97,9 +102,11 @@ type SlotStatus struct {
 	Endpoint string `json:"endpoint"` // "" if free
 	// State is "free", "ready", "drain", "down" (critical at the source) or
 	// "takeover".
-	State     string         `json:"state"`
-	Since     time.Time      `json:"since,omitzero"`
-	Title     string         `json:"title,omitempty"` // what people call the endpoint
+	State string    `json:"state"`
+	Since time.Time `json:"since,omitzero"`
+	Title string    `json:"title,omitempty"` // what people call the endpoint
+	// Override is what an operator asked of the endpoint, in words.
+	Override  string         `json:"override,omitempty"`
 	Instances []InstanceSlot `json:"instances"`
 }
 
@@ -111,7 +118,7 @@ type InstanceSlot struct {
 	Weight   int         `json:"weight"`
 	Check    string      `json:"check"`    // "up", "down", "" without checks
 	Sessions int         `json:"sessions"` // -1: not read
-	// HeldBy: "external" (somebody took it out behind the agent's back),
+	// HeldBy: "operator" (an override keeps it from its traffic), "external" (somebody took it out behind the agent's back),
 	// "takeover" (an address that no source has ever listed), or "".
 	HeldBy string `json:"held_by,omitempty"`
 	Reason string `json:"reason,omitempty"`

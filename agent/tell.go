@@ -222,7 +222,7 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 		m.Slots(in.Name, b.Proxy, a.countSlots(b, in, r))
 		m.InstanceOverflow(in.Name, b.Proxy, r.surplus)
 		m.ExternalHeld(in.Name, b.Proxy, len(r.externals))
-		m.Paused(b.Proxy, a.pausedUntil(b).After(now))
+		m.Paused(b.Proxy, a.pausedUntil(b).After(now) || a.pauses.of(b.Name, now) != nil)
 	}
 }
 

@@ -26,6 +26,8 @@ type Lists struct {
 	Classes []string // of a source's errors
 	Reasons []string // why something that a source named is not an endpoint
 	Kinds   []string // of a change to a slot
+	// Overrides are the kinds of what operators ask for.
+	Overrides []string
 }
 
 // Metrics are the metrics of one agent. They are made by [New] and safe for
@@ -51,10 +53,11 @@ type Metrics struct {
 	rejected        *prometheus.CounterVec
 
 	// By proxy.
-	held     *prometheus.GaugeVec
-	overflow *prometheus.GaugeVec
-	paused   *prometheus.GaugeVec
-	needed   *prometheus.GaugeVec
+	held      *prometheus.GaugeVec
+	overflow  *prometheus.GaugeVec
+	paused    *prometheus.GaugeVec
+	needed    *prometheus.GaugeVec
+	overrides *prometheus.GaugeVec
 
 	// By haproxy and proxy.
 	slots            *prometheus.GaugeVec
@@ -119,6 +122,8 @@ func (m *Metrics) registerBackends(f factory) {
 		"Endpoints of a backend for which no slot is left.", "proxy")
 	m.paused = f.gauge("paused",
 		"Whether nothing is written to the slots of a backend.", "proxy")
+	m.overrides = f.gauge("override_active",
+		"Endpoints of a backend of which operators asked something, by what.", "proxy", "kind")
 	m.needed = f.gauge("haproxy_reload_needed",
 		"Whether a backend lacks slots, which only a reload of HAProxy can give.", "proxy")
 }

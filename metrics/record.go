@@ -56,6 +56,12 @@ func (m *Metrics) Paused(proxy string, on bool) {
 	m.proxy(proxy, func() { m.paused.WithLabelValues(proxy).Set(number(on)) })
 }
 
+// Overridden says of how many endpoints of a backend operators asked something, by
+// one of [Lists.Overrides].
+func (m *Metrics) Overridden(proxy, kind string, n int) {
+	m.proxy(proxy, func() { m.overrides.WithLabelValues(proxy, kind).Set(float64(n)) })
+}
+
 // ReloadNeeded says whether a backend lacks slots that only a reload can give.
 func (m *Metrics) ReloadNeeded(proxy string, on bool) {
 	m.proxy(proxy, func() { m.needed.WithLabelValues(proxy).Set(number(on)) })

@@ -94,13 +94,16 @@ func (m *Metrics) addProxy(proxy string) {
 	for _, kind := range guardKinds() {
 		m.held.WithLabelValues(proxy, kind)
 	}
+	for _, kind := range m.lists.Overrides {
+		m.overrides.WithLabelValues(proxy, kind)
+	}
 	m.overflow.WithLabelValues(proxy)
 	m.paused.WithLabelValues(proxy)
 	m.needed.WithLabelValues(proxy)
 }
 
 func (m *Metrics) dropProxy(proxy string) {
-	drop(prometheus.Labels{"proxy": proxy}, m.held, m.overflow, m.paused, m.needed)
+	drop(prometheus.Labels{"proxy": proxy}, m.held, m.overflow, m.paused, m.needed, m.overrides)
 }
 
 func (m *Metrics) addCell(c cell) {

@@ -88,7 +88,7 @@ func newMetrics() (*prometheus.Registry, *metrics.Metrics) {
 
 // metricLists are the label values that other packages own.
 func metricLists() metrics.Lists {
-	lists := metrics.Lists{Reasons: discovery.Reasons[:]}
+	lists := metrics.Lists{Reasons: discovery.Reasons[:], Overrides: agent.OverrideKinds[:]}
 	for _, class := range discovery.Classes {
 		lists.Classes = append(lists.Classes, string(class))
 	}

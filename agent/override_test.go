@@ -1,0 +1,355 @@
+package agent
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// drain, start and so on do to a server of web what an operator asks for.
+func (w *world) state(server, state string, who Who) ServerRef {
+	w.t.Helper()
+	ref, err := w.agent.SetState(w.t.Context(), "web", server, state, who)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.settle()
+	return ref
+}
+
+func (w *world) weigh(server, weight string) {
+	w.t.Helper()
+	if _, err := w.agent.SetWeight(w.t.Context(), "web", server, weight, Who{By: "ann"}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.settle()
+}
+
+func TestOverrideHoldsOnAllInstances(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.start()
+		ref := w.state("127.0.0.9:81", StateDrain, Who{By: "ann", Reason: "disk"})
+		if ref != (ServerRef{"web", "127.0.0.9:81", "web2"}) {
+			w.t.Errorf("got %+v", ref)
+		}
+		for _, c := range []*fakeConn{a, b} {
+			w.want(c, "web1=:80 web2=:81/drain web3=:82")
+		}
+		s := w.status()
+		slot := s.Backends[0].Slots[1]
+		if len(s.Overrides) != 1 || s.Overrides[0].By != "ann" || slot.Override != "drain by ann: disk" || slot.Instances[0].HeldBy != "operator" {
+			w.t.Errorf("got %+v and %+v", s.Overrides, slot)
+		}
+		w.state("web3", StateMaint, Who{})
+		w.want(a, "web1=:80 web2=:81/drain")
+		w.wantSync("a", true)
+		w.state("web2", StateReady, Who{})
+		w.state("127.0.0.9:82", StateReady, Who{})
+		w.want(b, "web1=:80 web2=:81 web3=:82")
+		if s := w.status(); len(s.Overrides) != 0 {
+			w.t.Errorf("left: %+v", s.Overrides)
+		}
+	}, a, b)
+}
+
+// TestOverrideSurvives: an endpoint that an operator drained stays drained over
+// whatever happens, and comes back by itself when the time is over.
+func TestOverrideSurvives(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		drained := "web1=:80 web2=:81/drain"
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		w.state("web2", StateDrain, Who{By: "ann", For: time.Hour})
+		w.want(a, drained)
+		w.stop() // and start again
+		w.start()
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, drained)
+		a.restart(false) // HAProxy, empty
+		w.pass(time.Minute)
+		w.want(a, drained)
+		a.restart(true) // and from its state file
+		w.pass(time.Minute)
+		w.want(a, drained)
+		w.source.list(80) // its registration goes and comes
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, drained)
+		next := w.opts
+		next.Resync = 17 * time.Second
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.want(a, drained)
+		w.pass(time.Hour)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
+func TestOverrideOutlivesItsEndpointByADay(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Poll = time.Minute
+		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.start()
+		w.state("127.0.0.9:81", StateDrain, Who{})
+		w.state("127.0.0.9:82", StateDrain, Who{Keep: true})
+		w.pass(48 * time.Hour)
+		if n := len(w.status().Overrides); n != 2 {
+			w.t.Fatalf("%d overrides of endpoints that are listed", n)
+		}
+		w.source.list(80)
+		w.pass(25 * time.Hour)
+		if all := w.status().Overrides; len(all) != 1 || all[0].Address != "127.0.0.9:82" {
+			w.t.Errorf("left: %+v", all)
+		}
+	}, a)
+}
+
+func TestOverrideOfAnAddress(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.addBackend("api", 5)
+	inWorld(t, func(w *world) {
+		api := newSource(90)
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: api, Key: "b"}}})
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		refs, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), StateMaint, Who{})
+		if err != nil || len(refs) != 3 {
+			w.t.Fatalf("got %+v, %v", refs, err)
+		}
+		w.settle()
+		w.want(a, "")
+		w.source.list(80, 81, 82) // also what comes later
+		w.settle()
+		w.want(a, "")
+		w.wantSync("a", true)
+		if _, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80 web2=:81 web3=:82")
+	}, a)
+}
+
+func TestOverrideOfTheWeight(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		weight := func() (n int) {
+			a.with(func() { n = a.servers["web"][1].Weight })
+			return n
+		}
+		for _, c := range []struct {
+			weight string
+			want   int
+		}{{"58", 58}, {"20%", 20}, {"250%", 250}, {"300%", 256}, {"1%", 1}, {"", 100}} {
+			w.weigh("web2", c.weight)
+			if got := weight(); got != c.want {
+				w.t.Errorf("%q: weight %d, want %d", c.weight, got, c.want)
+			}
+		}
+		for _, zero := range []string{"0", "0%"} {
+			w.weigh("web2", zero)
+			w.want(a, "web1=:80 web2=:81/drain")
+		}
+		w.weigh("web2", "10")
+		w.want(a, "web1=:80 web2=:81")
+		a.restart(false)
+		w.pass(time.Minute)
+		if weight() != 10 {
+			w.t.Errorf("after a restart: weight %d", weight())
+		}
+	}, a)
+}
+
+func TestAddedServer(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Poll = time.Minute
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		ctx := w.t.Context()
+		if _, err := w.agent.AddServer(ctx, "web", addr(90), "spare", "50%", Who{By: "ann"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80 web2=:90")
+		if slot := w.status().Backends[0].Slots[1]; slot.Title != "spare" || slot.Override != "added by ann" || slot.Instances[0].Weight != 50 {
+			w.t.Errorf("got %+v", slot)
+		}
+		w.stop()
+		w.start()
+		w.source.list(80)
+		w.pass(100 * time.Hour)
+		w.want(a, "web1=:80 web2=:90")
+		if _, err := w.agent.RemoveServer(ctx, "web", "web1"); !errors.Is(err, ErrDiscovered) {
+			w.t.Errorf("a discovered one: %v", err)
+		}
+		if _, err := w.agent.RemoveServer(ctx, "web", "127.0.0.9:90"); err != nil {
+			w.t.Error(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80")
+	}, a)
+}
+
+func TestOperatorRequestsAreRefused(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		ctx, agent := w.t.Context(), w.agent
+		set := func(backend, server, state string, who Who) error {
+			_, err := agent.SetState(ctx, backend, server, state, who)
+			return err
+		}
+		weigh := func(weight string) error { _, err := agent.SetWeight(ctx, "web", "web1", weight, Who{}); return err }
+		add := func(at string) error {
+			_, err := agent.AddServer(ctx, "web", netip.MustParseAddrPort(at), "", "", Who{})
+			return err
+		}
+		for name, c := range map[string]struct{ err, want error }{
+			"no backend":     {set("api", "web1", StateDrain, Who{}), ErrNoBackend},
+			"no endpoint":    {set("web", "127.0.0.9:81", StateDrain, Who{}), ErrNoServer},
+			"no slot":        {set("web", "web9", StateDrain, Who{}), ErrNoServer},
+			"a free slot":    {set("web", "web2", StateDrain, Who{}), ErrNoServer},
+			"no state":       {set("web", "web1", "off", Who{}), ErrBadRequest},
+			"negative time":  {set("web", "web1", StateDrain, Who{For: -1}), ErrBadRequest},
+			"weight words":   {weigh("much"), ErrBadRequest},
+			"weight 257":     {weigh("257"), ErrBadRequest},
+			"weight -1":      {weigh("-1"), ErrBadRequest},
+			"weight percent": {weigh("%"), ErrBadRequest},
+			"link-local":     {add("169.254.169.254:80"), ErrBadRequest},
+			"port 0":         {add("127.0.0.9:0"), ErrBadRequest},
+			"not paused":     {agent.Resume(ctx, ""), ErrNotPaused},
+		} {
+			if !errors.Is(c.err, c.want) {
+				w.t.Errorf("%s: %v", name, c.err)
+			}
+		}
+		w.want(a, "web1=:80")
+		if len(w.status().Overrides) > 0 {
+			w.t.Errorf("left: %+v", w.status().Overrides)
+		}
+	}, a)
+}
+
+// TestStartEndsWhatOthersDid: a slot that somebody took out is shown so, and given
+// back by start.
+func TestStartEndsWhatOthersDid(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Drain })
+		w.pass(time.Minute)
+		if row := w.status().Backends[0].Slots[0].Instances[0]; row.HeldBy != "external" {
+			w.t.Errorf("got %+v", row)
+		}
+		w.want(a, "web1=:80/drain web2=:81")
+		w.state("web1", StateDrain, Who{By: "ann"}) // adopted
+		w.pass(time.Minute)
+		w.state("web1", StateReady, Who{})
+		w.want(a, "web1=:80 web2=:81")
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(time.Minute)
+		w.want(a, "web2=:81") // also the next time
+	}, a)
+}
+
+func TestPause(t *testing.T) {
+	for _, hard := range []bool{false, true} {
+		a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+		inWorld(t, func(w *world) {
+			w.source.reading.Endpoints = eps(80)
+			w.start()
+			ctx := w.t.Context()
+			if _, err := w.agent.Pause(ctx, "nothing", false, Who{}); !errors.Is(err, ErrNoBackend) {
+				w.t.Errorf("got %v", err)
+			}
+			if _, err := w.agent.Pause(ctx, "web", hard, Who{By: "ann", For: time.Hour}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.source.list(80, 81)
+			w.pass(time.Minute)
+			w.want(a, "web1=:80")
+			if s := w.status(); !s.Instances[0].InSync || s.Backends[0].PausedBy != "ann" || len(s.Pauses) != 1 {
+				w.t.Errorf("got %+v, %+v", s.Instances[0], s.Pauses)
+			}
+			w.stop() // a pause survives
+			w.start()
+			w.source.list(80, 81)
+			w.pass(time.Minute)
+			w.want(a, "web1=:80")
+			a.restart(false)
+			w.pass(time.Minute)
+			filled := "web1=:80 web2=:81"
+			if hard {
+				filled = ""
+			}
+			w.want(a, filled)
+			w.want(b, "web1=:80")
+			w.source.list(80, 81, 82)
+			w.pass(time.Minute)
+			w.want(a, filled)
+			w.pass(time.Hour) // and ends
+			w.want(a, "web1=:80 web2=:81 web3=:82")
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+			if _, err := w.agent.Pause(ctx, "", hard, Who{}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.source.list(80)
+			w.pass(time.Minute)
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+			if err := w.agent.Resume(ctx, ""); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(time.Second)
+			w.want(b, "web1=:80")
+		}, a, b)
+	}
+}
+
+func TestStoredOverridesAreChecked(t *testing.T) {
+	s := stored{Overrides: []Override{
+		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: StateDrain},
+		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: StateMaint}, // one for the same
+		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: "off"},
+		{Backend: "web", Address: "169.254.169.254:80", Kind: OverrideServer},
+		{Backend: "web", Address: "web1\nset server", Kind: OverrideServer},
+		{Address: "127.0.0.9", Kind: OverrideState, State: StateDrain},
+		{Address: "127.0.0.9", Kind: OverrideWeight, Weight: "1"},
+		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideWeight, Weight: "1000"},
+		{Backend: "web", Address: "127.0.0.9:80", Kind: "other"},
+	}}
+	var got []string
+	for _, o := range s.overrides().sorted() {
+		got = append(got, o.Backend+" "+o.Address+" "+o.Kind+" "+o.State)
+	}
+	if strings.Join(got, "; ") != " 127.0.0.9 state drain; web 127.0.0.9:80 state maint" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOverridesOfTheBackendCountFirst(t *testing.T) {
+	l := overrides{}.put(Override{Address: "127.0.0.9", Kind: OverrideState, State: StateMaint}).
+		put(Override{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: StateDrain})
+	got := l.apply("web", []discovery.Endpoint{{Addr: addr(80)}, {Addr: addr(81)}})
+	if got[0].State != discovery.Drain || got[1].State != discovery.Down {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -1,0 +1,62 @@
+package agent
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// overrides returns the stored ones that could have been asked for.
+func (s stored) overrides() overrides {
+	var out overrides
+	for _, o := range s.Overrides[:min(len(s.Overrides), maxOverrides)] {
+		if o.valid() {
+			out = out.put(o)
+		}
+	}
+	return out
+}
+
+// valid reports whether o could have been asked for.
+func (o *Override) valid() bool {
+	addr, err := netip.ParseAddrPort(o.Address)
+	if o.Backend == "" {
+		ip, failed := netip.ParseAddr(o.Address)
+		addr, err = netip.AddrPortFrom(ip, 1), failed
+	}
+	if err != nil || discovery.Check(addr) != "" {
+		return false
+	}
+	switch o.Kind {
+	case OverrideState:
+		return o.State == StateDrain || o.State == StateMaint
+	case OverrideWeight:
+		return o.Backend != "" && CheckWeight(o.Weight) == nil
+	case OverrideServer:
+		return o.Backend != "" && (o.Weight == "" || CheckWeight(o.Weight) == nil)
+	}
+	return false
+}
+
+// pauses returns the stored ones that are not over.
+func (s stored) pauses(now time.Time) pauses {
+	out := pauses{}
+	for _, p := range s.Pauses[:min(len(s.Pauses), maxOverrides)] {
+		out[p.Backend] = p
+	}
+	out.expire(now)
+	return out
+}
+
+// sorted returns the pauses by backend.
+func (p pauses) sorted() []Pause {
+	out := []Pause{}
+	for _, x := range p {
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b Pause) int { return strings.Compare(a.Backend, b.Backend) })
+	return out
+}
