@@ -143,7 +143,7 @@ func (w *watch) seen() ([]discovery.Update, <-chan struct{}) {
 // is waits until the last update is that reading, or an error of that class.
 func (w *watch) is(t *testing.T, want string) discovery.Update {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
 	for {
 		updates, news := w.seen()

@@ -24,6 +24,16 @@ func (s snapshot) same(t snapshot) bool {
 	return fmt.Sprint(s.err) == fmt.Sprint(t.err) && slices.EqualFunc(s.files, t.files, view.equal)
 }
 
+// current returns what was seen a moment ago, or else what there is now: where many
+// wait, not each has to look. The error is ctx's own.
+func (f *Files) current(ctx context.Context) (snapshot, error) {
+	latest, _ := f.now()
+	if latest.version > 0 && latest.err == nil && time.Since(latest.at) < quiet {
+		return latest, ctx.Err()
+	}
+	return f.look(ctx, false)
+}
+
 // look reads the files that have changed, or all of them anew, and returns what
 // there is now. The error is ctx's own.
 func (f *Files) look(ctx context.Context, anew bool) (snapshot, error) {

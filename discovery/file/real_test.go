@@ -24,13 +24,13 @@ func TestRename(t *testing.T) {
 	begin := time.Now()
 	replace(t, dir, "web.yaml", group(1, 2))
 	w.is(t, "1 2")
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("what was added was seen after %s", took)
 	}
 	begin = time.Now()
 	replace(t, dir, "web.yaml", group(2))
 	w.is(t, "2")
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("what was taken away was seen after %s", took)
 	}
 }
@@ -60,7 +60,7 @@ func TestKubernetesVolume(t *testing.T) {
 			fill("..1", 1)
 			do(t, os.RemoveAll(filepath.Join(dir, version)))
 			w.is(t, "1")
-			if took := time.Since(begin); took > 4*time.Second {
+			if took := time.Since(begin); took > 8*time.Second {
 				t.Errorf("both were seen after %s", took)
 			}
 			w.end()
@@ -81,7 +81,7 @@ func TestDirectoryComesBack(t *testing.T) {
 	do(t, os.Mkdir(dir, 0o700))
 	replace(t, dir, "web.yaml", group(1, 2))
 	w.is(t, "1 2")
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it was seen after %s", took)
 	}
 }
@@ -100,7 +100,7 @@ func TestFixed(t *testing.T) {
 	begin := time.Now()
 	replace(t, dir, "web.yaml", group(1))
 	w.is(t, "1")
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("it was seen after %s", took)
 	}
 }
@@ -134,7 +134,7 @@ func TestOtherKindsOfFiles(t *testing.T) {
 			t.Errorf("%q is not in %q", want, u.Reading.Note)
 		}
 	}
-	if strings.Contains(u.Reading.Note, "dangling") || time.Since(begin) > 5*time.Second {
+	if strings.Contains(u.Reading.Note, "dangling") || time.Since(begin) > 10*time.Second {
 		t.Errorf("after %s: %q", time.Since(begin), u.Reading.Note)
 	}
 	for _, service := range []string{"pipe", "device", "large"} {

@@ -63,13 +63,13 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 }
 
 // first returns what there is to look at first: after news the latest snapshot,
-// after an error the files themselves.
+// after an error, and at first, the files themselves.
 func (s *Source) first(ctx context.Context) (snapshot, error) {
 	s.mu.Lock()
 	told := !s.told.IsZero()
 	s.mu.Unlock()
 	if !told {
-		return s.files.look(ctx, false)
+		return s.files.current(ctx)
 	}
 	latest, _ := s.files.now()
 	return latest, ctx.Err()

@@ -50,7 +50,7 @@ func (f *Files) after(ctx context.Context, seen uint64, until time.Time) (snapsh
 		}
 		select {
 		case <-waiting.Done():
-			return f.look(ctx, false)
+			return f.current(ctx)
 		case <-changed:
 		case f.turn <- struct{}{}:
 			f.tend(waiting, seen)

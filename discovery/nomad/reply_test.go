@@ -157,7 +157,7 @@ func TestReading(t *testing.T) {
 	if got := fmt.Sprint(r.Endpoints); got != "[10.0.0.3:80]" || r.Weak || r.Endpoints[0].Name != "good" {
 		t.Errorf("%s, weak %t", got, r.Weak)
 	}
-	if r := (Query{}).reading(reply{index: 1}); !r.Weak || r.Endpoints != nil && len(r.Endpoints) > 0 {
+	if r := (Query{}).reading(reply{index: 1}); !r.Weak || len(r.Endpoints) > 0 {
 		t.Errorf("index 1: %+v", r)
 	}
 }

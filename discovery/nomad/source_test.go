@@ -135,7 +135,6 @@ func TestWrongAnswers(t *testing.T) {
 		{"an empty list with index 0", nomadtest.Good(0, "[]"), discovery.Protocol},
 		{"an index that is none", nomadtest.Good(50, "[]", "X-Nomad-Index", "abc"), discovery.Protocol},
 		{"one page", nomadtest.Good(50, list3, "X-Nomad-NextToken", "x"), discovery.Protocol},
-		{"too many bytes", nomadtest.Good(50, strings.Repeat(" ", maxBody)+"[]"), discovery.Protocol},
 		{"no leader is known", nomadtest.Good(50, "[]", "X-Nomad-KnownLeader", "false"), discovery.Server},
 		{"elsewhere", nomadtest.Reply(307, "", "Location", "http://elsewhere.example.org/"), discovery.Protocol},
 		{"400", nomadtest.Reply(400, "failed to read result page: error evaluating filter"), discovery.Config},
@@ -145,7 +144,7 @@ func TestWrongAnswers(t *testing.T) {
 		{"429", nomadtest.Reply(429, "Your IP is issuing too many concurrent connections, please rate limit your calls"), discovery.Busy},
 		{"500", nomadtest.Reply(500, "No cluster leader"), discovery.Server},
 		{"503", nomadtest.Reply(503, ""), discovery.Busy},
-		{"a long page of control characters", nomadtest.Reply(500, strings.Repeat("\x1b[2J\n", 1<<20)), discovery.Server},
+		{"a long page of control characters", nomadtest.Reply(500, strings.Repeat("\x1b[2J\n", 1<<16)), discovery.Server},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -182,6 +181,16 @@ func TestWrongAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestTooManyBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := nomadtest.NewFake(t)
+		f.Script(nomadtest.Good(50, strings.Repeat(" ", maxBody)+"[]"))
+		if _, err := fakeSource(t, f, Options{}).Next(t.Context()); discovery.ClassOf(err) != discovery.Protocol || !strings.Contains(err.Error(), "larger") {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestHalfOpen(t *testing.T) {
