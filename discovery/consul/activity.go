@@ -15,13 +15,14 @@ type diary struct {
 	last  discovery.Activity
 	polls bool      // for want of a place among the blocking queries
 	fresh time.Time // until when Stale is left out
+	lies  int       // answers that lacked what the leader had
 }
 
 // Activity implements [discovery.Active].
 func (s *Source) Activity() discovery.Activity {
 	now := time.Now()
 	s.diary.mu.Lock()
-	a, polls, fresh := s.diary.last, s.diary.polls, s.diary.fresh
+	a, polls, fresh, lies := s.diary.last, s.diary.polls, s.diary.fresh, s.diary.lies
 	s.diary.mu.Unlock()
 	a.Remarks = nil
 	if polls {
@@ -36,6 +37,9 @@ func (s *Source) Activity() discovery.Activity {
 	}
 	if now.Before(fresh) {
 		a.Remarks = append(a.Remarks, "only the leader is asked: another server's answer was too old")
+	}
+	if lies > 0 {
+		a.Remarks = append(a.Remarks, fmt.Sprintf("%d times an answer lacked instances that the leader had", lies))
 	}
 	if err := s.client.wire.trust.Problem(); err != nil {
 		a.Remarks = append(a.Remarks, discovery.Printable("earlier TLS files are used: "+err.Error(), 300))
@@ -70,6 +74,13 @@ func (s *Source) noteFresh(until time.Time) {
 	s.diary.mu.Lock()
 	defer s.diary.mu.Unlock()
 	s.diary.fresh = until
+}
+
+// noteFalse says that an answer was not what the leader said then.
+func (s *Source) noteFalse() {
+	s.diary.mu.Lock()
+	defer s.diary.mu.Unlock()
+	s.diary.lies++
 }
 
 // question is what is asked and of whom. Tokens and passwords are in headers.

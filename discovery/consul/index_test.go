@@ -86,6 +86,29 @@ func TestC23NewIndexes(t *testing.T) {
 	})
 }
 
+// TestC31FalseAnswersAreCounted keeps what a consistent read shows, time and again.
+func TestC31FalseAnswersAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := consultest.NewFake(t)
+		f.Set("web", consultest.Instances(5)...)
+		f.SetIndex(50)
+		s := fakeSource(t, f, Options{}, Query{})
+		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 5 || len(s.Activity().Remarks) != 0 {
+			t.Fatalf("%+v %v, %v", r, err, s.Activity().Remarks)
+		}
+		for i := range 2 {
+			f.Script(consultest.Good(uint64(60+i), "[]"))
+			f.SetIndex(uint64(60 + i))
+			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 5 || r.Weak {
+				t.Fatalf("%+v %v", r, err)
+			}
+		}
+		if remarks := s.Activity().Remarks; !slices.Equal(remarks, []string{"2 times an answer lacked instances that the leader had"}) {
+			t.Errorf("remarks %q", remarks)
+		}
+	})
+}
+
 // TestC26AfterTheHighest also shows that a set is believed again after it.
 func TestC26AfterTheHighest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

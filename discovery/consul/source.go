@@ -147,8 +147,12 @@ func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, kn
 	}
 	v, err := judge(a, s.state.have, s.client.opts.MaxStale, r)
 	if err == nil && v == doubtful {
+		doubted := len(r.entries)
 		r, err = s.consistently(ctx)
 		v = apply
+		if err == nil && len(r.entries) > doubted {
+			s.noteFalse()
+		}
 	}
 	if err == nil && v == reseed {
 		err = s.state.reseed(time.Now())
