@@ -14,6 +14,7 @@ import (
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/file"
+	"github.com/slotsync/slotsync/discovery/nomad"
 )
 
 // A feedConfig is a source and what it is asked for one backend. The query is that
@@ -23,7 +24,7 @@ type feedConfig struct {
 	consul       consul.Query
 	dns          dns.Query
 	file         file.Query
-	nomad        nomadQuery
+	nomad        nomad.Query
 	endpoints    []discovery.Endpoint
 	// identity says who is asked for what, key everything that changes the answer.
 	identity, key string

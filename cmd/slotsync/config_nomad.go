@@ -3,12 +3,12 @@ package main
 import (
 	"time"
 
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/nomad"
 )
 
 // A nomadConfig is a Nomad agent and how it is asked.
 type nomadConfig struct {
-	options   nomadOptions
+	options   nomad.Options // without token
 	tokenFile string
 	token     string // of the environment
 }
@@ -35,16 +35,18 @@ func (c *checker) nomad(path string, r *rawSource, s *sourceConfig) {
 	if r.Region != "" {
 		c.name(path+".region", r.Region)
 	}
-	o := nomadOptions{
+	o := nomad.Options{
 		Address:   r.Address,
 		Namespace: r.Namespace,
 		Region:    r.Region,
 		Wait:      c.duration(path+".wait", r.Wait, time.Minute, time.Second, 10*time.Minute),
 		TLS:       c.tls(path+".tls", r.TLS),
+
+		PollInterval: c.duration(path+".poll_interval", r.PollInterval, 10*time.Second, time.Second, 10*time.Minute),
 	}
 	s.nomad = &nomadConfig{options: o, tokenFile: r.TokenFile, token: token}
 	s.identity = keyOf("nomad", o.Address, o.Namespace, o.Region)
-	s.key = keyOf(s.identity, o.Wait, o.TLS, r.TokenFile)
+	s.key = keyOf(s.identity, o.Wait, o.PollInterval, o.TLS, r.TokenFile)
 }
 
 // nomadKeys are those that ask Nomad for a service.
@@ -54,19 +56,14 @@ func nomadKeys() []string { return []string{"service", "tags", "filter"} }
 func (c *checker) nomadFeed(path string, r rawFeed, f *feedConfig) {
 	c.name(path+".service", r.Service)
 	c.tags(path+".tags", r.Tags)
-	q := nomadQuery{Service: r.Service, Tags: r.Tags, Filter: r.Filter}
+	q := nomad.Query{Service: r.Service, Tags: r.Tags, Filter: r.Filter}
+	c.backstop(path, func() error {
+		client, err := nomad.NewClient(nomad.Options{})
+		if err == nil {
+			_, err = client.Source(q)
+		}
+		return err
+	})
 	f.nomad = q
 	f.identity = keyOf(q.Service, sorted(q.Tags), q.Filter)
-}
-
-type nomadOptions struct {
-	Address, Namespace, Region string
-	Wait                       time.Duration
-	TLS                        discovery.TLS
-}
-
-type nomadQuery struct {
-	Service string
-	Tags    []string
-	Filter  string
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/file"
+	"github.com/slotsync/slotsync/discovery/nomad"
 )
 
 // A system is the client of one source. It is shared by all that ask it, and lives
@@ -105,7 +106,7 @@ func (s sourceConfig) open() (*system, error) {
 	case s.file != nil:
 		return openFiles(*s.file)
 	}
-	return nil, usageErrorf("this type is not supported by this version of slotsync")
+	return s.nomad.open()
 }
 
 func (s *consulConfig) open() (*system, error) {
@@ -123,6 +124,20 @@ func (s *consulConfig) open() (*system, error) {
 		return nil, err
 	}
 	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.consul) }
+	return &system{ask: ask, token: token, close: client.Close}, nil
+}
+
+func (s *nomadConfig) open() (*system, error) {
+	o := s.options
+	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
+	if err != nil {
+		return nil, err
+	}
+	client, err := nomad.NewClient(o)
+	if err != nil {
+		return nil, err
+	}
+	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.nomad) }
 	return &system{ask: ask, token: token, close: client.Close}, nil
 }
 
