@@ -15,12 +15,18 @@ import (
 // which servers built on the same library close theirs.
 const idleTime = 7 * time.Second
 
+// maxStreams is how many TCP connections one server has from us at a time. BIND
+// lets 10 new ones queue; one that finds the queue full is tried again by the
+// kernel, a second later.
+const maxStreams = 8
+
 // Links keep one idle TCP connection to each server, for the next exchange.
 // Servers close them when they like, so that nothing rests on them.
 type links struct {
-	mu     sync.Mutex // guards following
-	idle   map[string]link
-	closed bool
+	mu      sync.Mutex // guards following
+	idle    map[string]link
+	streams map[string]chan struct{} // by server, with an entry for each in use
+	closed  bool
 }
 
 type link struct {
@@ -28,13 +34,20 @@ type link struct {
 	closing *time.Timer
 }
 
-func newLinks() *links { return &links{idle: map[string]link{}} }
+func newLinks() *links { return &links{idle: map[string]link{}, streams: map[string]chan struct{}{}} }
 
 // exchange is the exchanger for real networks. Each exchange over UDP has a
 // socket, and by that a source port, of its own. Over TCP it takes the idle
 // connection if there is one; if the server has closed that, it dials once.
 func (l *links) exchange(ctx context.Context, network, server string, q *wire.Msg) (*wire.Msg, error) {
 	if network == "tcp" {
+		streams := l.streamsTo(server)
+		select {
+		case streams <- struct{}{}:
+			defer func() { <-streams }()
+		case <-ctx.Done():
+			return nil, transportError(server, ctx.Err())
+		}
 		if c := l.take(server); c != nil {
 			m, err := l.converse(ctx, c, network, server, q)
 			if !hungUp(err) || ctx.Err() != nil {
@@ -77,6 +90,15 @@ func (l *links) converse(ctx context.Context, c net.Conn, network, server string
 		return nil, transportError(server, err)
 	}
 	return receive(conn, network, server, q)
+}
+
+func (l *links) streamsTo(server string) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.streams[server] == nil {
+		l.streams[server] = make(chan struct{}, maxStreams)
+	}
+	return l.streams[server]
 }
 
 // take returns the idle connection to server, or nil. It is the caller's then.
