@@ -35,7 +35,6 @@ func treeOfJSON(raw []byte) (*yaml.Node, error) {
 type builder struct {
 	raw    []byte
 	dec    *json.Decoder
-	nodes  int
 	line   int
 	offset int // to which line has counted
 }
@@ -46,8 +45,8 @@ func (b *builder) node(depth int) (*yaml.Node, error) {
 		return nil, err
 	}
 	n := &yaml.Node{Kind: yaml.ScalarNode, Line: b.here()}
-	if b.nodes++; b.nodes > maxNodes || depth > maxDepth {
-		return nil, fault(n, "more than %d parts, or %d levels of them", maxNodes, maxDepth)
+	if depth > maxDepth {
+		return nil, fault(n, "more than %d levels", maxDepth)
 	}
 	switch v := token.(type) {
 	case json.Delim:

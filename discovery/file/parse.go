@@ -39,6 +39,9 @@ func parse(name string, raw []byte) ([]item, error) {
 	if ext == ".json" {
 		tree = treeOfJSON
 	}
+	if parts(raw) > maxNodes {
+		return nil, fmt.Errorf("it has more than %d parts", maxNodes)
+	}
 	root, err := tree(raw)
 	if err != nil {
 		return nil, err
@@ -57,9 +60,6 @@ func parse(name string, raw []byte) ([]item, error) {
 
 // treeOfYAML returns the one document in raw.
 func treeOfYAML(raw []byte) (*yaml.Node, error) {
-	if parts(raw) > maxNodes {
-		return nil, fmt.Errorf("it has more than %d parts", maxNodes)
-	}
 	dec := yaml.NewDecoder(bytes.NewReader(raw))
 	var root, next yaml.Node
 	err := dec.Decode(&root)
@@ -81,7 +81,7 @@ func treeOfYAML(raw []byte) (*yaml.Node, error) {
 // errEmpty is what a file is that somebody has just begun to write.
 var errEmpty = errors.New("it is empty; a file that says that there is nothing holds []")
 
-// parts returns no less than the number of nodes in a YAML text.
+// parts returns no less than the number of nodes in a text.
 func parts(raw []byte) int {
 	n := 0
 	for _, b := range raw {
