@@ -16,7 +16,8 @@ type fakeSource struct {
 	err      error
 	confirm  func() (discovery.Reading, error)
 	confirms int
-	next     func() // called by every Next
+	next     func()               // called by every Next
+	told     []discovery.Endpoint // what was answered last
 	asked    bool
 }
 
@@ -52,8 +53,13 @@ func (s *fakeSource) Next(ctx context.Context) (discovery.Reading, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.err == nil {
+		s.told = s.reading.Endpoints
+	}
 	return s.reading, s.err
 }
+
+func (s *fakeSource) heard() []discovery.Endpoint { s.mu.Lock(); defer s.mu.Unlock(); return s.told }
 
 func (s *fakeSource) Confirm(context.Context) (discovery.Reading, error) {
 	s.mu.Lock()
@@ -61,6 +67,9 @@ func (s *fakeSource) Confirm(context.Context) (discovery.Reading, error) {
 	s.confirms++
 	if s.confirm != nil {
 		return s.confirm()
+	}
+	if s.err == nil {
+		s.told = s.reading.Endpoints
 	}
 	return s.reading, s.err
 }

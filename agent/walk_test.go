@@ -10,17 +10,18 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
-// TestRandomWalk lets everything go wrong that can, at random: at every step no
-// slot is ready at an address that the source never listed, and no error takes
-// one out; once all is well again, every instance shows what the source lists.
+// TestRandomWalk lets everything go wrong that can, at random, with one feed, with
+// two, and with one that stands in for the other: at every step no slot is ready
+// at an address that no feed ever listed, and what a feed in use listed last is in
+// force, also while it fails; once all is well again, every instance shows what
+// the feeds list.
 func TestRandomWalk(t *testing.T) {
-	seeds := 25
+	seeds := 12
 	if testing.Short() {
-		seeds = 5
+		seeds = 4
 	}
 	for range seeds {
 		seed := rand.Uint64()
@@ -28,23 +29,86 @@ func TestRandomWalk(t *testing.T) {
 	}
 }
 
+// A walker is a feed in a walk, with what it listed last.
+type walker struct {
+	*fakeSource
+	from, wide, least int
+	last              []int
+}
+
+// walkers gives a world its feeds.
+func (w *world) walkers(random *rand.Rand) []*walker {
+	out := []*walker{{fakeSource: w.source, from: 80, wide: 25, least: 5, last: span(80, 89)}}
+	kind := random.IntN(3)
+	if kind > 0 {
+		out = append(out, &walker{fakeSource: w.second(newSource()), from: 180, wide: 8, last: span(180, 182)})
+	}
+	if kind == 2 { // the primary may lack
+		w.opts.Backends[0].Failover.Primary = "test"
+		out[0].wide, out[0].least = 12, 0
+	}
+	for _, s := range out {
+		s.reading.Endpoints = eps(s.last...)
+	}
+	return out
+}
+
+// wander has the feed list something else.
+func (s *walker) wander(random *rand.Rand) {
+	next := map[int]bool{}
+	for range s.least + random.IntN(10) {
+		next[s.from+random.IntN(s.wide)] = true
+	}
+	s.last = slices.Sorted(maps.Keys(next))
+	s.list(s.last...)
+}
+
+// wantInForce fails the test if something is not in force that a feed in use was
+// heard to list last.
+func (w *world) wantInForce(feeds []*walker) {
+	w.t.Helper()
+	status := w.status()
+	for i, s := range feeds {
+		for _, e := range s.heard() {
+			if status.Sources[i].InUse && !slices.Contains(status.Backends[0].Endpoints, e) {
+				w.t.Fatalf("%v is not in force, of %+v", e, status.Sources[i])
+			}
+		}
+	}
+}
+
+// inTheEnd are the ports that feeds at rest have in force.
+func (w *world) inTheEnd(feeds []*walker) []int {
+	if w.opts.Backends[0].Failover.Primary == "" || len(feeds[0].last) == 0 {
+		var all []int
+		for _, s := range feeds {
+			all = append(all, s.last...)
+		}
+		return all
+	}
+	return feeds[0].last
+}
+
 func randomWalk(t *testing.T, random *rand.Rand) {
 	a, b, c := newFake("a", "web", 30), newFake("b", "web", 30), newFake("c", "web", 30)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].RepairExternal = true // a walk cannot tell its own steps from somebody else's
-		w.source.reading.Endpoints = eps(span(80, 89)...)
+		feeds := w.walkers(random)
 		w.start()
 		listed := map[netip.AddrPort]bool{}
-		last := span(80, 89)
+		list := func() {
+			for _, s := range feeds {
+				for _, p := range s.last {
+					listed[addr(p)] = true
+				}
+			}
+		}
+		list()
 		for range 60 {
-			for _, p := range last {
-				listed[addr(p)] = true
-			}
-			last = w.misfortune(random, last)
-			for _, p := range last {
-				listed[addr(p)] = true
-			}
+			w.misfortune(random, feeds[random.IntN(len(feeds))])
+			list()
 			w.pass(time.Duration(random.IntN(4000)) * time.Millisecond)
+			w.wantInForce(feeds)
 			for _, conn := range w.conns {
 				conn.wantOnly(w, listed)
 			}
@@ -52,12 +116,16 @@ func randomWalk(t *testing.T, random *rand.Rand) {
 		for _, conn := range w.conns {
 			conn.heal()
 		}
-		w.source.list(last...)
-		w.pass(10 * time.Minute) // holds, drains, fights
-		w.source.list(last...)
+		for range 3 {
+			for _, s := range feeds {
+				s.list(s.last...)
+			}
+			w.pass(10 * time.Minute) // holds, drains, fights
+		}
 		w.pass(time.Hour)
+		want := w.inTheEnd(feeds)
 		for _, conn := range w.conns {
-			w.wantReady(conn, len(last))
+			w.wantPorts(conn, want...)
 			w.wantSync(conn.name, true)
 			if conn.show() != a.show() {
 				w.t.Fatalf("%s differs: %s\n%s", conn.name, conn.show(), a.show())
@@ -66,12 +134,12 @@ func randomWalk(t *testing.T, random *rand.Rand) {
 	}, a, b, c)
 }
 
-// misfortune does one thing and returns the ports that the source listed last.
-func (w *world) misfortune(random *rand.Rand, last []int) []int {
+// misfortune does one thing to an instance or to a feed.
+func (w *world) misfortune(random *rand.Rand, feed *walker) {
 	conn := w.conns[random.IntN(len(w.conns))]
 	switch random.IntN(12) {
 	case 0:
-		w.source.fail()
+		feed.fail()
 	case 1:
 		conn.with(func() { conn.err = absent() })
 	case 2:
@@ -97,14 +165,8 @@ func (w *world) misfortune(random *rand.Rand, last []int) []int {
 			}
 		})
 	default:
-		next := map[int]bool{}
-		for range 5 + random.IntN(10) {
-			next[80+random.IntN(25)] = true
-		}
-		last = slices.Sorted(maps.Keys(next))
-		w.source.say(discovery.Reading{Endpoints: eps(last...)}, nil)
+		feed.wander(random)
 	}
-	return last
 }
 
 // heal ends whatever is wrong with the instance.
