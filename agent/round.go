@@ -3,9 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -237,90 +235,6 @@ func (w *worker) plan(names []string) (changes []slots.Change, unknown bool) {
 	return changes, unknown
 }
 
-// apply makes the changes and takes what came of them. It reports whether any
-// was refused for good.
-func (w *worker) apply(ctx context.Context, changes []slots.Change, clean map[string]bool) (refused bool, err error) {
-	now := time.Now()
-	touched := map[string]bool{}
-	for _, c := range changes {
-		name, l := w.owner(c)
-		touched[name] = true
-		l.sent(c)
-		l.written = now
-		if clean[name] && c.Kind != slots.Remove && l.correct(c.Slot, now) {
-			w.note(note{text: "somebody else keeps changing this slot; writing to the backend pauses", backend: name, slot: c.Slot, detail: l.pause.String(), warn: true})
-		}
-	}
-	w.alertUntil = now.Add(alertFor)
-	out, err := w.conn.Apply(ctx, w.process, changes)
-	w.counts, w.said = append(w.counts, out.Commands...), append(w.said, out.Exchanges...)
-	if err != nil {
-		return false, err
-	}
-	w.observe(slices.Sorted(maps.Keys(touched)), out.View)
-	w.tally(changes, out.Refusals, clean)
-	return w.refuse(out.Refusals), nil
-}
-
-// tally counts the changes that were made.
-func (w *worker) tally(changes []slots.Change, refused []slots.Refusal, clean map[string]bool) {
-	for _, c := range changes {
-		same := func(r slots.Refusal) bool { return r.Change.Backend == c.Backend && r.Change.Slot == c.Slot }
-		if len(refused) > 0 && slices.ContainsFunc(refused, same) {
-			continue
-		}
-		name, _ := w.owner(c)
-		w.made.add(name, c.Kind)
-		if clean[name] {
-			w.drift.add(name, c.Kind)
-		}
-	}
-}
-
-// owner returns the backend that a change belongs to.
-func (w *worker) owner(c slots.Change) (string, *local) {
-	for name, l := range w.locals {
-		if l.want.proxy == c.Backend && strings.HasPrefix(c.Slot, l.prefix) && len(slots.Own([]slots.Server{{Name: c.Slot}}, l.prefix)) == 1 {
-			return name, l
-		}
-	}
-	panic("agent: change of a slot that no backend owns: " + c.Backend + "/" + c.Slot)
-}
-
-// refuse notes what HAProxy refused, and reports whether that is more than
-// weights.
-func (w *worker) refuse(refusals []slots.Refusal) bool {
-	serious := false
-	for _, r := range refusals {
-		name, l := w.owner(r.Change)
-		switch r.Cause {
-		case slots.Busy:
-			l.busy(r.Change.Slot)
-			serious = true // for now
-			continue
-		case slots.NoDynamic:
-			if l.undynamic == "" {
-				w.note(note{text: "no server can be added to the backend", backend: name, detail: r.Reply, warn: true})
-			}
-			l.undynamic = r.Reply
-			continue
-		case slots.NoWeights:
-			if !l.weightless {
-				w.note(note{text: "weights unsupported: the backend's algorithm takes none", backend: name, detail: r.Reply, warn: true})
-			}
-			l.weightless = true
-			continue
-		}
-		serious = true
-		l.refused[r.Change.Slot] = r
-		if !l.told[string(r.Cause)] {
-			w.note(note{text: "HAProxy refuses to change slots; slotsync status shows which", backend: name, slot: r.Change.Slot, detail: string(r.Cause) + ": " + r.Reply, warn: true})
-		}
-		l.told[string(r.Cause)] = true
-	}
-	return serious
-}
-
 // newest takes targets that came meanwhile, and returns the backends that are
 // under way.
 func (w *worker) newest(names []string) []string {
@@ -334,53 +248,6 @@ func (w *worker) newest(names []string) []string {
 		return slices.Compact(names)
 	default:
 		return names
-	}
-}
-
-// pace sets when to do what next, after a round that went well.
-func (w *worker) pace(r *report, which scope) {
-	now := time.Now()
-	r.at = now
-	if r.restarted {
-		w.alertUntil = now.Add(alertFor)
-	}
-	w.paceLooks(now)
-	if which == all || w.nextResync.IsZero() {
-		w.nextResync = now.Add(spread(w.want.timing.resync, 0.1))
-	}
-	w.refused++
-	if !slices.ContainsFunc(w.names(), func(n string) bool { return len(w.locals[n].refused) > 0 }) {
-		w.refused = 0
-	} else if soon := now.Add(min(time.Second<<min(w.refused, 10), w.want.timing.resync)); soon.Before(w.nextResync) {
-		w.nextResync = soon
-	}
-	for _, l := range w.locals { // the end of a pause
-		if l.pausedUntil.After(now) {
-			w.nextResync = earlier(w.nextResync, l.pausedUntil)
-		}
-	}
-	w.paceSessions(now, which)
-}
-
-// paceSessions sets when sessions are read next: soon after something was
-// emptied, sooner if something waits for it, then ever less often.
-func (w *worker) paceSessions(now time.Time, which scope) {
-	if !w.awaiting(w.names()) {
-		w.nextSessions, w.sessionsEvery = time.Time{}, 0
-		return
-	}
-	first := sessionsLater
-	if slices.ContainsFunc(w.names(), func(n string) bool { return w.locals[n].waiting > 0 }) {
-		first = sessionsFirst
-	}
-	switch {
-	case w.nextSessions.IsZero() || len(w.made) > 0:
-		w.sessionsEvery = first
-	case which != fresh:
-		w.sessionsEvery = min(max(first, 2*w.sessionsEvery), sessionsMost)
-	}
-	if next := now.Add(w.sessionsEvery); which != fresh || w.nextSessions.IsZero() || next.Before(w.nextSessions) {
-		w.nextSessions = next
 	}
 }
 
@@ -402,45 +269,4 @@ func (w *worker) save(names []string) {
 			w.nextSync = time.Now().Add(syncAfter)
 		}
 	}
-}
-
-// names returns the backends of the instance in a fixed order.
-func (w *worker) names() []string { return slices.Sorted(maps.Keys(w.locals)) }
-
-// within returns the backends of a scope; all of an instance that was away.
-func (w *worker) within(which scope) []string {
-	return slices.DeleteFunc(w.names(), func(n string) bool {
-		switch l := w.locals[n]; {
-		case which == all || !w.up:
-			return false
-		case which == ebbs:
-			return l.waiting == 0 && len(l.ebbing) == 0
-		default:
-			return l.done >= l.want.gen && l.waiting == 0 && !l.unseen()
-		}
-	})
-}
-
-// blind reports whether there are backends that were not looked at yet.
-func (w *worker) blind() bool {
-	return slices.ContainsFunc(w.names(), func(n string) bool { return w.locals[n].unseen() })
-}
-
-// awaiting reports whether sessions have to be read: of slots that were emptied
-// or that something waits for.
-func (w *worker) awaiting(names []string) bool {
-	return slices.ContainsFunc(names, func(n string) bool {
-		l := w.locals[n]
-		return l.waiting > 0 || len(l.ebbing) > 0
-	})
-}
-
-// proxies returns HAProxy's names of the backends, each once.
-func (w *worker) proxies(names []string) []string {
-	out := make([]string, 0, len(names))
-	for _, n := range names {
-		out = append(out, w.locals[n].want.proxy)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// This file has a worker for every instance, and takes what they report.
+
+// running is a worker under way.
+type running struct {
+	key    string
+	worker *worker
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// employ starts the worker of an instance, once the one before it has ended.
+func (a *Agent) employ(ctx context.Context, in *instance) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := a.newWorker(in)
+	r := &running{key: in.Key, worker: w, cancel: cancel, done: make(chan struct{})}
+	w.post = func(rep report) { a.post(ctx, func(context.Context) { a.reported(in, rep) }) }
+	in.send = func(d desired) {
+		select {
+		case <-w.inbox:
+		default:
+		}
+		w.inbox <- d
+	}
+	before := a.workers[in.Name]
+	a.workers[in.Name] = r
+	w.take(a.desired(in, time.Now()))
+	a.group.Go(func() {
+		defer close(r.done)
+		if before != nil {
+			<-before.done
+		}
+		w.run(ctx)
+	})
+}
+
+// reported takes what a worker reported.
+func (a *Agent) reported(in *instance, r report) {
+	if !slices.Contains(a.instances, in) {
+		return
+	}
+	before := in.last
+	stale := a.meet(in, r)
+	in.told.add(r.said)
+	a.logReport(in, before, r)
+	if r.err == nil {
+		for _, s := range in.apply(r.applied) {
+			if !s.news.IsZero() {
+				a.opts.Metrics.Propagated(in.Name, r.at.Sub(s.news))
+			}
+		}
+		a.ready = a.ready || r.inSync
+	}
+	for _, b := range a.backends {
+		if a.turnOver(b, r.at) {
+			b.due, a.dirty = true, true
+		}
+	}
+	for _, b := range stale {
+		a.decide(b, time.Now())
+	}
+	a.dirty = a.dirty || !in.last.process.Same(before.process) || externalsDiffer(before, in.last)
+	a.gaugeInstance(in, r.at)
+}
+
+func externalsDiffer(before, after report) bool {
+	for name, r := range after.backends {
+		if !maps.Equal(r.externals, before.backends[name].externals) {
+			return true
+		}
+	}
+	return false
+}
+
+// newInstance returns an instance of which no more is known than was stored.
+func (a *Agent) newInstance(in Instance) *instance {
+	n := &instance{
+		Instance: in, strangers: map[string]map[string]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
+		told: transcript{},
+	}
+	s := a.stored.instance(in.Name)
+	n.last.process = s.Process
+	n.last.backends = map[string]localReport{}
+	for name, externals := range s.Externals {
+		n.last.backends[name] = localReport{externals: externals}
+	}
+	return n
+}

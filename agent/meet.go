@@ -1,0 +1,122 @@
+package agent
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file takes what instances report.
+
+// meet takes what an instance reported and returns the backends that have to be
+// decided anew because of it.
+func (c *core) meet(in *instance, r report) []*backend {
+	first := !in.met && r.err == nil && r.compared
+	if r.err != nil {
+		r.backends, r.process = in.last.backends, in.last.process
+	}
+	if r.err == nil { // what was on its way while the slots became other ones
+		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {
+			b := c.backend(name)
+			return b == nil || b.Proxy != l.proxy || b.Prefix != l.prefix
+		})
+	}
+	in.last = r
+	if r.restarted {
+		in.restarts++
+		c.refill(in)
+	}
+	if r.err != nil {
+		return nil
+	}
+	in.met = in.met || first
+	var out []*backend
+	for _, b := range c.backends {
+		own := r.backends[b.Name].own
+		if own == nil {
+			continue
+		}
+		if _, known := in.full[b.Name]; !known {
+			in.full[b.Name], b.due = hasReady(own), true
+			out = append(out, b)
+		} else if c.stale(b, own) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// forget drops what is known of a backend whose slots are other ones now.
+func (in *instance) forget(backend string) {
+	delete(in.last.backends, backend)
+	delete(in.strangers, backend)
+	delete(in.judged, backend)
+	delete(in.full, backend)
+}
+
+// refill has the slots of a new process looked at anew where what was ready in
+// the old one was left alone for want of a source: they may all be empty now.
+func (c *core) refill(in *instance) {
+	for _, b := range c.backends {
+		if b.phase == phaseRestored && in.full[b.Name] {
+			delete(in.full, b.Name)
+		}
+	}
+}
+
+// stale reports whether the table has to be brought up to date with what an
+// instance shows: slots came or went, or a stranger did.
+func (c *core) stale(b *backend, own []slots.Server) bool {
+	if !b.adopted {
+		return true
+	}
+	if len(b.taken) > 0 {
+		live := inService(own)
+		for slot, a := range b.taken {
+			if live[slot] != a {
+				return true
+			}
+		}
+	}
+	if c.undynamic(b) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) }) {
+		return true
+	}
+	slot := finder(b.table, func(s *slots.Slot) string { return s.Name })
+	return slices.ContainsFunc(own, func(s slots.Server) bool {
+		known := slot(s.Name)
+		return known == nil || known.Dynamic != s.Dynamic
+	}) || (len(b.surplus) > 0 && len(own) > 0)
+}
+
+func hasReady(own []slots.Server) bool {
+	placeholder := slots.Placeholder(own)
+	return slices.ContainsFunc(own, func(s slots.Server) bool {
+		return s.Class == slots.Ready && !slots.IsPlaceholder(s.Addr, placeholder)
+	})
+}
+
+// apply notes how far an instance is, and returns the generations that it has
+// read back by it.
+func (in *instance) apply(gen uint64) []stamp {
+	if gen <= in.applied {
+		return nil
+	}
+	in.applied = gen
+	n := 0
+	for n < len(in.pending) && in.pending[n].gen <= gen {
+		n++
+	}
+	done := in.pending[:n]
+	in.pending = in.pending[n:]
+	return done
+}
+
+// lag is the age of the oldest generation that was not read back.
+func (in *instance) lag(now time.Time) time.Duration {
+	if len(in.pending) == 0 {
+		return 0
+	}
+	return now.Sub(in.pending[0].at)
+}
