@@ -37,9 +37,14 @@ func tries(servers []string, rounds int) []try {
 // others lists the tries of a second opinion on what server says: those of the
 // other servers that are alive, and, if none of them says a word, the same one
 // over TCP, where nobody forges or cuts. Without that, a dead server would keep
-// every removal back for ever.
+// every removal back for ever. Several others are tried once, so that there is
+// time left for it.
 func (c *Client) others(o settings, server string) []try {
-	out := tries(c.roster.others(o.servers, server), o.rounds)
+	alive := c.roster.others(o.servers, server)
+	if len(alive) > 1 {
+		o.rounds = 1
+	}
+	out := tries(alive, o.rounds)
 	return append(out, try{server: server, tcp: c.options.TCP != Never, resort: true})
 }
 

@@ -145,7 +145,7 @@ var hostile = []struct {
 	{"record of another class", func(q *wire.Msg) [][]byte {
 		return [][]byte{pack(answer(q, "x.test. 5 CH A 6.6.6.6"))}
 	}, string(discovery.Protocol)},
-	{"a flood of replies to other questions", func(q *wire.Msg) [][]byte {
+	{"D2 a flood of replies to other questions", func(q *wire.Msg) [][]byte {
 		var out [][]byte
 		for range maxJunk + 1 {
 			out = append(out, headerOnly(q.Id+1, 12))
@@ -233,19 +233,19 @@ func result(r discovery.Reading, err error) string {
 	return strings.Join(texts(r), " ")
 }
 
-func TestTCPOff(t *testing.T) {
+func TestD7TCPOff(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetA("x.test", time.Second, fleet(100)...)
 	o := patient(server.Addr())
 	o.TCP = Never
 	s := newSource(t, o, Query{Record: "x.test", Type: TypeA, Port: 80})
-	wantError(t, s, discovery.Protocol) // D7: a truncated answer is no answer
+	wantError(t, s, discovery.Protocol) // a truncated answer is no answer
 	if n := server.Queries("tcp"); n != 0 {
 		t.Errorf("%d queries over TCP", n)
 	}
 }
 
-func TestTruncatedOverTCP(t *testing.T) { // D7
+func TestD7TruncatedOverTCP(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetHook(func(w wire.ResponseWriter, q *wire.Msg) bool {
 		m := answer(q, right)
@@ -271,8 +271,8 @@ func TestNewIDOverTCP(t *testing.T) {
 	}
 }
 
-// TestHostileStreams is D7 and D8: TCP that is refused, or leads nowhere.
-func TestHostileStreams(t *testing.T) {
+// TCP that leads nowhere.
+func TestD8HostileStreams(t *testing.T) {
 	cases := []struct {
 		name  string
 		speak func(c net.Conn)

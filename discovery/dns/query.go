@@ -154,7 +154,7 @@ func absolute(name string) (string, error) {
 		}
 	}
 	relative := strings.TrimSuffix(name, ".")
-	if _, ok := wire.IsDomainName(relative); !ok || relative == "" || len(relative) >= maxName {
+	if _, ok := wire.IsDomainName(relative); !ok || relative == "" || strings.HasSuffix(relative, ".") || len(relative) >= maxName {
 		return "", errors.New("this is no domain name: labels have 1 to 63 characters, a name at most 253")
 	}
 	return wire.CanonicalName(name), nil

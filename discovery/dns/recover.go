@@ -26,7 +26,7 @@ func (s *Source) Recovered(ctx context.Context, failed error) {
 	for ctx.Err() == nil {
 		turn, next := context.WithCancel(ctx)
 		s.client.gate.Wait(turn, func(ctx context.Context) error {
-			err := s.probe(ctx, class)
+			err := s.answers(ctx, class)
 			if err != nil {
 				next() // another one's question may fare better
 			}
@@ -40,9 +40,9 @@ func (s *Source) Recovered(ctx context.Context, failed error) {
 	}
 }
 
-// probe asks all servers at once. A server that was silent is back when it says
+// answers asks all servers at once. A server that was silent is back when it says
 // anything; one that failed is when it answers.
-func (s *Source) probe(ctx context.Context, failed discovery.Class) error {
+func (s *Source) answers(ctx context.Context, failed discovery.Class) error {
 	l := s.begin()
 	ctx, cancel := context.WithTimeout(ctx, min(probeTime, l.settings.timeout))
 	defer cancel()

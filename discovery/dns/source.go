@@ -131,7 +131,7 @@ func (s *Source) read(ctx context.Context) (verdict, error) {
 	if err != nil {
 		return verdict{}, err
 	}
-	whole := s.hear(first, false)
+	whole := !l.strays(first) && s.hear(first, false)
 	if len(first.endpoints) > 0 && (whole || len(lacking(first.endpoints, l.published)) == 0) && !l.strays(first) {
 		v := s.judge(alone(first), whole, true)
 		return v, capped(v.endpoints)

@@ -36,7 +36,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-func TestConsulNamesGoOverTCP(t *testing.T) { // D22
+func TestD22ConsulNamesGoOverTCP(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetMode(dnstest.Cut)
 	server.SetA("web.service.consul", 0, fleet(60)...)
@@ -190,23 +190,27 @@ func TestEmpty(t *testing.T) {
 	})
 }
 
-// TestFamilies is D18 and D19: what one address family's trouble does.
+// TestFamilies is about what one address family's trouble does.
 func TestFamilies(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetA("web.test", 0, dnstest.Addrs("10.0.0.1", "2001:db8::1")...)
 	s := newSource(t, patient(server.Addr()), web)
 	wantStrong(t, next(t, s), "10.0.0.1:80", "[2001:db8::1]:80")
 
-	server.SetHook(failing(wire.TypeAAAA, wire.RcodeServerFailure))
-	server.SetA("web.test", 0, dnstest.Addrs("10.0.0.2")...)
-	wantStrong(t, next(t, s), "10.0.0.2:80", "[2001:db8::1]:80") // D18
+	t.Run("D18 A answers, AAAA fails", func(t *testing.T) {
+		server.SetHook(failing(wire.TypeAAAA, wire.RcodeServerFailure))
+		server.SetA("web.test", 0, dnstest.Addrs("10.0.0.2")...)
+		wantStrong(t, next(t, s), "10.0.0.2:80", "[2001:db8::1]:80")
+	})
 
 	server.SetHook(failing(wire.TypeA, wire.RcodeServerFailure))
 	wantError(t, s, discovery.Server) // AAAA says nothing, A fails: unknown
 	s.trouble = false                 // what follows is not about recovery
 
-	server.SetHook(failing(wire.TypeAAAA, wire.RcodeNameError))
-	wantStrong(t, next(t, s), "10.0.0.2:80") // D19
+	t.Run("D19 A answers, AAAA is NXDOMAIN", func(t *testing.T) {
+		server.SetHook(failing(wire.TypeAAAA, wire.RcodeNameError))
+		wantStrong(t, next(t, s), "10.0.0.2:80")
+	})
 
 	server.SetHook(failing(wire.TypeAAAA, wire.RcodeServerFailure))
 	wantStrong(t, next(t, s), "10.0.0.2:80") // known to have none
@@ -227,7 +231,7 @@ func failing(qtype uint16, rcode int) func(wire.ResponseWriter, *wire.Msg) bool 
 	}
 }
 
-// TestRemovalsNeedTwoAnswers is D21, and its neighbours.
+// TestRemovalsNeedTwoAnswers is about what one answer lacks.
 func TestRemovalsNeedTwoAnswers(t *testing.T) {
 	old, both := dnstest.Addrs("10.0.0.1"), dnstest.Addrs("10.0.0.1", "10.0.0.2")
 	setup := func(t *testing.T) (first, second *dnstest.Server, s *Source) {
@@ -238,14 +242,14 @@ func TestRemovalsNeedTwoAnswers(t *testing.T) {
 		wantStrong(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
 		return first, second, s
 	}
-	t.Run("one server lacks it", func(t *testing.T) {
+	t.Run("D21 one server lacks it", func(t *testing.T) {
 		first, _, s := setup(t)
 		first.SetA("web.test", 0, old...)
 		for range 3 {
 			wantStrong(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
 		}
 	})
-	t.Run("both lack it", func(t *testing.T) {
+	t.Run("D21 both lack it", func(t *testing.T) {
 		first, second, s := setup(t)
 		first.SetA("web.test", 0, old...)
 		second.SetA("web.test", 0, old...)
@@ -257,9 +261,11 @@ func TestRemovalsNeedTwoAnswers(t *testing.T) {
 		second.SetRcode(wire.RcodeServerFailure)
 		for range 2 {
 			wantWeak(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
+			s.client.roster.succeeded(second.Addr()) // it is not dead
 		}
 		first.Remove("web.test")
 		wantWeak(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
+		s.client.roster.succeeded(second.Addr())
 		second.SetRcode(wire.RcodeSuccess)
 		second.SetA("web.test", 0, old...)
 		wantStrong(t, next(t, s), "10.0.0.1:80")
@@ -341,7 +347,7 @@ func TestConfirm(t *testing.T) {
 	})
 }
 
-func TestRefusedAddresses(t *testing.T) { // D34
+func TestD34RefusedAddresses(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetA("web.test", 0, dnstest.Addrs("127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::ffff:169.254.1.1", "fd00:ec2::254", "10.0.0.1")...)
 	r := next(t, newSource(t, patient(server.Addr()), web))
@@ -362,13 +368,13 @@ func TestRefusedAddresses(t *testing.T) { // D34
 	wantWeak(t, next(t, newSource(t, patient(server.Addr()), web)))
 }
 
-func TestDuplicateRecords(t *testing.T) { // D31
+func TestD31DuplicateRecords(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetA("web.test", 0, dnstest.Addrs("10.0.0.1", "10.0.0.1", "::ffff:10.0.0.1")...)
 	wantStrong(t, next(t, newSource(t, patient(server.Addr()), web)), "10.0.0.1:80")
 }
 
-func TestOrderAndCaseMeanNothing(t *testing.T) { // D30
+func TestD30OrderAndCaseMeanNothing(t *testing.T) {
 	server := dnstest.NewServer(t)
 	s := newSource(t, patient(server.Addr()), Query{Record: "_web._tcp.test"})
 	var first discovery.Reading

@@ -132,7 +132,7 @@ func TestNamesOfServices(t *testing.T) {
 	}
 }
 
-func TestGroupsComeAndGo(t *testing.T) { // D27
+func TestD27GroupsComeAndGo(t *testing.T) {
 	server := dnstest.NewServer(t)
 	spare := dnstest.Target{Name: "s.test", Port: 80, Priority: 20, Addrs: dnstest.Addrs("10.0.0.9")}
 	main := dnstest.Target{Name: "m.test", Port: 80, Priority: 10, Addrs: dnstest.Addrs("10.0.0.1")}
@@ -145,8 +145,8 @@ func TestGroupsComeAndGo(t *testing.T) { // D27
 	}
 }
 
-// TestGaps is D23: targets whose addresses did not come along.
-func TestGaps(t *testing.T) {
+// Targets whose addresses did not come along.
+func TestD23Gaps(t *testing.T) {
 	server := dnstest.NewServer(t)
 	set := func() {
 		server.SetSRV(srvName, 0, target("ok.test", 80), target("gone.test", 80), target("sick.test", 80))
@@ -186,7 +186,7 @@ func TestGaps(t *testing.T) {
 	})
 }
 
-func TestStrayGlue(t *testing.T) { // D24
+func TestD24StrayGlue(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetRecords(srvName,
 		[]wire.RR{mustRR(srvName + ". 0 IN SRV 1 1 80 a.test.")},
@@ -194,7 +194,7 @@ func TestStrayGlue(t *testing.T) { // D24
 	wantStrong(t, next(t, newSource(t, patient(server.Addr()), srv)), "10.0.0.1:80")
 }
 
-func TestTooManyTargets(t *testing.T) { // D29
+func TestD29TooManyTargets(t *testing.T) {
 	server := dnstest.NewServer(t)
 	var targets []dnstest.Target
 	for i := range maxTargets + 1 {

@@ -45,7 +45,7 @@ func constant(records ...string) script {
 
 const one, two = "192.0.2.1:53", "192.0.2.2:53"
 
-// TestPace is about the time between two lookups, D11 among others.
+// TestPace is about the time between two lookups.
 func TestPace(t *testing.T) {
 	negative := func(ttl, minimum int) script {
 		return func(_, _ string, q *wire.Msg) *wire.Msg {
@@ -62,10 +62,10 @@ func TestPace(t *testing.T) {
 		{"TTL 12", constant("x.test. 12 IN A 10.0.0.1"), 12 * time.Second},
 		{"smallest of a chain", constant("x.test. 60 IN CNAME y.test.", "y.test. 15 IN CNAME z.test.", "z.test. 20 IN A 10.0.0.1"), 15 * time.Second},
 		{"other owners do not count", constant("x.test. 12 IN A 10.0.0.1", "y.test. 6 IN A 10.0.0.2"), 12 * time.Second},
-		{"TTL 0", constant("x.test. 0 IN A 10.0.0.1"), 5 * time.Second},
+		{"D11 TTL 0", constant("x.test. 0 IN A 10.0.0.1"), 5 * time.Second},
 		{"a day", constant("x.test. 86400 IN A 10.0.0.1"), 30 * time.Second},
-		{"TTL 2^31", constant("x.test. 2147483648 IN A 10.0.0.1"), 5 * time.Second},
-		{"TTL 2^32-1", constant("x.test. 4294967295 IN A 10.0.0.1"), 5 * time.Second},
+		{"D11 TTL 2^31", constant("x.test. 2147483648 IN A 10.0.0.1"), 5 * time.Second},
+		{"D11 TTL 2^32-1", constant("x.test. 4294967295 IN A 10.0.0.1"), 5 * time.Second},
 		{"none, by the SOA's minimum", negative(100, 9), 9 * time.Second},
 		{"none, by the SOA's TTL", negative(8, 100), 8 * time.Second},
 		{"none, unproved", constant(), 5 * time.Second},
@@ -121,7 +121,7 @@ func TestErrorsAreNotWaitedFor(t *testing.T) {
 	})
 }
 
-func TestLookupTime(t *testing.T) { // D16
+func TestD16LookupTime(t *testing.T) {
 	for n, want := range map[int]time.Duration{1: 4 * time.Second, 2: 8 * time.Second, 5: 8 * time.Second} {
 		t.Run(fmt.Sprintf("%d silent servers", n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -185,9 +185,8 @@ func TestEDNSIsTriedAgainAfterAnHour(t *testing.T) {
 	})
 }
 
-// TestShutdown is D36: 500 lookups in flight, or waiting for their turn, end in
-// no time at all.
-func TestShutdown(t *testing.T) {
+// 500 lookups in flight, or waiting for their turn, end in no time at all.
+func TestD36Shutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := NewClient(Options{Servers: []string{one, two}})
 		if err != nil {
@@ -276,7 +275,7 @@ func TestParallelTargets(t *testing.T) {
 	})
 }
 
-func TestWatchKeepsOverTrouble(t *testing.T) { // D15: a day of SERVFAIL
+func TestD15WatchKeepsOverTrouble(t *testing.T) { // a day of SERVFAIL
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		s := scripted(t, func(_, _ string, q *wire.Msg) *wire.Msg {
