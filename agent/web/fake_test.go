@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -111,6 +112,63 @@ func (f *fake) HAProxyVersions(context.Context, string) ([]agent.ConfigVersion, 
 
 func (f *fake) HAProxyDiff(_ context.Context, name, from, to string) (string, error) {
 	return fmt.Sprintf("%s: %q to %q\n", name, from, to), cmp.Or(f.known(from), f.haproxy)
+}
+
+func (f *fake) ref(backend, server string) (agent.ServerRef, error) {
+	switch {
+	case backend != "web":
+		return agent.ServerRef{}, fmt.Errorf("%w: %q", agent.ErrNoBackend, backend)
+	case server == "web9":
+		return agent.ServerRef{}, fmt.Errorf("%w: %q", agent.ErrNoServer, server)
+	}
+	return agent.ServerRef{Backend: backend, Endpoint: "10.0.0.1:80", Slot: "web1"}, f.haproxy
+}
+
+func (f *fake) SetState(_ context.Context, backend, server, state string, who agent.Who) (agent.ServerRef, error) {
+	f.did(fmt.Sprintf("state %s/%s %s %+v", backend, server, state, who))
+	return f.ref(backend, server)
+}
+
+func (f *fake) SetAddressState(_ context.Context, ip netip.Addr, state string, who agent.Who) ([]agent.ServerRef, error) {
+	f.did(fmt.Sprintf("state %s %s %+v", ip, state, who))
+	ref, err := f.ref("web", "web1")
+	return []agent.ServerRef{ref}, err
+}
+
+func (f *fake) SetWeight(_ context.Context, backend, server, weight string, who agent.Who) (agent.ServerRef, error) {
+	f.did(fmt.Sprintf("weight %s/%s %q %+v", backend, server, weight, who))
+	return f.ref(backend, server)
+}
+
+func (f *fake) AddServer(_ context.Context, backend string, addr netip.AddrPort, name, weight string, who agent.Who) (agent.ServerRef, error) {
+	f.did(fmt.Sprintf("add %s/%s %q %q %+v", backend, addr, name, weight, who))
+	return f.ref(backend, "")
+}
+
+func (f *fake) RemoveServer(_ context.Context, backend, server string) (agent.ServerRef, error) {
+	f.did(fmt.Sprintf("remove %s/%s", backend, server))
+	if server == "web1" {
+		return agent.ServerRef{}, agent.ErrDiscovered
+	}
+	return f.ref(backend, server)
+}
+
+func (f *fake) ShutSessions(_ context.Context, backend, server string) (agent.ServerRef, error) {
+	f.did(fmt.Sprintf("shut %s/%s", backend, server))
+	return f.ref(backend, server)
+}
+
+func (f *fake) Pause(_ context.Context, backend string, hard bool, who agent.Who) (agent.Pause, error) {
+	f.did(fmt.Sprintf("pause %q %t %+v", backend, hard, who))
+	return agent.Pause{Backend: backend, Hard: hard}, f.haproxy
+}
+
+func (f *fake) Resume(_ context.Context, backend string) error {
+	f.did(fmt.Sprintf("resume %q", backend))
+	if backend == "api" {
+		return agent.ErrNotPaused
+	}
+	return f.haproxy
 }
 
 func (f *fake) Dump(_ context.Context, instance, what string) (agent.Dump, error) {

@@ -27,6 +27,12 @@ GET  /v1/status                     what the agent knows and does
 GET  /v1/backends/{backend}/explain why a backend is as it is; an address or a slot in it under /{address}
 POST /v1/sync                       one round, now
 POST /v1/backends/{backend}/accept  end a hold
+GET  /v1/backends/{backend}/servers the endpoints of a backend; POST adds one, DELETE .../{server} removes it
+PUT  /v1/backends/{backend}/servers/{server}/state   {"state": "drain", "for": "10m"}; ready ends it
+PUT  /v1/backends/{backend}/servers/{server}/weight  {"weight": "20%"}
+POST /v1/backends/{backend}/servers/{server}/shutdown-sessions
+GET  /v1/addresses                  every address; PUT .../{ip}/state is for it on all backends
+POST /v1/pause, /v1/resume          stop and go on writing: {"backend": "web", "for": "1h"}
 GET  /v1/haproxy/reload             is a reload of HAProxy needed, and what came of the last
 POST /v1/haproxy/reload             reload HAProxy, as a transaction
 GET  /v1/haproxy/config             HAProxy's configuration; its versions under /versions
@@ -54,6 +60,7 @@ func (s *Server) routes(unix bool) http.Handler {
 	mux.Handle("/metrics", methods{"GET": s.o.Metrics.ServeHTTP})
 	s.haproxyRoutes(mux, unix)
 	s.instanceRoutes(mux, unix)
+	s.operatorRoutes(mux, unix)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
 	})
@@ -141,10 +148,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 // statusOf is how HTTP says err, other if it has no word of its own for it.
 func statusOf(err error, other int) int {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
+	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoServer), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
 		return http.StatusNotFound
-	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
+	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict
+	case errors.Is(err, agent.ErrBadRequest):
+		return http.StatusBadRequest
 	case errors.Is(err, agent.ErrChanged):
 		return http.StatusPreconditionFailed
 	case errors.Is(err, context.DeadlineExceeded):

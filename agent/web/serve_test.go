@@ -54,6 +54,7 @@ func (p *pipes) dial() net.Conn {
 type stuck struct {
 	HAProxy
 	Instances
+	Operators
 	started, ended chan struct{}
 }
 

@@ -41,6 +41,7 @@ type Agent interface {
 	Explain(ctx context.Context, backend, about string) (agent.Explanation, error)
 	HAProxy
 	Instances
+	Operators
 }
 
 // DefaultSocketMode lets the owner and the group of the socket in.

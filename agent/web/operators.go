@@ -1,0 +1,181 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// Operators is what operators can ask of endpoints. See [agent.Agent] for the errors.
+type Operators interface {
+	SetState(ctx context.Context, backend, server, state string, who agent.Who) (agent.ServerRef, error)
+	SetAddressState(ctx context.Context, ip netip.Addr, state string, who agent.Who) ([]agent.ServerRef, error)
+	SetWeight(ctx context.Context, backend, server, weight string, who agent.Who) (agent.ServerRef, error)
+	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who agent.Who) (agent.ServerRef, error)
+	RemoveServer(ctx context.Context, backend, server string) (agent.ServerRef, error)
+	ShutSessions(ctx context.Context, backend, server string) (agent.ServerRef, error)
+	Pause(ctx context.Context, backend string, hard bool, who agent.Who) (agent.Pause, error)
+	Resume(ctx context.Context, backend string) error
+}
+
+// A ServerRow is one endpoint of a backend, and where it is.
+type ServerRow struct {
+	agent.ServerRef
+	Name  string `json:"name,omitempty"`
+	State string `json:"state"`
+	// Override is what an operator asked of it, in words.
+	Override  string               `json:"override,omitempty"`
+	Instances []agent.InstanceSlot `json:"instances"`
+}
+
+// An AddressRow is one address, and every endpoint that has it.
+type AddressRow struct {
+	Address string      `json:"address"`
+	Servers []ServerRow `json:"servers"`
+}
+
+func (s *Server) operatorRoutes(mux *http.ServeMux, unix bool) {
+	const servers = "/v1/backends/{backend}/servers"
+	mux.Handle(servers, methods{"GET": s.servers, "POST": s.addServer})
+	mux.Handle(servers+"/{server}", methods{"DELETE": s.removeServer})
+	mux.Handle(servers+"/{server}/state", methods{"PUT": s.setState})
+	mux.Handle(servers+"/{server}/weight", methods{"PUT": s.setWeight})
+	mux.Handle(servers+"/{server}/shutdown-sessions", trusted(unix, methods{"POST": s.shutSessions}))
+	mux.Handle("/v1/addresses", methods{"GET": s.addresses})
+	mux.Handle("/v1/addresses/{ip}/state", methods{"PUT": s.setAddressState})
+	mux.Handle("/v1/pause", methods{"POST": s.pause})
+	mux.Handle("/v1/resume", methods{"POST": s.resume})
+}
+
+// serverRows lists the endpoints of a backend, those without a slot last.
+func serverRows(b agent.BackendStatus) []ServerRow {
+	rows := []ServerRow{}
+	for _, slot := range b.Slots {
+		if slot.Endpoint == "" {
+			continue
+		}
+		rows = append(rows, ServerRow{ServerRef: agent.ServerRef{Backend: b.Name, Endpoint: slot.Endpoint, Slot: slot.Name},
+			Name: slot.Title, State: slot.State, Override: slot.Override, Instances: slot.Instances})
+	}
+	for _, e := range b.Overflow {
+		rows = append(rows, ServerRow{ServerRef: agent.ServerRef{Backend: b.Name, Endpoint: e.Addr.String()},
+			Name: e.Name, State: "overflow", Instances: []agent.InstanceSlot{}})
+	}
+	return rows
+}
+
+func (s *Server) servers(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("backend")
+	for _, b := range s.o.Agent.Status().Backends {
+		if b.Name == name {
+			answer(w, serverRows(b))
+			return
+		}
+	}
+	problem(w, http.StatusNotFound, agent.ErrNoBackend.Error()+": "+noted(name))
+}
+
+func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
+	rows := map[netip.Addr]*AddressRow{}
+	for _, b := range s.o.Agent.Status().Backends {
+		for _, row := range serverRows(b) {
+			at, err := netip.ParseAddrPort(row.Endpoint)
+			if err != nil {
+				continue
+			}
+			if rows[at.Addr()] == nil {
+				rows[at.Addr()] = &AddressRow{Address: at.Addr().String()}
+			}
+			rows[at.Addr()].Servers = append(rows[at.Addr()].Servers, row)
+		}
+	}
+	out := []AddressRow{}
+	for _, row := range rows {
+		out = append(out, *row)
+	}
+	slices.SortFunc(out, func(a, b AddressRow) int { return strings.Compare(a.Address, b.Address) })
+	answer(w, out)
+}
+
+// asking reads the body of a request and answers with what do returns.
+func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) WhoBody, do func(context.Context, B, agent.Who) (A, error)) {
+	var body B
+	err := readJSON(r, &body)
+	wish, failed := who(body).who()
+	if err == nil {
+		err = failed
+	}
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	a, err := do(ctx, body, wish)
+	if err != nil {
+		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+		return
+	}
+	answer(w, a)
+}
+
+func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b StateBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b StateBody, who agent.Who) (agent.ServerRef, error) {
+		return s.o.Agent.SetState(ctx, r.PathValue("backend"), r.PathValue("server"), b.State, who)
+	})
+}
+
+func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
+	ip, err := netip.ParseAddr(r.PathValue("ip"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
+		return
+	}
+	asking(w, r, func(b StateBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b StateBody, who agent.Who) ([]agent.ServerRef, error) {
+		return s.o.Agent.SetAddressState(ctx, ip, b.State, who)
+	})
+}
+
+func (s *Server) setWeight(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b WeightBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b WeightBody, who agent.Who) (agent.ServerRef, error) {
+		return s.o.Agent.SetWeight(ctx, r.PathValue("backend"), r.PathValue("server"), string(b.Weight), who)
+	})
+}
+
+func (s *Server) addServer(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b ServerBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b ServerBody, who agent.Who) (agent.ServerRef, error) {
+		at, err := netip.ParseAddrPort(b.Address)
+		if err != nil {
+			return agent.ServerRef{}, badAddress(b.Address)
+		}
+		return s.o.Agent.AddServer(ctx, r.PathValue("backend"), at, b.Name, string(b.Weight), who)
+	})
+}
+
+func (s *Server) removeServer(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b WhoBody) WhoBody { return b }, func(ctx context.Context, _ WhoBody, _ agent.Who) (agent.ServerRef, error) {
+		return s.o.Agent.RemoveServer(ctx, r.PathValue("backend"), r.PathValue("server"))
+	})
+}
+
+func (s *Server) shutSessions(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b WhoBody) WhoBody { return b }, func(ctx context.Context, _ WhoBody, _ agent.Who) (agent.ServerRef, error) {
+		return s.o.Agent.ShutSessions(ctx, r.PathValue("backend"), r.PathValue("server"))
+	})
+}
+
+func (s *Server) pause(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b PauseBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b PauseBody, who agent.Who) (agent.Pause, error) {
+		return s.o.Agent.Pause(ctx, b.Backend, b.Hard, who)
+	})
+}
+
+func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
+	asking(w, r, func(b PauseBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b PauseBody, _ agent.Who) (struct{}, error) {
+		return struct{}{}, s.o.Agent.Resume(ctx, b.Backend)
+	})
+}

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+func newServerCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Drain, stop, start, weigh, add and remove servers",
+		Long: `Ask something of an endpoint, on all instances at once. What is asked for holds until
+it is ended, over restarts of the agent and of HAProxy, over reloads and new
+registrations; with --for, until the time is over; and no longer than 24 hours after
+the endpoint was last listed, unless --keep is given.
+
+A server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT; with
+--address IP it is every endpoint with that address, on all backends.`,
+		Example: `  slotsync server list
+  slotsync server drain web/10.0.0.1:80 --for 30m --reason "kernel update"
+  slotsync server start web/websrv3
+  slotsync server stop --address 10.0.0.1
+  slotsync server weight web/websrv3 20%`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newServerListCommand(a), newServerAddCommand(a), newServerRemoveCommand(a),
+		newServerStateCommand(a, "drain", agent.StateDrain, "No new sessions; those that are there go on", `Drain a server: it gets no new sessions, those that it has go on, and clients that
+stick to it may come back to it.`),
+		newServerStateCommand(a, "stop", agent.StateMaint, "Out of service: running requests finish", `Stop a server: it is put into maintenance. Requests that run finish, and clients that
+stuck to it go elsewhere.`),
+		newServerStateCommand(a, "start", agent.StateReady, "What its source says, again", `Start a server: what was asked of its state ends, and so does what somebody did to its
+slot behind the agent's back. What its source says counts again.`),
+		newServerWeightCommand(a), newServerShutdownCommand(a))
+	return cmd
+}
+
+// A wish is what the flags of an operator's command say.
+type wish struct {
+	duration, reason, output string
+	keep                     bool
+}
+
+func (w *wish) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&w.duration, "for", "", "end it by itself after this time, as in 10m or 24h")
+	f.StringVar(&w.reason, "reason", "", "why, for whoever looks next")
+	f.BoolVar(&w.keep, "keep", false, "keep it however long the endpoint is not listed")
+	outputFlag(cmd, &w.output)
+}
+
+func (w *wish) body() web.WhoBody {
+	return web.WhoBody{For: w.duration, Reason: w.reason, By: whoami(), Keep: w.keep}
+}
+
+// parseServer takes BACKEND/SERVER apart.
+func parseServer(text string) (backend, server string, err error) {
+	backend, server, ok := strings.Cut(text, "/")
+	if !ok || backend == "" || server == "" {
+		return "", "", usageErrorf("%q is not BACKEND/ADDRESS:PORT or BACKEND/SLOT", shown(text))
+	}
+	return backend, server, nil
+}
+
+// oneServer takes one server, and what the usage says besides.
+func oneServer(more int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1+more {
+			return usageErrorf("%s takes %s (see %s --help)", cmd.CommandPath(), strings.TrimPrefix(cmd.Use, cmd.Name()+" "), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func newServerStateCommand(a *app, name, state, short, long string) *cobra.Command {
+	var w wish
+	var address string
+	cmd := &cobra.Command{
+		Use:   name + " BACKEND/SERVER | --address IP",
+		Short: short,
+		Long:  long + "\n\nA server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT.",
+		Example: fmt.Sprintf(`  slotsync server %[1]s web/10.0.0.1:80
+  slotsync server %[1]s web/websrv3
+  slotsync server %[1]s --address 10.0.0.1`, name),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if (len(args) == 1) == (address != "") || len(args) > 1 {
+				return usageErrorf("%s takes one server, or --address (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(w.output); err != nil {
+				return err
+			}
+			body := web.StateBody{State: state, WhoBody: w.body()}
+			if address != "" {
+				return a.setAddress(cmd.Context(), address, body, w.output)
+			}
+			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+				return c.SetState(ctx, backend, server, body)
+			})
+		},
+	}
+	if state == agent.StateReady {
+		outputFlag(cmd, &w.output)
+	} else {
+		w.flags(cmd)
+	}
+	cmd.Flags().StringVar(&address, "address", "", "every endpoint with this address, on all backends, now and later")
+	a.agentFlags(cmd)
+	return cmd
+}
+
+// operate does one thing to one server, and says which it was.
+func (a *app) operate(ctx context.Context, name, what, output string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) error {
+	backend, server, err := parseServer(name)
+	if err != nil {
+		return err
+	}
+	c, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	ref, err := do(ctx, c, backend, server)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return printJSON(a.stdout, ref)
+	}
+	a.done(ref, what)
+	return nil
+}
+
+func (a *app) done(ref agent.ServerRef, what string) {
+	slot := ""
+	if ref.Slot != "" {
+		slot = " (slot " + shown(ref.Slot) + ")"
+	}
+	fmt.Fprintf(a.stdout, "%s/%s%s: %s\n", shown(ref.Backend), shown(ref.Endpoint), slot, what)
+}
+
+func (a *app) setAddress(ctx context.Context, address string, body web.StateBody, output string) error {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return usageErrorf("--address: %q is no IP address", shown(address))
+	}
+	c, err := a.client(ctx)
+	if err != nil {
+		return err
+	}
+	refs, err := c.SetAddressState(ctx, ip, body)
+	if err != nil {
+		return err
+	}
+	if output == "json" {
+		return printJSON(a.stdout, refs)
+	}
+	for _, ref := range refs {
+		a.done(ref, body.State)
+	}
+	if len(refs) == 0 {
+		fmt.Fprintf(a.stdout, "%s: %s, and no endpoint has it now\n", ip, body.State)
+	}
+	return nil
+}
+
+func newServerWeightCommand(a *app) *cobra.Command {
+	var w wish
+	cmd := &cobra.Command{
+		Use:   "weight BACKEND/SERVER WEIGHT",
+		Short: "Give a server another weight",
+		Long: `Give a server another weight: 0 to 256, or a share of the configured one as in 20%,
+at least 1. 0 drains. "source" gives it back the weight that its source says.`,
+		Example: `  slotsync server weight web/10.0.0.1:80 58
+  slotsync server weight web/websrv3 20% --for 1h
+  slotsync server weight web/websrv3 source`,
+		Args: oneServer(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(w.output); err != nil {
+				return err
+			}
+			weight := args[1]
+			if weight == "source" {
+				weight = ""
+			}
+			return a.operate(cmd.Context(), args[0], "weight "+shown(args[1]), w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+				return c.SetWeight(ctx, backend, server, web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()})
+			})
+		},
+	}
+	w.flags(cmd)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func newServerAddCommand(a *app) *cobra.Command {
+	var w wish
+	var name, weight string
+	cmd := &cobra.Command{
+		Use:   "add BACKEND/ADDRESS:PORT",
+		Short: "Add an endpoint that no source lists",
+		Long: `Add an endpoint that no source lists. It gets a slot as the others do, and stays
+until it is removed, or for as long as --for says.`,
+		Example: `  slotsync server add web/10.0.0.9:80 --name spare --for 2h
+  slotsync server add web/[fd00::9]:80 --weight 10%`,
+		Args: oneServer(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(w.output); err != nil {
+				return err
+			}
+			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+				return c.AddServer(ctx, backend, web.ServerBody{Address: server, Name: name, Weight: web.Weight(weight), WhoBody: w.body()})
+			})
+		},
+	}
+	w.flags(cmd)
+	cmd.Flags().StringVar(&name, "name", "", "what people call it")
+	cmd.Flags().StringVar(&weight, "weight", "", "0 to 256, or a share of the configured weight as in 20%")
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func newServerRemoveCommand(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:     "remove BACKEND/SERVER",
+		Short:   "Remove an endpoint that was added",
+		Long:    "Remove an endpoint that was added. One that a source lists can be drained or stopped.",
+		Example: `  slotsync server remove web/10.0.0.9:80`,
+		Args:    oneServer(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			return a.operate(cmd.Context(), args[0], "removed", output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+				return c.RemoveServer(ctx, backend, server)
+			})
+		},
+	}
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func newServerShutdownCommand(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "shutdown BACKEND/SERVER",
+		Short: "End the sessions of a server, on all instances",
+		Long: `End the sessions that a server has, on all instances: clients see their connections
+break. It wants the unix socket or a token. A server that is ready gets new ones at
+once: drain or stop it first.`,
+		Example: `  slotsync server drain web/10.0.0.1:80
+  slotsync server shutdown web/10.0.0.1:80`,
+		Args: oneServer(0),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			return a.operate(cmd.Context(), args[0], "its sessions are ended", output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+				return c.ShutSessions(ctx, backend, server)
+			})
+		},
+	}
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func newServerListCommand(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "list [BACKEND]",
+		Short: "List the servers, and what was asked of them",
+		Example: `  slotsync server list
+  slotsync server list web -o json`,
+		Args: versionArgs(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
+			c, err := a.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			rows, err := listServers(cmd.Context(), c, nth(args, 0))
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(a.stdout, rows)
+			}
+			table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tASKED FOR")
+			for _, r := range rows {
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", shown(r.Backend), shown(r.Endpoint), dash(shown(r.Slot)), shown(r.State), dash(oneLine(r.Name)), dash(oneLine(r.Override)))
+			}
+			return table.Flush()
+		},
+	}
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+// listServers lists those of a backend, or of all if it is "".
+func listServers(ctx context.Context, c *web.Client, backend string) ([]web.ServerRow, error) {
+	if backend != "" {
+		return c.Servers(ctx, backend)
+	}
+	addresses, err := c.Addresses(ctx)
+	rows := []web.ServerRow{}
+	for _, a := range addresses {
+		rows = append(rows, a.Servers...)
+	}
+	return rows, err
+}
