@@ -2,13 +2,12 @@ package nomad
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-
-	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
 )
