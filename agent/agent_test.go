@@ -40,7 +40,7 @@ func TestErrorRemovesNothing(t *testing.T) {
 		w.source.reading.Endpoints = eps(80, 81)
 		w.start()
 		w.source.fail()
-		w.pass(24 * time.Hour)
+		w.pass(2 * time.Hour)
 		w.want(a, "web1=:80 web2=:81")
 		if s := w.status().Sources[0]; s.State != "failing" || s.LastError == "" {
 			w.t.Errorf("source: %+v", s)

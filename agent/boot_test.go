@@ -61,7 +61,7 @@ func TestMisspeltServiceAgainstSlotsFilledByHand(t *testing.T) {
 	a.servers["web"][0].Addr, a.servers["web"][0].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {
 		w.start() // the source lists nothing
-		w.pass(24 * time.Hour)
+		w.pass(2 * time.Hour)
 		w.want(a, "web1=:90")
 		if s := w.status().Backends[0]; !strings.Contains(s.Problem, "never listed") {
 			w.t.Errorf("the status does not say so: %q", s.Problem)

@@ -20,8 +20,8 @@ func TestC32_EmptyConfirmedThreeTimesIsObeyedAfterTheHold(t *testing.T) {
 		w.source.list()
 		w.pass(DefaultEmptyHold - time.Second)
 		w.wantReady(a, 10)
-		if w.source.confirms != 2 {
-			w.t.Errorf("confirmed %d times, want 2", w.source.confirms)
+		if w.source.confirmed() != 2 {
+			w.t.Errorf("confirmed %d times, want 2", w.source.confirmed())
 		}
 		w.pass(2 * time.Second)
 		w.wantReady(a, 0)
@@ -346,7 +346,7 @@ func TestX8_FiveHundredBackendsChangeAtOnce(t *testing.T) {
 			w.opts.Backends = append(w.opts.Backends, Backend{Name: name, Proxy: name, Prefix: "web", Feeds: []Feed{{Name: "test", Source: sources[i], Key: name}}})
 		}
 		w.start()
-		w.pass(5 * time.Second)
+		w.pass(time.Second)
 		a.with(func() { a.applies = 0 })
 		a.takeWrites()
 		for i, s := range sources {

@@ -74,6 +74,9 @@ func (s *fakeSource) Confirm(context.Context) (discovery.Reading, error) {
 	return s.reading, s.err
 }
 
+// confirmed is how often it was asked to confirm.
+func (s *fakeSource) confirmed() int { s.mu.Lock(); defer s.mu.Unlock(); return s.confirms }
+
 // onConfirm has the source confirm something else than it says; nil: the same.
 func (s *fakeSource) onConfirm(f func() (discovery.Reading, error)) {
 	s.mu.Lock()

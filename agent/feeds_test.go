@@ -166,8 +166,8 @@ func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 		w.wantReady(a, 10)
 		w.pass(2 * time.Second)
 		w.wantReady(a, 3)
-		if w.source.confirms != 3 || other.confirms != 0 {
-			w.t.Errorf("confirmed %d and %d times, want 3 and 0", w.source.confirms, other.confirms)
+		if w.source.confirmed() != 3 || other.confirmed() != 0 {
+			w.t.Errorf("confirmed %d and %d times, want 3 and 0", w.source.confirmed(), other.confirmed())
 		}
 
 		w.source.list(span(80, 87)...)

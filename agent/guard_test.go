@@ -76,8 +76,8 @@ func TestGuardHoldsManyUntilConfirmedThreeTimes(t *testing.T) {
 		if w.status().Backends[0].Hold != nil {
 			w.t.Error("still held")
 		}
-		if w.source.confirms != 3 {
-			w.t.Errorf("confirmed %d times, want 3", w.source.confirms)
+		if w.source.confirmed() != 3 {
+			w.t.Errorf("confirmed %d times, want 3", w.source.confirmed())
 		}
 	})
 }
@@ -136,9 +136,9 @@ func TestGuardDoesNotCountTimeWithoutAnAnswer(t *testing.T) {
 
 func TestGuardEndsWhenTheEndpointsAreBack(t *testing.T) {
 	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
-		w.source.confirm = func() (discovery.Reading, error) {
+		w.source.onConfirm(func() (discovery.Reading, error) {
 			return discovery.Reading{Endpoints: eps(span(80, 89)...)}, nil
-		}
+		})
 		w.source.list()
 		w.pass(2 * time.Minute)
 		w.wantReady(a, 10)
@@ -165,7 +165,7 @@ func TestGuardHoldsWhatComesBackAPieceAtATime(t *testing.T) {
 
 func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
 	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
-		w.source.confirm = func() (discovery.Reading, error) { return discovery.Reading{Weak: true}, nil }
+		w.source.onConfirm(func() (discovery.Reading, error) { return discovery.Reading{Weak: true}, nil })
 		w.source.list()
 		w.pass(time.Hour)
 		w.wantReady(a, 10)
@@ -175,7 +175,7 @@ func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
 func TestGuardNeverAndOff(t *testing.T) {
 	guardWorld(t, Guard{EmptyHold: Never}, func(w *world, a *fakeConn) {
 		w.source.list()
-		w.pass(48 * time.Hour)
+		w.pass(8 * time.Hour)
 		w.wantReady(a, 10)
 		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
 			w.t.Fatal(err)
@@ -187,8 +187,8 @@ func TestGuardNeverAndOff(t *testing.T) {
 		w.source.list()
 		w.settle()
 		w.wantReady(a, 0)
-		if w.source.confirms != 0 {
-			w.t.Errorf("confirmed %d times with the hold off", w.source.confirms)
+		if w.source.confirmed() != 0 {
+			w.t.Errorf("confirmed %d times with the hold off", w.source.confirmed())
 		}
 	})
 }
