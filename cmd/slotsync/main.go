@@ -1,5 +1,5 @@
 // Command slotsync keeps the server-template slots of HAProxy filled from
-// Consul and DNS.
+// service discovery.
 package main
 
 import (

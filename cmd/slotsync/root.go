@@ -31,9 +31,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, env envir
 func newRootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "slotsync",
-		Short: "Keeps HAProxy's server-template slots filled from Consul and DNS",
-		Long: `slotsync watches Consul and DNS, decides which endpoint sits in which slot of a
-server-template, and tells every HAProxy over the Runtime API, without a reload.
+		Short: "Keeps HAProxy's server-template slots filled from service discovery",
+		Long: `slotsync watches Consul, DNS, Nomad and files, decides which endpoint sits in which
+slot of a server-template, and tells every HAProxy over the Runtime API, without a
+reload.
 
 Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 		Example: `  slotsync run --socket /run/haproxy/admin.sock --backend web --consul web
