@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -73,14 +74,16 @@ type Options struct {
 
 // A Client asks one Consul agent. It is safe for use by many sources at a time.
 type Client struct {
-	opts   Options
-	base   url.URL
-	http   http.Client
-	wire   *transport // of http
-	budget *budget
-	fresh  freshness
-	gate   discovery.Gate
-	agent  agent
+	opts     Options
+	base     url.URL
+	http     http.Client
+	wire     *transport // of http
+	budget   *budget
+	eras     eras
+	fresh    freshness
+	gate     discovery.Gate
+	answered atomic.Pointer[time.Time] // when a source last was that had failed; nil: never
+	agent    agent
 }
 
 // NewClient returns a client for what o says. It reads the files of o.TLS and

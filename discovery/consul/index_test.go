@@ -31,7 +31,8 @@ func TestIndexes(t *testing.T) {
 	}{
 		{"C21 as asked, without a body", []http.HandlerFunc{consultest.Good(50, "[]")}, outcome{count: 3, asked: 1}},
 		{"C22 lower, with few", []http.HandlerFunc{consultest.Good(49, one), consultest.Good(60, list3)}, outcome{count: 3, asked: 2}},
-		{"C23 lower and rebuilt", []http.HandlerFunc{consultest.Good(5, list3), consultest.Good(5, one)}, outcome{count: 1, asked: 2}},
+		{"C23 lower and rebuilt", []http.HandlerFunc{consultest.Good(5, list3), consultest.Good(5, one), consultest.Good(5, one)}, outcome{count: 1, asked: 3}},
+		{"a leader that has not caught up", []http.HandlerFunc{consultest.Good(5, list3), consultest.Good(5, one), consultest.Good(60, list3)}, outcome{count: 3, asked: 3}},
 		{"C26 from the highest to a low one", []http.HandlerFunc{consultest.Good(1<<64-1, list3)}, outcome{count: 3, asked: 1}},
 		{"C29 streaming", []http.HandlerFunc{consultest.Good(51, list3, "X-Consul-KnownLeader", "false", "X-Consul-Query-Backend", "streaming")}, outcome{count: 3, asked: 1}},
 		{"C30 no leader", []http.HandlerFunc{consultest.Good(51, one, noLeader...)}, outcome{count: 1, weak: true, asked: 1}},
@@ -113,7 +114,7 @@ func TestC31FalseAnswersAreCounted(t *testing.T) {
 func TestC26AfterTheHighest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
-		f.Script(consultest.Good(1<<64-1, list3), consultest.Good(5, "[]"), consultest.Good(5, list3))
+		f.Script(consultest.Good(1<<64-1, list3), consultest.Good(5, "[]"), consultest.Good(5, list3), consultest.Good(5, list3))
 		s := fakeSource(t, f, Options{}, Query{})
 		for range 2 {
 			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 3 {

@@ -32,7 +32,17 @@ func (s *Source) Recovered(ctx context.Context, err error) {
 		<-ctx.Done()
 		return
 	}
-	s.client.gate.Wait(ctx, s.probe)
+	if !s.client.answeredSince(s.state.failedAt) {
+		was := discovery.ClassOf(err)
+		s.client.gate.Wait(ctx, func(ctx context.Context) error {
+			err := s.probe(ctx)
+			if err == nil || instead(was, discovery.ClassOf(err)) {
+				return nil
+			}
+			was = discovery.ClassOf(err)
+			return err
+		})
+	}
 	// A source whose own question fails though others are answered would else go
 	// on for ever with each of them.
 	if ctx.Err() == nil && !s.hopes.Allow() {
@@ -50,5 +60,27 @@ func (s *Source) probe(ctx context.Context) error {
 	if err == nil {
 		_, err = judge(a, int(s.have.Load())-1, s.client.opts.MaxStale, r)
 	}
+	if err == nil {
+		s.client.back()
+	}
 	return err
+}
+
+// instead reports whether Consul is back though it still refuses this question: what
+// is wrong with it is not what was wrong with Consul.
+func instead(was, is discovery.Class) bool {
+	return (was == discovery.Transport || was == discovery.Server) && (is == discovery.Auth || is == discovery.Config)
+}
+
+// back says that a source is answered that was not before.
+func (c *Client) back() {
+	c.answered.Store(new(time.Now()))
+	c.gate.Open()
+}
+
+// answeredSince reports whether that was said after a source failed. It would wait
+// in vain for those to say so who have by then.
+func (c *Client) answeredSince(failed time.Time) bool {
+	at := c.answered.Load()
+	return at != nil && at.After(failed)
 }

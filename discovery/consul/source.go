@@ -38,14 +38,17 @@ var (
 
 // A state is what Next remembers between two calls.
 type state struct {
-	index   uint64            // to wait beyond; 0: ask with a plain read
-	have    int               // instances in the last reply that was applied; -1: none was
-	last    discovery.Reading // made of it
-	failed  bool              // the last request was answered with an error
-	refresh time.Time         // when the next plain read is due
-	fresh   time.Time         // until when Stale is left out
-	poll    time.Time         // when the next plain read is due for want of a place; zero: there was one
-	reseeds []time.Time       // since the last answer to a blocking query
+	index    uint64            // to wait beyond; 0: ask with a plain read
+	top      uint64            // the index of the last reply that was applied
+	era      int               // in which that was
+	have     int               // instances in the last reply that was applied; -1: none was
+	last     discovery.Reading // made of it
+	failed   bool              // the last request was answered with an error,
+	failedAt time.Time         // at that time
+	refresh  time.Time         // when the next plain read is due
+	fresh    time.Time         // until when Stale is left out
+	poll     time.Time         // when the next plain read is due for want of a place; zero: there was one
+	reseeds  []time.Time       // since the last answer to a blocking query
 }
 
 // String implements [discovery.Source].
@@ -74,7 +77,7 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 			return discovery.Reading{}, err
 		}
 		if s.state.failed && known && !reading.Weak {
-			s.client.gate.Open()
+			s.client.back()
 		}
 		s.state.failed = false
 		if known {
@@ -85,12 +88,15 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 
 // fail gives up the place among the blocking queries: the pause may be long.
 func (s *Source) fail() {
-	s.state.failed = true
+	s.state.failed, s.state.failedAt = true, time.Now()
 	s.seat.leave()
 }
 
 // turn returns how to ask, as soon as it is time to.
 func (s *Source) turn(ctx context.Context) (ask, error) {
+	if era, _ := s.client.eras.now(); era != s.state.era {
+		s.state.index = 0
+	}
 	a := s.state.next(&s.client.opts, time.Now())
 	if a.index == 0 || !s.client.wire.http1.Load() || s.seat.taken() {
 		return a, ctx.Err()
@@ -135,17 +141,20 @@ func (s *Source) pollOrSit(ctx context.Context, a ask) (ask, error) {
 
 // step asks once. known is false if there is nothing to say yet.
 func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, known bool, err error) {
-	s.noteAsked(a)
-	s.seat.asks(a.wait)
-	r, err := s.client.get(ctx, s.query, a)
-	if ctx.Err() == nil {
-		s.seat.answered()
-		s.noteAnswered(r, err)
+	era, over := s.client.eras.now()
+	r, err := s.ask(ctx, a, over)
+	if err != nil && a.index > 0 && over.Err() != nil && ctx.Err() == nil {
+		return reading, false, nil // there was a reason to ask plainly
 	}
 	if err != nil {
 		return reading, false, err
 	}
 	v, err := judge(a, s.state.have, s.client.opts.MaxStale, r)
+	if err == nil && a.index == 0 && r.index < s.state.top {
+		// A leader that has just started answers before it knows all that it wrote
+		// down (seen with 1.8.7); only a consistent read waits for that.
+		v = doubtful
+	}
 	if err == nil && v == doubtful {
 		doubted := len(r.entries)
 		r, err = s.consistently(ctx)
@@ -160,7 +169,32 @@ func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, kn
 	if err != nil {
 		return reading, false, err
 	}
+	if v == apply && r.index < s.state.top {
+		s.client.eras.close(s.state.era)
+		era, _ = s.client.eras.now()
+	}
+	if v == apply {
+		s.state.era = era
+	}
 	return s.take(ctx, a, v, r)
+}
+
+// ask notes question and answer. A blocking query ends with the era.
+func (s *Source) ask(ctx context.Context, a ask, over context.Context) (reply, error) {
+	limited := ctx
+	if a.index > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = either(ctx, over)
+		defer cancel()
+	}
+	s.noteAsked(a)
+	s.seat.asks(a.wait)
+	r, err := s.client.get(limited, s.query, a)
+	if limited.Err() == nil {
+		s.seat.answered()
+		s.noteAnswered(r, err)
+	}
+	return r, err
 }
 
 // Confirm implements [discovery.Source]: it asks the leader, which proves to be
@@ -238,7 +272,7 @@ func (s *Source) proved(ctx context.Context, v verdict, r reply, reading discove
 
 func (st *state) apply(a ask, r reply, reading discovery.Reading) {
 	now := time.Now()
-	st.index, st.have, st.last = r.index, len(r.entries), reading
+	st.index, st.top, st.have, st.last = r.index, r.index, len(r.entries), reading
 	if a.index > 0 {
 		st.reseeds = nil
 		return
