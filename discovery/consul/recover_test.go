@@ -84,20 +84,27 @@ func TestAllAreBackSoon(t *testing.T) {
 					test.fault(f, false)
 					currentWithin(t, watches, 4, 2*time.Second)
 					time.Sleep(5 * time.Second)
-					for i, w := range watches {
-						counts, classes := sets(w.end())
-						if !slices.Equal(counts, []int{3, 4}) || len(classes) > 1 || len(classes) == 1 && classes[0] != test.class {
-							t.Fatalf("watch %d: sets of %v, errors %v", i, counts, classes)
-						}
-						if last := w.updates[len(w.updates)-1]; last.Err != nil {
-							t.Fatalf("watch %d has not recovered: %v", i, last.Err)
-						}
-					}
+					haveRecovered(t, watches, test.class)
 					if plain, blocking := g.most(); plain > 2*readsHTTP1 || blocking > 2*queries { // the fake may not know yet that some were given up
 						t.Errorf("%d plain reads and %d blocking queries at a time", plain, blocking)
 					}
 				})
 			})
+		}
+	}
+}
+
+// haveRecovered wants each watch to have gone from 3 to 4 instances, with errors of
+// no other class between.
+func haveRecovered(t *testing.T, watches []*watch, class discovery.Class) {
+	t.Helper()
+	for i, w := range watches {
+		counts, classes := sets(w.end())
+		if !slices.Equal(counts, []int{3, 4}) || len(classes) > 1 || len(classes) == 1 && classes[0] != class {
+			t.Fatalf("watch %d: sets of %v, errors %v", i, counts, classes)
+		}
+		if last := w.updates[len(w.updates)-1]; last.Err != nil {
+			t.Fatalf("watch %d has not recovered: %v", i, last.Err)
 		}
 	}
 }
