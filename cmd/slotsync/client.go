@@ -55,7 +55,7 @@ func (a *app) agentHTTP() (httpConfig, error) {
 	doc, unread := parseYAML(data)
 	if doc.values == nil {
 		if a.needsConfig() {
-			unread = append(unread, fault{message: "where the agent listens cannot be read from this: name it with --agent"})
+			unread = append(unread, notFound())
 		}
 		return httpConfig{}, newConfigError(path, unread)
 	}
@@ -65,8 +65,17 @@ func (a *app) agentHTTP() (httpConfig, error) {
 	if !a.needsConfig() {
 		return h, nil
 	}
-	faults = slices.Concat(faults, unread, c.faults)
-	return h, newConfigError(path, slices.DeleteFunc(faults, func(f fault) bool { return !ofHTTP(f.path) }))
+	faults = slices.DeleteFunc(slices.Concat(faults, unread, c.faults), func(f fault) bool { return !ofHTTP(f.path) })
+	if len(faults) > 0 {
+		faults = append(faults, notFound())
+	}
+	return h, newConfigError(path, faults)
+}
+
+// notFound says what to do about a configuration that leaves open where the agent
+// is.
+func notFound() fault {
+	return fault{message: "where the agent listens cannot be read from this: name it with --agent"}
 }
 
 // ofHTTP reports whether a fault at path may be why the agent is not found: it is
