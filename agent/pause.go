@@ -41,12 +41,3 @@ func (p pauses) expire(now time.Time) bool {
 	maps.DeleteFunc(p, func(_ string, x Pause) bool { return !now.Before(x.Until) })
 	return len(p) != before
 }
-
-// next is when the first pause ends; zero for never.
-func (p pauses) next() time.Time {
-	var due time.Time
-	for _, x := range p {
-		due = earlier(due, x.Until)
-	}
-	return due
-}

@@ -24,7 +24,7 @@ type shownBy[T any] struct {
 
 // A dumpCommand is how one kind of dump is shown.
 type dumpCommand struct {
-	what, short, long string
+	what, short string
 	columns           []string // shown unless others are asked for
 	narrow            []string // columns by which rows can be chosen: backend and server
 	example           string
