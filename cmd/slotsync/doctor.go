@@ -97,11 +97,8 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 	for i := range cfg.instances {
 		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, w.clients[i]) })
 	}
-	asked := w.asked(cfg)
-	sources := make([]findings, len(asked))
-	for i, q := range asked {
-		wg.Go(func() { sources[i] = examineSource(ctx, q.backend, q.source) })
-	}
+	var sources []finding
+	wg.Go(func() { sources = examineSources(ctx, cfg, w) })
 	wg.Wait()
 	reloads := make([]findings, len(cfg.reloads))
 	for i, r := range cfg.reloads {
@@ -119,10 +116,10 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 			list = append(list, finding{verdictFail, f.subject, err.Error()})
 		}
 	}
-	for _, f := range slices.Concat(reloads, sources) {
+	for _, f := range reloads {
 		list = append(list, f.list...)
 	}
-	return list
+	return append(list, sources...)
 }
 
 func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Client) (findings, slots.Process) {

@@ -3,26 +3,85 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// askTime bounds one question to a source.
+// askTime bounds what one source is asked.
 const askTime = 20 * time.Second
 
-// examineSource asks the source of b once, in the strongest way.
-func examineSource(ctx context.Context, b backendConfig, source discovery.Source) findings {
-	f := findings{subject: fmt.Sprintf("source of %s (%s)", b.name, source)}
+// maxRejections bounds the rejected that are named.
+const maxRejections = 5
+
+// examineSources asks every system and every feed, all at the same time, and
+// returns what was found: the systems first.
+func examineSources(ctx context.Context, cfg *config, w wiring) []finding {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	reading, err := source.Confirm(ctx)
-	if err != nil {
-		f.add(verdictFail, "%s", sourceAdvice(err))
+	asked := w.asked(cfg)
+	watches := map[string]int{}
+	for _, q := range asked {
+		watches[q.feed.source]++
+	}
+	names := slices.Sorted(maps.Keys(cfg.sources))
+	all := make([]findings, len(names)+len(asked))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() { all[i] = examineSystem(ctx, name, w.systems[cfg.sources[name].key], watches[name]) })
+	}
+	for i, q := range asked {
+		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q) })
+	}
+	wg.Wait()
+	var list []finding
+	for _, f := range all {
+		list = append(list, f.list...)
+	}
+	return list
+}
+
+// examineSystem looks at what all feeds of one source have in common.
+func examineSystem(ctx context.Context, name string, s *system, watches int) findings {
+	f := findings{subject: "source " + name}
+	if s == nil || s.diagnose == nil {
 		return f
 	}
-	f.judgeReading(reading)
+	f.take(s.diagnose(ctx, watches))
+	return f
+}
+
+// take adds what a package found.
+func (f *findings) take(list []discovery.Finding) {
+	for _, x := range list {
+		f.add(x.Verdict, "%s", x.Text)
+	}
+}
+
+// examineFeed asks one source of a backend as the agent does first, and looks at
+// what it rests on.
+func examineFeed(ctx context.Context, q asked) findings {
+	f := findings{subject: fmt.Sprintf("source of %s (%s)", q.backend.name, q.source)}
+	start := time.Now()
+	reading, err := q.source.Next(ctx)
+	took := time.Since(start)
+	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" {
+		verdict := verdictOK
+		if err != nil {
+			verdict = verdictWarn
+		}
+		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, short(took.Round(time.Millisecond)))
+	}
+	if err != nil {
+		f.add(verdictFail, "%s", sourceAdvice(err))
+	} else {
+		f.judgeReading(reading)
+	}
+	f.take(discovery.Diagnose(ctx, q.source))
 	return f
 }
 
@@ -31,25 +90,22 @@ func (f *findings) judgeReading(r discovery.Reading) {
 	for _, e := range r.Endpoints {
 		n[e.State]++
 	}
-	text := fmt.Sprintf("%s: %d ready, %d draining, %d down", count(len(r.Endpoints), "endpoint"),
-		n[discovery.Ready], n[discovery.Drain], n[discovery.Down])
-	if r.Note != "" {
-		text += " (" + r.Note + ")"
-	}
+	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", count(len(r.Endpoints), "endpoint"),
+		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
 	switch {
-	case len(r.Endpoints) == 0:
-		f.add(verdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
 	case r.Weak:
 		f.add(verdictWarn, "%s; the answer is weak: it may add endpoints, and removes none", text)
+	case len(r.Endpoints) == 0:
+		f.add(verdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
 	default:
-		f.add(verdictOK, "%s", text)
+		f.add(verdictOK, "%s; the answer is strong: what it lacks may go", text)
 	}
-	for i, rejection := range r.Rejected {
-		if i == 5 {
+	for i, x := range r.Rejected {
+		if i == maxRejections {
 			f.add(verdictWarn, "%d more are rejected", len(r.Rejected)-i)
 			break
 		}
-		f.add(verdictWarn, "rejected: %s (%s)", strings.TrimSpace(rejection.Name+" "+rejection.Value), strings.ReplaceAll(rejection.Reason, "_", " "))
+		f.add(verdictWarn, "rejected: %s (%s)", strings.TrimSpace(x.Name+" "+x.Value), strings.ReplaceAll(x.Reason, "_", " "))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -17,6 +18,9 @@ type system struct {
 	ask   func(f feedConfig) (discovery.Source, error)
 	token *consul.TokenFile // nil: none
 	close func()
+	// diagnose looks at the system itself, of which so many services are watched;
+	// nil where the sources do that.
+	diagnose func(ctx context.Context, watches int) []discovery.Finding
 }
 
 // systems are open, by the key of their source.
@@ -124,7 +128,7 @@ func (s *consulConfig) open() (*system, error) {
 		return nil, err
 	}
 	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.consul) }
-	return &system{ask: ask, token: token, close: client.Close}, nil
+	return &system{ask: ask, token: token, close: client.Close, diagnose: client.Diagnose}, nil
 }
 
 func (s *nomadConfig) open() (*system, error) {
@@ -138,7 +142,7 @@ func (s *nomadConfig) open() (*system, error) {
 		return nil, err
 	}
 	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.nomad) }
-	return &system{ask: ask, token: token, close: client.Close}, nil
+	return &system{ask: ask, token: token, close: client.Close, diagnose: client.Diagnose}, nil
 }
 
 // credentials sets what gives the token: of a file, or the one that the

@@ -26,8 +26,10 @@ func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding 
 	case err != nil:
 		add(discovery.Faulty, "the agent cannot be asked: %v", err)
 		return out
+	case v == (version{}) && c.opts.Namespace+c.opts.Partition != "":
+		add(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.where())
 	case v == (version{}):
-		add(discovery.Dubious, "the agent does not tell its version, so that nobody knows what it ignores: the token needs agent:read")
+		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.where())
 	default:
 		add(discovery.Fine, "%s is Consul %s", c.where(), v.text)
 	}

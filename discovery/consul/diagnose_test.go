@@ -54,12 +54,12 @@ func TestDiagnoseReal(t *testing.T) {
 		"ok "+guarded.URL()+" is Consul 1.8.7", "ok the token is known", "ok nodes may be read",
 		"warn 93 services to watch, and 92 connections for that over HTTP/1: 1 are polled every 10s; use https")
 	wantFindings(t, diagnose(t, real(guarded, guarded.NewToken(`service_prefix "" {policy="read"}`)), 1),
-		"warn the agent does not tell its version", "ok the token is known",
+		"ok "+guarded.URL()+" answers, and does not tell", "ok the token is known",
 		`fail no node may be read, so that every service looks empty: the token needs node_prefix "" { policy = "read" }`, "ok 1 services")
 	wantFindings(t, diagnose(t, real(guarded, "7a1bd6c2-0000-4000-8000-000000000000"), 1),
-		"warn the agent does not tell its version", "fail the token is refused (auth: Consul answered 403: ", "fail its nodes cannot be read: auth: ", "ok 1 services")
+		"ok "+guarded.URL()+" answers, and does not tell", "fail the token is refused (auth: Consul answered 403: ", "fail its nodes cannot be read: auth: ", "ok 1 services")
 	wantFindings(t, diagnose(t, real(guarded, ""), 1),
-		"warn the agent does not tell its version", "warn ACLs are on and there is no token", "fail no node may be read", "ok 1 services")
+		"ok "+guarded.URL()+" answers, and does not tell", "warn ACLs are on and there is no token", "fail no node may be read", "ok 1 services")
 	guarded.Kill()
 	wantFindings(t, diagnose(t, real(guarded, ""), 1), "fail the agent cannot be asked: transport: ")
 }
@@ -107,6 +107,8 @@ func TestDiagnoseNewer(t *testing.T) {
 			[]string{"ok $URL is Consul 1.8.7", "warn there is no token, and before Consul 1.11", "ok nodes may be read", "ok"}},
 		{"no token, new", "", answers("1.22.0", one, false),
 			[]string{"ok $URL is Consul 1.22.0", "warn ACLs are on and there is no token", "ok nodes may be read", "ok"}},
+		{"no version", "t", answers("", one, false),
+			[]string{"ok $URL answers, and does not tell", "ok the token is known", "ok nodes may be read", "ok"}},
 		{"something else", "", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
 			[]string{"fail the agent cannot be asked: protocol: "}},
 	}
@@ -127,6 +129,11 @@ func TestDiagnoseSharesConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := c.checkBudget(1000); got.Verdict != "ok" || got.Text != "1000 services to watch share 4 connections (HTTP/2)" {
+		t.Errorf("got %+v", got)
+	}
+	spaced := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"Config":{}}`)) }, "t")
+	spaced.opts.Namespace = "team"
+	if got := spaced.Diagnose(t.Context(), 1); got[0].Verdict != "warn" || !strings.Contains(got[0].Text, "whether it ignores namespaces") {
 		t.Errorf("got %+v", got)
 	}
 	over := time.Now()
