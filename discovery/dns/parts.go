@@ -13,7 +13,7 @@ import (
 
 const (
 	partAnswers = 3           // of one size and with different members are parts
-	partChance  = 1e-4        // of missing an endpoint that is there
+	partChance  = 1e-6        // of taking one for gone that is there: with 20 known, asked for every 5s, once in weeks
 	longestHold = time.Hour   // for an endpoint that parts do not show
 	sameAnswer  = time.Second // two answers that expire so close together are one in a cache
 	streakParts = 256         // how many times the members of one answer are remembered of a streak
@@ -30,7 +30,8 @@ type parts struct {
 	on   bool          // answers are taken for parts
 
 	last     []discovery.Endpoint
-	server   string    // that gave it
+	server   string // that gave it
+	ttl      time.Duration
 	expires  time.Time // when a cache that gave it would ask again
 	interval time.Duration
 	count    int // of answers, without repetitions
@@ -71,8 +72,9 @@ func (p *parts) hear(a sample, published []discovery.Endpoint, now time.Time) {
 	if !p.repeats(a, now) {
 		p.count++
 		p.follow(a)
+		p.last, p.server, p.ttl, p.expires = a.endpoints, a.server, a.ttl, now.Add(a.ttl)
 	}
-	p.last, p.server, p.expires, p.interval = a.endpoints, a.server, now.Add(a.ttl), a.interval
+	p.interval = a.interval
 	if !p.on && (p.mode == Partial || p.areParts()) {
 		p.on = true
 		p.sight(published, now)
@@ -83,9 +85,9 @@ func (p *parts) hear(a sample, published []discovery.Endpoint, now time.Time) {
 }
 
 // repeats says whether a is the last answer again, out of a cache: that says
-// nothing about what it lacks.
+// nothing about what it lacks. A cache may round what is left of a TTL to 0.
 func (p *parts) repeats(a sample, now time.Time) bool {
-	return p.count > 0 && a.ttl > 0 && a.server == p.server && sameAddrs(a.endpoints, p.last) &&
+	return p.count > 0 && (a.ttl > 0 || p.ttl > 0) && a.server == p.server && sameAddrs(a.endpoints, p.last) &&
 		now.Add(a.ttl).Sub(p.expires) <= sameAnswer
 }
 
