@@ -92,7 +92,6 @@ func TestRealPlaces(t *testing.T) {
 		{Query{DefaultPort: 99}, []string{"10.0.0.1:8080", "10.0.0.2:8081", "127.0.0.1:99"}},
 		{Query{AddressTag: "wan", DefaultPort: 99}, []string{"10.0.0.2:8081", "127.0.0.1:99", "198.51.100.1:18080"}},
 		{Query{AddressTag: "lan_ipv4", PortName: "http"}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
-		{Query{NodeMeta: []string{"consul-network-segment:"}}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
 		{Query{NodeMeta: []string{"rack:1"}}, []string{}},
 		{Query{Datacenter: "dc1"}, []string{"10.0.0.1:8080", "10.0.0.2:8081"}},
 	} {
@@ -100,6 +99,10 @@ func TestRealPlaces(t *testing.T) {
 			t.Errorf("%+v: %+v %v", test.query, r, err)
 		}
 	}
+	// The leader registers a node first, and the node tells its metadata later.
+	start(t, source(t, c, Query{NodeMeta: []string{"consul-network-segment:"}})).until(t, 0, func(u discovery.Update) bool {
+		return u.Err == nil && slices.Equal(describe(u.Reading), []string{"10.0.0.1:8080", "10.0.0.2:8081"})
+	})
 	if _, err := source(t, c, Query{Datacenter: "mars"}).Next(t.Context()); discovery.ClassOf(err) != discovery.Server {
 		t.Errorf("a datacenter that there is not: %v", err)
 	}
