@@ -76,6 +76,8 @@ type AddressExplanation struct {
 	InForce *discovery.Endpoint `json:"in_force"`
 	// Held: it is in force only because of the guard, or of a turnover.
 	Held bool `json:"held,omitempty"`
+	// Overrides are what operators asked of it.
+	Overrides []Override `json:"overrides,omitempty"`
 	// LeavesAt is when an endpoint that is gone has drained.
 	LeavesAt time.Time `json:"leaves_at,omitzero"`
 	// Slot holds it; "" if none does, and then NoSlot says why: "overflow" (all are
@@ -126,8 +128,10 @@ type InstanceExplanation struct {
 	Since time.Time `json:"since,omitzero"`
 	// HeldSince is since when somebody else holds it.
 	HeldSince time.Time `json:"held_since,omitzero"`
-	// PausedUntil: a fight over its slots keeps the agent from writing.
+	// PausedUntil: until then nothing is written, as PausedBy wants it; a fight over
+	// the slots does if that is absent.
 	PausedUntil time.Time `json:"paused_until,omitzero"`
+	PausedBy    string    `json:"paused_by,omitempty"`
 	// Waiting: changes wait for sessions to end at this instance.
 	Waiting bool `json:"waiting,omitempty"`
 	// Problem says in words why the backend cannot be filled there.

@@ -212,11 +212,20 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *Explanation,
 		}
 	}
 	x.place(b, status, addr)
+	for _, kind := range OverrideKinds {
+		if o := b.overrides.find(b.Name, addr, kind); addr.IsValid() && o != nil {
+			x.Overrides = append(x.Overrides, *o)
+		}
+	}
 	for _, in := range a.of(b) {
 		x.Instances = append(x.Instances, a.explainAt(b, in, x.Slot, x.Address)...)
 	}
+	pause := a.pauses.of(b.Name, e.At)
 	for i := range x.Instances {
 		at := &x.Instances[i]
+		if pause != nil {
+			at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
+		}
 		at.Traffic = at.Up && at.serves(x.Address)
 		if want := x.InForce; x.Address != "" && (want == nil || at.Slot == x.Slot) {
 			at.Why = at.why(x.Address, want, e.At)

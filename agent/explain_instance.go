@@ -44,6 +44,8 @@ func (i *InstanceExplanation) why(address string, want *discovery.Endpoint, now 
 			return "HAProxy's check fails there"
 		}
 		return ""
+	case i.PausedUntil.After(now) && i.PausedBy != "":
+		return fmt.Sprintf("writing is paused for another %s by %s", ago(i.PausedUntil, now), i.PausedBy)
 	case i.PausedUntil.After(now):
 		return fmt.Sprintf("somebody else keeps changing its slots: nothing is written for another %s", ago(i.PausedUntil, now))
 	case i.Waiting && i.Sessions != 0:

@@ -203,3 +203,23 @@ func TestTranscriptIsBounded(t *testing.T) {
 		t.Errorf("%d slots", len(told))
 	}
 }
+
+func TestExplainOperators(t *testing.T) {
+	a := newFake("a", "web", 4)
+	inWorld(t, func(w *world) {
+		w.source.list(80, 81)
+		w.start()
+		w.pass(time.Second)
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{By: "ann", Reason: "disk"}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Second)
+		e := w.wantVerdict("127.0.0.9:80", "127.0.0.9:80 drains in slot web1: an operator says so", "An operator has it so: drain by ann: disk.")
+		if o := e.Addresses[0].Overrides; len(o) != 1 || o[0].By != "ann" || e.Addresses[0].Said[0].Says != SaysReady {
+			t.Errorf("got %+v", e.Addresses[0])
+		}
+		if o := w.explain("web2").Addresses[0].Overrides; len(o) != 0 {
+			t.Errorf("got %+v", o)
+		}
+	}, a)
+}

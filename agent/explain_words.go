@@ -58,7 +58,7 @@ func (a *AddressExplanation) verdict(e *Explanation) string {
 	case a.InForce == nil:
 		return a.absent(e)
 	}
-	return a.present(e) + a.keptBy(e) + e.silence()
+	return a.present(e) + a.operated() + a.keptBy(e) + e.silence()
 }
 
 // freeSlot is the verdict on a slot that holds nothing.
@@ -160,9 +160,24 @@ func (a *AddressExplanation) saying(words ...string) []Saying {
 	return slices.DeleteFunc(slices.Clone(a.Said), func(s Saying) bool { return !slices.Contains(words, s.Says) })
 }
 
+// operated says what operators asked of the address.
+func (a *AddressExplanation) operated() string {
+	var words []string
+	for _, o := range a.Overrides {
+		words = append(words, o.why())
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return " An operator has it so: " + strings.Join(words, "; ") + "."
+}
+
 // sayer names who says so.
 func (a *AddressExplanation) sayer(word string) string {
 	var who []string
+	if len(a.Overrides) > 0 {
+		who = append(who, "an operator")
+	}
 	for _, s := range a.saying(word) {
 		who = append(who, s.Source)
 	}

@@ -106,6 +106,9 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"others are kept", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")}},
 			func(e *Explanation) { e.Guard = held },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3."},
+		{"drained by an operator", AddressExplanation{Address: explained, InForce: as(discovery.Drain, "drained by an operator"), Slot: "web3", Said: says(SaysReady, ""),
+			Overrides: []Override{{Kind: OverrideState, State: StateDrain, By: "ann", Reason: "disk"}}}, nil,
+			"10.0.0.1:80 drains in slot web3: an operator says so (drained by an operator). An operator has it so: drain by ann: disk."},
 		{"its source fails", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")}},
 			func(e *Explanation) { e.Sources = []SourceExplanation{mute} },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. consul does not answer for 2m0s: what it said last stays in force."},
@@ -150,6 +153,11 @@ func TestWhyAnInstanceDiffers(t *testing.T) {
 		{"refused", ready, func(i *InstanceExplanation) { other(i); i.LastReply = "no_server: No such server." }, "HAProxy refuses: no_server: No such server."},
 		{"paused", ready, func(i *InstanceExplanation) { other(i); i.PausedUntil = explainedAt.Add(time.Minute) },
 			"somebody else keeps changing its slots: nothing is written for another 1m0s"},
+		{"paused by somebody", ready, func(i *InstanceExplanation) {
+			other(i)
+			i.PausedUntil, i.PausedBy = explainedAt.Add(time.Minute), "ann"
+		},
+			"writing is paused for another 1m0s by ann"},
 		{"a pause that is over", ready, func(i *InstanceExplanation) { other(i); i.PausedUntil = before(time.Minute) }, "it is still maint at 10.0.0.9:80"},
 		{"sessions", ready, func(i *InstanceExplanation) { other(i); i.Waiting, i.Sessions = true, 3 }, "the slot waits for the sessions of 10.0.0.9:80 to end"},
 		{"sessions that are not known", ready, func(i *InstanceExplanation) { other(i); i.Waiting, i.Sessions, i.Address = true, -1, "" },
@@ -276,6 +284,8 @@ func TestVerdictOfABackend(t *testing.T) {
 			"web lacks slots: 3 endpoints have none of its 10 (max_slots is reached)."},
 		{"overflow here and there", BackendStatus{Overflow: three}, GuardExplanation{State: "published"}, up,
 			"web lacks slots: 3 endpoints have none of its 10."},
+		{"paused by somebody", BackendStatus{Paused: &until, PausedBy: "ann"}, GuardExplanation{State: "published"}, up,
+			"web is paused for another 1m0s by ann: nothing is written."},
 		{"paused", BackendStatus{Paused: &until}, GuardExplanation{State: "published"}, up,
 			"web is paused for another 1m0s: somebody else keeps changing its slots."},
 	}

@@ -53,6 +53,9 @@ func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExpl
 		fmt.Fprintf(table, "  %s says\t%s\n", s.Source, sayingWords(s, e.At))
 	}
 	fmt.Fprintf(table, "  in force\t%s\n", forceWords(x, e.At))
+	for _, o := range x.Overrides {
+		fmt.Fprintf(table, "  override\t%s\n", overrideWords(o, e.At))
+	}
 	fmt.Fprintf(table, "  slot\t%s\n", slotWords(x, e.At))
 	_ = table.Flush() // into memory
 	table = tabwriter.NewWriter(b, 2, 0, 2, ' ', 0)
@@ -223,4 +226,20 @@ func named(name string) string {
 		return ""
 	}
 	return " (" + discovery.Printable(name, 60) + ")"
+}
+
+// overrideWords is what an operator asked for.
+func overrideWords(o agent.Override, now time.Time) string {
+	words := strings.TrimSpace(o.Kind + " " + o.State + o.Weight)
+	if o.By != "" {
+		words += " by " + o.By
+	}
+	words += ", " + passed(now, o.Since) + " ago"
+	if o.Until != nil {
+		words += ", for another " + passed(*o.Until, now)
+	}
+	if o.Reason != "" {
+		words += ": " + o.Reason
+	}
+	return discovery.Printable(words, 200)
 }
