@@ -23,6 +23,9 @@ func (s *Source) Recovered(ctx context.Context, failed error) {
 		<-ctx.Done()
 		return
 	}
+	if class == discovery.Transport && s.missedIt() {
+		return
+	}
 	for ctx.Err() == nil {
 		turn, next := context.WithCancel(ctx)
 		s.client.gate.Wait(turn, func(ctx context.Context) error {
@@ -38,6 +41,16 @@ func (s *Source) Recovered(ctx context.Context, failed error) {
 			return
 		}
 	}
+}
+
+// missedIt says whether servers came back while the lookup still waited for the
+// answer to what it had asked before. A lookup that failed at once is not worth
+// repeating at once.
+func (s *Source) missedIt() bool {
+	s.mu.Lock()
+	asked, took := s.activity.Asked, s.activity.Answered.Sub(s.activity.Asked)
+	s.mu.Unlock()
+	return took >= s.client.setup().timeout && s.client.roster.answeredSince(asked)
 }
 
 // answers asks all servers at once. A server that was silent is back when it says

@@ -27,6 +27,7 @@ type roster struct {
 type health struct {
 	fails  int       // in a row
 	failed time.Time // the last of them
+	well   time.Time // the last success
 	out    time.Time // until then it comes last
 	plain  time.Time // until then it is asked without EDNS
 }
@@ -80,7 +81,19 @@ func (r *roster) change(server string, f func(*health)) {
 }
 
 func (r *roster) succeeded(server string) {
-	r.change(server, func(h *health) { h.fails, h.out = 0, time.Time{} })
+	r.change(server, func(h *health) { h.fails, h.out, h.well = 0, time.Time{}, time.Now() })
+}
+
+// answeredSince says whether any server has answered anything since then.
+func (r *roster) answeredSince(then time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.by {
+		if h.well.After(then) {
+			return true
+		}
+	}
+	return false
 }
 
 // failed counts a failure of a question that was asked at that time. What was

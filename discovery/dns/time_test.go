@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -275,17 +276,21 @@ func TestParallelTargets(t *testing.T) {
 	})
 }
 
-func TestD15WatchKeepsOverTrouble(t *testing.T) { // a day of SERVFAIL
+func TestD15WatchKeepsOverTrouble(t *testing.T) { // SERVFAIL for a day, or a tenth of one
+	day := 24 * time.Hour / 10
+	if os.Getenv("SLOTSYNC_LONG") == "1" {
+		day = 24 * time.Hour
+	}
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		s := scripted(t, func(_, _ string, q *wire.Msg) *wire.Msg {
 			m := answer(q, "x.test. 30 IN A 10.0.0.1")
-			if d := time.Since(begin); d > time.Minute && d < 24*time.Hour {
+			if d := time.Since(begin); d > time.Minute && d < day {
 				m.Rcode = wire.RcodeServerFailure
 			}
 			return m
 		}, one)
-		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour+time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), day+time.Minute)
 		defer cancel()
 		errs, recovered := 0, time.Duration(0)
 		discovery.Watch(ctx, s, func(u discovery.Update) {
@@ -295,10 +300,10 @@ func TestD15WatchKeepsOverTrouble(t *testing.T) { // a day of SERVFAIL
 			case len(u.Reading.Endpoints) != 1:
 				t.Fatalf("endpoints %v", u.Reading.Endpoints)
 			case errs > 0 && recovered == 0:
-				recovered = time.Since(begin) - 24*time.Hour
+				recovered = time.Since(begin) - day
 			}
 		})
-		if errs < 1000 || recovered == 0 || recovered > 30*time.Second {
+		if errs < 200 || recovered == 0 || recovered > 2*time.Second {
 			t.Errorf("%d errors, recovered after %v", errs, recovered)
 		}
 	})
