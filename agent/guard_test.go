@@ -44,6 +44,7 @@ func guardWorld(t *testing.T, g Guard, body func(w *world, a *fakeConn)) {
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Guard = g
+		w.opts.Poll, w.opts.Resync = time.Minute, 10*time.Minute // it is the source that counts
 		w.source.reading.Endpoints = eps(span(80, 89)...)
 		w.start()
 		w.wantReady(a, 10)

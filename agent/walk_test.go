@@ -19,7 +19,7 @@ import (
 // force, also while it fails; once all is well again, every instance shows what
 // the feeds list.
 func TestRandomWalk(t *testing.T) {
-	seeds := 10
+	seeds := 8
 	if testing.Short() {
 		seeds = 4
 	}
