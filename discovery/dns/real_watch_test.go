@@ -85,6 +85,7 @@ func (w *realWatch) add(name string, u discovery.Update) {
 // after the time within.
 func (w *realWatch) until(t *testing.T, what string, within time.Duration, ok func(discovery.Update) bool) {
 	t.Helper()
+	begun := time.Now()
 	end := time.NewTimer(within)
 	defer end.Stop()
 	for {
@@ -98,6 +99,7 @@ func (w *realWatch) until(t *testing.T, what string, within time.Duration, ok fu
 		news := w.news
 		w.mu.Unlock()
 		if lacking == "" {
+			t.Logf("%s: after %s", what, time.Since(begun).Round(time.Millisecond))
 			return
 		}
 		select {
