@@ -25,9 +25,9 @@ type shownBy[T any] struct {
 // A dumpCommand is how one kind of dump is shown.
 type dumpCommand struct {
 	what, short string
-	columns           []string // shown unless others are asked for
-	narrow            []string // columns by which rows can be chosen: backend and server
-	example           string
+	columns     []string // shown unless others are asked for
+	narrow      []string // columns by which rows can be chosen: backend and server
+	example     string
 }
 
 func dumpCommands() []dumpCommand {
