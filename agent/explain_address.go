@@ -1,0 +1,126 @@
+package agent
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// explainAddress puts together what is known of one address, or of a free slot.
+func (a *Agent) explainAddress(b *backend, status BackendStatus, e *Explanation, addr netip.AddrPort, slot string) AddressExplanation {
+	x := AddressExplanation{Said: []Saying{}, Slot: slot, Instances: []InstanceExplanation{}}
+	if addr.IsValid() {
+		x.Address = addr.String()
+		if addr.Port() == 0 {
+			x.Address = addr.Addr().String()
+		}
+		for _, f := range b.feeds {
+			x.Said = append(x.Said, f.says(addr))
+		}
+	}
+	x.place(b, status, addr)
+	for _, kind := range OverrideKinds {
+		if o := b.overrides.find(b.Name, addr, kind); addr.IsValid() && o != nil {
+			x.Overrides = append(x.Overrides, *o)
+		}
+	}
+	for _, in := range a.of(b) {
+		x.Instances = append(x.Instances, a.explainAt(b, in, x.Slot, x.Address)...)
+	}
+	pause := a.pauses.of(b.Name, e.At)
+	for i := range x.Instances {
+		at := &x.Instances[i]
+		if pause != nil {
+			at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
+		}
+		at.Traffic = at.Up && at.serves(x.Address)
+		if want := x.InForce; x.Address != "" && (want == nil || at.Slot == x.Slot) {
+			at.Why = at.why(x.Address, want, e.At)
+		}
+		if at.Slot == x.Slot && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
+			x.Since = at.Since
+		}
+	}
+	x.Verdict = x.verdict(e)
+	return x
+}
+
+// place notes whether the address is in force, and which slot holds it.
+func (x *AddressExplanation) place(b *backend, status BackendStatus, addr netip.AddrPort) {
+	if i := slices.IndexFunc(status.Endpoints, func(e discovery.Endpoint) bool { return e.Addr == addr }); i >= 0 {
+		e := status.Endpoints[i]
+		x.InForce, x.Name = &e, e.Name
+	}
+	if l, ok := b.leaving[addr]; ok {
+		x.LeavesAt = l.Until
+	}
+	switch h, t := status.Hold, status.Turnover; {
+	case h != nil && h.Kind != holdTakeover:
+		x.Held = slices.Contains(h.WouldRemove, x.Address)
+	case t != nil:
+		x.Held = slices.Contains(t.Leaving, x.Address)
+	}
+	for _, s := range status.Slots {
+		if x.Address != "" && s.Endpoint == x.Address {
+			x.Slot = s.Name
+			if s.State == holdTakeover {
+				x.NoSlot = holdTakeover
+			}
+			return
+		}
+	}
+	switch {
+	case x.Slot != "":
+	case x.InForce == nil:
+		x.NoSlot = "unwanted"
+	case len(status.Slots) == 0:
+		x.NoSlot = "unseen"
+	default:
+		x.NoSlot = "overflow"
+	}
+}
+
+// explainAt returns the slot, and every other one in which the address is live, at
+// an instance.
+func (a *Agent) explainAt(b *backend, in *instance, slot, address string) []InstanceExplanation {
+	r := in.last.backends[b.Name]
+	var out []InstanceExplanation
+	found := false
+	for _, s := range r.own {
+		live := address != "" && s.Class != slots.Maint && s.Addr.String() == address
+		if s.Name == slot || live {
+			found = found || s.Name == slot
+			out = append(out, in.explain(b, s, true))
+		}
+	}
+	if slot != "" && !found {
+		out = append(out, in.explain(b, slots.Server{Name: slot, Sessions: -1}, len(r.own) == 0))
+	}
+	return out
+}
+
+// explain is one slot of an instance, which has it if it exists.
+func (in *instance) explain(b *backend, s slots.Server, exists bool) InstanceExplanation {
+	r := in.last.backends[b.Name]
+	i := InstanceExplanation{
+		InstanceSlot: in.showSlot(b, s.Name, s, exists), Slot: s.Name, Up: in.up(), Waiting: r.waiting > 0, Problem: r.problem,
+		PausedUntil: r.paused, HeldSince: r.externals[s.Name].Since, Said: []Exchange{},
+	}
+	if r.lacking {
+		i.Problem = "it has no backend " + b.Proxy
+	}
+	if in.last.err != nil {
+		i.Error = in.last.err.Error()
+	}
+	if exists && !r.seen.IsZero() {
+		i.Seen = r.seen
+		i.Since = r.seen.Add(-s.Since)
+	}
+	for _, said := range in.told[toldSlot{b.Proxy, s.Name}] {
+		i.Said = append(i.Said, Exchange{said.Command, said.Reply, said.Answered, said.At})
+	}
+	return i
+}
