@@ -180,10 +180,3 @@ func eventually(t testing.TB, what string, f func() bool) {
 }
 
 var bothFamilies = [...]uint16{wire.TypeA, wire.TypeAAAA}
-
-// exchange is one exchange with a real server, after which nothing is kept.
-func exchange(ctx context.Context, network, server string, q *wire.Msg) (*wire.Msg, error) {
-	l := newLinks()
-	defer l.close()
-	return l.exchange(ctx, network, server, q)
-}
