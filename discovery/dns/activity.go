@@ -77,5 +77,8 @@ func (f finding) tells() string {
 	case absent:
 		return "NOERROR, " + string(absent) + ttl
 	}
+	if f.records == 1 {
+		return "NOERROR, 1 record" + ttl
+	}
 	return fmt.Sprintf("NOERROR, %d records", f.records) + ttl
 }

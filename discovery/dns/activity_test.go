@@ -29,7 +29,7 @@ func TestActivity(t *testing.T) {
 		{"records", "x.test", constant("x.test. 7 IN A 10.0.0.1", "x.test. 7 IN A 10.0.0.2"), "A x.test of 192.0.2.1:53 over udp", "NOERROR, 2 records, TTL 7s"},
 		{"NODATA", "x.test", negative(wire.RcodeSuccess), "A x.test of 192.0.2.1:53 over udp", "NOERROR, no records, TTL 9s"},
 		{"NXDOMAIN", "x.test", negative(wire.RcodeNameError), "A x.test of 192.0.2.1:53 over udp", "NXDOMAIN, TTL 9s"},
-		{"over TCP", "x.service.consul", constant("x.service.consul. 0 IN A 10.0.0.1"), "A x.service.consul of 192.0.2.1:53 over tcp", "NOERROR, 1 records, TTL 0s"},
+		{"over TCP", "x.service.consul", constant("x.service.consul. 0 IN A 10.0.0.1"), "A x.service.consul of 192.0.2.1:53 over tcp", "NOERROR, 1 record, TTL 0s"},
 		{"an error", "x.test", negative(wire.RcodeRefused), "A x.test of 192.0.2.1:53 over udp", "auth: 192.0.2.1:53: x.test.: REFUSED"},
 	}
 	for _, c := range cases {
