@@ -62,12 +62,15 @@ func (g *Gate) Wait(ctx context.Context, ask func(context.Context) error) {
 // the gate is open.
 func (g *Gate) probe(ctx context.Context, turn, opened chan struct{}, ask func(context.Context) error) bool {
 	defer func() { <-turn }()
+	due := time.NewTimer(g.due())
+	defer due.Stop()
 	select {
+	case <-ctx.Done():
+		return false
 	case <-opened:
 		return true
-	default:
+	case <-due.C:
 	}
-	sleep(ctx, g.due())
 	if ctx.Err() != nil {
 		return false
 	}

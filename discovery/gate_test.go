@@ -257,3 +257,22 @@ func TestWatchWithRecoverer(t *testing.T) {
 		})
 	}
 }
+
+// One that is answered without having waited lets all others go on.
+func TestGateIsOpenedFromOutside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g discovery.Gate
+		g.Open() // nobody waits
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() { g.Wait(t.Context(), func(context.Context) error { return errDown }) })
+		}
+		time.Sleep(5 * time.Second)
+		start := time.Now()
+		g.Open()
+		all.Wait()
+		if took := time.Since(start); took > 0 {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
