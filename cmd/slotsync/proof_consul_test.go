@@ -31,7 +31,7 @@ func outages() []outage {
 		}
 	}
 	return []outage{
-		{"the agent is killed", false, func(w *consulWorld) {
+		{"the agent is killed", true, func(w *consulWorld) {
 			w.agent.Kill()
 			w.noticed(1)
 			away()
@@ -48,7 +48,7 @@ func outages() []outage {
 			w.agent.Kill()
 			w.noticed(len(w.services) / 2)
 			w.agent.Launch(true)
-			time.Sleep(2 * time.Second)
+			time.Sleep(time.Second)
 			w.server.Launch(true)
 		}},
 		{"both are killed, the server is back first", true, func(w *consulWorld) {
@@ -200,8 +200,8 @@ func TestNothingIsLostBehindAnAgent(t *testing.T) {
 		play()
 		server.Await()
 		client.Await()
-		during(t, time.Second, check)
 		eventually(t, 10*time.Second, func() string { return r.inStep(backends * each) })
+		during(t, time.Second/2, check)
 	}
 	register(each + 1)
 	begun := time.Now()
