@@ -25,7 +25,6 @@ import (
 // A vault is an agent in memory that speaks TLS, whose certificates are exchanged.
 type vault struct {
 	t      *testing.T
-	dir    string
 	client *Client
 
 	mu      sync.Mutex // guards following
