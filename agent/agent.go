@@ -22,6 +22,7 @@ type Agent struct {
 	do   chan func(context.Context) // what the loop is to do next
 	quit chan struct{}
 
+	events  *Events
 	ticked  atomic.Int64 // unix nanoseconds
 	started atomic.Int64
 	last    atomic.Pointer[Status] // when the loop ended
@@ -51,7 +52,7 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), quit: make(chan struct{}), workers: map[string]*running{}}
+	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
 	a.timing = opts.timing()
 	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed, worked: a.stateWritten}
 	return a, nil
@@ -228,12 +229,12 @@ func (a *Agent) open(now time.Time) {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus := len(b.surplus)
+	surplus, taken := len(b.surplus), len(b.taken)
 	if !a.refresh(b, now) {
 		return
 	}
 	a.publish(b, b.news, now)
 	b.news = time.Time{}
 	a.dirty = true
-	a.decided(b, surplus)
+	a.decided(b, surplus, taken)
 }

@@ -46,6 +46,7 @@ func (w *worker) tally(changes []slots.Change, refused []slots.Refusal, clean ma
 		}
 		name, _ := w.owner(c)
 		w.made.add(name, c.Kind)
+		w.moved.add(name, c.Slot)
 		if clean[name] {
 			w.drift.add(name, c.Kind)
 		}

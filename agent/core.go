@@ -30,6 +30,8 @@ type instance struct {
 	restarts int
 	// told is what was said to its slots last.
 	told transcript
+	// inStep is whether it was in step when that was told last.
+	inStep bool
 	// send hands the worker its newest targets.
 	send func(desired)
 }

@@ -41,6 +41,7 @@ type launch struct {
 func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.reloadBusy, r.running = true, true
 	a.opts.Log.Info("HAProxy is reloaded", "reload", r.Name, "reason", l.reason)
+	a.events.Add(reloadEvent(EventReloadBegun, r, l, "HAProxy is reloaded"))
 	a.group.Go(func() {
 		res, err := l.run(ctx)
 		if errors.Is(err, reload.ErrBusy) {
@@ -102,8 +103,10 @@ func (a *Agent) toldReload(r *reloading, l launch, res reload.Result, err error)
 		result = "failed"
 		a.opts.Log.Error("HAProxy was not reloaded", "reload", r.Name, "reason", l.reason, "err", err,
 			"to_try_again", "slotsync haproxy reload")
+		a.events.Add(reloadEvent(EventReloadFailed, r, l, "HAProxy was not reloaded: "+err.Error()))
 	} else {
 		a.opts.Log.Info("HAProxy was reloaded", "reload", r.Name, "reason", l.reason, "version", res.Version, "took", res.Took.Round(time.Millisecond))
+		a.events.Add(reloadEvent(EventReloadEnded, r, l, "HAProxy was reloaded"))
 	}
 	for _, name := range r.Instances {
 		a.opts.Metrics.HAProxyReloaded(name, reason, result)

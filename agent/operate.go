@@ -230,6 +230,7 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 		return fmt.Errorf("%w: there are %d overrides, %d at most", ErrBadRequest, len(next), maxOverrides)
 	}
 	a.overrule(next)
+	a.events.Add(overrideEvent(EventOverrideSet, o))
 	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
 	return nil
 }
@@ -239,6 +240,7 @@ func (a *Agent) release(o Override) bool {
 	next, was := a.overrides.drop(o.Backend, o.Address, o.Kind)
 	if was {
 		a.overrule(next)
+		a.events.Add(overrideEvent(EventOverrideEnded, o))
 		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind)
 	}
 	return was
@@ -255,7 +257,8 @@ func (a *Agent) overrule(next overrides) {
 
 // lapse ends the overrides and pauses whose time is over.
 func (a *Agent) lapse(now time.Time) {
-	if a.pauses.expire(now) {
+	if over := a.pauses.expire(now); len(over) > 0 {
+		a.addAll(pauseEvents(EventPauseOver, over))
 		a.paused()
 	}
 	if len(a.overrides) == 0 {
@@ -268,6 +271,7 @@ func (a *Agent) lapse(now time.Time) {
 	left, gone := a.overrides.expire(listed, now)
 	a.overrides = left
 	for _, o := range gone {
+		a.events.Add(overrideEvent(EventOverrideOver, o))
 		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
 	}
 	if len(gone) > 0 {
@@ -309,6 +313,7 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 		p := Pause{Backend: backend, By: discovery.Printable(who.By, 100), Reason: discovery.Printable(who.Reason, 200),
 			Since: now, Until: now.Add(cmp.Or(who.For, DefaultPause)), Hard: hard}
 		a.pauses[backend] = p
+		a.addAll(pauseEvents(EventPaused, []Pause{p}))
 		a.paused()
 		return p, nil
 	})
@@ -321,9 +326,7 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 		if _, ok := a.pauses[backend]; !ok && (backend != "" || len(a.pauses) == 0) {
 			return struct{}{}, fmt.Errorf("%w: %s", ErrNotPaused, cmp.Or(backend, "nothing"))
 		}
-		if delete(a.pauses, backend); backend == "" {
-			clear(a.pauses)
-		}
+		a.addAll(pauseEvents(EventResumed, a.pauses.end(backend)))
 		a.paused()
 		return struct{}{}, nil
 	})

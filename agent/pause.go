@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -35,9 +36,22 @@ func (p pauses) of(backend string, now time.Time) *Pause {
 	return found
 }
 
-// expire drops the pauses that are over, and reports whether there were any.
-func (p pauses) expire(now time.Time) bool {
-	before := len(p)
-	maps.DeleteFunc(p, func(_ string, x Pause) bool { return !now.Before(x.Until) })
-	return len(p) != before
+// expire drops the pauses that are over, and returns them.
+func (p pauses) expire(now time.Time) []Pause {
+	return p.dropWhere(func(x Pause) bool { return !now.Before(x.Until) })
+}
+
+// end drops the pause of a backend, all of them for "", and returns what it dropped.
+func (p pauses) end(backend string) []Pause {
+	return p.dropWhere(func(x Pause) bool { return backend == "" || x.Backend == backend })
+}
+
+func (p pauses) dropWhere(drop func(Pause) bool) (dropped []Pause) {
+	for _, name := range slices.Sorted(maps.Keys(p)) {
+		if x := p[name]; drop(x) {
+			dropped = append(dropped, x)
+			delete(p, name)
+		}
+	}
+	return dropped
 }

@@ -184,10 +184,10 @@ func (w *worker) observe(names []string, v slots.View) {
 		taken, given := l.observe(servers, exists, len(w.doubt) == 0, now)
 		w.tellProblem(name, l)
 		for _, s := range taken {
-			w.note(note{text: "slot was taken out of service by somebody else; it is left so", backend: name, slot: s, detail: l.externals[s].Class.String(), warn: true})
+			w.note(note{kind: EventExternalTaken, text: "slot was taken out of service by somebody else; it is left so", backend: name, slot: s, detail: l.externals[s].Class.String(), warn: true})
 		}
 		for _, s := range given {
-			w.note(note{text: "slot was given back by somebody else", backend: name, slot: s})
+			w.note(note{kind: EventExternalGiven, text: "slot was given back by somebody else", backend: name, slot: s})
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// This file says what happened: to the log, where something changed, and to the
-// metrics, always.
+// This file says what happened: to the log and as an event, where something changed,
+// and to the metrics, always.
 
 // stateFailed counts what kept the state from being read or written, and warns
 // once until it is written again. It and stateWritten are called from one goroutine at a
@@ -65,6 +65,7 @@ func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	a.opts.Metrics.SourceFailed(f.Name, b.Proxy, string(class))
 	if was := f.failing; was == nil || discovery.ClassOf(was) != class {
 		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", f.Source.String(), "err", err)
+		a.events.Add(sourceEvent(EventSourceFailing, b, f, "does not answer; what is known stays in force: "+err.Error(), string(class)))
 	}
 }
 
@@ -77,6 +78,7 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, r discovery.Reading) {
 	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)
 	if f.failing != nil {
 		a.opts.Log.Info("source answers again", "backend", b.Name, "source", f.Source.String())
+		a.events.Add(sourceEvent(EventSourceAnswering, b, f, "answers again", ""))
 	}
 	if slices.Equal(r.Rejected, f.last.Rejected) {
 		return
@@ -100,6 +102,7 @@ func (a *Agent) holdChanged(b *backend) {
 	if at := b.guard.releasesAt(now); !at.IsZero() {
 		until = at.Sub(now).Round(time.Millisecond).String() + " from now"
 	}
+	a.events.Add(holdEvent(b, until))
 	about := []any{"backend", b.Name, "kind", b.guard.kind(), "would_remove", strings.Join(words(b.guard.wouldRemove()), " "),
 		"ends", until, "to_end_it", "slotsync accept " + b.Name}
 	switch b.guard.kind() {
@@ -123,6 +126,7 @@ func words(addresses []netip.AddrPort) []string {
 
 // failedOver tells which feeds of b are in use.
 func (a *Agent) failedOver(b *backend) {
+	a.events.Add(failoverEvent(b))
 	if b.at.away {
 		a.opts.Log.Warn("the primary source lists too few endpoints; the others stand in", "backend", b.Name, "primary", b.Failover.Primary)
 		return
@@ -130,8 +134,10 @@ func (a *Agent) failedOver(b *backend) {
 	a.opts.Log.Info("the primary source lists enough endpoints again", "backend", b.Name, "primary", b.Failover.Primary)
 }
 
-// decided tells of a new table.
-func (a *Agent) decided(b *backend, surplusBefore int) {
+// decided tells of a new table, and how many endpoints had no slot, and how many slots
+// were to be taken over, before.
+func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
+	a.addAll(tableEvents(b, surplusBefore, takenBefore))
 	a.opts.Metrics.Overflow(b.Proxy, len(b.surplus))
 	a.opts.Metrics.Held(b.Proxy, holdTakeover, len(b.taken) > 0)
 	if n := len(b.surplus); n != surplusBefore && n > 0 {
@@ -144,6 +150,7 @@ func (a *Agent) decided(b *backend, surplusBefore int) {
 // logReport tells what a worker did.
 func (a *Agent) logReport(in *instance, before, r report) {
 	log, m := a.opts.Log.With("instance", in.Name), a.opts.Metrics
+	a.addAll(reportEvents(in, before, r))
 	switch {
 	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
 		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.err)
@@ -208,6 +215,10 @@ func (a *Agent) gauge(now time.Time) {
 
 func (a *Agent) gaugeLink(in *instance, now time.Time) {
 	a.opts.Metrics.Instance(in.Name, in.up(), in.inSync(), in.lag(now))
+	if step := in.inSync(); step != in.inStep {
+		in.inStep = step
+		a.events.Add(stepEvent(in))
+	}
 }
 
 // gaugeInstance tells what the slots of an instance are, after a report.

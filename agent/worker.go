@@ -62,6 +62,7 @@ type report struct {
 	counts    []slots.Count
 	made      tally // changes, of which
 	drift     tally // these put right what nobody asked to be otherwise
+	moved     moved // the slots of both
 	notes     []note
 	said      []slots.Exchange // since the last report
 }
@@ -101,6 +102,7 @@ type localReport struct {
 
 // A note is something that happened at an instance and that people want to read.
 type note struct {
+	kind          string // of its event; "": EventNote
 	text          string
 	backend, slot string
 	detail        string
@@ -132,6 +134,7 @@ type worker struct {
 	notes       []note
 	counts      []slots.Count
 	made, drift tally
+	moved       moved
 	restarted   bool
 	said        []slots.Exchange
 
@@ -279,7 +282,7 @@ func (w *worker) report(r report) {
 	}
 	w.applied = r.applied
 	r.notes, r.counts, r.made, r.drift = w.notes, w.counts, w.made, w.drift
-	r.restarted, r.said = w.restarted, copied(w.said)
-	w.notes, w.counts, w.made, w.drift, w.restarted, w.said = nil, nil, nil, nil, false, nil
+	r.restarted, r.moved, r.said = w.restarted, w.moved, copied(w.said)
+	w.notes, w.counts, w.made, w.drift, w.moved, w.restarted, w.said = nil, nil, nil, nil, nil, false, nil
 	w.post(r)
 }

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// This file makes events of what happens.
+
+// Events are what changes, from the start of the process on. It does not block.
+func (a *Agent) Events() *Events { return a.events }
+
+func (a *Agent) addAll(events []Event) {
+	for _, e := range events {
+		a.events.Add(e)
+	}
+}
+
+func sourceEvent(kind string, b *backend, f *feed, words, class string) Event {
+	return Event{Kind: kind, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " " + words, Fields: map[string]string{"class": class}}
+}
+
+func holdEvent(b *backend, until string) Event {
+	kind := b.guard.kind()
+	if kind == "" {
+		return Event{Kind: EventHoldEnded, Backend: b.Name, Text: "nothing is held any more"}
+	}
+	gone := words(b.guard.wouldRemove())
+	return Event{Kind: EventHoldBegun, Backend: b.Name,
+		Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s has them go", kind, len(gone), b.Name),
+		Fields: map[string]string{"hold": kind, "ends": until, "would_remove": strings.Join(gone, " ")}}
+}
+
+func failoverEvent(b *backend) Event {
+	e := Event{Kind: EventFailback, Backend: b.Name, Source: b.Failover.Primary, Text: "the primary source lists enough endpoints again"}
+	if b.at.away {
+		e.Kind, e.Text = EventFailover, "the primary source lists too few endpoints; the others stand in"
+	}
+	return e
+}
+
+// tableEvents tell what changed besides the slots: how many endpoints have none, and
+// how many slots wait to be taken over.
+func tableEvents(b *backend, surplusBefore, takenBefore int) (out []Event) {
+	switch n := len(b.surplus); {
+	case n == surplusBefore:
+	case n == 0:
+		out = append(out, Event{Kind: EventOverflowEnded, Backend: b.Name, Text: "every endpoint has a slot again"})
+	default:
+		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.table), n)})
+	}
+	hold := map[string]string{"hold": holdTakeover}
+	switch n := len(b.taken); {
+	case n > 0 && takenBefore == 0:
+		out = append(out, Event{Kind: EventHoldBegun, Backend: b.Name, Fields: hold,
+			Text: fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s has them go", n, b.Name)})
+	case n == 0 && takenBefore > 0:
+		out = append(out, Event{Kind: EventHoldEnded, Backend: b.Name, Text: "no slot is to be taken over any more", Fields: hold})
+	}
+	return out
+}
+
+// reportEvents tell what a worker did.
+func reportEvents(in *instance, before, r report) (out []Event) {
+	add := func(e Event) {
+		e.Instance = in.Name
+		out = append(out, e)
+	}
+	process := map[string]string{"pid": itoa(r.process.Pid), "version": r.process.Version}
+	switch {
+	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
+		add(Event{Kind: EventInstanceDown, Text: "cannot be kept in step: " + r.err.Error()})
+	case r.err == nil && (before.err != nil || before.at.IsZero()):
+		add(Event{Kind: EventInstanceUp, Text: "answers", Fields: process})
+	}
+	if r.restarted {
+		add(Event{Kind: EventInstanceRestarted, Text: "runs a new process", Fields: process})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.made)) {
+		took := map[string]string{"took": r.took.Round(time.Microsecond).String()}
+		add(Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + r.made[name].String(),
+			Changes: r.made[name].counts(), Slots: r.moved[name], Fields: took})
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.drift)) {
+		add(Event{Kind: EventDrift, Backend: name, Text: "corrected what nobody asked for: " + r.drift[name].String(), Changes: r.drift[name].counts()})
+	}
+	for _, n := range r.notes {
+		add(Event{Kind: cmp.Or(n.kind, EventNote), Backend: n.backend, Slot: n.slot, Text: n.text, Fields: map[string]string{"detail": n.detail}})
+	}
+	return out
+}
+
+func stepEvent(in *instance) Event {
+	e := Event{Kind: EventInstanceInStep, Instance: in.Name, Text: "every slot is as it should be"}
+	if !in.inStep {
+		e.Kind, e.Text = EventInstanceBehind, "not every slot is as it should be yet"
+	}
+	return e
+}
+
+func overrideEvent(kind string, o Override) Event {
+	e := Event{Kind: kind, Backend: o.Backend, Text: o.Address + ": " + o.why(),
+		Fields: map[string]string{"address": o.Address, "override": o.Kind, "by": o.By, "reason": o.Reason}}
+	switch kind {
+	case EventOverrideEnded:
+		e.Text = o.Address + ": what an operator asked for ends"
+	case EventOverrideOver:
+		e.Text = o.Address + ": the time is over of " + o.why()
+	}
+	return e
+}
+
+func pauseEvents(kind string, pauses []Pause) (out []Event) {
+	for _, p := range pauses {
+		words := map[string]string{
+			EventPaused: "nothing is written until " + p.Until.UTC().Format(time.RFC3339), EventResumed: "writing goes on",
+			EventPauseOver: "the pause is over: writing goes on",
+		}
+		out = append(out, Event{Kind: kind, Backend: p.Backend, Text: words[kind], Fields: map[string]string{"by": p.By, "reason": p.Reason}})
+	}
+	return out
+}
+
+func reloadEvent(kind string, r *reloading, l launch, text string) Event {
+	return Event{Kind: kind, Text: text, Fields: map[string]string{"reload": r.Name, "reason": l.reason, "by": l.by}}
+}
+
+// moved are the slots that were changed, by backend, as many as an event names.
+type moved map[string][]string
+
+func (m *moved) add(backend, slot string) {
+	if *m == nil {
+		*m = moved{}
+	}
+	if list := (*m)[backend]; len(list) < maxEventSlots && !slices.Contains(list, slot) {
+		(*m)[backend] = append(list, slot)
+	}
+}
+
+// counts are the kinds as texts.
+func (k kinds) counts() map[string]int {
+	out := make(map[string]int, len(k))
+	for kind, n := range k {
+		out[string(kind)] = n
+	}
+	return out
+}
