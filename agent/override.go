@@ -34,7 +34,7 @@ const (
 	// overrideLinger is how long an override outlives its endpoint.
 	overrideLinger = 24 * time.Hour
 	// maxOverrides bounds what operators can ask for at a time.
-	maxOverrides = 10_000
+	maxOverrides = 1000
 )
 
 // An Override is what an operator asked of an endpoint. It holds on all instances,
