@@ -118,10 +118,9 @@ func (s *stage) usage(ok bool, text string) {
 	}
 }
 
-// haproxy NAME VERSION [LEVEL] starts one with a backend web of ten slots; with
-// twice it has the socket $SS/second.sock too, with master it runs as master and
-// worker, with the sockets $NAME and $NAME_master, the file $NAME_file and the
-// process $NAME_pid. haproxy NAME kill ends it.
+// haproxy NAME VERSION [LEVEL] starts one with a backend web of ten slots, instead of
+// a level with twice, tcp, both, checked or master: see staged. It sets $NAME, $NAME_file
+// and $NAME_pid. haproxy NAME kill ends it.
 func (s *stage) haproxy(_ bool, args []string) {
 	s.usage(len(args) == 2 || len(args) == 3, "haproxy NAME VERSION [LEVEL] | haproxy NAME kill|restart")
 	name := args[0]
@@ -134,12 +133,8 @@ func (s *stage) haproxy(_ bool, args []string) {
 		return
 	}
 	c := haproxytest.Config{Version: args[1], StateFile: true, Backends: []haproxytest.Backend{{Name: "web"}}}
-	if len(args) == 3 && args[2] == "twice" {
-		c.Extra = "global\n  stats socket " + s.ts.Getenv("SS") + "/second.sock level admin\n"
-	} else if len(args) == 3 && args[2] == "master" {
-		c.Master = true
-	} else if len(args) == 3 {
-		c.Level = args[2]
+	if len(args) == 3 {
+		s.staged(&c, name, args[2])
 	}
 	p := haproxytest.Start(s.tb, c)
 	s.proxies[name] = p
@@ -149,6 +144,29 @@ func (s *stage) haproxy(_ bool, args []string) {
 	s.ts.Setenv(name+"_file", p.File())
 	s.ts.Setenv(name+"_pid", strconv.Itoa(p.Pid()))
 	s.ts.Setenv(name+"_binary", haproxytest.Binary(s.tb, args[1]))
+}
+
+// staged makes one thing about a HAProxy otherwise: twice gives it the socket
+// $SS/second.sock too, tcp one at the address $NAME_tcp, both a backend api besides web,
+// checked health checks; with master it runs as master and worker, with the socket
+// $NAME_master. All else is the level of its socket.
+func (s *stage) staged(c *haproxytest.Config, name, how string) {
+	switch how {
+	case "twice":
+		c.Extra = "global\n  stats socket " + s.ts.Getenv("SS") + "/second.sock level admin\n"
+	case "tcp":
+		address := "127.0.0.1:" + strconv.Itoa(haproxytest.FreePort(s.tb))
+		c.Extra = "global\n  stats socket ipv4@" + address + " level admin\n"
+		s.ts.Setenv(name+"_tcp", address)
+	case "both":
+		c.Backends = append(c.Backends, haproxytest.Backend{Name: "api", Prefix: "web"})
+	case "checked":
+		c.Backends[0].Check = "check inter 200ms fall 1"
+	case "master":
+		c.Master = true
+	default:
+		c.Level = how
+	}
 }
 
 // linger NAME keeps the worker of a HAProxy alive beyond reloads, until the end of
