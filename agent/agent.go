@@ -14,12 +14,15 @@ const (
 	tick = time.Second
 	// aliveWithin is how long the loop may be silent and still be healthy.
 	aliveWithin = 10 * time.Second
+	// newsMost bounds what sources say until something is decided.
+	newsMost = 64
 )
 
 // An Agent keeps instances in step with sources. It is made by [New].
 type Agent struct {
 	opts Options
 	do   chan func(context.Context) // what the loop is to do next
+	news chan func(context.Context) // what sources say: as much as is there is taken before anything is decided
 	quit chan struct{}
 
 	events  *Events
@@ -52,7 +55,7 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
+	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), news: make(chan func(context.Context), newsMost), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
 	a.timing = opts.timing()
 	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed, worked: a.stateWritten}
 	return a, nil
@@ -132,11 +135,16 @@ func (a *Agent) start(ctx context.Context) {
 
 // post has the loop do f, unless ctx or the loop ends before.
 func (a *Agent) post(ctx context.Context, f func(context.Context)) bool {
+	return a.enqueue(ctx, a.do, f)
+}
+
+// enqueue has the loop do f in the order of the queue.
+func (a *Agent) enqueue(ctx context.Context, queue chan<- func(context.Context), f func(context.Context)) bool {
 	if ctx.Err() != nil {
 		return false
 	}
 	select {
-	case a.do <- f:
+	case queue <- f:
 		return true
 	case <-ctx.Done():
 		return false
@@ -169,6 +177,8 @@ func (a *Agent) loop(ctx context.Context) {
 			return
 		case f := <-a.do:
 			f(ctx)
+		case f := <-a.news:
+			a.listen(ctx, f)
 		case <-timer.C:
 		case now := <-ticker.C:
 			a.ticked.Store(now.UnixNano())
@@ -180,6 +190,19 @@ func (a *Agent) loop(ctx context.Context) {
 			}
 		}
 		timer.Reset(a.step(ctx, time.Now()))
+	}
+}
+
+// listen takes news, and what else is there of them.
+func (a *Agent) listen(ctx context.Context, f func(context.Context)) {
+	f(ctx)
+	for range newsMost - 1 {
+		select {
+		case f := <-a.news:
+			f(ctx)
+		default:
+			return
+		}
 	}
 }
 
@@ -202,6 +225,7 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 			next = earlier(next, now.Add(time.Second/roundRate))
 		}
 	}
+	a.tell(now)
 	if at := a.considerReloads(ctx, now); !at.IsZero() {
 		next = earlier(next, at)
 	}

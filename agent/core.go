@@ -32,8 +32,10 @@ type instance struct {
 	told transcript
 	// inStep is whether it was in step when that was told last.
 	inStep bool
-	// send hands the worker its newest targets.
-	send func(desired)
+	// send hands the worker its newest targets; stale: there are newer ones than
+	// it has.
+	send  func(desired)
+	stale bool
 }
 
 // A stamp is when a generation came to be, and when its source spoke.
@@ -190,6 +192,7 @@ func (c *core) shown(b *backend, name string) bool {
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
+// The instances hear of it with the next [core.tell].
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
@@ -198,8 +201,27 @@ func (c *core) publish(b *backend, news, now time.Time) {
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}
-		in.send(c.desired(in, now))
+		in.stale = true
 	}
+}
+
+// tell has every instance hear the newest, once for all that was published: what it
+// is sent holds all backends.
+func (c *core) tell(now time.Time) {
+	for _, in := range c.instances {
+		if in.stale {
+			in.stale = false
+			in.send(c.desired(in, now))
+		}
+	}
+}
+
+// tellAll has every instance hear the newest, whether a backend has it anew or not.
+func (c *core) tellAll(now time.Time) {
+	for _, in := range c.instances {
+		in.stale = true
+	}
+	c.tell(now)
 }
 
 // desired returns everything that in should be.

@@ -20,7 +20,7 @@ func (a *Agent) follow(ctx context.Context, b *backend, f *feed) {
 	source := f.Source
 	a.group.Go(func() {
 		discovery.Watch(ctx, source, func(u discovery.Update) {
-			a.post(ctx, func(context.Context) {
+			a.enqueue(ctx, a.news, func(context.Context) {
 				if ctx.Err() == nil { // else b has another source by now
 					a.heard(b, f, u)
 				}

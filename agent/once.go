@@ -100,6 +100,7 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 			a.publish(b, time.Time{}, now)
 		}
 	}
+	a.tell(now)
 	p := Plan{}
 	for _, in := range a.instances {
 		p.Instances = append(p.Instances, workers[in.Name].preview(in.last.err))

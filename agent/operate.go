@@ -339,8 +339,6 @@ func (a *Agent) paused() {
 	for _, b := range a.backends {
 		b.due = true
 	}
-	for _, in := range a.instances {
-		in.send(a.desired(in, time.Now()))
-	}
+	a.tellAll(time.Now())
 	a.opts.Log.Info("an operator pauses the writing, or has it go on", "pauses", len(a.pauses))
 }

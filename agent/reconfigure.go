@@ -101,9 +101,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 	for _, in := range employ {
 		a.employ(ctx, in)
 	}
-	for _, in := range a.instances {
-		in.send(a.desired(in, time.Now()))
-	}
+	a.tellAll(time.Now())
 	a.track()
 	a.dirty = true
 }
