@@ -46,19 +46,20 @@ func arrows() map[string][]string {
 // confined says where alone a dependency may be imported, so that each stands behind one package of ours.
 func confined() map[string][]string {
 	return map[string][]string{
-		"github.com/coreos/go-systemd/v22":    {"cmd/slotsync"},
-		"github.com/fsnotify/fsnotify":        {"discovery/file"},
-		"github.com/google/renameio/v2":       {"agent", "reload", "slots/haproxy"},
-		"github.com/hashicorp/consul/api":     {"discovery/consul", "discovery/consul/consultest"},
-		"github.com/hashicorp/nomad/api":      {"discovery/nomad", "discovery/nomad/nomadtest"},
-		"github.com/miekg/dns":                {"discovery/dns", "discovery/dns/dnstest"},
-		"github.com/prometheus/client_golang": {"metrics", "cmd/slotsync"},
-		"github.com/segmentio/encoding":       {"discovery/consul"},
-		"github.com/spf13/cobra":              {"cmd/slotsync"},
-		"github.com/spf13/pflag":              {"cmd/slotsync"},
-		"github.com/spf13/viper":              {"cmd/slotsync"},
-		"go.yaml.in/yaml/v3":                  {"cmd/slotsync", "discovery/file"},
-		"log/slog":                            {"agent", "agent/web", "cmd/slotsync"},
+		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync"},
+		"github.com/fsnotify/fsnotify":           {"discovery/file"},
+		"github.com/google/renameio/v2":          {"agent", "reload", "slots/haproxy"},
+		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
+		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
+		"github.com/miekg/dns":                   {"discovery/dns", "discovery/dns/dnstest"},
+		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync"},
+		"github.com/prometheus/exporter-toolkit": {"agent/web"},
+		"github.com/segmentio/encoding":          {"discovery/consul"},
+		"github.com/spf13/cobra":                 {"cmd/slotsync"},
+		"github.com/spf13/pflag":                 {"cmd/slotsync"},
+		"github.com/spf13/viper":                 {"cmd/slotsync"},
+		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync", "discovery/file"},
+		"log/slog":                               {"agent", "agent/web", "cmd/slotsync"},
 	}
 }
 

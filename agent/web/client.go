@@ -182,7 +182,7 @@ func (c *Client) send(ctx context.Context, method, path string, with io.Reader) 
 
 // sendIf is send, for what has that tag; "" for anything, "*" for what is there.
 func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader, etag string) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, with)
+	req, err := c.request(ctx, method, path, with)
 	if err != nil {
 		return reply{}, err
 	}
@@ -192,11 +192,6 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 		req.Header.Set("If-Match", etag)
 	default:
 		req.Header.Set("If-Match", `"`+etag+`"`)
-	}
-	if c.token != nil {
-		if token := c.token(); token != "" {
-			req.Header.Set("Authorization", "Bearer "+token)
-		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -212,6 +207,18 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	}
 	etag = strings.Trim(resp.Header.Get("ETag"), `"`)
 	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), etag, body}, nil
+}
+
+// request is one that shows the token, if there is one.
+func (c *Client) request(ctx context.Context, method, path string, with io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, with)
+	if err != nil || c.token == nil {
+		return req, err
+	}
+	if token := c.token(); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return req, nil
 }
 
 func (c *Client) unreachable(err error) error {

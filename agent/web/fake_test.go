@@ -28,7 +28,10 @@ type fake struct {
 	held    bool
 	haproxy error    // what is asked of HAProxy's process and configuration fails
 	done    []string // what was changed
+	events  *agent.Events
 }
+
+func (f *fake) Events() *agent.Events { return f.events }
 
 func (f *fake) Status() agent.Status {
 	f.mu.Lock()
@@ -231,7 +234,7 @@ func (f *fake) changes() []string {
 }
 
 func newFake() *fake {
-	return &fake{held: true, status: agent.Status{
+	return &fake{held: true, events: agent.NewEvents(time.Now()), status: agent.Status{
 		Schema: agent.Schema, Version: "1.2.3", Ready: true,
 		Backends:  []agent.BackendStatus{{Name: "web", Backend: "web", Phase: "live"}},
 		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true}},

@@ -56,30 +56,19 @@ type CheckAnswer struct {
 }
 
 // haproxyRoutes are those of HAProxy's process and configuration. A section of
-// it can run code as HAProxy's master, and it may hold secrets: over TCP they
-// want the token, also on loopback.
-func (s *Server) haproxyRoutes(mux *http.ServeMux, unix bool) {
-	handle := func(path string, m methods) { mux.Handle(path, trusted(unix, m)) }
-	handle("/v1/haproxy/reload", methods{"GET": s.needed, "POST": s.reloadHAProxy})
-	handle("/v1/haproxy/config", methods{"GET": s.haproxyConfig})
-	handle("/v1/haproxy/config/check", methods{"POST": s.checkHAProxy})
-	handle("/v1/haproxy/config/diff", methods{"GET": s.haproxyDiff})
-	handle("/v1/haproxy/config/versions", methods{"GET": s.haproxyVersions})
-	handle("/v1/haproxy/config/versions/{id}", methods{"GET": s.haproxyConfig})
-	handle("/v1/haproxy/config/versions/{id}/restore", methods{"POST": s.restoreHAProxy})
-	s.sectionRoutes(handle)
-}
-
-// trusted lets pass who came over the unix socket, or has shown the token.
-func trusted(unix bool, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !unix && r.Header.Get("Authorization") == "" {
-			problem(w, http.StatusForbidden, "HAProxy's process and configuration are not for everybody on this machine: "+
-				"use the unix socket (http.socket), or a token (http.token_file)")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+// it can run code as HAProxy's master, and it may hold secrets: they are not for
+// everybody on this machine.
+func (s *Server) haproxyRoutes() []route {
+	return append([]route{
+		{"GET", "/v1/haproxy/reload", s.needed, forTrusted},
+		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, forTrusted},
+		{"GET", "/v1/haproxy/config", s.haproxyConfig, forTrusted},
+		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, forTrusted},
+		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, forTrusted},
+		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, forTrusted},
+		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, forTrusted},
+		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, forTrusted},
+	}, s.sectionRoutes()...)
 }
 
 // patiently gives the request as long as a reload may take.

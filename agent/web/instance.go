@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/agent"
@@ -27,11 +28,14 @@ type RawAnswer struct {
 	Reply string `json:"reply"`
 }
 
-func (s *Server) instanceRoutes(mux *http.ServeMux, unix bool) {
+func (s *Server) instanceRoutes() []route {
+	// what raw may do depends on what is sent
+	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, forAll}}
 	for _, what := range agent.Dumps() {
-		mux.Handle("/v1/instances/{instance}/"+what, methods{"GET": func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }})
+		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
+		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, forAll})
 	}
-	mux.Handle("/v1/instances/{instance}/raw", methods{"POST": func(w http.ResponseWriter, r *http.Request) { s.raw(w, r, unix) }})
+	return all
 }
 
 func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
@@ -46,7 +50,7 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
 }
 
 // raw passes a line on. What may write is for those who may do everything.
-func (s *Server) raw(w http.ResponseWriter, r *http.Request, unix bool) {
+func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	var body RawBody
 	if err := readJSON(r, &body); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
@@ -62,11 +66,11 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request, unix bool) {
 		}
 		answer(w, RawAnswer{reply})
 	}
-	if OnlyShows(body.Command) {
+	if OnlyShows(body.Command) && !reveals(body.Command) {
 		pass(w, r)
 		return
 	}
-	trusted(unix, http.HandlerFunc(pass)).ServeHTTP(w, r)
+	trusted(pass)(w, r)
 }
 
 // OnlyShows reports whether a line does no more than show something: each of its
@@ -79,6 +83,17 @@ func OnlyShows(command string) bool {
 		}
 	}
 	return true
+}
+
+// reveals reports whether a line that only shows may show secrets: HAProxy's
+// environment, or the keys of TLS tickets. What its parser would take apart otherwise
+// is not judged, and so may.
+func reveals(command string) bool {
+	if strings.ContainsAny(command, "\\\"'<") {
+		return true
+	}
+	words := strings.Fields(strings.ReplaceAll(command, ";", " "))
+	return slices.Contains(words, "env") || slices.Contains(words, "tls-keys")
 }
 
 // Dump asks an instance for info, stat, sess or servers. The error wraps

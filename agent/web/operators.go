@@ -38,17 +38,22 @@ type AddressRow struct {
 	Servers []ServerRow `json:"servers"`
 }
 
-func (s *Server) operatorRoutes(mux *http.ServeMux, unix bool) {
+// operatorRoutes are those that do something to endpoints. To add one sends traffic
+// to any address there is, so it is not for everybody.
+func (s *Server) operatorRoutes() []route {
 	const servers = "/v1/backends/{backend}/servers"
-	mux.Handle(servers, methods{"GET": s.servers, "POST": s.addServer})
-	mux.Handle(servers+"/{server}", methods{"DELETE": s.removeServer})
-	mux.Handle(servers+"/{server}/state", methods{"PUT": s.setState})
-	mux.Handle(servers+"/{server}/weight", methods{"PUT": s.setWeight})
-	mux.Handle(servers+"/{server}/shutdown-sessions", trusted(unix, methods{"POST": s.shutSessions}))
-	mux.Handle("/v1/addresses", methods{"GET": s.addresses})
-	mux.Handle("/v1/addresses/{ip}/state", methods{"PUT": s.setAddressState})
-	mux.Handle("/v1/pause", methods{"POST": s.pause})
-	mux.Handle("/v1/resume", methods{"POST": s.resume})
+	return []route{
+		{"GET", servers, s.servers, forAll},
+		{"POST", servers, s.addServer, forTrusted},
+		{"DELETE", servers + "/{server}", s.removeServer, forTrusted},
+		{"PUT", servers + "/{server}/state", s.setState, forAll},
+		{"PUT", servers + "/{server}/weight", s.setWeight, forAll},
+		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, forTrusted},
+		{"GET", "/v1/addresses", s.addresses, forAll},
+		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, forAll},
+		{"POST", "/v1/pause", s.pause, forAll},
+		{"POST", "/v1/resume", s.resume, forAll},
+	}
 }
 
 // serverRows lists the endpoints of a backend, those without a slot last.

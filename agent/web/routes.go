@@ -41,30 +41,65 @@ GET  /v1/haproxy/config/diff        what changed: ?from=VERSION&to=VERSION
 GET  /v1/haproxy/config/sections    the sections; each under /{type}/{name}, to GET, PUT and DELETE
 GET  /v1/instances/{instance}/stat  what HAProxy shows, now: info, stat, sess, servers
 POST /v1/instances/{instance}/raw   a line of commands, as it is: {"command": "show pools"}
+GET  /v1/events                     what changes, as it does: Server-Sent Events
+GET  /v1/openapi.json               all of this, for programs
 GET  /-/healthy                     does the loop run?
 GET  /-/ready                       does HAProxy have what discovery says?
 POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes
-GET  /metrics                       for Prometheus`
+GET  /metrics                       for Prometheus
+GET  /debug/pprof/                  what the process does with its time and memory`
 
-func (s *Server) routes(unix bool) http.Handler {
+// A route is one thing that can be asked for.
+type route struct {
+	method, path string
+	handle       http.HandlerFunc
+	// trusted: only for those who may do everything.
+	trusted bool
+}
+
+// What a route is: for everybody who may ask at all, or not.
+const forAll, forTrusted = false, true
+
+// table lists everything that can be asked for.
+func (s *Server) table() []route {
+	own := []route{
+		{"GET", "/{$}", s.index, forAll},
+		{"GET", "/v1/openapi.json", s.openAPI, forAll},
+		{"GET", "/v1/status", s.status, forAll},
+		{"GET", "/v1/events", s.events, forAll},
+		{"POST", "/v1/sync", s.sync, forAll},
+		{"POST", "/v1/backends/{backend}/accept", s.accept, forAll},
+		{"GET", "/v1/backends/{backend}/explain", s.explain, forAll},
+		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, forAll},
+		{"GET", "/-/healthy", s.healthy, forAll},
+		{"GET", "/-/ready", s.ready, forAll},
+		{"POST", "/-/reload", s.reload, forAll},
+		{"GET", "/metrics", s.o.Metrics.ServeHTTP, forAll},
+	}
+	return slices.Concat(own, s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
+}
+
+func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/{$}", methods{"GET": s.index})
-	mux.Handle("/v1/status", methods{"GET": s.status})
-	mux.Handle("/v1/sync", methods{"POST": s.sync})
-	mux.Handle("/v1/backends/{backend}/accept", methods{"POST": s.accept})
-	mux.Handle("/v1/backends/{backend}/explain", methods{"GET": s.explain})
-	mux.Handle("/v1/backends/{backend}/explain/{address}", methods{"GET": s.explain})
-	mux.Handle("/-/healthy", methods{"GET": s.healthy})
-	mux.Handle("/-/ready", methods{"GET": s.ready})
-	mux.Handle("/-/reload", methods{"POST": s.reload})
-	mux.Handle("/metrics", methods{"GET": s.o.Metrics.ServeHTTP})
-	s.haproxyRoutes(mux, unix)
-	s.instanceRoutes(mux, unix)
-	s.operatorRoutes(mux, unix)
+	byPath := map[string]methods{}
+	for _, r := range s.table() {
+		if byPath[r.path] == nil {
+			byPath[r.path] = methods{}
+			mux.Handle(r.path, byPath[r.path])
+		}
+		byPath[r.path][r.method] = r.handler()
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
 	})
 	return mux
+}
+
+func (r route) handler() http.HandlerFunc {
+	if r.trusted {
+		return trusted(r.handle)
+	}
+	return r.handle
 }
 
 // methods are what can be done with one path. HEAD goes where GET does.

@@ -38,11 +38,15 @@ const sectionsPath = "/v1/haproxy/config/sections"
 // dryRun is the parameter that has an edit shown and not made.
 const dryRun = "dry_run"
 
-func (s *Server) sectionRoutes(handle func(string, methods)) {
-	one := methods{"GET": s.section, "PUT": s.editSection, "DELETE": s.editSection}
-	handle(sectionsPath, methods{"GET": s.sections})
-	handle(sectionsPath+"/{type}", one)
-	handle(sectionsPath+"/{type}/{name}", one)
+func (s *Server) sectionRoutes() []route {
+	all := []route{{"GET", sectionsPath, s.sections, forTrusted}}
+	for _, path := range []string{sectionsPath + "/{type}", sectionsPath + "/{type}/{name}"} {
+		all = append(all,
+			route{"GET", path, s.section, forTrusted},
+			route{"PUT", path, s.editSection, forTrusted},
+			route{"DELETE", path, s.editSection, forTrusted})
+	}
+	return all
 }
 
 func (s *Server) sections(w http.ResponseWriter, r *http.Request) {

@@ -22,9 +22,9 @@ const (
 	grace = 1500 * time.Millisecond
 )
 
-// Serve answers at what Listen bound until ctx ends or a listener fails. It
-// returns within 2 s of ctx's end, nil in that case; requests that run by then
-// are cut.
+// Serve answers at what Listen bound until ctx ends or a listener fails. It is called
+// once. It returns within 2 s of ctx's end, nil in that case; requests that run by
+// then are cut.
 func (s *Server) Serve(ctx context.Context) error {
 	// Requests outlive ctx by the grace; what is left after it is cancelled.
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -36,9 +36,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	for _, l := range s.listeners() {
 		srv := s.server(requests, l == s.unix)
 		servers = append(servers, srv)
-		ended = append(ended, start(srv, l, failed))
+		ended = append(ended, s.start(srv, l, failed))
 	}
 	<-running.Done()
+	close(s.stopping)
 	stop(servers)
 	for _, e := range ended {
 		<-e
@@ -62,15 +63,23 @@ func (s *Server) server(requests context.Context, unix bool) *http.Server {
 	}
 }
 
-func start(srv *http.Server, l net.Listener, failed context.CancelCauseFunc) <-chan struct{} {
+func (s *Server) start(srv *http.Server, l net.Listener, failed context.CancelCauseFunc) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.answer(srv, l); !errors.Is(err, http.ErrServerClosed) {
 			failed(err)
 		}
 	}()
 	return ended
+}
+
+// answer serves l, the TCP listener as the file says.
+func (s *Server) answer(srv *http.Server, l net.Listener) error {
+	if l == s.unix || s.o.Config == "" {
+		return srv.Serve(l)
+	}
+	return s.serveConfigured(srv, l)
 }
 
 // stop lets requests end within the grace, all servers at once, and cuts what is

@@ -56,7 +56,10 @@ type stuck struct {
 	Instances
 	Operators
 	started, ended chan struct{}
+	list           *agent.Events
 }
+
+func (s stuck) Events() *agent.Events { return s.list }
 
 func (stuck) Status() agent.Status                 { return agent.Status{Schema: agent.Schema} }
 func (stuck) Healthy() error                       { return nil }
@@ -106,7 +109,7 @@ func serving(t *testing.T, a Agent, f func(l *pipes, stop func() error)) {
 }
 
 func newStuck() stuck {
-	return stuck{started: make(chan struct{}), ended: make(chan struct{})}
+	return stuck{started: make(chan struct{}), ended: make(chan struct{}), list: agent.NewEvents(time.Now())}
 }
 
 func TestSlowClients(t *testing.T) {

@@ -1,10 +1,12 @@
 // Package web lets people and programs see what the agent does and tell it what
 // to do, over HTTP: the API under /v1/, health and readiness, and the metrics.
 //
-// Over the unix socket everybody who may open it may do everything. Over TCP a
-// bearer token is asked for, except on a loopback listener, where it is only for
-// HAProxy's own process and configuration. Every request over TCP must name a host that the listener is known by, and every change that a
-// browser sends must come from there: a page somewhere else can make a browser
+// Over the unix socket everybody who may open it may do everything. So may, over TCP,
+// who shows a bearer token, a client certificate, or a user and his password. Without
+// one of these nothing is answered, except on a loopback listener: what can be seen
+// of the state, and what takes endpoints out of service and puts them back. Every
+// request over TCP must name a host that the listener is known by, and every change
+// that a browser sends must come from there: a page somewhere else can make a browser
 // talk to 127.0.0.1, and a host name can be made to resolve to it.
 package web
 
@@ -39,6 +41,8 @@ type Agent interface {
 	// [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no such thing. about
 	// is "" for the backend as a whole.
 	Explain(ctx context.Context, backend, about string) (agent.Explanation, error)
+	// Events are what changes.
+	Events() *agent.Events
 	HAProxy
 	Instances
 	Operators
@@ -56,7 +60,7 @@ type Options struct {
 	// are taken out of service first. Must not be nil.
 	Reload func(ctx context.Context, drainRemoved bool) error
 	// Listen is a TCP address as in "127.0.0.1:9750", "" for none. What is not
-	// loopback needs a token.
+	// loopback needs a token, or a Config that asks for certificates or passwords.
 	Listen string
 	// Socket is the path of a unix socket, "" for none. Its directory is made if
 	// it is missing.
@@ -72,6 +76,10 @@ type Options struct {
 	// Token returns the bearer token in force, "" for none. It is called for
 	// every request over TCP, so that a token can change. May be nil.
 	Token func() string
+	// Config is a file of Prometheus' exporter-toolkit, for the TCP listener: TLS,
+	// client certificates, users with passwords, limits. It is read again with every
+	// connection and request. "" for none.
+	Config string
 	// Log takes what goes wrong with a connection, as warnings. Nil for nowhere.
 	Log *slog.Logger
 }
@@ -83,10 +91,12 @@ type Server struct {
 	loopback bool // the TCP listener can be reached from this machine only
 	tcp      net.Listener
 	unix     net.Listener
+	gate     http.Handler  // checks requests as Config says; nil: none does
+	stopping chan struct{} // closed when Serve ends
 }
 
-// New checks o and binds nothing yet. A listener that others can reach is
-// refused without a token.
+// New checks o and binds nothing yet. A listener that others can reach is refused
+// where nobody has to show who he is.
 func New(o Options) (*Server, error) {
 	if o.Token == nil {
 		o.Token = func() string { return "" }
@@ -97,9 +107,13 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o}
+	o.Log = slog.New(discreet{o.Log.Handler()})
+	s := &Server{o: o, stopping: make(chan struct{})}
 	if o.Listen == "" {
 		return s, nil
+	}
+	if err := CheckConfig(o.Config); err != nil {
+		return nil, err
 	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
@@ -113,8 +127,11 @@ func (s *Server) authenticated() error {
 	if s.loopback || s.o.Token() != "" {
 		return nil
 	}
-	return fmt.Errorf("http listener %s can be reached from other machines and has no token: "+
-		"give it a token, or let it listen on 127.0.0.1", s.o.Listen)
+	if asks, err := ReadConfig(s.o.Config); err != nil || asks.Knows() {
+		return err
+	}
+	return fmt.Errorf("http listener %s can be reached from other machines and asks for no token, client certificate or password: "+
+		"give it one of these, or let it listen on 127.0.0.1", s.o.Listen)
 }
 
 func isLoopback(host string) bool {
@@ -128,11 +145,11 @@ func isLoopback(host string) bool {
 // Handler answers what comes in over TCP, or over the unix socket. It is for
 // tests; Serve uses it.
 func (s *Server) Handler(unix bool) http.Handler {
-	h := s.checkOrigin(readBody(s.routes(unix)))
-	if !unix {
-		h = s.checkHost(s.checkToken(h))
+	h := s.checkOrigin(readBody(s.routes()))
+	if unix {
+		return secured(everything(h))
 	}
-	return secured(h)
+	return secured(s.checkHost(s.checkAccess(h)))
 }
 
 // Addr is the TCP address that Listen bound, "" if there is none.

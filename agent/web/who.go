@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -36,9 +37,9 @@ func secured(next http.Handler) http.Handler {
 // a name that was made to resolve to us makes a foreign page our own.
 func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !hostAllowed(r.Host, localAddr(r), s.o.Hosts) {
+		if !hostAllowed(r.Host, usualPort(r.TLS != nil), localAddr(r), s.o.Hosts) {
 			problem(w, http.StatusMisdirectedRequest,
-				"the host "+strconv.Quote(r.Host)+" is not one of this listener's: name it in http.hosts")
+				"the host "+strconv.Quote(noted(r.Host))+" is not one of this listener's: name it in http.hosts")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -53,9 +54,18 @@ func localAddr(r *http.Request) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// usualPort is the port that a host without one stands for.
+func usualPort(tls bool) string {
+	if tls {
+		return "443"
+	}
+	return "80"
+}
+
 // hostAllowed reports whether host, as in a Host header, is one of names, or a
-// loopback name or the address local, with the port of local.
-func hostAllowed(host string, local netip.AddrPort, names []string) bool {
+// loopback name or the address local, with the port of local. usual is the port
+// that a host without one stands for.
+func hostAllowed(host, usual string, local netip.AddrPort, names []string) bool {
 	port := strconv.Itoa(int(local.Port()))
 	for _, name := range names {
 		withPort := net.JoinHostPort(strings.Trim(name, "[]"), port)
@@ -65,7 +75,7 @@ func hostAllowed(host string, local netip.AddrPort, names []string) bool {
 	}
 	name, p, err := net.SplitHostPort(host)
 	if err != nil {
-		name, p = strings.Trim(host, "[]"), "80"
+		name, p = strings.Trim(host, "[]"), usual
 	}
 	if p != port {
 		return false
@@ -74,22 +84,91 @@ func hostAllowed(host string, local netip.AddrPort, names []string) bool {
 	return isLoopback(name) || err == nil && ip.Unmap() == local.Addr().Unmap()
 }
 
-// checkToken lets pass who has the token, and on a loopback listener who has
-// none. A wrong one never passes.
-func (s *Server) checkToken(next http.Handler) http.Handler {
+// credentials are what a request shows of who sends it.
+type credentials struct {
+	authorization []string // the headers of that name
+	certificate   bool     // one that an authority of the listener's has signed
+	user          bool     // the name and password are those of a user
+}
+
+// A standing is what somebody may do.
+type standing int
+
+const (
+	stranger  standing = iota // nothing
+	neighbour                 // what everybody on this machine may do
+	owner                     // everything
+)
+
+// judge says what somebody may do. Whoever shows something that is wrong is a
+// stranger, whatever else he shows.
+func judge(c credentials, token string, loopback bool) standing {
+	switch n := len(c.authorization); {
+	case n == 0 && c.certificate:
+		return owner
+	case n == 0 && loopback:
+		return neighbour
+	case tokenIn(c.authorization, token), n == 1 && c.user:
+		return owner
+	}
+	return stranger
+}
+
+// checkAccess lets pass who may do anything at all, and notes who may do everything.
+func (s *Server) checkAccess(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given := r.Header.Values("Authorization")
-		if len(given) == 0 && s.loopback || len(given) == 1 && tokenMatches(given[0], s.o.Token()) {
-			next.ServeHTTP(w, r)
+		c := credentials{authorization: r.Header.Values("Authorization")}
+		if s.gate != nil && !s.passGate(w, r, &c) {
 			return
 		}
-		detail := "a bearer token is needed"
-		if len(given) > 0 {
-			detail = "this is not the token"
+		switch judge(c, s.o.Token(), s.loopback) {
+		case owner:
+			next.ServeHTTP(w, owned(r))
+		case neighbour:
+			next.ServeHTTP(w, r)
+		default:
+			s.unauthorized(w, len(c.authorization) > 0)
 		}
-		w.Header().Set("WWW-Authenticate", `Bearer realm="slotsync"`)
-		problem(w, http.StatusUnauthorized, detail)
 	})
+}
+
+// unauthorized says what is needed to pass.
+func (s *Server) unauthorized(w http.ResponseWriter, wrong bool) {
+	w.Header().Add("WWW-Authenticate", `Bearer realm="slotsync"`)
+	switch {
+	case s.gate != nil && wrong:
+		problem(w, http.StatusUnauthorized, "this is neither the token nor a user and his password")
+	case s.gate != nil:
+		problem(w, http.StatusUnauthorized, "a bearer token, a client certificate, or a user and his password are needed")
+	case wrong:
+		problem(w, http.StatusUnauthorized, "this is not the token")
+	default:
+		problem(w, http.StatusUnauthorized, "a bearer token is needed")
+	}
+}
+
+// ownerKey is where a request carries that its sender may do everything.
+type ownerKey struct{}
+
+func owned(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), ownerKey{}, true))
+}
+
+// everything notes that who comes this way may do everything.
+func everything(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, owned(r)) })
+}
+
+// trusted lets pass who may do everything.
+func trusted(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(ownerKey{}) == nil {
+			problem(w, http.StatusForbidden, "this is not for everybody on this machine: use the unix socket (http.socket), "+
+				"a token (http.token_file), a client certificate or a password (http.web_config_file)")
+			return
+		}
+		next(w, r)
+	}
 }
 
 // tokenMatches compares hashes, so that the time it takes says nothing about the
@@ -120,7 +199,7 @@ func isChange(r *http.Request) bool {
 func (s *Server) originsAllowed(r *http.Request) bool {
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)
-		if err != nil || !hostAllowed(u.Host, localAddr(r), s.o.Hosts) {
+		if err != nil || !hostAllowed(u.Host, usualPort(u.Scheme == "https"), localAddr(r), s.o.Hosts) {
 			return false
 		}
 	}

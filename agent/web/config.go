@@ -1,0 +1,198 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
+)
+
+// This file serves the TCP listener as a file of Prometheus' exporter-toolkit says
+// (https://prometheus.io/docs/prometheus/latest/configuration/https/).
+
+// A Config is what a file asks of those who come over TCP.
+type Config struct {
+	// TLS: they speak HTTPS.
+	TLS bool
+	// Certificates: they may, or have to, show a certificate that an authority of
+	// the file has signed. One that nobody checks, or that any authority in the
+	// world may have signed, is none.
+	Certificates bool
+	// Users: each request needs a user and a password, or a token.
+	Users bool
+}
+
+// Knows reports whether the file says by what somebody is known.
+func (c Config) Knows() bool { return c.Certificates || c.Users }
+
+// fileConfig is what is read of a file; the toolkit reads all of it.
+type fileConfig struct {
+	TLS struct {
+		Cert     string `yaml:"cert"`
+		CertFile string `yaml:"cert_file"`
+		Auth     string `yaml:"client_auth_type"`
+		CA       string `yaml:"client_ca"`
+		CAFile   string `yaml:"client_ca_file"`
+	} `yaml:"tls_server_config"`
+	Users map[string]string `yaml:"basic_auth_users"`
+}
+
+// ReadConfig says what the file at path asks for; nothing if path is "". It does not
+// check the rest of it: see [CheckConfig]. Errors show nothing of its values.
+func ReadConfig(path string) (Config, error) {
+	if path == "" {
+		return Config{}, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("http.web_config_file: %w", err)
+	}
+	var f fileConfig
+	if err := yaml.Unmarshal(data, &f); err != nil {
+		return Config{}, configError(path, err)
+	}
+	checked := f.TLS.Auth == "VerifyClientCertIfGiven" || f.TLS.Auth == "RequireAndVerifyClientCert"
+	return Config{
+		TLS:          f.TLS.Cert != "" || f.TLS.CertFile != "",
+		Certificates: checked && (f.TLS.CA != "" || f.TLS.CAFile != ""),
+		Users:        len(f.Users) > 0,
+	}, nil
+}
+
+// CheckConfig returns why the file at path cannot be served with, nil if path is "".
+// It reads the certificates that the file names. Errors show nothing of its values.
+func CheckConfig(path string) error {
+	if _, err := ReadConfig(path); err != nil {
+		return err
+	}
+	if err := toolkit.Validate(path); err != nil {
+		return configError(path, err)
+	}
+	return nil
+}
+
+func configError(path string, err error) error {
+	return fmt.Errorf("http.web_config_file %s: %s", path, withoutValues(err.Error()))
+}
+
+// cited is how the parsers of YAML cite what they cannot read.
+const cited = "`[^`]*`|anchor '[^']*'"
+
+// withoutValues is a text without the values that a parser of YAML cites: what is
+// wrong in that file may be a secret that stands where it should not.
+func withoutValues(text string) string {
+	return strings.ReplaceAll(regexp.MustCompile(cited).ReplaceAllString(text, "a value"), "\n", ";")
+}
+
+// discreet is a log for what reads such files.
+type discreet struct{ slog.Handler }
+
+// Handle implements [slog.Handler].
+func (d discreet) Handle(ctx context.Context, r slog.Record) error {
+	out := slog.NewRecord(r.Time, r.Level, withoutValues(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() == slog.KindString {
+			a.Value = slog.StringValue(withoutValues(a.Value.String()))
+		}
+		out.AddAttrs(a)
+		return true
+	})
+	return d.Handler.Handle(ctx, out)
+}
+
+// WithAttrs implements [slog.Handler].
+func (d discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return discreet{d.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (d discreet) WithGroup(name string) slog.Handler { return discreet{d.Handler.WithGroup(name)} }
+
+// serveConfigured serves l as the file says.
+func (s *Server) serveConfigured(srv *http.Server, l net.Listener) error {
+	handler := srv.Handler
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if v, ok := w.(*verdict); ok {
+			v.passed = true
+		}
+	})
+	// The toolkit puts its checks before the handler that it is given, and would
+	// refuse who shows a token. It is given one that passes nothing on, and its
+	// checks are asked in checkAccess.
+	adopt := func() { s.gate, srv.Handler = srv.Handler, handler }
+	return toolkit.Serve(&adopting{Listener: l, adopt: sync.OnceFunc(adopt)}, srv, &toolkit.FlagConfig{WebConfigFile: &s.o.Config}, s.o.Log)
+}
+
+// adopting does something before the first connection.
+type adopting struct {
+	net.Listener
+	adopt func()
+}
+
+// Accept implements [net.Listener].
+func (l *adopting) Accept() (net.Conn, error) {
+	l.adopt()
+	return l.Listener.Accept()
+}
+
+// A verdict is an answer that says whether a request passes the checks of the
+// toolkit. Its text goes nowhere.
+type verdict struct {
+	header http.Header
+	status int
+	passed bool
+}
+
+// Header implements [http.ResponseWriter].
+func (v *verdict) Header() http.Header { return v.header }
+
+// Write implements [http.ResponseWriter].
+func (v *verdict) Write(text []byte) (int, error) { return len(text), nil }
+
+// WriteHeader implements [http.ResponseWriter].
+func (v *verdict) WriteHeader(status int) { v.status = status }
+
+// passGate completes c with what the file knows of who sends r. It answers and
+// reports false where the file has r refused. The file is read before and after the
+// checks: a user counts only if there are users all the time.
+func (s *Server) passGate(w http.ResponseWriter, r *http.Request, c *credentials) bool {
+	before, err := ReadConfig(s.o.Config)
+	v := &verdict{header: http.Header{}}
+	s.gate.ServeHTTP(v, r)
+	after, failed := ReadConfig(s.o.Config)
+	if err := errors.Join(err, failed); err != nil {
+		s.o.Log.Warn("nobody is let in", "err", err.Error())
+		problem(w, http.StatusInternalServerError, "http.web_config_file cannot be read: the log says why")
+		return false
+	}
+	for name, values := range v.header {
+		if name != "Content-Type" && name != "X-Content-Type-Options" {
+			w.Header()[name] = values
+		}
+	}
+	c.user = v.passed && before.Users && after.Users && len(c.authorization) == 1
+	c.certificate = before.Certificates && after.Certificates && r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+	switch known := tokenIn(c.authorization, s.o.Token()); {
+	case v.passed || v.status == http.StatusUnauthorized && known:
+		return true
+	case v.status == http.StatusUnauthorized:
+		s.unauthorized(w, len(c.authorization) > 0)
+	default:
+		problem(w, v.status, "the listener refuses: "+strings.ToLower(http.StatusText(v.status)))
+	}
+	return false
+}
+
+// tokenIn reports whether the only header is the token.
+func tokenIn(authorization []string, token string) bool {
+	return len(authorization) == 1 && tokenMatches(authorization[0], token)
+}

@@ -1,0 +1,16 @@
+package web
+
+import (
+	_ "embed"
+	"net/http"
+)
+
+// openAPIDocument describes the API for programs, as OpenAPI 3.1.
+//
+//go:embed openapi.json
+var openAPIDocument []byte
+
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", jsonType)
+	_, _ = w.Write(openAPIDocument) // whoever asked may be gone
+}
