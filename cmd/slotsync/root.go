@@ -56,6 +56,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	root.AddCommand(newRunCommand(a), newCheckCommand(a), newDoctorCommand(a), newPlanCommand(a), newSyncCommand(a),
 		newStatusCommand(a), newExplainCommand(a), newReloadCommand(a), newConfigCommand(a), newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
 		newDemoCommand())
+	a.addCompletions(root)
 	return root
 }
 

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+var errNoAgent = errors.New("no agent is configured")
+
+// fromStatus reads the status of the agent.
+func fromStatus(ctx context.Context, c *web.Client, read func(agent.Status) []string) ([]string, error) {
+	if c == nil {
+		return nil, errNoAgent
+	}
+	status, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return read(status), nil
+}
+
+// each reads the name of everything.
+func each[T any](all []T, name func(T) string) []string {
+	var names []string
+	for _, x := range all {
+		names = append(names, name(x))
+	}
+	return names
+}
+
+func backendNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) []string {
+		return each(s.Backends, func(b agent.BackendStatus) string { return b.Name })
+	})
+}
+
+// proxyNames are HAProxy's names of the backends.
+func proxyNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) []string {
+		return each(s.Backends, func(b agent.BackendStatus) string { return b.Backend })
+	})
+}
+
+func instanceNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) []string {
+		return each(s.Instances, func(in agent.InstanceStatus) string { return in.Name })
+	})
+}
+
+func reloadNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) []string {
+		return each(s.Reloads, func(r agent.ReloadStatus) string { return r.Name })
+	})
+}
+
+// slotNames are the slots of all backends.
+func slotNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+		for _, b := range s.Backends {
+			names = append(names, each(b.Slots, func(s agent.SlotStatus) string { return s.Name })...)
+		}
+		return names
+	})
+}
+
+// serverNames are the endpoints that there are, each by its address and by its slot.
+func serverNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+		for _, b := range s.Backends {
+			for _, name := range subjects(b) {
+				names = append(names, b.Name+"/"+name)
+			}
+		}
+		return names
+	})
+}
+
+// subjects are the endpoints of a backend, and the slots that they are in.
+func subjects(b agent.BackendStatus) (names []string) {
+	for _, s := range b.Slots {
+		if s.Endpoint != "" {
+			names = append(names, s.Endpoint, s.Name)
+		}
+	}
+	for _, e := range b.Overflow {
+		names = append(names, e.Addr.String())
+	}
+	return names
+}
+
+// subjectsOf are those of the backend that stands before.
+func subjectsOf(ctx context.Context, c *web.Client, args []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+		for _, b := range s.Backends {
+			if b.Name == args[0] {
+				names = subjects(b)
+			}
+		}
+		return names
+	})
+}
+
+// endpointAddresses are those of all endpoints, without ports.
+func endpointAddresses(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+		for _, b := range s.Backends {
+			for _, name := range subjects(b) {
+				if at, err := netip.ParseAddrPort(name); err == nil {
+					names = append(names, at.Addr().String())
+				}
+			}
+		}
+		return names
+	})
+}
+
+func versionIDs(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	if c == nil {
+		return nil, errNoAgent
+	}
+	kept, err := c.HAProxyVersions(ctx, "")
+	return each(kept, func(v agent.ConfigVersion) string { return v.ID }), err
+}
+
+func sectionTypes(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+	if c == nil {
+		return nil, errNoAgent
+	}
+	all, err := c.HAProxySections(ctx, "")
+	return each(all, func(s agent.ConfigSection) string { return s.Type }), err
+}
+
+// sectionNames are those of the type that stands before.
+func sectionNames(ctx context.Context, c *web.Client, args []string) ([]string, error) {
+	if c == nil {
+		return nil, errNoAgent
+	}
+	all, err := c.HAProxySections(ctx, "")
+	return each(all, func(s agent.ConfigSection) string {
+		if s.Type != args[0] {
+			return ""
+		}
+		return s.Name
+	}), err
+}
