@@ -75,6 +75,8 @@ func argLookups() map[string][]lookup {
 func flagLookups(path string) map[string]lookup {
 	all := map[string]lookup{"output": words("text", "json")}
 	switch {
+	case path == "config":
+		all["output"] = words("yaml", "json")
 	case strings.HasPrefix(path, "haproxy"):
 		all["instance"], all["name"] = instanceNames, reloadNames
 		all["backend"], all["server"] = proxyNames, slotNames
