@@ -64,7 +64,7 @@ func (f *fake) Explain(_ context.Context, backend, about string) (agent.Explanat
 	case about == "web9":
 		return agent.Explanation{}, fmt.Errorf("%w: %q of backend %q", agent.ErrNoSubject, about, backend)
 	}
-	return agent.Explanation{Schema: agent.Schema, Name: backend, About: about, Verdict: "so it is", Addresses: []agent.AddressExplanation{}}, nil
+	return agent.Explanation{Schema: agent.Schema, Name: backend, About: about, Verdict: "so it is", Sources: []agent.SourceExplanation{}, Addresses: []agent.AddressExplanation{}}, nil
 }
 
 func (f *fake) Reload(_ context.Context, drainRemoved bool) error {

@@ -1,0 +1,16 @@
+package web
+
+// A RouteInfo is what the tests know of a route.
+type RouteInfo struct {
+	Method, Path string
+	Trusted      bool
+}
+
+// Table lists the routes of s.
+func (s *Server) Table() []RouteInfo {
+	var out []RouteInfo
+	for _, r := range s.table() {
+		out = append(out, RouteInfo{r.method, r.path, r.trusted})
+	}
+	return out
+}

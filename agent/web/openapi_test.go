@@ -1,0 +1,399 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A document is what openapi.json says, as far as it is tested.
+type document struct {
+	OpenAPI    string
+	Paths      map[string]map[string]operation
+	Components struct {
+		Parameters map[string]struct{ Name, In string }
+		Responses  map[string]response
+		Schemas    schemas
+	}
+}
+
+type operation struct {
+	OperationID string `json:"operationId"`
+	Summary     string
+	Who         string `json:"x-who"`
+	Parameters  []struct {
+		Ref string `json:"$ref"`
+	}
+	RequestBody *body
+	Responses   map[string]response
+	Security    []map[string][]string
+}
+
+type body struct {
+	Required bool
+	Content  map[string]struct{ Schema map[string]any }
+}
+
+type response struct {
+	Ref         string `json:"$ref"`
+	Description string
+	Content     map[string]struct{ Schema map[string]any }
+}
+
+func readDocument(t *testing.T) document {
+	t.Helper()
+	w := ask(t, newServer(t, options(newFake())).Handler(true), "", "GET /v1/openapi.json")
+	var d document
+	if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Code != 200 {
+		t.Fatalf("%d %v", w.Code, err)
+	}
+	return d
+}
+
+// pathOf is how OpenAPI writes the pattern of a route.
+func pathOf(pattern string) string { return strings.TrimSuffix(pattern, "{$}") }
+
+func TestEveryRouteIsDescribed(t *testing.T) {
+	d := readDocument(t)
+	want, got := []string{}, []string{}
+	for _, r := range newServer(t, options(newFake())).Table() {
+		if strings.HasPrefix(r.Path, "/page/") { // what the page consists of is not for programs
+			continue
+		}
+		want = append(want, r.Method+" "+pathOf(r.Path))
+		op := d.Paths[pathOf(r.Path)][strings.ToLower(r.Method)]
+		if trusted := op.Who == "trusted"; trusted != r.Trusted {
+			t.Errorf("%s %s: x-who is %q, and the route is for the trusted: %t", r.Method, r.Path, op.Who, r.Trusted)
+		}
+	}
+	for path, operations := range d.Paths {
+		for method := range operations {
+			got = append(got, strings.ToUpper(method)+" "+path)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-routes +openapi.json):\n%s", diff)
+	}
+}
+
+func TestDocumentIsWhole(t *testing.T) {
+	d := readDocument(t)
+	ids := map[string]bool{}
+	for path, operations := range d.Paths {
+		for method, op := range operations {
+			at := method + " " + path
+			if op.OperationID == "" || ids[op.OperationID] || op.Summary == "" {
+				t.Errorf("%s: operationId %q, summary %q", at, op.OperationID, op.Summary)
+			}
+			ids[op.OperationID] = true
+			checkWho(t, at, method, op)
+			checkParameters(t, d, at, path, op)
+			for code, r := range op.Responses {
+				if _, ok := d.Components.Responses[strings.TrimPrefix(r.Ref, "#/components/responses/")]; r.Ref != "" && !ok {
+					t.Errorf("%s: %s: nothing is at %s", at, code, r.Ref)
+				}
+			}
+		}
+	}
+	if !strings.HasPrefix(d.OpenAPI, "3.1.") {
+		t.Errorf("OpenAPI %q", d.OpenAPI)
+	}
+}
+
+// checkWho wants the document to say who may, in all of its ways.
+func checkWho(t *testing.T, at, method string, op operation) {
+	t.Helper()
+	anybody := slices.ContainsFunc(op.Security, func(s map[string][]string) bool { return len(s) == 0 })
+	_, refuses := op.Responses["403"]
+	if !slices.Contains([]string{"all", "show", "trusted"}, op.Who) || anybody != (op.Who != "trusted") {
+		t.Errorf("%s: x-who %q, security %v", at, op.Who, op.Security)
+	}
+	if refuses != (op.Who != "all" || method != "get") {
+		t.Errorf("%s: x-who %q, answer 403: %t", at, op.Who, refuses)
+	}
+	for _, code := range []string{"401", "408", "413", "421", "429", "500"} {
+		if _, ok := op.Responses[code]; !ok {
+			t.Errorf("%s: answer %s is missing", at, code)
+		}
+	}
+}
+
+func checkParameters(t *testing.T, d document, at, path string, op operation) {
+	t.Helper()
+	var inPath []string
+	for _, p := range op.Parameters {
+		c, ok := d.Components.Parameters[strings.TrimPrefix(p.Ref, "#/components/parameters/")]
+		if !ok {
+			t.Errorf("%s: nothing is at %s", at, p.Ref)
+		}
+		if c.In == "path" {
+			inPath = append(inPath, "{"+c.Name+"}")
+		}
+	}
+	if diff := cmp.Diff(regexp.MustCompile(`\{[^}]*\}`).FindAllString(path, -1), inPath); diff != "" {
+		t.Errorf("%s: (-path +parameters):\n%s", at, diff)
+	}
+}
+
+// documented are the types that answers and bodies are made of, by the name of their
+// schema. Those that they are made of follow.
+func documented() map[string]any {
+	return map[string]any{
+		"Status": agent.Status{}, "Event": agent.Event{}, "Explanation": agent.Explanation{}, "ServerRef": agent.ServerRef{},
+		"ConfigVersion": agent.ConfigVersion{}, "ConfigSection": agent.ConfigSection{}, "Dump": agent.Dump{},
+		"ServerRow": web.ServerRow{}, "AddressRow": web.AddressRow{}, "ReloadAnswer": web.ReloadAnswer{}, "CheckAnswer": web.CheckAnswer{},
+		"SectionAnswer": web.SectionAnswer{}, "RawAnswer": web.RawAnswer{}, "Problem": web.Problem{}, "ReloadBody": web.ReloadBody{},
+		"RawBody": web.RawBody{}, "StateBody": web.StateBody{}, "WeightBody": web.WeightBody{}, "ServerBody": web.ServerBody{},
+		"PauseBody": web.PauseBody{}, "WhoBody": web.WhoBody{},
+	}
+}
+
+// TestEveryFieldIsDescribed holds the schemas against the types. If it fails, a field
+// was added or removed and openapi.json does not say so.
+func TestEveryFieldIsDescribed(t *testing.T) {
+	d := readDocument(t)
+	seen := map[string]bool{}
+	for name, v := range documented() {
+		describe(t, d.Components.Schemas, name, reflect.TypeOf(v), seen)
+	}
+	for name := range d.Components.Schemas {
+		if !seen[name] {
+			t.Errorf("openapi.json: nothing is a %s", name)
+		}
+	}
+}
+
+func describe(t *testing.T, all schemas, name string, of reflect.Type, seen map[string]bool) {
+	t.Helper()
+	if seen[name] {
+		return
+	}
+	seen[name] = true
+	schema, _ := all[name].(map[string]any)
+	properties, _ := schema["properties"].(map[string]any)
+	required, _ := schema["required"].([]any)
+	fields := jsonFields(of)
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		p, ok := properties[field].(map[string]any)
+		if !ok {
+			t.Errorf("openapi.json: %s.%s (%s) is not described", name, field, fields[field].of)
+			continue
+		}
+		if slices.Contains(required, any(field)) != fields[field].always {
+			t.Errorf("openapi.json: %s.%s: is it required? It is always there: %t", name, field, fields[field].always)
+		}
+		if struc, ok := structIn(fields[field].of); ok {
+			ref := regexp.MustCompile(`#/components/schemas/([A-Za-z]+)`).FindStringSubmatch(fmt.Sprint(p))
+			if ref == nil {
+				t.Errorf("openapi.json: %s.%s names no schema for %s", name, field, struc)
+				continue
+			}
+			describe(t, all, ref[1], struc, seen)
+		}
+	}
+	for field := range properties {
+		if _, ok := fields[field]; !ok {
+			t.Errorf("openapi.json: %s has no field %s", name, field)
+		}
+	}
+}
+
+// structIn returns the struct that a field is made of, if it is written as one.
+func structIn(t reflect.Type) (reflect.Type, bool) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	return t, t.Kind() == reflect.Struct && t != reflect.TypeFor[time.Time]() && t != reflect.TypeFor[netip.AddrPort]()
+}
+
+func TestEventKindsAreDescribed(t *testing.T) {
+	event, _ := readDocument(t).Components.Schemas["Event"].(map[string]any)
+	kind, _ := event["properties"].(map[string]any)["kind"].(map[string]any)
+	var got []string
+	for _, k := range kind["enum"].([]any) {
+		got = append(got, k.(string))
+	}
+	if diff := cmp.Diff(agent.EventKinds(), got); diff != "" {
+		t.Errorf("(-agent +openapi.json):\n%s", diff)
+	}
+}
+
+// checkAnswer holds an answer against what the document says of it.
+func checkAnswer(t *testing.T, d document, what, pattern string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	method, _, _ := strings.Cut(what, " ")
+	r, ok := d.Paths[pathOf(pattern)][strings.ToLower(method)].Responses[fmt.Sprint(w.Code)]
+	if !ok {
+		t.Errorf("%s: %d is not described: %s", what, w.Code, w.Body)
+		return
+	}
+	if name, ok := strings.CutPrefix(r.Ref, "#/components/responses/"); ok {
+		r = d.Components.Responses[name]
+	}
+	kind := w.Header().Get("Content-Type")
+	content, ok := r.Content[kind]
+	if !ok && (kind != "" || len(r.Content) > 0 || w.Body.Len() > 0) {
+		t.Errorf("%s: %d is of type %q, which is not described", what, w.Code, kind)
+		return
+	}
+	if !strings.HasSuffix(kind, "json") {
+		return
+	}
+	var v any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+		t.Errorf("%s: %v", what, err)
+		return
+	}
+	for _, fault := range d.Components.Schemas.check(content.Schema, v, what) {
+		t.Error(fault)
+	}
+}
+
+// full is a fake of which every part of the status is set.
+func full() *fake {
+	f := newFake()
+	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
+	ep := discovery.Endpoint{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Weight: 3, State: discovery.Drain, Name: "a", Reason: "b"}
+	f.status.At, f.status.Started, f.status.NotReady = at, at, []string{"no"}
+	f.status.Backends = []agent.BackendStatus{{Name: "web", Backend: "web", Phase: "live", Endpoints: []discovery.Endpoint{ep}, Overflow: []discovery.Endpoint{ep},
+		Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Since: at, Title: "a", Override: "b",
+			Instances: []agent.InstanceSlot{{Instance: "edge-1", Address: "10.0.0.1:80", Weight: 1, Check: "up", Sessions: -1, HeldBy: "external", Reason: "x", LastReply: "y", Lacking: true}}}},
+		Hold:       &agent.Hold{Kind: "removal", Since: at, ReleasesAt: at, Confirmations: 1, WouldRemove: []string{"10.0.0.1:80"}},
+		Turnover:   &agent.Turnover{Since: at, EndsAt: at, Leaving: []string{"10.0.0.1:80"}},
+		NeedReload: &agent.NeedReload{Slots: 1, Wanted: 2, Since: at, Latched: true, Why: "z"},
+		Forecast:   agent.Forecast{Free: 1, PerHour: 2, FullInSeconds: 3}, PausedBy: "ann", Paused: &at, Problem: "p"}}
+	f.status.Sources = []agent.SourceStatus{{Name: "consul", Backend: "web", Asks: "consul service web", State: "ok", InUse: true, Next: at,
+		Activity: discovery.Activity{Question: "q", Asked: at, Answer: "a", Answered: at, Next: at, Remarks: []string{"r"}}, AgeSeconds: 0.5, Endpoints: 1,
+		Note: "n", LastError: "e", Rejected: []discovery.Rejection{{Reason: "zone", Name: "x", Value: "y"}}}}
+	f.status.Reloads[0].Last, f.status.Reloads[0].NextAfter, f.status.Reloads[0].OldWorkers = &at, &at, []agent.OldWorker{{Pid: 1, AgeSeconds: 2, Sessions: -1}}
+	f.status.Overrides = []agent.Override{{Backend: "web", Address: "10.0.0.1:80", Kind: agent.OverrideState, State: "drain", By: "ann", Reason: "r", Since: at, Until: &at, Keep: true, Listed: at}}
+	f.status.Pauses = []agent.Pause{{Backend: "web", By: "ann", Reason: "r", Since: at, Until: at, Hard: true}}
+	return f
+}
+
+// examples are requests for each route that are fine, with their bodies.
+func examples() map[string]struct{ what, body string } {
+	const web1 = "/v1/backends/web/servers/web1"
+	section := "/v1/haproxy/config/sections/"
+	return map[string]struct{ what, body string }{
+		"GET /{$}":                 {"GET /", ""},
+		"GET /v1/openapi.json":     {"GET /v1/openapi.json", ""},
+		"GET /v1/status":           {"GET /v1/status", ""},
+		"GET /v1/events":           {"HEAD /v1/events", ""},
+		"POST /v1/sync":            {"POST /v1/sync", ""},
+		"GET /-/healthy":           {"GET /-/healthy", ""},
+		"GET /-/ready":             {"GET /-/ready", ""},
+		"POST /-/reload":           {"POST /-/reload", ""},
+		"GET /metrics":             {"GET /metrics", ""},
+		"GET /v1/haproxy/reload":   {"GET /v1/haproxy/reload", ""},
+		"POST /v1/haproxy/reload":  {"POST /v1/haproxy/reload", `{"reason":"x"}`},
+		"GET /v1/haproxy/config":   {"GET /v1/haproxy/config", ""},
+		"GET /v1/addresses":        {"GET /v1/addresses", ""},
+		"POST /v1/pause":           {"POST /v1/pause", `{"for":"1h"}`},
+		"POST /v1/resume":          {"POST /v1/resume", ""},
+		"GET /debug/pprof/":        {"GET /debug/pprof/", ""},
+		"GET /debug/pprof/cmdline": {"GET /debug/pprof/cmdline", ""},
+		"GET /debug/pprof/profile": {"GET /debug/pprof/profile?seconds=1", ""},
+		"GET /debug/pprof/symbol":  {"GET /debug/pprof/symbol", ""},
+		"GET /debug/pprof/trace":   {"GET /debug/pprof/trace?seconds=0.01", ""},
+
+		"POST /v1/backends/{backend}/accept":            {"POST /v1/backends/web/accept", ""},
+		"GET /v1/backends/{backend}/explain":            {"GET /v1/backends/web/explain", ""},
+		"GET /v1/backends/{backend}/explain/{address}":  {"GET /v1/backends/web/explain/web1", ""},
+		"POST /v1/haproxy/config/check":                 {"POST /v1/haproxy/config/check", ""},
+		"GET /v1/haproxy/config/diff":                   {"GET /v1/haproxy/config/diff?from=" + versionID, ""},
+		"GET /v1/haproxy/config/versions":               {"GET /v1/haproxy/config/versions", ""},
+		"GET /v1/haproxy/config/versions/{id}":          {"GET /v1/haproxy/config/versions/" + versionID, ""},
+		"POST /v1/haproxy/config/versions/{id}/restore": {"POST /v1/haproxy/config/versions/" + versionID + "/restore", ""},
+		"GET /v1/haproxy/config/sections":               {"GET /v1/haproxy/config/sections", ""},
+		"GET " + section + "{type}":                     {"GET " + section + "global", ""},
+		"PUT " + section + "{type}":                     {"PUT " + section + "global?dry_run=true", "global\n"},
+		"DELETE " + section + "{type}":                  {"DELETE " + section + "global?dry_run=true", ""},
+		"GET " + section + "{type}/{name}":              {"GET " + section + "backend/web", ""},
+		"PUT " + section + "{type}/{name}":              {"PUT " + section + "backend/web?dry_run=true", "backend web\n"},
+		"DELETE " + section + "{type}/{name}":           {"DELETE " + section + "backend/web?dry_run=true", ""},
+		"POST /v1/instances/{instance}/raw":             {"POST /v1/instances/edge-1/raw", `{"command":"show info"}`},
+		"GET /v1/instances/{instance}/info":             {"GET /v1/instances/edge-1/info", ""},
+		"GET /v1/instances/{instance}/stat":             {"GET /v1/instances/edge-1/stat", ""},
+		"GET /v1/instances/{instance}/sess":             {"GET /v1/instances/edge-1/sess", ""},
+		"GET /v1/instances/{instance}/servers":          {"GET /v1/instances/edge-1/servers", ""},
+
+		"GET /v1/backends/{backend}/servers":                             {"GET /v1/backends/web/servers", ""},
+		"POST /v1/backends/{backend}/servers":                            {"POST /v1/backends/web/servers", `{"address":"10.0.0.9:80"}`},
+		"DELETE /v1/backends/{backend}/servers/{server}":                 {"DELETE /v1/backends/web/servers/web2", ""},
+		"PUT /v1/backends/{backend}/servers/{server}/state":              {"PUT " + web1 + "/state", `{"state":"drain"}`},
+		"PUT /v1/backends/{backend}/servers/{server}/weight":             {"PUT " + web1 + "/weight", `{"weight":"20%"}`},
+		"POST /v1/backends/{backend}/servers/{server}/shutdown-sessions": {"POST " + web1 + "/shutdown-sessions", ""},
+		"PUT /v1/addresses/{ip}/state":                                   {"PUT /v1/addresses/10.0.0.1/state", `{"state":"maint"}`},
+	}
+}
+
+// request sends a request with a body to h as if it came in at the TCP address local.
+func request(t *testing.T, h http.Handler, local, what, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	with := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), brief(r.URL.Path))
+		defer cancel()
+		r2 := httptest.NewRequest(r.Method, r.URL.String(), strings.NewReader(body)).WithContext(ctx)
+		r2.Host, r2.Header, r2.TLS = r.Host, r.Header, r.TLS
+		h.ServeHTTP(w, r2)
+	})
+	return ask(t, with, local, what, header...)
+}
+
+// brief is how long a request waits: the profile of a second is not what is tested.
+func brief(path string) time.Duration {
+	if path == "/debug/pprof/profile" {
+		return 10 * time.Millisecond
+	}
+	return time.Minute
+}
+
+func TestAnswersAreAsDescribed(t *testing.T) {
+	d, all := readDocument(t), examples()
+	for _, f := range []*fake{full(), brokenFake()} {
+		s := newServer(t, options(f))
+		for _, r := range s.Table() {
+			e, ok := all[r.Method+" "+r.Path]
+			if strings.HasPrefix(r.Path, "/page/") {
+				continue
+			}
+			if !ok {
+				t.Errorf("%s %s: there is no example of it", r.Method, r.Path)
+				continue
+			}
+			w := request(t, s.Handler(true), "", e.what, e.body)
+			checkAnswer(t, d, strings.Replace(e.what, "HEAD", "GET", 1), r.Path, w)
+			if f.haproxy == nil && w.Code/100 != 2 {
+				t.Errorf("%s: %d %s", e.what, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+// brokenFake is a fake in which much fails.
+func brokenFake() *fake {
+	f := full()
+	f.haproxy, f.syncErr, f.reload, f.sick = errors.New("no"), context.DeadlineExceeded, agent.ErrBadRequest, agent.ErrBadRequest
+	f.held, f.status.Ready = false, false
+	return f
+}
