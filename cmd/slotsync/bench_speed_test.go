@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ const (
 
 // BenchmarkSpeed measures slotsync against scripts that do the least, on two
 // real HAProxys of each version and a real Consul. Whatever b.N is, all rounds
-// are run once.
+// are run once: 300, or as many as SLOTSYNC_ROUNDS says.
 //
 // The contestants take turns in random order, each on a service and a backend
 // of its own in the same processes. Filling begins when Consul's answer passes a
@@ -35,9 +36,16 @@ const (
 // when it took a log line, and nothing polls: what is measured is not disturbed
 // by measuring.
 func BenchmarkSpeed(b *testing.B) {
+	rounds := benchRounds
+	if text := os.Getenv("SLOTSYNC_ROUNDS"); text != "" {
+		var err error
+		if rounds, err = strconv.Atoi(text); err != nil || rounds < benchLeavers {
+			b.Fatalf("SLOTSYNC_ROUNDS=%s is no number from %d on", text, benchLeavers)
+		}
+	}
 	for _, v := range haproxytest.Versions {
 		b.Run("haproxy="+v, func(b *testing.B) {
-			t := speed(b, v, benchRounds, benchBursts)
+			t := speed(b, v, rounds, min(rounds, benchBursts))
 			t.print(os.Stdout, "HAProxy "+v)
 			t.metrics(b)
 		})
