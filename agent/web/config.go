@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -54,7 +55,7 @@ func ReadConfig(path string) (Config, error) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("http.web_config_file: %w", err)
+		return Config{}, configError(path, err)
 	}
 	var f fileConfig
 	if err := yaml.Unmarshal(data, &f); err != nil {
@@ -81,6 +82,9 @@ func CheckConfig(path string) error {
 }
 
 func configError(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == path {
+		err = e.Err
+	}
 	return fmt.Errorf("http.web_config_file %s: %s", path, withoutValues(err.Error()))
 }
 

@@ -123,7 +123,11 @@ func (h httpConfig) address() string {
 	case ip.Equal(net.IPv6unspecified):
 		host = "::1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	scheme := "http://"
+	if asks, err := web.ReadConfig(h.webConfigFile); err == nil && asks.TLS {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // nobodyThere reports whether err means that no agent runs where it was asked.

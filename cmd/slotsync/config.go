@@ -61,6 +61,7 @@ type httpConfig struct {
 	socketGroup     string
 	hosts           []string
 	tokenFile       string
+	webConfigFile   string // of Prometheus' exporter-toolkit, for the TCP listener
 }
 
 // configPaths are where the configuration is looked for.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
 )
 
 // config judges all of raw. What it returns is sound if c has no faults.
@@ -118,13 +119,11 @@ func realPath(path string) string {
 
 func (c *checker) http(raw rawHTTP) httpConfig {
 	h := httpConfig{listen: raw.Listen, socket: raw.Socket, socketIsDefault: !c.given("http.socket"),
-		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile}
+		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
 	if raw.Listen != "" {
 		c.hostPort("http.listen", raw.Listen, 0)
-		if raw.TokenFile == "" && !isLoopback(raw.Listen) {
-			c.add("http.listen", "%s can be reached from other machines: set http.token_file, or listen on 127.0.0.1", shown(raw.Listen))
-		}
 	}
+	c.webConfig(raw)
 	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
 		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
 	}
@@ -137,6 +136,31 @@ func (c *checker) http(raw rawHTTP) httpConfig {
 		c.name(fmt.Sprintf("http.hosts[%d]", i), host)
 	}
 	return h
+}
+
+// webConfig checks the file that says how the listener is served, and that a listener
+// which others can reach asks them who they are.
+func (c *checker) webConfig(raw rawHTTP) {
+	path := raw.WebConfigFile
+	asks, err := web.Config{}, error(nil)
+	switch {
+	case path == "":
+	case raw.Listen == "":
+		c.add("http.web_config_file", "has no effect without http.listen")
+	case !filepath.IsAbs(path):
+		c.add("http.web_config_file", "%q is not an absolute path", shown(path))
+	default:
+		if err = web.CheckConfig(path); err == nil {
+			asks, err = web.ReadConfig(path)
+		}
+		if err != nil {
+			c.add("http.web_config_file", "%s", strings.TrimPrefix(oneLine(err.Error()), "http.web_config_file "))
+		}
+	}
+	if raw.Listen != "" && raw.TokenFile == "" && !isLoopback(raw.Listen) && err == nil && !asks.Knows() {
+		c.add("http.listen", "%s can be reached from other machines: set http.token_file, have http.web_config_file ask for "+
+			"client certificates or passwords, or listen on 127.0.0.1", shown(raw.Listen))
+	}
 }
 
 // isLoopback reports whether nobody but this machine can reach the listener.

@@ -162,6 +162,8 @@ type rawHTTP struct {
 	SocketGroup string   `mapstructure:"socket_group"`
 	Hosts       []string `mapstructure:"hosts"`
 	TokenFile   string   `mapstructure:"token_file"`
+	// WebConfigFile is in the format of Prometheus' exporter-toolkit.
+	WebConfigFile string `mapstructure:"web_config_file"`
 }
 
 type rawLog struct {
@@ -218,7 +220,7 @@ func stateVariable(env environment) string {
 // later are keys that belong to the format and not to this version of it, with
 // [] for every index. Refusing them by name is kinder than "unknown key".
 func later() map[string]bool {
-	return map[string]bool{"backends[].drain_shutdown": true, "http.web_config_file": true}
+	return map[string]bool{"backends[].drain_shutdown": true}
 }
 
 // fields yields the keys of a struct of the schema and the types behind them.

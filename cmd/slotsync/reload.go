@@ -85,6 +85,7 @@ func needRestart(old, next *config) []string {
 		{"http.socket", old.http.socket != next.http.socket},
 		{"http.socket_mode", old.http.socketMode != next.http.socketMode},
 		{"http.socket_group", old.http.socketGroup != next.http.socketGroup},
+		{"http.web_config_file", old.http.webConfigFile != next.http.webConfigFile},
 		{"http.hosts", !slices.Equal(old.http.hosts, next.http.hosts)},
 		{"log.format", old.logFormat != next.logFormat},
 	} {

@@ -148,7 +148,7 @@ func (s *service) bind(h httpConfig) (err error) {
 	s.web, err = web.New(web.Options{
 		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
 		Listen: h.listen, Socket: h.socket, SocketMode: h.socketMode, SocketGroup: h.socketGroup,
-		Hosts: h.hosts, Token: s.bearer, Log: s.log,
+		Hosts: h.hosts, Token: s.bearer, Config: h.webConfigFile, Log: s.log,
 	})
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}
