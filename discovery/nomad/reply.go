@@ -105,7 +105,9 @@ const (
 //	no readable index, or index 0           protocol error  protocol error
 //	one page of several                     protocol error  protocol error
 //	an instance of another service          protocol error  protocol error
-//	no leader known                         applyWeak       server error
+//	no leader known,
+//	    index higher than asked             applyWeak       server error
+//	    index as asked, or lower            reseed          server error
 //	stale, and older than 10 s              tooOld          -
 //	index lower than asked                  reseed          -
 //	index as asked                          unchanged       -
@@ -123,8 +125,10 @@ func judge(q Query, a ask, have int, r reply) (verdict, error) {
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is one page of several")
 	case slices.ContainsFunc(r.list, other):
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is about another service")
-	case !r.leader && blocking:
+	case !r.leader && blocking && r.index > a.index:
 		return applyWeak, nil
+	case !r.leader && blocking:
+		return reseed, nil // old data adds what has gone since
 	case !r.leader:
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
 	case !blocking:

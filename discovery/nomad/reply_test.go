@@ -107,6 +107,8 @@ func TestJudge(t *testing.T) {
 		{"another service", plain, 0, reply{index: 51, leader: true, list: []*api.ServiceRegistration{{ServiceName: "api"}}}, "protocol"},
 		{"no leader", plain, 5, reply{index: 51, list: n(5)}, "server"},
 		{"no leader while blocking", stale, 5, reply{index: 51, list: n(2), age: time.Hour}, "applyWeak"},
+		{"no leader and an older index", stale, 5, reply{index: 49, list: n(7)}, "reseed"},
+		{"no leader and the same index", stale, 5, reply{index: 50, list: n(7)}, "reseed"},
 		{"a server that is behind", stale, 5, reply{index: 51, leader: true, list: n(5), age: 11 * time.Second}, "tooOld"},
 		{"one that is not much behind", stale, 5, reply{index: 51, leader: true, list: n(5), age: 10 * time.Second}, "apply"},
 		{"the leader is never behind", block, 5, reply{index: 51, leader: true, list: n(5), age: time.Hour}, "apply"},
