@@ -52,6 +52,11 @@ func (f *feed) silent() bool { return f.failing != nil || f.answered.IsZero() }
 // pending reports whether it neither answered nor failed yet.
 func (f *feed) pending() bool { return f.answered.IsZero() && f.failing == nil }
 
+// spokeSince reports whether its last word came after that.
+func (f *feed) spokeSince(at time.Time) bool {
+	return f.answered.After(at) || f.failing != nil && f.failedAt.After(at)
+}
+
 // hear takes one answer. replaced says that what was inherited is gone with it.
 // An empty answer is no ground to drop what was inherited: the name may be
 // misspelt.

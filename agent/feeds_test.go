@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -281,4 +282,38 @@ func TestFeedsThatCannotBe(t *testing.T) {
 			t.Errorf("%s: %v", name, b.checkFeeds())
 		}
 	}
+}
+
+// A slowSource takes its time to confirm.
+type slowSource struct{ *fakeSource }
+
+func (s slowSource) Confirm(ctx context.Context) (discovery.Reading, error) {
+	time.Sleep(8 * time.Second)
+	return s.fakeSource.Confirm(ctx)
+}
+
+// TestConfirmationThatIsOlderThanNews: of two feeds one confirms at once, the other
+// only after the first has said something else.
+func TestConfirmationThatIsOlderThanNews(t *testing.T) {
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81, 82, 83, 84, 85)
+		other := newSource(80, 81, 82, 83, 84, 85)
+		w.second(other)
+		w.opts.Backends[0].Feeds[1].Source = slowSource{other}
+		w.start()
+		w.wantPorts(a, 80, 81, 82, 83, 84, 85)
+		w.source.list(80)
+		other.list(80)
+		w.pass(11 * time.Second) // it is confirmed by one, and the other one takes its time
+		w.source.list(80, 81, 82, 83, 84, 85, 86)
+		other.list(80, 81, 82, 83, 84, 85)
+		w.settle()
+		w.wantPorts(a, 80, 81, 82, 83, 84, 85, 86)
+		w.pass(10 * time.Second)
+		w.wantPorts(a, 80, 81, 82, 83, 84, 85, 86)
+		if h := w.status().Backends[0].Hold; h != nil {
+			t.Errorf("held: %+v", h)
+		}
+	}, a)
 }

@@ -134,7 +134,9 @@ func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update)
 			continue
 		}
 		u := answers[i]
-		a.take(b, f, u, now)
+		if !f.spokeSince(u.At) { // the slowest of them is waited for: it may be old by now
+			a.take(b, f, u, now)
+		}
 		agreed = agreed && u.Err == nil && !u.Reading.Weak
 		weak = weak || u.Reading.Weak
 	}
