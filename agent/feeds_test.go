@@ -317,3 +317,42 @@ func TestConfirmationThatIsOlderThanNews(t *testing.T) {
 		}
 	}, a)
 }
+
+func TestFailoverBeginsAnewWithAnotherPrimary(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover = Failover{Primary: "test", Min: 2}
+		w.opts.Backends[0].Guard.EmptyHold = Off
+		w.source.reading.Endpoints = eps(80)
+		w.second(newSource(90, 91))
+		w.start()
+		w.pass(DefaultFailoverAfter)
+		w.pass(DefaultTurnover)
+		w.wantPorts(a, 90, 91)
+		next := w.opts
+		next.Backends = []Backend{next.Backends[0]}
+		next.Backends[0].Failover.Primary = "other"
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		s := w.status().Sources
+		if s[0].InUse || !s[1].InUse {
+			w.t.Errorf("in use: %v %v", s[0].InUse, s[1].InUse)
+		}
+		w.pass(DefaultTurnover)
+		w.wantPorts(a, 90, 91)
+
+		// The same over a restart.
+		w.source.list()
+		w.settle()
+		w.opts.Backends[0].Failover.Primary = "test"
+		first, second := w.again(time.Minute)
+		first.list(80, 81)
+		second.list(90, 91)
+		w.settle()
+		if s := w.status().Sources; !s[0].InUse || s[1].InUse {
+			w.t.Errorf("in use after a restart: %v %v", s[0].InUse, s[1].InUse)
+		}
+	}, a)
+}

@@ -164,6 +164,9 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 // changeBackend goes on with b under other rules, or with other feeds.
 func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 	before := b.feeds
+	if next.Failover.Primary != b.Failover.Primary {
+		b.at = position{} // it is of the feeds that stood in for another one
+	}
 	b.Backend = withDefaults(next)
 	b.guard.rules = b.Guard
 	b.due = true

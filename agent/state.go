@@ -80,6 +80,7 @@ type storedTurnover struct {
 // A storedPosition says which feeds were in use, and for how long that should
 // have been otherwise; 0: it should not.
 type storedPosition struct {
+	Primary string        `json:"primary,omitempty"`
 	Away    bool          `json:"away"`
 	Elapsed time.Duration `json:"elapsed,omitempty"`
 }

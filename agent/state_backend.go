@@ -21,7 +21,7 @@ func (b *backend) store(now time.Time) storedBackend {
 		s.Feeds = append(s.Feeds, f.store())
 	}
 	if b.Failover.Primary != "" {
-		s.Failover = &storedPosition{Away: b.at.away, Elapsed: since(b.at.since, now)}
+		s.Failover = &storedPosition{Primary: b.Failover.Primary, Away: b.at.away, Elapsed: since(b.at.since, now)}
 	}
 	b.guard.store(&s, now)
 	s.Leaving = slices.SortedFunc(maps.Values(b.leaving), func(x, y leaving) int {
@@ -77,7 +77,7 @@ func (f *feed) store() storedFeed {
 func (b *backend) restore(s storedBackend, now time.Time) {
 	b.guard.restore(s, now)
 	b.prefer, b.storedAt = s.Slots, s.At
-	if s.Failover != nil {
+	if s.Failover != nil && (s.Failover.Primary == "" || s.Failover.Primary == b.Failover.Primary) {
 		b.at = position{away: s.Failover.Away}
 		if s.Failover.Elapsed > 0 {
 			b.at.since = now.Add(-s.Failover.Elapsed)
