@@ -266,7 +266,7 @@ func (a *Agent) lapse(now time.Time) {
 	}
 	listed := map[string][]discovery.Endpoint{}
 	for _, b := range a.backends {
-		listed[b.Name] = b.guard.published
+		listed[b.Name] = b.wanted()
 	}
 	left, gone := a.overrides.expire(listed, now)
 	a.overrides = left

@@ -353,3 +353,21 @@ func TestOverridesOfTheBackendCountFirst(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// TestDrainOfAnAddedServerLasts: what an operator added is listed for as long as it is.
+func TestDrainOfAnAddedServerLasts(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Poll = time.Minute
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.state("127.0.0.9:90", StateDrain, Who{})
+		w.want(a, "web1=:80 web2=:90/drain")
+		w.pass(48 * time.Hour)
+		w.want(a, "web1=:80 web2=:90/drain")
+	}, a)
+}
