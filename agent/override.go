@@ -194,7 +194,7 @@ func (l overrides) applyTo(backend string, e discovery.Endpoint) discovery.Endpo
 	case e.State == discovery.Ready:
 		e.State, e.Reason = discovery.Drain, "drained by an operator"
 	}
-	if o := l.find(backend, e.Addr, OverrideWeight); o != nil && isZero(o.Weight) && e.State == discovery.Ready {
+	if o := l.weighs(backend, e.Addr); o != nil && isZero(o.Weight) && e.State == discovery.Ready {
 		e.State, e.Reason = discovery.Drain, "weight 0 by an operator"
 	}
 	return e
@@ -210,16 +210,25 @@ func (l overrides) reweigh(backend string, targets []slots.Target, initial func(
 		if !t.Addr.IsValid() {
 			continue
 		}
-		o := l.find(backend, t.Addr, OverrideWeight)
+		o := l.weighs(backend, t.Addr)
 		if o == nil {
-			if o = l.find(backend, t.Addr, OverrideServer); o == nil || o.Weight == "" {
-				continue
-			}
+			continue
 		}
 		if w := weightOf(o.Weight, initial(t.Slot)); w > 0 {
 			targets[i].Weight = w
 		}
 	}
+}
+
+// weighs returns the override that gives an endpoint its weight; nil for none.
+func (l overrides) weighs(backend string, a netip.AddrPort) *Override {
+	if o := l.find(backend, a, OverrideWeight); o != nil {
+		return o
+	}
+	if o := l.find(backend, a, OverrideServer); o != nil && o.Weight != "" {
+		return o
+	}
+	return nil
 }
 
 // weightOf returns the weight that text stands for: HAProxy's own, or a share of

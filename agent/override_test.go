@@ -371,3 +371,18 @@ func TestDrainOfAnAddedServerLasts(t *testing.T) {
 		w.want(a, "web1=:80 web2=:90/drain")
 	}, a)
 }
+
+func TestAddedServerOfWeightZero(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "0", Who{}); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80")
+		w.weigh("127.0.0.9:90", "10")
+		w.want(a, "web1=:80 web2=:90")
+	}, a)
+}
