@@ -63,7 +63,7 @@ const forAll, forTrusted = false, true
 // table lists everything that can be asked for.
 func (s *Server) table() []route {
 	own := []route{
-		{"GET", "/{$}", s.index, forAll},
+		{"GET", "/{$}", s.front, forAll},
 		{"GET", "/v1/openapi.json", s.openAPI, forAll},
 		{"GET", "/v1/status", s.status, forAll},
 		{"GET", "/v1/events", s.events, forAll},
@@ -82,7 +82,7 @@ func (s *Server) table() []route {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	byPath := map[string]methods{}
-	for _, r := range s.table() {
+	for _, r := range append(s.table(), s.pageRoutes()...) {
 		if byPath[r.path] == nil {
 			byPath[r.path] = methods{}
 			mux.Handle(r.path, byPath[r.path])
@@ -119,8 +119,6 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Allow", allow)
 	problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
 }
-
-func (s *Server) index(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, index) }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	answer(w, s.o.Agent.Status())

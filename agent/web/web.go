@@ -149,7 +149,7 @@ func (s *Server) Handler(unix bool) http.Handler {
 	if unix {
 		return secured(everything(h))
 	}
-	return secured(s.checkHost(s.checkAccess(h)))
+	return secured(s.checkHost(s.doorstep(s.checkAccess(h))))
 }
 
 // Addr is the TCP address that Listen bound, "" if there is none.

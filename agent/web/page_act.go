@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// A wish is what somebody asks for with a form of the page.
+type wish struct {
+	do              string // drain, maint, ready, weight, accept, pause or resume
+	backend, server string
+	weight          string
+	who             agent.Who
+}
+
+func wishOf(form url.Values) (wish, error) {
+	body := WhoBody{For: strings.TrimSpace(form.Get("for")), Reason: form.Get("reason"), By: "the page"}
+	who, err := body.who()
+	w := wish{do: form.Get("do"), backend: form.Get("backend"), server: form.Get("server"), weight: strings.TrimSpace(form.Get("weight")), who: who}
+	return w, err
+}
+
+// String says what is wished for, in words.
+func (w wish) String() string {
+	words := w.do
+	for _, s := range []string{w.server, w.backend} {
+		if s != "" {
+			words += " " + s
+		}
+	}
+	return noted(words)
+}
+
+// grant does what is wished for.
+func (s *Server) grant(ctx context.Context, w wish) (err error) {
+	switch w.do {
+	case agent.StateDrain, agent.StateMaint, agent.StateReady:
+		_, err = s.o.Agent.SetState(ctx, w.backend, w.server, w.do, w.who)
+	case "weight":
+		_, err = s.o.Agent.SetWeight(ctx, w.backend, w.server, w.weight, w.who)
+	case "accept":
+		err = s.o.Agent.Accept(ctx, w.backend)
+	case "pause":
+		_, err = s.o.Agent.Pause(ctx, w.backend, false, w.who)
+	case "resume":
+		err = s.o.Agent.Resume(ctx, w.backend)
+	default:
+		err = fmt.Errorf("%w: there is no %q", agent.ErrBadRequest, noted(w.do))
+	}
+	return err
+}
+
+// pageAct takes a form of the page. The script is told how it went; a browser without
+// it gets the page again.
+func (s *Server) pageAct(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		problem(w, http.StatusBadRequest, "this is not a form of the page")
+		return
+	}
+	query, _ := url.ParseQuery(strings.TrimPrefix(r.PostForm.Get("look"), "/?")) // what is wrong in it is left out
+	look := lookOf(query)
+	wish, err := wishOf(r.PostForm)
+	status := http.StatusBadRequest
+	if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+		defer cancel()
+		err = s.grant(ctx, wish)
+		status = statusOf(err, http.StatusBadGateway)
+	}
+	switch {
+	case err != nil && wantsPage(r):
+		view := s.view(look)
+		view.Said = wish.String() + ": " + err.Error()
+		s.writePage(w, status, "page", view)
+	case err != nil:
+		problem(w, status, wish.String()+": "+err.Error())
+	case wantsPage(r):
+		http.Redirect(w, r, look.href()+fragmentOf(wish.backend), http.StatusSeeOther)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// fragmentOf is where a backend is in the page.
+func fragmentOf(backend string) string {
+	if backend == "" {
+		return ""
+	}
+	return "#b-" + url.PathEscape(backend)
+}

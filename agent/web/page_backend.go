@@ -1,0 +1,246 @@
+package web
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// A backendView is one backend; only its first line and its troubles unless it is open.
+type backendView struct {
+	Name, Proxy, Phase string
+	Open               bool
+	Toggle, Look       string // addresses: the other way round, and as it is
+	Class, Counts      string
+	Bar                []run
+	Slots              int
+	Troubles           []string
+	Hold               *agent.Hold
+	Paused             bool
+	From               string
+	Sources            []sourceView
+	Maps               []slotMap
+	Rows               []slotRow
+	Overflow           []string
+	Forecast           string
+}
+
+// A slotRow is one slot that has an endpoint, or is not as it should be.
+type slotRow struct {
+	Backend, Look                       string
+	Slot, Endpoint, Title, State, Class string
+	Override, From                      string
+	Live                                []liveView
+	Server                              string // what the API knows it by, "" if nothing can be asked of it
+	Drained                             bool
+}
+
+// A liveView is a slot as one or more instances show it.
+type liveView struct {
+	Instances, Words, Class string
+}
+
+func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView {
+	v := backendView{
+		Name: b.Name, Phase: b.Phase, Open: open, Slots: len(b.Slots), Bar: bar(b), Troubles: troubles(b),
+		Counts: countWords(b), Class: "good", Hold: b.Hold,
+	}
+	if b.Backend != b.Name {
+		v.Proxy = b.Backend
+	}
+	if len(v.Troubles) > 0 {
+		v.Class = "warn"
+	}
+	for _, p := range s.Pauses {
+		v.Paused = v.Paused || p.Backend == b.Name
+	}
+	if !open {
+		return v
+	}
+	v.From, v.Sources = comesFrom(b.Name, s.Sources)
+	v.Maps = slotMaps(b)
+	for i := range b.Slots {
+		if slot := &b.Slots[i]; worthARow(slot) {
+			v.Rows = append(v.Rows, viewSlot(b, slot, v.From, s.Overrides))
+		}
+	}
+	for _, e := range b.Overflow {
+		v.Overflow = append(v.Overflow, strings.TrimSpace(e.Addr.String()+" "+e.Name))
+	}
+	v.Forecast = forecast(b.Forecast)
+	return v
+}
+
+// comesFrom names the sources whose endpoints a backend has.
+func comesFrom(backend string, sources []agent.SourceStatus) (string, []sourceView) {
+	var names []string
+	var views []sourceView
+	for _, src := range sources {
+		if src.Backend != backend {
+			continue
+		}
+		views = append(views, viewSource(src))
+		if src.InUse && !slices.Contains(names, src.Name) {
+			names = append(names, src.Name)
+		}
+	}
+	return strings.Join(names, " or "), views
+}
+
+// worthARow leaves out slots that are free everywhere.
+func worthARow(s *agent.SlotStatus) bool {
+	return s.Endpoint != "" || slices.ContainsFunc(s.Instances, func(in agent.InstanceSlot) bool {
+		return !in.Lacking && (in.State.String() != agent.StateMaint || in.HeldBy != "" || in.LastReply != "")
+	})
+}
+
+func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, from string, overrides []agent.Override) slotRow {
+	r := slotRow{Backend: b.Name, Slot: s.Name, Endpoint: s.Endpoint, Title: s.Title, State: s.State, Override: s.Override, From: from,
+		Class: worst(s)}
+	for _, o := range overrides {
+		if o.Backend != b.Name || o.Address != s.Endpoint || s.Endpoint == "" {
+			continue
+		}
+		switch o.Kind {
+		case agent.OverrideServer:
+			r.From = "added by " + asker(o.By)
+		case agent.OverrideState:
+			r.Drained = true
+		}
+	}
+	if s.Endpoint != "" && s.State != "takeover" {
+		r.Server = s.Endpoint
+	}
+	r.Live = liveViews(s)
+	return r
+}
+
+// liveViews says what the instances show, those that show the same together.
+func liveViews(s *agent.SlotStatus) []liveView {
+	var out []liveView
+	for i := range s.Instances {
+		in := &s.Instances[i]
+		v := liveView{Instances: in.Instance, Words: liveWords(s, in), Class: cellOf(s, in).Class}
+		if n := len(out) - 1; n >= 0 && out[n].Words == v.Words {
+			out[n].Instances += ", " + in.Instance
+			continue
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func liveWords(s *agent.SlotStatus, in *agent.InstanceSlot) string {
+	if in.Lacking {
+		return "has no such slot"
+	}
+	words := []string{in.State.String()}
+	if in.Address != s.Endpoint && in.Address != "" {
+		words = append(words, "at "+in.Address)
+	}
+	if s.Endpoint != "" {
+		words = append(words, fmt.Sprintf("weight %d", in.Weight))
+	}
+	if in.Check != "" {
+		words = append(words, "check "+in.Check)
+	}
+	if in.Sessions > 0 {
+		words = append(words, count(in.Sessions, "session"))
+	}
+	if in.HeldBy != "" {
+		words = append(words, "held by "+in.HeldBy+because(in.Reason))
+	}
+	if in.LastReply != "" {
+		words = append(words, "HAProxy said: "+in.LastReply)
+	}
+	return strings.Join(words, ", ")
+}
+
+// countWords says how many slots are in which state.
+func countWords(b *agent.BackendStatus) string {
+	n := map[string]int{}
+	for _, s := range b.Slots {
+		n[s.State]++
+	}
+	var words []string
+	for _, state := range []string{"ready", "drain", "down", "takeover", "free"} {
+		if n[state] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n[state], state))
+		}
+	}
+	return strings.Join(append(words, "of "+count(len(b.Slots), "slot")), ", ")
+}
+
+// troubles says in words what somebody should look at.
+func troubles(b *agent.BackendStatus) []string {
+	var words []string
+	if h := b.Hold; h != nil {
+		words = append(words, holdWords(h))
+	}
+	if t := b.Turnover; t != nil {
+		words = append(words, fmt.Sprintf("Turnover: %s stay until a new one is up, to %s UTC at most", count(len(t.Leaving), "endpoint"), clock(t.EndsAt)))
+	}
+	if n := len(b.Overflow); n > 0 {
+		words = append(words, "Overflow: "+count(n, "endpoint")+" without a slot")
+	}
+	if r := b.NeedReload; r != nil {
+		words = append(words, fmt.Sprintf("Needs a reload: %d slots, %d wanted%s", r.Slots, r.Wanted, because(r.Why)))
+	}
+	if b.Paused != nil {
+		words = append(words, fmt.Sprintf("Paused until %s UTC by %s", clock(*b.Paused), b.PausedBy))
+	}
+	if b.Problem != "" {
+		words = append(words, "Problem: "+b.Problem)
+	}
+	if n := checkedDown(b); n > 0 {
+		words = append(words, "HAProxy's check fails for "+count(n, "slot"))
+	}
+	return words
+}
+
+// checkedDown counts the slots that take traffic and that some instance finds down.
+func checkedDown(b *agent.BackendStatus) (n int) {
+	for i := range b.Slots {
+		if worst(&b.Slots[i]) == classDown {
+			n++
+		}
+	}
+	return n
+}
+
+func holdWords(h *agent.Hold) string {
+	end := ", until somebody accepts it"
+	if !h.ReleasesAt.IsZero() {
+		end = ", until " + clock(h.ReleasesAt) + " UTC at the earliest"
+	}
+	kinds := map[string]string{
+		"empty": "the source lists nothing", "removal": "the source lists far fewer", "unhealthy": "all that is registered is unhealthy",
+		"takeover": "slots serve addresses that no source has ever listed",
+	}
+	what := kinds[h.Kind]
+	if what == "" {
+		what = h.Kind
+	}
+	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), what, capital(count(len(h.WouldRemove), "endpoint")), end)
+}
+
+func forecast(f agent.Forecast) string {
+	if f.FullInSeconds <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d free, full in %s if it goes on growing by %d an hour", f.Free, span(f.FullInSeconds), f.PerHour)
+}
+
+func clock(at time.Time) string { return at.UTC().Format(time.TimeOnly) }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

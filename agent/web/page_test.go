@@ -1,0 +1,432 @@
+package web_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// evil is what a name would have to be to become more than a name.
+const evil = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>\n</title>'`{{.}}"
+
+var pageTime = time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
+
+func endpoint(i int, name string) discovery.Endpoint {
+	return discovery.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80), Name: name}
+}
+
+// filled is a backend with n slots, of which the first used are in use at two instances.
+func filled(name, title string, n, used int) agent.BackendStatus {
+	b := agent.BackendStatus{Name: name, Backend: name, Phase: "live"}
+	for i := range n {
+		s := agent.SlotStatus{Name: fmt.Sprintf("srv%d", i+1), State: "free"}
+		in := agent.InstanceSlot{Weight: 100, Sessions: i % 3}
+		if i < used {
+			s.Endpoint, s.State, s.Title = endpoint(i, "").Addr.String(), "ready", title
+			in.Address, in.State, in.Check = s.Endpoint, slots.Ready, "up"
+		}
+		for _, instance := range []string{"edge-1", "edge-2"} {
+			in.Instance = instance
+			s.Instances = append(s.Instances, in)
+		}
+		b.Slots = append(b.Slots, s)
+	}
+	return b
+}
+
+// small is a status with one of everything, and text in all of its texts.
+func small(text string) agent.Status {
+	until := pageTime.Add(time.Hour)
+	b := filled("web", text, 6, 4)
+	b.Slots[1].Instances[0].Check = "down"
+	b.Slots[2].Override, b.Slots[2].Instances[1].State = "drain by "+text, slots.Drain
+	b.Slots[2].Instances[1].HeldBy, b.Slots[2].Instances[1].Reason = "operator", text
+	b.Slots[3].Instances[0].Address, b.Slots[3].Instances[1].State = "10.9.9.9:80", slots.Maint
+	b.Slots[3].Instances[1].LastReply = text
+	b.Slots[5].Instances[1].Lacking = true
+	b.Hold = &agent.Hold{Kind: "removal", Since: pageTime.Add(-time.Minute), ReleasesAt: until, WouldRemove: []string{text}}
+	b.Overflow = []discovery.Endpoint{endpoint(9, text)}
+	b.NeedReload = &agent.NeedReload{Slots: 6, Wanted: 7, Why: text}
+	b.Paused, b.PausedBy, b.Problem, b.Backend = &until, text, text, text
+	b.Turnover = &agent.Turnover{EndsAt: until, Leaving: []string{text}}
+	return agent.Status{
+		Version: "1.2.3", At: pageTime, Started: pageTime.Add(-time.Hour), NotReady: []string{text}, Backends: []agent.BackendStatus{b},
+		Instances: []agent.InstanceStatus{
+			{Name: "edge-1", Socket: text, Up: true, InSync: true, Version: text, Pid: 42, LastError: text},
+			{Name: "edge-2", LagSeconds: 1.5, External: 1},
+		},
+		Sources: []agent.SourceStatus{{Name: text, Backend: "web", Asks: text, State: "failing", LastError: text, Note: text, InUse: true,
+			Rejected: []discovery.Rejection{{Reason: text, Name: text, Value: text}}}},
+		Reloads:   []agent.ReloadStatus{{Name: text, Instances: []string{text}, Reason: text, Error: text, Last: &pageTime}},
+		Overrides: []agent.Override{{Backend: "web", Address: "10.0.0.2:80", Kind: agent.OverrideState, By: text}},
+		Pauses:    []agent.Pause{{Backend: "web", By: text, Reason: text, Until: until}},
+	}
+}
+
+func withEvents(f *fake, text string) *fake {
+	f.events = agent.NewEvents(time.UnixMilli(1))
+	f.events.Add(agent.Event{At: pageTime.Add(-35 * time.Second), Kind: agent.EventSlotsChanged, Backend: "web", Instance: "edge-1", Text: text,
+		Changes: map[string]int{"fill": 3}, Fields: map[string]string{"took": "4ms"}})
+	f.events.Add(agent.Event{At: pageTime.Add(-5 * time.Second), Kind: agent.EventSourceFailing, Source: text, Text: text})
+	return f
+}
+
+func pageFake(s agent.Status, text string) *fake {
+	f := newFake()
+	f.status = s
+	return withEvents(f, text)
+}
+
+// browse asks as a browser does.
+func browse(t *testing.T, h http.Handler, target string) (*http.Response, string) {
+	t.Helper()
+	r := httptest.NewRequest("GET", target, nil)
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	return answered(t, h, r)
+}
+
+func answered(t *testing.T, h http.Handler, r *http.Request) (*http.Response, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	body, err := io.ReadAll(w.Result().Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Result(), string(body)
+}
+
+func page(t *testing.T, s agent.Status, target string) string {
+	t.Helper()
+	res, body := browse(t, newServer(t, options(pageFake(s, "so it is"))).Handler(true), target)
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", res.Status, body)
+	}
+	return body
+}
+
+// elements are the start tags of a document.
+func elements(t *testing.T, text string) []html.Token {
+	t.Helper()
+	z := html.NewTokenizer(strings.NewReader(text))
+	var out []html.Token
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			if z.Err() != io.EOF {
+				t.Fatal(z.Err())
+			}
+			return out
+		case html.StartTagToken, html.SelfClosingTagToken:
+			out = append(out, z.Token())
+		}
+	}
+}
+
+// balanced reports the first element that is closed wrongly.
+func balanced(text string) string {
+	void := map[string]bool{"meta": true, "link": true, "input": true, "br": true}
+	z := html.NewTokenizer(strings.NewReader(text))
+	var open []string
+	for {
+		kind := z.Next()
+		name, _ := z.TagName()
+		switch {
+		case kind == html.ErrorToken:
+			return strings.Join(open, " ")
+		case kind == html.StartTagToken && !void[string(name)]:
+			open = append(open, string(name))
+		case kind == html.EndTagToken && (len(open) == 0 || open[len(open)-1] != string(name)):
+			return "</" + string(name) + "> after " + strings.Join(open, " ")
+		case kind == html.EndTagToken:
+			open = open[:len(open)-1]
+		}
+	}
+}
+
+func TestPageIsForBrowsersAlone(t *testing.T) {
+	h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
+	for accept, want := range map[string]string{"": "text/plain", "*/*": "text/plain", "application/json": "text/plain", "text/html": "text/html"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept", accept)
+		if res, _ := answered(t, h, r); !strings.HasPrefix(res.Header.Get("Content-Type"), want) {
+			t.Errorf("Accept %q is answered with %q", accept, res.Header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestPageGolden(t *testing.T) {
+	got := page(t, small("a text"), "/")
+	const file = "testdata/page.html"
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("the page is another one (UPDATE_GOLDEN=1 takes it as it is):\n%s", diff)
+	}
+}
+
+func TestPageIsWellFormed(t *testing.T) {
+	for name, text := range map[string]string{"plain": "a text", "hostile": evil} {
+		body := page(t, small(text), "/")
+		if wrong := balanced(body); wrong != "" {
+			t.Errorf("%s: not closed as opened: %s", name, wrong)
+		}
+		ids := map[string]bool{}
+		for _, e := range elements(t, body) {
+			for _, a := range e.Attr {
+				if a.Key == "id" && ids[a.Val] {
+					t.Errorf("%s: two elements are called %q", name, a.Val)
+				}
+				ids[a.Val] = ids[a.Val] || a.Key == "id"
+			}
+		}
+	}
+}
+
+func TestPageEscapes(t *testing.T) {
+	s := small(evil)
+	s.Backends[0].Name, s.Backends[0].Slots[0].Name, s.Backends[0].Slots[0].Endpoint = evil, evil, evil
+	s.Backends[0].Slots[0].Instances[0].Instance, s.Instances[0].Name, s.Sources[0].Backend = evil, evil, evil
+	f := pageFake(s, evil)
+	h := newServer(t, options(f)).Handler(true)
+	for _, target := range []string{"/", "/?filter=" + url.QueryEscape(`"><script>x</script>`), "/?open=" + url.QueryEscape(evil)} {
+		_, body := browse(t, h, target)
+		for _, e := range elements(t, body) {
+			checkHarmless(t, e)
+		}
+	}
+}
+
+// checkHarmless wants no element that runs or loads anything but the page's own.
+func checkHarmless(t *testing.T, e html.Token) {
+	t.Helper()
+	for _, a := range e.Attr {
+		if strings.HasPrefix(a.Key, "on") || a.Key == "style" || a.Key == "srcdoc" || strings.HasPrefix(strings.ToLower(a.Val), "javascript:") {
+			t.Errorf("<%s> has %s=%q", e.Data, a.Key, a.Val)
+		}
+		if e.Data == "script" && (a.Key != "src" && a.Key != "defer" || a.Key == "src" && a.Val != "/page/page.js") {
+			t.Errorf("a script with %s=%q", a.Key, a.Val)
+		}
+	}
+	if e.Data == "script" && len(e.Attr) == 0 || e.Data == "img" || e.Data == "style" || e.Data == "iframe" {
+		t.Errorf("there is a %s", e)
+	}
+}
+
+func TestPagePolicy(t *testing.T) {
+	h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
+	res, _ := browse(t, h, "/")
+	const want = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	if got := res.Header.Get("Content-Security-Policy"); got != want {
+		t.Errorf("the policy is %q", got)
+	}
+	for path, kind := range map[string]string{"/page/page.css": "text/css", "/page/page.js": "text/javascript"} {
+		res, body := browse(t, h, path)
+		if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), kind) || body == "" {
+			t.Errorf("%s: %s, %s", path, res.Status, res.Header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestPageFragmentIsItsMain(t *testing.T) {
+	s := small("x")
+	whole, part := page(t, s, "/"), page(t, s, "/?fragment=1")
+	if !strings.Contains(whole, strings.TrimSpace(part)) || !strings.HasPrefix(part, "<main") {
+		t.Errorf("the fragment is no part of the page:\n%s", part)
+	}
+}
+
+// TestPageOfMany holds the page of 200 backends of 50 slots against what a browser and
+// the people before it can take.
+func TestPageOfMany(t *testing.T) {
+	s := agent.Status{At: pageTime, Ready: true}
+	for i := range 200 {
+		s.Backends = append(s.Backends, filled(fmt.Sprintf("backend-%03d", i), "a name", 50, 40))
+	}
+	s.Backends[150].Problem = "it has one"
+	began := time.Now()
+	body := page(t, s, "/")
+	took := time.Since(began)
+	t.Logf("%d bytes in %s", len(body), took)
+	if len(body) > 2<<20 || took > 3*time.Second { // 300 ms on a machine that does nothing else
+		t.Errorf("%d bytes in %s", len(body), took)
+	}
+	if n := strings.Count(body, `class="map"`); n != 0 {
+		t.Errorf("%d maps are shown of backends that nobody opened", n)
+	}
+	for target, want := range map[string][2]int{
+		"/?open=backend-007":                    {200, 2},
+		"/?filter=backend-00":                   {10, 20},
+		"/?filter=BACKEND-007":                  {1, 2},
+		"/?filter=nothing":                      {0, 0},
+		"/?trouble=1":                           {1, 2},
+		"/?filter=backend-00&close=backend-003": {10, 18},
+	} {
+		body := page(t, s, target)
+		got := [2]int{strings.Count(body, `<article `), strings.Count(body, `class="map"`)}
+		if got != want {
+			t.Errorf("%s shows %v backends and maps, want %v", target, got, want)
+		}
+	}
+}
+
+func TestPageLinksKeepTheLook(t *testing.T) {
+	s := agent.Status{At: pageTime}
+	for i := range 30 {
+		s.Backends = append(s.Backends, filled(fmt.Sprintf("b%d", i), "x", 2, 1))
+	}
+	body := page(t, s, "/?filter=b&open=b1")
+	for _, want := range []string{`href="/?filter=b&amp;open=b1&amp;open=b2#b-b2"`, `href="/?filter=b#b-b1"`, `href="/?filter=b&amp;open=b1&amp;trouble=1"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
+}
+
+func TestPageForms(t *testing.T) {
+	const server = "backend=web&server=10.0.0.1:80"
+	for form, want := range map[string]string{
+		"do=drain&for=10m&reason=disk&" + server: "state web/10.0.0.1:80 drain {By:the page Reason:disk For:10m0s Keep:false}",
+		"do=maint&" + server:                     "state web/10.0.0.1:80 maint {By:the page Reason: For:0s Keep:false}",
+		"do=ready&" + server:                     "state web/10.0.0.1:80 ready {By:the page Reason: For:0s Keep:false}",
+		"do=weight&weight=20%25&" + server:       `weight web/10.0.0.1:80 "20%" {By:the page Reason: For:0s Keep:false}`,
+		"do=accept&backend=web":                  "accept web",
+		"do=pause&for=1h":                        `pause "" false {By:the page Reason: For:1h0m0s Keep:false}`,
+		"do=resume&backend=web":                  `resume "web"`,
+	} {
+		for accept, code := range map[string]int{"text/html": http.StatusSeeOther, "application/json": http.StatusNoContent} {
+			f := pageFake(small("x"), "x")
+			res, body := sendForm(t, newServer(t, options(f)).Handler(true), form+"&look=%2F%3Ffilter%3Dw", accept, nil)
+			if got := f.changes(); res.StatusCode != code || len(got) != 1 || got[0] != want {
+				t.Errorf("%s: %s %v %s", form, res.Status, got, body)
+			}
+			if to := res.Header.Get("Location"); code == http.StatusSeeOther && !strings.HasPrefix(to, "/?filter=w") {
+				t.Errorf("%s leads to %q", form, to)
+			}
+		}
+	}
+}
+
+func sendForm(t *testing.T, h http.Handler, form, accept string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	r := httptest.NewRequest("POST", "/page/act", strings.NewReader(form))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", accept)
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	return answered(t, h, r)
+}
+
+func TestPageFormsSayWhatIsWrong(t *testing.T) {
+	for form, code := range map[string]int{
+		"do=drain&backend=web&server=web9": http.StatusNotFound, "do=burn": http.StatusBadRequest, "": http.StatusBadRequest,
+		"do=pause&for=long": http.StatusBadRequest, "do=accept&backend=api": http.StatusNotFound, "do=resume&backend=api": http.StatusConflict,
+	} {
+		h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
+		res, body := sendForm(t, h, form, "text/html", nil)
+		if res.StatusCode != code || !strings.Contains(body, `<p id="said" role="status">`) || strings.Contains(body, `role="status"></p>`) {
+			t.Errorf("%q: %s", form, res.Status)
+		}
+		if res, body := sendForm(t, h, form, "application/json", nil); res.StatusCode != code || !strings.Contains(body, `"detail"`) {
+			t.Errorf("%q: %s %s", form, res.Status, body)
+		}
+	}
+}
+
+func TestPageRefusesFormsOfOthers(t *testing.T) {
+	f := pageFake(small("x"), "x")
+	h := newServer(t, options(f)).Handler(true)
+	for _, header := range []http.Header{
+		{"Sec-Fetch-Site": {"cross-site"}}, {"Origin": {"http://example.org"}}, {"Origin": {"null"}}, {"Sec-Fetch-Site": {"same-site"}},
+	} {
+		if res, _ := sendForm(t, h, "do=pause", "text/html", header); res.StatusCode != http.StatusForbidden {
+			t.Errorf("%v: %s", header, res.Status)
+		}
+	}
+	if got := f.changes(); len(got) != 0 {
+		t.Errorf("they did %v", got)
+	}
+}
+
+// TestPageAsksForTheToken has a browser come without one to a listener that others
+// reach too.
+func TestPageAsksForTheToken(t *testing.T) {
+	o := options(pageFake(small("secret state"), "secret state"))
+	o.Listen, o.Token, o.Hosts = "0.0.0.0:0", token("letmein"), []string{"example.com"}
+	h := newServer(t, o).Handler(false)
+	res, body := browse(t, h, "/")
+	if res.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `id="token"`) || strings.Contains(body, "secret state") {
+		t.Errorf("%s: %s", res.Status, body)
+	}
+	if wrong := balanced(body); wrong != "" {
+		t.Errorf("not closed as opened: %s", wrong)
+	}
+	for path, code := range map[string]int{"/page/page.js": http.StatusOK, "/page/page.css": http.StatusOK, "/v1/status": http.StatusUnauthorized} {
+		if res, _ := browse(t, h, path); res.StatusCode != code {
+			t.Errorf("%s: %s", path, res.Status)
+		}
+	}
+	if res, _ := sendForm(t, h, "do=pause", "text/html", nil); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a form without a token: %s", res.Status)
+	}
+	r := httptest.NewRequest("GET", "/?fragment=1", nil)
+	r.Header.Set("Accept", "text/html")
+	r.Header.Set("Authorization", "Bearer letmein")
+	if res, body := answered(t, h, r); res.StatusCode != http.StatusOK || !strings.Contains(body, "secret state") {
+		t.Errorf("with the token: %s", res.Status)
+	}
+}
+
+// TestPageContrast computes what WCAG 2.1 (1.4.3) asks of every text on every ground
+// that the style puts it on.
+func TestPageContrast(t *testing.T) {
+	css, err := os.ReadFile("page/page.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	themes := regexp.MustCompile(`(?s):root \{.*?\}`).FindAllString(string(css), -1)
+	if len(themes) != 2 {
+		t.Fatalf("%d themes", len(themes))
+	}
+	pairs := [][2]string{{"text", "ground"}, {"text", "raised"}, {"quiet", "ground"}, {"quiet", "raised"}, {"link", "ground"}, {"link", "raised"},
+		{"faint", "ground"}, {"faint", "lacking"}, {"faint", "free"}, {"good-text", "good"}, {"warn-text", "warn"}, {"bad-text", "bad"}}
+	for _, class := range []string{"up", "nocheck", "drain", "maint", "down", "differs"} {
+		pairs = append(pairs, [2]string{"cell", class})
+	}
+	for i, theme := range themes {
+		colours := map[string]float64{}
+		for _, m := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{6})`).FindAllStringSubmatch(theme, -1) {
+			colours[m[1]] = luminance(t, m[2])
+		}
+		for _, p := range pairs {
+			a, b := colours[p[0]], colours[p[1]]
+			if got := (max(a, b) + .05) / (min(a, b) + .05); got < 4.5 {
+				t.Errorf("theme %d: %s on %s has a contrast of %.2f", i, p[0], p[1], got)
+			}
+		}
+	}
+}
