@@ -21,8 +21,7 @@ const (
 // An Agent keeps instances in step with sources. It is made by [New].
 type Agent struct {
 	opts Options
-	do   chan func(context.Context) // what the loop is to do next
-	news chan func(context.Context) // what sources say: as much as is there is taken before anything is decided
+	do   chan errand // what the loop is to do next
 	quit chan struct{}
 
 	events  *Events
@@ -49,13 +48,20 @@ type Agent struct {
 	recovering int
 }
 
+// An errand is something that the loop is to do. With news, which are what sources
+// say, nothing has to be decided before the next news are heard.
+type errand struct {
+	do   func(context.Context)
+	news bool
+}
+
 // New checks opts and returns an agent that works on them. It starts nothing
 // and touches nothing.
 func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan func(context.Context), 64), news: make(chan func(context.Context), newsMost), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
+	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
 	a.timing = opts.timing()
 	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed, worked: a.stateWritten}
 	return a, nil
@@ -135,16 +141,16 @@ func (a *Agent) start(ctx context.Context) {
 
 // post has the loop do f, unless ctx or the loop ends before.
 func (a *Agent) post(ctx context.Context, f func(context.Context)) bool {
-	return a.enqueue(ctx, a.do, f)
+	return a.enqueue(ctx, errand{do: f})
 }
 
-// enqueue has the loop do f in the order of the queue.
-func (a *Agent) enqueue(ctx context.Context, queue chan<- func(context.Context), f func(context.Context)) bool {
+// enqueue does that with any errand. They are done in the order in which they came.
+func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 	if ctx.Err() != nil {
 		return false
 	}
 	select {
-	case queue <- f:
+	case a.do <- e:
 		return true
 	case <-ctx.Done():
 		return false
@@ -157,8 +163,8 @@ func (a *Agent) enqueue(ctx context.Context, queue chan<- func(context.Context),
 func (a *Agent) drain(ctx context.Context) {
 	for {
 		select {
-		case f := <-a.do:
-			f(ctx)
+		case e := <-a.do:
+			e.do(ctx)
 		default:
 			return
 		}
@@ -175,10 +181,8 @@ func (a *Agent) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case f := <-a.do:
-			f(ctx)
-		case f := <-a.news:
-			a.listen(ctx, f)
+		case e := <-a.do:
+			a.listen(ctx, e)
 		case <-timer.C:
 		case now := <-ticker.C:
 			a.ticked.Store(now.UnixNano())
@@ -193,16 +197,20 @@ func (a *Agent) loop(ctx context.Context) {
 	}
 }
 
-// listen takes news, and what else is there of them.
-func (a *Agent) listen(ctx context.Context, f func(context.Context)) {
-	f(ctx)
-	for range newsMost - 1 {
+// listen does e, and if it was news, what else is there up to the first that is not:
+// whoever asks finds decided what came before.
+func (a *Agent) listen(ctx context.Context, e errand) {
+	e.do(ctx)
+	for n := 1; e.news && n < newsMost; n++ {
 		select {
-		case f := <-a.news:
-			f(ctx)
+		case e = <-a.do:
 		default:
 			return
 		}
+		if !e.news {
+			a.step(ctx, time.Now())
+		}
+		e.do(ctx)
 	}
 }
 

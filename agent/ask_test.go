@@ -15,7 +15,7 @@ func TestRequestThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 		w.source.list()
 		w.settle()
 		busy := make(chan struct{})
-		w.agent.do <- func(context.Context) { <-busy }
+		w.agent.do <- errand{do: func(context.Context) { <-busy }}
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if err := w.agent.Accept(ctx, "web"); !errors.Is(err, context.DeadlineExceeded) {

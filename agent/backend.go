@@ -70,6 +70,8 @@ type backend struct {
 	overrides overrides
 	started   map[string]time.Time
 	initial   map[string]int
+	// needy: it was said to need a reload; needTold: that or the contrary was said.
+	needy, needTold bool
 }
 
 func newBackend(b Backend) *backend {
@@ -216,6 +218,9 @@ func (b *backend) dropReclaimed() {
 
 // settle ends the drains that are over and returns whether any was.
 func (b *backend) settle(now time.Time) bool {
+	if len(b.leaving) == 0 {
+		return false
+	}
 	before := len(b.leaving)
 	maps.DeleteFunc(b.leaving, func(_ netip.AddrPort, l leaving) bool { return !now.Before(l.Until) })
 	return len(b.leaving) != before

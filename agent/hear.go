@@ -20,11 +20,11 @@ func (a *Agent) follow(ctx context.Context, b *backend, f *feed) {
 	source := f.Source
 	a.group.Go(func() {
 		discovery.Watch(ctx, source, func(u discovery.Update) {
-			a.enqueue(ctx, a.news, func(context.Context) {
+			a.enqueue(ctx, errand{news: true, do: func(context.Context) {
 				if ctx.Err() == nil { // else b has another source by now
 					a.heard(b, f, u)
 				}
-			})
+			}})
 		})
 	})
 }

@@ -57,8 +57,8 @@ func (w *worker) glance(ctx context.Context, names []string) (p slots.Process, s
 func (w *worker) moving(now time.Time) []string {
 	total := 0
 	var names, turning []string
-	for _, n := range w.names() {
-		switch l := w.locals[n]; {
+	for n, l := range w.locals {
+		switch {
 		case l.own == nil:
 		case l.want.turning:
 			turning = append(turning, n)
@@ -68,9 +68,9 @@ func (w *worker) moving(now time.Time) []string {
 		}
 	}
 	if total > glanceMost {
-		return turning
+		names = nil
 	}
-	return append(names, turning...)
+	return slices.Sorted(slices.Values(append(names, turning...)))
 }
 
 func (w *worker) paceLooks(now time.Time) {

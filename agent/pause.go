@@ -27,6 +27,9 @@ type pauses map[string]Pause
 // of returns the pause that holds for a backend at that time, the harder one if
 // there are two; nil for none.
 func (p pauses) of(backend string, now time.Time) *Pause {
+	if len(p) == 0 { // as nearly always, and this is asked often
+		return nil
+	}
 	var found *Pause
 	for _, name := range []string{"", backend} {
 		if x, ok := p[name]; ok && now.Before(x.Until) && (found == nil || x.Hard) {

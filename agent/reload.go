@@ -154,12 +154,15 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 }
 
 // failedFor returns the backends for which a reload has failed, and that still
-// need one.
+// need one; nil if there are none.
 func (a *Agent) failedFor() map[string]bool {
-	failed := map[string]bool{}
+	var failed map[string]bool
 	for _, r := range a.reloads {
 		for name, n := range r.needs {
 			if l := r.latch(cause{name, n.slots, a.etag(r)}); l != nil && l.Why != "" {
+				if failed == nil {
+					failed = map[string]bool{}
+				}
 				failed[name] = true
 			}
 		}

@@ -253,9 +253,10 @@ func (w *worker) newest(names []string) []string {
 
 // save writes the state files of the backends as they should be now.
 func (w *worker) save(names []string) {
+	every := w.names()
 	for _, proxy := range w.proxies(names) {
 		var servers []slots.Server
-		for _, name := range w.names() {
+		for _, name := range every {
 			if l := w.locals[name]; l.want.proxy == proxy && l.own != nil && (!l.want.quiet || hasReady(l.own)) {
 				servers = append(servers, l.saved()...)
 			}

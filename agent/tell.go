@@ -209,7 +209,10 @@ func (a *Agent) gauge(now time.Time) {
 		a.gaugeLink(in, now)
 	}
 	for _, b := range a.backends {
-		a.opts.Metrics.ReloadNeeded(b.Proxy, a.needsReload(b))
+		if needy := a.needsReload(b); needy != b.needy || !b.needTold {
+			b.needy, b.needTold = needy, true
+			a.opts.Metrics.ReloadNeeded(b.Proxy, needy)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"strings"
 	"time"
 
@@ -57,7 +56,7 @@ func (c *checker) dnsFeed(path string, r rawFeed, family string, f *feedConfig) 
 	switch {
 	case r.Record == "":
 		c.add(path+".record", "is missing")
-	case len(r.Record) > 254 || !regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$`).MatchString(r.Record):
+	case !isDomain(r.Record):
 		c.add(path+".record", "%q is not a name in DNS", shown(r.Record))
 	}
 	switch {

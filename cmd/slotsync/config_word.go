@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,9 +18,27 @@ func (c *checker) name(path, text string) {
 		c.add(path, "is missing")
 		return
 	}
-	if !regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`).MatchString(text) {
+	if len(text) > 128 || strings.ContainsFunc(text, func(r rune) bool { return !isPlain(r) && r != '.' && r != ':' }) {
 		c.add(path, "%q is not a name: letters, digits and _ . : - only, at most 128", shown(text))
 	}
+}
+
+// isPlain reports whether r is a letter, a digit, - or _.
+func isPlain(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
+}
+
+// isDomain reports whether text is a name in DNS, with or without the dot at its end.
+func isDomain(text string) bool {
+	if len(text) > 254 {
+		return false
+	}
+	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
+		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool { return !isPlain(r) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // reference checks that text is one of the names.

@@ -44,6 +44,7 @@ type service struct {
 
 // serve runs the agent until ctx is done.
 func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, error)) error {
+	a.spare()
 	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
 	s.level.Set(cfg.logLevel)
 	s.log = newLogger(a.stderr, cfg.logFormat, s.level)
@@ -176,6 +177,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, check func(cont
 	group.Go(func() error { return check(working) })
 	group.Go(func() error { return s.reloadOn(working, hup) })
 	group.Go(func() error { return s.tellSystemd(working) })
+	group.Go(func() error { return s.giveBack(working) })
 	ended := make(chan error, 1)
 	go func() { ended <- group.Wait() }()
 	<-working.Done()

@@ -11,19 +11,23 @@ import (
 
 // A diary is what a source does, kept for those who ask.
 type diary struct {
-	mu    sync.Mutex // guards following
-	last  discovery.Activity
-	polls bool      // for want of a place among the blocking queries
-	fresh time.Time // until when Stale is left out
-	lies  int       // answers that lacked what the leader had
+	mu    sync.Mutex         // guards following
+	last  discovery.Activity // but for the question,
+	asked ask                // which is put into words for who wants to read it
+	polls bool               // for want of a place among the blocking queries
+	fresh time.Time          // until when Stale is left out
+	lies  int                // answers that lacked what the leader had
 }
 
 // Activity implements [discovery.Active].
 func (s *Source) Activity() discovery.Activity {
 	now := time.Now()
 	s.diary.mu.Lock()
-	a, polls, fresh, lies := s.diary.last, s.diary.polls, s.diary.fresh, s.diary.lies
+	a, asked, polls, fresh, lies := s.diary.last, s.diary.asked, s.diary.polls, s.diary.fresh, s.diary.lies
 	s.diary.mu.Unlock()
+	if !a.Asked.IsZero() {
+		a.Question = s.client.question(s.query, asked)
+	}
 	a.Remarks = nil
 	if polls {
 		a.Remarks = append(a.Remarks, fmt.Sprintf("polled every %s: all %d places for blocking queries over HTTP/1 are taken; https shares connections",
@@ -50,7 +54,7 @@ func (s *Source) Activity() discovery.Activity {
 func (s *Source) noteAsked(a ask) {
 	s.diary.mu.Lock()
 	defer s.diary.mu.Unlock()
-	s.diary.last.Question, s.diary.last.Asked, s.diary.last.Next = s.client.question(s.query, a), time.Now(), time.Time{}
+	s.diary.asked, s.diary.last.Asked, s.diary.last.Next = a, time.Now(), time.Time{}
 	s.diary.polls = s.diary.polls && a.index == 0
 }
 
