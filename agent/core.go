@@ -30,8 +30,10 @@ type instance struct {
 	restarts int
 	// told is what was said to its slots last.
 	told transcript
-	// inStep is whether it was in step when that was told last.
+	// inStep is whether it was in step when that was told last, behind for how many
+	// ticks in a row it is not.
 	inStep bool
+	behind int
 	// send hands the worker its newest targets; stale: there are newer ones than
 	// it has.
 	send  func(desired)

@@ -207,6 +207,14 @@ func (a *Agent) proxyOf(name string) string {
 func (a *Agent) gauge(now time.Time) {
 	for _, in := range a.instances {
 		a.gaugeLink(in, now)
+		// For a moment each change leaves it behind; that is told only if it lasts.
+		if in.behind++; in.inSync() {
+			in.behind = 0
+		}
+		if in.inStep && in.behind > 1 {
+			in.inStep = false
+			a.events.Add(stepEvent(in))
+		}
 	}
 	for _, b := range a.backends {
 		if needy := a.needsReload(b); needy != b.needy || !b.needTold {
@@ -218,8 +226,8 @@ func (a *Agent) gauge(now time.Time) {
 
 func (a *Agent) gaugeLink(in *instance, now time.Time) {
 	a.opts.Metrics.Instance(in.Name, in.up(), in.inSync(), in.lag(now))
-	if step := in.inSync(); step != in.inStep {
-		in.inStep = step
+	if !in.inStep && in.inSync() {
+		in.inStep = true
 		a.events.Add(stepEvent(in))
 	}
 }
