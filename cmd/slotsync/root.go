@@ -54,7 +54,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	flags.StringVarP(&a.configFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newRunCommand(a), newCheckCommand(a), newDoctorCommand(a), newPlanCommand(a), newSyncCommand(a),
-		newStatusCommand(a), newExplainCommand(a), newReloadCommand(a), newConfigCommand(a), newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
+		newStatusCommand(a), newTopCommand(a), newExplainCommand(a), newReloadCommand(a), newConfigCommand(a), newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
 		newDemoCommand())
 	a.addCompletions(root)
 	return root

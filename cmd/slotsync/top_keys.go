@@ -1,0 +1,160 @@
+package main
+
+import (
+	"slices"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// maxTyped bounds what is typed, in runes.
+const maxTyped = 60
+
+// topHelp lists the keys.
+func topHelp() []string {
+	return []string{
+		"1 2 3 4     instances, servers, sources and holds, events",
+		"up down     choose a line (also k j, page up, page down)",
+		"tab         the next instance alone, then all again",
+		"/           show only what contains a text; empty for everything",
+		"s           sort by the next column",
+		"a           free slots too",
+		"d m r       drain the server; stop it (maint); start it again",
+		"w           give it another weight: 58, 20%, source",
+		"p           pause the writing to its backend, or go on",
+		"q           quit",
+	}
+}
+
+// pressed does what a key means now.
+func (m topModel) pressed(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
+	if key.String() == "ctrl+c" {
+		return m, tea.Quit
+	}
+	switch m.mode {
+	case topFilters, topWeighs:
+		return m.typing(key), nil
+	case topConfirms:
+		m.mode = topBrowses
+		if key.String() == "y" {
+			m.note = m.act.String() + " …"
+			return m, m.do(m.act)
+		}
+		m.note = "nothing is done"
+		return m, nil
+	case topHelps:
+		m.mode = topBrowses
+		return m, nil
+	}
+	m.note = ""
+	if key.String() == "q" {
+		return m, tea.Quit
+	}
+	return m.browse(key.String()), nil
+}
+
+// browse does what a key means that changes what is shown, or begins a question.
+func (m topModel) browse(key string) topModel {
+	switch key {
+	case "1", "2", "3", "4":
+		m.view, m.sorted, m.cursor = topView(key[0]-'1'), 0, 0
+	case "tab":
+		m.instance, m.cursor = (m.instance+1)%(len(m.seen.status.Instances)+1), 0
+	case "s":
+		m.sorted = (m.sorted + 1) % (len(m.table().columns) + 1)
+	case "a":
+		m.all = !m.all
+		m.cursor = 0
+	case "/":
+		m.mode, m.typed = topFilters, m.filter
+	case "?":
+		m.mode = topHelps
+	case "up", "k", "down", "j", "pgup", "pgdown", "home", "end":
+		m.cursor = m.moved(key)
+	case "d", "m", "r", "w", "p":
+		return m.asked(key)
+	}
+	return m
+}
+
+// moved is where the cursor is after a key.
+func (m topModel) moved(key string) int {
+	last := len(m.table().rows) - 1
+	to := map[string]int{"up": m.cursor - 1, "k": m.cursor - 1, "down": m.cursor + 1, "j": m.cursor + 1,
+		"pgup": m.cursor - m.lines(), "pgdown": m.cursor + m.lines(), "home": 0, "end": last}[key]
+	return max(0, min(to, last))
+}
+
+// typing takes a text, until enter or escape.
+func (m topModel) typing(key tea.KeyPressMsg) topModel {
+	runes := []rune(m.typed)
+	switch key.String() {
+	case "esc":
+		m.mode = topBrowses
+	case "enter":
+		return m.entered()
+	case "backspace":
+		m.typed = string(runes[:max(0, len(runes)-1)])
+	default:
+		if r := []rune(key.Key().Text); len(r) == 1 && unicode.IsPrint(r[0]) && len(runes) < maxTyped {
+			m.typed += string(r)
+		}
+	}
+	return m
+}
+
+// entered takes what was typed.
+func (m topModel) entered() topModel {
+	was := m.mode
+	m.mode = topBrowses
+	if was == topFilters {
+		m.filter, m.cursor = m.typed, 0
+		return m
+	}
+	if m.typed != "source" {
+		if err := agent.CheckWeight(m.typed); err != nil {
+			m.note = oneLine(err.Error())
+			return m
+		}
+	}
+	m.act.weight, m.mode = m.typed, topConfirms
+	return m
+}
+
+// asked begins to ask whether something is to be done to what the cursor is on.
+func (m topModel) asked(key string) topModel {
+	row, ok := m.chosen()
+	if key == "p" {
+		m.act, m.mode = topAct{what: "pause", backend: row.backend}, topConfirms
+		if m.isPaused(row.backend) {
+			m.act.what = "resume"
+		}
+		return m
+	}
+	if !ok || row.server == "" {
+		m.note = "choose a server with an endpoint first (2, up, down)"
+		return m
+	}
+	what := map[string]string{"d": agent.StateDrain, "m": agent.StateMaint, "r": agent.StateReady, "w": "weight"}[key]
+	m.act = topAct{what: what, backend: row.backend, server: row.server}
+	if m.mode = topConfirms; key == "w" {
+		m.mode, m.typed = topWeighs, ""
+	}
+	return m
+}
+
+// chosen is the line that the cursor is on.
+func (m topModel) chosen() (topRow, bool) {
+	rows := m.table().rows
+	if m.cursor >= len(rows) {
+		return topRow{}, false
+	}
+	return rows[m.cursor], true
+}
+
+// isPaused reports whether an operator has paused this backend, "" for all.
+func (m topModel) isPaused(backend string) bool {
+	return slices.ContainsFunc(m.seen.status.Pauses, func(p agent.Pause) bool { return p.Backend == backend })
+}

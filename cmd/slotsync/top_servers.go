@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// A topMood is how a line is doing.
+type topMood int
+
+const (
+	topPlain topMood = iota
+	topFine
+	topOdd
+	topBad
+	topIdle
+)
+
+// serverColumns are hatop's, by HAProxy's names of them.
+func serverColumns() (fields []string, columns []topColumn) {
+	for _, c := range []struct {
+		field, head string
+		show        func(string) string
+	}{
+		{"status", "STATUS", nil}, {"weight", "W", nil}, {"check_status", "CHECK", nil}, {"act", "ACT", nil}, {"bck", "BCK", nil},
+		{"qcur", "QCUR", nil}, {"qmax", "QMAX", nil}, {"qlimit", "QLIM", nil}, {"scur", "SCUR", nil}, {"smax", "SMAX", nil}, {"slim", "SLIM", nil},
+		{"stot", "STOT", rounded}, {"bin", "BIN", rounded}, {"bout", "BOUT", rounded}, {"ereq", "EREQ", nil}, {"econ", "ECON", nil}, {"eresp", "ERSP", nil},
+		{"dreq", "DREQ", nil}, {"dresp", "DRSP", nil}, {"wretr", "RETR", nil}, {"lastchg", "LASTCHG", lasting}, {"downtime", "DOWN", lasting}, {"chkfail", "FAIL", nil},
+	} {
+		fields, columns = append(fields, c.field), append(columns, topColumn{c.head, c.show})
+	}
+	return fields, columns
+}
+
+// serverTable lists what every instance counts, or the one that is chosen.
+func (m topModel) serverTable() topTable {
+	fields, columns := serverColumns()
+	t := topTable{columns: append(heads("INSTANCE", "NAME", "ENDPOINT"), columns...)}
+	slots := slotsByName(m.seen.status)
+	for i, dump := range m.seen.stats {
+		if m.instance != 0 && m.instance != i+1 {
+			continue
+		}
+		for _, row := range dump.Rows {
+			name := row["pxname"] + "/" + row["svname"]
+			at := slots[name]
+			if at.free && !m.all {
+				continue
+			}
+			r := topRow{cells: []string{m.seen.status.Instances[i].Name, name, at.endpoint}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
+			for _, f := range fields {
+				r.cells = append(r.cells, row[f])
+			}
+			t.rows = append(t.rows, r)
+		}
+	}
+	return t
+}
+
+// A topSlot is what the agent knows of a server of HAProxy's.
+type topSlot struct {
+	backend, endpoint string
+	free              bool
+}
+
+// slotsByName finds slots, and backends, by HAProxy's names.
+func slotsByName(s agent.Status) map[string]topSlot {
+	all := map[string]topSlot{}
+	for _, b := range s.Backends {
+		all[b.Backend+"/BACKEND"] = topSlot{backend: b.Name}
+		for _, slot := range b.Slots {
+			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == ""}
+		}
+	}
+	return all
+}
+
+// moodOf reads HAProxy's word for a state.
+func moodOf(status string) topMood {
+	switch word, _, _ := strings.Cut(status, " "); word {
+	case "UP", "OPEN":
+		return topFine
+	case "DOWN", "STOP":
+		return topBad
+	case "MAINT":
+		return topIdle
+	case "NOLB", "DRAIN":
+		return topOdd
+	}
+	return topPlain // "no check" says nothing
+}
+
+// rounded writes large numbers with a unit.
+func rounded(text string) string {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return text
+	}
+	for _, unit := range []string{"", "k", "M", "G", "T"} {
+		if n < 1000 {
+			if unit == "" {
+				return text
+			}
+			return fmt.Sprintf("%.1f%s", n, unit)
+		}
+		n /= 1000
+	}
+	return fmt.Sprintf("%.0fP", n)
+}
+
+// lasting writes seconds as people say them.
+func lasting(text string) string {
+	n, err := strconv.Atoi(text)
+	switch d := time.Duration(n) * time.Second; {
+	case err != nil || n < 0:
+		return text
+	case d >= 48*time.Hour:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	case d >= time.Minute:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), n%60)
+	}
+	return text + "s"
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// A topView is one of the tables.
+type topView int
+
+const (
+	topInstances topView = iota
+	topServers
+	topSources
+	topEvents
+)
+
+// topViews are their names, by their keys.
+func topViews() []string { return []string{"instances", "servers", "sources", "events"} }
+
+// A topColumn is one column; show turns a value into what people read, nil for as it is.
+type topColumn struct {
+	head string
+	show func(string) string
+}
+
+// A topRow is one line: its values, how it is doing, and what can be done to it.
+type topRow struct {
+	cells           []string
+	mood            topMood
+	backend, server string // ours, and the endpoint; "" if there is none
+}
+
+// A topTable is what one view shows.
+type topTable struct {
+	columns []topColumn
+	rows    []topRow
+}
+
+// table is what is shown now: filtered and sorted.
+func (m topModel) table() topTable {
+	var t topTable
+	switch m.view {
+	case topInstances:
+		t = instanceTable(m.seen.status)
+	case topServers:
+		t = m.serverTable()
+	case topSources:
+		t = sourceTable(m.seen.status)
+	case topEvents:
+		t = eventTable(m.events)
+	}
+	if m.filter != "" {
+		t.rows = slices.DeleteFunc(t.rows, func(r topRow) bool {
+			return !strings.Contains(strings.ToLower(strings.Join(r.cells, " ")), strings.ToLower(m.filter))
+		})
+	}
+	if m.sorted > 0 && m.sorted <= len(t.columns) {
+		slices.SortStableFunc(t.rows, func(a, b topRow) int { return compareCells(a.cells[m.sorted-1], b.cells[m.sorted-1]) })
+	}
+	return t
+}
+
+// compareCells puts larger numbers first, and texts in their order after them.
+func compareCells(a, b string) int {
+	x, errA := strconv.ParseFloat(a, 64)
+	y, errB := strconv.ParseFloat(b, 64)
+	switch {
+	case errA == nil && errB == nil:
+		return cmp.Compare(y, x)
+	case errA == nil:
+		return -1
+	case errB == nil:
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+func heads(names ...string) []topColumn {
+	var all []topColumn
+	for _, name := range names {
+		all = append(all, topColumn{head: name})
+	}
+	return all
+}
+
+func instanceTable(s agent.Status) topTable {
+	t := topTable{columns: heads("INSTANCE", "STATE", "HAPROXY", "PID", "LAG", "RESTARTS", "WAITING", "EXTERNAL", "OVERFLOW", "SOCKET")}
+	for _, in := range s.Instances {
+		mood := topFine
+		if !in.Up {
+			mood = topBad
+		} else if !in.InSync {
+			mood = topOdd
+		}
+		t.rows = append(t.rows, topRow{mood: mood, cells: []string{in.Name, instanceWords(in), in.Version, number(in.Pid), fmt.Sprintf("%.1f", in.LagSeconds),
+			strconv.Itoa(in.Restarts), strconv.Itoa(in.Waiting), strconv.Itoa(in.External), strconv.Itoa(in.Overflow), in.Socket}})
+	}
+	return t
+}
+
+// sourceTable lists what each source says, and under it what each backend makes of it.
+func sourceTable(s agent.Status) topTable {
+	t := topTable{columns: heads("BACKEND", "SOURCE", "ENDPOINTS", "AGE", "ASKS", "STATE")}
+	for _, b := range s.Backends {
+		mood := topFine
+		if b.Hold != nil || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
+			mood = topOdd
+		}
+		t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", backendWords(b, s.At)}})
+		for _, src := range s.Sources {
+			if src.Backend != b.Name {
+				continue
+			}
+			mood := topFine
+			if src.State != "ok" {
+				mood = topBad
+			}
+			t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
+				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, sourceWords(src)}})
+		}
+	}
+	return t
+}
+
+// eventTable lists events, newest first.
+func eventTable(events []agent.Event) topTable {
+	t := topTable{columns: heads("WHEN", "KIND", "BACKEND", "INSTANCE", "WHAT")}
+	for _, e := range events {
+		t.rows = append(t.rows, topRow{backend: e.Backend, cells: []string{e.At.Local().Format(time.TimeOnly), e.Kind, e.Backend, e.Instance, e.Text}})
+	}
+	return t
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// A fakeTop says what it is told to, and notes what is done.
+type fakeTop struct {
+	seen topLook
+	err  error
+	acts []string
+}
+
+func (f *fakeTop) look(context.Context) (topLook, error) { return f.seen, f.err }
+
+func (f *fakeTop) do(_ context.Context, act topAct) error {
+	f.acts = append(f.acts, act.String())
+	return f.err
+}
+
+// topScene is two HAProxies, of which the second says nothing.
+func topScene() topLook {
+	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
+	status := agent.Status{
+		Version: "1.2.3", At: at, Ready: true,
+		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true, Version: "3.2.1", Pid: 42}, {Name: "edge-2", LastError: "refused"}},
+		Sources:   []agent.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
+		Backends: []agent.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
+			Hold: &agent.Hold{Kind: "empty", Since: at, WouldRemove: []string{"10.0.0.1:80"}},
+			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain"},
+				{Name: "web3", State: "free"}}}},
+	}
+	dump := agent.Dump{}
+	dump.Add("pxname", "web", "svname", "web1", "status", "UP", "weight", "100", "scur", "7", "smax", "9", "bin", "1234567", "lastchg", "3700", "check_status", "L4OK")
+	dump.Add("pxname", "web", "svname", "web2", "status", "DRAIN", "weight", "50", "scur", "30", "bin", "5", "lastchg", "61")
+	dump.Add("pxname", "web", "svname", "web3", "status", "MAINT", "scur", "0")
+	dump.Add("pxname", "web", "svname", "BACKEND", "status", "UP", "scur", "37")
+	dump.Add("pxname", "in", "svname", "FRONTEND", "status", "OPEN", "scur", "40")
+	return topLook{status: status, stats: []agent.Dump{dump, {}}}
+}
+
+// press sends keys to a model, one a word, and does what it asks for.
+func press(t *testing.T, m topModel, keys ...string) topModel {
+	t.Helper()
+	for _, name := range keys {
+		next, cmd := m.Update(pressOf(name))
+		m = next.(topModel)
+		if cmd != nil && name == "y" {
+			next, _ = m.Update(cmd())
+			m = next.(topModel)
+		}
+	}
+	return m
+}
+
+func pressOf(name string) tea.KeyPressMsg {
+	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "backspace": tea.KeyBackspace, "end": tea.KeyEnd}
+	if code, ok := special[name]; ok {
+		return tea.KeyPressMsg{Code: code}
+	}
+	return tea.KeyPressMsg{Code: []rune(name)[0], Text: name}
+}
+
+func startTop(t *testing.T, f *fakeTop) topModel {
+	t.Helper()
+	m := newTopModel(t.Context(), f, false)
+	next, cmd := m.Update(m.Init()())
+	if cmd == nil {
+		t.Fatal("nothing asks again")
+	}
+	next, _ = next.Update(tea.WindowSizeMsg{Width: 240, Height: 20})
+	return next.(topModel)
+}
+
+func TestTopShows(t *testing.T) {
+	tests := []struct {
+		name  string
+		keys  []string
+		has   []string
+		lacks []string
+	}{
+		{"servers", nil, []string{"slotsync 1.2.3  1/2 instances in sync  1/1 sources ok  1 backend", "[2 servers]", ">edge-1   web/web1    10.0.0.1:80 UP",
+			"L4OK", "1.2M", "1h01m", "1m01s", "web/BACKEND", "in/FRONTEND", "QCUR QMAX QLIM SCUR SMAX SLIM"}, []string{"web/web3"}},
+		{"free slots too", []string{"a"}, []string{"web/web3"}, nil},
+		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused", "3.2.1"}, nil},
+		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site"}, nil},
+		{"events", []string{"4"}, []string{"[4 events]", "instance_down", "edge-2 is gone"}, nil},
+		{"filter", []string{"/", "w", "e", "b", "2", "enter"}, []string{"web/web2", "with web2"}, []string{"web/web1"}},
+		{"filter that is given up", []string{"/", "x", "esc"}, []string{"web/web1"}, []string{"with"}},
+		{"filter, corrected", []string{"/", "x", "backspace", "W", "E", "B", "1", "enter"}, []string{"web/web1"}, []string{"web/web2"}},
+		{"one instance", []string{"tab"}, []string{"only edge-1", "web/web1"}, nil},
+		{"the silent instance", []string{"tab", "tab"}, []string{"only edge-2"}, []string{"web/web1"}},
+		{"all instances again", []string{"tab", "tab", "tab"}, []string{"web/web1"}, []string{"only"}},
+		{"help", []string{"?"}, []string{"pause the writing", "any key goes back"}, []string{"web/web1"}},
+		{"no server", []string{"end", "d"}, []string{"choose a server"}, []string{"y/n"}},
+		{"question", []string{"down", "d"}, []string{"drain site/10.0.0.2:80? y/n"}, nil},
+		{"weight that is none", []string{"w", "9", "9", "9", "enter"}, []string{"not within 0 and 256"}, []string{"y/n"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := startTop(t, &fakeTop{seen: topScene()})
+			next, _ := m.Update(topEvent{Kind: "instance_down", Instance: "edge-2", Text: "edge-2 is gone"})
+			text := strings.Join(press(t, next.(topModel), tt.keys...).screen(), "\n")
+			for _, want := range tt.has {
+				if !strings.Contains(text, want) {
+					t.Errorf("%q is not there:\n%s", want, text)
+				}
+			}
+			for _, not := range tt.lacks {
+				if strings.Contains(text, not) {
+					t.Errorf("%q is there:\n%s", not, text)
+				}
+			}
+		})
+	}
+}
+
+func TestTopActs(t *testing.T) {
+	tests := []struct {
+		name string
+		keys []string
+		want []string
+	}{
+		{"drain", []string{"d", "y"}, []string{"drain site/10.0.0.1:80"}},
+		{"stop", []string{"m", "y"}, []string{"maint site/10.0.0.1:80"}},
+		{"start", []string{"r", "y"}, []string{"ready site/10.0.0.1:80"}},
+		{"weight", []string{"w", "2", "0", "%", "enter", "y"}, []string{"weight site/10.0.0.1:80 20%"}},
+		{"weight of the source", []string{"w", "s", "o", "u", "r", "c", "e", "enter", "y"}, []string{"weight site/10.0.0.1:80 source"}},
+		{"pause", []string{"p", "y"}, []string{"pause site"}},
+		{"no", []string{"d", "n"}, nil},
+		{"anything else is no", []string{"d", "enter"}, nil},
+		{"the question is over", []string{"d", "n", "y"}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fakeTop{seen: topScene()}
+			press(t, startTop(t, f), tt.keys...)
+			if got := fmt.Sprint(f.acts); got != fmt.Sprint(tt.want) {
+				t.Errorf("did %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTopResumesWhatIsPaused(t *testing.T) {
+	f := &fakeTop{seen: topScene()}
+	f.seen.status.Pauses = []agent.Pause{{Backend: "site"}}
+	m := press(t, startTop(t, f), "p", "y")
+	if got := fmt.Sprint(f.acts); got != "[resume site]" || m.note != "resume site: done" {
+		t.Errorf("did %s, says %q", got, m.note)
+	}
+}
+
+func TestTopSorts(t *testing.T) {
+	m := startTop(t, &fakeTop{seen: topScene()})
+	_, columns := serverColumns()
+	sessions := slices.IndexFunc(columns, func(c topColumn) bool { return c.head == "SCUR" }) + 4
+	for range sessions {
+		m = press(t, m, "s")
+	}
+	var names []string
+	for _, r := range m.table().rows {
+		names = append(names, r.cells[1])
+	}
+	if got := strings.Join(names, " "); got != "in/FRONTEND web/BACKEND web/web2 web/web1" {
+		t.Errorf("by sessions: %s", got)
+	}
+}
+
+// TestTopGoesOnWithoutAnAgent: it says so, keeps what it saw, and asks again.
+func TestTopGoesOnWithoutAnAgent(t *testing.T) {
+	m := startTop(t, &fakeTop{seen: topScene()})
+	next, cmd := m.Update(topSeen{err: errors.New("no agent listens\x1b[2J")})
+	text := strings.Join(next.(topModel).screen(), "\n")
+	if cmd == nil || !strings.Contains(text, "AGENT GONE: no agent listens") || !strings.Contains(text, "web/web1") || strings.Contains(text, "\x1b") {
+		t.Errorf("asks again: %t\n%s", cmd != nil, text)
+	}
+	next, _ = next.Update(topSeen{look: topScene()})
+	if text := strings.Join(next.(topModel).screen(), "\n"); strings.Contains(text, "GONE") {
+		t.Errorf("it is back:\n%s", text)
+	}
+}
+
+// TestTopFits: no line is wider than the terminal, and there are no more than fit, in
+// every view, with colours and without.
+func TestTopFits(t *testing.T) {
+	for _, size := range []tea.WindowSizeMsg{{Width: 240, Height: 60}, {Width: 80, Height: 24}, {Width: 20, Height: 6}, {Width: 1, Height: 1}, {}} {
+		for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"?"}, {"2", "d"}, {"end"}} {
+			f := &fakeTop{seen: topScene()}
+			m := startTop(t, f)
+			m.colour = true
+			next, _ := m.Update(size)
+			lines := press(t, next.(topModel), keys...).screen()
+			if len(lines) > size.Height {
+				t.Errorf("%v %v: %d lines", size, keys, len(lines))
+			}
+			for _, line := range lines {
+				if lipgloss.Width(line) > max(1, size.Width) {
+					t.Errorf("%v %v: %q is too wide", size, keys, line)
+				}
+			}
+		}
+	}
+}
+
+func TestTopBoundsItsEvents(t *testing.T) {
+	m := newTopModel(t.Context(), &fakeTop{}, false)
+	for i := range maxTopEvents + 5 {
+		next, _ := m.Update(topEvent{ID: uint64(i)})
+		m = next.(topModel)
+	}
+	if len(m.events) != maxTopEvents || m.events[0].ID != maxTopEvents+4 {
+		t.Errorf("%d events, the newest is %d", len(m.events), m.events[0].ID)
+	}
+}

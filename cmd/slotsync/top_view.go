@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+)
+
+// topFrame is how many lines there are besides those of the table: two above, its head,
+// and the last.
+const topFrame = 4
+
+// maxTopCell bounds a column, in cells of the terminal, but for the last.
+const maxTopCell = 40
+
+// View implements [tea.Model].
+func (m topModel) View() tea.View {
+	v := tea.NewView(strings.Join(m.screen(), "\n"))
+	v.AltScreen = true
+	v.WindowTitle = "slotsync top"
+	return v
+}
+
+// lines is how many rows of the table fit.
+func (m topModel) lines() int { return max(1, m.height-topFrame) }
+
+// screen is every line, as many and as wide as fit.
+func (m topModel) screen() []string {
+	lines := []string{m.summary(), m.tabs()}
+	if m.mode == topHelps {
+		lines = append(lines, topHelp()...)
+	} else {
+		lines = append(lines, m.drawn()...)
+	}
+	body := max(0, m.height-1)
+	lines = append(lines, make([]string, max(0, body-len(lines)))...)[:body]
+	if m.height > 0 {
+		lines = append(lines, m.bottom())
+	}
+	fits := lipgloss.NewStyle().MaxWidth(max(1, m.width))
+	for i, line := range lines {
+		lines[i] = fits.Render(line)
+	}
+	return lines
+}
+
+// summary says how everything is, or that the agent is gone.
+func (m topModel) summary() string {
+	if m.err != nil {
+		text := "AGENT GONE: " + oneLine(m.err.Error())
+		if !m.seen.status.At.IsZero() {
+			text += " (seen " + m.seen.status.At.Local().Format(time.TimeOnly) + ")"
+		}
+		return m.paint(text, topBad)
+	}
+	s := m.seen.status
+	if s.At.IsZero() {
+		return "slotsync top: asking the agent"
+	}
+	synced, answering := 0, 0
+	for _, in := range s.Instances {
+		if in.InSync {
+			synced++
+		}
+	}
+	for _, src := range s.Sources {
+		if src.State == "ok" {
+			answering++
+		}
+	}
+	mood := topFine
+	if synced < len(s.Instances) || answering < len(s.Sources) || !s.Ready {
+		mood = topOdd
+	}
+	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s  %s", shown(s.Version), synced, len(s.Instances),
+		answering, len(s.Sources), count(len(s.Backends), "backend"), s.At.Local().Format(time.TimeOnly)), mood)
+}
+
+// tabs says what is shown.
+func (m topModel) tabs() string {
+	var words []string
+	for i, name := range topViews() {
+		text := fmt.Sprintf("%d %s", i+1, name)
+		if topView(i) == m.view {
+			text = "[" + text + "]"
+		}
+		words = append(words, text)
+	}
+	if m.instance > 0 {
+		words = append(words, "only "+shown(m.seen.status.Instances[m.instance-1].Name))
+	}
+	if m.filter != "" {
+		words = append(words, "with "+shown(m.filter))
+	}
+	return strings.Join(words, "  ")
+}
+
+// drawn is the head of the table, and the rows around the cursor.
+func (m topModel) drawn() []string {
+	t := m.table()
+	first := max(0, min(m.cursor-m.lines()/2, len(t.rows)-m.lines()))
+	shownRows := t.rows[first:min(len(t.rows), first+m.lines())]
+	cells := make([][]string, 0, len(shownRows)+1)
+	head := []string{}
+	for i, c := range t.columns {
+		if m.sorted == i+1 {
+			c.head += "*"
+		}
+		head = append(head, c.head)
+	}
+	cells = append(cells, head)
+	for _, r := range shownRows {
+		cells = append(cells, t.texts(r))
+	}
+	lines := aligned(cells)
+	for i, r := range shownRows {
+		lines[i+1] = m.paint(lines[i+1], r.mood)
+		if first+i == m.cursor {
+			lines[i+1] = m.marked(lines[i+1])
+		}
+	}
+	return lines
+}
+
+// marked shows that the cursor is on a line.
+func (m topModel) marked(line string) string {
+	if !m.colour {
+		return ">" + strings.TrimPrefix(line, " ")
+	}
+	return lipgloss.NewStyle().Reverse(true).Render(line)
+}
+
+// texts are the cells of a row as people read them. Nothing in them is obeyed by a
+// terminal.
+func (t topTable) texts(r topRow) []string {
+	var all []string
+	for i, text := range r.cells {
+		if show := t.columns[i].show; show != nil {
+			text = show(text)
+		}
+		all = append(all, oneLine(text))
+	}
+	return all
+}
+
+// aligned gives every column the width that it needs, with a space before each line for
+// the cursor.
+func aligned(cells [][]string) []string {
+	widths := make([]int, len(cells[0]))
+	for _, row := range cells {
+		for i, text := range row {
+			widths[i] = max(widths[i], min(lipgloss.Width(text), maxTopCell))
+		}
+	}
+	var lines []string
+	for _, row := range cells {
+		line := " "
+		for i, text := range row {
+			if i == len(row)-1 {
+				line += text
+				break
+			}
+			text = lipgloss.NewStyle().MaxWidth(maxTopCell).Render(text)
+			line += text + strings.Repeat(" ", widths[i]-lipgloss.Width(text)+1)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// bottom is the last line: a question, what came of the last, or the keys.
+func (m topModel) bottom() string {
+	switch {
+	case m.mode == topFilters:
+		return "filter: " + m.typed + "_"
+	case m.mode == topWeighs:
+		return "weight of " + m.act.backend + "/" + m.act.server + " (0 to 256, 20%, source): " + m.typed + "_"
+	case m.mode == topConfirms:
+		return m.paint(m.act.String()+"? y/n", topOdd)
+	case m.mode == topHelps:
+		return "any key goes back"
+	case m.note != "":
+		return m.note
+	}
+	return "1-4 view  tab instance  / filter  s sort  d drain  m maint  r ready  w weight  p pause  ? help  q quit"
+}
+
+// paint colours a line, where there are colours.
+func (m topModel) paint(text string, mood topMood) string {
+	colours := map[topMood]string{topFine: "2", topOdd: "3", topBad: "1", topIdle: "8"}
+	if c, ok := colours[mood]; ok && m.colour {
+		return lipgloss.NewStyle().Foreground(lipgloss.Color(c)).Render(text)
+	}
+	return text
+}
