@@ -126,9 +126,15 @@ func (l overrides) drop(backend, address, kind string) (overrides, bool) {
 // find returns the override of that kind for an endpoint, the one of its backend
 // before the one for its address; nil for none.
 func (l overrides) find(backend string, a netip.AddrPort, kind string) *Override {
+	if len(l) == 0 {
+		return nil
+	}
 	var found *Override
+	whole, alone := a.String(), a.Addr().String() // once: there may be many of both
 	for i := range l {
-		if o := &l[i]; o.Kind == kind && o.concerns(backend, a) && (found == nil || o.Backend != "") {
+		o := &l[i]
+		is := o.Backend == backend && o.Address == whole || o.Backend == "" && o.Address == alone
+		if is && o.Kind == kind && (found == nil || o.Backend != "") {
 			found = o
 		}
 	}

@@ -386,3 +386,20 @@ func TestAddedServerOfWeightZero(t *testing.T) {
 		w.want(a, "web1=:80 web2=:90")
 	}, a)
 }
+
+// TestManyOverridesAreFoundCheaply: each endpoint is looked for among all of them,
+// every second.
+func TestManyOverridesAreFoundCheaply(t *testing.T) {
+	var l overrides
+	for port := range 500 {
+		l = append(l, Override{Backend: "web", Address: addr(port + 1).String(), Kind: OverrideState, State: StateDrain})
+	}
+	most := testing.AllocsPerRun(10, func() {
+		if l.find("web", addr(500), OverrideState) == nil || l.find("web", addr(501), OverrideState) != nil {
+			t.Error("found wrongly")
+		}
+	})
+	if most > 10 {
+		t.Errorf("%v allocations to find one", most)
+	}
+}
