@@ -50,23 +50,8 @@ func (a *Agent) SetAddressState(ctx context.Context, ip netip.Addr, state string
 	if err := checkState(state); err != nil {
 		return nil, err
 	}
-	if !ip.IsValid() || ip.Zone() != "" {
-		return nil, fmt.Errorf("%w: %s is no address of an endpoint", ErrBadRequest, ip)
-	}
-	o := Override{Address: ip.Unmap().String(), State: state}
-	return answerOr(ctx, a, func(context.Context) ([]ServerRef, error) {
-		if err := a.setState(o, who, time.Now()); err != nil {
-			return nil, err
-		}
-		out := []ServerRef{}
-		for _, b := range a.backends {
-			for _, e := range b.wanted() {
-				if e.Addr.Addr() == ip.Unmap() {
-					out = append(out, b.ref(e.Addr))
-				}
-			}
-		}
-		return out, nil
+	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
+		return a.setState(Override{Address: address, State: state}, who, now)
 	})
 }
 

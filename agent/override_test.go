@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -141,6 +142,46 @@ func TestOverrideOfAnAddress(t *testing.T) {
 		}
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:82")
+	}, a)
+}
+
+// TestOverrideOfTheWeightOfAnAddress: on all backends, also of what comes later; what
+// was asked of one endpoint goes before.
+func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		weights := func() (all []int) {
+			a.with(func() {
+				for i := range 3 {
+					all = append(all, a.servers["web"][i].Weight)
+				}
+			})
+			return all
+		}
+		w.weigh("web2", "58")
+		refs, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), "20%", Who{})
+		if err != nil || len(refs) != 2 {
+			w.t.Fatalf("got %+v, %v", refs, err)
+		}
+		w.source.list(80, 81, 82)
+		w.settle()
+		if got := weights(); !slices.Equal(got, []int{20, 58, 20}) {
+			w.t.Errorf("weights %v", got)
+		}
+		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "", Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		if got := weights(); !slices.Equal(got, []int{100, 58, 100}) {
+			w.t.Errorf("given back: weights %v", got)
+		}
+		for _, bad := range []struct{ ip, weight string }{{"127.0.0.9", "257"}, {"fe80::1%eth0", "5"}} {
+			if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr(bad.ip), bad.weight, Who{}); !errors.Is(err, ErrBadRequest) {
+				w.t.Errorf("%v: got %v", bad, err)
+			}
+		}
 	}, a)
 }
 

@@ -138,6 +138,12 @@ func (f *fake) SetAddressState(_ context.Context, ip netip.Addr, state string, w
 	return []agent.ServerRef{ref}, err
 }
 
+func (f *fake) SetAddressWeight(_ context.Context, ip netip.Addr, weight string, who agent.Who) ([]agent.ServerRef, error) {
+	f.did(fmt.Sprintf("weight %s %q %+v", ip, weight, who))
+	ref, err := f.ref("web", "web1")
+	return []agent.ServerRef{ref}, err
+}
+
 func (f *fake) SetWeight(_ context.Context, backend, server, weight string, who agent.Who) (agent.ServerRef, error) {
 	f.did(fmt.Sprintf("weight %s/%s %q %+v", backend, server, weight, who))
 	return f.ref(backend, server)

@@ -343,6 +343,7 @@ func examples() map[string]struct{ what, body string } {
 		"PUT /v1/backends/{backend}/servers/{server}/state":              {"PUT " + web1 + "/state", `{"state":"drain"}`},
 		"PUT /v1/backends/{backend}/servers/{server}/weight":             {"PUT " + web1 + "/weight", `{"weight":"20%"}`},
 		"POST /v1/backends/{backend}/servers/{server}/shutdown-sessions": {"POST " + web1 + "/shutdown-sessions", ""},
+		"PUT /v1/addresses/{ip}/weight":                                  {"PUT /v1/addresses/10.0.0.1/weight", `{"weight":"20%"}`},
 		"PUT /v1/addresses/{ip}/state":                                   {"PUT /v1/addresses/10.0.0.1/state", `{"state":"maint"}`},
 	}
 }

@@ -14,6 +14,7 @@ import (
 type Operators interface {
 	SetState(ctx context.Context, backend, server, state string, who agent.Who) (agent.ServerRef, error)
 	SetAddressState(ctx context.Context, ip netip.Addr, state string, who agent.Who) ([]agent.ServerRef, error)
+	SetAddressWeight(ctx context.Context, ip netip.Addr, weight string, who agent.Who) ([]agent.ServerRef, error)
 	SetWeight(ctx context.Context, backend, server, weight string, who agent.Who) (agent.ServerRef, error)
 	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who agent.Who) (agent.ServerRef, error)
 	RemoveServer(ctx context.Context, backend, server string) (agent.ServerRef, error)
@@ -51,6 +52,7 @@ func (s *Server) operatorRoutes() []route {
 		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, forTrusted},
 		{"GET", "/v1/addresses", s.addresses, forAll},
 		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, forAll},
+		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, forAll},
 		{"POST", "/v1/pause", s.pause, forAll},
 		{"POST", "/v1/resume", s.resume, forAll},
 	}
@@ -142,6 +144,17 @@ func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
 	}
 	asking(w, r, func(b StateBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b StateBody, who agent.Who) ([]agent.ServerRef, error) {
 		return s.o.Agent.SetAddressState(ctx, ip, b.State, who)
+	})
+}
+
+func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
+	ip, err := netip.ParseAddr(r.PathValue("ip"))
+	if err != nil {
+		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
+		return
+	}
+	asking(w, r, func(b WeightBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b WeightBody, who agent.Who) ([]agent.ServerRef, error) {
+		return s.o.Agent.SetAddressWeight(ctx, ip, string(b.Weight), who)
 	})
 }
 

@@ -37,6 +37,11 @@ func (c *Client) SetAddressState(ctx context.Context, ip netip.Addr, body StateB
 	return into[[]agent.ServerRef](ctx, c, http.MethodPut, "/v1/addresses/"+url.PathEscape(ip.String())+"/state", body)
 }
 
+// SetAddressWeight asks for a weight of every endpoint with this address.
+func (c *Client) SetAddressWeight(ctx context.Context, ip netip.Addr, body WeightBody) ([]agent.ServerRef, error) {
+	return into[[]agent.ServerRef](ctx, c, http.MethodPut, "/v1/addresses/"+url.PathEscape(ip.String())+"/weight", body)
+}
+
 // SetWeight asks for a weight of an endpoint.
 func (c *Client) SetWeight(ctx context.Context, backend, server string, body WeightBody) (agent.ServerRef, error) {
 	return into[agent.ServerRef](ctx, c, http.MethodPut, serverPath(backend, server)+"/weight", body)

@@ -63,6 +63,9 @@ func TestOperatorRoutes(t *testing.T) {
 		{name: "addresses", what: "GET /v1/addresses", want: 200, says: `[{"address":"10.0.0.1","servers":[{"backend":"web","endpoint":"10.0.0.1:80"`},
 		{name: "address", what: "PUT /v1/addresses/10.0.0.1/state", body: `{"state":"maint"}`, want: 200, says: `[{"backend":"web"`,
 			did: []string{"state 10.0.0.1 maint {By:the API Reason: For:0s Keep:false}"}},
+		{name: "weight of an address", what: "PUT /v1/addresses/10.0.0.1/weight", body: `{"weight":"20%"}`, want: 200, says: `[{"backend":"web"`,
+			did: []string{`weight 10.0.0.1 "20%" {By:the API Reason: For:0s Keep:false}`}},
+		{name: "weight of no address", what: "PUT /v1/addresses/web1/weight", body: `{"weight":1}`, want: 400, says: "no address"},
 		{name: "no address", what: "PUT /v1/addresses/web1/state", body: `{"state":"maint"}`, want: 400, says: "no address"},
 		{name: "pause", what: "POST /v1/pause", body: `{"backend":"web","for":"1h","hard":true}`, want: 200, says: `"hard":true`,
 			did: []string{`pause "web" true {By:the API Reason: For:1h0m0s Keep:false}`}},
@@ -116,6 +119,7 @@ func TestOperatorClient(t *testing.T) {
 	add(c.SetState(ctx, "web", "[fd00::1]:80", web.StateBody{State: "drain", WhoBody: web.WhoBody{For: "1h", By: "ann"}}))
 	add(c.SetAddressState(ctx, netip.MustParseAddr("fd00::1"), web.StateBody{State: "ready"}))
 	add(c.SetWeight(ctx, "web", "web1", web.WeightBody{Weight: "20%"}))
+	add(c.SetAddressWeight(ctx, netip.MustParseAddr("fd00::1"), web.WeightBody{Weight: "8"}))
 	add(c.AddServer(ctx, "web", web.ServerBody{Address: "10.0.0.9:80"}))
 	add(c.RemoveServer(ctx, "web", "web2"))
 	add(c.ShutSessions(ctx, "web", "web2"))
@@ -125,7 +129,7 @@ func TestOperatorClient(t *testing.T) {
 		t.Error(err)
 	}
 	who := " {By:the API Reason: For:0s Keep:false}"
-	want := []string{"state web/[fd00::1]:80 drain {By:ann Reason: For:1h0m0s Keep:false}", "state fd00::1 ready" + who, `weight web/web1 "20%"` + who,
+	want := []string{"state web/[fd00::1]:80 drain {By:ann Reason: For:1h0m0s Keep:false}", "state fd00::1 ready" + who, `weight web/web1 "20%"` + who, `weight fd00::1 "8"` + who,
 		`add web/10.0.0.9:80 "" ""` + who, "remove web/web2", "shut web/web2", `pause "" true` + who, `resume "web"`}
 	if diff := cmp.Diff(want, f.changes()); diff != "" {
 		t.Errorf("done (-want +got):\n%s", diff)

@@ -31,7 +31,7 @@ GET  /v1/backends/{backend}/servers the endpoints of a backend; POST adds one, D
 PUT  /v1/backends/{backend}/servers/{server}/state   {"state": "drain", "for": "10m"}; ready ends it
 PUT  /v1/backends/{backend}/servers/{server}/weight  {"weight": "20%"}
 POST /v1/backends/{backend}/servers/{server}/shutdown-sessions
-GET  /v1/addresses                  every address; PUT .../{ip}/state is for it on all backends
+GET  /v1/addresses                  every address; PUT .../{ip}/state and .../weight are for it on all backends
 POST /v1/pause, /v1/resume          stop and go on writing: {"backend": "web", "for": "1h"}
 GET  /v1/haproxy/reload             is a reload of HAProxy needed, and what came of the last
 POST /v1/haproxy/reload             reload HAProxy, as a transaction

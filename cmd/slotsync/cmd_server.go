@@ -102,7 +102,9 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 			}
 			body := web.StateBody{State: state, WhoBody: w.body()}
 			if address != "" {
-				return a.setAddress(cmd.Context(), address, body, w.output)
+				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+					return c.SetAddressState(ctx, ip, body)
+				})
 			}
 			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
 				return c.SetState(ctx, backend, server, body)
@@ -148,7 +150,9 @@ func (a *app) done(ref agent.ServerRef, what string) {
 	fmt.Fprintf(a.stdout, "%s/%s%s: %s\n", shown(ref.Backend), shown(ref.Endpoint), slot, what)
 }
 
-func (a *app) setAddress(ctx context.Context, address string, body web.StateBody, output string) error {
+// operateAddress does one thing to an address on all backends, and says to which
+// endpoints that was.
+func (a *app) operateAddress(ctx context.Context, address, what, output string, do func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return usageErrorf("--address: %q is no IP address", shown(address))
@@ -157,7 +161,7 @@ func (a *app) setAddress(ctx context.Context, address string, body web.StateBody
 	if err != nil {
 		return err
 	}
-	refs, err := c.SetAddressState(ctx, ip, body)
+	refs, err := do(ctx, c, ip)
 	if err != nil {
 		return err
 	}
@@ -165,39 +169,56 @@ func (a *app) setAddress(ctx context.Context, address string, body web.StateBody
 		return printJSON(a.stdout, refs)
 	}
 	for _, ref := range refs {
-		a.done(ref, body.State)
+		a.done(ref, what)
 	}
 	if len(refs) == 0 {
-		fmt.Fprintf(a.stdout, "%s: %s, and no endpoint has it now\n", ip, body.State)
+		fmt.Fprintf(a.stdout, "%s: %s, and no endpoint has it now\n", ip, what)
 	}
 	return nil
 }
 
 func newServerWeightCommand(a *app) *cobra.Command {
 	var w wish
+	var address string
 	cmd := &cobra.Command{
-		Use:   "weight BACKEND/SERVER WEIGHT",
+		Use:   "weight BACKEND/SERVER WEIGHT | --address IP WEIGHT",
 		Short: "Give a server another weight",
 		Long: `Give a server another weight: 0 to 256, or a share of the configured one as in 20%,
 at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 		Example: `  slotsync server weight web/10.0.0.1:80 58
   slotsync server weight web/websrv3 20% --for 1h
-  slotsync server weight web/websrv3 source`,
-		Args: oneServer(1),
+  slotsync server weight web/websrv3 source
+  slotsync server weight --address 10.0.0.1 20%`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if address != "" && len(args) == 1 {
+				return nil
+			}
+			if address != "" {
+				return usageErrorf("with --address, %s takes a weight alone (see %s --help)", cmd.CommandPath(), cmd.CommandPath())
+			}
+			return oneServer(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := knownOutput(w.output); err != nil {
 				return err
 			}
-			weight := args[1]
+			weight := args[len(args)-1]
+			body, what := web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()}, "weight "+shown(weight)
 			if weight == "source" {
-				weight = ""
+				body.Weight = ""
 			}
-			return a.operate(cmd.Context(), args[0], "weight "+shown(args[1]), w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
-				return c.SetWeight(ctx, backend, server, web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()})
+			if address != "" {
+				return a.operateAddress(cmd.Context(), address, what, w.output, func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+					return c.SetAddressWeight(ctx, ip, body)
+				})
+			}
+			return a.operate(cmd.Context(), args[0], what, w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+				return c.SetWeight(ctx, backend, server, body)
 			})
 		},
 	}
 	w.flags(cmd)
+	cmd.Flags().StringVar(&address, "address", "", "every endpoint with this address, on all backends, now and later")
 	a.agentFlags(cmd)
 	return cmd
 }

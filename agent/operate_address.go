@@ -1,0 +1,49 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// SetAddressWeight does to every endpoint with this address, on all backends, now and
+// later, what SetWeight does to one, and returns those that there are. What was asked of
+// one of them alone goes before it.
+func (a *Agent) SetAddressWeight(ctx context.Context, ip netip.Addr, weight string, who Who) ([]ServerRef, error) {
+	if weight != "" {
+		if err := CheckWeight(weight); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		}
+	}
+	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
+		o := Override{Address: address, Kind: OverrideWeight, Weight: weight}
+		if weight == "" {
+			a.release(o)
+			return nil
+		}
+		return a.impose(o, who, now)
+	})
+}
+
+// operateAddress has the loop do f, and returns the endpoints with the address.
+func (a *Agent) operateAddress(ctx context.Context, ip netip.Addr, f func(address string, now time.Time) error) ([]ServerRef, error) {
+	if !ip.IsValid() || ip.Zone() != "" {
+		return nil, fmt.Errorf("%w: %s is no address of an endpoint", ErrBadRequest, ip)
+	}
+	ip = ip.Unmap()
+	return answerOr(ctx, a, func(context.Context) ([]ServerRef, error) {
+		if err := f(ip.String(), time.Now()); err != nil {
+			return nil, err
+		}
+		out := []ServerRef{}
+		for _, b := range a.backends {
+			for _, e := range b.wanted() {
+				if e.Addr.Addr() == ip {
+					out = append(out, b.ref(e.Addr))
+				}
+			}
+		}
+		return out, nil
+	})
+}
