@@ -1,0 +1,156 @@
+package web_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+// A comer is a way to come to the agent.
+type comer struct {
+	name   string
+	listen string // "" for the unix socket
+	token  string // in force
+	header []string
+	// may is the answer to somebody who may do everything ("all"), who may do what
+	// everybody may ("some"), or else the status of every refusal.
+	may any
+	// change is the status where only changes are refused; 0: they are not.
+	change int
+}
+
+func comers() []comer {
+	const loopback, other = "127.0.0.1:9750", "10.1.2.3:9750"
+	right, wrong := "Authorization: Bearer secret", "Authorization: Bearer Secret"
+	evil, site := "Origin: https://evil.example", "Sec-Fetch-Site: cross-site"
+	return []comer{
+		{"unix socket", "", "", nil, "all", 0},
+		{"unix socket, wrong token", "", "secret", []string{wrong}, "all", 0},
+		{"unix socket, foreign origin", "", "", []string{evil}, "all", 403},
+		{"unix socket, cross-site", "", "", []string{site}, "all", 403},
+		{"loopback, none", loopback, "secret", nil, "some", 0},
+		{"loopback, none, no token in force", loopback, "", nil, "some", 0},
+		{"loopback, token", loopback, "secret", []string{right}, "all", 0},
+		{"loopback, wrong token", loopback, "secret", []string{wrong}, 401, 0},
+		{"loopback, a password that nobody asked for", loopback, "secret", []string{annRight}, 401, 0},
+		{"loopback, token where none is in force", loopback, "", []string{right}, 401, 0},
+		{"loopback, empty", loopback, "", []string{"Authorization: "}, 401, 0},
+		{"loopback, two tokens", loopback, "secret", []string{right, wrong}, 401, 0},
+		{"loopback, foreign host", loopback, "secret", []string{right, "Host: evil.example:9750"}, 421, 0},
+		{"loopback, foreign origin", loopback, "secret", []string{evil}, "some", 403},
+		{"loopback, token and foreign origin", loopback, "secret", []string{right, evil}, "all", 403},
+		{"loopback, token and cross-site", loopback, "secret", []string{right, site}, "all", 403},
+		{"other, none", other, "secret", nil, 401, 0},
+		{"other, token", other, "secret", []string{right}, "all", 0},
+		{"other, wrong token", other, "secret", []string{wrong}, 401, 0},
+		{"other, foreign host", other, "secret", []string{right, "Host: evil.example"}, 421, 0},
+		{"other, token and foreign origin", other, "secret", []string{right, evil}, "all", 403},
+	}
+}
+
+// want is the refusal of a route, 0 for none.
+func (c comer) want(r web.RouteInfo) int {
+	status, refused := c.may.(int)
+	change := r.Method != http.MethodGet
+	switch {
+	case refused:
+		return status
+	case change && c.change != 0:
+		return c.change
+	case r.Trusted && c.may == "some":
+		return http.StatusForbidden
+	}
+	return 0
+}
+
+// TestWhoMayDoWhat is every route times every way to come.
+func TestWhoMayDoWhat(t *testing.T) {
+	all := examples()
+	for _, c := range comers() {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake()
+			o := options(f)
+			o.Listen, o.Token = c.listen, token(c.token)
+			s := newServer(t, o)
+			h := s.Handler(c.listen == "")
+			for _, r := range s.Table() {
+				e, ok := all[r.Method+" "+r.Path]
+				if !ok {
+					continue // TestAnswersAreAsDescribed says which
+				}
+				before := len(f.changes())
+				w := request(t, h, c.listen, e.what, e.body, c.header...)
+				want := c.want(r)
+				if want == 0 && w.Code/100 != 2 || want != 0 && w.Code != want {
+					t.Errorf("%s: %d %s, want %d (0: done)", e.what, w.Code, w.Body, want)
+				}
+				if want == 0 {
+					continue
+				}
+				checkProblem(t, e.what, w)
+				if did := f.changes()[before:]; len(did) > 0 {
+					t.Errorf("%s was refused, and did %q", e.what, did)
+				}
+				if r.Trusted && c.may == "some" && c.change == 0 && !strings.Contains(w.Body.String(), "unix socket") {
+					t.Errorf("%s: the refusal does not say who may: %s", e.what, w.Body)
+				}
+			}
+		})
+	}
+}
+
+// TestLargeBodiesAreRefused at every route, also without a length and without an end.
+func TestLargeBodiesAreRefused(t *testing.T) {
+	f := newFake()
+	s := newServer(t, options(f))
+	for _, r := range s.Table() {
+		e, ok := examples()[r.Method+" "+r.Path]
+		if !ok {
+			continue
+		}
+		method, path, _ := strings.Cut(e.what, " ")
+		for name, body := range map[string]io.Reader{"with a length": strings.NewReader(strings.Repeat("x", 1<<20)), "without an end": endless{}} {
+			w := httptest.NewRecorder()
+			s.Handler(true).ServeHTTP(w, httptest.NewRequest(method, path, body))
+			if w.Code != http.StatusRequestEntityTooLarge {
+				t.Errorf("%s, %s: %d", e.what, name, w.Code)
+			}
+		}
+	}
+	if did := f.changes(); len(did) > 0 {
+		t.Errorf("done: %q", did)
+	}
+}
+
+// TestHostileNames: whatever stands in a path is a name that nothing has, and comes
+// back printable if at all.
+func TestHostileNames(t *testing.T) {
+	names := []string{
+		"..%2f..%2fetc%2fpasswd", "%2e%2e%2f", "a%0aset%20server%20web%2fweb1%20state%20maint", "a%0d%0aX-Evil:%20y", "web;disable%20server", "%00", "%1b%5b2J",
+		"%3cscript%3ealert(1)%3c%2fscript%3e", "%ff%fe", "%e2%80%ae", strings.Repeat("x", 10<<10), "10.0.0.1:80;", "[::1%25lo]:80",
+	}
+	s := newServer(t, options(newFake()))
+	h := s.Handler(true)
+	for _, r := range s.Table() {
+		if !strings.Contains(r.Path, "{") || strings.HasSuffix(r.Path, "{$}") {
+			continue
+		}
+		for _, name := range names {
+			path := r.Path
+			for _, variable := range []string{"{backend}", "{server}", "{address}", "{ip}", "{instance}", "{id}", "{type}", "{name}"} {
+				path = strings.ReplaceAll(path, variable, name)
+			}
+			w := request(t, h, "", r.Method+" "+path, `{"state":"drain","weight":"1","address":"10.0.0.1:80","command":"show info"}`)
+			if w.Code == http.StatusInternalServerError || strings.ContainsAny(w.Header().Get("Location"), "\r\n") || w.Header().Get("X-Evil") != "" {
+				t.Errorf("%s %.80s: %d, %v", r.Method, path, w.Code, w.Header())
+			}
+			if kind := w.Header().Get("Content-Type"); strings.HasSuffix(kind, "json") && strings.ContainsAny(w.Body.String(), "\x1b\x00\r<") {
+				t.Errorf("%s %.80s: %.200q", r.Method, path, w.Body)
+			}
+		}
+	}
+}
