@@ -9,8 +9,8 @@
 # bind9/named, unbound/unbound and dnsmasq/dnsmasq, each with its own C library, so that they run on any Linux.
 # Unpacking touches no system package, starts nothing and adds no user: apt works on private state and asks the mirror
 # that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
-# What building and the tests need (a C compiler, git, systemd-analyze) is installed by apt, as root; else one line says
-# what is missing. With NAME only what unpacking needs.
+# What building and the tests need (a C compiler, git, systemd-analyze, a browser) is installed by apt, as root; else one
+# line says what is missing. With NAME only what unpacking needs.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -73,6 +73,7 @@ missing_packages() {
 		need_package make make
 		need_package git git
 		need_package systemd-analyze systemd
+		need_package chromium chromium
 	fi
 	if [ ${#absent[@]} -gt 0 ]; then
 		need_package patchelf patchelf

@@ -4,7 +4,8 @@
 // Over the unix socket everybody who may open it may do everything. So may, over TCP,
 // who shows a bearer token, a client certificate, or a user and his password. Without
 // one of these nothing is answered, except on a loopback listener: what can be seen
-// of the state, and what takes endpoints out of service and puts them back. Every
+// of the state, and what takes endpoints out of service and puts them back. A browser
+// is shown a page that asks for the token, which tells nothing of the state. Every
 // request over TCP must name a host that the listener is known by, and every change
 // that a browser sends must come from there: a page somewhere else can make a browser
 // talk to 127.0.0.1, and a host name can be made to resolve to it.

@@ -5,7 +5,14 @@
   const key = 'slotsync-token';
   const apart = 200; // ms between two questions: at most five a second
   const byId = (id) => document.getElementById(id);
-  const say = (text) => { byId('said').textContent = text; };
+  let silence = 0;
+
+  // say shows a text for a while; for good if it is about what goes on being so.
+  function say(text, stays) {
+    clearTimeout(silence);
+    byId('said').textContent = text;
+    if (!stays) silence = setTimeout(() => { byId('said').textContent = ''; }, 10000);
+  }
 
   function headers(accept) {
     const h = { Accept: accept };
@@ -89,7 +96,7 @@
       if (lost) say('');
       lost = false;
     } catch (e) {
-      if (!lost) say('slotsync does not answer; what is shown is old.');
+      if (!lost) say('slotsync does not answer; what is shown is old.', true);
       lost = true;
     }
     document.body.classList.toggle('old', lost);
