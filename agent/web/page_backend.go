@@ -177,6 +177,9 @@ func countWords(b *agent.BackendStatus) string {
 // troubles says in words what somebody should look at.
 func troubles(b *agent.BackendStatus) []string {
 	var words []string
+	if b.Phase == "waiting" {
+		words = append(words, "Waiting: its source has not said yet what there is")
+	}
 	if h := b.Hold; h != nil {
 		words = append(words, holdWords(h))
 	}

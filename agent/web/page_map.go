@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // slotsARow is how many slots stand beside each other in a map.
@@ -67,16 +66,17 @@ func legend() []cellView {
 // cellOf says how a slot looks at an instance.
 func cellOf(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 	c := cellView{Class: classUp, Letter: "R", Held: in.HeldBy != ""}
+	maint := in.State.String() == agent.StateMaint
 	switch {
 	case in.Lacking:
 		c.Class, c.Letter = classLacking, "·"
-	case in.State == slots.Maint && s.Endpoint == "":
+	case maint && s.Endpoint == "":
 		c.Class, c.Letter = classFree, "F"
-	case in.State == slots.Maint:
+	case maint:
 		c.Class, c.Letter = classMaint, "M"
 	case in.Address != s.Endpoint:
 		c.Class, c.Letter = classDiffers, "≠"
-	case in.State == slots.Drain:
+	case in.State.String() == agent.StateDrain:
 		c.Class, c.Letter = classDrain, "D"
 	case in.Check == "down":
 		c.Class, c.Letter = classDown, "!"
