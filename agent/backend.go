@@ -42,6 +42,8 @@ type backend struct {
 	shift time.Time // when that becomes another one by itself; zero for never
 	guard guarded
 	phase string
+	// stale: what was stored is too old to be filled from.
+	stale bool
 	// prefer is where endpoints sat when the state was stored.
 	prefer   map[netip.AddrPort]string
 	storedAt time.Time

@@ -121,6 +121,9 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	if b.due && !b.pace.AllowN(now, 1) {
 		return false
 	}
+	if b.stale {
+		b.dropStale(c.live(b))
+	}
 	b.initial = c.initial(b)
 	fresh, strangers := b.due || b.gen == 0, b.taken
 	var before []slots.Target

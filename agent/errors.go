@@ -15,6 +15,8 @@ var (
 	ErrNoServer = errors.New("no such server")
 	// ErrDiscovered: a source lists the endpoint, so that it cannot be removed here.
 	ErrDiscovered = errors.New("a source lists this endpoint: drain or stop it instead")
+	// ErrOverruled: something else that an operator asked for still holds.
+	ErrOverruled = errors.New("another override holds it")
 	// ErrNotPaused: there is no such pause.
 	ErrNotPaused = errors.New("not paused")
 	// ErrBadRequest: what is asked for makes no sense; the error says why.

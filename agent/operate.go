@@ -34,13 +34,20 @@ type ServerRef struct {
 // SetState drains an endpoint, stops it, or gives it back to what its source says
 // ([StateReady]), which also ends what somebody did to its slot behind the agent's
 // back. server is its address and port, or its slot. It fails with [ErrNoBackend],
-// [ErrNoServer] or [ErrBadRequest].
+// [ErrNoServer] or [ErrBadRequest], and with [ErrOverruled] where its address is out of
+// service on all backends.
 func (a *Agent) SetState(ctx context.Context, backend, server, state string, who Who) (ServerRef, error) {
 	if err := checkState(state); err != nil {
 		return ServerRef{}, err
 	}
 	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		return a.setState(Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now)
+		if err := a.setState(Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now); err != nil {
+			return err
+		}
+		if o := a.overrides.find(b.Name, b.addr, OverrideState); state == StateReady && o != nil {
+			return fmt.Errorf("%w: %s on all backends; start it by its address", ErrOverruled, o.why())
+		}
+		return nil
 	})
 }
 
@@ -80,11 +87,11 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 	err := error(nil)
 	if reason := discovery.Check(addr); reason != "" {
 		err = fmt.Errorf("%w: %s is not for an endpoint (%s)", ErrBadRequest, addr, strings.ReplaceAll(reason, "_", " "))
-	} else if weight != "" {
-		err = CheckWeight(weight)
+	} else if weight != "" && CheckWeight(weight) != nil {
+		err = fmt.Errorf("%w: %w", ErrBadRequest, CheckWeight(weight))
 	}
 	if err != nil {
-		return ServerRef{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		return ServerRef{}, err
 	}
 	return answerOr(ctx, a, func(context.Context) (ServerRef, error) {
 		b := a.backend(backend)

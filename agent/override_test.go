@@ -137,6 +137,9 @@ func TestOverrideOfAnAddress(t *testing.T) {
 		w.settle()
 		w.want(a, "")
 		w.wantSync("a", true)
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateReady, Who{}); !errors.Is(err, ErrOverruled) {
+			w.t.Errorf("one alone: %v", err)
+		}
 		if _, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{}); err != nil {
 			w.t.Fatal(err)
 		}

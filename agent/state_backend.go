@@ -85,9 +85,13 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 	}
 	b.restoreFeeds(s)
 	for _, l := range s.Leaving {
+		if most := now.Add(b.Drain); l.Until.After(most) { // a clock was ahead
+			l.Until = most
+		}
 		b.leaving[l.Endpoint.Addr] = l
 	}
 	age := now.Sub(s.At)
+	b.stale = age >= restoreAge || age <= -restoreAge
 	if len(b.guard.published) > 0 && age < restoreAge && age > -restoreAge {
 		b.phase, b.due = phaseRestored, true
 	}

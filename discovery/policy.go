@@ -69,7 +69,7 @@ func (s *restricted) Activity() Activity { return ActivityOf(s.Source) }
 func (p Policy) apply(r Reading) Reading {
 	v4 := map[string]bool{} // names that have such an address
 	for _, e := range r.Endpoints {
-		v4[e.Name] = v4[e.Name] || e.Addr.Addr().Is4()
+		v4[e.Name] = v4[e.Name] || e.Name != "" && e.Addr.Addr().Is4() // what has no name is not one thing
 	}
 	had := len(r.Endpoints) > 0
 	kept := make([]Endpoint, 0, len(r.Endpoints))

@@ -183,7 +183,7 @@ func statusOf(err error, other int) int {
 	switch {
 	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoServer), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
 		return http.StatusNotFound
-	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
+	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrOverruled), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict
 	case errors.Is(err, agent.ErrBadRequest):
 		return http.StatusBadRequest
