@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,8 +13,13 @@ import (
 	"github.com/slotsync/slotsync/agent/web"
 )
 
-// watchPace is how often --watch asks.
-const watchPace = time.Second
+const (
+	// watchPace is how often --watch asks if nothing changes, watchLeast how long it
+	// waits at least.
+	watchPace, watchLeast = time.Second, 100 * time.Millisecond
+	// listenPace is how often an agent is asked for events that gives none.
+	listenPace = 5 * time.Second
+)
 
 func newStatusCommand(a *app) *cobra.Command {
 	var output string
@@ -51,7 +57,7 @@ what the guard holds, and which endpoint sits in which slot.`,
 		},
 	}
 	outputFlag(cmd, &output)
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second, until interrupted")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again when it changes and every second, until interrupted")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "show free slots too")
 	a.agentFlags(cmd)
 	return cmd
@@ -72,9 +78,15 @@ func (a *app) statusJSON(many bool) func(agent.Status) error {
 	}
 }
 
-// watch shows the status until ctx is done. An agent that does not answer is
-// asked again; that is worth watching too.
+// watch shows the status until ctx is done, whenever something changes and every
+// second. An agent that does not answer is asked again; that is worth watching too.
 func (a *app) watch(ctx context.Context, c *web.Client, show func(agent.Status) error, text bool) error {
+	ctx, stop := context.WithCancel(ctx)
+	news := make(chan struct{}, 1)
+	var reading sync.WaitGroup
+	reading.Go(func() { listen(ctx, c, news) })
+	defer reading.Wait()
+	defer stop()
 	for {
 		status, err := c.Status(ctx)
 		if ctx.Err() != nil {
@@ -88,6 +100,28 @@ func (a *app) watch(ctx context.Context, c *web.Client, show func(agent.Status) 
 		} else if err := show(status); err != nil {
 			return err
 		}
-		pause(ctx, watchPace)
+		pause(ctx, watchLeast)
+		select {
+		case <-ctx.Done():
+		case <-news:
+		case <-time.After(watchPace - watchLeast):
+		}
+	}
+}
+
+// listen fills news when something has changed, until ctx is done. Without events
+// the status is still asked for every second.
+func listen(ctx context.Context, c *web.Client, news chan<- struct{}) {
+	for ctx.Err() == nil {
+		for _, err := range c.Events(ctx, 0) {
+			if err != nil {
+				break
+			}
+			select {
+			case news <- struct{}{}:
+			default: // it is known already
+			}
+		}
+		pause(ctx, listenPace)
 	}
 }
