@@ -49,6 +49,9 @@ type backend struct {
 	storedAt time.Time
 	// leaving are endpoints that drain before they go; see Backend.Leave.
 	leaving map[netip.AddrPort]leaving
+	// ends are when the sessions of endpoints that left are to be ended; see
+	// Backend.Shutdown. It is kept while a slot has the address.
+	ends    map[netip.AddrPort]time.Time
 	table   slots.Table
 	adopted bool
 	surplus []discovery.Endpoint
@@ -83,6 +86,7 @@ func newBackend(b Backend) *backend {
 		guard:   guarded{rules: b.Guard},
 		phase:   phaseWaiting,
 		leaving: map[netip.AddrPort]leaving{},
+		ends:    map[netip.AddrPort]time.Time{},
 		started: map[string]time.Time{},
 		pace:    rate.NewLimiter(roundRate, roundBurst),
 	}
@@ -176,24 +180,37 @@ func (b *backend) evident() bool {
 	return b.guard.hold == nil || !slices.ContainsFunc(b.concerned(), (*feed).silent)
 }
 
-// part starts the drain of endpoints that stopped being ready, where the
-// backend is configured so.
+// part starts the drain of endpoints that stopped being ready, and sets when their
+// sessions end, where the backend is configured so.
 func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
 	next := byAddr(after)
 	for a, e := range next {
 		if e.State != discovery.Down {
 			delete(b.leaving, a)
+			delete(b.ends, a)
 		}
-	}
-	if b.Leave != slots.Drain {
-		return
 	}
 	for _, e := range before {
 		left, still := next[e.Addr]
-		if e.State != discovery.Down && (!still || left.State == discovery.Down) {
+		if e.State == discovery.Down || still && left.State != discovery.Down {
+			continue
+		}
+		if b.Leave == slots.Drain {
 			b.leaving[e.Addr] = leaving{e, now.Add(b.Drain)}
 		}
+		if b.Shutdown {
+			b.ends[e.Addr] = now.Add(b.Drain)
+		}
 	}
+}
+
+// ending returns when sessions are to be ended, for those who write; nil if none
+// are.
+func (b *backend) ending() map[netip.AddrPort]time.Time {
+	if !b.Shutdown || len(b.ends) == 0 {
+		return nil
+	}
+	return maps.Clone(b.ends)
 }
 
 // departed returns the addresses that drain although no source lists them any

@@ -139,6 +139,7 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	b.taken = c.judge(b)
 	b.reserve(b.taken)
 	c.climb(b, now)
+	c.dropReused(b)
 	b.due = false
 	return fresh || !slices.Equal(before, b.targets()) || !maps.Equal(strangers, b.taken)
 }
@@ -236,7 +237,7 @@ func (c *core) desired(in *instance, now time.Time) desired {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, turning: b.guard.turning != nil, started: maps.Clone(b.started)}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, turning: b.guard.turning != nil, started: maps.Clone(b.started), ends: b.ending()}
 		if p := c.pauses.of(b.Name, now); p != nil {
 			w.paused, w.hard = true, p.Hard
 		}

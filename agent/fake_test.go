@@ -188,6 +188,17 @@ func (f *fakeConn) Apply(ctx context.Context, seen slots.Process, changes []slot
 
 func (f *fakeConn) do(c slots.Change) {
 	switch c.Kind {
+	case slots.Shut:
+		for i := range f.servers[c.Backend] {
+			if s := &f.servers[c.Backend][i]; s.Name == c.Slot {
+				if s.Class != slots.Maint {
+					panic("sessions ended of a slot in service: " + c.Slot)
+				}
+				s.Sessions = 0
+			}
+		}
+		f.writes = append(f.writes, "shut "+c.Slot)
+		return
 	case slots.Add:
 		f.servers[c.Backend] = append(f.servers[c.Backend], slots.Server{Name: c.Slot, Addr: c.Addr, Class: c.Class, Weight: c.Weight, Initial: c.Weight})
 		f.options = c.Options

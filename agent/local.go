@@ -33,6 +33,8 @@ type want struct {
 	paused, hard bool
 	// started are the slots that an operator gave back, with when.
 	started map[string]time.Time
+	// ends are when the sessions of endpoints that left are to be ended.
+	ends map[netip.AddrPort]time.Time
 }
 
 // An external is a slot that somebody took out of service behind the agent's
@@ -64,7 +66,10 @@ type local struct {
 	// did not take out since.
 	readied map[string]netip.AddrPort
 	// ebbing are slots that were emptied and may still have sessions.
-	ebbing     map[string]bool
+	ebbing map[string]bool
+	// ended are those of want.ends that were seen to, or are of a process that is
+	// gone.
+	ended      map[netip.AddrPort]time.Time
 	externals  map[string]external
 	weightless bool
 	undynamic  string // why no server can be added; "": it can, as far as is known
@@ -94,6 +99,7 @@ func (l *local) forget() {
 	l.done, l.weightless, l.undynamic, l.waiting = 0, false, "", 0
 	l.readied = map[string]netip.AddrPort{}
 	l.ebbing = map[string]bool{}
+	l.ended = maps.Clone(l.want.ends)
 	l.refused, l.told = map[string]slots.Refusal{}, map[string]bool{}
 	for name, e := range l.externals {
 		e.Seen = false

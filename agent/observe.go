@@ -25,6 +25,7 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 	own := l.ownOf(servers)
 	l.carry(own, now.Sub(l.seen))
 	l.own, l.seen = own, now
+	l.awaitEnds()
 	target := finder(l.want.targets, func(t *slots.Target) string { return t.Slot })
 	for i := range own {
 		s := &own[i]

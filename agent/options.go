@@ -106,6 +106,9 @@ type Backend struct {
 	// at once (the zero value), or slots.Drain first, for Drain.
 	Leave slots.Class
 	Drain time.Duration
+	// Shutdown ends the sessions that such an endpoint still has, Drain after it left.
+	// The zero value never ends any.
+	Shutdown bool
 	// Dynamic adds servers at run time when no slot is left (HAProxy 2.6 and
 	// later), with the keywords of DynamicOptions.
 	Dynamic        bool

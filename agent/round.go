@@ -46,6 +46,9 @@ func (w *worker) round(ctx context.Context, which scope) error {
 		}
 		which = all
 	}
+	if err == nil {
+		err = w.shut(brief)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -35,12 +35,14 @@ type storedBackend struct {
 	Hold      *storedHold          `json:"hold,omitempty"`
 	// Unhealthy is how long what served last has gone on although all that is
 	// registered is unhealthy; 0: it is not.
-	Unhealthy time.Duration             `json:"unhealthy,omitempty"`
-	Turnover  *storedTurnover           `json:"turnover,omitempty"`
-	Failover  *storedPosition           `json:"failover,omitempty"`
-	Feeds     []storedFeed              `json:"feeds"`
-	Leaving   []leaving                 `json:"leaving,omitempty"`
-	Slots     map[netip.AddrPort]string `json:"slots"`
+	Unhealthy time.Duration   `json:"unhealthy,omitempty"`
+	Turnover  *storedTurnover `json:"turnover,omitempty"`
+	Failover  *storedPosition `json:"failover,omitempty"`
+	Feeds     []storedFeed    `json:"feeds"`
+	Leaving   []leaving       `json:"leaving,omitempty"`
+	// Ends are when the sessions of endpoints that left are to be ended.
+	Ends  map[netip.AddrPort]time.Time `json:"ends,omitempty"`
+	Slots map[netip.AddrPort]string    `json:"slots"`
 
 	// Source and Listed are those of the one feed there was before there could be
 	// several.

@@ -199,6 +199,7 @@ func (w *worker) take(d desired) {
 			w.locals[name] = l
 		}
 		l.take(wanted)
+		l.awaitEnds()
 	}
 }
 

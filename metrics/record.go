@@ -121,8 +121,8 @@ func (m *Metrics) Restarted(haproxy string) {
 	m.instance(haproxy, func() { m.restarts.WithLabelValues(haproxy).Inc() })
 }
 
-// Commands counts n commands (addr, weight, state, show) of a round that changed
-// something, with one result (ok, unchanged, refused).
+// Commands counts n commands (addr, weight, state, add, del, shut, show) of a round
+// that changed something, with one result (ok, unchanged, refused).
 func (m *Metrics) Commands(haproxy, command, result string, n int) {
 	m.instance(haproxy, func() { add(m.commands.WithLabelValues(haproxy, command, result), n) })
 }

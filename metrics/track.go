@@ -21,8 +21,10 @@ func endpointStates() []string { return []string{"ready", "drain", "down", "reje
 func slotStates() []string {
 	return []string{"free", "ready", "drain", "maint", "external", "takeover"}
 }
-func guardKinds() []string     { return []string{"empty", "removal", "takeover", "unhealthy"} }
-func commandNames() []string   { return []string{"addr", "weight", "state", "add", "del", "show"} }
+func guardKinds() []string { return []string{"empty", "removal", "takeover", "unhealthy"} }
+func commandNames() []string {
+	return []string{"addr", "weight", "state", "add", "del", "shut", "show"}
+}
 func commandResults() []string { return []string{"ok", "unchanged", "refused"} }
 
 // Track says which instances and backends there are from now on, and on which

@@ -66,9 +66,12 @@ const (
 	Park   Kind = "park"   // gets an address and stays in maintenance
 	Add    Kind = "add"    // comes to be, with an address
 	Remove Kind = "remove" // goes; only ever one that was added
+	// Shut ends the sessions of a slot in maintenance, and changes nothing else.
+	// [Diff] never asks for it.
+	Shut Kind = "shut"
 )
 
-// Kinds lists every kind, for metrics that start at 0.
+// Kinds lists every kind that [Diff] has, for metrics that start at 0.
 var Kinds = [...]Kind{Fill, Enable, Weigh, Ebb, Empty, Park, Add, Remove}
 
 // A Change is what one slot of one instance has to go through, in this order:

@@ -46,6 +46,7 @@ type backendConfig struct {
 	onAllUnhealthy      string // "auto", "keep", "drop"
 	guard               agent.Guard
 	drainFirst          bool
+	drainShutdown       bool
 	drain               time.Duration
 	repairExternal      bool
 	dynamic             bool

@@ -56,6 +56,7 @@ func (c *checker) backend(path string, r rawBackend, outer agent.Guard) backendC
 	b.onAllUnhealthy = c.oneOf(path+".on_all_unhealthy", r.OnAllUnhealthy, "auto", "keep", "drop")
 	b.drainFirst = c.oneOf(path+".leave", r.Leave, "maint", "drain") == "drain"
 	b.drain = c.duration(path+".drain", r.Drain, agent.DefaultDrain, 10*time.Millisecond, 24*time.Hour)
+	b.drainShutdown = c.flag(path+".drain_shutdown", r.DrainShutdown)
 	b.dynamic, b.dynamicOptions = c.flag(path+".dynamic", r.Dynamic), r.DynamicOptions
 	if err := haproxy.CheckOptions(r.DynamicOptions); err != nil {
 		c.add(path+".dynamic_options", "%v", err)

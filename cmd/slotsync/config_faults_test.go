@@ -33,7 +33,6 @@ func TestFaults(t *testing.T) {
 		{"web config, relative", head + fixed + "http: {web_config_file: x}\n", `3:25: http.web_config_file: "x" is not an absolute path`},
 		{"web config that is not there", head + fixed + "http: {web_config_file: /nowhere/web.yml}\n", "http.web_config_file: /nowhere/web.yml: no such file or directory"},
 		{"web config for nothing", head + fixed + "http: {listen: '', web_config_file: /nowhere/web.yml}\n", "http.web_config_file: has no effect without http.listen"},
-		{"later key in list", head + "backends: [{name: web, drain_shutdown: true, endpoints: ['10.0.0.1:80']}]\n", `2:24: backends[0]: key "drain_shutdown" is not supported`},
 		{"bad type", head + "sources: [{name: f, type: cnsul}]\n" + fixed, `did you mean "consul"?`},
 		{"bad duration", head + fixed + "guard: {window: 5}\n", `3:17: guard.window: wants a string, not the number 5`},
 		{"bad duration text", head + fixed + "guard: {window: 5 m}\n", `3:17: guard.window: "5 m" is not a duration`},

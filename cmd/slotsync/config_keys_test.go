@@ -20,7 +20,7 @@ func TestKeysOfFeeds(t *testing.T) {
 	}
 	const nothing, answer, question = 0, 1, 2
 	all := map[string]int{
-		"source name: s2": nothing, "leave: drain": nothing, "drain: 1s": nothing, "on_all_unhealthy: keep": nothing, "guard: {window: 1m}": nothing,
+		"source name: s2": nothing, "leave: drain": nothing, "drain: 1s": nothing, "drain_shutdown: true": nothing, "on_all_unhealthy: keep": nothing, "guard: {window: 1m}": nothing,
 		"max_slots: 5": nothing, "slots: x": nothing, "external: repair": nothing, "dynamic: true": nothing, "backend: v": nothing,
 		"family: v4": answer, "allow: [10.0.0.0/8]": answer, "deny: [10.0.0.0/8]": answer,
 	}

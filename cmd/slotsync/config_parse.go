@@ -32,7 +32,7 @@ type document struct {
 // parseYAML reads YAML or JSON against the schema. It returns all it could read
 // and all that is wrong with the form.
 func parseYAML(data []byte) (document, []fault) {
-	p := parser{places: map[string]place{"": {line: 1, col: 1}}, later: later()}
+	p := parser{places: map[string]place{"": {line: 1, col: 1}}}
 	doc := document{places: p.places}
 	if len(data) > maxConfig {
 		p.add(place{line: 1, col: 1}, "", "the configuration is larger than 1 MiB")
@@ -72,7 +72,6 @@ func plainSlashes(data []byte) []byte {
 // A parser collects places and faults on its way through the nodes.
 type parser struct {
 	places map[string]place
-	later  map[string]bool
 	faults []fault
 }
 
@@ -150,11 +149,6 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 }
 
 func (p *parser) unknown(key *yaml.Node, path string, known []string) {
-	full := join(path, key.Value)
-	if p.later[anyIndex(full)] {
-		p.add(at(key), path, "key %q is not supported by this version of slotsync: leave it out", key.Value)
-		return
-	}
 	p.add(at(key), path, "unknown key %q%s", shown(key.Value), didYouMean(key.Value, known))
 }
 
@@ -265,16 +259,6 @@ func label(path string) string {
 
 // shown cuts what came from the file to what fits into a line.
 func shown(s string) string { return discovery.Printable(s, 60) }
-
-// anyIndex returns path with every [7] as [].
-func anyIndex(path string) string {
-	parts := strings.Split(path, "[")
-	for i, part := range parts[1:] {
-		_, rest, _ := strings.Cut(part, "]")
-		parts[i+1] = "]" + rest
-	}
-	return strings.Join(parts, "[")
-}
 
 // syntaxPlace finds the line in an error of the YAML parser, which names it in
 // its text alone.

@@ -140,10 +140,11 @@ type rawBackend struct {
 	DynamicOptions string `mapstructure:"dynamic_options"`
 	MaxSlots       int    `mapstructure:"max_slots"`
 
-	Leave    string   `mapstructure:"leave"`
-	Drain    string   `mapstructure:"drain"`
-	Guard    rawGuard `mapstructure:"guard"`
-	External string   `mapstructure:"external"`
+	Leave         string   `mapstructure:"leave"`
+	Drain         string   `mapstructure:"drain"`
+	DrainShutdown bool     `mapstructure:"drain_shutdown"`
+	Guard         rawGuard `mapstructure:"guard"`
+	External      string   `mapstructure:"external"`
 }
 
 type rawGuard struct {
@@ -215,12 +216,6 @@ func stateVariable(env environment) string {
 		}
 	}
 	return ""
-}
-
-// later are keys that belong to the format and not to this version of it, with
-// [] for every index. Refusing them by name is kinder than "unknown key".
-func later() map[string]bool {
-	return map[string]bool{"backends[].drain_shutdown": true}
 }
 
 // fields yields the keys of a struct of the schema and the types behind them.

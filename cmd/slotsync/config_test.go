@@ -289,3 +289,13 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// anyIndex returns path with every [7] as [].
+func anyIndex(path string) string {
+	parts := strings.Split(path, "[")
+	for i, part := range parts[1:] {
+		_, rest, _ := strings.Cut(part, "]")
+		parts[i+1] = "]" + rest
+	}
+	return strings.Join(parts, "[")
+}

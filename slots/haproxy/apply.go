@@ -19,7 +19,8 @@ import (
 // First all addresses are set and servers added; an address counts only when it reads back, since
 // from HAProxy 2.9 on the reply means no more than "queued". Then the slots
 // whose address is proved get their weight and state, and added ones the checks
-// that their options ask for; removals come last. What does not read back
+// that their options ask for; removals come last. Sessions that are ended are gone a
+// little after. What does not read back
 // as it should is a [slots.Refusal], never an error; errors are about the
 // instance, and leave the changes that were made.
 //
@@ -255,6 +256,8 @@ func (r *round) finalSteps() []step {
 			}
 		case ch.Kind == slots.Remove:
 			last = append(last, step{kind: delKind, change: i})
+		case ch.Kind == slots.Shut:
+			steps = append(steps, step{kind: shutKind, change: i})
 		default:
 			steps = r.settleIn(steps, i)
 		}

@@ -99,6 +99,12 @@ func appendState(b []byte, backend, server string, class slots.Class) ([]byte, e
 	return append(b, class.String()...), nil
 }
 
+// appendShut ends the sessions of a server (Management Guide, 9.3, "shutdown
+// sessions server").
+func appendShut(b []byte, backend, server string) ([]byte, error) {
+	return appendServer(b, "shutdown sessions server", backend, server)
+}
+
 // appendShowState dumps the servers of one backend, of all if it is "".
 func appendShowState(b []byte, backend string) ([]byte, error) {
 	if backend == "" {

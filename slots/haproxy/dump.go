@@ -209,10 +209,11 @@ func shown(s string) string { return discovery.Printable(s, maxValue) }
 // Management Guide, 9.3), within the client's timeout. It needs a socket of level
 // admin.
 func (c *Client) ShutSessions(ctx context.Context, backend, server string) error {
-	if err := errors.Join(checkName(backend), checkName(server)); err != nil {
+	command, err := appendShut(nil, backend, server)
+	if err != nil {
 		return err
 	}
-	text, err := c.command(ctx, "shutdown sessions server "+backend+"/"+server)
+	text, err := c.command(ctx, string(command))
 	if err == nil && text != "" {
 		err = garbled(true, "%s: %s", c.at, printable(text))
 	}

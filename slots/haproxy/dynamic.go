@@ -168,6 +168,8 @@ func admissibleChange(ch slots.Change) error {
 		return errors.New("the server was not added at run time: it is not removed")
 	case ch.Kind == slots.Remove && ch.From.Class != slots.Maint:
 		return fmt.Errorf("the server is %s: only one in maint is removed", ch.From.Class)
+	case ch.Kind == slots.Shut && (ch.From.Class != slots.Maint || ch.Addr.IsValid() || ch.Weight != 0 || ch.SetClass):
+		return fmt.Errorf("the server is %s, or gets something else: sessions are ended of one in maint, and nothing besides", ch.From.Class)
 	}
 	return nil
 }

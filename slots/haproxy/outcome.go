@@ -24,7 +24,7 @@ func (r *round) refuse(failed bool) {
 			if ok {
 				r.add(r.refusal(i, s, ok))
 			}
-		case !ok || difference(ch, s) != "":
+		case !ok || difference(ch, s) != "" || ch.Kind == slots.Shut && f.bad:
 			r.add(r.refusal(i, s, ok))
 		}
 	}
@@ -51,6 +51,8 @@ func (r *round) refusal(i int, s slots.Server, exists bool) slots.Refusal {
 		st.kind = delKind
 	case ch.Kind == slots.Add:
 		st.kind = addKind
+	case ch.Kind == slots.Shut:
+		st.kind = shutKind
 	case ch.Addr.IsValid() && !f.proved:
 		st.kind = addrKind
 	case !ch.SetClass:

@@ -67,13 +67,14 @@ const (
 	stateKind
 	addKind
 	delKind
+	shutKind
 	showKind
 	kinds = iota
 )
 
 // String returns the name that metrics use.
 func (k kind) String() string {
-	return [kinds]string{"addr", "weight", "state", "add", "del", "show"}[k]
+	return [kinds]string{"addr", "weight", "state", "add", "del", "shut", "show"}[k]
 }
 
 // A result is what a command came to.

@@ -76,6 +76,8 @@ func (r *round) appendStep(b []byte, s step) ([]byte, error) {
 		return appendAdd(b, ch.Backend, ch.Slot, ch.Addr, ch.Weight, ch.Options)
 	case delKind:
 		return appendDel(b, ch.Backend, ch.Slot)
+	case shutKind:
+		return appendShut(b, ch.Backend, ch.Slot)
 	}
 	return appendState(b, ch.Backend, ch.Slot, s.class)
 }
