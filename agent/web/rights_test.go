@@ -154,3 +154,19 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 }
+
+// TestShowingSecretsIsForTheTrusted: what HAProxy shows of its environment and its
+// keys is not for everybody on this machine.
+func TestShowingSecretsIsForTheTrusted(t *testing.T) {
+	o := options(newFake())
+	o.Listen = "127.0.0.1:9750"
+	h := newServer(t, o).Handler(false)
+	for command, want := range map[string]int{
+		"show info": 200, "show env": 403, "show  env HOME": 403, "show info;show env": 403, "show tls-keys *": 403, `show e\\nv`: 403, "show info;;help": 200,
+	} {
+		w := request(t, h, o.Listen, "POST /v1/instances/edge-1/raw", `{"command":"`+command+`"}`)
+		if w.Code != want {
+			t.Errorf("%s: %d, want %d", command, w.Code, want)
+		}
+	}
+}
