@@ -46,8 +46,8 @@ func arrows() map[string][]string {
 // confined says where alone a dependency may be imported, so that each stands behind one package of ours.
 func confined() map[string][]string {
 	return map[string][]string{
-		"charm.land/bubbletea/v2":             {"cmd/slotsync"},
-		"charm.land/lipgloss/v2":              {"cmd/slotsync"},
+		"charm.land/bubbletea/v2":                {"cmd/slotsync"},
+		"charm.land/lipgloss/v2":                 {"cmd/slotsync"},
 		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync"},
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
 		"github.com/google/renameio/v2":          {"agent", "reload", "slots/haproxy"},
