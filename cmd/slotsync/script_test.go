@@ -345,10 +345,10 @@ func (s *stage) binary() string {
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
-// signal NAME HUP|TERM|INT sends a signal to an agent.
+// signal NAME HUP|TERM|INT|KILL sends a signal to an agent.
 func (s *stage) signal(_ bool, args []string) {
-	s.usage(len(args) == 2, "signal NAME HUP|TERM|INT")
-	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
+	s.usage(len(args) == 2 && signals[args[1]] != 0, "signal NAME HUP|TERM|INT|KILL")
 	s.ts.Check(s.agents[args[0]].Process.Signal(signals[args[1]]))
 }
 
