@@ -65,7 +65,9 @@ func idle(b *testing.B, binary string, server *consultest.Server, source string)
 		before := cpuTime(b, pid)
 		rest(b, idleFor)
 		b.ReportMetric(100*(cpuTime(b, pid)-before).Seconds()/idleFor.Seconds(), "%-of-a-core")
-		b.ReportMetric(residentMB(b, pid), "MB")
+		own, all := memory(b, pid)
+		b.ReportMetric(own, "MB-of-its-own")
+		b.ReportMetric(all, "MB-with-the-program")
 		b.ReportMetric(float64(established(b, pid)), "connections")
 	}
 }
@@ -170,18 +172,23 @@ func cpuTime(b *testing.B, pid int) time.Duration {
 	return time.Duration(ticks) * time.Second / clockTicks
 }
 
-// residentMB is the memory that a process holds.
-func residentMB(b *testing.B, pid int) float64 {
+// memory is what a process holds (proc(5), status): what is its own, and with the
+// pages of the program's file that it has used, which the system can drop.
+func memory(b *testing.B, pid int) (own, all float64) {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
-	if err != nil {
-		b.Fatal(err)
+	kilobytes := func(name string) float64 {
+		_, rest, _ := strings.Cut(string(text), "\n"+name+":")
+		n, err := strconv.Atoi(strings.Fields(rest + " none")[0])
+		if err != nil {
+			b.Fatal(err)
+		}
+		return float64(n) / 1000
 	}
-	return float64(pages*os.Getpagesize()) / 1e6
+	return kilobytes("RssAnon"), kilobytes("VmRSS")
 }
 
 // established counts the sockets that a process has open.
