@@ -246,7 +246,13 @@ func (s *isolation) judge(t *testing.T) {
 	free, beside := s.free[len(s.free)/2], s.beside[len(s.beside)/2]
 	t.Logf("HAProxy %s: %d stops, %d of them among commands that write; the others took %s for a change, %s at most (all running: %s, %s at most); right %s after waking, %s at most, and from then on",
 		s.name, s.stops, s.writing, beside, s.beside[len(s.beside)-1], free, s.free[len(s.free)-1], s.woken[len(s.woken)/2], s.woken[len(s.woken)-1])
-	if beside > 2*free+5*time.Millisecond {
+	// Two stops have too few changes for a median, beside other tests; waiting for one
+	// that is stopped would cost seconds.
+	slack := 250 * time.Millisecond
+	if long() {
+		slack = 5 * time.Millisecond
+	}
+	if beside > 2*free+slack {
 		t.Errorf("HAProxy %s: a stopped one delays the others: %s, else %s", s.name, beside, free)
 	}
 	if long() && s.writing < s.stops/4 {
