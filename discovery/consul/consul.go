@@ -64,7 +64,7 @@ type Options struct {
 	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s;
 	// Consul allows 10 minutes.
 	Wait time.Duration
-	// PollInterval is how often, ±20 %, a service is asked for that finds no place
+	// PollInterval is how often, or up to a fifth later, a service is asked for that finds no place
 	// among the blocking queries. Over HTTP/1 an agent takes 92 of them from one
 	// client, over HTTP/2 (https) as many as there are. 0 stands for 10 s.
 	PollInterval time.Duration

@@ -58,7 +58,7 @@ func (s *Source) pollOrSit(ctx context.Context, a ask) (ask, error) {
 	if st.poll.IsZero() {
 		st.poll = now.Add(rand.N(interval)) // what began together spreads out
 	} else if !now.Before(st.poll) {
-		st.poll = now.Add(around(interval))
+		st.poll = now.Add(interval + rand.N(interval/5))
 	}
 	s.notePause(st.poll)
 	timer := time.NewTimer(time.Until(st.poll))
