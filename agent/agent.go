@@ -46,6 +46,8 @@ type Agent struct {
 	reloads    []*reloading
 	reloadBusy bool
 	recovering int
+	// stirred: what was heard since the last step leaves something to decide.
+	stirred bool
 }
 
 // An errand is something that the loop is to do. With news, which are what sources
@@ -182,7 +184,9 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-a.do:
-			a.listen(ctx, e)
+			if !a.listen(ctx, e) {
+				continue
+			}
 		case <-timer.C:
 		case now := <-ticker.C:
 			a.ticked.Store(now.UnixNano())
@@ -193,25 +197,32 @@ func (a *Agent) loop(ctx context.Context) {
 				a.saver.put(a.snapshot(now))
 			}
 		}
+		a.stirred = false
 		timer.Reset(a.step(ctx, time.Now()))
 	}
 }
 
 // listen does e, and if it was news, what else is there up to the first that is not:
-// whoever asks finds decided what came before.
-func (a *Agent) listen(ctx context.Context, e errand) {
+// whoever asks finds decided what came before. It reports whether there is anything to
+// decide: most of what hundreds of sources say is what they said before.
+func (a *Agent) listen(ctx context.Context, e errand) bool {
 	e.do(ctx)
+	if !e.news {
+		return true
+	}
 	for n := 1; e.news && n < newsMost; n++ {
 		select {
 		case e = <-a.do:
 		default:
-			return
+			return a.stirred
 		}
 		if !e.news {
 			a.step(ctx, time.Now())
+			a.stirred = true
 		}
 		e.do(ctx)
 	}
+	return a.stirred
 }
 
 // step decides what is due and returns how long nothing will be.

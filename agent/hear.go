@@ -38,6 +38,7 @@ func (a *Agent) heard(b *backend, f *feed, u discovery.Update) {
 	f.again = u.Again
 	a.take(b, f, u, now)
 	a.rethink(b, u.Reading.Weak, false, u.At, now)
+	a.stirred = a.stirred || b.due || !b.next(now).IsZero()
 }
 
 // take notes what a feed answered, or that it did not.
