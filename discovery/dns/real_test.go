@@ -20,7 +20,7 @@ const (
 	realTTL  = time.Second
 	realPort = 8080
 	// late is what a busy machine may add; how long it really took is logged.
-	late = 10 * time.Second
+	late = 3 * time.Second
 )
 
 // realOptions ask as soon as the TTLs of these tests are over.
