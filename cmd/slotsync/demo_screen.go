@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mattn/go-isatty"
 )
 
 // plainPace is how often the state is printed where it cannot be refreshed in
@@ -40,13 +42,9 @@ func newDemoScreen(out io.Writer, noColour bool) *demoScreen {
 	return &demoScreen{out: out, live: live, Style: demoStyle{Colour: live && !noColour}}
 }
 
-func isTerminal(out io.Writer) bool {
-	file, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
 }
 
 // Say prints lines that stay.
