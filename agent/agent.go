@@ -120,7 +120,7 @@ func (a *Agent) begin() {
 
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	nb := newBackend(b)
-	nb.overrides = a.overrides
+	nb.overrides = a.overrides.of(b.Name)
 	if s, ok := a.stored.backend(b.Name); ok {
 		nb.restore(s, now)
 	}

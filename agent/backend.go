@@ -70,7 +70,7 @@ type backend struct {
 	heard bool
 	// confirming: a confirmation is under way.
 	confirming bool
-	// overrides are what operators want, of all backends. started are the slots that
+	// overrides are what operators want of it. started are the slots that
 	// an operator gave back, with when. initial are the weights of the template.
 	overrides overrides
 	started   map[string]time.Time

@@ -44,7 +44,7 @@ func (a *Agent) SetState(ctx context.Context, backend, server, state string, who
 		if err := a.setState(Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now); err != nil {
 			return err
 		}
-		if o := a.overrides.find(b.Name, b.addr, OverrideState); state == StateReady && o != nil {
+		if o := b.overrides.find(b.Name, b.addr, OverrideState); state == StateReady && o != nil {
 			return fmt.Errorf("%w: %s on all backends; start it by its address", ErrOverruled, o.why())
 		}
 		return nil
@@ -196,9 +196,10 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 		return a.impose(o, who, now)
 	}
 	a.release(o)
+	about := o.subject()
 	for _, b := range a.backends {
 		for _, s := range b.table {
-			if !s.Free() && o.concerns(b.Name, s.Endpoint.Addr) {
+			if !s.Free() && about.concerns(b.Name, s.Endpoint.Addr) {
 				b.started[s.Name] = now
 				b.due = true
 			}
@@ -221,7 +222,8 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 	if len(next) > maxOverrides {
 		return fmt.Errorf("%w: there are %d overrides, %d at most", ErrBadRequest, len(next), maxOverrides)
 	}
-	a.overrule(next)
+	a.overrule(next, o.Backend)
+	a.gaugeOverrides()
 	a.events.Add(overrideEvent(EventOverrideSet, o))
 	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
 	return nil
@@ -229,22 +231,25 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 
 // release ends an override, and reports whether there was one.
 func (a *Agent) release(o Override) bool {
-	next, was := a.overrides.drop(o.Backend, o.Address, o.Kind)
+	next, was := a.overrides.drop(o)
 	if was {
-		a.overrule(next)
+		a.overrule(next, o.Backend)
+		a.gaugeOverrides()
 		a.events.Add(overrideEvent(EventOverrideEnded, o))
 		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind)
 	}
 	return was
 }
 
-// overrule makes next the overrides in force.
-func (a *Agent) overrule(next overrides) {
+// overrule makes next the overrides in force, which differ in those of one backend, of
+// all if it is "".
+func (a *Agent) overrule(next overrides, backend string) {
 	a.overrides, a.dirty = next, true
 	for _, b := range a.backends {
-		b.overrides, b.due = next, true
+		if backend == "" || backend == b.Name {
+			b.overrides, b.due = next.of(b.Name), true
+		}
 	}
-	a.gaugeOverrides()
 }
 
 // lapse ends the overrides and pauses whose time is over.
@@ -258,31 +263,36 @@ func (a *Agent) lapse(now time.Time) {
 	}
 	listed := map[string][]discovery.Endpoint{}
 	for _, b := range a.backends {
-		listed[b.Name] = b.wanted()
+		if len(b.overrides) > 0 {
+			listed[b.Name] = b.wanted()
+		}
 	}
 	left, gone := a.overrides.expire(listed, now)
-	a.overrides = left
-	for _, o := range gone {
+	for _, o := range gone.sorted() {
+		a.overrule(left, o.Backend)
 		a.events.Add(overrideEvent(EventOverrideOver, o))
 		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
-	}
-	if len(gone) > 0 {
-		a.overrule(left)
-		return
 	}
 	a.gaugeOverrides() // endpoints come and go
 }
 
-// gaugeOverrides counts the overrides of each backend.
+// countOverrides adds up the endpoints that operators asked something of, by kind.
+func (b *backend) countOverrides(n map[string]int) {
+	for _, e := range b.wanted() {
+		for _, kind := range OverrideKinds {
+			if b.overrides.find(b.Name, e.Addr, kind) != nil {
+				n[kind]++
+			}
+		}
+	}
+}
+
+// gaugeOverrides says how many endpoints of each backend operators asked something of.
 func (a *Agent) gaugeOverrides() {
 	for _, b := range a.backends {
 		n := map[string]int{}
-		for _, e := range b.wanted() {
-			for _, kind := range OverrideKinds {
-				if a.overrides.find(b.Name, e.Addr, kind) != nil {
-					n[kind]++
-				}
-			}
+		if len(b.overrides) > 0 {
+			b.countOverrides(n)
 		}
 		for _, kind := range OverrideKinds {
 			a.opts.Metrics.Overridden(b.Proxy, kind, n[kind])

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // Kinds of override.
@@ -65,17 +63,38 @@ type Override struct {
 	Listed time.Time `json:"listed"`
 }
 
-// concerns reports whether o is about the endpoint of that backend.
-func (o *Override) concerns(backend string, a netip.AddrPort) bool {
-	if o.Backend == "" {
-		return o.Address == a.Addr().String()
-	}
-	return o.Backend == backend && o.Address == a.String()
+// A subject is what an override is about, and how: there is one for each.
+type subject struct {
+	backend string         // "" for all
+	addr    netip.AddrPort // without a port for all of an address; not valid for none
+	kind    string
 }
 
-// same reports whether o takes the place of other.
-func (o *Override) same(other *Override) bool {
-	return o.Backend == other.Backend && o.Address == other.Address && o.Kind == other.Kind
+func (o *Override) subject() subject {
+	addr, err := netip.ParseAddrPort(o.Address)
+	if o.Backend == "" {
+		var ip netip.Addr
+		ip, err = netip.ParseAddr(o.Address)
+		addr = netip.AddrPortFrom(ip, 0)
+	}
+	if err != nil {
+		addr = netip.AddrPort{}
+	}
+	return subject{o.Backend, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), o.Kind}
+}
+
+// concerns reports whether s is about the endpoint of that backend.
+func (s subject) concerns(backend string, a netip.AddrPort) bool {
+	if s.backend == "" {
+		return s.addr.Addr() == a.Addr()
+	}
+	return s.backend == backend && s.addr == a
+}
+
+// isIn reports whether any of eps, which are sorted, is what s is about.
+func (s subject) isIn(eps []discovery.Endpoint) bool {
+	i, found := slices.BinarySearchFunc(eps, s.addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
+	return found || s.backend == "" && i < len(eps) && eps[i].Addr.Addr() == s.addr.Addr()
 }
 
 // over reports whether o has ended by itself.
@@ -105,136 +124,6 @@ func (o *Override) why() string {
 		words += ", until " + o.Until.UTC().Format(time.RFC3339)
 	}
 	return words
-}
-
-// An overrides list is in no particular order, without two for the same.
-type overrides []Override
-
-// put adds o, in place of one for the same.
-func (l overrides) put(o Override) overrides {
-	return append(slices.DeleteFunc(slices.Clone(l), func(x Override) bool { return x.same(&o) }), o)
-}
-
-// drop returns the list without those of that kind for the endpoint or address,
-// and whether there were any.
-func (l overrides) drop(backend, address, kind string) (overrides, bool) {
-	gone := Override{Backend: backend, Address: address, Kind: kind}
-	left := slices.DeleteFunc(slices.Clone(l), func(x Override) bool { return x.same(&gone) })
-	return left, len(left) != len(l)
-}
-
-// find returns the override of that kind for an endpoint, the one of its backend
-// before the one for its address; nil for none.
-func (l overrides) find(backend string, a netip.AddrPort, kind string) *Override {
-	if len(l) == 0 {
-		return nil
-	}
-	var found *Override
-	whole, alone := a.String(), a.Addr().String() // once: there may be many of both
-	for i := range l {
-		o := &l[i]
-		is := o.Backend == backend && o.Address == whole || o.Backend == "" && o.Address == alone
-		if is && o.Kind == kind && (found == nil || o.Backend != "") {
-			found = o
-		}
-	}
-	return found
-}
-
-// expire returns the list without those that are over; listed are the endpoints of
-// every backend, which the others are known to be listed with.
-func (l overrides) expire(listed map[string][]discovery.Endpoint, now time.Time) (left, gone overrides) {
-	for _, o := range l {
-		for backend, eps := range listed {
-			if slices.ContainsFunc(eps, func(e discovery.Endpoint) bool { return o.concerns(backend, e.Addr) }) {
-				o.Listed = now
-			}
-		}
-		if o.over(now) {
-			gone = append(gone, o)
-		} else {
-			left = append(left, o)
-		}
-	}
-	return left, gone
-}
-
-// sorted returns the list in an order for people.
-func (l overrides) sorted() []Override {
-	out := append([]Override{}, l...)
-	slices.SortFunc(out, func(a, b Override) int {
-		return cmp.Or(strings.Compare(a.Backend, b.Backend), strings.Compare(a.Address, b.Address), strings.Compare(a.Kind, b.Kind))
-	})
-	return out
-}
-
-// apply returns eps as operators want them: with the endpoints that they added, in
-// the states that they asked for. What a source takes out of service they cannot
-// put back.
-func (l overrides) apply(backend string, eps []discovery.Endpoint) []discovery.Endpoint {
-	if len(l) == 0 {
-		return eps
-	}
-	out := slices.Clone(eps)
-	there := byAddr(eps)
-	for _, o := range l {
-		if o.Kind != OverrideServer || o.Backend != backend {
-			continue
-		}
-		a, err := netip.ParseAddrPort(o.Address)
-		if _, listed := there[a]; err == nil && !listed {
-			out = append(out, discovery.Endpoint{Addr: a, Name: o.Name})
-		}
-	}
-	for i, e := range out {
-		out[i] = l.applyTo(backend, e)
-	}
-	return discovery.Normalize(out)
-}
-
-func (l overrides) applyTo(backend string, e discovery.Endpoint) discovery.Endpoint {
-	switch o := l.find(backend, e.Addr, OverrideState); {
-	case o == nil:
-	case o.State == StateMaint:
-		e.State, e.Reason = discovery.Down, "stopped by an operator"
-	case e.State == discovery.Ready:
-		e.State, e.Reason = discovery.Drain, "drained by an operator"
-	}
-	if o := l.weighs(backend, e.Addr); o != nil && isZero(o.Weight) && e.State == discovery.Ready {
-		e.State, e.Reason = discovery.Drain, "weight 0 by an operator"
-	}
-	return e
-}
-
-// reweigh changes the weights of targets as operators want them. initial are the
-// weights of the template, by slot.
-func (l overrides) reweigh(backend string, targets []slots.Target, initial func(slot string) int) {
-	if len(l) == 0 {
-		return
-	}
-	for i, t := range targets {
-		if !t.Addr.IsValid() {
-			continue
-		}
-		o := l.weighs(backend, t.Addr)
-		if o == nil {
-			continue
-		}
-		if w := weightOf(o.Weight, initial(t.Slot)); w > 0 {
-			targets[i].Weight = w
-		}
-	}
-}
-
-// weighs returns the override that gives an endpoint its weight; nil for none.
-func (l overrides) weighs(backend string, a netip.AddrPort) *Override {
-	if o := l.find(backend, a, OverrideWeight); o != nil {
-		return o
-	}
-	if o := l.find(backend, a, OverrideServer); o != nil && o.Weight != "" {
-		return o
-	}
-	return nil
 }
 
 // weightOf returns the weight that text stands for: HAProxy's own, or a share of

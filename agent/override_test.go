@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -434,10 +435,7 @@ func TestAddedServerOfWeightZero(t *testing.T) {
 // TestManyOverridesAreFoundCheaply: each endpoint is looked for among all of them,
 // every second.
 func TestManyOverridesAreFoundCheaply(t *testing.T) {
-	var l overrides
-	for port := range 500 {
-		l = append(l, Override{Backend: "web", Address: addr(port + 1).String(), Kind: OverrideState, State: StateDrain})
-	}
+	l := manyOverrides(500)
 	most := testing.AllocsPerRun(10, func() {
 		if l.find("web", addr(500), OverrideState) == nil || l.find("web", addr(501), OverrideState) != nil {
 			t.Error("found wrongly")
@@ -446,4 +444,57 @@ func TestManyOverridesAreFoundCheaply(t *testing.T) {
 	if most > 10 {
 		t.Errorf("%v allocations to find one", most)
 	}
+}
+
+// manyOverrides are those of the first n ports, and of an address that nobody has.
+func manyOverrides(n int) overrides {
+	l := overrides{}.put(Override{Address: "127.0.0.8", Kind: OverrideState, State: StateDrain})
+	for port := range n {
+		o := Override{Backend: "web", Address: addr(port + 1).String(), Kind: OverrideState, State: StateDrain}
+		l[o.subject()] = &o
+	}
+	return l
+}
+
+// TestManyOverridesAreKeptCheaply: every second all of them are held against all
+// endpoints of their backend.
+func TestManyOverridesAreKeptCheaply(t *testing.T) {
+	now := time.Now()
+	l, set := manyOverrides(500), eps(span(1, 2000)...)
+	most := testing.AllocsPerRun(10, func() {
+		left, gone := l.expire(map[string][]discovery.Endpoint{"web": set, "api": nil}, now)
+		if len(left) != 500 || len(gone) != 1 || len(l.of("web")) != 501 || len(l.of("api")) != 1 {
+			t.Fatalf("%d are left, %d are over", len(left), len(gone))
+		}
+		if out := l.of("web").apply("web", set); out[499].State != discovery.Drain || out[500].State != discovery.Ready {
+			t.Fatal("applied wrongly")
+		}
+	})
+	if most > 200 {
+		t.Errorf("%v allocations a second", most)
+	}
+}
+
+// TestOverrideLeavesOtherBackendsAlone: nothing is decided anew for those that it is
+// not about.
+func TestOverrideLeavesOtherBackendsAlone(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.addBackend("api", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: newSource(90), Key: "b"}}})
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		generation := func(name string) (gen uint64) {
+			if err := w.agent.ask(w.t.Context(), func(context.Context) { gen = w.agent.backend(name).gen }); err != nil {
+				w.t.Fatal(err)
+			}
+			return gen
+		}
+		web, api := generation("web"), generation("api")
+		w.state("127.0.0.9:81", StateDrain, Who{For: time.Minute})
+		w.pass(2 * time.Minute)
+		if generation("web") == web || generation("api") != api {
+			w.t.Errorf("generations %d and %d, before %d and %d", generation("web"), generation("api"), web, api)
+		}
+	}, a)
 }

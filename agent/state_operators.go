@@ -11,10 +11,10 @@ import (
 
 // overrides returns the stored ones that could have been asked for.
 func (s stored) overrides() overrides {
-	var out overrides
+	out := overrides{}
 	for _, o := range s.Overrides[:min(len(s.Overrides), maxOverrides)] {
 		if o.valid() {
-			out = out.put(o)
+			out[o.subject()] = &o
 		}
 	}
 	return out
@@ -22,12 +22,11 @@ func (s stored) overrides() overrides {
 
 // valid reports whether o could have been asked for.
 func (o *Override) valid() bool {
-	addr, err := netip.ParseAddrPort(o.Address)
+	addr := o.subject().addr
 	if o.Backend == "" {
-		ip, failed := netip.ParseAddr(o.Address)
-		addr, err = netip.AddrPortFrom(ip, 1), failed
+		addr = netip.AddrPortFrom(addr.Addr(), 1)
 	}
-	if err != nil || discovery.Check(addr) != "" {
+	if discovery.Check(addr) != "" {
 		return false
 	}
 	switch o.Kind {

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// overrides are what operators asked for, by what it is about. nil is none.
+type overrides map[subject]*Override
+
+// put returns l with o, in place of one for the same.
+func (l overrides) put(o Override) overrides {
+	next := overrides{}
+	maps.Copy(next, l)
+	next[o.subject()] = &o
+	return next
+}
+
+// drop returns l without the one that is about the same as o, and whether there was one.
+func (l overrides) drop(o Override) (overrides, bool) {
+	gone := o.subject()
+	left := maps.Clone(l)
+	delete(left, gone)
+	return left, len(left) != len(l)
+}
+
+// of returns those that endpoints of the backend may be concerned by; nil for none.
+func (l overrides) of(backend string) overrides {
+	var out overrides
+	for s, o := range l {
+		if s.backend != "" && s.backend != backend {
+			continue
+		}
+		if out == nil {
+			out = overrides{}
+		}
+		out[s] = o
+	}
+	return out
+}
+
+// find returns the override of that kind for an endpoint, the one of its backend
+// before the one for its address; nil for none.
+func (l overrides) find(backend string, a netip.AddrPort, kind string) *Override {
+	if len(l) == 0 { // as mostly, and this is asked often
+		return nil
+	}
+	return cmp.Or(l[subject{backend, a, kind}], l[subject{"", netip.AddrPortFrom(a.Addr(), 0), kind}])
+}
+
+// expire returns l without those that are over, and these; listed are the endpoints of
+// the backends that any is about, sorted: who is there is listed now.
+func (l overrides) expire(listed map[string][]discovery.Endpoint, now time.Time) (left, gone overrides) {
+	left, gone = overrides{}, overrides{}
+	for s, o := range l {
+		for backend, eps := range listed {
+			if (s.backend == "" || s.backend == backend) && s.isIn(eps) {
+				o.Listed = now
+			}
+		}
+		if o.over(now) {
+			gone[s] = o
+		} else {
+			left[s] = o
+		}
+	}
+	return left, gone
+}
+
+// sorted returns them in an order for people.
+func (l overrides) sorted() []Override {
+	out := make([]Override, 0, len(l))
+	for _, o := range l {
+		out = append(out, *o)
+	}
+	slices.SortFunc(out, func(a, b Override) int {
+		return cmp.Or(strings.Compare(a.Backend, b.Backend), strings.Compare(a.Address, b.Address), strings.Compare(a.Kind, b.Kind))
+	})
+	return out
+}
+
+// apply returns eps, which are sorted, as operators want them: with the endpoints that they added, in
+// the states that they asked for. What a source takes out of service they cannot
+// put back.
+func (l overrides) apply(backend string, eps []discovery.Endpoint) []discovery.Endpoint {
+	if len(l) == 0 {
+		return eps
+	}
+	out := slices.Clone(eps)
+	for s, o := range l {
+		if s.kind == OverrideServer && s.backend == backend && !s.isIn(eps) {
+			out = append(out, discovery.Endpoint{Addr: s.addr, Name: o.Name})
+		}
+	}
+	for i, e := range out {
+		out[i] = l.applyTo(backend, e)
+	}
+	return discovery.Normalize(out)
+}
+
+func (l overrides) applyTo(backend string, e discovery.Endpoint) discovery.Endpoint {
+	switch o := l.find(backend, e.Addr, OverrideState); {
+	case o == nil:
+	case o.State == StateMaint:
+		e.State, e.Reason = discovery.Down, "stopped by an operator"
+	case e.State == discovery.Ready:
+		e.State, e.Reason = discovery.Drain, "drained by an operator"
+	}
+	if o := l.weighs(backend, e.Addr); o != nil && isZero(o.Weight) && e.State == discovery.Ready {
+		e.State, e.Reason = discovery.Drain, "weight 0 by an operator"
+	}
+	return e
+}
+
+// reweigh changes the weights of targets as operators want them. initial are the
+// weights of the template, by slot.
+func (l overrides) reweigh(backend string, targets []slots.Target, initial func(slot string) int) {
+	if len(l) == 0 {
+		return
+	}
+	for i, t := range targets {
+		if !t.Addr.IsValid() {
+			continue
+		}
+		o := l.weighs(backend, t.Addr)
+		if o == nil {
+			continue
+		}
+		if w := weightOf(o.Weight, initial(t.Slot)); w > 0 {
+			targets[i].Weight = w
+		}
+	}
+}
+
+// weighs returns the override that gives an endpoint its weight; nil for none.
+func (l overrides) weighs(backend string, a netip.AddrPort) *Override {
+	if o := l.find(backend, a, OverrideWeight); o != nil {
+		return o
+	}
+	if o := l.find(backend, a, OverrideServer); o != nil && o.Weight != "" {
+		return o
+	}
+	return nil
+}
