@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
@@ -29,33 +28,40 @@ const (
 // A Client asks an agent, as the command line does. Its errors are one line each
 // and say what to do; a call is bounded by its context and by 65 s.
 type Client struct {
-	addr  string // as it was given
-	base  string // of every URL
-	token func() string
-	http  *http.Client
+	addr string // as it was given
+	base string // of every URL
+	by   Access
+	http *http.Client
 }
 
 // NewClient returns a client of the agent at addr: unix:///path, http://host:port
-// or https://host:port. token returns the bearer token, "" for none, and may be
-// nil; it is not sent over a unix socket. Nothing is connected yet.
-func NewClient(addr string, token func() string) (*Client, error) {
+// or https://host:port. It reads the files that by names. Nothing is connected yet.
+// An address that may hold a password is refused, and not quoted.
+func NewClient(addr string, by Access) (*Client, error) {
+	const want = "the agent's address is unix:///path, http://host:port or https://host:port"
 	u, err := url.Parse(addr)
 	if err != nil {
-		return nil, fmt.Errorf("the agent's address: %w", err)
+		return nil, errors.New(want)
 	}
-	c := &Client{addr: addr, token: token}
+	c := &Client{addr: addr, by: by}
 	transport := &http.Transport{DisableKeepAlives: true}
 	switch {
 	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
-		c.base, c.token = "http://localhost", nil
+		c.base, c.by = "http://localhost", Access{}
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
 		}
 	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && strings.Trim(u.Path, "/") == "":
 		c.base = u.Scheme + "://" + u.Host
+	case strings.Contains(addr, "@"): // what stands before it may be a password
+		return nil, errors.New(want + ": who asks is not said there (--token-file, --user)")
 	default:
-		return nil, fmt.Errorf("the agent's address is unix:///path, http://host:port or https://host:port, not %q",
-			discovery.Printable(u.Redacted(), 200))
+		return nil, fmt.Errorf(want+", not %q", discovery.Printable(addr, 200))
+	}
+	if u.Scheme == "https" {
+		if err := by.secure(transport); err != nil {
+			return nil, fmt.Errorf("%s: %w", addr, err)
+		}
 	}
 	c.http = &http.Client{
 		Transport: transport,
@@ -209,32 +215,6 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), etag, body}, nil
 }
 
-// request is one that shows the token, if there is one.
-func (c *Client) request(ctx context.Context, method, path string, with io.Reader) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, with)
-	if err != nil || c.token == nil {
-		return req, err
-	}
-	if token := c.token(); token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	return req, nil
-}
-
-func (c *Client) unreachable(err error) error {
-	// The URL that it wraps is not what people configured.
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err
-	}
-	switch {
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("no agent listens at %s: is slotsync running? (%w)", c.addr, err)
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%s may not be opened by this user: join its group (%w)", c.addr, err)
-	}
-	return fmt.Errorf("the agent at %s does not answer: %w", c.addr, err)
-}
-
 // want turns everything but the status that means success into one line.
 func (r reply) want(status int) error {
 	switch {
@@ -243,7 +223,11 @@ func (r reply) want(status int) error {
 	case r.status < 400:
 		return fmt.Errorf("what answers at %s is no slotsync: %d %s", r.addr, r.status, http.StatusText(r.status))
 	case r.status == http.StatusUnauthorized:
-		return fmt.Errorf("the agent at %s refuses: %s (--token-file)", r.addr, r.detail())
+		return fmt.Errorf("the agent at %s refuses: %s (--token-file, or --user and --password-file)", r.addr, r.detail())
+	case r.status == http.StatusNotFound && r.kind == problemType && !strings.HasPrefix(r.detail(), nothingAt):
+		return errors.New(r.detail()) // the path is right, and what it names is not there
+	case r.status == http.StatusBadRequest && strings.HasPrefix(string(r.body), "Client sent an HTTP request to an HTTPS server"):
+		return fmt.Errorf("the agent at %s speaks TLS: name it as https://", r.addr)
 	case r.status == http.StatusNotFound, r.status == http.StatusMethodNotAllowed:
 		return fmt.Errorf("the agent at %s cannot do this: is it an older version, or something else? (%s)", r.addr, r.detail())
 	}

@@ -17,7 +17,7 @@ import (
 
 func newClient(t *testing.T, addr string, token func() string) *web.Client {
 	t.Helper()
-	c, err := web.NewClient(addr, token)
+	c, err := web.NewClient(addr, web.Access{Token: token})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,10 +192,12 @@ func TestClientAddresses(t *testing.T) {
 		{"http://127.0.0.1:9750/v1", false},
 		{"http://user:password@127.0.0.1:9750", false},
 		{"http://127.0.0.1:port", false},
+		{"http://user:pass/password@127.0.0.1:9750", false},
+		{"user:password@127.0.0.1:9750", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.addr, func(t *testing.T) {
-			_, err := web.NewClient(tt.addr, nil)
+			_, err := web.NewClient(tt.addr, web.Access{})
 			if (err == nil) != tt.ok {
 				t.Errorf("NewClient: %v", err)
 			}

@@ -96,8 +96,7 @@ func reveals(command string) bool {
 	return slices.Contains(words, "env") || slices.Contains(words, "tls-keys")
 }
 
-// Dump asks an instance for info, stat, sess or servers. The error wraps
-// [agent.ErrNoInstance] if there is none of that name.
+// Dump asks an instance for info, stat, sess or servers.
 func (c *Client) Dump(ctx context.Context, instance, what string) (agent.Dump, error) {
 	return into[agent.Dump](ctx, c, http.MethodGet, "/v1/instances/"+url.PathEscape(instance)+"/"+what, nil)
 }

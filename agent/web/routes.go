@@ -18,6 +18,9 @@ const changeTimeout = 30 * time.Second
 // readyText is what /-/ready says if there is nothing to add.
 const readyText = "ready"
 
+// nothingAt begins what is said of a path that there is not.
+const nothingAt = "there is nothing at "
+
 // drainRemoved is the parameter of a reload that empties what it removes.
 const drainRemoved = "drain_removed"
 
@@ -90,7 +93,7 @@ func (s *Server) routes() http.Handler {
 		byPath[r.path][r.method] = r.handler()
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+		problem(w, http.StatusNotFound, nothingAt+r.URL.Path)
 	})
 	return mux
 }

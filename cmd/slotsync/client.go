@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io/fs"
 	"net"
 	"os"
 	"slices"
@@ -12,17 +11,12 @@ import (
 	"syscall"
 
 	"github.com/slotsync/slotsync/agent/web"
-	"github.com/slotsync/slotsync/discovery/consul"
 )
 
 // client finds the running agent: the one that was named, else the unix socket,
 // else the listener of the configuration.
 func (a *app) client(ctx context.Context) (*web.Client, error) {
 	h, err := a.agentHTTP()
-	if err != nil {
-		return nil, err
-	}
-	token, err := a.clientToken(h)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +27,11 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 	if addr == "" {
 		return nil, usageErrorf("the configuration has neither http.socket nor http.listen: name the agent with --agent")
 	}
-	c, err := web.NewClient(addr, token)
+	by, err := a.access.of(addr, h.tokenFile, a.env)
+	if err != nil {
+		return nil, err
+	}
+	c, err := web.NewClient(addr, by)
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
@@ -87,23 +85,6 @@ func ofHTTP(path string) bool {
 // needsConfig reports whether neither flags nor variables say where the agent
 // is.
 func (a *app) needsConfig() bool { return cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"]) == "" }
-
-func (a *app) clientToken(h httpConfig) (func() string, error) {
-	named := cmp.Or(a.tokenFile, a.env["SLOTSYNC_TOKEN_FILE"])
-	path := cmp.Or(named, h.tokenFile)
-	if path == "" {
-		return nil, nil
-	}
-	f, err := consul.NewTokenFile(path)
-	if err != nil {
-		// Over the unix socket nobody needs the token, and few may read it.
-		if named == "" && errors.Is(err, fs.ErrPermission) {
-			return nil, nil
-		}
-		return nil, &exitError{code: exitUsage, err: err}
-	}
-	return f.Token, nil
-}
 
 // address is the unix socket if it is there, else the listener.
 func (h httpConfig) address() string {

@@ -14,7 +14,7 @@ type app struct {
 	env            environment
 	configFile     string
 	agentURL       string
-	tokenFile      string
+	access         access
 }
 
 // run executes the command line and returns its exit code.
@@ -77,8 +77,8 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 // agentFlags adds what commands need that talk to a running agent.
 func (a *app) agentFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.agentURL, "agent", "", "the agent: unix:///path or http://host:port (SLOTSYNC_AGENT; default: as configured)")
-	cmd.Flags().StringVar(&a.tokenFile, "token-file", "", "file with the agent's bearer token (SLOTSYNC_TOKEN_FILE)")
+	cmd.Flags().StringVar(&a.agentURL, "agent", "", "the agent: unix:///path, http://host:port or https://host:port (SLOTSYNC_AGENT; default: as configured)")
+	a.access.flags(cmd)
 }
 
 // config loads the configuration that was named or found.

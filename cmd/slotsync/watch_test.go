@@ -35,7 +35,7 @@ func TestWatchShowsAChangeAtOnce(t *testing.T) {
 	}))
 	defer server.Close()
 	defer stop()
-	c, err := web.NewClient(server.URL, nil)
+	c, err := web.NewClient(server.URL, web.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
