@@ -1,9 +1,14 @@
 package agent
 
 import (
+	"cmp"
+	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // A Pause stops the writing to the slots of a backend, or of all.
@@ -57,4 +62,49 @@ func (p pauses) dropWhere(drop func(Pause) bool) (dropped []Pause) {
 		}
 	}
 	return dropped
+}
+
+// Pause stops writing to the slots of a backend, or of all if backend is "": for
+// who.For, or [DefaultPause]. An instance that is restarted is filled nevertheless,
+// unless hard. It fails with [ErrNoBackend] or [ErrBadRequest].
+func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (Pause, error) {
+	if who.For < 0 {
+		return Pause{}, fmt.Errorf("%w: it cannot last %s", ErrBadRequest, who.For)
+	}
+	return answerOr(ctx, a, func(context.Context) (Pause, error) {
+		if backend != "" && a.backend(backend) == nil {
+			return Pause{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
+		}
+		now := time.Now()
+		p := Pause{Backend: backend, By: discovery.Printable(who.By, 100), Reason: discovery.Printable(who.Reason, 200),
+			Since: now, Until: now.Add(cmp.Or(who.For, DefaultPause)), Hard: hard}
+		a.pauses[backend] = p
+		a.addAll(pauseEvents(EventPaused, []Pause{p}))
+		a.paused()
+		return p, nil
+	})
+}
+
+// Resume ends the pause of a backend, or every one if backend is "". It fails with
+// [ErrNotPaused].
+func (a *Agent) Resume(ctx context.Context, backend string) error {
+	_, err := answerOr(ctx, a, func(context.Context) (struct{}, error) {
+		if _, ok := a.pauses[backend]; !ok && (backend != "" || len(a.pauses) == 0) {
+			return struct{}{}, fmt.Errorf("%w: %s", ErrNotPaused, cmp.Or(backend, "nothing"))
+		}
+		a.addAll(pauseEvents(EventResumed, a.pauses.end(backend)))
+		a.paused()
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// paused tells the instances what is paused now.
+func (a *Agent) paused() {
+	a.dirty = true
+	for _, b := range a.backends {
+		b.due = true
+	}
+	a.tellAll(time.Now())
+	a.opts.Log.Info("an operator pauses the writing, or has it go on", "pauses", len(a.pauses))
 }
