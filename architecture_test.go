@@ -37,9 +37,10 @@ func arrows() map[string][]string {
 		"metrics":          {},
 
 		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery"},
-		"discovery/consul/consultest": {"discovery/consul", "discovery"},
+		"discovery/discoverytest":     {"discovery"},
+		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery"},
 		"discovery/dns/dnstest":       {"discovery/dns", "discovery"},
-		"discovery/nomad/nomadtest":   {},
+		"discovery/nomad/nomadtest":   {"discovery/discoverytest"},
 	}
 }
 

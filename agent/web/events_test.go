@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // listen asks for events on a connection of its own, and returns what comes line by
 // line. The server's header was read.
-func listen(t *testing.T, l *pipes, path string, header ...string) (*bufio.Reader, net.Conn) {
+func listen(t *testing.T, l *discoverytest.Pipes, path string, header ...string) (*bufio.Reader, net.Conn) {
 	t.Helper()
-	c := l.dial()
+	c := dial(t, l)
 	lines := append([]string{"GET " + path + " HTTP/1.1", "Host: localhost"}, header...)
 	if _, err := io.WriteString(c, strings.Join(lines, "\r\n")+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func next(t *testing.T, r *bufio.Reader) string {
 
 func TestEventsAreSent(t *testing.T) {
 	a := newStuck()
-	serving(t, a, func(l *pipes, _ func() error) {
+	serving(t, a, func(l *discoverytest.Pipes, _ func() error) {
 		r, c := listen(t, l, "/v1/events")
 		defer c.Close()
 		if got := next(t, r); !strings.HasPrefix(got, ":") {
@@ -96,7 +97,7 @@ func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 	}
 	reader.Close()
 	last := past[len(past)-1].ID
-	serving(t, a, func(l *pipes, _ func() error) {
+	serving(t, a, func(l *discoverytest.Pipes, _ func() error) {
 		for _, tt := range []struct {
 			path, header string
 			want         []string
@@ -126,7 +127,7 @@ func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 }
 
 func TestEventReadersAreBounded(t *testing.T) {
-	serving(t, newStuck(), func(l *pipes, _ func() error) {
+	serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
 		var all []net.Conn
 		for range 64 {
 			_, c := listen(t, l, "/v1/events")
@@ -155,7 +156,7 @@ func TestWhoDoesNotReadEventsIsDropped(t *testing.T) {
 	for name, events := range map[string]int{"few events": 1, "more than are queued": 400} {
 		t.Run(name, func(t *testing.T) {
 			a := newStuck()
-			serving(t, a, func(l *pipes, _ func() error) {
+			serving(t, a, func(l *discoverytest.Pipes, _ func() error) {
 				slow, c := listen(t, l, "/v1/events")
 				defer c.Close()
 				quick, other := listen(t, l, "/v1/events")
@@ -185,7 +186,7 @@ func TestWhoDoesNotReadEventsIsDropped(t *testing.T) {
 
 func TestEventsEnd(t *testing.T) {
 	t.Run("with the server, at once", func(t *testing.T) {
-		serving(t, newStuck(), func(l *pipes, stop func() error) {
+		serving(t, newStuck(), func(l *discoverytest.Pipes, stop func() error) {
 			r, c := listen(t, l, "/v1/events")
 			defer c.Close()
 			next(t, r)
@@ -197,7 +198,7 @@ func TestEventsEnd(t *testing.T) {
 		})
 	})
 	t.Run("after an hour", func(t *testing.T) {
-		serving(t, newStuck(), func(l *pipes, _ func() error) {
+		serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
 			r, c := listen(t, l, "/v1/events")
 			defer c.Close()
 			start := time.Now()
@@ -211,14 +212,13 @@ func TestEventsEnd(t *testing.T) {
 }
 
 // clientOf is one over pipes.
-func clientOf(l *pipes) *Client {
-	dial := func(context.Context, string, string) (net.Conn, error) { return l.dial(), nil }
-	return &Client{addr: "test", base: "http://localhost", http: &http.Client{Timeout: clientTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}
+func clientOf(l *discoverytest.Pipes) *Client {
+	return &Client{addr: "test", base: "http://localhost", http: &http.Client{Timeout: clientTimeout, Transport: &http.Transport{DialContext: l.Dial, DisableKeepAlives: true}}}
 }
 
 func TestClientReadsEvents(t *testing.T) {
 	a := newStuck()
-	serving(t, a, func(l *pipes, stop func() error) {
+	serving(t, a, func(l *discoverytest.Pipes, stop func() error) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		go func() {
@@ -253,7 +253,7 @@ func TestClientReadsEvents(t *testing.T) {
 // TestClientGivesUpOnSilence: what accepts and says nothing is not waited for.
 func TestClientGivesUpOnSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newPipes()
+		l := discoverytest.NewPipes()
 		go func() {
 			c, err := l.Accept()
 			if err == nil {

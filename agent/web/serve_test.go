@@ -16,37 +16,17 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
-// pipes is a listener in memory, so that deadlines run in virtual time.
-type pipes struct {
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
+// dial connects to a server that runs on l.
+func dial(t *testing.T, l *discoverytest.Pipes) net.Conn {
+	t.Helper()
+	c, err := l.Dial(context.Background(), "", "")
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
-func (p *pipes) dial() net.Conn {
-	client, server := net.Pipe()
-	p.conns <- server
-	return client
+	return c
 }
 
 // stuck is an agent whose Sync ends with its context, as does its reload of
@@ -81,7 +61,7 @@ func (s stuck) ReloadHAProxy(ctx context.Context, _ agent.ReloadRequest) ([]agen
 }
 
 // serving runs a server on pipes inside a bubble and stops it at its end.
-func serving(t *testing.T, a Agent, f func(l *pipes, stop func() error)) {
+func serving(t *testing.T, a Agent, f func(l *discoverytest.Pipes, stop func() error)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(Options{
@@ -90,7 +70,7 @@ func serving(t *testing.T, a Agent, f func(l *pipes, stop func() error)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := newPipes()
+		l := discoverytest.NewPipes()
 		s.unix = l
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -128,8 +108,8 @@ func TestSlowClients(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			serving(t, newStuck(), func(l *pipes, _ func() error) {
-				c := l.dial()
+			serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
+				c := dial(t, l)
 				defer c.Close()
 				start := time.Now()
 				if _, err := io.WriteString(c, tt.send); err != nil {
@@ -159,8 +139,8 @@ func TestSlowClients(t *testing.T) {
 }
 
 func TestSlowClientDelaysNobody(t *testing.T) {
-	serving(t, newStuck(), func(l *pipes, _ func() error) {
-		slow := l.dial()
+	serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
+		slow := dial(t, l)
 		defer slow.Close()
 		if _, err := io.WriteString(slow, "GET /v1/"); err != nil {
 			t.Fatal(err)
@@ -173,8 +153,8 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 }
 
 // get sends a request without a body on a connection of its own.
-func get(t *testing.T, l *pipes, what string) int {
-	c := l.dial()
+func get(t *testing.T, l *discoverytest.Pipes, what string) int {
+	c := dial(t, l)
 	defer c.Close()
 	if _, err := io.WriteString(c, what+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Error(err)
@@ -193,8 +173,8 @@ func get(t *testing.T, l *pipes, what string) int {
 }
 
 func TestLargeHeader(t *testing.T) {
-	serving(t, newStuck(), func(l *pipes, _ func() error) {
-		c := l.dial()
+	serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
+		c := dial(t, l)
 		defer c.Close()
 		go func() {
 			// The server stops reading somewhere in the middle.
@@ -208,7 +188,7 @@ func TestLargeHeader(t *testing.T) {
 }
 
 func TestSyncIsBounded(t *testing.T) {
-	serving(t, newStuck(), func(l *pipes, _ func() error) {
+	serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
 		start := time.Now()
 		if code := get(t, l, "POST /v1/sync"); code != http.StatusGatewayTimeout {
 			t.Errorf("%d", code)
@@ -221,7 +201,7 @@ func TestSyncIsBounded(t *testing.T) {
 
 // A reload takes longer than a request may otherwise.
 func TestReloadIsWaitedFor(t *testing.T) {
-	serving(t, newStuck(), func(l *pipes, _ func() error) {
+	serving(t, newStuck(), func(l *discoverytest.Pipes, _ func() error) {
 		start := time.Now()
 		if code := get(t, l, "POST /v1/haproxy/reload"); code != http.StatusGatewayTimeout {
 			t.Errorf("%d", code)
@@ -234,8 +214,8 @@ func TestReloadIsWaitedFor(t *testing.T) {
 
 func TestClientThatLeavesEndsItsSync(t *testing.T) {
 	a := newStuck()
-	serving(t, a, func(l *pipes, _ func() error) {
-		c := l.dial()
+	serving(t, a, func(l *discoverytest.Pipes, _ func() error) {
+		c := dial(t, l)
 		if _, err := io.WriteString(c, "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +233,7 @@ func TestClientThatLeavesEndsItsSync(t *testing.T) {
 
 func TestServeStops(t *testing.T) {
 	t.Run("idle", func(t *testing.T) {
-		serving(t, newStuck(), func(_ *pipes, stop func() error) {
+		serving(t, newStuck(), func(_ *discoverytest.Pipes, stop func() error) {
 			synctest.Wait()
 			start := time.Now()
 			if err := stop(); err != nil || time.Since(start) != 0 {
@@ -263,8 +243,8 @@ func TestServeStops(t *testing.T) {
 	})
 	t.Run("with a request that does not end", func(t *testing.T) {
 		a := newStuck()
-		serving(t, a, func(l *pipes, stop func() error) {
-			c := l.dial()
+		serving(t, a, func(l *discoverytest.Pipes, stop func() error) {
+			c := dial(t, l)
 			defer c.Close()
 			if _, err := io.WriteString(c, "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 				t.Fatal(err)
@@ -301,7 +281,7 @@ func TestSocketIsPrivateFromTheStart(t *testing.T) {
 }
 
 // failing is a listener that breaks.
-type failing struct{ *pipes }
+type failing struct{ *discoverytest.Pipes }
 
 func (failing) Accept() (net.Conn, error) { return nil, errors.New("out of file descriptors") }
 
@@ -311,7 +291,7 @@ func TestServeReportsAListenerThatFails(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.unix, s.tcp = newPipes(), failing{newPipes()}
+		s.unix, s.tcp = discoverytest.NewPipes(), failing{discoverytest.NewPipes()}
 		if err := s.Serve(t.Context()); err == nil || !strings.Contains(err.Error(), "out of file descriptors") {
 			t.Errorf("Serve: %v", err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func TestActivity(t *testing.T) {
@@ -26,7 +27,7 @@ func TestActivity(t *testing.T) {
 			t.Errorf("before anything: %+v", a)
 		}
 		begun := time.Now()
-		start(t, s)
+		discoverytest.Watch(t, s)
 		time.Sleep(time.Second)
 		a := s.Activity()
 		if !strings.HasPrefix(a.Question, "GET /v1/health/service/web?index=43&") || !strings.HasSuffix(a.Question, " of http://consul.example.org:8500") {
@@ -91,19 +92,19 @@ func TestActivityOfPolling(t *testing.T) {
 		watches := startMany(t, f, c, queries)
 		time.Sleep(5 * time.Second)
 		s := source(t, c, Query{Service: service(0)})
-		w := start(t, s)
+		w := discoverytest.Watch(t, s)
 		time.Sleep(time.Minute)
 		a := s.Activity()
 		polled := func(r string) bool { return strings.HasPrefix(r, "polled every 20s: all 92 places") }
 		if !slices.ContainsFunc(a.Remarks, polled) || !a.Next.After(time.Now()) || strings.Contains(a.Question, "index") {
 			t.Errorf("polling: %+v", a)
 		}
-		watches[0].end()
+		watches[0].End()
 		time.Sleep(80 * time.Second)
 		if a = s.Activity(); len(a.Remarks) != 0 || !a.Next.IsZero() || !strings.Contains(a.Question, "index") {
 			t.Errorf("with a place: %+v", a)
 		}
-		if err := firstError(w.end()); err != nil {
+		if err := firstError(w.End()); err != nil {
 			t.Error(err)
 		}
 		if discovery.ActivityOf(s).Question == "" {

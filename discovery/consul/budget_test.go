@@ -12,15 +12,16 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // startMany watches n services of c, of three instances each, named by service.
-func startMany(t *testing.T, f *consultest.Fake, c *Client, n int) []*watch {
+func startMany(t *testing.T, f *consultest.Fake, c *Client, n int) []*discoverytest.Watched {
 	t.Helper()
-	watches := make([]*watch, n)
+	watches := make([]*discoverytest.Watched, n)
 	for i := range watches {
 		f.Set(service(i), consultest.Instances(3)...)
-		watches[i] = start(t, source(t, c, Query{Service: service(i)}))
+		watches[i] = discoverytest.Watch(t, source(t, c, Query{Service: service(i)}))
 	}
 	return watches
 }
@@ -29,16 +30,15 @@ func service(i int) string { return fmt.Sprintf("web-%d", i) }
 
 // late returns how many of the watches have another set now than one of n instances,
 // and the first error after the update that from names for each.
-func late(watches []*watch, n int) (count int, err error) {
+func late(watches []*discoverytest.Watched, n int) (count int, err error) {
 	for _, w := range watches {
-		w.mu.Lock()
-		if len(w.updates) == 0 || len(w.updates[len(w.updates)-1].Reading.Endpoints) != n {
+		updates, _ := w.Seen()
+		if len(updates) == 0 || len(updates[len(updates)-1].Reading.Endpoints) != n {
 			count++
 		}
 		if err == nil {
-			err = firstError(w.updates)
+			err = firstError(updates)
 		}
-		w.mu.Unlock()
 	}
 	return count, err
 }
@@ -115,7 +115,7 @@ func TestC12MoreServicesThanConnections(t *testing.T) {
 				// Whoever leaves gives a place to one that polls, once the agent no
 				// longer counts it.
 				for _, w := range watches[:n-50] {
-					w.end()
+					w.End()
 				}
 				time.Sleep(90 * time.Second)
 				for i := range watches {
@@ -139,7 +139,7 @@ func TestC39WatchesAreReplaced(t *testing.T) {
 		first := startMany(t, f, c, 150)
 		time.Sleep(5 * time.Second)
 		for _, w := range first {
-			w.end()
+			w.End()
 		}
 		synctest.Wait()
 		if n := len(c.budget.queries) + len(c.budget.http1); n != 0 {
@@ -196,11 +196,12 @@ func TestC11NothingIsStarted(t *testing.T) {
 		f.Always(nil)
 		time.Sleep(70 * time.Second)
 		for i, w := range watches {
-			counts, classes := sets(w.end())
+			updates := w.End()
+			counts, classes := sets(updates)
 			if len(counts) != 1 || counts[0] != 3 || len(classes) > 1 || len(classes) == 1 && classes[0] != discovery.Busy {
 				t.Fatalf("watch %d: sets of %v, errors %v", i, counts, classes)
 			}
-			if last := w.updates[len(w.updates)-1]; last.Err != nil {
+			if last := updates[len(updates)-1]; last.Err != nil {
 				t.Errorf("watch %d has not recovered: %v", i, last.Err)
 			}
 		}

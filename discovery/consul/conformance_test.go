@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // A catalogue is a Consul whose one service can be changed.
@@ -34,12 +35,12 @@ func TestConformance(t *testing.T) {
 
 func testCatalogue(t *testing.T, c *Client, cat catalogue) {
 	s := source(t, c, Query{})
-	w := start(t, s)
+	w := discoverytest.Watch(t, s)
 	n := 0
 	expect := func(step string, want ...string) {
 		t.Helper()
 		var last discovery.Update
-		last, n = w.until(t, n, func(u discovery.Update) bool {
+		last, n = w.Until(t, n, func(u discovery.Update) bool {
 			return u.Err == nil && slices.Equal(describe(u.Reading), want)
 		})
 		if last.Reading.Weak || len(last.Reading.Rejected) != 0 {
@@ -73,7 +74,7 @@ func testCatalogue(t *testing.T, c *Client, cat catalogue) {
 	cat.remove("b")
 	cat.remove("c")
 	expect("all removed")
-	if err := firstError(w.end()); err != nil {
+	if err := firstError(w.End()); err != nil {
 		t.Errorf("an error: %v", err)
 	}
 }

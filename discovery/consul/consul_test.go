@@ -20,6 +20,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func TestNewClientRefuses(t *testing.T) {
@@ -162,22 +163,22 @@ func TestC13ColdStart(t *testing.T) {
 			server.fake.Set("web", consultest.Instances(3)...)
 			c := server.client(t)
 			var wg sync.WaitGroup
-			var watches []*watch
+			var watches []*discoverytest.Watched
 			for range test.watches {
-				w := start(t, source(t, c, Query{}))
+				w := discoverytest.Watch(t, source(t, c, Query{}))
 				watches = append(watches, w)
 			}
 			for _, w := range watches {
-				wg.Go(func() { w.until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints) == 3 }) })
+				wg.Go(func() { w.Until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints) == 3 }) })
 			}
 			wg.Wait()
 			server.fake.Set("web", consultest.Instances(4)...)
 			for _, w := range watches {
-				wg.Go(func() { w.until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints) == 4 }) })
+				wg.Go(func() { w.Until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints) == 4 }) })
 			}
 			wg.Wait()
 			for _, w := range watches {
-				if err := firstError(w.end()); err != nil {
+				if err := firstError(w.End()); err != nil {
 					t.Errorf("an error: %v", err)
 				}
 			}
@@ -253,14 +254,14 @@ func TestC14BlackHole(t *testing.T) {
 			}
 			return hole{near, &black}, nil
 		}
-		w := start(t, source(t, c, Query{}))
+		w := discoverytest.Watch(t, source(t, c, Query{}))
 		time.Sleep(time.Second)
 		black.Store(true)
 		begun := time.Now()
 		time.Sleep(32 * time.Second)
 		f.Set("web", consultest.Instances(4)...)
 		time.Sleep(2 * time.Second)
-		updates := w.end()
+		updates := w.End()
 		counts, classes := sets(updates)
 		if len(counts) != 2 || counts[1] != 4 || len(classes) != 1 || classes[0] != discovery.Transport {
 			t.Errorf("sets of %v, errors %v within %s", counts, classes, time.Since(begun))

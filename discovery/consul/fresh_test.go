@@ -13,6 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // A streamer makes a fake answer as an agent does that follows services by
@@ -99,7 +100,7 @@ func TestC20AgentThatStreams(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		for i, w := range watches {
-			updates, _ := w.seen()
+			updates, _ := w.Seen()
 			counts, classes := sets(updates)
 			if last := updates[len(updates)-1]; discovery.ClassOf(last.Err) != discovery.Server || !slices.Equal(classes, []discovery.Class{discovery.Server}) {
 				t.Fatalf("watch %d: sets of %v, errors %v", i, counts, classes)
@@ -113,7 +114,7 @@ func TestC20AgentThatStreams(t *testing.T) {
 		s.kill(false, false)
 		currentWithin(t, watches, 4, 2*time.Second)
 		for i, w := range watches {
-			if counts, _ := sets(w.end()); slices.Contains(counts, 0) {
+			if counts, _ := sets(w.End()); slices.Contains(counts, 0) {
 				t.Errorf("watch %d: sets of %v", i, counts)
 			}
 		}
@@ -233,7 +234,7 @@ func TestC38ServerThatCatchesUp(t *testing.T) {
 				f := consultest.NewFake(t)
 				f.Set("web", consultest.Instances(all)...)
 				f.SetIndex(test.index)
-				w := start(t, fakeSource(t, f, Options{}, Query{}))
+				w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 				time.Sleep(time.Second)
 				joined := time.Now()
 				partial := []struct {
@@ -253,7 +254,7 @@ func TestC38ServerThatCatchesUp(t *testing.T) {
 				})
 				f.SetIndex(1056)
 				time.Sleep(3 * time.Minute)
-				if counts, classes := sets(w.end()); !slices.Equal(counts, []int{all}) {
+				if counts, classes := sets(w.End()); !slices.Equal(counts, []int{all}) {
 					t.Errorf("sets of %v, errors %v", counts, classes)
 				}
 			})

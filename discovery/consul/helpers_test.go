@@ -1,11 +1,8 @@
 package consul
 
 import (
-	"context"
 	"slices"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -42,67 +39,6 @@ func source(t *testing.T, c *Client, q Query) *Source {
 		t.Fatal(err)
 	}
 	return s
-}
-
-// A watch collects what discovery.Watch publishes.
-type watch struct {
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu      sync.Mutex // guards following
-	updates []discovery.Update
-	news    chan struct{} // closed and replaced at each update
-}
-
-// start watches src until the test, or the bubble, ends.
-func start(t *testing.T, src discovery.Source) *watch {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	w := &watch{cancel: cancel, news: make(chan struct{})}
-	w.wg.Go(func() { discovery.Watch(ctx, src, w.add) })
-	t.Cleanup(func() { w.end() })
-	return w
-}
-
-func (w *watch) add(u discovery.Update) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.updates = append(w.updates, u)
-	close(w.news)
-	w.news = make(chan struct{})
-}
-
-// end stops the watch and returns everything.
-func (w *watch) end() []discovery.Update {
-	w.cancel()
-	w.wg.Wait()
-	return w.updates
-}
-
-func (w *watch) seen() ([]discovery.Update, <-chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.updates), w.news
-}
-
-// until returns the first update, from the nth on, that is as ok wants it.
-func (w *watch) until(t *testing.T, n int, ok func(discovery.Update) bool) (discovery.Update, int) {
-	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	for {
-		updates, news := w.seen()
-		for ; n < len(updates); n++ {
-			if ok(updates[n]) {
-				return updates[n], n + 1
-			}
-		}
-		select {
-		case <-news:
-		case <-deadline.C:
-			t.Fatalf("it did not come; last: %+v", updates[max(0, len(updates)-3):])
-		}
-	}
 }
 
 func describe(r discovery.Reading) []string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // TestIndexes plays replies after a first one with three instances at index 50,
@@ -133,9 +134,9 @@ func TestC30NextIsPlain(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Script(consultest.Good(50, list3), consultest.Good(51, "[]", "X-Consul-KnownLeader", "false"), consultest.Reply(500, "No cluster leader"))
 		f.Set("web", consultest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(10 * time.Second)
-		w.end()
+		w.End()
 		if q := f.Requests()[2].URL.RawQuery; q != "" {
 			t.Errorf("it asked %q", q)
 		}
@@ -171,11 +172,11 @@ func TestC24SafetyRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(time.Minute)
 		f.SetQuietly("web", consultest.Instances(5)...)
 		time.Sleep(14 * time.Minute)
-		if counts, _ := sets(w.end()); !slices.Equal(counts, []int{3, 5}) {
+		if counts, _ := sets(w.End()); !slices.Equal(counts, []int{3, 5}) {
 			t.Errorf("sets of %v", counts)
 		}
 	})
@@ -187,11 +188,11 @@ func TestC25IndexRunsAway(t *testing.T) {
 		f.Set("web", consultest.Instances(3)...)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		for tick := time.NewTicker(5 * time.Millisecond); ctx.Err() == nil; <-tick.C {
 			f.Touch("web")
 		}
-		if counts, _ := sets(w.end()); len(f.Requests()) > 70 || !slices.Equal(counts, []int{3}) {
+		if counts, _ := sets(w.End()); len(f.Requests()) > 70 || !slices.Equal(counts, []int{3}) {
 			t.Errorf("%d requests, sets of %v", len(f.Requests()), counts)
 		}
 	})
@@ -201,9 +202,9 @@ func TestC28InstantReplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Always(consultest.Good(50, list3))
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(time.Minute)
-		if counts, _ := sets(w.end()); len(f.Requests()) > 70 || !slices.Equal(counts, []int{3}) {
+		if counts, _ := sets(w.End()); len(f.Requests()) > 70 || !slices.Equal(counts, []int{3}) {
 			t.Errorf("%d requests, sets of %v", len(f.Requests()), counts)
 		}
 	})
@@ -219,9 +220,9 @@ func TestIndexInCircles(t *testing.T) {
 			}
 			consultest.Good(50, list3)(w, r)
 		})
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(10 * time.Minute)
-		updates := w.end()
+		updates := w.End()
 		counts, classes := sets(updates)
 		if !slices.Equal(counts, []int{3}) || !slices.Equal(classes, []discovery.Class{discovery.Server}) || len(f.Requests()) > 3*600 {
 			t.Errorf("sets of %v, errors %v, %d requests", counts, classes, len(f.Requests()))

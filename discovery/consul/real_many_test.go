@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // share returns n, or a part of it where the tests do not run whole.
@@ -35,18 +36,18 @@ func registerMany(t *testing.T, s *consultest.Server, n, instances int) {
 	}
 }
 
-func watchMany(t *testing.T, c *Client, n int) []*watch {
+func watchMany(t *testing.T, c *Client, n int) []*discoverytest.Watched {
 	t.Helper()
-	watches := make([]*watch, n)
+	watches := make([]*discoverytest.Watched, n)
 	for i := range watches {
-		watches[i] = start(t, source(t, c, Query{Service: service(i)}))
+		watches[i] = discoverytest.Watch(t, source(t, c, Query{Service: service(i)}))
 	}
 	return watches
 }
 
 // await wants all watches to have n instances, without an error, and returns how
 // long that took.
-func await(t *testing.T, watches []*watch, n int, most time.Duration) time.Duration {
+func await(t *testing.T, watches []*discoverytest.Watched, n int, most time.Duration) time.Duration {
 	t.Helper()
 	begun := time.Now()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -118,8 +119,8 @@ func TestC37RealLeaderIsKilled(t *testing.T) {
 	watches := watchMany(t, realClient(t, agent, Options{Address: agent.HTTPSURL(), TLS: TLS{CAFile: ca}}), n)
 	await(t, watches, 3, 20*time.Second)
 	server.Kill()
-	failing := func(w *watch) bool {
-		updates, _ := w.seen()
+	failing := func(w *discoverytest.Watched) bool {
+		updates, _ := w.Seen()
 		return updates[len(updates)-1].Err != nil
 	}
 	deadline := time.After(30 * time.Second)
@@ -143,7 +144,7 @@ func TestC37RealLeaderIsKilled(t *testing.T) {
 	}
 	t.Logf("%d watches were current %s after the last registration", n, time.Since(back))
 	for i, w := range watches {
-		counts, classes := sets(w.end())
+		counts, classes := sets(w.End())
 		if !slices.Equal(counts, []int{3, 4}) || slices.Contains(classes, discovery.Protocol) {
 			t.Errorf("watch %d: sets of %v, errors %v", i, counts, classes)
 		}
@@ -161,7 +162,7 @@ func TestC39RealWatchesAreReplaced(t *testing.T) {
 		watches := watchMany(t, c, n)
 		await(t, watches, 3, 20*time.Second)
 		for _, w := range watches {
-			if err := firstError(w.end()); err != nil {
+			if err := firstError(w.End()); err != nil {
 				t.Fatalf("an error: %v", err)
 			}
 		}

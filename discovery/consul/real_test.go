@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // TestC23RealRestarts kills a real Consul; what it knew stays until it says
@@ -20,29 +21,29 @@ func TestC23RealRestarts(t *testing.T) {
 	for i, id := range []string{"a", "b", "c"} {
 		server.Register("web", id, "10.0.0."+string(rune('1'+i)), 80)
 	}
-	w := start(t, source(t, realClient(t, server, Options{}), Query{}))
+	w := discoverytest.Watch(t, source(t, realClient(t, server, Options{}), Query{}))
 	count := func(n int) func(discovery.Update) bool {
 		return func(u discovery.Update) bool { return u.Err == nil && len(u.Reading.Endpoints) == n }
 	}
 	failed := func(u discovery.Update) bool { return u.Err != nil }
 
-	_, at := w.until(t, 0, count(3))
+	_, at := w.Until(t, 0, count(3))
 	server.Kill()
-	_, at = w.until(t, at, failed)
+	_, at = w.Until(t, at, failed)
 	server.Restart(true)
-	_, at = w.until(t, at, count(3))
+	_, at = w.Until(t, at, count(3))
 	server.Register("web", "d", "10.0.0.4", 80)
-	_, at = w.until(t, at, count(4))
+	_, at = w.Until(t, at, count(4))
 	server.Kill()
-	_, at = w.until(t, at, failed)
-	before, _ := w.seen()
+	_, at = w.Until(t, at, failed)
+	before, _ := w.Seen()
 	counts, _ := sets(before)
 	if slices.Contains(counts, 0) {
 		t.Errorf("sets of %v", counts)
 	}
 	server.Restart(false)
 	server.Register("web", "e", "10.0.0.5", 80)
-	w.until(t, at, func(u discovery.Update) bool { return slices.Equal(describe(u.Reading), []string{"10.0.0.5:80"}) })
+	w.Until(t, at, func(u discovery.Update) bool { return slices.Equal(describe(u.Reading), []string{"10.0.0.5:80"}) })
 }
 
 func TestRealFilter(t *testing.T) {
@@ -100,7 +101,7 @@ func TestRealPlaces(t *testing.T) {
 		}
 	}
 	// The leader registers a node first, and the node tells its metadata later.
-	start(t, source(t, c, Query{NodeMeta: []string{"consul-network-segment:"}})).until(t, 0, func(u discovery.Update) bool {
+	discoverytest.Watch(t, source(t, c, Query{NodeMeta: []string{"consul-network-segment:"}})).Until(t, 0, func(u discovery.Update) bool {
 		return u.Err == nil && slices.Equal(describe(u.Reading), []string{"10.0.0.1:8080", "10.0.0.2:8081"})
 	})
 	if _, err := source(t, c, Query{Datacenter: "mars"}).Next(t.Context()); discovery.ClassOf(err) != discovery.Server {

@@ -12,11 +12,12 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // currentWithin wants all watches to have n instances soon; the fake has them
 // already.
-func currentWithin(t *testing.T, watches []*watch, n int, most time.Duration) {
+func currentWithin(t *testing.T, watches []*discoverytest.Watched, n int, most time.Duration) {
 	t.Helper()
 	begun := time.Now()
 	for {
@@ -96,14 +97,15 @@ func TestAllAreBackSoon(t *testing.T) {
 
 // haveRecovered wants each watch to have gone from 3 to 4 instances, with errors of
 // no other class between.
-func haveRecovered(t *testing.T, watches []*watch, class discovery.Class) {
+func haveRecovered(t *testing.T, watches []*discoverytest.Watched, class discovery.Class) {
 	t.Helper()
 	for i, w := range watches {
-		counts, classes := sets(w.end())
+		updates := w.End()
+		counts, classes := sets(updates)
 		if !slices.Equal(counts, []int{3, 4}) || len(classes) > 1 || len(classes) == 1 && classes[0] != class {
 			t.Fatalf("watch %d: sets of %v, errors %v", i, counts, classes)
 		}
-		if last := w.updates[len(w.updates)-1]; last.Err != nil {
+		if last := updates[len(updates)-1]; last.Err != nil {
 			t.Fatalf("watch %d has not recovered: %v", i, last.Err)
 		}
 	}
@@ -125,7 +127,7 @@ func TestOneThatIsRefusedForEver(t *testing.T) {
 			}
 		})
 		c := fakeClient(t, f, Options{})
-		refused := start(t, source(t, c, Query{Service: "secret"}))
+		refused := discoverytest.Watch(t, source(t, c, Query{Service: "secret"}))
 		watches := startMany(t, f, c, 10)
 		for range 5 {
 			time.Sleep(time.Minute)
@@ -144,7 +146,7 @@ func TestOneThatIsRefusedForEver(t *testing.T) {
 				asked++
 			}
 		}
-		if n := len(refused.end()); asked > 1500 || n > 150 {
+		if n := len(refused.End()); asked > 1500 || n > 150 {
 			t.Errorf("within a quarter of an hour it was asked for %d times, %d of them told", asked, n)
 		}
 	})

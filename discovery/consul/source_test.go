@@ -13,6 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 const list3 = `[{"Node":{},"Service":{"ID":"a","Address":"10.9.0.1","Port":1}},{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}},` +
@@ -106,9 +107,9 @@ func TestUnchangedProvesTheSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{Wait: 10 * time.Second}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{Wait: 10 * time.Second}, Query{}))
 		time.Sleep(10 * time.Minute)
-		updates := w.end()
+		updates := w.End()
 		counts, classes := sets(updates)
 		if n := len(updates); n < 40 || n > 80 || !slices.Equal(counts, []int{3}) || classes != nil {
 			t.Errorf("%d updates, sets of %v, errors %v", n, counts, classes)
@@ -120,7 +121,7 @@ func TestC20AgentWithoutServers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(time.Minute)
 		f.Refuse(true)
 		f.Always(func(w http.ResponseWriter, r *http.Request) {
@@ -134,7 +135,7 @@ func TestC20AgentWithoutServers(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		f.Always(nil)
 		time.Sleep(time.Minute)
-		updates := w.end()
+		updates := w.End()
 		counts, classes := sets(updates)
 		if !slices.Equal(counts, []int{3}) || classes[len(classes)-1] != discovery.Server || updates[len(updates)-1].Err != nil {
 			t.Errorf("sets of %v, errors %v, last %v", counts, classes, updates[len(updates)-1].Err)
@@ -170,7 +171,7 @@ func TestConfirmWhileNextBlocks(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
 		s := fakeSource(t, f, Options{}, Query{})
-		start(t, s)
+		discoverytest.Watch(t, s)
 		time.Sleep(time.Second)
 		f.SetQuietly("web", consultest.Instances(1)...)
 		if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints) != 1 || r.Weak {
@@ -209,7 +210,7 @@ func TestC50MaintenanceOfSome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(4)...)
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(time.Second)
 		all := consultest.Instances(4)
 		for i, id := range []string{"_service_maintenance:web-1", api.NodeMaint, api.NodeMaint} {
@@ -217,7 +218,7 @@ func TestC50MaintenanceOfSome(t *testing.T) {
 		}
 		f.Set("web", all...)
 		time.Sleep(time.Second)
-		updates := w.end()
+		updates := w.End()
 		last := updates[len(updates)-1].Reading
 		want := []string{"10.0.0.1:8080 (drain)", "10.0.0.2:8080 (drain)", "10.0.0.3:8080 (drain)", "10.0.0.4:8080"}
 		if got := describe(last); !slices.Equal(got, want) || last.Weak {

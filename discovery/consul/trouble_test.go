@@ -11,6 +11,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // TestBadRepliesChangeNothing sends bad replies in the midst of a watch: the set
@@ -58,12 +59,12 @@ func TestBadRepliesChangeNothing(t *testing.T) {
 				if test.seed {
 					f.Script(test.reply)
 				}
-				w := start(t, fakeSource(t, f, Options{}, Query{}))
+				w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 				time.Sleep(6 * time.Minute)
 				f.Script(test.reply)
 				f.Touch("web")
 				time.Sleep(12 * time.Minute)
-				updates := w.end()
+				updates := w.End()
 				counts, classes := sets(updates)
 				if !slices.Equal(counts, []int{3}) || !slices.Equal(classes, []discovery.Class{test.class}) {
 					t.Fatalf("sets of %v, errors %v", counts, classes)
@@ -118,17 +119,17 @@ func TestC10Refused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(time.Minute)
 		f.Refuse(true)
 		time.Sleep(time.Hour)
-		updates, _ := w.seen()
+		updates, _ := w.Seen()
 		if n := len(updates); n < 120 || n > 350 {
 			t.Errorf("%d updates within an hour of refusal, want one each 15 s", n)
 		}
 		f.Refuse(false)
 		time.Sleep(33 * time.Second)
-		updates = w.end()
+		updates = w.End()
 		counts, classes := sets(updates)
 		if last := updates[len(updates)-1]; last.Err != nil || !slices.Equal(counts, []int{3}) || !slices.Equal(classes, []discovery.Class{discovery.Transport}) {
 			t.Errorf("sets of %v, errors %v, last %v", counts, classes, last.Err)
@@ -140,9 +141,9 @@ func TestC11Busy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Always(consultest.Reply(429, "Your IP is issuing too many concurrent connections"))
-		w := start(t, fakeSource(t, f, Options{}, Query{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(10 * time.Minute)
-		updates := w.end()
+		updates := w.End()
 		_, classes := sets(updates)
 		if n := len(updates); !slices.Equal(classes, []discovery.Class{discovery.Busy}) || n > 60 {
 			t.Errorf("%d updates of %v", n, classes)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func TestParseVersion(t *testing.T) {
@@ -172,14 +173,14 @@ func TestVersionIsAskedAgain(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Self(consultest.Self("1.4.0"))
 		f.Set("web", consultest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{}, Query{Filter: "x"}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{Filter: "x"}))
 		time.Sleep(5 * time.Minute)
 		if n := f.SelfAsked(); n < 2 || n > 10 {
 			t.Errorf("while it is refused, it was asked %d times in 5 minutes", n)
 		}
 		f.Self(nil)
 		time.Sleep(11 * time.Minute)
-		updates, _ := w.seen()
+		updates, _ := w.Seen()
 		if last := updates[len(updates)-1]; last.Err != nil {
 			t.Fatalf("after the upgrade: %v", last.Err)
 		}
@@ -193,7 +194,7 @@ func TestVersionIsAskedAgain(t *testing.T) {
 		f.Refuse(true)
 		f.Refuse(false)
 		time.Sleep(time.Minute)
-		updates = w.end()
+		updates = w.End()
 		counts, classes := sets(updates)
 		if !slices.Equal(counts, []int{3}) || classes[len(classes)-1] != discovery.Config {
 			t.Errorf("after another agent took over: sets of %v, errors %v", counts, classes)
@@ -251,7 +252,7 @@ func TestManyAskForTheVersionOnce(t *testing.T) {
 		f.Set("web", consultest.Instances(3)...)
 		c := fakeClient(t, f, Options{})
 		for range 20 {
-			start(t, source(t, c, Query{Filter: "x"}))
+			discoverytest.Watch(t, source(t, c, Query{Filter: "x"}))
 		}
 		time.Sleep(10 * time.Second)
 		if n := f.SelfAsked(); n != 1 {

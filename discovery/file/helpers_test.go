@@ -1,20 +1,14 @@
 package file
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
-
-	"github.com/slotsync/slotsync/discovery"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -81,95 +75,4 @@ func do(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-func describe(r discovery.Reading) string {
-	var out []string
-	for _, e := range r.Endpoints {
-		a := e.Addr.Addr().As4()
-		text := fmt.Sprint(int(a[2])<<8 | int(a[3]))
-		if e.State != discovery.Ready {
-			text += " " + e.State.String()
-		}
-		out = append(out, text)
-	}
-	if r.Weak {
-		out = append(out, "~")
-	}
-	return strings.Join(out, " ")
-}
-
-// A watch collects what discovery.Watch publishes.
-type watch struct {
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-
-	mu      sync.Mutex // guards following
-	updates []discovery.Update
-	news    chan struct{} // closed and replaced at each update
-}
-
-// start watches src until the test, or the bubble, ends.
-func start(t *testing.T, src discovery.Source) *watch {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	w := &watch{cancel: cancel, news: make(chan struct{})}
-	w.wg.Go(func() { discovery.Watch(ctx, src, w.add) })
-	t.Cleanup(func() { w.end() })
-	return w
-}
-
-func (w *watch) add(u discovery.Update) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.updates = append(w.updates, u)
-	close(w.news)
-	w.news = make(chan struct{})
-}
-
-// end stops the watch and returns everything.
-func (w *watch) end() []discovery.Update {
-	w.cancel()
-	w.wg.Wait()
-	return w.updates
-}
-
-func (w *watch) seen() ([]discovery.Update, <-chan struct{}) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.updates), w.news
-}
-
-// is waits until the last update is that reading, or an error of that class.
-func (w *watch) is(t *testing.T, want string) discovery.Update {
-	t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	for {
-		updates, news := w.seen()
-		if n := len(updates); n > 0 && said(updates[n-1]) == want {
-			return updates[n-1]
-		}
-		select {
-		case <-news:
-		case <-deadline.C:
-			t.Fatalf("%q did not come: %q", want, history(updates))
-		}
-	}
-}
-
-func said(u discovery.Update) string {
-	if u.Err != nil {
-		return string(discovery.ClassOf(u.Err))
-	}
-	return describe(u.Reading)
-}
-
-// history says what was published, each once while it lasted.
-func history(updates []discovery.Update) []string {
-	var out []string
-	for _, u := range updates {
-		out = append(out, said(u))
-	}
-	return slices.Compact(out)
 }

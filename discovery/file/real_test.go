@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // These tests use the directories and the notices of the real system.
@@ -19,17 +20,17 @@ import (
 func TestRename(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1))
-	w := start(t, open(t, dir, "web"))
-	w.is(t, "1")
+	w := discoverytest.Watch(t, open(t, dir, "web"))
+	w.Is(t, "1")
 	begin := time.Now()
 	replace(t, dir, "web.yaml", group(1, 2))
-	w.is(t, "1 2")
+	w.Is(t, "1 2")
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("what was added was seen after %s", took)
 	}
 	begin = time.Now()
 	replace(t, dir, "web.yaml", group(2))
-	w.is(t, "2")
+	w.Is(t, "2")
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("what was taken away was seen after %s", took)
 	}
@@ -50,37 +51,37 @@ func TestKubernetesVolume(t *testing.T) {
 	do(t, os.Symlink("..data/web.yaml", filepath.Join(dir, "web.yaml")))
 	for name, path := range map[string]string{"through links": dir, "in ..data itself": filepath.Join(dir, "..data")} {
 		t.Run(name, func(t *testing.T) {
-			w := start(t, open(t, path, "web"))
-			w.is(t, "1")
+			w := discoverytest.Watch(t, open(t, path, "web"))
+			w.Is(t, "1")
 			begin := time.Now()
 			version := "..2" + name
 			fill(version, 1, 2)
 			do(t, os.RemoveAll(filepath.Join(dir, "..1")))
-			w.is(t, "1 2")
+			w.Is(t, "1 2")
 			fill("..1", 1)
 			do(t, os.RemoveAll(filepath.Join(dir, version)))
-			w.is(t, "1")
+			w.Is(t, "1")
 			if took := time.Since(begin); took > 8*time.Second {
 				t.Errorf("both were seen after %s", took)
 			}
-			w.end()
+			w.End()
 		})
 	}
 }
 
 func TestDirectoryComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	w := start(t, open(t, dir, "web"))
-	w.is(t, "transport")
+	w := discoverytest.Watch(t, open(t, dir, "web"))
+	w.Is(t, "transport")
 	do(t, os.MkdirAll(dir, 0o700))
 	replace(t, dir, "web.yaml", group(1))
-	w.is(t, "1")
+	w.Is(t, "1")
 	do(t, os.Rename(dir, dir+".old"))
-	w.is(t, "transport")
+	w.Is(t, "transport")
 	begin := time.Now()
 	do(t, os.Mkdir(dir, 0o700))
 	replace(t, dir, "web.yaml", group(1, 2))
-	w.is(t, "1 2")
+	w.Is(t, "1 2")
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it was seen after %s", took)
 	}
@@ -90,16 +91,16 @@ func TestDirectoryComesBack(t *testing.T) {
 func TestFixed(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", "{")
-	w := start(t, open(t, dir, "web"))
+	w := discoverytest.Watch(t, open(t, dir, "web"))
 	for n := 0; n < 3; { // the pauses get longer
-		updates, news := w.seen()
+		updates, news := w.Seen()
 		if n = len(updates); n < 3 {
 			<-news
 		}
 	}
 	begin := time.Now()
 	replace(t, dir, "web.yaml", group(1))
-	w.is(t, "1")
+	w.Is(t, "1")
 	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("it was seen after %s", took)
 	}
@@ -117,17 +118,17 @@ func TestOtherKindsOfFiles(t *testing.T) {
 	do(t, os.Truncate(filepath.Join(dir, "large.yaml"), maxFile+1))
 	write(t, dir, "zeros.yaml", "")
 	do(t, os.Truncate(filepath.Join(dir, "zeros.yaml"), 1<<20))
-	w := start(t, open(t, dir, "web"))
+	w := discoverytest.Watch(t, open(t, dir, "web"))
 	begin := time.Now()
-	u := w.is(t, "1 ~")
+	u := w.Is(t, "1 ~")
 	for strings.Contains(u.Reading.Note, "half written") {
-		_, news := w.seen()
+		_, news := w.Seen()
 		select {
 		case <-news:
 		case <-time.After(5 * time.Second):
 			t.Fatalf("note %q", u.Reading.Note)
 		}
-		u = w.is(t, "1 ~")
+		u = w.Is(t, "1 ~")
 	}
 	for _, want := range []string{"pipe.yaml: it is not a regular file", "folder.yaml: it is not", "device.yaml: it is not", "large.yaml: it is larger than 32 MiB", "zeros.yaml: ", "loop.yaml: "} {
 		if !strings.Contains(u.Reading.Note, want) {
@@ -149,8 +150,8 @@ func TestOtherKindsOfFiles(t *testing.T) {
 func TestWrittenInPieces(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1, 2, 3, 4))
-	w := start(t, open(t, dir, "web"))
-	w.is(t, "1 2 3 4")
+	w := discoverytest.Watch(t, open(t, dir, "web"))
+	w.Is(t, "1 2 3 4")
 	next := group(1, 2, 3, 4, 5)
 	out, err := os.Create(filepath.Join(dir, "web.yaml"))
 	do(t, err)
@@ -164,8 +165,8 @@ func TestWrittenInPieces(t *testing.T) {
 		next = next[n:]
 		<-tick.C
 	}
-	w.is(t, "1 2 3 4 5")
-	for _, h := range history(w.end()) {
+	w.Is(t, "1 2 3 4 5")
+	for _, h := range discoverytest.History(w.End()) {
 		if !strings.HasPrefix(h, "1 2 3 4") && h != "1 2 3 4 ~" {
 			t.Errorf("it said %q", h)
 		}
@@ -191,19 +192,19 @@ func TestManyServices(t *testing.T) {
 		b.close = func() { open.Add(-1); closing() }
 		return b, nil
 	}
-	var watches []*watch
+	var watches []*discoverytest.Watched
 	for i := range services {
-		watches = append(watches, start(t, source(t, f, fmt.Sprintf("s%d", i))))
+		watches = append(watches, discoverytest.Watch(t, source(t, f, fmt.Sprintf("s%d", i))))
 	}
 	for i, w := range watches {
-		w.is(t, fmt.Sprint(i+1))
+		w.Is(t, fmt.Sprint(i+1))
 	}
 	begin := time.Now()
 	for i := range services {
 		replace(t, dir, fmt.Sprintf("s%d.yaml", i), group(i+1, i+1001))
 	}
 	for i, w := range watches {
-		w.is(t, fmt.Sprintf("%d %d", i+1, i+1001))
+		w.Is(t, fmt.Sprintf("%d %d", i+1, i+1001))
 	}
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("all of them were seen after %s", took)
@@ -212,7 +213,7 @@ func TestManyServices(t *testing.T) {
 		t.Errorf("%d bells at a time", most.Load())
 	}
 	for _, w := range watches {
-		w.cancel()
+		w.Cancel()
 	}
 }
 

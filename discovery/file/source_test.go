@@ -14,6 +14,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func TestNew(t *testing.T) {
@@ -45,7 +46,7 @@ func TestServices(t *testing.T) {
 			for err == nil && r.Weak {
 				r, err = s.Next(t.Context())
 			}
-			if got := describe(r); err != nil || got != want {
+			if got := discoverytest.Describe(r); err != nil || got != want {
 				t.Errorf("%s of %q: %q %v, want %q", what, service, got, err, want)
 			}
 			if rejected := len(r.Rejected); (rejected == 1) != (service == "api" || service == "") {
@@ -64,12 +65,12 @@ func TestDeaf(t *testing.T) {
 	write(t, dir, "web.yaml", group(1, 2))
 	synctest.Test(t, func(t *testing.T) {
 		s := source(t, deaf(files(t, dir)), "web")
-		w := start(t, s)
-		w.is(t, "1 2")
+		w := discoverytest.Watch(t, s)
+		w.Is(t, "1 2")
 		begin := time.Now()
 		replace(t, dir, "web.yaml", group(2, 3))
-		w.is(t, "1 2 3 ~")
-		w.is(t, "2 3")
+		w.Is(t, "1 2 3 ~")
+		w.Is(t, "2 3")
 		if took := time.Since(begin); took > deafScan+settle+100*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
@@ -84,11 +85,11 @@ func TestTheSameIsToldAgain(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1))
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, source(t, deaf(files(t, dir)), "web"))
+		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
 		time.Sleep(10 * time.Minute)
-		updates := w.end()
-		if n := len(updates); n < 19 || n > 22 || len(history(updates)) > 2 {
-			t.Errorf("%d updates: %q", n, history(updates))
+		updates := w.End()
+		if n := len(updates); n < 19 || n > 22 || len(discoverytest.History(updates)) > 2 {
+			t.Errorf("%d updates: %q", n, discoverytest.History(updates))
 		}
 	})
 }
@@ -98,22 +99,22 @@ func TestRemovedFile(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	write(t, dir, "more.yaml", "- targets: [10.0.0.2:80]\n  labels: {service: web}")
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, source(t, deaf(files(t, dir)), "web"))
-		w.is(t, "1 2")
+		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+		w.Is(t, "1 2")
 		begin := time.Now()
 		do(t, os.Remove(filepath.Join(dir, "more.yaml")))
-		w.is(t, "1 2 ~")
-		w.is(t, "1")
+		w.Is(t, "1 2 ~")
+		w.Is(t, "1")
 		if took := time.Since(begin); took < grace || took > deafScan+grace+100*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
 		do(t, os.Rename(filepath.Join(dir, "web.yaml"), filepath.Join(dir, "web.yaml.old")))
-		w.is(t, "1 ~")
+		w.Is(t, "1 ~")
 		time.Sleep(time.Second)
 		do(t, os.Rename(filepath.Join(dir, "web.yaml.old"), filepath.Join(dir, "web.yaml")))
-		w.is(t, "1")
+		w.Is(t, "1")
 		want := []string{"1 2", "1 2 ~", "1", "1 ~", "1"}
-		if got := history(w.end()); !slices.Equal(got[len(got)-len(want):], want) {
+		if got := discoverytest.History(w.End()); !slices.Equal(got[len(got)-len(want):], want) {
 			t.Errorf("%q", got)
 		}
 	})
@@ -125,10 +126,10 @@ func TestRemovedService(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	write(t, dir, "api.yaml", group(2))
 	synctest.Test(t, func(t *testing.T) {
-		w := start(t, source(t, deaf(files(t, dir)), "web"))
-		w.is(t, "1")
+		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+		w.Is(t, "1")
 		do(t, os.Remove(filepath.Join(dir, "web.yaml")))
-		w.is(t, "")
+		w.Is(t, "")
 	})
 }
 
@@ -160,19 +161,20 @@ func TestNothingThere(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, err := New(Options{Path: filepath.Join(dir, test.path)})
 				do(t, err)
-				w := start(t, source(t, deaf(f), "web"))
-				w.is(t, "1")
+				w := discoverytest.Watch(t, source(t, deaf(f), "web"))
+				w.Is(t, "1")
 				do(t, test.take(dir))
 				time.Sleep(2 * time.Hour)
-				w.is(t, test.class)
-				for _, h := range history(w.updates) {
+				w.Is(t, test.class)
+				updates, _ := w.Seen()
+				for _, h := range discoverytest.History(updates) {
 					if h != "1" && h != "1 ~" && h != test.class {
 						t.Errorf("it said %q", h)
 					}
 				}
 				begin := time.Now()
 				do(t, test.bring(dir))
-				w.is(t, "1")
+				w.Is(t, "1")
 				if took := time.Since(begin); took > deafScan+settle {
 					t.Errorf("it came back after %s", took)
 				}
@@ -188,26 +190,26 @@ func TestIllegible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := deaf(files(t, dir))
 		s := source(t, f, "web")
-		web, api := start(t, s), start(t, source(t, f, "api"))
-		web.is(t, "1")
-		api.is(t, "2")
+		web, api := discoverytest.Watch(t, s), discoverytest.Watch(t, source(t, f, "api"))
+		web.Is(t, "1")
+		api.Is(t, "2")
 		write(t, dir, "web.yaml", "- targets: [10.0.0.9:80\n")
 		write(t, dir, "api.yaml", group(2, 3))
 		time.Sleep(time.Minute)
-		u := web.is(t, "1 ~")
+		u := web.Is(t, "1 ~")
 		if !strings.Contains(u.Reading.Note, "web.yaml: line 1") || !strings.Contains(u.Reading.Note, "still counts") {
 			t.Errorf("note %q", u.Reading.Note)
 		}
 		if a := s.Activity(); !strings.Contains(strings.Join(a.Remarks, "\n"), "web.yaml: line 1") {
 			t.Errorf("%+v", a)
 		}
-		api.is(t, "2 3 ~") // web.yaml could hold some of api, so nothing of api goes
+		api.Is(t, "2 3 ~") // web.yaml could hold some of api, so nothing of api goes
 		write(t, dir, "api.yaml", group(3))
 		time.Sleep(time.Minute)
-		api.is(t, "3 ~")
+		api.Is(t, "3 ~")
 		write(t, dir, "web.yaml", group(1))
-		web.is(t, "1")
-		api.is(t, "3")
+		web.Is(t, "1")
+		api.Is(t, "3")
 	})
 }
 
@@ -218,14 +220,14 @@ func TestNeverLegible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := deaf(files(t, dir))
 		s := source(t, f, "web")
-		web, api, all := start(t, s), start(t, source(t, f, "api")), start(t, source(t, f, ""))
+		web, api, all := discoverytest.Watch(t, s), discoverytest.Watch(t, source(t, f, "api")), discoverytest.Watch(t, source(t, f, ""))
 		begin := time.Now()
-		web.is(t, "protocol")
+		web.Is(t, "protocol")
 		if took := time.Since(begin); took < settle/2 || took > settle+100*time.Millisecond {
 			t.Errorf("it was said after %s", took)
 		}
-		all.is(t, "protocol")
-		api.is(t, "2 ~")
+		all.Is(t, "protocol")
+		api.Is(t, "2 ~")
 		if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Protocol || !strings.Contains(err.Error(), "web.yaml: ") {
 			t.Errorf("confirmed: %v", err)
 		}
@@ -234,10 +236,10 @@ func TestNeverLegible(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		write(t, dir, "web.yaml", group(1))
-		web.is(t, "1")
-		api.is(t, "2")
-		all.is(t, "1 2")
-		if got := history(web.end()); got[0] != "protocol" {
+		web.Is(t, "1")
+		api.Is(t, "2")
+		all.Is(t, "1 2")
+		if got := discoverytest.History(web.End()); got[0] != "protocol" {
 			t.Errorf("%q", got)
 		}
 	})
@@ -283,13 +285,13 @@ func TestOverflow(t *testing.T) {
 			return &bell{rung: make(chan fsnotify.Event), broken: broken, close: func() { closed++ }}, nil
 		}
 		s := source(t, f, "web")
-		w := start(t, s)
-		w.is(t, "1")
+		w := discoverytest.Watch(t, s)
+		w.Is(t, "1")
 		time.Sleep(5 * time.Second)
 		write(t, dir, "web.yaml", group(1, 2))
 		broken <- fsnotify.ErrEventOverflow
 		begin := time.Now()
-		w.is(t, "1 2")
+		w.Is(t, "1 2")
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("what was there was seen after %s", took)
 		}
@@ -297,11 +299,11 @@ func TestOverflow(t *testing.T) {
 		broken <- fsnotify.ErrEventOverflow
 		time.Sleep(time.Second)
 		write(t, dir, "web.yaml", group(1, 2, 3))
-		w.is(t, "1 2 3")
+		w.Is(t, "1 2 3")
 		if took := time.Since(begin); took > 5*time.Second {
 			t.Errorf("what came later was seen after %s", took)
 		}
-		w.end()
+		w.End()
 		if closed < 2 {
 			t.Errorf("%d bells were closed", closed)
 		}
@@ -316,13 +318,13 @@ func TestBurst(t *testing.T) {
 		f := files(t, dir)
 		rung := make(chan fsnotify.Event)
 		f.listen = func(string) (*bell, error) { return &bell{rung: rung, close: func() {}}, nil }
-		w := start(t, source(t, f, "web"))
-		w.is(t, "1")
+		w := discoverytest.Watch(t, source(t, f, "web"))
+		w.Is(t, "1")
 		time.Sleep(5 * time.Second)
 		write(t, dir, "web.yaml", group(1, 2))
 		begin := time.Now()
 		rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
-		w.is(t, "1 2")
+		w.Is(t, "1 2")
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("the first was seen after %s", took)
 		}
@@ -331,8 +333,8 @@ func TestBurst(t *testing.T) {
 			rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
 			time.Sleep(time.Millisecond)
 		}
-		w.is(t, "1 2 3 103")
-		if n := len(w.end()); n > 10 {
+		w.Is(t, "1 2 3 103")
+		if n := len(w.End()); n > 10 {
 			t.Errorf("%d updates", n)
 		}
 	})
@@ -342,18 +344,18 @@ func TestEndsWithContext(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1))
 	f := files(t, dir)
-	var watches []*watch
+	var watches []*discoverytest.Watched
 	for range 20 {
-		w := start(t, source(t, f, "web"))
-		w.is(t, "1")
+		w := discoverytest.Watch(t, source(t, f, "web"))
+		w.Is(t, "1")
 		watches = append(watches, w)
 	}
 	begin := time.Now()
 	for _, w := range watches {
-		w.cancel()
+		w.Cancel()
 	}
 	for _, w := range watches {
-		w.end()
+		w.End()
 	}
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %s", took)

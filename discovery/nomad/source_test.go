@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 	"github.com/slotsync/slotsync/discovery/nomad/nomadtest"
 )
 
@@ -78,12 +79,12 @@ func TestFollows(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Set("web", nomadtest.Instances(2)...)
 		f.SetIn("other", "web", nomadtest.Instances(5)...)
-		w := start(t, fakeSource(t, f, Options{}))
-		w.is(t, "1 2")
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}))
+		w.Is(t, "1 2")
 		for n, want := range map[int]string{3: "1 2 3"} {
 			begin := time.Now()
 			f.Set("web", nomadtest.Instances(n)...)
-			w.is(t, want)
+			w.Is(t, want)
 			if took := time.Since(begin); took > time.Second {
 				t.Errorf("%q took %s", want, took)
 			}
@@ -98,8 +99,8 @@ func TestFollows(t *testing.T) {
 			t.Errorf("%d requests within 10s", n)
 		}
 		f.Set("web")
-		w.is(t, "")
-		if got := history(w.end()); len(got) != 3 {
+		w.Is(t, "")
+		if got := discoverytest.History(w.End()); len(got) != 3 {
 			t.Errorf("%q", got)
 		}
 	})
@@ -109,10 +110,11 @@ func TestUnchangedProvesTheSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Set("web", nomadtest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{Wait: 10 * time.Second}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{Wait: 10 * time.Second}))
 		time.Sleep(10 * time.Minute)
-		if n := len(w.end()); n < 40 || n > 80 || len(history(w.updates)) != 1 {
-			t.Errorf("%d updates: %q", n, history(w.updates))
+		updates := w.End()
+		if n := len(updates); n < 40 || n > 80 || len(discoverytest.History(updates)) != 1 {
+			t.Errorf("%d updates: %q", n, discoverytest.History(updates))
 		}
 	})
 }
@@ -152,12 +154,12 @@ func TestWrongAnswers(t *testing.T) {
 				f := nomadtest.NewFake(t)
 				f.Set("web", nomadtest.Instances(3)...)
 				s := fakeSource(t, f, Options{Token: func() string { return "secret" }})
-				w := start(t, s)
-				w.is(t, "1 2 3")
+				w := discoverytest.Watch(t, s)
+				w.Is(t, "1 2 3")
 				f.Always(test.answer)
 				f.SetIndex(0) // which ends the query that is under way
 				time.Sleep(3 * time.Minute)
-				u := w.is(t, string(test.class))
+				u := w.Is(t, string(test.class))
 				if text := u.Err.Error(); len(text) > 400 || strings.ContainsAny(text, "\n\x1b") || strings.Contains(text, "secret") {
 					t.Errorf("error %q", text)
 				}
@@ -167,8 +169,8 @@ func TestWrongAnswers(t *testing.T) {
 				f.Always(nil)
 				f.SetIndex(60)
 				time.Sleep(10 * time.Minute)
-				w.is(t, "1 2 3")
-				for _, h := range history(w.end()) {
+				w.Is(t, "1 2 3")
+				for _, h := range discoverytest.History(w.End()) {
 					if h != "1 2 3" && h != "1 2 3 ~" && h != "~" && h != string(test.class) {
 						t.Errorf("it said %q", h)
 					}
@@ -221,8 +223,8 @@ func TestTokenIsRenewed(t *testing.T) {
 		f.Token("new")
 		token, denied := "old", 0
 		s := fakeSource(t, f, Options{Token: func() string { return token }, Denied: func() { denied++; token = "new" }})
-		if r, err := s.Next(t.Context()); err != nil || denied != 1 || describe(r) != "1" {
-			t.Errorf("the new token: %q %v, denied %d times", describe(r), err, denied)
+		if r, err := s.Next(t.Context()); err != nil || denied != 1 || discoverytest.Describe(r) != "1" {
+			t.Errorf("the new token: %q %v, denied %d times", discoverytest.Describe(r), err, denied)
 		}
 		f.Token("newer")
 		_, err := s.Confirm(t.Context())
@@ -237,14 +239,14 @@ func TestRestartWithALowerIndex(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.SetIndex(1000)
 		f.Set("web", nomadtest.Instances(4)...)
-		w := start(t, fakeSource(t, f, Options{Wait: 10 * time.Second}))
-		w.is(t, "1 2 3 4")
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{Wait: 10 * time.Second}))
+		w.Is(t, "1 2 3 4")
 		f.SetIndex(20)
 		f.Set("web", nomadtest.Instances(3)...)
-		w.is(t, "1 2 3")
+		w.Is(t, "1 2 3")
 		begin := time.Now()
 		f.Set("web", nomadtest.Instances(5)...)
-		w.is(t, "1 2 3 4 5")
+		w.Is(t, "1 2 3 4 5")
 		if took := time.Since(begin); took > time.Second {
 			t.Errorf("after the restart it took %s", took)
 		}
@@ -256,16 +258,16 @@ func TestIndexOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.SetIndex(1)
-		w := start(t, fakeSource(t, f, Options{Wait: 10 * time.Second}))
-		w.is(t, "~")
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{Wait: 10 * time.Second}))
+		w.Is(t, "~")
 		time.Sleep(time.Minute)
 		f.Set("web", nomadtest.Instances(2)...)
-		w.is(t, "1 2")
+		w.Is(t, "1 2")
 		f.Set("web")
 		f.SetIndex(1)
 		time.Sleep(time.Hour)
-		w.is(t, "~")
-		if got := strings.Join(history(w.end()), ", "); got != "~, 1 2, ~" {
+		w.Is(t, "~")
+		if got := strings.Join(discoverytest.History(w.End()), ", "); got != "~, 1 2, ~" {
 			t.Error(got)
 		}
 	})
@@ -281,9 +283,9 @@ func TestIndexThatGoesBackForEver(t *testing.T) {
 			}
 			nomadtest.Good(50, list3)(w, r)
 		})
-		w := start(t, fakeSource(t, f, Options{}))
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}))
 		time.Sleep(10 * time.Minute)
-		for _, h := range history(w.end()) {
+		for _, h := range discoverytest.History(w.End()) {
 			if h != "1 2 3" && h != "server" {
 				t.Errorf("it said %q", h)
 			}
@@ -304,8 +306,8 @@ func TestFalseEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Script(nomadtest.Good(90, "[]"), nomadtest.Good(91, list3))
-		if r, err := s.Next(t.Context()); err != nil || describe(r) != "1 2 3" {
-			t.Errorf("%q %v", describe(r), err)
+		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" {
+			t.Errorf("%q %v", discoverytest.Describe(r), err)
 		}
 		f.Script(nomadtest.Good(92, "[]"), nomadtest.Reply(500, "No cluster leader"))
 		if _, err := s.Next(t.Context()); discovery.ClassOf(err) != discovery.Server {
@@ -324,8 +326,8 @@ func TestStale(t *testing.T) {
 		}
 		f.Script(nomadtest.Good(90, "[]", "X-Nomad-LastContact", "11000"), nomadtest.Good(50, list3), nomadtest.Good(51, list3))
 		for range 2 {
-			if r, err := s.Next(t.Context()); err != nil || describe(r) != "1 2 3" {
-				t.Errorf("%q %v", describe(r), err)
+			if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" {
+				t.Errorf("%q %v", discoverytest.Describe(r), err)
 			}
 		}
 		for i, want := range []bool{false, true, false, false} {
@@ -334,11 +336,11 @@ func TestStale(t *testing.T) {
 			}
 		}
 		f.Script(nomadtest.Good(95, `[{"ServiceName":"web","ID":"d","Address":"10.0.0.4","Port":1}]`, "X-Nomad-KnownLeader", "false"))
-		if r, err := s.Next(t.Context()); err != nil || describe(r) != "4 ~" {
-			t.Errorf("without a leader: %q %v", describe(r), err)
+		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "4 ~" {
+			t.Errorf("without a leader: %q %v", discoverytest.Describe(r), err)
 		}
-		if r, err := s.Next(t.Context()); err != nil || describe(r) != "1 2 3" || f.Requests()[5].URL.Query().Has("index") {
-			t.Errorf("plainly: %q %v", describe(r), err)
+		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" || f.Requests()[5].URL.Query().Has("index") {
+			t.Errorf("plainly: %q %v", discoverytest.Describe(r), err)
 		}
 	})
 }
@@ -358,11 +360,11 @@ func TestSafetyRefresh(t *testing.T) {
 			}
 			nomadtest.Good(index, strings.Replace(list3, "10.0.0.3", "10.0.0.9", 1))(w, r)
 		}
-		w := start(t, fakeSource(t, f, Options{}))
-		w.is(t, "1 2 3")
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}))
+		w.Is(t, "1 2 3")
 		f.Always(quiet)
 		time.Sleep(13 * time.Minute)
-		w.is(t, "1 2 9")
+		w.Is(t, "1 2 9")
 	})
 }
 
@@ -372,11 +374,11 @@ func TestEndsWithContext(t *testing.T) {
 		f.Set("web", nomadtest.Instances(1)...)
 		c := fakeClient(t, f, Options{})
 		for range queries + 20 { // blocking and polling
-			w := start(t, source(t, c, Query{}))
-			w.is(t, "1")
+			w := discoverytest.Watch(t, source(t, c, Query{}))
+			w.Is(t, "1")
 			defer func() {
 				begin := time.Now()
-				w.end()
+				w.End()
 				if took := time.Since(begin); took != 0 {
 					t.Errorf("it took %s", took)
 				}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 	"github.com/slotsync/slotsync/discovery/nomad/nomadtest"
 )
 
@@ -24,11 +25,11 @@ func TestManyServices(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		c := fakeClient(t, f, Options{})
 		const services = 120
-		var watches []*watch
+		var watches []*discoverytest.Watched
 		for i := range services {
 			name := fmt.Sprintf("web-%d", i)
 			f.Set(name, nomadtest.Instances(1)...)
-			watches = append(watches, start(t, source(t, c, Query{Service: name})))
+			watches = append(watches, discoverytest.Watch(t, source(t, c, Query{Service: name})))
 		}
 		time.Sleep(time.Minute)
 		before := len(f.Requests())
@@ -41,8 +42,8 @@ func TestManyServices(t *testing.T) {
 		}
 		time.Sleep(13 * time.Second)
 		for i, w := range watches {
-			updates, _ := w.seen()
-			if got := history(updates); len(got) != 2 || got[1] != "1 2" {
+			updates, _ := w.Seen()
+			if got := discoverytest.History(updates); len(got) != 2 || got[1] != "1 2" {
 				t.Errorf("service %d: %q", i, got)
 			}
 		}
@@ -61,7 +62,7 @@ func TestPollingIsSaid(t *testing.T) {
 		var sources []*Source
 		for range queries + 10 {
 			s := source(t, c, Query{})
-			start(t, s).is(t, "1")
+			discoverytest.Watch(t, s).Is(t, "1")
 			sources = append(sources, s)
 		}
 		time.Sleep(30 * time.Second)
@@ -80,30 +81,30 @@ func TestOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		c := fakeClient(t, f, Options{})
-		var watches []*watch
+		var watches []*discoverytest.Watched
 		for i := range 60 {
 			name := fmt.Sprintf("web-%d", i)
 			f.Set(name, nomadtest.Instances(3)...)
-			watches = append(watches, start(t, source(t, c, Query{Service: name})))
+			watches = append(watches, discoverytest.Watch(t, source(t, c, Query{Service: name})))
 		}
 		time.Sleep(time.Minute)
 		f.Refuse(true)
 		time.Sleep(time.Hour)
 		for _, w := range watches {
-			w.is(t, "transport")
+			w.Is(t, "transport")
 		}
 		f.SetIndex(5000)
 		f.Refuse(false)
 		begin := time.Now()
 		for _, w := range watches {
-			w.is(t, "1 2 3")
+			w.Is(t, "1 2 3")
 		}
 		if took := time.Since(begin); took > 3*time.Second {
 			t.Errorf("all are back after %s", took)
 		}
 		time.Sleep(time.Minute)
 		for _, w := range watches {
-			if got := strings.Join(history(w.end()), ", "); got != "1 2 3, transport, 1 2 3" {
+			if got := strings.Join(discoverytest.History(w.End()), ", "); got != "1 2 3, transport, 1 2 3" {
 				t.Errorf("it said %s", got)
 			}
 		}
@@ -115,8 +116,8 @@ func TestTooManyConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Set("web", nomadtest.Instances(3)...)
-		w := start(t, fakeSource(t, f, Options{}))
-		w.is(t, "1 2 3")
+		w := discoverytest.Watch(t, fakeSource(t, f, Options{}))
+		w.Is(t, "1 2 3")
 		f.Always(nomadtest.Reply(429, "Your IP is issuing too many concurrent connections"))
 		before := len(f.Requests())
 		time.Sleep(10 * time.Minute)
@@ -125,7 +126,7 @@ func TestTooManyConnections(t *testing.T) {
 		}
 		f.Always(nil)
 		time.Sleep(time.Minute)
-		w.is(t, "1 2 3")
+		w.Is(t, "1 2 3")
 	})
 }
 
@@ -135,13 +136,13 @@ func TestReadsThatHang(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Always(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		c := fakeClient(t, f, Options{})
-		var watches []*watch
+		var watches []*discoverytest.Watched
 		for range 4 * reads {
-			watches = append(watches, start(t, source(t, c, Query{})))
+			watches = append(watches, discoverytest.Watch(t, source(t, c, Query{})))
 		}
 		time.Sleep(5 * time.Minute)
 		for _, w := range watches {
-			w.is(t, "transport")
+			w.Is(t, "transport")
 		}
 		if n := len(f.Requests()); n > 5*60/15*(reads+1)+reads {
 			t.Errorf("%d requests", n)
@@ -172,13 +173,13 @@ func TestTLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(c.Close)
-			w := start(t, source(t, c, Query{}))
-			w.is(t, test.want)
+			w := discoverytest.Watch(t, source(t, c, Query{}))
+			w.Is(t, test.want)
 			if test.want != "transport" {
 				f.Set("web", nomadtest.Instances(3)...)
-				w.is(t, "1 2 3")
+				w.Is(t, "1 2 3")
 			}
-			w.end()
+			w.End()
 			f.Set("web", nomadtest.Instances(2)...)
 		})
 	}
@@ -205,8 +206,8 @@ func TestUnixSocket(t *testing.T) {
 	}
 	t.Cleanup(c.Close)
 	s := source(t, c, Query{})
-	if r, err := s.Confirm(t.Context()); err != nil || describe(r) != "1 2" {
-		t.Errorf("%q %v", describe(r), err)
+	if r, err := s.Confirm(t.Context()); err != nil || discoverytest.Describe(r) != "1 2" {
+		t.Errorf("%q %v", discoverytest.Describe(r), err)
 	}
 }
 
@@ -218,8 +219,8 @@ func TestEnvironment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Set("web", nomadtest.Instances(2)...)
-		if r, err := fakeSource(t, f, Options{}).Next(t.Context()); err != nil || describe(r) != "1 2" {
-			t.Errorf("%q %v", describe(r), err)
+		if r, err := fakeSource(t, f, Options{}).Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2" {
+			t.Errorf("%q %v", discoverytest.Describe(r), err)
 		}
 		if r := f.Requests()[0]; r.Host != "127.0.0.1:4646" || r.Header.Get("X-Nomad-Token") != "" || r.URL.RawQuery != "" {
 			t.Errorf("asked %s %s", r.Host, r.URL)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // A Fake answers GET /v1/health/service/NAME as a Consul server does, blocking
@@ -21,7 +23,7 @@ import (
 // in memory and on virtual time in a bubble of testing/synctest: clients reach
 // it by [Fake.Dial].
 type Fake struct {
-	listener *pipes
+	listener *discoverytest.Pipes
 	server   *http.Server
 
 	mu       sync.Mutex // guards following
@@ -44,7 +46,7 @@ type Fake struct {
 func NewFake(tb testing.TB) *Fake {
 	tb.Helper()
 	f := &Fake{
-		listener: newPipes(), services: map[string][]*api.ServiceEntry{}, indexes: map[string]uint64{},
+		listener: discoverytest.NewPipes(), services: map[string][]*api.ServiceEntry{}, indexes: map[string]uint64{},
 		index: 10, moved: make(chan struct{}), headers: http.Header{},
 	}
 	f.server = &http.Server{Handler: f, ReadHeaderTimeout: time.Minute}
@@ -65,26 +67,20 @@ func (f *Fake) Close() { _ = f.server.Close() } // nothing else is waited for
 
 // Dial connects to the fake, whatever the address; it fits
 // [http.Transport].DialContext.
-func (f *Fake) Dial(ctx context.Context, _, _ string) (net.Conn, error) { return f.listener.dial(ctx) }
+func (f *Fake) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return f.listener.Dial(ctx, network, address)
+}
 
 // Refuse makes Dial fail as a closed port does, and ends the connections that
 // there are; or ends that.
-func (f *Fake) Refuse(on bool) { f.listener.refuse(on) }
+func (f *Fake) Refuse(on bool) { f.listener.Refuse(on) }
 
 // Limit makes further connections end at once while n are open, as agents up to
 // Consul 1.8 do; 0 ends that.
-func (f *Fake) Limit(n int) {
-	f.listener.mu.Lock()
-	defer f.listener.mu.Unlock()
-	f.listener.limit = n
-}
+func (f *Fake) Limit(n int) { f.listener.Limit(n) }
 
 // Connections returns how many of [Fake.Dial] are open, and how many were at most.
-func (f *Fake) Connections() (open, most int) {
-	f.listener.mu.Lock()
-	defer f.listener.mu.Unlock()
-	return f.listener.open, f.listener.most
-}
+func (f *Fake) Connections() (open, most int) { return f.listener.Connections() }
 
 // Set makes entries all instances of service, and moves its index.
 func (f *Fake) Set(service string, entries ...*api.ServiceEntry) {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/nomad/api"
+
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // A Fake answers GET /v1/service/NAME as a Nomad server does, blocking queries
@@ -23,7 +25,7 @@ import (
 // and on virtual time in a bubble of testing/synctest, where clients reach it by
 // [Fake.Dial]; it is also a handler for [net/http/httptest].
 type Fake struct {
-	listener *pipes
+	listener *discoverytest.Pipes
 	server   *http.Server
 
 	mu       sync.Mutex // guards following
@@ -46,7 +48,7 @@ type place struct{ namespace, service string }
 func NewFake(tb testing.TB) *Fake {
 	tb.Helper()
 	f := &Fake{
-		listener: newPipes(), services: map[place][]*api.ServiceRegistration{},
+		listener: discoverytest.NewPipes(), services: map[place][]*api.ServiceRegistration{},
 		index: 10, moved: make(chan struct{}), headers: http.Header{},
 	}
 	f.server = &http.Server{Handler: f, ReadHeaderTimeout: time.Minute}
@@ -64,11 +66,13 @@ func NewFake(tb testing.TB) *Fake {
 
 // Dial connects to the fake, whatever the address; it fits
 // [http.Transport].DialContext.
-func (f *Fake) Dial(ctx context.Context, _, _ string) (net.Conn, error) { return f.listener.dial(ctx) }
+func (f *Fake) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return f.listener.Dial(ctx, network, address)
+}
 
 // Refuse makes Dial fail as a closed port does, and ends the connections that
 // there are; or ends that.
-func (f *Fake) Refuse(on bool) { f.listener.refuse(on) }
+func (f *Fake) Refuse(on bool) { f.listener.Refuse(on) }
 
 // Set makes list all instances of a service in the namespace default, and moves
 // the index, which is one for all services.

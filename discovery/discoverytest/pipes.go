@@ -1,4 +1,4 @@
-package nomadtest
+package discoverytest
 
 import (
 	"context"
@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// pipes is a listener in memory.
-type pipes struct {
+// Pipes is a listener in memory, so that deadlines run in virtual time in a bubble
+// of testing/synctest. Clients reach it by [Pipes.Dial].
+type Pipes struct {
 	accept chan net.Conn
 	closed chan struct{}
 
@@ -21,9 +22,13 @@ type pipes struct {
 	conns   []net.Conn
 }
 
-func newPipes() *pipes { return &pipes{accept: make(chan net.Conn), closed: make(chan struct{})} }
+// NewPipes returns a listener without connections.
+func NewPipes() *Pipes { return &Pipes{accept: make(chan net.Conn), closed: make(chan struct{})} }
 
-func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
+// Dial connects, whatever the address, as soon as the connection is accepted; it
+// fits [net/http.Transport].DialContext. Its errors are those of a closed port, and
+// ctx's own.
+func (p *Pipes) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	p.mu.Lock()
 	refused := p.refused || p.ended
 	p.mu.Unlock()
@@ -46,7 +51,7 @@ func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // admit counts a connection, if it is not one too many.
-func (p *pipes) admit() bool {
+func (p *Pipes) admit() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.limit > 0 && p.open == p.limit {
@@ -60,7 +65,7 @@ func (p *pipes) admit() bool {
 // A pipe is the client's end of a connection.
 type pipe struct {
 	net.Conn
-	of     *pipes
+	of     *Pipes
 	closed sync.Once
 }
 
@@ -74,7 +79,9 @@ func (c *pipe) Close() error {
 	return c.Conn.Close()
 }
 
-func (p *pipes) refuse(on bool) {
+// Refuse makes Dial fail as a closed port does, and ends the connections that there
+// are; or ends that.
+func (p *Pipes) Refuse(on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.refused = on
@@ -87,8 +94,22 @@ func (p *pipes) refuse(on bool) {
 	p.conns = nil
 }
 
+// Limit makes further connections end at once while n are open; 0 ends that.
+func (p *Pipes) Limit(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit = n
+}
+
+// Connections returns how many are open, and how many were at most.
+func (p *Pipes) Connections() (open, most int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open, p.most
+}
+
 // Accept implements [net.Listener].
-func (p *pipes) Accept() (net.Conn, error) {
+func (p *Pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.accept:
 		p.mu.Lock()
@@ -100,8 +121,8 @@ func (p *pipes) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements [net.Listener].
-func (p *pipes) Close() error {
+// Close implements [net.Listener]. It may be called again.
+func (p *Pipes) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
@@ -112,4 +133,4 @@ func (p *pipes) Close() error {
 }
 
 // Addr implements [net.Listener].
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+func (p *Pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
