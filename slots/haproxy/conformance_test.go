@@ -89,11 +89,11 @@ func levelIsAdmin(t *testing.T, on *target) {
 func fillOne(t *testing.T, on *target) {
 	v := on.view(t, "web")
 	on.relay.Forget()
-	out := on.apply(t, v.Process, fill("web", v.Servers["web"][0], addr("10.0.0.1:8080")))
+	out := on.apply(t, v.Process, fill("web", v.Servers["web"][0], addr("127.9.0.1:8080")))
 	if len(out.Refusals) != 0 {
 		t.Fatal(out.Refusals)
 	}
-	if d := cmp.Diff(map[string]string{"web1": "10.0.0.1:8080"}, served(out.View.Servers["web"])); d != "" {
+	if d := cmp.Diff(map[string]string{"web1": "127.9.0.1:8080"}, served(out.View.Servers["web"])); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff(out.View.Servers["web"], on.view(t, "web").Servers["web"], byAddr,
@@ -113,18 +113,18 @@ func fillOne(t *testing.T, on *target) {
 func fillAgainChangesNothing(t *testing.T, on *target) {
 	v := on.view(t, "web")
 	s := v.Servers["web"][1]
-	on.apply(t, v.Process, slots.Change{Backend: "web", Slot: s.Name, Addr: addr("10.0.0.2:80"), Kind: slots.Park, From: s})
-	out := on.apply(t, v.Process, slots.Change{Backend: "web", Slot: s.Name, Addr: addr("10.0.0.2:80"), Kind: slots.Park, From: s})
+	on.apply(t, v.Process, slots.Change{Backend: "web", Slot: s.Name, Addr: addr("127.9.0.2:80"), Kind: slots.Park, From: s})
+	out := on.apply(t, v.Process, slots.Change{Backend: "web", Slot: s.Name, Addr: addr("127.9.0.2:80"), Kind: slots.Park, From: s})
 	if len(out.Refusals) != 0 || out.Commands[0] != (slots.Count{Command: "addr", Result: "unchanged", N: 1}) {
 		t.Errorf("got %+v", out)
 	}
-	if got := find(t, out.View, "web", s.Name); got.Addr != addr("10.0.0.2:80") || got.Class != slots.Maint {
+	if got := find(t, out.View, "web", s.Name); got.Addr != addr("127.9.0.2:80") || got.Class != slots.Maint {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func refill(t *testing.T, on *target) {
-	for i, a := range []string{"10.0.0.3:80", "10.0.0.3:81", "[fd00::3]:81", "10.0.0.4:65535"} {
+	for i, a := range []string{"127.9.0.3:80", "127.9.0.3:81", "[fd00::3]:81", "127.9.0.4:65535"} {
 		v := on.view(t, "web")
 		s := find(t, v, "web", "web3")
 		if i > 0 {
@@ -188,25 +188,25 @@ func refusals(t *testing.T, on *target) {
 	v := on.view(t, "web", "hash")
 	parked := slots.Server{Name: "x", Addr: addr("127.0.0.1:1")}
 	changes := []slots.Change{
-		fill("web", slots.Server{Name: "web99"}, addr("10.0.0.1:80")),
-		fill("gone", slots.Server{Name: "gone1"}, addr("10.0.0.1:80")),
-		fill("off", slots.Server{Name: "off1"}, addr("10.0.0.1:80")),
-		{Backend: "hash", Slot: "hash1", Addr: addr("10.0.0.1:80"), Weight: 50, Class: slots.Ready, SetClass: true, From: v.Servers["hash"][0]},
+		fill("web", slots.Server{Name: "web99"}, addr("127.9.0.1:80")),
+		fill("gone", slots.Server{Name: "gone1"}, addr("127.9.0.1:80")),
+		fill("off", slots.Server{Name: "off1"}, addr("127.9.0.1:80")),
+		{Backend: "hash", Slot: "hash1", Addr: addr("127.9.0.1:80"), Weight: 50, Class: slots.Ready, SetClass: true, From: v.Servers["hash"][0]},
 		{Backend: "off", Slot: "off2", Class: slots.Ready, SetClass: true, From: parked},
-		fill("web", v.Servers["web"][9], addr("10.0.0.10:80")),
+		fill("web", v.Servers["web"][9], addr("127.9.0.10:80")),
 	}
 	out := on.apply(t, v.Process, changes...)
 	want := []string{"web99 no_server", "gone1 no_backend", "off1 stopped", "hash1 no_weights", "off2 stopped"}
 	if d := cmp.Diff(want, causes(out)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(map[string]string{"hash1": "10.0.0.1:80"}, served(out.View.Servers["hash"])); d != "" {
+	if d := cmp.Diff(map[string]string{"hash1": "127.9.0.1:80"}, served(out.View.Servers["hash"])); d != "" {
 		t.Error(d)
 	}
 	if find(t, out.View, "web", "web10").Class != slots.Ready {
 		t.Error("a good change among bad ones was not made")
 	}
-	if r := out.Refusals[0]; r.Command != "set server web/web99 addr 10.0.0.1 port 80" || r.Reply != "No such server." {
+	if r := out.Refusals[0]; r.Command != "set server web/web99 addr 127.9.0.1 port 80" || r.Reply != "No such server." {
 		t.Errorf("got %q, %q", r.Command, r.Reply)
 	}
 }
@@ -217,7 +217,7 @@ func noAddress(t *testing.T, on *target) {
 	if s.Addr.IsValid() || !s.NoAddress || s.Class != slots.Maint {
 		t.Fatalf("got %+v", s)
 	}
-	out := on.apply(t, v.Process, fill("none", s, addr("10.0.0.1:80")))
+	out := on.apply(t, v.Process, fill("none", s, addr("127.9.0.1:80")))
 	if d := cmp.Diff([]string{"none1 no_address"}, causes(out)); d != "" {
 		t.Error(d)
 	}
@@ -230,7 +230,7 @@ func inadmissible(t *testing.T, on *target) {
 	v := on.view(t, "web")
 	ready := find(t, v, "web", "web10")
 	parked := find(t, v, "web", "web11")
-	good := fill("web", parked, addr("10.0.0.11:80"))
+	good := fill("web", parked, addr("127.9.0.11:80"))
 	evil := func(do func(*slots.Change)) slots.Change {
 		ch := good
 		ch.Slot = "web12"
@@ -239,10 +239,10 @@ func inadmissible(t *testing.T, on *target) {
 	}
 	on.relay.Forget()
 	out := on.apply(t, v.Process,
-		fill("web", ready, addr("10.0.0.99:80")),
+		fill("web", ready, addr("127.9.0.99:80")),
 		evil(func(ch *slots.Change) { ch.Slot = "web12 state ready;shutdown" }),
 		evil(func(ch *slots.Change) { ch.Backend = "web\nshow" }),
-		evil(func(ch *slots.Change) { ch.Addr = addr("10.0.0.1:0") }),
+		evil(func(ch *slots.Change) { ch.Addr = addr("127.9.0.1:0") }),
 		evil(func(ch *slots.Change) { ch.Addr = addr("[fe80::1%%eth0]:80") }),
 		evil(func(ch *slots.Change) { ch.Addr = addr("0.0.0.0:80") }),
 		evil(func(ch *slots.Change) { ch.Weight = 257 }),
@@ -253,7 +253,7 @@ func inadmissible(t *testing.T, on *target) {
 		t.Errorf("got %q; sent %q", causes(out), on.relay.Transcript())
 	}
 	second := good
-	second.Addr = addr("10.0.0.12:80")
+	second.Addr = addr("127.9.0.12:80")
 	out = on.apply(t, v.Process, good, second)
 	if d := cmp.Diff([]string{"web11 other"}, causes(out)); d != "" {
 		t.Error(d)
@@ -289,7 +289,7 @@ func hang(t *testing.T, on *target) {
 	on.relay.Forget()
 	_, err := on.client.Info(shortly(t, 100*time.Millisecond))
 	wantFault(t, err, slots.Hung, false)
-	changes := []slots.Change{fill("web", find(t, v, "web", "web20"), addr("10.0.0.20:80"))}
+	changes := []slots.Change{fill("web", find(t, v, "web", "web20"), addr("127.9.0.20:80"))}
 	_, err = on.client.Apply(shortly(t, 100*time.Millisecond), v.Process, changes)
 	wantFault(t, err, slots.Hung, false)
 	if n := writes(on.relay.Transcript()); n != 0 {

@@ -75,11 +75,11 @@ func add(backend, slot, at, options string) slots.Change {
 }
 
 func addOne(t *testing.T, on *target) {
-	_, out := on.want(t, "web", dynamic("web4", "10.0.0.4:80"), dynamic("web5", "[fd00::5]:81"))
+	_, out := on.want(t, "web", dynamic("web4", "127.9.0.4:80"), dynamic("web5", "[fd00::5]:81"))
 	if len(out.Refusals) != 0 {
 		t.Fatal(out.Refusals)
 	}
-	for name, at := range map[string]string{"web4": "10.0.0.4:80", "web5": "[fd00::5]:81"} {
+	for name, at := range map[string]string{"web4": "127.9.0.4:80", "web5": "[fd00::5]:81"} {
 		want := slots.Server{Name: name, Addr: netip.MustParseAddrPort(at), Class: slots.Ready, Weight: 100, Initial: 100, Sessions: -1, Up: true}
 		if d := cmp.Diff(want, find(t, out.View, "web", name), byAddr, cmpopts.IgnoreFields(slots.Server{}, "Since")); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
@@ -92,15 +92,15 @@ func addOne(t *testing.T, on *target) {
 
 func addTwice(t *testing.T, on *target) {
 	p, _ := on.own(t, "web")
-	out := on.apply(t, p, add("web", "web4", "10.0.0.4:80", ""))
+	out := on.apply(t, p, add("web", "web4", "127.9.0.4:80", ""))
 	if len(out.Refusals) != 0 {
 		t.Errorf("what is there already: %v", out.Refusals)
 	}
-	out = on.apply(t, p, add("web", "web4", "10.0.0.44:80", ""))
+	out = on.apply(t, p, add("web", "web4", "127.9.0.44:80", ""))
 	if d := cmp.Diff([]string{"web4 other"}, causes(out)); d != "" || !strings.HasPrefix(out.Refusals[0].Reply, "Already exists") {
 		t.Errorf("%s%v", d, out.Refusals)
 	}
-	if got := find(t, out.View, "web", "web4"); got.Addr != addr("10.0.0.4:80") || got.Class != slots.Ready {
+	if got := find(t, out.View, "web", "web4"); got.Addr != addr("127.9.0.4:80") || got.Class != slots.Ready {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -109,13 +109,13 @@ func addInVain(t *testing.T, on *target) {
 	p, _ := on.own(t, "web")
 	slot := func(name string) slots.Server { return slots.Server{Name: name, Addr: addr("127.0.0.1:1")} }
 	out := on.apply(t, p,
-		add("hash", "hash3", "10.0.0.4:80", ""),
-		add("same", "same3", "10.0.0.4:80", ""),
-		add("web", "web6", "10.0.0.6:80", "nope"),
-		add("gone", "gone1", "10.0.0.6:80", ""),
-		fill("web", slot("web1"), addr("10.0.0.1:80")),
-		add("web", "web7", "10.0.0.7:80", "check;shutdown"),
-		add("web", "web8", "10.0.0.8:80", "disabled"),
+		add("hash", "hash3", "127.9.0.4:80", ""),
+		add("same", "same3", "127.9.0.4:80", ""),
+		add("web", "web6", "127.9.0.6:80", "nope"),
+		add("gone", "gone1", "127.9.0.6:80", ""),
+		fill("web", slot("web1"), addr("127.9.0.1:80")),
+		add("web", "web7", "127.9.0.7:80", "check;shutdown"),
+		add("web", "web8", "127.9.0.8:80", "disabled"),
 		slots.Change{Backend: "web", Slot: "web9", Kind: slots.Add},
 		add("web", "web10", "0.0.0.0:80", ""),
 	)
@@ -124,7 +124,7 @@ func addInVain(t *testing.T, on *target) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	r := out.Refusals[2]
-	if r.Command != "add server web/web6 10.0.0.6:80 weight 100 nope" || !strings.HasPrefix(r.Reply, "unknown keyword 'nope'") {
+	if r.Command != "add server web/web6 127.9.0.6:80 weight 100 nope" || !strings.HasPrefix(r.Reply, "unknown keyword 'nope'") {
 		t.Errorf("got %q, %q", r.Command, r.Reply)
 	}
 	for name := range served(out.View.Servers["web"]) {
@@ -165,7 +165,7 @@ func foundAgain(t *testing.T, on *target) {
 	if d := cmp.Diff([]string{"web4", "web5"}, added); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	want := []slots.Target{dynamic("web4", "10.0.0.4:80"), dynamic("web5", "[fd00::5]:81")}
+	want := []slots.Target{dynamic("web4", "127.9.0.4:80"), dynamic("web5", "[fd00::5]:81")}
 	if plan := slots.Diff("web", own, want); !plan.Done() {
 		t.Errorf("something is to be done: %+v", plan)
 	}
@@ -208,7 +208,7 @@ func removeBusy(t *testing.T, on *target, port int) {
 	// sessions may come between the look and the deletion
 	p, _ := on.own(t, "web")
 	state := plan.Waiting[0]
-	last := fill("web", slots.Server{Name: "web1", Addr: addr("10.0.0.1:80")}, addr("10.0.0.1:80"))
+	last := fill("web", slots.Server{Name: "web1", Addr: addr("127.9.0.1:80")}, addr("127.9.0.1:80"))
 	out := on.apply(t, p, state, last)
 	if d := cmp.Diff([]string{"web5 busy"}, causes(out)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -284,7 +284,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 func removeInVain(t *testing.T, on *target) {
-	on.want(t, "web", dynamic("web4", "10.0.0.4:80"))
+	on.want(t, "web", dynamic("web4", "127.9.0.4:80"))
 	on.relay.Forget()
 	p, own := on.own(t, "web")
 	var changes []slots.Change
@@ -362,7 +362,7 @@ func TestAddingTakesLevelAdmin(t *testing.T) {
 	f, on := made(t, "3.0")
 	p, _ := on.own(t, "web")
 	f.SetLevel("operator")
-	out, err := client(t, f.Socket).Apply(t.Context(), p, []slots.Change{add("web", "web99", "10.0.0.1:80", "")})
+	out, err := client(t, f.Socket).Apply(t.Context(), p, []slots.Change{add("web", "web99", "127.9.0.1:80", "")})
 	wantFault(t, err, slots.Denied, false)
 	if d := cmp.Diff([]string{"web99 level"}, causes(out)); d != "" {
 		t.Error(d)
@@ -395,7 +395,7 @@ func TestStateFileIsOfTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	servers := []slots.Server{
-		{Name: "web1", Addr: addr("10.0.0.1:80"), Disabled: true}, {Name: "web2", Addr: addr("10.0.0.2:80"), Dynamic: true},
+		{Name: "web1", Addr: addr("127.9.0.1:80"), Disabled: true}, {Name: "web2", Addr: addr("127.9.0.2:80"), Dynamic: true},
 	}
 	if err := c.Save("web", servers); err != nil {
 		t.Fatal(err)
@@ -416,7 +416,7 @@ func TestAddingDuringAReload(t *testing.T) {
 			f, on := made(t, version)
 			p, _ := on.own(t, "web")
 			f.Reload()
-			_, err := on.client.Apply(t.Context(), p, []slots.Change{add("web", "web99", "10.0.0.1:80", "")})
+			_, err := on.client.Apply(t.Context(), p, []slots.Change{add("web", "web99", "127.9.0.1:80", "")})
 			if fault, _ := slots.FaultOf(err); fault != slots.Restarted {
 				t.Errorf("got %v", err)
 			}

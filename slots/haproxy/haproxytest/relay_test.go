@@ -103,15 +103,15 @@ func readUntil(t *testing.T, conn net.Conn, end string) string {
 func TestFakeShowsAddressesLate(t *testing.T) {
 	f := haproxytest.NewFake(t, "3.0", haproxytest.Backend{Name: "web", Slots: 1})
 	f.SetDelay(time.Hour)
-	const at = "set server web/web1 addr 10.0.0.1 port 80"
+	const at = "set server web/web1 addr 127.9.0.1 port 80"
 	if got := haproxytest.Ask(t, f.Socket, at+";"+at); strings.Count(got, "IP changed from '127.0.0.1'") != 2 {
 		t.Errorf("got %q", got)
 	}
-	if got := haproxytest.Ask(t, f.Socket, "show servers state web"); strings.Contains(got, "10.0.0.1") {
+	if got := haproxytest.Ask(t, f.Socket, "show servers state web"); strings.Contains(got, "127.9.0.1") {
 		t.Errorf("got %s", got)
 	}
 	haproxytest.Ask(t, f.Socket, "wait 1ms")
-	if got := haproxytest.Ask(t, f.Socket, "show servers state web"); !strings.Contains(got, " 10.0.0.1 ") {
+	if got := haproxytest.Ask(t, f.Socket, "show servers state web"); !strings.Contains(got, " 127.9.0.1 ") {
 		t.Errorf("got %s", got)
 	}
 }
