@@ -174,6 +174,13 @@ func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
 		if got := weights(); !slices.Equal(got, []int{20, 58, 20}) {
 			w.t.Errorf("weights %v", got)
 		}
+		w.stop()
+		w.start()
+		w.source.list(80, 81, 82)
+		w.pass(time.Minute)
+		if got := weights(); !slices.Equal(got, []int{20, 58, 20}) {
+			w.t.Errorf("after a restart: weights %v", got)
+		}
 		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "", Who{}); err != nil {
 			w.t.Fatal(err)
 		}
@@ -378,6 +385,7 @@ func TestStoredOverridesAreChecked(t *testing.T) {
 		{Backend: "web", Address: "web1\nset server", Kind: OverrideServer},
 		{Address: "127.0.0.9", Kind: OverrideState, State: StateDrain},
 		{Address: "127.0.0.9", Kind: OverrideWeight, Weight: "1"},
+		{Address: "127.0.0.9", Kind: OverrideServer},
 		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideWeight, Weight: "1000"},
 		{Backend: "web", Address: "127.0.0.9:80", Kind: "other"},
 	}}
@@ -385,7 +393,7 @@ func TestStoredOverridesAreChecked(t *testing.T) {
 	for _, o := range s.overrides().sorted() {
 		got = append(got, o.Backend+" "+o.Address+" "+o.Kind+" "+o.State)
 	}
-	if strings.Join(got, "; ") != " 127.0.0.9 state drain; web 127.0.0.9:80 state maint" {
+	if strings.Join(got, "; ") != " 127.0.0.9 state drain;  127.0.0.9 weight ; web 127.0.0.9:80 state maint" {
 		t.Errorf("got %q", got)
 	}
 }

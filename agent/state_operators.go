@@ -33,7 +33,7 @@ func (o *Override) valid() bool {
 	case OverrideState:
 		return o.State == StateDrain || o.State == StateMaint
 	case OverrideWeight:
-		return o.Backend != "" && CheckWeight(o.Weight) == nil
+		return CheckWeight(o.Weight) == nil
 	case OverrideServer:
 		return o.Backend != "" && (o.Weight == "" || CheckWeight(o.Weight) == nil)
 	}
