@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -152,16 +153,28 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	drain := r.URL.Query().Get(drainRemoved)
-	if drain != "" && drain != "true" && drain != "false" {
-		problem(w, http.StatusBadRequest, drainRemoved+" is true or false")
+	drain, err := wanted(r.URL.Query(), drainRemoved)
+	if err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	if err := s.o.Reload(ctx, drain == "true"); err != nil {
+	if err := s.o.Reload(ctx, drain); err != nil {
 		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// wanted reads a switch, which is off if it is absent. What is neither true nor false
+// is no word to guess at: without a dry run, an edit is made.
+func wanted(q url.Values, name string) (bool, error) {
+	switch values := q[name]; {
+	case len(values) == 0, len(values) == 1 && values[0] == "":
+		return false, nil
+	case len(values) == 1 && (values[0] == "true" || values[0] == "false"):
+		return values[0] == "true", nil
+	}
+	return false, errors.New(name + " is true or false")
 }
 
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {

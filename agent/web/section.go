@@ -94,9 +94,15 @@ func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
 // of: two people who edit at a time must not undo each other unseen (RFC 6585, 3).
 func wantedEdit(r *http.Request) (e agent.SectionEdit, dry bool, code int, err error) {
 	q := r.URL.Query()
-	e = agent.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: asker(q.Get("by")), Force: q.Get("force") == "true"}
-	dry = q.Get(dryRun) == "true"
-	if e.ETag, err = wantedTag(r); err != nil {
+	e = agent.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: asker(q.Get("by"))}
+	dry, err = wanted(q, dryRun)
+	if err == nil {
+		e.Force, err = wanted(q, "force")
+	}
+	if err == nil {
+		e.ETag, err = wantedTag(r)
+	}
+	if err != nil {
 		return e, dry, http.StatusBadRequest, err
 	}
 	if !dry && r.Header.Get("If-Match") == "" {
