@@ -153,14 +153,20 @@ func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
 		return
 	}
-	asking(w, r, func(b WeightBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b WeightBody, who agent.Who) ([]agent.ServerRef, error) {
-		return s.o.Agent.SetAddressWeight(ctx, ip, string(b.Weight), who)
+	asking(w, r, func(b weightWish) WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who agent.Who) ([]agent.ServerRef, error) {
+		if b.Weight == nil {
+			return nil, errNoWeight()
+		}
+		return s.o.Agent.SetAddressWeight(ctx, ip, string(*b.Weight), who)
 	})
 }
 
 func (s *Server) setWeight(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b WeightBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b WeightBody, who agent.Who) (agent.ServerRef, error) {
-		return s.o.Agent.SetWeight(ctx, r.PathValue("backend"), r.PathValue("server"), string(b.Weight), who)
+	asking(w, r, func(b weightWish) WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who agent.Who) (agent.ServerRef, error) {
+		if b.Weight == nil {
+			return agent.ServerRef{}, errNoWeight()
+		}
+		return s.o.Agent.SetWeight(ctx, r.PathValue("backend"), r.PathValue("server"), string(*b.Weight), who)
 	})
 }
 

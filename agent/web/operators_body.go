@@ -33,6 +33,16 @@ type WeightBody struct {
 	WhoBody
 }
 
+// A weightWish is a [WeightBody] as it came: to say no weight is not to say "".
+type weightWish struct {
+	Weight *Weight `json:"weight"`
+	WhoBody
+}
+
+func errNoWeight() error {
+	return fmt.Errorf(`%w: weight is missing: a number, a text as in "20%%", or "" for what its source says`, agent.ErrBadRequest)
+}
+
 // A Weight may be written as a number or as a text.
 type Weight string
 
