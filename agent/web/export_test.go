@@ -6,10 +6,10 @@ type RouteInfo struct {
 	Trusted      bool
 }
 
-// Table lists the routes of s.
+// Table lists the routes of s, those of the page included.
 func (s *Server) Table() []RouteInfo {
 	var out []RouteInfo
-	for _, r := range s.table() {
+	for _, r := range append(s.table(), s.pageRoutes()...) {
 		out = append(out, RouteInfo{r.method, r.path, r.trusted})
 	}
 	return out

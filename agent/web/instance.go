@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/slotsync/slotsync/agent"
 )
@@ -74,8 +75,11 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 }
 
 // OnlyShows reports whether a line does no more than show something: each of its
-// commands is "show" or "help".
+// commands is "show" or "help". What is more than a line does more.
 func OnlyShows(command string) bool {
+	if strings.ContainsFunc(command, unicode.IsControl) {
+		return false
+	}
 	for part := range strings.SplitSeq(command, ";") {
 		words := strings.Fields(part)
 		if len(words) > 0 && words[0] != "show" && words[0] != "help" {
@@ -86,14 +90,15 @@ func OnlyShows(command string) bool {
 }
 
 // reveals reports whether a line that only shows may show secrets: HAProxy's
-// environment, or the keys of TLS tickets. What its parser would take apart otherwise
+// environment, the keys of TLS tickets, or requests as they came, which "show errors"
+// has of those that were invalid, with their cookies and passwords. What its parser would take apart otherwise
 // is not judged, and so may.
 func reveals(command string) bool {
 	if strings.ContainsAny(command, "\\\"'<") {
 		return true
 	}
 	words := strings.Fields(strings.ReplaceAll(command, ";", " "))
-	return slices.Contains(words, "env") || slices.Contains(words, "tls-keys")
+	return slices.ContainsFunc(words, func(w string) bool { return w == "env" || w == "tls-keys" || w == "errors" })
 }
 
 // Dump asks an instance for info, stat, sess or servers.

@@ -315,6 +315,9 @@ func examples() map[string]struct{ what, body string } {
 		"GET /debug/pprof/profile": {"GET /debug/pprof/profile?seconds=1", ""},
 		"GET /debug/pprof/symbol":  {"GET /debug/pprof/symbol", ""},
 		"GET /debug/pprof/trace":   {"GET /debug/pprof/trace?seconds=0.01", ""},
+		"GET /page/page.css":       {"GET /page/page.css", ""},
+		"GET /page/page.js":        {"GET /page/page.js", ""},
+		"POST /page/act":           {"POST /page/act", "do=drain&backend=web&server=web1"},
 
 		"POST /v1/backends/{backend}/accept":            {"POST /v1/backends/web/accept", ""},
 		"GET /v1/backends/{backend}/explain":            {"GET /v1/backends/web/explain", ""},
@@ -356,6 +359,9 @@ func request(t *testing.T, h http.Handler, local, what, body string, header ...s
 		defer cancel()
 		r2 := httptest.NewRequest(r.Method, r.URL.String(), strings.NewReader(body)).WithContext(ctx)
 		r2.Host, r2.Header, r2.TLS = r.Host, r.Header, r.TLS
+		if strings.HasPrefix(r.URL.Path, "/page/") {
+			r2.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
 		h.ServeHTTP(w, r2)
 	})
 	return ask(t, with, local, what, header...)
