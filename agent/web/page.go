@@ -61,20 +61,26 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) view(l look) pageView {
-	return viewOf(s.o.Agent.Status(), keptEvents(s.o.Agent.Events()), l)
+	events, err := keptEvents(s.o.Agent.Events())
+	v := viewOf(s.o.Agent.Status(), events, l)
+	v.NoEvents = "Nothing has happened yet."
+	if err != nil {
+		v.NoEvents, v.Charts = "They cannot be shown now: "+err.Error()+".", nil
+	}
+	return v
 }
 
-// keptEvents returns all events that are kept, oldest first, none if too many ask.
-func keptEvents(from *agent.Events) []agent.Event {
+// keptEvents returns all events that are kept, oldest first. It fails if too many ask.
+func keptEvents(from *agent.Events) ([]agent.Event, error) {
 	all, reader, err := from.Read(1)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	reader.Close()
 	if len(all) > 0 && all[0].Kind == agent.EventGap {
 		all = all[1:]
 	}
-	return all
+	return all, nil
 }
 
 // wantsPage reports whether a browser asks, which names HTML in what it accepts.

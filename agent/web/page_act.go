@@ -42,7 +42,7 @@ func (s *Server) grant(ctx context.Context, w wish) (err error) {
 	case agent.StateDrain, agent.StateMaint, agent.StateReady:
 		_, err = s.o.Agent.SetState(ctx, w.backend, w.server, w.do, w.who)
 	case "weight":
-		_, err = s.o.Agent.SetWeight(ctx, w.backend, w.server, w.weight, w.who)
+		err = s.grantWeight(ctx, w)
 	case "accept":
 		err = s.o.Agent.Accept(ctx, w.backend)
 	case "pause":
@@ -52,6 +52,18 @@ func (s *Server) grant(ctx context.Context, w wish) (err error) {
 	default:
 		err = fmt.Errorf("%w: there is no %q", agent.ErrBadRequest, noted(w.do))
 	}
+	return err
+}
+
+// grantWeight gives a server another weight. A field that was left empty is no weight.
+func (s *Server) grantWeight(ctx context.Context, w wish) error {
+	switch w.weight {
+	case "":
+		return fmt.Errorf("%w: say which weight: a number, a share as in 20%%, or source", agent.ErrBadRequest)
+	case "source":
+		w.weight = ""
+	}
+	_, err := s.o.Agent.SetWeight(ctx, w.backend, w.server, w.weight, w.who)
 	return err
 }
 

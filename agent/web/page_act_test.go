@@ -14,6 +14,7 @@ func TestPageForms(t *testing.T) {
 		"do=maint&" + server:                     "state web/10.0.0.1:80 maint {By:the page Reason: For:0s Keep:false}",
 		"do=ready&" + server:                     "state web/10.0.0.1:80 ready {By:the page Reason: For:0s Keep:false}",
 		"do=weight&weight=20%25&" + server:       `weight web/10.0.0.1:80 "20%" {By:the page Reason: For:0s Keep:false}`,
+		"do=weight&weight=source&" + server:      `weight web/10.0.0.1:80 "" {By:the page Reason: For:0s Keep:false}`,
 		"do=accept&backend=web":                  "accept web",
 		"do=pause&for=1h":                        `pause "" false {By:the page Reason: For:1h0m0s Keep:false}`,
 		"do=resume&backend=web":                  `resume "web"`,
@@ -45,7 +46,8 @@ func sendForm(t *testing.T, h http.Handler, form, accept string, header http.Hea
 func TestPageFormsSayWhatIsWrong(t *testing.T) {
 	for form, code := range map[string]int{
 		"do=drain&backend=web&server=web9": http.StatusNotFound, "do=burn": http.StatusBadRequest, "": http.StatusBadRequest,
-		"do=pause&for=long": http.StatusBadRequest, "do=accept&backend=api": http.StatusNotFound, "do=resume&backend=api": http.StatusConflict,
+		"do=weight&backend=web&server=web1&weight=": http.StatusBadRequest,
+		"do=pause&for=long":                         http.StatusBadRequest, "do=accept&backend=api": http.StatusNotFound, "do=resume&backend=api": http.StatusConflict,
 	} {
 		h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
 		res, body := sendForm(t, h, form, "text/html", nil)

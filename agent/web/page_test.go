@@ -234,6 +234,59 @@ func checkHarmless(t *testing.T, e html.Token) {
 	}
 }
 
+// TestPageTypedKeyDoesNothing: Enter in a field of a server's form presses the form's
+// first button (HTML, implicit submission); it must be one that does nothing.
+func TestPageTypedKeyDoesNothing(t *testing.T) {
+	server, first, forms := false, false, 0
+	for _, e := range elements(t, page(t, small("x"), "/")) {
+		attr := map[string]string{}
+		for _, a := range e.Attr {
+			attr[a.Key] = a.Val
+		}
+		_, off := attr["disabled"]
+		switch {
+		case e.Data == "form":
+			server, first = false, true
+		case e.Data == "input" && attr["name"] == "server":
+			server = true
+		case e.Data == "button" && server && first:
+			if forms++; !off {
+				t.Errorf("Enter asks for %q", attr["value"])
+			}
+			first = false
+		}
+	}
+	if forms != 4 {
+		t.Errorf("there are %d forms of servers", forms)
+	}
+}
+
+// TestPageAsksForItselfWhereItIs: without JavaScript it is asked for again, and a form that
+// failed is answered at an address that cannot be.
+func TestPageAsksForItselfWhereItIs(t *testing.T) {
+	h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
+	_, body := sendForm(t, h, "do=burn&look=%2F%3Ffilter%3Dw", "text/html", nil)
+	if want := `<meta http-equiv="refresh" content="10; url=/?filter=w">`; !strings.Contains(body, want) {
+		t.Errorf("there is no %s in %.1000s", want, body)
+	}
+}
+
+// TestPageSaysThatEventsAreNotShown, which is not that there are none.
+func TestPageSaysThatEventsAreNotShown(t *testing.T) {
+	f := pageFake(small("x"), "x")
+	for {
+		_, reader, err := f.events.Read(0)
+		if err != nil {
+			break
+		}
+		defer reader.Close()
+	}
+	_, body := browse(t, newServer(t, options(f)).Handler(true), "/")
+	if !strings.Contains(body, "cannot be shown now: too many read events") || strings.Contains(body, "Nothing has happened") || strings.Contains(body, "0 in ten minutes") {
+		t.Errorf("got %.3000s", body)
+	}
+}
+
 func TestPagePolicy(t *testing.T) {
 	h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
 	res, _ := browse(t, h, "/")

@@ -35,6 +35,7 @@ type pageView struct {
 	Reloads       []reloadView
 	Charts        []chart
 	Events        []eventView
+	NoEvents      string // why there is none
 	Legend        []cellView
 }
 
@@ -52,10 +53,10 @@ type sourceView struct {
 type reloadView struct{ Name, Instances, Words, Error string }
 
 type eventView struct {
-	ID                    string
-	At                    time.Time
-	Kind, About, Text     string
-	Class, Clock, Elapsed string
+	ID                string
+	At                time.Time
+	Kind, About, Text string
+	Class, Clock      string
 }
 
 // viewOf is what the page shows of s and the events, oldest first.
@@ -86,7 +87,7 @@ func viewOf(s agent.Status, events []agent.Event, l look) pageView {
 	v.addBackends(s, l)
 	v.addSources(s)
 	v.Charts = charts(events, s.At)
-	v.Events = viewEvents(events, s.At)
+	v.Events = viewEvents(events)
 	if n := v.Troubled; n > 0 {
 		v.Title = fmt.Sprintf("(%d) slotsync", n)
 	}
@@ -206,7 +207,7 @@ func viewReload(r agent.ReloadStatus, now time.Time) reloadView {
 }
 
 // viewEvents shows the last ones, the newest first.
-func viewEvents(events []agent.Event, now time.Time) []eventView {
+func viewEvents(events []agent.Event) []eventView {
 	var out []eventView
 	for _, e := range slices.Backward(events[max(0, len(events)-keptOfEvents):]) {
 		var about []string
@@ -217,7 +218,7 @@ func viewEvents(events []agent.Event, now time.Time) []eventView {
 		}
 		out = append(out, eventView{
 			ID: fmt.Sprint(e.ID), At: e.At.UTC(), Kind: strings.ReplaceAll(e.Kind, "_", " "), About: strings.Join(about, " / "), Text: e.Text,
-			Clock: e.At.UTC().Format(time.TimeOnly), Elapsed: ago(now.Sub(e.At)), Class: eventClass(e.Kind),
+			Clock: e.At.UTC().Format(time.TimeOnly), Class: eventClass(e.Kind),
 		})
 	}
 	return out

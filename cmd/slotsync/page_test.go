@@ -315,11 +315,14 @@ func (r *pageRig) testKeyboard(t *testing.T) {
 // testKeeps has the page change under somebody who fills in a form.
 func (r *pageRig) testKeeps(t *testing.T) {
 	more := rowOf(8005) + `.querySelector('details')`
-	act(t, r.browser, chromedp.Evaluate[chromedp.Void](more+`.open = true; `+rowOf(8005)+`.querySelector('[name=reason]').focus()`), chromedp.KeyEvent("a reason"))
+	act(t, r.browser, chromedp.Evaluate[chromedp.Void](more+`.open = true; `+rowOf(8005)+`.querySelector('[name=reason]').focus()`), chromedp.KeyEvent("a reason"), chromedp.KeyEvent(kb.Enter))
 	r.list("web", 22)
 	r.shows(10*time.Second, `document.querySelector('#b-web .counts').innerText.includes('22 ready')`)
 	if !evaluate[bool](t, r.browser, more+`.open && document.activeElement.value === 'a reason'`) {
 		t.Error("what was opened and typed is lost")
+	}
+	if evaluate[bool](t, r.browser, rowOf(8005)+`.innerText.includes('by the page')`) || !slices.Contains(ready(t, r.edges[0].Socket, "web"), "127.0.0.9:8005") {
+		t.Error("Enter in a field drains")
 	}
 	act(t, r.browser, chromedp.Evaluate[chromedp.Void](more+`.open = false`), chromedp.Focus("#filter"), chromedp.KeyEvent("billing"))
 	r.shows(5*time.Second, `document.querySelectorAll('.backend').length === 1 && document.activeElement.id === 'filter' && location.search === '?filter=billing'`)
