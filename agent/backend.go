@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -178,99 +177,6 @@ func (b *backend) concerned() []*feed {
 // evident reports whether every feed answers whose endpoints are held.
 func (b *backend) evident() bool {
 	return b.guard.hold == nil || !slices.ContainsFunc(b.concerned(), (*feed).silent)
-}
-
-// part starts the drain of endpoints that stopped being ready, and sets when their
-// sessions end, where the backend is configured so.
-func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
-	next := byAddr(after)
-	for a, e := range next {
-		if e.State != discovery.Down {
-			delete(b.leaving, a)
-			delete(b.ends, a)
-		}
-	}
-	for _, e := range before {
-		left, still := next[e.Addr]
-		if e.State == discovery.Down || still && left.State != discovery.Down {
-			continue
-		}
-		if b.Leave == slots.Drain {
-			b.leaving[e.Addr] = leaving{e, now.Add(b.Drain)}
-		}
-		if b.Shutdown {
-			b.ends[e.Addr] = now.Add(b.Drain)
-		}
-	}
-}
-
-// ending returns when sessions are to be ended, for those who write; nil if none
-// are.
-func (b *backend) ending() map[netip.AddrPort]time.Time {
-	if !b.Shutdown || len(b.ends) == 0 {
-		return nil
-	}
-	return maps.Clone(b.ends)
-}
-
-// departed returns the addresses that drain although no source lists them any
-// more.
-func (b *backend) departed() map[netip.AddrPort]bool {
-	there := byAddr(b.guard.published)
-	out := map[netip.AddrPort]bool{}
-	for a := range b.leaving {
-		if _, ok := there[a]; !ok {
-			out[a] = true
-		}
-	}
-	return out
-}
-
-// dropReclaimed ends the drains of those that have no slot any more.
-func (b *backend) dropReclaimed() {
-	holds := map[netip.AddrPort]bool{}
-	for _, s := range b.table {
-		holds[s.Endpoint.Addr] = true
-	}
-	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.departed()[a] })
-}
-
-// settle ends the drains that are over and returns whether any was.
-func (b *backend) settle(now time.Time) bool {
-	if len(b.leaving) == 0 {
-		return false
-	}
-	before := len(b.leaving)
-	maps.DeleteFunc(b.leaving, func(_ netip.AddrPort, l leaving) bool { return !now.Before(l.Until) })
-	return len(b.leaving) != before
-}
-
-// wanted returns the endpoints that should have a slot now, as operators want them.
-func (b *backend) wanted() []discovery.Endpoint {
-	return b.overrides.apply(b.Name, b.remaining())
-}
-
-// remaining returns the endpoints that are published, and those that are leaving.
-func (b *backend) remaining() []discovery.Endpoint {
-	if len(b.leaving) == 0 {
-		return b.guard.published
-	}
-	out := make([]discovery.Endpoint, 0, len(b.guard.published)+len(b.leaving))
-	there := byAddr(b.guard.published)
-	for _, e := range b.guard.published {
-		if _, ok := b.leaving[e.Addr]; ok {
-			e.State, e.Reason = discovery.Drain, "leaving"
-		}
-		out = append(out, e)
-	}
-	for a, l := range b.leaving {
-		if _, ok := there[a]; !ok {
-			e := l.Endpoint
-			e.State, e.Reason = discovery.Drain, "leaving"
-			out = append(out, e)
-		}
-	}
-	return discovery.Normalize(out)
 }
 
 // next is when something has to be done for the backend; zero for never.

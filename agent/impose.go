@@ -23,7 +23,7 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 	if len(next) > maxOverrides {
 		return fmt.Errorf("%w: there are %d overrides, %d at most", ErrBadRequest, len(next), maxOverrides)
 	}
-	a.overrule(next, o.Backend)
+	a.overrule(next, o.Backend, now)
 	a.gaugeOverrides()
 	a.events.Add(overrideEvent(EventOverrideSet, o))
 	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
@@ -31,10 +31,10 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 }
 
 // release ends an override, and reports whether there was one.
-func (a *Agent) release(o Override) bool {
+func (a *Agent) release(o Override, now time.Time) bool {
 	next, was := a.overrides.drop(o)
 	if was {
-		a.overrule(next, o.Backend)
+		a.overrule(next, o.Backend, now)
 		a.gaugeOverrides()
 		a.events.Add(overrideEvent(EventOverrideEnded, o))
 		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind)
@@ -44,11 +44,11 @@ func (a *Agent) release(o Override) bool {
 
 // overrule makes next the overrides in force, which differ in those of one backend, of
 // all if it is "".
-func (a *Agent) overrule(next overrides, backend string) {
+func (a *Agent) overrule(next overrides, backend string, now time.Time) {
 	a.overrides, a.dirty = next, true
 	for _, b := range a.backends {
 		if backend == "" || backend == b.Name {
-			b.overrides, b.due = next.of(b.Name), true
+			b.overrule(next.of(b.Name), now)
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (a *Agent) lapse(now time.Time) {
 	}
 	left, gone := a.overrides.expire(listed, now)
 	for _, o := range gone.sorted() {
-		a.overrule(left, o.Backend)
+		a.overrule(left, o.Backend, now)
 		a.events.Add(overrideEvent(EventOverrideOver, o))
 		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
 	}

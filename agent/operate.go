@@ -73,7 +73,7 @@ func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, w
 	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
 		o := Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideWeight, Weight: weight}
 		if weight == "" {
-			a.release(o)
+			a.release(o, now)
 			return nil
 		}
 		return a.impose(o, who, now)
@@ -106,8 +106,8 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 // RemoveServer removes an endpoint that AddServer added. It fails with
 // [ErrDiscovered] for one that only a source lists, and as SetState does.
 func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (ServerRef, error) {
-	return a.operate(ctx, backend, server, func(b *backendRef, _ time.Time) error {
-		if !a.release(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}) {
+	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
+		if !a.release(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}, now) {
 			return fmt.Errorf("%w: %s/%s", ErrDiscovered, b.Name, b.addr)
 		}
 		return nil
@@ -195,7 +195,7 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 	if o.State != StateReady {
 		return a.impose(o, who, now)
 	}
-	a.release(o)
+	a.release(o, now)
 	about := o.subject()
 	for _, b := range a.backends {
 		for _, s := range b.table {

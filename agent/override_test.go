@@ -425,6 +425,88 @@ func TestDrainOfAnAddedServerLasts(t *testing.T) {
 	}, a)
 }
 
+// TestAddedServerLeavesLikeTheOthers: drained first, where that is configured, also when
+// its time is over; unless it is added again meanwhile.
+func TestAddedServerLeavesLikeTheOthers(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Leave, w.opts.Backends[0].Shutdown = slots.Drain, true
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		add := func(who Who) {
+			w.t.Helper()
+			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", who); err != nil {
+				w.t.Fatal(err)
+			}
+			w.settle()
+			w.want(a, "web1=:80 web2=:90")
+		}
+		remove := func() {
+			w.t.Helper()
+			if _, err := w.agent.RemoveServer(w.t.Context(), "web", "web2"); err != nil {
+				w.t.Fatal(err)
+			}
+			w.settle()
+			w.want(a, "web1=:80 web2=:90/drain")
+		}
+		add(Who{})
+		remove()
+		w.pass(time.Second)
+		add(Who{}) // again
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:90")
+		a.set("web2", func(s *slots.Server) { s.Sessions = 3 })
+		remove()
+		w.pass(DefaultDrain - time.Second)
+		w.want(a, "web1=:80 web2=:90/drain")
+		w.wantShuts(a)
+		w.pass(3 * time.Second)
+		w.want(a, "web1=:80")
+		w.wantShuts(a, "shut web2")
+		add(Who{For: time.Minute})
+		w.pass(time.Minute + time.Second)
+		w.want(a, "web1=:80 web2=:90/drain")
+		w.pass(DefaultDrain)
+		w.want(a, "web1=:80")
+	}, a)
+}
+
+// TestAddedServerThatASourceListed: what it lists no more stays, for an operator has
+// added it.
+func TestAddedServerThatASourceListed(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Leave = slots.Drain
+		w.source.reading.Endpoints = eps(80, 90)
+		w.start()
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		a.takeWrites()
+		w.source.list(80)
+		w.pass(time.Hour)
+		w.want(a, "web1=:80 web2=:90")
+		if writes := a.takeWrites(); len(writes) > 0 {
+			w.t.Errorf("written: %q", writes)
+		}
+		w.source.list(80, 90)
+		w.settle()
+		w.source.list(80)
+		w.settle()
+		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "web2"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80 web2=:90/drain")
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80 web2=:90")
+	}, a)
+}
+
 func TestAddedServerOfWeightZero(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {

@@ -86,23 +86,32 @@ func (l overrides) sorted() []Override {
 	return out
 }
 
-// apply returns eps, which are sorted, as operators want them: with the endpoints that they added, in
-// the states that they asked for. What a source takes out of service they cannot
-// put back.
+// add returns eps, which are sorted, with the endpoints that operators added to the
+// backend.
+func (l overrides) add(backend string, eps []discovery.Endpoint) []discovery.Endpoint {
+	var added []discovery.Endpoint
+	for s, o := range l {
+		if s.kind == OverrideServer && s.backend == backend && !s.isIn(eps) {
+			added = append(added, discovery.Endpoint{Addr: s.addr, Name: o.Name})
+		}
+	}
+	if len(added) == 0 {
+		return eps
+	}
+	return discovery.Normalize(slices.Concat(eps, added))
+}
+
+// apply returns eps in the states that operators asked for. What a source takes out of
+// service they cannot put back.
 func (l overrides) apply(backend string, eps []discovery.Endpoint) []discovery.Endpoint {
 	if len(l) == 0 {
 		return eps
 	}
 	out := slices.Clone(eps)
-	for s, o := range l {
-		if s.kind == OverrideServer && s.backend == backend && !s.isIn(eps) {
-			out = append(out, discovery.Endpoint{Addr: s.addr, Name: o.Name})
-		}
-	}
 	for i, e := range out {
 		out[i] = l.applyTo(backend, e)
 	}
-	return discovery.Normalize(out)
+	return out
 }
 
 func (l overrides) applyTo(backend string, e discovery.Endpoint) discovery.Endpoint {

@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file has endpoints leave, and says which of a backend there are.
+
+// part lets endpoints leave that are not published any more, unless an operator added
+// them.
+func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
+	b.leave(b.overrides.add(b.Name, before), b.overrides.add(b.Name, after), now)
+}
+
+// overrule puts other overrides in force. What an operator does not want to be there
+// any more leaves like any endpoint.
+func (b *backend) overrule(next overrides, now time.Time) {
+	before := b.overrides.add(b.Name, b.guard.published)
+	b.overrides, b.due = next, true
+	b.leave(before, next.add(b.Name, b.guard.published), now)
+}
+
+// leave starts the drain of endpoints that stopped being ready, and sets when their
+// sessions end, where the backend is configured so.
+func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
+	next := byAddr(after)
+	for a, e := range next {
+		if e.State != discovery.Down {
+			delete(b.leaving, a)
+			delete(b.ends, a)
+		}
+	}
+	for _, e := range before {
+		left, still := next[e.Addr]
+		if e.State == discovery.Down || still && left.State != discovery.Down {
+			continue
+		}
+		if b.Leave == slots.Drain {
+			b.leaving[e.Addr] = leaving{e, now.Add(b.Drain)}
+		}
+		if b.Shutdown {
+			b.ends[e.Addr] = now.Add(b.Drain)
+		}
+	}
+}
+
+// ending returns when sessions are to be ended, for those who write; nil if none
+// are.
+func (b *backend) ending() map[netip.AddrPort]time.Time {
+	if !b.Shutdown || len(b.ends) == 0 {
+		return nil
+	}
+	return maps.Clone(b.ends)
+}
+
+// departed returns the addresses that drain although no source lists them any
+// more.
+func (b *backend) departed() map[netip.AddrPort]bool {
+	there := byAddr(b.guard.published)
+	out := map[netip.AddrPort]bool{}
+	for a := range b.leaving {
+		if _, ok := there[a]; !ok {
+			out[a] = true
+		}
+	}
+	return out
+}
+
+// dropReclaimed ends the drains of those that have no slot any more.
+func (b *backend) dropReclaimed() {
+	holds := map[netip.AddrPort]bool{}
+	for _, s := range b.table {
+		holds[s.Endpoint.Addr] = true
+	}
+	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.departed()[a] })
+}
+
+// settle ends the drains that are over and returns whether any was.
+func (b *backend) settle(now time.Time) bool {
+	if len(b.leaving) == 0 {
+		return false
+	}
+	before := len(b.leaving)
+	maps.DeleteFunc(b.leaving, func(_ netip.AddrPort, l leaving) bool { return !now.Before(l.Until) })
+	return len(b.leaving) != before
+}
+
+// wanted returns the endpoints that should have a slot now, as operators want them.
+func (b *backend) wanted() []discovery.Endpoint {
+	return b.overrides.apply(b.Name, b.remaining())
+}
+
+// remaining returns the endpoints that are published or added, and those that are
+// leaving.
+func (b *backend) remaining() []discovery.Endpoint {
+	listed := b.overrides.add(b.Name, b.guard.published)
+	if len(b.leaving) == 0 {
+		return listed
+	}
+	out := make([]discovery.Endpoint, 0, len(listed)+len(b.leaving))
+	there := byAddr(listed)
+	for _, e := range listed {
+		if _, ok := b.leaving[e.Addr]; ok {
+			e.State, e.Reason = discovery.Drain, "leaving"
+		}
+		out = append(out, e)
+	}
+	for a, l := range b.leaving {
+		if _, ok := there[a]; !ok {
+			e := l.Endpoint
+			e.State, e.Reason = discovery.Drain, "leaving"
+			out = append(out, e)
+		}
+	}
+	return discovery.Normalize(out)
+}
