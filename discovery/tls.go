@@ -58,12 +58,15 @@ func NewTrust(t TLS) (*Trust, error) {
 	return out, out.problem
 }
 
-// Problem returns what is wrong with the files, in place of which earlier ones are
-// used; nil if nothing is.
-func (t *Trust) Problem() error {
+// Remarks says, for [Activity], what is wrong with the files, in place of which
+// earlier ones are used; nil if nothing is.
+func (t *Trust) Remarks() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.problem
+	if t.problem == nil {
+		return nil
+	}
+	return []string{Printable("earlier TLS files are used: "+t.problem.Error(), 300)}
 }
 
 // Dialer returns a function for [net/http.Transport].DialTLSContext, which prefers

@@ -67,10 +67,10 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 // asked again.
 func rest(ctx context.Context, src Source, failed error, d time.Duration) {
 	if failed == nil {
-		sleep(ctx, d)
+		Sleep(ctx, d)
 		return
 	}
-	sleep(ctx, leastPause)
+	Sleep(ctx, leastPause)
 	brief, cancel := context.WithTimeout(ctx, d-leastPause)
 	defer cancel()
 	_, err := guarded(src, func() (Reading, error) { recovered(brief, src, failed); return Reading{}, nil })
@@ -129,19 +129,6 @@ func backoff(c Class, fails int) time.Duration {
 }
 
 func jittered(d time.Duration) time.Duration { return max(leastPause, rand.N(d)) }
-
-// sleep returns after d, or when ctx is done.
-func sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
-}
 
 // normalized returns r with everything in an order that does not depend on the
 // source's.

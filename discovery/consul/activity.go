@@ -2,7 +2,6 @@ package consul
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -11,24 +10,20 @@ import (
 
 // A diary is what a source does, kept for those who ask.
 type diary struct {
-	mu    sync.Mutex         // guards following
-	last  discovery.Activity // but for the question,
-	asked ask                // which is put into words for who wants to read it
-	polls bool               // for want of a place among the blocking queries
-	fresh time.Time          // until when Stale is left out
-	lies  int                // answers that lacked what the leader had
+	discovery.Diary
+
+	mu    sync.Mutex // guards following
+	fresh time.Time  // until when Stale is left out
+	lies  int        // answers that lacked what the leader had
 }
 
 // Activity implements [discovery.Active].
 func (s *Source) Activity() discovery.Activity {
 	now := time.Now()
+	a, polls := s.diary.Read()
 	s.diary.mu.Lock()
-	a, asked, polls, fresh, lies := s.diary.last, s.diary.asked, s.diary.polls, s.diary.fresh, s.diary.lies
+	fresh, lies := s.diary.fresh, s.diary.lies
 	s.diary.mu.Unlock()
-	if !a.Asked.IsZero() {
-		a.Question = s.client.question(s.query, asked)
-	}
-	a.Remarks = nil
 	if polls {
 		a.Remarks = append(a.Remarks, fmt.Sprintf("polled every %s: all %d places for blocking queries over HTTP/1 are taken; https shares connections",
 			s.client.opts.PollInterval, queries))
@@ -45,33 +40,13 @@ func (s *Source) Activity() discovery.Activity {
 	if lies > 0 {
 		a.Remarks = append(a.Remarks, fmt.Sprintf("%d times an answer lacked instances that the leader had", lies))
 	}
-	if err := s.client.wire.trust.Problem(); err != nil {
-		a.Remarks = append(a.Remarks, discovery.Printable("earlier TLS files are used: "+err.Error(), 300))
-	}
+	a.Remarks = append(a.Remarks, s.client.wire.trust.Remarks()...)
 	return a
 }
 
+// noteAsked notes a question. Tokens and passwords are in headers.
 func (s *Source) noteAsked(a ask) {
-	s.diary.mu.Lock()
-	defer s.diary.mu.Unlock()
-	s.diary.asked, s.diary.last.Asked, s.diary.last.Next = a, time.Now(), time.Time{}
-	s.diary.polls = s.diary.polls && a.index == 0
-}
-
-func (s *Source) noteAnswered(r reply, err error) {
-	s.diary.mu.Lock()
-	defer s.diary.mu.Unlock()
-	s.diary.last.Answer, s.diary.last.Answered = r.summary(), time.Now()
-	if err != nil {
-		s.diary.last.Answer = discovery.Printable(err.Error(), 230)
-	}
-}
-
-// notePause says that the service is polled, and when next.
-func (s *Source) notePause(until time.Time) {
-	s.diary.mu.Lock()
-	defer s.diary.mu.Unlock()
-	s.diary.polls, s.diary.last.Next = true, until
+	s.diary.Asked(a.index > 0, func() string { return s.client.at.Question(s.client.url(s.query, a)) })
 }
 
 func (s *Source) noteFresh(until time.Time) {
@@ -85,15 +60,6 @@ func (s *Source) noteFalse() {
 	s.diary.mu.Lock()
 	defer s.diary.mu.Unlock()
 	s.diary.lies++
-}
-
-// question is what is asked and of whom. Tokens and passwords are in headers.
-func (c *Client) question(q Query, a ask) string {
-	address := c.opts.Address
-	if !strings.HasPrefix(address, "unix://") {
-		address = c.base.String()
-	}
-	return discovery.Printable("GET "+strings.TrimPrefix(c.url(q, a), c.base.String())+" of "+address, 1000)
 }
 
 func (r reply) summary() string {

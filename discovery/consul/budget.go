@@ -155,7 +155,7 @@ type brake struct {
 func (b *brake) pull() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.until = time.Now().Add(around(brakeFor))
+	b.until = time.Now().Add(discovery.Around(brakeFor))
 }
 
 // left is how long nothing may be asked yet.
@@ -179,17 +179,7 @@ func (b *brake) wait(ctx context.Context) error {
 		if left == 0 {
 			return nil
 		}
-		sleep(ctx, left+rand.N(brakeFor/5))
+		discovery.Sleep(ctx, left+rand.N(brakeFor/5))
 	}
 	return ctx.Err()
-}
-
-// sleep returns after d, or when ctx is done.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }

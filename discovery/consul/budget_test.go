@@ -74,7 +74,7 @@ func measure(f *consultest.Fake) *gauge {
 		return func(w http.ResponseWriter, r *http.Request) {
 			g.add(r, 1)
 			defer g.add(r, -1)
-			sleep(r.Context(), 5*time.Millisecond)
+			discovery.Sleep(r.Context(), 5*time.Millisecond)
 			next(w, r)
 		}
 	})

@@ -14,10 +14,7 @@ package consul
 import (
 	"cmp"
 	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -75,9 +72,9 @@ type Options struct {
 // A Client asks one Consul agent. It is safe for use by many sources at a time.
 type Client struct {
 	opts     Options
-	base     url.URL
-	http     http.Client
-	wire     *transport // of http
+	at       discovery.Location
+	api      discovery.API
+	wire     *transport // of api
 	budget   *budget
 	eras     eras
 	fresh    freshness
@@ -108,45 +105,18 @@ func NewClient(o Options) (*Client, error) {
 			return nil, fmt.Errorf("%s %q is not a name: letters, digits, - and _, 64 at most", key, discovery.Printable(name, 70))
 		}
 	}
-	base, socket, err := parseAddress(o.Address)
+	at, err := discovery.ParseLocation(cmp.Or(o.Address, "http://127.0.0.1:8500"))
 	if err != nil {
 		return nil, err
 	}
-	wire, err := newTransport(base.Scheme, socket, o.TLS)
+	wire, err := newTransport(at, o.TLS)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, base: base, wire: wire, budget: newBudget(), agent: agent{turn: make(chan struct{}, 1)}}
-	c.http.Transport = wire
-	// A redirect would carry the token to whoever is named there.
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return c, nil
+	return &Client{
+		opts: o, at: at, api: discovery.NewAPI("Consul", wire, classOf), wire: wire, budget: newBudget(), agent: agent{turn: make(chan struct{}, 1)},
+	}, nil
 }
 
 // Close closes the connections that are idle.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
-
-// parseAddress returns where requests go; socket is the path of a unix socket,
-// or empty.
-func parseAddress(address string) (base url.URL, socket string, err error) {
-	address = cmp.Or(address, "http://127.0.0.1:8500")
-	if path, ok := strings.CutPrefix(address, "unix://"); ok {
-		if !strings.HasPrefix(path, "/") {
-			return base, "", fmt.Errorf("address %q: unix:// needs an absolute path", address)
-		}
-		return url.URL{Scheme: "http", Host: "localhost"}, path, nil
-	}
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	u, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return base, "", fmt.Errorf("address: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return base, "", fmt.Errorf("address %q: only http, https and unix are known", u.Redacted())
-	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return base, "", fmt.Errorf("address %q is not SCHEME://HOST:PORT", u.Redacted())
-	}
-	return url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, "", nil
-}
+func (c *Client) Close() { c.api.Client.CloseIdleConnections() }

@@ -49,14 +49,17 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 }
 
-func TestParseAddress(t *testing.T) {
+func TestClientAddresses(t *testing.T) {
 	for address, want := range map[string]string{
 		"": "http://127.0.0.1:8500", "127.0.0.1:8501": "http://127.0.0.1:8501", "https://consul:8501/": "https://consul:8501",
-		"http://[::1]:8500/prefix/": "http://[::1]:8500/prefix", "unix:///run/consul.sock": "http://localhost /run/consul.sock",
+		"http://[::1]:8500/prefix/": "http://[::1]:8500/prefix", "unix:///run/consul.sock": "unix:///run/consul.sock",
 	} {
-		base, socket, err := parseAddress(address)
-		if got := strings.TrimSpace(base.String() + " " + socket); err != nil || got != want {
-			t.Errorf("%q became %q %v", address, got, err)
+		c, err := NewClient(Options{Address: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.at.String() != want {
+			t.Errorf("%q became %q", address, c.at)
 		}
 	}
 }
@@ -246,7 +249,7 @@ func TestC14BlackHole(t *testing.T) {
 		t.Cleanup(c.Close)
 		var black atomic.Bool
 		var dialed atomic.Int64
-		c.http.Transport.(*transport).dial = func(context.Context, string, string) (net.Conn, error) {
+		c.wire.dial = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			conns <- far
 			if dialed.Add(1) > 1 {

@@ -20,18 +20,18 @@ func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding 
 	add := func(verdict, format string, args ...any) {
 		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
 	}
-	token := c.token()
+	token := discovery.TokenOf(c.opts.Token)
 	v, err := c.self(ctx, token)
 	switch {
 	case err != nil:
 		add(discovery.Faulty, "the agent cannot be asked: %v", err)
 		return out
 	case v == (version{}) && c.opts.Namespace+c.opts.Partition != "":
-		add(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.where())
+		add(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.at)
 	case v == (version{}):
-		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.where())
+		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
 	default:
-		add(discovery.Fine, "%s is Consul %s", c.where(), v.text)
+		add(discovery.Fine, "%s is Consul %s", c.at, v.text)
 	}
 	for _, f := range []discovery.Finding{c.checkToken(ctx, token, v), c.checkNodes(ctx, token)} {
 		if f.Text != "" {
@@ -39,14 +39,6 @@ func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding 
 		}
 	}
 	return append(out, c.checkBudget(watches))
-}
-
-// where is the agent's address.
-func (c *Client) where() string {
-	if strings.HasPrefix(c.opts.Address, "unix://") {
-		return c.opts.Address
-	}
-	return c.base.String()
 }
 
 // checkToken finds out whether the agent knows the token.
@@ -97,18 +89,21 @@ func (c *Client) checkBudget(watches int) discovery.Finding {
 	return discovery.Finding{Verdict: discovery.Fine, Text: fmt.Sprintf("%d services to watch, with up to %d connections", watches, queries)}
 }
 
+// maxPeek is more than the beginning that tells.
+const maxPeek = 4 << 10
+
 // peek returns the beginning of what is at a path, and whether something was left
 // out of it for lack of rights.
 func (c *Client) peek(ctx context.Context, path, token string) (body string, hidden bool, err error) {
-	u := c.base.String() + path
+	u := c.at.Base.String() + path
 	resp, err := c.open(ctx, u, token)
 	if err != nil {
 		return "", false, err
 	}
 	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxFault))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxPeek))
 	if err != nil {
-		return "", false, bodyError(ctx, err)
+		return "", false, c.api.Unreadable(ctx, err)
 	}
 	return strings.TrimSpace(string(raw)), parseHeader(resp.Header).filtered, nil
 }

@@ -116,7 +116,7 @@ func TestDiagnoseNewer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := clientOf(t, test.answer, test.token)
 			for i, want := range test.want {
-				test.want[i] = strings.ReplaceAll(want, "$URL", c.base.String())
+				test.want[i] = strings.ReplaceAll(want, "$URL", c.at.String())
 			}
 			wantFindings(t, diagnose(t, c, 1), test.want...)
 		})

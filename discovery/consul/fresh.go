@@ -48,7 +48,7 @@ func (f *freshness) of(datacenter string) *proof {
 func (p *proof) note() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.until, p.err = time.Now().Add(around(proofLasts)), nil
+	p.until, p.err = time.Now().Add(discovery.Around(proofLasts)), nil
 }
 
 // holds reports whether there is one, and why not.
@@ -96,9 +96,9 @@ func (p *proof) try(ctx context.Context, try func(context.Context) error) {
 	p.doing = nil
 	switch now := time.Now(); {
 	case err == nil:
-		p.until, p.err = now.Add(around(proofLasts)), nil
+		p.until, p.err = now.Add(discovery.Around(proofLasts)), nil
 	case ctx.Err() == nil:
-		p.err, p.again = err, now.Add(around(deniedFor))
+		p.err, p.again = err, now.Add(discovery.Around(deniedFor))
 	}
 }
 

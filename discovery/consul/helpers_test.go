@@ -19,7 +19,7 @@ func fakeClient(t *testing.T, f *consultest.Fake, o Options) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.http.Transport.(*transport).dial = f.Dial
+	c.wire.dial = f.Dial
 	t.Cleanup(c.Close)
 	return c
 }

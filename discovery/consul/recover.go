@@ -49,7 +49,7 @@ func (s *Source) Recovered(ctx context.Context, err error) {
 		<-ctx.Done()
 		return
 	}
-	sleep(ctx, rand.N(spread))
+	discovery.Sleep(ctx, rand.N(spread))
 }
 
 func (s *Source) probe(ctx context.Context) error {

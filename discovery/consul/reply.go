@@ -220,7 +220,7 @@ func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
 		return 0, discovery.Errorf(discovery.Auth, "instances are missing: the token lacks node:read or service:read")
 	case n == 0 && r.deny && !r.token:
 		return 0, discovery.Errorf(discovery.Auth, "nothing can be read without a token (default policy deny)")
-	case !blocking && r.anybody && collapsed(have, n):
+	case !blocking && r.anybody && discovery.Collapsed(have, n):
 		return doubtful, nil
 	case !blocking:
 		return apply, nil
@@ -230,12 +230,8 @@ func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
 		return reseed, nil
 	case r.index == a.index:
 		return unchanged, nil
-	case collapsed(have, n):
+	case discovery.Collapsed(have, n):
 		return doubtful, nil
 	}
 	return apply, nil
 }
-
-// collapsed reports whether so few are left that a server which is behind, or was
-// just started, would be a better reason than the service.
-func collapsed(had, n int) bool { return n < had && (n == 0 || had-n >= 3 && 2*n <= had) }

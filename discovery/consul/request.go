@@ -2,8 +2,6 @@ package consul
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -17,9 +15,7 @@ import (
 const (
 	// plainTimeout is more than an agent holds a read without a leader (7 s).
 	plainTimeout = 15 * time.Second
-	// maxBody bounds a reply, maxFault what is read of one that is none.
-	maxBody  = 32 << 20
-	maxFault = 4 << 10
+	maxBody      = 32 << 20 // of a reply
 )
 
 // consistent is the read that waits until the leader has proved to be one.
@@ -58,41 +54,11 @@ func (c *Client) get(ctx context.Context, q Query, a ask) (reply, error) {
 		}
 		defer leave()
 	}
-	r, err := c.authorized(ctx, q, a)
+	r, err := discovery.WithToken(c.opts.Token, c.opts.Denied, func(token string) (reply, error) {
+		return discovery.Within(ctx, a.timeout(), func(ctx context.Context) (reply, error) { return c.exchange(ctx, q, a, token) })
+	})
 	if err != nil && discovery.ClassOf(err) == discovery.Busy {
 		c.budget.brake.pull()
-	}
-	return r, err
-}
-
-func (c *Client) authorized(ctx context.Context, q Query, a ask) (reply, error) {
-	token := c.token()
-	r, err := c.once(ctx, q, a, token)
-	if discovery.ClassOf(err) != discovery.Auth {
-		return r, err
-	}
-	if c.opts.Denied != nil {
-		c.opts.Denied()
-	}
-	if renewed := c.token(); renewed != token {
-		return c.once(ctx, q, a, renewed)
-	}
-	return r, err
-}
-
-func (c *Client) token() string {
-	if c.opts.Token == nil {
-		return ""
-	}
-	return c.opts.Token()
-}
-
-func (c *Client) once(ctx context.Context, q Query, a ask, token string) (reply, error) {
-	limited, cancel := context.WithTimeout(ctx, a.timeout())
-	defer cancel()
-	r, err := c.exchange(limited, q, a, token)
-	if err != nil && ctx.Err() != nil {
-		return reply{}, ctx.Err()
 	}
 	return r, err
 }
@@ -110,7 +76,7 @@ func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (re
 	r.token, r.mode = token != "", a.mode
 	if r.entries, err = readEntries(resp.Body); err != nil {
 		c.agent.lose()
-		return reply{}, bodyError(ctx, err)
+		return reply{}, c.api.Unreadable(ctx, err)
 	}
 	if err := c.shown(r); err != nil {
 		return reply{}, err
@@ -121,46 +87,36 @@ func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (re
 // open returns what is at a URL if it is answered by a 200; the caller closes its
 // body.
 func (c *Client) open(ctx context.Context, url, token string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, discovery.Errorf(discovery.Config, "%w", err)
-	}
-	if token != "" {
-		req.Header.Set("X-Consul-Token", token)
-	}
-	if c.opts.Auth != nil {
-		if user, password := c.opts.Auth(); user != "" {
-			req.SetBasicAuth(user, password)
+	resp, err := c.api.Get(ctx, url, func(r *http.Request) {
+		if token != "" {
+			r.Header.Set("X-Consul-Token", token)
 		}
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
+		if c.opts.Auth == nil {
+			return
+		}
+		if user, password := c.opts.Auth(); user != "" {
+			r.SetBasicAuth(user, password)
+		}
+	})
+	if err != nil && discovery.ClassOf(err) == discovery.Transport {
 		c.agent.lose()
-		return nil, discovery.Errorf(discovery.Transport, "ask Consul: %w", cause(err))
 	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		return nil, refused(resp)
-	}
-	return resp, nil
+	return resp, err
 }
 
-// readEntries reads the body to its end before it decodes, which lets the
-// connection be used again. It also bounds the work: a decoder that is fed in
-// small pieces scans blanks between them again and again.
+// readEntries reads the body to its end before it decodes, which also bounds the
+// work: a decoder that is fed in small pieces scans blanks between them again and
+// again.
 func readEntries(body io.Reader) ([]entry, error) {
-	raw, err := io.ReadAll(io.LimitReader(body, maxBody+1))
-	switch {
-	case err != nil:
+	raw, err := discovery.ReadBody(body, maxBody)
+	if err != nil {
 		return nil, err
-	case len(raw) > maxBody:
-		return nil, fmt.Errorf("it is larger than %d bytes", maxBody)
 	}
 	return decode(raw)
 }
 
 func (c *Client) url(q Query, a ask) string {
-	u := c.base
+	u := c.at.Base
 	u.Path += "/v1/health/service/" + q.Service
 	v := url.Values{}
 	for key, value := range map[string]string{
@@ -187,43 +143,11 @@ func (c *Client) url(q Query, a ask) string {
 	return u.String()
 }
 
-// cause leaves out the URL, which makes messages long and says nothing new.
-func cause(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
-
-// bodyError tells a connection that broke off, or took too long, from a body
-// that is no answer.
-func bodyError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return discovery.Errorf(discovery.Transport, "read Consul's reply: %w", ctx.Err())
-	}
-	return discovery.Errorf(discovery.Protocol, "read Consul's reply: %w", err)
-}
-
-// refused is the error for a status other than 200.
-func refused(resp *http.Response) error {
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxFault)) // the status alone says enough
-	body := strings.TrimSpace(string(raw))
-	return discovery.Errorf(classOf(resp.StatusCode, body), "Consul answered %d: %s",
-		resp.StatusCode, discovery.Printable(body, 160))
-}
-
+// classOf returns what a status means, and a body with it.
 func classOf(status int, body string) discovery.Class {
-	switch {
-	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return discovery.Busy
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return discovery.Auth
-	case strings.Contains(body, "boolean expression"): // a faulty filter is a 500
+	class := discovery.ClassOfStatus(status)
+	if class != discovery.Busy && class != discovery.Auth && strings.Contains(body, "boolean expression") { // a faulty filter is a 500
 		return discovery.Config
-	case status >= 400 && status < 500:
-		return discovery.Config
-	case status >= 500:
-		return discovery.Server
 	}
-	return discovery.Protocol
+	return class
 }

@@ -93,7 +93,8 @@ func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, kn
 		}
 	}
 	if err == nil && v == reseed {
-		err = s.state.reseed(time.Now())
+		s.state.index = 0
+		err = s.state.setbacks.Add(time.Now())
 	}
 	if err != nil {
 		return reading, false, err
@@ -121,7 +122,7 @@ func (s *Source) ask(ctx context.Context, a ask, over context.Context) (reply, e
 	r, err := s.client.get(limited, s.query, a)
 	if limited.Err() == nil {
 		s.seat.answered()
-		s.noteAnswered(r, err)
+		s.diary.Answered(r.summary(), err)
 	}
 	return r, err
 }
@@ -174,7 +175,7 @@ func (s *Source) take(ctx context.Context, a ask, v verdict, r reply) (reading d
 		st.apply(a, r, reading)
 		s.have.Store(int64(st.have) + 1)
 	case unchanged:
-		st.reseeds = nil
+		st.setbacks.End()
 	}
 	reading.Weak = reading.Weak || weak || v == applyWeak
 	return reading, true, nil

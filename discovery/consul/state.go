@@ -9,26 +9,24 @@ import (
 )
 
 const (
-	probeWait   = time.Second / 4  // of the first blocking query after an error: long enough to tell a lower index
-	safety      = 10 * time.Minute // ±20 %: how often the set is read whole though nothing seems to have changed
-	freshFor    = 10 * time.Second // how long Stale is left out after an answer that was too old
-	maxReseeds  = 3                // that many in a row within
-	reseedsTime = time.Minute      // are an error
+	probeWait = time.Second / 4  // of the first blocking query after an error: long enough to tell a lower index
+	safety    = 10 * time.Minute // ±20 %: how often the set is read whole though nothing seems to have changed
+	freshFor  = 10 * time.Second // how long Stale is left out after an answer that was too old
 )
 
 // A state is what Next remembers between two calls.
 type state struct {
-	index    uint64            // to wait beyond; 0: ask with a plain read
-	top      uint64            // the index of the last reply that was applied
-	era      int               // in which that was
-	have     int               // instances in the last reply that was applied; -1: none was
-	last     discovery.Reading // made of it
-	failed   bool              // the last request was answered with an error,
-	failedAt time.Time         // at that time
-	refresh  time.Time         // when the next plain read is due
-	fresh    time.Time         // until when Stale is left out
-	poll     time.Time         // when the next plain read is due for want of a place; zero: there was one
-	reseeds  []time.Time       // since the last answer to a blocking query
+	index    uint64             // to wait beyond; 0: ask with a plain read
+	top      uint64             // the index of the last reply that was applied
+	era      int                // in which that was
+	have     int                // instances in the last reply that was applied; -1: none was
+	last     discovery.Reading  // made of it
+	failed   bool               // the last request was answered with an error,
+	failedAt time.Time          // at that time
+	refresh  time.Time          // when the next plain read is due
+	fresh    time.Time          // until when Stale is left out
+	poll     time.Time          // when the next plain read is due for want of a place; zero: there was one
+	setbacks discovery.Setbacks // since the last answer to a blocking query
 }
 
 // turn returns how to ask, as soon as it is time to.
@@ -60,7 +58,7 @@ func (s *Source) pollOrSit(ctx context.Context, a ask) (ask, error) {
 	} else if !now.Before(st.poll) {
 		st.poll = now.Add(interval + rand.N(interval/5))
 	}
-	s.notePause(st.poll)
+	s.diary.Polls(st.poll)
 	timer := time.NewTimer(time.Until(st.poll))
 	defer timer.Stop()
 	for places := s.client.budget.queries; ; places = nil { // one try is enough
@@ -82,26 +80,10 @@ func (st *state) apply(a ask, r reply, reading discovery.Reading) {
 	now := time.Now()
 	st.index, st.top, st.have, st.last = r.index, r.index, len(r.entries), reading
 	if a.index > 0 {
-		st.reseeds = nil
+		st.setbacks.End()
 		return
 	}
-	st.refresh = now.Add(around(safety))
-}
-
-// reseed makes the next request a plain read. A server whose index goes back
-// again and again is in trouble, and must not be asked in a circle.
-func (st *state) reseed(now time.Time) error {
-	st.index = 0
-	st.reseeds = append(st.reseeds, now)
-	if len(st.reseeds) < maxReseeds {
-		return nil
-	}
-	first := st.reseeds[len(st.reseeds)-maxReseeds]
-	st.reseeds = st.reseeds[len(st.reseeds)-maxReseeds+1:]
-	if now.Sub(first) < reseedsTime {
-		return discovery.Errorf(discovery.Server, "the index went back %d times within %s", maxReseeds, reseedsTime)
-	}
-	return nil
+	st.refresh = now.Add(discovery.Around(safety))
 }
 
 // next returns how to ask at that time.
@@ -109,7 +91,7 @@ func (st *state) next(o *Options, now time.Time) ask {
 	if st.index == 0 || !now.Before(st.refresh) {
 		return ask{mode: Default}
 	}
-	a := ask{mode: o.Consistency, index: st.index, wait: around(o.Wait)}
+	a := ask{mode: o.Consistency, index: st.index, wait: discovery.Around(o.Wait)}
 	if now.Before(st.fresh) {
 		a.mode = Default
 	}
@@ -118,6 +100,3 @@ func (st *state) next(o *Options, now time.Time) ask {
 	}
 	return a
 }
-
-// around returns d ±20 %, so that what began together does not stay together.
-func around(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -27,51 +26,25 @@ const (
 // A transport reaches one agent. Over TLS it uses few connections until the agent
 // turns out not to speak HTTP/2.
 type transport struct {
-	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	dial      discovery.Dial
 	trust     *discovery.Trust
 	few, many *http.Transport
 	http1     atomic.Bool // each query needs a connection of its own
 }
 
-// newTransport connects to the unix socket if there is one, else to where requests
-// go.
-func newTransport(scheme, socket string, o TLS) (*transport, error) {
-	t := &transport{}
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	t.dial = dialer.DialContext
-	if socket != "" {
-		t.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		}
-	}
+// newTransport connects to the agent at at.
+func newTransport(at discovery.Location, o TLS) (*transport, error) {
+	t := &transport{dial: at.Dial()}
 	var err error
 	t.trust, err = discovery.NewTrust(o)
-	t.few, t.many = t.pool(multiplexed), t.pool(connections)
-	t.http1.Store(scheme != "https")
+	t.few, t.many = t.trust.Transport(t.connect, multiplexed), t.trust.Transport(t.connect, connections)
+	t.http1.Store(at.Base.Scheme != "https")
 	return t, err
 }
 
 // connect exists because tests exchange dial.
 func (t *transport) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	return t.dial(ctx, network, address)
-}
-
-// pool opens at most most connections.
-func (t *transport) pool(most int) *http.Transport {
-	return &http.Transport{
-		DialContext:            t.connect,
-		DialTLSContext:         t.trust.Dialer(t.connect),
-		MaxConnsPerHost:        most,
-		MaxIdleConnsPerHost:    most,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		// The agent is near: packing costs it more time than the wire does, and
-		// what is not unpacked cannot explode.
-		DisableCompression: true,
-		ForceAttemptHTTP2:  true,
-		// A dead connection would otherwise swallow every watch on it.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
-	}
 }
 
 // RoundTrip implements [http.RoundTripper].

@@ -158,7 +158,7 @@ func (c *Client) suits(ctx context.Context, q Query, token string) error {
 // self asks the agent for its version; the zero version if it does not tell, as
 // to tokens without agent:read.
 func (c *Client) self(ctx context.Context, token string) (version, error) {
-	u := c.base
+	u := c.at.Base
 	u.Path += "/v1/agent/self"
 	resp, err := c.open(ctx, u.String(), token)
 	if class := discovery.ClassOf(err); err != nil && (class == discovery.Auth || class == discovery.Config) {
@@ -170,7 +170,7 @@ func (c *Client) self(ctx context.Context, token string) (version, error) {
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSelf))
 	if err != nil {
-		return version{}, bodyError(ctx, err)
+		return version{}, c.api.Unreadable(ctx, err)
 	}
 	var said struct{ Config struct{ Version string } }
 	if tooDeep(raw) || json.Unmarshal(raw, &said) != nil {

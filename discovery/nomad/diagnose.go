@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -20,30 +19,22 @@ func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding 
 	add := func(verdict, format string, args ...any) {
 		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
 	}
-	token := c.token()
+	token := discovery.TokenOf(c.opts.Token)
 	leader, err := c.peek(ctx, "/v1/status/leader", token)
 	switch {
 	case err != nil:
 		add(discovery.Faulty, "the agent cannot be asked: %v", err)
 		return out
 	case strings.Trim(leader, `" `) == "":
-		add(discovery.Faulty, "%s knows no leader: its servers have to elect one", c.where())
+		add(discovery.Faulty, "%s knows no leader: its servers have to elect one", c.at)
 	}
 	switch version := c.version(ctx, token); version {
 	case "":
-		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.where())
+		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
 	default:
-		add(discovery.Fine, "%s is Nomad %s", c.where(), discovery.Printable(version, 30))
+		add(discovery.Fine, "%s is Nomad %s", c.at, discovery.Printable(version, 30))
 	}
 	return append(out, c.checkToken(ctx, token), checkBudget(c, watches))
-}
-
-// where is the agent's address.
-func (c *Client) where() string {
-	if strings.HasPrefix(c.opts.Address, "unix://") {
-		return c.opts.Address
-	}
-	return c.base.String()
 }
 
 // version is what the agent says that it is; "" if it does not.
@@ -94,21 +85,11 @@ const maxSelf = 4 << 20
 
 // peek returns what is at a path.
 func (c *Client) peek(ctx context.Context, path, token string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.String()+path, nil)
+	resp, err := c.open(ctx, c.at.Base.String()+path, token)
 	if err != nil {
-		return "", discovery.Errorf(discovery.Config, "%w", err)
-	}
-	if token != "" {
-		req.Header.Set("X-Nomad-Token", token)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return "", discovery.Errorf(discovery.Transport, "ask Nomad: %w", cause(err))
+		return "", err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return "", refused(resp)
-	}
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSelf))
 	if err != nil {
 		return "", discovery.Errorf(discovery.Transport, "read Nomad's reply: %w", err)

@@ -18,11 +18,8 @@ package nomad
 import (
 	"cmp"
 	"fmt"
-	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -72,9 +69,9 @@ type Query struct {
 // A Client asks one Nomad agent. It is safe for use by many sources at a time.
 type Client struct {
 	opts   Options
-	base   url.URL
+	at     discovery.Location
 	wire   *wire
-	http   http.Client
+	api    discovery.API
 	budget budget
 	gate   discovery.Gate
 }
@@ -95,25 +92,21 @@ func NewClient(o Options) (*Client, error) {
 			return nil, fmt.Errorf("%s %q is not a name: letters, digits, - _ and ., 128 at most", key, discovery.Printable(name, 70))
 		}
 	}
-	base, socket, err := parseAddress(o.Address)
+	at, err := discovery.ParseLocation(cmp.Or(o.Address, "http://127.0.0.1:4646"))
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(socket, o.TLS)
+	w, err := newWire(at, o.TLS)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, base: base, wire: w, budget: newBudget()}
-	c.http.Transport = w.transport
-	// A redirect would carry the token to whoever is named there.
-	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return c, nil
+	return &Client{opts: o, at: at, wire: w, api: discovery.NewAPI("Nomad", w.transport, classOf), budget: newBudget()}, nil
 }
 
 var label = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // Close closes the connections that are idle.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.api.Client.CloseIdleConnections() }
 
 // service is what Nomad lets be the name of a service (RFC 1123), and a little
 // more; it is one segment of a path.
@@ -132,29 +125,4 @@ func (c *Client) Source(q Query) (*Source, error) {
 	}
 	q.Tags = slices.Clone(q.Tags)
 	return &Source{client: c, query: q, hopes: rate.NewLimiter(rate.Every(hopeEvery), hopeBurst)}, nil
-}
-
-// parseAddress returns where requests go; socket is the path of a unix socket,
-// or empty.
-func parseAddress(address string) (base url.URL, socket string, err error) {
-	address = cmp.Or(address, "http://127.0.0.1:4646")
-	if path, ok := strings.CutPrefix(address, "unix://"); ok {
-		if !strings.HasPrefix(path, "/") {
-			return base, "", fmt.Errorf("address %q: unix:// needs an absolute path", address)
-		}
-		return url.URL{Scheme: "http", Host: "localhost"}, path, nil
-	}
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	u, err := url.Parse(address)
-	switch {
-	case err != nil:
-		return base, "", fmt.Errorf("address: %w", err)
-	case u.Scheme != "http" && u.Scheme != "https":
-		return base, "", fmt.Errorf("address %q: only http, https and unix are known", u.Redacted())
-	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return base, "", fmt.Errorf("address %q is not SCHEME://HOST:PORT", u.Redacted())
-	}
-	return url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}, "", nil
 }

@@ -32,12 +32,7 @@ func (s *Source) Recovered(ctx context.Context, err error) {
 		<-ctx.Done()
 		return
 	}
-	timer := time.NewTimer(rand.N(spread))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
+	discovery.Sleep(ctx, rand.N(spread))
 }
 
 func (s *Source) probe(ctx context.Context) error {

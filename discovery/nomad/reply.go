@@ -139,7 +139,7 @@ func judge(q Query, a ask, have int, r reply) (verdict, error) {
 		return reseed, nil
 	case r.index == a.index:
 		return unchanged, nil
-	case n < have && (n == 0 || have-n >= 3 && 2*n <= have):
+	case discovery.Collapsed(have, n):
 		return doubtful, nil
 	}
 	return apply, nil

@@ -2,12 +2,9 @@ package nomad
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -16,9 +13,7 @@ import (
 const (
 	// plainTimeout is more than a server holds a read without a leader (5 s).
 	plainTimeout = 15 * time.Second
-	// maxBody bounds a reply, maxFault what is read of one that is none.
-	maxBody  = 32 << 20
-	maxFault = 4 << 10
+	maxBody      = 32 << 20 // of a reply
 )
 
 // An ask is one way to put the question. A plain one, which is the zero value, is
@@ -51,71 +46,40 @@ func (c *Client) get(ctx context.Context, q Query, a ask) (reply, error) {
 		}
 		defer leave()
 	}
-	token := c.token()
-	r, err := c.once(ctx, q, a, token)
-	if discovery.ClassOf(err) != discovery.Auth {
-		return r, err
-	}
-	if c.opts.Denied != nil {
-		c.opts.Denied()
-	}
-	if renewed := c.token(); renewed != token {
-		return c.once(ctx, q, a, renewed)
-	}
-	return r, err
-}
-
-func (c *Client) token() string {
-	if c.opts.Token == nil {
-		return ""
-	}
-	return c.opts.Token()
-}
-
-func (c *Client) once(ctx context.Context, q Query, a ask, token string) (reply, error) {
-	limited, cancel := context.WithTimeout(ctx, a.timeout())
-	defer cancel()
-	r, err := c.exchange(limited, q, a, token)
-	if err != nil && ctx.Err() != nil {
-		return reply{}, ctx.Err()
-	}
-	return r, err
+	return discovery.WithToken(c.opts.Token, c.opts.Denied, func(token string) (reply, error) {
+		return discovery.Within(ctx, a.timeout(), func(ctx context.Context) (reply, error) { return c.exchange(ctx, q, a, token) })
+	})
 }
 
 func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(q, a), nil)
+	resp, err := c.open(ctx, c.url(q, a), token)
 	if err != nil {
-		return reply{}, discovery.Errorf(discovery.Config, "%w", err)
-	}
-	if token != "" {
-		req.Header.Set("X-Nomad-Token", token)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return reply{}, discovery.Errorf(discovery.Transport, "ask Nomad: %w", cause(err))
+		return reply{}, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return reply{}, refused(resp)
-	}
 	r := parseHeader(resp.Header)
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return reply{}, discovery.Errorf(discovery.Transport, "read Nomad's reply: %w", ctx.Err())
-	case err == nil && len(raw) > maxBody:
-		return reply{}, discovery.Errorf(discovery.Protocol, "Nomad's reply is larger than %d bytes", maxBody)
-	case err == nil:
+	raw, err := discovery.ReadBody(resp.Body, maxBody)
+	if err == nil {
 		r.list, err = decode(raw)
 	}
 	if err != nil {
-		return reply{}, discovery.Errorf(discovery.Protocol, "read Nomad's reply: %w", err)
+		return reply{}, c.api.Unreadable(ctx, err)
 	}
 	return r, nil
 }
 
+// open returns what is at a URL if it is answered by a 200; the caller closes its
+// body.
+func (c *Client) open(ctx context.Context, url, token string) (*http.Response, error) {
+	return c.api.Get(ctx, url, func(r *http.Request) {
+		if token != "" {
+			r.Header.Set("X-Nomad-Token", token)
+		}
+	})
+}
+
 func (c *Client) url(q Query, a ask) string {
-	u := c.base
+	u := c.at.Base
 	u.Path += "/v1/service/" + q.Service
 	v := url.Values{}
 	for key, value := range map[string]string{"namespace": c.opts.Namespace, "region": c.opts.Region, "filter": q.Filter} {
@@ -134,34 +98,7 @@ func (c *Client) url(q Query, a ask) string {
 	return u.String()
 }
 
-// cause leaves out the URL, which makes messages long and says nothing new.
-func cause(err error) error {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
-	}
-	return err
-}
-
-// refused is the error for a status other than 200.
-func refused(resp *http.Response) error {
-	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxFault)) // the status alone says enough
-	return discovery.Errorf(classOf(resp.StatusCode), "Nomad answered %d: %s",
-		resp.StatusCode, discovery.Printable(strings.TrimSpace(string(raw)), 160))
-}
-
 // classOf returns what a status means. A 404 is an agent that is older than 1.3,
 // which has no services of its own, or another program: a service that is not
 // there is a 200.
-func classOf(status int) discovery.Class {
-	switch {
-	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
-		return discovery.Busy
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return discovery.Auth
-	case status >= 400 && status < 500:
-		return discovery.Config
-	case status >= 500:
-		return discovery.Server
-	}
-	return discovery.Protocol
-}
+func classOf(status int, _ string) discovery.Class { return discovery.ClassOfStatus(status) }

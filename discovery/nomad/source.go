@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -12,11 +13,9 @@ import (
 )
 
 const (
-	probeWait   = time.Second / 4  // of the first blocking query after an error: long enough to tell a lower index
-	safety      = 10 * time.Minute // ±20 %: how often the set is read whole though nothing seems to have changed
-	freshFor    = 10 * time.Second // how long only the leader is asked after an answer that was too old
-	maxReseeds  = 3                // that many in a row within
-	reseedsTime = time.Minute      // are an error
+	probeWait = time.Second / 4  // of the first blocking query after an error: long enough to tell a lower index
+	safety    = 10 * time.Minute // ±20 %: how often the set is read whole though nothing seems to have changed
+	freshFor  = 10 * time.Second // how long only the leader is asked after an answer that was too old
 )
 
 // A Source watches one service. It is a [discovery.Source].
@@ -26,7 +25,7 @@ type Source struct {
 	state  state         // of Next
 	have   atomic.Int64  // state.have, for Confirm
 	hopes  *rate.Limiter // see Recovered
-	diary  diary
+	diary  discovery.Diary
 }
 
 var (
@@ -37,14 +36,14 @@ var (
 
 // A state is what Next remembers between two calls.
 type state struct {
-	index   uint64            // to wait beyond; 0: ask with a plain read
-	have    int               // instances in the last reply that was applied
-	last    discovery.Reading // made of it
-	failed  bool              // the last request was answered with an error
-	refresh time.Time         // when the next plain read is due
-	fresh   time.Time         // until when only the leader is asked
-	poll    time.Time         // when the next plain read is due for want of a place; zero: there was one
-	reseeds []time.Time       // since the last answer to a blocking query
+	index    uint64             // to wait beyond; 0: ask with a plain read
+	have     int                // instances in the last reply that was applied
+	last     discovery.Reading  // made of it
+	failed   bool               // the last request was answered with an error
+	refresh  time.Time          // when the next plain read is due
+	fresh    time.Time          // until when only the leader is asked
+	poll     time.Time          // when the next plain read is due for want of a place; zero: there was one
+	setbacks discovery.Setbacks // since the last answer to a blocking query
 }
 
 // String implements [discovery.Source].
@@ -117,9 +116,9 @@ func (s *Source) nextPoll(now time.Time) time.Time {
 	if st.poll.IsZero() {
 		st.poll = now.Add(rand.N(interval)) // what began together spreads out
 	} else if !now.Before(st.poll) {
-		st.poll = now.Add(around(interval))
+		st.poll = now.Add(discovery.Around(interval))
 	}
-	s.notePoll(st.poll)
+	s.diary.Polls(st.poll)
 	return st.poll
 }
 
@@ -129,7 +128,7 @@ func (s *Source) step(ctx context.Context, a ask, leave func()) (verdict, reply,
 	r, err := s.client.get(ctx, s.query, a)
 	leave()
 	if ctx.Err() == nil {
-		s.noteAnswered(r, err)
+		s.diary.Answered(fmt.Sprintf("200, %d instances, index %d", len(r.list), r.index), err)
 	}
 	if err != nil {
 		return 0, r, err
@@ -140,7 +139,8 @@ func (s *Source) step(ctx context.Context, a ask, leave func()) (verdict, reply,
 		v = apply
 	}
 	if err == nil && v == reseed {
-		err = s.state.reseed(time.Now())
+		s.state.index = 0
+		err = s.state.setbacks.Add(time.Now())
 	}
 	return v, r, err
 }
@@ -178,7 +178,7 @@ func (s *Source) take(a ask, v verdict, r reply) (reading discovery.Reading, kno
 		reading.Weak = true
 		return reading, true
 	case unchanged:
-		st.reseeds = nil
+		st.setbacks.End()
 		return st.last, true
 	case tooOld:
 		st.index, st.fresh = 0, time.Now().Add(freshFor)
@@ -189,26 +189,10 @@ func (s *Source) take(a ask, v verdict, r reply) (reading discovery.Reading, kno
 func (st *state) apply(a ask, r reply, reading discovery.Reading) {
 	st.index, st.have, st.last = r.index, len(r.list), reading
 	if a.index > 0 {
-		st.reseeds = nil
+		st.setbacks.End()
 		return
 	}
-	st.refresh = time.Now().Add(around(safety))
-}
-
-// reseed makes the next request a plain read. A server whose index goes back
-// again and again is in trouble, and must not be asked in a circle.
-func (st *state) reseed(now time.Time) error {
-	st.index = 0
-	st.reseeds = append(st.reseeds, now)
-	if len(st.reseeds) < maxReseeds {
-		return nil
-	}
-	first := st.reseeds[len(st.reseeds)-maxReseeds]
-	st.reseeds = st.reseeds[len(st.reseeds)-maxReseeds+1:]
-	if now.Sub(first) < reseedsTime {
-		return discovery.Errorf(discovery.Server, "the index went back %d times within %s", maxReseeds, reseedsTime)
-	}
-	return nil
+	st.refresh = time.Now().Add(discovery.Around(safety))
 }
 
 // next returns how to ask at that time.
@@ -216,12 +200,9 @@ func (st *state) next(o *Options, now time.Time) ask {
 	if st.index == 0 || !now.Before(st.refresh) {
 		return ask{}
 	}
-	a := ask{index: st.index, wait: around(o.Wait), stale: o.Stale && !now.Before(st.fresh)}
+	a := ask{index: st.index, wait: discovery.Around(o.Wait), stale: o.Stale && !now.Before(st.fresh)}
 	if st.failed {
 		a.wait = min(a.wait, probeWait)
 	}
 	return a
 }
-
-// around returns d ±20 %, so that what began together does not stay together.
-func around(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }

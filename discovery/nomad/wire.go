@@ -24,36 +24,19 @@ const (
 
 // A wire reaches one agent.
 type wire struct {
-	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+	dial      discovery.Dial
 	trust     *discovery.Trust
 	transport *http.Transport
 }
 
-// newWire connects to the unix socket if there is one, else to where requests go.
-func newWire(socket string, o discovery.TLS) (*wire, error) {
-	dialer := net.Dialer{Timeout: 5 * time.Second}
-	w := &wire{dial: dialer.DialContext}
-	if socket != "" {
-		w.dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		}
-	}
-	var err error
-	if w.trust, err = discovery.NewTrust(o); err != nil {
+// newWire connects to the agent at at.
+func newWire(at discovery.Location, o discovery.TLS) (*wire, error) {
+	trust, err := discovery.NewTrust(o)
+	if err != nil {
 		return nil, err
 	}
-	w.transport = &http.Transport{
-		DialContext:            w.connect,
-		DialTLSContext:         w.trust.Dialer(w.connect),
-		MaxConnsPerHost:        connections,
-		MaxIdleConnsPerHost:    connections,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		// What is not unpacked cannot explode.
-		DisableCompression: true,
-		ForceAttemptHTTP2:  true, // a proxy in front of Nomad may speak it
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
-	}
+	w := &wire{dial: at.Dial(), trust: trust}
+	w.transport = trust.Transport(w.connect, connections)
 	return w, nil
 }
 

@@ -1,0 +1,91 @@
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// A Location is where a system listens that is asked over HTTP.
+type Location struct {
+	// Base is what the URL of every question begins with; its path does not end with
+	// a slash.
+	Base url.URL
+	// Socket is the path of a unix socket, or empty.
+	Socket string
+}
+
+// ParseLocation reads http://HOST:PORT, https://HOST:PORT, either with a path,
+// HOST:PORT or unix:///PATH. Its errors hold no password.
+func ParseLocation(address string) (Location, error) {
+	if path, ok := strings.CutPrefix(address, "unix://"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return Location{}, fmt.Errorf("address %q: unix:// needs an absolute path", address)
+		}
+		return Location{Base: url.URL{Scheme: "http", Host: "localhost"}, Socket: path}, nil
+	}
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return Location{}, fmt.Errorf("address: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return Location{}, fmt.Errorf("address %q: only http, https and unix are known", u.Redacted())
+	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return Location{}, fmt.Errorf("address %q is not SCHEME://HOST:PORT", u.Redacted())
+	}
+	return Location{Base: url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}}, nil
+}
+
+// String returns the address, for people.
+func (l Location) String() string {
+	if l.Socket != "" {
+		return "unix://" + l.Socket
+	}
+	return l.Base.String()
+}
+
+// Question is what is asked at a URL, and of whom, for [Activity].
+func (l Location) Question(url string) string {
+	return Printable("GET "+strings.TrimPrefix(url, l.Base.String())+" of "+l.String(), 1000)
+}
+
+// A Dial connects, as [net.Dialer.DialContext] does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Dial returns what connects to the unix socket if there is one, else to where
+// requests go, within 5 seconds.
+func (l Location) Dial() Dial {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if l.Socket == "" {
+		return dialer.DialContext
+	}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", l.Socket)
+	}
+}
+
+// Transport returns one that makes at most most connections by dial, and speaks TLS
+// with https as t says.
+func (t *Trust) Transport(dial Dial, most int) *http.Transport {
+	return &http.Transport{
+		DialContext:            dial,
+		DialTLSContext:         t.Dialer(dial),
+		MaxConnsPerHost:        most,
+		MaxIdleConnsPerHost:    most,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		// Agents are near: packing costs them more time than the wire does, and what is
+		// not unpacked cannot explode.
+		DisableCompression: true,
+		ForceAttemptHTTP2:  true, // a proxy in between may speak it where the agent does not
+		// A dead connection would otherwise swallow every watch on it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
+	}
+}
