@@ -144,7 +144,16 @@ func oneSection(body []byte, typ, name string) ([]byte, error) {
 	if before := bytes.TrimSpace(body[:all[0].from]); len(before) > 0 && !commentsOnly(before) {
 		return nil, fmt.Errorf("%w: something stands before its first line", ErrBadSection)
 	}
-	return append(bytes.TrimRight(body, " \t\r\n"), '\n'), nil
+	return withoutBlankEnd(body), nil
+}
+
+// withoutBlankEnd is text up to the end of its last line that is not blank.
+func withoutBlankEnd(text []byte) []byte {
+	last := len(bytes.TrimRight(text, " \t\r\n"))
+	if end := bytes.IndexByte(text[last:], '\n'); end >= 0 {
+		return text[:last+end+1]
+	}
+	return append(slices.Clone(text), '\n')
 }
 
 func commentsOnly(text []byte) bool {

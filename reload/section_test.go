@@ -58,6 +58,7 @@ func TestSetSection(t *testing.T) {
 		{"without a name", "defaults", "", "defaults\n  mode tcp", strings.Replace(sectioned, "defaults # for all\n  mode http\n", "defaults\n  mode tcp\n", 1)},
 		{"the last one", "backend", "spare", "# new\nbackend spare\n", strings.Replace(sectioned, "backend spare from base\n  server b 10.0.0.2:80", "# new\nbackend spare\n", 1)},
 		{"added", "backend", "new", "backend new\n", sectioned + "\nbackend new\n"},
+		{"ends with blanks", "backend", "new", "backend new\n  mode tcp \t\n \n", sectioned + "\nbackend new\n  mode tcp \t\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := setSection([]byte(sectioned), []byte(c.body), c.typ, c.section)
@@ -103,7 +104,7 @@ func TestDeleteSection(t *testing.T) {
 // TestSectionProperties: putting in place what is there changes nothing, and what
 // was put in place is found again, whatever the rest is.
 func TestSectionProperties(t *testing.T) {
-	line := rapid.SampledFrom([]string{"", "# c", "  server a", "\tbind :1", "backend web", "backend x", "global", "defaults", "{{range .}}", "{{end}}", "  # x"})
+	line := rapid.SampledFrom([]string{"", "# c", "  server a", "  server b \t", "  server c\r", "\tbind :1", "backend web", "backend x", "global", "defaults", "{{range .}}", "{{end}}", "  # x"})
 	rapid.Check(t, func(t *rapid.T) {
 		text := []byte(strings.Join(rapid.SliceOfN(line, 0, 12).Draw(t, "lines"), "\n") + "\n")
 		s, err := findSection(text, "backend", "web")
