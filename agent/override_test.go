@@ -507,6 +507,36 @@ func TestAddedServerThatASourceListed(t *testing.T) {
 	}, a)
 }
 
+// TestAddedServerThatIsLiveAlready: it keeps the slot that it was found in, and does not
+// get a second one.
+func TestAddedServerThatIsLiveAlready(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(90), slots.Ready })
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		w.want(a, "web1=:80 web3=:90")
+		if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover {
+			w.t.Errorf("held: %+v", h)
+		}
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web3=:90")
+		if h := w.status().Backends[0].Hold; h != nil {
+			w.t.Errorf("held: %+v", h)
+		}
+		w.state("web3", StateDrain, Who{})
+		w.want(a, "web1=:80 web3=:90/drain")
+		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "web3"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80")
+	}, a)
+}
+
 func TestAddedServerOfWeightZero(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {

@@ -12,7 +12,7 @@ import (
 // This file finds the addresses that no feed may remove.
 
 // judge finds the strangers of b at instances that have not been judged, drops
-// those that are gone or that the source lists by now, and returns the slots
+// those that are gone, or that the source lists or an operator added by now, and returns the slots
 // that are theirs, with the address.
 func (c *core) judge(b *backend) map[string]netip.AddrPort {
 	out := map[string]netip.AddrPort{}
@@ -30,7 +30,7 @@ func (c *core) judge(b *backend) map[string]netip.AddrPort {
 		}
 		live := inService(own)
 		maps.DeleteFunc(in.strangers[b.Name], func(slot string, a netip.AddrPort) bool {
-			return b.disposes(a) || live[slot] != a
+			return b.owns(a) || live[slot] != a
 		})
 		maps.Copy(out, in.strangers[b.Name])
 	}
@@ -43,11 +43,16 @@ func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
 	out := map[string]netip.AddrPort{}
 	placeholder := slots.Placeholder(own)
 	for slot, a := range inService(own) {
-		if !b.disposes(a) && !slots.IsPlaceholder(a, placeholder) && b.overrides.find(b.Name, a, OverrideServer) == nil {
+		if !b.owns(a) && !slots.IsPlaceholder(a, placeholder) {
 			out[slot] = a
 		}
 	}
 	return out
+}
+
+// owns reports whether a is a feed's to remove, or an operator's who has added it.
+func (b *backend) owns(a netip.AddrPort) bool {
+	return b.disposes(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
 }
 
 func inService(own []slots.Server) map[string]netip.AddrPort {
