@@ -36,7 +36,7 @@ func TestActivity(t *testing.T) {
 		if a.Answer != "200, 12 instances, index 43" || a.Answered != begun || a.Asked.Before(begun) || !a.Next.IsZero() || a.Remarks != nil {
 			t.Errorf("activity: %+v", a)
 		}
-		f.Always(consultest.Reply(500, "No cluster\nleader sesame"))
+		f.Always(discoverytest.Reply(500, "No cluster\nleader sesame"))
 		f.Touch("web")
 		time.Sleep(10 * time.Minute)
 		if a = s.Activity(); a.Answer != "server: Consul answered 500: No cluster.leader sesame" {
@@ -58,8 +58,8 @@ func TestActivityRemarks(t *testing.T) {
 		then   http.HandlerFunc
 		remark string
 	}{
-		{"too busy", consultest.Reply(429, ""), nil, "nothing is asked for"},
-		{"without servers", consultest.Good(50, list3, header...), consultest.Reply(500, "No known Consul servers"), "degraded, nothing is removed"},
+		{"too busy", discoverytest.Reply(429, ""), nil, "nothing is asked for"},
+		{"without servers", consultest.Good(50, list3, header...), discoverytest.Reply(500, "No known Consul servers"), "degraded, nothing is removed"},
 		{"too old", consultest.Good(60, list3, "X-Consul-LastContact", "60000"), nil, "only the leader is asked"},
 	}
 	for _, test := range tests {

@@ -181,7 +181,7 @@ func TestC11NothingIsStarted(t *testing.T) {
 			f.Touch(service(i))
 		}
 		before := len(f.Requests())
-		f.Always(consultest.Reply(429, "Your IP is issuing too many concurrent connections"))
+		f.Always(discoverytest.Reply(429, "Your IP is issuing too many concurrent connections"))
 		time.Sleep(10 * time.Minute)
 		if n := len(f.Requests()) - before; n > queries+600/4*readsHTTP1+600/4*10 {
 			t.Errorf("%d requests within 10 minutes", n)

@@ -48,7 +48,7 @@ func (s *streamer) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 	case blocking:
 		next(streamed{w}, r)
 	case dead:
-		consultest.Reply(500, "No known Consul servers")(w, r)
+		discoverytest.Reply(500, "No known Consul servers")(w, r)
 	default:
 		next(w, r)
 	}
@@ -135,15 +135,15 @@ func TestStreamedReplies(t *testing.T) {
 		class        discovery.Class
 	}{
 		{"nothing is new", consultest.Good(50, list3, header...), consultest.Good(60, "[]"), 3, false, ""},
-		{"nothing is new, no servers", consultest.Good(50, list3, header...), consultest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
-		{"nothing is new, too busy", consultest.Good(50, list3, header...), consultest.Reply(429, ""), 0, false, discovery.Server},
-		{"nothing is new, the token is gone", consultest.Good(50, list3, header...), consultest.Reply(403, "ACL not found"), 0, false, discovery.Auth},
+		{"nothing is new, no servers", consultest.Good(50, list3, header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
+		{"nothing is new, too busy", consultest.Good(50, list3, header...), discoverytest.Reply(429, ""), 0, false, discovery.Server},
+		{"nothing is new, the token is gone", consultest.Good(50, list3, header...), discoverytest.Reply(403, "ACL not found"), 0, false, discovery.Auth},
 		{"nothing is new, no leader", consultest.Good(50, list3, header...), consultest.Good(60, "[]", "X-Consul-KnownLeader", "false"), 0, false, discovery.Server},
 		{"nothing is new, far behind", consultest.Good(50, list3, header...), consultest.Good(60, "[]", "X-Consul-LastContact", "60000"), 0, false, discovery.Server},
 		{"one more", consultest.Good(51, four, header...), nil, 4, true, ""},
 		{"two less", consultest.Good(51, strings.Replace(one, "]", `,{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}]`, 1), header...), consultest.Good(60, "[]"), 2, false, ""},
-		{"one less, no servers", consultest.Good(51, strings.Replace(one, "]", `,{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}]`, 1), header...), consultest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
-		{"one is critical, no servers", consultest.Good(51, strings.Replace(list3, `}}]`, `},"Checks":[{"CheckID":"x","Status":"critical"}]}]`, 1), header...), consultest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
+		{"one less, no servers", consultest.Good(51, strings.Replace(one, "]", `,{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}]`, 1), header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
+		{"one is critical, no servers", consultest.Good(51, strings.Replace(list3, `}}]`, `},"Checks":[{"CheckID":"x","Status":"critical"}]}]`, 1), header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestProofIsShared(t *testing.T) {
 		need(1, true)
 		time.Sleep(20 * time.Second)
 		need(0, true)
-		f.Always(consultest.Reply(500, "No cluster leader"))
+		f.Always(discoverytest.Reply(500, "No cluster leader"))
 		need(0, true)
 		time.Sleep(20 * time.Second)
 		need(1, false)

@@ -40,7 +40,7 @@ func TestIndexes(t *testing.T) {
 		{"too old, and the leader knows better", []http.HandlerFunc{consultest.Good(51, one, "X-Consul-LastContact", "60000"), consultest.Good(60, list3)}, outcome{count: 3, asked: 2}},
 		{"C31 empty, and a consistent read is not", []http.HandlerFunc{consultest.Good(51, "[]"), consultest.Good(51, list3)}, outcome{count: 3, asked: 2}},
 		{"empty, and a consistent read is too", []http.HandlerFunc{consultest.Good(51, "[]"), consultest.Good(51, "[]")}, outcome{count: 0, asked: 2}},
-		{"empty, and nobody confirms", []http.HandlerFunc{consultest.Good(51, "[]"), consultest.Reply(500, "No cluster leader")}, outcome{class: discovery.Server, asked: 2}},
+		{"empty, and nobody confirms", []http.HandlerFunc{consultest.Good(51, "[]"), discoverytest.Reply(500, "No cluster leader")}, outcome{class: discovery.Server, asked: 2}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestC26AfterTheHighest(t *testing.T) {
 func TestC30NextIsPlain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
-		f.Script(consultest.Good(50, list3), consultest.Good(51, "[]", "X-Consul-KnownLeader", "false"), consultest.Reply(500, "No cluster leader"))
+		f.Script(consultest.Good(50, list3), consultest.Good(51, "[]", "X-Consul-KnownLeader", "false"), discoverytest.Reply(500, "No cluster leader"))
 		f.Set("web", consultest.Instances(3)...)
 		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(10 * time.Second)

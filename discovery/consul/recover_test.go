@@ -54,8 +54,8 @@ func TestAllAreBackSoon(t *testing.T) {
 		lower bool // indexes begin anew
 	}{
 		{"C10 the agent is gone", refuse, discovery.Transport, share(300, 120), false},
-		{"C15 the token is refused", reply(consultest.Reply(403, "ACL not found")), discovery.Auth, share(300, 120), false},
-		{"C37 there is no leader", reply(consultest.Reply(500, "No cluster leader")), discovery.Server, share(500, 150), false},
+		{"C15 the token is refused", reply(discoverytest.Reply(403, "ACL not found")), discovery.Auth, share(300, 120), false},
+		{"C37 there is no leader", reply(discoverytest.Reply(500, "No cluster leader")), discovery.Server, share(500, 150), false},
 		{"C23 everything was lost", refuse, discovery.Transport, share(300, 120), true},
 	}
 	for _, test := range tests {
@@ -120,7 +120,7 @@ func TestOneThatIsRefusedForEver(t *testing.T) {
 		f.Around(func(next http.HandlerFunc) http.HandlerFunc {
 			return func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Path == "/v1/health/service/secret" {
-					consultest.Reply(403, "Permission denied")(w, r)
+					discoverytest.Reply(403, "Permission denied")(w, r)
 					return
 				}
 				next(w, r)

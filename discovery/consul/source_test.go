@@ -26,7 +26,7 @@ func TestC15TokenIsRenewed(t *testing.T) {
 		token, valid, denied := "old", "old", 0
 		f.Always(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Consul-Token") != valid || r.URL.Query().Has("token") {
-				consultest.Reply(403, "ACL not found")(w, r)
+				discoverytest.Reply(403, "ACL not found")(w, r)
 				return
 			}
 			consultest.Good(50, list3)(w, r)
@@ -129,7 +129,7 @@ func TestC20AgentWithoutServers(t *testing.T) {
 				consultest.Good(1, "[]", "X-Consul-KnownLeader", "false", "X-Consul-Query-Backend", "streaming")(w, r)
 				return
 			}
-			consultest.Reply(500, "No known Consul servers")(w, r)
+			discoverytest.Reply(500, "No known Consul servers")(w, r)
 		})
 		f.Refuse(false)
 		time.Sleep(10 * time.Minute)
@@ -148,7 +148,7 @@ func TestProbeAfterError(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
 		s := fakeSource(t, f, Options{}, Query{})
-		f.Script(consultest.Good(50, list3), consultest.Reply(500, "rpc error getting client"), consultest.Good(50, list3), consultest.Good(50, list3))
+		f.Script(consultest.Good(50, list3), discoverytest.Reply(500, "rpc error getting client"), consultest.Good(50, list3), consultest.Good(50, list3))
 		var waits []time.Duration
 		for range 4 {
 			_, _ = s.Next(t.Context()) // the second one is an error

@@ -25,27 +25,27 @@ func TestBadRepliesChangeNothing(t *testing.T) {
 		class discovery.Class
 	}{
 		{"C1 null", seed, consultest.Good(50, "null"), discovery.Protocol},
-		{"C2 empty, without headers", seed, consultest.Reply(200, "[]"), discovery.Protocol},
+		{"C2 empty, without headers", seed, discoverytest.Reply(200, "[]"), discovery.Protocol},
 		{"C3 a null entry", seed, consultest.Good(50, "[null]"), discovery.Protocol},
 		{"C3 an empty entry", seed, consultest.Good(50, "[{}]"), discovery.Protocol},
-		{"C4 a login page", seed, consultest.Reply(200, "<html>Log in</html>"), discovery.Protocol},
-		{"C5 a redirect", seed, consultest.Reply(302, "", "Location", "http://elsewhere.example.org/"), discovery.Protocol},
+		{"C4 a login page", seed, discoverytest.Reply(200, "<html>Log in</html>"), discovery.Protocol},
+		{"C5 a redirect", seed, discoverytest.Reply(302, "", "Location", "http://elsewhere.example.org/"), discovery.Protocol},
 		{"C6 cut in the middle", seed, consultest.Cut(50, list3[:90], 500), discovery.Protocol},
 		{"C6 shorter than it says", seed, consultest.Cut(50, list3, 7), discovery.Protocol},
 		{"C6 garbage at the end", seed, consultest.Good(50, list3+"garbage"), discovery.Protocol},
 		{"C7 endless", seed, consultest.Endless(50, 40<<20), discovery.Protocol},
 		{"C7 packed", seed, consultest.GzipBomb(50, 64<<20), discovery.Protocol},
-		{"C8 a long page", seed, consultest.Reply(500, strings.Repeat("no\n\x1b[31m", 600<<10)), discovery.Server},
-		{"C11 too many connections", seed, consultest.Reply(429, "Your IP is issuing too many concurrent connections"), discovery.Busy},
-		{"unavailable", seed, consultest.Reply(503, "retry later"), discovery.Busy},
-		{"no leader", seed, consultest.Reply(500, "No cluster leader"), discovery.Server},
-		{"C15 a wrong token", seed, consultest.Reply(403, "ACL not found"), discovery.Auth},
+		{"C8 a long page", seed, discoverytest.Reply(500, strings.Repeat("no\n\x1b[31m", 600<<10)), discovery.Server},
+		{"C11 too many connections", seed, discoverytest.Reply(429, "Your IP is issuing too many concurrent connections"), discovery.Busy},
+		{"unavailable", seed, discoverytest.Reply(503, "retry later"), discovery.Busy},
+		{"no leader", seed, discoverytest.Reply(500, "No cluster leader"), discovery.Server},
+		{"C15 a wrong token", seed, discoverytest.Reply(403, "ACL not found"), discovery.Auth},
 		{"C17 no node:read", blocking, consultest.Good(50, "[]", "X-Consul-Results-Filtered-By-ACLs", "true"), discovery.Auth},
 		{"C17 no node:read at first", seed, consultest.Good(50, "[]", "X-Consul-Results-Filtered-By-ACLs", "true"), discovery.Auth},
 		{"C18 no token", seed, consultest.Good(50, "[]", "X-Consul-Default-ACL-Policy", "deny"), discovery.Auth},
-		{"C19 a faulty filter", seed, consultest.Reply(500, "Failed to create boolean expression evaluator: 1:2"), discovery.Config},
-		{"a faulty question", seed, consultest.Reply(400, "Invalid index"), discovery.Config},
-		{"an unknown path", seed, consultest.Reply(404, "404 page not found"), discovery.Config},
+		{"C19 a faulty filter", seed, discoverytest.Reply(500, "Failed to create boolean expression evaluator: 1:2"), discovery.Config},
+		{"a faulty question", seed, discoverytest.Reply(400, "Invalid index"), discovery.Config},
+		{"an unknown path", seed, discoverytest.Reply(404, "404 page not found"), discovery.Config},
 		{"C27 an index that is a word", seed, consultest.Good(50, "[]", "X-Consul-Index", "abc"), discovery.Protocol},
 		{"C27 a negative index", seed, consultest.Good(50, "[]", "X-Consul-Index", "-1"), discovery.Protocol},
 		{"index 0", seed, consultest.Good(0, "[]"), discovery.Protocol},
@@ -140,7 +140,7 @@ func TestC10Refused(t *testing.T) {
 func TestC11Busy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
-		f.Always(consultest.Reply(429, "Your IP is issuing too many concurrent connections"))
+		f.Always(discoverytest.Reply(429, "Your IP is issuing too many concurrent connections"))
 		w := discoverytest.Watch(t, fakeSource(t, f, Options{}, Query{}))
 		time.Sleep(10 * time.Minute)
 		updates := w.End()

@@ -125,7 +125,7 @@ func TestC55RepliesShowIt(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := consultest.NewFake(t)
-				f.Self(consultest.Reply(http.StatusForbidden, "Permission denied"))
+				f.Self(discoverytest.Reply(http.StatusForbidden, "Permission denied"))
 				f.Set("web", test.instances...)
 				r, err := fakeSource(t, f, test.options, Query{}).Next(t.Context())
 				if test.refused == "" {
@@ -148,7 +148,7 @@ func TestC55NoneOnceShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{Namespace: "team", Wait: time.Second}
 		f := consultest.NewFake(t)
-		f.Self(consultest.Reply(http.StatusForbidden, "Permission denied"))
+		f.Self(discoverytest.Reply(http.StatusForbidden, "Permission denied"))
 		f.Set("web", ofEnterprise(o)...)
 		s := fakeSource(t, f, o, Query{})
 		for _, want := range []int{3, 0} {
@@ -208,13 +208,13 @@ func TestVersionUnknownForNow(t *testing.T) {
 		self  http.HandlerFunc
 		class discovery.Class
 	}{
-		"a server error":  {consultest.Reply(500, "no"), discovery.Server},
-		"too busy":        {consultest.Reply(429, "no"), discovery.Busy},
-		"a login page":    {consultest.Reply(200, "<html>"), discovery.Protocol},
-		"brackets":        {consultest.Reply(200, strings.Repeat(`{"Config":`, 1<<18)), discovery.Protocol},
+		"a server error":  {discoverytest.Reply(500, "no"), discovery.Server},
+		"too busy":        {discoverytest.Reply(429, "no"), discovery.Busy},
+		"a login page":    {discoverytest.Reply(200, "<html>"), discovery.Protocol},
+		"brackets":        {discoverytest.Reply(200, strings.Repeat(`{"Config":`, 1<<18)), discovery.Protocol},
 		"silence":         {consultest.Hang, discovery.Transport},
-		"another program": {consultest.Reply(200, "{}"), ""},
-		"hidden":          {consultest.Reply(404, "no"), ""},
+		"another program": {discoverytest.Reply(200, "{}"), ""},
+		"hidden":          {discoverytest.Reply(404, "no"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

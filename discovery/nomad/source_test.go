@@ -132,21 +132,21 @@ func TestWrongAnswers(t *testing.T) {
 		{"nothing", nomadtest.Good(50, ""), discovery.Protocol},
 		{"half a list", nomadtest.Good(50, list3[:60]), discovery.Protocol},
 		{"a cut body", nomadtest.Good(50, "[]", "Content-Length", "100"), discovery.Protocol},
-		{"a login page", nomadtest.Reply(200, "<html>Sign in</html>"), discovery.Protocol},
-		{"an empty list without headers", nomadtest.Reply(200, "[]"), discovery.Protocol},
+		{"a login page", discoverytest.Reply(200, "<html>Sign in</html>"), discovery.Protocol},
+		{"an empty list without headers", discoverytest.Reply(200, "[]"), discovery.Protocol},
 		{"an empty list with index 0", nomadtest.Good(0, "[]"), discovery.Protocol},
 		{"an index that is none", nomadtest.Good(50, "[]", "X-Nomad-Index", "abc"), discovery.Protocol},
 		{"one page", nomadtest.Good(50, list3, "X-Nomad-NextToken", "x"), discovery.Protocol},
 		{"no leader is known", nomadtest.Good(50, "[]", "X-Nomad-KnownLeader", "false"), discovery.Server},
-		{"elsewhere", nomadtest.Reply(307, "", "Location", "http://elsewhere.example.org/"), discovery.Protocol},
-		{"400", nomadtest.Reply(400, "failed to read result page: error evaluating filter"), discovery.Config},
-		{"401", nomadtest.Reply(401, "Unauthorized"), discovery.Auth},
-		{"403", nomadtest.Reply(403, "Permission denied"), discovery.Auth},
-		{"404", nomadtest.Reply(404, ""), discovery.Config},
-		{"429", nomadtest.Reply(429, "Your IP is issuing too many concurrent connections, please rate limit your calls"), discovery.Busy},
-		{"500", nomadtest.Reply(500, "No cluster leader"), discovery.Server},
-		{"503", nomadtest.Reply(503, ""), discovery.Busy},
-		{"a long page of control characters", nomadtest.Reply(500, strings.Repeat("\x1b[2J\n", 1<<16)), discovery.Server},
+		{"elsewhere", discoverytest.Reply(307, "", "Location", "http://elsewhere.example.org/"), discovery.Protocol},
+		{"400", discoverytest.Reply(400, "failed to read result page: error evaluating filter"), discovery.Config},
+		{"401", discoverytest.Reply(401, "Unauthorized"), discovery.Auth},
+		{"403", discoverytest.Reply(403, "Permission denied"), discovery.Auth},
+		{"404", discoverytest.Reply(404, ""), discovery.Config},
+		{"429", discoverytest.Reply(429, "Your IP is issuing too many concurrent connections, please rate limit your calls"), discovery.Busy},
+		{"500", discoverytest.Reply(500, "No cluster leader"), discovery.Server},
+		{"503", discoverytest.Reply(503, ""), discovery.Busy},
+		{"a long page of control characters", discoverytest.Reply(500, strings.Repeat("\x1b[2J\n", 1<<16)), discovery.Server},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -309,7 +309,7 @@ func TestFalseEmpty(t *testing.T) {
 		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" {
 			t.Errorf("%q %v", discoverytest.Describe(r), err)
 		}
-		f.Script(nomadtest.Good(92, "[]"), nomadtest.Reply(500, "No cluster leader"))
+		f.Script(nomadtest.Good(92, "[]"), discoverytest.Reply(500, "No cluster leader"))
 		if _, err := s.Next(t.Context()); discovery.ClassOf(err) != discovery.Server {
 			t.Errorf("%v", err)
 		}

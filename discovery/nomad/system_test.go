@@ -118,7 +118,7 @@ func TestTooManyConnections(t *testing.T) {
 		f.Set("web", nomadtest.Instances(3)...)
 		w := discoverytest.Watch(t, fakeSource(t, f, Options{}))
 		w.Is(t, "1 2 3")
-		f.Always(nomadtest.Reply(429, "Your IP is issuing too many concurrent connections"))
+		f.Always(discoverytest.Reply(429, "Your IP is issuing too many concurrent connections"))
 		before := len(f.Requests())
 		time.Sleep(10 * time.Minute)
 		if n := len(f.Requests()) - before; n < 5 || n > 60 {

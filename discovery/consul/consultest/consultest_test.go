@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -80,7 +81,7 @@ func TestJoin(t *testing.T) {
 }
 
 func TestRelay(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(consultest.Reply(200, "hello")))
+	server := httptest.NewServer(http.HandlerFunc(discoverytest.Reply(200, "hello")))
 	t.Cleanup(server.Close)
 	p := consultest.Relay(t, server.Listener.Addr().String())
 	if at := p.RespondedAt(); !at.IsZero() {

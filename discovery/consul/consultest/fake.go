@@ -1,11 +1,7 @@
 package consultest
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -19,23 +15,14 @@ import (
 )
 
 // A Fake answers GET /v1/health/service/NAME as a Consul server does, blocking
-// queries included, from a catalogue that tests set, or as they script. It runs
-// in memory and on virtual time in a bubble of testing/synctest: clients reach
-// it by [Fake.Dial].
+// queries included, from a catalogue that tests set, or as they script.
 type Fake struct {
-	listener *discoverytest.Pipes
-	server   *http.Server
+	*discoverytest.Scripted
 
 	mu       sync.Mutex // guards following
 	services map[string][]*api.ServiceEntry
 	indexes  map[string]uint64
 	index    uint64
-	moved    chan struct{} // closed and replaced when an index moves
-	headers  http.Header   // beside or instead of the usual ones
-	script   []http.HandlerFunc
-	always   http.HandlerFunc
-	around   func(http.HandlerFunc) http.HandlerFunc
-	asked    []*http.Request
 
 	self      http.HandlerFunc // nil: the usual one
 	selfAsked int
@@ -45,42 +32,10 @@ type Fake struct {
 // ends.
 func NewFake(tb testing.TB) *Fake {
 	tb.Helper()
-	f := &Fake{
-		listener: discoverytest.NewPipes(), services: map[string][]*api.ServiceEntry{}, indexes: map[string]uint64{},
-		index: 10, moved: make(chan struct{}), headers: http.Header{},
-	}
-	f.server = &http.Server{Handler: f, ReadHeaderTimeout: time.Minute}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = f.server.Serve(f.listener) // it ends by Close
-	}()
-	tb.Cleanup(func() {
-		f.Close()
-		<-done
-	})
+	f := &Fake{services: map[string][]*api.ServiceEntry{}, indexes: map[string]uint64{}, index: 10}
+	f.Scripted = discoverytest.NewScripted(tb, f, f.catalogue)
 	return f
 }
-
-// Close ends all connections and refuses further ones. It may be called again.
-func (f *Fake) Close() { _ = f.server.Close() } // nothing else is waited for
-
-// Dial connects to the fake, whatever the address; it fits
-// [http.Transport].DialContext.
-func (f *Fake) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return f.listener.Dial(ctx, network, address)
-}
-
-// Refuse makes Dial fail as a closed port does, and ends the connections that
-// there are; or ends that.
-func (f *Fake) Refuse(on bool) { f.listener.Refuse(on) }
-
-// Limit makes further connections end at once while n are open, as agents up to
-// Consul 1.8 do; 0 ends that.
-func (f *Fake) Limit(n int) { f.listener.Limit(n) }
-
-// Connections returns how many of [Fake.Dial] are open, and how many were at most.
-func (f *Fake) Connections() (open, most int) { return f.listener.Connections() }
 
 // Set makes entries all instances of service, and moves its index.
 func (f *Fake) Set(service string, entries ...*api.ServiceEntry) {
@@ -112,45 +67,7 @@ func (f *Fake) SetIndex(n uint64) {
 	for name := range f.indexes {
 		f.indexes[name] = n
 	}
-	f.wake()
-}
-
-// Header makes every reply of the catalogue carry a header; an empty value takes
-// it away.
-func (f *Fake) Header(name, value string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.headers.Set(name, value)
-}
-
-// Script makes h answer the next requests, one each, before the catalogue.
-func (f *Fake) Script(h ...http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.script = append(f.script, h...)
-}
-
-// Always makes h answer every request; nil ends that.
-func (f *Fake) Always(h http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.always = h
-	f.wake()
-}
-
-// Around makes wrap see every request from now on: its handler calls next, which
-// answers.
-func (f *Fake) Around(wrap func(next http.HandlerFunc) http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.around = wrap
-}
-
-// Requests returns what was asked so far, oldest first.
-func (f *Fake) Requests() []*http.Request {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return append([]*http.Request(nil), f.asked...)
+	f.Wake()
 }
 
 // ServeHTTP implements [http.Handler].
@@ -159,21 +76,7 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.tellSelf(w, r)
 		return
 	}
-	f.mu.Lock()
-	f.asked = append(f.asked, r.Clone(context.WithoutCancel(r.Context())))
-	h := f.always
-	if h == nil && len(f.script) > 0 {
-		h, f.script = f.script[0], f.script[1:]
-	}
-	wrap := f.around
-	f.mu.Unlock()
-	if h == nil {
-		h = f.catalogue
-	}
-	if wrap != nil {
-		h = wrap(h)
-	}
-	h(w, r)
+	f.Scripted.ServeHTTP(w, r)
 }
 
 // catalogue answers as a server: a blocking query is held until the index is
@@ -185,14 +88,14 @@ func (f *Fake) catalogue(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	query := r.URL.Query()
-	beyond, err := parseIndex(query.Get("index"))
+	index, err := parseIndex(query.Get("index"))
 	wait, err2 := parseWait(query.Get("wait"))
 	switch {
 	case err != nil || err2 != nil:
 		http.Error(w, "Invalid index or wait time", http.StatusBadRequest)
 	case query.Has("stale") && query.Has("consistent"):
 		http.Error(w, "Cannot specify ?stale with ?consistent, conflicting semantics.", http.StatusBadRequest)
-	case f.hold(r.Context(), service, beyond, wait):
+	case f.Hold(r.Context(), wait, func() bool { return f.beyond(service, index) }):
 		f.answer(w, service)
 	}
 }
@@ -211,43 +114,21 @@ func parseWait(s string) (time.Duration, error) {
 	return time.ParseDuration(s)
 }
 
-// hold returns false if the client has gone.
-func (f *Fake) hold(ctx context.Context, service string, beyond uint64, wait time.Duration) bool {
-	timeout := time.NewTimer(wait + wait/32)
-	defer timeout.Stop()
-	for {
-		f.mu.Lock()
-		over, moved := beyond == 0 || f.indexOf(service) > beyond, f.moved
-		f.mu.Unlock()
-		if over {
-			return true
-		}
-		select {
-		case <-moved:
-		case <-timeout.C:
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
+// beyond reports whether the index of service is higher than n, or n is none.
+func (f *Fake) beyond(service string, n uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return n == 0 || f.indexOf(service) > n
 }
 
 func (f *Fake) answer(w http.ResponseWriter, service string) {
 	f.mu.Lock()
 	entries, index := f.services[service], f.indexOf(service)
-	extra := maps.Clone(f.headers)
 	f.mu.Unlock()
 	if entries == nil {
 		entries = []*api.ServiceEntry{}
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Consul-Index", strconv.FormatUint(index, 10))
-	h.Set("X-Consul-KnownLeader", "true")
-	h.Set("X-Consul-LastContact", "0")
-	maps.Copy(h, extra)
-	maps.DeleteFunc(h, func(_ string, v []string) bool { return v[0] == "" })
-	_ = json.NewEncoder(w).Encode(entries) // the client may have gone
+	f.Answer(w, entries, healthy(index)...)
 }
 
 // indexOf needs mu; an absent service has the catalogue's index.
@@ -262,13 +143,7 @@ func (f *Fake) indexOf(service string) uint64 {
 func (f *Fake) move(service string) {
 	f.index++
 	f.indexes[service] = f.index
-	f.wake()
-}
-
-// wake needs mu.
-func (f *Fake) wake() {
-	close(f.moved)
-	f.moved = make(chan struct{})
+	f.Wake()
 }
 
 // Instance returns a passing instance on a node of its own, as the catalogue has

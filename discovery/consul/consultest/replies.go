@@ -5,27 +5,20 @@ import (
 	"compress/gzip"
 	"net/http"
 	"strconv"
-)
 
-// Reply answers with a status, a body and headers, name and value in turn.
-func Reply(status int, body string, header ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i+1 < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body)) // the client may have gone
-	}
-}
+	"github.com/slotsync/slotsync/discovery/discoverytest"
+)
 
 // Good answers 200 with an index and the headers of a healthy server; header
 // adds to them or replaces them.
 func Good(index uint64, body string, header ...string) http.HandlerFunc {
-	usual := []string{
-		"Content-Type", "application/json", "X-Consul-Index", strconv.FormatUint(index, 10),
-		"X-Consul-KnownLeader", "true", "X-Consul-LastContact", "0",
-	}
-	return Reply(http.StatusOK, body, append(usual, header...)...)
+	usual := append([]string{"Content-Type", "application/json"}, healthy(index)...)
+	return discoverytest.Reply(http.StatusOK, body, append(usual, header...)...)
+}
+
+// healthy returns the headers of a healthy server, name and value in turn.
+func healthy(index uint64) []string {
+	return []string{"X-Consul-Index", strconv.FormatUint(index, 10), "X-Consul-KnownLeader", "true", "X-Consul-LastContact", "0"}
 }
 
 // Hang answers nothing until the client goes.

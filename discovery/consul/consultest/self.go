@@ -3,6 +3,8 @@ package consultest
 import (
 	"encoding/json"
 	"net/http"
+
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // selfPath is where an agent tells what it is.
@@ -18,11 +20,11 @@ func Self(version string) http.HandlerFunc {
 	if err != nil {
 		panic(err) // it is made of strings
 	}
-	return Reply(http.StatusOK, string(raw), "Content-Type", "application/json")
+	return discoverytest.Reply(http.StatusOK, string(raw), "Content-Type", "application/json")
 }
 
 // Self makes h answer when the fake is asked what it is; without, it is a newer
-// Consul. Those requests are not among [Fake.Requests] and take nothing of the
+// Consul. Those requests are not among [discoverytest.Scripted.Requests] and take nothing of the
 // script.
 func (f *Fake) Self(h http.HandlerFunc) {
 	f.mu.Lock()

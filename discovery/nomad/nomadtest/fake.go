@@ -3,12 +3,8 @@ package nomadtest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,23 +17,16 @@ import (
 )
 
 // A Fake answers GET /v1/service/NAME as a Nomad server does, blocking queries
-// included, from a catalogue that tests set, or as they script. It runs in memory
-// and on virtual time in a bubble of testing/synctest, where clients reach it by
-// [Fake.Dial]; it is also a handler for [net/http/httptest].
+// included, from a catalogue that tests set, or as they script. It is also a handler
+// for [net/http/httptest].
 type Fake struct {
-	listener *discoverytest.Pipes
-	server   *http.Server
+	*discoverytest.Scripted
 
 	mu       sync.Mutex // guards following
 	services map[place][]*api.ServiceRegistration
 	index    uint64
-	moved    chan struct{} // closed and replaced when the index moves
-	headers  http.Header   // beside or instead of the usual ones
-	token    string        // that is wanted; empty: none is
-	script   []http.HandlerFunc
-	always   http.HandlerFunc
-	asked    []*http.Request
-	blocking int // queries that are under way
+	token    string // that is wanted; empty: none is
+	blocking int    // queries that are under way
 	most     int
 }
 
@@ -47,32 +36,10 @@ type place struct{ namespace, service string }
 // ends.
 func NewFake(tb testing.TB) *Fake {
 	tb.Helper()
-	f := &Fake{
-		listener: discoverytest.NewPipes(), services: map[place][]*api.ServiceRegistration{},
-		index: 10, moved: make(chan struct{}), headers: http.Header{},
-	}
-	f.server = &http.Server{Handler: f, ReadHeaderTimeout: time.Minute}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = f.server.Serve(f.listener) // it ends by Close
-	}()
-	tb.Cleanup(func() {
-		_ = f.server.Close() // nothing else is waited for
-		<-done
-	})
+	f := &Fake{services: map[place][]*api.ServiceRegistration{}, index: 10}
+	f.Scripted = discoverytest.NewScripted(tb, f, f.usual)
 	return f
 }
-
-// Dial connects to the fake, whatever the address; it fits
-// [http.Transport].DialContext.
-func (f *Fake) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return f.listener.Dial(ctx, network, address)
-}
-
-// Refuse makes Dial fail as a closed port does, and ends the connections that
-// there are; or ends that.
-func (f *Fake) Refuse(on bool) { f.listener.Refuse(on) }
 
 // Set makes list all instances of a service in the namespace default, and moves
 // the index, which is one for all services.
@@ -89,7 +56,7 @@ func (f *Fake) SetIn(namespace, service string, list ...*api.ServiceRegistration
 	}
 	f.services[place{namespace, service}] = list
 	f.index++
-	f.wake()
+	f.Wake()
 }
 
 // SetIndex makes n the index, which may be lower than before.
@@ -97,15 +64,7 @@ func (f *Fake) SetIndex(n uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.index = n
-	f.wake()
-}
-
-// Header makes every reply of the catalogue carry a header; an empty value takes
-// it away.
-func (f *Fake) Header(name, value string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.headers.Set(name, value)
+	f.Wake()
 }
 
 // Token makes the fake want a token from now on.
@@ -115,28 +74,6 @@ func (f *Fake) Token(token string) {
 	f.token = token
 }
 
-// Script makes h answer the next requests, one each, before the catalogue.
-func (f *Fake) Script(h ...http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.script = append(f.script, h...)
-}
-
-// Always makes h answer every request; nil ends that.
-func (f *Fake) Always(h http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.always = h
-	f.wake()
-}
-
-// Requests returns what was asked so far, oldest first.
-func (f *Fake) Requests() []*http.Request {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.asked)
-}
-
 // Blocking returns how many blocking queries were under way at most.
 func (f *Fake) Blocking() int {
 	f.mu.Lock()
@@ -144,24 +81,16 @@ func (f *Fake) Blocking() int {
 	return f.most
 }
 
-// ServeHTTP implements [http.Handler].
-func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// usual answers as the catalogue does, if the token is the one that is wanted.
+func (f *Fake) usual(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
-	f.asked = append(f.asked, r.Clone(context.WithoutCancel(r.Context())))
-	h := f.always
-	if h == nil && len(f.script) > 0 {
-		h, f.script = f.script[0], f.script[1:]
-	}
 	denied := f.token != "" && r.Header.Get("X-Nomad-Token") != f.token
 	f.mu.Unlock()
-	switch {
-	case h != nil:
-	case denied:
-		h = Reply(http.StatusForbidden, "Permission denied")
-	default:
-		h = f.catalogue
+	if denied {
+		discoverytest.Reply(http.StatusForbidden, "Permission denied")(w, r)
+		return
 	}
-	h(w, r)
+	f.catalogue(w, r)
 }
 
 // catalogue answers as a server: a blocking query is held until the index is
@@ -200,23 +129,11 @@ func (f *Fake) hold(ctx context.Context, beyond uint64, wait time.Duration) bool
 	}
 	f.count(1)
 	defer f.count(-1)
-	timeout := time.NewTimer(wait + wait/32)
-	defer timeout.Stop()
-	for {
+	return f.Hold(ctx, wait, func() bool {
 		f.mu.Lock()
-		over, moved := f.index > beyond, f.moved
-		f.mu.Unlock()
-		if over {
-			return true
-		}
-		select {
-		case <-moved:
-		case <-timeout.C:
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
+		defer f.mu.Unlock()
+		return f.index > beyond
+	})
 }
 
 func (f *Fake) count(n int) {
@@ -229,25 +146,11 @@ func (f *Fake) count(n int) {
 func (f *Fake) answer(w http.ResponseWriter, p place) {
 	f.mu.Lock()
 	list, index := f.services[p], f.index
-	extra := maps.Clone(f.headers)
 	f.mu.Unlock()
 	if list == nil {
 		list = []*api.ServiceRegistration{}
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("X-Nomad-Index", strconv.FormatUint(index, 10))
-	h.Set("X-Nomad-KnownLeader", "true")
-	h.Set("X-Nomad-LastContact", "0")
-	maps.Copy(h, extra)
-	maps.DeleteFunc(h, func(_ string, v []string) bool { return v[0] == "" })
-	_ = json.NewEncoder(w).Encode(list) // the client may have gone
-}
-
-// wake needs mu.
-func (f *Fake) wake() {
-	close(f.moved)
-	f.moved = make(chan struct{})
+	f.Answer(w, list, healthy(index)...)
 }
 
 // Instance returns one instance, as the catalogue has it; n is in its address and
@@ -270,23 +173,14 @@ func Instances(n int) []*api.ServiceRegistration {
 	return out
 }
 
-// Reply answers with a status, a body and headers, name and value in turn.
-func Reply(status int, body string, header ...string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i+1 < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body)) // the client may have gone
-	}
-}
-
 // Good answers 200 with an index and the headers of a healthy server; header adds
 // to them or replaces them.
 func Good(index uint64, body string, header ...string) http.HandlerFunc {
-	usual := []string{
-		"Content-Type", "application/json", "X-Nomad-Index", strconv.FormatUint(index, 10),
-		"X-Nomad-KnownLeader", "true", "X-Nomad-LastContact", "0",
-	}
-	return Reply(http.StatusOK, body, append(usual, header...)...)
+	usual := append([]string{"Content-Type", "application/json"}, healthy(index)...)
+	return discoverytest.Reply(http.StatusOK, body, append(usual, header...)...)
+}
+
+// healthy returns the headers of a healthy server, name and value in turn.
+func healthy(index uint64) []string {
+	return []string{"X-Nomad-Index", strconv.FormatUint(index, 10), "X-Nomad-KnownLeader", "true", "X-Nomad-LastContact", "0"}
 }
