@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,13 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// slow answers after a second, and counts.
-func slow(asked *int, mu *sync.Mutex) exchanger {
-	return func(ctx context.Context, _, server string, q *wire.Msg) (*wire.Msg, error) {
-		mu.Lock()
-		*asked++
-		mu.Unlock()
+// slowClient returns one whose server answers after a second; asked counts.
+func slowClient(t *testing.T, asked *atomic.Int64) *Client {
+	t.Helper()
+	c, err := NewClient(Options{Servers: []string{one}})
+	must(t, err)
+	c.exchange = func(ctx context.Context, _, server string, q *wire.Msg) (*wire.Msg, error) {
+		asked.Add(1)
 		select {
 		case <-time.After(time.Second):
 			return answer(q, q.Question[0].Name+" 5 IN A 10.0.0.1"), nil
@@ -26,15 +28,13 @@ func slow(asked *int, mu *sync.Mutex) exchanger {
 			return nil, transportError(server, ctx.Err())
 		}
 	}
+	return c
 }
 
 func TestEqualQuestionsAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		asked := 0
-		c, err := NewClient(Options{Servers: []string{one}})
-		must(t, err)
-		c.exchange = slow(&asked, &mu)
+		var asked atomic.Int64
+		c := slowClient(t, &asked)
 		var wg sync.WaitGroup
 		for i := range 100 {
 			name := []string{"a.test", "b.test"}[i%2]
@@ -43,8 +43,8 @@ func TestEqualQuestionsAreOne(t *testing.T) {
 			wg.Go(func() { next(t, s) })
 		}
 		wg.Wait()
-		if asked != 2 {
-			t.Errorf("%d questions, want 2", asked)
+		if n := asked.Load(); n != 2 {
+			t.Errorf("%d questions, want 2", n)
 		}
 		if len(c.flights.by) != 0 {
 			t.Errorf("%d are remembered", len(c.flights.by))
@@ -54,11 +54,8 @@ func TestEqualQuestionsAreOne(t *testing.T) {
 
 func TestOneLeavesOthersStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		asked := 0
-		c, err := NewClient(Options{Servers: []string{one}})
-		must(t, err)
-		c.exchange = slow(&asked, &mu)
+		var asked atomic.Int64
+		c := slowClient(t, &asked)
 		leaver, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for i := range 3 {
@@ -75,8 +72,8 @@ func TestOneLeavesOthersStay(t *testing.T) {
 		time.Sleep(time.Second / 2)
 		cancel()
 		wg.Wait()
-		if asked != 1 || c.roster.by[one].fails != 0 {
-			t.Errorf("asked %d times, %d failures", asked, c.roster.by[one].fails)
+		if n := asked.Load(); n != 1 || c.roster.by[one].fails != 0 {
+			t.Errorf("asked %d times, %d failures", n, c.roster.by[one].fails)
 		}
 	})
 }

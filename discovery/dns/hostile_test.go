@@ -300,31 +300,13 @@ func TestD8HostileStreams(t *testing.T) {
 
 // stream is a TCP server that reads a query and then speaks and closes.
 func stream(t *testing.T, speak func(net.Conn)) string {
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			query := make([]byte, 2+12)
-			if _, err := io.ReadFull(c, query); err == nil {
-				speak(c)
-			}
-			_ = c.Close()
+	t.Helper()
+	return listen(t, func(c net.Conn) {
+		query := make([]byte, 2+12)
+		if _, err := io.ReadFull(c, query); err == nil {
+			speak(c)
 		}
-	}()
-	t.Cleanup(func() {
-		_ = l.Close()
-		<-done
 	})
-	return l.Addr().String()
 }
 
 func TestRefusedPortFailsAtOnce(t *testing.T) {
