@@ -35,9 +35,17 @@ func (a *Agent) Status() Status {
 		if last := a.last.Load(); last != nil {
 			return *last
 		}
-		return Status{Schema: Schema}
+		return notRunning(time.Now())
 	}
 	return s
+}
+
+// notRunning is what is known before the loop runs: nothing, in lists that are there.
+func notRunning(now time.Time) Status {
+	return Status{
+		Schema: Schema, At: now, Started: now, NotReady: []string{errStopped.Error()}, Backends: []BackendStatus{}, Instances: []InstanceStatus{},
+		Sources: []SourceStatus{}, Reloads: []ReloadStatus{}, Overrides: []Override{}, Pauses: []Pause{},
+	}
 }
 
 // errStopped is why a request cannot be answered.
