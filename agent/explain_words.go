@@ -175,7 +175,7 @@ func (a *AddressExplanation) operated() string {
 // sayer names who says so.
 func (a *AddressExplanation) sayer(word string) string {
 	var who []string
-	if len(a.Overrides) > 0 {
+	if slices.ContainsFunc(a.Overrides, func(o Override) bool { return o.says(word) }) {
 		who = append(who, "an operator")
 	}
 	for _, s := range a.saying(word) {

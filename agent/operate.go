@@ -35,7 +35,7 @@ type ServerRef struct {
 // ([StateReady]), which also ends what somebody did to its slot behind the agent's
 // back. server is its address and port, or its slot. It fails with [ErrNoBackend],
 // [ErrNoServer] or [ErrBadRequest], and with [ErrOverruled] where its address is out of
-// service on all backends.
+// service on all backends, or a weight of 0 keeps it out.
 func (a *Agent) SetState(ctx context.Context, backend, server, state string, who Who) (ServerRef, error) {
 	if err := checkState(state); err != nil {
 		return ServerRef{}, err
@@ -44,10 +44,14 @@ func (a *Agent) SetState(ctx context.Context, backend, server, state string, who
 		if err := a.setState(Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now); err != nil {
 			return err
 		}
-		if o := b.overrides.find(b.Name, b.addr, OverrideState); state == StateReady && o != nil {
+		o := b.overrides.holds(b.Name, b.addr)
+		switch {
+		case state != StateReady || o == nil:
+			return nil
+		case o.Kind == OverrideState:
 			return fmt.Errorf("%w: %s on all backends; start it by its address", ErrOverruled, o.why())
 		}
-		return nil
+		return fmt.Errorf("%w: %s; give it another weight", ErrOverruled, o.why())
 	})
 }
 

@@ -105,6 +105,14 @@ func (o *Override) over(now time.Time) bool {
 	return !o.Keep && o.Kind != OverrideServer && now.Sub(o.Listed) >= overrideLinger
 }
 
+// says reports whether o makes its endpoint what a source may say that it is.
+func (o *Override) says(word string) bool {
+	if word == SaysDrain {
+		return o.State == StateDrain || isZero(o.Weight)
+	}
+	return word == SaysDown && o.State == StateMaint
+}
+
 // why says what o is, for a slot that it holds.
 func (o *Override) why() string {
 	words := o.State

@@ -217,6 +217,12 @@ func TestOverrideOfTheWeight(t *testing.T) {
 		for _, zero := range []string{"0", "0%"} {
 			w.weigh("web2", zero)
 			w.want(a, "web1=:80 web2=:81/drain")
+			if row := w.status().Backends[0].Slots[1].Instances[0]; row.HeldBy != "operator" {
+				w.t.Errorf("held by %q", row.HeldBy)
+			}
+		}
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web2", StateReady, Who{}); !errors.Is(err, ErrOverruled) {
+			w.t.Errorf("started: %v", err)
 		}
 		w.weigh("web2", "10")
 		w.want(a, "web1=:80 web2=:81")
@@ -550,6 +556,25 @@ func TestAddedServerOfWeightZero(t *testing.T) {
 		w.weigh("127.0.0.9:90", "10")
 		w.want(a, "web1=:80 web2=:90")
 	}, a)
+}
+
+// TestWeightOfAnAddedServer: its own goes before that of its address, and after one that
+// it was given later.
+func TestWeightOfAnAddedServer(t *testing.T) {
+	server := Override{Backend: "web", Address: "127.0.0.9:90", Kind: OverrideServer}
+	heavy, given := server, server
+	heavy.Weight = "50"
+	given.Kind, given.Weight = OverrideWeight, "7"
+	address := Override{Address: "127.0.0.9", Kind: OverrideWeight, Weight: "20"}
+	for want, all := range map[string][]Override{"20": {server, address}, "50": {heavy, address}, "7": {heavy, given, address}} {
+		l := overrides{}
+		for _, o := range all {
+			l = l.put(o)
+		}
+		if o := l.weighs("web", addr(90)); o == nil || o.Weight != want {
+			t.Errorf("got %+v, want weight %s", o, want)
+		}
+	}
 }
 
 // TestManyOverridesAreFoundCheaply: each endpoint is looked for among all of them,

@@ -115,17 +115,28 @@ func (l overrides) apply(backend string, eps []discovery.Endpoint) []discovery.E
 }
 
 func (l overrides) applyTo(backend string, e discovery.Endpoint) discovery.Endpoint {
-	switch o := l.find(backend, e.Addr, OverrideState); {
+	switch o := l.holds(backend, e.Addr); {
 	case o == nil:
 	case o.State == StateMaint:
 		e.State, e.Reason = discovery.Down, "stopped by an operator"
-	case e.State == discovery.Ready:
+	case e.State != discovery.Ready:
+	case o.Kind == OverrideState:
 		e.State, e.Reason = discovery.Drain, "drained by an operator"
-	}
-	if o := l.weighs(backend, e.Addr); o != nil && isZero(o.Weight) && e.State == discovery.Ready {
+	default:
 		e.State, e.Reason = discovery.Drain, "weight 0 by an operator"
 	}
 	return e
+}
+
+// holds returns the override that keeps an endpoint from its traffic; nil for none.
+func (l overrides) holds(backend string, a netip.AddrPort) *Override {
+	if o := l.find(backend, a, OverrideState); o != nil {
+		return o
+	}
+	if o := l.weighs(backend, a); o != nil && isZero(o.Weight) {
+		return o
+	}
+	return nil
 }
 
 // reweigh changes the weights of targets as operators want them. initial are the
@@ -148,13 +159,15 @@ func (l overrides) reweigh(backend string, targets []slots.Target, initial func(
 	}
 }
 
-// weighs returns the override that gives an endpoint its weight; nil for none.
+// weighs returns the override that gives an endpoint its weight, the one of its backend
+// before the one for its address; nil for none.
 func (l overrides) weighs(backend string, a netip.AddrPort) *Override {
-	if o := l.find(backend, a, OverrideWeight); o != nil {
+	o := l.find(backend, a, OverrideWeight)
+	if o != nil && o.Backend != "" {
 		return o
 	}
-	if o := l.find(backend, a, OverrideServer); o != nil && o.Weight != "" {
-		return o
+	if added := l.find(backend, a, OverrideServer); added != nil && added.Weight != "" {
+		return added
 	}
-	return nil
+	return o
 }

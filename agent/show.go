@@ -125,7 +125,7 @@ func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string
 			continue
 		}
 		row := in.showSlot(b, slot.Name, live, ok)
-		if held != "" && row.HeldBy == "" && b.overrides.find(b.Name, slot.Endpoint.Addr, OverrideState) != nil {
+		if held != "" && row.HeldBy == "" && b.overrides.holds(b.Name, slot.Endpoint.Addr) != nil {
 			row.HeldBy, row.Reason = "operator", held
 		}
 		s.Instances = append(s.Instances, row)
