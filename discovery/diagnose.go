@@ -1,6 +1,9 @@
 package discovery
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // How a [Finding] is to be taken.
 const (
@@ -15,6 +18,11 @@ type Finding struct {
 	// Text says what is and, if that is not fine, what to do about it. It holds no
 	// secret.
 	Text string
+}
+
+// Findingf returns a finding; format is as for [fmt.Sprintf].
+func Findingf(verdict, format string, args ...any) Finding {
+	return Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)}
 }
 
 // A Diagnoser is a [Source] that can look at what it rests on more closely than

@@ -37,6 +37,10 @@ func (c Class) Backoff() (first, most time.Duration) {
 	return time.Second, 30 * time.Second
 }
 
+// Passes reports whether this kind of trouble may be over at any time, for all
+// sources of a system at once, without anybody mending their questions.
+func (c Class) Passes() bool { return c == Transport || c == Server || c == Auth }
+
 // An Error says that the endpoints are not known now. It never says that there
 // are none.
 type Error struct {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A Recoverer is a [Source] that learns sooner than a pause ends that it is worth
@@ -27,6 +29,29 @@ func recovered(ctx context.Context, src Source, err error) {
 
 // probeEvery is how often a system that failed is asked whether it is back, ±20 %.
 const probeEvery = time.Second
+
+// spread is within which all sources go on after a recovery.
+const spread = 300 * time.Millisecond
+
+// Hopes bound how often a source goes on sooner than its pause ends. One whose own
+// question fails though others are answered would else go on for ever with each of
+// them.
+type Hopes struct{ limit *rate.Limiter }
+
+// NewHopes lets a source go on burst times, and after those once each every.
+func NewHopes(every time.Duration, burst int) Hopes {
+	return Hopes{rate.NewLimiter(rate.Every(every), burst)}
+}
+
+// Wait returns soon, at a time that is random so that not all go on at once, if there
+// is hope left, else when ctx is done.
+func (h Hopes) Wait(ctx context.Context) {
+	if ctx.Err() == nil && !h.limit.Allow() {
+		<-ctx.Done()
+		return
+	}
+	Sleep(ctx, rand.N(spread))
+}
 
 // A Gate has the sources of one system learn together that it answers again: while
 // any of them waits, one asks, about once a second, and when it is answered all go

@@ -2,8 +2,6 @@ package consul
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -16,50 +14,40 @@ import (
 // which every service looks empty. watches is how many services are going to be
 // watched. It returns when ctx is done at the latest.
 func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding {
-	var out []discovery.Finding
-	add := func(verdict, format string, args ...any) {
-		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
-	}
 	token := discovery.TokenOf(c.opts.Token)
 	v, err := c.self(ctx, token)
+	if err != nil {
+		return []discovery.Finding{discovery.Findingf(discovery.Faulty, "the agent cannot be asked: %v", err)}
+	}
+	return []discovery.Finding{c.checkVersion(v), c.checkToken(ctx, token, v), c.checkNodes(ctx, token), c.checkBudget(watches)}
+}
+
+// checkVersion says what the agent told of itself.
+func (c *Client) checkVersion(v version) discovery.Finding {
 	switch {
-	case err != nil:
-		add(discovery.Faulty, "the agent cannot be asked: %v", err)
-		return out
 	case v == (version{}) && c.opts.Namespace+c.opts.Partition != "":
-		add(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.at)
+		return discovery.Findingf(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.at)
 	case v == (version{}):
-		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
-	default:
-		add(discovery.Fine, "%s is Consul %s", c.at, v.text)
+		return discovery.Findingf(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
 	}
-	for _, f := range []discovery.Finding{c.checkToken(ctx, token, v), c.checkNodes(ctx, token)} {
-		if f.Text != "" {
-			out = append(out, f)
-		}
-	}
-	return append(out, c.checkBudget(watches))
+	return discovery.Findingf(discovery.Fine, "%s is Consul %s", c.at, v.text)
 }
 
 // checkToken finds out whether the agent knows the token.
 func (c *Client) checkToken(ctx context.Context, token string, v version) discovery.Finding {
 	_, _, err := c.peek(ctx, "/v1/acl/token/self", token)
-	told := ""
-	if e, ok := errors.AsType[*discovery.Error](err); ok {
-		told = e.Err.Error()
-	}
 	switch {
-	case strings.Contains(told, "ACL support disabled"):
-		return discovery.Finding{Verdict: discovery.Fine, Text: "ACLs are off"}
+	case err != nil && strings.Contains(err.Error(), "ACL support disabled"):
+		return discovery.Findingf(discovery.Fine, "ACLs are off")
 	case token == "" && v != (version{}) && slices.Compare(v.release[:], []int{1, 11}) < 0:
-		return discovery.Finding{Verdict: discovery.Dubious, Text: "there is no token, and before Consul 1.11 nothing tells what is hidden from what is not there: " +
-			"a service may look empty; only the guard's hold protects it"}
+		return discovery.Findingf(discovery.Dubious, "there is no token, and before Consul 1.11 nothing tells what is hidden from what is not there: "+
+			"a service may look empty; only the guard's hold protects it")
 	case token == "":
-		return discovery.Finding{Verdict: discovery.Dubious, Text: "ACLs are on and there is no token: what it may not see looks as if it were not there"}
+		return discovery.Findingf(discovery.Dubious, "ACLs are on and there is no token: what it may not see looks as if it were not there")
 	case err == nil:
-		return discovery.Finding{Verdict: discovery.Fine, Text: "the token is known"}
+		return discovery.Findingf(discovery.Fine, "the token is known")
 	}
-	return discovery.Finding{Verdict: discovery.Faulty, Text: fmt.Sprintf("the token is refused (%v): give it a valid one", err)}
+	return discovery.Findingf(discovery.Faulty, "the token is refused (%v): give it a valid one", err)
 }
 
 // checkNodes finds out whether nodes may be read: there is always one, the agent's
@@ -68,25 +56,25 @@ func (c *Client) checkNodes(ctx context.Context, token string) discovery.Finding
 	body, hidden, err := c.peek(ctx, "/v1/catalog/nodes?stale", token)
 	switch {
 	case err != nil:
-		return discovery.Finding{Verdict: discovery.Faulty, Text: fmt.Sprintf("its nodes cannot be read: %v", err)}
+		return discovery.Findingf(discovery.Faulty, "its nodes cannot be read: %v", err)
 	case strings.HasPrefix(body, "[]"):
-		return discovery.Finding{Verdict: discovery.Faulty, Text: `no node may be read, so that every service looks empty: the token needs node_prefix "" { policy = "read" }`}
+		return discovery.Findingf(discovery.Faulty, `no node may be read, so that every service looks empty: the token needs node_prefix "" { policy = "read" }`)
 	case hidden:
-		return discovery.Finding{Verdict: discovery.Dubious, Text: `some nodes may not be read, and their instances look as if they were not there: the token needs node_prefix "" { policy = "read" }`}
+		return discovery.Findingf(discovery.Dubious, `some nodes may not be read, and their instances look as if they were not there: the token needs node_prefix "" { policy = "read" }`)
 	}
-	return discovery.Finding{Verdict: discovery.Fine, Text: "nodes may be read"}
+	return discovery.Findingf(discovery.Fine, "nodes may be read")
 }
 
 // checkBudget compares the watches with the connections that they may take.
 func (c *Client) checkBudget(watches int) discovery.Finding {
 	switch {
 	case !c.wire.http1.Load():
-		return discovery.Finding{Verdict: discovery.Fine, Text: fmt.Sprintf("%d services to watch share %d connections (HTTP/2)", watches, multiplexed)}
+		return discovery.Findingf(discovery.Fine, "%d services to watch share %d connections (HTTP/2)", watches, multiplexed)
 	case watches > queries:
-		return discovery.Finding{Verdict: discovery.Dubious, Text: fmt.Sprintf("%d services to watch, and %d connections for that over HTTP/1: %d are polled every %s; use https, where they share connections",
-			watches, queries, watches-queries, c.opts.PollInterval)}
+		return discovery.Findingf(discovery.Dubious, "%d services to watch, and %d connections for that over HTTP/1: %d are polled every %s; use https, where they share connections",
+			watches, queries, watches-queries, c.opts.PollInterval)
 	}
-	return discovery.Finding{Verdict: discovery.Fine, Text: fmt.Sprintf("%d services to watch, with up to %d connections", watches, queries)}
+	return discovery.Findingf(discovery.Fine, "%d services to watch, with up to %d connections", watches, queries)
 }
 
 // maxPeek is more than the beginning that tells.

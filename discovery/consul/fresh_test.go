@@ -148,12 +148,7 @@ func TestStreamedReplies(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := consultest.NewFake(t)
-				f.Script(consultest.Good(50, list3))
-				s := fakeSource(t, f, Options{}, Query{})
-				if _, err := s.Next(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				f, s := knowing(t, list3)
 				time.Sleep(proofLasts * 6 / 5)
 				f.Script(test.reply)
 				if test.proof != nil {

@@ -29,6 +29,18 @@ func fakeSource(t *testing.T, f *consultest.Fake, o Options, q Query) *Source {
 	return source(t, fakeClient(t, f, o), q)
 }
 
+// knowing returns a source that has read that list, with index 50.
+func knowing(t *testing.T, list string) (*consultest.Fake, *Source) {
+	t.Helper()
+	f := consultest.NewFake(t)
+	f.Script(consultest.Good(50, list))
+	s := fakeSource(t, f, Options{}, Query{})
+	if _, err := s.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return f, s
+}
+
 func source(t *testing.T, c *Client, q Query) *Source {
 	t.Helper()
 	if q.Service == "" {

@@ -2,23 +2,19 @@ package consul
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
-	probeTime = 10 * time.Second       // for one probe; an agent holds a read without a leader for 7 s
-	spread    = 300 * time.Millisecond // within which all sources go on after a recovery
-	hopeEvery = 5 * time.Second        // how often a source goes on sooner than its pause ends,
-	hopeBurst = 20                     // after so many times
+	probeTime = 10 * time.Second // for one probe; an agent holds a read without a leader for 7 s
+	hopeEvery = 5 * time.Second  // how often a source goes on sooner than its pause ends,
+	hopeBurst = 20               // after so many times
 )
 
 func newSource(c *Client, q Query) *Source {
-	return &Source{client: c, query: q, state: state{have: -1}, hopes: rate.NewLimiter(rate.Every(hopeEvery), hopeBurst)}
+	return &Source{client: c, query: q, state: state{have: -1}, hopes: discovery.NewHopes(hopeEvery, hopeBurst)}
 }
 
 // Recovered implements [discovery.Recoverer]: after trouble with the agent, its
@@ -26,9 +22,7 @@ func newSource(c *Client, q Query) *Source {
 // wants to know, about once a second, and when one is answered, be it after its own
 // pause, all go on.
 func (s *Source) Recovered(ctx context.Context, err error) {
-	switch discovery.ClassOf(err) {
-	case discovery.Transport, discovery.Server, discovery.Auth:
-	default:
+	if !discovery.ClassOf(err).Passes() {
 		<-ctx.Done()
 		return
 	}
@@ -43,13 +37,7 @@ func (s *Source) Recovered(ctx context.Context, err error) {
 			return err
 		})
 	}
-	// A source whose own question fails though others are answered would else go
-	// on for ever with each of them.
-	if ctx.Err() == nil && !s.hopes.Allow() {
-		<-ctx.Done()
-		return
-	}
-	discovery.Sleep(ctx, rand.N(spread))
+	s.hopes.Wait(ctx)
 }
 
 func (s *Source) probe(ctx context.Context) error {

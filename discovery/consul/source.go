@@ -5,8 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -14,10 +12,10 @@ import (
 type Source struct {
 	client *Client
 	query  Query
-	state  state         // of Next
-	seat   *seat         // of Next; nil at first
-	have   atomic.Int64  // 1 + state.have, for Confirm
-	hopes  *rate.Limiter // see Recovered
+	state  state           // of Next
+	seat   *seat           // of Next; nil at first
+	have   atomic.Int64    // 1 + state.have, for Confirm
+	hopes  discovery.Hopes // see Recovered
 	diary  diary
 }
 

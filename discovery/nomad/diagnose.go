@@ -3,8 +3,6 @@ package nomad
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -15,26 +13,25 @@ import (
 // whether it has a leader, and whether it knows the token. watches is how many
 // services are going to be watched. It returns when ctx is done at the latest.
 func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding {
-	var out []discovery.Finding
-	add := func(verdict, format string, args ...any) {
-		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
-	}
 	token := discovery.TokenOf(c.opts.Token)
 	leader, err := c.peek(ctx, "/v1/status/leader", token)
-	switch {
-	case err != nil:
-		add(discovery.Faulty, "the agent cannot be asked: %v", err)
-		return out
-	case strings.Trim(leader, `" `) == "":
-		add(discovery.Faulty, "%s knows no leader: its servers have to elect one", c.at)
+	if err != nil {
+		return []discovery.Finding{discovery.Findingf(discovery.Faulty, "the agent cannot be asked: %v", err)}
 	}
-	switch version := c.version(ctx, token); version {
-	case "":
-		add(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
-	default:
-		add(discovery.Fine, "%s is Nomad %s", c.at, discovery.Printable(version, 30))
+	var out []discovery.Finding
+	if strings.Trim(leader, `" `) == "" {
+		out = append(out, discovery.Findingf(discovery.Faulty, "%s knows no leader: its servers have to elect one", c.at))
 	}
-	return append(out, c.checkToken(ctx, token), checkBudget(c, watches))
+	return append(out, c.checkVersion(ctx, token), c.checkToken(ctx, token), checkBudget(c, watches))
+}
+
+// checkVersion says what the agent tells of itself.
+func (c *Client) checkVersion(ctx context.Context, token string) discovery.Finding {
+	version := c.version(ctx, token)
+	if version == "" {
+		return discovery.Findingf(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
+	}
+	return discovery.Findingf(discovery.Fine, "%s is Nomad %s", c.at, discovery.Printable(version, 30))
 }
 
 // version is what the agent says that it is; "" if it does not.
@@ -56,28 +53,24 @@ func (c *Client) version(ctx context.Context, token string) string {
 // checkToken finds out whether the agent knows the token.
 func (c *Client) checkToken(ctx context.Context, token string) discovery.Finding {
 	_, err := c.peek(ctx, "/v1/acl/token/self", token)
-	told := ""
-	if e, ok := errors.AsType[*discovery.Error](err); ok {
-		told = e.Err.Error()
-	}
 	switch {
-	case strings.Contains(told, "ACL support disabled"):
-		return discovery.Finding{Verdict: discovery.Fine, Text: "ACLs are off"}
+	case err != nil && strings.Contains(err.Error(), "ACL support disabled"):
+		return discovery.Findingf(discovery.Fine, "ACLs are off")
 	case token == "":
-		return discovery.Finding{Verdict: discovery.Dubious, Text: "ACLs are on and there is no token: services can be read only if the anonymous policy has read-job"}
+		return discovery.Findingf(discovery.Dubious, "ACLs are on and there is no token: services can be read only if the anonymous policy has read-job")
 	case err == nil:
-		return discovery.Finding{Verdict: discovery.Fine, Text: "the token is known"}
+		return discovery.Findingf(discovery.Fine, "the token is known")
 	}
-	return discovery.Finding{Verdict: discovery.Faulty, Text: fmt.Sprintf("the token is refused (%v): give it a valid one", err)}
+	return discovery.Findingf(discovery.Faulty, "the token is refused (%v): give it a valid one", err)
 }
 
 // checkBudget compares the watches with the connections that they may take.
 func checkBudget(c *Client, watches int) discovery.Finding {
 	if watches > queries {
-		return discovery.Finding{Verdict: discovery.Dubious, Text: fmt.Sprintf("%d services to watch, and %d connections for that: %d are polled every %s",
-			watches, queries, watches-queries, c.opts.PollInterval)}
+		return discovery.Findingf(discovery.Dubious, "%d services to watch, and %d connections for that: %d are polled every %s",
+			watches, queries, watches-queries, c.opts.PollInterval)
 	}
-	return discovery.Finding{Verdict: discovery.Fine, Text: fmt.Sprintf("%d services to watch, with up to %d connections", watches, queries)}
+	return discovery.Findingf(discovery.Fine, "%d services to watch, with up to %d connections", watches, queries)
 }
 
 // maxSelf bounds what an agent says of itself.

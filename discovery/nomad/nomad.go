@@ -22,8 +22,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -124,5 +122,5 @@ func (c *Client) Source(q Query) (*Source, error) {
 		return nil, fmt.Errorf("service %s: a tag is empty", q.Service)
 	}
 	q.Tags = slices.Clone(q.Tags)
-	return &Source{client: c, query: q, hopes: rate.NewLimiter(rate.Every(hopeEvery), hopeBurst)}, nil
+	return &Source{client: c, query: q, hopes: discovery.NewHopes(hopeEvery, hopeBurst)}, nil
 }

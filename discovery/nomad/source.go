@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -22,9 +20,9 @@ const (
 type Source struct {
 	client *Client
 	query  Query
-	state  state         // of Next
-	have   atomic.Int64  // state.have, for Confirm
-	hopes  *rate.Limiter // see Recovered
+	state  state           // of Next
+	have   atomic.Int64    // state.have, for Confirm
+	hopes  discovery.Hopes // see Recovered
 	diary  discovery.Diary
 }
 
