@@ -101,7 +101,7 @@ func (c *Client) lone(ctx context.Context, l lookup, p probe, qtype uint16) ([]s
 func findings(probes []probe, networks []string) []discovery.Finding {
 	var out []discovery.Finding
 	add := func(verdict, format string, args ...any) {
-		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
+		out = append(out, discovery.Findingf(verdict, format, args...))
 	}
 	said := map[string][]string{} // servers by what they say
 	alive, fine := 0, true

@@ -27,7 +27,7 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	}
 	var out []discovery.Finding
 	add := func(verdict, format string, args ...any) {
-		out = append(out, discovery.Finding{Verdict: verdict, Text: fmt.Sprintf(format, args...)})
+		out = append(out, discovery.Findingf(verdict, format, args...))
 	}
 	for i, v := range seen.files {
 		if i == maxTold {
