@@ -70,7 +70,8 @@ type backend struct {
 	// confirming: a confirmation is under way.
 	confirming bool
 	// overrides are what operators want of it. started are the slots that
-	// an operator gave back, with when. initial are the weights of the template.
+	// an operator gave back, with when. initial are the weights of the template,
+	// see core.initial.
 	overrides overrides
 	started   map[string]time.Time
 	initial   map[string]int
@@ -202,6 +203,11 @@ func earlier(a, b time.Time) time.Time {
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
 	targets := b.table.Targets(slots.Scale(b.guard.published))
-	b.overrides.reweigh(b.Name, targets, func(slot string) int { return b.initial[slot] })
+	b.overrides.reweigh(b.Name, targets, func(slot string) int {
+		if w, ok := b.initial[slot]; ok {
+			return w
+		}
+		return b.initial[""]
+	})
 	return targets
 }

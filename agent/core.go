@@ -126,10 +126,6 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	}
 	b.initial = c.initial(b)
 	fresh, strangers := b.due || b.gen == 0, b.taken
-	var before []slots.Target
-	if !fresh {
-		before = b.targets()
-	}
 	if !b.adopted {
 		b.table = slots.Adopt(c.views(b), b.wanted(), b.prefer, now)
 		b.adopted = true
@@ -141,11 +137,11 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	c.climb(b, now)
 	c.dropReused(b)
 	b.due = false
-	return fresh || !slices.Equal(before, b.targets()) || !maps.Equal(strangers, b.taken)
+	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(strangers, b.taken)
 }
 
 // initial returns the weights that the slots of b have in the configuration, if
-// anybody asks for a share of them.
+// anybody asks for a share of them; "" is the one of a server that is added.
 func (c *core) initial(b *backend) map[string]int {
 	if len(b.overrides) == 0 {
 		return nil
@@ -154,6 +150,9 @@ func (c *core) initial(b *backend) map[string]int {
 	for _, own := range c.views(b) {
 		for _, s := range own {
 			out[s.Name] = max(out[s.Name], s.Initial)
+		}
+		if i := slices.IndexFunc(own, func(s slots.Server) bool { return !s.Dynamic }); i >= 0 {
+			out[""] = max(out[""], own[i].Initial)
 		}
 	}
 	return out

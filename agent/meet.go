@@ -67,7 +67,8 @@ func (c *core) refill(in *instance) {
 }
 
 // stale reports whether the table has to be brought up to date with what an
-// instance shows: slots came or went, or a stranger did.
+// instance shows: slots came or went, or a stranger did, or their weights in the
+// configuration are other ones, and somebody asks for a share of them.
 func (c *core) stale(b *backend, own []slots.Server) bool {
 	if !b.adopted {
 		return true
@@ -79,6 +80,9 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 				return true
 			}
 		}
+	}
+	if len(b.overrides) > 0 && !maps.Equal(b.initial, c.initial(b)) {
+		return true
 	}
 	if c.undynamic(b) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) }) {
 		return true

@@ -234,6 +234,43 @@ func TestOverrideOfTheWeight(t *testing.T) {
 	}, a)
 }
 
+// TestShareOfTheWeight: it is of the template's as that is now, also for a server that is
+// added at run time.
+func TestShareOfTheWeight(t *testing.T) {
+	a := newFake("a", "web", 2)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Dynamic = true
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "20%", Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 81, 82)
+		w.settle()
+		weights := func() (all []int) {
+			a.with(func() {
+				for _, s := range a.servers["web"] {
+					all = append(all, s.Weight)
+				}
+			})
+			return all
+		}
+		if got := weights(); !slices.Equal(got, []int{20, 20, 20}) {
+			w.t.Errorf("weights %v", got)
+		}
+		a.restart(true)
+		a.with(func() {
+			for i := range a.servers["web"] {
+				a.servers["web"][i].Initial = 50
+			}
+		})
+		w.pass(time.Minute)
+		if got := weights(); !slices.Equal(got, []int{10, 10, 10}) {
+			w.t.Errorf("after a reload with another weight: weights %v", got)
+		}
+	}, a)
+}
+
 func TestAddedServer(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
