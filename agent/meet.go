@@ -56,6 +56,17 @@ func (in *instance) forget(backend string) {
 	delete(in.full, backend)
 }
 
+// giveBack forgets that somebody took a slot out of service, also at an instance that
+// does not answer now.
+func (in *instance) giveBack(backend, slot string) {
+	r := in.last.backends[backend]
+	if _, taken := r.externals[slot]; taken {
+		r.externals = maps.Clone(r.externals) // it may be on its way to the state directory
+		delete(r.externals, slot)
+		in.last.backends[backend] = r
+	}
+}
+
 // refill has the slots of a new process looked at anew where what was ready in
 // the old one was left alone for want of a source: they may all be empty now.
 func (c *core) refill(in *instance) {

@@ -205,7 +205,10 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 		for _, s := range b.table {
 			if !s.Free() && about.concerns(b.Name, s.Endpoint.Addr) {
 				b.started[s.Name] = now
-				b.due = true
+				b.due, a.dirty = true, true
+				for _, in := range a.of(b) {
+					in.giveBack(b.Name, s.Name)
+				}
 			}
 		}
 	}

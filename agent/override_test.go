@@ -366,6 +366,29 @@ func TestStartEndsWhatOthersDid(t *testing.T) {
 	}, a)
 }
 
+// TestStartWhileAnInstanceIsAway: what was done to the slot there does not come back with
+// the agent.
+func TestStartWhileAnInstanceIsAway(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(time.Minute)
+		w.want(a, "web2=:81")
+		a.with(func() { a.err = &slots.InstanceError{Fault: slots.Absent, Err: errors.New("away")} })
+		w.pass(time.Minute)
+		w.state("web1", StateReady, Who{})
+		w.pass(time.Minute)
+		w.stop()
+		a.with(func() { a.err = nil })
+		w.start()
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
 func TestPause(t *testing.T) {
 	for _, hard := range []bool{false, true} {
 		a, b := newFake("a", "web", 5), newFake("b", "web", 5)
