@@ -155,8 +155,11 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 		for _, f := range b.feeds {
 			f.cancel()
 		}
-		a.opts.Log.Warn("backend is no longer configured; its slots stay as they are", "backend", b.Name,
-			"in_service", strings.Join(a.liveIn(b), " "))
+		said := "backend is no longer configured; its slots stay as they are"
+		if slices.ContainsFunc(next, func(n Backend) bool { return n.Name == b.Name }) {
+			said = "backend has other slots now; those from before stay as they are"
+		}
+		a.opts.Log.Warn(said, "backend", b.Name, "slots", b.Proxy+"/"+a.prefix(b), "in_service", strings.Join(a.liveIn(b), " "))
 	}
 	a.backends = kept
 }

@@ -79,6 +79,10 @@ func TestOtherSlotsAreFilledAtOnce(t *testing.T) {
 		}
 		w.pass(2 * time.Minute)
 		w.want(a, "srv1=:80")
+		if w.warned.of("backend has other slots now; those from before stay as they are") != 1 ||
+			w.warned.of("backend is no longer configured; its slots stay as they are") != 0 {
+			t.Errorf("warned of %v", w.warned.counts)
+		}
 	}, a)
 }
 
