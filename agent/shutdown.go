@@ -44,8 +44,10 @@ func (l *local) ends(s *slots.Server, t *slots.Target) (at time.Time, yes bool) 
 	return at, s.Sessions != 0
 }
 
-// awaitEnds has the sessions read that are to be ended.
+// awaitEnds has the sessions read that are to be ended, and forgets those that were
+// seen to and are asked for no more.
 func (l *local) awaitEnds() {
+	maps.DeleteFunc(l.ended, func(a netip.AddrPort, _ time.Time) bool { _, asked := l.want.ends[a]; return !asked })
 	l.eachEnd(func(s *slots.Server, _ time.Time) { l.ebbing[s.Name] = true })
 }
 
