@@ -204,6 +204,41 @@ func TestWhatHappensIsTold(t *testing.T) {
 	}, a)
 }
 
+// TestWhoStaysBehindIsTold: once, and when that is over; a change that is made at once is
+// not worth a word.
+func TestWhoStaysBehindIsTold(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		steps := func() []string {
+			return slices.DeleteFunc(w.happened(), func(e string) bool {
+				return e != "instance_behind a" && e != "instance_in_step a"
+			})
+		}
+		w.pass(time.Minute)
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		want := []string{"instance_in_step a"}
+		if diff := cmp.Diff(want, steps()); diff != "" {
+			w.t.Errorf("at once (-want +got):\n%s", diff)
+		}
+		a.with(func() { a.refuse["web3"] = slots.OtherCause })
+		w.source.list(80, 81, 82)
+		w.pass(time.Minute)
+		want = append(want, "instance_behind a")
+		if diff := cmp.Diff(want, steps()); diff != "" {
+			w.t.Errorf("refused (-want +got):\n%s", diff)
+		}
+		a.with(func() { clear(a.refuse) })
+		w.pass(time.Minute)
+		want = append(want, "instance_in_step a")
+		if diff := cmp.Diff(want, steps()); diff != "" {
+			w.t.Errorf("taken (-want +got):\n%s", diff)
+		}
+	}, a)
+}
+
 func TestRecordingDelaysNobody(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
