@@ -31,6 +31,13 @@ func (t *Transaction) Recover(ctx context.Context) (Result, bool, error) {
 		return Result{}, false, t.unchanged(StepKeep, err, "")
 	}
 	defer release()
+	if j, err := t.loadJournal(); err == nil && j.Pending != nil {
+		together, err := t.alone()
+		if err != nil {
+			return Result{}, false, err
+		}
+		defer together()
+	}
 	res, had, err := t.settle(ctx)
 	if found, lookErr := look(t.o.File); lookErr == nil {
 		t.sweepAll(found.path)

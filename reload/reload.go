@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,8 +41,8 @@ const (
 
 // Errors that a caller tells apart with errors.Is.
 var (
-	// ErrBusy: another transaction on the same file runs, in this process or in
-	// another one.
+	// ErrBusy: another transaction on the same file, or one that reloads in the same
+	// way (see [Locker]), runs in this process or in another one.
 	ErrBusy = errors.New("another reload is in progress; try again when it is done")
 	// ErrChangedByHand: the file is not what was put in place last.
 	ErrChangedByHand = errors.New("the file was changed by hand since it was rendered")
@@ -83,6 +84,14 @@ type Reloader interface {
 	Reload(ctx context.Context) (words string, err error)
 	// String names it, as in "systemctl reload haproxy".
 	String() string
+}
+
+// A Locker is a [Reloader] that others may have, too, in this process or in another, as
+// a master that two instances name.
+type Locker interface {
+	// Lock keeps the others out until it is closed, or the process ends. It does not
+	// wait: if somebody has it already, the error says who.
+	Lock() (io.Closer, error)
 }
 
 // An Instance is one HAProxy that the reload replaces.
@@ -242,4 +251,17 @@ func (t *Transaction) begin(folder bool) (release func(), err error) {
 		lock.release()
 		t.mu.Unlock()
 	}, nil
+}
+
+// alone keeps those out who reload in the same way, until release is called.
+func (t *Transaction) alone() (release func(), err error) {
+	shared, ok := t.o.Reloader.(Locker)
+	if !ok {
+		return func() {}, nil
+	}
+	lock, err := shared.Lock()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return func() { lock.Close() }, nil
 }

@@ -69,6 +69,11 @@ func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), ask
 		return Result{}, a.t.unchanged(StepKeep, err, "")
 	}
 	defer release()
+	together, err := a.t.alone()
+	if err != nil {
+		return Result{}, err
+	}
+	defer together()
 	if kept {
 		if res, _, err := a.t.settle(ctx); err != nil {
 			return res, err

@@ -3,10 +3,12 @@ package reload
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -217,6 +219,79 @@ func TestBusy(t *testing.T) {
 	}
 	mustRun(t, a, Request{Data: web(10)})
 	mustRun(t, b, Request{Data: web(20)})
+}
+
+// A shared reloader is one that others have as well.
+type shared struct {
+	Reloader
+	held *atomic.Bool
+}
+
+// Lock fails if somebody has it.
+func (s shared) Lock() (io.Closer, error) {
+	if !s.held.CompareAndSwap(false, true) {
+		return nil, errors.New("pid 7 has it")
+	}
+	return s, nil
+}
+
+// Close lets others have it.
+func (s shared) Close() error { s.held.Store(false); return nil }
+
+// TestOneReloadsAtATime: two files of their own, and one master.
+func TestOneReloadsAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var held atomic.Bool
+		open := func(s site) *Transaction {
+			o := s.options()
+			o.Reloader = shared{o.Reloader, &held}
+			tr, err := New(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tr
+		}
+		busy := func(when string, err error) {
+			if !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), "pid 7 has it") {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		one, other := newSite(t), newSite(t)
+		a, b := open(one), open(other)
+		a.reached = func(at string) {
+			if at != "about to reload" {
+				return
+			}
+			_, err := b.Run(t.Context(), Request{Data: web(20), By: "ann"})
+			busy("run", err)
+			_, err = b.Edit(t.Context(), Edit{Type: "backend", Name: "more", Body: []byte(moreSection), By: "ann", Data: web(10)})
+			busy("edit", err)
+			if _, _, err := b.Recover(t.Context()); err != nil {
+				t.Errorf("with nothing to recover: %v", err)
+			}
+		}
+		mustRun(t, a, Request{Data: web(10)})
+		if other.onDisk(t) != "backend old\n" {
+			t.Errorf("the other file is %q", other.onDisk(t))
+		}
+		b.reached = func(at string) {
+			if at == "replaced" {
+				panic(at)
+			}
+		}
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = b.Run(t.Context(), Request{Data: web(20)})
+		}()
+		b = open(other)
+		held.Store(true)
+		_, _, err := b.Recover(t.Context())
+		busy("recover", err)
+		held.Store(false)
+		if _, had, err := b.Recover(t.Context()); err != nil || !had || other.running().Text != rendered(20) || held.Load() {
+			t.Errorf("later: %t, %v, HAProxy runs %q", had, err, other.running().Text)
+		}
+	})
 }
 
 func TestModeOwnerAndLink(t *testing.T) {

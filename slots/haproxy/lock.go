@@ -11,18 +11,21 @@ import (
 	"time"
 )
 
-// A LockedError says that another process writes to a HAProxy.
+// A LockedError says that somebody else writes to a HAProxy, or has its master reload:
+// another process, or this one a second time.
 type LockedError struct {
 	Socket string // as configured
 	Pid    int    // of the holder; 0 if it could not be found out
+
+	does string // what with it
 }
 
 // Error names the holder.
 func (e *LockedError) Error() string {
 	if e.Pid == 0 {
-		return fmt.Sprintf("another slotsync writes to %s", e.Socket)
+		return fmt.Sprintf("another slotsync %s %s", e.does, e.Socket)
 	}
-	return fmt.Sprintf("another slotsync (pid %d) writes to %s", e.Pid, e.Socket)
+	return fmt.Sprintf("another slotsync (pid %d) %s %s", e.Pid, e.does, e.Socket)
 }
 
 // Lock makes this process the only writer of the HAProxy, for as long as it
@@ -32,16 +35,22 @@ func (e *LockedError) Error() string {
 // The lock is an abstract unix socket, unix(7), named after the real path of
 // HAProxy's socket or its host:port. It holds among the processes of one
 // network namespace, leaves no file behind and dies with its process.
-func (c *Client) Lock() (io.Closer, error) {
-	name := lockName(c.at)
+func (c *Client) Lock() (io.Closer, error) { return lock(c.at, c.socket, "writes to") }
+
+// Lock keeps everybody else from reloading by the master until it is closed, also in
+// this process. It is like [Client.Lock] otherwise.
+func (m *Master) Lock() (io.Closer, error) { return lock(m.at, m.socket, "reloads by") }
+
+func lock(at address, socket, does string) (io.Closer, error) {
+	name := lockName(at)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	if err == nil {
 		return l, nil
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, &LockedError{Socket: c.socket, Pid: holder(name)}
+		return nil, &LockedError{Socket: socket, Pid: holder(name), does: does}
 	}
-	return nil, fmt.Errorf("lock %s: %w", c.socket, err)
+	return nil, fmt.Errorf("lock %s: %w", socket, err)
 }
 
 // lockName is the same for every way to write the path of one socket.

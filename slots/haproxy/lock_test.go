@@ -70,3 +70,36 @@ func wantLocked(t *testing.T, c *haproxy.Client, pid int) {
 		t.Errorf("got %v; want pid %d", err, pid)
 	}
 }
+
+// TestLockOfAMaster: one holds it, whatever way the others write its path.
+func TestLockOfAMaster(t *testing.T) {
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	master := func(socket string) *haproxy.Master {
+		m, err := haproxy.NewMaster(socket, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	first, second := master(filepath.Join(dir, "m")), master("unix://"+filepath.Join(link, "m"))
+	lock, err := first.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = second.Lock()
+	locked, ok := errors.AsType[*haproxy.LockedError](err)
+	if !ok || locked.Pid != os.Getpid() || !strings.Contains(err.Error(), "reloads by "+second.String()) {
+		t.Errorf("got %v", err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if lock, err = second.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	lock.Close()
+}
