@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -148,7 +149,7 @@ func (a *app) history(kept []agent.ConfigVersion) error {
 		if v.Good {
 			state = "good"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\n", v.ID, v.At.UTC().Format(time.RFC3339), v.Bytes, state,
+		tableLine(table, v.ID, v.At.UTC().Format(time.RFC3339), strconv.Itoa(v.Bytes), state,
 			dash(discovery.Printable(v.By, 40)), dash(discovery.Printable(v.Reason, 80)))
 	}
 	return table.Flush()

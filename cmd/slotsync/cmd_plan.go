@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -62,12 +61,6 @@ func knownOutput(output string) error {
 	return nil
 }
 
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
 func printPlan(w io.Writer, p agent.Plan, output string) error {
 	if output == "json" {
 		return printJSON(w, p)
@@ -76,14 +69,14 @@ func printPlan(w io.Writer, p agent.Plan, output string) error {
 	for _, in := range p.Instances {
 		switch {
 		case in.Error != "":
-			fmt.Fprintf(table, "%s\terror: %s\n", in.Instance, oneLine(in.Error))
+			tableLine(table, in.Instance, "error: "+in.Error)
 		case len(in.Changes) == 0 && len(p.Problems) > 0:
 			fmt.Fprintf(table, "%s\tnothing to change, as far as is known\n", in.Instance)
 		case len(in.Changes) == 0:
 			fmt.Fprintf(table, "%s\tin sync\n", in.Instance)
 		}
 		for _, c := range in.Changes {
-			fmt.Fprintf(table, "%s\t%s/%s\t%s\t%s -> %s%s\n", in.Instance, c.Backend, c.Slot, c.Kind, c.From, c.To, when(c))
+			tableLine(table, in.Instance, c.Backend+"/"+c.Slot, string(c.Kind), c.From+" -> "+c.To+when(c))
 		}
 	}
 	if err := table.Flush(); err != nil {

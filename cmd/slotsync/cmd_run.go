@@ -122,7 +122,7 @@ func (a *app) newAgent(cfg *config, w wiring) (*agent.Agent, error) {
 func (a *app) printRound(status agent.Status) error {
 	var errs []error
 	for _, in := range status.Instances {
-		fmt.Fprintf(a.stdout, "%s  %s\n", in.Name, instanceWords(in))
+		fmt.Fprintf(a.stdout, "%s  %s\n", shown(in.Name), instanceWords(in))
 		if !in.Up || !in.InSync {
 			errs = append(errs, fmt.Errorf("%s: %s", in.Name, instanceWords(in)))
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -72,7 +71,7 @@ func (a *app) statusText(all bool) func(agent.Status) error {
 func (a *app) statusJSON(many bool) func(agent.Status) error {
 	return func(s agent.Status) error {
 		if many {
-			return json.NewEncoder(a.stdout).Encode(s)
+			return writeJSON(a.stdout, s, "")
 		}
 		return printJSON(a.stdout, s)
 	}

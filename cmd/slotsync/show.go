@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,22 +27,22 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "INSTANCE\tSOCKET\tHAPROXY\tPID\tSTATE")
 	for _, in := range s.Instances {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", in.Name, in.Socket, dash(in.Version), number(in.Pid), instanceWords(in))
+		tableLine(table, in.Name, in.Socket, dash(in.Version), number(in.Pid), instanceWords(in))
 	}
 	fmt.Fprintln(table, "\nSOURCE\tBACKEND\tASKS\tENDPOINTS\tSTATE")
 	for _, src := range s.Sources {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", src.Name, src.Backend, discovery.Printable(src.Asks, 80), src.Endpoints, sourceWords(src))
+		tableLine(table, src.Name, src.Backend, discovery.Printable(src.Asks, 80), strconv.Itoa(src.Endpoints), sourceWords(src))
 	}
 	fmt.Fprintln(table, "\nBACKEND\tHAPROXY'S\tSLOTS\tREADY\tDRAIN\tDOWN\tSTATE")
 	for _, be := range s.Backends {
 		n := slotCounts(be)
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", be.Name, be.Backend, len(be.Slots), n["ready"], n["drain"], n["down"], backendWords(be, s.At))
+		tableLine(table, be.Name, be.Backend, strconv.Itoa(len(be.Slots)), strconv.Itoa(n["ready"]), strconv.Itoa(n["drain"]), strconv.Itoa(n["down"]), backendWords(be, s.At))
 	}
 	if len(s.Reloads) > 0 {
 		fmt.Fprintln(table, "\nRELOAD\tINSTANCES\tLAST\tRESULT\tNEXT")
 	}
 	for _, r := range s.Reloads {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Name, listed(r.Instances, 5), lastReload(r, s.At), reloadResult(r), nextReload(r, s.At))
+		tableLine(table, r.Name, listed(r.Instances, 5), lastReload(r, s.At), reloadResult(r), nextReload(r, s.At))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -49,6 +50,15 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	t.slots(&b, s)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// tableLine writes one line of a table. Nothing in a cell is obeyed by a terminal, or ends
+// the cell.
+func tableLine(table io.Writer, cells ...string) {
+	for i, text := range cells {
+		cells[i] = oneLine(text)
+	}
+	fmt.Fprintln(table, strings.Join(cells, "\t"))
 }
 
 func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
@@ -62,8 +72,7 @@ func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
 			if shown++; shown == 1 {
 				fmt.Fprintln(table, "\nSLOT\tENDPOINT\tSTATE\tNAME\tINSTANCES")
 			}
-			fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\t%s\n", be.Backend, slot.Name, dash(slot.Endpoint), slot.State,
-				dash(discovery.Printable(slot.Title, 60)), instancesOf(slot))
+			tableLine(table, be.Backend+"/"+slot.Name, dash(slot.Endpoint), slot.State, dash(discovery.Printable(slot.Title, 60)), instancesOf(slot))
 		}
 	}
 	_ = table.Flush() // into memory

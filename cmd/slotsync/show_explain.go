@@ -36,7 +36,7 @@ func printExplanation(w io.Writer, e agent.Explanation) error {
 		explainSource(b, e, s)
 	}
 	fmt.Fprintf(b, "\nBACKEND %s\n  %s of HAProxy's backend %s, %d of them free; %s\n", e.Name, count(e.Slots, "slot"), e.Backend, e.Free, e.Phase)
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, strings.ReplaceAll(harmless(b.String()), "\t", "."))
 	return err
 }
 

@@ -23,7 +23,7 @@ func topHelp() []string {
 		"a           free slots too",
 		"d m r       drain the server; stop it (maint); start it again",
 		"w           give it another weight: 58, 20%, source",
-		"p           pause the writing to its backend, or go on",
+		"p           pause the writing to its backend, or go on; to all where there is none",
 		"q           quit",
 	}
 }

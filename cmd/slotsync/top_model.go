@@ -37,10 +37,10 @@ type topAct struct {
 func (t topAct) String() string {
 	words := []string{t.what, everything(t.backend)}
 	if t.server != "" {
-		words[1] = t.backend + "/" + t.server
+		words[1] = shown(t.backend) + "/" + shown(t.server)
 	}
 	if t.weight != "" {
-		words = append(words, t.weight)
+		words = append(words, shown(t.weight))
 	}
 	return strings.Join(words, " ")
 }

@@ -177,7 +177,7 @@ func (m topModel) bottom() string {
 	case m.mode == topFilters:
 		return "filter: " + m.typed + "_"
 	case m.mode == topWeighs:
-		return "weight of " + m.act.backend + "/" + m.act.server + " (0 to 256, 20%, source): " + m.typed + "_"
+		return m.act.String() + " (0 to 256, 20%, source): " + m.typed + "_"
 	case m.mode == topConfirms:
 		return m.paint(m.act.String()+"? y/n", topOdd)
 	case m.mode == topHelps:

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/slotsync/slotsync/agent"
+)
+
+// obeyed is what a terminal obeys: clear it, write its title, and the same in one
+// character each (ECMA-48, 8.3: CSI, OSC, ST), besides a cell and a line that end early.
+const obeyed = "x\x1b[2J\x1b]0;taken\x07\u009b2J\u009d0;taken\u009c\r\b\x7f\u202e\ty"
+
+// fill puts text into every text of v, and one of everything into its lists.
+func fill(v reflect.Value, text string, depth int) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem(), text, depth)
+	case reflect.Slice:
+		if depth > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			fill(v.Index(0), text, depth-1)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fill(v.Field(i), text, depth)
+			}
+		}
+	}
+}
+
+// hostile is a T that has what a terminal obeys in all of its texts.
+func hostile[T any]() (v T) {
+	fill(reflect.ValueOf(&v).Elem(), obeyed, 6)
+	return v
+}
+
+// checkObeyed wants nothing in a text that a terminal obeys, but that its lines end.
+func checkObeyed(t *testing.T, what, text string) {
+	t.Helper()
+	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == '\u202e' }); i >= 0 {
+		t.Errorf("%s: a terminal would obey %q", what, text[max(0, i-60):min(len(text), i+60)])
+	}
+	if !strings.Contains(text, "2J") {
+		t.Errorf("%s shows nothing of it:\n%s", what, text)
+	}
+}
+
+// TestNothingIsObeyedByATerminal has an agent say what a terminal would obey, wherever it
+// says anything, and every command show it.
+func TestNothingIsObeyedByATerminal(t *testing.T) {
+	status := hostile[agent.Status]()
+	status.Ready = false
+	status.Instances[0].Up = false
+	dump := agent.Dump{}
+	dump.Add("pxname", obeyed, obeyed, obeyed, "svname", obeyed, "be_name", obeyed, "srv_name", obeyed, "id", obeyed)
+	answers := map[string]any{
+		"/v1/status": status, "/v1/sync": status, "/v1/addresses": []any{map[string]any{"servers": []any{map[string]any{"backend": obeyed, "endpoint": obeyed, "slot": obeyed,
+			"state": obeyed, "name": obeyed, "override": obeyed}}}},
+		"/v1/backends/web/explain": hostile[agent.Explanation](), "/v1/pause": hostile[agent.Pause](), "/v1/backends/web/servers/web1/state": hostile[agent.ServerRef](),
+		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{obeyed: hostile[agent.NeedReload]()}},
+		"/v1/haproxy/config/versions": []any{hostile[agent.ConfigVersion]()}, "/v1/haproxy/config/sections": []any{hostile[agent.ConfigSection]()},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var v any = dump
+		if a, ok := answers[r.URL.Path]; ok {
+			v = a
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer server.Close()
+	for _, line := range []string{
+		"status", "status --all", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
+		"haproxy reload --needed", "haproxy config history", "haproxy config section list", "sync", "pause", "server drain web/web1",
+	} {
+		for _, form := range []string{"text", "json"} {
+			args := append(strings.Fields(line), "--agent", server.URL)
+			if line != "sync" {
+				args = append(args, "-o", form)
+			}
+			if line == "haproxy config section list" || line == "haproxy config history" {
+				args = append(args, "--name", "x")
+			}
+			var out bytes.Buffer
+			run(t.Context(), args, &out, &out, environment{})
+			checkObeyed(t, fmt.Sprint(line, " ", form), out.String())
+			if form == "json" && line != "sync" {
+				checkSameText(t, line, out.Bytes())
+			}
+		}
+	}
+}
+
+// checkSameText wants JSON in which the text is what it was.
+func checkSameText(t *testing.T, what string, text []byte) {
+	t.Helper()
+	var v any
+	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&v); err != nil {
+		t.Fatalf("%s: %v in %s", what, err, text)
+	}
+	if !strings.Contains(fmt.Sprint(v), obeyed) {
+		t.Errorf("%s: the text is another one in %s", what, text)
+	}
+}
+
+// TestTopObeysNothing in any view, with any question.
+func TestTopObeysNothing(t *testing.T) {
+	seen := topLook{status: hostile[agent.Status](), stats: make([]agent.Dump, 1)}
+	b := &seen.status.Backends[0]
+	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", obeyed, "weight", obeyed, "stot", obeyed, "lastchg", obeyed)
+	for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"tab"}, {"2", "d"}, {"2", "w"}, {"2", "w", "5", "enter"}, {"2", "p"}, {"2", "d", "y"}} {
+		m := startTop(t, &fakeTop{seen: seen})
+		next, _ := m.Update(topEvent(hostile[agent.Event]()))
+		next, _ = next.Update(tea.WindowSizeMsg{Width: 1000, Height: 20})
+		checkObeyed(t, fmt.Sprint(keys), strings.Join(press(t, next.(topModel), keys...).screen(), "\n"))
+	}
+}
+
+func FuzzWriteJSON(f *testing.F) {
+	for _, text := range []string{"", "a", obeyed, "\xff", "𝄞", "\U000e0001", "\\u001b", "<&>\u2028"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var b bytes.Buffer
+		want, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := writeJSON(&b, text, "  "); err != nil {
+			t.Fatal(err)
+		}
+		var got, same string
+		if json.Unmarshal(b.Bytes(), &got) != nil || json.Unmarshal(want, &same) != nil || got != same {
+			t.Errorf("%q is written as %s", text, b.Bytes())
+		}
+	})
+}
