@@ -23,7 +23,7 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
   slotsync resume`,
 		Args: versionArgs(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(w.output); err != nil {
+			if err := w.check(); err != nil {
 				return err
 			}
 			c, err := a.client(cmd.Context())

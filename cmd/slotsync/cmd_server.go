@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,17 @@ func (w *wish) flags(cmd *cobra.Command) {
 	outputFlag(cmd, &w.output)
 }
 
+// check refuses what is no output and no duration.
+func (w *wish) check() error {
+	if err := knownOutput(w.output); err != nil || w.duration == "" {
+		return err
+	}
+	if d, err := time.ParseDuration(w.duration); err != nil || d <= 0 {
+		return usageErrorf("--for: %q is no duration, as in 10m or 24h", shown(w.duration))
+	}
+	return nil
+}
+
 func (w *wish) body() web.WhoBody {
 	return web.WhoBody{For: w.duration, Reason: w.reason, By: whoami(), Keep: w.keep}
 }
@@ -97,7 +109,7 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(w.output); err != nil {
+			if err := w.check(); err != nil {
 				return err
 			}
 			body := web.StateBody{State: state, WhoBody: w.body()}
@@ -189,7 +201,15 @@ until it is removed, or for as long as --for says.`,
   slotsync server add web/[fd00::9]:80 --weight 10%`,
 		Args: oneServer(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(w.output); err != nil {
+			if err := w.check(); err != nil {
+				return err
+			}
+			if _, server, err := parseServer(args[0]); err != nil {
+				return err
+			} else if _, err := netip.ParseAddrPort(server); err != nil {
+				return usageErrorf("%q is not ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80", shown(server))
+			}
+			if err := checkWeight(weight); weight != "" && err != nil {
 				return err
 			}
 			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
@@ -277,7 +297,7 @@ func newServerListCommand(a *app) *cobra.Command {
 			table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tASKED FOR")
 			for _, r := range rows {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", shown(r.Backend), shown(r.Endpoint), dash(shown(r.Slot)), shown(r.State), dash(oneLine(r.Name)), dash(oneLine(r.Override)))
+				tableLine(table, r.Backend, r.Endpoint, dash(r.Slot), r.State, dash(r.Name), dash(r.Override))
 			}
 			return table.Flush()
 		},

@@ -32,13 +32,15 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 			return oneServer(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(w.output); err != nil {
-				return err
-			}
 			weight := args[len(args)-1]
 			body, what := web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()}, "weight "+shown(weight)
 			if weight == "source" {
 				body.Weight = ""
+			} else if err := checkWeight(weight); err != nil {
+				return err
+			}
+			if err := w.check(); err != nil {
+				return err
 			}
 			if address != "" {
 				return a.operateAddress(cmd.Context(), address, what, w.output, func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error) {
@@ -54,4 +56,12 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 	cmd.Flags().StringVar(&address, "address", "", "every endpoint with this address, on all backends, now and later")
 	a.agentFlags(cmd)
 	return cmd
+}
+
+// checkWeight refuses what is no weight, "" included.
+func checkWeight(weight string) error {
+	if err := agent.CheckWeight(weight); err != nil {
+		return &exitError{code: exitUsage, err: err}
+	}
+	return nil
 }
