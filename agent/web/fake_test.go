@@ -26,6 +26,7 @@ type fake struct {
 	syncErr error
 	reload  error
 	held    bool
+	bare    bool     // instances show nothing
 	haproxy error    // what is asked of HAProxy's process and configuration fails
 	done    []string // what was changed
 	events  *agent.Events
@@ -185,6 +186,9 @@ func (f *fake) Dump(_ context.Context, instance, what string) (agent.Dump, error
 		return agent.Dump{}, fmt.Errorf("%w: %q", agent.ErrNoInstance, instance)
 	}
 	d := agent.Dump{}
+	if f.bare {
+		return d, nil
+	}
 	d.Add("what", what, "status", "UP")
 	return d, f.haproxy
 }

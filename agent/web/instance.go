@@ -47,6 +47,8 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
 		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
 		return
 	}
+	// the lists are there also where HAProxy shows nothing
+	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
 	answer(w, d)
 }
 

@@ -377,7 +377,9 @@ func brief(path string) time.Duration {
 
 func TestAnswersAreAsDescribed(t *testing.T) {
 	d, all := readDocument(t), examples()
-	for _, f := range []*fake{full(), brokenFake()} {
+	bare := full()
+	bare.bare = true
+	for _, f := range []*fake{full(), brokenFake(), bare} {
 		s := newServer(t, options(f))
 		for _, r := range s.Table() {
 			e, ok := all[r.Method+" "+r.Path]

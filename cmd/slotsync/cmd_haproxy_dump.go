@@ -72,6 +72,9 @@ instance cannot say is told on standard error, and the exit code is 1 then.`,
 			if err != nil {
 				return err
 			}
+			if err := d.known(got, columns); err != nil {
+				return err
+			}
 			if len(columns) == 0 && output == "text" {
 				columns = d.columns
 			}
@@ -101,6 +104,23 @@ func (d dumpCommand) choose(dump agent.Dump, backend, server string) agent.Dump 
 		}
 	}
 	return dump
+}
+
+// known refuses columns that no instance has. Sessions bring their own, and are not judged.
+func (d dumpCommand) known(got []shownBy[agent.Dump], wanted []string) error {
+	all := []string{"all"}
+	for _, g := range got {
+		all = append(all, g.Answer.Columns...)
+	}
+	if d.what == "sess" || len(all) == 1 {
+		return nil
+	}
+	for _, c := range wanted {
+		if !slices.Contains(all, c) {
+			return usageErrorf("there is no column %q%s", shown(c), didYouMean(c, all))
+		}
+	}
+	return nil
 }
 
 // everyInstance asks all instances at the same time, or the one that is named.
@@ -159,8 +179,10 @@ func chosenColumns(all, wanted []string) []string {
 	return slices.DeleteFunc(slices.Clone(wanted), func(c string) bool { return !slices.Contains(all, c) })
 }
 
-// keepColumns drops the values of other columns.
+// keepColumns drops the values of other columns. Lists are there also where there is
+// nothing in them.
 func keepColumns(d *agent.Dump) {
+	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
 	for i, row := range d.Rows {
 		kept := map[string]string{}
 		for _, c := range d.Columns {
