@@ -150,7 +150,10 @@ func liveWords(s *agent.SlotStatus, in *agent.InstanceSlot) string {
 	if in.Sessions > 0 {
 		words = append(words, count(in.Sessions, "session"))
 	}
-	if in.HeldBy != "" {
+	switch {
+	case in.HeldBy != "" && s.Override != "": // why stands beside it
+		words = append(words, "held by "+in.HeldBy)
+	case in.HeldBy != "":
 		words = append(words, "held by "+in.HeldBy+because(in.Reason))
 	}
 	if in.LastReply != "" {
@@ -201,7 +204,31 @@ func troubles(b *agent.BackendStatus) []string {
 	if n := checkedDown(b); n > 0 {
 		words = append(words, "HAProxy's check fails for "+count(n, "slot"))
 	}
+	if where := takenOut(b); len(where) > 0 {
+		words = append(words, "Taken out by somebody else: "+strings.Join(where, ", "))
+	}
 	return words
+}
+
+// takenOut names the slots that are out of service behind the agent's back, a few of them.
+func takenOut(b *agent.BackendStatus) []string {
+	const named = 3
+	var where []string
+	n := 0
+	for _, s := range b.Slots {
+		for _, in := range s.Instances {
+			if in.HeldBy != "external" {
+				continue
+			}
+			if n++; n <= named {
+				where = append(where, s.Name+" at "+in.Instance)
+			}
+		}
+	}
+	if n > named {
+		where = append(where, fmt.Sprintf("%d more", n-named))
+	}
+	return where
 }
 
 // checkedDown counts the slots that take traffic and that some instance finds down.

@@ -50,7 +50,7 @@ func charts(events []agent.Event, now time.Time) []chart {
 	}
 	return []chart{
 		drawn("Changes", fmt.Sprintf("%d in ten minutes", int(all)), changes[:], func(v float64) string { return fmt.Sprintf("%d changes", int(v)) }),
-		drawn("Propagation to an instance", "at most "+span(worst), slowest[:], span),
+		drawn("Propagation to an instance", atMost(worst), slowest[:], span),
 	}
 }
 
@@ -69,4 +69,11 @@ func drawn(title, words string, values []float64, say func(float64) string) char
 		c.Bars = append(c.Bars, chartBar{X: i * barWidth, Y: chartHeight - h, W: barWidth - 1, H: h, Title: say(v) + ", " + back.String() + " ago"})
 	}
 	return c
+}
+
+func atMost(seconds float64) string {
+	if seconds == 0 {
+		return "none in ten minutes"
+	}
+	return "at most " + span(seconds)
 }

@@ -169,6 +169,18 @@ func TestPageIsForBrowsersAlone(t *testing.T) {
 	}
 }
 
+func TestPageNamesWhatSomebodyElseTookOut(t *testing.T) {
+	s := small("x")
+	b := &s.Backends[0]
+	for i := range b.Slots[:4] {
+		b.Slots[i].Instances[1].HeldBy = "external"
+	}
+	body := page(t, s, "/")
+	if want := "Taken out by somebody else: srv1 at edge-2, srv2 at edge-2, srv3 at edge-2, 1 more"; !strings.Contains(body, want) {
+		t.Errorf("the page does not say %q", want)
+	}
+}
+
 func TestPageGolden(t *testing.T) {
 	got := page(t, small("a text"), "/")
 	const file = "testdata/page.html"
