@@ -40,8 +40,9 @@ type instance struct {
 	stale bool
 }
 
-// A stamp is when a generation came to be, and when its source spoke.
+// A stamp is when a generation of a backend came to be, and when its source spoke.
 type stamp struct {
+	backend  string
 	gen      uint64
 	at, news time.Time
 }
@@ -202,7 +203,7 @@ func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
 	for _, in := range c.of(b) {
-		in.pending = append(in.pending, stamp{c.gen, now, news})
+		in.pending = append(in.pending, stamp{b.Name, c.gen, now, news})
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}

@@ -51,15 +51,8 @@ func (a *Agent) reported(in *instance, r report) {
 	before := in.last
 	stale := a.meet(in, r)
 	in.told.add(r.said)
-	a.logReport(in, before, r)
-	if r.err == nil {
-		for _, s := range in.apply(r.applied) {
-			if !s.news.IsZero() {
-				a.opts.Metrics.Propagated(in.Name, r.at.Sub(s.news))
-			}
-		}
-		a.ready = a.ready || r.inSync
-	}
+	a.logReport(in, before, r, a.propagated(in, r))
+	a.ready = a.ready || r.err == nil && r.inSync
 	for _, b := range a.backends {
 		if a.turnOver(b, r.at) {
 			b.due, a.dirty = true, true
@@ -70,6 +63,23 @@ func (a *Agent) reported(in *instance, r report) {
 	}
 	a.dirty = a.dirty || !in.last.process.Same(before.process) || externalsDiffer(before, in.last)
 	a.gaugeInstance(in, r.at)
+}
+
+// propagated notes what was read back, and returns how long it took after the news of it,
+// the longest of each backend.
+func (a *Agent) propagated(in *instance, r report) map[string]time.Duration {
+	if r.err != nil {
+		return nil
+	}
+	slowest := map[string]time.Duration{}
+	for _, s := range in.apply(r.applied) {
+		if !s.news.IsZero() {
+			took := r.at.Sub(s.news)
+			a.opts.Metrics.Propagated(in.Name, took)
+			slowest[s.backend] = max(slowest[s.backend], took)
+		}
+	}
+	return slowest
 }
 
 func externalsDiffer(before, after report) bool {

@@ -64,8 +64,8 @@ func tableEvents(b *backend, surplusBefore, takenBefore int) (out []Event) {
 	return out
 }
 
-// reportEvents tell what a worker did.
-func reportEvents(in *instance, before, r report) (out []Event) {
+// reportEvents tell what a worker did, and how long it took after the news of it.
+func reportEvents(in *instance, before, r report, propagated map[string]time.Duration) (out []Event) {
 	add := func(e Event) {
 		e.Instance = in.Name
 		out = append(out, e)
@@ -82,6 +82,9 @@ func reportEvents(in *instance, before, r report) (out []Event) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.made)) {
 		took := map[string]string{"took": r.took.Round(time.Microsecond).String()}
+		if p, ok := propagated[name]; ok {
+			took["propagation"] = p.Round(time.Microsecond).String()
+		}
 		add(Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + r.made[name].String(),
 			Changes: r.made[name].counts(), Slots: r.moved[name], Fields: took})
 	}

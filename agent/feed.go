@@ -99,6 +99,11 @@ func (f *feed) disposes(a netip.AddrPort) bool {
 	if _, ok := f.listed[a]; !ok || f.spoke {
 		return ok
 	}
+	return f.lists(a)
+}
+
+// lists reports whether a is in what it says now.
+func (f *feed) lists(a netip.AddrPort) bool {
 	_, ok := slices.BinarySearchFunc(f.endpoints, a, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
 	return ok
 }

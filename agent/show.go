@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,7 +114,7 @@ func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string
 	s := SlotStatus{Name: slot.Name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
-		s.Since = time.Time{}
+		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)
 	} else if addr, ok := b.taken[slot.Name]; ok {
 		s.Endpoint, s.State = addr.String(), holdTakeover
 	}
@@ -131,6 +132,17 @@ func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string
 		s.Instances = append(s.Instances, row)
 	}
 	return s
+}
+
+// listedBy names the sources that list an endpoint now.
+func (b *backend) listedBy(addr netip.AddrPort) []string {
+	var names []string
+	for _, f := range b.feeds {
+		if f.lists(addr) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // heldWhy says what operators asked of the endpoint in a slot; "" for nothing.

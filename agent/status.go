@@ -105,6 +105,9 @@ type SlotStatus struct {
 	State string    `json:"state"`
 	Since time.Time `json:"since,omitzero"`
 	Title string    `json:"title,omitempty"` // what people call the endpoint
+	// From are the names of the sources that list the endpoint now: empty for one that
+	// is held, leaves, or was added by an operator.
+	From []string `json:"from,omitempty"`
 	// Override is what an operator asked of the endpoint, in words.
 	Override  string         `json:"override,omitempty"`
 	Instances []InstanceSlot `json:"instances"`

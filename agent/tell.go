@@ -148,9 +148,9 @@ func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 }
 
 // logReport tells what a worker did.
-func (a *Agent) logReport(in *instance, before, r report) {
+func (a *Agent) logReport(in *instance, before, r report, propagated map[string]time.Duration) {
 	log, m := a.opts.Log.With("instance", in.Name), a.opts.Metrics
-	a.addAll(reportEvents(in, before, r))
+	a.addAll(reportEvents(in, before, r, propagated))
 	switch {
 	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
 		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.err)

@@ -64,7 +64,7 @@ func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView 
 	v.Maps = slotMaps(b)
 	for i := range b.Slots {
 		if slot := &b.Slots[i]; worthARow(slot) {
-			v.Rows = append(v.Rows, viewSlot(b, slot, v.From, s.Overrides))
+			v.Rows = append(v.Rows, viewSlot(b, slot, s.Overrides))
 		}
 	}
 	for _, e := range b.Overflow {
@@ -97,16 +97,19 @@ func worthARow(s *agent.SlotStatus) bool {
 	})
 }
 
-func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, from string, overrides []agent.Override) slotRow {
-	r := slotRow{Backend: b.Name, Slot: s.Name, Endpoint: s.Endpoint, Title: s.Title, State: s.State, Override: s.Override, From: from,
-		Class: worst(s)}
+func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Override) slotRow {
+	r := slotRow{Backend: b.Name, Slot: s.Name, Endpoint: s.Endpoint, Title: s.Title, State: s.State, Override: s.Override, Class: worst(s)}
+	from := s.From
+	if len(from) == 0 && s.Endpoint != "" && s.State != "takeover" {
+		from = []string{"nobody now"}
+	}
 	for _, o := range overrides {
 		if o.Backend != b.Name || o.Address != s.Endpoint || s.Endpoint == "" {
 			continue
 		}
 		switch o.Kind {
 		case agent.OverrideServer:
-			r.From = "added by " + asker(o.By)
+			from = append(slices.Clone(s.From), "added by "+asker(o.By))
 		case agent.OverrideState:
 			r.Drained = true
 		}
@@ -114,7 +117,7 @@ func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, from string, override
 	if s.Endpoint != "" && s.State != "takeover" {
 		r.Server = s.Endpoint
 	}
-	r.Live = liveViews(s)
+	r.From, r.Live = strings.Join(from, ", "), liveViews(s)
 	return r
 }
 

@@ -43,7 +43,7 @@ func charts(events []agent.Event, now time.Time) []chart {
 			changes[at] += float64(n)
 			all += float64(n)
 		}
-		if took, err := time.ParseDuration(e.Fields["took"]); err == nil {
+		if took, err := time.ParseDuration(e.Fields["propagation"]); err == nil {
 			slowest[at] = max(slowest[at], took.Seconds())
 			worst = max(worst, took.Seconds())
 		}

@@ -36,7 +36,7 @@ func filled(name, title string, n, used int) agent.BackendStatus {
 		s := agent.SlotStatus{Name: fmt.Sprintf("srv%d", i+1), State: "free"}
 		in := agent.InstanceSlot{Weight: 100, Sessions: i % 3}
 		if i < used {
-			s.Endpoint, s.State, s.Title = endpoint(i, "").Addr.String(), "ready", title
+			s.Endpoint, s.State, s.Title, s.From = endpoint(i, "").Addr.String(), "ready", title, []string{title}
 			in.Address, in.State, in.Check = s.Endpoint, slots.Ready, "up"
 		}
 		for _, instance := range []string{"edge-1", "edge-2"} {
@@ -80,7 +80,7 @@ func small(text string) agent.Status {
 func withEvents(f *fake, text string) *fake {
 	f.events = agent.NewEvents(time.UnixMilli(1))
 	f.events.Add(agent.Event{At: pageTime.Add(-35 * time.Second), Kind: agent.EventSlotsChanged, Backend: "web", Instance: "edge-1", Text: text,
-		Changes: map[string]int{"fill": 3}, Fields: map[string]string{"took": "4ms"}})
+		Changes: map[string]int{"fill": 3}, Fields: map[string]string{"took": "3ms", "propagation": "4ms"}})
 	f.events.Add(agent.Event{At: pageTime.Add(-5 * time.Second), Kind: agent.EventSourceFailing, Source: text, Text: text})
 	return f
 }
