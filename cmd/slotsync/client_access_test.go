@@ -13,10 +13,11 @@ import (
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
-// TestAgentOverTLS runs the program with a listener that exporter-toolkit checks, and
-// asks it with the program.
-func TestAgentOverTLS(t *testing.T) {
-	v := &vault{t: t, dir: t.TempDir()}
+// tlsAgent runs the program with a listener that exporter-toolkit checks, until the test
+// ends, in a folder with all that is needed to ask it and some that is not.
+func tlsAgent(t *testing.T) (v *vault, listen, config string) {
+	t.Helper()
+	v = &vault{t: t, dir: t.TempDir()}
 	v.certificate()
 	v.file("web.yml", "tls_server_config: {cert_file: server.crt, key_file: server.key, client_auth_type: VerifyClientCertIfGiven, client_ca_file: server.crt}\n"+
 		"basic_auth_users: {ann: '"+canaryHash+"'}\n")
@@ -24,8 +25,8 @@ func TestAgentOverTLS(t *testing.T) {
 	v.file("password", canaryPassword+"\n")
 	v.file("wrong", "x"+canaryPassword+"\n")
 	v.file("lines", canaryPassword+"\n"+canaryPassword+"\n")
-	listen := fmt.Sprintf("127.0.0.1:%d", haproxytest.FreePort(t))
-	config := v.file("slotsync.yaml", fmt.Sprintf(`
+	listen = fmt.Sprintf("127.0.0.1:%d", haproxytest.FreePort(t))
+	config = v.file("slotsync.yaml", fmt.Sprintf(`
 haproxy: {instances: [{name: edge, socket: %[1]s/none.sock}]}
 backends: [{name: web, slots: web, endpoints: ["127.0.0.9:80"]}]
 http: {listen: "%[2]s", socket: "", token_file: %[1]s/token, web_config_file: %[1]s/web.yml}
@@ -35,25 +36,32 @@ state_dir: %[1]s/state
 	if err := program.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		_ = program.Process.Signal(syscall.SIGTERM) // it may have ended
 		_ = program.Wait()
 		if t.Failed() {
 			t.Log(v.all())
 		}
-	}()
+	})
+	eventually(t, 10*time.Second, func() string {
+		if code, said := v.asks(nil, "--agent", "https://"+listen, "--ca-file", "server.crt", "--token-file", "token"); code != 0 {
+			return said
+		}
+		return ""
+	})
+	return v, listen, config
+}
+
+// TestAgentOverTLS has the program ask one whose listener demands TLS, and a certificate
+// or a password.
+func TestAgentOverTLS(t *testing.T) {
+	v, listen, config := tlsAgent(t)
 	at := func(args ...string) []string { return append([]string{"--agent", "https://" + listen}, args...) }
 	var (
 		ca   = []string{"--ca-file", "server.crt"}
 		cert = []string{"--cert-file", "server.crt", "--key-file", "server.key"}
 		user = []string{"--user", "ann", "--password-file", "password"}
 	)
-	eventually(t, 10*time.Second, func() string {
-		if code, said := v.asks(nil, at("--ca-file", "server.crt", "--token-file", "token")...); code != 0 {
-			return said
-		}
-		return ""
-	})
 	tests := []struct {
 		name string
 		env  []string

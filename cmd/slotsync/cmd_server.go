@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -269,53 +268,4 @@ once: drain or stop it first.`,
 	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
-}
-
-func newServerListCommand(a *app) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
-		Use:   "list [BACKEND]",
-		Short: "List the servers, and what was asked of them",
-		Example: `  slotsync server list
-  slotsync server list web -o json`,
-		Args: versionArgs(0, 1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			rows, err := listServers(cmd.Context(), c, nth(args, 0))
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return printJSON(a.stdout, rows)
-			}
-			table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tASKED FOR")
-			for _, r := range rows {
-				tableLine(table, r.Backend, r.Endpoint, dash(r.Slot), r.State, dash(r.Name), dash(r.Override))
-			}
-			return table.Flush()
-		},
-	}
-	outputFlag(cmd, &output)
-	a.agentFlags(cmd)
-	return cmd
-}
-
-// listServers lists those of a backend, or of all if it is "".
-func listServers(ctx context.Context, c *web.Client, backend string) ([]web.ServerRow, error) {
-	if backend != "" {
-		return c.Servers(ctx, backend)
-	}
-	addresses, err := c.Addresses(ctx)
-	rows := []web.ServerRow{}
-	for _, a := range addresses {
-		rows = append(rows, a.Servers...)
-	}
-	return rows, err
 }
