@@ -126,6 +126,27 @@ func TestEditRefuses(t *testing.T) {
 	})
 }
 
+// TestEditOfATemplateThatChanges: while the edit is on its way. Nothing is left to end.
+func TestEditOfATemplateThatChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		tr := s.open(t)
+		mustRun(t, tr, Request{Data: web(10)})
+		tr.reached = func(at string) {
+			if at == "kept what was rendered" {
+				s.put(t, s.template(), editedTemplate)
+			}
+		}
+		_, err := tr.Edit(t.Context(), Edit{Type: "global", Body: []byte("global\n"), By: "ann", Data: web(10)})
+		if !errors.Is(err, ErrEdited) || s.templateText(t) != editedTemplate || s.onDisk(t) != rendered(10) {
+			t.Errorf("%v, template %q, file %q", err, s.templateText(t), s.onDisk(t))
+		}
+		if res, had, err := s.open(t).Recover(t.Context()); had || err != nil {
+			t.Errorf("left to end: %+v, %v", res, err)
+		}
+	})
+}
+
 // TestEditFails: the reload fails, and both the file and the template are the
 // ones from before.
 func TestEditFails(t *testing.T) {

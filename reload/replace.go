@@ -45,7 +45,11 @@ func (a *attempt) replace(ctx context.Context) error {
 	a.journal.Pending = &pending{
 		Step: StepReplace, At: a.res.At, Reason: a.reason, By: a.by, From: a.from, To: a.to, Before: a.before,
 	}
-	if err := errors.Join(a.keepTemplate(), a.t.saveJournal(a.journal)); err != nil {
+	err = a.keepTemplate()
+	if err == nil {
+		err = a.t.saveJournal(a.journal)
+	}
+	if err != nil {
 		a.res.Step = StepKeep
 		return a.refused(err, "")
 	}
