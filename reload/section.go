@@ -18,8 +18,8 @@ var (
 )
 
 // A Section is a part of HAProxy's configuration: the line that opens it and what
-// follows, up to the next such line (HAProxy configuration manual, section 2.1).
-// Blank lines and comments right before that next line belong to it.
+// follows, up to the next such line (HAProxy configuration manual, section 2.1), but
+// for blank lines and comments right before that: they are nobody's.
 type Section struct {
 	// Type is the word that opens it, as in "backend".
 	Type string `json:"type"`
@@ -100,7 +100,8 @@ func findSection(text []byte, typ, name string) (Section, error) {
 
 // setSection returns text with the section of that type and name replaced by
 // body, or with body at the end if there is none. No other byte differs, so that
-// adding and deleting leave what was.
+// adding and deleting leave what was. Comments that body has around the section are not
+// repeated where they stand already, so that the same once more changes nothing.
 func setSection(text, body []byte, typ, name string) ([]byte, error) {
 	body, err := oneSection(body, typ, name)
 	if err != nil {
@@ -109,13 +110,24 @@ func setSection(text, body []byte, typ, name string) ([]byte, error) {
 	s, err := findSection(text, typ, name)
 	switch {
 	case err == nil:
-		return slices.Concat(text[:s.from], body, text[s.to:]), nil
+		own := sections(body)[0]
+		before := withoutLines(text[:s.from], body[:own.from])
+		return slices.Concat(before, body, bytes.TrimPrefix(text[s.to:], body[own.to:])), nil
 	case !errors.Is(err, ErrNoSection):
 		return nil, err
 	case len(text) > 0 && text[len(text)-1] != '\n':
 		return slices.Concat(text, []byte("\n"), body), nil
 	}
 	return slices.Concat(text, body), nil
+}
+
+// withoutLines returns text without these lines at its end.
+func withoutLines(text, lines []byte) []byte {
+	rest := bytes.TrimSuffix(text, lines)
+	if len(rest) > 0 && rest[len(rest)-1] != '\n' {
+		return text
+	}
+	return rest
 }
 
 // deleteSection returns text without the section. No other byte differs.

@@ -56,6 +56,7 @@ func TestSetSection(t *testing.T) {
 		{"replaced", "backend", "web", "backend web\n  balance source\n\n",
 			strings.Replace(sectioned, "  server a 10.0.0.1:80\n", "  balance source\n", 1)},
 		{"without a name", "defaults", "", "defaults\n  mode tcp", strings.Replace(sectioned, "defaults # for all\n  mode http\n", "defaults\n  mode tcp\n", 1)},
+		{"its comments stand there", "backend", "spare", "# spare\nbackend spare\n", strings.Replace(sectioned, "backend spare from base\n  server b 10.0.0.2:80", "backend spare\n", 1)},
 		{"the last one", "backend", "spare", "# new\nbackend spare\n", strings.Replace(sectioned, "backend spare from base\n  server b 10.0.0.2:80", "# new\nbackend spare\n", 1)},
 		{"added", "backend", "new", "backend new\n", sectioned + "\nbackend new\n"},
 		{"ends with blanks", "backend", "new", "backend new\n  mode tcp \t\n \n", sectioned + "\nbackend new\n  mode tcp \t\n"},
@@ -124,6 +125,20 @@ func TestSectionProperties(t *testing.T) {
 		found, err := findSection(set, "backend", "web")
 		if err != nil || !bytes.Equal(set[found.from:found.to], body) {
 			t.Fatalf("%q: found %q, %v", set, set[found.from:found.to], err)
+		}
+		around := rapid.SampledFrom([]string{"", "# c\n", "\n# c\n# d\n", "\n"})
+		body = []byte(around.Draw(t, "before") + "backend web\n  balance source\n" + around.Draw(t, "after"))
+		given := bytes.Clone(body)
+		once, err := setSection(text, body, "backend", "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		twice, err := setSection(once, body, "backend", "web")
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Fatalf("%q became %q, and again %q, %v", text, once, twice, err)
+		}
+		if !bytes.Equal(body, given) {
+			t.Fatalf("the body became %q, it was %q", body, given)
 		}
 	})
 }
