@@ -102,7 +102,7 @@ func onlyAsked(check, needed bool, body web.ReloadBody, name string) error {
 }
 
 func reloadNameFlag(cmd *cobra.Command, name *string) {
-	cmd.Flags().StringVar(name, "name", "", `which reload, if there are several: "haproxy" or an instance`)
+	cmd.Flags().Var(nameFlag{name}, "name", `which reload, if there are several: "haproxy" or an instance`)
 }
 
 // whoami is who asks, for the history.

@@ -93,7 +93,7 @@ instance cannot say is told on standard error, and the exit code is 1 then.`,
 }
 
 func instanceFlag(cmd *cobra.Command, name *string) {
-	cmd.Flags().StringVar(name, "instance", "", "ask only this one")
+	cmd.Flags().Var(nameFlag{name}, "instance", "ask only this one")
 }
 
 // choose returns the rows of a backend and a server; "" for any.

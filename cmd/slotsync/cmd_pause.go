@@ -21,7 +21,7 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 		Example: `  slotsync pause web --for 15m --reason "I am looking at it"
   slotsync pause
   slotsync resume`,
-		Args: versionArgs(0, 1),
+		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := w.check(); err != nil {
 				return err
@@ -63,7 +63,7 @@ func newResumeCommand(a *app) *cobra.Command {
 		Long:  "End the pause of a backend, or every pause. What was missed is made up for at once.",
 		Example: `  slotsync resume web
   slotsync resume`,
-		Args: versionArgs(0, 1),
+		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.client(cmd.Context())
 			if err != nil {

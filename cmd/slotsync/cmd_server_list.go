@@ -17,7 +17,7 @@ func newServerListCommand(a *app) *cobra.Command {
 		Short: "List the servers, and what was asked of them",
 		Example: `  slotsync server list
   slotsync server list web -o json`,
-		Args: versionArgs(0, 1),
+		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := knownOutput(output); err != nil {
 				return err
