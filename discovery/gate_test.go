@@ -276,37 +276,3 @@ func TestGateIsOpenedFromOutside(t *testing.T) {
 		}
 	})
 }
-
-func TestHopes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := discovery.NewHopes(10*time.Second, 2)
-		for i, want := range []bool{true, true, false} {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			begin := time.Now()
-			h.Wait(ctx)
-			cancel()
-			if took := time.Since(begin); want && took > 300*time.Millisecond || !want && took != time.Minute {
-				t.Errorf("time %d: it went on after %s", i, took)
-			}
-		}
-		gone, cancel := context.WithCancel(t.Context())
-		cancel()
-		begin := time.Now()
-		for range 100 { // who has left takes no hope from others
-			h.Wait(gone)
-		}
-		h.Wait(t.Context())
-		if took := time.Since(begin); took > 300*time.Millisecond {
-			t.Errorf("it went on after %s", took)
-		}
-	})
-}
-
-func TestPasses(t *testing.T) {
-	for _, c := range discovery.Classes {
-		want := c != discovery.Busy && c != discovery.Config && c != discovery.Protocol
-		if c.Passes() != want {
-			t.Errorf("%s: %t", c, !want)
-		}
-	}
-}
