@@ -170,7 +170,7 @@ func (c *core) climb(b *backend, now time.Time) {
 	for again := true; again; again = len(b.surplus) > 0 && b.makeRoom(now) {
 		b.table, b.surplus = b.table.Assign(b.wanted(), now)
 		if len(b.surplus) > 0 && len(b.leaving) > 0 {
-			b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed(), now)
+			b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed())
 			b.dropReclaimed()
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -39,7 +38,7 @@ func (t Table) Grow(prefix string, surplus []discovery.Endpoint, most int) (next
 //
 // Who had the slot gets none while others need them: [Table.Assign] gives new
 // slots to ready endpoints only.
-func (t Table) Reclaim(surplus []discovery.Endpoint, leaving map[netip.AddrPort]bool, _ time.Time) (next Table, left []discovery.Endpoint) {
+func (t Table) Reclaim(surplus []discovery.Endpoint, leaving map[netip.AddrPort]bool) (next Table, left []discovery.Endpoint) {
 	next = slices.Clone(t)
 	var early []int
 	for i, s := range t {

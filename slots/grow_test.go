@@ -66,7 +66,7 @@ func TestReclaim(t *testing.T) {
 			for i := range tt.table {
 				tt.table[i].Name = name(i + 1)
 			}
-			got, left := tt.table.Reclaim(ready(9), map[netip.AddrPort]bool{addr(1): true, addr(2): true, addr(3): true}, epoch)
+			got, left := tt.table.Reclaim(ready(9), map[netip.AddrPort]bool{addr(1): true, addr(2): true, addr(3): true})
 			if places(got)[addr(9)] != tt.want || len(left) != map[bool]int{true: 1}[tt.want == ""] {
 				t.Errorf("got %v, left %v", got, left)
 			}
@@ -89,7 +89,7 @@ func TestReclaimTakesNobodysSlot(t *testing.T) {
 			leaving[e.Addr] = rapid.Bool().Draw(t, "leaves")
 		}
 		before := slices.Clone(table)
-		after, left := table.Reclaim(surplus, leaving, epoch)
+		after, left := table.Reclaim(surplus, leaving)
 		if !slices.Equal(before, table) {
 			t.Fatal("the table itself was changed")
 		}
