@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -71,12 +72,17 @@ func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (Serve
 	if err != nil {
 		return ref, err
 	}
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(asked)) {
-		if err := asked[name].ShutSessions(ctx, proxy, ref.Slot); err != nil {
-			errs = append(errs, fmt.Errorf("instance %s: %w", name, err))
-		}
+	names := slices.Sorted(maps.Keys(asked))
+	errs := make([]error, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() {
+			if err := asked[name].ShutSessions(ctx, proxy, ref.Slot); err != nil {
+				errs[i] = fmt.Errorf("instance %s: %w", name, err)
+			}
+		})
 	}
+	group.Wait()
 	return ref, errors.Join(errs...)
 }
 

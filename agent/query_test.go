@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A fakeQuery notes whose sessions are to end, and when, or hangs.
+type fakeQuery struct {
+	hangs bool
+	shut  []string
+	at    time.Time
+}
+
+func (q *fakeQuery) Dump(context.Context, string) (Dump, error) { return Dump{}, nil }
+
+func (q *fakeQuery) Raw(context.Context, string) (string, error) { return "", nil }
+
+func (q *fakeQuery) ShutSessions(ctx context.Context, backend, server string) error {
+	if q.hangs {
+		select {
+		case <-time.After(DefaultTimeout):
+		case <-ctx.Done():
+		}
+		return errors.New("no answer")
+	}
+	q.shut, q.at = append(q.shut, backend+"/"+server), time.Now()
+	return nil
+}
+
+// TestShutSessions: of the slot that has the endpoint, where it does; an instance that
+// hangs delays no other.
+func TestShutSessions(t *testing.T) {
+	a, b, c := newFake("a", "web", 5), newFake("b", "web", 5), newFake("c", "web", 5)
+	inWorld(t, func(w *world) {
+		hangs, shuts, other := &fakeQuery{hangs: true}, &fakeQuery{}, &fakeQuery{}
+		for i, q := range []*fakeQuery{hangs, shuts, other} {
+			w.opts.Instances[i].Query = q
+		}
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		c.set("web2", func(s *slots.Server) { s.Class, s.Addr = slots.Drain, addr(99) })
+		c.with(func() { c.refuse["web2"] = slots.OtherCause })
+		w.pass(time.Minute)
+		began := time.Now()
+		ref, err := w.agent.ShutSessions(w.t.Context(), "web", "127.0.0.9:81")
+		if ref.Slot != "web2" || err == nil || !strings.HasPrefix(err.Error(), "instance a: ") || strings.Contains(err.Error(), "\n") {
+			w.t.Errorf("got %+v, %v", ref, err)
+		}
+		if strings.Join(shuts.shut, " ") != "web/web2" || !shuts.at.Equal(began) {
+			w.t.Errorf("b: %v, after %s", shuts.shut, shuts.at.Sub(began))
+		}
+		if len(other.shut) > 0 {
+			w.t.Errorf("c, which has another address there: %v", other.shut)
+		}
+		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "web4"); !errors.Is(err, ErrNoServer) {
+			w.t.Errorf("a free slot: %v", err)
+		}
+	}, a, b, c)
+}
