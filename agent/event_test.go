@@ -204,6 +204,40 @@ func TestWhatHappensIsTold(t *testing.T) {
 	}, a)
 }
 
+// TestWhoEndsAnOverrideIsTold: as who began it is.
+func TestWhoEndsAnOverrideIsTold(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		_, r, err := w.agent.Events().Read(0)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer r.Close()
+		by := func(kind string) string {
+			for e := range r.C {
+				if e.Kind == kind {
+					return e.Fields["by"]
+				}
+			}
+			return "nobody: the events have ended"
+		}
+		w.state("web1", StateDrain, Who{By: "ann"})
+		w.state("web1", StateReady, Who{By: "bob"})
+		if set, ended := by(EventOverrideSet), by(EventOverrideEnded); set != "ann" || ended != "bob" {
+			w.t.Errorf("set by %q, ended by %q", set, ended)
+		}
+		w.weigh("web1", "20%")
+		if _, err := w.agent.SetWeight(w.t.Context(), "web", "web1", "", Who{By: "bob\x1b"}); err != nil {
+			w.t.Fatal(err)
+		}
+		if ended := by(EventOverrideEnded); ended != "bob." {
+			w.t.Errorf("the weight is ended by %q", ended)
+		}
+	}, a)
+}
+
 // TestWhoStaysBehindIsTold: once, and when that is over; a change that is made at once is
 // not worth a word.
 func TestWhoStaysBehindIsTold(t *testing.T) {

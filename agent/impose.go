@@ -30,14 +30,15 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 	return nil
 }
 
-// release ends an override, and reports whether there was one.
-func (a *Agent) release(o Override, now time.Time) bool {
+// release ends an override, as somebody wants it, and reports whether there was one.
+func (a *Agent) release(o Override, by string, now time.Time) bool {
+	o.By = discovery.Printable(by, 100)
 	next, was := a.overrides.drop(o)
 	if was {
 		a.overrule(next, o.Backend, now)
 		a.gaugeOverrides()
 		a.events.Add(overrideEvent(EventOverrideEnded, o))
-		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind)
+		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind, "by", o.By)
 	}
 	return was
 }

@@ -77,7 +77,7 @@ func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, w
 	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
 		o := Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideWeight, Weight: weight}
 		if weight == "" {
-			a.release(o, now)
+			a.release(o, who.By, now)
 			return nil
 		}
 		return a.impose(o, who, now)
@@ -111,7 +111,7 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 // [ErrDiscovered] for one that only a source lists, and as SetState does.
 func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (ServerRef, error) {
 	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		if !a.release(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}, now) {
+		if !a.release(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}, "", now) {
 			return fmt.Errorf("%w: %s/%s", ErrDiscovered, b.Name, b.addr)
 		}
 		return nil
@@ -199,7 +199,7 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 	if o.State != StateReady {
 		return a.impose(o, who, now)
 	}
-	a.release(o, now)
+	a.release(o, who.By, now)
 	about := o.subject()
 	for _, b := range a.backends {
 		for _, s := range b.table {

@@ -19,7 +19,7 @@ func (a *Agent) SetAddressWeight(ctx context.Context, ip netip.Addr, weight stri
 	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
 		o := Override{Address: address, Kind: OverrideWeight, Weight: weight}
 		if weight == "" {
-			a.release(o, now)
+			a.release(o, who.By, now)
 			return nil
 		}
 		return a.impose(o, who, now)

@@ -445,7 +445,7 @@ func TestPause(t *testing.T) {
 func TestStoredOverridesAreChecked(t *testing.T) {
 	s := stored{Overrides: []Override{
 		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: StateDrain},
-		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: StateMaint}, // one for the same
+		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: StateMaint, By: "ann\x1b[2J"}, // one for the same
 		{Backend: "web", Address: "127.0.0.9:80", Kind: OverrideState, State: "off"},
 		{Backend: "web", Address: "169.254.169.254:80", Kind: OverrideServer},
 		{Backend: "web", Address: "web1\nset server", Kind: OverrideServer},
@@ -457,9 +457,9 @@ func TestStoredOverridesAreChecked(t *testing.T) {
 	}}
 	var got []string
 	for _, o := range s.overrides().sorted() {
-		got = append(got, o.Backend+" "+o.Address+" "+o.Kind+" "+o.State)
+		got = append(got, strings.TrimSpace(o.Backend+" "+o.Address+" "+o.Kind+" "+o.State+" "+o.By))
 	}
-	if strings.Join(got, "; ") != " 127.0.0.9 state drain;  127.0.0.9 weight ; web 127.0.0.9:80 state maint" {
+	if strings.Join(got, "; ") != "127.0.0.9 state drain; 127.0.0.9 weight; web 127.0.0.9:80 state maint ann.[2J" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -14,6 +14,7 @@ func (s stored) overrides() overrides {
 	out := overrides{}
 	for _, o := range s.Overrides[:min(len(s.Overrides), maxOverrides)] {
 		if o.valid() {
+			o.By, o.Reason, o.Name = discovery.Printable(o.By, 100), discovery.Printable(o.Reason, 200), discovery.Printable(o.Name, 100)
 			out[o.subject()] = &o
 		}
 	}
@@ -44,6 +45,7 @@ func (o *Override) valid() bool {
 func (s stored) pauses(now time.Time) pauses {
 	out := pauses{}
 	for _, p := range s.Pauses[:min(len(s.Pauses), maxOverrides)] {
+		p.By, p.Reason = discovery.Printable(p.By, 100), discovery.Printable(p.Reason, 200)
 		out[p.Backend] = p
 	}
 	out.expire(now)
