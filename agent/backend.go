@@ -73,8 +73,11 @@ type backend struct {
 	// an operator gave back, with when. initial are the weights of the template,
 	// see core.initial.
 	overrides overrides
-	started   map[string]time.Time
-	initial   map[string]int
+	// added are the endpoints that operators added and do not want any more, with
+	// since when: they may be removed wherever they are found.
+	added   map[netip.AddrPort]time.Time
+	started map[string]time.Time
+	initial map[string]int
 	// needy: it was said to need a reload; needTold: that or the contrary was said.
 	needy, needTold bool
 }
@@ -87,6 +90,7 @@ func newBackend(b Backend) *backend {
 		phase:   phaseWaiting,
 		leaving: map[netip.AddrPort]leaving{},
 		ends:    map[netip.AddrPort]time.Time{},
+		added:   map[netip.AddrPort]time.Time{},
 		started: map[string]time.Time{},
 		pace:    rate.NewLimiter(roundRate, roundBurst),
 	}

@@ -21,6 +21,12 @@ func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
 // any more leaves like any endpoint.
 func (b *backend) overrule(next overrides, now time.Time) {
 	before := b.overrides.add(b.Name, b.guard.published)
+	maps.DeleteFunc(b.added, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= overrideLinger })
+	for s := range b.overrides {
+		if s.kind == OverrideServer && next[s] == nil && len(b.added) < maxOverrides {
+			b.added[s.addr] = now
+		}
+	}
 	b.overrides, b.due = next, true
 	b.leave(before, next.add(b.Name, b.guard.published), now)
 }

@@ -603,6 +603,52 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 	}, a)
 }
 
+// TestAddedServerThatEndsWhileNobodyLooks: with the agent or an instance away, what is left
+// of it is no stranger's.
+func TestAddedServerThatEndsWhileNobodyLooks(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		add := func(who Who) {
+			w.t.Helper()
+			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", who); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(2 * time.Second)
+			w.want(a, "web1=:80 web2=:90")
+			w.want(b, "web1=:80 web2=:90")
+		}
+		again := func() {
+			w.source = newMute()
+			w.opts.Backends[0].Feeds[0].Source = w.source
+			w.start()
+			w.pass(5 * time.Second)
+			w.source.list(80)
+			w.pass(time.Minute)
+			w.want(a, "web1=:80")
+		}
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		add(Who{For: time.Minute})
+		w.stop()
+		w.pass(2 * time.Minute)
+		again()
+		w.want(b, "web1=:80")
+
+		add(Who{})
+		b.with(func() { b.err = &slots.InstanceError{Fault: slots.Absent, Err: errors.New("away")} })
+		w.pass(time.Second)
+		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "web2"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.stop()
+		again()
+		b.with(func() { b.err = nil })
+		w.pass(time.Minute)
+		w.want(b, "web1=:80")
+	}, a, b)
+}
+
 func TestAddedServerOfWeightZero(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {

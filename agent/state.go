@@ -41,7 +41,9 @@ type storedBackend struct {
 	Feeds     []storedFeed    `json:"feeds"`
 	Leaving   []leaving       `json:"leaving,omitempty"`
 	// Ends are when the sessions of endpoints that left are to be ended.
-	Ends  map[netip.AddrPort]time.Time `json:"ends,omitempty"`
+	Ends map[netip.AddrPort]time.Time `json:"ends,omitempty"`
+	// Added are the endpoints that operators added and do not want any more.
+	Added map[netip.AddrPort]time.Time `json:"added,omitempty"`
 	Slots map[netip.AddrPort]string    `json:"slots"`
 
 	// Source and Listed are those of the one feed there was before there could be

@@ -27,7 +27,7 @@ func (b *backend) store(now time.Time) storedBackend {
 	s.Leaving = slices.SortedFunc(maps.Values(b.leaving), func(x, y leaving) int {
 		return x.Endpoint.Addr.Compare(y.Endpoint.Addr)
 	})
-	s.Ends = maps.Clone(b.ends)
+	s.Ends, s.Added = maps.Clone(b.ends), maps.Clone(b.added)
 	for _, slot := range b.table {
 		if !slot.Free() {
 			s.Slots[slot.Endpoint.Addr] = slot.Name
@@ -92,6 +92,7 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 		b.leaving[l.Endpoint.Addr] = l
 	}
 	maps.Copy(b.ends, s.Ends)
+	maps.Copy(b.added, s.Added)
 	age := now.Sub(s.At)
 	b.stale = age >= restoreAge || age <= -restoreAge
 	if len(b.guard.published) > 0 && age < restoreAge && age > -restoreAge {

@@ -48,6 +48,7 @@ func (s *storedBackend) sanitize() {
 		f.Listed = f.Listed[:min(len(f.Listed), maxListed)]
 	}
 	s.Leaving = slices.DeleteFunc(s.Leaving, func(l leaving) bool { return len(fit([]discovery.Endpoint{l.Endpoint})) == 0 })
+	maps.DeleteFunc(s.Added, func(a netip.AddrPort, _ time.Time) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
 	most := discovery.MaxEndpoints * max(1, len(s.Feeds))
 	s.Baseline = slices.DeleteFunc(s.Baseline, func(c count) bool { return c.N < 0 || c.N > most })

@@ -50,9 +50,10 @@ func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
 	return out
 }
 
-// owns reports whether a is a feed's to remove, or an operator's who has added it.
+// owns reports whether a is a feed's to remove, or an operator's who adds it or did.
 func (b *backend) owns(a netip.AddrPort) bool {
-	return b.disposes(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
+	_, added := b.added[a]
+	return added || b.disposes(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
 }
 
 func inService(own []slots.Server) map[string]netip.AddrPort {
