@@ -14,13 +14,13 @@ import (
 // part lets endpoints leave that are not published any more, unless an operator added
 // them.
 func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
-	b.leave(b.overrides.add(b.Name, before), b.overrides.add(b.Name, after), now)
+	b.leave(b.overrides.add(b.Name, before, b.Policy), b.overrides.add(b.Name, after, b.Policy), now)
 }
 
 // overrule puts other overrides in force. What an operator does not want to be there
 // any more leaves like any endpoint.
 func (b *backend) overrule(next overrides, now time.Time) {
-	before := b.overrides.add(b.Name, b.guard.published)
+	before := b.overrides.add(b.Name, b.guard.published, b.Policy)
 	maps.DeleteFunc(b.added, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= overrideLinger })
 	for s := range b.overrides {
 		if s.kind == OverrideServer && next[s] == nil && len(b.added) < maxOverrides {
@@ -28,7 +28,7 @@ func (b *backend) overrule(next overrides, now time.Time) {
 		}
 	}
 	b.overrides, b.due = next, true
-	b.leave(before, next.add(b.Name, b.guard.published), now)
+	b.leave(before, next.add(b.Name, b.guard.published, b.Policy), now)
 }
 
 // leave starts the drain of endpoints that stopped being ready, and sets when their
@@ -104,7 +104,7 @@ func (b *backend) wanted() []discovery.Endpoint {
 // remaining returns the endpoints that are published or added, and those that are
 // leaving.
 func (b *backend) remaining() []discovery.Endpoint {
-	listed := b.overrides.add(b.Name, b.guard.published)
+	listed := b.overrides.add(b.Name, b.guard.published, b.Policy)
 	if len(b.leaving) == 0 {
 		return listed
 	}

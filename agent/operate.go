@@ -102,6 +102,9 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 		if b == nil {
 			return ServerRef{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
 		}
+		if reason := b.Policy.Check(addr); reason != "" {
+			return ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", ErrBadRequest, b.Name, addr, strings.ReplaceAll(reason, "_", " "))
+		}
 		o := Override{Backend: b.Name, Address: addr.String(), Kind: OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
 		return b.ref(addr), a.impose(o, who, time.Now())
 	})

@@ -100,6 +100,9 @@ type Backend struct {
 	// OnAllUnhealthy is [KeepUnhealthy], [DropUnhealthy], or "": keep if HAProxy
 	// checks the slots at any instance, else drop.
 	OnAllUnhealthy string
+	// Policy says which endpoints operators may add. The zero value lets them add any;
+	// what the feeds list they have judged themselves.
+	Policy discovery.Policy
 	// Guard holds back removals.
 	Guard Guard
 	// Leave says where an endpoint goes that is gone or critical: slots.Maint

@@ -306,6 +306,7 @@ func TestOperatorRequestsAreRefused(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.source.reading.Endpoints = eps(80)
+		w.opts.Backends[0].Policy.Deny = []netip.Prefix{netip.MustParsePrefix("127.6.0.0/16")}
 		w.start()
 		ctx, agent := w.t.Context(), w.agent
 		set := func(backend, server, state string, who Who) error {
@@ -330,6 +331,7 @@ func TestOperatorRequestsAreRefused(t *testing.T) {
 			"weight percent": {weigh("%"), ErrBadRequest},
 			"link-local":     {add("169.254.169.254:80"), ErrBadRequest},
 			"port 0":         {add("127.0.0.9:0"), ErrBadRequest},
+			"denied":         {add("127.6.6.6:80"), ErrBadRequest},
 			"not paused":     {agent.Resume(ctx, ""), ErrNotPaused},
 		} {
 			if !errors.Is(c.err, c.want) {
@@ -747,5 +749,25 @@ func TestOverrideLeavesOtherBackendsAlone(t *testing.T) {
 		if generation("web") == web || generation("api") != api {
 			w.t.Errorf("generations %d and %d, before %d and %d", generation("web"), generation("api"), web, api)
 		}
+	}, a)
+}
+
+// TestAddedEndpointObeysTheNetworks: also those that the backend got later.
+func TestAddedEndpointObeysTheNetworks(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading.Endpoints = eps(80)
+		w.start()
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80 web2=:90")
+		w.opts.Backends[0].Policy.Deny = []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}
+		if err := w.agent.Reconfigure(w.t.Context(), w.opts); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.want(a, "web1=:80")
 	}, a)
 }

@@ -87,11 +87,11 @@ func (l overrides) sorted() []Override {
 }
 
 // add returns eps, which are sorted, with the endpoints that operators added to the
-// backend.
-func (l overrides) add(backend string, eps []discovery.Endpoint) []discovery.Endpoint {
+// backend, as far as the policy lets them pass: it may be younger than they are.
+func (l overrides) add(backend string, eps []discovery.Endpoint, policy discovery.Policy) []discovery.Endpoint {
 	var added []discovery.Endpoint
 	for s, o := range l {
-		if s.kind == OverrideServer && s.backend == backend && !s.isIn(eps) {
+		if s.kind == OverrideServer && s.backend == backend && !s.isIn(eps) && policy.Check(s.addr) == "" {
 			added = append(added, discovery.Endpoint{Addr: s.addr, Name: o.Name})
 		}
 	}

@@ -90,6 +90,10 @@ func (p Policy) apply(r Reading) Reading {
 	return r
 }
 
+// Check returns why a, alone and without a name, is not let pass: [OtherFamily],
+// [Denied] or [NotAllowed]; "" if it is.
+func (p Policy) Check(a netip.AddrPort) string { return p.refuses(Endpoint{Addr: a}, false) }
+
 // refuses returns why e is not let pass, or "".
 func (p Policy) refuses(e Endpoint, nameHasV4 bool) string {
 	a := e.Addr.Addr()

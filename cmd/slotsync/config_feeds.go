@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -164,21 +163,12 @@ func (c *checker) fixed(path string, r rawBackend, policy discovery.Policy) feed
 		if slices.Contains(f.endpoints, e) {
 			c.add(here, "%s is there twice", e.Addr)
 		}
-		if reason := refusal(policy, e); reason != "" {
+		if reason := policy.Check(e.Addr); reason != "" {
 			c.add(here, "%s is refused by the backend's own rules (%s)", e.Addr, strings.ReplaceAll(reason, "_", " "))
 		}
 		f.endpoints = append(f.endpoints, e)
 	}
 	return f
-}
-
-// refusal returns why p does not let e pass, or "".
-func refusal(p discovery.Policy, e discovery.Endpoint) string {
-	r, err := p.Restrict(discovery.Static([]discovery.Endpoint{e})).Confirm(context.Background())
-	if err != nil || len(r.Rejected) == 0 {
-		return ""
-	}
-	return r.Rejected[0].Reason
 }
 
 // failover checks which source is used first.

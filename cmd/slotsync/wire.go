@@ -76,7 +76,7 @@ func (b backendConfig) options(sources []discovery.Source) agent.Backend {
 		Name: b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
 		Feeds: feeds, Failover: b.failover, OnAllUnhealthy: unhealthy,
 		Dynamic: b.dynamic, DynamicOptions: b.dynamicOptions, MaxSlots: b.maxSlots,
-		Guard: b.guard, Leave: leave, Drain: b.drain, Shutdown: b.drainShutdown, RepairExternal: b.repairExternal,
+		Policy: b.policy, Guard: b.guard, Leave: leave, Drain: b.drain, Shutdown: b.drainShutdown, RepairExternal: b.repairExternal,
 	}
 }
 
