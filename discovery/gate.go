@@ -100,11 +100,14 @@ func (g *Gate) probe(ctx context.Context, turn, opened chan struct{}, ask func(c
 		return false
 	}
 	g.schedule()
-	if ask(ctx) != nil {
-		return false
+	if ask(ctx) == nil {
+		g.open(opened)
+		return true
 	}
-	g.open(opened)
-	return true
+	if ctx.Err() != nil {
+		g.hurry() // the system has not been asked whole
+	}
+	return false
 }
 
 // due returns how long it is to the next question. Those who leave while they wait
@@ -117,6 +120,13 @@ func (g *Gate) due() time.Duration {
 		next = g.schedule()
 	}
 	return time.Until(next)
+}
+
+// hurry lets the next one ask at once.
+func (g *Gate) hurry() {
+	g.mu.Lock()
+	g.next = time.Now()
+	g.mu.Unlock()
 }
 
 func (g *Gate) schedule() time.Time {

@@ -117,7 +117,7 @@ func TestWatchIsCurrentSoonAfterRecovery(t *testing.T) {
 					}
 					s.set(true)
 					back := time.Now()
-					time.Sleep(2600 * time.Millisecond)
+					time.Sleep(2750 * time.Millisecond) // two questions, of which one may be 7's, and what they are spread over
 					synctest.Wait()
 					mu.Lock()
 					var last time.Duration
@@ -136,6 +136,28 @@ func TestWatchIsCurrentSoonAfterRecovery(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestGateGoesOnAfterAQuestionThatIsCut: who leaves while it asks does not put off the
+// others, who learn at once what it would have learnt.
+func TestGateGoesOnAfterAQuestionThatIsCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g discovery.Gate
+		first, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() {
+			g.Wait(first, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		})
+		synctest.Wait()
+		all.Go(func() { g.Wait(t.Context(), func(context.Context) error { return nil }) })
+		time.Sleep(1500 * time.Millisecond) // the first one asks
+		cut := time.Now()
+		cancel()
+		all.Wait()
+		if late := time.Since(cut); late > 0 {
+			t.Errorf("the second one went on %s after the first had left", late)
+		}
+	})
 }
 
 func TestGateAsksOnceASecond(t *testing.T) {
