@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -100,12 +101,13 @@ func (g *Gate) probe(ctx context.Context, turn, opened chan struct{}, ask func(c
 		return false
 	}
 	g.schedule()
-	if ask(ctx) == nil {
+	err := ask(ctx)
+	if err == nil {
 		g.open(opened)
 		return true
 	}
-	if ctx.Err() != nil {
-		g.hurry() // the system has not been asked whole
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		g.hurry() // it was not the system that failed
 	}
 	return false
 }

@@ -160,6 +160,22 @@ func TestGateGoesOnAfterAQuestionThatIsCut(t *testing.T) {
 	})
 }
 
+// TestGateWaitsAfterEveryAnswer: one who is answered, badly, and leaves for that, has
+// asked.
+func TestGateWaitsAfterEveryAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var g discovery.Gate
+		asked := 0
+		for begun := time.Now(); time.Since(begun) < time.Minute; {
+			ctx, leave := context.WithCancel(t.Context())
+			g.Wait(ctx, func(context.Context) error { asked++; leave(); return errDown })
+		}
+		if asked > 75 {
+			t.Errorf("asked %d times in a minute", asked)
+		}
+	})
+}
+
 func TestGateAsksOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &system{}
