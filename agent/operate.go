@@ -55,17 +55,6 @@ func (a *Agent) SetState(ctx context.Context, backend, server, state string, who
 	})
 }
 
-// SetAddressState does to every endpoint with this address, on all backends, now and
-// later, what SetState does to one, and returns those that there are.
-func (a *Agent) SetAddressState(ctx context.Context, ip netip.Addr, state string, who Who) ([]ServerRef, error) {
-	if err := checkState(state); err != nil {
-		return nil, err
-	}
-	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
-		return a.setState(Override{Address: address, State: state}, who, now)
-	})
-}
-
 // SetWeight gives an endpoint another weight: 0 to 256, a share of the template's as
 // in "20%", or "" for what its source says. It fails as SetState does.
 func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, who Who) (ServerRef, error) {

@@ -4,8 +4,44 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
+
+// SetAddressState does to every endpoint with this address, on all backends, now and
+// later, what SetState does to one, and returns those that there are. It fails with
+// [ErrOverruled] where one of them is started and held by an override of its own.
+func (a *Agent) SetAddressState(ctx context.Context, ip netip.Addr, state string, who Who) ([]ServerRef, error) {
+	if err := checkState(state); err != nil {
+		return nil, err
+	}
+	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
+		if err := a.setState(Override{Address: address, State: state}, who, now); err != nil || state != StateReady {
+			return err
+		}
+		return a.heldStill(ip.Unmap())
+	})
+}
+
+// heldStill returns what operators asked of endpoints with that address alone, each by
+// itself: nil for nothing.
+func (a *Agent) heldStill(ip netip.Addr) error {
+	var held []string
+	for _, b := range a.backends {
+		for _, e := range b.wanted() {
+			if o := b.overrides.holds(b.Name, e.Addr); e.Addr.Addr() == ip && o != nil {
+				held = append(held, b.Name+"/"+e.Addr.String()+" has "+o.why())
+			}
+		}
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	if n := len(held); n > 3 {
+		held = append(held[:3], fmt.Sprintf("%d more", n-3))
+	}
+	return fmt.Errorf("%w: %s; what was asked of one server is ended at that server", ErrOverruled, strings.Join(held, ", "))
+}
 
 // SetAddressWeight does to every endpoint with this address, on all backends, now and
 // later, what SetWeight does to one, and returns those that there are. What was asked of

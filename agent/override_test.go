@@ -146,6 +146,12 @@ func TestOverrideOfAnAddress(t *testing.T) {
 		}
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:82")
+
+		w.state("web2", StateDrain, Who{By: "ann"})
+		_, err = w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{})
+		if !errors.Is(err, ErrOverruled) || !strings.Contains(err.Error(), "web/127.0.0.9:81 has drain by ann") {
+			w.t.Errorf("one is held by itself: %v", err)
+		}
 	}, a)
 }
 

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
 )
 
@@ -33,17 +35,25 @@ func newServerListCommand(a *app) *cobra.Command {
 			if output == "json" {
 				return printJSON(a.stdout, rows)
 			}
-			table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tASKED FOR")
-			for _, r := range rows {
-				tableLine(table, r.Backend, r.Endpoint, dash(r.Slot), r.State, dash(r.Name), dash(r.Override))
-			}
-			return table.Flush()
+			return a.serverTable(rows)
 		},
 	}
 	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
+}
+
+// serverTable prints rows, with the instances where a server is otherwise than it is
+// asked to be.
+func (a *app) serverTable(rows []web.ServerRow) error {
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tINSTANCES\tASKED FOR")
+	for _, r := range rows {
+		others := slices.DeleteFunc(slices.Clone(r.Instances), func(in agent.InstanceSlot) bool { return in.HeldBy == "operator" })
+		at := instancesOf(agent.SlotStatus{Endpoint: r.Endpoint, Instances: others})
+		tableLine(table, r.Backend, r.Endpoint, dash(r.Slot), r.State, dash(r.Name), at, dash(r.Override))
+	}
+	return table.Flush()
 }
 
 // listServers lists those of a backend, or of all if it is "".
