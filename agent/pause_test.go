@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestPause(t *testing.T) {
+	for _, hard := range []bool{false, true} {
+		a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+		inWorld(t, func(w *world) {
+			w.source.reading.Endpoints = eps(80)
+			w.start()
+			ctx := w.t.Context()
+			if _, err := w.agent.Pause(ctx, "nothing", false, Who{}); !errors.Is(err, ErrNoBackend) {
+				w.t.Errorf("got %v", err)
+			}
+			if _, err := w.agent.Pause(ctx, "web", hard, Who{By: "ann", For: time.Hour}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.source.list(80, 81)
+			w.pass(time.Minute)
+			w.want(a, "web1=:80")
+			if s := w.status(); !s.Instances[0].InSync || s.Backends[0].PausedBy != "ann" || len(s.Pauses) != 1 {
+				w.t.Errorf("got %+v, %+v", s.Instances[0], s.Pauses)
+			}
+			w.stop() // a pause survives
+			w.start()
+			w.source.list(80, 81)
+			w.pass(time.Minute)
+			w.want(a, "web1=:80")
+			a.restart(false)
+			w.pass(time.Minute)
+			filled := "web1=:80 web2=:81"
+			if hard {
+				filled = ""
+			}
+			w.want(a, filled)
+			w.want(b, "web1=:80")
+			w.source.list(80, 81, 82)
+			w.pass(time.Minute)
+			w.want(a, filled)
+			w.pass(time.Hour) // and ends
+			w.want(a, "web1=:80 web2=:81 web3=:82")
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+			if _, err := w.agent.Pause(ctx, "", hard, Who{}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.source.list(80)
+			w.pass(time.Minute)
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+			if err := w.agent.Resume(ctx, ""); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(time.Second)
+			w.want(b, "web1=:80")
+		}, a, b)
+	}
+}
