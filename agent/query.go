@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,8 +50,22 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	if err != nil {
 		return "", err
 	}
-	a.opts.Log.Info("a command is sent as it is", "instance", instance, "command", command, "by", by)
+	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", spoken(command), "by", by)
 	return q.Raw(ctx, command)
+}
+
+// spoken is what a log says of a line of commands: what is done, and to what. Behind that
+// a key or a password may follow.
+func spoken(line string) string {
+	var out []string
+	for command := range strings.SplitSeq(line, ";") {
+		words := strings.Fields(command)
+		if len(words) > 3 {
+			words = append(words[:3], "…")
+		}
+		out = append(out, strings.Join(words, " "))
+	}
+	return strings.Join(out, "; ")
 }
 
 // ShutSessions ends the sessions that an endpoint has, at every instance that has it.

@@ -63,3 +63,16 @@ func TestShutSessions(t *testing.T) {
 		}
 	}, a, b, c)
 }
+
+func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
+	for line, want := range map[string]string{
+		"show info":                            "show info",
+		"set server web/web1 state maint":      "set server web/web1 …",
+		"add map /etc/users ann hunter2;help":  "add map /etc/users …; help",
+		" set  ssl cert /etc/a.pem  SECRET ; ": "set ssl cert …; ",
+	} {
+		if got := spoken(line); got != want {
+			t.Errorf("%q is logged as %q, want %q", line, got, want)
+		}
+	}
+}
