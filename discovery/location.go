@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,7 +21,7 @@ type Location struct {
 }
 
 // ParseLocation reads http://HOST:PORT, https://HOST:PORT, either with a path,
-// HOST:PORT or unix:///PATH. Its errors hold no password.
+// HOST:PORT or unix:///PATH. Its errors hold no password, and no token.
 func ParseLocation(address string) (Location, error) {
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
 		if !strings.HasPrefix(path, "/") {
@@ -33,14 +34,25 @@ func ParseLocation(address string) (Location, error) {
 	}
 	u, err := url.Parse(address)
 	switch {
+	case err != nil && strings.ContainsAny(address, "@?#"): // it quotes what may be a secret
+		return Location{}, errors.New("the address is not SCHEME://HOST:PORT")
 	case err != nil:
 		return Location{}, fmt.Errorf("address: %w", err)
 	case u.Scheme != "http" && u.Scheme != "https":
-		return Location{}, fmt.Errorf("address %q: only http, https and unix are known", u.Redacted())
+		return Location{}, fmt.Errorf("address %q: only http, https and unix are known", redacted(u))
 	case u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return Location{}, fmt.Errorf("address %q is not SCHEME://HOST:PORT", u.Redacted())
+		return Location{}, fmt.Errorf("address %q is not SCHEME://HOST:PORT", redacted(u))
 	}
 	return Location{Base: url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}}, nil
+}
+
+// redacted is u without what may be a secret.
+func redacted(u *url.URL) string {
+	shown := *u
+	if shown.RawQuery != "" {
+		shown.RawQuery = "xxxxx"
+	}
+	return Printable(shown.Redacted(), 200)
 }
 
 // String returns the address, for people.
