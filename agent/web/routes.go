@@ -169,7 +169,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 // is no word to guess at: without a dry run, an edit is made.
 func wanted(q url.Values, name string) (bool, error) {
 	switch values := q[name]; {
-	case len(values) == 0, len(values) == 1 && values[0] == "":
+	case len(values) == 0:
 		return false, nil
 	case len(values) == 1 && (values[0] == "true" || values[0] == "false"):
 		return values[0] == "true", nil

@@ -36,6 +36,7 @@ func TestSectionRoutes(t *testing.T) {
 		{name: "dry run", what: "PUT " + backend + "?dry_run=true", body: "backend web\n", want: 200, says: `"reloads":[]`},
 		{name: "no dry run", what: "PUT " + backend + "?dry_run=false", body: "backend web\n", want: 428, says: "If-Match"},
 		{name: "dry what?", what: "PUT " + backend + "?dry_run=1", body: "backend web\n", header: []string{match}, want: 400, says: "dry_run is true or false"},
+		{name: "dry, and no word", what: "PUT " + backend + "?dry_run", body: "backend web\n", header: []string{match}, want: 400, says: "dry_run is true or false"},
 		{name: "dry and not", what: "DELETE " + backend + "?dry_run=false&dry_run=true", header: []string{match}, want: 400, says: "dry_run is true or false"},
 		{name: "force what?", what: "PUT " + backend + "?force=yes", body: "backend web\n", header: []string{match}, want: 400, says: "force is true or false"},
 		{name: "no tag", what: "PUT " + backend, body: "backend web\n", want: 428, says: "If-Match"},
