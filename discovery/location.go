@@ -25,7 +25,7 @@ type Location struct {
 func ParseLocation(address string) (Location, error) {
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
 		if !strings.HasPrefix(path, "/") {
-			return Location{}, fmt.Errorf("address %q: unix:// needs an absolute path", address)
+			return Location{}, errors.New("the address has no absolute path after unix://")
 		}
 		return Location{Base: url.URL{Scheme: "http", Host: "localhost"}, Socket: path}, nil
 	}
@@ -46,13 +46,19 @@ func ParseLocation(address string) (Location, error) {
 	return Location{Base: url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimSuffix(u.Path, "/")}}, nil
 }
 
-// redacted is u without what may be a secret.
+// redacted is u without what may be a secret. A user may be a token.
 func redacted(u *url.URL) string {
 	shown := *u
+	if shown.User != nil {
+		shown.User = url.User("xxxxx")
+	}
 	if shown.RawQuery != "" {
 		shown.RawQuery = "xxxxx"
 	}
-	return Printable(shown.Redacted(), 200)
+	if shown.Fragment != "" {
+		shown.Fragment, shown.RawFragment = "xxxxx", ""
+	}
+	return Printable(shown.String(), 200)
 }
 
 // String returns the address, for people.

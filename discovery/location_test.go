@@ -18,7 +18,8 @@ func TestParseLocation(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"", "ftp://x:1", "http://u:secret@x:1", "u:secret@x:1", "http://x:1?a=b", "http://x:1#a", "http://", "unix://x", "unix://",
-		"http://u:secret@x:port", "http://u:pass/secret@x:1", "http://u:%secret@x:1", "http://x:1?token=secret", "ftp://x:1?token=secret"} {
+		"http://u:secret@x:port", "http://u:pass/secret@x:1", "http://u:%secret@x:1", "http://x:1?token=secret", "ftp://x:1?token=secret",
+		"http://secret@x:1", "ftp://secret@x:1", "http://x:1#secret", "ftp://x:1#secret", "opaque:secret@x", "unix://u:secret@x"} {
 		if at, err := discovery.ParseLocation(address); err == nil || strings.Contains(err.Error(), "secret") || at != (discovery.Location{}) {
 			t.Errorf("%q became %v %v", address, at, err)
 		}
