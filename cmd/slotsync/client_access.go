@@ -57,7 +57,7 @@ func (x access) check(addr string, env environment) error {
 	case asked.user != "" && asked.tokenFile != "":
 		return usageErrorf("--token-file and --user both say who asks: name one of them")
 	case strings.ContainsFunc(asked.user, func(r rune) bool { return r == ':' || r < ' ' || r == 0x7f }):
-		return usageErrorf("%q is no user: it has a colon, or what cannot be printed", shown(asked.user))
+		return usageErrorf("the user has a colon, or what cannot be printed: the password is in --password-file")
 	case (asked.certFile == "") != (asked.keyFile == ""):
 		return usageErrorf("--cert-file and --key-file belong together")
 	case x.caFile+x.certFile != "" && !strings.HasPrefix(addr, "https://"):

@@ -84,7 +84,7 @@ func TestAgentOverTLS(t *testing.T) {
 		{"a password alone", nil, at("--password-file", "password"), 2, "belong together"},
 		{"no password file", nil, at("--user", "ann", "--password-file", "none"), 2, "none: no such file"},
 		{"a password of two lines", nil, at("--user", "ann", "--password-file", "lines"), 2, "lines does not hold a password"},
-		{"a user with a colon", nil, at("--user", "ann:x", "--password-file", "password"), 2, "is no user"},
+		{"a user with a colon", nil, at("--user", "ann:"+canaryPassword, "--password-file", "password"), 2, "the user has a colon"},
 		{"a certificate alone", nil, at("--cert-file", "server.crt"), 2, "belong together"},
 		{"a token and a user", nil, at(append(user, "--token-file", "token")...), 2, "name one of them"},
 		{"trust in what is not asked", nil, append(ca, "--agent", "http://"+listen), 2, "is not"},
