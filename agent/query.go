@@ -55,17 +55,37 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 }
 
 // spoken is what a log says of a line of commands: what is done, and to what. Behind that
-// a key or a password may follow.
+// a key or a password may follow, as in the lines of a payload.
 func spoken(line string) string {
 	var out []string
-	for command := range strings.SplitSeq(line, ";") {
+	line, _, more := strings.Cut(line, "\n")
+	for _, command := range commandsIn(line) {
 		words := strings.Fields(command)
 		if len(words) > 3 {
 			words = append(words[:3], "…")
 		}
 		out = append(out, strings.Join(words, " "))
 	}
+	if more {
+		out = append(out, "…")
+	}
 	return strings.Join(out, "; ")
+}
+
+// commandsIn takes a line apart as HAProxy does: a ";" behind a backslash does not end a
+// command (management guide, section 9.3).
+func commandsIn(line string) []string {
+	var out []string
+	from := 0
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case '\\':
+			i++
+		case ';':
+			out, from = append(out, line[from:i]), i+1
+		}
+	}
+	return append(out, line[from:])
 }
 
 // ShutSessions ends the sessions that an endpoint has, at every instance that has it.

@@ -70,6 +70,11 @@ func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
 		"set server web/web1 state maint":      "set server web/web1 …",
 		"add map /etc/users ann hunter2;help":  "add map /etc/users …; help",
 		" set  ssl cert /etc/a.pem  SECRET ; ": "set ssl cert …; ",
+		`add map #1 ann a\;hunter2;help`:       "add map #1 …; help",
+		`add map #1 ann a\\;help`:              "add map #1 …; help",
+		"show info;add map #1 <<\nann;hunter2": "show info; add map #1 …; …",
+		"show info\nann;hunter2":               "show info; …",
+		`show info\`:                           `show info\`,
 	} {
 		if got := spoken(line); got != want {
 			t.Errorf("%q is logged as %q, want %q", line, got, want)
