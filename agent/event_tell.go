@@ -106,13 +106,13 @@ func stepEvent(in *instance) Event {
 }
 
 func overrideEvent(kind string, o Override) Event {
-	e := Event{Kind: kind, Backend: o.Backend, Text: o.Address + ": " + o.why(),
+	e := Event{Kind: kind, Backend: o.Backend, Text: o.Address + ": " + o.Words(),
 		Fields: map[string]string{"address": o.Address, "override": o.Kind, "by": o.By, "reason": o.Reason}}
 	switch kind {
 	case EventOverrideEnded:
 		e.Text = o.Address + ": what an operator asked for ends"
 	case EventOverrideOver:
-		e.Text = o.Address + ": the time is over of " + o.why()
+		e.Text = o.Address + ": the time is over of " + o.Words()
 	}
 	return e
 }
@@ -120,7 +120,7 @@ func overrideEvent(kind string, o Override) Event {
 func pauseEvents(kind string, pauses []Pause) (out []Event) {
 	for _, p := range pauses {
 		words := map[string]string{
-			EventPaused: "nothing is written until " + p.Until.UTC().Format(time.RFC3339), EventResumed: "writing goes on",
+			EventPaused: p.Words(), EventResumed: "writing goes on",
 			EventPauseOver: "the pause is over: writing goes on",
 		}
 		out = append(out, Event{Kind: kind, Backend: p.Backend, Text: words[kind], Fields: map[string]string{"by": p.By, "reason": p.Reason}})

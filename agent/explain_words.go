@@ -164,7 +164,7 @@ func (a *AddressExplanation) saying(words ...string) []Saying {
 func (a *AddressExplanation) operated() string {
 	var words []string
 	for _, o := range a.Overrides {
-		words = append(words, o.why())
+		words = append(words, o.Words())
 	}
 	if len(words) == 0 {
 		return ""

@@ -26,7 +26,7 @@ func (a *Agent) impose(o Override, who Who, now time.Time) error {
 	a.overrule(next, o.Backend, now)
 	a.gaugeOverrides()
 	a.events.Add(overrideEvent(EventOverrideSet, o))
-	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
+	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (a *Agent) lapse(now time.Time) {
 	for _, o := range gone.sorted() {
 		a.overrule(left, o.Backend, now)
 		a.events.Add(overrideEvent(EventOverrideOver, o))
-		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.why())
+		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	}
 	a.gaugeOverrides() // endpoints come and go
 }

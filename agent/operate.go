@@ -49,9 +49,9 @@ func (a *Agent) SetState(ctx context.Context, backend, server, state string, who
 		case state != StateReady || o == nil:
 			return nil
 		case o.Kind == OverrideState:
-			return fmt.Errorf("%w: %s on all backends; start it by its address", ErrOverruled, o.why())
+			return fmt.Errorf("%w: %s on all backends; start it by its address", ErrOverruled, o.Words())
 		}
-		return fmt.Errorf("%w: %s; give it another weight", ErrOverruled, o.why())
+		return fmt.Errorf("%w: %s; give it another weight", ErrOverruled, o.Words())
 	})
 }
 

@@ -30,7 +30,7 @@ func (a *Agent) heldStill(ip netip.Addr) error {
 	for _, b := range a.backends {
 		for _, e := range b.wanted() {
 			if o := b.overrides.holds(b.Name, e.Addr); e.Addr.Addr() == ip && o != nil {
-				held = append(held, b.Name+"/"+e.Addr.String()+" has "+o.why())
+				held = append(held, b.Name+"/"+e.Addr.String()+" has "+o.Words())
 			}
 		}
 	}

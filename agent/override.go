@@ -113,8 +113,8 @@ func (o *Override) says(word string) bool {
 	return word == SaysDown && o.State == StateMaint
 }
 
-// why says what o is, for a slot that it holds.
-func (o *Override) why() string {
+// Words says what o is, as in "drain by ann: new kernel, until 2026-11-21T17:00:00Z".
+func (o *Override) Words() string {
 	words := o.State
 	switch o.Kind {
 	case OverrideWeight:

@@ -150,7 +150,7 @@ func (b *backend) heldWhy(slot slots.Slot) string {
 	var words []string
 	for _, kind := range OverrideKinds {
 		if o := b.overrides.find(b.Name, slot.Endpoint.Addr, kind); !slot.Free() && o != nil {
-			words = append(words, o.why())
+			words = append(words, o.Words())
 		}
 	}
 	return strings.Join(words, "; ")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -107,23 +108,40 @@ func (c topClient) do(ctx context.Context, act topAct) error {
 	ctx, cancel := context.WithTimeout(ctx, topChange)
 	defer cancel()
 	who := web.WhoBody{By: whoami(), Reason: "slotsync top"}
+	weight := act.weight
+	if weight == "source" {
+		weight = ""
+	}
+	state, weighed := web.StateBody{State: act.what, WhoBody: who}, web.WeightBody{Weight: web.Weight(weight), WhoBody: who}
 	var err error
-	switch act.what {
-	case "pause":
+	switch everywhere := act.backend == ""; {
+	case act.what == "pause":
 		_, err = c.Pause(ctx, web.PauseBody{Backend: act.backend, WhoBody: who})
-	case "resume":
+	case act.what == "resume":
 		err = c.Resume(ctx, act.backend)
-	case "weight":
-		weight := act.weight
-		if weight == "source" {
-			weight = ""
-		}
-		_, err = c.SetWeight(ctx, act.backend, act.server, web.WeightBody{Weight: web.Weight(weight), WhoBody: who})
+	case everywhere:
+		err = c.doAddress(ctx, act, state, weighed)
+	case act.what == "weight":
+		_, err = c.SetWeight(ctx, act.backend, act.server, weighed)
 	default:
-		_, err = c.SetState(ctx, act.backend, act.server, web.StateBody{State: act.what, WhoBody: who})
+		_, err = c.SetState(ctx, act.backend, act.server, state)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", act, err)
 	}
 	return nil
+}
+
+// doAddress does it to an address on all backends.
+func (c topClient) doAddress(ctx context.Context, act topAct, state web.StateBody, weight web.WeightBody) error {
+	ip, err := netip.ParseAddr(act.server)
+	if err != nil {
+		return err
+	}
+	if act.what == "weight" {
+		_, err = c.SetAddressWeight(ctx, ip, weight)
+	} else {
+		_, err = c.SetAddressState(ctx, ip, state)
+	}
+	return err
 }

@@ -38,6 +38,12 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 		n := slotCounts(be)
 		tableLine(table, be.Name, be.Backend, strconv.Itoa(len(be.Slots)), strconv.Itoa(n["ready"]), strconv.Itoa(n["drain"]), strconv.Itoa(n["down"]), backendWords(be, s.At))
 	}
+	if rows := overrideRows(s); len(rows) > 0 {
+		fmt.Fprintln(table, "\nOVERRIDE\tENDPOINT\tASKED FOR")
+		for _, r := range rows {
+			tableLine(table, r.where, dash(r.endpoint), r.words)
+		}
+	}
 	if len(s.Reloads) > 0 {
 		fmt.Fprintln(table, "\nRELOAD\tINSTANCES\tLAST\tRESULT\tNEXT")
 	}
@@ -50,6 +56,24 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	t.slots(&b, s)
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// An overrideRow is one thing that operators have asked for, also of what nobody lists.
+type overrideRow struct {
+	where, endpoint, words string
+	backend                string // ours; "" for all
+}
+
+// overrideRows lists what operators have asked for: where nothing is written first.
+func overrideRows(s agent.Status) []overrideRow {
+	var rows []overrideRow
+	for _, p := range s.Pauses {
+		rows = append(rows, overrideRow{where: everything(p.Backend), words: p.Words(), backend: p.Backend})
+	}
+	for _, o := range s.Overrides {
+		rows = append(rows, overrideRow{everything(o.Backend), o.Address, o.Words(), o.Backend})
+	}
+	return rows
 }
 
 // tableLine writes one line of a table. Nothing in a cell is obeyed by a terminal, or ends
@@ -161,7 +185,7 @@ func backendWords(b agent.BackendStatus, now time.Time) string {
 		words = append(words, text)
 	}
 	if b.Paused != nil {
-		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly))
+		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly)+" by "+oneLine(b.PausedBy))
 	}
 	if b.Problem != "" {
 		words = append(words, oneLine(b.Problem))

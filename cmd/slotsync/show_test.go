@@ -46,6 +46,9 @@ func TestShowStatus(t *testing.T) {
 				{Name: "web2", State: "free"},
 			}}},
 	}
+	s.Pauses = []agent.Pause{{Backend: "web", Until: now.Add(time.Hour), By: "bob"}}
+	s.Backends[0].Paused, s.Backends[0].PausedBy = &s.Pauses[0].Until, "bob"
+	s.Overrides = []agent.Override{{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk\x1b"}}
 	const want = `not ready: backend web has no set
 
 INSTANCE  SOCKET       HAPROXY  PID  STATE
@@ -57,7 +60,11 @@ SOURCE  BACKEND  ASKS                    ENDPOINTS  STATE
 consul  web      consul service web.[2J  3          failing, last answer 1m15s ago: transport: refused, 1 rejected (bad_port: 0)
 
 BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
-web      www        2      1      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web), 1 endpoint without a slot
+web      www        2      1      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web), 1 endpoint without a slot, paused until 04:04:05 by bob
+
+OVERRIDE      ENDPOINT  ASKED FOR
+web           -         nothing is written until 2030-01-02T04:04:05Z, by bob
+all backends  10.0.0.9  maint by ann: disk.
 
 SLOT      ENDPOINT     STATE  NAME   INSTANCES
 www/web1  10.0.0.1:80  ready  web-1  edge-1: maint (external); edge-3: lacks it

@@ -15,13 +15,13 @@ const maxTyped = 60
 // topHelp lists the keys.
 func topHelp() []string {
 	return []string{
-		"1 2 3 4     instances, servers, sources and holds, events",
+		"1 2 3 4 5   instances, servers, sources and holds, events, what operators asked for",
 		"up down     choose a line (also k j, page up, page down)",
 		"tab         the next instance alone, then all again",
 		"/           show only what contains a text; empty for everything",
 		"s           sort by the next column",
 		"a           free slots too",
-		"d m r       drain the server; stop it (maint); start it again",
+		"d m r       drain the server; stop it (maint); start it again, which ends both",
 		"w           give it another weight: 58, 20%, source",
 		"p           pause the writing to its backend, or go on; to all where there is none",
 		"q           quit",
@@ -58,7 +58,7 @@ func (m topModel) pressed(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 // browse does what a key means that changes what is shown, or begins a question.
 func (m topModel) browse(key string) topModel {
 	switch key {
-	case "1", "2", "3", "4":
+	case "1", "2", "3", "4", "5":
 		m.view, m.sorted, m.cursor = topView(key[0]-'1'), 0, 0
 	case "tab":
 		m.instance, m.cursor = (m.instance+1)%(len(m.seen.status.Instances)+1), 0

@@ -29,14 +29,17 @@ type topLook struct {
 // A topAct is a change that somebody asks for.
 type topAct struct {
 	what            string // ready, drain, maint, weight, pause, resume
-	backend, server string // "" for all
+	backend, server string // "" for all; an address alone on all backends
 	weight          string
 }
 
 // String says what it does.
 func (t topAct) String() string {
 	words := []string{t.what, everything(t.backend)}
-	if t.server != "" {
+	switch {
+	case t.server != "" && t.backend == "":
+		words[1] = shown(t.server) + " on all backends"
+	case t.server != "":
 		words[1] = shown(t.backend) + "/" + shown(t.server)
 	}
 	if t.weight != "" {

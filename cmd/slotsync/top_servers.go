@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func serverColumns() (fields []string, columns []topColumn) {
 // serverTable lists what every instance counts, or the one that is chosen.
 func (m topModel) serverTable() topTable {
 	fields, columns := serverColumns()
-	t := topTable{columns: append(heads("INSTANCE", "NAME", "ENDPOINT"), columns...)}
+	t := topTable{columns: slices.Concat(heads("INSTANCE", "SERVER", "ENDPOINT"), columns, heads("NAME"))}
 	slots := slotsByName(m.seen.status)
 	for i, dump := range m.seen.stats {
 		if m.instance != 0 && m.instance != i+1 {
@@ -55,6 +56,7 @@ func (m topModel) serverTable() topTable {
 			for _, f := range fields {
 				r.cells = append(r.cells, row[f])
 			}
+			r.cells = append(r.cells, at.title)
 			t.rows = append(t.rows, r)
 		}
 	}
@@ -65,6 +67,7 @@ func (m topModel) serverTable() topTable {
 type topSlot struct {
 	backend, endpoint string
 	free              bool
+	title             string // what people call the endpoint
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
@@ -73,7 +76,7 @@ func slotsByName(s agent.Status) map[string]topSlot {
 	for _, b := range s.Backends {
 		all[b.Backend+"/BACKEND"] = topSlot{backend: b.Name}
 		for _, slot := range b.Slots {
-			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == ""}
+			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title}
 		}
 	}
 	return all

@@ -19,10 +19,11 @@ const (
 	topServers
 	topSources
 	topEvents
+	topOverrides
 )
 
 // topViews are their names, by their keys.
-func topViews() []string { return []string{"instances", "servers", "sources", "events"} }
+func topViews() []string { return []string{"instances", "servers", "sources", "events", "overrides"} }
 
 // A topColumn is one column; show turns a value into what people read, nil for as it is.
 type topColumn struct {
@@ -34,7 +35,7 @@ type topColumn struct {
 type topRow struct {
 	cells           []string
 	mood            topMood
-	backend, server string // ours, and the endpoint; "" if there is none
+	backend, server string // ours, and the endpoint; "" if there is none; the address alone on all backends
 }
 
 // A topTable is what one view shows.
@@ -55,6 +56,8 @@ func (m topModel) table() topTable {
 		t = sourceTable(m.seen.status)
 	case topEvents:
 		t = eventTable(m.events)
+	case topOverrides:
+		t = overrideTable(m.seen.status)
 	}
 	if m.filter != "" {
 		t.rows = slices.DeleteFunc(t.rows, func(r topRow) bool {
@@ -134,6 +137,15 @@ func eventTable(events []agent.Event) topTable {
 	t := topTable{columns: heads("WHEN", "KIND", "BACKEND", "INSTANCE", "WHAT")}
 	for _, e := range events {
 		t.rows = append(t.rows, topRow{backend: e.Backend, cells: []string{e.At.Local().Format(time.TimeOnly), e.Kind, e.Backend, e.Instance, e.Text}})
+	}
+	return t
+}
+
+// overrideTable lists what operators have asked for.
+func overrideTable(s agent.Status) topTable {
+	t := topTable{columns: heads("BACKEND", "ENDPOINT", "ASKED FOR")}
+	for _, r := range overrideRows(s) {
+		t.rows = append(t.rows, topRow{mood: topOdd, backend: r.backend, server: r.endpoint, cells: []string{r.where, r.endpoint, r.words}})
 	}
 	return t
 }

@@ -38,8 +38,10 @@ func topScene() topLook {
 		Sources:   []agent.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
 		Backends: []agent.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
 			Hold: &agent.Hold{Kind: "empty", Since: at, WouldRemove: []string{"10.0.0.1:80"}},
-			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain"},
+			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain", Title: "blue"},
 				{Name: "web3", State: "free"}}}},
+		Overrides: []agent.Override{{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk"},
+			{Backend: "site", Address: "10.0.0.2:80", Kind: agent.OverrideState, State: "drain", By: "bob"}},
 	}
 	dump := agent.Dump{}
 	dump.Add("pxname", "web", "svname", "web1", "status", "UP", "weight", "100", "scur", "7", "smax", "9", "bin", "1234567", "lastchg", "3700", "check_status", "L4OK")
@@ -96,6 +98,9 @@ func TestTopShows(t *testing.T) {
 		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused", "3.2.1"}, nil},
 		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site"}, nil},
 		{"events", []string{"4"}, []string{"[4 events]", "instance_down", "edge-2 is gone"}, nil},
+		{"overrides", []string{"5"}, []string{"[5 overrides]", "all backends", "10.0.0.9", "maint by ann: disk", "site", "10.0.0.2:80", "drain by bob"}, []string{"web/web1"}},
+		{"what is odd", nil, []string{"1 backend  1 held  2 overridden"}, []string{"paused", "external"}},
+		{"filter by what people call it", []string{"/", "b", "l", "u", "e", "enter"}, []string{"web/web2", " blue"}, []string{"web/web1"}},
 		{"filter", []string{"/", "w", "e", "b", "2", "enter"}, []string{"web/web2", "with web2"}, []string{"web/web1"}},
 		{"filter that is given up", []string{"/", "x", "esc"}, []string{"web/web1"}, []string{"with"}},
 		{"filter, corrected", []string{"/", "x", "backspace", "W", "E", "B", "1", "enter"}, []string{"web/web1"}, []string{"web/web2"}},
@@ -138,6 +143,8 @@ func TestTopActs(t *testing.T) {
 		{"weight", []string{"w", "2", "0", "%", "enter", "y"}, []string{"weight site/10.0.0.1:80 20%"}},
 		{"weight of the source", []string{"w", "s", "o", "u", "r", "c", "e", "enter", "y"}, []string{"weight site/10.0.0.1:80 source"}},
 		{"pause", []string{"p", "y"}, []string{"pause site"}},
+		{"start what is stopped everywhere", []string{"5", "r", "y"}, []string{"ready 10.0.0.9 on all backends"}},
+		{"start what an operator drained", []string{"5", "down", "r", "y"}, []string{"ready site/10.0.0.2:80"}},
 		{"no", []string{"d", "n"}, nil},
 		{"anything else is no", []string{"d", "enter"}, nil},
 		{"the question is over", []string{"d", "n", "y"}, nil},
@@ -196,7 +203,7 @@ func TestTopGoesOnWithoutAnAgent(t *testing.T) {
 // every view, with colours and without.
 func TestTopFits(t *testing.T) {
 	for _, size := range []tea.WindowSizeMsg{{Width: 240, Height: 60}, {Width: 80, Height: 24}, {Width: 20, Height: 6}, {Width: 1, Height: 1}, {}} {
-		for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"?"}, {"2", "d"}, {"end"}} {
+		for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"5"}, {"?"}, {"2", "d"}, {"end"}} {
 			f := &fakeTop{seen: topScene()}
 			m := startTop(t, f)
 			m.colour = true

@@ -7,6 +7,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+
+	"github.com/slotsync/slotsync/agent"
 )
 
 // topFrame is how many lines there are besides those of the table: two above, its head,
@@ -75,8 +77,36 @@ func (m topModel) summary() string {
 	if synced < len(s.Instances) || answering < len(s.Sources) || !s.Ready {
 		mood = topOdd
 	}
-	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s  %s", shown(s.Version), synced, len(s.Instances),
-		answering, len(s.Sources), count(len(s.Backends), "backend"), s.At.Local().Format(time.TimeOnly)), mood)
+	odd := oddities(s)
+	if odd != "" {
+		mood = topOdd
+	}
+	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s%s  %s", shown(s.Version), synced, len(s.Instances),
+		answering, len(s.Sources), count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), mood)
+}
+
+// oddities counts what is not as the sources say.
+func oddities(s agent.Status) string {
+	held, overflow, words := 0, 0, ""
+	for _, b := range s.Backends {
+		overflow += len(b.Overflow)
+		if b.Hold != nil {
+			held++
+		}
+	}
+	external := 0
+	for _, in := range s.Instances {
+		external += in.External
+	}
+	for _, odd := range []struct {
+		n    int
+		what string
+	}{{held, "held"}, {overflow, "without a slot"}, {external, "external"}, {len(s.Pauses), "paused"}, {len(s.Overrides), "overridden"}} {
+		if odd.n > 0 {
+			words += fmt.Sprintf("  %d %s", odd.n, odd.what)
+		}
+	}
+	return words
 }
 
 // tabs says what is shown.
@@ -185,7 +215,7 @@ func (m topModel) bottom() string {
 	case m.note != "":
 		return m.note
 	}
-	return "1-4 view  tab instance  / filter  s sort  d drain  m maint  r ready  w weight  p pause  ? help  q quit"
+	return "1-5 view  tab instance  / filter  s sort  d drain  m maint  r ready  w weight  p pause  ? help  q quit"
 }
 
 // paint colours a line, where there are colours.
