@@ -22,6 +22,7 @@ type fakeReload struct {
 	tag     string
 	runs    []reload.Request
 	recover chan struct{} // Recover waits for it; nil: it does not
+	busy    int           // so many times Recover finds somebody else at work
 }
 
 func (f *fakeReload) Renders() bool { return !f.command }
@@ -76,6 +77,11 @@ func (f *fakeReload) Show() ([]byte, string, error) {
 }
 
 func (f *fakeReload) Recover(ctx context.Context) (reload.Result, bool, error) {
+	busy := false
+	f.with(func() { busy = f.busy > 0; f.busy-- })
+	if busy {
+		return reload.Result{}, false, reload.ErrBusy
+	}
 	if f.recover == nil {
 		return reload.Result{}, false, nil
 	}

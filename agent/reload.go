@@ -2,10 +2,12 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/reload"
 )
 
@@ -102,7 +104,7 @@ func (a *Agent) reloadNamed(name string) *reloading {
 func (a *Agent) recover(ctx context.Context, r Reload) {
 	a.recovering++
 	a.group.Go(func() {
-		res, had, err := r.Transaction.Recover(ctx)
+		res, had, err := recovered(ctx, r.Transaction)
 		a.post(ctx, func(context.Context) {
 			a.recovering--
 			if kept := a.reloadNamed(r.Name); kept != nil && (had || err != nil) {
@@ -116,6 +118,18 @@ func (a *Agent) recover(ctx context.Context, r Reload) {
 			}
 		})
 	})
+}
+
+// recovered ends what is pending in t. Where somebody else reloads, who has the same file
+// or the same master, it tries again for two minutes: nobody else would end it.
+func recovered(ctx context.Context, t Transaction) (res reload.Result, had bool, err error) {
+	for range 24 {
+		if res, had, err = t.Recover(ctx); !errors.Is(err, reload.ErrBusy) || ctx.Err() != nil {
+			break
+		}
+		discovery.Sleep(ctx, 5*time.Second)
+	}
+	return res, had, err
 }
 
 // considerReloads starts the reload that is due, and returns when one will be.

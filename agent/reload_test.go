@@ -264,23 +264,6 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 	}
 }
 
-// What an earlier process left half done is put right first.
-func TestRecoversBeforeItReloads(t *testing.T) {
-	f := &fakeReload{recover: make(chan struct{})}
-	managed(t, f, func(w *world) {
-		f.recover = make(chan struct{})
-		w.start()
-		w.source.list(span(80, 89)...)
-		w.pass(time.Minute)
-		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); !errors.Is(err, ErrReloading) || len(f.ran()) != 0 {
-			t.Fatalf("%v, %d runs while something is recovered", err, len(f.ran()))
-		}
-		close(f.recover)
-		w.pass(time.Minute) // it counts as a reload
-		w.wantReady(w.conns[0], 10)
-	})
-}
-
 // Without a template a reload cures nothing, also if there was one when the need
 // arose.
 func TestReloadThatStopsRendering(t *testing.T) {

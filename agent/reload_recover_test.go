@@ -1,0 +1,50 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// What an earlier process left half done is put right first.
+func TestRecoversBeforeItReloads(t *testing.T) {
+	f := &fakeReload{recover: make(chan struct{})}
+	managed(t, f, func(w *world) {
+		f.recover = make(chan struct{})
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(time.Minute)
+		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); !errors.Is(err, ErrReloading) || len(f.ran()) != 0 {
+			t.Fatalf("%v, %d runs while something is recovered", err, len(f.ran()))
+		}
+		close(f.recover)
+		w.pass(time.Minute) // it counts as a reload
+		w.wantReady(w.conns[0], 10)
+	})
+}
+
+// Somebody else may reload by the same master just then.
+func TestRecoversOnceNobodyElseReloads(t *testing.T) {
+	for _, c := range []struct {
+		busy  int
+		right int
+	}{{3, 1}, {1000, 0}} {
+		f := &fakeReload{}
+		managed(t, f, func(w *world) {
+			f.recover = make(chan struct{})
+			close(f.recover)
+			f.busy = c.busy
+			w.start()
+			w.pass(5 * time.Minute)
+			if got := w.warned.of("a reload was cut short; it is put right"); got != c.right || w.warned.of("a reload was cut short and could not be put right") != 1-c.right {
+				t.Errorf("busy %d times: warned of %v", c.busy, w.warned.counts)
+			}
+			w.source.list(span(80, 89)...)
+			w.pass(time.Minute)
+			if len(f.ran()) != 1 {
+				t.Errorf("busy %d times: %d reloads afterwards", c.busy, len(f.ran()))
+			}
+		})
+	}
+}
