@@ -30,6 +30,8 @@ const (
 	// that stands in the page itself.
 	pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	// maxOverrides bounds how many of what operators asked for the page lists.
+	maxOverrides = 200
 	// keptOfEvents is how many events the page shows.
 	keptOfEvents = 30
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -38,11 +39,13 @@ func (w wish) String() string {
 
 // grant does what is wished for.
 func (s *Server) grant(ctx context.Context, w wish) (err error) {
+	everywhere := w.backend == "" && w.server != ""
 	switch w.do {
-	case agent.StateDrain, agent.StateMaint, agent.StateReady:
-		_, err = s.o.Agent.SetState(ctx, w.backend, w.server, w.do, w.who)
-	case "weight":
-		err = s.grantWeight(ctx, w)
+	case agent.StateDrain, agent.StateMaint, agent.StateReady, "weight":
+		if everywhere {
+			return s.grantAddress(ctx, w)
+		}
+		return s.grantServer(ctx, w)
 	case "accept":
 		err = s.o.Agent.Accept(ctx, w.backend)
 	case "pause":
@@ -55,16 +58,46 @@ func (s *Server) grant(ctx context.Context, w wish) (err error) {
 	return err
 }
 
-// grantWeight gives a server another weight. A field that was left empty is no weight.
-func (s *Server) grantWeight(ctx context.Context, w wish) error {
+// grantServer gives a server another state or weight.
+func (s *Server) grantServer(ctx context.Context, w wish) error {
+	if w.do != "weight" {
+		_, err := s.o.Agent.SetState(ctx, w.backend, w.server, w.do, w.who)
+		return err
+	}
+	weight, err := w.weighed()
+	if err == nil {
+		_, err = s.o.Agent.SetWeight(ctx, w.backend, w.server, weight, w.who)
+	}
+	return err
+}
+
+// grantAddress does the same to an address on all backends.
+func (s *Server) grantAddress(ctx context.Context, w wish) error {
+	ip, err := netip.ParseAddr(w.server)
+	if err != nil {
+		return fmt.Errorf("%w: say the address, or the backend", agent.ErrBadRequest)
+	}
+	if w.do != "weight" {
+		_, err = s.o.Agent.SetAddressState(ctx, ip, w.do, w.who)
+		return err
+	}
+	weight, err := w.weighed()
+	if err == nil {
+		_, err = s.o.Agent.SetAddressWeight(ctx, ip, weight, w.who)
+	}
+	return err
+}
+
+// weighed is the weight that is wished for, "" for the source's. A field that was left
+// empty is no weight.
+func (w wish) weighed() (string, error) {
 	switch w.weight {
 	case "":
-		return fmt.Errorf("%w: say which weight: a number, a share as in 20%%, or source", agent.ErrBadRequest)
+		return "", fmt.Errorf("%w: say which weight: a number, a share as in 20%%, or source", agent.ErrBadRequest)
 	case "source":
-		w.weight = ""
+		return "", nil
 	}
-	_, err := s.o.Agent.SetWeight(ctx, w.backend, w.server, w.weight, w.who)
-	return err
+	return w.weight, nil
 }
 
 // pageAct takes a form of the page. The script is told how it went; a browser without

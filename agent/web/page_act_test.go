@@ -10,14 +10,16 @@ import (
 func TestPageForms(t *testing.T) {
 	const server = "backend=web&server=10.0.0.1:80"
 	for form, want := range map[string]string{
-		"do=drain&for=10m&reason=disk&" + server: "state web/10.0.0.1:80 drain {By:the page Reason:disk For:10m0s Keep:false}",
-		"do=maint&" + server:                     "state web/10.0.0.1:80 maint {By:the page Reason: For:0s Keep:false}",
-		"do=ready&" + server:                     "state web/10.0.0.1:80 ready {By:the page Reason: For:0s Keep:false}",
-		"do=weight&weight=20%25&" + server:       `weight web/10.0.0.1:80 "20%" {By:the page Reason: For:0s Keep:false}`,
-		"do=weight&weight=source&" + server:      `weight web/10.0.0.1:80 "" {By:the page Reason: For:0s Keep:false}`,
-		"do=accept&backend=web":                  "accept web",
-		"do=pause&for=1h":                        `pause "" false {By:the page Reason: For:1h0m0s Keep:false}`,
-		"do=resume&backend=web":                  `resume "web"`,
+		"do=drain&for=10m&reason=disk&" + server:           "state web/10.0.0.1:80 drain {By:the page Reason:disk For:10m0s Keep:false}",
+		"do=maint&" + server:                               "state web/10.0.0.1:80 maint {By:the page Reason: For:0s Keep:false}",
+		"do=ready&" + server:                               "state web/10.0.0.1:80 ready {By:the page Reason: For:0s Keep:false}",
+		"do=weight&weight=20%25&" + server:                 `weight web/10.0.0.1:80 "20%" {By:the page Reason: For:0s Keep:false}`,
+		"do=weight&weight=source&" + server:                `weight web/10.0.0.1:80 "" {By:the page Reason: For:0s Keep:false}`,
+		"do=ready&backend=&server=10.0.0.1":                "state 10.0.0.1 ready {By:the page Reason: For:0s Keep:false}",
+		"do=weight&weight=source&backend=&server=10.0.0.1": `weight 10.0.0.1 "" {By:the page Reason: For:0s Keep:false}`,
+		"do=accept&backend=web":                            "accept web",
+		"do=pause&for=1h":                                  `pause "" false {By:the page Reason: For:1h0m0s Keep:false}`,
+		"do=resume&backend=web":                            `resume "web"`,
 	} {
 		for accept, code := range map[string]int{"text/html": http.StatusSeeOther, "application/json": http.StatusNoContent} {
 			f := pageFake(small("x"), "x")
@@ -45,7 +47,8 @@ func sendForm(t *testing.T, h http.Handler, form, accept string, header http.Hea
 
 func TestPageFormsSayWhatIsWrong(t *testing.T) {
 	for form, code := range map[string]int{
-		"do=drain&backend=web&server=web9": http.StatusNotFound, "do=burn": http.StatusBadRequest, "": http.StatusBadRequest,
+		"do=drain&backend=web&server=web9": http.StatusNotFound, "do=burn": http.StatusBadRequest, "do=ready&server=web1": http.StatusBadRequest,
+		"do=weight&weight=&server=10.0.0.1": http.StatusBadRequest, "": http.StatusBadRequest,
 		"do=weight&backend=web&server=web1&weight=": http.StatusBadRequest,
 		"do=pause&for=long":                         http.StatusBadRequest, "do=accept&backend=api": http.StatusNotFound, "do=resume&backend=api": http.StatusConflict,
 	} {

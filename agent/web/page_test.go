@@ -268,7 +268,7 @@ func TestPageTypedKeyDoesNothing(t *testing.T) {
 			first = false
 		}
 	}
-	if forms != 4 {
+	if forms != 5 {
 		t.Errorf("there are %d forms of servers", forms)
 	}
 }
@@ -396,5 +396,31 @@ func TestPageAsksForTheToken(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer letmein")
 	if res, body := answered(t, h, r); res.StatusCode != http.StatusOK || !strings.Contains(body, "secret state") {
 		t.Errorf("with the token: %s", res.Status)
+	}
+}
+
+// TestPageListsOverrides: also those of what nobody lists, and no more than can be read.
+func TestPageListsOverrides(t *testing.T) {
+	s := small("x")
+	s.Overrides = []agent.Override{
+		{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk"},
+		{Backend: "web", Address: "10.0.0.9:80", Kind: agent.OverrideWeight, Weight: "20%"},
+		{Backend: "web", Address: "10.0.0.8:80", Kind: agent.OverrideServer, By: "bob"},
+	}
+	body := page(t, s, "/")
+	for _, want := range []string{"Asked for by operators: 3<", `<th scope="row">all</th><td class="mono">10.0.0.9</td>`, "maint by ann: disk", "weight 20%", "added by bob",
+		`name="server" value="10.0.0.9"><button disabled`, `name="weight" value="source"><button disabled`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if strings.Contains(body, `name="server" value="10.0.0.8:80"`) {
+		t.Error("a server that was added is released")
+	}
+	for i := range 200 {
+		s.Overrides = append(s.Overrides, agent.Override{Backend: "web", Address: endpoint(i, "").Addr.String(), Kind: agent.OverrideState, State: "drain"})
+	}
+	if body := page(t, s, "/"); !strings.Contains(body, "Asked for by operators: 200 and 3 more") || !strings.Contains(body, "slotsync status") || strings.Contains(body, "o-state-web-10.0.0.199:80") {
+		t.Error("203 are not cut to 200, or it does not say so")
 	}
 }

@@ -27,6 +27,8 @@ type pageView struct {
 	Shown, Total  int
 	Pauses        []string
 	Paused        bool // everything is
+	Overrides     []overrideView
+	OverridesMore int
 	Instances     []instanceView
 	Backends      []backendView
 	Sources       []sourceView
@@ -48,6 +50,12 @@ type instanceView struct {
 type sourceView struct {
 	Name, Backend, Asks, Words, Class, Age, Error string
 	Endpoints                                     int
+}
+
+// An overrideView is what an operator asked for; Do is what ends it, "" where a command
+// does.
+type overrideView struct {
+	ID, Look, Backend, Server, Words, Do string
 }
 
 type reloadView struct{ Name, Instances, Words, Error string }
@@ -78,6 +86,7 @@ func viewOf(s agent.Status, events []agent.Event, l look) pageView {
 		v.Pauses = append(v.Pauses, pauseWords(p))
 		v.Paused = v.Paused || p.Backend == ""
 	}
+	v.addOverrides(s.Overrides)
 	for _, in := range s.Instances {
 		v.Instances = append(v.Instances, viewInstance(in))
 	}
@@ -92,6 +101,17 @@ func viewOf(s agent.Status, events []agent.Event, l look) pageView {
 		v.Title = fmt.Sprintf("(%d) slotsync", n)
 	}
 	return v
+}
+
+// addOverrides lists what operators asked for, also of what nobody lists now.
+func (v *pageView) addOverrides(overrides []agent.Override) {
+	shown := overrides[:min(len(overrides), maxOverrides)]
+	v.OverridesMore = len(overrides) - len(shown)
+	for i := range shown {
+		o := &shown[i]
+		ends := map[string]string{agent.OverrideState: agent.StateReady, agent.OverrideWeight: "weight"}[o.Kind]
+		v.Overrides = append(v.Overrides, overrideView{"o-" + o.Kind + "-" + o.Backend + "-" + o.Address, v.Look, o.Backend, o.Address, o.Words(), ends})
+	}
 }
 
 func (v *pageView) addBackends(s agent.Status, l look) {
