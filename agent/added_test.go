@@ -267,5 +267,14 @@ func TestAddedEndpointObeysTheNetworks(t *testing.T) {
 		}
 		w.pass(time.Second)
 		w.want(a, "web1=:80")
+		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "127.0.0.9:90"); err != nil {
+			w.t.Errorf("removed though it is not there: %v", err)
+		}
+		w.opts.Backends[0].Policy.Deny = nil
+		if err := w.agent.Reconfigure(w.t.Context(), w.opts); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		w.want(a, "web1=:80")
 	}, a)
 }

@@ -156,11 +156,12 @@ func answerOr[T any](ctx context.Context, a *Agent, f func(context.Context) (T, 
 }
 
 // find returns the endpoint that server names: by its address, or by the slot that
-// it has.
+// it has. One that is not there, but that something is asked of, can be named too: how
+// else would that end?
 func (b *backend) find(server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
 		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) {
+		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.name(b.Name, addr) {
 			return addr, fmt.Errorf("%w: %s has no endpoint %s", ErrNoServer, b.Name, addr)
 		}
 		return addr, nil

@@ -55,6 +55,11 @@ func (l overrides) find(backend string, a netip.AddrPort, kind string) *Override
 	return cmp.Or(l[subject{backend, a, kind}], l[subject{"", netip.AddrPortFrom(a.Addr(), 0), kind}])
 }
 
+// name reports whether anything is asked of that endpoint, itself.
+func (l overrides) name(backend string, a netip.AddrPort) bool {
+	return slices.ContainsFunc(OverrideKinds[:], func(kind string) bool { return l[subject{backend, a, kind}] != nil })
+}
+
 // expire returns l without those that are over, and these; listed are the endpoints of
 // the backends that any is about, sorted: who is there is listed now.
 func (l overrides) expire(listed map[string][]discovery.Endpoint, now time.Time) (left, gone overrides) {

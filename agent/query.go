@@ -96,6 +96,9 @@ func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (Serve
 	ref, err := a.operate(ctx, backend, server, func(b *backendRef, _ time.Time) error {
 		proxy = b.Proxy
 		slot := b.ref(b.addr).Slot
+		if slot == "" {
+			return fmt.Errorf("%w: %s/%s has no slot", ErrNoServer, b.Name, b.addr)
+		}
 		for _, in := range a.of(b.backend) {
 			at := slices.IndexFunc(in.last.backends[b.Name].own, func(s slots.Server) bool { return s.Name == slot && s.Addr == b.addr })
 			if at >= 0 && in.Query != nil {
