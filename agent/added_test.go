@@ -254,6 +254,7 @@ func TestWeightOfAnAddedServer(t *testing.T) {
 func TestAddedEndpointObeysTheNetworks(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Leave = slots.Drain
 		w.source.reading.Endpoints = eps(80)
 		w.start()
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
@@ -266,6 +267,8 @@ func TestAddedEndpointObeysTheNetworks(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Second)
+		w.want(a, "web1=:80 web2=:90/drain")
+		w.pass(DefaultDrain)
 		w.want(a, "web1=:80")
 		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "127.0.0.9:90"); err != nil {
 			w.t.Errorf("removed though it is not there: %v", err)

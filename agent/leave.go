@@ -31,6 +31,14 @@ func (b *backend) overrule(next overrides, now time.Time) {
 	b.leave(before, next.add(b.Name, b.guard.published, b.Policy), now)
 }
 
+// govern puts other rules in force. What an operator added and they do not let pass leaves
+// like any endpoint.
+func (b *backend) govern(next Backend, now time.Time) {
+	before := b.overrides.add(b.Name, b.guard.published, b.Policy)
+	b.Backend, b.guard.rules = next, next.Guard
+	b.leave(before, b.overrides.add(b.Name, b.guard.published, b.Policy), now)
+}
+
 // leave starts the drain of endpoints that stopped being ready, and sets when their
 // sessions end, where the backend is configured so.
 func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {

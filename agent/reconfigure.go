@@ -170,8 +170,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 	if next.Failover.Primary != b.Failover.Primary {
 		b.at = position{} // it is of the feeds that stood in for another one
 	}
-	b.Backend = withDefaults(next)
-	b.guard.rules = b.Guard
+	b.govern(withDefaults(next), time.Now())
 	b.due = true
 	b.feeds = nil
 	kept := make([]bool, len(before))
