@@ -12,7 +12,7 @@ const (
 )
 
 // Setbacks counts how often in a row the index of blocking queries went back. The
-// zero value is none.
+// zero value is none. It is not safe for concurrent use.
 type Setbacks struct{ at []time.Time }
 
 // Add counts one more. A server whose index goes back again and again is in trouble,
@@ -37,7 +37,8 @@ func (s *Setbacks) End() { s.at = nil }
 // or was just started, would be a better reason than the service.
 func Collapsed(had, n int) bool { return n < had && (n == 0 || had-n >= 3 && 2*n <= had) }
 
-// Around returns d ±20 %, so that what began together does not stay together.
+// Around returns d ±20 %, so that what began together does not stay together. d is
+// some nanoseconds at least.
 func Around(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }
 
 // Sleep returns after d, or when ctx is done.

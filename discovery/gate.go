@@ -36,7 +36,8 @@ const spread = 300 * time.Millisecond
 
 // Hopes bound how often a source goes on sooner than its pause ends. One whose own
 // question fails though others are answered would else go on for ever with each of
-// them.
+// them. They are made by [NewHopes]; the zero value cannot be used. They are safe for
+// concurrent use.
 type Hopes struct{ limit *rate.Limiter }
 
 // NewHopes lets a source go on burst times, and after those once each every.
