@@ -61,10 +61,11 @@ func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView 
 		return v
 	}
 	v.From, v.Sources = comesFrom(b.Name, s.Sources)
-	v.Maps = slotMaps(b)
+	away := absenceOf(s.Instances)
+	v.Maps = slotMaps(b, away)
 	for i := range b.Slots {
 		if slot := &b.Slots[i]; worthARow(slot) {
-			v.Rows = append(v.Rows, viewSlot(b, slot, s.Overrides))
+			v.Rows = append(v.Rows, viewSlot(b, slot, s.Overrides, away))
 		}
 	}
 	for _, e := range b.Overflow {
@@ -97,7 +98,7 @@ func worthARow(s *agent.SlotStatus) bool {
 	})
 }
 
-func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Override) slotRow {
+func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Override, away absence) slotRow {
 	r := slotRow{Backend: b.Name, Slot: s.Name, Endpoint: s.Endpoint, Title: s.Title, State: s.State, Override: s.Override, Class: worst(s)}
 	from := s.From
 	if len(from) == 0 && s.Endpoint != "" && s.State != "takeover" {
@@ -117,16 +118,17 @@ func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Ove
 	if s.Endpoint != "" && s.State != "takeover" {
 		r.Server = s.Endpoint
 	}
-	r.From, r.Live = strings.Join(from, ", "), liveViews(s)
+	r.From, r.Live = strings.Join(from, ", "), liveViews(s, away)
 	return r
 }
 
 // liveViews says what the instances show, those that show the same together.
-func liveViews(s *agent.SlotStatus) []liveView {
+func liveViews(s *agent.SlotStatus, away absence) []liveView {
 	var out []liveView
 	for i := range s.Instances {
 		in := &s.Instances[i]
-		v := liveView{Instances: in.Instance, Words: liveWords(s, in), Class: cellOf(s, in).Class}
+		c := away.cell(s, in)
+		v := liveView{Instances: in.Instance, Words: c.Words, Class: c.Class}
 		if n := len(out) - 1; n >= 0 && out[n].Words == v.Words {
 			out[n].Instances += ", " + in.Instance
 			continue

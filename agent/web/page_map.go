@@ -21,6 +21,7 @@ const (
 	classDiffers = "differs"
 	classFree    = "free"
 	classLacking = "lacking"
+	classAway    = "away"
 )
 
 // A slotMap is some slots of a backend: a row for each instance, a cell for each slot.
@@ -60,6 +61,7 @@ func legend() []cellView {
 		{Class: classMaint, Letter: "M", Words: "maint"}, {Class: classDiffers, Letter: "≠", Words: "another address than the table's"},
 		{Class: classFree, Letter: "F", Words: "free"}, {Class: classLacking, Letter: "·", Words: "no such slot"},
 		{Class: classUp + " held", Letter: "R", Words: "underlined: held by somebody"},
+		{Class: classAway, Letter: "R", Words: "grey: as it was when its HAProxy last answered"},
 	}
 }
 
@@ -89,6 +91,32 @@ func cellOf(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 	return c
 }
 
+// An absence is the names of the instances that do not answer now: what they have
+// shown is from before.
+type absence map[string]bool
+
+func absenceOf(instances []agent.InstanceStatus) absence {
+	away := absence{}
+	for _, in := range instances {
+		if !in.Up {
+			away[in.Name] = true
+		}
+	}
+	return away
+}
+
+// cell is how a slot looks at an instance, and at one that is away looked.
+func (a absence) cell(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
+	c := cellOf(s, in)
+	c.Words = liveWords(s, in)
+	if !a[in.Instance] {
+		return c
+	}
+	c.Class = classAway
+	c.Words = "does not answer; last seen: " + c.Words
+	return c
+}
+
 // worst is how a slot looks where it looks worst.
 func worst(s *agent.SlotStatus) string {
 	order := []string{classDown, classDiffers, classMaint, classDrain, classUp, classNoCheck, classFree, classLacking}
@@ -114,13 +142,13 @@ func bar(b *agent.BackendStatus) []run {
 	return runs
 }
 
-func slotMaps(b *agent.BackendStatus) []slotMap {
+func slotMaps(b *agent.BackendStatus, away absence) []slotMap {
 	var out []slotMap
 	for some := range slices.Chunk(b.Slots, slotsARow) {
 		m := slotMap{Caption: fmt.Sprintf("Slots %s to %s", some[0].Name, some[len(some)-1].Name)}
 		rows := map[string]int{}
 		for i := range some {
-			m.add(rows, &some[i], i)
+			m.add(rows, &some[i], i, away)
 		}
 		out = append(out, m)
 	}
@@ -128,7 +156,7 @@ func slotMaps(b *agent.BackendStatus) []slotMap {
 }
 
 // add puts the slot in column i. rows says where the row of an instance is.
-func (m *slotMap) add(rows map[string]int, s *agent.SlotStatus, i int) {
+func (m *slotMap) add(rows map[string]int, s *agent.SlotStatus, i int, away absence) {
 	title := strings.TrimSpace(s.Name + ": " + orFree(s.Endpoint) + " " + s.Title)
 	m.Heads = append(m.Heads, headView{Label: number(s.Name), Slot: s.Name, Title: title, Link: worthARow(s)})
 	for j := range s.Instances {
@@ -143,8 +171,7 @@ func (m *slotMap) add(rows map[string]int, s *agent.SlotStatus, i int) {
 		for len(row.Cells) < i {
 			row.Cells = append(row.Cells, unknownCell())
 		}
-		c := cellOf(s, in)
-		c.Words = liveWords(s, in)
+		c := away.cell(s, in)
 		c.Title = title + ", " + in.Instance + ": " + c.Words
 		row.Cells = append(row.Cells, c)
 	}

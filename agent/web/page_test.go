@@ -181,6 +181,25 @@ func TestPageNamesWhatSomebodyElseTookOut(t *testing.T) {
 	}
 }
 
+// TestPageShowsWhatIsOldAsOld has an instance away whose slots were ready: nobody may
+// take that for how they are.
+func TestPageShowsWhatIsOldAsOld(t *testing.T) {
+	s := small("x")
+	for i := range s.Instances {
+		s.Instances[i].Up = true
+	}
+	const old = "does not answer; last seen: "
+	if body := page(t, s, "/"); strings.Contains(body, old) {
+		t.Error("instances that answer are shown as away")
+	}
+	s.Instances[1].Up = false
+	body := page(t, s, "/")
+	want := s.Instances[1].Name + ": " + old
+	if got := strings.Count(body, want); got != len(s.Backends[0].Slots) {
+		t.Errorf("%d cells of %d say %q", got, len(s.Backends[0].Slots), want)
+	}
+}
+
 func TestPageGolden(t *testing.T) {
 	got := page(t, small("a text"), "/")
 	const file = "testdata/page.html"

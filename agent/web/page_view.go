@@ -180,6 +180,9 @@ func viewInstance(in agent.InstanceStatus) instanceView {
 			v.Words += fmt.Sprintf(", %d %s", n.n, n.what)
 		}
 	}
+	if v.Class == "good" && in.External+in.Overflow > 0 {
+		v.Class = "warn"
+	}
 	return v
 }
 
