@@ -4,6 +4,10 @@
 // and the agent: a [Source] answers with a [Reading], which is a complete set,
 // or with an [Error], which says nothing about endpoints at all. An error is
 // never an empty set.
+//
+// It also holds what several of those packages need to ask their systems: over HTTP
+// ([API], [Location], [Trust]), by blocking queries ([Setbacks], [Collapsed]), again
+// after trouble ([Gate], [Hopes]), and for those who want to know ([Diary]).
 package discovery
 
 import (

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -86,24 +85,5 @@ func (l Location) Dial() Dial {
 	}
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return dialer.DialContext(ctx, "unix", l.Socket)
-	}
-}
-
-// Transport returns one that makes at most most connections by dial, and speaks TLS
-// with https as t says.
-func (t *Trust) Transport(dial Dial, most int) *http.Transport {
-	return &http.Transport{
-		DialContext:            dial,
-		DialTLSContext:         t.Dialer(dial),
-		MaxConnsPerHost:        most,
-		MaxIdleConnsPerHost:    most,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		// Agents are near: packing costs them more time than the wire does, and what is
-		// not unpacked cannot explode.
-		DisableCompression: true,
-		ForceAttemptHTTP2:  true, // a proxy in between may speak it where the agent does not
-		// A dead connection would otherwise swallow every watch on it.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }

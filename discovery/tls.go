@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,25 @@ func (t *Trust) Dialer(dial func(ctx context.Context, network, address string) (
 			return nil, err
 		}
 		return conn, nil
+	}
+}
+
+// Transport returns one that makes at most most connections by dial, and speaks TLS
+// with https as t says.
+func (t *Trust) Transport(dial Dial, most int) *http.Transport {
+	return &http.Transport{
+		DialContext:            dial,
+		DialTLSContext:         t.Dialer(dial),
+		MaxConnsPerHost:        most,
+		MaxIdleConnsPerHost:    most,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		// Agents are near: packing costs them more time than the wire does, and what is
+		// not unpacked cannot explode.
+		DisableCompression: true,
+		ForceAttemptHTTP2:  true, // a proxy in between may speak it where the agent does not
+		// A dead connection would otherwise swallow every watch on it.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 }
 
