@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
 )
 
@@ -69,10 +71,16 @@ func newResumeCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.Resume(cmd.Context(), nth(args, 0)); err != nil {
+			backend := nth(args, 0)
+			if err := c.Resume(cmd.Context(), backend); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "%s: goes on\n", everything(nth(args, 0)))
+			s, err := c.Status(cmd.Context())
+			if i := slices.IndexFunc(s.Pauses, func(p agent.Pause) bool { return p.Backend == "" }); err == nil && i >= 0 {
+				fmt.Fprintf(a.stdout, "%s: its own pause is over; %s\n", everything(backend), stillPaused(s.Pauses[i]))
+				return nil
+			}
+			fmt.Fprintf(a.stdout, "%s: goes on\n", everything(backend))
 			return nil
 		},
 	}

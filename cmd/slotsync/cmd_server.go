@@ -132,25 +132,36 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 	return cmd
 }
 
-// operate does one thing to one server, and says which it was.
+// operate asks something of one server, and says which it was and where that is not in
+// force yet.
 func (a *app) operate(ctx context.Context, name, what, output string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) error {
-	backend, server, err := parseServer(name)
+	c, ref, err := a.tell(ctx, name, what, output, do)
 	if err != nil {
 		return err
+	}
+	a.warnUnheard(ctx, c, []string{ref.Backend})
+	return nil
+}
+
+// tell does one thing to one server, and says which it was.
+func (a *app) tell(ctx context.Context, name, what, output string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) (*web.Client, agent.ServerRef, error) {
+	backend, server, err := parseServer(name)
+	if err != nil {
+		return nil, agent.ServerRef{}, err
 	}
 	c, err := a.client(ctx)
 	if err != nil {
-		return err
+		return nil, agent.ServerRef{}, err
 	}
 	ref, err := do(ctx, c, backend, server)
 	if err != nil {
-		return err
+		return nil, ref, err
 	}
 	if output == "json" {
-		return printJSON(a.stdout, ref)
+		return c, ref, printJSON(a.stdout, ref)
 	}
 	a.done(ref, what)
-	return nil
+	return c, ref, nil
 }
 
 func (a *app) done(ref agent.ServerRef, what string) {
@@ -176,6 +187,11 @@ func (a *app) operateAddress(ctx context.Context, address, what, output string, 
 	if err != nil {
 		return err
 	}
+	var backends []string
+	for _, ref := range refs {
+		backends = append(backends, ref.Backend)
+	}
+	defer a.warnUnheard(ctx, c, backends)
 	if output == "json" {
 		return printJSON(a.stdout, refs)
 	}
@@ -260,9 +276,10 @@ once: drain or stop it first.`,
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "its sessions are ended", output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
 				return c.ShutSessions(ctx, backend, server)
 			})
+			return err
 		},
 	}
 	outputFlag(cmd, &output)

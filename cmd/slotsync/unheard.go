@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+// warnUnheard says on standard error where what was asked of backends (ours) is not in
+// force yet. An agent that does not say has taken it all the same.
+func (a *app) warnUnheard(ctx context.Context, c *web.Client, backends []string) {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return
+	}
+	for _, line := range unheard(s, backends) {
+		fmt.Fprintln(a.stderr, "slotsync: "+line)
+	}
+}
+
+// unheard says why what is asked of backends is not written now, and when it will be.
+func unheard(s agent.Status, backends []string) []string {
+	var lines []string
+	for _, p := range s.Pauses {
+		if p.Backend == "" || slices.Contains(backends, p.Backend) {
+			lines = append(lines, stillPaused(p))
+		}
+	}
+	if away := awayFrom(s, backends); len(away) > 0 {
+		lines = append(lines, fmt.Sprintf("not in force yet at %s: no answer from there; it is made up for as soon as there is one", listed(away, 5)))
+	}
+	return lines
+}
+
+func stillPaused(p agent.Pause) string {
+	end := "slotsync resume"
+	if p.Backend != "" {
+		end += " " + shown(p.Backend)
+	}
+	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", everything(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
+}
+
+// awayFrom names the instances of the backends that do not answer. Which backends one has
+// that has never answered is not known.
+func awayFrom(s agent.Status, backends []string) []string {
+	serves := map[string]bool{} // by instance: one of the backends
+	for _, b := range s.Backends {
+		asked := slices.Contains(backends, b.Name)
+		for _, slot := range b.Slots {
+			for _, in := range slot.Instances {
+				serves[in.Instance] = serves[in.Instance] || asked
+			}
+		}
+	}
+	var away []string
+	for _, in := range s.Instances {
+		if of, seen := serves[in.Name]; !in.Up && (of || !seen) {
+			away = append(away, in.Name)
+		}
+	}
+	return away
+}
