@@ -23,11 +23,18 @@ const (
 	maxAnswer = 256 << 20
 	// maxDetail bounds the text of an error, in runes.
 	maxDetail = 2000
+	// slowAnswer is how long somebody looks at nothing before he is told what is waited for.
+	slowAnswer = 2 * time.Second
 )
 
 // A Client asks an agent, as the command line does. Its errors are one line each
 // and say what to do; a call is bounded by its context and by 65 s.
 type Client struct {
+	// Slow, if not nil, is told what has not been answered for 2 s, as in
+	// "GET /v1/status of unix:///run/slotsync/slotsync.sock": once for each call,
+	// before the call returns, and by calls at the same time at the same time.
+	Slow func(question string)
+
 	addr string // as it was given
 	base string // of every URL
 	by   Access
@@ -199,6 +206,7 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	default:
 		req.Header.Set("If-Match", `"`+etag+`"`)
 	}
+	defer c.watch(method + " " + path + " of " + c.addr)()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return reply{}, c.unreachable(err)
@@ -213,6 +221,24 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	}
 	etag = strings.Trim(resp.Header.Get("ETag"), `"`)
 	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), etag, body}, nil
+}
+
+// watch has Slow told of a question that is not answered soon, until the answer is there:
+// that is when to call what it returns.
+func (c *Client) watch(question string) (answered func()) {
+	if c.Slow == nil {
+		return func() {}
+	}
+	told := make(chan struct{})
+	timer := time.AfterFunc(slowAnswer, func() {
+		defer close(told)
+		c.Slow(question)
+	})
+	return func() {
+		if !timer.Stop() {
+			<-told
+		}
+	}
 }
 
 // want turns everything but the status that means success into one line.

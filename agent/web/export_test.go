@@ -14,3 +14,6 @@ func (s *Server) Table() []RouteInfo {
 	}
 	return out
 }
+
+// Watch is what every call does while it waits.
+func (c *Client) Watch(question string) (answered func()) { return c.watch(question) }

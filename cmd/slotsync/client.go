@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -34,6 +35,9 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 	c, err := web.NewClient(addr, by)
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
+	}
+	c.Slow = func(question string) {
+		fmt.Fprintf(a.stderr, "slotsync: no answer yet to %s: still waiting\n", question)
 	}
 	return c, ctx.Err()
 }

@@ -41,6 +41,7 @@ and weighed from there, each after a question; ? lists the keys. NO_COLOR is obe
 			if err != nil {
 				return err
 			}
+			c.Slow = nil // it would write into the picture, which says so itself
 			return a.top(cmd.Context(), c)
 		},
 	}
