@@ -219,6 +219,7 @@ func TestPage(t *testing.T) {
 		test func(*testing.T)
 	}{
 		{"shows what is there", r.testShows}, {"stays current", r.testCurrent}, {"drains and releases", r.testDrains},
+		{"releases an address", r.testReleases},
 		{"is used by keyboard", r.testKeyboard}, {"keeps what is typed", r.testKeeps}, {"is photographed", r.testShots},
 		{"does without JavaScript", r.testPlain},
 	} {
@@ -270,6 +271,22 @@ func (r *pageRig) testDrains(t *testing.T) {
 	act(t, r.browser, chromedp.Evaluate[chromedp.Void](rowOf(8003)+`.querySelector('button[value=ready]').click()`))
 	r.served(t, "127.0.0.9:8003", true)
 	r.shows(5*time.Second, `!`+rowOf(8003)+`.innerText.includes('drain by the page')`)
+}
+
+// testReleases ends what somebody asked for an address on all backends.
+func (r *pageRig) testReleases(t *testing.T) {
+	stop := exec.Command("slotsync", "server", "stop", "--address", "127.0.0.9", "--reason", "the host goes", "--agent", r.url)
+	if out, err := stop.CombinedOutput(); err != nil {
+		t.Fatal(err, string(out))
+	}
+	r.served(t, "127.0.0.9:8003", false)
+	const list = `document.querySelector('#d-overrides')`
+	r.shows(5*time.Second, list+`?.innerText.includes("Asked for by operators: 1") === true`)
+	act(t, r.browser, chromedp.Evaluate[chromedp.Void](list+`.open = true`))
+	r.shows(5*time.Second, list+`.innerText.includes('the host goes')`)
+	act(t, r.browser, chromedp.Evaluate[chromedp.Void](list+`.querySelector('button[value=ready]').click()`))
+	r.served(t, "127.0.0.9:8003", true)
+	r.shows(5*time.Second, list+` === null`)
 }
 
 // served waits until both HAProxies send an endpoint traffic, or do so no more.
