@@ -35,7 +35,7 @@ func examineSources(ctx context.Context, cfg *config, w wiring) []finding {
 		wg.Go(func() { all[i] = examineSystem(ctx, name, w.systems[cfg.sources[name].key], watches[name]) })
 	}
 	for i, q := range asked {
-		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q) })
+		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.sources[q.feed.source].file != nil) })
 	}
 	wg.Wait()
 	var list []finding
@@ -64,24 +64,26 @@ func (f *findings) take(list []discovery.Finding) {
 
 // examineFeed asks one source of a backend as the agent does first, and looks at
 // what it rests on.
-func examineFeed(ctx context.Context, q asked) findings {
+func examineFeed(ctx context.Context, q asked, files bool) findings {
 	f := findings{subject: fmt.Sprintf("source of %s (%s)", q.backend.name, q.source)}
 	start := time.Now()
 	reading, err := q.source.Next(ctx)
-	took := time.Since(start)
-	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" {
+	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" && (err == nil || !files) {
 		verdict := verdictOK
 		if err != nil {
 			verdict = verdictWarn
 		}
-		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, short(took.Round(time.Millisecond)))
+		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, short(time.Since(start).Round(time.Millisecond)))
 	}
-	if err != nil {
-		f.add(verdictFail, "%s", sourceAdvice(err))
-	} else {
+	switch {
+	case err == nil:
 		f.judgeReading(reading)
+	case files: // what is wrong with a file says what to do about it
+		f.add(verdictFail, "%s", err)
+	default:
+		f.add(verdictFail, "%s", sourceAdvice(err))
 	}
-	f.take(discovery.Diagnose(ctx, q.source))
+	f.take(slices.DeleteFunc(discovery.Diagnose(ctx, q.source), func(x discovery.Finding) bool { return err != nil && x.Text == err.Error() }))
 	return f
 }
 
