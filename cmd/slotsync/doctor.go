@@ -62,6 +62,9 @@ if anything fails.`,
 				return err
 			}
 			list := examine(cmd.Context(), cfg, w)
+			if err := cmd.Context().Err(); err != nil {
+				return err // what was cut short looks as if it were at fault
+			}
 			if err := printFindings(a.stdout, list, output); err != nil {
 				return err
 			}

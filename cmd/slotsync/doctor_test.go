@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -126,5 +128,16 @@ func TestUnreadableStateFile(t *testing.T) {
 	write(t, file, 0o644)
 	if got := unreadable(file, 12345); got != "" {
 		t.Errorf("open: %q", got)
+	}
+}
+
+// TestDoctorCutShort wants no finding about what was not waited for.
+func TestDoctorCutShort(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	args := []string{"doctor", "--socket", t.TempDir() + "/none.sock", "--backend", "web", "--dns", "web.example.org:80"}
+	if code := run(ctx, args, &out, &errs, environment{}); code != exitFailed || errs.String() != "slotsync: interrupted\n" || out.Len() > 0 {
+		t.Errorf("exit %d, %q on standard error and %q on standard output", code, errs.String(), out.String())
 	}
 }
