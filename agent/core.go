@@ -284,11 +284,22 @@ func (c *core) problems(b *backend) []string {
 		}
 	}
 	for _, f := range b.feeds {
-		if b.phase == phaseWaiting && !f.answered.IsZero() && len(f.last.Endpoints) == 0 {
+		switch {
+		case b.phase != phaseWaiting || f.answered.IsZero():
+		case len(f.last.Endpoints) == 0:
 			out = append(out, f.Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
+		case f.last.Weak:
+			out = append(out, f.Source.String()+" may know more than it has said: nothing is touched until it has said it all"+inBrackets(f.last.Note))
 		}
 	}
 	return out
+}
+
+func inBrackets(note string) string {
+	if note == "" {
+		return ""
+	}
+	return " (" + note + ")"
 }
 
 func list(words []string) string {

@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 func TestOnceDoesNotWaitForWhatCannotCome(t *testing.T) {
@@ -27,6 +30,38 @@ func TestOnceDoesNotWaitForWhatCannotCome(t *testing.T) {
 			if took := time.Since(begun); took > 10*time.Second {
 				w.t.Errorf("%s: took %s", name, took)
 			}
+		}
+	}, a)
+}
+
+// TestOnceIsNotDoneWithAHalf has a source whose first word may be a part of what there
+// is, as a file that was just written: nothing was done, and nobody may take that for
+// nothing to do.
+func TestOnceIsNotDoneWithAHalf(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.start()
+		w.stop()
+		half := newSource()
+		say := func() {
+			half.say(discovery.Reading{Endpoints: eps(80), Weak: true, Note: "it may be half written"}, nil)
+		}
+		say()
+		w.opts.Backends[0].Feeds[0].Source = half
+		agent, err := New(w.opts)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		const want = "nothing is touched until it has said it all (it may be half written)"
+		if _, err := agent.Once(w.t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			w.t.Errorf("got %v, want %q", err, want)
+		}
+		say()
+		if agent, err = New(w.opts); err != nil {
+			w.t.Fatal(err)
+		}
+		if plan, err := agent.Plan(w.t.Context()); err != nil || len(plan.Problems) != 1 || !strings.Contains(plan.Problems[0], want) {
+			w.t.Errorf("got %q and %v, want %q", plan.Problems, err, want)
 		}
 	}, a)
 }
