@@ -131,12 +131,12 @@ func (t *trend) perHour() int {
 	return max(t.counts[len(t.counts)-1]-t.counts[0], 0)
 }
 
-// fullIn is how long free slots last at this pace; 0 if it does not grow.
+// fullIn is how long free slots last if each hour is as the last one was, as far as that
+// was seen: what came within a minute of the start is no pace. 0 if it does not grow.
 func (t *trend) fullIn(free int) time.Duration {
 	pace := t.perHour()
 	if pace == 0 {
 		return 0
 	}
-	span := time.Duration(len(t.counts)) * time.Minute
-	return span * time.Duration(free) / time.Duration(pace)
+	return time.Hour * time.Duration(free) / time.Duration(pace)
 }
