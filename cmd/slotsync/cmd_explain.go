@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -20,8 +21,8 @@ address, what each HAProxy shows, and what was said to it last. The first line i
 the verdict.
 
 ADDRESS is ip:port, [v6]:port, an IP address (all of its ports) or the name of a
-slot. Without it the sources and the guard of the backend are explained. Exit 1 if
-there is no such backend or slot.`,
+slot. Without it the sources and the guard of the backend are explained. BACKEND/ADDRESS
+is understood too. Exit 1 if there is no such backend or slot.`,
 		Example: `  slotsync explain web 10.0.0.1:80
   slotsync explain web '[2001:db8::1]:80'
   slotsync explain web 10.0.0.1
@@ -42,13 +43,13 @@ there is no such backend or slot.`,
 			if err != nil {
 				return err
 			}
-			about := append(args, "")[1]
-			e, err := c.Explain(cmd.Context(), args[0], about)
+			backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
+			e, err := c.Explain(cmd.Context(), backend, about)
 			switch {
 			case errors.Is(err, agent.ErrNoBackend):
-				return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(args[0]))
+				return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
 			case errors.Is(err, agent.ErrNoSubject):
-				return fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(args[0]))
+				return fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(backend))
 			case err != nil:
 				return err
 			case output == "json":
