@@ -273,14 +273,22 @@ func (r *pageRig) testDrains(t *testing.T) {
 	r.shows(5*time.Second, `!`+rowOf(8003)+`.innerText.includes('drain by the page')`)
 }
 
-// testReleases ends what somebody asked for an address on all backends.
-func (r *pageRig) testReleases(t *testing.T) {
-	stop := exec.Command("slotsync", "server", "stop", "--address", "127.0.0.9", "--reason", "the host goes", "--agent", r.url)
-	if out, err := stop.CombinedOutput(); err != nil {
+// overridesList is the list of what operators asked for.
+const overridesList = `document.querySelector('#d-overrides')`
+
+// command asks the agent for something.
+func (r *pageRig) command(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("slotsync", append(args, "--agent", r.url)...).CombinedOutput(); err != nil {
 		t.Fatal(err, string(out))
 	}
+}
+
+// testReleases ends what somebody asked for an address on all backends.
+func (r *pageRig) testReleases(t *testing.T) {
+	r.command(t, "server", "stop", "--address", "127.0.0.9", "--reason", "the host goes")
 	r.served(t, "127.0.0.9:8003", false)
-	const list = `document.querySelector('#d-overrides')`
+	list := overridesList
 	r.shows(5*time.Second, list+`?.innerText.includes("Asked for by operators: 1") === true`)
 	act(t, r.browser, chromedp.Evaluate[chromedp.Void](list+`.open = true`))
 	r.shows(5*time.Second, list+`.innerText.includes('the host goes')`)
@@ -355,6 +363,9 @@ func (r *pageRig) testKeeps(t *testing.T) {
 // page, which no width may let it do.
 func (r *pageRig) testShots(t *testing.T) {
 	folder := os.Getenv("SLOTSYNC_SHOTS")
+	r.command(t, "server", "drain", "web/127.0.0.9:8004", "--for", "30m", "--reason", "the host is given a new kernel: "+strings.Repeat("long", 30))
+	r.shows(5*time.Second, overridesList+` !== null`)
+	act(t, r.browser, chromedp.Evaluate[chromedp.Void](overridesList+`.open = true`))
 	for _, width := range []int64{1280, 390} {
 		for _, theme := range []string{"light", "dark"} {
 			feature := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}
