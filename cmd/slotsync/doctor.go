@@ -33,6 +33,7 @@ type finding struct {
 type findings struct {
 	subject string
 	list    []finding
+	slots   map[string]int // of an instance: how many each of our backends has there
 }
 
 func (f *findings) add(verdict, format string, args ...any) {
@@ -119,6 +120,7 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 			list = append(list, finding{verdictFail, f.subject, err.Error()})
 		}
 	}
+	list = append(list, judgeSlots(cfg.backends, instances)...)
 	for _, f := range reloads {
 		list = append(list, f.list...)
 	}
@@ -127,7 +129,7 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 
 func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Client) (findings, slots.Process) {
 	in := cfg.instances[i]
-	f := findings{subject: "instance " + in.name}
+	f := findings{subject: "instance " + in.name, slots: map[string]int{}}
 	asking, cancel := context.WithTimeout(ctx, cfg.timeout)
 	defer cancel()
 	process, err := client.Info(asking)
@@ -149,7 +151,8 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 	f.checkStateFile(in, cfg.backends, process.Pid)
 	for _, b := range cfg.backends {
 		if len(b.instances) == 0 || slices.Contains(b.instances, in.name) {
-			judged := judgeBackend(in, b, view)
+			judged, n := judgeBackend(in, b, view)
+			f.slots[b.name] = n
 			if admin {
 				judged.tryDynamic(ctx, client, b, view.Servers[b.proxy])
 			}

@@ -12,13 +12,13 @@ const recommended = "server-template %s 1-%d slot.invalid:1 init-addr last,127.0
 // fullWeight is the weight of a template that can express every percent.
 const fullWeight = 100
 
-// judgeBackend says what one instance has to fill for b.
-func judgeBackend(in instanceConfig, b backendConfig, view slots.View) findings {
+// judgeBackend says what one instance has to fill for b, and how many slots that is.
+func judgeBackend(in instanceConfig, b backendConfig, view slots.View) (findings, int) {
 	f := findings{subject: fmt.Sprintf("instance %s, backend %s", in.name, b.proxy)}
 	servers, ok := view.Servers[b.proxy]
 	if !ok {
 		f.add(verdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
-		return f
+		return f, 0
 	}
 	prefix := b.prefix
 	found, all := slots.FindPrefix(servers)
@@ -28,14 +28,14 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) findings 
 	if prefix == "" {
 		if found == "" {
 			f.add(verdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))
-			return f
+			return f, 0
 		}
 		prefix = found
 	}
 	own := slots.Own(servers, prefix)
 	if len(own) == 0 {
 		f.add(verdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(all))
-		return f
+		return f, 0
 	}
 	ready := 0
 	for _, s := range own {
@@ -45,7 +45,7 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) findings 
 	}
 	f.add(verdictOK, "%s %s1 to %s, %d of them ready", count(len(own), "slot"), prefix, own[len(own)-1].Name, ready)
 	f.judgeForm(in, prefix, own)
-	return f
+	return f, len(own)
 }
 
 // judgeForm says what the way in which the slots are written costs.

@@ -77,7 +77,8 @@ func TestJudgeBackend(t *testing.T) {
 		{"no state file", instanceConfig{name: "edge"}, web, with(same, "s1"), []string{"ok 1 slot", "warn without state_file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			expect(t, judgeBackend(tt.in, tt.backend, slots.View{Servers: tt.servers}).list, tt.want)
+			judged, _ := judgeBackend(tt.in, tt.backend, slots.View{Servers: tt.servers})
+			expect(t, judged.list, tt.want)
 		})
 	}
 }
@@ -139,5 +140,21 @@ func TestDoctorCutShort(t *testing.T) {
 	args := []string{"doctor", "--socket", t.TempDir() + "/none.sock", "--backend", "web", "--dns", "web.example.org:80"}
 	if code := run(ctx, args, &out, &errs, environment{}); code != exitFailed || errs.String() != "slotsync: interrupted\n" || out.Len() > 0 {
 		t.Errorf("exit %d, %q on standard error and %q on standard output", code, errs.String(), out.String())
+	}
+}
+
+func TestJudgeSlots(t *testing.T) {
+	backends := []backendConfig{{name: "web"}, {name: "api"}}
+	at := func(name string, web, api int) findings {
+		return findings{subject: "instance " + name, slots: map[string]int{"web": web, "api": api}}
+	}
+	same := []findings{at("edge-1", 10, 8), at("edge-2", 10, 0), {subject: "instance edge-3"}}
+	if got := judgeSlots(backends, same); len(got) > 0 {
+		t.Errorf("the same everywhere: %v", got)
+	}
+	want := "10 slots at edge-1, and fewer at edge-2 (3), edge-3 (9): an endpoint takes no traffic where its slot is lacking: write the same number everywhere"
+	got := judgeSlots(backends, []findings{at("edge-1", 10, 8), at("edge-2", 3, 8), at("edge-3", 9, 8)})
+	if len(got) != 1 || got[0] != (finding{verdictWarn, "backend web", want}) {
+		t.Errorf("got %v", got)
 	}
 }
