@@ -47,18 +47,15 @@ type Client struct {
 func NewClient(addr string, by Access) (*Client, error) {
 	const want = "the agent's address is unix:///path, http://host:port or https://host:port"
 	u, err := url.Parse(addr)
-	if err != nil {
-		return nil, errors.New(want)
-	}
 	c := &Client{addr: addr, by: by}
 	transport := &http.Transport{DisableKeepAlives: true}
 	switch {
-	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
+	case err == nil && u.Scheme == "unix" && u.Host == "" && u.Path != "":
 		c.base, c.by = "http://localhost", Access{}
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
 		}
-	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && strings.Trim(u.Path, "/") == "":
+	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && strings.Trim(u.Path, "/") == "":
 		c.base = u.Scheme + "://" + u.Host
 	case strings.Contains(addr, "@"): // what stands before it may be a password
 		return nil, errors.New(want + ": who asks is not said there (--token-file, --user)")

@@ -201,6 +201,9 @@ func TestClientAddresses(t *testing.T) {
 			if (err == nil) != tt.ok {
 				t.Errorf("NewClient: %v", err)
 			}
+			if err != nil && !strings.Contains(tt.addr, "@") && !strings.Contains(err.Error(), "not \""+tt.addr+"\"") {
+				t.Errorf("what is wrong is not quoted: %v", err)
+			}
 			if err != nil && strings.Contains(err.Error(), "password") {
 				t.Errorf("a secret is in the error: %v", err)
 			}
