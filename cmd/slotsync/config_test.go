@@ -223,7 +223,7 @@ func TestDirect(t *testing.T) {
 		{"consul", direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web"}, ""},
 		{"two", direct{sockets: []string{"/run/a.sock", "tcp://h:1"}, stateFiles: []string{"/a", "/b"}, backend: "web", dns: "_w._tcp.x"}, ""},
 		{"address", direct{sockets: []string{"/run/a.sock"}, backend: "web", dns: "w.x:80", dnsServers: []string{"127.0.0.1:53"}}, ""},
-		{"no port", direct{sockets: []string{"/run/a.sock"}, backend: "web", dns: "w.x"}, "--dns: 0 is not within 1 and 65535"},
+		{"no port", direct{sockets: []string{"/run/a.sock"}, backend: "web", dns: "w.x"}, "--dns: address records have no port: write it behind the name, as in w.x:80"},
 		{"bad server", direct{sockets: []string{"/run/a.sock"}, backend: "web", dns: "w.x:80", dnsServers: []string{"x"}}, `--dns-server: "x" is not ip:port`},
 		{"bad socket", direct{sockets: []string{"a.sock"}, backend: "web", consul: "web"}, `--socket: "a.sock" is not an absolute path`},
 		{"bad backend", direct{sockets: []string{"/a"}, backend: "w b", consul: "web"}, `--backend: "w b" is not a name`},

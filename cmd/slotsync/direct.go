@@ -49,6 +49,8 @@ func (d *direct) document() (document, error) {
 		return document{}, usageErrorf("--state-file is given %d times and --socket %d times: one for each, in the same order", len(d.stateFiles), len(d.sockets))
 	case d.consul == "" && d.consulAddress != "", d.dns == "" && len(d.dnsServers) > 0:
 		return document{}, usageErrorf("--consul-address goes with --consul, and --dns-server with --dns")
+	case d.dns != "" && !strings.HasPrefix(d.dns, "_") && !strings.Contains(d.dns, ":"):
+		return document{}, usageErrorf("--dns: address records have no port: write it behind the name, as in %s:80", shown(d.dns))
 	}
 	doc := document{values: map[string]any{}, places: map[string]place{"": {}}}
 	d.instances(&doc)
