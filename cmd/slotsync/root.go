@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -71,6 +73,9 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	}
 	if len(known) > 0 {
 		return usageErrorf("there is no command %q%s (see %s --help)", shown(args[0]), didYouMean(args[0], known), cmd.CommandPath())
+	}
+	if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
+		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), shown(args[0]))
 	}
 	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), shown(args[0]), cmd.CommandPath())
 }
