@@ -29,7 +29,11 @@ func (a *Agent) heldStill(ip netip.Addr) error {
 	var held []string
 	for _, b := range a.backends {
 		for _, e := range b.wanted() {
-			if o := b.overrides.holds(b.Name, e.Addr); e.Addr.Addr() == ip && o != nil {
+			switch o := b.overrides.holds(b.Name, e.Addr); {
+			case e.Addr.Addr() != ip || o == nil:
+			case o.Backend == "": // its state is ended
+				return fmt.Errorf("%w: %s; give the address another weight", ErrOverruled, o.Words())
+			default:
 				held = append(held, b.Name+"/"+e.Addr.String()+" has "+o.Words())
 			}
 		}

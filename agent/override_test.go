@@ -151,6 +151,15 @@ func TestOverrideOfAnAddress(t *testing.T) {
 		if !errors.Is(err, ErrOverruled) || !strings.Contains(err.Error(), "web/127.0.0.9:81 has drain by ann") {
 			w.t.Errorf("one is held by itself: %v", err)
 		}
+
+		w.state("web2", StateReady, Who{})
+		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "0", Who{By: "bob"}); err != nil {
+			w.t.Fatal(err)
+		}
+		_, err = w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{})
+		if !errors.Is(err, ErrOverruled) || !strings.Contains(err.Error(), "weight 0 by bob; give the address another weight") {
+			w.t.Errorf("all are held by their weight: %v", err)
+		}
 	}, a)
 }
 

@@ -156,7 +156,7 @@ func liveWords(s *agent.SlotStatus, in *agent.InstanceSlot) string {
 		words = append(words, count(in.Sessions, "session"))
 	}
 	switch {
-	case in.HeldBy != "" && s.Override != "": // why stands beside it
+	case in.HeldBy == "operator" && s.Override != "": // why stands beside it
 		words = append(words, "held by "+in.HeldBy)
 	case in.HeldBy != "":
 		words = append(words, "held by "+in.HeldBy+because(in.Reason))
