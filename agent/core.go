@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -289,22 +288,8 @@ func (c *core) problems(b *backend) []string {
 		case len(f.last.Endpoints) == 0:
 			out = append(out, f.Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
 		case f.last.Weak:
-			out = append(out, f.Source.String()+" may know more than it has said: nothing is touched until it has said it all"+inBrackets(f.last.Note))
+			out = append(out, f.Source.String()+" may know more than it has said: nothing is touched until it has said it all: "+orElse(f.last.Note, "its answer is weak"))
 		}
 	}
 	return out
-}
-
-func inBrackets(note string) string {
-	if note == "" {
-		return ""
-	}
-	return " (" + note + ")"
-}
-
-func list(words []string) string {
-	if len(words) == 0 {
-		return "(none found)"
-	}
-	return strings.Join(words, ", ")
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -138,4 +139,11 @@ func prefixOf(w want, servers []slots.Server) (prefix, problem string) {
 		return "", "which servers of backend " + w.proxy + " are slots? Set `slots:` to one of: " + list(candidates)
 	}
 	return found, ""
+}
+
+func list(words []string) string {
+	if len(words) == 0 {
+		return "(none found)"
+	}
+	return strings.Join(words, ", ")
 }

@@ -52,7 +52,7 @@ func TestOnceIsNotDoneWithAHalf(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		const want = "nothing is touched until it has said it all (it may be half written)"
+		const want = "nothing is touched until it has said it all: it may be half written"
 		if _, err := agent.Once(w.t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			w.t.Errorf("got %v, want %q", err, want)
 		}
