@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
 )
 
 func newExplainCommand(a *app) *cobra.Command {
@@ -36,29 +38,25 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
 			backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
-			e, err := c.Explain(cmd.Context(), backend, about)
-			switch {
-			case errors.Is(err, agent.ErrNoBackend):
-				return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
-			case errors.Is(err, agent.ErrNoSubject):
-				return fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(backend))
-			case err != nil:
-				return err
-			case output == "json":
-				return printJSON(a.stdout, e)
-			}
-			return printExplanation(a.stdout, e)
+			return ask(cmd.Context(), a, output, func(c *web.Client) (agent.Explanation, error) {
+				return explained(cmd.Context(), c, backend, about)
+			}, func(e agent.Explanation) error { return printExplanation(a.stdout, e) })
 		},
 	}
 	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
+}
+
+// explained has about explained, and says where the right name of it is found.
+func explained(ctx context.Context, c *web.Client, backend, about string) (agent.Explanation, error) {
+	e, err := c.Explain(ctx, backend, about)
+	switch {
+	case errors.Is(err, agent.ErrNoBackend):
+		err = fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
+	case errors.Is(err, agent.ErrNoSubject):
+		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(backend))
+	}
+	return e, err
 }

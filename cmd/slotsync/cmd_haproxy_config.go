@@ -118,21 +118,9 @@ func newConfigHistoryCommand(a *app) *cobra.Command {
   slotsync haproxy config history -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			kept, err := c.HAProxyVersions(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return printJSON(a.stdout, kept)
-			}
-			return a.history(kept)
+			return ask(cmd.Context(), a, output, func(c *web.Client) ([]agent.ConfigVersion, error) {
+				return c.HAProxyVersions(cmd.Context(), name)
+			}, a.history)
 		},
 	}
 	reloadNameFlag(cmd, &name)

@@ -46,32 +46,24 @@ func newSectionListCommand(a *app) *cobra.Command {
 		Example: `  slotsync haproxy config section list`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			all, err := c.HAProxySections(cmd.Context(), name)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return printJSON(a.stdout, all)
-			}
-			table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "TYPE\tNAME\tLINE")
-			for _, s := range all {
-				fmt.Fprintf(table, "%s\t%s\t%d\n", shown(s.Type), dash(shown(s.Name)), s.Line)
-			}
-			return table.Flush()
+			return ask(cmd.Context(), a, output, func(c *web.Client) ([]agent.ConfigSection, error) {
+				return c.HAProxySections(cmd.Context(), name)
+			}, a.sections)
 		},
 	}
 	reloadNameFlag(cmd, &name)
 	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
+}
+
+func (a *app) sections(all []agent.ConfigSection) error {
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "TYPE\tNAME\tLINE")
+	for _, s := range all {
+		fmt.Fprintf(table, "%s\t%s\t%d\n", shown(s.Type), dash(shown(s.Name)), s.Line)
+	}
+	return table.Flush()
 }
 
 func newSectionShowCommand(a *app) *cobra.Command {

@@ -21,21 +21,9 @@ func newServerListCommand(a *app) *cobra.Command {
   slotsync server list web -o json`,
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			rows, err := listServers(cmd.Context(), c, nth(args, 0))
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return printJSON(a.stdout, rows)
-			}
-			return a.serverTable(rows)
+			return ask(cmd.Context(), a, output, func(c *web.Client) ([]web.ServerRow, error) {
+				return listServers(cmd.Context(), c, nth(args, 0))
+			}, a.serverTable)
 		},
 	}
 	outputFlag(cmd, &output)
