@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,9 +20,13 @@ func newServerListCommand(a *app) *cobra.Command {
   slotsync server list web -o json`,
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, output, func(c *web.Client) ([]web.ServerRow, error) {
-				return listServers(cmd.Context(), c, nth(args, 0))
-			}, a.serverTable)
+			var s agent.Status
+			return ask(cmd.Context(), a, output, func(c *web.Client) (rows []web.ServerRow, err error) {
+				if rows, err = listServers(cmd.Context(), c, nth(args, 0)); err == nil && output == "text" {
+					s, err = c.Status(cmd.Context()) // rows do not say who answers
+				}
+				return rows, err
+			}, func(rows []web.ServerRow) error { return a.serverTable(rows, silentOf(s.Instances)) })
 		},
 	}
 	outputFlag(cmd, &output)
@@ -32,13 +35,12 @@ func newServerListCommand(a *app) *cobra.Command {
 }
 
 // serverTable prints rows, with the instances where a server is otherwise than it is
-// asked to be.
-func (a *app) serverTable(rows []web.ServerRow) error {
+// asked to be, and those that are silent.
+func (a *app) serverTable(rows []web.ServerRow, silent []string) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tINSTANCES\tASKED FOR")
 	for _, r := range rows {
-		others := slices.DeleteFunc(slices.Clone(r.Instances), func(in agent.InstanceSlot) bool { return in.HeldBy == "operator" })
-		at := instancesOf(agent.SlotStatus{Endpoint: r.Endpoint, Instances: others})
+		at := instancesOf(agent.SlotStatus{Endpoint: r.Endpoint, State: r.State, Instances: r.Instances}, silent)
 		tableLine(table, r.Backend, r.Endpoint, dash(r.Slot), r.State, dash(r.Name), at, dash(r.Override))
 	}
 	return table.Flush()

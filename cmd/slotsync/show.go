@@ -87,7 +87,7 @@ func tableLine(table io.Writer, cells ...string) {
 
 func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	shown := 0
+	shown, away := 0, silentOf(s.Instances)
 	for _, be := range s.Backends {
 		for _, slot := range be.Slots {
 			if slot.State == "free" && !t.all {
@@ -96,30 +96,10 @@ func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
 			if shown++; shown == 1 {
 				fmt.Fprintln(table, "\nSLOT\tENDPOINT\tSTATE\tNAME\tINSTANCES")
 			}
-			tableLine(table, be.Backend+"/"+slot.Name, dash(slot.Endpoint), slot.State, dash(discovery.Printable(slot.Title, 60)), instancesOf(slot))
+			tableLine(table, be.Backend+"/"+slot.Name, dash(slot.Endpoint), heldState(slot), dash(discovery.Printable(slot.Title, 60)), instancesOf(slot, away))
 		}
 	}
 	_ = table.Flush() // into memory
-}
-
-// instancesOf names the instances where the slot is not what the table says.
-func instancesOf(slot agent.SlotStatus) string {
-	var words []string
-	for _, in := range slot.Instances {
-		switch {
-		case in.Lacking:
-			words = append(words, in.Instance+": lacks it")
-		case in.HeldBy != "":
-			words = append(words, in.Instance+": "+in.State.String()+" ("+in.HeldBy+")")
-		case in.LastReply != "":
-			words = append(words, in.Instance+": "+discovery.Printable(in.LastReply, 80))
-		case in.Check == "down":
-			words = append(words, in.Instance+": check down")
-		case slot.Endpoint != "" && in.Address != "" && in.Address != slot.Endpoint:
-			words = append(words, in.Instance+": "+in.Address)
-		}
-	}
-	return dash(strings.Join(words, "; "))
 }
 
 func slotCounts(b agent.BackendStatus) map[string]int {

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// silentOf names the instances that do not answer: what they have shown is from before.
+func silentOf(instances []agent.InstanceStatus) []string {
+	var names []string
+	for _, in := range instances {
+		if !in.Up {
+			names = append(names, in.Name)
+		}
+	}
+	return names
+}
+
+// instancesOf names the instances where the slot is not what the table says, those with
+// the same to be said together.
+func instancesOf(slot agent.SlotStatus, silent []string) string {
+	var names, words []string
+	for _, in := range slot.Instances {
+		said := otherwise(slot, in)
+		if slices.Contains(silent, in.Instance) {
+			said = "no answer"
+		}
+		if said == "" {
+			continue
+		}
+		i := slices.Index(words, said)
+		if i < 0 {
+			names, words = append(names, in.Instance), append(words, said)
+			continue
+		}
+		names[i] += ", " + in.Instance
+	}
+	for i, said := range words {
+		words[i] = names[i] + ": " + said
+	}
+	return dash(strings.Join(words, "; "))
+}
+
+// heldState is the state that the table wants, and that an operator wants it so.
+func heldState(slot agent.SlotStatus) string {
+	if slices.ContainsFunc(slot.Instances, func(in agent.InstanceSlot) bool { return in.HeldBy == "operator" }) {
+		return slot.State + " (operator)"
+	}
+	return slot.State
+}
+
+// otherwise says how the slot is otherwise at an instance than the table says, "" if it is
+// not. That an operator holds it stands elsewhere.
+func otherwise(slot agent.SlotStatus, in agent.InstanceSlot) string {
+	switch {
+	case in.Lacking:
+		return "lacks it"
+	case in.HeldBy != "" && in.HeldBy != "operator":
+		return in.State.String() + " (" + in.HeldBy + ")"
+	case in.LastReply != "":
+		return discovery.Printable(in.LastReply, 80)
+	case slot.Endpoint != "" && in.Address != "" && in.Address != slot.Endpoint:
+		return in.Address
+	case !isAsWanted(slot.State, in.State):
+		return "still " + in.State.String()
+	case in.Check == "down":
+		return "check down"
+	}
+	return ""
+}
+
+// isAsWanted reports whether HAProxy shows the state that is wanted of a slot.
+func isAsWanted(want string, have slots.Class) bool {
+	switch want {
+	case discovery.Ready.String():
+		return have == slots.Ready
+	case discovery.Drain.String():
+		return have == slots.Drain
+	case discovery.Down.String():
+		return have == slots.Maint
+	}
+	return true // a state that nothing is written for
+}
