@@ -18,7 +18,8 @@ func topHelp() []string {
 		"1 2 3 4 5   instances, servers, sources and holds, events, what operators asked for",
 		"up down     choose a line (also k j, page up, page down)",
 		"tab         the next instance alone, then all again",
-		"/           show only what contains a text; empty for everything",
+		"/           show only what contains a text",
+		"esc         show everything again, also while a text is typed",
 		"s           sort by the next column",
 		"a           free slots too",
 		"d m r       drain the server; stop it (maint); start it again, which ends both",
@@ -69,6 +70,8 @@ func (m topModel) browse(key string) topModel {
 		m.cursor = 0
 	case "/":
 		m.mode, m.typed = topFilters, m.filter
+	case "esc":
+		m = m.unfiltered()
 	case "?":
 		m.mode = topHelps
 	case "up", "k", "down", "j", "pgup", "pgdown", "home", "end":
@@ -87,11 +90,14 @@ func (m topModel) moved(key string) int {
 	return max(0, min(to, last))
 }
 
-// typing takes a text, until enter or escape.
+// typing takes a text, until enter or escape, which ends a filter too.
 func (m topModel) typing(key tea.KeyPressMsg) topModel {
 	runes := []rune(m.typed)
 	switch key.String() {
 	case "esc":
+		if m.mode == topFilters {
+			m = m.unfiltered()
+		}
 		m.mode = topBrowses
 	case "enter":
 		return m.entered()

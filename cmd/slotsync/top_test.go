@@ -103,11 +103,16 @@ func TestTopShows(t *testing.T) {
 		{"filter by what people call it", []string{"/", "b", "l", "u", "e", "enter"}, []string{"web/web2", " blue"}, []string{"web/web1"}},
 		{"filter", []string{"/", "w", "e", "b", "2", "enter"}, []string{"web/web2", "with web2"}, []string{"web/web1"}},
 		{"filter that is given up", []string{"/", "x", "esc"}, []string{"web/web1"}, []string{"with"}},
+		{"filter that is ended while it is typed", []string{"/", "b", "2", "enter", "/", "x", "esc"}, []string{"web/web1"}, []string{"with"}},
+		{"filter that is ended while browsing", []string{"/", "b", "2", "enter", "esc"}, []string{"web/web1"}, []string{"with", "esc"}},
+		{"how a filter is ended", []string{"/", "b", "2", "enter"}, []string{"esc everything"}, []string{"web/web1"}},
+		{"a weight is given up, and no filter", []string{"/", "b", "1", "enter", "w", "5", "esc"}, []string{"with b1"}, []string{"web/web2"}},
+		{"filter that nothing has", []string{"/", "x", "y", "enter"}, []string{`nothing here has "xy" in it: esc shows everything`}, []string{"web/web1"}},
 		{"filter, corrected", []string{"/", "x", "backspace", "W", "E", "B", "1", "enter"}, []string{"web/web1"}, []string{"web/web2"}},
 		{"one instance", []string{"tab"}, []string{"only edge-1", "web/web1"}, nil},
-		{"the silent instance", []string{"tab", "tab"}, []string{"only edge-2"}, []string{"web/web1"}},
+		{"the silent instance", []string{"tab", "tab"}, []string{"only edge-2", "edge-2 does not answer: "}, []string{"web/web1"}},
 		{"all instances again", []string{"tab", "tab", "tab"}, []string{"web/web1"}, []string{"only"}},
-		{"help", []string{"?"}, []string{"pause the writing", "any key goes back"}, []string{"web/web1"}},
+		{"help", []string{"?"}, []string{"pause the writing", "any key goes back", "esc         show everything again"}, []string{"web/web1"}},
 		{"no server", []string{"end", "d"}, []string{"choose a server"}, []string{"y/n"}},
 		{"question", []string{"down", "d"}, []string{"drain site/10.0.0.2:80? y/n"}, nil},
 		{"weight that is none", []string{"w", "9", "9", "9", "enter"}, []string{"not within 0 and 256"}, []string{"y/n"}},
@@ -217,6 +222,49 @@ func TestTopFits(t *testing.T) {
 					t.Errorf("%v %v: %q is too wide", size, keys, line)
 				}
 			}
+		}
+	}
+}
+
+// TestTopNamesItsKeys: how to get help and out is there at any width, and no key is cut.
+func TestTopNamesItsKeys(t *testing.T) {
+	for width, want := range map[int]string{
+		20:  "? help  q quit",
+		80:  "? help  q quit  1-5 view  / filter  d drain  m maint  r ready  w weight  p pause",
+		240: "? help  q quit  1-5 view  / filter  d drain  m maint  r ready  w weight  p pause  tab instance  s sort",
+	} {
+		next, _ := startTop(t, &fakeTop{seen: topScene()}).Update(tea.WindowSizeMsg{Width: width, Height: 24})
+		lines := next.(topModel).screen()
+		if got := lines[len(lines)-1]; got != want {
+			t.Errorf("%d wide: %q, want %q", width, got, want)
+		}
+	}
+}
+
+// TestTopSaysThatThereIsNothing: an empty view says so, and what would be there.
+func TestTopSaysThatThereIsNothing(t *testing.T) {
+	at := agent.Status{At: time.Now()}
+	up, down := at, at
+	up.Instances, down.Instances = []agent.InstanceStatus{{Name: "edge-1", Up: true}}, []agent.InstanceStatus{{Name: "edge-1"}}
+	free := topLook{status: up, stats: []agent.Dump{{}}}
+	free.status.Backends = []agent.BackendStatus{{Name: "web", Backend: "web", Slots: []agent.SlotStatus{{Name: "web1", State: "free"}}}}
+	free.stats[0].Add("pxname", "web", "svname", "web1", "status", "MAINT")
+	for _, tt := range []struct {
+		key  string
+		seen topLook
+		want string
+	}{
+		{"1", topLook{}, "nothing is known: the agent has not answered yet"},
+		{"1", topLook{status: at}, "no HAProxy is configured"},
+		{"2", topLook{status: down, stats: make([]agent.Dump, 1)}, "no HAProxy answers"},
+		{"2", topLook{status: up, stats: make([]agent.Dump, 1)}, "HAProxy has shown no counters yet"},
+		{"2", free, "every slot is free: a shows them"},
+		{"3", topLook{status: at}, "no backend is configured"},
+		{"4", topLook{}, "no event yet"},
+		{"5", topLook{status: at}, "nobody has asked for anything"},
+	} {
+		if text := strings.Join(press(t, startTop(t, &fakeTop{seen: tt.seen}), tt.key).screen(), "\n"); !strings.Contains(text, tt.want) {
+			t.Errorf("%q is not there:\n%s", tt.want, text)
 		}
 	}
 }

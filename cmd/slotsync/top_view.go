@@ -146,6 +146,9 @@ func (m topModel) drawn() []string {
 		cells = append(cells, t.texts(r))
 	}
 	lines := aligned(cells)
+	if len(shownRows) == 0 {
+		return append(lines, "", " "+m.nothing())
+	}
 	for i, r := range shownRows {
 		lines[i+1] = m.paint(lines[i+1], r.mood)
 		if first+i == m.cursor {
@@ -205,7 +208,7 @@ func aligned(cells [][]string) []string {
 func (m topModel) bottom() string {
 	switch {
 	case m.mode == topFilters:
-		return "filter: " + m.typed + "_"
+		return "filter: " + m.typed + "_  (esc for everything)"
 	case m.mode == topWeighs:
 		return m.act.String() + " (0 to 256, 20%, source): " + m.typed + "_"
 	case m.mode == topConfirms:
@@ -215,7 +218,22 @@ func (m topModel) bottom() string {
 	case m.note != "":
 		return m.note
 	}
-	return "1-5 view  tab instance  / filter  s sort  d drain  m maint  r ready  w weight  p pause  ? help  q quit"
+	return m.keys()
+}
+
+// keys names the keys, as many as fit: first those by which the others are found.
+func (m topModel) keys() string {
+	line := "? help  q quit"
+	for _, key := range []string{"esc everything", "1-5 view", "/ filter", "d drain", "m maint", "r ready", "w weight", "p pause", "tab instance", "s sort"} {
+		if key == "esc everything" && m.filter == "" {
+			continue
+		}
+		if lipgloss.Width(line+"  "+key) > m.width {
+			break
+		}
+		line += "  " + key
+	}
+	return line
 }
 
 // paint colours a line, where there are colours.
