@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +39,7 @@ type Agent struct {
 	ready      bool
 	group      *sync.WaitGroup
 	begun      time.Time
+	firstMet   time.Time // when the first instance answered
 	stored     stored
 	// reloads are the ways to reload HAProxy; reloadBusy: one is under way, and
 	// recovering counts those that an earlier process left half done.
@@ -249,25 +249,9 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 		next = earlier(next, at)
 	}
 	if !a.opened {
-		next = earlier(next, a.begun.Add(a.timing.timeout))
+		next = earlier(next, a.awaited())
 	}
 	return max(next.Sub(now), time.Millisecond)
-}
-
-// open lets decisions be made once every instance was met, or the time for
-// that is over.
-func (a *Agent) open(now time.Time) {
-	if a.opened {
-		return
-	}
-	missing := slices.ContainsFunc(a.instances, func(in *instance) bool { return !in.met })
-	if missing && now.Sub(a.begun) < a.timing.timeout {
-		return
-	}
-	a.opened = true
-	for _, b := range a.backends {
-		b.due = true
-	}
 }
 
 // decide makes the targets of b anew and sends them out if they changed.

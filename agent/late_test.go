@@ -90,3 +90,39 @@ func TestRestartIsCountedAlsoIfTheRoundFails(t *testing.T) {
 		}
 	}, a)
 }
+
+// TestDeadInstanceDoesNotHoldUpTheStart: the others are brought up to date a moment later,
+// and until then nothing is called in sync.
+func TestDeadInstanceDoesNotHoldUpTheStart(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		hang bool
+		at   time.Duration
+	}{
+		"nobody listens":  {err: absent(), at: startGrace},
+		"may not be used": {err: &slots.InstanceError{Fault: slots.Denied, Err: errors.New("level user")}, at: startGrace},
+		"hangs":           {hang: true, at: DefaultTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+			inWorld(t, func(w *world) {
+				if b.err = c.err; c.hang {
+					b.hang = make(chan struct{})
+				}
+				w.source.reading.Endpoints = eps(80)
+				w.start()
+				w.pass(c.at / 2)
+				w.want(a, "")
+				if w.status().Instances[0].InSync {
+					w.t.Error("in sync before anything is wanted")
+				}
+				w.pass(c.at)
+				w.want(a, "web1=:80")
+				w.wantSync("a", true)
+				if c.hang {
+					b.wakeUp()
+				}
+			}, a, b)
+		})
+	}
+}

@@ -33,7 +33,9 @@ func (a *Agent) show(now time.Time) Status {
 		}
 	}
 	for _, in := range a.instances {
-		s.Instances = append(s.Instances, in.show(now))
+		show := in.show(now)
+		show.InSync = show.InSync && a.opened // nothing is wanted before
+		s.Instances = append(s.Instances, show)
 	}
 	s.Overrides, s.Pauses = a.overrides.sorted(), a.pauses.sorted()
 	s.Reloads = []ReloadStatus{}

@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// startGrace is how long an instance that cannot answer is waited for at the start, once
+// another one has answered: they may have been started together.
+const startGrace = time.Second
+
+// open lets decisions be made once every instance was met, or the time for that is over.
+func (a *Agent) open(now time.Time) {
+	if a.opened {
+		return
+	}
+	if a.firstMet.IsZero() && slices.ContainsFunc(a.instances, func(in *instance) bool { return in.met }) {
+		a.firstMet = now
+	}
+	if now.Before(a.awaited()) {
+		return
+	}
+	a.opened = true
+	for _, b := range a.backends {
+		b.due = true
+	}
+}
+
+// awaited is until when decisions wait for instances that were not met yet; the zero time
+// if all were. A dead one must not hold up the others for as long as a slow one may.
+func (a *Agent) awaited() time.Time {
+	missing, slow := false, false
+	for _, in := range a.instances {
+		missing = missing || !in.met
+		slow = slow || !in.met && in.mayAnswer()
+	}
+	switch most := a.begun.Add(a.timing.timeout); {
+	case !missing:
+		return time.Time{}
+	case slow || a.firstMet.IsZero():
+		return most
+	default:
+		return earlier(most, a.firstMet.Add(startGrace))
+	}
+}
+
+// mayAnswer reports whether somebody listens there, as far as is known.
+func (in *instance) mayAnswer() bool {
+	if in.last.err == nil {
+		return true
+	}
+	fault, _ := slots.FaultOf(in.last.err)
+	return fault != slots.Absent && fault != slots.Denied
+}
