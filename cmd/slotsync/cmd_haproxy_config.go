@@ -138,7 +138,7 @@ func (a *app) history(kept []agent.ConfigVersion) error {
 			state = "good"
 		}
 		tableLine(table, v.ID, v.At.UTC().Format(time.RFC3339), strconv.Itoa(v.Bytes), state,
-			dash(discovery.Printable(v.By, 40)), dash(discovery.Printable(v.Reason, 80)))
+			dash(discovery.Printable(v.By, 40)), dash(v.Reason))
 	}
 	return table.Flush()
 }

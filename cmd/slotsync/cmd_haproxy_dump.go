@@ -196,26 +196,26 @@ func keepColumns(d *agent.Dump) {
 
 // sideBySide writes one line for each figure, with a column for each instance.
 func sideBySide(table *tabwriter.Writer, got []shownBy[agent.Dump]) {
-	var names, lines []string
+	heads, lines := []string{"FIGURE"}, []string{}
 	for _, g := range got {
-		names = append(names, shown(g.Instance))
+		heads = append(heads, g.Instance)
 		for _, c := range g.Answer.Columns {
 			if !slices.Contains(lines, c) {
 				lines = append(lines, c)
 			}
 		}
 	}
-	fmt.Fprintf(table, "FIGURE\t%s\n", strings.Join(names, "\t"))
+	tableLine(table, heads...)
 	for _, line := range lines {
-		var values []string
+		values := []string{line}
 		for _, g := range got {
 			value := ""
 			for _, row := range g.Answer.Rows {
 				value = row[line]
 			}
-			values = append(values, dash(oneLine(value)))
+			values = append(values, dash(value))
 		}
-		fmt.Fprintf(table, "%s\t%s\n", shown(line), strings.Join(values, "\t"))
+		tableLine(table, values...)
 	}
 }
 
@@ -231,16 +231,16 @@ func rows(table *tabwriter.Writer, got []shownBy[agent.Dump]) {
 	}
 	heads := []string{"INSTANCE"}
 	for _, c := range columns {
-		heads = append(heads, strings.ToUpper(shown(c)))
+		heads = append(heads, strings.ToUpper(c))
 	}
-	fmt.Fprintln(table, strings.Join(heads, "\t"))
+	tableLine(table, heads...)
 	for _, g := range got {
 		for _, row := range g.Answer.Rows {
-			values := []string{shown(g.Instance)}
+			values := []string{g.Instance}
 			for _, c := range columns {
-				values = append(values, dash(oneLine(row[c])))
+				values = append(values, dash(row[c]))
 			}
-			fmt.Fprintln(table, strings.Join(values, "\t"))
+			tableLine(table, values...)
 		}
 	}
 }

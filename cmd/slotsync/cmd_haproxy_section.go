@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -61,7 +62,7 @@ func (a *app) sections(all []agent.ConfigSection) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TYPE\tNAME\tLINE")
 	for _, s := range all {
-		fmt.Fprintf(table, "%s\t%s\t%d\n", shown(s.Type), dash(shown(s.Name)), s.Line)
+		tableLine(table, s.Type, dash(s.Name), strconv.Itoa(s.Line))
 	}
 	return table.Flush()
 }

@@ -51,7 +51,7 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
 }
 
 func outputFlag(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "text", "text or json")
+	cmd.Flags().StringVarP(output, "output", "o", "text", "text or json, which cuts no long cell")
 }
 
 func knownOutput(output string) error {
@@ -71,9 +71,9 @@ func printPlan(w io.Writer, p agent.Plan, output string) error {
 		case in.Error != "":
 			tableLine(table, in.Instance, "error: "+in.Error)
 		case len(in.Changes) == 0 && len(p.Problems) > 0:
-			fmt.Fprintf(table, "%s\tnothing to change, as far as is known\n", in.Instance)
+			tableLine(table, in.Instance, "nothing to change, as far as is known")
 		case len(in.Changes) == 0:
-			fmt.Fprintf(table, "%s\tin sync\n", in.Instance)
+			tableLine(table, in.Instance, "in sync")
 		}
 		for _, c := range in.Changes {
 			tableLine(table, in.Instance, c.Backend+"/"+c.Slot, string(c.Kind), c.From+" -> "+c.To+when(c))

@@ -31,7 +31,7 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	}
 	fmt.Fprintln(table, "\nSOURCE\tBACKEND\tASKS\tENDPOINTS\tSTATE")
 	for _, src := range s.Sources {
-		tableLine(table, src.Name, src.Backend, discovery.Printable(src.Asks, 80), strconv.Itoa(src.Endpoints), sourceWords(src))
+		tableLine(table, src.Name, src.Backend, src.Asks, strconv.Itoa(src.Endpoints), sourceWords(src))
 	}
 	fmt.Fprintln(table, "\nBACKEND\tHAPROXY'S\tSLOTS\tREADY\tDRAIN\tDOWN\tSTATE")
 	for _, be := range s.Backends {
@@ -45,10 +45,10 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 		}
 	}
 	if len(s.Reloads) > 0 {
-		fmt.Fprintln(table, "\nRELOAD\tINSTANCES\tLAST\tRESULT\tNEXT")
+		fmt.Fprintln(table, "\nRELOAD\tINSTANCES\tLAST\tNEXT\tRESULT")
 	}
 	for _, r := range s.Reloads {
-		tableLine(table, r.Name, listed(r.Instances, 5), lastReload(r, s.At), reloadResult(r), nextReload(r, s.At))
+		tableLine(table, r.Name, listed(r.Instances, 5), lastReload(r, s.At), nextReload(r, s.At), reloadResult(r))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -74,15 +74,6 @@ func overrideRows(s agent.Status) []overrideRow {
 		rows = append(rows, overrideRow{everything(o.Backend), o.Address, o.Words(), o.Backend})
 	}
 	return rows
-}
-
-// tableLine writes one line of a table. Nothing in a cell is obeyed by a terminal, or ends
-// the cell.
-func tableLine(table io.Writer, cells ...string) {
-	for i, text := range cells {
-		cells[i] = oneLine(text)
-	}
-	fmt.Fprintln(table, strings.Join(cells, "\t"))
 }
 
 func (t tableStyle) slots(b *strings.Builder, s agent.Status) {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -50,7 +51,7 @@ func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExpl
 	fmt.Fprintf(b, "\n%s%s\n", title, named(x.Name))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, s := range x.Said {
-		fmt.Fprintf(table, "  %s says\t%s\n", s.Source, sayingWords(s, e.At))
+		fmt.Fprintf(table, "  %s says\t%s\n", shown(s.Source), sayingWords(s, e.At))
 	}
 	fmt.Fprintf(table, "  in force\t%s\n", forceWords(x, e.At))
 	for _, o := range x.Overrides {
@@ -63,8 +64,9 @@ func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExpl
 		if i == 0 {
 			fmt.Fprintln(table, "\n  INSTANCE\tSLOT\tADDRESS\tSTATE\tWEIGHT\tCHECK\tSESSIONS\tSINCE\tTRAFFIC")
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", at.Instance, dash(at.Slot), dash(at.Address), stateWords(at), at.Weight,
-			dash(at.Check), sessionWords(at.Sessions), passed(e.At, at.Since), trafficWords(at))
+		fmt.Fprint(table, "  ")
+		tableLine(table, at.Instance, dash(at.Slot), dash(at.Address), stateWords(at), strconv.Itoa(at.Weight), dash(at.Check),
+			sessionWords(at.Sessions), passed(e.At, at.Since), trafficWords(at))
 	}
 	_ = table.Flush()
 	for _, at := range x.Instances {

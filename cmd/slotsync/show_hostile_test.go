@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -44,9 +47,41 @@ func fill(v reflect.Value, text string, depth int) {
 }
 
 // hostile is a T that has what a terminal obeys in all of its texts.
-func hostile[T any]() (v T) {
-	fill(reflect.ValueOf(&v).Elem(), obeyed, 6)
+func hostile[T any]() T { return saying[T](obeyed) }
+
+// saying is a T with text in all of its texts.
+func saying[T any](text string) (v T) {
+	fill(reflect.ValueOf(&v).Elem(), text, 6)
 	return v
+}
+
+// startTalker serves an agent that says text, wherever it says anything.
+func startTalker(t *testing.T, text string) (url string) {
+	t.Helper()
+	status := saying[agent.Status](text)
+	status.Ready = false
+	status.Instances[0].Up = false
+	dump := agent.Dump{}
+	dump.Add("pxname", text, text, text, "svname", text, "be_name", text, "srv_name", text, "id", text)
+	answers := map[string]any{
+		"/v1/status": status, "/v1/sync": status, "/v1/addresses": []any{map[string]any{"servers": []any{map[string]any{"backend": text, "endpoint": text, "slot": text,
+			"state": text, "name": text, "override": text}}}},
+		"/v1/backends/web/explain": saying[agent.Explanation](text), "/v1/pause": saying[agent.Pause](text), "/v1/backends/web/servers/web1/state": saying[agent.ServerRef](text),
+		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{text: saying[agent.NeedReload](text)}},
+		"/v1/haproxy/config/versions": []any{saying[agent.ConfigVersion](text)}, "/v1/haproxy/config/sections": []any{saying[agent.ConfigSection](text)},
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var v any = dump
+		if a, ok := answers[r.URL.Path]; ok {
+			v = a
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // checkObeyed wants nothing in a text that a terminal obeys, but that its lines end.
@@ -63,35 +98,13 @@ func checkObeyed(t *testing.T, what, text string) {
 // TestNothingIsObeyedByATerminal has an agent say what a terminal would obey, wherever it
 // says anything, and every command show it.
 func TestNothingIsObeyedByATerminal(t *testing.T) {
-	status := hostile[agent.Status]()
-	status.Ready = false
-	status.Instances[0].Up = false
-	dump := agent.Dump{}
-	dump.Add("pxname", obeyed, obeyed, obeyed, "svname", obeyed, "be_name", obeyed, "srv_name", obeyed, "id", obeyed)
-	answers := map[string]any{
-		"/v1/status": status, "/v1/sync": status, "/v1/addresses": []any{map[string]any{"servers": []any{map[string]any{"backend": obeyed, "endpoint": obeyed, "slot": obeyed,
-			"state": obeyed, "name": obeyed, "override": obeyed}}}},
-		"/v1/backends/web/explain": hostile[agent.Explanation](), "/v1/pause": hostile[agent.Pause](), "/v1/backends/web/servers/web1/state": hostile[agent.ServerRef](),
-		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{obeyed: hostile[agent.NeedReload]()}},
-		"/v1/haproxy/config/versions": []any{hostile[agent.ConfigVersion]()}, "/v1/haproxy/config/sections": []any{hostile[agent.ConfigSection]()},
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var v any = dump
-		if a, ok := answers[r.URL.Path]; ok {
-			v = a
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			t.Error(err)
-		}
-	}))
-	defer server.Close()
+	url := startTalker(t, obeyed)
 	for _, line := range []string{
 		"status", "status --all", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
 		"haproxy reload --needed", "haproxy config history", "haproxy config section list", "sync", "pause", "server drain web/web1",
 	} {
 		for _, form := range []string{"text", "json"} {
-			args := append(strings.Fields(line), "--agent", server.URL)
+			args := append(strings.Fields(line), "--agent", url)
 			if line != "sync" {
 				args = append(args, "-o", form)
 			}
@@ -117,6 +130,35 @@ func checkSameText(t *testing.T, what string, text []byte) {
 	}
 	if !strings.Contains(fmt.Sprint(v), obeyed) {
 		t.Errorf("%s: the text is another one in %s", what, text)
+	}
+}
+
+// TestNoCellPushesTheOthersAway has an agent say long texts wherever it says anything:
+// in a table only the last cell of a line may be long, and JSON has all of it.
+func TestNoCellPushesTheOthersAway(t *testing.T) {
+	long := strings.Repeat("x", 400)
+	url := startTalker(t, long)
+	for _, line := range []string{
+		"status", "status --all", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
+		"haproxy config history", "haproxy config section list",
+	} {
+		args := append(strings.Fields(line), "--agent", url)
+		var table, whole bytes.Buffer
+		run(t.Context(), args, &table, io.Discard, environment{})
+		for row := range strings.Lines(table.String()) {
+			cells := regexp.MustCompile("  +").Split(strings.TrimSpace(row), -1)
+			for _, cell := range cells[:len(cells)-1] {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(cell, " says")); n > maxCell+1 {
+					t.Errorf("%s: a cell of %d runes in %q", line, n, row)
+				}
+			}
+		}
+		if !strings.Contains(table.String(), "x…  ") {
+			t.Errorf("%s: nothing is cut:\n%s", line, table.String())
+		}
+		if run(t.Context(), append(args, "-o", "json"), &whole, io.Discard, environment{}); !strings.Contains(whole.String(), long) {
+			t.Errorf("%s: JSON is cut too:\n%s", line, whole.String())
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ func silentOf(instances []agent.InstanceStatus) []string {
 // instancesOf names the instances where the slot is not what the table says, those with
 // the same to be said together.
 func instancesOf(slot agent.SlotStatus, silent []string) string {
-	var names, words []string
+	var names [][]string
+	var words []string
 	for _, in := range slot.Instances {
 		said := otherwise(slot, in)
 		if slices.Contains(silent, in.Instance) {
@@ -34,13 +35,13 @@ func instancesOf(slot agent.SlotStatus, silent []string) string {
 		}
 		i := slices.Index(words, said)
 		if i < 0 {
-			names, words = append(names, in.Instance), append(words, said)
-			continue
+			i = len(words)
+			names, words = append(names, nil), append(words, said)
 		}
-		names[i] += ", " + in.Instance
+		names[i] = append(names[i], in.Instance)
 	}
 	for i, said := range words {
-		words[i] = names[i] + ": " + said
+		words[i] = listed(names[i], 3) + ": " + said
 	}
 	return dash(strings.Join(words, "; "))
 }

@@ -32,6 +32,8 @@ func TestInstancesOf(t *testing.T) {
 		{"nobody answers, and it was taken out", "ready", []string{"a"}, []agent.InstanceSlot{in("a", slots.Maint, external)}, "a: no answer"},
 		{"several are silent", "ready", []string{"a", "c"}, []agent.InstanceSlot{in("a", slots.Ready, ""), in("b", slots.Maint, external), in("c", slots.Ready, "")},
 			"a, c: no answer; b: maint (external)"},
+		{"many are silent", "ready", []string{"a", "b", "c", "d", "e"}, []agent.InstanceSlot{in("a", 0, ""), in("b", 0, ""), in("c", 0, ""), in("d", 0, ""), in("e", 0, "")},
+			"a, b, c, 2 more: no answer"},
 		{"another address", "ready", nil, []agent.InstanceSlot{{Instance: "a", Address: "10.0.0.2:80", State: slots.Ready}}, "a: 10.0.0.2:80"},
 		{"the check fails", "ready", nil, []agent.InstanceSlot{{Instance: "a", Address: at, State: slots.Ready, Check: "down"}}, "a: check down"},
 		{"a state that nothing is written for", "takeover", nil, []agent.InstanceSlot{in("a", slots.Ready, "takeover")}, "a: ready (takeover)"},
