@@ -58,7 +58,7 @@ func (a *Agent) overrule(next overrides, backend string, now time.Time) {
 func (a *Agent) lapse(now time.Time) {
 	if over := a.pauses.expire(now); len(over) > 0 {
 		a.addAll(pauseEvents(EventPauseOver, over))
-		a.paused()
+		a.paused("a pause is over: writing goes on", over)
 	}
 	if len(a.overrides) == 0 {
 		return

@@ -40,8 +40,8 @@ type launch struct {
 // launch starts a transaction, of which there is one at a time.
 func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.reloadBusy, r.running = true, true
-	a.opts.Log.Info("HAProxy is reloaded", "reload", r.Name, "reason", l.reason)
-	a.events.Add(reloadEvent(EventReloadBegun, r, l, "HAProxy is reloaded"))
+	a.opts.Log.Info("a reload of HAProxy begins", "reload", r.Name, "reason", l.reason)
+	a.events.Add(reloadEvent(EventReloadBegun, r, l, "a reload of HAProxy begins"))
 	a.group.Go(func() {
 		res, err := l.run(ctx)
 		if errors.Is(err, reload.ErrBusy) {

@@ -92,7 +92,7 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 			Since: now, Until: now.Add(cmp.Or(who.For, DefaultPause)), Hard: hard}
 		a.pauses[backend] = p
 		a.addAll(pauseEvents(EventPaused, []Pause{p}))
-		a.paused()
+		a.paused("an operator pauses the writing", []Pause{p})
 		return p, nil
 	})
 }
@@ -102,21 +102,24 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 func (a *Agent) Resume(ctx context.Context, backend string) error {
 	_, err := answerOr(ctx, a, func(context.Context) (struct{}, error) {
 		if _, ok := a.pauses[backend]; !ok && (backend != "" || len(a.pauses) == 0) {
-			return struct{}{}, fmt.Errorf("%w: %s", ErrNotPaused, cmp.Or(backend, "nothing"))
+			return struct{}{}, fmt.Errorf("%w: %s", ErrNotPaused, cmp.Or(backend, "there is no pause to end"))
 		}
-		a.addAll(pauseEvents(EventResumed, a.pauses.end(backend)))
-		a.paused()
+		ended := a.pauses.end(backend)
+		a.addAll(pauseEvents(EventResumed, ended))
+		a.paused("an operator has the writing go on", ended)
 		return struct{}{}, nil
 	})
 	return err
 }
 
-// paused tells the instances what is paused now.
-func (a *Agent) paused() {
+// paused tells the instances what is paused now, and says what became of which pauses.
+func (a *Agent) paused(said string, which []Pause) {
 	a.dirty = true
 	for _, b := range a.backends {
 		b.due = true
 	}
 	a.tellAll(time.Now())
-	a.opts.Log.Info("an operator pauses the writing, or has it go on", "pauses", len(a.pauses))
+	for _, p := range which {
+		a.opts.Log.Info(said, "backend", cmp.Or(p.Backend, "all"), "by", p.By, "reason", p.Reason, "until", p.Until)
+	}
 }
