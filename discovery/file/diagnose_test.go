@@ -38,7 +38,7 @@ func TestDiagnose(t *testing.T) {
 		}
 		return out
 	}
-	if got := found(); len(got) != 1 || !strings.HasPrefix(got[0], "fail server: no file matches ") {
+	if got := found(); len(got) != 1 || !strings.HasPrefix(got[0], "fail no file matches ") {
 		t.Errorf("none: %q", got)
 	}
 	write("web.yaml", `[{targets: ["10.0.0.1:80", "10.0.0.2:80"]}]`)
@@ -57,5 +57,23 @@ func TestDiagnose(t *testing.T) {
 	}
 	if got := found(); len(got) != maxTold+1 || got[maxTold] != "ok 13 files more" {
 		t.Errorf("many: %q", got[len(got)-1])
+	}
+}
+
+// TestAbsenceNamesNoServer: the class is for machines, and a person would look for one.
+func TestAbsenceNamesNoServer(t *testing.T) {
+	for _, name := range []string{"*.yaml", "web.yaml"} {
+		files, err := New(Options{Path: filepath.Join(t.TempDir(), name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := files.Source(Query{Service: "web"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Confirm(t.Context())
+		if discovery.ClassOf(err) != discovery.Server || strings.Contains(err.Error(), "server") || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v of class %s", name, err, discovery.ClassOf(err))
+		}
 	}
 }

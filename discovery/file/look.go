@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -64,10 +65,22 @@ func (f *Files) look(ctx context.Context, anew bool) (snapshot, error) {
 // endpoints.
 func (f *Files) absent() error {
 	if f.literal {
-		return discovery.Errorf(discovery.Server, "%s: %w", f.path(), os.ErrNotExist)
+		return &absentError{discovery.Errorf(discovery.Server, "%s: %w", f.path(), os.ErrNotExist)}
 	}
-	return discovery.Errorf(discovery.Server, "no file matches %s: to say that there is nothing, leave one that holds []", f.path())
+	return &absentError{discovery.Errorf(discovery.Server, "no file matches %s: to say that there is nothing, leave one that holds []", f.path())}
 }
+
+// An absentError says that there is no file. It has a class as every error of a source
+// has, and does not say it: whoever reads "server:" looks for one.
+type absentError struct{ of *discovery.Error }
+
+// Error returns the cause, as [discovery.Error.Error] does after the class.
+func (e *absentError) Error() string {
+	return strings.TrimPrefix(e.of.Error(), string(e.of.Class)+": ")
+}
+
+// Unwrap returns the error with its class.
+func (e *absentError) Unwrap() error { return e.of }
 
 // publish makes s the latest snapshot, and wakes those who wait for another one
 // if it is another one.
