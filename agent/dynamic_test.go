@@ -202,3 +202,47 @@ func TestOneInstanceTakesNoServers(t *testing.T) {
 		}
 	})
 }
+
+// TestSlotsOfOthersAreAdded: an instance with fewer slots in its template than another has
+// the rest added, again after a restart, and nothing moves.
+func TestSlotsOfOthersAreAdded(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 2)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Dynamic, w.opts.Backends[0].DynamicOptions = true, "check inter 1s"
+		w.opts.Backends[0].Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		w.source.reading.Endpoints = eps(80, 81, 82, 83)
+		w.start()
+		w.pass(time.Minute)
+		const four = "web1=:80 web2=:81 web3=:82 web4=:83"
+		for _, c := range w.conns {
+			w.want(c, four)
+			w.wantSync(c.name, true)
+		}
+		if s := w.status(); len(s.Backends[0].Overflow) > 0 || s.Instances[1].Overflow > 0 {
+			t.Errorf("without a slot: %v, %d", s.Backends[0].Overflow, s.Instances[1].Overflow)
+		}
+
+		b.restart(false)
+		w.pass(time.Minute)
+		w.want(b, four)
+
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.source.list(80, 81, 84)
+		w.pass(time.Minute)
+		for _, c := range w.conns {
+			w.want(c, "web1=:80 web2=:81 web3=:84") // which both have now
+			w.wantSync(c.name, true)
+		}
+
+		w.stop()
+		a.takeWrites()
+		b.takeWrites()
+		w.source.asked = false
+		w.start()
+		w.pass(time.Minute)
+		if x, y := a.takeWrites(), b.takeWrites(); len(x) > 0 || len(y) > 0 {
+			t.Errorf("a restart writes %v and %v", x, y)
+		}
+	}, a, b)
+}

@@ -155,10 +155,10 @@ func (l *local) held() bool { return l.want.paused && (l.want.hard || !l.reborn)
 func (l *local) settled(now time.Time) bool { return l.idle(now) || l.done >= l.want.gen }
 
 // effective returns the targets with what this instance alone does otherwise:
-// slots that somebody took out stay out, and weights that are not taken are not
-// wanted.
+// slots that somebody took out stay out, weights that are not taken are not
+// wanted, and slots that only others have in their templates are added.
 func (l *local) effective() []slots.Target {
-	if len(l.externals) == 0 && !l.weightless && l.undynamic == "" {
+	if len(l.externals) == 0 && !l.weightless && l.undynamic == "" && !l.want.dynamic {
 		return l.want.targets
 	}
 	has := finder(l.own, func(s *slots.Server) string { return s.Name })
@@ -170,8 +170,8 @@ func (l *local) effective() []slots.Target {
 		if l.weightless {
 			t.Weight = 0
 		}
-		if l.undynamic != "" && t.Dynamic && has(t.Slot) == nil {
-			t.Dynamic = false // what cannot be added is lacking
+		if l.want.dynamic && has(t.Slot) == nil {
+			t.Dynamic = l.undynamic == "" && (t.Dynamic || len(l.own) > 0) // what cannot be added is lacking
 		}
 		out[i] = t
 	}

@@ -51,11 +51,16 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 	return taken, given
 }
 
-// ownOf returns the slots among servers. Where servers are not added, none was.
+// ownOf returns the slots among servers. Where servers are not added, none was; one that
+// stands for a slot in the template of another instance stays, like that.
 func (l *local) ownOf(servers []slots.Server) []slots.Server {
 	own := slots.Own(servers, l.prefix)
+	target := finder(l.want.targets, func(t *slots.Target) string { return t.Slot })
 	for i := range own {
-		own[i].Dynamic = own[i].Dynamic && l.want.dynamic
+		if own[i].Dynamic {
+			t := target(own[i].Name)
+			own[i].Dynamic = l.want.dynamic && (t == nil || t.Dynamic)
+		}
 	}
 	return own
 }

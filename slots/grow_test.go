@@ -137,7 +137,8 @@ func TestObserveDynamic(t *testing.T) {
 	}{
 		{name: "found", views: [][]slots.Server{added(show("-", "r2"))}, dynamic: true},
 		{name: "found at one, lacking at another", views: [][]slots.Server{show("-"), added(show("-", "r2"))}, dynamic: true},
-		{name: "found at one, of the template at another", views: [][]slots.Server{show("-", "-"), added(show("-", "r2"))}, dynamic: true},
+		{name: "found at one, of the template at another", views: [][]slots.Server{show("-", "-"), added(show("-", "r2"))}},
+		{name: "held as added, now of the template at another", table: dynamic, views: [][]slots.Server{show("-", "-"), added(show("-", "r2"))}},
 		{name: "held, yet to be added", table: dynamic, views: [][]slots.Server{show("-")}, dynamic: true},
 		{name: "held, now of the template", table: dynamic, views: [][]slots.Server{show("-", "-")}},
 		{name: "held, now of the template, lacking at another", table: dynamic, views: [][]slots.Server{show("-", "-"), show("-")}, lacking: true},

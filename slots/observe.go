@@ -16,7 +16,7 @@ import (
 //	any      some         Lacking unless Dynamic; used after all others
 //	free     none         gone
 //	held     none         kept, Lacking unless Dynamic
-//	any      one, Dynamic Dynamic
+//	any      one, Dynamic Dynamic, unless another one has it in its template
 //	Dynamic  as template  no longer Dynamic
 //	free     a majority   Last is the address that most show, the first one's if equally many do
 //	free     placeholder  Last and Freed zero: never used
@@ -114,7 +114,7 @@ func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
 		added, template = added || v.dynamic, template || v.template
 		s.Busy = s.Busy || v.sessions > 0 || v.sessions < 0 && !s.Free()
 	}
-	s.Dynamic = added || s.Dynamic && !template
+	s.Dynamic = (added || s.Dynamic) && !template
 	s.Lacking = len(shown) < n && !s.Dynamic
 	if !s.Free() {
 		s.Busy = s.Busy && s.Endpoint.State != discovery.Ready

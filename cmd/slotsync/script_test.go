@@ -120,7 +120,7 @@ func (s *stage) usage(ok bool, text string) {
 }
 
 // haproxy NAME VERSION [LEVEL] starts one with a backend web of ten slots, instead of
-// a level with twice, tcp, both, checked or master: see staged. It sets $NAME, $NAME_file
+// a level with twice, tcp, both, few, checked or master: see staged. It sets $NAME, $NAME_file
 // and $NAME_pid. haproxy NAME kill ends it.
 func (s *stage) haproxy(_ bool, args []string) {
 	s.usage(len(args) == 2 || len(args) == 3, "haproxy NAME VERSION [LEVEL] | haproxy NAME kill|restart")
@@ -149,7 +149,7 @@ func (s *stage) haproxy(_ bool, args []string) {
 
 // staged makes one thing about a HAProxy otherwise: twice gives it the socket
 // $SS/second.sock too, tcp one at the address $NAME_tcp, both a backend api besides web,
-// checked health checks; with master it runs as master and worker, with the socket
+// few two slots only, checked health checks; with master it runs as master and worker, with the socket
 // $NAME_master. All else is the level of its socket.
 func (s *stage) staged(c *haproxytest.Config, name, how string) {
 	switch how {
@@ -161,6 +161,8 @@ func (s *stage) staged(c *haproxytest.Config, name, how string) {
 		s.ts.Setenv(name+"_tcp", address)
 	case "both":
 		c.Backends = append(c.Backends, haproxytest.Backend{Name: "api", Prefix: "web"})
+	case "few":
+		c.Backends[0].Slots = 2
 	case "checked":
 		c.Backends[0].Check = "check inter 200ms fall 1"
 	case "master":
