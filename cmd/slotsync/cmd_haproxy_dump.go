@@ -15,6 +15,9 @@ import (
 	"github.com/slotsync/slotsync/agent/web"
 )
 
+// maxNamed bounds the instances that are named together.
+const maxNamed = 20
+
 // A shownBy is what one instance answered.
 type shownBy[T any] struct {
 	Instance string `json:"instance"`
@@ -245,13 +248,22 @@ func rows(table *tabwriter.Writer, got []shownBy[agent.Dump]) {
 	}
 }
 
-// silent reports the instances that did not answer.
+// silent reports the instances that did not answer, those with the same reason together.
 func silent[T any](got []shownBy[T]) error {
-	var errs []error
+	var reasons []string
+	names := map[string][]string{} // by reason
 	for _, g := range got {
-		if g.Error != "" {
-			errs = append(errs, fmt.Errorf("%s: %s", shown(g.Instance), g.Error))
+		if g.Error == "" {
+			continue
 		}
+		if names[g.Error] == nil {
+			reasons = append(reasons, g.Error)
+		}
+		names[g.Error] = append(names[g.Error], shown(g.Instance))
+	}
+	var errs []error
+	for _, reason := range reasons {
+		errs = append(errs, fmt.Errorf("%s: %s", listed(names[reason], maxNamed), reason))
 	}
 	return errors.Join(errs...)
 }

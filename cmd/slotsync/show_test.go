@@ -154,6 +154,18 @@ edge-2  in sync
 	}
 }
 
+// TestSilentSaysItOnce: what all instances refuse alike is one reason, and each is named.
+func TestSilentSaysItOnce(t *testing.T) {
+	const refused, away = "the agent refuses", "no answer"
+	err := silent([]shownBy[string]{{"edge-1", refused, ""}, {"edge-2", away, ""}, {"edge-3", "", "fine"}, {"edge-4", refused, ""}})
+	if want := "edge-1, edge-4: the agent refuses\nedge-2: no answer"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if err := silent([]shownBy[string]{{"edge-3", "", "fine"}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPlanVerdict(t *testing.T) {
 	change := []agent.PlannedChange{{Slot: "web1"}}
 	for _, tt := range []struct {
