@@ -23,8 +23,8 @@ func newHAProxyConfigCommand(a *app) *cobra.Command {
 		Use:   "config",
 		Short: "HAProxy's configuration and its kept versions",
 		Example: `  slotsync haproxy config show
+  slotsync haproxy config diff
   slotsync haproxy config history
-  slotsync haproxy config diff 20301121T101500.000Z-1f0c9a2b
   slotsync haproxy config restore 20301121T101500.000Z-1f0c9a2b`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -145,14 +145,38 @@ func (a *app) history(kept []agent.ConfigVersion) error {
 
 func newConfigDiffCommand(a *app) *cobra.Command {
 	return a.fileCommand(cobra.Command{
-		Use:   "diff FROM [TO]",
+		Use:   "diff [FROM [TO]]",
 		Short: "Show what changed between two versions, or a version and the file as it is",
-		Example: `  slotsync haproxy config history
+		Long: `Show what changed between two versions, or between one and the file as it is. Without
+FROM it is the newest good version: what comes is what was edited by hand since, and
+nothing if nothing was.`,
+		Example: `  slotsync haproxy config diff
+  slotsync haproxy config history
   slotsync haproxy config diff 20301121T101500.000Z-1f0c9a2b`,
-		Args: versionArgs(1, 2),
+		Args: versionArgs(0, 2),
 	}, func(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
-		return c.HAProxyDiff(ctx, name, args[0], nth(args, 1))
+		from := nth(args, 0)
+		if from == "" {
+			kept, err := c.HAProxyVersions(ctx, name)
+			if err != nil {
+				return "", err
+			}
+			if from, err = newestGood(kept); err != nil {
+				return "", err
+			}
+		}
+		return c.HAProxyDiff(ctx, name, from, nth(args, 1))
 	})
+}
+
+// newestGood returns the newest version that HAProxy ran with; kept has the newest first.
+func newestGood(kept []agent.ConfigVersion) (id string, err error) {
+	for _, v := range kept {
+		if v.Good {
+			return v.ID, nil
+		}
+	}
+	return "", errors.New("no version is known to be good, to compare the file with: slotsync haproxy config history lists what is kept")
 }
 
 func newConfigRestoreCommand(a *app) *cobra.Command {
