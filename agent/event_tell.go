@@ -88,6 +88,13 @@ func reportEvents(in *instance, before, r report, propagated map[string]time.Dur
 		add(Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + r.made[name].String(),
 			Changes: r.made[name].counts(), Slots: r.moved[name], Fields: took})
 	}
+	for _, name := range lackingChanged(before, r) {
+		e := Event{Kind: EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}
+		if n := r.backends[name].surplus; n > 0 {
+			e.Kind, e.Text = EventOverflow, fmt.Sprintf("its template has fewer slots than others: %d endpoints have none there", n)
+		}
+		add(e)
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.drift)) {
 		add(Event{Kind: EventDrift, Backend: name, Text: "corrected what nobody asked for: " + r.drift[name].String(), Changes: r.drift[name].counts()})
 	}
@@ -95,6 +102,21 @@ func reportEvents(in *instance, before, r report, propagated map[string]time.Dur
 		add(Event{Kind: cmp.Or(n.kind, EventNote), Backend: n.backend, Slot: n.slot, Text: n.text, Fields: map[string]string{"detail": n.detail}})
 	}
 	return out
+}
+
+// lackingChanged names the backends of which an instance has enough slots now and had
+// not before, or the other way round.
+func lackingChanged(before, r report) (names []string) {
+	if r.err != nil {
+		return nil
+	}
+	short := func(l localReport) bool { return l.surplus > 0 && len(l.own) > 0 } // one without any slot is told of otherwise
+	for _, name := range slices.Sorted(maps.Keys(r.backends)) {
+		if short(r.backends[name]) != short(before.backends[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func stepEvent(in *instance) Event {

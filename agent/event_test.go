@@ -291,3 +291,38 @@ func TestRecordingDelaysNobody(t *testing.T) {
 		w.want(a, "web1=:80 web2=:81")
 	}, a)
 }
+
+// TestEventsOfAnInstanceThatLacksSlots: it is told once that endpoints get no traffic there,
+// and once that they do.
+func TestEventsOfAnInstanceThatLacksSlots(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 2)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		w.pass(time.Minute)
+		count := func(what string) (n int) {
+			for _, got := range w.happened() {
+				if got == what {
+					n++
+				}
+			}
+			return n
+		}
+		if got := w.happened(); count("overflow b web") > 0 || count("overflow_end b web") > 0 {
+			t.Errorf("with as many as there are slots: %q", got)
+		}
+		w.source.list(80, 81, 82)
+		w.pass(time.Minute)
+		w.source.list(80, 81, 82, 83)
+		w.pass(time.Minute)
+		if got := w.happened(); count("overflow b web") != 1 || count("overflow a web") > 0 {
+			t.Errorf("with more: %q", got)
+		}
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		if got := w.happened(); count("overflow_end b web") != 1 {
+			t.Errorf("with fewer again: %q", got)
+		}
+	}, a, b)
+}

@@ -172,6 +172,13 @@ func (a *Agent) logReport(in *instance, before, r report, propagated map[string]
 	for _, name := range slices.Sorted(maps.Keys(r.made)) {
 		log.Info("slots changed", "backend", name, "changes", r.made[name].String(), "took", r.took.Round(time.Microsecond))
 	}
+	for _, name := range lackingChanged(before, r) {
+		if n := r.backends[name].surplus; n > 0 {
+			log.Warn("endpoints have no slot at this instance: its template has fewer than others", "backend", name, "left_over", n)
+		} else {
+			log.Info("every endpoint has a slot at this instance again", "backend", name)
+		}
+	}
 	for name, kinds := range r.drift {
 		for kind, n := range kinds {
 			m.Drift(in.Name, a.proxyOf(name), string(kind), n)
