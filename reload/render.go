@@ -37,11 +37,25 @@ func (t *Transaction) render(d Data) ([]byte, error) {
 
 // renderFrom is render with another text of the template.
 func (t *Transaction) renderFrom(source []byte, d Data) ([]byte, error) {
+	return filled(t.o.Template, source, d)
+}
+
+// TryTemplate renders the template at path with d, and keeps nothing. Its errors begin with
+// the file and the line. It blocks on the file alone.
+func TryTemplate(path string, d Data) error {
+	source, err := readBounded(path)
+	if err == nil {
+		_, err = filled(path, source, d)
+	}
+	return err
+}
+
+func filled(name string, source []byte, d Data) ([]byte, error) {
 	d, err := d.checked()
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := template.New(t.o.Template).Option("missingkey=error").Funcs(functions(d)).Parse(string(source))
+	parsed, err := template.New(name).Option("missingkey=error").Funcs(functions(d)).Parse(string(source))
 	if err != nil {
 		return nil, placed(err)
 	}

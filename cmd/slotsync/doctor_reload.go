@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
@@ -107,8 +108,24 @@ func (f *findings) files(cfg *config, r reloadConfig) {
 	f.writable("reload.file is replaced in", filepath.Dir(file))
 	f.writable("versions are kept below", existing(r.dir(cfg.stateDir)))
 	if len(f.list) == before {
-		f.add(verdictOK, "%s is rendered from %s", r.file, r.template)
+		f.template(cfg, r)
 	}
+}
+
+// template renders the template with one slot for each backend.
+func (f *findings) template(cfg *config, r reloadConfig) {
+	var d reload.Data
+	for _, b := range cfg.backends {
+		if len(b.instances) > 0 && !slices.ContainsFunc(r.instances, func(name string) bool { return slices.Contains(b.instances, name) }) {
+			continue
+		}
+		d.Backends = append(d.Backends, reload.Backend{Name: b.name, Proxy: b.proxy, Prefix: cmp.Or(b.prefix, b.proxy), Slots: 1})
+	}
+	if err := reload.TryTemplate(r.template, d); err != nil {
+		f.add(verdictFail, "reload.template: %v", err)
+		return
+	}
+	f.add(verdictOK, "%s is rendered from %s", r.file, r.template)
 }
 
 // readable adds a finding unless path is a file that can be read, or need not be

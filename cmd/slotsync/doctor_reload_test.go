@@ -12,8 +12,14 @@ import (
 
 func TestExamineReload(t *testing.T) {
 	dir := t.TempDir()
-	there, folder, link := filepath.Join(dir, "there"), filepath.Join(dir, "folder"), filepath.Join(dir, "link")
-	write(t, there, 0o600)
+	tmpl := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	there, folder, link := tmpl("there", "global\n"), filepath.Join(dir, "folder"), filepath.Join(dir, "link")
 	program := filepath.Join(dir, "program")
 	write(t, program, 0o700)
 	if err := os.Mkdir(folder, 0o700); err != nil {
@@ -43,6 +49,10 @@ func TestExamineReload(t *testing.T) {
 		{"no check", with(func(r *reloadConfig) { r.check = []string{"no-such-program", "{{.File}}"} }), dir,
 			[]string{runs, "fail reload.check: exec: \"no-such-program\"", "ok is rendered from"}},
 		{"no template", with(func(r *reloadConfig) { r.template = none }), dir, []string{runs, "fail reload.template cannot be used"}},
+		{"template that renders", with(func(r *reloadConfig) { r.template = tmpl("t1", "{{serverTemplate \"web\" \"check\"}}\n") }), dir, []string{runs, "ok is rendered from"}},
+		{"template that cannot be parsed", with(func(r *reloadConfig) { r.template = tmpl("t2", "backend web\n{{serverTemplate \"web\"") }), dir,
+			[]string{runs, "fail reload.template: " + filepath.Join(dir, "t2") + ":2: unclosed action"}},
+		{"template of another backend", with(func(r *reloadConfig) { r.template = tmpl("t3", "{{serverTemplate \"wbe\"}}\n") }), dir, []string{runs, "fail no backend \"wbe\"; there are: web"}},
 		{"template is a folder", with(func(r *reloadConfig) { r.template = folder }), dir, []string{runs, "fail is no file"}},
 		{"file is a folder", with(func(r *reloadConfig) { r.file = folder }), dir, []string{runs, "fail is no file"}},
 		{"no folder for the file", with(func(r *reloadConfig) { r.file = filepath.Join(none, "x") }), dir, []string{runs, "fail reload.file is replaced in " + none}},
@@ -53,7 +63,7 @@ func TestExamineReload(t *testing.T) {
 		{"master that is none", reloadConfig{name: "haproxy", master: there}, dir, []string{"fail reload.master does not answer: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := &config{stateDir: tt.stateDir, timeout: time.Second}
+			cfg := &config{stateDir: tt.stateDir, timeout: time.Second, backends: []backendConfig{{name: "web", proxy: "web"}}}
 			expect(t, examineReload(t.Context(), cfg, tt.reload, nil).list, tt.want)
 		})
 	}
