@@ -1,33 +1,78 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 )
 
 func newCheckCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var output string
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
 		Long: `Check the configuration alone, without asking anybody. Every fault is printed
 with its file, line and column. Exit 0 if there is none, else 2.`,
 		Example: `  slotsync check
+  slotsync check -o json
   slotsync check --config ./slotsync.yaml`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
 			cfg, err := a.config()
+			if output == "json" {
+				return a.checkedJSON(err)
+			}
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, count(len(cfg.instances), "instance"),
-				count(len(cfg.sources), "source"), count(len(cfg.backends), "backend"))
-			for _, note := range notes(cfg.overruled) {
-				fmt.Fprintln(a.stdout, "note: "+note)
-			}
+			a.checked(cfg)
 			return nil
 		},
 	}
+	outputFlag(cmd, &output)
+	return cmd
+}
+
+func (a *app) checked(cfg *config) {
+	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, count(len(cfg.instances), "instance"),
+		count(len(cfg.sources), "source"), count(len(cfg.backends), "backend"))
+	for _, note := range notes(cfg.overruled) {
+		fmt.Fprintln(a.stdout, "note: "+note)
+	}
+}
+
+// A faultRow is one fault of a configuration, as JSON.
+type faultRow struct {
+	// File and Line are where it is, from 1; absent for what is not in a file, or about
+	// the whole of it.
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	// Variable is the one of the environment that it is in.
+	Variable string `json:"variable,omitempty"`
+	// Path is the key, as in "backends[2].guard.window"; absent for the whole.
+	Path string `json:"path,omitempty"`
+	Text string `json:"text"`
+}
+
+// checkedJSON prints the faults that err holds: none, if it is nil.
+func (a *app) checkedJSON(err error) error {
+	rows := []faultRow{}
+	found, ok := errors.AsType[*configError](err)
+	if !ok && err != nil {
+		return err // there is nothing to be judged
+	}
+	if found != nil {
+		rows = found.rows()
+	}
+	if err := printJSON(a.stdout, rows); err != nil || found == nil {
+		return err
+	}
+	return &exitError{code: exitUsage}
 }
 
 // count writes "1 slot" and "2 slots".

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -28,19 +29,12 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 			if err := w.check(); err != nil {
 				return err
 			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
+			return ask(cmd.Context(), a, w.output, func(c *web.Client) (agent.Pause, error) {
+				return c.Pause(cmd.Context(), web.PauseBody{Backend: nth(args, 0), Hard: hard, WhoBody: w.body()})
+			}, func(p agent.Pause) error {
+				_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", everything(p.Backend), p.Until.UTC().Format(time.RFC3339))
 				return err
-			}
-			p, err := c.Pause(cmd.Context(), web.PauseBody{Backend: nth(args, 0), Hard: hard, WhoBody: w.body()})
-			if err != nil {
-				return err
-			}
-			if w.output == "json" {
-				return printJSON(a.stdout, p)
-			}
-			fmt.Fprintf(a.stdout, "%s: paused until %s\n", everything(p.Backend), p.Until.UTC().Format(time.RFC3339))
-			return nil
+			})
 		},
 	}
 	cmd.Flags().StringVar(&w.duration, "for", "", "how long, as in 10m (default 1h)")
@@ -58,32 +52,50 @@ func everything(backend string) string {
 	return shown(backend)
 }
 
+// A resumed is a pause that was ended, and those that are left.
+type resumed struct {
+	Backend string        `json:"backend"` // "" for all
+	Pauses  []agent.Pause `json:"pauses"`
+}
+
 func newResumeCommand(a *app) *cobra.Command {
+	var output string
 	cmd := &cobra.Command{
 		Use:   "resume [BACKEND]",
 		Short: "Go on writing to HAProxy's slots",
 		Long:  "End the pause of a backend, or every pause. What was missed is made up for at once.",
 		Example: `  slotsync resume web
-  slotsync resume`,
+  slotsync resume
+  slotsync resume web -o json`,
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			backend := nth(args, 0)
-			if err := c.Resume(cmd.Context(), backend); err != nil {
-				return err
-			}
-			s, err := c.Status(cmd.Context())
-			if i := slices.IndexFunc(s.Pauses, func(p agent.Pause) bool { return p.Backend == "" }); err == nil && i >= 0 {
-				fmt.Fprintf(a.stdout, "%s: its own pause is over; %s\n", everything(backend), stillPaused(s.Pauses[i]))
-				return nil
-			}
-			fmt.Fprintf(a.stdout, "%s: goes on\n", everything(backend))
-			return nil
+			return ask(cmd.Context(), a, output, func(c *web.Client) (resumed, error) {
+				return resume(cmd.Context(), c, nth(args, 0))
+			}, a.goesOn)
 		},
 	}
+	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
+}
+
+// resume ends a pause. An agent that does not say which are left has ended it all the same.
+func resume(ctx context.Context, c *web.Client, backend string) (resumed, error) {
+	done := resumed{Backend: backend, Pauses: []agent.Pause{}}
+	if err := c.Resume(ctx, backend); err != nil {
+		return done, err
+	}
+	if s, err := c.Status(ctx); err == nil {
+		done.Pauses = append(done.Pauses, s.Pauses...)
+	}
+	return done, nil
+}
+
+func (a *app) goesOn(done resumed) error {
+	said := "goes on"
+	if i := slices.IndexFunc(done.Pauses, func(p agent.Pause) bool { return p.Backend == "" }); i >= 0 {
+		said = "its own pause is over; " + stillPaused(done.Pauses[i])
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s\n", everything(done.Backend), said)
+	return err
 }

@@ -38,7 +38,7 @@ of --consul and --dns describe one backend.`,
 				return err
 			}
 			if once {
-				return a.once(cmd.Context(), cfg)
+				return a.once(cmd.Context(), cfg, "text")
 			}
 			return a.serve(cmd.Context(), cfg, load)
 		},
@@ -84,7 +84,7 @@ func (a *app) wired(d direct) (*config, wiring, error) {
 
 // once makes one round by itself. It fails if an instance is not in sync after
 // it.
-func (a *app) once(ctx context.Context, cfg *config) error {
+func (a *app) once(ctx context.Context, cfg *config, output string) error {
 	w, err := cfg.wire(nil)
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func (a *app) once(ctx context.Context, cfg *config) error {
 	if err != nil {
 		return err
 	}
-	return a.printRound(status)
+	return a.printRound(status, output)
 }
 
 // newAgent makes an agent for one round or none, which nobody asks for metrics.
@@ -119,10 +119,17 @@ func (a *app) newAgent(cfg *config, w wiring) (*agent.Agent, error) {
 }
 
 // printRound says how every instance is after a round.
-func (a *app) printRound(status agent.Status) error {
+func (a *app) printRound(status agent.Status, output string) error {
+	if output == "json" {
+		if err := printJSON(a.stdout, status); err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for _, in := range status.Instances {
-		fmt.Fprintf(a.stdout, "%s  %s\n", shown(in.Name), instanceWords(in))
+		if output == "text" {
+			fmt.Fprintf(a.stdout, "%s  %s\n", shown(in.Name), instanceWords(in))
+		}
 		if !in.Up || !in.InSync {
 			errs = append(errs, fmt.Errorf("%s: %s", in.Name, instanceWords(in)))
 		}

@@ -10,41 +10,47 @@ import (
 )
 
 func newSyncCommand(a *app) *cobra.Command {
+	var output string
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Make one round now",
 		Long: `Make one round now: by the running agent if there is one, else by this command,
 which needs the configuration. Exit 0 if every instance is in sync then.`,
 		Example: `  slotsync sync
+  slotsync sync -o json
   slotsync sync --agent unix:///run/slotsync/slotsync.sock`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := knownOutput(output); err != nil {
+				return err
+			}
 			c, err := a.client(cmd.Context())
 			if err != nil {
 				return err
 			}
 			status, err := c.Sync(cmd.Context())
 			if err == nil {
-				return a.printRound(status)
+				return a.printRound(status, output)
 			}
 			if !nobodyThere(err) || !a.needsConfig() {
 				return err
 			}
-			return a.syncAlone(cmd, err)
+			return a.syncAlone(cmd, err, output)
 		},
 	}
+	outputFlag(cmd, &output)
 	a.agentFlags(cmd)
 	return cmd
 }
 
 // syncAlone makes the round by itself, since no agent answers where the
 // configuration says that it listens.
-func (a *app) syncAlone(cmd *cobra.Command, unreachable error) error {
+func (a *app) syncAlone(cmd *cobra.Command, unreachable error, output string) error {
 	cfg, err := a.config()
 	if err != nil {
 		return err
 	}
-	err = a.once(cmd.Context(), cfg)
+	err = a.once(cmd.Context(), cfg, output)
 	if _, ok := errors.AsType[*haproxy.LockedError](err); ok {
 		return fmt.Errorf("%w, and %w: name it with --agent", err, unreachable)
 	}

@@ -59,6 +59,18 @@ func (e *configError) lines() []string {
 	return lines
 }
 
+// rows returns the faults as JSON has them.
+func (e *configError) rows() []faultRow {
+	rows := make([]faultRow, len(e.faults))
+	for i, f := range e.faults {
+		rows[i] = faultRow{Variable: f.name, Path: f.path, Text: f.message}
+		if f.name == "" {
+			rows[i].File, rows[i].Line, rows[i].Column = e.file, f.line, f.col
+		}
+	}
+	return rows
+}
+
 func (e *configError) where(f fault) string {
 	switch {
 	case f.name != "":
