@@ -13,7 +13,10 @@ func newCheckCommand(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration",
 		Long: `Check the configuration alone, without asking anybody. Every fault is printed
-with its file, line and column. Exit 0 if there is none, else 2.`,
+with its file, line and column. Exit 0 if there is none, else 2.
+
+Variables of the environment count as the file does. One whose name is nearly right is
+warned of, on standard error.`,
 		Example: `  slotsync check
   slotsync check -o json
   slotsync check --config ./slotsync.yaml`,
@@ -21,6 +24,9 @@ with its file, line and column. Exit 0 if there is none, else 2.`,
 		RunE: func(*cobra.Command, []string) error {
 			if err := knownOutput(output); err != nil {
 				return err
+			}
+			for _, m := range a.env.misspelt() {
+				fmt.Fprintf(a.stderr, "warning: %s\n", m)
 			}
 			cfg, err := a.config()
 			if output == "json" {

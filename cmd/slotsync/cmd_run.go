@@ -21,7 +21,7 @@ func newRunCommand(a *app) *cobra.Command {
 slot as it is; SIGHUP reads the configuration again.
 
 Scalars of the configuration can be overridden by environment: http.listen by
-SLOTSYNC_HTTP_LISTEN, and so on. Instead of a file, --socket, --backend and one
+SLOTSYNC_HTTP_LISTEN, and so on; a name that is nearly right is warned of. Instead of a file, --socket, --backend and one
 of --consul and --dns describe one backend.`,
 		Example: `  slotsync run --config /etc/slotsync/slotsync.yaml
   slotsync run --socket /run/haproxy/admin.sock --backend web --consul web
@@ -37,6 +37,7 @@ of --consul and --dns describe one backend.`,
 			if err != nil {
 				return err
 			}
+			a.warnMisspelt(cfg)
 			if once {
 				return a.once(cmd.Context(), cfg, "text")
 			}
@@ -46,6 +47,14 @@ of --consul and --dns describe one backend.`,
 	cmd.Flags().BoolVar(&once, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
 	d.flags(cmd)
 	return cmd
+}
+
+// warnMisspelt logs the variables that were perhaps meant for slotsync.
+func (a *app) warnMisspelt(cfg *config) {
+	log := newLogger(a.stderr, cfg.logFormat, cfg.logLevel)
+	for _, m := range a.env.misspelt() {
+		log.Warn("a variable is set that nobody looks up", "variable", m.name, "did_you_mean", m.meant)
+	}
 }
 
 // loader returns what reads the configuration, now and at each reload.

@@ -51,7 +51,7 @@ func strictly(c *mapstructure.DecoderConfig) {
 
 // variable is the name of the variable that overrides path.
 func variable(path string) string {
-	return "SLOTSYNC_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+	return ourVariables + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
 func fromEnvironment(kind reflect.Kind, text string) (any, error) {

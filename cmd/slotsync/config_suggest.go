@@ -5,16 +5,24 @@ import "fmt"
 // didYouMean returns what to add to a message about an unknown word: the known
 // one that is nearest, if any is near enough to have been meant.
 func didYouMean(word string, known []string) string {
+	if best := nearest(word, known); best != "" {
+		return fmt.Sprintf("; did you mean %q?", best)
+	}
+	return ""
+}
+
+// nearest returns the known word that is nearest, "" if none is near enough.
+func nearest(word string, known []string) string {
 	best, distance := "", min(max(2, len(word)/3)+1, len(word)) // so that something is the same
 	for _, k := range known {
 		if d := editDistance(word, k); d < distance {
 			best, distance = k, d
 		}
 	}
-	if best == "" || len(word) > 64 {
+	if len(word) > 64 {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %q?", best)
+	return best
 }
 
 // editDistance counts the bytes to insert, delete, replace or swap with their

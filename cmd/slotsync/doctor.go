@@ -62,7 +62,7 @@ if anything fails.`,
 			if err != nil {
 				return err
 			}
-			list := examine(cmd.Context(), cfg, w)
+			list := append(examineEnvironment(a.env), examine(cmd.Context(), cfg, w)...)
 			if err := cmd.Context().Err(); err != nil {
 				return err // what was cut short looks as if it were at fault
 			}
@@ -78,6 +78,15 @@ if anything fails.`,
 	outputFlag(cmd, &output)
 	d.flags(cmd)
 	return cmd
+}
+
+// examineEnvironment looks for variables that were perhaps meant for slotsync.
+func examineEnvironment(env environment) []finding {
+	f := findings{subject: "environment"}
+	for _, m := range env.misspelt() {
+		f.add(verdictWarn, "%s", m)
+	}
+	return f.list
 }
 
 func printFindings(w io.Writer, list []finding, output string) error {
