@@ -14,6 +14,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // operatingWorld is what the commands of docs/operating.md meet.
@@ -66,6 +69,19 @@ func TestOperating(t *testing.T) {
 	p := scripts("", setupStage)
 	p.Files = []string{file}
 	testscript.Run(t, p)
+}
+
+// TestOperatingKnowsTheStates: whatever the tables call a state, the page says what it is.
+func TestOperatingKnowsTheStates(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []fmt.Stringer{discovery.Ready, discovery.Drain, discovery.Down, slots.Ready, slots.Drain, slots.Maint} {
+		if !strings.Contains(string(page), "*"+word.String()+"*") {
+			t.Errorf("docs/operating.md does not say what %s is", word)
+		}
+	}
 }
 
 // scripted is a line for a shell as one of a script: its addresses are loopback ones,
