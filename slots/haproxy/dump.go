@@ -21,6 +21,10 @@ const (
 	maxValue = 1000
 	// maxColumns bounds the names in a dump: sessions bring their own.
 	maxColumns = 500
+	// maxPeople is how many connections there are for people at a time: well below
+	// the 10 that HAProxy takes by default (stats maxconn), since it then hears
+	// nobody else, who changes slots neither.
+	maxPeople = 3
 )
 
 // Dump asks for one of [slots.Dumps] in a connection of its own, within the
@@ -71,10 +75,17 @@ func checkRaw(command string) error {
 	return nil
 }
 
-// command sends one line and returns the text that comes back.
+// command sends one line and returns the text that comes back. While three others
+// do, it waits.
 func (c *Client) command(ctx context.Context, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	select {
+	case c.people <- struct{}{}:
+		defer func() { <-c.people }()
+	case <-ctx.Done():
+		return "", fault(slots.Crowded, "%s is asked by %d others already: %w", c.at, maxPeople, ctx.Err())
+	}
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return "", dialFault(c.at, cause(ctx, err))

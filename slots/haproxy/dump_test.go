@@ -1,6 +1,8 @@
 package haproxy_test
 
 import (
+	"context"
+	"errors"
 	"net"
 	"slices"
 	"strconv"
@@ -124,6 +126,47 @@ func TestRawRefuses(t *testing.T) {
 	} {
 		if _, err := c.Raw(t.Context(), command); err == nil || strings.Contains(err.Error(), "haproxy.sock") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPeopleLeaveRoom: however many ask, and however long HAProxy takes, there are
+// connections left for changes.
+func TestPeopleLeaveRoom(t *testing.T) {
+	const most, all = 3, 20
+	f := haproxytest.NewFake(t, "3.0", haproxytest.Backend{Name: "web", Slots: 2})
+	c, err := haproxy.New(haproxy.Options{Socket: f.Socket, Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resume := f.Hang()
+	errs := make(chan error, all)
+	for range all {
+		go func() {
+			_, err := c.Raw(t.Context(), "show info")
+			errs <- err
+		}()
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); f.Sessions() < most && time.Now().Before(deadline); {
+		<-tick.C
+	}
+	for range 50 {
+		<-tick.C
+		if n := f.Sessions(); n != most {
+			t.Errorf("%d connections for people, want %d", n, most)
+			break
+		}
+	}
+	_, err = c.Raw(shortly(t, 10*time.Millisecond), "show info")
+	if fault, _ := slots.FaultOf(err); fault != slots.Crowded || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while others ask: %v", err)
+	}
+	resume()
+	for range all {
+		if err := <-errs; err != nil {
+			t.Error(err)
 		}
 	}
 }

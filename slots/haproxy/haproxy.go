@@ -58,6 +58,7 @@ type Client struct {
 	timeout time.Duration
 	dialer  net.Dialer
 	state   stateFile
+	people  chan struct{} // holds one for each that is asked for people
 
 	mu      sync.Mutex
 	process slots.Process // what answered last
@@ -78,7 +79,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, state: stateFile{pattern: o.StateFile}}, nil
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, state: stateFile{pattern: o.StateFile}, people: make(chan struct{}, maxPeople)}, nil
 }
 
 // String returns the socket as it was configured.
