@@ -91,16 +91,23 @@ func OnlyShows(command string) bool {
 	return true
 }
 
-// reveals reports whether a line that only shows may show secrets: HAProxy's
-// environment, the keys of TLS tickets, or requests as they came, which "show errors"
-// has of those that were invalid, with their cookies and passwords. What its parser would take apart otherwise
-// is not judged, and so may.
+// reveals reports whether a line that only shows may show secrets. What HAProxy's
+// parser would take apart otherwise is not judged, and so may.
 func reveals(command string) bool {
 	if strings.ContainsAny(command, "\\\"'<") {
 		return true
 	}
 	words := strings.Fields(strings.ReplaceAll(command, ";", " "))
-	return slices.ContainsFunc(words, func(w string) bool { return w == "env" || w == "tls-keys" || w == "errors" })
+	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(revealing(), w) })
+}
+
+// revealing are the words of "show" that ask for what may be secret: HAProxy's
+// environment and the keys of TLS tickets; requests as they came, with their cookies
+// and passwords, which "errors" has of those that were invalid, "events" of those that
+// are logged or traced, and "show-uri" of those under way; and what requests are
+// compared with and counted by, often the key of an API or a session's.
+func revealing() []string {
+	return []string{"env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
 }
 
 // Dump asks an instance for info, stat, sess or servers.

@@ -164,15 +164,17 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// TestShowingSecretsIsForTheTrusted: what HAProxy shows of its environment and its
-// keys is not for everybody on this machine.
+// TestShowingSecretsIsForTheTrusted: what HAProxy shows of its environment, its keys
+// and the requests of others is not for everybody on this machine.
 func TestShowingSecretsIsForTheTrusted(t *testing.T) {
 	o := options(newFake())
 	o.Listen = "127.0.0.1:9750"
 	h := newServer(t, o).Handler(false)
 	for command, want := range map[string]int{
 		"show info": 200, "show env": 403, "show  env HOME": 403, "show info;show env": 403, "show tls-keys *": 403, `show e\\nv`: 403, "show info;;help": 200,
-		"show errors": 403, "show errors web": 403, `show info\ndisable server web/web1`: 403, `show info\rshow stat`: 403, "show table errorsof": 200,
+		"show errors": 403, "show errors web": 403, `show info\ndisable server web/web1`: 403, `show info\rshow stat`: 403, "show stat errorsof": 200,
+		"show table": 403, "show table errorsof": 403, "show acl #0": 403, "show map @1 /keys": 403, "show events buf0 -w": 403, "show sess all show-uri": 403,
+		"show sess all": 200,
 	} {
 		w := request(t, h, o.Listen, "POST /v1/instances/edge-1/raw", `{"command":"`+command+`"}`)
 		if w.Code != want {
