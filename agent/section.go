@@ -21,8 +21,8 @@ type ConfigSection struct {
 
 // A SectionEdit changes one section.
 type SectionEdit struct {
-	// Reload is the name of the reload whose configuration is meant; "" for the
-	// first.
+	// Reload is the name of the reload whose configuration is meant; it may be ""
+	// where there is one only.
 	Reload string
 	// Type and Name of the section.
 	Type, Name string
@@ -66,7 +66,7 @@ func (a *Agent) HAProxySection(ctx context.Context, name, typ, section string) (
 
 // PreviewHAProxySection returns what e would change, as a unified diff.
 func (a *Agent) PreviewHAProxySection(ctx context.Context, e SectionEdit) (string, error) {
-	_, t, err := a.transaction(ctx, e.Reload)
+	_, t, err := a.edited(ctx, e)
 	if err != nil {
 		return "", err
 	}
@@ -75,10 +75,11 @@ func (a *Agent) PreviewHAProxySection(ctx context.Context, e SectionEdit) (strin
 }
 
 // EditHAProxySection makes the change and reloads HAProxy, as
-// [Agent.ReloadHAProxy] does, with its errors, [ErrChanged], [ErrNoSection] and
-// [ErrBadSection]. Nothing is changed after one of these.
+// [Agent.ReloadHAProxy] does, with its errors, [ErrChanged], [ErrNoSection],
+// [ErrBadSection], and [ErrBadRequest] if it is not said which of several files is
+// meant. Nothing is changed after one of these.
 func (a *Agent) EditHAProxySection(ctx context.Context, e SectionEdit) ([]ReloadStatus, error) {
-	name, t, err := a.transaction(ctx, e.Reload)
+	name, t, err := a.edited(ctx, e)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +91,19 @@ func (a *Agent) EditHAProxySection(ctx context.Context, e SectionEdit) ([]Reload
 		return launch{reason: "edit of " + e.String(), run: func(ctx context.Context) (reload.Result, error) { return t.Edit(ctx, ask) }}
 	})
 	return a.Status().Reloads, sectionFailed(err)
+}
+
+// edited returns the reload whose configuration e changes. Each has a file of its own:
+// one of several is not guessed, or an edit that was meant for all is made in the first.
+func (a *Agent) edited(ctx context.Context, e SectionEdit) (string, Transaction, error) {
+	names, err := a.reloadNames(ctx, e.Reload)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(names) > 1 {
+		return "", nil, fmt.Errorf("%w: each reload has a file of its own: name the one that is meant, of %s", ErrBadRequest, strings.Join(names, ", "))
+	}
+	return a.transaction(ctx, names[0])
 }
 
 func (e SectionEdit) edit(d reload.Data) reload.Edit {

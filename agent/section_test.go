@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/slotsync/slotsync/reload"
@@ -41,6 +42,32 @@ func TestSectionsAreEdited(t *testing.T) {
 		}
 		if _, _, err := w.agent.HAProxySections(w.t.Context(), "other"); !errors.Is(err, ErrNoReload) {
 			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestSectionsOfSeveralFiles: which of several files is edited has to be said.
+func TestSectionsOfSeveralFiles(t *testing.T) {
+	f, other := &fakeReload{}, &fakeReload{tag: "1"}
+	managed(t, f, func(w *world) {
+		w.opts.Reloads[0].Instances = []string{"a"}
+		w.opts.Reloads = append(w.opts.Reloads, Reload{Name: "b", Instances: []string{"b"}, Transaction: other})
+		w.start()
+		e := SectionEdit{Type: "global", Body: []byte("global # more\n"), ETag: "1"}
+		for _, ask := range []func() error{
+			func() error { _, err := w.agent.PreviewHAProxySection(w.t.Context(), e); return err },
+			func() error { _, err := w.agent.EditHAProxySection(w.t.Context(), e); return err },
+		} {
+			if err := ask(); !errors.Is(err, ErrBadRequest) || !strings.HasSuffix(err.Error(), "of haproxy, b") {
+				t.Errorf("got %v", err)
+			}
+		}
+		e.Reload = "b"
+		if diff, err := w.agent.PreviewHAProxySection(w.t.Context(), e); err != nil || diff == "" {
+			t.Errorf("got %q, %v", diff, err)
+		}
+		if len(f.ran())+len(other.ran()) > 0 {
+			t.Error("something was reloaded")
 		}
 	})
 }
