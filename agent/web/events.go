@@ -26,6 +26,9 @@ const (
 	// eventsFor is how long one request is answered. Who reads on asks again, and
 	// shows again who he is.
 	eventsFor = time.Hour
+	// seats is how many who show nothing are told at a time: fewer than the agent
+	// tells, so that they keep nobody out who may do everything.
+	seats = 48
 	// lastEventID is the parameter for those who cannot set the header.
 	lastEventID = "last_event_id"
 )
@@ -38,8 +41,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	}
 	past, reader, err := s.o.Agent.Events().Read(after)
 	if err != nil {
-		w.Header().Set("Retry-After", "5")
-		problem(w, http.StatusServiceUnavailable, err.Error())
+		noSeat(w, err)
 		return
 	}
 	defer reader.Close()
@@ -48,6 +50,27 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.tellEvents(&stream{w: w, c: http.NewResponseController(w)}, r, past, reader)
+}
+
+func noSeat(w http.ResponseWriter, err error) {
+	w.Header().Set("Retry-After", "5")
+	problem(w, http.StatusServiceUnavailable, err.Error())
+}
+
+// seated bounds how many who show nothing are in next at a time.
+func (s *Server) seated(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !isOwner(r) {
+			select {
+			case s.seats <- struct{}{}:
+				defer func() { <-s.seats }()
+			default:
+				noSeat(w, agent.ErrManyReaders)
+				return
+			}
+		}
+		next(w, r)
+	}
 }
 
 // wantedAfter is the ID of the last event that somebody has. 0 is for somebody who

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -266,6 +267,53 @@ func TestClientGivesUpOnSilence(t *testing.T) {
 		}
 		if took := time.Since(start); last == nil || took != silence {
 			t.Errorf("after %v: %v", took, last)
+		}
+	})
+}
+
+// TestNeighboursLeaveSeats: however many who show nothing are told of events, there is
+// a place for who may do everything.
+func TestNeighboursLeaveSeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newStuck()
+		s, err := New(Options{
+			Agent: a, Metrics: http.NotFoundHandler(), Reload: func(context.Context, bool) error { return nil }, Listen: "127.0.0.1:9750",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, over := make(chan struct{}, 100), make(chan struct{})
+		h := s.seated(func(_ http.ResponseWriter, _ *http.Request) {
+			told <- struct{}{}
+			<-over
+		})
+		ask := func() *http.Request { return httptest.NewRequest(http.MethodGet, "/v1/events", nil) }
+		refused := make(chan *httptest.ResponseRecorder, 100)
+		for range 64 {
+			go func() {
+				w := httptest.NewRecorder()
+				if h(w, ask()); w.Code != http.StatusOK {
+					refused <- w
+				}
+			}()
+		}
+		synctest.Wait()
+		if len(told) != 48 || len(refused) != 16 {
+			t.Errorf("%d are told and %d refused, want 48 and 16", len(told), len(refused))
+		}
+		if w := <-refused; w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%d %v", w.Code, w.Header())
+		}
+		go h(httptest.NewRecorder(), owned(ask()))
+		synctest.Wait()
+		if len(told) != 49 {
+			t.Error("an owner is not told")
+		}
+		close(over)
+		synctest.Wait()
+		h(httptest.NewRecorder(), ask())
+		if len(told) != 50 {
+			t.Error("a place is not given back")
 		}
 	})
 }

@@ -70,7 +70,7 @@ func (s *Server) table() []route {
 		{"GET", "/{$}", s.front, forAll},
 		{"GET", "/v1/openapi.json", s.openAPI, forAll},
 		{"GET", "/v1/status", s.status, forAll},
-		{"GET", "/v1/events", s.events, forAll},
+		{"GET", "/v1/events", s.seated(s.events), forAll},
 		{"POST", "/v1/sync", s.sync, forAll},
 		{"POST", "/v1/backends/{backend}/accept", s.accept, forAll},
 		{"GET", "/v1/backends/{backend}/explain", s.explain, forAll},

@@ -94,6 +94,7 @@ type Server struct {
 	unix     net.Listener
 	gate     http.Handler  // checks requests as Config says; nil: none does
 	stopping chan struct{} // closed when Serve ends
+	seats    chan struct{} // holds one for each who shows nothing and is told of events
 }
 
 // New checks o and binds nothing yet. A listener that others can reach is refused
@@ -109,7 +110,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = slog.New(discreet{o.Log.Handler()})
-	s := &Server{o: o, stopping: make(chan struct{})}
+	s := &Server{o: o, stopping: make(chan struct{}), seats: make(chan struct{}, seats)}
 	if o.Listen == "" {
 		return s, nil
 	}

@@ -154,6 +154,9 @@ func owned(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), ownerKey{}, true))
 }
 
+// isOwner reports whether r's sender may do everything.
+func isOwner(r *http.Request) bool { return r.Context().Value(ownerKey{}) != nil }
+
 // everything notes that who comes this way may do everything.
 func everything(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, owned(r)) })
@@ -162,7 +165,7 @@ func everything(next http.Handler) http.Handler {
 // trusted lets pass who may do everything.
 func trusted(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(ownerKey{}) == nil {
+		if !isOwner(r) {
 			problem(w, http.StatusForbidden, "this is not for everybody on this machine: use the unix socket (http.socket), "+
 				"a token (http.token_file), a client certificate or a password (http.web_config_file)")
 			return
