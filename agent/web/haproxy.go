@@ -126,7 +126,7 @@ func readJSON(r *http.Request, v any) error {
 	if err := d.Decode(v); err != nil {
 		return errors.New("the body is not what is wanted: " + err.Error())
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return errors.New("the body is not what is wanted: something follows its end")
 	}
 	return nil

@@ -209,6 +209,8 @@ func TestReloadBody(t *testing.T) {
 		{"unknown field", `{"forse":true}`, 400, `unknown field "forse"`},
 		{"wrong type", `{"force":"yes"}`, 400, "the body is not what is wanted"},
 		{"two", `{"force":false}{"force":true}`, 400, "something follows its end"},
+		{"closed twice", `{"force":true}}`, 400, "something follows its end"},
+		{"closed otherwise", `{"force":true}]x`, 400, "something follows its end"},
 		{"a list", `[]`, 400, "the body is not what is wanted"},
 		{"cut", `{"force":tr`, 400, "the body is not what is wanted"},
 		{"too large", long + strings.Repeat("x", 64<<10) + `"}`, 413, "larger than 64 KB"},
