@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/slotsync/slotsync/slots"
 )
@@ -43,15 +44,41 @@ func (a *Agent) Dump(ctx context.Context, instance, what string) (Dump, error) {
 }
 
 // Raw sends a line of commands to an instance, as it is, and returns the answer. It
-// fails as Dump does. What it changes of a slot is somebody else's doing to the
-// agent: see Backend.RepairExternal.
+// fails as Dump does, and with [ErrBadRequest] unless it is one line with something
+// on it. What it changes of a slot is somebody else's doing to the agent: see
+// Backend.RepairExternal. After a line that may change something the instance is
+// compared, so that the status has it at once.
 func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, error) {
+	if strings.TrimSpace(command) == "" || strings.ContainsFunc(command, unicode.IsControl) {
+		return "", fmt.Errorf("%w: one line of commands is wanted", ErrBadRequest)
+	}
 	q, err := a.querier(ctx, instance)
 	if err != nil {
 		return "", err
 	}
 	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", spoken(command), "by", by)
-	return q.Raw(ctx, command)
+	reply, err := q.Raw(ctx, command)
+	if err == nil && !shows(command) {
+		a.compareNow(ctx, instance)
+	}
+	return reply, err
+}
+
+// shows reports whether a line does nothing but show something.
+func shows(line string) bool {
+	return !slices.ContainsFunc(commandsIn(line), func(command string) bool {
+		words := strings.Fields(command)
+		return len(words) > 0 && words[0] != "show" && words[0] != "help"
+	})
+}
+
+// compareNow has an instance compared, unless ctx ends before. What keeps the worker
+// from it stands in the status.
+func (a *Agent) compareNow(ctx context.Context, instance string) {
+	r, err := answer(ctx, a, func(context.Context) *running { return a.workers[instance] })
+	if err == nil && r != nil {
+		_ = r.sync(ctx)
+	}
 }
 
 // spoken is what a log says of a line of commands: what is done, and to what. Behind that

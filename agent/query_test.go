@@ -13,13 +13,19 @@ import (
 // A fakeQuery notes whose sessions are to end, and when, or hangs.
 type fakeQuery struct {
 	hangs bool
+	raw   func()
 	shut  []string
 	at    time.Time
 }
 
 func (q *fakeQuery) Dump(context.Context, string) (Dump, error) { return Dump{}, nil }
 
-func (q *fakeQuery) Raw(context.Context, string) (string, error) { return "", nil }
+func (q *fakeQuery) Raw(context.Context, string) (string, error) {
+	if q.raw != nil {
+		q.raw()
+	}
+	return "", nil
+}
 
 func (q *fakeQuery) ShutSessions(ctx context.Context, backend, server string) error {
 	if q.hangs {
@@ -62,6 +68,45 @@ func TestShutSessions(t *testing.T) {
 			w.t.Errorf("a free slot: %v", err)
 		}
 	}, a, b, c)
+}
+
+// TestWhatIsSentAsItIsIsSeenAtOnce: a slot that a line takes out is external with the
+// answer, not only when slots are compared again; and is so after a restart.
+func TestWhatIsSentAsItIsIsSeenAtOnce(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Instances[0].Query = &fakeQuery{raw: func() { a.set("web1", func(s *slots.Server) { s.Class = slots.Maint }) }}
+		w.source.reading.Endpoints = eps(80, 81)
+		w.start()
+		w.settle()
+		if _, err := w.agent.Raw(w.t.Context(), "a", "show info; set server web/web1 state maint", "ann"); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, line := range []string{"", " ", "show info\nset server web/web2 state maint"} {
+			if _, err := w.agent.Raw(w.t.Context(), "a", line, "ann"); !errors.Is(err, ErrBadRequest) {
+				w.t.Errorf("%q: %v", line, err)
+			}
+		}
+		if held := w.status().Backends[0].Slots[0].Instances[0].HeldBy; held != "external" {
+			w.t.Errorf("held by %q", held)
+		}
+		w.stop()
+		w.start()
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, "web2=:81")
+	}, a)
+}
+
+func TestWhatOnlyShows(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": true, "show info": true, " show info ; help": true, "show info; set server web/web1 state maint": false,
+		"clear counters": false,
+	} {
+		if got := shows(line); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
 }
 
 func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
