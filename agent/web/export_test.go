@@ -1,5 +1,7 @@
 package web
 
+import "io/fs"
+
 // A RouteInfo is what the tests know of a route.
 type RouteInfo struct {
 	Method, Path string
@@ -17,3 +19,6 @@ func (s *Server) Table() []RouteInfo {
 
 // Watch is what every call does while it waits.
 func (c *Client) Watch(question string) (answered func()) { return c.watch(question) }
+
+// Admit lets those into the socket at path who may use it.
+func Admit(path string, mode fs.FileMode, gid int) error { return admit(path, mode, gid) }

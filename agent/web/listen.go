@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -95,7 +96,7 @@ func bindUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(os.Chown(path, -1, gid), os.Chmod(path, mode)); err != nil {
+	if err := admit(path, mode, gid); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
@@ -110,6 +111,32 @@ func bindPrivate(path string) (net.Listener, error) {
 		return errors.Join(err, failed)
 	}}
 	return lc.Listen(context.Background(), "unix", path)
+}
+
+// admit gives the socket at path its mode, and its group unless that is -1. It goes by
+// the socket itself: whoever may write to the directory can have put a link to
+// something else in its place.
+func admit(path string, mode fs.FileMode, gid int) error {
+	f, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s is no socket any more: somebody else writes to its directory", path)
+	}
+	if err := unix.Fchownat(int(f.Fd()), "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
+		return &fs.PathError{Op: "chown", Path: path, Err: err}
+	}
+	// the file behind such a descriptor is reached by no other name (openat(2), O_PATH)
+	if err := os.Chmod(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), mode); err != nil {
+		return &fs.PathError{Op: "chmod", Path: path, Err: errors.Unwrap(err)}
+	}
+	return nil
 }
 
 // removeStale removes the socket that a killed process left behind, and nothing

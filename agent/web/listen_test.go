@@ -76,6 +76,31 @@ func TestSocketGroup(t *testing.T) {
 	}
 }
 
+// TestOnlyTheSocketIsOpened: who may write to the directory can put something else in
+// the place of the socket as soon as it is bound.
+func TestOnlyTheSocketIsOpened(t *testing.T) {
+	dir := socketDir(t)
+	file, link := filepath.Join(dir, "secret"), filepath.Join(dir, "a.sock")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, file, filepath.Join(dir, "nothing")} {
+		if err := web.Admit(path, 0o666, -1); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode(); mode != 0o600 {
+		t.Errorf("the file has mode %v now", mode)
+	}
+}
+
 func TestStaleSocketIsReplaced(t *testing.T) {
 	o := options(newFake())
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
