@@ -115,9 +115,13 @@ func sectionFailed(err error) error {
 	for theirs, ours := range map[error]error{
 		reload.ErrNoSection: ErrNoSection, reload.ErrBadSection: ErrBadSection, reload.ErrEdited: ErrChanged, reload.ErrNotKept: ErrNoReload,
 	} {
-		if errors.Is(err, theirs) {
-			return fmt.Errorf("%w (%w)", ours, err)
+		if !errors.Is(err, theirs) {
+			continue
 		}
+		if what, ok := strings.CutPrefix(err.Error(), theirs.Error()+": "); ok {
+			return fmt.Errorf("%w: %s", ours, what)
+		}
+		return fmt.Errorf("%w (%w)", ours, err)
 	}
 	return err
 }

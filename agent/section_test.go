@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -78,5 +79,8 @@ func TestSectionErrors(t *testing.T) {
 		if got := sectionFailed(theirs); !errors.Is(got, ours) {
 			t.Errorf("%v: got %v, want %v", theirs, got, ours)
 		}
+	}
+	if got := sectionFailed(fmt.Errorf("%w: backend x", reload.ErrNoSection)); !errors.Is(got, ErrNoSection) || got.Error() != "no such section: backend x" {
+		t.Errorf("got %v", got)
 	}
 }

@@ -211,7 +211,7 @@ func (a *app) sectionFile(file string) ([]byte, error) {
 // sectionFailed adds where sections are found, if that is what is wrong.
 func sectionFailed(err error) error {
 	if errors.Is(err, agent.ErrNoSection) {
-		return fmt.Errorf("%w (slotsync haproxy config section list shows them)", err)
+		return errors.New(strings.TrimPrefix(err.Error(), agent.ErrNoSection.Error()+": ") + " (slotsync haproxy config section list shows them)")
 	}
 	return err
 }
