@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -54,7 +55,6 @@ func quoted(cell string) []string {
 // TestPriorArtIsThere: each operation of docs/prior-art.md names a command with its
 // flags, an HTTP call and tests that there are.
 func TestPriorArtIsThere(t *testing.T) {
-	root := newRootCommand(&app{stdout: io.Discard, stderr: io.Discard})
 	allowed := allowedMethods(t)
 	for _, row := range parityRows(t) {
 		commands, calls, tests := quoted(row.command), quoted(row.call), quoted(row.tests)
@@ -62,7 +62,7 @@ func TestPriorArtIsThere(t *testing.T) {
 			t.Errorf("%s: the row has no command, no call or no test", row.operation)
 		}
 		for _, c := range commands {
-			checkCommand(t, root, c)
+			checkCommand(t, c)
 		}
 		for _, c := range calls {
 			method, path, _ := strings.Cut(c, " ")
@@ -76,11 +76,12 @@ func TestPriorArtIsThere(t *testing.T) {
 	}
 }
 
-// checkCommand fails if there is no such command, or if it does not know a flag.
-func checkCommand(t *testing.T, root *cobra.Command, line string) {
+// checkCommand fails if there is no such command, if it does not know a flag, or if it
+// wants more than the line has.
+func checkCommand(t *testing.T, line string) {
 	t.Helper()
 	args := strings.Fields(line)[1:]
-	cmd, rest, err := root.Find(args)
+	cmd, rest, err := newRootCommand(&app{stdout: io.Discard, stderr: io.Discard}).Find(args)
 	if err != nil {
 		t.Errorf("%s: %v", line, err)
 		return
@@ -92,6 +93,19 @@ func checkCommand(t *testing.T, root *cobra.Command, line string) {
 		if name, ok := strings.CutPrefix(arg, "--"); ok && name != "help" && cmd.Flag(name) == nil {
 			t.Errorf("%s: there is no flag %s", line, arg)
 		}
+	}
+	if cmd.Flag("file") != nil && !slices.Contains(rest, "--file") {
+		t.Errorf("%s: it wants --file", line)
+	}
+	err = cmd.ParseFlags(rest)
+	if errors.Is(err, pflag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = cmd.ValidateArgs(cmd.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("%s: %v", line, err)
 	}
 }
 
@@ -181,7 +195,8 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		}
 		for line := range strings.Lines(cmd.Example) {
 			if line = strings.TrimSpace(line); strings.HasPrefix(line, "slotsync ") && !strings.ContainsAny(line, `"'>|`) {
-				checkCommand(t, root, line)
+				line, _, _ = strings.Cut(line, " #")
+				checkCommand(t, line)
 			}
 		}
 		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
