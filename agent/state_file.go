@@ -143,11 +143,25 @@ func (s *saver) write(state stored) {
 		err = os.MkdirAll(s.dir, 0o750)
 	}
 	if err == nil {
-		err = renameio.WriteFile(filepath.Join(s.dir, stateFile), append(text, '\n'), 0o600)
+		err = writeState(filepath.Join(s.dir, stateFile), append(text, '\n'))
 	}
 	if err != nil {
 		s.failed(err)
 		return
 	}
 	s.worked()
+}
+
+// writeState replaces the file at path in one step. Its mode is not that of the one
+// that was there, which may have been anybody's to write to.
+func writeState(path string, text []byte) error {
+	f, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Cleanup() }() // does nothing once it is in place
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	return f.CloseAtomicallyReplace()
 }

@@ -22,6 +22,28 @@ func TestStateDirectoryIsMade(t *testing.T) {
 	}
 }
 
+// TestStateIsOfItsOwner: whatever mode the file had, nobody else may decide what the
+// agent believes.
+func TestStateIsOfItsOwner(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, stateFile)
+	if err := os.WriteFile(path, []byte(`{"version":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	s := saver{dir: dir, failed: func(err error) { t.Error(err) }, worked: func() {}}
+	s.write(stored{Version: stateVersion})
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mode := info.Mode(); mode != 0o600 {
+		t.Errorf("mode %v", mode)
+	}
+}
+
 // oldState is a state of a backend with one source, as it was written before
 // there could be several.
 const oldState = `{"version":1,"backends":[{"name":"web","source":"SOURCE","at":"AT",
