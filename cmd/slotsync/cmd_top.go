@@ -64,17 +64,21 @@ func (a *app) top(ctx context.Context, c *web.Client) error {
 	return err
 }
 
-// passEvents passes on what changes until ctx is done, and asks an agent that is gone
-// again.
+// passEvents passes on what the agent still knows to have changed and what changes,
+// until ctx is done, and asks an agent that is gone again.
 func passEvents(ctx context.Context, c *web.Client, pass func(agent.Event)) {
-	var last uint64
+	const oldest = 1 // of all that are kept; that there were others before is no news
+	last := uint64(oldest)
 	for ctx.Err() == nil {
-		for e, err := range c.Events(ctx, last) {
+		from := last
+		for e, err := range c.Events(ctx, from) {
 			if err != nil {
 				break
 			}
 			last = max(last, e.ID)
-			pass(e)
+			if e.Kind != agent.EventGap || from != oldest {
+				pass(e)
+			}
 		}
 		pause(ctx, topPace)
 	}

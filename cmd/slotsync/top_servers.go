@@ -40,7 +40,7 @@ func serverColumns() (fields []string, columns []topColumn) {
 // serverTable lists what every instance counts, or the one that is chosen.
 func (m topModel) serverTable() topTable {
 	fields, columns := serverColumns()
-	t := topTable{columns: slices.Concat(heads("INSTANCE", "SERVER", "ENDPOINT"), columns, heads("NAME"))}
+	t := topTable{columns: slices.Concat(heads("INSTANCE", "SERVER", "ENDPOINT", "HELD"), columns, heads("NAME"))}
 	slots := slotsByName(m.seen.status)
 	for i, dump := range m.seen.stats {
 		if m.instance != 0 && m.instance != i+1 {
@@ -52,7 +52,8 @@ func (m topModel) serverTable() topTable {
 			if at.free && !m.all {
 				continue
 			}
-			r := topRow{cells: []string{m.seen.status.Instances[i].Name, name, at.endpoint}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
+			instance := m.seen.status.Instances[i].Name
+			r := topRow{cells: []string{instance, name, at.endpoint, at.held[instance]}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
 			for _, f := range fields {
 				r.cells = append(r.cells, row[f])
 			}
@@ -67,7 +68,8 @@ func (m topModel) serverTable() topTable {
 type topSlot struct {
 	backend, endpoint string
 	free              bool
-	title             string // what people call the endpoint
+	title             string            // what people call the endpoint
+	held              map[string]string // by whom, where somebody does, by instance
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
@@ -76,7 +78,11 @@ func slotsByName(s agent.Status) map[string]topSlot {
 	for _, b := range s.Backends {
 		all[b.Backend+"/BACKEND"] = topSlot{backend: b.Name}
 		for _, slot := range b.Slots {
-			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title}
+			held := map[string]string{}
+			for _, in := range slot.Instances {
+				held[in.Instance] = in.HeldBy
+			}
+			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held}
 		}
 	}
 	return all

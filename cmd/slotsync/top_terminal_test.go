@@ -135,6 +135,9 @@ func TestTopInATerminal(t *testing.T) {
 	r.startAgent()
 	in := inTerminal(t, 120, 30, "slotsync", "top", "--agent", r.url)
 	in.waits("2/2 instances in sync", "web/web1", "127.0.0.9:8003")
+	in.press("4") // what was before is there too
+	in.waits("slots_changed")
+	in.press("2")
 
 	takesTraffic := func(want bool) {
 		t.Helper()

@@ -38,7 +38,8 @@ func topScene() topLook {
 		Sources:   []agent.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
 		Backends: []agent.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
 			Hold: &agent.Hold{Kind: "empty", Since: at, WouldRemove: []string{"10.0.0.1:80"}},
-			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain", Title: "blue"},
+			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain", Title: "blue",
+				Instances: []agent.InstanceSlot{{Instance: "edge-1", HeldBy: "operator"}, {Instance: "edge-2"}}},
 				{Name: "web3", State: "free"}}}},
 		Overrides: []agent.Override{{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk"},
 			{Backend: "site", Address: "10.0.0.2:80", Kind: agent.OverrideState, State: "drain", By: "bob"}},
@@ -92,8 +93,9 @@ func TestTopShows(t *testing.T) {
 		has   []string
 		lacks []string
 	}{
-		{"servers", nil, []string{"slotsync 1.2.3  1/2 instances in sync  1/1 sources ok  1 backend", "[2 servers]", ">edge-1   web/web1    10.0.0.1:80 UP",
+		{"servers", nil, []string{"slotsync 1.2.3  1/2 instances in sync  1/1 sources ok  1 backend", "[2 servers]", ">edge-1   web/web1    10.0.0.1:80          UP",
 			"L4OK", "1.2M", "1h01m", "1m01s", "web/BACKEND", "in/FRONTEND", "QCUR QMAX QLIM SCUR SMAX SLIM"}, []string{"web/web3"}},
+		{"who holds a slot", nil, []string{"web/web2    10.0.0.2:80 operator DRAIN"}, nil},
 		{"free slots too", []string{"a"}, []string{"web/web3"}, nil},
 		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused", "3.2.1"}, nil},
 		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site"}, nil},
@@ -177,7 +179,7 @@ func TestTopResumesWhatIsPaused(t *testing.T) {
 func TestTopSorts(t *testing.T) {
 	m := startTop(t, &fakeTop{seen: topScene()})
 	_, columns := serverColumns()
-	sessions := slices.IndexFunc(columns, func(c topColumn) bool { return c.head == "SCUR" }) + 4
+	sessions := slices.IndexFunc(columns, func(c topColumn) bool { return c.head == "SCUR" }) + 5
 	for range sessions {
 		m = press(t, m, "s")
 	}
