@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
 )
@@ -317,6 +319,45 @@ func TestEventsOverHTTP2(t *testing.T) {
 		n, err := io.ReadAtLeast(resp.Body, got, 150)
 		if err != nil || !strings.Contains(string(got[:n]), "so it is") {
 			t.Errorf("%q, %v", got[:n], err)
+		}
+	}
+}
+
+// TestStreamsAreBounded: over HTTP/2 one connection may carry many requests, and each
+// may hold a body. The listener says how many it takes before anything else.
+func TestStreamsAreBounded(t *testing.T) {
+	a, o := newAuthority(t, "ca"), options(newFake())
+	o.Listen, o.Config = "127.0.0.1:0", a.write("web.yml", a.serverTLS(""))
+	trust := x509.NewCertPool()
+	trust.AddCert(a.cert)
+	conn, err := tls.Dial("tcp", serve(t, o).Addr(), &tls.Config{RootCAs: trust, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	framer := http2.NewFramer(conn, conn)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := framer.ReadFrame()
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings, ok := frame.(*http2.SettingsFrame)
+	if !ok {
+		t.Fatalf("first comes %v", frame)
+	}
+	for id, most := range map[http2.SettingID]uint32{
+		http2.SettingMaxConcurrentStreams: 8, http2.SettingMaxFrameSize: 16 << 10, http2.SettingInitialWindowSize: 64 << 10,
+	} {
+		if got, ok := settings.Value(id); !ok || got > most {
+			t.Errorf("%v: %d, want %d at most", id, got, most)
 		}
 	}
 }

@@ -18,6 +18,9 @@ const (
 	writeTimeout  = bodyTimeout + changeTimeout + 15*time.Second
 	idleTimeout   = time.Minute
 	maxHeader     = 32 << 10
+	// maxStreams bounds the requests of one connection over HTTP/2. Each may hold a
+	// whole body, of as many connections as there may be.
+	maxStreams = 8
 	// grace is how long requests may take to end when the server stops.
 	grace = 1500 * time.Millisecond
 )
@@ -59,7 +62,11 @@ func (s *Server) server(requests context.Context, unix bool) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: 16 << 10,
+			MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: maxBody,
+		},
+		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
 	}
 }
 
