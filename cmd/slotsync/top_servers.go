@@ -32,7 +32,7 @@ func serverColumns() (fields []string, columns []topColumn) {
 		{"stot", "STOT", rounded}, {"bin", "BIN", rounded}, {"bout", "BOUT", rounded}, {"ereq", "EREQ", nil}, {"econ", "ECON", nil}, {"eresp", "ERSP", nil},
 		{"dreq", "DREQ", nil}, {"dresp", "DRSP", nil}, {"wretr", "RETR", nil}, {"lastchg", "LASTCHG", lasting}, {"downtime", "DOWN", lasting}, {"chkfail", "FAIL", nil},
 	} {
-		fields, columns = append(fields, c.field), append(columns, topColumn{c.head, c.show})
+		fields, columns = append(fields, c.field), append(columns, topColumn{head: c.head, show: c.show})
 	}
 	return fields, columns
 }

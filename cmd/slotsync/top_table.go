@@ -26,9 +26,11 @@ const (
 func topViews() []string { return []string{"instances", "servers", "sources", "events", "overrides"} }
 
 // A topColumn is one column; show turns a value into what people read, nil for as it is.
+// One that is whole is cut by the edge of the terminal alone.
 type topColumn struct {
-	head string
-	show func(string) string
+	head  string
+	show  func(string) string
+	whole bool
 }
 
 // A topRow is one line: its values, how it is doing, and what can be done to it.
@@ -95,6 +97,7 @@ func heads(names ...string) []topColumn {
 
 func instanceTable(s agent.Status) topTable {
 	t := topTable{columns: heads("INSTANCE", "STATE", "HAPROXY", "PID", "LAG", "RESTARTS", "WAITING", "EXTERNAL", "OVERFLOW", "SOCKET")}
+	t.columns[1].whole = true // it ends with the last error, which says what to do at its end
 	for _, in := range s.Instances {
 		mood := topFine
 		if !in.Up {

@@ -34,7 +34,7 @@ func topScene() topLook {
 	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
 	status := agent.Status{
 		Version: "1.2.3", At: at, Ready: true,
-		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true, Version: "3.2.1", Pid: 42}, {Name: "edge-2", LastError: "refused"}},
+		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true, Version: "3.2.1", Pid: 42}, {Name: "edge-2", LastError: "refused: nobody listens on /run/haproxy/edge-2.sock: start it"}},
 		Sources:   []agent.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
 		Backends: []agent.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
 			Hold: &agent.Hold{Kind: "empty", Since: at, WouldRemove: []string{"10.0.0.1:80"}},
@@ -97,7 +97,7 @@ func TestTopShows(t *testing.T) {
 			"L4OK", "1.2M", "1h01m", "1m01s", "web/BACKEND", "in/FRONTEND", "QCUR QMAX QLIM SCUR SMAX SLIM"}, []string{"web/web3"}},
 		{"who holds a slot", nil, []string{"web/web2    10.0.0.2:80 operator DRAIN"}, nil},
 		{"free slots too", []string{"a"}, []string{"web/web3"}, nil},
-		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused", "3.2.1"}, nil},
+		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused: nobody listens on /run/haproxy/edge-2.sock: start it  ", "3.2.1"}, nil},
 		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site"}, nil},
 		{"events", []string{"4"}, []string{"[4 events]", "instance_down", "edge-2 is gone"}, nil},
 		{"overrides", []string{"5"}, []string{"[5 overrides]", "all backends", "10.0.0.9", "maint by ann: disk", "site", "10.0.0.2:80", "drain by bob"}, []string{"web/web1"}},

@@ -15,7 +15,7 @@ import (
 // and the last.
 const topFrame = 4
 
-// maxTopCell bounds a column, in cells of the terminal, but for the last.
+// maxTopCell bounds a column that is not whole, in cells of the terminal, but for the last.
 const maxTopCell = 40
 
 // View implements [tea.Model].
@@ -145,7 +145,7 @@ func (m topModel) drawn() []string {
 	for _, r := range shownRows {
 		cells = append(cells, t.texts(r))
 	}
-	lines := aligned(cells)
+	lines := t.aligned(cells)
 	if len(shownRows) == 0 {
 		return append(lines, "", " "+m.nothing())
 	}
@@ -181,11 +181,15 @@ func (t topTable) texts(r topRow) []string {
 
 // aligned gives every column the width that it needs, with a space before each line for
 // the cursor.
-func aligned(cells [][]string) []string {
+func (t topTable) aligned(cells [][]string) []string {
 	widths := make([]int, len(cells[0]))
 	for _, row := range cells {
 		for i, text := range row {
-			widths[i] = max(widths[i], min(lipgloss.Width(text), maxTopCell))
+			if !t.columns[i].whole && i < len(row)-1 {
+				text = lipgloss.NewStyle().MaxWidth(maxTopCell).Render(text)
+				row[i] = text
+			}
+			widths[i] = max(widths[i], lipgloss.Width(text))
 		}
 	}
 	var lines []string
@@ -196,7 +200,6 @@ func aligned(cells [][]string) []string {
 				line += text
 				break
 			}
-			text = lipgloss.NewStyle().MaxWidth(maxTopCell).Render(text)
 			line += text + strings.Repeat(" ", widths[i]-lipgloss.Width(text)+1)
 		}
 		lines = append(lines, line)
