@@ -25,7 +25,9 @@ func newCompletionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "Print completions for bash, zsh, fish or powershell",
-		Long:  `Print what a shell needs to complete slotsync's commands and flags.`,
+		Long: `Print what a shell needs to complete slotsync's commands and flags, and the backends,
+servers, instances, versions and sections that the running agent knows. bash needs its
+package bash-completion besides.`,
 		Example: `  slotsync completion bash > /etc/bash_completion.d/slotsync
   source <(slotsync completion zsh)`,
 		ValidArgs: shells,
