@@ -57,7 +57,7 @@ func newDumpCommand(a *app, d dumpCommand) *cobra.Command {
 		Short: d.short,
 		Long: d.short + `: asked now, of all instances at the same time, or of one. The
 columns have HAProxy's own names; --columns chooses others, or all of them. What an
-instance cannot say is told on standard error, and the exit code is 1 then.`,
+instance cannot say is told on standard error, and the exit code is 1 then` + d.exits() + `.`,
 		Example: d.example,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -81,7 +81,7 @@ instance cannot say is told on standard error, and the exit code is 1 then.`,
 			if len(columns) == 0 && output == "text" {
 				columns = d.columns
 			}
-			return errors.Join(a.dumped(d.what, got, columns, output), silent(got))
+			return errors.Join(a.dumped(d.what, got, columns, output), silent(got), d.found(got, backend, server))
 		},
 	}
 	cmd.Flags().StringSliceVar(&columns, "columns", nil, `columns to show, or "all"`)
@@ -107,6 +107,32 @@ func (d dumpCommand) choose(dump agent.Dump, backend, server string) agent.Dump 
 		}
 	}
 	return dump
+}
+
+// exits says when else it fails.
+func (d dumpCommand) exits() string {
+	if d.narrow == nil || d.what == "sess" {
+		return ""
+	}
+	return ", and\nwhere none has the backend or server that was named"
+}
+
+// found fails if somebody answers, and nobody has what was asked for. No sessions are none.
+func (d dumpCommand) found(got []shownBy[agent.Dump], backend, server string) error {
+	if backend == "" && server == "" || d.what == "sess" {
+		return nil
+	}
+	answered := false
+	for _, g := range got {
+		if len(g.Answer.Rows) > 0 {
+			return nil
+		}
+		answered = answered || g.Error == ""
+	}
+	if !answered {
+		return nil
+	}
+	return fmt.Errorf("no HAProxy has %s: slotsync haproxy stat lists all", strings.Trim(shown(backend)+"/"+shown(server), "/"))
 }
 
 // known refuses columns that no instance has. Sessions bring their own, and are not judged.
