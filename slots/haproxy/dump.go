@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,8 @@ const (
 	// the 10 that HAProxy takes by default (stats maxconn), since it then hears
 	// nobody else, who changes slots neither.
 	maxPeople = 3
+	// hearing is how long an answer may take that nobody waits for any more.
+	hearing = 30 * time.Second
 )
 
 // Dump asks for one of [slots.Dumps] in a connection of its own, within the
@@ -82,25 +85,53 @@ func (c *Client) command(ctx context.Context, command string) (string, error) {
 	defer cancel()
 	select {
 	case c.people <- struct{}{}:
-		defer func() { <-c.people }()
 	case <-ctx.Done():
 		return "", fault(slots.Crowded, "%s is asked by %d others already: %w", c.at, maxPeople, ctx.Err())
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
+		<-c.people
 		return "", dialFault(c.at, cause(ctx, err))
 	}
+	told := make(chan said, 1)
+	go func() {
+		defer func() { <-c.people }()
+		hear(conn, command, told)
+	}()
+	select {
+	case s := <-told:
+		if s.err != nil {
+			return "", c.explain(ctx, s.err, maxShown, false)
+		}
+		return strings.TrimRight(s.text, "\n"), nil
+	case <-ctx.Done():
+		return "", c.explain(ctx, ctx.Err(), maxShown, false)
+	}
+}
+
+// said is what came back to a line.
+type said struct {
+	text string
+	err  error
+}
+
+// hear sends a line, tells what comes back, and reads on to the end also when nobody
+// wants more of it: HAProxy up to 3.0 keeps the place of who goes away while commands of a
+// line are left, for good.
+func hear(conn net.Conn, command string, told chan<- said) {
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := io.WriteString(conn, command+"\n"); err != nil && isTimeout(err) {
-		return "", c.explain(ctx, errors.Join(errUnsent, err), maxShown, false)
+	err := conn.SetDeadline(time.Now().Add(hearing))
+	if err == nil {
+		_, err = io.WriteString(conn, command+"\n")
 	}
-	text, err := readAnswer(conn, maxShown)
+	var text string
+	if err == nil || !isTimeout(err) {
+		text, err = readAnswer(conn, maxShown)
+	}
+	told <- said{text, err}
 	if err != nil {
-		return "", c.explain(ctx, err, maxShown, false)
+		_, _ = io.Copy(io.Discard, conn) // whatever is left of it
 	}
-	return strings.TrimRight(text, "\n"), nil
 }
 
 // parseDump understands the answer to a dump.

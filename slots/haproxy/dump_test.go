@@ -170,3 +170,27 @@ func TestPeopleLeaveRoom(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoGoesAwayLeavesNoSession: HAProxy has its places back from people who do not
+// wait for the end of an answer, and there is one for changes.
+func TestWhoGoesAwayLeavesNoSession(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{{Name: "web", Slots: 20}}})
+			c := client(t, p.Socket)
+			for range 12 {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+				if text, err := c.Raw(ctx, strings.Repeat("show stat json;", 50)); err == nil && text == "" {
+					t.Error("nothing is said")
+				}
+				cancel()
+			}
+			if text, err := c.Raw(shortly(t, 10*time.Second), "show info"); err != nil || !strings.Contains(text, "Pid:") {
+				t.Errorf("%.40q, %v", text, err)
+			}
+			if _, err := c.Info(shortly(t, 10*time.Second)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
