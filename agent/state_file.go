@@ -153,9 +153,10 @@ func (s *saver) write(state stored) {
 }
 
 // writeState replaces the file at path in one step. Its mode is not that of the one
-// that was there, which may have been anybody's to write to.
+// that was there, which may have been anybody's to write to, and what it is written to
+// first is not in a folder of everybody's.
 func writeState(path string, text []byte) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o600))
+	f, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o600), renameio.WithTempDir(filepath.Dir(path)))
 	if err != nil {
 		return err
 	}

@@ -287,3 +287,19 @@ func (b *backend) named() map[netip.AddrPort]bool {
 	}
 	return out
 }
+
+// TestStateIsWrittenWhereItStays: a folder of everybody's, as $TMPDIR may be, never has it.
+func TestStateIsWrittenWhereItStays(t *testing.T) {
+	everybodys, dir := t.TempDir(), t.TempDir()
+	t.Setenv("TMPDIR", everybodys)
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(everybodys, long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeState(filepath.Join(dir, stateFile), []byte("{}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(everybodys); err != nil || time.Since(info.ModTime()) < time.Minute {
+		t.Errorf("something was made there: %v", err)
+	}
+}
