@@ -35,11 +35,12 @@ func arrows() map[string][]string {
 		"discovery/nomad":  {"discovery"},
 		"discovery":        {},
 		"metrics":          {},
+		"loopback":         {}, // of tests and the demo
 
-		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery"},
+		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "loopback"},
 		"discovery/discoverytest":     {"discovery"},
-		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery"},
-		"discovery/dns/dnstest":       {"discovery/dns", "discovery"},
+		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery", "loopback"},
+		"discovery/dns/dnstest":       {"discovery/dns", "discovery", "loopback"},
 		"discovery/nomad/nomadtest":   {"discovery/discoverytest"},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/loopback"
 )
 
 const startTimeout = 20 * time.Second
@@ -266,19 +267,9 @@ func moduleRoot(tb testing.TB) string {
 // freePort returns a port that is free for TCP and UDP.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		u, err := net.ListenPacket("udp", l.Addr().String())
-		l.Close()
-		if err == nil {
-			u.Close()
-			return port
-		}
+	port, err := loopback.Port()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	tb.Fatal("no port is free for TCP and UDP")
-	return 0
+	return port
 }

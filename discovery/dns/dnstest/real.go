@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"github.com/slotsync/slotsync/loopback"
 )
 
 // realTimeout bounds the start of a real server and the taking over of a zone.
@@ -78,7 +80,7 @@ func startReal(tb TB, k kind, zone Zone) *Real {
 		}
 	})
 	for range 3 { // a free port may be taken between finding and using it
-		if s.port, err = freePort(); err == nil {
+		if s.port, err = loopback.Port(); err == nil {
 			err = s.run()
 		}
 		if err == nil {
@@ -249,16 +251,6 @@ func (s *Real) served(ctx context.Context) (string, error) {
 func (s *Real) log() string {
 	raw, _ := os.ReadFile(s.file("log")) // for a message only
 	return string(raw)
-}
-
-// freePort returns a port that is free for UDP and TCP.
-func freePort() (int, error) {
-	pc, l, err := onePort()
-	if err != nil {
-		return 0, err
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	return port, errors.Join(pc.Close(), l.Close())
 }
 
 // binary returns where a real server is; path is below the folder of dependencies.

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/loopback"
 )
 
 // Versions are the versions of HAProxy that are tested.
@@ -53,15 +55,14 @@ func Binary(tb testing.TB, version string) string {
 	return ""
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listened on just now.
+// FreePort returns a port of 127.0.0.1 on which nobody listens; see [loopback.Port].
 func FreePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := loopback.Port()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // Ask sends one line to a Runtime API and returns the whole answer. It takes
