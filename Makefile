@@ -11,6 +11,9 @@ TIMEOUT ?= 15m
 BENCH ?= .
 PACKAGES ?= ./...
 
+# A program with the race detector waits 1 s at its end, for goroutines that may still race; the tests run hundreds of commands.
+export GORACE ?= atexit_sleep_ms=50
+
 # The same bytes from the same sources, in whatever folder they lie. The version carries what -buildvcs would.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 lint_tool = go tool -modfile=tools/lint/go.mod
