@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,7 +84,7 @@ func viewOf(s agent.Status, events []agent.Event, l look) pageView {
 	other.trouble = !l.trouble
 	v.TroubleLook = other.href()
 	for _, p := range s.Pauses {
-		v.Pauses = append(v.Pauses, pauseWords(p))
+		v.Pauses = append(v.Pauses, cmp.Or(p.Backend, "all backends")+": "+p.Words())
 		v.Paused = v.Paused || p.Backend == ""
 	}
 	v.addOverrides(s.Overrides)
@@ -255,14 +256,6 @@ func eventClass(kind string) string {
 		return "warn"
 	}
 	return ""
-}
-
-func pauseWords(p agent.Pause) string {
-	what := "Nothing is written"
-	if p.Backend != "" {
-		what = "Nothing is written to " + p.Backend
-	}
-	return fmt.Sprintf("%s until %s UTC, by %s%s", what, p.Until.UTC().Format(time.TimeOnly), asker(p.By), because(p.Reason))
 }
 
 func because(reason string) string {
