@@ -177,6 +177,18 @@ type InstanceStatus struct {
 	Overflow int `json:"overflow"`
 }
 
+// Silent names those of instances that do not answer now: what they have shown is from
+// before. It is empty if all do.
+func Silent(instances []InstanceStatus) []string {
+	var names []string
+	for _, in := range instances {
+		if !in.Up {
+			names = append(names, in.Name)
+		}
+	}
+	return names
+}
+
 // A SourceStatus is how one source of one backend is doing.
 type SourceStatus struct {
 	Name    string `json:"name"`

@@ -61,7 +61,7 @@ func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView 
 		return v
 	}
 	v.From, v.Sources = comesFrom(b.Name, s.Sources)
-	away := absenceOf(s.Instances)
+	away := absence(agent.Silent(s.Instances))
 	v.Maps = slotMaps(b, away)
 	for i := range b.Slots {
 		if slot := &b.Slots[i]; worthARow(slot) {

@@ -93,23 +93,13 @@ func cellOf(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 
 // An absence is the names of the instances that do not answer now: what they have
 // shown is from before.
-type absence map[string]bool
-
-func absenceOf(instances []agent.InstanceStatus) absence {
-	away := absence{}
-	for _, in := range instances {
-		if !in.Up {
-			away[in.Name] = true
-		}
-	}
-	return away
-}
+type absence []string
 
 // cell is how a slot looks at an instance, and at one that is away looked.
 func (a absence) cell(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 	c := cellOf(s, in)
 	c.Words = liveWords(s, in)
-	if !a[in.Instance] {
+	if !slices.Contains(a, in.Instance) {
 		return c
 	}
 	c.Class = classAway

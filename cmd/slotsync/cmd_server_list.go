@@ -26,7 +26,7 @@ func newServerListCommand(a *app) *cobra.Command {
 					s, err = c.Status(cmd.Context()) // rows do not say who answers
 				}
 				return rows, err
-			}, func(rows []web.ServerRow) error { return a.serverTable(rows, silentOf(s.Instances)) })
+			}, func(rows []web.ServerRow) error { return a.serverTable(rows, agent.Silent(s.Instances)) })
 		},
 	}
 	outputFlag(cmd, &output)

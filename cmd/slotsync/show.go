@@ -78,7 +78,7 @@ func overrideRows(s agent.Status) []overrideRow {
 
 func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	shown, away := 0, silentOf(s.Instances)
+	shown, away := 0, agent.Silent(s.Instances)
 	for _, be := range s.Backends {
 		for _, slot := range be.Slots {
 			if slot.State == "free" && !t.all {

@@ -9,17 +9,6 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// silentOf names the instances that do not answer: what they have shown is from before.
-func silentOf(instances []agent.InstanceStatus) []string {
-	var names []string
-	for _, in := range instances {
-		if !in.Up {
-			names = append(names, in.Name)
-		}
-	}
-	return names
-}
-
 // instancesOf names the instances where the slot is not what the table says, those with
 // the same to be said together.
 func instancesOf(slot agent.SlotStatus, silent []string) string {

@@ -60,7 +60,7 @@ func TestTablesSayWhoIsSilent(t *testing.T) {
 	}
 	b.Reset()
 	rows := []web.ServerRow{{ServerRef: agent.ServerRef{Backend: "web", Endpoint: at, Slot: "web1"}, State: "drain", Override: "drain by ann", Instances: shows}}
-	if err := (&app{stdout: &b}).serverTable(rows, silentOf(instances)); err != nil {
+	if err := (&app{stdout: &b}).serverTable(rows, agent.Silent(instances)); err != nil {
 		t.Fatal(err)
 	}
 	if want := "web      10.0.0.1:80  web1  drain  -     edge-2: no answer  drain by ann\n"; !strings.Contains(b.String(), want) {
