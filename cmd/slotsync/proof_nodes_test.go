@@ -152,8 +152,16 @@ func TestC36RollingRestartOfNodes(t *testing.T) {
 	eventually(t, 20*time.Second, full)
 
 	l := look(t, r, p.Socket)
-	for _, node := range all {
+	gone := filled(t, p.Socket, map[string]int{"web": n - 1, "solo": 1})
+	for i, node := range all {
 		node.Stop()
+		eventually(t, 20*time.Second, gone) // one that is back sooner need not be missed
+		eventually(t, 20*time.Second, func() string {
+			if i == 0 && r.backend("solo").Hold == nil {
+				return "solo is not held"
+			}
+			return ""
+		})
 		node.Restart(true)
 		eventually(t, 30*time.Second, full)
 	}
