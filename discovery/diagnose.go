@@ -46,6 +46,3 @@ func Diagnose(ctx context.Context, src Source) (list []Finding) {
 	}
 	return list
 }
-
-// Diagnose implements [Diagnoser], for sources that do.
-func (s *restricted) Diagnose(ctx context.Context) []Finding { return Diagnose(ctx, s.Source) }

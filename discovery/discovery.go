@@ -1,9 +1,9 @@
 // Package discovery says where the endpoints of a service are.
 //
 // It holds the contract between the systems that know (the packages below it)
-// and the agent: a [Source] answers with a [Reading], which is a complete set,
-// or with an [Error], which says nothing about endpoints at all. An error is
-// never an empty set.
+// and the agent: a [Source] answers with a [Reading], which says part by part what is
+// there and what that proves, or with an [Error], which says nothing about endpoints at
+// all. An error is never an empty set, neither of a source nor of a part.
 //
 // It also holds what several of those packages need to ask their systems: over HTTP
 // ([API], [Location], [Trust]), by blocking queries ([Setbacks], [Collapsed]), again
@@ -96,18 +96,137 @@ type Rejection struct {
 	Value string `json:"value"`
 }
 
-// A Reading is one complete answer: these endpoints and no others.
-type Reading struct {
-	// Endpoints are sorted by address, without duplicates: see [Normalize].
+// A Completeness says what it proves that an endpoint is not in a [Part].
+type Completeness uint8
+
+const (
+	// Whole parts have all of their endpoints, possibly none: what is missing is gone.
+	// It is the zero value.
+	Whole Completeness = iota
+	// Partial parts prove who is there and not who is gone: the answer may be old, cut,
+	// filtered, or a "none" of a server that is not known to have had the name.
+	Partial
+	// Unknown parts could not be read.
+	Unknown
+)
+
+// String returns "whole", "partial" or "unknown".
+func (c Completeness) String() string {
+	switch c {
+	case Whole:
+		return "whole"
+	case Partial:
+		return "partial"
+	case Unknown:
+		return "unknown"
+	}
+	return fmt.Sprintf("Completeness(%d)", uint8(c))
+}
+
+// A Part is a piece of what a source knows that is answered, or fails, by itself: a
+// list of Consul, one name and address family in DNS, the addresses of one SRV target,
+// one file. Nothing is removed because a part is not whole, and no part waits for
+// another.
+type Part struct {
+	// Name tells the part from the others of its source, in one reading and from
+	// reading to reading, and tells people what it is, as in "AAAA of web.example.org".
+	// It is printable, and not empty where a source has several.
+	Name string
+	// Parent is the name of the part that says which parts there are, "" for none: the
+	// SRV records are the parent of their targets, a folder is that of its files. A part
+	// that a reading does not have has ended if its parent is whole there, or if it has
+	// no parent; else it is unknown, like its parent.
+	Parent string
+	// State says what Endpoints prove.
+	State Completeness
+	// Endpoints are those that were named. Unknown parts have none.
 	Endpoints []Endpoint
-	// Weak readings may add endpoints and never remove any: the answer may be
-	// old, partial, or of one server that could not be asked twice.
-	Weak bool
+	// Err is why the part is unknown: an [Error]. It is nil for other parts.
+	Err error
+	// Why says in a few words why the part is partial, for people.
+	Why string
+}
+
+// Reason says why p is not whole, for people; "" if it is.
+func (p Part) Reason() string {
+	switch {
+	case p.State == Whole:
+		return ""
+	case p.Err != nil:
+		return p.Err.Error()
+	}
+	return p.Why
+}
+
+// A Reading is one answer of a source: what each of its parts says.
+type Reading struct {
+	// Parts are sorted by name after [Reading.Normalized]. At least one of them is not
+	// unknown: where nothing answered there is an error instead of a reading.
+	Parts []Part
 	// Rejected lists what was named and refused.
 	Rejected []Rejection
 	// Note says in a few words what the reading rests on, as in "index 42" or
 	// "NXDOMAIN from 2 servers", for people.
 	Note string
+}
+
+// Complete returns the reading of a source that has one part, and knows all of it.
+func Complete(eps ...Endpoint) Reading { return Reading{Parts: []Part{{Endpoints: eps}}} }
+
+// Endpoints returns what any part names, normalized: see [Normalize].
+func (r Reading) Endpoints() []Endpoint {
+	if len(r.Parts) == 1 {
+		return Normalize(r.Parts[0].Endpoints)
+	}
+	var all []Endpoint
+	for _, p := range r.Parts {
+		all = append(all, p.Endpoints...)
+	}
+	return Normalize(all)
+}
+
+// Whole reports whether every part is.
+func (r Reading) Whole() bool {
+	return !slices.ContainsFunc(r.Parts, func(p Part) bool { return p.State != Whole })
+}
+
+// Gaps lists the parts that are not whole, as in "AAAA of web.example.org: server:
+// SERVFAIL from 10.0.0.1".
+func (r Reading) Gaps() []string {
+	var out []string
+	for _, p := range r.Parts {
+		switch {
+		case p.State == Whole:
+		case p.Name == "":
+			out = append(out, p.Reason())
+		default:
+			out = append(out, p.Name+": "+p.Reason())
+		}
+	}
+	return out
+}
+
+// Normalized returns r with everything in an order that does not depend on the
+// source's, and with the endpoints of each part normalized.
+func (r Reading) Normalized() Reading {
+	r.Parts = slices.Clone(r.Parts)
+	for i := range r.Parts {
+		r.Parts[i].Endpoints = Normalize(r.Parts[i].Endpoints)
+	}
+	slices.SortStableFunc(r.Parts, func(a, b Part) int { return cmp.Compare(a.Name, b.Name) })
+	r.Rejected = slices.SortedFunc(slices.Values(r.Rejected), func(a, b Rejection) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Reason, b.Reason))
+	})
+	return r
+}
+
+// Equal reports whether two normalized readings say the same of who is there and of
+// what is refused. Why something is not known, and the note, are not part of it: they
+// name an index, a server or a time.
+func (r Reading) Equal(other Reading) bool {
+	return slices.EqualFunc(r.Parts, other.Parts, func(a, b Part) bool {
+		return a.Name == b.Name && a.Parent == b.Parent && a.State == b.State && slices.Equal(a.Endpoints, b.Endpoints)
+	}) && slices.Equal(r.Rejected, other.Rejected)
 }
 
 // A Source knows one service in one discovery system. Its methods may be called
@@ -117,7 +236,7 @@ type Source interface {
 	// anything is known, and so does the call after an error, which proves that
 	// the source answers again. Every error is an [Error], except ctx's own. A
 	// source that is asked in vain does not wait before it returns an error:
-	// [Watch] does that.
+	// [Watch] does that. There is an error only if no part answered.
 	Next(ctx context.Context) (Reading, error)
 
 	// Confirm asks in the strongest way there is, now, also while Next blocks.

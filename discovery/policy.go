@@ -1,8 +1,6 @@
 package discovery
 
 import (
-	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -32,74 +30,46 @@ func (p Policy) IsZero() bool {
 	return len(p.Allow) == 0 && len(p.Deny) == 0 && (p.Family == "" || p.Family == AnyFamily)
 }
 
-// Restrict returns a source that has of src's endpoints only those that p lets
-// pass; the others are among the reading's Rejected. A reading of which nothing is
-// left that way is weak: a policy that refuses everything removes nothing.
-func (p Policy) Restrict(src Source) Source {
+// Select returns those of eps that p lets pass, in their order, and why the others are
+// not. What is refused for its network is not there for [PreferV4].
+func (p Policy) Select(eps []Endpoint) (kept []Endpoint, refused []Rejection) {
 	if p.IsZero() {
-		return src
+		return eps, nil
 	}
-	return &restricted{Source: src, policy: p}
-}
-
-// A restricted source is one behind a policy.
-type restricted struct {
-	Source
-	policy Policy
-}
-
-// Next implements [Source].
-func (s *restricted) Next(ctx context.Context) (Reading, error) {
-	r, err := s.Source.Next(ctx)
-	return s.policy.apply(r), err
-}
-
-// Confirm implements [Source].
-func (s *restricted) Confirm(ctx context.Context) (Reading, error) {
-	r, err := s.Source.Confirm(ctx)
-	return s.policy.apply(r), err
-}
-
-// Recovered implements [Recoverer], for sources that do.
-func (s *restricted) Recovered(ctx context.Context, err error) { recovered(ctx, s.Source, err) }
-
-// Activity implements [Active], for sources that do.
-func (s *restricted) Activity() Activity { return ActivityOf(s.Source) }
-
-func (p Policy) apply(r Reading) Reading {
+	refuse := func(e Endpoint, reason string) {
+		refused = append(refused, Rejection{Reason: reason, Name: e.Name, Value: e.Addr.String()})
+	}
 	v4 := map[string]bool{} // names that have such an address
-	for _, e := range r.Endpoints {
-		v4[e.Name] = v4[e.Name] || e.Name != "" && e.Addr.Addr().Is4() // what has no name is not one thing
-	}
-	had := len(r.Endpoints) > 0
-	kept := make([]Endpoint, 0, len(r.Endpoints))
-	r.Rejected = slices.Clone(r.Rejected)
-	for _, e := range r.Endpoints {
-		reason := p.refuses(e, v4[e.Name])
-		if reason == "" {
-			kept = append(kept, e)
+	for _, e := range eps {
+		if reason := p.Check(e.Addr); reason != "" {
+			refuse(e, reason)
 			continue
 		}
-		r.Rejected = append(r.Rejected, Rejection{Reason: reason, Name: e.Name, Value: e.Addr.String()})
+		kept = append(kept, e)
+		v4[e.Name] = v4[e.Name] || e.Name != "" && e.Addr.Addr().Is4() // what has no name is not one thing
 	}
-	r.Endpoints = kept
-	if had && len(kept) == 0 {
-		r.Weak = true
-		r.Note += fmt.Sprintf("; weak: all %d addresses are refused", len(r.Rejected))
+	if p.Family != PreferV4 {
+		return kept, refused
 	}
-	return r
+	all := kept
+	kept = nil
+	for _, e := range all {
+		if !e.Addr.Addr().Is4() && v4[e.Name] {
+			refuse(e, OtherFamily)
+			continue
+		}
+		kept = append(kept, e)
+	}
+	return kept, refused
 }
 
 // Check returns why a, alone and without a name, is not let pass: [OtherFamily],
 // [Denied] or [NotAllowed]; "" if it is.
-func (p Policy) Check(a netip.AddrPort) string { return p.refuses(Endpoint{Addr: a}, false) }
-
-// refuses returns why e is not let pass, or "".
-func (p Policy) refuses(e Endpoint, nameHasV4 bool) string {
-	a := e.Addr.Addr()
+func (p Policy) Check(addr netip.AddrPort) string {
+	a := addr.Addr()
 	within := func(n netip.Prefix) bool { return n.Contains(a) }
 	switch {
-	case p.Family == OnlyV4 && !a.Is4(), p.Family == OnlyV6 && a.Is4(), p.Family == PreferV4 && !a.Is4() && nameHasV4:
+	case p.Family == OnlyV4 && !a.Is4(), p.Family == OnlyV6 && a.Is4():
 		return OtherFamily
 	case slices.ContainsFunc(p.Deny, within):
 		return Denied

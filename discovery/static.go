@@ -15,14 +15,16 @@ type static struct {
 // refuses are in the reading's Rejected.
 func Static(eps []Endpoint) Source {
 	var r Reading
+	part := Part{}
 	for _, e := range eps {
 		if reason := Check(e.Addr); reason != "" {
 			r.Rejected = append(r.Rejected, Rejection{Reason: reason, Name: Printable(e.Name, 100), Value: Printable(e.Addr.String(), 100)})
 			continue
 		}
-		r.Endpoints = append(r.Endpoints, e)
+		part.Endpoints = append(part.Endpoints, e)
 	}
-	r.Endpoints = Normalize(r.Endpoints)
+	part.Endpoints = Normalize(part.Endpoints)
+	r.Parts = []Part{part}
 	r.Note = "configured"
 	return &static{reading: r}
 }
@@ -42,8 +44,8 @@ func (s *static) Confirm(ctx context.Context) (Reading, error) { return s.readin
 
 // String implements [Source].
 func (s *static) String() string {
-	if len(s.reading.Endpoints) == 1 {
+	if len(s.reading.Parts[0].Endpoints) == 1 {
 		return "1 configured endpoint"
 	}
-	return fmt.Sprintf("%d configured endpoints", len(s.reading.Endpoints))
+	return fmt.Sprintf("%d configured endpoints", len(s.reading.Parts[0].Endpoints))
 }

@@ -1,10 +1,8 @@
 package discovery
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,7 +21,7 @@ const (
 
 // An Update is one answer of a source, or why there is none.
 type Update struct {
-	// Reading holds if Err is nil. Its endpoints are normalized.
+	// Reading holds if Err is nil. It is normalized.
 	Reading Reading
 	// Err says that nothing is known now. It is an [Error] unless the source
 	// breaks its contract.
@@ -52,7 +50,7 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 		if ctx.Err() != nil {
 			return
 		}
-		u := Update{Reading: r.normalized(), Err: err, At: time.Now()}
+		u := Update{Reading: r.Normalized(), Err: err, At: time.Now()}
 		if err != nil {
 			u.Reading = Reading{}
 		}
@@ -79,14 +77,14 @@ func rest(ctx context.Context, src Source, failed error, d time.Duration) {
 	}
 }
 
-// Confirm calls src.Confirm. The endpoints of what it returns are normalized, and
+// Confirm calls src.Confirm. What it returns is normalized, and
 // a panic of the source is an error of class [Protocol].
 func Confirm(ctx context.Context, src Source) (Reading, error) {
 	r, err := guarded(src, func() (Reading, error) { return src.Confirm(ctx) })
 	if err != nil {
 		return Reading{}, err
 	}
-	return r.normalized(), nil
+	return r.Normalized(), nil
 }
 
 // guarded turns a panic of src into an error: one broken source must not end the
@@ -114,7 +112,7 @@ func (p *pace) after(u Update, asked time.Time) time.Duration {
 		return jittered(backoff(ClassOf(u.Err), p.fails))
 	}
 	p.fails = 0
-	told := p.last != nil && equal(*p.last, u.Reading)
+	told := p.last != nil && p.last.Equal(u.Reading)
 	p.last = &u.Reading
 	if !told {
 		return max(breath, p.news.ReserveN(u.At, 1).DelayFrom(u.At))
@@ -129,19 +127,3 @@ func backoff(c Class, fails int) time.Duration {
 }
 
 func jittered(d time.Duration) time.Duration { return max(leastPause, rand.N(d)) }
-
-// normalized returns r with everything in an order that does not depend on the
-// source's.
-func (r Reading) normalized() Reading {
-	r.Endpoints = Normalize(r.Endpoints)
-	r.Rejected = slices.SortedFunc(slices.Values(r.Rejected), func(a, b Rejection) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value), cmp.Compare(a.Reason, b.Reason))
-	})
-	return r
-}
-
-// equal says whether two normalized readings tell the same; the note is not
-// part of it, for it names the index or the time.
-func equal(a, b Reading) bool {
-	return a.Weak == b.Weak && slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.Rejected, b.Rejected)
-}

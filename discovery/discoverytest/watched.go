@@ -112,10 +112,11 @@ func Said(u discovery.Update) string {
 }
 
 // Describe names the endpoints of r by the number that the last two parts of an
-// IPv4 address make, and the state if that is not ready; ~ says that r is weak.
+// IPv4 address make, and the state if that is not ready; ~ says that a part of r is
+// partial, and ? that one is unknown.
 func Describe(r discovery.Reading) string {
 	var out []string
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		text := e.Addr.Addr().String()
 		if e.Addr.Addr().Is4() {
 			a := e.Addr.Addr().As4()
@@ -126,8 +127,10 @@ func Describe(r discovery.Reading) string {
 		}
 		out = append(out, text)
 	}
-	if r.Weak {
-		out = append(out, "~")
+	for _, state := range []discovery.Completeness{discovery.Partial, discovery.Unknown} {
+		if slices.ContainsFunc(r.Parts, func(p discovery.Part) bool { return p.State == state }) {
+			out = append(out, map[discovery.Completeness]string{discovery.Partial: "~", discovery.Unknown: "?"}[state])
+		}
 	}
 	return strings.Join(out, " ")
 }
