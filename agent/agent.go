@@ -124,7 +124,7 @@ func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	if s, ok := a.stored.backend(b.Name); ok {
 		nb.restore(s, now)
 	}
-	nb.rethink(false, false, false, now)
+	nb.reevaluate(judgement{}, now)
 	return nb
 }
 

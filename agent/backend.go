@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -37,9 +39,17 @@ type leaving struct {
 type backend struct {
 	Backend
 	feeds []*feed // in the order of the configuration
-	at    position
+	at    sources.Position
 	shift time.Time // when that becomes another one by itself; zero for never
-	guard guarded
+	guard *guard.Guard
+	// kept are the endpoints that no source lists and none may remove, yielded those of
+	// them that gave their slot to one that is listed.
+	kept    map[netip.AddrPort]sources.Kept
+	yielded map[netip.AddrPort]bool
+	// shownKept are the addresses that an id of what is kept stood for.
+	shownKept map[string][]netip.AddrPort
+	// misfit: the sources may be those of another service; see core.misfits.
+	misfit bool
 	phase string
 	// stale: what was stored is too old to be filled from.
 	stale bool
@@ -86,7 +96,8 @@ func newBackend(b Backend) *backend {
 	b = withDefaults(b)
 	nb := &backend{
 		Backend: b,
-		guard:   guarded{rules: b.Guard},
+		guard:   guard.New(b.Guard),
+		yielded: map[netip.AddrPort]bool{}, shownKept: map[string][]netip.AddrPort{},
 		phase:   phaseWaiting,
 		leaving: map[netip.AddrPort]leaving{},
 		ends:    map[netip.AddrPort]time.Time{},
@@ -95,14 +106,14 @@ func newBackend(b Backend) *backend {
 		pace:    rate.NewLimiter(roundRate, roundBurst),
 	}
 	for _, f := range b.Feeds {
-		nb.feeds = append(nb.feeds, newFeed(f))
+		nb.feeds = append(nb.feeds, newFeed(f, b.Policy))
 	}
 	return nb
 }
 
 func withDefaults(b Backend) Backend {
-	b.Guard = b.Guard.withDefaults()
-	b.Failover = b.Failover.withDefaults()
+	b.Guard = b.Guard.WithDefaults()
+	b.Failover = b.Failover.WithDefaults()
 	b.Drain = cmp.Or(b.Drain, DefaultDrain)
 	b.MaxSlots = cmp.Or(b.MaxSlots, DefaultMaxSlots)
 	b.Feeds = slices.Clone(b.Feeds)
@@ -112,66 +123,67 @@ func withDefaults(b Backend) Backend {
 	return b
 }
 
-// seen reports whether any feed ever named an endpoint.
-func (b *backend) seen() bool { return slices.ContainsFunc(b.feeds, (*feed).seen) }
-
-// disposes reports whether a is any feed's to remove.
-func (b *backend) disposes(a netip.AddrPort) bool {
-	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.disposes(a) })
+// mayRemove reports whether a is any feed's to remove.
+func (b *backend) mayRemove(a netip.AddrPort) bool {
+	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.mayRemove(a) })
 }
 
-// rethink puts together what the feeds say now, has the guard judge it, and
-// returns whether the targets have to be made anew. weak: what was heard may only
-// add; confirm: it was asked for because something is held. checked: HAProxy
-// checks the slots.
-//
-// Two answers are no ground to touch anything: an empty one where no feed ever
-// named an endpoint, for the name may be misspelt; and a weak one before any
-// strong one.
-func (b *backend) rethink(weak, confirm, checked bool, now time.Time) bool {
-	c := combine(b.parts(), b.Failover, b.at, now)
-	turned := b.at.away != c.at.away
-	b.at, b.shift = c.at, c.due
-	if turned && weak { // what was heard must not weaken what it brought about
-		b.shift = now
-	}
-	spoken := false
+// A judgement is what the loop knows besides what the feeds say when they are put
+// together.
+type judgement struct {
+	checked bool                    // HAProxy checks the slots
+	proven  map[netip.AddrPort]bool // newcomers that work
+	// confirms reports whether the strongest read there is, just made, lacks an
+	// endpoint; nil: none was made.
+	confirms func(netip.AddrPort) bool
+}
+
+// reevaluate puts together what the feeds say now, has the guard judge it, and returns
+// whether the targets have to be made anew. Nothing is, before a feed that is used has
+// answered in this process.
+func (b *backend) reevaluate(j judgement, now time.Time) bool {
+	c := sources.Combine(b.contributions(), b.Failover, b.at, now)
+	b.at, b.shift = c.At, c.Due
+	answered := false
 	for i, f := range b.feeds {
-		f.used = c.used[i]
-		spoken = spoken || f.used && f.spoke
+		f.used = c.Used[i]
+		answered = answered || f.used && !f.answered.IsZero()
 	}
+	b.setKept(c.Set.Kept)
 	first := !b.heard
-	if !b.seen() || first && !spoken {
+	if first && !answered {
 		return false
 	}
 	b.phase, b.heard = phaseLive, true
-	g := &b.guard
-	g.keeps = b.OnAllUnhealthy == KeepUnhealthy || b.OnAllUnhealthy == "" && checked
-	g.answers(b.evident(), now)
-	before := g.published
-	c.reading.Weak = c.reading.Weak || weak
-	changed := g.reading(c.reading, confirm, now)
-	if changed {
-		b.part(before, g.published, now)
+	isKept := make(map[netip.AddrPort]bool, len(b.kept))
+	for a := range b.kept {
+		isKept[a] = true
 	}
-	g.answers(b.evident(), now)
+	before := b.guard.Published()
+	changed := b.guard.Offer(guard.Offer{
+		Set: c.Set.Endpoints, Kept: isKept, Proven: j.proven, Silent: b.silent, Confirms: j.confirms,
+		KeepUnhealthy: b.OnAllUnhealthy == KeepUnhealthy || b.OnAllUnhealthy == "" && j.checked,
+	}, now)
+	if changed {
+		b.startLeaving(before, b.guard.Published(), now)
+	}
 	return changed || first
 }
 
-func (b *backend) parts() []part {
-	out := make([]part, len(b.feeds))
+func (b *backend) contributions() []sources.Contribution {
+	out := make([]sources.Contribution, len(b.feeds))
 	for i, f := range b.feeds {
-		out[i] = part{f.Name, f.endpoints, f.known, f.failing != nil}
+		out[i] = sources.Contribution{Name: f.Name, Set: f.known.Set(), Failing: f.failing != nil}
 	}
 	return out
 }
 
-// concerned returns the feeds whose endpoints are held: those that once listed
-// any of them, or all if none did.
-func (b *backend) concerned() []*feed {
-	gone := b.guard.wouldRemove()
+// affected returns the feeds whose word counts for what is held: those that once listed
+// any of it, or all if none did.
+func (b *backend) affected() []*feed {
+	gone := b.guard.WouldRemove()
 	out := slices.DeleteFunc(slices.Clone(b.feeds), func(f *feed) bool {
-		return !slices.ContainsFunc(gone, func(a netip.AddrPort) bool { _, ok := f.listed[a]; return ok })
+		return !slices.ContainsFunc(gone, f.known.Listed)
 	})
 	if len(out) == 0 {
 		return slices.Clone(b.feeds)
@@ -179,16 +191,19 @@ func (b *backend) concerned() []*feed {
 	return out
 }
 
-// evident reports whether every feed answers whose endpoints are held.
-func (b *backend) evident() bool {
-	return b.guard.hold == nil || !slices.ContainsFunc(b.concerned(), (*feed).silent)
+// silent reports whether a feed that listed a does not answer now.
+func (b *backend) silent(a netip.AddrPort) bool {
+	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.known.Listed(a) && f.silent() })
 }
 
 // next is when something has to be done for the backend; zero for never.
 func (b *backend) next(now time.Time) time.Time {
-	due := earlier(b.shift, b.guard.turnsAt())
+	due := b.shift
+	if t, ok := b.guard.Turnover(); ok {
+		due = earlier(due, t.EndsAt)
+	}
 	if !b.confirming {
-		due = earlier(due, b.guard.confirmAt(now))
+		due = earlier(due, b.guard.ConfirmAt(now))
 	}
 	for _, l := range b.leaving {
 		due = earlier(due, l.Until)
@@ -206,7 +221,7 @@ func earlier(a, b time.Time) time.Time {
 
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
-	targets := b.table.Targets(slots.Scale(b.guard.published))
+	targets := b.table.Targets(slots.Scale(b.guard.Published()))
 	b.overrides.reweigh(b.Name, targets, func(slot string) int {
 		if w, ok := b.initial[slot]; ok {
 			return w

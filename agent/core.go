@@ -122,7 +122,7 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 		return false
 	}
 	if b.stale {
-		b.dropStale(c.live(b))
+		b.dropStale(c.live(b), now)
 	}
 	b.initial = c.initial(b)
 	fresh, strangers := b.due || b.gen == 0, b.taken
@@ -133,6 +133,9 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 		b.table = b.table.Observe(c.views(b), now)
 	}
 	b.taken = c.judge(b)
+	misfit := c.misfits(b, b.taken)
+	fresh = fresh || misfit != b.misfit
+	b.misfit = misfit
 	b.reserve(b.taken)
 	c.climb(b, now)
 	c.dropReused(b)
@@ -160,21 +163,24 @@ func (c *core) initial(b *backend) map[string]int {
 
 // climb gives every endpoint a slot, as far as slots can be had without a
 // reload: free ones, then those of endpoints that are leaving and have no
-// sessions any more, then added ones.
+// sessions any more, those of kept ones that are down, added ones, and at last those
+// of kept ones that are up.
 func (c *core) climb(b *backend, now time.Time) {
 	refused := c.undynamic(b)
 	if refused {
 		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) })
 	}
-	for again := true; again; again = len(b.surplus) > 0 && b.makeRoom(now) {
-		b.table, b.surplus = b.table.Assign(b.wanted(), now)
-		if len(b.surplus) > 0 && len(b.leaving) > 0 {
-			b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed())
-			b.dropReclaimed()
-		}
+	for again := true; again; again = len(b.surplus) > 0 && b.giveWay(now) {
+		b.assign(now)
+	}
+	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, c.downAt(b)) {
+		b.assign(now)
 	}
 	if len(b.surplus) > 0 && b.Dynamic && !refused {
 		b.table, b.surplus = b.table.Grow(c.prefix(b), b.surplus, b.MaxSlots)
+	}
+	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, anySlot) {
+		b.assign(now)
 	}
 	if len(b.surplus) == 0 {
 		b.short = time.Time{}
@@ -182,6 +188,17 @@ func (c *core) climb(b *backend, now time.Time) {
 		b.short = now
 	}
 	b.trend.observe(b.needed(), now)
+}
+
+// assign gives free slots, and those of endpoints that drain without sessions, to
+// endpoints that have none.
+func (b *backend) assign(now time.Time) {
+	b.table, b.surplus = b.table.Assign(b.wanted(), now)
+	if len(b.surplus) > 0 && len(b.leaving) > 0 {
+		b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed())
+		b.dropReclaimed()
+	}
+	b.surplus = b.listedIn(b.surplus)
 }
 
 // undynamic reports whether no instance takes dynamic servers in b.
@@ -236,13 +253,13 @@ func (c *core) desired(in *instance, now time.Time) desired {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, turning: b.guard.turning != nil, started: maps.Clone(b.started), ends: b.ending()}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, watched: len(b.guard.Incoming()) > 0, started: maps.Clone(b.started), ends: b.ending()}
 		if p := c.pauses.of(b.Name, now); p != nil {
 			w.paused, w.hard = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
-		if w.quiet = b.gen == 0 || !seen || (b.phase == phaseRestored && full); !w.quiet {
+		if w.quiet = b.gen == 0 || !seen || b.misfit || (b.phase == phaseRestored && full); !w.quiet {
 			w.targets = b.targetsAt(in.strangers[b.Name])
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
 				w.targets = emptied(w.targets)
@@ -283,13 +300,12 @@ func (c *core) problems(b *backend) []string {
 		}
 	}
 	for _, f := range b.feeds {
-		switch {
-		case b.phase != phaseWaiting || f.answered.IsZero():
-		case len(f.last.Endpoints) == 0:
-			out = append(out, f.Source.String()+" has never listed an endpoint: nothing is touched until it does; is the name right?")
-		case f.last.Weak:
-			out = append(out, f.Source.String()+" may know more than it has said: nothing is touched until it has said it all: "+orElse(f.last.Note, "its answer is weak"))
+		if f.noneYet() {
+			out = append(out, f.Source.String()+" lists nothing and never did (none yet): is the name right?")
 		}
+	}
+	if b.misfit {
+		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until that is accepted; is the name right?")
 	}
 	return out
 }

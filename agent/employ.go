@@ -54,8 +54,11 @@ func (a *Agent) reported(in *instance, r report) {
 	a.logReport(in, before, r, a.propagated(in, r))
 	a.ready = a.ready || r.err == nil && r.inSync
 	for _, b := range a.backends {
-		if a.turnOver(b, r.at) {
+		if a.endTurnover(b, r.at) {
 			b.due, a.dirty = true, true
+		}
+		if len(a.proven(b)) > 0 {
+			a.reevaluate(b, nil, time.Time{}, r.at)
 		}
 	}
 	for _, b := range stale {

@@ -1,17 +1,13 @@
 package agent
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 )
-
-// maxListed bounds what is remembered of a feed: the addresses that it once
-// listed.
-const maxListed = 4 * discovery.MaxEndpoints
 
 // feed is what the loop knows about one feed of a backend.
 type feed struct {
@@ -25,26 +21,21 @@ type feed struct {
 	failedAt time.Time         // when it stopped to, if it does not
 	again    time.Time         // when it is asked again
 
-	// endpoints are its part: its last set and what it added to that weakly. known:
-	// it said all of them, in this process or before it. spoke: in this one.
-	endpoints    []discovery.Endpoint
-	known, spoke bool
-	// listed are the addresses that it ever named, with when last. Only they may
-	// be removed because of it.
-	listed map[netip.AddrPort]time.Time
-	// inherited: endpoints and listed are those of the feed that was here before.
-	// They stay until this one has named an endpoint.
-	inherited bool
-	heir      string    // a digest of what that feed was asked
-	storedAt  time.Time // when what was restored was said
+	// known is what it is known to have listed, part by part; spoke: it answered in
+	// this process, and what is known is its own.
+	known *sources.Known
+	spoke bool
+	// refused are those that it named and the policy does not let pass, and was refused
+	// to name.
+	refused []discovery.Rejection
+
+	heir     string    // a digest of what the feed before was asked, if this one has its endpoints
+	storedAt time.Time // when what was restored was said
 }
 
-func newFeed(f Feed) *feed {
-	return &feed{Feed: f, cancel: func() {}, listed: map[netip.AddrPort]time.Time{}}
+func newFeed(f Feed, policy discovery.Policy) *feed {
+	return &feed{Feed: f, cancel: func() {}, known: sources.NewKnown(policy)}
 }
-
-// seen reports whether the feed itself ever named an endpoint.
-func (f *feed) seen() bool { return !f.inherited && len(f.listed) > 0 }
 
 // silent reports whether nothing is known now that could be gone by.
 func (f *feed) silent() bool { return f.failing != nil || f.answered.IsZero() }
@@ -57,66 +48,78 @@ func (f *feed) spokeSince(at time.Time) bool {
 	return f.answered.After(at) || f.failing != nil && f.failedAt.After(at)
 }
 
-// hear takes one answer. replaced says that what was inherited is gone with it.
-// An empty answer is no ground to drop what was inherited: the name may be
-// misspelt.
-func (f *feed) hear(r discovery.Reading, now time.Time) (changed, replaced bool) {
+// answer takes one answer. changed says that the set is another one, replaced that what
+// was another source's is gone with it.
+func (f *feed) answer(r discovery.Reading, now time.Time) (changed, replaced bool) {
+	same := f.failing == nil && f.spoke && r.Whole() && f.last.Equal(r)
 	f.answered, f.last, f.failing = now, r, nil
-	before := f.endpoints
-	if replaced = f.inherited && !r.Weak && len(r.Endpoints) > 0; replaced {
-		f.inherited, f.listed = false, map[netip.AddrPort]time.Time{}
+	if same { // as most answers are
+		return false, false
 	}
-	f.remember(r.Endpoints, now)
-	switch {
-	case r.Weak:
-		f.endpoints = merge(f.endpoints, r.Endpoints)
-	case !f.inherited:
-		f.endpoints, f.known, f.spoke = r.Endpoints, true, true
-	}
-	return !equal(before, f.endpoints), replaced
+	before := f.known.Set()
+	replaced = f.known.Answer(r, now)
+	f.spoke = !f.known.Inherited()
+	f.refused = slices.Concat(r.Rejected, f.known.Set().Refused)
+	return !sameSet(before, f.known.Set()), replaced
 }
 
-// remember notes what was named, and forgets what was named longest ago when that
-// becomes too much.
-func (f *feed) remember(eps []discovery.Endpoint, now time.Time) {
-	for _, e := range eps {
-		f.listed[e.Addr] = now
+// fail notes that it does not answer, and reports whether anything is kept because of
+// that which was not.
+func (f *feed) fail(err error, now time.Time) (changed bool) {
+	before := f.known.Set()
+	if f.failing == nil {
+		f.failedAt = now
 	}
-	if len(f.listed) <= maxListed {
-		return
-	}
-	old := slices.SortedFunc(maps.Keys(f.listed), func(x, y netip.AddrPort) int {
-		return f.listed[x].Compare(f.listed[y])
-	})
-	for _, a := range old[:len(old)-maxListed] {
-		delete(f.listed, a)
-	}
+	f.failing = err
+	f.known.Fail(err.Error(), now)
+	return !sameSet(before, f.known.Set())
 }
 
-// disposes reports whether a is the feed's to remove. As long as it has not
-// spoken, that is only what it is known to have listed last.
-func (f *feed) disposes(a netip.AddrPort) bool {
-	if _, ok := f.listed[a]; !ok || f.spoke {
-		return ok
+// sameSet reports whether a and b are the same endpoints, kept or not.
+func sameSet(a, b sources.Set) bool {
+	if len(a.Kept) != len(b.Kept) {
+		return false
 	}
-	return f.lists(a)
+	for addr := range a.Kept {
+		if _, ok := b.Kept[addr]; !ok {
+			return false
+		}
+	}
+	return slices.Equal(a.Endpoints, b.Endpoints)
 }
 
-// lists reports whether a is in what it says now.
-func (f *feed) lists(a netip.AddrPort) bool {
-	_, ok := slices.BinarySearchFunc(f.endpoints, a, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
-	return ok
+// mayRemove reports whether a is the feed's to remove. As long as it has not answered,
+// that is only what it is known to have listed last.
+func (f *feed) mayRemove(a netip.AddrPort) bool {
+	return f.known.MayRemove(a) && (f.spoke || f.known.Has(a))
+}
+
+// noneYet reports whether it answers, and never named anything.
+func (f *feed) noneYet() bool {
+	return f.failing == nil && !f.answered.IsZero() && !f.known.Seen() && len(f.last.Endpoints()) == 0
+}
+
+// confirms reports whether a strong read of it, just made, proves that a is gone, as
+// far as it is up to this feed.
+func (f *feed) confirms(u discovery.Update, a netip.AddrPort, now time.Time) bool {
+	if u.Err != nil {
+		return false
+	}
+	as := f.known.Clone()
+	as.Answer(u.Reading, now)
+	return !as.Has(a)
 }
 
 // succeed has f go on with what is known of the feed that it replaces.
-func (f *feed) succeed(old *feed) {
-	f.endpoints, f.known, f.listed, f.inherited = old.endpoints, old.known, old.listed, true
+func (f *feed) succeed(old *feed, now time.Time) {
+	same := f.Identity == old.Identity
+	f.known.Inherit(old.known, same, now)
 	f.heir, f.storedAt = old.owner(), old.storedAt
-	if old.known && !old.answered.IsZero() {
+	if !old.answered.IsZero() {
 		f.storedAt = old.answered
 	}
-	if f.Identity == old.Identity && !old.inherited {
-		f.inherited, f.spoke = false, old.spoke
+	if same && !old.known.Inherited() {
+		f.spoke, f.refused = old.spoke, old.refused
 		f.answered, f.last, f.failing, f.again = old.answered, old.last, old.failing, old.again
 	}
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -37,7 +38,7 @@ func (a *Agent) heard(b *backend, f *feed, u discovery.Update) {
 	now := time.Now()
 	f.again = u.Again
 	a.take(b, f, u, now)
-	a.rethink(b, u.Reading.Weak, false, u.At, now)
+	a.reevaluate(b, nil, u.At, now)
 	a.stirred = a.stirred || b.due || !b.next(now).IsZero()
 }
 
@@ -45,49 +46,49 @@ func (a *Agent) heard(b *backend, f *feed, u discovery.Update) {
 func (a *Agent) take(b *backend, f *feed, u discovery.Update, now time.Time) {
 	if u.Err != nil {
 		a.sourceFailed(b, f, u.Err)
-		if f.failing == nil {
-			f.failedAt = now
-		}
-		f.failing = u.Err
+		a.dirty = f.fail(u.Err, now) || a.dirty
 		return
 	}
-	a.sourceAnswered(b, f, u.Reading)
-	changed, replaced := f.hear(u.Reading, now)
+	before := *f
+	changed, replaced := f.answer(u.Reading, now)
+	a.sourceAnswered(b, f, before)
 	a.dirty = a.dirty || changed
 	if replaced {
 		a.judgeAgain(b)
 	}
 }
 
-// rethink has what the feeds of b say judged anew, after news that came then.
-func (a *Agent) rethink(b *backend, weak, confirm bool, news, now time.Time) {
-	held, kind, away := b.guard.hold, b.guard.kind(), b.at.away
-	if b.rethink(weak, confirm, a.checks(b), now) {
+// reevaluate has what the feeds of b say judged anew, after news that came then.
+func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
+	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
+	j := judgement{checked: a.checks(b), proven: a.proven(b), confirms: confirms}
+	if b.reevaluate(j, now) {
 		if !b.due || b.news.IsZero() {
 			b.news = news
 		}
 		b.due, a.dirty = true, true
 	}
-	if held != b.guard.hold || kind != b.guard.kind() {
+	if kind != b.guard.Kind() {
 		a.dirty = true
 		a.holdChanged(b)
 	}
-	if away != b.at.away {
+	if failedOver != b.at.FailedOver {
 		a.dirty = true
 		a.failedOver(b)
 	}
+	a.keptChanged(b, kept)
 }
 
 // advance does what is due for b by the time alone.
 func (a *Agent) advance(ctx context.Context, b *backend, now time.Time) {
 	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	if past(b.shift) {
-		a.rethink(b, false, false, now, now)
+		a.reevaluate(b, nil, now, now)
 	}
-	if past(b.guard.turnsAt()) && a.turnOver(b, now) {
+	if t, ok := b.guard.Turnover(); ok && past(t.EndsAt) && a.endTurnover(b, now) {
 		b.due, a.dirty = true, true
 	}
-	if past(b.guard.confirmAt(now)) && !b.confirming {
+	if past(b.guard.ConfirmAt(now)) && !b.confirming {
 		a.confirm(ctx, b, now)
 	}
 }
@@ -96,8 +97,8 @@ func (a *Agent) advance(ctx context.Context, b *backend, now time.Time) {
 // is, all at once.
 func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 	b.confirming = true
-	b.guard.hold.asked = now
-	feeds := b.concerned()
+	b.guard.Asked(now)
+	feeds := b.affected()
 	sources := make([]discovery.Source, len(feeds))
 	for i, f := range feeds {
 		sources[i] = f.Source
@@ -121,25 +122,26 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 	})
 }
 
-// confirmed takes what came of a confirmation. It counts if every feed gave a
-// strong answer.
+// confirmed takes what came of a confirmation. It counts for an endpoint if every feed
+// that was asked and once listed it answered, and what each says proves that it is gone.
 func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update) {
 	if !slices.Contains(a.backends, b) {
 		return
 	}
 	now := time.Now()
-	agreed, weak := true, false
-	for i, f := range feeds {
-		if !slices.Contains(b.feeds, f) { // there is another one by now
-			agreed = false
-			continue
+	same := !slices.ContainsFunc(feeds, func(f *feed) bool { return !slices.Contains(b.feeds, f) })
+	gone := map[netip.AddrPort]bool{}
+	for _, addr := range b.guard.WouldRemove() {
+		gone[addr] = same
+		for i, f := range feeds {
+			gone[addr] = gone[addr] && f.confirms(answers[i], addr, now)
 		}
-		u := answers[i]
-		if !f.spokeSince(u.At) { // the slowest of them is waited for: it may be old by now
-			a.take(b, f, u, now)
-		}
-		agreed = agreed && u.Err == nil && !u.Reading.Weak
-		weak = weak || u.Reading.Weak
 	}
-	a.rethink(b, weak, agreed, now, now)
+	for i, f := range feeds {
+		// The slowest of them is waited for: it may be old by now.
+		if slices.Contains(b.feeds, f) && !f.spokeSince(answers[i].At) {
+			a.take(b, f, answers[i], now)
+		}
+	}
+	a.reevaluate(b, func(addr netip.AddrPort) bool { return gone[addr] }, now, now)
 }

@@ -11,16 +11,16 @@ import (
 
 // This file has endpoints leave, and says which of a backend there are.
 
-// part lets endpoints leave that are not published any more, unless an operator added
+// startLeaving lets endpoints leave that are not published any more, unless an operator added
 // them.
-func (b *backend) part(before, after []discovery.Endpoint, now time.Time) {
+func (b *backend) startLeaving(before, after []discovery.Endpoint, now time.Time) {
 	b.leave(b.overrides.add(b.Name, before, b.Policy), b.overrides.add(b.Name, after, b.Policy), now)
 }
 
 // overrule puts other overrides in force. What an operator does not want to be there
 // any more leaves like any endpoint.
 func (b *backend) overrule(next overrides, now time.Time) {
-	before := b.overrides.add(b.Name, b.guard.published, b.Policy)
+	before := b.overrides.add(b.Name, b.guard.Published(), b.Policy)
 	maps.DeleteFunc(b.added, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= overrideLinger })
 	for s := range b.overrides {
 		if s.kind == OverrideServer && next[s] == nil && len(b.added) < maxOverrides {
@@ -28,21 +28,25 @@ func (b *backend) overrule(next overrides, now time.Time) {
 		}
 	}
 	b.overrides, b.due = next, true
-	b.leave(before, next.add(b.Name, b.guard.published, b.Policy), now)
+	b.leave(before, next.add(b.Name, b.guard.Published(), b.Policy), now)
 }
 
 // govern puts other rules in force. What an operator added and they do not let pass leaves
 // like any endpoint.
 func (b *backend) govern(next Backend, now time.Time) {
-	before := b.overrides.add(b.Name, b.guard.published, b.Policy)
-	b.Backend, b.guard.rules = next, next.Guard
-	b.leave(before, b.overrides.add(b.Name, b.guard.published, b.Policy), now)
+	before := b.overrides.add(b.Name, b.guard.Published(), b.Policy)
+	b.Backend = next
+	b.guard.SetRules(next.Guard)
+	for _, f := range b.feeds {
+		f.known.SetPolicy(next.Policy, now)
+	}
+	b.leave(before, b.overrides.add(b.Name, b.guard.Published(), b.Policy), now)
 }
 
 // leave starts the drain of endpoints that stopped being ready, and sets when their
 // sessions end, where the backend is configured so.
 func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
-	next := byAddr(after)
+	next := discovery.ByAddr(after)
 	for a, e := range next {
 		if e.State != discovery.Down {
 			delete(b.leaving, a)
@@ -75,7 +79,7 @@ func (b *backend) ending() map[netip.AddrPort]time.Time {
 // departed returns the addresses that drain although no source lists them any
 // more.
 func (b *backend) departed() map[netip.AddrPort]bool {
-	there := byAddr(b.guard.published)
+	there := discovery.ByAddr(b.guard.Published())
 	out := map[netip.AddrPort]bool{}
 	for a := range b.leaving {
 		if _, ok := there[a]; !ok {
@@ -112,12 +116,12 @@ func (b *backend) wanted() []discovery.Endpoint {
 // remaining returns the endpoints that are published or added, and those that are
 // leaving.
 func (b *backend) remaining() []discovery.Endpoint {
-	listed := b.overrides.add(b.Name, b.guard.published, b.Policy)
+	listed := b.overrides.add(b.Name, b.withoutYielded(b.guard.Published()), b.Policy)
 	if len(b.leaving) == 0 {
 		return listed
 	}
 	out := make([]discovery.Endpoint, 0, len(listed)+len(b.leaving))
-	there := byAddr(listed)
+	there := discovery.ByAddr(listed)
 	for _, e := range listed {
 		if _, ok := b.leaving[e.Addr]; ok {
 			e.State, e.Reason = discovery.Drain, "leaving"

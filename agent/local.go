@@ -27,7 +27,7 @@ type want struct {
 	options       string // their keywords
 	quiet         bool   // nothing is known: only look
 	repair        bool   // undo what somebody else did
-	turning       bool   // the loop waits for servers to be up
+	watched       bool   // the loop waits for servers to be up
 	// paused: nothing is written, but to a process that is new; hard: not even
 	// there.
 	paused, hard bool

@@ -24,7 +24,7 @@ func (w *worker) look(ctx context.Context) {
 	default:
 		now := time.Now()
 		w.paceLooks(now)
-		if slices.ContainsFunc(names, func(n string) bool { return w.locals[n].want.turning }) {
+		if slices.ContainsFunc(names, func(n string) bool { return w.locals[n].want.watched }) {
 			w.report(report{at: now, compared: true})
 		}
 	}
@@ -56,12 +56,12 @@ func (w *worker) glance(ctx context.Context, names []string) (p slots.Process, s
 // quickly looked at, and those of which the loop waits for news.
 func (w *worker) moving(now time.Time) []string {
 	total := 0
-	var names, turning []string
+	var names, watched []string
 	for n, l := range w.locals {
 		switch {
 		case l.own == nil:
-		case l.want.turning:
-			turning = append(turning, n)
+		case l.want.watched:
+			watched = append(watched, n)
 		case now.Sub(l.written) < alertFor:
 			names = append(names, n)
 			total += len(l.own)
@@ -70,7 +70,7 @@ func (w *worker) moving(now time.Time) []string {
 	if total > glanceMost {
 		names = nil
 	}
-	return slices.Sorted(slices.Values(append(names, turning...)))
+	return slices.Sorted(slices.Values(append(names, watched...)))
 }
 
 func (w *worker) paceLooks(now time.Time) {

@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -66,18 +68,6 @@ type Feed struct {
 	Identity string
 }
 
-// A Failover says when the other feeds of a backend stand in for the primary one.
-// The zero value: there is none, and a backend has what all of its feeds list.
-type Failover struct {
-	// Primary is the name of a feed; "" for no failover.
-	Primary string
-	// Min is how many ready endpoints the primary has to list. Default 1.
-	Min int
-	// After is how long it must list fewer before the others stand in, Back how
-	// long enough before they stand back. Defaults 10 s and 60 s.
-	After, Back time.Duration
-}
-
 // What is done when every endpoint that is registered is unhealthy; see
 // [Backend].
 const (
@@ -96,15 +86,15 @@ type Backend struct {
 	// Feeds know the endpoints; there is at least one. Failover says which are
 	// asked when.
 	Feeds    []Feed
-	Failover Failover
+	Failover sources.Failover
 	// OnAllUnhealthy is [KeepUnhealthy], [DropUnhealthy], or "": keep if HAProxy
 	// checks the slots at any instance, else drop.
 	OnAllUnhealthy string
-	// Policy says which endpoints operators may add. The zero value lets them add any;
-	// what the feeds list they have judged themselves.
+	// Policy says which of the endpoints that feeds list, or operators add, are used. The
+	// zero value lets all pass.
 	Policy discovery.Policy
 	// Guard holds back removals.
-	Guard Guard
+	Guard guard.Rules
 	// Leave says where an endpoint goes that is gone or critical: slots.Maint
 	// at once (the zero value), or slots.Drain first, for Drain.
 	Leave slots.Class
@@ -154,10 +144,6 @@ const (
 	DefaultPoll    = 500 * time.Millisecond
 	DefaultResync  = 30 * time.Second
 	DefaultDrain   = 30 * time.Second
-	// Those of a [Failover].
-	DefaultFailoverMin   = 1
-	DefaultFailoverAfter = 10 * time.Second
-	DefaultFailoverBack  = time.Minute
 	// DefaultMaxSlots is the one of a backend.
 	DefaultMaxSlots = 1000
 )

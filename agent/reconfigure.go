@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -168,14 +169,14 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 	before := b.feeds
 	if next.Failover.Primary != b.Failover.Primary {
-		b.at = position{} // it is of the feeds that stood in for another one
+		b.at = sources.Position{} // it is of the feeds that stood in for another one
 	}
 	b.govern(withDefaults(next), time.Now())
 	b.due = true
 	b.feeds = nil
 	kept := make([]bool, len(before))
 	for i, k := range pairFeeds(feedsOf(before), b.Backend.Feeds) {
-		f := newFeed(b.Backend.Feeds[i])
+		f := newFeed(b.Backend.Feeds[i], b.Policy)
 		if k >= 0 && before[k].Key == f.Key && before[k].Identity == f.Identity {
 			kept[k] = true
 			f.Source = before[k].Source
@@ -184,7 +185,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 			continue
 		}
 		if k >= 0 {
-			f.succeed(before[k])
+			f.succeed(before[k], time.Now())
 		}
 		b.feeds = append(b.feeds, f)
 		a.follow(ctx, b, f)
@@ -198,7 +199,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 			a.judgeAgain(b)
 		}
 	}
-	a.rethink(b, false, false, time.Now(), time.Now())
+	a.reevaluate(b, nil, time.Now(), time.Now())
 }
 
 func feedsOf(feeds []*feed) []Feed {

@@ -228,7 +228,7 @@ func (a *Agent) lacks(r *reloading, b *backend) (have int, lacks bool) {
 		have = min(have, templated(seen.own))
 		short = short || seen.surplus > 0
 	}
-	if b.guard.turning != nil { // it has twice what it needs, for seconds
+	if _, turning := b.guard.Turnover(); turning { // it has twice what it needs, for seconds
 		return have, false
 	}
 	return have, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender() > have

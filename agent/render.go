@@ -60,7 +60,7 @@ func (c *core) data(r *reloading) reload.Data {
 		}
 		n, prefix := b.slotsToRender(), c.prefix(b)
 		out := reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: prefix, Slots: n}
-		weights := slots.Scale(b.guard.published)
+		weights := slots.Scale(b.guard.Published())
 		for _, s := range b.extended(prefix, n) {
 			if e := s.Endpoint; !s.Free() {
 				slot := s.Name

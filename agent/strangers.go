@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -53,7 +55,7 @@ func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
 // owns reports whether a is a feed's to remove, or an operator's who adds it or did.
 func (b *backend) owns(a netip.AddrPort) bool {
 	_, added := b.added[a]
-	return added || b.disposes(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
+	return added || b.mayRemove(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
 }
 
 func inService(own []slots.Server) map[string]netip.AddrPort {
@@ -74,31 +76,81 @@ func (b *backend) reserve(taken map[string]netip.AddrPort) {
 	}
 }
 
-// accept ends every hold of b, and reports whether there was one.
-func (c *core) accept(b *backend, now time.Time) bool {
-	before := b.guard.published
-	held := b.guard.accept(now)
-	if held {
-		b.part(before, b.guard.published, now)
+// misfits reports whether the sources may be those of another service: they list none
+// of the addresses that take traffic, and never did. Servers that HAProxy's check says
+// are all down are no argument.
+func (c *core) misfits(b *backend, strangers map[string]netip.AddrPort) bool {
+	if len(strangers) == 0 {
+		return false
 	}
-	for _, in := range c.of(b) {
-		for _, a := range in.strangers[b.Name] {
-			b.feeds[0].listed[a] = now
-			held = true
+	listed := discovery.ByAddr(b.guard.Published())
+	down := c.downAt(b)
+	alive := false
+	for _, own := range c.views(b) {
+		placeholder := slots.Placeholder(own)
+		for _, s := range own {
+			if s.Class != slots.Ready || slots.IsPlaceholder(s.Addr, placeholder) {
+				continue
+			}
+			if _, ok := listed[s.Addr]; ok || b.owns(s.Addr) {
+				return false
+			}
+			alive = alive || !down(s.Addr)
 		}
+	}
+	return alive
+}
+
+// takeoverID is the id under which the strangers of b can be accepted.
+func (c *core) takeoverID(b *backend) string { return guard.ID("t", c.strangersOf(b)) }
+
+// accept has those go that id stood for when it was shown and that are still not listed:
+// of a hold, of what is kept, or of a takeover. It returns them; ok is false if there is
+// no such id.
+func (c *core) accept(b *backend, id string, now time.Time) (gone []netip.AddrPort, ok bool) {
+	before := b.guard.Published()
+	if gone, ok = b.guard.Accept(id, now); ok {
+		b.startLeaving(before, b.guard.Published(), now)
+		b.due = b.due || len(gone) > 0
+		return gone, true
+	}
+	if gone, ok = b.acceptKept(id, now); ok {
+		return gone, true
+	}
+	if len(c.strangersOf(b)) == 0 || id != c.takeoverID(b) {
+		return nil, false
+	}
+	gone = c.strangersOf(b)
+	b.feeds[0].known.AddListed(gone, now)
+	for _, in := range c.of(b) {
 		delete(in.strangers, b.Name)
 	}
-	b.due = b.due || held
-	return held
+	b.due = true
+	return gone, true
+}
+
+// holdIDs are the ids that can be accepted now.
+func (c *core) holdIDs(b *backend, now time.Time) []string {
+	var out []string
+	if h, ok := b.guard.Hold(now); ok {
+		out = append(out, h.ID)
+	}
+	for _, s := range b.keptSets() {
+		out = append(out, s.id)
+	}
+	if len(c.strangersOf(b)) > 0 {
+		out = append(out, c.takeoverID(b))
+	}
+	return out
 }
 
 // strangersOf returns the strangers of b over all instances, sorted.
-func (c *core) strangersOf(b *backend) []string {
-	all := map[string]bool{}
+func (c *core) strangersOf(b *backend) []netip.AddrPort {
+	all := map[netip.AddrPort]bool{}
 	for _, in := range c.of(b) {
 		for _, a := range in.strangers[b.Name] {
-			all[a.String()] = true
+			all[a] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(all))
+	return slices.SortedFunc(maps.Keys(all), netip.AddrPort.Compare)
 }

@@ -257,3 +257,12 @@ func Normalize(eps []Endpoint) []Endpoint {
 	})
 	return slices.CompactFunc(eps, func(a, b Endpoint) bool { return a.Addr == b.Addr })
 }
+
+// ByAddr returns eps by their address.
+func ByAddr(eps []Endpoint) map[netip.AddrPort]Endpoint {
+	m := make(map[netip.AddrPort]Endpoint, len(eps))
+	for _, e := range eps {
+		m[e.Addr] = e
+	}
+	return m
+}

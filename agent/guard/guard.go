@@ -1,0 +1,214 @@
+// Package guard decides what of the sources' word is believed: whether a loss is put
+// into force at once, or held until it is confirmed or made up for.
+//
+// It is pure: a [Guard] is told the time and starts nothing. What the sources say
+// together is offered to it ([Guard.Offer]); what is in force is [Guard.Published].
+package guard
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// Kinds of hold.
+const (
+	Empty     = "empty"     // the sources list nothing that takes traffic
+	Removal   = "removal"   // they list too few
+	Unhealthy = "unhealthy" // all that is registered is unhealthy: what served last goes on
+)
+
+// Smallest is how many endpoints a set must lose to be held as a removal: one or two
+// are a deployment, not an accident.
+const Smallest = 3
+
+// A Guard is what the sources of one backend are believed to say. It is made by [New].
+type Guard struct {
+	rules     Rules
+	published []discovery.Endpoint
+	past      past
+	hold      *hold
+	unhealthy *unhealthy
+	turnover  *turnover
+	// carried are endpoints that were held before a restart, and how far.
+	carried map[netip.AddrPort]missing
+	ids     ids
+}
+
+// New returns a guard under these rules, with nothing in force. Fields of rules that
+// are zero are their defaults.
+func New(rules Rules) *Guard { return &Guard{rules: rules.WithDefaults()} }
+
+// An Offer is what the sources say together, and what there is to judge it by.
+type Offer struct {
+	// Set is what they list and what is kept, normalized.
+	Set []discovery.Endpoint
+	// Kept are those of Set that no source lists now, and none may remove.
+	Kept map[netip.AddrPort]bool
+	// Proven are endpoints that have shown that they work.
+	Proven map[netip.AddrPort]bool
+	// Silent reports whether a source that listed the endpoint does not answer now:
+	// such time does not count. nil: all answer.
+	Silent func(netip.AddrPort) bool
+	// Confirms reports whether the strongest read there is, which was made just now,
+	// lacks the endpoint. nil: there was no such read.
+	Confirms func(netip.AddrPort) bool
+	// KeepUnhealthy: what served last goes on while all that is registered is
+	// unhealthy.
+	KeepUnhealthy bool
+}
+
+func (o Offer) silent(a netip.AddrPort) bool { return o.Silent != nil && o.Silent(a) }
+
+// Rules returns the rules in force.
+func (g *Guard) Rules() Rules { return g.rules }
+
+// SetRules puts other rules in force, from the next offer on.
+func (g *Guard) SetRules(rules Rules) { g.rules = rules.WithDefaults() }
+
+// Published returns what is in force, normalized. It is not written to.
+func (g *Guard) Published() []discovery.Endpoint { return g.published }
+
+// Offer takes what the sources say and reports whether what is in force changed.
+//
+//	offer                 | nothing held            | held
+//	as before             | nothing                 | the hold ends
+//	more                  | publish                 | publish the additions
+//	fewer, not too few    | publish                 | additions; what is missing waits
+//	too few               | hold, publish additions | additions; what is missing waits
+//	none                  | hold                    | what is missing waits
+//	newcomers make up     | publish                 | the hold ends: publish
+//
+// What waits goes when three confirmations, spread over the hold, lacked it. An
+// endpoint that went unhealthy is missing like one that is gone; maintenance is not.
+func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
+	if g.turnover != nil && shares(o.Set, g.turnover.old) {
+		g.turnover = nil
+	}
+	next := g.spareUnhealthy(o.Set, o.KeepUnhealthy, now)
+	gone := g.lacking(next)
+	kind := g.judge(next, gone, o, now)
+	if kind == "" {
+		g.hold = nil
+		g.forgetCarried(o)
+		changed = g.replace(next, now)
+		g.past.record(listed(next, o.Kept), now)
+		return changed
+	}
+	if g.hold == nil {
+		g.hold = &hold{since: now, asked: now, missing: map[netip.AddrPort]missing{}}
+	}
+	g.hold.kind, g.hold.candidate = kind, next
+	g.hold.follow(gone, g.carried, o, now)
+	g.forgetCarried(o)
+	limit := g.rules.limit(kind)
+	if o.Confirms != nil {
+		g.hold.confirm(limit, o, now)
+	}
+	g.note()
+	return g.release(g.hold.due(limit, now), now)
+}
+
+// judge says why next must be held, "" if it need not be. What comes back a piece at a
+// time after a collapse stays held until nothing is missing any more, newcomers make up
+// for it, or it is confirmed that it stays away.
+func (g *Guard) judge(next []discovery.Endpoint, gone []netip.AddrPort, o Offer, now time.Time) (kind string) {
+	n := countPresent(next)
+	base, loss, proved := g.loss(next, o, now)
+	tooMany := loss >= Smallest && float64(loss) > g.rules.MaxRemoval*float64(base)
+	switch {
+	case len(gone) == 0:
+	case n == 0 && countPresent(g.published) > 0:
+		kind = Empty
+	case tooMany, n < g.rules.MinEndpoints, g.hold != nil && proved == 0:
+		kind = Removal
+	}
+	if kind != "" && g.rules.limit(kind) == Off {
+		return ""
+	}
+	return kind
+}
+
+// loss returns how large the largest set within the window was, how many of it are
+// missing in next, less the newcomers that proved themselves, and how many those are.
+func (g *Guard) loss(next []discovery.Endpoint, o Offer, now time.Time) (base, loss, proved int) {
+	largest := g.past.largest(now.Add(-g.rules.Window))
+	there := map[netip.AddrPort]bool{}
+	for _, e := range next {
+		if Present(e) {
+			there[e.Addr] = true
+		}
+	}
+	was := make(map[netip.AddrPort]bool, len(largest))
+	for _, a := range largest {
+		was[a] = true
+		if !there[a] {
+			loss++
+		}
+	}
+	for a := range there {
+		if !was[a] && o.Proven[a] {
+			proved++
+		}
+	}
+	return len(largest), max(0, loss-proved), proved
+}
+
+// release publishes what is held, but for those of gone, which become what the sources
+// say of them.
+func (g *Guard) release(gone []netip.AddrPort, now time.Time) bool {
+	h := g.hold
+	next := merge(g.published, h.candidate, gone)
+	for _, a := range gone {
+		delete(h.missing, a)
+	}
+	g.past.forget(gone)
+	if len(h.missing) == 0 {
+		g.hold = nil
+	}
+	return g.publish(next)
+}
+
+// publish makes next what is in force.
+func (g *Guard) publish(next []discovery.Endpoint) bool {
+	changed := !slices.Equal(g.published, next)
+	g.published = next
+	return changed
+}
+
+// lacking lists what is published and would be out of service with next. The old ones
+// of a turnover are on their way out already.
+func (g *Guard) lacking(next []discovery.Endpoint) []netip.AddrPort {
+	left := discovery.ByAddr(next)
+	var out []netip.AddrPort
+	for _, e := range g.standing() {
+		if now, ok := left[e.Addr]; (!ok && e.State != discovery.Down) || e.State == discovery.Ready && ok && !Present(now) {
+			out = append(out, e.Addr)
+		}
+	}
+	return out
+}
+
+// Forget drops from what is in force, and from what was, those endpoints for which gone
+// holds: they are not the sources' any more.
+func (g *Guard) Forget(gone func(discovery.Endpoint) bool) {
+	g.published = slices.DeleteFunc(slices.Clone(g.published), gone)
+	g.past, g.carried = nil, nil
+	if g.turnover != nil {
+		g.turnover.old = slices.DeleteFunc(slices.Clone(g.turnover.old), gone)
+	}
+	if g.hold == nil {
+		return
+	}
+	there := discovery.ByAddr(g.published)
+	for a := range g.hold.missing {
+		if _, ok := there[a]; !ok {
+			delete(g.hold.missing, a)
+		}
+	}
+	if len(g.hold.missing) == 0 {
+		g.hold = nil
+	}
+}

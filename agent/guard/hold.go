@@ -1,0 +1,225 @@
+package guard
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	// Confirmations is how many of the strongest reads in a row must lack an endpoint.
+	Confirmations = 3
+	// retryConfirm is the pause after a confirmation that could not be had.
+	retryConfirm = time.Second
+	// patience bounds the pause between confirmations while a source does not answer.
+	patience = 10 * time.Second
+)
+
+// A hold keeps endpoints in force that the sources lack.
+type hold struct {
+	kind      string
+	since     time.Time
+	asked     time.Time // when a confirmation was last asked for
+	candidate []discovery.Endpoint
+	missing   map[netip.AddrPort]missing
+}
+
+// A missing endpoint is held by itself: its time counts since it was first missing.
+type missing struct {
+	counted   time.Duration // until at
+	at        time.Time
+	silent    bool // a source that listed it does not answer since at: time does not count
+	confirmed int
+}
+
+func (m missing) elapsed(now time.Time) time.Duration {
+	if m.silent {
+		return m.counted
+	}
+	return m.counted + now.Sub(m.at)
+}
+
+// follow has the hold be about gone: what is back is not missing any more, what is
+// gone too begins to be.
+func (h *hold) follow(gone []netip.AddrPort, carried map[netip.AddrPort]missing, o Offer, now time.Time) {
+	next := make(map[netip.AddrPort]missing, len(gone))
+	for _, a := range gone {
+		m, ok := h.missing[a]
+		if !ok {
+			m = carried[a]
+			m.at = now
+		}
+		m.counted, m.at, m.silent = m.elapsed(now), now, o.silent(a)
+		next[a] = m
+		if since := now.Add(-m.counted); since.Before(h.since) {
+			h.since = since
+		}
+	}
+	h.missing = next
+}
+
+// confirm counts a strong read for each endpoint for which one is due: they are spread
+// over its hold.
+func (h *hold) confirm(limit time.Duration, o Offer, now time.Time) {
+	for a, m := range h.missing {
+		if m.confirmed < Confirmations && !m.silent && o.Confirms(a) && m.elapsed(now) >= share(limit, m.confirmed) {
+			m.confirmed++
+			h.missing[a] = m
+		}
+	}
+}
+
+// share is how much of a hold must be over for the next confirmation to count, when
+// so many did.
+func share(limit time.Duration, confirmed int) time.Duration {
+	return limit * time.Duration(min(confirmed+1, Confirmations)) / Confirmations
+}
+
+// due lists those whose hold is over.
+func (h *hold) due(limit time.Duration, now time.Time) []netip.AddrPort {
+	if limit == Never {
+		return nil
+	}
+	var out []netip.AddrPort
+	for a, m := range h.missing {
+		if m.confirmed >= Confirmations && !m.silent && m.elapsed(now) >= limit {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// A Hold is what is kept back, for people.
+type Hold struct {
+	ID    string // for [Guard.Accept]; another one when more is held
+	Kind  string
+	Since time.Time
+	// ReleasesAt is when the first of WouldRemove go if all goes well; zero for never.
+	ReleasesAt    time.Time
+	Confirmations int // of the one that is nearest to its end
+	WouldRemove   []netip.AddrPort
+}
+
+// Hold returns what is held; ok is false if nothing is.
+func (g *Guard) Hold(now time.Time) (h Hold, ok bool) {
+	switch {
+	case g.hold != nil:
+		h = Hold{Kind: g.hold.kind, Since: g.hold.since, WouldRemove: g.WouldRemove()}
+		limit := g.rules.limit(g.hold.kind)
+		for _, m := range g.hold.missing {
+			h.Confirmations = max(h.Confirmations, m.confirmed)
+			if at := now.Add(limit - m.elapsed(now)); limit != Never && (h.ReleasesAt.IsZero() || at.Before(h.ReleasesAt)) {
+				h.ReleasesAt = at
+			}
+		}
+	case g.unhealthy != nil:
+		h = Hold{Kind: Unhealthy, Since: g.unhealthy.since, WouldRemove: g.WouldRemove()}
+	default:
+		return Hold{}, false
+	}
+	h.ID = ID(holdPrefix, h.WouldRemove)
+	return h, true
+}
+
+// Kind is the kind of the hold, "" if nothing is held.
+func (g *Guard) Kind() string {
+	switch {
+	case g.hold != nil:
+		return g.hold.kind
+	case g.unhealthy != nil:
+		return Unhealthy
+	}
+	return ""
+}
+
+// WouldRemove lists what is in force only because of the guard, sorted.
+func (g *Guard) WouldRemove() []netip.AddrPort {
+	var out []netip.AddrPort
+	switch {
+	case g.hold != nil:
+		for a := range g.hold.missing {
+			out = append(out, a)
+		}
+	case g.unhealthy != nil:
+		out = g.lacking(g.unhealthy.candidate)
+	}
+	slices.SortFunc(out, netip.AddrPort.Compare)
+	return out
+}
+
+// Holds reports whether a is in force only because of the guard.
+func (g *Guard) Holds(a netip.AddrPort) bool {
+	if g.hold == nil {
+		return false
+	}
+	_, ok := g.hold.missing[a]
+	return ok
+}
+
+// Incoming lists the ready endpoints that came in place of what is held or turned over:
+// while there are any, it is worth looking whether they work.
+func (g *Guard) Incoming() map[netip.AddrPort]bool {
+	if g.turnover == nil && g.hold == nil {
+		return nil
+	}
+	known := map[netip.AddrPort]bool{}
+	if n := len(g.past); g.turnover == nil && n > 0 { // in a hold, nothing new is recorded
+		for _, a := range g.past[n-1].Addrs {
+			known[a] = true
+		}
+	}
+	out := map[netip.AddrPort]bool{}
+	for _, e := range g.standing() {
+		if e.State == discovery.Ready && !known[e.Addr] && !g.Holds(e.Addr) {
+			out[e.Addr] = true
+		}
+	}
+	return out
+}
+
+// ConfirmAt is when the next confirmation is due; zero if none is.
+func (g *Guard) ConfirmAt(now time.Time) time.Time {
+	if g.hold == nil || g.rules.limit(g.hold.kind) == Never {
+		return time.Time{}
+	}
+	limit := g.rules.limit(g.hold.kind)
+	pause := min(retryConfirm, limit/Confirmations)
+	var first time.Time
+	for _, m := range g.hold.missing {
+		due := now.Add(share(limit, m.confirmed) - m.elapsed(now))
+		if m.silent {
+			due = g.hold.asked.Add(max(retryConfirm, min(limit/Confirmations, patience)))
+		}
+		if first.IsZero() || due.Before(first) {
+			first = due
+		}
+	}
+	if soonest := g.hold.asked.Add(pause); first.Before(soonest) {
+		return soonest
+	}
+	return first
+}
+
+// Asked notes that a confirmation is asked for.
+func (g *Guard) Asked(now time.Time) {
+	if g.hold != nil {
+		g.hold.asked = now
+	}
+}
+
+// forgetCarried drops what was carried over a restart of those that are listed again,
+// or that are held anew.
+func (g *Guard) forgetCarried(o Offer) {
+	if len(g.carried) == 0 {
+		return
+	}
+	there := discovery.ByAddr(o.Set)
+	for a := range g.carried {
+		e, ok := there[a]
+		if ok && Present(e) && !o.Kept[a] || g.Holds(a) {
+			delete(g.carried, a)
+		}
+	}
+}
