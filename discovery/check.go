@@ -42,12 +42,27 @@ var metadata6 = netip.MustParseAddr("fd00:ec2::254")
 var broadcast = netip.MustParseAddr("255.255.255.255")
 
 // Check returns why a must not be an endpoint, or "" if it may. Loopback is
-// allowed. Addresses are judged unmapped: ::ffff:169.254.1.1 is link-local.
+// allowed. Addresses are judged unmapped, and so are the IPv4 addresses that others
+// stand for: ::ffff:169.254.1.1 and 64:ff9b::169.254.1.1 are link-local.
 func Check(a netip.AddrPort) string {
 	ip := a.Addr().Unmap()
-	switch {
-	case !ip.IsValid() || ip.Zone() != "":
+	if !ip.IsValid() || ip.Zone() != "" {
 		return BadAddress
+	}
+	if reason := refused(ip); reason != "" {
+		return reason
+	}
+	if reason := refusedWithin(ip); reason != "" {
+		return reason
+	}
+	if a.Port() == 0 {
+		return BadPort
+	}
+	return ""
+}
+
+func refused(ip netip.Addr) string {
+	switch {
 	case ip.IsUnspecified():
 		return Unspecified
 	case ip.IsMulticast() || ip == broadcast:
@@ -56,8 +71,39 @@ func Check(a netip.AddrPort) string {
 		return LinkLocal
 	case ip == metadata6:
 		return Metadata
-	case a.Port() == 0:
-		return BadPort
+	}
+	return ""
+}
+
+var (
+	nat64      = netip.MustParsePrefix("64:ff9b::/96")   // RFC 6052
+	nat64Site  = netip.MustParsePrefix("64:ff9b:1::/48") // RFC 8215
+	sixToFour  = netip.MustParsePrefix("2002::/16")      // RFC 3056
+	compatible = netip.MustParsePrefix("::/96")          // RFC 4291, 2.5.5.1
+)
+
+// refusedWithin returns why the IPv4 address is refused that is reached through ip, an
+// IPv6 one; "" if there is none or it is not.
+func refusedWithin(ip netip.Addr) string {
+	raw := ip.As16()
+	at := func(i ...int) netip.Addr { return netip.AddrFrom4([4]byte{raw[i[0]], raw[i[1]], raw[i[2]], raw[i[3]]}) }
+	switch {
+	case !ip.Is6(), ip.IsLoopback():
+		return ""
+	case nat64.Contains(ip), compatible.Contains(ip):
+		return refused(at(12, 13, 14, 15))
+	case sixToFour.Contains(ip):
+		return refused(at(2, 3, 4, 5))
+	case !nat64Site.Contains(ip):
+		return ""
+	}
+	// Each site chooses how long its prefix is, and by that where the address is (RFC
+	// 6052, 2.2). Nobody can tell from outside, so that only what must not be is looked
+	// for in every place.
+	for _, v4 := range []netip.Addr{at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12), at(12, 13, 14, 15)} {
+		if v4.IsLinkLocalUnicast() {
+			return LinkLocal
+		}
 	}
 	return ""
 }

@@ -21,13 +21,10 @@ func (d diagnosed) Diagnose(context.Context) []discovery.Finding { return d.find
 func TestDiagnose(t *testing.T) {
 	want := []discovery.Finding{{Verdict: discovery.Dubious, Text: "so and so"}}
 	src := diagnosed{find: func() []discovery.Finding { return want }}
-	policy := discovery.Policy{Family: discovery.OnlyV4}
-	for name, s := range map[string]discovery.Source{"itself": src, "behind a policy": policy.Restrict(src)} {
-		if got := discovery.Diagnose(t.Context(), s); !cmp.Equal(got, want) {
-			t.Errorf("%s: %+v", name, got)
-		}
+	if got := discovery.Diagnose(t.Context(), src); !cmp.Equal(got, want) {
+		t.Errorf("found %+v", got)
 	}
-	if got := discovery.Diagnose(t.Context(), policy.Restrict(discovery.Static(nil))); got != nil {
+	if got := discovery.Diagnose(t.Context(), discovery.Static(nil)); got != nil {
 		t.Errorf("one that does not look: %+v", got)
 	}
 	broken := diagnosed{find: func() []discovery.Finding { panic("nil map") }}

@@ -50,6 +50,28 @@ func TestParse(t *testing.T) {
 		{"::ffff:169.254.169.254", 80, "", discovery.LinkLocal},
 		{"fe80::1", 80, "", discovery.LinkLocal},
 		{"fd00:ec2::254", 80, "", discovery.Metadata},
+		{"::1", 80, "[::1]:80", ""},
+		// IPv4 addresses that others stand for.
+		{"64:ff9b::a9fe:a9fe", 80, "", discovery.LinkLocal},
+		{"64:ff9b::10.0.0.1", 80, "[64:ff9b::a00:1]:80", ""},
+		{"64:ff9b::127.0.0.1", 80, "[64:ff9b::7f00:1]:80", ""},
+		{"64:ff9b::", 80, "", discovery.Unspecified},
+		{"64:ff9b::255.255.255.255", 80, "", discovery.Multicast},
+		{"64:ff9b::239.1.2.3", 80, "", discovery.Multicast},
+		{"2002:a9fe:a9fe::1", 80, "", discovery.LinkLocal},
+		{"2002:a00:1::a9fe:a9fe", 80, "[2002:a00:1::a9fe:a9fe]:80", ""},
+		{"2002:e000:1::1", 80, "", discovery.Multicast},
+		{"2002:0:0::1", 80, "", discovery.Unspecified},
+		{"::169.254.169.254", 80, "", discovery.LinkLocal},
+		{"::224.0.0.1", 80, "", discovery.Multicast},
+		{"::10.0.0.1", 80, "[::a00:1]:80", ""},
+		{"64:ff9b:1:a9fe:a9:fe00::", 80, "", discovery.LinkLocal},   // its prefix has 48 bits
+		{"64:ff9b:1:a9:fe:a9fe::", 80, "", discovery.LinkLocal},     // 56
+		{"64:ff9b:1:7:a9:fea9:fe00:0", 80, "", discovery.LinkLocal}, // 64
+		{"64:ff9b:1:7::a9fe:a9fe", 80, "", discovery.LinkLocal},     // 96
+		{"64:ff9b:1:7::a00:1", 80, "[64:ff9b:1:7::a00:1]:80", ""},
+		{"64:ff9b:1:a00:0:100::", 80, "[64:ff9b:1:a00:0:100::]:80", ""},
+		{"64:ff9b:2::a9fe:a9fe", 80, "[64:ff9b:2::a9fe:a9fe]:80", ""},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%s %d", test.host, test.port), func(t *testing.T) {
@@ -62,7 +84,7 @@ func TestParse(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, host := range []string{"10.0.0.1", "::ffff:1.2.3.4", "fe80::1%eth0", "0.0.0.0", "a\nb", "fd00:ec2::254", "[::1]"} {
+	for _, host := range []string{"10.0.0.1", "::ffff:1.2.3.4", "fe80::1%eth0", "0.0.0.0", "a\nb", "fd00:ec2::254", "[::1]", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1"} {
 		f.Add(host, 80)
 	}
 	f.Fuzz(func(t *testing.T, host string, port int) {

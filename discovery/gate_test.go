@@ -277,7 +277,7 @@ func TestWatchWithRecoverer(t *testing.T) {
 				late := 0
 				last := time.Time{}
 				discovery.Watch(ctx, src, func(u discovery.Update) {
-					if !errors.Is(u.Err, errDown) || len(u.Reading.Endpoints) != 0 || u.Again.Before(u.At) {
+					if !errors.Is(u.Err, errDown) || len(u.Reading.Parts) != 0 || u.Again.Before(u.At) {
 						t.Errorf("update %+v", u)
 					}
 					if !last.IsZero() && u.At.After(last) {

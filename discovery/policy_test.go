@@ -1,15 +1,11 @@
 package discovery_test
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -55,18 +51,12 @@ func TestPolicy(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			src := test.policy.Restrict(confirming(func() (discovery.Reading, error) {
-				return discovery.Reading{Endpoints: dual, Note: "index 4"}, nil
-			}))
-			r, err := discovery.Confirm(t.Context(), src)
-			if err != nil || r.Weak || r.Note != "index 4" {
-				t.Fatalf("%+v, %v", r, err)
-			}
+			eps, refused := test.policy.Select(dual)
 			var kept, rejected []string
-			for _, e := range r.Endpoints {
+			for _, e := range discovery.Normalize(eps) {
 				kept = append(kept, e.Addr.String())
 			}
-			for _, x := range r.Rejected {
+			for _, x := range refused {
 				rejected = append(rejected, x.Reason+" "+x.Value)
 				if !slices.Contains(discovery.Reasons[:], x.Reason) {
 					t.Errorf("the reason %q is not listed", x.Reason)
@@ -85,58 +75,48 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// A policy that leaves nothing is a mistake more often than a wish.
-func TestPolicyThatRefusesAllRemovesNothing(t *testing.T) {
-	before := []discovery.Rejection{{Reason: discovery.BadPort, Name: "z", Value: "0"}}
-	answer := discovery.Reading{Endpoints: dual, Rejected: before, Note: "index 4"}
-	policy := discovery.Policy{Allow: prefixes("192.0.2.0/24")}
-	src := policy.Restrict(&scripted{answer: func(context.Context, int) (discovery.Reading, error) { return answer, nil }})
-	r, err := src.Next(t.Context())
-	if err != nil || !r.Weak || len(r.Endpoints) != 0 || len(r.Rejected) != 5 || !strings.Contains(r.Note, "index 4; weak: all ") {
-		t.Errorf("%+v, %v", r, err)
-	}
-	if len(before) != 1 || len(answer.Endpoints) != 4 {
-		t.Error("it wrote to what the source holds")
-	}
-	answer = discovery.Reading{Note: "index 5"}
-	if r, err := src.Next(t.Context()); err != nil || r.Weak || r.Note != "index 5" {
-		t.Errorf("a source that lists nothing is believed as before: %+v, %v", r, err)
+// What a network refuses is not there for the preference: the other address of that
+// name is the one that can be used.
+func TestPolicyDeniesBeforeItPrefers(t *testing.T) {
+	for name, p := range map[string]discovery.Policy{
+		"denied":      {Family: discovery.PreferV4, Deny: prefixes("10.0.0.1/32")},
+		"not allowed": {Family: discovery.PreferV4, Allow: prefixes("10.0.0.2/32", "2001:db8::/32")},
+	} {
+		for order, eps := range map[string][]discovery.Endpoint{"as listed": dual, "the other way round": reversed(dual)} {
+			t.Run(name+" "+order, func(t *testing.T) {
+				before := slices.Clone(eps)
+				kept, refused := p.Select(eps)
+				var got []string
+				for _, e := range discovery.Normalize(kept) {
+					got = append(got, e.Addr.String())
+				}
+				if want := "10.0.0.2:80 [2001:db8::1]:80 [2001:db8::2]:80"; strings.Join(got, " ") != want {
+					t.Errorf("kept %s, want %s", got, want)
+				}
+				if len(refused) != 1 || refused[0].Value != "10.0.0.1:80" || refused[0].Name != "a" || refused[0].Reason == discovery.OtherFamily {
+					t.Errorf("refused %+v", refused)
+				}
+				if !slices.Equal(before, eps) {
+					t.Error("it wrote to its argument")
+				}
+			})
+		}
 	}
 }
 
-func TestPolicyPassesOn(t *testing.T) {
-	failed := discovery.Errorf(discovery.Auth, "no")
-	bare := confirming(func() (discovery.Reading, error) { return discovery.Reading{}, failed })
-	if src := (discovery.Policy{}).Restrict(bare); src.String() != "confirming" {
-		t.Errorf("%T", src)
+func reversed(eps []discovery.Endpoint) []discovery.Endpoint {
+	out := slices.Clone(eps)
+	slices.Reverse(out)
+	return out
+}
+
+// Endpoints without a name are not one thing that has two addresses.
+func TestPolicyPrefersByName(t *testing.T) {
+	eps := []discovery.Endpoint{named("10.0.0.1:80", ""), named("[2001:db8::1]:80", "")}
+	kept, refused := discovery.Policy{Family: discovery.PreferV4}.Select(eps)
+	if !slices.Equal(kept, eps) || len(refused) != 0 {
+		t.Errorf("kept %v, refused %+v", kept, refused)
 	}
-	src := discovery.Policy{Family: discovery.OnlyV4}.Restrict(bare)
-	if _, err := src.Confirm(t.Context()); err != failed {
-		t.Errorf("the error became %v", err)
-	}
-	if got := discovery.ActivityOf(src); !cmp.Equal(got, discovery.Activity{}) || src.String() != "confirming" {
-		t.Errorf("%q does %+v", src, got)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		system := &system{up: true}
-		inner := &member{system: system, activity: discovery.Activity{Question: "GET /", Remarks: []string{"polled"}}}
-		src := discovery.Policy{Family: discovery.OnlyV4}.Restrict(inner)
-		if got := discovery.ActivityOf(src); !cmp.Equal(got, inner.activity) {
-			t.Errorf("it does %+v", got)
-		}
-		start := time.Now()
-		src.(discovery.Recoverer).Recovered(t.Context(), failed)
-		if took := time.Since(start); took < 800*time.Millisecond || took > 1300*time.Millisecond {
-			t.Errorf("its recovery took %s", took)
-		}
-		brief, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		start = time.Now()
-		discovery.Policy{Family: discovery.OnlyV4}.Restrict(bare).(discovery.Recoverer).Recovered(brief, failed)
-		if took := time.Since(start); took != time.Minute {
-			t.Errorf("one that cannot tell waited %s", took)
-		}
-	})
 }
 
 // Whatever the policy is: each endpoint is kept or named with a reason, and what
@@ -157,19 +137,25 @@ func TestPolicyLosesNothing(t *testing.T) {
 			return discovery.Endpoint{Addr: netip.AddrPortFrom(a, 80), Name: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "name")}
 		}), 0, 8).Draw(t, "endpoints")
 		all := discovery.Normalize(eps)
-		r, err := discovery.Confirm(context.Background(), p.Restrict(confirming(func() (discovery.Reading, error) {
-			return discovery.Reading{Endpoints: all}, nil
-		})))
-		if err != nil || len(r.Endpoints)+len(r.Rejected) != len(all) {
-			t.Fatalf("%d of %d, %d rejected: %v", len(r.Endpoints), len(all), len(r.Rejected), err)
+		kept, refused := p.Select(all)
+		if len(kept)+len(refused) != len(all) {
+			t.Fatalf("%d of %d, %d refused", len(kept), len(all), len(refused))
 		}
-		if r.Weak != (len(all) > 0 && len(r.Endpoints) == 0) {
-			t.Fatalf("weak is %t with %d of %d", r.Weak, len(r.Endpoints), len(all))
+		if !slices.IsSortedFunc(kept, func(a, b discovery.Endpoint) int { return a.Addr.Compare(b.Addr) }) {
+			t.Fatalf("%v are in another order", kept)
 		}
-		for _, e := range r.Endpoints {
+		for _, e := range kept {
 			in := func(n netip.Prefix) bool { return n.Contains(e.Addr.Addr()) }
 			if len(p.Allow) > 0 && !slices.ContainsFunc(p.Allow, in) || slices.ContainsFunc(p.Deny, in) {
 				t.Fatalf("%s passes %+v", e, p)
+			}
+		}
+		// What is left out for its family has something better under its name, unless the
+		// family is not wanted at all.
+		for _, x := range refused {
+			better := func(e discovery.Endpoint) bool { return e.Name == x.Name && e.Addr.Addr().Is4() }
+			if x.Reason == discovery.OtherFamily && p.Family == discovery.PreferV4 && !slices.ContainsFunc(kept, better) {
+				t.Fatalf("%+v goes, and nothing of that name is kept: %v", x, kept)
 			}
 		}
 	})

@@ -24,11 +24,22 @@ func endpoint(n int) discovery.Endpoint {
 }
 
 func reading(ns ...int) discovery.Reading {
-	var r discovery.Reading
-	for _, n := range ns {
-		r.Endpoints = append(r.Endpoints, endpoint(n))
+	return discovery.Complete(endpoints(ns...)...)
+}
+
+// parts returns one part an endpoint: a, b and so on.
+func parts(ns ...int) (out []discovery.Part) {
+	for i, n := range ns {
+		out = append(out, discovery.Part{Name: string(rune('a' + i)), Endpoints: endpoints(n)})
 	}
-	return r
+	return out
+}
+
+func endpoints(ns ...int) (out []discovery.Endpoint) {
+	for _, n := range ns {
+		out = append(out, endpoint(n))
+	}
+	return out
 }
 
 // script is a source that answers as its function does, which is told how often
@@ -79,9 +90,9 @@ func TestWatchPublishesInOrder(t *testing.T) {
 			if u.Err != nil || u.At.IsZero() {
 				t.Errorf("update %+v", u)
 			}
-			got = append(got, u.Reading.Endpoints)
+			got = append(got, u.Reading.Parts[0].Endpoints)
 		}
-		want := [][]discovery.Endpoint{reading(1, 3, 4).Endpoints, reading(1, 3, 5).Endpoints, reading(1, 3, 6).Endpoints}
+		want := [][]discovery.Endpoint{endpoints(1, 3, 4), endpoints(1, 3, 5), endpoints(1, 3, 6)}
 		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
 			t.Error(d)
 		}
@@ -119,9 +130,32 @@ func TestWatchPace(t *testing.T) {
 		}, 50 + 59*20, 50 + 61*20},
 		{"trust is news", func(_ context.Context, n int) (discovery.Reading, error) {
 			r := reading(1)
-			r.Weak = n%2 == 0
+			r.Parts[0].State = discovery.Completeness(n % 2)
 			return r, nil
 		}, 50 + 59*20, 50 + 61*20},
+		{"a part that comes or goes is news", func(_ context.Context, n int) (discovery.Reading, error) {
+			return discovery.Reading{Parts: parts(1, 2, 3)[:2+n%2]}, nil
+		}, 50 + 59*20, 50 + 61*20},
+		{"and what moves from one to another", func(_ context.Context, n int) (discovery.Reading, error) {
+			return discovery.Reading{Parts: parts(1+n%2, 2-n%2)}, nil
+		}, 50 + 59*20, 50 + 61*20},
+		{"and one that fails while another is answered", func(_ context.Context, n int) (discovery.Reading, error) {
+			r := discovery.Reading{Parts: parts(1, 2)}
+			if n%2 == 0 {
+				r.Parts[1] = discovery.Part{Name: "b", State: discovery.Unknown, Err: discovery.Errorf(discovery.Server, "no")}
+			}
+			return r, nil
+		}, 50 + 59*20, 50 + 61*20},
+		{"shuffled parts are not", func(_ context.Context, n int) (discovery.Reading, error) {
+			p := parts(1, 2)
+			return discovery.Reading{Parts: []discovery.Part{p[n%2], p[1-n%2]}}, nil
+		}, 60, 67},
+		{"nor is another reason", func(_ context.Context, n int) (discovery.Reading, error) {
+			return discovery.Reading{Parts: []discovery.Part{
+				{Name: "a", Endpoints: endpoints(1), State: discovery.Partial, Why: fmt.Sprint("index ", n)},
+				{Name: "b", State: discovery.Unknown, Err: discovery.Errorf(discovery.Server, "server %d", n)},
+			}}, nil
+		}, 60, 67},
 		{"a slow source is asked again at once", func(ctx context.Context, _ int) (discovery.Reading, error) {
 			select {
 			case <-ctx.Done():
@@ -167,7 +201,7 @@ func TestWatchBacksOff(t *testing.T) {
 					t.Errorf("asked %d times within %s, want about %d", n, window, mean)
 				}
 				if i := slices.IndexFunc(updates, func(u discovery.Update) bool {
-					return discovery.ClassOf(u.Err) != class || u.Reading.Endpoints != nil
+					return discovery.ClassOf(u.Err) != class || u.Reading.Parts != nil
 				}); i >= 0 {
 					t.Errorf("update %d: %+v", i, updates[i])
 				}
@@ -262,13 +296,13 @@ func TestStatic(t *testing.T) {
 		defer cancel()
 		var updates []discovery.Update
 		discovery.Watch(ctx, src, func(u discovery.Update) { updates = append(updates, u) })
-		if len(updates) != 1 || updates[0].Err != nil || updates[0].Reading.Weak {
+		if len(updates) != 1 || updates[0].Err != nil || !updates[0].Reading.Whole() {
 			t.Fatalf("updates %+v", updates)
 		}
 		got := updates[0].Reading
 		confirmed, err := src.Confirm(t.Context())
-		if !slices.Equal(got.Endpoints, reading(1, 2).Endpoints) || err != nil || !slices.Equal(confirmed.Endpoints, got.Endpoints) {
-			t.Errorf("got %v, confirmed %v, %v", got.Endpoints, confirmed.Endpoints, err)
+		if !slices.Equal(got.Endpoints(), endpoints(1, 2)) || err != nil || !confirmed.Equal(got) {
+			t.Errorf("got %+v, confirmed %+v, %v", got, confirmed, err)
 		}
 		want := []discovery.Rejection{{Reason: discovery.LinkLocal, Name: "meta.data", Value: "169.254.169.254:80"}}
 		if !slices.Equal(got.Rejected, want) {
@@ -286,19 +320,19 @@ func TestStatic(t *testing.T) {
 // A source that is broken when it is asked to confirm is one that says nothing.
 func TestConfirmGuards(t *testing.T) {
 	broken := confirming(func() (discovery.Reading, error) { panic("broken") })
-	if r, err := discovery.Confirm(t.Context(), broken); discovery.ClassOf(err) != discovery.Protocol || len(r.Endpoints) != 0 {
+	if r, err := discovery.Confirm(t.Context(), broken); discovery.ClassOf(err) != discovery.Protocol || len(r.Parts) != 0 {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	b, a := discovery.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.2:80")}, discovery.Endpoint{Addr: netip.MustParseAddrPort("127.0.0.1:80")}
 	r, err := discovery.Confirm(t.Context(), confirming(func() (discovery.Reading, error) {
-		return discovery.Reading{Endpoints: []discovery.Endpoint{b, a, b}}, nil
+		return discovery.Complete(b, a, b), nil
 	}))
-	if err != nil || len(r.Endpoints) != 2 || r.Endpoints[0] != a {
+	if err != nil || len(r.Parts[0].Endpoints) != 2 || r.Parts[0].Endpoints[0] != a {
 		t.Errorf("got %+v, %v", r, err)
 	}
 	if r, err := discovery.Confirm(t.Context(), confirming(func() (discovery.Reading, error) {
-		return discovery.Reading{Endpoints: []discovery.Endpoint{a}}, discovery.Errorf(discovery.Transport, "gone")
-	})); err == nil || len(r.Endpoints) != 0 {
+		return discovery.Complete(a), discovery.Errorf(discovery.Transport, "gone")
+	})); err == nil || len(r.Parts) != 0 {
 		t.Errorf("got %+v, %v", r, err)
 	}
 }
