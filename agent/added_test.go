@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -13,7 +14,7 @@ func TestAddedServer(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Poll = time.Minute
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		ctx := w.t.Context()
 		if _, err := w.agent.AddServer(ctx, "web", addr(90), "spare", "50%", Who{By: "ann"}); err != nil {
@@ -45,7 +46,7 @@ func TestDrainOfAnAddedServerLasts(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Poll = time.Minute
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
 			t.Fatal(err)
@@ -64,7 +65,7 @@ func TestAddedServerLeavesLikeTheOthers(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Leave, w.opts.Backends[0].Shutdown = slots.Drain, true
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		add := func(who Who) {
 			w.t.Helper()
@@ -110,7 +111,7 @@ func TestAddedServerThatASourceListed(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Leave = slots.Drain
-		w.source.reading.Endpoints = eps(80, 90)
+		w.source.reading = discovery.Complete(eps(80, 90)...)
 		w.start()
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
 			w.t.Fatal(err)
@@ -146,7 +147,7 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 	a := newFake("a", "web", 5)
 	a.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(90), slots.Ready })
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.want(a, "web1=:80 web3=:90")
 		if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover {
@@ -193,7 +194,7 @@ func TestAddedServerThatEndsWhileNobodyLooks(t *testing.T) {
 			w.pass(time.Minute)
 			w.want(a, "web1=:80")
 		}
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		add(Who{For: time.Minute})
 		w.stop()
@@ -219,7 +220,7 @@ func TestAddedServerThatEndsWhileNobodyLooks(t *testing.T) {
 func TestAddedServerOfWeightZero(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "0", Who{}); err != nil {
 			t.Fatal(err)
@@ -255,7 +256,7 @@ func TestAddedEndpointObeysTheNetworks(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Leave = slots.Drain
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
 			w.t.Fatal(err)

@@ -18,7 +18,7 @@ func absent() error {
 func TestFollowsTheSourceOnEveryInstance(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		for _, c := range w.conns {
 			w.want(c, "web1=:80 web2=:81")
@@ -37,7 +37,7 @@ func TestFollowsTheSourceOnEveryInstance(t *testing.T) {
 func TestErrorRemovesNothing(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.fail()
 		w.pass(2 * time.Hour)
@@ -54,9 +54,9 @@ func TestErrorRemovesNothing(t *testing.T) {
 func TestWeakAnswerAddsAndNeverRemoves(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.source.say(discovery.Reading{Endpoints: eps(80, 82), Weak: true}, nil)
+		w.source.say(partial(eps(80, 82)...), nil)
 		w.pass(time.Hour)
 		w.want(a, "web1=:80 web2=:81 web3=:82")
 	}, a)
@@ -66,7 +66,7 @@ func TestDeadInstanceDelaysNobody(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	b.err = absent()
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.pass(DefaultTimeout) // at the start only: who is there?
 		w.want(a, "web1=:80")
@@ -84,7 +84,7 @@ func TestDeadInstanceDelaysNobody(t *testing.T) {
 func TestHungInstanceGetsOneProbeAndIsRightAfterwards(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		b.with(func() { b.hang = make(chan struct{}) })
 		w.source.list(80, 81)
@@ -110,7 +110,7 @@ func TestHungInstanceGetsOneProbeAndIsRightAfterwards(t *testing.T) {
 func TestBatchOfUnknownOutcomeThatWinsLateIsPutRight(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.with(func() {
 			a.afterIt = &slots.InstanceError{Fault: slots.Hung, Sent: true, Err: errors.New("no answer")}
@@ -138,7 +138,7 @@ func TestRestartedInstanceIsFilledAgain(t *testing.T) {
 		t.Run(fmt.Sprint("from file ", fromFile), func(t *testing.T) {
 			a := newFake("a", "web", 5)
 			inWorld(t, func(w *world) {
-				w.source.reading.Endpoints = eps(80, 81)
+				w.source.reading = discovery.Complete(eps(80, 81)...)
 				w.start()
 				w.pass(5 * time.Second)
 				a.takeWrites()
@@ -159,7 +159,7 @@ func TestRestartedInstanceIsFilledAgain(t *testing.T) {
 func TestStateFileIsCurrentWhileTheInstanceIsAway(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.with(func() { a.err = absent() })
 		w.pass(time.Second)
@@ -187,7 +187,7 @@ func TestStateFileHasWhatIsLiveWhileTheSourceIsSilent(t *testing.T) {
 func TestReloadInTheMiddleIsDoneAgainOnTheNewProcess(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		// The next change finds another process than the one that was read.
 		a.with(func() { a.delay = 5 * time.Millisecond })
@@ -203,7 +203,7 @@ func TestReloadInTheMiddleIsDoneAgainOnTheNewProcess(t *testing.T) {
 func TestOverflowIsStableAndReported(t *testing.T) {
 	a := newFake("a", "web", 2)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(81, 82)
+		w.source.reading = discovery.Complete(eps(81, 82)...)
 		w.start()
 		w.source.list(80, 81, 82, 83)
 		w.pass(time.Minute)
@@ -221,7 +221,7 @@ func TestOverflowIsStableAndReported(t *testing.T) {
 func TestBusySlotIsNotUsedAgain(t *testing.T) {
 	a := newFake("a", "web", 2)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Sessions = 3 })
 		w.source.list(81)
@@ -243,7 +243,7 @@ func TestLeaveByDraining(t *testing.T) {
 	a := newFake("a", "web", 3)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Leave = slots.Drain
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.list(80)
 		w.settle()
@@ -262,12 +262,12 @@ func TestLeaveByDraining(t *testing.T) {
 func TestStatesOfTheSource(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		set := eps(80, 81, 82)
 		set[0].State, set[0].Reason = discovery.Drain, "maintenance"
 		set[1].State, set[1].Reason = discovery.Down, "critical"
-		w.source.say(discovery.Reading{Endpoints: set}, nil)
+		w.source.say(discovery.Complete(set...), nil)
 		w.settle()
 		w.want(a, "web1=:80/drain web3=:82")
 		w.source.list(80, 81, 82)
@@ -282,7 +282,7 @@ func TestWeightsThatAreNotTaken(t *testing.T) {
 		set := eps(80, 81)
 		set[0].Weight, set[1].Weight = 10, 20
 		a.refuse["web1"], a.refuse["web2"] = slots.NoWeights, slots.NoWeights
-		w.source.reading.Endpoints = set
+		w.source.reading = discovery.Complete(set...)
 		w.start()
 		a.with(func() { clear(a.refuse) })
 		w.pass(time.Minute)
@@ -295,7 +295,7 @@ func TestRefusedSlotIsTriedAgainWithPauses(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		a.refuse["web1"] = slots.OtherCause
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.want(a, "web2=:81")
 		w.wantSync("a", false)
@@ -312,7 +312,7 @@ func TestRefusedSlotIsTriedAgainWithPauses(t *testing.T) {
 func TestPaceBoundsRounds(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.takeWrites()
 		for i := range 2000 { // two seconds of flapping at 1000 a second

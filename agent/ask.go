@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,23 +92,44 @@ func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T,
 	return <-got, nil
 }
 
-// Accept ends what is held of a backend, by our name of it: a removal goes
-// ahead, and live addresses that no source has ever listed are emptied. It
-// fails with [ErrNoBackend] or [ErrNothingHeld].
-func (a *Agent) Accept(ctx context.Context, name string) error {
+// An Accepted is what an operator had go.
+type Accepted struct {
+	Backend string   `json:"backend"`
+	ID      string   `json:"id"`
+	Removed []string `json:"removed"`
+}
+
+// Accept has those of a backend, by our name of it, go that id stood for when it was
+// shown: what the guard holds, what is kept, or live addresses that no source has ever
+// listed. What is listed again by now stays. It fails with [ErrNoBackend],
+// [ErrNothingHeld], or [ErrNoSuchID].
+func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, error) {
+	done := Accepted{Backend: name, ID: id}
 	refused, err := answer(ctx, a, func(context.Context) error {
 		b := a.backend(name)
 		if b == nil {
 			return fmt.Errorf("%w: %q", ErrNoBackend, name)
 		}
-		if !a.accept(b, time.Now()) {
+		now := time.Now()
+		ids := a.holdIDs(b, now)
+		kept := b.kept
+		gone, ok := a.accept(b, id, now)
+		switch {
+		case !ok && len(ids) == 0:
 			return fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
+		case !ok && id == "":
+			return fmt.Errorf("backend %q: %w: name one of %s", name, ErrNoSuchID, strings.Join(ids, ", "))
+		case !ok:
+			return fmt.Errorf("backend %q: %w %q: what may go now is %s", name, ErrNoSuchID, id, strings.Join(ids, ", "))
 		}
+		done.Removed = addressStrings(gone)
 		a.dirty = true
+		a.accepted(b, done, by)
 		a.holdChanged(b)
+		a.keptChanged(b, kept)
 		return nil
 	})
-	return cmp.Or(err, refused)
+	return done, cmp.Or(err, refused)
 }
 
 // Sync compares every instance with what it should be, now, and returns the

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 func TestRequestThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.list()
 		w.settle()
@@ -18,7 +20,7 @@ func TestRequestThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 		w.agent.do <- errand{do: func(context.Context) { <-busy }}
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if err := w.agent.Accept(ctx, "web"); !errors.Is(err, context.DeadlineExceeded) {
+		if err := w.acceptIn(ctx, "web"); !errors.Is(err, context.DeadlineExceeded) {
 			w.t.Errorf("accepting while the loop is busy: %v", err)
 		}
 		close(busy)

@@ -50,7 +50,7 @@ type backend struct {
 	shownKept map[string][]netip.AddrPort
 	// misfit: the sources may be those of another service; see core.misfits.
 	misfit bool
-	phase string
+	phase  string
 	// stale: what was stored is too old to be filled from.
 	stale bool
 	// prefer is where endpoints sat when the state was stored.

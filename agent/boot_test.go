@@ -15,7 +15,7 @@ import (
 func TestAgentRestartWritesNothing(t *testing.T) {
 	a, b := newFake("a", "web", 10), newFake("b", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82, 83)
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
 		w.start()
 		w.source.list(81, 82, 83, 84)
 		w.settle()
@@ -73,7 +73,7 @@ func TestTakeoverLeavesStrangersUntilAccepted(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	a.servers["web"][0].Addr, a.servers["web"][0].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.pass(time.Hour)
 		w.want(a, "web1=:90 web2=:80")
@@ -83,15 +83,15 @@ func TestTakeoverLeavesStrangersUntilAccepted(t *testing.T) {
 		if hold == nil || hold.Kind != "takeover" || !slices.Equal(hold.WouldRemove, []string{addr(90).String()}) {
 			w.t.Fatalf("hold: %+v", hold)
 		}
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
 		w.want(a, "web2=:80")
-		if err := w.agent.Accept(w.t.Context(), "web"); !errors.Is(err, ErrNothingHeld) {
+		if err := w.accept("web"); !errors.Is(err, ErrNothingHeld) {
 			w.t.Errorf("accepting nothing: %v", err)
 		}
-		if err := w.agent.Accept(w.t.Context(), "nope"); !errors.Is(err, ErrNoBackend) {
+		if err := w.accept("nope"); !errors.Is(err, ErrNoBackend) {
 			w.t.Errorf("accepting for nobody: %v", err)
 		}
 	}, a, b)
@@ -101,7 +101,7 @@ func TestStrangerThatTheSourceListsLaterStaysInItsSlot(t *testing.T) {
 	a := newFake("a", "web", 5)
 	a.servers["web"][3].Addr, a.servers["web"][3].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.source.list(80, 90)
 		w.settle()
@@ -119,7 +119,7 @@ func TestLateInstanceDoesNotChangeTheTable(t *testing.T) {
 	}
 	b.err = absent()
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82, 83)
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
 		w.start()
 		w.pass(DefaultTimeout)
 		w.want(a, "web1=:80 web2=:81 web3=:82 web4=:83")
@@ -133,7 +133,7 @@ func TestLateInstanceDoesNotChangeTheTable(t *testing.T) {
 func TestRestoredSetFillsEmptyInstancesOnly(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.pass(2 * time.Second)
 		w.stop()
@@ -159,7 +159,7 @@ func TestRestoredSetFillsEmptyInstancesOnly(t *testing.T) {
 func TestOldStoredSetFillsNothing(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.pass(2 * time.Second)
 		w.stop()
@@ -185,7 +185,7 @@ func TestManyBackendsAreFilledWhoeverStartsFirst(t *testing.T) {
 					b.addBackend(name, 40)
 					source := newSource()
 					for p := range 20 {
-						source.reading.Endpoints = append(source.reading.Endpoints, eps(1000+100*i+p)...)
+						source.reading = discovery.Complete(append(source.reading.Endpoints(), eps(1000+100*i+p)...)...)
 					}
 					w.opts.Backends = append(w.opts.Backends, Backend{Name: name, Proxy: name, Prefix: "web", Feeds: []Feed{{Name: "test", Source: source, Key: name}}})
 				}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -49,13 +51,13 @@ func TestX2_FirstAnswerIsEmptyAndHAProxyIsFull(t *testing.T) {
 	t.Run("known from before", func(t *testing.T) {
 		a := newFake("a", "web", 10)
 		inWorld(t, func(w *world) {
-			w.source.reading.Endpoints = eps(span(80, 87)...)
+			w.source.reading = discovery.Complete(eps(span(80, 87)...)...)
 			w.start()
 			w.stop()
 			w.source = newSource()
 			w.opts.Backends[0].Feeds[0].Source = w.source
 			w.start()
-			w.pass(DefaultEmptyHold - time.Second)
+			w.pass(guard.DefaultEmptyHold - time.Second)
 			w.wantReady(a, 8)
 			w.pass(2 * time.Second)
 			w.wantReady(a, 0)
@@ -68,7 +70,7 @@ func TestX3_HAProxyComesBackEmptyWhileTheSourceIsDown(t *testing.T) {
 		t.Run(fmt.Sprint("agent restarted ", restarted), func(t *testing.T) {
 			a := newFake("a", "web", 5)
 			inWorld(t, func(w *world) {
-				w.source.reading.Endpoints = eps(80, 81)
+				w.source.reading = discovery.Complete(eps(80, 81)...)
 				w.start()
 				w.source.fail()
 				w.pass(time.Minute)
@@ -91,9 +93,9 @@ func TestX3_HAProxyComesBackEmptyWhileTheSourceIsDown(t *testing.T) {
 func TestX6_SourceThatPanics(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		bad := w.second(newSource())
-		bad.reading.Endpoints = eps(90)
+		bad.reading = discovery.Complete(eps(90)...)
 		bad.onNext(func() { panic("boom") })
 		w.start()
 		w.wantPorts(a, 80)
@@ -147,7 +149,7 @@ func TestX8_FiveHundredBackendsChangeAtOnce(t *testing.T) {
 }
 
 func TestX9_AdditionsWhileSomethingIsHeld(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(80)
 		w.settle()
 		w.source.list(80, 95, 96)
@@ -160,7 +162,7 @@ func TestX9_AdditionsWhileSomethingIsHeld(t *testing.T) {
 }
 
 func TestX10_SourceFailsForTenMinutesWhileSomethingIsHeld(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list()
 		w.pass(time.Minute)
 		w.source.fail()
@@ -177,7 +179,7 @@ func TestX10_SourceFailsForTenMinutesWhileSomethingIsHeld(t *testing.T) {
 func TestX11_MoreEndpointsThanSlots(t *testing.T) {
 	a := newFake("a", "web", 4)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(90, 91, 92, 93)
+		w.source.reading = discovery.Complete(eps(90, 91, 92, 93)...)
 		w.start()
 		w.want(a, "web1=:90 web2=:91 web3=:92 web4=:93")
 		a.takeWrites()
@@ -202,7 +204,7 @@ func TestX11_MoreEndpointsThanSlots(t *testing.T) {
 func TestX5_EndpointThatFlaps(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.takeWrites()
 		const seconds = 60
@@ -223,7 +225,7 @@ func TestX5_EndpointThatFlaps(t *testing.T) {
 func TestX7_InstanceThatHangsForAMinute(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.with(func() { a.hang = make(chan struct{}) })
 		for i := range 60 {

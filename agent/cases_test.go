@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -13,9 +14,9 @@ import (
 // sources give them.
 
 func TestC32_EmptyConfirmedThreeTimesIsObeyedAfterTheHold(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list()
-		w.pass(DefaultEmptyHold - time.Second)
+		w.pass(guard.DefaultEmptyHold - time.Second)
 		w.wantReady(a, 10)
 		if w.source.confirmed() != 2 {
 			w.t.Errorf("confirmed %d times, want 2", w.source.confirmed())
@@ -28,25 +29,25 @@ func TestC32_EmptyConfirmedThreeTimesIsObeyedAfterTheHold(t *testing.T) {
 func TestC33_FourStepsToNothingAreHeld(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(span(80, 83)...)
+		w.source.reading = discovery.Complete(eps(span(80, 83)...)...)
 		w.start()
 		for last := 82; last >= 79; last-- {
 			w.source.list(span(80, last)...)
 			w.pass(50 * time.Millisecond)
 		}
 		w.wantPorts(a, 80, 81)
-		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdEmpty {
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != guard.Empty {
 			w.t.Errorf("hold: %+v", hold)
 		}
-		w.pass(DefaultEmptyHold)
+		w.pass(guard.DefaultEmptyHold)
 		w.wantPorts(a)
 	}, a)
 }
 
 func TestC34_TenToFourAfterThirtySeconds(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(span(80, 83)...)
-		w.pass(DefaultRemovalHold - time.Second)
+		w.pass(guard.DefaultRemovalHold - time.Second)
 		w.wantReady(a, 10)
 		w.pass(2 * time.Second)
 		w.wantReady(a, 4)
@@ -54,7 +55,7 @@ func TestC34_TenToFourAfterThirtySeconds(t *testing.T) {
 }
 
 func TestC35_TenToNineAtOnce(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(span(80, 88)...)
 		w.settle()
 		w.wantReady(a, 9)
@@ -69,15 +70,15 @@ func TestC36_RollingRestartOfNodeAgents(t *testing.T) {
 			a := newFake("a", "web", 10)
 			inWorld(t, func(w *world) {
 				all := span(80, 79+n)
-				w.source.reading.Endpoints = eps(all...)
+				w.source.reading = discovery.Complete(eps(all...)...)
 				w.start()
 				for i := range n {
 					set := eps(all...)
-					w.source.say(discovery.Reading{Endpoints: without(set, set[i:i+1])}, nil)
+					w.source.say(discovery.Complete(without(set, set[i:i+1])...), nil)
 					w.pass(8 * time.Second)
 					w.wantReady(a, max(1, n-1))
 					set[i].State, set[i].Reason = discovery.Down, "critical"
-					w.source.say(discovery.Reading{Endpoints: set}, nil)
+					w.source.say(discovery.Complete(set...), nil)
 					w.pass(600 * time.Millisecond)
 					w.wantReady(a, max(1, n-1))
 					w.source.list(all...)
@@ -90,11 +91,11 @@ func TestC36_RollingRestartOfNodeAgents(t *testing.T) {
 }
 
 func TestC40_GossipStormMarksMostNodes(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		set := eps(span(80, 89)...)
 		copy(set, states(set[:6], discovery.Down, "critical"))
-		w.source.say(discovery.Reading{Endpoints: set}, nil)
-		w.pass(DefaultRemovalHold - time.Second)
+		w.source.say(discovery.Complete(set...), nil)
+		w.pass(guard.DefaultRemovalHold - time.Second)
 		w.wantReady(a, 10)
 		w.source.list(span(80, 89)...) // it is over
 		w.settle()
@@ -108,12 +109,12 @@ func TestC40_GossipStormMarksMostNodes(t *testing.T) {
 func TestC50_MaintenanceIsNeverHeld(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82, 83)
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
 		w.start()
 		for _, n := range []int{1, 3, 4} {
 			set := eps(80, 81, 82, 83)
 			copy(set, states(set[:n], discovery.Drain, "maintenance"))
-			w.source.say(discovery.Reading{Endpoints: set}, nil)
+			w.source.say(discovery.Complete(set...), nil)
 			w.settle()
 			w.wantReady(a, 4-n)
 			if hold := w.status().Backends[0].Hold; hold != nil {
@@ -129,7 +130,7 @@ func TestC50_MaintenanceIsNeverHeld(t *testing.T) {
 func TestC56_ServiceThatIsGoneFromTheCatalogueWhileItsWatchFails(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.say(discovery.Reading{}, discovery.Errorf(discovery.Server, "No cluster leader"))
 		w.pass(time.Hour)
@@ -138,7 +139,7 @@ func TestC56_ServiceThatIsGoneFromTheCatalogueWhileItsWatchFails(t *testing.T) {
 }
 
 func TestD12_NXDomainOnceAndThenRecords(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		a.takeWrites()
 		w.source.say(discovery.Reading{Note: "NXDOMAIN"}, nil)
 		w.pass(5 * time.Second)
@@ -151,14 +152,14 @@ func TestD12_NXDomainOnceAndThenRecords(t *testing.T) {
 }
 
 func TestD14_NXDomainForSixMinutes(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		for range 72 { // as often as a negative answer is asked again
 			w.source.say(discovery.Reading{Note: "NXDOMAIN from 2 servers"}, nil)
 			w.pass(5 * time.Second)
 		}
 		w.wantReady(a, 0)
 	})
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		for range 59 {
 			w.source.say(discovery.Reading{Note: "NXDOMAIN from 2 servers"}, nil)
 			w.pass(5 * time.Second)
@@ -168,7 +169,7 @@ func TestD14_NXDomainForSixMinutes(t *testing.T) {
 }
 
 func TestD15_ServfailForADay(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.say(discovery.Reading{}, discovery.Errorf(discovery.Server, "SERVFAIL"))
 		w.pass(24 * time.Hour)
 		w.wantReady(a, 10)
@@ -188,12 +189,12 @@ func TestD20_EightOfTwentyAtRandom(t *testing.T) {
 	inWorld(t, func(w *world) {
 		random := rand.New(rand.NewPCG(1, 2))
 		all := span(80, 99)
-		w.source.reading.Endpoints = eps(all[:8]...)
+		w.source.reading = discovery.Complete(eps(all[:8]...)...)
 		w.start()
 		most := 0
 		for range 100 {
 			random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			w.source.say(discovery.Reading{Endpoints: eps(all[:8]...), Weak: true}, nil)
+			w.source.say(partial(eps(all[:8]...)...), nil)
 			w.pass(5 * time.Second)
 			if w.count(a) < most {
 				w.t.Fatalf("%d are ready after %d", w.count(a), most)
@@ -213,21 +214,21 @@ func TestD35_AllRecordsReplacedAtOnce(t *testing.T) {
 	a := newFake("a", "web", 20)
 	a.checked(true)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		w.source.list(90, 91, 92)
 		w.settle()
 		w.wantPorts(a, 80, 81, 82, 90, 91, 92)
-		w.pass(DefaultTurnover)
+		w.pass(guard.DefaultTurnover)
 		w.wantPorts(a, 90, 91, 92)
 
 		// To fewer than half it is one, and delays only those who leave.
 		w.source.list(span(100, 109)...)
-		w.pass(DefaultTurnover)
+		w.pass(guard.DefaultTurnover)
 		w.source.list(70, 71)
 		w.settle()
 		w.wantReady(a, 12)
-		w.pass(DefaultRemovalHold + time.Second)
+		w.pass(guard.DefaultRemovalHold + time.Second)
 		w.wantPorts(a, 70, 71)
 	}, a)
 }

@@ -13,7 +13,7 @@ import (
 func TestDriftIsCorrectedAtTheNextComparison(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Addr = addr(99) })
 		a.set("web4", func(s *slots.Server) { s.Addr, s.Class = addr(98), slots.Ready })
@@ -29,7 +29,7 @@ func TestDriftIsCorrectedAtTheNextComparison(t *testing.T) {
 func TestSyncComparesAtOnce(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Addr = addr(99) })
 		if _, err := w.agent.Sync(w.t.Context()); err != nil {
@@ -46,7 +46,7 @@ func TestSyncComparesAtOnce(t *testing.T) {
 func TestExternalIsRespected(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		a.set("web2", func(s *slots.Server) { s.Class = slots.Drain })
@@ -87,7 +87,7 @@ func TestExternalIsRepairedWhereSoConfigured(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].RepairExternal = true
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(DefaultResync * 12 / 10)
@@ -99,7 +99,7 @@ func TestMaintInANewProcessIsAnUnfinishedFill(t *testing.T) {
 	a := newFake("a", "web", 5)
 	a.servers["web"][2].Addr = addr(80) // killed between address and ready
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.want(a, "web3=:80")
 	}, a)
@@ -108,7 +108,7 @@ func TestMaintInANewProcessIsAnUnfinishedFill(t *testing.T) {
 func TestFightPausesTheBackend(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.takeWrites()
 		for range 30 { // somebody else writes every 5 seconds
@@ -132,7 +132,7 @@ func TestFightPausesTheBackend(t *testing.T) {
 func TestReconfigure(t *testing.T) {
 	a, b := newFake("a", "web", 10), newFake("b", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		next := w.opts
 		w.opts.Instances = w.opts.Instances[:1]
 		w.start()
@@ -161,7 +161,7 @@ func TestReconfigure(t *testing.T) {
 		other.list(81, 83)
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:83")
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -194,7 +194,7 @@ func TestPlanWritesNothing(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	b.err = absent()
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.stop()
 		a.restart(false)
@@ -225,7 +225,7 @@ func TestPlanWritesNothing(t *testing.T) {
 func TestOnce(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.stop()
 		for name, test := range map[string]struct {
@@ -269,7 +269,7 @@ func TestHealthyAndStopped(t *testing.T) {
 		if w.agent.Status().Schema != Schema {
 			w.t.Error("no status after the end")
 		}
-		if err := w.agent.Accept(w.t.Context(), "web"); !errors.Is(err, errStopped) {
+		if err := w.accept("web"); !errors.Is(err, errStopped) {
 			w.t.Errorf("accept after the end: %v", err)
 		}
 		time.Sleep(time.Minute)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -17,7 +19,7 @@ func TestDynamicServers(t *testing.T) {
 	managed(t, f, func(w *world) {
 		b := &w.opts.Backends[0]
 		b.Dynamic, b.DynamicOptions = true, "check inter 1s"
-		b.Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		b.Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
 		w.start()
 		w.source.list(span(80, 85)...)
 		w.settle()
@@ -102,7 +104,7 @@ func TestReclaimsDrainingSlots(t *testing.T) {
 	managed(t, f, func(w *world) {
 		b := &w.opts.Backends[0]
 		b.Leave, b.Drain = slots.Drain, time.Hour
-		b.Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		b.Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
 		w.start()
 		for _, c := range w.conns {
 			c.set("web1", func(s *slots.Server) { s.Sessions = 1 })
@@ -160,7 +162,7 @@ func TestBusyServerIsRemovedLater(t *testing.T) {
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
 		b := &w.opts.Backends[0]
-		b.Dynamic, b.Guard = true, Guard{EmptyHold: Off, RemovalHold: Off}
+		b.Dynamic, b.Guard = true, guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
 		w.start()
 		w.source.list(span(80, 85)...)
 		w.settle()
@@ -209,8 +211,8 @@ func TestSlotsOfOthersAreAdded(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 2)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Dynamic, w.opts.Backends[0].DynamicOptions = true, "check inter 1s"
-		w.opts.Backends[0].Guard = Guard{EmptyHold: Off, RemovalHold: Off}
-		w.source.reading.Endpoints = eps(80, 81, 82, 83)
+		w.opts.Backends[0].Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
 		w.start()
 		w.pass(time.Minute)
 		const four = "web1=:80 web2=:81 web3=:82 web4=:83"

@@ -23,6 +23,9 @@ var (
 	ErrBadRequest = errors.New("cannot be done")
 	// ErrNothingHeld: the guard holds nothing back that could be accepted.
 	ErrNothingHeld = errors.New("nothing is held")
+	// ErrNoSuchID: nothing that may go was shown under this id; the error names those
+	// that are.
+	ErrNoSuchID = errors.New("no such id")
 	// ErrNoReload: the configuration says no way to reload HAProxy.
 	ErrNoReload = errors.New("no reload is configured: set `reload:`")
 	// ErrReloading: one reload is done at a time.

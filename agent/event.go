@@ -35,6 +35,9 @@ const (
 	EventFailback        = "failback"     // and do so no more
 	EventHoldBegun       = "hold_begun"   // the guard keeps an update back, or a takeover waits
 	EventHoldEnded       = "hold_ended"   //
+	EventKeptBegun       = "kept_begun"   // endpoints stay that no source lists now
+	EventKeptEnded       = "kept_ended"   //
+	EventAccepted        = "accepted"     // an operator had something go
 	EventOverflow        = "overflow"     // the endpoints without a slot are more, or fewer
 	EventOverflowEnded   = "overflow_end" // none is left
 
@@ -64,6 +67,7 @@ const (
 func EventKinds() []string {
 	return []string{
 		EventGap, EventSourceFailing, EventSourceAnswering, EventFailover, EventFailback, EventHoldBegun, EventHoldEnded,
+		EventKeptBegun, EventKeptEnded, EventAccepted,
 		EventOverflow, EventOverflowEnded, EventInstanceUp, EventInstanceDown, EventInstanceRestarted, EventInstanceBehind,
 		EventInstanceInStep, EventSlotsChanged, EventDrift, EventExternalTaken, EventExternalGiven, EventNote, EventOverrideSet,
 		EventOverrideEnded, EventOverrideOver, EventPaused, EventResumed, EventPauseOver, EventReloadBegun, EventReloadEnded,

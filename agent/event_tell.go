@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // This file makes events of what happens.
@@ -24,20 +27,33 @@ func sourceEvent(kind string, b *backend, f *feed, words, class string) Event {
 	return Event{Kind: kind, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " " + words, Fields: map[string]string{"class": class}}
 }
 
-func holdEvent(b *backend, until string) Event {
-	kind := b.guard.kind()
-	if kind == "" {
+func holdEvent(b *backend, h guard.Hold, held bool, until string) Event {
+	if !held {
 		return Event{Kind: EventHoldEnded, Backend: b.Name, Text: "nothing is held any more"}
 	}
-	gone := words(b.guard.wouldRemove())
+	gone := addressStrings(h.WouldRemove)
 	return Event{Kind: EventHoldBegun, Backend: b.Name,
-		Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s has them go", kind, len(gone), b.Name),
-		Fields: map[string]string{"hold": kind, "ends": until, "would_remove": strings.Join(gone, " ")}}
+		Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s %s has them go", h.Kind, len(gone), b.Name, h.ID),
+		Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": strings.Join(gone, " ")}}
+}
+
+// keptEvent tells of endpoints that are kept, or are not any more.
+func keptEvent(kind string, b *backend, s keptSet, addrs []netip.AddrPort) Event {
+	list := strings.Join(addressStrings(addrs), " ")
+	if kind == EventKeptEnded {
+		return Event{Kind: kind, Backend: b.Name, Text: "not kept any more: " + list}
+	}
+	part := s.source
+	if s.part != "" {
+		part += ", " + s.part
+	}
+	return Event{Kind: kind, Backend: b.Name, Source: s.source, Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, part, s.reason, b.Name, s.id),
+		Fields: map[string]string{"id": s.id, "part": s.part, "reason": s.reason}}
 }
 
 func failoverEvent(b *backend) Event {
 	e := Event{Kind: EventFailback, Backend: b.Name, Source: b.Failover.Primary, Text: "the primary source lists enough endpoints again"}
-	if b.at.away {
+	if b.at.FailedOver {
 		e.Kind, e.Text = EventFailover, "the primary source lists too few endpoints; the others stand in"
 	}
 	return e
@@ -45,7 +61,7 @@ func failoverEvent(b *backend) Event {
 
 // tableEvents tell what changed besides the slots: how many endpoints have none, and
 // how many slots wait to be taken over.
-func tableEvents(b *backend, surplusBefore, takenBefore int) (out []Event) {
+func tableEvents(b *backend, surplusBefore, takenBefore int, takeoverID string) (out []Event) {
 	switch n := len(b.surplus); {
 	case n == surplusBefore:
 	case n == 0:
@@ -53,11 +69,11 @@ func tableEvents(b *backend, surplusBefore, takenBefore int) (out []Event) {
 	default:
 		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.table), n)})
 	}
-	hold := map[string]string{"hold": holdTakeover}
+	hold := map[string]string{"hold": holdTakeover, "id": takeoverID}
 	switch n := len(b.taken); {
 	case n > 0 && takenBefore == 0:
 		out = append(out, Event{Kind: EventHoldBegun, Backend: b.Name, Fields: hold,
-			Text: fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s has them go", n, b.Name)})
+			Text: fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, takeoverID)})
 	case n == 0 && takenBefore > 0:
 		out = append(out, Event{Kind: EventHoldEnded, Backend: b.Name, Text: "no slot is to be taken over any more", Fields: hold})
 	}

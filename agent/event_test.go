@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -157,7 +159,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 			}
 			told = len(all)
 		}
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		expect("start", "instance_up a", "instance_in_step a", "slots_changed a web web1,web2")
 
@@ -208,7 +210,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 func TestWhoEndsAnOverrideIsTold(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		_, r, err := w.agent.Events().Read(0)
 		if err != nil {
@@ -243,7 +245,7 @@ func TestWhoEndsAnOverrideIsTold(t *testing.T) {
 func TestWhoStaysBehindIsTold(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		steps := func() []string {
 			return slices.DeleteFunc(w.happened(), func(e string) bool {
@@ -276,7 +278,7 @@ func TestWhoStaysBehindIsTold(t *testing.T) {
 func TestRecordingDelaysNobody(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		_, r, err := w.agent.Events().Read(0)
 		if err != nil {
@@ -297,8 +299,8 @@ func TestRecordingDelaysNobody(t *testing.T) {
 func TestEventsOfAnInstanceThatLacksSlots(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 2)
 	inWorld(t, func(w *world) {
-		w.opts.Backends[0].Guard = Guard{EmptyHold: Off, RemovalHold: Off}
-		w.source.reading.Endpoints = eps(80, 81)
+		w.opts.Backends[0].Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.pass(time.Minute)
 		count := func(what string) (n int) {

@@ -29,6 +29,8 @@ type Explanation struct {
 	// more than 50. More counts the others.
 	Addresses []AddressExplanation `json:"addresses"`
 	More      int                  `json:"more,omitempty"`
+
+	takeoverID string
 }
 
 // A SourceExplanation is what one source was asked, said, and will be asked. Of
@@ -37,12 +39,10 @@ type SourceExplanation struct {
 	SourceStatus
 	// Answered is when it answered last, absent for never in this process.
 	Answered time.Time `json:"answered,omitzero"`
-	// Ready, Drain and Down count the endpoints of that answer; Weak answers add
-	// and never remove.
-	Ready int  `json:"ready"`
-	Drain int  `json:"drain"`
-	Down  int  `json:"down"`
-	Weak  bool `json:"weak,omitempty"`
+	// Ready, Drain and Down count the endpoints of that answer.
+	Ready int `json:"ready"`
+	Drain int `json:"drain"`
+	Down  int `json:"down"`
 	// RejectedTotal counts what it rejected.
 	RejectedTotal int `json:"rejected_total"`
 	// FailingSince is since when it does not answer; absent while it does.
@@ -76,6 +76,8 @@ type AddressExplanation struct {
 	InForce *discovery.Endpoint `json:"in_force"`
 	// Held: it is in force only because of the guard, or of a turnover.
 	Held bool `json:"held,omitempty"`
+	// Kept says why it is in force although no source lists it now; absent if one does.
+	Kept *KeptAddress `json:"kept,omitempty"`
 	// Overrides are what operators asked of it.
 	Overrides []Override `json:"overrides,omitempty"`
 	// LeavesAt is when an endpoint that is gone has drained.
@@ -90,6 +92,18 @@ type AddressExplanation struct {
 	// Instances are those that serve the backend: with the slot, and with any other
 	// in which the address is live.
 	Instances []InstanceExplanation `json:"instances"`
+}
+
+// A KeptAddress says of what part of which source an endpoint is kept, why, since when,
+// and by which id that is accepted to be gone.
+type KeptAddress struct {
+	ID     string    `json:"id"`
+	Source string    `json:"source"`
+	Part   string    `json:"part,omitempty"`
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Yielded: it gave its slot to an endpoint that is listed.
+	Yielded bool `json:"yielded,omitempty"`
 }
 
 // What a source says of an address.

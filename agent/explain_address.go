@@ -63,6 +63,7 @@ func (x *AddressExplanation) place(b *backend, status BackendStatus, addr netip.
 	case t != nil:
 		x.Held = slices.Contains(t.Leaving, x.Address)
 	}
+	x.Kept = keptAddress(status, x.Address)
 	for _, s := range status.Slots {
 		if x.Address != "" && s.Endpoint == x.Address {
 			x.Slot = s.Name
@@ -81,6 +82,16 @@ func (x *AddressExplanation) place(b *backend, status BackendStatus, addr netip.
 	default:
 		x.NoSlot = "overflow"
 	}
+}
+
+// keptAddress says why an address is kept; nil if it is not.
+func keptAddress(status BackendStatus, address string) *KeptAddress {
+	for _, s := range status.Kept {
+		if slices.Contains(s.Endpoints, address) {
+			return &KeptAddress{s.ID, s.Source, s.Part, s.Reason, s.Since, slices.Contains(s.Yielded, address)}
+		}
+	}
+	return nil
 }
 
 // explainAt returns the slot, and every other one in which the address is live, at

@@ -47,6 +47,9 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (Explanation, e
 		Schema: Schema, At: now, Name: b.Name, Backend: b.Proxy, About: about, Phase: b.phase,
 		Slots: len(status.Slots), Addresses: []AddressExplanation{},
 	}
+	if status.Takeover != nil {
+		e.takeoverID = status.Takeover.ID
+	}
 	for _, s := range status.Slots {
 		if s.State == "free" {
 			e.Free++
@@ -126,10 +129,10 @@ func (a *Agent) portsOf(b *backend, status BackendStatus, ip netip.Addr) []netip
 		}
 	}
 	for _, f := range b.feeds {
-		for addr := range f.listed {
+		for _, addr := range f.known.EverListed() {
 			add(addr)
 		}
-		for _, x := range f.last.Rejected {
+		for _, x := range f.refused {
 			if addr, err := netip.ParseAddrPort(x.Value); err == nil {
 				add(plain(addr))
 			}
@@ -152,12 +155,12 @@ func (a *Agent) portsOf(b *backend, status BackendStatus, ip netip.Addr) []netip
 
 // explain is what a feed was asked and said.
 func (f *feed) explain(backend string, now time.Time) SourceExplanation {
-	s := SourceExplanation{SourceStatus: f.show(backend, now), Answered: f.answered, Weak: f.last.Weak}
+	s := SourceExplanation{SourceStatus: f.show(backend, now), Answered: f.answered}
 	if f.failing != nil {
 		s.FailingSince = f.failedAt
 	}
 	n := map[discovery.State]int{}
-	for _, e := range f.last.Endpoints {
+	for _, e := range f.last.Endpoints() {
 		n[e.State]++
 	}
 	s.Ready, s.Drain, s.Down = n[discovery.Ready], n[discovery.Drain], n[discovery.Down]
@@ -168,18 +171,19 @@ func (f *feed) explain(backend string, now time.Time) SourceExplanation {
 
 // says is what a feed says of an address.
 func (f *feed) says(addr netip.AddrPort) Saying {
-	s := Saying{Source: f.Name, Says: SaysUnlisted, LastListed: f.listed[addr]}
+	s := Saying{Source: f.Name, Says: SaysUnlisted, LastListed: f.known.LastListed(addr)}
 	if f.answered.IsZero() {
 		s.Says = SaysNothing
 		return s
 	}
-	i, listed := slices.BinarySearchFunc(f.last.Endpoints, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
+	eps := f.last.Endpoints()
+	i, listed := slices.BinarySearchFunc(eps, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
 	if listed {
-		e := f.last.Endpoints[i]
+		e := eps[i]
 		s.Says, s.Weight, s.Name, s.Reason = e.State.String(), e.Weight, e.Name, e.Reason
 		return s
 	}
-	for _, x := range f.last.Rejected {
+	for _, x := range f.refused {
 		if isNamed(x.Value, addr) {
 			s.Says, s.Name, s.Reason = SaysRefused, x.Name, x.Reason
 			break

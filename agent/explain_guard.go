@@ -2,7 +2,10 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // explainGuard says what the guard makes of what the sources say.
@@ -11,8 +14,8 @@ func explainGuard(b BackendStatus, e *Explanation) GuardExplanation {
 	switch {
 	case b.Hold != nil:
 		g.State = "held"
-		if b.Hold.Kind == holdEmpty || b.Hold.Kind == holdRemoval {
-			g.ConfirmationsNeeded = confirmations
+		if b.Hold.Kind == guard.Empty || b.Hold.Kind == guard.Removal {
+			g.ConfirmationsNeeded = guard.Confirmations
 		}
 		g.Why = holdWords(b.Hold, e)
 	case b.Turnover != nil:
@@ -25,9 +28,25 @@ func explainGuard(b BackendStatus, e *Explanation) GuardExplanation {
 		g.State = "restored"
 		g.Why = fmt.Sprintf("%d endpoints of the state directory are in force: no source has answered since the start.", g.InForce)
 	default:
-		g.Why = fmt.Sprintf("%d endpoints are in force, as the sources say; nothing is held.", g.InForce)
+		g.Why = inForceWords(b, e, g.InForce)
 	}
 	return g
+}
+
+// inForceWords says on what word the endpoints are in force.
+func inForceWords(b BackendStatus, e *Explanation, n int) string {
+	kept := 0
+	for _, s := range b.Kept {
+		kept += len(s.Endpoints)
+	}
+	failing := slices.ContainsFunc(e.Sources, func(s SourceExplanation) bool { return s.InUse && s.State == "failing" })
+	switch {
+	case failing:
+		return fmt.Sprintf("%d endpoints are in force, as the sources said last; nothing is held.", n)
+	case kept > 0:
+		return fmt.Sprintf("%d endpoints are in force: %d as the sources say, and %d that are kept; nothing is held.", n, max(n-kept, 0), kept)
+	}
+	return fmt.Sprintf("%d endpoints are in force, as the sources say; nothing is held.", n)
 }
 
 // waitingWords says what is waited for.
@@ -39,8 +58,6 @@ func waitingWords(e *Explanation) string {
 			words = append(words, s.Name+" does not answer ("+s.LastError+")")
 		case s.Answered.IsZero():
 			words = append(words, s.Name+" has not answered yet")
-		case s.Weak:
-			words = append(words, "the answer of "+s.Name+" is weak, and a strong one is needed first")
 		case s.Ready+s.Drain+s.Down == 0:
 			words = append(words, s.Name+" has never listed an endpoint: is the name right?")
 		}
@@ -64,26 +81,26 @@ func holdWords(h *Hold, e *Explanation) string {
 	n := len(h.WouldRemove)
 	var what string
 	switch h.Kind {
-	case holdEmpty:
+	case guard.Empty:
 		what = fmt.Sprintf("the sources list nothing any more, all at once: the last %d stay in force", n)
-	case holdRemoval:
+	case guard.Removal:
 		what = fmt.Sprintf("the sources lack %d at once: they stay in force", n)
 	case holdTakeover:
 		what = fmt.Sprintf("%d live addresses are listed by no source: they are left alone", n)
-	case holdUnhealthy:
+	case guard.Unhealthy:
 		what = fmt.Sprintf("every endpoint that is registered is unhealthy: the %d that served last go on", n)
 	default:
 		what = fmt.Sprintf("held (%s): %d stay in force", h.Kind, n)
 	}
-	accept := "`slotsync accept " + e.Name + "`"
+	accept := "`slotsync accept " + e.Name + " " + h.ID + "`"
 	switch {
-	case h.Kind == holdUnhealthy:
+	case h.Kind == guard.Unhealthy:
 		return what + " as long as that lasts, or until " + accept + "."
 	case h.ReleasesAt.IsZero():
 		return what + " until " + accept + "."
 	}
 	return fmt.Sprintf("%s for another %s if it is confirmed (%d of %d), or until %s.", what, ago(h.ReleasesAt, e.At),
-		min(h.Confirmations, confirmations), confirmations, accept)
+		min(h.Confirmations, guard.Confirmations), guard.Confirmations, accept)
 }
 
 // backendVerdict says what one has to know of a backend first.

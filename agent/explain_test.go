@@ -130,7 +130,7 @@ func TestExplainHold(t *testing.T) {
 			t.Errorf("got %+v, %+v", x, e.Guard)
 		}
 		w.wantVerdict("", "web is held: the sources list nothing")
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)

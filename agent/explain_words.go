@@ -50,8 +50,8 @@ func (a *AddressExplanation) verdict(e *Explanation) string {
 	case a.Address == "":
 		return a.freeSlot()
 	case len(strange) > 0:
-		return fmt.Sprintf("%s is live at %s in slot %s, and no source has ever listed it: it is left alone until `slotsync accept %s`.",
-			a.Address, names(strange), strange[0].Slot, e.Name)
+		return fmt.Sprintf("%s is live at %s in slot %s, and no source has ever listed it: it is left alone until `slotsync accept %s %s`.",
+			a.Address, names(strange), strange[0].Slot, e.Name, e.takeoverID)
 	case a.InForce == nil && len(refused) > 0:
 		return fmt.Sprintf("%s never takes traffic: %s names it, and %s (%s).", a.Address, refused[0].Source,
 			refusal(refused[0].Reason), refused[0].Reason)
@@ -132,8 +132,16 @@ func (a *AddressExplanation) exceptions() string {
 	return "; " + strings.Join(words, "; ")
 }
 
-// keptBy says that only the guard keeps an address in force.
+// keptBy says that an address is in force although no source lists it.
 func (a *AddressExplanation) keptBy(e *Explanation) string {
+	if k := a.Kept; k != nil {
+		of := k.Source
+		if k.Part != "" {
+			of += ", " + k.Part
+		}
+		return fmt.Sprintf(" It is kept: %s has not been known to be without it for %s (%s). `slotsync accept %s %s` has it go.",
+			of, ago(e.At, k.Since), k.Reason, e.Name, k.ID)
+	}
 	if !a.Held {
 		return ""
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -45,7 +46,7 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		return &discovery.Endpoint{Addr: ready.Addr, State: s, Reason: reason}
 	}
 	says := func(word, reason string) []Saying { return []Saying{{Source: "consul", Says: word, Reason: reason}} }
-	held := GuardExplanation{State: "held", Why: "the sources lack 3 at once.", Hold: &Hold{Kind: holdRemoval}}
+	held := GuardExplanation{State: "held", Why: "the sources lack 3 at once.", Hold: &Hold{Kind: guard.Removal}}
 	live := serving("edge-1")
 	live.HeldBy = holdTakeover
 	stuck := failingAt("edge-2", "it does not answer")
@@ -235,15 +236,15 @@ func TestGuardInWords(t *testing.T) {
 			"no slot is touched: consul has never listed an endpoint: is the name right?"},
 		{"waiting for slots", BackendStatus{Phase: phaseWaiting}, []SourceExplanation{answering("consul")}, "waiting",
 			"no slot is touched before the slots are known."},
-		{"empty", BackendStatus{Hold: &Hold{Kind: holdEmpty, ReleasesAt: ends, Confirmations: 1, WouldRemove: gone}}, nil, "held",
+		{"empty", BackendStatus{Hold: &Hold{Kind: guard.Empty, ReleasesAt: ends, Confirmations: 1, WouldRemove: gone}}, nil, "held",
 			"the sources list nothing any more, all at once: the last 2 stay in force for another 30s if it is confirmed (1 of 3), or until `slotsync accept web`."},
-		{"removal", BackendStatus{Hold: &Hold{Kind: holdRemoval, ReleasesAt: ends, Confirmations: 5, WouldRemove: gone}}, nil, "held",
+		{"removal", BackendStatus{Hold: &Hold{Kind: guard.Removal, ReleasesAt: ends, Confirmations: 5, WouldRemove: gone}}, nil, "held",
 			"the sources lack 2 at once: they stay in force for another 30s if it is confirmed (3 of 3), or until `slotsync accept web`."},
-		{"never", BackendStatus{Hold: &Hold{Kind: holdEmpty, WouldRemove: gone}}, nil, "held",
+		{"never", BackendStatus{Hold: &Hold{Kind: guard.Empty, WouldRemove: gone}}, nil, "held",
 			"the sources list nothing any more, all at once: the last 2 stay in force until `slotsync accept web`."},
 		{"takeover", BackendStatus{Hold: &Hold{Kind: holdTakeover, WouldRemove: gone}}, nil, "held",
 			"2 live addresses are listed by no source: they are left alone until `slotsync accept web`."},
-		{"unhealthy", BackendStatus{Hold: &Hold{Kind: holdUnhealthy, WouldRemove: gone}}, nil, "held",
+		{"unhealthy", BackendStatus{Hold: &Hold{Kind: guard.Unhealthy, WouldRemove: gone}}, nil, "held",
 			"every endpoint that is registered is unhealthy: the 2 that served last go on as long as that lasts, or until `slotsync accept web`."},
 		{"of later", BackendStatus{Hold: &Hold{Kind: "odd", WouldRemove: gone}}, nil, "held",
 			"held (odd): 2 stay in force until `slotsync accept web`."},
@@ -255,7 +256,7 @@ func TestGuardInWords(t *testing.T) {
 			if g.State != test.state || g.Why != test.want {
 				t.Errorf("got  %s: %s\nwant %s: %s", g.State, g.Why, test.state, test.want)
 			}
-			timed := g.Hold != nil && (g.Hold.Kind == holdEmpty || g.Hold.Kind == holdRemoval)
+			timed := g.Hold != nil && (g.Hold.Kind == guard.Empty || g.Hold.Kind == guard.Removal)
 			if (g.ConfirmationsNeeded == 3) != timed {
 				t.Errorf("%d confirmations are needed", g.ConfirmationsNeeded)
 			}

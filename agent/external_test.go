@@ -4,13 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 func TestExternalIsKeptWhileTheInstanceIsAway(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(time.Minute)
@@ -31,7 +32,7 @@ func TestExternalIsKeptWhileTheInstanceIsAway(t *testing.T) {
 func TestExternalEndsThatWasGivenBackWhileTheAgentWasAway(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(time.Minute)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -140,7 +141,7 @@ func managed(t *testing.T, f *fakeReload, body func(w *world)) {
 	inWorld(t, func(w *world) {
 		w.opts.Poll = 10 * time.Second // days have to pass
 		w.opts.Reloads = []Reload{{Name: "haproxy", Instances: []string{"a", "b"}, Transaction: f, MinInterval: 30 * time.Second, MaxPerHour: 10}}
-		w.source.reading.Endpoints = eps(span(80, 83)...)
+		w.source.reading = discovery.Complete(eps(span(80, 83)...)...)
 		body(w)
 	}, a, b)
 }

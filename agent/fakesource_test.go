@@ -23,7 +23,7 @@ type fakeSource struct {
 
 func newSource(ports ...int) *fakeSource {
 	s := &fakeSource{news: make(chan struct{}, 1)}
-	s.reading = discovery.Reading{Endpoints: eps(ports...)}
+	s.reading = discovery.Complete(eps(ports...)...)
 	return s
 }
 
@@ -102,7 +102,7 @@ func (s *fakeSource) say(r discovery.Reading, err error) {
 	}
 }
 
-func (s *fakeSource) list(ports ...int) { s.say(discovery.Reading{Endpoints: eps(ports...)}, nil) }
+func (s *fakeSource) list(ports ...int) { s.say(discovery.Complete(eps(ports...)...), nil) }
 
 func (s *fakeSource) fail() {
 	s.say(discovery.Reading{}, discovery.Errorf(discovery.Transport, "refused"))
@@ -118,4 +118,9 @@ func eps(ports ...int) []discovery.Endpoint {
 
 func addr(port int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(port))
+}
+
+// partial is an answer of one part that proves who is there and not who is gone.
+func partial(eps ...discovery.Endpoint) discovery.Reading {
+	return discovery.Reading{Parts: []discovery.Part{{State: discovery.Partial, Endpoints: eps, Why: "cut"}}}
 }

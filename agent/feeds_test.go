@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -50,7 +52,7 @@ func TestX12_TwoSourcesOneFailing(t *testing.T) {
 	t.Run("union keeps the part of the failing one", func(t *testing.T) {
 		a := newFake("a", "web", 10)
 		inWorld(t, func(w *world) {
-			w.source.reading.Endpoints = eps(80, 81)
+			w.source.reading = discovery.Complete(eps(80, 81)...)
 			other := w.second(newSource(90, 91))
 			w.start()
 			w.wantPorts(a, 80, 81, 90, 91)
@@ -67,7 +69,7 @@ func TestX12_TwoSourcesOneFailing(t *testing.T) {
 		a := newFake("a", "web", 10)
 		inWorld(t, func(w *world) {
 			w.opts.Backends[0].Failover.Primary = "test"
-			w.source.reading.Endpoints = eps(80, 81)
+			w.source.reading = discovery.Complete(eps(80, 81)...)
 			w.second(newSource(90, 91))
 			w.start()
 			w.wantPorts(a, 80, 81)
@@ -79,7 +81,7 @@ func TestX12_TwoSourcesOneFailing(t *testing.T) {
 	t.Run("one that has never answered", func(t *testing.T) {
 		a := newFake("a", "web", 10)
 		inWorld(t, func(w *world) {
-			w.source.reading.Endpoints = eps(80, 81)
+			w.source.reading = discovery.Complete(eps(80, 81)...)
 			other := w.second(newMute())
 			w.start()
 			w.wantPorts(a, 80, 81)
@@ -97,8 +99,8 @@ func TestFailover(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Failover.Primary = "test"
-		w.opts.Backends[0].Guard.EmptyHold = Off
-		w.source.reading.Endpoints = eps(80, 81)
+		w.opts.Backends[0].Guard.EmptyHold = guard.Off
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.second(newSource(90, 91))
 		w.start()
 		inUse := func() [2]bool { s := w.status().Sources; return [2]bool{s[0].InUse, s[1].InUse} }
@@ -106,7 +108,7 @@ func TestFailover(t *testing.T) {
 			w.t.Errorf("in use: %v", inUse())
 		}
 		w.source.list()
-		w.pass(DefaultFailoverAfter - time.Second)
+		w.pass(sources.DefaultFailoverAfter - time.Second)
 		w.wantPorts(a)
 		w.pass(time.Second)
 		w.wantPorts(a, 90, 91)
@@ -116,11 +118,11 @@ func TestFailover(t *testing.T) {
 
 		// It is back for a while, away again, and then for good.
 		w.source.list(80)
-		w.pass(DefaultFailoverBack - time.Second)
+		w.pass(sources.DefaultFailoverBack - time.Second)
 		w.source.list()
 		w.settle()
 		w.source.list(80)
-		w.pass(DefaultFailoverBack - time.Second)
+		w.pass(sources.DefaultFailoverBack - time.Second)
 		w.wantPorts(a, 90, 91)
 		first, second := w.again(time.Hour) // which is remembered
 		first.list(80)
@@ -137,7 +139,7 @@ func TestPrimaryThatNeverAnswers(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Failover.Primary = "test"
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.second(newSource(90))
 		w.start()
 		w.stop()
@@ -145,7 +147,7 @@ func TestPrimaryThatNeverAnswers(t *testing.T) {
 		w.source = newMute()
 		w.opts.Backends[0].Feeds[0].Source, w.opts.Backends[0].Feeds[1].Source = w.source, newSource(90)
 		w.start()
-		w.pass(DefaultFailoverAfter - time.Second)
+		w.pass(sources.DefaultFailoverAfter - time.Second)
 		w.wantPorts(a, 80, 81)
 		w.pass(time.Hour)
 		w.wantPorts(a, 80, 81, 90)
@@ -158,12 +160,12 @@ func TestPrimaryThatNeverAnswers(t *testing.T) {
 func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(span(80, 87)...)
+		w.source.reading = discovery.Complete(eps(span(80, 87)...)...)
 		other := w.second(newSource(90, 91))
 		w.start()
 		other.fail() // nothing of it would go: it delays nothing
 		w.source.list(80)
-		w.pass(DefaultRemovalHold - time.Second)
+		w.pass(guard.DefaultRemovalHold - time.Second)
 		w.wantReady(a, 10)
 		w.pass(2 * time.Second)
 		w.wantReady(a, 3)
@@ -183,7 +185,7 @@ func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 		w.pass(time.Hour)
 		w.wantReady(a, 13)
 		other.list(90)
-		w.pass(DefaultRemovalHold)
+		w.pass(guard.DefaultRemovalHold)
 		w.wantReady(a, 2)
 	}, a)
 }
@@ -191,7 +193,7 @@ func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 func TestConfirmationOfOneFeedIsNone(t *testing.T) {
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(span(80, 86)...)
+		w.source.reading = discovery.Complete(eps(span(80, 86)...)...)
 		other := w.second(newSource(span(90, 94)...))
 		w.start()
 		other.onConfirm(func() (discovery.Reading, error) {
@@ -203,7 +205,7 @@ func TestConfirmationOfOneFeedIsNone(t *testing.T) {
 		w.pass(time.Hour)
 		w.wantReady(a, 12)
 		other.onConfirm(nil)
-		w.pass(DefaultEmptyHold + 20*time.Second)
+		w.pass(guard.DefaultEmptyHold + 20*time.Second)
 		w.wantReady(a, 0)
 	}, a)
 }
@@ -211,7 +213,7 @@ func TestConfirmationOfOneFeedIsNone(t *testing.T) {
 func TestFeedsAreStored(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.second(newSource(90, 91))
 		w.start()
 		first, second := w.again(time.Hour)
@@ -227,7 +229,7 @@ func TestFeedsAreStored(t *testing.T) {
 func TestFeedsAreReconfigured(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		other := w.second(newSource(90, 91))
 		w.start()
 		change := func(feeds ...Feed) {
@@ -250,7 +252,7 @@ func TestFeedsAreReconfigured(t *testing.T) {
 		changed.list(81)
 		w.settle()
 		w.wantPorts(a, 80, 81, 91) // 80 is no feed's to remove
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -297,7 +299,7 @@ func (s slowSource) Confirm(ctx context.Context) (discovery.Reading, error) {
 func TestConfirmationThatIsOlderThanNews(t *testing.T) {
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82, 83, 84, 85)
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85)...)
 		other := newSource(80, 81, 82, 83, 84, 85)
 		w.second(other)
 		w.opts.Backends[0].Feeds[1].Source = slowSource{other}
@@ -321,13 +323,13 @@ func TestConfirmationThatIsOlderThanNews(t *testing.T) {
 func TestFailoverBeginsAnewWithAnotherPrimary(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.opts.Backends[0].Failover = Failover{Primary: "test", Min: 2}
-		w.opts.Backends[0].Guard.EmptyHold = Off
-		w.source.reading.Endpoints = eps(80)
+		w.opts.Backends[0].Failover = sources.Failover{Primary: "test", Min: 2}
+		w.opts.Backends[0].Guard.EmptyHold = guard.Off
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.second(newSource(90, 91))
 		w.start()
-		w.pass(DefaultFailoverAfter)
-		w.pass(DefaultTurnover)
+		w.pass(sources.DefaultFailoverAfter)
+		w.pass(guard.DefaultTurnover)
 		w.wantPorts(a, 90, 91)
 		next := w.opts
 		next.Backends = []Backend{next.Backends[0]}
@@ -340,7 +342,7 @@ func TestFailoverBeginsAnewWithAnotherPrimary(t *testing.T) {
 		if s[0].InUse || !s[1].InUse {
 			w.t.Errorf("in use: %v %v", s[0].InUse, s[1].InUse)
 		}
-		w.pass(DefaultTurnover)
+		w.pass(guard.DefaultTurnover)
 		w.wantPorts(a, 90, 91)
 
 		// The same over a restart.

@@ -7,12 +7,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 )
 
 func TestGaugeFollowsTheKindOfAHold(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82, 83, 84, 85)
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85)...)
 		w.start()
 		registry := prometheus.NewRegistry()
 		if err := w.agent.ask(w.t.Context(), func(context.Context) {
@@ -25,7 +27,7 @@ func TestGaugeFollowsTheKindOfAHold(t *testing.T) {
 		w.settle()
 		w.source.list()
 		w.settle()
-		if got := heldKinds(w.t, registry); !slices.Equal(got, []string{holdEmpty}) {
+		if got := heldKinds(w.t, registry); !slices.Equal(got, []string{guard.Empty}) {
 			w.t.Errorf("held by the gauge: %v", got)
 		}
 	}, newFake("a", "web", 10))

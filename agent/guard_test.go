@@ -5,8 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -39,13 +38,13 @@ func (w *world) wantReady(c *fakeConn, n int) {
 }
 
 // guardWorld runs body with 10 endpoints in 20 slots.
-func guardWorld(t *testing.T, g Guard, body func(w *world, a *fakeConn)) {
+func guardWorld(t *testing.T, g guard.Rules, body func(w *world, a *fakeConn)) {
 	t.Helper()
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Guard = g
 		w.opts.Poll, w.opts.Resync = time.Minute, 10*time.Minute // it is the source that counts
-		w.source.reading.Endpoints = eps(span(80, 89)...)
+		w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
 		w.start()
 		w.wantReady(a, 10)
 		body(w, a)
@@ -53,7 +52,7 @@ func guardWorld(t *testing.T, g Guard, body func(w *world, a *fakeConn)) {
 }
 
 func TestGuardLetsFewGoAtOnce(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(span(80, 88)...)
 		w.settle()
 		w.wantReady(a, 9)
@@ -64,7 +63,7 @@ func TestGuardLetsFewGoAtOnce(t *testing.T) {
 }
 
 func TestGuardHoldsManyUntilConfirmedThreeTimes(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(span(80, 83)...)
 		w.pass(29 * time.Second)
 		w.wantReady(a, 10)
@@ -84,7 +83,7 @@ func TestGuardHoldsManyUntilConfirmedThreeTimes(t *testing.T) {
 }
 
 func TestGuardHoldsEmptyForFiveMinutes(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list()
 		w.pass(5*time.Minute - time.Second)
 		w.wantReady(a, 10)
@@ -94,7 +93,7 @@ func TestGuardHoldsEmptyForFiveMinutes(t *testing.T) {
 }
 
 func TestGuardStopsAStepwiseCollapse(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		for last := 88; last >= 80; last-- {
 			w.source.list(span(80, last)...)
 			w.pass(50 * time.Millisecond)
@@ -108,10 +107,10 @@ func TestGuardStopsAStepwiseCollapse(t *testing.T) {
 }
 
 func TestGuardLetsAdditionsAndMaintenanceThrough(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		set := append(eps(80, 81, 99)[:0:0], eps(80, 81, 99)...)
 		set[0].State, set[0].Reason = discovery.Drain, "maintenance"
-		w.source.say(discovery.Reading{Endpoints: set}, nil)
+		w.source.say(discovery.Complete(set...), nil)
 		w.settle()
 		w.wantReady(a, 10) // 10 - 1 in maintenance + 1 new
 		if !slices.ContainsFunc(a.servers["web"], func(s slots.Server) bool { return s.Class == slots.Drain && s.Addr == addr(80) }) {
@@ -121,7 +120,7 @@ func TestGuardLetsAdditionsAndMaintenanceThrough(t *testing.T) {
 }
 
 func TestGuardDoesNotCountTimeWithoutAnAnswer(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(80)
 		w.pass(5 * time.Second)
 		w.source.fail()
@@ -136,9 +135,9 @@ func TestGuardDoesNotCountTimeWithoutAnAnswer(t *testing.T) {
 }
 
 func TestGuardEndsWhenTheEndpointsAreBack(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.onConfirm(func() (discovery.Reading, error) {
-			return discovery.Reading{Endpoints: eps(span(80, 89)...)}, nil
+			return discovery.Complete(eps(span(80, 89)...)...), nil
 		})
 		w.source.list()
 		w.pass(2 * time.Minute)
@@ -150,7 +149,7 @@ func TestGuardEndsWhenTheEndpointsAreBack(t *testing.T) {
 }
 
 func TestGuardHoldsWhatComesBackAPieceAtATime(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list() // the catalogue was lost, and everything registers again
 		w.pass(10 * time.Second)
 		for last := 80; last <= 89; last++ {
@@ -165,8 +164,8 @@ func TestGuardHoldsWhatComesBackAPieceAtATime(t *testing.T) {
 }
 
 func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
-		w.source.onConfirm(func() (discovery.Reading, error) { return discovery.Reading{Weak: true}, nil })
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
+		w.source.onConfirm(func() (discovery.Reading, error) { return partial(), nil })
 		w.source.list()
 		w.pass(time.Hour)
 		w.wantReady(a, 10)
@@ -174,17 +173,17 @@ func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
 }
 
 func TestGuardNeverAndOff(t *testing.T) {
-	guardWorld(t, Guard{EmptyHold: Never}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{EmptyHold: guard.Never}, func(w *world, a *fakeConn) {
 		w.source.list()
 		w.pass(8 * time.Hour)
 		w.wantReady(a, 10)
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
 		w.wantReady(a, 0)
 	})
-	guardWorld(t, Guard{EmptyHold: Off, RemovalHold: Off}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}, func(w *world, a *fakeConn) {
 		w.source.list()
 		w.settle()
 		w.wantReady(a, 0)
@@ -195,12 +194,12 @@ func TestGuardNeverAndOff(t *testing.T) {
 }
 
 func TestGuardHoldsLossOfHealth(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		set := eps(span(80, 89)...)
 		for i := range 6 {
 			set[i].State, set[i].Reason = discovery.Down, "critical"
 		}
-		w.source.say(discovery.Reading{Endpoints: set}, nil)
+		w.source.say(discovery.Complete(set...), nil)
 		w.pass(25 * time.Second)
 		w.wantReady(a, 10)
 		w.pass(10 * time.Second)
@@ -209,7 +208,7 @@ func TestGuardHoldsLossOfHealth(t *testing.T) {
 }
 
 func TestHoldIsCarriedOverARestart(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(80)
 		w.pass(20 * time.Second)
 		w.stop()
@@ -226,64 +225,12 @@ func TestHoldIsCarriedOverARestart(t *testing.T) {
 }
 
 func TestReplacementOfTheSameSizeIsNotHeld(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(span(100, 109)...)
 		w.pass(time.Second)
 		w.wantReady(a, 10)
 		if hold := w.status().Backends[0].Hold; hold != nil {
 			w.t.Errorf("held: %+v", hold)
-		}
-	})
-}
-
-// The guard never lets more go at once than it may, whatever it is told, and
-// what it holds it lets go in the end.
-func TestGuardProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		now := time.Unix(1000, 0)
-		g := guarded{rules: Guard{}.withDefaults()}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
-			before := present(g.published)
-			base := g.baseline(now)
-			g.answers(true, now)
-			switch rapid.IntRange(0, 5).Draw(t, "what") {
-			case 0:
-				g.answers(false, now)
-				if present(g.published) != before {
-					t.Fatal("an error changed what is published")
-				}
-			case 1:
-				g.reading(discovery.Reading{Weak: true, Endpoints: eps(span(80, 79+rapid.IntRange(0, 20).Draw(t, "n"))...)}, true, now)
-				if present(g.published) < before {
-					t.Fatal("a weak answer removed something")
-				}
-			default:
-				n := rapid.IntRange(0, 20).Draw(t, "n")
-				confirm := rapid.Bool().Draw(t, "confirm")
-				held := g.hold != nil && (g.hold.confirmed >= confirmations || g.hold.confirmed == confirmations-1 && confirm)
-				g.reading(discovery.Reading{Endpoints: eps(span(80, 79+n)...)}, confirm, now)
-				lost := before - present(g.published)
-				if lost >= smallest && 2*present(g.published) < base && !held {
-					t.Fatalf("%d of %d gone at once, unconfirmed", lost, base)
-				}
-				if present(g.published) == 0 && before > 0 && !held {
-					t.Fatal("emptied at once")
-				}
-			}
-		}
-		n := rapid.IntRange(0, 20).Draw(t, "in the end")
-		for range 100 {
-			if at := g.confirmAt(now); at.After(now) {
-				now = at
-			} else {
-				now = now.Add(time.Second)
-			}
-			g.answers(true, now)
-			g.reading(discovery.Reading{Endpoints: eps(span(80, 79+n)...)}, true, now)
-		}
-		if len(g.published) != n {
-			t.Fatalf("%d published in the end, want %d", len(g.published), n)
 		}
 	})
 }

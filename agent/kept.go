@@ -70,7 +70,7 @@ func (b *backend) keptSets() []keptSet {
 }
 
 // acceptKept ends what is kept under id.
-func (b *backend) acceptKept(id string, now time.Time) (gone []netip.AddrPort, ok bool) {
+func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []netip.AddrPort, ok bool) {
 	shown, ok := b.shownKept[id]
 	if !ok {
 		return nil, false
@@ -81,6 +81,11 @@ func (b *backend) acceptKept(id string, now time.Time) (gone []netip.AddrPort, o
 			gone = append(gone, accepted...)
 		}
 	}
+	before := b.guard.Published()
+	b.reevaluate(judgement{checked: checked}, now)
+	b.guard.AcceptThese(gone, now) // what is accepted is not held for being many
+	b.startLeaving(before, b.guard.Published(), now)
+	b.due = true
 	slices.SortFunc(gone, netip.AddrPort.Compare)
 	return slices.Compact(gone), true
 }

@@ -4,13 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 func TestLagCountsFromTheOldestNewsThatIsNotThere(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.with(func() { a.refuse["web2"] = slots.NoServer })
 		w.source.list(80, 81)

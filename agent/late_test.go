@@ -14,7 +14,7 @@ func TestLateInstanceKeepsStrangersUntilAccepted(t *testing.T) {
 	b.servers["web"][0].Addr, b.servers["web"][0].Class = addr(90), slots.Ready
 	b.err = absent()
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.pass(2 * DefaultTimeout)
 		w.want(a, "web1=:80")
@@ -23,7 +23,7 @@ func TestLateInstanceKeepsStrangersUntilAccepted(t *testing.T) {
 		if b.show() != "web1=:90" {
 			w.t.Errorf("b shows %s", b.show())
 		}
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -35,7 +35,7 @@ func TestLateInstanceKeepsStrangersUntilAccepted(t *testing.T) {
 func TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.pass(2 * time.Second)
 		w.stop()
@@ -60,7 +60,7 @@ func TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet(t *testing.T) {
 func TestInstanceThatLosesItsSlotsIsFilledFromAStoredSet(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.pass(2 * time.Second)
 		w.stop()
@@ -77,7 +77,7 @@ func TestInstanceThatLosesItsSlotsIsFilledFromAStoredSet(t *testing.T) {
 func TestRestartIsCountedAlsoIfTheRoundFails(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		a.restart(false)
 		a.with(func() { a.afterIt = &slots.InstanceError{Fault: slots.Garbled, Err: errors.New("cut")} })
@@ -109,7 +109,7 @@ func TestDeadInstanceDoesNotHoldUpTheStart(t *testing.T) {
 				if b.err = c.err; c.hang {
 					b.hang = make(chan struct{})
 				}
-				w.source.reading.Endpoints = eps(80)
+				w.source.reading = discovery.Complete(eps(80)...)
 				w.start()
 				w.pass(c.at / 2)
 				w.want(a, "")

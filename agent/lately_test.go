@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -12,7 +13,7 @@ import (
 func TestFillsWhatItSawLately(t *testing.T) {
 	c := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.pass(500 * time.Millisecond)
 		views := c.viewed()
@@ -37,7 +38,7 @@ func TestSeesAtOnceWhatMoves(t *testing.T) {
 	c := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].RepairExternal = true
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		c.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(2 * alertEvery)

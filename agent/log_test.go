@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // logs starts the agent with a log of its own, has body do something, and returns the
@@ -51,7 +53,7 @@ func (w *world) wantLogged(got []string, want ...string) {
 func TestLogSaysHowAPauseEnds(t *testing.T) {
 	const paused, resumed, over = "an operator pauses the writing", "an operator has the writing go on", "a pause is over: writing goes on"
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		pause := func() {
 			if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{By: "ann", For: time.Minute}); err != nil {
 				w.t.Error(err)

@@ -61,12 +61,15 @@ func (a *Agent) settled() bool {
 func (s Status) undone() error {
 	var errs []error
 	for _, src := range s.Sources {
-		if src.State != "ok" {
+		if src.State == "failing" || src.State == "unknown" {
 			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, orElse(src.LastError, "no answer in time")))
+		}
+		for _, p := range src.unknown() {
+			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, p))
 		}
 	}
 	for _, b := range s.Backends {
-		if b.Phase == phaseWaiting && b.Problem != "" {
+		if b.Problem != "" {
 			errs = append(errs, fmt.Errorf("backend %s: %s", b.Name, b.Problem))
 		}
 	}
@@ -76,6 +79,17 @@ func (s Status) undone() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// unknown names the parts of a source that could not be read, and why.
+func (s SourceStatus) unknown() []string {
+	var out []string
+	for _, p := range s.Parts {
+		if p.State == discovery.Unknown.String() {
+			out = append(out, p.Name+": "+p.Reason)
+		}
+	}
+	return out
 }
 
 func orElse(s, otherwise string) string {
@@ -110,6 +124,9 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 		for _, f := range b.feeds {
 			if f.failing != nil {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.failing.Error())
+			}
+			for _, part := range f.show(b.Name, now).unknown() {
+				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.Source.String()+": "+part)
 			}
 		}
 		for _, problem := range a.problems(b) {

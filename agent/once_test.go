@@ -35,8 +35,8 @@ func TestOnceDoesNotWaitForWhatCannotCome(t *testing.T) {
 }
 
 // TestOnceIsNotDoneWithAHalf has a source whose first word may be a part of what there
-// is, as a file that was just written: nothing was done, and nobody may take that for
-// nothing to do.
+// is, as a file that was just written: what is known goes in, and nobody may take that
+// for all there is.
 func TestOnceIsNotDoneWithAHalf(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
@@ -44,7 +44,10 @@ func TestOnceIsNotDoneWithAHalf(t *testing.T) {
 		w.stop()
 		half := newSource()
 		say := func() {
-			half.say(discovery.Reading{Endpoints: eps(80), Weak: true, Note: "it may be half written"}, nil)
+			half.say(discovery.Reading{Parts: []discovery.Part{
+				{Name: "one", Endpoints: eps(80)},
+				{Name: "two", State: discovery.Unknown, Err: discovery.Errorf(discovery.Protocol, "it may be half written")},
+			}}, nil)
 		}
 		say()
 		w.opts.Backends[0].Feeds[0].Source = half
@@ -52,7 +55,7 @@ func TestOnceIsNotDoneWithAHalf(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		const want = "nothing is touched until it has said it all: it may be half written"
+		const want = "two: protocol: it may be half written"
 		if _, err := agent.Once(w.t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			w.t.Errorf("got %v, want %q", err, want)
 		}

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // TestWhatIsAskedOfTheAbsentCanEnd: also what is kept for good.
 func TestWhatIsAskedOfTheAbsentCanEnd(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.state("web2", StateDrain, Who{Keep: true})
 		w.source.list(80)

@@ -34,7 +34,7 @@ func (w *world) weigh(server, weight string) {
 func TestOverrideHoldsOnAllInstances(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		ref := w.state("127.0.0.9:81", StateDrain, Who{By: "ann", Reason: "disk"})
 		if ref != (ServerRef{"web", "127.0.0.9:81", "web2"}) {
@@ -66,7 +66,7 @@ func TestOverrideSurvives(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		drained := "web1=:80 web2=:81/drain"
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.state("web2", StateDrain, Who{By: "ann", For: time.Hour})
 		w.want(a, drained)
@@ -103,7 +103,7 @@ func TestOverrideOutlivesItsEndpointByADay(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Poll = time.Minute
-		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		w.state("127.0.0.9:81", StateDrain, Who{})
 		w.state("127.0.0.9:82", StateDrain, Who{Keep: true})
@@ -125,7 +125,7 @@ func TestOverrideOfAnAddress(t *testing.T) {
 	inWorld(t, func(w *world) {
 		api := newSource(90)
 		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: api, Key: "b"}}})
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		refs, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), StateMaint, Who{})
 		if err != nil || len(refs) != 3 {
@@ -166,7 +166,7 @@ func TestOverrideOfAnAddress(t *testing.T) {
 func TestOperatorRequestsAreRefused(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.opts.Backends[0].Policy.Deny = []netip.Prefix{netip.MustParsePrefix("127.6.0.0/16")}
 		w.start()
 		ctx, agent := w.t.Context(), w.agent
@@ -211,7 +211,7 @@ func TestOperatorRequestsAreRefused(t *testing.T) {
 func TestStartEndsWhatOthersDid(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Drain })
 		w.pass(time.Minute)
@@ -234,7 +234,7 @@ func TestStartEndsWhatOthersDid(t *testing.T) {
 func TestStartWhileAnInstanceIsAway(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(time.Minute)
@@ -333,7 +333,7 @@ func TestOverrideLeavesOtherBackendsAlone(t *testing.T) {
 	a.addBackend("api", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: newSource(90), Key: "b"}}})
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		generation := func(name string) (gen uint64) {
 			if err := w.agent.ask(w.t.Context(), func(context.Context) { gen = w.agent.backend(name).gen }); err != nil {

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 func TestPause(t *testing.T) {
 	for _, hard := range []bool{false, true} {
 		a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 		inWorld(t, func(w *world) {
-			w.source.reading.Endpoints = eps(80)
+			w.source.reading = discovery.Complete(eps(80)...)
 			w.start()
 			ctx := w.t.Context()
 			if _, err := w.agent.Pause(ctx, "nothing", false, Who{}); !errors.Is(err, ErrNoBackend) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -48,7 +49,7 @@ func TestShutSessions(t *testing.T) {
 		for i, q := range []*fakeQuery{hangs, shuts, other} {
 			w.opts.Instances[i].Query = q
 		}
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		c.set("web2", func(s *slots.Server) { s.Class, s.Addr = slots.Drain, addr(99) })
 		c.with(func() { c.refuse["web2"] = slots.OtherCause })
@@ -76,7 +77,7 @@ func TestWhatIsSentAsItIsIsSeenAtOnce(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Instances[0].Query = &fakeQuery{raw: func() { a.set("web1", func(s *slots.Server) { s.Class = slots.Maint }) }}
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.settle()
 		if _, err := w.agent.Raw(w.t.Context(), "a", "show info; set server web/web1 state maint", "ann"); err != nil {

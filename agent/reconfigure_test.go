@@ -5,13 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		next := w.opts
 		next.Backends = []Backend{next.Backends[0]}
@@ -40,7 +41,7 @@ func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
 func TestBackendThatComesIsFilledAtOnce(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		a.addBackend("api", 5)
 		w.start()
 		w.pass(time.Second)
@@ -89,7 +90,7 @@ func TestOtherSlotsAreFilledAtOnce(t *testing.T) {
 func TestExternalIsUndoneOnceRepairIsConfigured(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(time.Minute)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -172,7 +173,7 @@ func TestEachInstanceIsReloaded(t *testing.T) {
 func TestReloadStorm(t *testing.T) {
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
-		w.opts.Backends[0].Guard = Guard{EmptyHold: Off, RemovalHold: Off}
+		w.opts.Backends[0].Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
 		w.start()
 		n := 0
 		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); n++ {
@@ -251,7 +252,7 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 				for i := range listed {
 					listed[i].Weight = 1 + i%2
 				}
-				w.source.say(discovery.Reading{Endpoints: listed}, nil)
+				w.source.say(discovery.Complete(listed...), nil)
 				w.pass(24 * time.Hour)
 				if len(f.ran()) != 0 {
 					t.Errorf("%d reloads", len(f.ran()))

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -28,7 +29,7 @@ func TestRestartInTheMiddleOfAComparisonIsNoticedByAllBackends(t *testing.T) {
 	conn := &reborn{fakeConn: a}
 	inWorld(t, func(w *world) {
 		w.opts.Instances[0].Conn = conn
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: newSource(90), Key: "x"}}})
 		w.start()
 		w.pass(5 * time.Second)

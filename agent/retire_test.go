@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -51,7 +52,7 @@ func TestRemovedIsEmptiedFirstIfAsked(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 			inWorld(t, func(w *world) {
-				w.source.reading.Endpoints = eps(80, 81)
+				w.source.reading = discovery.Complete(eps(80, 81)...)
 				twoBackends(w, a, b)
 				w.start()
 				next := w.opts
@@ -84,7 +85,7 @@ func TestRemovedThatCannotBeEmptiedIsGivenUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 			inWorld(t, func(w *world) {
-				w.source.reading.Endpoints = eps(80, 81)
+				w.source.reading = discovery.Complete(eps(80, 81)...)
 				twoBackends(w, a, b)
 				w.start()
 				b.with(func() { tt.with(b) })
@@ -116,7 +117,7 @@ func TestRemovedThatCannotBeEmptiedIsGivenUp(t *testing.T) {
 func TestInterruptedRemovalIsUndone(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		twoBackends(w, a, b)
 		w.start()
 		b.with(func() { b.delay = time.Second })
@@ -141,7 +142,7 @@ func TestStrangersOfTheRemovedStay(t *testing.T) {
 	inWorld(t, func(w *world) {
 		twoBackends(w, a)
 		a.servers["api"][3].Addr, a.servers["api"][3].Class = addr(99), slots.Ready
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		wantReady(w.t, a, "api", 3)
 		next := w.opts

@@ -65,7 +65,7 @@ func (a *Agent) notReady() []string {
 
 func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	s := BackendStatus{
-		Name: b.Name, Backend: b.Proxy, Phase: b.phase, Hold: a.showHold(b, now),
+		Name: b.Name, Backend: b.Proxy, Phase: b.phase,
 		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.surplus), Slots: []SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
@@ -75,9 +75,11 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	if p := a.pauses.of(b.Name, now); p != nil {
 		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
-	if t := b.guard.turning; t != nil {
-		s.Turnover = &Turnover{Since: t.since, EndsAt: b.guard.turnsAt(), Leaving: words(addresses(t.old))}
+	if t, ok := b.guard.Turnover(); ok {
+		s.Turnover = &Turnover{Since: t.Since, EndsAt: t.EndsAt, Leaving: addressStrings(addresses(t.Leaving))}
 	}
+	s.Takeover, s.Kept = a.takeover(b), b.statusKept()
+	s.Hold = cmp.Or(guardHold(b, now), s.Takeover)
 	for _, p := range a.problems(b) {
 		if s.Problem != "" {
 			s.Problem += "; "
@@ -136,11 +138,11 @@ func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string
 	return s
 }
 
-// listedBy names the sources that list an endpoint now.
+// listedBy names the sources that list an endpoint now, or listed it last and keep it.
 func (b *backend) listedBy(addr netip.AddrPort) []string {
 	var names []string
 	for _, f := range b.feeds {
-		if f.lists(addr) {
+		if f.known.Has(addr) {
 			names = append(names, f.Name)
 		}
 	}
@@ -181,36 +183,77 @@ func (in *instance) showSlot(b *backend, name string, live slots.Server, exists 
 	return s
 }
 
-func (a *Agent) showHold(b *backend, now time.Time) *Hold {
-	gone := words(b.guard.wouldRemove())
-	if h := b.guard.hold; h != nil {
-		return &Hold{Kind: h.kind, Since: h.since, ReleasesAt: b.guard.releasesAt(now), Confirmations: h.confirmed, WouldRemove: gone}
+// guardHold is what the guard holds; nil for nothing.
+func guardHold(b *backend, now time.Time) *Hold {
+	h, ok := b.guard.Hold(now)
+	if !ok {
+		return nil
 	}
-	if ill := b.guard.ailing; ill != nil {
-		return &Hold{Kind: holdUnhealthy, Since: ill.since, WouldRemove: gone}
-	}
-	if strangers := a.strangersOf(b); len(strangers) > 0 {
-		return &Hold{Kind: holdTakeover, Since: a.begun, WouldRemove: strangers}
-	}
-	return nil
+	return &Hold{ID: h.ID, Kind: h.Kind, Since: h.Since, ReleasesAt: h.ReleasesAt, Confirmations: h.Confirmations, WouldRemove: addressStrings(h.WouldRemove)}
 }
+
+// takeover is the hold of live addresses that no source has ever listed; nil for none.
+func (a *Agent) takeover(b *backend) *Hold {
+	strangers := a.strangersOf(b)
+	if len(strangers) == 0 {
+		return nil
+	}
+	return &Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(strangers)}
+}
+
+// statusKept is what is kept, for people.
+func (b *backend) statusKept() []KeptSet {
+	out := []KeptSet{}
+	for _, k := range b.keptSets() {
+		s := KeptSet{ID: k.id, Source: k.source, Part: k.part, Reason: k.reason, Since: k.since, Endpoints: addressStrings(k.addrs)}
+		for _, a := range k.addrs {
+			if b.yielded[a] {
+				s.Yielded = append(s.Yielded, a.String())
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// maxParts bounds the parts that a status names.
+const maxParts = 20
 
 func (f *feed) show(backend string, now time.Time) SourceStatus {
 	s := SourceStatus{
 		Name: f.Name, Backend: backend, Asks: f.Source.String(), State: "unknown", AgeSeconds: -1,
-		InUse: f.used, Activity: discovery.ActivityOf(f.Source),
+		InUse: f.used, Activity: discovery.ActivityOf(f.Source), Kept: len(f.known.Set().Kept),
 	}
 	if s.Next = s.Activity.Next; s.Next.IsZero() && f.again.After(now) {
 		s.Next = f.again
 	}
 	if at := f.answered; !at.IsZero() {
 		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
-		s.Endpoints, s.Note, s.Rejected = len(f.last.Endpoints), f.last.Note, f.last.Rejected
+		s.Endpoints, s.Note, s.Rejected = len(f.last.Endpoints()), f.last.Note, f.refused
+		s.Parts, s.PartsMore = statusParts(f.last)
+	}
+	if f.noneYet() {
+		s.State = "none yet"
 	}
 	if err := f.failing; err != nil {
 		s.State, s.LastError = "failing", err.Error()
 	}
 	return s
+}
+
+// statusParts are the parts of r that are not whole, as many as a status names, and how
+// many there are besides.
+func statusParts(r discovery.Reading) (out []PartStatus, more int) {
+	for _, p := range r.Parts {
+		switch {
+		case p.State == discovery.Whole:
+		case len(out) == maxParts:
+			more++
+		default:
+			out = append(out, PartStatus{p.Name, p.State.String(), p.Reason()})
+		}
+	}
+	return out, more
 }
 
 func (in *instance) show(now time.Time) InstanceStatus {

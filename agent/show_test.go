@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 func (w *world) from() map[string][]string {
@@ -20,7 +22,7 @@ func (w *world) from() map[string][]string {
 func TestWhoListsAnEndpointIsShown(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81, 82, 83, 84, 85)
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85)...)
 		other := w.second(newSource(83, 90))
 		w.start()
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(99), "spare", "", Who{}); err != nil {
@@ -50,7 +52,7 @@ func TestWhoListsAnEndpointIsShown(t *testing.T) {
 func TestPropagationIsTold(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.settle()
 		last := func() Event {

@@ -27,7 +27,7 @@ func busyWorld(t *testing.T, a *fakeConn, configure func(*Backend), body func(*w
 	t.Helper()
 	inWorld(t, func(w *world) {
 		configure(&w.opts.Backends[0])
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		a.set("web2", func(s *slots.Server) { s.Sessions = 3 })
 		body(w)
@@ -40,7 +40,7 @@ func TestSessionsEndAfterDrain(t *testing.T) {
 	critical := func(w *world) {
 		set := eps(80, 81)
 		set[1].State, set[1].Reason = discovery.Down, "critical"
-		w.source.say(discovery.Reading{Endpoints: set}, nil)
+		w.source.say(discovery.Complete(set...), nil)
 	}
 	gone := func(w *world) { w.source.list(80) }
 	for name, c := range map[string]struct {
@@ -98,7 +98,7 @@ func TestSessionsOfOthersStay(t *testing.T) {
 		"maintenance at the source": func(w *world, _ *fakeConn) {
 			set := eps(80, 81)
 			set[1].State, set[1].Reason = discovery.Drain, "maintenance"
-			w.source.say(discovery.Reading{Endpoints: set}, nil)
+			w.source.say(discovery.Complete(set...), nil)
 		},
 		"the slot is another endpoint's": func(w *world, a *fakeConn) {
 			w.source.list(80)

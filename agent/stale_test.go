@@ -14,7 +14,7 @@ func TestStaleSetIsNotFilledFrom(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 20)
 			inWorld(t, func(w *world) {
-				w.source.reading.Endpoints = eps(span(80, 87)...)
+				w.source.reading = discovery.Complete(eps(span(80, 87)...)...)
 				w.start()
 				w.pass(time.Minute)
 				w.stop()
@@ -50,7 +50,7 @@ func TestStaleSetIsNotFilledFrom(t *testing.T) {
 func TestStaleSetThatServesIsKept(t *testing.T) {
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(span(80, 87)...)
+		w.source.reading = discovery.Complete(eps(span(80, 87)...)...)
 		w.start()
 		w.pass(time.Minute)
 		w.stop()

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -31,15 +33,16 @@ type storedBackend struct {
 	Name      string               `json:"name"`
 	At        time.Time            `json:"at"`
 	Endpoints []discovery.Endpoint `json:"endpoints"` // as published
-	Baseline  []count              `json:"baseline"`
-	Hold      *storedHold          `json:"hold,omitempty"`
+	Baseline  []storedCount        `json:"baseline"`
+	Past      []guard.PastSet      `json:"past,omitempty"`
+	Hold      *guard.HoldState     `json:"hold,omitempty"`
 	// Unhealthy is how long what served last has gone on although all that is
 	// registered is unhealthy; 0: it is not.
-	Unhealthy time.Duration   `json:"unhealthy,omitempty"`
-	Turnover  *storedTurnover `json:"turnover,omitempty"`
-	Failover  *storedPosition `json:"failover,omitempty"`
-	Feeds     []storedFeed    `json:"feeds"`
-	Leaving   []leaving       `json:"leaving,omitempty"`
+	Unhealthy time.Duration        `json:"unhealthy,omitempty"`
+	Turnover  *guard.TurnoverState `json:"turnover,omitempty"`
+	Failover  *storedPosition      `json:"failover,omitempty"`
+	Feeds     []storedFeed         `json:"feeds"`
+	Leaving   []leaving            `json:"leaving,omitempty"`
 	// Ends are when the sessions of endpoints that left are to be ended.
 	Ends map[netip.AddrPort]time.Time `json:"ends,omitempty"`
 	// Added are the endpoints that operators added and do not want any more.
@@ -48,37 +51,28 @@ type storedBackend struct {
 
 	// Source and Listed are those of the one feed there was before there could be
 	// several.
-	Source string   `json:"source,omitempty"`
-	Listed []listed `json:"listed,omitempty"`
+	Source string                `json:"source,omitempty"`
+	Listed []sources.ListedState `json:"listed,omitempty"`
+}
+
+// A storedCount is how many endpoints were present from a moment on: what the release
+// before this one goes by.
+type storedCount struct {
+	At time.Time `json:"at"`
+	N  int       `json:"n"`
 }
 
 // A storedFeed is what one feed said.
 type storedFeed struct {
 	Name string `json:"name"`
 	// Source is a digest of what is asked: another source never listed these.
-	Source    string               `json:"source"`
-	At        time.Time            `json:"at"` // zero: it never said all of them
-	Endpoints []discovery.Endpoint `json:"endpoints"`
-	Listed    []listed             `json:"listed"`
-}
-
-type listed struct {
-	Addr netip.AddrPort `json:"addr"`
-	Last time.Time      `json:"last"`
-}
-
-// A storedHold is a hold, how long it had lasted, and how often what it holds was
-// confirmed.
-type storedHold struct {
-	Kind      string        `json:"kind"`
-	Elapsed   time.Duration `json:"elapsed"`
-	Confirmed int           `json:"confirmed"`
-}
-
-// A storedTurnover is a set that was being replaced, and for how long.
-type storedTurnover struct {
-	Elapsed time.Duration        `json:"elapsed"`
-	Old     []discovery.Endpoint `json:"old"`
+	Source    string                `json:"source"`
+	At        time.Time             `json:"at"` // zero: it never said all of them
+	Endpoints []discovery.Endpoint  `json:"endpoints"`
+	Listed    []sources.ListedState `json:"listed"`
+	Parts     []sources.PartState   `json:"parts,omitempty"`
+	// Memory is the source's own.
+	Memory string `json:"memory,omitempty"`
 }
 
 // A storedPosition says which feeds were in use, and for how long that should

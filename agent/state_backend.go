@@ -7,23 +7,23 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 func (b *backend) store(now time.Time) storedBackend {
 	s := storedBackend{
-		Name: b.Name, At: now, Endpoints: b.guard.published,
-		Baseline: b.guard.history, Slots: map[netip.AddrPort]string{},
-	}
-	if !b.heard {
-		s.At = b.storedAt
+		Name: b.Name, At: b.answeredAt(), Slots: map[netip.AddrPort]string{},
 	}
 	for _, f := range b.feeds {
 		s.Feeds = append(s.Feeds, f.store())
 	}
 	if b.Failover.Primary != "" {
-		s.Failover = &storedPosition{Primary: b.Failover.Primary, Away: b.at.away, Elapsed: since(b.at.since, now)}
+		s.Failover = &storedPosition{Primary: b.Failover.Primary, Away: b.at.FailedOver, Elapsed: since(b.at.Since, now)}
 	}
-	b.guard.store(&s, now)
+	s.storeGuard(b.guard.State(now), now)
 	s.Leaving = slices.SortedFunc(maps.Values(b.leaving), func(x, y leaving) int {
 		return x.Endpoint.Addr.Compare(y.Endpoint.Addr)
 	})
@@ -44,44 +44,47 @@ func since(at, now time.Time) time.Duration {
 	return now.Sub(at)
 }
 
-func (g *guarded) store(s *storedBackend, now time.Time) {
-	if h := g.hold; h != nil {
-		s.Hold = &storedHold{h.kind, h.elapsed(now), h.confirmed}
-	} else {
-		s.Hold = g.carried
+// answeredAt is when a source that is used last answered, in this process or before it:
+// the age of what is known.
+func (b *backend) answeredAt() time.Time {
+	at := b.storedAt
+	for _, f := range b.feeds {
+		if f.used && f.answered.After(at) {
+			at = f.answered
+		}
 	}
-	if g.ailing != nil {
-		s.Unhealthy = since(g.ailing.since, now)
-	}
-	if g.turning != nil {
-		s.Turnover = &storedTurnover{since(g.turning.since, now), g.turning.old}
+	return at
+}
+
+// storeGuard takes what the guard must not forget; of the past sets also the numbers, by
+// which the release before this one goes.
+func (s *storedBackend) storeGuard(g guard.State, now time.Time) {
+	s.Endpoints, s.Past, s.Hold, s.Unhealthy, s.Turnover = g.Published, g.Past, g.Hold, g.Unhealthy, g.Turnover
+	at := now
+	for _, p := range g.Past {
+		s.Baseline = append(s.Baseline, storedCount{at, len(p.Addrs)})
+		at = p.Until
 	}
 }
 
 func (f *feed) store() storedFeed {
-	s := storedFeed{Name: f.Name, Source: f.owner(), Endpoints: f.endpoints}
-	if f.known {
-		s.At = f.answered
-		if s.At.IsZero() {
-			s.At = f.storedAt
-		}
+	s := storedFeed{Name: f.Name, Source: f.owner(), At: f.answered, Endpoints: f.known.Set().Endpoints, Memory: string(discovery.MemoryOf(f.Source))}
+	if s.At.IsZero() {
+		s.At = f.storedAt
 	}
-	for a, at := range f.listed {
-		s.Listed = append(s.Listed, listed{a, at})
-	}
-	slices.SortFunc(s.Listed, func(x, y listed) int { return x.Addr.Compare(y.Addr) })
+	s.Parts, s.Listed = f.known.State()
 	return s
 }
 
 // restore takes what was stored of b. What another source listed is no reason
 // to remove anything.
 func (b *backend) restore(s storedBackend, now time.Time) {
-	b.guard.restore(s, now)
+	b.guard.Restore(guard.State{Published: s.Endpoints, Past: s.Past, Hold: s.Hold, Unhealthy: s.Unhealthy, Turnover: s.Turnover}, now)
 	b.prefer, b.storedAt = s.Slots, s.At
 	if s.Failover != nil && (s.Failover.Primary == "" || s.Failover.Primary == b.Failover.Primary) {
-		b.at = position{away: s.Failover.Away}
+		b.at = sources.Position{FailedOver: s.Failover.Away}
 		if s.Failover.Elapsed > 0 {
-			b.at.since = now.Add(-s.Failover.Elapsed)
+			b.at.Since = now.Add(-s.Failover.Elapsed)
 		}
 	}
 	b.restoreFeeds(s)
@@ -95,18 +98,8 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 	maps.Copy(b.added, s.Added)
 	age := now.Sub(s.At)
 	b.stale = age >= restoreAge || age <= -restoreAge
-	if len(b.guard.published) > 0 && age < restoreAge && age > -restoreAge {
+	if len(b.guard.Published()) > 0 && age < restoreAge && age > -restoreAge {
 		b.phase, b.due = phaseRestored, true
-	}
-}
-
-func (g *guarded) restore(s storedBackend, now time.Time) {
-	g.published, g.history, g.carried = s.Endpoints, s.Baseline, s.Hold
-	if s.Unhealthy > 0 {
-		g.ailing = &ailing{now.Add(-s.Unhealthy), s.Endpoints}
-	}
-	if t := s.Turnover; t != nil && len(t.Old) > 0 {
-		g.turning = &turning{now.Add(-t.Elapsed), t.Old}
 	}
 }
 
@@ -129,19 +122,19 @@ func (b *backend) restoreFeeds(s storedBackend) {
 }
 
 func (f *feed) restore(s storedFeed) {
-	f.inherited = s.Source != digest(f.Identity)
-	if f.inherited {
+	inherited := s.Source != digest(f.Identity)
+	if inherited {
 		f.heir = s.Source
+	} else {
+		discovery.Remind(f.Source, []byte(s.Memory))
 	}
-	f.endpoints, f.known, f.storedAt = s.Endpoints, !s.At.IsZero(), s.At
-	for _, l := range s.Listed {
-		f.listed[l.Addr] = l.Last
-	}
+	f.storedAt = s.At
+	f.known.Restore(s.Parts, s.Endpoints, s.Listed, inherited, s.At)
 }
 
 // owner is a digest of what was asked for what f has.
 func (f *feed) owner() string {
-	if f.inherited {
+	if f.known.Inherited() {
 		return f.heir
 	}
 	return digest(f.Identity)

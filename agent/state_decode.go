@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -44,16 +46,23 @@ func (s *storedBackend) sanitize() {
 	for i := range s.Feeds {
 		f := &s.Feeds[i]
 		f.Endpoints = fit(f.Endpoints)
-		f.Listed = slices.DeleteFunc(f.Listed, func(l listed) bool { return discovery.Check(l.Addr) != "" })
-		f.Listed = f.Listed[:min(len(f.Listed), maxListed)]
+		f.Listed = slices.DeleteFunc(f.Listed, func(l sources.ListedState) bool { return discovery.Check(l.Addr) != "" })
+		f.sanitizeParts()
 	}
 	s.Leaving = slices.DeleteFunc(s.Leaving, func(l leaving) bool { return len(fit([]discovery.Endpoint{l.Endpoint})) == 0 })
 	maps.DeleteFunc(s.Added, func(a netip.AddrPort, _ time.Time) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
 	most := discovery.MaxEndpoints * max(1, len(s.Feeds))
-	s.Baseline = slices.DeleteFunc(s.Baseline, func(c count) bool { return c.N < 0 || c.N > most })
+	s.Baseline = slices.DeleteFunc(s.Baseline, func(c storedCount) bool { return c.N < 0 || c.N > most })
 	if h := s.Hold; h != nil {
-		h.Elapsed, h.Confirmed = elapsed(h.Elapsed), max(0, min(h.Confirmed, confirmations))
+		h.Elapsed, h.Confirmed = elapsed(h.Elapsed), max(0, min(h.Confirmed, guard.Confirmations))
+		h.Missing = slices.DeleteFunc(h.Missing, func(m guard.MissingState) bool { return discovery.Check(m.Addr) != "" })
+		for i, m := range h.Missing {
+			h.Missing[i].Elapsed, h.Missing[i].Confirmed = elapsed(m.Elapsed), max(0, min(m.Confirmed, guard.Confirmations))
+		}
+	}
+	for i, p := range s.Past {
+		s.Past[i].Addrs = slices.DeleteFunc(p.Addrs, func(a netip.AddrPort) bool { return discovery.Check(a) != "" })
 	}
 	s.Unhealthy = elapsed(s.Unhealthy)
 	if t := s.Turnover; t != nil {
@@ -61,6 +70,16 @@ func (s *storedBackend) sanitize() {
 	}
 	if p := s.Failover; p != nil {
 		p.Elapsed = elapsed(p.Elapsed)
+	}
+}
+
+// sanitizeParts drops what no source could have said.
+func (f *storedFeed) sanitizeParts() {
+	f.Parts = slices.DeleteFunc(f.Parts, func(p sources.PartState) bool {
+		return discovery.Printable(p.Name, maxWords) != p.Name || discovery.Printable(p.Parent, maxWords) != p.Parent
+	})
+	for i := range f.Parts {
+		f.Parts[i].Endpoints = fit(f.Parts[i].Endpoints)
 	}
 }
 

@@ -101,7 +101,7 @@ func TestX4_StateThatIsNoUse(t *testing.T) {
 		a.servers["web"][0].Addr, a.servers["web"][0].Class = addr(80), 2
 		inWorld(t, func(w *world) {
 			w.putState(older(time.Hour, "b"))
-			w.source.reading.Endpoints = eps(90)
+			w.source.reading = discovery.Complete(eps(90)...)
 			w.start()
 			w.pass(time.Hour)
 			w.wantPorts(a, 80, 90)
@@ -115,7 +115,7 @@ func TestX4_StateThatIsNoUse(t *testing.T) {
 			a := newFake("a", "web", 5)
 			inWorld(t, func(w *world) {
 				w.putState(text)
-				w.source.reading.Endpoints = eps(80)
+				w.source.reading = discovery.Complete(eps(80)...)
 				w.start()
 				w.pass(time.Minute)
 				w.want(a, "web1=:80")
@@ -157,7 +157,7 @@ func TestStateDirectoryThatIsNoUse(t *testing.T) {
 			a := newFake("a", "web", 5)
 			inWorld(t, func(w *world) {
 				w.opts.StateDir = spoil(w.t, w.opts.StateDir)
-				w.source.reading.Endpoints = eps(80)
+				w.source.reading = discovery.Complete(eps(80)...)
 				w.start()
 				for p := range 20 {
 					w.source.list(80, 81+p)
@@ -267,13 +267,13 @@ func FuzzState(f *testing.F) {
 // named are all addresses that a backend knows.
 func (b *backend) named() map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
-	sets := [][]discovery.Endpoint{b.guard.published, b.wanted()}
-	if b.guard.turning != nil {
-		sets = append(sets, b.guard.turning.old)
+	sets := [][]discovery.Endpoint{b.guard.Published(), b.wanted()}
+	if t, ok := b.guard.Turnover(); ok {
+		sets = append(sets, t.Leaving)
 	}
 	for _, f := range b.feeds {
-		sets = append(sets, f.endpoints)
-		for a := range f.listed {
+		sets = append(sets, f.known.Set().Endpoints)
+		for _, a := range f.known.EverListed() {
 			out[a] = true
 		}
 	}

@@ -81,6 +81,12 @@ type BackendStatus struct {
 	Slots     []SlotStatus         `json:"slots"`
 	Endpoints []discovery.Endpoint `json:"endpoints"` // as published to the instances
 	Hold      *Hold                `json:"hold"`      // null: nothing is held
+	// Takeover is the hold of live addresses that no source has ever listed, absent if
+	// there are none. Hold is the same where nothing else is held.
+	Takeover *Hold `json:"takeover,omitempty"`
+	// Kept are endpoints that no source lists now, and that stay because what listed
+	// them is not known to be without them. Nothing is held for them.
+	Kept []KeptSet `json:"kept"`
 	// Turnover is absent but while one whole set makes way for another.
 	Turnover *Turnover `json:"turnover,omitempty"`
 	// Overflow are endpoints for which no slot is left.
@@ -143,6 +149,8 @@ type Turnover struct {
 // A Hold is an update that the guard keeps back, or live addresses that no
 // source has ever listed.
 type Hold struct {
+	// ID is what `slotsync accept` takes: it stands for WouldRemove as it is here.
+	ID string `json:"id"`
 	// Kind is "empty", "removal", "unhealthy" (all that is registered, which is
 	// why what served last goes on) or "takeover".
 	Kind  string    `json:"kind"`
@@ -152,6 +160,30 @@ type Hold struct {
 	ReleasesAt    time.Time `json:"releases_at,omitzero"`
 	Confirmations int       `json:"confirmations"`
 	WouldRemove   []string  `json:"would_remove"`
+}
+
+// A KeptSet is what is kept of one part of one source, for one reason.
+type KeptSet struct {
+	// ID is what `slotsync accept` takes: it stands for Endpoints as they are here.
+	ID     string `json:"id"`
+	Source string `json:"source"`
+	// Part is the piece of the source that is not known, as in "AAAA of web.example.org";
+	// "" for all of it.
+	Part   string `json:"part,omitempty"`
+	Reason string `json:"reason"`
+	// Since is since when the first of them is kept.
+	Since     time.Time `json:"since"`
+	Endpoints []string  `json:"endpoints"`
+	// Yielded are those of Endpoints that gave their slot to one that is listed.
+	Yielded []string `json:"yielded,omitempty"`
+}
+
+// A PartStatus is a part of a source that is not whole.
+type PartStatus struct {
+	Name string `json:"name,omitempty"`
+	// State is "partial" (it proves who is there and not who is gone) or "unknown".
+	State  string `json:"state"`
+	Reason string `json:"reason"`
 }
 
 // An InstanceStatus is how one HAProxy is doing.
@@ -194,7 +226,8 @@ type SourceStatus struct {
 	Name    string `json:"name"`
 	Backend string `json:"backend"`
 	Asks    string `json:"asks"` // as in "consul service web"
-	// State is "unknown" (nothing heard yet), "ok" or "failing".
+	// State is "unknown" (nothing heard yet), "ok", "none yet" (it answers, and never
+	// listed anything) or "failing".
 	State string `json:"state"`
 	// InUse: what it lists is in force; else another one stands in for it.
 	InUse bool `json:"in_use"`
@@ -203,11 +236,16 @@ type SourceStatus struct {
 	Next     time.Time          `json:"next,omitzero"`
 	Activity discovery.Activity `json:"activity,omitzero"`
 	// AgeSeconds is how long ago it last answered; -1 for never.
-	AgeSeconds float64               `json:"age_seconds"`
-	Endpoints  int                   `json:"endpoints"` // in its last answer
-	Note       string                `json:"note,omitempty"`
-	LastError  string                `json:"last_error,omitempty"`
-	Rejected   []discovery.Rejection `json:"rejected,omitempty"`
+	AgeSeconds float64 `json:"age_seconds"`
+	Endpoints  int     `json:"endpoints"` // in its last answer
+	Note       string  `json:"note,omitempty"`
+	LastError  string  `json:"last_error,omitempty"`
+	// Parts are those that are not whole, the first 20 of them, by name; PartsMore counts
+	// the others. Kept counts endpoints that stay because of them, or because it fails.
+	Parts     []PartStatus          `json:"parts,omitempty"`
+	PartsMore int                   `json:"parts_more,omitempty"`
+	Kept      int                   `json:"kept,omitempty"`
+	Rejected  []discovery.Rejection `json:"rejected,omitempty"`
 }
 
 // A PlannedChange is one change that a round would make.

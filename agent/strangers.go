@@ -13,6 +13,9 @@ import (
 
 // This file finds the addresses that no feed may remove.
 
+// holdTakeover is the kind of hold of live addresses that no source has ever listed.
+const holdTakeover = "takeover"
+
 // judge finds the strangers of b at instances that have not been judged, drops
 // those that are gone, or that the source lists or an operator added by now, and returns the slots
 // that are theirs, with the address.
@@ -114,7 +117,7 @@ func (c *core) accept(b *backend, id string, now time.Time) (gone []netip.AddrPo
 		b.due = b.due || len(gone) > 0
 		return gone, true
 	}
-	if gone, ok = b.acceptKept(id, now); ok {
+	if gone, ok = b.acceptKept(id, c.checks(b), now); ok {
 		return gone, true
 	}
 	if len(c.strangersOf(b)) == 0 || id != c.takeoverID(b) {

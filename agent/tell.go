@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -69,54 +71,122 @@ func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	}
 }
 
-func (a *Agent) sourceAnswered(b *backend, f *feed, r discovery.Reading) {
+// maxRejectionsTold bounds the lines about what one answer names and must not be used.
+const maxRejectionsTold = 10
+
+// sourceAnswered tells of an answer; before is the feed as it was.
+func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 	m := a.opts.Metrics
-	states := map[string]int{"rejected": len(r.Rejected)}
-	for _, e := range r.Endpoints {
+	states := map[string]int{"rejected": len(f.refused)}
+	for _, e := range f.last.Endpoints() {
 		states[e.State.String()]++
 	}
 	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)
-	if f.failing != nil {
+	if before.failing != nil {
 		a.opts.Log.Info("source answers again", "backend", b.Name, "source", f.Source.String())
 		a.events.Add(sourceEvent(EventSourceAnswering, b, f, "answers again", ""))
 	}
-	if slices.Equal(r.Rejected, f.last.Rejected) {
+	if slices.Equal(f.refused, before.refused) {
 		return
 	}
-	for _, x := range r.Rejected {
+	old := make(map[discovery.Rejection]bool, len(before.refused))
+	for _, x := range before.refused {
+		old[x] = true
+	}
+	fresh := 0
+	for _, x := range f.refused {
+		if old[x] {
+			continue
+		}
 		m.Rejected(f.Name, b.Proxy, x.Reason, 1)
-		a.opts.Log.Warn("endpoint rejected", "backend", b.Name, "reason", x.Reason, "name", x.Name, "value", x.Value)
+		if fresh++; fresh <= maxRejectionsTold {
+			a.opts.Log.Warn("endpoint rejected", "backend", b.Name, "source", f.Name, "reason", x.Reason, "name", x.Name, "value", x.Value)
+		}
+	}
+	if more := fresh - maxRejectionsTold; more > 0 {
+		a.opts.Log.Warn("more endpoints rejected", "backend", b.Name, "source", f.Name, "not_named", more, "rejected_now", len(f.refused),
+			"to_see_them", "slotsync status -o json")
 	}
 }
 
+// holdChanged tells that something is held, or nothing any more.
 func (a *Agent) holdChanged(b *backend) {
 	now := time.Now()
-	for _, kind := range holdKinds {
-		held := b.guard.kind() == kind
-		if kind == holdTakeover {
-			held = len(a.strangersOf(b)) > 0
-		}
-		a.opts.Metrics.Held(b.Proxy, kind, held)
-	}
+	a.gaugeHolds(b)
+	h, held := b.guard.Hold(now)
 	until := "never by itself"
-	if at := b.guard.releasesAt(now); !at.IsZero() {
-		until = at.Sub(now).Round(time.Millisecond).String() + " from now"
+	if !h.ReleasesAt.IsZero() {
+		until = h.ReleasesAt.Sub(now).Round(time.Millisecond).String() + " from now"
 	}
-	a.events.Add(holdEvent(b, until))
-	about := []any{"backend", b.Name, "kind", b.guard.kind(), "would_remove", strings.Join(words(b.guard.wouldRemove()), " "),
-		"ends", until, "to_end_it", "slotsync accept " + b.Name}
-	switch b.guard.kind() {
+	a.events.Add(holdEvent(b, h, held, until))
+	about := []any{"backend", b.Name, "kind", h.Kind, "would_remove", strings.Join(addressStrings(h.WouldRemove), " "),
+		"ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID}
+	switch h.Kind {
 	case "":
 		a.opts.Log.Info("nothing is held any more", "backend", b.Name)
-	case holdUnhealthy:
+	case guard.Unhealthy:
 		a.opts.Log.Warn("held: every endpoint that is registered is unhealthy; what served last goes on", about...)
 	default:
 		a.opts.Log.Warn("held: the source lists too few endpoints at once", about...)
 	}
 }
 
-// words are addresses as people read them.
-func words(addresses []netip.AddrPort) []string {
+// holdKinds lists the kinds of hold, for metrics.
+var holdKinds = [...]string{guard.Empty, guard.Removal, holdTakeover, guard.Unhealthy}
+
+func (a *Agent) gaugeHolds(b *backend) {
+	for _, kind := range holdKinds {
+		held := b.guard.Kind() == kind
+		if kind == holdTakeover {
+			held = len(a.strangersOf(b)) > 0
+		}
+		a.opts.Metrics.Held(b.Proxy, kind, held)
+	}
+}
+
+// keptChanged tells what is kept now and was not, and the other way round. What is kept
+// because a source does not answer at all, or has not yet, is told with that.
+func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) {
+	counts := map[string]int{}
+	for _, k := range b.kept {
+		counts[k.Source]++
+	}
+	for _, f := range b.feeds {
+		a.opts.Metrics.Kept(f.Name, b.Proxy, counts[f.Name])
+	}
+	for _, s := range b.keptSets() {
+		f := b.feed(s.source)
+		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { _, was := before[x]; return was })
+		if len(fresh) == 0 || f == nil || f.silent() {
+			continue
+		}
+		what := "kept: the source does not list these now, and cannot say that they are gone"
+		a.opts.Log.Warn(what, "backend", b.Name, "source", s.source, "part", s.part, "reason", s.reason,
+			"endpoints", strings.Join(addressStrings(fresh), " "), "id", s.id, "to_end_it", "slotsync accept "+b.Name+" "+s.id)
+		a.events.Add(keptEvent(EventKeptBegun, b, s, fresh))
+	}
+	var over []netip.AddrPort
+	for x := range before {
+		if _, still := b.kept[x]; !still {
+			over = append(over, x)
+		}
+	}
+	if len(over) > 0 {
+		slices.SortFunc(over, netip.AddrPort.Compare)
+		a.opts.Log.Info("not kept any more: listed again, or gone", "backend", b.Name, "endpoints", strings.Join(addressStrings(over), " "))
+		a.events.Add(keptEvent(EventKeptEnded, b, keptSet{}, over))
+	}
+}
+
+// accepted tells what an operator had go.
+func (a *Agent) accepted(b *backend, done Accepted, by string) {
+	a.opts.Log.Warn("an operator accepted that these go", "backend", b.Name, "id", done.ID, "removed", strings.Join(done.Removed, " "), "by", by)
+	a.events.Add(Event{Kind: EventAccepted, Backend: b.Name, Text: "an operator accepted that " + strings.Join(done.Removed, " ") + " go",
+		Fields: map[string]string{"id": done.ID, "by": by}})
+}
+
+// addressStrings are addresses as people read them.
+func addressStrings(addresses []netip.AddrPort) []string {
 	out := make([]string, len(addresses))
 	for i, a := range addresses {
 		out[i] = a.String()
@@ -127,7 +197,7 @@ func words(addresses []netip.AddrPort) []string {
 // failedOver tells which feeds of b are in use.
 func (a *Agent) failedOver(b *backend) {
 	a.events.Add(failoverEvent(b))
-	if b.at.away {
+	if b.at.FailedOver {
 		a.opts.Log.Warn("the primary source lists too few endpoints; the others stand in", "backend", b.Name, "primary", b.Failover.Primary)
 		return
 	}
@@ -137,13 +207,26 @@ func (a *Agent) failedOver(b *backend) {
 // decided tells of a new table, and how many endpoints had no slot, and how many slots
 // were to be taken over, before.
 func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
-	a.addAll(tableEvents(b, surplusBefore, takenBefore))
+	a.addAll(tableEvents(b, surplusBefore, takenBefore, a.takeoverID(b)))
 	a.opts.Metrics.Overflow(b.Proxy, len(b.surplus))
-	a.opts.Metrics.Held(b.Proxy, holdTakeover, len(b.taken) > 0)
+	a.gaugeHolds(b)
+	a.takeoverChanged(b, takenBefore)
 	if n := len(b.surplus); n != surplusBefore && n > 0 {
 		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.table), "left_over", n)
 	} else if n != surplusBefore {
 		a.opts.Log.Info("every endpoint has a slot again", "backend", b.Name)
+	}
+}
+
+// takeoverChanged tells of slots that wait to be taken over, where there were none.
+func (a *Agent) takeoverChanged(b *backend, before int) {
+	switch n := len(b.taken); {
+	case n > 0 && before == 0:
+		id := a.takeoverID(b)
+		a.opts.Log.Warn("takeover: slots serve addresses that no source has ever listed; they are left alone", "backend", b.Name,
+			"addresses", strings.Join(addressStrings(a.strangersOf(b)), " "), "nothing_is_written", b.misfit, "id", id, "to_end_it", "slotsync accept "+b.Name+" "+id)
+	case n == 0 && before > 0:
+		a.opts.Log.Info("no slot waits to be taken over any more", "backend", b.Name)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -23,13 +24,13 @@ func TestTurnoverWaitsUntilOneIsUp(t *testing.T) {
 	a := newFake("a", "web", 10)
 	a.checked(true)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.list(90, 91)
 		w.pass(upProof - time.Second) // up as far as HAProxy knows, for it has not checked yet
 		w.wantPorts(a, 80, 81, 90, 91)
 		turn := w.status().Backends[0].Turnover
-		if turn == nil || len(turn.Leaving) != 2 || !turn.EndsAt.Equal(turn.Since.Add(DefaultTurnover)) {
+		if turn == nil || len(turn.Leaving) != 2 || !turn.EndsAt.Equal(turn.Since.Add(guard.DefaultTurnover)) {
 			w.t.Errorf("turnover: %+v", turn)
 		}
 		w.pass(3 * time.Second)
@@ -44,7 +45,7 @@ func TestTurnoverEndsWhateverTheNewOnesDo(t *testing.T) {
 	a := newFake("a", "web", 10)
 	a.checked(false)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.list(90, 91)
 		w.pass(10 * time.Second)
@@ -65,7 +66,7 @@ func TestTurnoverFollowsTheNewSet(t *testing.T) {
 	a := newFake("a", "web", 10)
 	a.checked(false)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.list(90, 91)
 		w.settle()
@@ -85,7 +86,7 @@ func TestTurnoverMakesRoom(t *testing.T) {
 		a := newFake("a", "web", n)
 		a.checked(false)
 		inWorld(t, func(w *world) {
-			w.source.reading.Endpoints = eps(span(80, 79+n)...)
+			w.source.reading = discovery.Complete(eps(span(80, 79+n)...)...)
 			w.start()
 			w.source.list(span(90, 89+n)...)
 			w.pass(5 * time.Second)
@@ -100,8 +101,8 @@ func TestTurnoverThatIsOff(t *testing.T) {
 	a := newFake("a", "web", 10)
 	a.checked(false)
 	inWorld(t, func(w *world) {
-		w.opts.Backends[0].Guard.TurnoverWait = Off
-		w.source.reading.Endpoints = eps(80, 81)
+		w.opts.Backends[0].Guard.TurnoverWait = guard.Off
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.source.list(90, 91)
 		w.settle()
@@ -113,7 +114,7 @@ func TestTurnoverLeavesByDraining(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Leave = slots.Drain
-		w.source.reading.Endpoints = eps(80)
+		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.source.list(90)
 		w.pass(time.Second)
@@ -125,7 +126,7 @@ func TestTurnoverLeavesByDraining(t *testing.T) {
 
 // allDown is a set in which every endpoint is unhealthy.
 func allDown(ports ...int) discovery.Reading {
-	return discovery.Reading{Endpoints: states(eps(ports...), discovery.Down, "critical")}
+	return discovery.Complete(states(eps(ports...), discovery.Down, "critical")...)
 }
 
 func TestAllUnhealthy(t *testing.T) {
@@ -147,14 +148,14 @@ func TestAllUnhealthy(t *testing.T) {
 			}
 			inWorld(t, func(w *world) {
 				w.opts.Backends[0].OnAllUnhealthy = tt.rule
-				w.source.reading.Endpoints = eps(80, 81, 82)
+				w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 				w.start()
 				w.source.say(allDown(80, 81, 82), nil)
-				w.pass(DefaultEmptyHold - time.Second)
+				w.pass(guard.DefaultEmptyHold - time.Second)
 				w.wantPorts(a, 80, 81, 82)
-				kind := holdEmpty
+				kind := guard.Empty
 				if tt.keep {
-					kind = holdUnhealthy
+					kind = guard.Unhealthy
 				}
 				if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != kind || len(hold.WouldRemove) != 3 {
 					w.t.Fatalf("hold: %+v", hold)
@@ -174,7 +175,7 @@ func TestAllUnhealthyInTheEnd(t *testing.T) {
 	a := newFake("a", "web", 10)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].OnAllUnhealthy = KeepUnhealthy
-		w.source.reading.Endpoints = eps(80, 81, 82)
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		w.source.say(allDown(80, 81, 82), nil)
 		w.pass(time.Hour)
@@ -192,7 +193,7 @@ func TestAllUnhealthyInTheEnd(t *testing.T) {
 		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.wantPorts(a, 81, 82)
-		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdUnhealthy || hold.Since.Sub(since).Abs() > time.Second {
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != guard.Unhealthy || hold.Since.Sub(since).Abs() > time.Second {
 			w.t.Fatalf("hold: %+v, want one since %s", hold, since)
 		}
 
@@ -207,7 +208,7 @@ func TestAllUnhealthyInTheEnd(t *testing.T) {
 		w.source.say(allDown(81, 82), nil)
 		w.pass(time.Hour)
 		w.wantPorts(a, 81)
-		if err := w.agent.Accept(w.t.Context(), "web"); err != nil {
+		if err := w.accept("web"); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Hour)
@@ -223,21 +224,21 @@ func TestAllUnhealthyInTheEnd(t *testing.T) {
 		w.pass(time.Minute)
 		w.source.list()
 		w.settle()
-		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdEmpty {
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != guard.Empty {
 			w.t.Errorf("hold: %+v", hold)
 		}
 	}, a)
 }
 
 func TestMinEndpoints(t *testing.T) {
-	guardWorld(t, Guard{MinEndpoints: 9}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{MinEndpoints: 9}, func(w *world, a *fakeConn) {
 		w.source.list(span(80, 88)...)
 		w.settle()
 		w.wantReady(a, 9)
 		w.source.list(span(80, 87)...) // one less than there must be
-		w.pass(DefaultRemovalHold - time.Second)
+		w.pass(guard.DefaultRemovalHold - time.Second)
 		w.wantReady(a, 9)
-		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdRemoval {
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != guard.Removal {
 			w.t.Fatalf("hold: %+v", hold)
 		}
 		w.pass(2 * time.Second)
@@ -254,7 +255,7 @@ func TestMinEndpoints(t *testing.T) {
 }
 
 func TestConfirmationsAreCarriedOverARestart(t *testing.T) {
-	guardWorld(t, Guard{}, func(w *world, a *fakeConn) {
+	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.list(80)
 		w.pass(25 * time.Second)
 		if hold := w.status().Backends[0].Hold; hold == nil || hold.Confirmations != 2 {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -48,7 +49,7 @@ func (w *world) walkers(random *rand.Rand) []*walker {
 		out[0].wide, out[0].least = 12, 0
 	}
 	for _, s := range out {
-		s.reading.Endpoints = eps(s.last...)
+		s.reading = discovery.Complete(eps(s.last...)...)
 	}
 	return out
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // TestOverrideOfTheWeightOfAnAddress: on all backends, also of what comes later; what
@@ -13,7 +15,7 @@ import (
 func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		weights := func() (all []int) {
 			a.with(func() {
@@ -58,7 +60,7 @@ func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
 func TestOverrideOfTheWeight(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		weight := func() (n int) {
 			a.with(func() { n = a.servers["web"][1].Weight })
@@ -99,7 +101,7 @@ func TestShareOfTheWeight(t *testing.T) {
 	a := newFake("a", "web", 2)
 	inWorld(t, func(w *world) {
 		w.opts.Backends[0].Dynamic = true
-		w.source.reading.Endpoints = eps(80, 81)
+		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "20%", Who{}); err != nil {
 			w.t.Fatal(err)

@@ -126,3 +126,22 @@ func (w *world) wantSync(name string, in bool) {
 		}
 	}
 }
+
+// accept accepts what is held of a backend, or else what is kept or taken over, as
+// somebody does who looked at the status just now.
+func (w *world) accept(backend string) error { return w.acceptIn(w.t.Context(), backend) }
+
+func (w *world) acceptIn(ctx context.Context, backend string) error {
+	id := ""
+	for _, b := range w.status().Backends {
+		switch {
+		case b.Name != backend:
+		case b.Hold != nil:
+			id = b.Hold.ID
+		case len(b.Kept) > 0:
+			id = b.Kept[0].ID
+		}
+	}
+	_, err := w.agent.Accept(ctx, backend, id, "")
+	return err
+}

@@ -50,6 +50,7 @@ type Metrics struct {
 	sourceEndpoints *prometheus.GaugeVec
 	sourceSuccess   *prometheus.GaugeVec
 	sourceErrors    *prometheus.CounterVec
+	kept            *prometheus.GaugeVec
 	rejected        *prometheus.CounterVec
 
 	// By proxy.
@@ -116,6 +117,8 @@ func (m *Metrics) registerBackends(f factory) {
 		"Errors of a source, by the kind of trouble. None of them removes an endpoint.", "source", "proxy", "class")
 	m.rejected = f.counter("endpoints_rejected_total",
 		"Entries in the answers of a source that are not fit to be an endpoint.", "source", "proxy", "reason")
+	m.kept = f.gauge("source_kept",
+		"Endpoints of a source that stay although it does not list them now, because it cannot say that they are gone.", "source", "proxy")
 	m.held = f.gauge("guard_held",
 		"Whether an update of a backend is held back.", "proxy", "kind")
 	m.overflow = f.gauge("overflow_endpoints",

@@ -40,6 +40,11 @@ func (m *Metrics) Rejected(source, proxy, reason string, n int) {
 	m.pair(source, proxy, func() { add(m.rejected.WithLabelValues(source, proxy, reason), n) })
 }
 
+// Kept says how many endpoints of a source stay although it does not list them now.
+func (m *Metrics) Kept(source, proxy string, n int) {
+	m.pair(source, proxy, func() { m.kept.WithLabelValues(source, proxy).Set(float64(n)) })
+}
+
 // Held says whether the guard holds something of a backend; kind is empty,
 // removal, takeover or unhealthy.
 func (m *Metrics) Held(proxy, kind string, on bool) {

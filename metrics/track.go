@@ -76,6 +76,7 @@ func replace[K comparable](was, is map[K]bool, add, drop func(K)) {
 
 func (m *Metrics) addPair(p Pair) {
 	m.sourceUp.WithLabelValues(p.Source, p.Proxy)
+	m.kept.WithLabelValues(p.Source, p.Proxy)
 	for _, state := range endpointStates() {
 		m.sourceEndpoints.WithLabelValues(p.Source, p.Proxy, state)
 	}
@@ -89,7 +90,7 @@ func (m *Metrics) addPair(p Pair) {
 
 func (m *Metrics) dropPair(p Pair) {
 	drop(prometheus.Labels{"source": p.Source, "proxy": p.Proxy},
-		m.sourceUp, m.sourceEndpoints, m.sourceSuccess, m.sourceErrors, m.rejected)
+		m.sourceUp, m.kept, m.sourceEndpoints, m.sourceSuccess, m.sourceErrors, m.rejected)
 }
 
 func (m *Metrics) addProxy(proxy string) {

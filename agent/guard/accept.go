@@ -62,8 +62,13 @@ func (g *Guard) Accept(id string, now time.Time) (gone []netip.AddrPort, ok bool
 	if !ok {
 		return nil, false
 	}
+	return g.AcceptThese(shown, now), true
+}
+
+// AcceptThese is [Guard.Accept] of addresses.
+func (g *Guard) AcceptThese(addrs []netip.AddrPort, now time.Time) (gone []netip.AddrPort) {
 	held := g.WouldRemove()
-	gone = slices.DeleteFunc(slices.Clone(shown), func(a netip.AddrPort) bool { return !slices.Contains(held, a) })
+	gone = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return !slices.Contains(held, a) })
 	switch {
 	case len(gone) == 0:
 	case g.hold != nil:
@@ -75,5 +80,6 @@ func (g *Guard) Accept(id string, now time.Time) (gone []netip.AddrPort, ok bool
 			g.unhealthy = nil
 		}
 	}
-	return gone, true
+	g.past.forget(addrs)
+	return gone
 }

@@ -32,7 +32,7 @@ func (s *toldSource) Next(ctx context.Context) (discovery.Reading, error) {
 		return discovery.Reading{}, ctx.Err()
 	case eps := <-s.next:
 		s.said <- time.Now()
-		return discovery.Reading{Endpoints: eps}, nil
+		return discovery.Complete(eps...), nil
 	}
 }
 

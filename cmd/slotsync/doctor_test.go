@@ -90,9 +90,9 @@ func TestJudgeReading(t *testing.T) {
 		reading discovery.Reading
 		want    []string
 	}{
-		{"some", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Note: "index 4"}, []string{"ok 1 endpoint: 1 ready, 0 draining, 0 down (index 4)"}},
+		{"some", discovery.Complete([]discovery.Endpoint{ready}, Note: "index 4"...), []string{"ok 1 endpoint: 1 ready, 0 draining, 0 down (index 4)"}},
 		{"none", discovery.Reading{}, []string{"warn knows no endpoint"}},
-		{"weak", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Weak: true}, []string{"warn weak"}},
+		{"weak", discovery.Complete([]discovery.Endpoint{ready}, Weak: true...), []string{"warn weak"}},
 		{"rejected", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Rejected: slices.Repeat([]discovery.Rejection{{Reason: "bad_port", Name: "a", Value: "0"}}, 7)},
 			[]string{"ok 1 endpoint", "warn a 0 (bad port)", "warn a 0", "warn a 0", "warn a 0", "warn a 0", "warn 2 more"}},
 	} {

@@ -55,7 +55,7 @@ func (l *listing) Next(ctx context.Context) (discovery.Reading, error) {
 func (l *listing) Confirm(context.Context) (discovery.Reading, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return discovery.Reading{Endpoints: slices.Clone(l.eps)}, nil
+	return discovery.Complete(slices.Clone(l.eps)...), nil
 }
 
 // String names the source.

@@ -1,0 +1,395 @@
+package guard
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+func span(from, to int) []int {
+	var out []int
+	for p := from; p <= to; p++ {
+		out = append(out, p)
+	}
+	return out
+}
+
+func eps(ports ...int) []discovery.Endpoint {
+	var out []discovery.Endpoint
+	for _, p := range ports {
+		out = append(out, discovery.Endpoint{Addr: addr(p)})
+	}
+	return discovery.Normalize(out)
+}
+
+func addr(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(port))
+}
+
+func set(ports ...int) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	for _, p := range ports {
+		out[addr(p)] = true
+	}
+	return out
+}
+
+// A rig is a guard and the time.
+type rig struct {
+	*Guard
+	t   testing.TB
+	now time.Time
+}
+
+func newRig(t testing.TB, rules Rules, ports ...int) *rig {
+	r := &rig{New(rules), t, time.Unix(1000, 0)}
+	r.Offer(Offer{Set: eps(ports...)}, r.now)
+	return r
+}
+
+func (r *rig) after(d time.Duration, o Offer) { r.now = r.now.Add(d); r.Guard.Offer(o, r.now) }
+
+func (r *rig) list(ports ...int) { r.after(0, Offer{Set: eps(ports...)}) }
+
+// confirm has the strongest read say the same as what is listed, when that is due.
+func (r *rig) confirm(ports ...int) {
+	r.now = r.ConfirmAt(r.now)
+	r.Asked(r.now)
+	there := set(ports...)
+	r.after(0, Offer{Set: eps(ports...), Confirms: func(a netip.AddrPort) bool { return !there[a] }})
+}
+
+func (r *rig) want(ports ...int) {
+	r.t.Helper()
+	var got []int
+	for _, e := range r.Published() {
+		if e.State == discovery.Ready {
+			got = append(got, int(e.Addr.Port()))
+		}
+	}
+	if !slices.Equal(got, ports) {
+		r.t.Fatalf("in force: %v, want %v", got, ports)
+	}
+}
+
+func (r *rig) wantKind(kind string) {
+	r.t.Helper()
+	if got := r.Kind(); got != kind {
+		r.t.Fatalf("held: %q, want %q", got, kind)
+	}
+}
+
+func TestOnlyWhatAllConfirmationsLackIsRemoved(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(span(80, 83)...)
+	r.wantKind(Removal)
+	r.confirm(80, 81, 86, 87)
+	r.confirm(84, 85, 88, 89)
+	r.confirm(80, 81, 82, 83)
+	r.want(span(80, 89)...) // each was seen within the hold
+	for range Confirmations {
+		r.confirm(span(80, 83)...)
+	}
+	r.want(span(80, 83)...)
+	r.wantKind("")
+}
+
+func TestConfirmationsAreSpreadOverTheHold(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	begun := r.now
+	r.list(80)
+	for i := 1; i <= Confirmations; i++ {
+		r.confirm(80)
+		if took := r.now.Sub(begun); took != time.Duration(i)*DefaultRemovalHold/Confirmations {
+			t.Errorf("confirmation %d after %s", i, took)
+		}
+	}
+	r.want(80)
+}
+
+func TestEachEndpointIsHeldForItsOwnTime(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(span(80, 83)...)
+	begun := r.now
+	r.now = r.now.Add(20 * time.Second)
+	r.list(80, 81, 82) // one more is lost late in the hold
+	for r.now.Before(begun.Add(DefaultRemovalHold)) {
+		r.confirm(80, 81, 82)
+	}
+	r.want(span(80, 83)...)
+	r.wantKind(Removal)
+	for r.Kind() != "" {
+		r.confirm(80, 81, 82)
+	}
+	r.want(80, 81, 82)
+	if took := r.now.Sub(begun); took < 50*time.Second || took > 51*time.Second {
+		t.Errorf("the last one went after %s, want 50s", took)
+	}
+}
+
+// A leader that moves is missing for some seconds: the old one's time goes on when the
+// hold of nothing becomes one of another set.
+func TestAHoldThatChangesItsKindGoesOn(t *testing.T) {
+	r := newRig(t, Rules{EmptyHold: time.Minute, RemovalHold: 9 * time.Second, TurnoverWait: Off}, 80)
+	r.list()
+	begun := r.now
+	r.wantKind(Empty)
+	r.now = r.now.Add(3 * time.Second)
+	r.list(81)
+	r.wantKind(Removal)
+	for r.Kind() != "" {
+		r.confirm(81)
+	}
+	if took := r.now.Sub(begun); took > 12*time.Second {
+		t.Errorf("the old one stays for %s", took)
+	}
+	r.want(81)
+
+	// The recipe for exactly one: the old one goes as soon as there is a new one.
+	r = newRig(t, Rules{RemovalHold: Off, TurnoverWait: Off}, 80)
+	r.list()
+	r.now = r.now.Add(3 * time.Second)
+	r.list(81)
+	r.want(81)
+}
+
+func TestLossIsLessByNewcomersThatWork(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	next := append(span(90, 98), 80) // nine of ten are replaced at once
+	r.list(next...)
+	r.wantKind(Removal)
+	r.want(append(span(80, 89), span(90, 98)...)...)
+	r.after(5*time.Second, Offer{Set: eps(next...), Proven: set(90, 91, 92)}) // six lost, of ten
+	r.wantKind(Removal)
+	r.after(time.Second, Offer{Set: eps(next...), Proven: set(90, 91, 92, 93)})
+	r.wantKind("")
+	r.want(append([]int{80}, span(90, 98)...)...)
+}
+
+func TestRollingDeploymentIsNotHeld(t *testing.T) {
+	for _, n := range []int{10, 40, 200} {
+		for _, batch := range []int{1, n / 4} {
+			for _, every := range []time.Duration{time.Second, 10 * time.Second} {
+				for _, order := range []string{"in first", "out first", "at once"} {
+					t.Run(fmt.Sprintf("%d by %d every %s, %s", n, batch, every, order), func(t *testing.T) {
+						r := newRig(t, Rules{}, span(1000, 999+n)...)
+						now := span(1000, 999+n)
+						for i := 0; i < n; i += batch {
+							k := min(batch, n-i)
+							in, out := span(2000+i, 1999+i+k), now[:k]
+							rest := now[k:]
+							switch order {
+							case "in first":
+								r.list(slices.Concat(now, in)...)
+							case "out first":
+								r.list(rest...)
+							}
+							r.wantKind("")
+							now = slices.Concat(rest, in)
+							_ = out
+							r.list(now...)
+							r.wantKind("")
+							r.want(slices.Sorted(slices.Values(now))...)
+							r.now = r.now.Add(every)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+func TestAcceptIsOfWhatWasShown(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(span(80, 83)...)
+	shown, _ := r.Hold(r.now)
+	if len(shown.WouldRemove) != 6 || !strings.HasPrefix(shown.ID, "h") {
+		t.Fatalf("%+v", shown)
+	}
+	r.list(84) // more is lost, and one is back
+	later, _ := r.Hold(r.now)
+	if later.ID == shown.ID || len(later.WouldRemove) != 9 {
+		t.Fatalf("%+v", later)
+	}
+	gone, ok := r.Accept(shown.ID, r.now)
+	if !ok || len(gone) != 5 {
+		t.Fatalf("accepted %v", gone)
+	}
+	r.want(span(80, 84)...)
+	r.wantKind(Removal)
+	if _, ok := r.Accept("h000000", r.now); ok {
+		t.Error("an id that was never shown is accepted")
+	}
+	r.list(84)
+	r.want(span(80, 84)...) // the later losses are still held
+	last, _ := r.Hold(r.now)
+	if gone, ok = r.Accept(last.ID, r.now); !ok || len(gone) != 4 {
+		t.Fatalf("accepted %v", gone)
+	}
+	r.list(84)
+	r.want(84)
+	r.wantKind("")
+}
+
+func TestSilentTimeDoesNotCount(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(80)
+	silent := func(netip.AddrPort) bool { return true }
+	r.after(10*time.Second, Offer{Set: eps(80), Silent: silent})
+	h, _ := r.Hold(r.now)
+	left := h.ReleasesAt.Sub(r.now)
+	r.after(time.Hour, Offer{Set: eps(80)})
+	if h, _ = r.Hold(r.now); h.ReleasesAt.Sub(r.now) != left || left != 20*time.Second {
+		t.Errorf("%s are left, and after an hour of silence %s", left, h.ReleasesAt.Sub(r.now))
+	}
+	for r.Kind() != "" {
+		r.confirm(80)
+	}
+	r.want(80)
+}
+
+func TestKeptEndpointsAreNoLoss(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	kept := set(span(82, 89)...)
+	r.after(time.Second, Offer{Set: eps(span(80, 89)...), Kept: kept})
+	r.wantKind("")
+	r.after(time.Hour, Offer{Set: eps(span(81, 89)...), Kept: kept})
+	r.wantKind("")
+	r.want(span(81, 89)...) // what is listed leaves beside them
+}
+
+func TestStateOfAHold(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(span(80, 83)...)
+	r.confirm(span(80, 83)...)
+	r.now = r.now.Add(5 * time.Second)
+	r.list(80, 81, 82)
+	s := r.State(r.now)
+	again := &rig{New(Rules{}), t, r.now.Add(time.Hour)}
+	again.Restore(s, again.now)
+	again.after(0, Offer{Set: eps(span(80, 89)...), Kept: set(span(80, 89)...)}) // nobody has answered yet
+	again.list(80, 81, 82)
+	before, _ := r.Hold(r.now)
+	h, ok := again.Hold(again.now)
+	if !ok || h.ReleasesAt.Sub(again.now) != before.ReleasesAt.Sub(r.now) || h.Confirmations != 1 {
+		t.Fatalf("%+v, before %+v", h, before)
+	}
+	if again.hold.missing[addr(83)].elapsed(again.now) != 0 || again.hold.missing[addr(84)].elapsed(again.now) != 15*time.Second {
+		t.Errorf("%+v", again.hold.missing)
+	}
+
+	// As the release before stored it: one time for all.
+	again = &rig{New(Rules{}), t, r.now}
+	again.Restore(State{Published: eps(span(80, 89)...), Hold: &HoldState{Kind: Removal, Elapsed: 20 * time.Second, Confirmed: 2}}, again.now)
+	again.list(80)
+	if h, _ := again.Hold(again.now); h.ReleasesAt.Sub(again.now) != 10*time.Second || h.Confirmations != 2 {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestPastIsBounded(t *testing.T) {
+	r := newRig(t, Rules{MaxRemoval: 0.9}, span(1, 200)...)
+	for n := 199; n > 20; n-- {
+		r.list(span(1, n)...)
+		r.now = r.now.Add(10 * time.Millisecond)
+	}
+	if len(r.past) > maxPast {
+		t.Errorf("%d sets are remembered", len(r.past))
+	}
+	if base := len(r.past.largest(r.now.Add(-DefaultWindow))); base != 200 {
+		t.Errorf("the largest set was of %d", base)
+	}
+}
+
+// The guard never lets more go at once than it may, whatever it is told; it never waits
+// with what comes; and what it holds it lets go in the end.
+func TestGuardProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Unix(1000, 0)
+		g := New(Rules{})
+		confirmed := map[netip.AddrPort]int{} // strong reads in a row that lacked it
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
+			before := discovery.ByAddr(g.Published())
+			base := g.past.largest(now.Add(-DefaultWindow))
+			var o Offer
+			for port := 80; port < 100; port++ {
+				switch rapid.IntRange(0, 5).Draw(t, "port") {
+				case 0, 1:
+				case 2:
+					if o.Kept == nil {
+						o.Kept = map[netip.AddrPort]bool{}
+					}
+					o.Kept[addr(port)] = true
+					fallthrough
+				default:
+					o.Set = append(o.Set, eps(port)...)
+				}
+			}
+			there := discovery.ByAddr(o.Set)
+			if rapid.Bool().Draw(t, "confirm") {
+				o.Confirms = func(a netip.AddrPort) bool { _, ok := there[a]; return !ok }
+			}
+			if rapid.IntRange(0, 9).Draw(t, "silent") == 0 {
+				o.Silent = func(netip.AddrPort) bool { return true }
+			}
+			for port := 80; port < 100; port++ {
+				if _, ok := there[addr(port)]; ok {
+					confirmed[addr(port)] = 0
+				} else if o.Confirms != nil {
+					confirmed[addr(port)]++
+				}
+			}
+			g.Offer(o, now)
+			after := discovery.ByAddr(g.Published())
+			for a := range there {
+				if _, ok := after[a]; !ok {
+					t.Fatalf("%s is listed and not in force", a)
+				}
+			}
+			lost, unconfirmed := 0, 0
+			for a := range before {
+				if _, ok := after[a]; !ok {
+					lost++
+					if confirmed[a] < Confirmations {
+						unconfirmed++
+					}
+				}
+			}
+			missing := 0
+			for _, a := range base {
+				if _, ok := there[a]; !ok {
+					missing++
+				}
+			}
+			if unconfirmed > 0 && missing >= Smallest && 2*missing > len(base) {
+				t.Fatalf("%d of %d gone, unconfirmed; %d of the largest set are missing", unconfirmed, lost, missing)
+			}
+			if len(after) == 0 && len(before) > 0 && unconfirmed > 0 {
+				t.Fatal("emptied, unconfirmed")
+			}
+		}
+		end := span(80, 79+rapid.IntRange(0, 20).Draw(t, "in the end"))
+		there := set(end...)
+		for range 200 {
+			if at := g.ConfirmAt(now); at.After(now) {
+				now = at
+			} else {
+				now = now.Add(time.Second)
+			}
+			g.Asked(now)
+			g.Offer(Offer{Set: eps(end...), Confirms: func(a netip.AddrPort) bool { return !there[a] }}, now)
+			g.EndTurnover(false, now)
+		}
+		if len(g.Published()) != len(end) {
+			t.Fatalf("%d in force in the end, want %d", len(g.Published()), len(end))
+		}
+	})
+}
