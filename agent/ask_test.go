@@ -16,11 +16,12 @@ func TestRequestThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 		w.start()
 		w.source.list()
 		w.settle()
+		id := w.status().Backends[0].Hold.ID
 		busy := make(chan struct{})
 		w.agent.do <- errand{do: func(context.Context) { <-busy }}
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if err := w.acceptIn(ctx, "web"); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.agent.Accept(ctx, "web", id, ""); !errors.Is(err, context.DeadlineExceeded) {
 			w.t.Errorf("accepting while the loop is busy: %v", err)
 		}
 		close(busy)

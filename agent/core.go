@@ -299,13 +299,15 @@ func (c *core) problems(b *backend) []string {
 			out = append(out, in.Name+": "+r.problem)
 		}
 	}
+	none := false
 	for _, f := range b.feeds {
 		if f.noneYet() {
-			out = append(out, f.Source.String()+" lists nothing and never did (none yet): is the name right?")
+			none = true
+			out = append(out, f.Source.String()+" has never listed an endpoint (none yet): is the name right?")
 		}
 	}
-	if b.misfit {
-		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until that is accepted; is the name right?")
+	if b.misfit && !none {
+		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until `slotsync accept "+b.Name+" "+c.takeoverID(b)+"`; is the name right?")
 	}
 	return out
 }

@@ -30,7 +30,8 @@ type Explanation struct {
 	Addresses []AddressExplanation `json:"addresses"`
 	More      int                  `json:"more,omitempty"`
 
-	takeoverID string
+	takeoverID string // "" if there is no takeover
+	blocked    bool   // nothing is written because of it
 }
 
 // A SourceExplanation is what one source was asked, said, and will be asked. Of

@@ -48,7 +48,7 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (Explanation, e
 		Slots: len(status.Slots), Addresses: []AddressExplanation{},
 	}
 	if status.Takeover != nil {
-		e.takeoverID = status.Takeover.ID
+		e.takeoverID, e.blocked = status.Takeover.ID, status.Takeover.BlocksWriting
 	}
 	for _, s := range status.Slots {
 		if s.State == "free" {

@@ -87,8 +87,8 @@ func TestExplainWhatGoesWrong(t *testing.T) {
 	a, b := newFake("a", "web", 4), newFake("b", "web", 4)
 	inWorld(t, func(w *world) {
 		w.source.say(discovery.Reading{
-			Endpoints: eps(80, 81, 82),
-			Rejected:  []discovery.Rejection{{Reason: discovery.LinkLocal, Name: "meta", Value: "169.254.169.254:80"}, {Reason: discovery.LinkLocal, Value: "169.254.1.1"}},
+			Parts:    []discovery.Part{{Endpoints: eps(80, 81, 82)}},
+			Rejected: []discovery.Rejection{{Reason: discovery.LinkLocal, Name: "meta", Value: "169.254.169.254:80"}, {Reason: discovery.LinkLocal, Value: "169.254.1.1"}},
 		}, nil)
 		w.start()
 		w.pass(time.Second)
@@ -144,15 +144,16 @@ func TestExplainHold(t *testing.T) {
 func TestExplainTakeoverOverflowAndWaiting(t *testing.T) {
 	a := newFake("a", "web", 2)
 	a.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(99), slots.Ready })
+	a.set("web2", func(s *slots.Server) { s.Addr, s.Class = addr(80), slots.Ready })
 	inWorld(t, func(w *world) {
 		w.source = newMute()
 		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Second)
-		w.wantVerdict("127.0.0.9:80", "Nothing is known of 127.0.0.9:80: no slot is touched: test has not answered yet.")
+		w.wantVerdict("127.0.0.9:81", "Nothing is known of 127.0.0.9:81: no slot is touched: test has not answered yet.")
 		w.source.list(80, 81)
 		w.pass(time.Second)
-		w.wantVerdict("127.0.0.9:99", "127.0.0.9:99 is live at a in slot web1, and no source has ever listed it: it is left alone until `slotsync accept web`.")
+		w.wantVerdict("127.0.0.9:99", "127.0.0.9:99 is live at a in slot web1, and no source has ever listed it: it is left alone until `slotsync accept web t185cab`.")
 		w.wantVerdict("127.0.0.9:80", "takes traffic at a in slot web2.")
 		w.wantVerdict("127.0.0.9:81", "127.0.0.9:81 has no slot, and takes no traffic: all 2 slots of web are taken.")
 		if got := w.explain("127.0.0.9").Addresses; len(got) != 3 {
@@ -169,7 +170,7 @@ func TestExplainIsBounded(t *testing.T) {
 			ports = append(ports, p+1)
 			r.Rejected = append(r.Rejected, discovery.Rejection{Reason: discovery.BadPort, Name: fmt.Sprint(p), Value: "0"})
 		}
-		r.Endpoints = eps(ports...)
+		r.Parts = discovery.Complete(eps(ports...)...).Parts
 		w.source.say(r, nil)
 		w.start()
 		w.pass(time.Second)

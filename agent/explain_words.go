@@ -112,6 +112,10 @@ func (a *AddressExplanation) present(e *Explanation) string {
 		return fmt.Sprintf("%s drains in slot %s: %s says so%s%s.", a.Address, a.Slot, a.sayer(SaysDrain), because(a.InForce.Reason), a.exceptions())
 	}
 	serves := a.at(func(i InstanceExplanation) bool { return i.Traffic })
+	if len(serves) == 0 && e.blocked {
+		return fmt.Sprintf("%s takes no traffic yet: nothing is written to %s until `slotsync accept %s %s`, since no source ever listed any of the addresses that take traffic.",
+			a.Address, e.Backend, e.Name, e.takeoverID)
+	}
 	if len(serves) == 0 {
 		return fmt.Sprintf("%s should take traffic in slot %s, and does not%s.", a.Address, a.Slot, a.exceptions())
 	}

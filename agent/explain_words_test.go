@@ -60,7 +60,7 @@ func TestVerdictOfAnAddress(t *testing.T) {
 	}{
 		{"free slot", AddressExplanation{Slot: "web7"}, nil, "Slot web7 is free: it holds no endpoint."},
 		{"takeover", AddressExplanation{Address: explained, Instances: []InstanceExplanation{live}}, nil,
-			"10.0.0.1:80 is live at edge-1 in slot web3, and no source has ever listed it: it is left alone until `slotsync accept web`."},
+			"10.0.0.1:80 is live at edge-1 in slot web3, and no source has ever listed it: it is left alone until `slotsync accept web t123456`."},
 		{"refused", AddressExplanation{Address: explained, Said: says(SaysRefused, discovery.Denied)}, nil,
 			"10.0.0.1:80 never takes traffic: consul names it, and a network in deny has it (denied)."},
 		{"refused for a reason of later", AddressExplanation{Address: explained, Said: says(SaysRefused, "odd")}, nil,
@@ -72,8 +72,8 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"listed by one that stands by", AddressExplanation{Address: explained, Said: []Saying{{Source: "files", Says: SaysReady}}}, nil,
 			"10.0.0.1:80 is listed by files, which stands by: other sources are in use."},
 		{"listed and not in force", AddressExplanation{Address: explained, Said: says(SaysReady, "")},
-			func(e *Explanation) { e.Guard.Why = "the answer of consul is weak." },
-			"10.0.0.1:80 is listed by consul and not yet in force: the answer of consul is weak."},
+			func(e *Explanation) { e.Guard.Why = "the answer of consul is being read." },
+			"10.0.0.1:80 is listed by consul and not yet in force: the answer of consul is being read."},
 		{"nothing known", AddressExplanation{Address: explained, Said: says(SaysNothing, "")},
 			func(e *Explanation) { e.Phase, e.Guard.Why = phaseWaiting, "consul has not answered yet." },
 			"Nothing is known of 10.0.0.1:80: consul has not answered yet."},
@@ -116,13 +116,18 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"critical, and drained", AddressExplanation{Address: explained, InForce: as(discovery.Down, "critical"), Slot: "web3", Said: says(SaysDown, "critical"),
 			Overrides: []Override{{Kind: OverrideState, State: StateDrain, By: "ann"}}}, nil,
 			"10.0.0.1:80 is out of service: consul says that it is down (critical). An operator has it so: drain by ann."},
+		{"kept", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")},
+			Kept: &KeptAddress{ID: "k123456", Source: "dns", Part: "A of t4.example.org", Reason: "server: SERVFAIL from 10.0.0.53", Since: explainedAt.Add(-time.Minute)}}, nil,
+			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is kept: dns, A of t4.example.org has not been known to be without it for 1m0s (server: SERVFAIL from 10.0.0.53). `slotsync accept web k123456` has it go."},
+		{"blocked by a takeover", AddressExplanation{Address: explained, InForce: ready, Slot: "web3"}, func(e *Explanation) { e.blocked = true },
+			"10.0.0.1:80 takes no traffic yet: nothing is written to www until `slotsync accept web t123456`, since no source ever listed any of the addresses that take traffic."},
 		{"its source fails", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")}},
 			func(e *Explanation) { e.Sources = []SourceExplanation{mute} },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. consul does not answer for 2m0s: what it said last stays in force."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := Explanation{At: explainedAt, Name: "web", Backend: "www", Phase: phaseLive, Slots: 10, Sources: []SourceExplanation{consul, spare}}
+			e := Explanation{At: explainedAt, Name: "web", Backend: "www", Phase: phaseLive, Slots: 10, takeoverID: "t123456", Sources: []SourceExplanation{consul, spare}}
 			if test.with != nil {
 				test.with(&e)
 			}
@@ -213,8 +218,6 @@ func TestGuardInWords(t *testing.T) {
 	ends := explainedAt.Add(30 * time.Second)
 	quiet := answering("consul")
 	quiet.Ready = 0
-	weak := answering("consul")
-	weak.Weak = true
 	tests := []struct {
 		name    string
 		b       BackendStatus
@@ -230,24 +233,24 @@ func TestGuardInWords(t *testing.T) {
 			"the 2 endpoints of before stay besides those that replace them until one of these is up, for another 30s at most."},
 		{"waiting for an answer", BackendStatus{Phase: phaseWaiting}, []SourceExplanation{{SourceStatus: SourceStatus{Name: "consul"}}}, "waiting",
 			"no slot is touched: consul has not answered yet."},
-		{"waiting, failing", BackendStatus{Phase: phaseWaiting}, []SourceExplanation{{SourceStatus: SourceStatus{Name: "consul", LastError: "auth: no"}}, weak}, "waiting",
-			"no slot is touched: consul does not answer (auth: no); the answer of consul is weak, and a strong one is needed first."},
+		{"waiting, failing", BackendStatus{Phase: phaseWaiting}, []SourceExplanation{{SourceStatus: SourceStatus{Name: "consul", LastError: "auth: no"}}, {SourceStatus: SourceStatus{Name: "file"}}}, "waiting",
+			"no slot is touched: consul does not answer (auth: no); file has not answered yet."},
 		{"waiting, empty", BackendStatus{Phase: phaseWaiting}, []SourceExplanation{quiet}, "waiting",
 			"no slot is touched: consul has never listed an endpoint: is the name right?"},
 		{"waiting for slots", BackendStatus{Phase: phaseWaiting}, []SourceExplanation{answering("consul")}, "waiting",
 			"no slot is touched before the slots are known."},
-		{"empty", BackendStatus{Hold: &Hold{Kind: guard.Empty, ReleasesAt: ends, Confirmations: 1, WouldRemove: gone}}, nil, "held",
-			"the sources list nothing any more, all at once: the last 2 stay in force for another 30s if it is confirmed (1 of 3), or until `slotsync accept web`."},
-		{"removal", BackendStatus{Hold: &Hold{Kind: guard.Removal, ReleasesAt: ends, Confirmations: 5, WouldRemove: gone}}, nil, "held",
-			"the sources lack 2 at once: they stay in force for another 30s if it is confirmed (3 of 3), or until `slotsync accept web`."},
-		{"never", BackendStatus{Hold: &Hold{Kind: guard.Empty, WouldRemove: gone}}, nil, "held",
-			"the sources list nothing any more, all at once: the last 2 stay in force until `slotsync accept web`."},
-		{"takeover", BackendStatus{Hold: &Hold{Kind: holdTakeover, WouldRemove: gone}}, nil, "held",
-			"2 live addresses are listed by no source: they are left alone until `slotsync accept web`."},
-		{"unhealthy", BackendStatus{Hold: &Hold{Kind: guard.Unhealthy, WouldRemove: gone}}, nil, "held",
-			"every endpoint that is registered is unhealthy: the 2 that served last go on as long as that lasts, or until `slotsync accept web`."},
-		{"of later", BackendStatus{Hold: &Hold{Kind: "odd", WouldRemove: gone}}, nil, "held",
-			"held (odd): 2 stay in force until `slotsync accept web`."},
+		{"empty", BackendStatus{Hold: &Hold{ID: "h123456", Kind: guard.Empty, ReleasesAt: ends, Confirmations: 1, WouldRemove: gone}}, nil, "held",
+			"the sources list nothing any more, all at once: the last 2 stay in force for another 30s if it is confirmed (1 of 3), or until `slotsync accept web h123456`."},
+		{"removal", BackendStatus{Hold: &Hold{ID: "h123456", Kind: guard.Removal, ReleasesAt: ends, Confirmations: 5, WouldRemove: gone}}, nil, "held",
+			"the sources lack 2 at once: they stay in force for another 30s if it is confirmed (3 of 3), or until `slotsync accept web h123456`."},
+		{"never", BackendStatus{Hold: &Hold{ID: "h123456", Kind: guard.Empty, WouldRemove: gone}}, nil, "held",
+			"the sources list nothing any more, all at once: the last 2 stay in force until `slotsync accept web h123456`."},
+		{"takeover", BackendStatus{Hold: &Hold{ID: "h123456", Kind: holdTakeover, WouldRemove: gone}}, nil, "held",
+			"2 live addresses are listed by no source: they are left alone until `slotsync accept web h123456`."},
+		{"unhealthy", BackendStatus{Hold: &Hold{ID: "h123456", Kind: guard.Unhealthy, WouldRemove: gone}}, nil, "held",
+			"every endpoint that is registered is unhealthy: the 2 that served last go on as long as that lasts, or until `slotsync accept web h123456`."},
+		{"of later", BackendStatus{Hold: &Hold{ID: "h123456", Kind: "odd", WouldRemove: gone}}, nil, "held",
+			"held (odd): 2 stay in force until `slotsync accept web h123456`."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

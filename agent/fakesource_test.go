@@ -54,7 +54,7 @@ func (s *fakeSource) Next(ctx context.Context) (discovery.Reading, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		s.told = s.reading.Endpoints
+		s.told = s.reading.Endpoints()
 	}
 	return s.reading, s.err
 }
@@ -69,7 +69,7 @@ func (s *fakeSource) Confirm(context.Context) (discovery.Reading, error) {
 		return s.confirm()
 	}
 	if s.err == nil {
-		s.told = s.reading.Endpoints
+		s.told = s.reading.Endpoints()
 	}
 	return s.reading, s.err
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -99,15 +100,18 @@ func (f *feed) noneYet() bool {
 	return f.failing == nil && !f.answered.IsZero() && !f.known.Seen() && len(f.last.Endpoints()) == 0
 }
 
-// confirms reports whether a strong read of it, just made, proves that a is gone, as
-// far as it is up to this feed.
+// confirms reports whether a strong read of it, just made, proves that a is gone or
+// unhealthy, as far as it is up to this feed.
 func (f *feed) confirms(u discovery.Update, a netip.AddrPort, now time.Time) bool {
 	if u.Err != nil {
 		return false
 	}
 	as := f.known.Clone()
 	as.Answer(u.Reading, now)
-	return !as.Has(a)
+	if e, listed := as.Endpoint(a); listed {
+		return !guard.Present(e) // it is there, and not fit to serve
+	}
+	return as.Lacks(a)
 }
 
 // succeed has f go on with what is known of the feed that it replaces.

@@ -224,13 +224,23 @@ func TestHoldIsCarriedOverARestart(t *testing.T) {
 	})
 }
 
-func TestReplacementOfTheSameSizeIsNotHeld(t *testing.T) {
-	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
+// A set that is replaced whole stays until the new one works: for 15 s where nobody
+// checks.
+func TestReplacementIsHeldUntilItWorks(t *testing.T) {
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
+		w.start()
 		w.source.list(span(100, 109)...)
-		w.pass(time.Second)
-		w.wantReady(a, 10)
+		w.pass(guard.DefaultTurnover - time.Second)
+		w.wantReady(a, 20)
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != guard.Removal {
+			w.t.Errorf("held: %+v", hold)
+		}
+		w.pass(3 * time.Second)
+		w.wantPorts(a, span(100, 109)...)
 		if hold := w.status().Backends[0].Hold; hold != nil {
 			w.t.Errorf("held: %+v", hold)
 		}
-	})
+	}, a)
 }

@@ -141,6 +141,7 @@ func TestStrangersOfTheRemovedStay(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		twoBackends(w, a)
+		a.servers["api"][2].Addr, a.servers["api"][2].Class = addr(90), slots.Ready
 		a.servers["api"][3].Addr, a.servers["api"][3].Class = addr(99), slots.Ready
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()

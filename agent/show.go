@@ -198,7 +198,7 @@ func (a *Agent) takeover(b *backend) *Hold {
 	if len(strangers) == 0 {
 		return nil
 	}
-	return &Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(strangers)}
+	return &Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(strangers), BlocksWriting: b.misfit}
 }
 
 // statusKept is what is kept, for people.

@@ -249,7 +249,7 @@ func FuzzState(f *testing.F) {
 		for _, stored := range s.Backends {
 			b := newBackend(Backend{Name: "web", Feeds: []Feed{{Name: "x"}, {Name: "y", Key: "a"}}})
 			b.restore(stored, now)
-			b.rethink(false, false, false, now)
+			b.reevaluate(judgement{}, now)
 			for a := range b.named() {
 				if discovery.Check(a) != "" {
 					t.Fatalf("%s came in", a)

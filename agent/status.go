@@ -160,6 +160,9 @@ type Hold struct {
 	ReleasesAt    time.Time `json:"releases_at,omitzero"`
 	Confirmations int       `json:"confirmations"`
 	WouldRemove   []string  `json:"would_remove"`
+	// BlocksWriting: a takeover of which the sources list nothing that takes traffic.
+	// They may be another service's: nothing is written until it is accepted.
+	BlocksWriting bool `json:"blocks_writing,omitempty"`
 }
 
 // A KeptSet is what is kept of one part of one source, for one reason.

@@ -91,7 +91,7 @@ func TestTurnoverMakesRoom(t *testing.T) {
 			w.source.list(span(90, 89+n)...)
 			w.pass(5 * time.Second)
 			w.wantPorts(a, want...)
-			w.pass(15 * time.Second)
+			w.pass(guard.DefaultRemovalHold)
 			w.wantPorts(a, span(90, 89+n)...)
 		}, a)
 	}
@@ -199,7 +199,7 @@ func TestAllUnhealthyInTheEnd(t *testing.T) {
 
 		// One that is healthy ends it, for then health tells them apart.
 		set := allDown(81, 82)
-		set.Endpoints[0].State, set.Endpoints[0].Reason = discovery.Ready, ""
+		set.Parts[0].Endpoints[0].State, set.Parts[0].Endpoints[0].Reason = discovery.Ready, ""
 		w.source.say(set, nil)
 		w.settle()
 		w.wantPorts(a, 81)

@@ -129,9 +129,7 @@ func (w *world) wantSync(name string, in bool) {
 
 // accept accepts what is held of a backend, or else what is kept or taken over, as
 // somebody does who looked at the status just now.
-func (w *world) accept(backend string) error { return w.acceptIn(w.t.Context(), backend) }
-
-func (w *world) acceptIn(ctx context.Context, backend string) error {
+func (w *world) accept(backend string) error {
 	id := ""
 	for _, b := range w.status().Backends {
 		switch {
@@ -142,6 +140,6 @@ func (w *world) acceptIn(ctx context.Context, backend string) error {
 			id = b.Kept[0].ID
 		}
 	}
-	_, err := w.agent.Accept(ctx, backend, id, "")
+	_, err := w.agent.Accept(w.t.Context(), backend, id, "")
 	return err
 }

@@ -195,14 +195,17 @@ func (g *Guard) lacking(next []discovery.Endpoint) []netip.AddrPort {
 // holds: they are not the sources' any more.
 func (g *Guard) Forget(gone func(discovery.Endpoint) bool) {
 	g.published = slices.DeleteFunc(slices.Clone(g.published), gone)
-	g.past, g.carried = nil, nil
+	g.carried = nil
+	there := discovery.ByAddr(g.published)
+	for i := range g.past {
+		g.past[i].Addrs = slices.DeleteFunc(slices.Clone(g.past[i].Addrs), func(a netip.AddrPort) bool { _, ok := there[a]; return !ok })
+	}
 	if g.turnover != nil {
 		g.turnover.old = slices.DeleteFunc(slices.Clone(g.turnover.old), gone)
 	}
 	if g.hold == nil {
 		return
 	}
-	there := discovery.ByAddr(g.published)
 	for a := range g.hold.missing {
 		if _, ok := there[a]; !ok {
 			delete(g.hold.missing, a)

@@ -186,20 +186,25 @@ func (g *Guard) ConfirmAt(now time.Time) time.Time {
 	}
 	limit := g.rules.limit(g.hold.kind)
 	pause := min(retryConfirm, limit/Confirmations)
-	var first time.Time
+	var dues []time.Time
 	for _, m := range g.hold.missing {
 		due := now.Add(share(limit, m.confirmed) - m.elapsed(now))
 		if m.silent {
 			due = g.hold.asked.Add(max(retryConfirm, min(limit/Confirmations, patience)))
 		}
-		if first.IsZero() || due.Before(first) {
-			first = due
+		dues = append(dues, due)
+	}
+	first := slices.MinFunc(dues, time.Time.Compare)
+	at := first
+	for _, due := range dues { // what is due at nearly one time is asked for once
+		if due.After(at) && due.Before(first.Add(pause)) {
+			at = due
 		}
 	}
-	if soonest := g.hold.asked.Add(pause); first.Before(soonest) {
+	if soonest := g.hold.asked.Add(pause); at.Before(soonest) {
 		return soonest
 	}
-	return first
+	return at
 }
 
 // Asked notes that a confirmation is asked for.

@@ -319,6 +319,26 @@ func (k *Known) MayRemove(a netip.AddrPort) bool {
 	return p == nil || p.proven
 }
 
+// Lacks reports whether a is known to be gone: nothing lists or keeps it, and the part
+// that listed it is whole now, or has ended.
+func (k *Known) Lacks(a netip.AddrPort) bool {
+	if k.Has(a) {
+		return false
+	}
+	p := k.parts[k.listed[a].part]
+	return p == nil || p.state == discovery.Whole
+}
+
+// Endpoint returns what the set has at a; ok is false if it has nothing, or only keeps
+// it.
+func (k *Known) Endpoint(a netip.AddrPort) (e discovery.Endpoint, ok bool) {
+	if !k.Lists(a) {
+		return discovery.Endpoint{}, false
+	}
+	i := slices.IndexFunc(k.set.Endpoints, func(e discovery.Endpoint) bool { return e.Addr == a })
+	return k.set.Endpoints[i], true
+}
+
 // Seen reports whether the source itself ever named an endpoint.
 func (k *Known) Seen() bool { return !k.inherited && len(k.listed) > 0 }
 
