@@ -406,7 +406,7 @@ func TestRights(t *testing.T) {
 				reading := discovery.Complete(eps...).Normalized()
 				narrowed := s.see(r, reading)
 				if narrowed {
-					reading = partly(reading, hidden)
+					reading = reading.Partly(hidden)
 				}
 				s.keep(reading)
 				if filtered = hides; !hides && narrowed {

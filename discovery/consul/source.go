@@ -141,7 +141,7 @@ func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 	}
 	reading := s.query.reading(r)
 	if s.rights.see(r, reading) {
-		reading = partly(reading, hidden)
+		reading = reading.Partly(hidden)
 	}
 	return reading, nil
 }
@@ -203,7 +203,7 @@ func (s *Source) take(ctx context.Context, a ask, v verdict, r reply) (reading d
 	case applyPartly:
 		// Its absences are not believed; a plain read is honest about the leader.
 		st.index = 0
-		reading = partly(reading, r.doubt())
+		reading = reading.Partly(r.doubt())
 	case apply:
 		st.apply(a, r, reading)
 		s.have.Store(int64(len(r.entries)) + 1)
@@ -212,10 +212,10 @@ func (s *Source) take(ctx context.Context, a ask, v verdict, r reply) (reading d
 		st.setbacks.End()
 	}
 	if unproved {
-		reading = partly(reading, "it was streamed to the agent, of which is not known whether it hears from its servers")
+		reading = reading.Partly("it was streamed to the agent, of which is not known whether it hears from its servers")
 	}
 	if s.rights.isNarrowed() {
-		reading = partly(reading, hidden)
+		reading = reading.Partly(hidden)
 	}
 	s.rights.keep(reading)
 	return reading, true, nil
@@ -230,17 +230,6 @@ func (r reply) doubt() string {
 		return "what the stream lacks was not read plainly yet"
 	}
 	return "the server knows no leader"
-}
-
-// partly returns a reading that says who is there and not who is gone, unless it is one
-// already.
-func partly(r discovery.Reading, why string) discovery.Reading {
-	if r.Whole() {
-		part := r.Parts[0]
-		part.State, part.Why = discovery.Partial, why
-		r.Parts = []discovery.Part{part}
-	}
-	return r
 }
 
 // proved says whether reading, which comes of r, rests on servers that are in touch
