@@ -190,6 +190,17 @@ func (r Reading) Whole() bool {
 	return !slices.ContainsFunc(r.Parts, func(p Part) bool { return p.State != Whole })
 }
 
+// Partly returns r with every part that is whole made partial, for this reason.
+func (r Reading) Partly(why string) Reading {
+	r.Parts = slices.Clone(r.Parts)
+	for i := range r.Parts {
+		if p := &r.Parts[i]; p.State == Whole {
+			p.State, p.Why = Partial, why
+		}
+	}
+	return r
+}
+
 // Gaps lists the parts that are not whole, as in "AAAA of web.example.org: server:
 // SERVFAIL from 10.0.0.1".
 func (r Reading) Gaps() []string {

@@ -179,6 +179,20 @@ func TestGaps(t *testing.T) {
 	}
 }
 
+func TestPartly(t *testing.T) {
+	err := discovery.Errorf(discovery.Server, "no")
+	r := discovery.Reading{Note: "index 1", Parts: []discovery.Part{
+		{Name: "a", Endpoints: endpoints(1)}, {Name: "b", State: discovery.Partial, Why: "cut"}, {Name: "c", State: discovery.Unknown, Err: err},
+	}}
+	want := []string{"a: old", "b: cut", "c: server: no"}
+	if got := r.Partly("old"); !slices.Equal(got.Gaps(), want) || got.Note != r.Note || !slices.Equal(got.Endpoints(), r.Endpoints()) {
+		t.Errorf("got %+v", got)
+	}
+	if r.Parts[0].State != discovery.Whole || r.Parts[0].Why != "" {
+		t.Error("it wrote to what it was called on")
+	}
+}
+
 func TestCompletenessText(t *testing.T) {
 	for c, want := range map[discovery.Completeness]string{
 		discovery.Whole: "whole", discovery.Partial: "partial", discovery.Unknown: "unknown", 7: "Completeness(7)",

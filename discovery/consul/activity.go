@@ -34,6 +34,9 @@ func (s *Source) Activity() discovery.Activity {
 	if _, err := s.client.fresh.of(s.client.datacenter(s.query)).holds(); err != nil {
 		a.Remarks = append(a.Remarks, discovery.Printable("degraded, nothing is removed: "+err.Error(), 300))
 	}
+	if s.rights.isNarrowed() {
+		a.Remarks = append(a.Remarks, "nothing is removed: "+hidden)
+	}
 	if now.Before(fresh) {
 		a.Remarks = append(a.Remarks, "only the leader is asked: another server's answer was too old")
 	}

@@ -33,7 +33,7 @@ func service(i int) string { return fmt.Sprintf("web-%d", i) }
 func late(watches []*discoverytest.Watched, n int) (count int, err error) {
 	for _, w := range watches {
 		updates, _ := w.Seen()
-		if len(updates) == 0 || len(updates[len(updates)-1].Reading.Endpoints) != n {
+		if len(updates) == 0 || len(updates[len(updates)-1].Reading.Endpoints()) != n {
 			count++
 		}
 		if err == nil {

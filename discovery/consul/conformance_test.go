@@ -43,11 +43,11 @@ func testCatalogue(t *testing.T, c *Client, cat catalogue) {
 		last, n = w.Until(t, n, func(u discovery.Update) bool {
 			return u.Err == nil && slices.Equal(describe(u.Reading), want)
 		})
-		if last.Reading.Weak || len(last.Reading.Rejected) != 0 {
+		if !last.Reading.Whole() || len(last.Reading.Rejected) != 0 {
 			t.Errorf("%s: %+v", step, last.Reading)
 		}
 		confirmed, err := s.Confirm(t.Context())
-		if err != nil || !slices.Equal(confirmed.Endpoints, last.Reading.Endpoints) || confirmed.Weak {
+		if err != nil || !slices.Equal(confirmed.Endpoints(), last.Reading.Endpoints()) || !confirmed.Whole() {
 			t.Errorf("%s, confirmed: %+v %v", step, confirmed, err)
 		}
 	}
@@ -59,7 +59,7 @@ func testCatalogue(t *testing.T, c *Client, cat catalogue) {
 	cat.put("c", "10.0.0.3", 5, 0, api.HealthWarning)
 	expect("warning with weight 0", "10.0.0.1:8080", "10.0.0.2:8080", "10.0.0.3:8080 (drain)")
 	r, err := s.Confirm(t.Context())
-	if err != nil || r.Endpoints[0].Weight != 1 || r.Endpoints[1].Weight != 3 || r.Endpoints[2].Reason != "weight 0" {
+	if err != nil || r.Endpoints()[0].Weight != 1 || r.Endpoints()[1].Weight != 3 || r.Endpoints()[2].Reason != "weight 0" {
 		t.Errorf("weights: %+v %v", r, err)
 	}
 	cat.check("a", api.HealthCritical)

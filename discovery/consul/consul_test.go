@@ -106,7 +106,7 @@ func TestUnixSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	if r, err := source(t, c, Query{}).Next(t.Context()); err != nil || len(r.Endpoints) != 2 {
+	if r, err := source(t, c, Query{}).Next(t.Context()); err != nil || len(r.Endpoints()) != 2 {
 		t.Errorf("%+v %v", r, err)
 	}
 }
@@ -172,12 +172,12 @@ func TestC13ColdStart(t *testing.T) {
 				watches = append(watches, w)
 			}
 			for _, w := range watches {
-				wg.Go(func() { w.Until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints) == 3 }) })
+				wg.Go(func() { w.Until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints()) == 3 }) })
 			}
 			wg.Wait()
 			server.fake.Set("web", consultest.Instances(4)...)
 			for _, w := range watches {
-				wg.Go(func() { w.Until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints) == 4 }) })
+				wg.Go(func() { w.Until(t, 0, func(u discovery.Update) bool { return len(u.Reading.Endpoints()) == 4 }) })
 			}
 			wg.Wait()
 			for _, w := range watches {

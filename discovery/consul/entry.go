@@ -39,6 +39,7 @@ type check struct{ CheckID, Status string }
 // them, and the reading removes nothing.
 func (q Query) reading(r reply) discovery.Reading {
 	var out discovery.Reading
+	var part discovery.Part
 	for _, e := range r.entries {
 		at, reason := q.place(e)
 		endpoint := discovery.Endpoint{}
@@ -46,16 +47,18 @@ func (q Query) reading(r reply) discovery.Reading {
 			endpoint, reason = q.endpoint(e, at)
 		}
 		if reason == "" {
-			out.Endpoints = append(out.Endpoints, endpoint)
+			part.Endpoints = append(part.Endpoints, endpoint)
 			continue
 		}
 		out.Rejected = append(out.Rejected, discovery.Rejection{
 			Reason: reason, Name: discovery.Printable(e.Service.ID, 100), Value: discovery.Printable(at.String(), 100),
 		})
 	}
-	out.Weak = len(out.Endpoints) == 0 && len(out.Rejected) > 0
-	out.Endpoints = discovery.Normalize(out.Endpoints)
-	out.Note = r.note()
+	if len(part.Endpoints) == 0 && len(out.Rejected) > 0 {
+		part.State, part.Why = discovery.Partial, "every instance is refused"
+	}
+	part.Endpoints = discovery.Normalize(part.Endpoints)
+	out.Parts, out.Note = []discovery.Part{part}, r.note()
 	return out
 }
 

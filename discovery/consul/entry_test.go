@@ -85,7 +85,7 @@ func TestStates(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := read(t, test.query, instance(test.change))
-			if e := r.Endpoints[0]; e.State != test.state || e.Reason != test.reason || e.Name != "a" {
+			if e := r.Endpoints()[0]; e.State != test.state || e.Reason != test.reason || e.Name != "a" {
 				t.Errorf("got %+v", e)
 			}
 		})
@@ -113,7 +113,7 @@ func TestWeights(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := read(t, Query{Health: Warning}, instance(test.change...)).Endpoints[0]
+			e := read(t, Query{Health: Warning}, instance(test.change...)).Endpoints()[0]
 			if e.Weight != test.weight || e.State != test.state || (e.Reason == "weight 0") != (e.Weight == 0 && e.State == discovery.Drain) {
 				t.Errorf("got %+v", e)
 			}
@@ -146,7 +146,7 @@ func TestAddresses(t *testing.T) {
 			odd := consultest.Instance("odd", test.addr, test.port)
 			r := read(t, Query{}, odd, consultest.Instance("b", "10.0.0.2", 80))
 			got := ""
-			for _, e := range r.Endpoints {
+			for _, e := range r.Endpoints() {
 				if e.Name == "odd" {
 					got = e.Addr.String()
 				}
@@ -157,7 +157,7 @@ func TestAddresses(t *testing.T) {
 					t.Errorf("rejection %+v", x)
 				}
 			}
-			if got != test.want || len(r.Endpoints)+len(r.Rejected) != 2 || r.Weak {
+			if got != test.want || len(r.Endpoints())+len(r.Rejected) != 2 || !r.Whole() {
 				t.Errorf("got %q, want %q in %+v", got, test.want, r)
 			}
 		})
@@ -166,17 +166,17 @@ func TestAddresses(t *testing.T) {
 
 func TestAllRefusedRemovesNothing(t *testing.T) {
 	r := read(t, Query{}, consultest.Instance("a", "a.example.org", 80), consultest.Instance("b", "b.example.org", 80))
-	if !r.Weak || len(r.Endpoints) != 0 || len(r.Rejected) != 2 {
+	if r.Whole() || len(r.Endpoints()) != 0 || len(r.Rejected) != 2 {
 		t.Errorf("got %+v", r)
 	}
-	if r := read(t, Query{}); r.Weak || len(r.Rejected) != 0 {
+	if r := read(t, Query{}); !r.Whole() || len(r.Rejected) != 0 {
 		t.Errorf("no instances at all: %+v", r)
 	}
 }
 
 func TestC45OneIDOnTwoNodes(t *testing.T) {
 	same := []*api.ServiceEntry{consultest.Instance("a", "10.0.0.1", 80), consultest.Instance("a", "10.0.0.2", 80)}
-	if r := read(t, Query{}, same...); len(r.Endpoints) != 2 {
+	if r := read(t, Query{}, same...); len(r.Endpoints()) != 2 {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -186,7 +186,7 @@ func TestC46TwoIDsAtOneAddress(t *testing.T) {
 	heavy.Service.ID = "z"
 	for _, order := range [][]*api.ServiceEntry{{light, heavy}, {heavy, light}} {
 		r := read(t, Query{}, order...)
-		if len(r.Endpoints) != 1 || r.Endpoints[0].Weight != 9 || r.Endpoints[0].Name != "z" {
+		if len(r.Endpoints()) != 1 || r.Endpoints()[0].Weight != 9 || r.Endpoints()[0].Name != "z" {
 			t.Errorf("got %+v", r)
 		}
 	}
@@ -206,7 +206,7 @@ func TestC48WeightsAreScaled(t *testing.T) {
 		for _, c := range change {
 			c(all[16])
 		}
-		return slots.Scale(read(t, Query{}, all...).Endpoints)
+		return slots.Scale(read(t, Query{}, all...).Endpoints())
 	}
 	before, after := scale(), scale(checks("a", "critical"))
 	for addr, weight := range before {
@@ -227,7 +227,7 @@ func TestC53NothingElseIsRead(t *testing.T) {
 		e.Checks[0].Output = strings.Repeat("o", 1<<20)
 	})
 	r := read(t, Query{}, e)
-	if n := len([]rune(r.Endpoints[0].Name)); n > 101 || len(fmt.Sprintf("%+v", r)) > 600 {
+	if n := len([]rune(r.Endpoints()[0].Name)); n > 101 || len(fmt.Sprintf("%+v", r)) > 600 {
 		t.Errorf("the name has %d letters", n)
 	}
 }
@@ -236,7 +236,7 @@ func TestC47OrderIsNoNews(t *testing.T) {
 	list := consultest.Instances(20)
 	want := read(t, Query{}, list...)
 	slices.Reverse(list)
-	if got := read(t, Query{}, list...); !slices.Equal(want.Endpoints, got.Endpoints) {
+	if got := read(t, Query{}, list...); !slices.Equal(want.Endpoints(), got.Endpoints()) {
 		t.Errorf("%v\n%v", want, got)
 	}
 }

@@ -127,11 +127,12 @@ func (r reply) proves(maxStale time.Duration) bool {
 
 // loses reports whether an endpoint of old can be used less in now.
 func loses(old, now discovery.Reading) bool {
-	states := make(map[netip.AddrPort]discovery.State, len(now.Endpoints))
-	for _, e := range now.Endpoints {
+	eps := now.Endpoints()
+	states := make(map[netip.AddrPort]discovery.State, len(eps))
+	for _, e := range eps {
 		states[e.Addr] = e.State
 	}
-	for _, e := range old.Endpoints {
+	for _, e := range old.Endpoints() {
 		if state, ok := states[e.Addr]; !ok || state > e.State {
 			return true
 		}

@@ -122,9 +122,12 @@ func TestC20AgentThatStreams(t *testing.T) {
 }
 
 // TestStreamedReplies plays a reply of an agent that streams after a first set of
-// three, with a proof of freshness that is old, and what the proof then says.
+// three, with a proof of freshness that is old, and what the proof then says; where
+// something is gone that is a plain read of the service itself.
 func TestStreamedReplies(t *testing.T) {
 	one := list3[:strings.Index(list3, `,{"Node"`)] + "]"
+	entryB := `{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}`
+	two := strings.Replace(one, "]", ","+entryB+"]", 1)
 	four := strings.Replace(list3, "[", `[{"Node":{},"Service":{"ID":"d","Address":"10.9.0.4","Port":1}},`, 1)
 	header := []string{"X-Consul-KnownLeader", "false", "X-Consul-Query-Backend", "streaming"}
 	tests := []struct {
@@ -141,8 +144,10 @@ func TestStreamedReplies(t *testing.T) {
 		{"nothing is new, no leader", consultest.Good(50, list3, header...), consultest.Good(60, "[]", "X-Consul-KnownLeader", "false"), 0, false, discovery.Server},
 		{"nothing is new, far behind", consultest.Good(50, list3, header...), consultest.Good(60, "[]", "X-Consul-LastContact", "60000"), 0, false, discovery.Server},
 		{"one more", consultest.Good(51, four, header...), nil, 4, true, ""},
-		{"two less", consultest.Good(51, strings.Replace(one, "]", `,{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}]`, 1), header...), consultest.Good(60, "[]"), 2, false, ""},
-		{"one less, no servers", consultest.Good(51, strings.Replace(one, "]", `,{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}]`, 1), header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
+		{"two less", consultest.Good(51, two, header...), consultest.Good(51, two), 2, false, ""},
+		{"two less, which a server has", consultest.Good(51, two, header...), consultest.Good(52, list3), 3, false, ""},
+		{"two less and a new one", consultest.Good(51, strings.Replace(four, entryB+",", "", 1), header...), nil, 3, true, ""},
+		{"one less, no servers", consultest.Good(51, two, header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
 		{"one is critical, no servers", consultest.Good(51, strings.Replace(list3, `}}]`, `},"Checks":[{"CheckID":"x","Status":"critical"}]}]`, 1), header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
 	}
 	for _, test := range tests {
@@ -159,11 +164,15 @@ func TestStreamedReplies(t *testing.T) {
 				if err != nil {
 					class = discovery.ClassOf(err)
 				}
-				if len(r.Endpoints) != test.want || r.Weak != test.weak || class != test.class {
-					t.Errorf("%d endpoints, weak %v: %v", len(r.Endpoints), r.Weak, err)
+				if len(r.Endpoints()) != test.want || !r.Whole() != test.weak || class != test.class {
+					t.Errorf("%d endpoints, weak %v: %v", len(r.Endpoints()), !r.Whole(), err)
 				}
 				asked := f.Requests()
-				if test.proof != nil && (asked[2].URL.Path != "/v1/health/service/consul" || !asked[2].URL.Query().Has("stale")) {
+				if strings.Contains(test.name, "less") {
+					if test.proof != nil && (asked[2].URL.Path != "/v1/health/service/web" || len(asked[2].URL.Query()) > 0) {
+						t.Errorf("the plain read: %s", asked[2].URL)
+					}
+				} else if test.proof != nil && (asked[2].URL.Path != "/v1/health/service/consul" || !asked[2].URL.Query().Has("stale")) {
 					t.Errorf("the proof: %s", asked[2].URL)
 				}
 				if err != nil && s.state.index != 0 {

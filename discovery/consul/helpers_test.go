@@ -55,7 +55,7 @@ func source(t *testing.T, c *Client, q Query) *Source {
 
 func describe(r discovery.Reading) []string {
 	out := []string{}
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		out = append(out, e.String())
 	}
 	return out
@@ -69,7 +69,7 @@ func sets(updates []discovery.Update) (counts []int, classes []discovery.Class) 
 			classes = append(classes, discovery.ClassOf(u.Err))
 			continue
 		}
-		counts = append(counts, len(u.Reading.Endpoints))
+		counts = append(counts, len(u.Reading.Endpoints()))
 	}
 	return slices.Compact(counts), slices.Compact(classes)
 }

@@ -48,11 +48,11 @@ func TestIndexes(t *testing.T) {
 				f := consultest.NewFake(t)
 				f.Script(append([]http.HandlerFunc{consultest.Good(50, list3)}, test.replies...)...)
 				s := fakeSource(t, f, Options{}, Query{})
-				if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 3 {
+				if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 3 {
 					t.Fatalf("first: %+v %v", r, err)
 				}
 				r, err := s.Next(t.Context())
-				got := outcome{count: len(r.Endpoints), weak: r.Weak, asked: len(f.Requests()) - 1}
+				got := outcome{count: len(r.Endpoints()), weak: !r.Whole(), asked: len(f.Requests()) - 1}
 				if err != nil {
 					got.class = discovery.ClassOf(err)
 				}
@@ -76,13 +76,13 @@ func TestC23NewIndexes(t *testing.T) {
 		}
 		f.SetQuietly("web", consultest.Instances(10)...)
 		f.SetIndex(7)
-		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 10 || s.state.index != 7 {
+		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 10 || s.state.index != 7 {
 			t.Fatalf("%+v %v, waits beyond %d", r, err, s.state.index)
 		}
 		f.Set("web", consultest.Instances(11)...)
 		r, err := s.Next(t.Context())
 		requests := f.Requests()
-		if asked := requests[len(requests)-1].URL.Query().Get("index"); err != nil || len(r.Endpoints) != 11 || asked != "7" {
+		if asked := requests[len(requests)-1].URL.Query().Get("index"); err != nil || len(r.Endpoints()) != 11 || asked != "7" {
 			t.Errorf("%+v %v, waited beyond %s", r, err, asked)
 		}
 	})
@@ -95,13 +95,13 @@ func TestC31FalseAnswersAreCounted(t *testing.T) {
 		f.Set("web", consultest.Instances(5)...)
 		f.SetIndex(50)
 		s := fakeSource(t, f, Options{}, Query{})
-		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 5 || len(s.Activity().Remarks) != 0 {
+		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 5 || len(s.Activity().Remarks) != 0 {
 			t.Fatalf("%+v %v, %v", r, err, s.Activity().Remarks)
 		}
 		for i := range 2 {
 			f.Script(consultest.Good(uint64(60+i), "[]"))
 			f.SetIndex(uint64(60 + i))
-			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 5 || r.Weak {
+			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 5 || !r.Whole() {
 				t.Fatalf("%+v %v", r, err)
 			}
 		}
@@ -118,7 +118,7 @@ func TestC26AfterTheHighest(t *testing.T) {
 		f.Script(consultest.Good(1<<64-1, list3), consultest.Good(5, "[]"), consultest.Good(5, list3), consultest.Good(5, list3))
 		s := fakeSource(t, f, Options{}, Query{})
 		for range 2 {
-			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 3 {
+			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 3 {
 				t.Fatalf("%+v %v", r, err)
 			}
 		}

@@ -65,7 +65,7 @@ func TestPlaces(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := read(t, test.query, instance(test.change...))
 			got := ""
-			for _, e := range r.Endpoints {
+			for _, e := range r.Endpoints() {
 				got = e.Addr.String()
 			}
 			for _, x := range r.Rejected {

@@ -23,7 +23,7 @@ func TestC23RealRestarts(t *testing.T) {
 	}
 	w := discoverytest.Watch(t, source(t, realClient(t, server, Options{}), Query{}))
 	count := func(n int) func(discovery.Update) bool {
-		return func(u discovery.Update) bool { return u.Err == nil && len(u.Reading.Endpoints) == n }
+		return func(u discovery.Update) bool { return u.Err == nil && len(u.Reading.Endpoints()) == n }
 	}
 	failed := func(u discovery.Update) bool { return u.Err != nil }
 
@@ -138,7 +138,7 @@ func TestC55RealAgent(t *testing.T) {
 	}
 	token := server.NewToken(services)
 	c := realClient(t, server, Options{Token: func() string { return token }})
-	if r, err := source(t, c, Query{Filter: `Service.ID == "a"`}).Next(t.Context()); err != nil || len(r.Endpoints) != 1 {
+	if r, err := source(t, c, Query{Filter: `Service.ID == "a"`}).Next(t.Context()); err != nil || len(r.Endpoints()) != 1 {
 		t.Errorf("a filter, without agent:read: %+v %v", r, err)
 	}
 }
@@ -170,7 +170,7 @@ func TestC17C18RealACLs(t *testing.T) {
 			}
 			c := realClient(t, server, Options{Token: func() string { return token }})
 			r, err := source(t, c, Query{}).Next(t.Context())
-			if test.want == "" && (err != nil || len(r.Endpoints) != 0) || test.want != "" && discovery.ClassOf(err) != test.want {
+			if test.want == "" && (err != nil || len(r.Endpoints()) != 0) || test.want != "" && discovery.ClassOf(err) != test.want {
 				t.Errorf("%+v %v", r, err)
 			}
 		})
@@ -196,7 +196,7 @@ func TestRealTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := source(t, realClient(t, server, Options{Token: file.Token, Denied: file.Reread, Wait: time.Second}), Query{})
-	if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 1 {
+	if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 1 {
 		t.Fatalf("the first token: %+v %v", r, err)
 	}
 	server.RevokeToken(first)
@@ -204,10 +204,10 @@ func TestRealTokens(t *testing.T) {
 		t.Errorf("a revoked token: %v", err)
 	}
 	write(second)
-	if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints) != 1 {
+	if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints()) != 1 {
 		t.Errorf("the second token: %+v %v", r, err)
 	}
-	if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 1 {
+	if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 1 {
 		t.Errorf("and the watch: %+v %v", r, err)
 	}
 }

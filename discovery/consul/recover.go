@@ -14,7 +14,7 @@ const (
 )
 
 func newSource(c *Client, q Query) *Source {
-	return &Source{client: c, query: q, state: state{have: -1}, hopes: discovery.NewHopes(hopeEvery, hopeBurst)}
+	return &Source{client: c, query: q, hopes: discovery.NewHopes(hopeEvery, hopeBurst)}
 }
 
 // Recovered implements [discovery.Recoverer]: after trouble with the agent, its
@@ -46,7 +46,7 @@ func (s *Source) probe(ctx context.Context) error {
 	a := ask{mode: Default}
 	r, err := s.client.get(ctx, s.query, a)
 	if err == nil {
-		_, err = judge(a, int(s.have.Load())-1, s.client.opts.MaxStale, r)
+		_, err = s.judge(a, r)
 	}
 	if err == nil {
 		s.client.back()

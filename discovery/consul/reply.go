@@ -28,6 +28,7 @@ type reply struct {
 	filtered  bool          // instances were left out for lack of rights
 	deny      bool          // without a token nothing may be read
 	token     bool          // one was sent
+	asker     string        // see [Client.asker]
 }
 
 func parseHeader(h http.Header) reply {
@@ -170,8 +171,8 @@ type verdict uint8
 const (
 	// apply: the set is as the reply says.
 	apply verdict = iota
-	// applyWeak: what is in it may be added; ask with a plain read next.
-	applyWeak
+	// applyPartly: what is in it may be added; ask with a plain read next.
+	applyPartly
 	// unchanged: the last set still holds; the payload is not to be used.
 	unchanged
 	// reseed: the payload is not to be used; ask with a plain read.
@@ -180,28 +181,34 @@ const (
 	tooOld
 	// doubtful: so much is gone that a consistent read has to say so.
 	doubtful
+	// readPlainly: the payload is not to be used; a plain read says more.
+	readPlainly
 )
 
 // judge classifies the reply to a. have is how many instances the last one that
-// was applied had, -1 if there was none.
+// was applied had, -1 if there was none; mayBeNone is what [rights.mayBeNone] says.
 //
 //	condition, first that fits              blocking read   plain read
 //	no readable index, or index 0           protocol error  protocol error
 //	index 1: there is no state              reseed          server error
 //	no leader known, and not streaming,
-//	    index higher than asked             applyWeak       server error
+//	    index higher than asked             applyPartly     server error
 //	    index as asked, or lower            reseed          server error
-//	filtered by ACLs and fewer, or none     auth error      auth error
+//	none, filtered by ACLs, unless that
+//	    may mean that there is none         auth error      auth error
 //	none, no token, and policy deny         auth error      auth error
 //	older than maxStale, and not streaming  tooOld          -
 //	index lower than asked                  reseed          -
+//	index as asked, not streaming, and
+//	    more, or filtered and fewer         doubtful        -
 //	index as asked                          unchanged       -
 //	none left, or half and 3 or more gone   doubtful        apply; doubtful if
 //	                                                        any server answered
 //	otherwise                               apply           apply
 //
-// Lists that are null or hold null are refused before, by decode.
-func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
+// Lists that are null or hold null are refused before, by decode. Whether a list that
+// is applied lacks what the token may not read any more is said by [rights.see].
+func judge(a ask, have int, mayBeNone bool, maxStale time.Duration, r reply) (verdict, error) {
 	blocking, n := a.index > 0, len(r.entries)
 	switch {
 	case r.index == 0:
@@ -211,12 +218,12 @@ func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
 	case r.index == 1:
 		return 0, discovery.Errorf(discovery.Server, "the agent has no data yet (index 1)")
 	case !r.leader && !r.streaming && blocking && r.index > a.index:
-		return applyWeak, nil
+		return applyPartly, nil
 	case !r.leader && !r.streaming && blocking:
 		return reseed, nil // old data adds what has gone since
 	case !r.leader && !r.streaming:
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
-	case r.filtered && (n < have || n == 0):
+	case r.filtered && n == 0 && !mayBeNone:
 		return 0, discovery.Errorf(discovery.Auth, "instances are missing: the token lacks node:read or service:read")
 	case n == 0 && r.deny && !r.token:
 		return 0, discovery.Errorf(discovery.Auth, "nothing can be read without a token (default policy deny)")
@@ -228,6 +235,8 @@ func judge(a ask, have int, maxStale time.Duration, r reply) (verdict, error) {
 		return tooOld, nil
 	case r.index < a.index:
 		return reseed, nil
+	case r.index == a.index && !r.streaming && (r.filtered && n < have || have >= 0 && n > have):
+		return doubtful, nil // rights have no index
 	case r.index == a.index:
 		return unchanged, nil
 	case discovery.Collapsed(have, n):

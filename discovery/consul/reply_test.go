@@ -43,7 +43,7 @@ func TestJudge(t *testing.T) {
 		{"C27 no index, plain", plain, 3, good(0, 3), 0, discovery.Protocol},
 		{"C20 index 1, blocking", at(7), 3, good(1, 0, streaming), reseed, none},
 		{"C20 index 1, plain", plain, 3, good(1, 0, streaming), 0, discovery.Server},
-		{"C30 no leader, blocking", at(7), 3, good(8, 1, noLeader, old), applyWeak, none},
+		{"C30 no leader, blocking", at(7), 3, good(8, 1, noLeader, old), applyPartly, none},
 		{"no leader and index as asked", at(7), 3, good(7, 3, noLeader), reseed, none},
 		{"no leader and lower", at(7), 3, good(6, 3, noLeader), reseed, none},
 		{"C29 streaming, none left", at(7), 3, good(8, 0, streaming), doubtful, none},
@@ -58,8 +58,13 @@ func TestJudge(t *testing.T) {
 		{"C29 streaming knows no leader, blocking", at(7), 3, good(8, 4, streaming), apply, none},
 		{"streaming knows no leader, plain", plain, 3, good(8, 4, streaming), apply, none},
 		{"streaming has no age", at(7), 3, good(8, 4, streaming, old), apply, none},
-		{"C17 filtered and fewer, blocking", at(7), 3, good(8, 2, filtered), 0, discovery.Auth},
-		{"filtered and fewer, plain", plain, 3, good(8, 2, filtered), 0, discovery.Auth},
+		{"C17 filtered and none, blocking", at(7), 3, good(8, 0, filtered), 0, discovery.Auth},
+		{"filtered and fewer, blocking", at(7), 3, good(8, 2, filtered), apply, none}, // partly: see TestC60NewlyFiltered
+		{"filtered and fewer, plain", plain, 3, good(8, 2, filtered), apply, none},
+		{"filtered and fewer, index as asked", at(7), 3, good(7, 2, filtered), doubtful, none},
+		{"more, index as asked", at(7), 2, good(7, 3), doubtful, none},
+		{"filtered as before, index as asked", at(7), 2, good(7, 2, filtered), unchanged, none},
+		{"filtered and half are gone", at(7), 6, good(8, 3, filtered), doubtful, none},
 		{"C17 filtered and none at first", plain, -1, good(8, 0, filtered), 0, discovery.Auth},
 		{"filtered as before", plain, 3, good(8, 3, filtered), apply, none},
 		{"C18 none without a token, blocking", at(7), 3, good(8, 0, anonymous), 0, discovery.Auth},
@@ -92,7 +97,7 @@ func TestJudge(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			v, err := judge(test.ask, test.have, 10*time.Second, test.reply)
+			v, err := judge(test.ask, test.have, false, 10*time.Second, test.reply)
 			var class discovery.Class
 			if err != nil {
 				class = discovery.ClassOf(err)
@@ -234,13 +239,13 @@ func BenchmarkDecode40(b *testing.B) {
 // checkReading holds r against what every reading promises.
 func checkReading(t *testing.T, r discovery.Reading, entries int) {
 	t.Helper()
-	if len(r.Endpoints)+len(r.Rejected) > entries || !slices.Equal(r.Endpoints, discovery.Normalize(r.Endpoints)) {
+	if len(r.Endpoints())+len(r.Rejected) > entries || !slices.Equal(r.Endpoints(), discovery.Normalize(r.Endpoints())) {
 		t.Fatalf("%d entries became %+v", entries, r)
 	}
-	if entries > 0 && len(r.Endpoints) == 0 && !r.Weak {
+	if entries > 0 && len(r.Endpoints()) == 0 && r.Whole() {
 		t.Fatalf("all were refused, and the reading removes: %+v", r)
 	}
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		if discovery.Check(e.Addr) != "" || e.Weight < 0 || e.Weight > maxWeight || e.State > discovery.Down ||
 			discovery.Printable(e.Name, 101) != e.Name {
 			t.Fatalf("endpoint %+v", e)

@@ -73,7 +73,7 @@ func (c *Client) exchange(ctx context.Context, q Query, a ask, token string) (re
 	}
 	defer resp.Body.Close()
 	r := parseHeader(resp.Header)
-	r.token, r.mode = token != "", a.mode
+	r.token, r.asker, r.mode = token != "", c.asker(q, token), a.mode
 	if r.entries, err = readEntries(resp.Body); err != nil {
 		c.agent.lose()
 		return reply{}, c.api.Unreadable(ctx, err)

@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -12,17 +13,20 @@ import (
 type Source struct {
 	client *Client
 	query  Query
-	state  state           // of Next
-	seat   *seat           // of Next; nil at first
-	have   atomic.Int64    // 1 + state.have, for Confirm
+	state  state        // of Next
+	seat   *seat        // of Next; nil at first
+	have   atomic.Int64 // 1 + the instances in the last reply that was applied; 0: none was
+	rights rights
 	hopes  discovery.Hopes // see Recovered
 	diary  diary
 }
 
 var (
-	_ discovery.Source    = (*Source)(nil)
-	_ discovery.Recoverer = (*Source)(nil)
-	_ discovery.Active    = (*Source)(nil)
+	_ discovery.Source     = (*Source)(nil)
+	_ discovery.Recoverer  = (*Source)(nil)
+	_ discovery.Active     = (*Source)(nil)
+	_ discovery.Rememberer = (*Source)(nil)
+	_ discovery.Acceptor   = (*Source)(nil)
 )
 
 // String implements [discovery.Source].
@@ -50,7 +54,7 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 			s.fail()
 			return discovery.Reading{}, err
 		}
-		if s.state.failed && known && !reading.Weak {
+		if s.state.failed && known && (reading.Whole() || s.rights.isNarrowed()) {
 			s.client.back()
 		}
 		s.state.failed = false
@@ -76,7 +80,7 @@ func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, kn
 	if err != nil {
 		return reading, false, err
 	}
-	v, err := judge(a, s.state.have, s.client.opts.MaxStale, r)
+	v, err := s.judge(a, r)
 	if err == nil && a.index == 0 && r.index < s.state.top {
 		// A leader that has just started answers before it knows all that it wrote
 		// down (seen with 1.8.7); only a consistent read waits for that.
@@ -89,6 +93,9 @@ func (s *Source) step(ctx context.Context, a ask) (reading discovery.Reading, kn
 		if err == nil && len(r.entries) > doubted {
 			s.noteFalse()
 		}
+	}
+	if err == nil && v == apply && r.streaming && a.index > 0 {
+		v = s.lost(r)
 	}
 	if err == nil && v == reseed {
 		s.state.index = 0
@@ -132,7 +139,11 @@ func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 	if err != nil {
 		return discovery.Reading{}, err
 	}
-	return s.query.reading(r), nil
+	reading := s.query.reading(r)
+	if s.rights.see(r, reading) {
+		reading = reading.Partly(hidden)
+	}
+	return reading, nil
 }
 
 func (s *Source) consistently(ctx context.Context) (reply, error) {
@@ -141,55 +152,97 @@ func (s *Source) consistently(ctx context.Context) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	_, err = judge(a, int(s.have.Load())-1, s.client.opts.MaxStale, r)
+	_, err = s.judge(a, r)
 	return r, err
+}
+
+func (s *Source) judge(a ask, r reply) (verdict, error) {
+	return judge(a, int(s.have.Load())-1, s.rights.mayBeNone(r.asker), s.client.opts.MaxStale, r)
+}
+
+// lost says what a reply is worth that was streamed to the agent. Streams do not tell
+// that the token may read less than before: what one lacks has to be lacked by a plain
+// read, which comes next. What else is new in the reply does not wait for that.
+func (s *Source) lost(r reply) verdict {
+	now := s.query.reading(r)
+	if !lacks(now, addresses(s.state.last)) {
+		return apply
+	}
+	for _, e := range now.Parts[0].Endpoints {
+		if !slices.Contains(s.state.last.Parts[0].Endpoints, e) {
+			return applyPartly
+		}
+	}
+	return readPlainly
 }
 
 // take carries out v. known is false if there is nothing to say yet.
 func (s *Source) take(ctx context.Context, a ask, v verdict, r reply) (reading discovery.Reading, known bool, err error) {
 	st := &s.state
 	switch v {
-	case apply, applyWeak:
+	case apply, applyPartly:
 		reading = s.query.reading(r)
 	case tooOld:
 		st.index, st.fresh = 0, time.Now().Add(freshFor)
 		s.noteFresh(st.fresh)
+		return reading, false, nil
+	case readPlainly:
+		st.index = 0
 		return reading, false, nil
 	case unchanged:
 		reading = st.last
 	default:
 		return reading, false, nil
 	}
-	weak, err := s.proved(ctx, v, r, reading)
+	unproved, err := s.proved(ctx, v, r, reading)
 	if err != nil {
 		st.index = 0
 		return reading, false, err
 	}
 	switch v {
-	case applyWeak:
+	case applyPartly:
 		// Its absences are not believed; a plain read is honest about the leader.
 		st.index = 0
+		reading = reading.Partly(r.doubt())
 	case apply:
 		st.apply(a, r, reading)
-		s.have.Store(int64(st.have) + 1)
+		s.have.Store(int64(len(r.entries)) + 1)
+		s.rights.see(r, reading)
 	case unchanged:
 		st.setbacks.End()
 	}
-	reading.Weak = reading.Weak || weak || v == applyWeak
+	if unproved {
+		reading = reading.Partly("it was streamed to the agent, of which is not known whether it hears from its servers")
+	}
+	if s.rights.isNarrowed() {
+		reading = reading.Partly(hidden)
+	}
+	s.rights.keep(reading)
 	return reading, true, nil
 }
 
+// hidden is why a list is partial of which the token may read less than before.
+const hidden = "the token may read less than before: give it back node:read and service:read, or accept what is gone"
+
+// doubt says why what is not in r may be there nevertheless.
+func (r reply) doubt() string {
+	if r.streaming {
+		return "what the stream lacks was not read plainly yet"
+	}
+	return "the server knows no leader"
+}
+
 // proved says whether reading, which comes of r, rests on servers that are in touch
-// with their leader. One that takes nothing away is weak without; another is an
+// with their leader. One that takes nothing away is unproved without; another is an
 // error.
-func (s *Source) proved(ctx context.Context, v verdict, r reply, reading discovery.Reading) (weak bool, err error) {
+func (s *Source) proved(ctx context.Context, v verdict, r reply, reading discovery.Reading) (unproved bool, err error) {
 	datacenter := s.client.datacenter(s.query)
 	p := s.client.fresh.of(datacenter)
 	switch {
 	case r.proves(s.client.opts.MaxStale) && !r.cached:
 		p.note()
 		return false, nil
-	case !r.streaming:
+	case !r.streaming, v == applyPartly:
 		return false, nil
 	case v == apply && !loses(s.state.last, reading):
 		fresh, _ := p.holds()

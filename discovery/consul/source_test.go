@@ -36,7 +36,7 @@ func TestC15TokenIsRenewed(t *testing.T) {
 			t.Fatal(err)
 		}
 		valid = "new"
-		if r, err := s.Next(t.Context()); err != nil || denied != 1 || len(r.Endpoints) != 3 {
+		if r, err := s.Next(t.Context()); err != nil || denied != 1 || len(r.Endpoints()) != 3 {
 			t.Errorf("the new token: %+v %v, denied %d times", r, err, denied)
 		}
 		valid = "newer"
@@ -174,12 +174,16 @@ func TestConfirmWhileNextBlocks(t *testing.T) {
 		discoverytest.Watch(t, s)
 		time.Sleep(time.Second)
 		f.SetQuietly("web", consultest.Instances(1)...)
-		if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints) != 1 || r.Weak {
+		if r, err := s.Confirm(t.Context()); err != nil || len(r.Endpoints()) != 1 || !r.Whole() {
 			t.Errorf("confirmed %+v %v", r, err)
 		}
 		f.Header("X-Consul-Results-Filtered-By-ACLs", "true")
+		if r, err := s.Confirm(t.Context()); err != nil || r.Whole() || len(r.Endpoints()) != 1 {
+			t.Errorf("fewer for lack of rights: %+v %v", r, err)
+		}
+		f.SetQuietly("web")
 		if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Auth {
-			t.Errorf("fewer for lack of rights: %v", err)
+			t.Errorf("none for lack of rights: %v", err)
 		}
 		f.Always(consultest.Hang)
 		begun := time.Now()
@@ -221,7 +225,7 @@ func TestC50MaintenanceOfSome(t *testing.T) {
 		updates := w.End()
 		last := updates[len(updates)-1].Reading
 		want := []string{"10.0.0.1:8080 (drain)", "10.0.0.2:8080 (drain)", "10.0.0.3:8080 (drain)", "10.0.0.4:8080"}
-		if got := describe(last); !slices.Equal(got, want) || last.Weak {
+		if got := describe(last); !slices.Equal(got, want) || !last.Whole() {
 			t.Errorf("got %v", got)
 		}
 	})

@@ -19,7 +19,6 @@ type state struct {
 	index    uint64             // to wait beyond; 0: ask with a plain read
 	top      uint64             // the index of the last reply that was applied
 	era      int                // in which that was
-	have     int                // instances in the last reply that was applied; -1: none was
 	last     discovery.Reading  // made of it
 	failed   bool               // the last request was answered with an error,
 	failedAt time.Time          // at that time
@@ -31,7 +30,8 @@ type state struct {
 
 // turn returns how to ask, as soon as it is time to.
 func (s *Source) turn(ctx context.Context) (ask, error) {
-	if era, _ := s.client.eras.now(); era != s.state.era {
+	era, _ := s.client.eras.now()
+	if era != s.state.era || s.rights.changed(s.client.asker(s.query, discovery.TokenOf(s.client.opts.Token))) {
 		s.state.index = 0
 	}
 	a := s.state.next(&s.client.opts, time.Now())
@@ -78,7 +78,7 @@ func (s *Source) pollOrSit(ctx context.Context, a ask) (ask, error) {
 
 func (st *state) apply(a ask, r reply, reading discovery.Reading) {
 	now := time.Now()
-	st.index, st.top, st.have, st.last = r.index, r.index, len(r.entries), reading
+	st.index, st.top, st.last = r.index, r.index, reading
 	if a.index > 0 {
 		st.setbacks.End()
 		return

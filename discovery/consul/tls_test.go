@@ -136,8 +136,8 @@ func (v *vault) asks(step string, answered bool) {
 	v.client.Close()
 	time.Sleep(6 * time.Second)
 	r, err := source(v.t, v.client, Query{}).Next(v.t.Context())
-	if (err == nil) != answered || err == nil && len(r.Endpoints) != 3 || err != nil && discovery.ClassOf(err) != discovery.Transport {
-		v.t.Errorf("%s: %d endpoints, %v", step, len(r.Endpoints), err)
+	if (err == nil) != answered || err == nil && len(r.Endpoints()) != 3 || err != nil && discovery.ClassOf(err) != discovery.Transport {
+		v.t.Errorf("%s: %d endpoints, %v", step, len(r.Endpoints()), err)
 	}
 }
 

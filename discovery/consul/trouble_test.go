@@ -109,7 +109,7 @@ func TestC9HalfOpen(t *testing.T) {
 				t.Errorf("silence %s: %v after %s", name, err, took)
 			}
 		}
-		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 3 {
+		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 3 {
 			t.Errorf("afterwards: %+v %v", r, err)
 		}
 	})

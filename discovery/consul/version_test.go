@@ -77,7 +77,7 @@ func TestC55WhatAgentsIgnore(t *testing.T) {
 				} {
 					r, err := ask()
 					switch {
-					case test.refused == "" && (err != nil || len(r.Endpoints) != 3):
+					case test.refused == "" && (err != nil || len(r.Endpoints()) != 3):
 						t.Errorf("%+v %v", r, err)
 					case test.refused != "" && (discovery.ClassOf(err) != discovery.Config || !strings.Contains(err.Error(), test.refused)):
 						t.Errorf("got %v", err)
@@ -129,7 +129,7 @@ func TestC55RepliesShowIt(t *testing.T) {
 				f.Set("web", test.instances...)
 				r, err := fakeSource(t, f, test.options, Query{}).Next(t.Context())
 				if test.refused == "" {
-					if err != nil || len(r.Endpoints) != 3 {
+					if err != nil || len(r.Endpoints()) != 3 {
 						t.Errorf("%+v %v", r, err)
 					}
 					return
@@ -152,7 +152,7 @@ func TestC55NoneOnceShown(t *testing.T) {
 		f.Set("web", ofEnterprise(o)...)
 		s := fakeSource(t, f, o, Query{})
 		for _, want := range []int{3, 0} {
-			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != want {
+			if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != want {
 				t.Fatalf("%+v %v", r, err)
 			}
 			f.Set("web")
@@ -224,7 +224,7 @@ func TestVersionUnknownForNow(t *testing.T) {
 				s := fakeSource(t, f, Options{}, Query{Filter: "x"})
 				r, err := s.Next(t.Context())
 				if test.class == "" {
-					if err != nil || len(r.Endpoints) != 3 {
+					if err != nil || len(r.Endpoints()) != 3 {
 						t.Errorf("%+v %v", r, err)
 					}
 					return
@@ -234,7 +234,7 @@ func TestVersionUnknownForNow(t *testing.T) {
 				}
 				f.Self(nil)
 				time.Sleep(time.Minute) // a busy agent is left alone
-				if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints) != 3 {
+				if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 3 {
 					t.Errorf("once it tells: %+v %v", r, err)
 				}
 			})

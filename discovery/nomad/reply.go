@@ -86,8 +86,8 @@ type verdict uint8
 const (
 	// apply: the set is as the reply says.
 	apply verdict = iota
-	// applyWeak: what is in it may be added; ask with a plain read next.
-	applyWeak
+	// applyPartly: what is in it may be added; ask with a plain read next.
+	applyPartly
 	// unchanged: the last set still holds; the payload is not to be used.
 	unchanged
 	// reseed: the payload is not to be used; ask with a plain read.
@@ -106,7 +106,7 @@ const (
 //	one page of several                     protocol error  protocol error
 //	an instance of another service          protocol error  protocol error
 //	no leader known,
-//	    index higher than asked             applyWeak       server error
+//	    index higher than asked             applyPartly     server error
 //	    index as asked, or lower            reseed          server error
 //	stale, and older than 10 s              tooOld          -
 //	index lower than asked                  reseed          -
@@ -126,7 +126,7 @@ func judge(q Query, a ask, have int, r reply) (verdict, error) {
 	case slices.ContainsFunc(r.list, other):
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is about another service")
 	case !r.leader && blocking && r.index > a.index:
-		return applyWeak, nil
+		return applyPartly, nil
 	case !r.leader && blocking:
 		return reseed, nil // old data adds what has gone since
 	case !r.leader:
@@ -152,28 +152,28 @@ func judge(q Query, a ask, have int, r reply) (verdict, error) {
 // state.
 func (q Query) reading(r reply) discovery.Reading {
 	out := discovery.Reading{Note: fmt.Sprintf("index %d", r.index)}
+	var part discovery.Part
 	for _, i := range r.list {
 		if !q.wants(i) {
 			continue
 		}
 		addr, reason := discovery.Parse(i.Address, i.Port)
 		if reason == "" {
-			out.Endpoints = append(out.Endpoints, discovery.Endpoint{Addr: addr, Name: nameOf(i)})
+			part.Endpoints = append(part.Endpoints, discovery.Endpoint{Addr: addr, Name: nameOf(i)})
 			continue
 		}
 		out.Rejected = append(out.Rejected, discovery.Rejection{
 			Reason: reason, Name: nameOf(i), Value: discovery.Printable(fmt.Sprintf("%s port %d", i.Address, i.Port), 100),
 		})
 	}
-	out.Endpoints = discovery.Normalize(out.Endpoints)
+	part.Endpoints = discovery.Normalize(part.Endpoints)
 	switch {
 	case r.index == 1:
-		out.Weak = true
-		out.Note += "; weak: in this cluster no service was ever registered"
-	case len(out.Endpoints) == 0 && len(out.Rejected) > 0:
-		out.Weak = true
-		out.Note += "; weak: every instance was refused"
+		part.State, part.Why = discovery.Partial, "in this cluster no service was ever registered"
+	case len(part.Endpoints) == 0 && len(out.Rejected) > 0:
+		part.State, part.Why = discovery.Partial, "every instance is refused"
 	}
+	out.Parts = []discovery.Part{part}
 	return out
 }
 

@@ -40,11 +40,11 @@ func TestRecorded(t *testing.T) {
 		q := Query{Service: "example-cache-redis", Tags: strings.Fields(tags)}
 		r := q.reading(reply{list: list, index: 24, leader: true})
 		got := []string{}
-		for _, e := range r.Endpoints {
+		for _, e := range r.Endpoints() {
 			got = append(got, e.String()+" "+e.Name)
 		}
-		if !slices.Equal(got, want) || r.Weak || r.Note != "index 24" {
-			t.Errorf("tags %q: %q, weak %t, note %q", tags, got, r.Weak, r.Note)
+		if !slices.Equal(got, want) || !r.Whole() || r.Note != "index 24" {
+			t.Errorf("tags %q: %q, whole %t, note %q", tags, got, r.Whole(), r.Note)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func TestJudge(t *testing.T) {
 		{"a page", block, 5, reply{index: 51, leader: true, list: n(5), cut: true}, "protocol"},
 		{"another service", plain, 0, reply{index: 51, leader: true, list: []*api.ServiceRegistration{{ServiceName: "api"}}}, "protocol"},
 		{"no leader", plain, 5, reply{index: 51, list: n(5)}, "server"},
-		{"no leader while blocking", stale, 5, reply{index: 51, list: n(2), age: time.Hour}, "applyWeak"},
+		{"no leader while blocking", stale, 5, reply{index: 51, list: n(2), age: time.Hour}, "applyPartly"},
 		{"no leader and an older index", stale, 5, reply{index: 49, list: n(7)}, "reseed"},
 		{"no leader and the same index", stale, 5, reply{index: 50, list: n(7)}, "reseed"},
 		{"a server that is behind", stale, 5, reply{index: 51, leader: true, list: n(5), age: 11 * time.Second}, "tooOld"},
@@ -123,7 +123,7 @@ func TestJudge(t *testing.T) {
 		{"all gone, plainly", plain, 6, reply{index: 51, leader: true}, "apply"},
 		{"a lower index, plainly", plain, 6, reply{index: 3, leader: true, list: n(1)}, "apply"},
 	}
-	names := map[verdict]string{apply: "apply", applyWeak: "applyWeak", unchanged: "unchanged", reseed: "reseed", tooOld: "tooOld", doubtful: "doubtful"}
+	names := map[verdict]string{apply: "apply", applyPartly: "applyPartly", unchanged: "unchanged", reseed: "reseed", tooOld: "tooOld", doubtful: "doubtful"}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			v, err := judge(Query{Service: "web"}, test.ask, test.have, test.r)
@@ -146,7 +146,7 @@ func TestReading(t *testing.T) {
 		{ID: "x", Address: "0.0.0.0", Port: 80}, {ID: "x", Address: "fe80::1%eth0", Port: 80},
 	}
 	r := Query{}.reading(reply{list: list, index: 9})
-	if len(r.Endpoints) != 0 || !r.Weak || len(r.Rejected) != len(list) {
+	if len(r.Endpoints()) != 0 || r.Whole() || len(r.Rejected) != len(list) {
 		t.Errorf("%+v", r)
 	}
 	for _, rejected := range r.Rejected {
@@ -156,10 +156,10 @@ func TestReading(t *testing.T) {
 	}
 	list = append(list, &api.ServiceRegistration{ID: "good", Address: "::ffff:10.0.0.3", Port: 80}, &api.ServiceRegistration{ID: "good", Address: "10.0.0.3", Port: 80})
 	r = Query{}.reading(reply{list: list, index: 9})
-	if got := fmt.Sprint(r.Endpoints); got != "[10.0.0.3:80]" || r.Weak || r.Endpoints[0].Name != "good" {
-		t.Errorf("%s, weak %t", got, r.Weak)
+	if got := fmt.Sprint(r.Endpoints()); got != "[10.0.0.3:80]" || !r.Whole() || r.Endpoints()[0].Name != "good" {
+		t.Errorf("%s, whole %t", got, r.Whole())
 	}
-	if r := (Query{}).reading(reply{index: 1}); !r.Weak || len(r.Endpoints) > 0 {
+	if r := (Query{}).reading(reply{index: 1}); r.Whole() || len(r.Endpoints()) > 0 {
 		t.Errorf("index 1: %+v", r)
 	}
 }
@@ -174,7 +174,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%d instances, %v", len(list), err)
 		}
 		r := Query{Tags: []string{"db"}}.reading(reply{list: list, index: 2})
-		for _, e := range r.Endpoints {
+		for _, e := range r.Endpoints() {
 			if discovery.Check(e.Addr) != "" || discovery.Printable(e.Name, 101) != e.Name {
 				t.Fatalf("%+v", e)
 			}

@@ -169,12 +169,10 @@ func (s *Source) take(a ask, v verdict, r reply) (reading discovery.Reading, kno
 		st.apply(a, r, s.query.reading(r))
 		s.have.Store(int64(st.have))
 		return st.last, true
-	case applyWeak:
+	case applyPartly:
 		// Its absences are not believed; a plain read is honest about the leader.
 		st.index = 0
-		reading = s.query.reading(r)
-		reading.Weak = true
-		return reading, true
+		return s.query.reading(r).Partly("the server knows no leader"), true
 	case unchanged:
 		st.setbacks.End()
 		return st.last, true

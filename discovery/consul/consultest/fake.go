@@ -23,6 +23,8 @@ type Fake struct {
 	services map[string][]*api.ServiceEntry
 	indexes  map[string]uint64
 	index    uint64
+	hidden   map[string][]string // nodes by token, see Hide
+	stream   bool
 
 	self      http.HandlerFunc // nil: the usual one
 	selfAsked int
@@ -32,7 +34,7 @@ type Fake struct {
 // ends.
 func NewFake(tb testing.TB) *Fake {
 	tb.Helper()
-	f := &Fake{services: map[string][]*api.ServiceEntry{}, indexes: map[string]uint64{}, index: 10}
+	f := &Fake{services: map[string][]*api.ServiceEntry{}, indexes: map[string]uint64{}, index: 10, hidden: map[string][]string{}}
 	f.Scripted = discoverytest.NewScripted(tb, f, f.catalogue)
 	return f
 }
@@ -96,7 +98,7 @@ func (f *Fake) catalogue(w http.ResponseWriter, r *http.Request) {
 	case query.Has("stale") && query.Has("consistent"):
 		http.Error(w, "Cannot specify ?stale with ?consistent, conflicting semantics.", http.StatusBadRequest)
 	case f.Hold(r.Context(), wait, func() bool { return f.beyond(service, index) }):
-		f.answer(w, service)
+		f.answer(w, r, service)
 	}
 }
 
@@ -119,16 +121,6 @@ func (f *Fake) beyond(service string, n uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return n == 0 || f.indexOf(service) > n
-}
-
-func (f *Fake) answer(w http.ResponseWriter, service string) {
-	f.mu.Lock()
-	entries, index := f.services[service], f.indexOf(service)
-	f.mu.Unlock()
-	if entries == nil {
-		entries = []*api.ServiceEntry{}
-	}
-	f.Answer(w, entries, healthy(index)...)
 }
 
 // indexOf needs mu; an absent service has the catalogue's index.

@@ -1,0 +1,169 @@
+package consul
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A rights is what the token may read of one service, as far as replies tell: Consul
+// says that it left something out, and not what. A list of which something was left out
+// since the token was first used is all that there is for that token. One of which
+// something is left out now, and was not before, may lack what is there.
+//
+// Streams do not tell. What they lack is therefore read plainly; see [Source.lost].
+type rights struct {
+	mu       sync.Mutex // guards following
+	asker    string     // see [Client.asker]; empty: nobody yet
+	filtered bool       // it is normal that something is left out
+	shown    bool       // there was an instance at least once
+	narrowed bool       // something is left out that was not before
+	listed   []netip.AddrPort
+	read     bool // listed is what this process was told last
+}
+
+// see takes notice of a reply that is used, and of what was made of it. It reports
+// whether that may lack what is there.
+func (s *rights) see(r reply, reading discovery.Reading) (narrowed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.streaming {
+		return s.narrowed
+	}
+	if first := s.asker != r.asker; first {
+		s.asker, s.filtered, s.shown, s.narrowed, s.listed, s.read = r.asker, r.filtered, false, false, nil, false
+	}
+	switch {
+	case !r.filtered:
+		s.filtered, s.narrowed = false, false
+	case s.filtered || s.narrowed:
+	case s.read && !lacks(reading, s.listed):
+		// It is about instances that have never been there for this token.
+		s.filtered = true
+	default:
+		s.narrowed = true
+	}
+	s.shown = s.shown || len(r.entries) > 0
+	return s.narrowed
+}
+
+// keep takes notice of what is going to be told. What adds does not replace what was
+// told before.
+func (s *rights) keep(told discovery.Reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.narrowed:
+		return
+	case told.Whole():
+		s.listed = nil
+	}
+	s.read = true
+	for _, e := range told.Parts[0].Endpoints {
+		if i, there := slices.BinarySearchFunc(s.listed, e.Addr, netip.AddrPort.Compare); !there {
+			s.listed = slices.Insert(s.listed, i, e.Addr)
+		}
+	}
+}
+
+// lacks reports whether one of addrs is not in reading.
+func lacks(reading discovery.Reading, addrs []netip.AddrPort) bool {
+	have := addresses(reading)
+	return slices.ContainsFunc(addrs, func(a netip.AddrPort) bool {
+		_, there := slices.BinarySearchFunc(have, a, netip.AddrPort.Compare)
+		return !there
+	})
+}
+
+// addresses returns those of a reading of one part, sorted.
+func addresses(r discovery.Reading) []netip.AddrPort {
+	if len(r.Parts) == 0 {
+		return nil
+	}
+	out := make([]netip.AddrPort, 0, len(r.Parts[0].Endpoints))
+	for _, e := range r.Parts[0].Endpoints {
+		out = append(out, e.Addr)
+	}
+	return out
+}
+
+// mayBeNone reports whether an empty list of which something was left out says that
+// there is nothing: so it is for a token that never saw all, and saw something.
+func (s *rights) mayBeNone(asker string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asker == asker && s.filtered && s.shown
+}
+
+func (s *rights) isNarrowed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.narrowed
+}
+
+// changed reports whether somebody else asks than the one that the lists are of.
+func (s *rights) changed(asker string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asker != "" && s.asker != asker
+}
+
+// accept makes it normal that something is left out.
+func (s *rights) accept() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.narrowed {
+		s.narrowed, s.filtered = false, true
+	}
+}
+
+// memory is what is kept of rights over restarts. Whether something is left out that
+// was not before shows itself again.
+type memory struct {
+	Asker    string `json:"asker"`
+	Filtered bool   `json:"filtered,omitempty"`
+	Shown    bool   `json:"shown,omitempty"`
+}
+
+// Memory implements [discovery.Rememberer].
+func (s *Source) Memory() []byte {
+	s.rights.mu.Lock()
+	m := memory{Asker: s.rights.asker, Filtered: s.rights.filtered, Shown: s.rights.shown}
+	s.rights.mu.Unlock()
+	if m.Asker == "" {
+		return nil
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// Remember implements [discovery.Rememberer].
+func (s *Source) Remember(text []byte) {
+	var m memory
+	if json.Unmarshal(text, &m) != nil {
+		return
+	}
+	s.rights.mu.Lock()
+	defer s.rights.mu.Unlock()
+	if s.rights.asker == "" {
+		s.rights.asker, s.rights.filtered, s.rights.shown = m.Asker, m.Filtered, m.Shown
+	}
+}
+
+// Accept implements [discovery.Acceptor]: what this token may not read of the list any
+// more is normal from now on.
+func (s *Source) Accept() { s.rights.accept() }
+
+// asker tells apart who asks for what, and does not tell the token.
+func (c *Client) asker(q Query, token string) string {
+	sum := sha256.Sum256([]byte("slotsync rights\x00" + token + "\x00" + c.url(q, ask{mode: Default})))
+	return hex.EncodeToString(sum[:12])
+}
