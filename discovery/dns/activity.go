@@ -2,6 +2,7 @@ package dns
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -10,7 +11,7 @@ import (
 // Activity implements [discovery.Active].
 func (s *Source) Activity() discovery.Activity {
 	c := s.client
-	name, a := s.told()
+	name, a := s.alone()
 	if c.file != nil {
 		if r := c.file.remark(); r != "" {
 			a.Remarks = append(a.Remarks, r)
@@ -23,8 +24,8 @@ func (s *Source) Activity() discovery.Activity {
 	return a
 }
 
-// told returns what is known of this source alone, and the name that it asks for.
-func (s *Source) told() (name string, a discovery.Activity) {
+// alone returns what is known of this source alone, and the name that it asks for.
+func (s *Source) alone() (name string, a discovery.Activity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name, a = s.subject.name, s.activity
@@ -33,52 +34,68 @@ func (s *Source) told() (name string, a discovery.Activity) {
 		name = s.pinned
 		a.Remarks = append(a.Remarks, "stays with the name that first had records: "+label(s.pinned))
 	}
-	if r := s.parts.remark(); r != "" {
-		a.Remarks = append(a.Remarks, r)
+	var parts []string
+	for k, st := range s.sets {
+		if r := st.partial.remark(); r != "" {
+			parts = append(parts, fmt.Sprintf("%v: %s", k, r))
+		}
 	}
+	slices.Sort(parts)
+	a.Remarks = append(a.Remarks, few(parts)...)
+	a.Remarks = append(a.Remarks, few(s.gaps)...)
 	return name, a
+}
+
+// few is the first of lines, and how many there are besides.
+func few(lines []string) []string {
+	const most = 20
+	if len(lines) <= most {
+		return lines
+	}
+	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more of the kind", len(lines)-most))
 }
 
 // asking notes a question, as it begins.
 func (s *Source) asking(l lookup) {
-	t := try{server: l.client.roster.order(l.settings.servers, false)[0]}
-	question := s.question(l.names[0], t.server, l.client.network(l.settings, t, l.names[0]))
+	question := s.question(l.names[0], l.client.roster.first(l.settings.servers), l.client.network(l.settings, l.names[0]))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.activity.Question, s.activity.Asked = question, time.Now()
 	s.activity.Next = time.Time{}
 }
 
-// answered notes what came of it, and what the question was in the end.
-func (s *Source) answered(f finding, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.activity.Answered = time.Now()
-	if err != nil {
-		s.activity.Answer = discovery.Printable(err.Error(), 200)
+// told notes what came of it, and what the question was in the end. It needs s.mu.
+func (s *Source) told(got assembly, late bool) {
+	s.gaps = got.reading.Normalized().Gaps()
+	s.priority = max(got.inUse, 0)
+	if late {
 		return
 	}
-	s.activity.Question = s.question(f.name, f.server, f.network)
-	s.activity.Answer = f.tells()
+	s.activity.Answered = time.Now()
+	if got.err != nil {
+		s.activity.Answer, s.gaps = discovery.Printable(got.err.Error(), 200), nil
+		return
+	}
+	if got.best.server != "" {
+		s.activity.Question = s.question(s.round.roots[0].of.name, got.best.server, got.best.network)
+	}
+	s.activity.Answer = got.tells()
 }
 
 func (s *Source) question(name, server, network string) string {
 	return fmt.Sprintf("%s %s of %s over %s", s.kind, label(name), server, network)
 }
 
-// tells is f in the words of dig.
-func (f finding) tells() string {
-	ttl := fmt.Sprintf(", TTL %v", f.ttl)
-	switch f.outcome {
-	case nxDomain:
-		return "NXDOMAIN" + ttl
-	case noData:
-		return "NOERROR, no records" + ttl
-	case absent:
-		return "NOERROR, " + string(absent) + ttl
-	}
-	if f.records == 1 {
+// tells is what came, in the words of dig.
+func (a assembly) tells() string {
+	ttl := fmt.Sprintf(", TTL %v", a.best.ttl)
+	switch {
+	case a.records == 1:
 		return "NOERROR, 1 record" + ttl
+	case a.records > 0:
+		return fmt.Sprintf("NOERROR, %d records", a.records) + ttl
+	case a.best.outcome == nxDomain:
+		return "NXDOMAIN" + ttl
 	}
-	return fmt.Sprintf("NOERROR, %d records", f.records) + ttl
+	return "NOERROR, no records" + ttl
 }

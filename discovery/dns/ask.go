@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,41 +17,52 @@ import (
 type try struct {
 	server string
 	tcp    bool // also where the options would choose UDP
-	resort bool // only if no other server says anything
 }
 
-// everybody lists the tries of a lookup.
-func (c *Client) everybody(o settings) []try {
-	return tries(c.roster.order(o.servers, o.rotate), o.rounds)
-}
-
-func tries(servers []string, rounds int) []try {
-	var out []try
-	for range rounds {
+// everybody lists the tries of a lookup of k: round by round, the servers that are
+// known to have it first, unless they are to take turns, and those that are dead last.
+func (a asker) everybody(k key) []try {
+	alive, out := a.client.roster.order(a.settings.servers, a.settings.rotate)
+	if !a.settings.rotate {
+		alive, out = a.holdersFirst(k, alive), a.holdersFirst(k, out)
+	}
+	servers := slices.Concat(alive, out)
+	var all []try
+	for range a.settings.rounds {
 		for _, s := range servers {
-			out = append(out, try{server: s})
+			all = append(all, try{server: s})
 		}
 	}
-	return out
+	return all
 }
 
-// others lists the tries of a second opinion on what server says: those of the
-// other servers that are alive, and, if none of them says a word, the same one
-// over TCP, where nobody forges or cuts. Without that, a dead server would keep
-// every removal back for ever. Several others are tried once, so that there is
-// time left for it.
-func (c *Client) others(o settings, server string) []try {
-	alive := c.roster.others(o.servers, server)
-	if len(alive) > 1 {
-		o.rounds = 1
+// others lists the tries of a second opinion on what server says of k: the other
+// servers that are alive, and the same one over TCP, where nobody forges or cuts.
+func (a asker) others(k key, server string) []try {
+	var all []try
+	for _, s := range a.holdersFirst(k, a.client.roster.others(a.settings.servers, server)) {
+		all = append(all, try{server: s})
 	}
-	out := tries(alive, o.rounds)
-	return append(out, try{server: server, tcp: c.options.TCP != Never, resort: true})
+	return append(all, a.strongest(server))
+}
+
+// strongest is the best way to ask server.
+func (a asker) strongest(server string) try {
+	return try{server: server, tcp: a.client.options.TCP != Never}
+}
+
+func (a asker) holdersFirst(k key, servers []string) []string {
+	first := a.holders.of(k, servers)
+	for _, s := range servers {
+		if !slices.Contains(first, s) {
+			first = append(first, s)
+		}
+	}
+	return first
 }
 
 // query asks one server once, together with whoever else asks it the same now.
 func (c *Client) query(ctx context.Context, o settings, t try, name string, qtype uint16) (reply, error) {
-	t.resort = false
 	return c.flights.join(ctx, errand{t, name, qtype}, func(ctx context.Context) (reply, error) {
 		select {
 		case c.inFlight <- struct{}{}:
@@ -73,48 +85,97 @@ func (c *Client) query(ctx context.Context, o settings, t try, name string, qtyp
 // fly asks once, and again without EDNS if the server seems not to know it.
 func (c *Client) fly(ctx context.Context, o settings, t try, name string, qtype uint16) (reply, error) {
 	edns := !c.roster.isPlain(t.server)
-	m, network, err := c.attempt(ctx, o, t, question(name, qtype, edns))
-	if err == nil && edns && rejectsEDNS(m) {
-		m, network, err = c.attempt(ctx, o, t, question(name, qtype, false))
-		if err == nil && !rejectsEDNS(m) {
+	a, err := c.attempt(ctx, o, t, newQuery(name, qtype, edns))
+	if err == nil && edns && rejectsEDNS(a.msg) {
+		a, err = c.attempt(ctx, o, t, newQuery(name, qtype, false))
+		if err == nil && !rejectsEDNS(a.msg) {
 			c.roster.setPlain(t.server)
 		}
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	r, err := parse(name, qtype, m)
+	r, err := parse(name, qtype, a.msg)
 	if err != nil {
 		return reply{}, discovery.Errorf(discovery.ClassOf(err), "%s: %s: %w", t.server, name, cause(err))
 	}
-	r.server, r.network = t.server, network
+	r.server, r.network, r.cut = t.server, a.network, a.cut
 	return r, nil
+}
+
+// cause is err without its class.
+func cause(err error) error {
+	if e, ok := errors.AsType[*discovery.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// An arrival is a message, and how it came.
+type arrival struct {
+	msg     *wire.Msg
+	network string
+	cut     bool
 }
 
 // attempt gets a whole reply from one server. What is cut or garbled over UDP
 // is asked again over TCP.
-func (c *Client) attempt(ctx context.Context, o settings, t try, q *wire.Msg) (m *wire.Msg, network string, err error) {
+func (c *Client) attempt(ctx context.Context, o settings, t try, q *wire.Msg) (arrival, error) {
 	name := q.Question[0].Name
 	if !t.tcp && !c.overTCP(o, name) {
 		m, err := c.once(ctx, o, "udp", t.server, q)
 		if err == nil && !m.Truncated || err != nil && discovery.ClassOf(err) != discovery.Protocol {
-			return m, "udp", err
+			return arrival{m, "udp", false}, err
 		}
 		if c.options.TCP == Never {
-			return nil, "udp", cmp.Or(err, error(discovery.Errorf(discovery.Protocol, "%s: truncated, and TCP is off", t.server)))
+			return arrival{}, cmp.Or(err, error(discovery.Errorf(discovery.Protocol, "%s: truncated, and TCP is off", t.server)))
 		}
 		c.detour(name, err)
 		q = q.Copy()
 		q.Id = wire.Id()
 	}
-	m, err = c.once(ctx, o, "tcp", t.server, q)
+	if c.options.TCP == Auto && !o.tcp && isConsul(name) {
+		return c.rather(ctx, o, t.server, q)
+	}
+	m, err := c.once(ctx, o, "tcp", t.server, q)
 	switch {
 	case err == nil && m.Truncated:
-		return nil, "tcp", discovery.Errorf(discovery.Protocol, "%s: truncated over TCP", t.server)
+		return arrival{}, discovery.Errorf(discovery.Protocol, "%s: truncated over TCP", t.server)
 	case err != nil && discovery.ClassOf(err) == discovery.Transport:
 		c.detours.end(name) // where TCP leads nowhere, UDP may have more to say next time
 	}
-	return m, "tcp", err
+	return arrival{m, "tcp", false}, err
+}
+
+// rather asks a server of Consul over TCP, and where that leads nowhere, as with a
+// port that is published for UDP alone, over UDP. What comes then may be cut.
+func (c *Client) rather(ctx context.Context, o settings, server string, q *wire.Msg) (arrival, error) {
+	var failed error
+	if !c.roster.lacksTCP(server) {
+		m, err := c.once(ctx, o, "tcp", server, q)
+		switch {
+		case err == nil && m.Truncated:
+			return arrival{}, discovery.Errorf(discovery.Protocol, "%s: truncated over TCP", server)
+		case err == nil, ctx.Err() != nil, discovery.ClassOf(err) != discovery.Transport:
+			return arrival{m, "tcp", false}, err
+		}
+		failed = err
+		q = q.Copy()
+		q.Id = wire.Id()
+	}
+	m, err := c.once(ctx, o, "udp", server, q)
+	switch {
+	case err == nil && m.Truncated && len(m.Answer) == 0:
+		return arrival{}, discovery.Errorf(discovery.Protocol, "%s: truncated over UDP, and TCP does not work: open its TCP port", server)
+	case err == nil:
+		if failed != nil {
+			c.roster.setLacksTCP(server)
+		}
+		return arrival{m, "udp", true}, nil
+	case failed != nil:
+		return arrival{}, discovery.Errorf(discovery.ClassOf(failed), "%w over TCP, nor over UDP (names below .consul are asked for over TCP first, unless tcp: never)", cause(failed))
+	}
+	return arrival{}, err
 }
 
 // detour remembers what a reply over UDP taught about name: err, or that it was
@@ -146,9 +207,9 @@ func (c *Client) overTCP(o settings, name string) bool {
 
 func isConsul(name string) bool { return strings.HasSuffix(wire.CanonicalName(name), ".consul.") }
 
-// network is how try t for name begins.
-func (c *Client) network(o settings, t try, name string) string {
-	if t.tcp || c.overTCP(o, name) {
+// network is how name is asked for at first.
+func (c *Client) network(o settings, name string) string {
+	if c.overTCP(o, name) {
 		return "tcp"
 	}
 	return "udp"

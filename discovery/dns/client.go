@@ -2,17 +2,27 @@
 //
 // It tells three things apart that look alike on the wire: records, a proved
 // "none" (NXDOMAIN, NODATA), and everything else, which is an error and says
-// nothing about endpoints. Before something that was known is missed from a
-// reading, it has been missing from two answers, of two servers where two are
-// alive. Answers that are random parts of a larger set are put together.
+// nothing about endpoints. It does so for each set of records by itself: each address
+// family of a name, the SRV records of a service, and each family of their targets are
+// parts of a reading, and the trouble of one neither holds up nor empties another.
+//
+// Who may say "none" is a server that has shown records of that name and type, and says
+// so twice, the second time over TCP; which servers have is asked now and then, and
+// remembered over restarts. While none of them answers, the part is unknown. A server
+// that never had the name has no say. Records count, whoever shows them: before one of
+// several is missed, it has been missing from two answers, of two servers where two
+// are alive and have the name. Answers that are random parts of a larger set are put
+// together.
 package dns
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -85,6 +95,10 @@ type Client struct {
 	roster   roster
 	detours  detours
 	gate     discovery.Gate
+	reach    func(ctx context.Context, to netip.AddrPort) error // says why there is no way to it
+
+	opening sync.Mutex // guards following
+	systems *resolvFile
 }
 
 // NewClient returns a client. The error names the option that is wrong, or says
@@ -101,7 +115,7 @@ func NewClient(o Options) (*Client, error) {
 	}
 	o.Servers = unique(o.Servers)
 	c := &Client{options: o, links: newLinks(), inFlight: make(chan struct{}, maxInFlight)}
-	c.exchange = c.links.exchange
+	c.exchange, c.reach = c.links.exchange, reach
 	if len(o.Servers) == 0 || o.Search {
 		file, err := openResolvConf(cmp.Or(o.ResolvConf, resolvConf))
 		if err != nil {

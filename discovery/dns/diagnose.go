@@ -22,7 +22,9 @@ type probe struct {
 }
 
 // Diagnose implements [discovery.Diagnoser]: it asks each server by itself, over
-// UDP and TCP as far as the options let it, and compares what they say.
+// UDP and TCP as far as the options let it, and compares what they say. Then it makes
+// a reading, and names the parts that are not whole, and the address family that
+// cannot be reached from here.
 func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	l := s.begin()
 	networks := []string{"udp", "tcp"}
@@ -43,7 +45,11 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 		all.Go(func() { s.try(ctx, l, &probes[i]) })
 	}
 	all.Wait()
-	return findings(probes, networks)
+	out := findings(probes, networks)
+	if slices.ContainsFunc(probes, func(p probe) bool { return p.err == nil }) {
+		out = append(out, s.diagnoseParts(ctx)...)
+	}
+	return out
 }
 
 // try asks for every type of record. A name that is looked for along a search
@@ -61,13 +67,17 @@ func (s *Source) try(ctx context.Context, l lookup, p *probe) {
 		qtypes = s.subject.wanted.without(l.settings.noAAAA).qtypes
 	}
 	var said []string
-	for _, qtype := range qtypes {
+	var failed error
+	answered := false
+	for _, qtype := range qtypes { // one family's trouble is not the server's
 		words, err := s.client.lone(ctx, l, *p, qtype)
-		if err != nil {
-			p.err = err
-			return
-		}
+		answered = answered || err == nil
+		failed = worse(failed, err)
 		said = append(said, words...)
+	}
+	if !answered {
+		p.err = failed
+		return
 	}
 	slices.Sort(said)
 	p.says = strings.Join(said, " ")
@@ -76,9 +86,9 @@ func (s *Source) try(ctx context.Context, l lookup, p *probe) {
 // lone asks one server one question, with EDNS or without, and returns the records.
 func (c *Client) lone(ctx context.Context, l lookup, p probe, qtype uint16) ([]string, error) {
 	name := l.names[0]
-	m, err := c.once(ctx, l.settings, p.network, p.server, question(name, qtype, true))
+	m, err := c.once(ctx, l.settings, p.network, p.server, newQuery(name, qtype, true))
 	if err == nil && rejectsEDNS(m) {
-		m, err = c.once(ctx, l.settings, p.network, p.server, question(name, qtype, false))
+		m, err = c.once(ctx, l.settings, p.network, p.server, newQuery(name, qtype, false))
 	}
 	if err != nil || m.Truncated && p.network == "udp" {
 		return nil, err // what does not fit is asked over TCP

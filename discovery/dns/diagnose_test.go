@@ -1,8 +1,10 @@
 package dns
 
 import (
+	"context"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +64,7 @@ func TestDiagnose(t *testing.T) {
 		{"two, TCP alone", ones, deafOver("udp"), Always, []string{"ok 2 servers answer over TCP, and say the same"}},
 		{"answers that do not fit", big, big, "", []string{"ok 2 servers answer over UDP and TCP, and say the same"}},
 		{"no TCP", ones, deafOver("tcp"), "", []string{"warn server 127.0.0.1:* does not answer over TCP (*): answers that do not fit into UDP cannot be read"}},
-		{"no UDP", deafOver("udp"), nil, "", []string{"warn server 127.0.0.1:* does not answer over UDP (*): every question costs a connection"}},
+		{"no UDP", deafOver("udp"), nil, "", []string{"warn server 127.0.0.1:* does not answer over UDP (*): every question costs a connection", "fail server: 127.0.0.1:*: SERVFAIL"}},
 		{"one is dead", ones, dead, "", []string{"warn server 127.0.0.1:* does not answer (*): take it out, or mend it"}},
 		{"all are dead", dead, nil, "", []string{"warn server 127.0.0.1:* does not answer (*): take it out, or mend it", "fail no server answers"}},
 		{"they differ", ones, other, "", []string{"warn the servers do not say the same: 1 records from 127.0.0.1:*; 2 records from 127.0.0.1:*; what any of them lists is used"}},
@@ -78,14 +80,7 @@ func TestDiagnose(t *testing.T) {
 			o := patient(addrsOf(servers...)...)
 			o.TCP = test.tcp
 			got := foundBy(t, newSource(t, o, web))
-			if len(got) != len(test.want) {
-				t.Fatalf("got %q", got)
-			}
-			for i, want := range test.want {
-				if !matches(got[i], want) {
-					t.Errorf("got  %s\nwant %s", got[i], want)
-				}
-			}
+			wantFindings(t, got, test.want...)
 		})
 	}
 }
@@ -103,13 +98,60 @@ func matches(s, pattern string) bool {
 
 func TestDiagnoseServices(t *testing.T) {
 	s := dnstest.NewServer(t)
-	s.SetSRV("_web._tcp.example.org", time.Second, dnstest.Target{Name: "a.example.org", Port: 80})
-	got := foundBy(t, newSource(t, patient(s.Addr()), Query{Record: "_web._tcp.example.org"}))
-	if len(got) != 1 || !strings.HasPrefix(got[0], "ok ") {
-		t.Errorf("got %q", got)
+	s.SetSRV("_web._tcp.example.org", time.Second, dnstest.Target{Name: "a.example.org", Port: 80}, dnstest.Target{Name: "b.example.org", Port: 80})
+	s.SetA("a.example.org", time.Second, dnstest.Addrs("10.0.0.1")...)
+	s.Fail("b.example.org", wire.RcodeServerFailure)
+	wantFindings(t, foundBy(t, newSource(t, patient(s.Addr()), Query{Record: "_web._tcp.example.org"})),
+		"ok 127.0.0.1:* answers over UDP and TCP*",
+		"warn A of b.example.org:80: server: 127.0.0.1:*: b.example.org.: SERVFAIL",
+		"warn AAAA of b.example.org:80: server: 127.0.0.1:*: b.example.org.: SERVFAIL")
+	wantFindings(t, foundBy(t, newSource(t, patient(s.Addr()), Query{Record: "none.example.org", Type: TypeA, Port: 80})),
+		"ok 127.0.0.1:* answers over UDP and TCP*",
+		"warn A of none.example.org: none yet: NXDOMAIN twice from 127.0.0.1:*")
+}
+
+// A family that cannot be reached from here is named, with what helps.
+func TestDiagnoseUnreachableFamily(t *testing.T) {
+	server := dnstest.NewServer(t)
+	server.SetA("web.example.org", time.Second, dnstest.Addrs("10.0.0.1", "2001:db8::1", "2001:db8::2")...)
+	for _, test := range []struct {
+		name, family string
+		err          error
+		want         []string
+	}{
+		{"no route", "", syscall.ENETUNREACH, []string{"ok *", "warn there is no way from here to the IPv6 addresses of web.example.org (as in [2001:db8::1]:80), which have IPv4 addresses too: set family: prefer-v4"}},
+		{"preferred already", discovery.PreferV4, syscall.ENETUNREACH, []string{"ok *"}},
+		{"only v6", discovery.OnlyV6, syscall.ENETUNREACH, []string{"ok *"}},
+		{"a route", "", nil, []string{"ok *"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSource(t, patient(server.Addr()), Query{Record: "web.example.org", Port: 80, Family: test.family})
+			s.client.reach = func(context.Context, netip.AddrPort) error { return test.err }
+			wantFindings(t, foundBy(t, s), test.want...)
+		})
 	}
-	got = foundBy(t, newSource(t, patient(s.Addr()), Query{Record: "none.example.org", Port: 80}))
-	if len(got) != 1 || !strings.HasPrefix(got[0], "ok ") {
-		t.Errorf("a name that is not there: %q", got)
+	if err := reach(t.Context(), netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
+		t.Errorf("to the loopback interface: %v", err)
+	}
+}
+
+// One family's trouble is not the server's.
+func TestDiagnoseOneFamilyInTrouble(t *testing.T) {
+	server := dnstest.NewServer(t)
+	server.SetA("web.example.org", time.Second, dnstest.Addrs("10.0.0.1")...)
+	server.SetHook(failing(wire.TypeAAAA, wire.RcodeNotImplemented))
+	wantFindings(t, foundBy(t, newSource(t, patient(server.Addr()), Query{Record: "web.example.org", Port: 80})),
+		"ok *", "warn AAAA of web.example.org: config: *NOTIMP")
+}
+
+func wantFindings(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("got %q", got)
+	}
+	for i := range want {
+		if !matches(got[i], want[i]) {
+			t.Errorf("got  %s\nwant %s", got[i], want[i])
+		}
 	}
 }

@@ -48,7 +48,7 @@ func TestFamiliesAskWhatIsNeeded(t *testing.T) {
 		{"any", "both.test", "", "", false, "both.test. A both.test. AAAA", "10.0.0.1:80 [2001:db8::1]:80"},
 		{"v4", "both.test", "", discovery.OnlyV4, false, "both.test. A", "10.0.0.1:80"},
 		{"v6", "both.test", "", discovery.OnlyV6, false, "both.test. AAAA", "[2001:db8::1]:80"},
-		{"prefer v4, and it has it", "both.test", "", discovery.PreferV4, false, "both.test. A", "10.0.0.1:80"},
+		{"prefer v4, and it has it", "both.test", "", discovery.PreferV4, false, "both.test. A both.test. AAAA", "10.0.0.1:80 [2001:db8::1]:80"},
 		{"prefer v4, and it has not", "six.test", "", discovery.PreferV4, false, "six.test. A six.test. AAAA", "[2001:db8::6]:80"},
 		{"prefer v4 of one type", "both.test", TypeAAAA, discovery.PreferV4, false, "both.test. AAAA", "[2001:db8::1]:80"},
 		{"no-aaaa", "both.test", "", discovery.AnyFamily, true, "both.test. A", "10.0.0.1:80"},
@@ -59,8 +59,9 @@ func TestFamiliesAskWhatIsNeeded(t *testing.T) {
 		{"SRV v4", "_web._tcp.test", "", discovery.OnlyV4, false, "_web._tcp.test. SRV both.test. A six.test. A", "10.0.0.1:80 10.0.0.9:80"},
 		{"SRV v6", "_web._tcp.test", "", discovery.OnlyV6, false, "_web._tcp.test. SRV both.test. AAAA six.test. AAAA",
 			"[2001:db8::1]:80 [2001:db8::6]:80 [2001:db8::9]:80"},
-		{"SRV prefer v4", "_web._tcp.test", "", discovery.PreferV4, false, "_web._tcp.test. SRV both.test. A six.test. A six.test. AAAA",
-			"10.0.0.1:80 10.0.0.9:80 [2001:db8::6]:80"},
+		{"SRV prefer v4", "_web._tcp.test", "", discovery.PreferV4, false,
+			"_web._tcp.test. SRV both.test. A both.test. AAAA six.test. A six.test. AAAA",
+			"10.0.0.1:80 10.0.0.9:80 [2001:db8::1]:80 [2001:db8::6]:80 [2001:db8::9]:80"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -102,17 +103,38 @@ func TestFamiliesThatLeaveNothing(t *testing.T) {
 	}
 }
 
-// Preferring IPv4 is no reason to go to IPv6 in trouble.
+// Where IPv4 is preferred and in trouble, what is known of it is kept, so that IPv6 is
+// used only if nothing is.
 func TestPreferV4InTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(t, Options{Servers: []string{one}}, Query{Record: "x.test", Port: 80, Family: discovery.PreferV4})
+		broken := false
 		s.client.exchange = script(func(_, _ string, q *wire.Msg) *wire.Msg {
-			if q.Question[0].Qtype == wire.TypeA {
+			switch {
+			case q.Question[0].Qtype == wire.TypeAAAA:
+				return answer(q, "x.test. 5 IN AAAA 2001:db8::1")
+			case broken:
 				return new(wire.Msg).SetRcode(q, wire.RcodeServerFailure)
 			}
-			return answer(q, "x.test. 5 IN AAAA 2001:db8::1")
+			return answer(q, "x.test. 5 IN A 10.0.0.1")
 		}).exchange
-		wantError(t, s, discovery.Server)
+		preferred := func(k keeper) (out []string) {
+			var all []discovery.Endpoint
+			for _, p := range k {
+				all = append(all, p.Endpoints...)
+			}
+			kept, _ := discovery.Policy{Family: discovery.PreferV4}.Select(all)
+			return texts(discovery.Complete(kept...))
+		}
+		k := keeper{}
+		for range 3 {
+			r := next(t, s)
+			k.take(&r)
+			if got := preferred(k); !slices.Equal(got, []string{"10.0.0.1:80"}) {
+				t.Errorf("preferred %v of %v", got, r.Parts)
+			}
+			broken = true
+		}
 	})
 }
 
@@ -129,7 +151,7 @@ func TestSpelledTargets(t *testing.T) {
 	}
 	for name, want := range cases {
 		got := ""
-		for _, a := range spelled(name) {
+		if a, ok := spelled(name); ok {
 			got = a.String()
 		}
 		if got != want {
@@ -155,7 +177,9 @@ func TestD23SpelledTargetInTrouble(t *testing.T) {
 			}
 			return answer(q)
 		}).exchange
-		wantWeak(t, next(t, s), "10.9.0.1:80") // the other target is not known
+		r := next(t, s)
+		wantWeak(t, r, "10.9.0.1:80")
+		wantPart(t, r, "A of n.node.dc1.consul:81", discovery.Unknown, "SERVFAIL")
 		address = "10.0.0.7"
 		wantAddrs(t, next(t, s), "10.0.0.7:80", "10.0.0.7:81")
 	})

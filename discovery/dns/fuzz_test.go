@@ -35,7 +35,7 @@ func cannedReply(message []byte) exchanger {
 }
 
 func seeds() [][]byte {
-	a, s := question("x.test.", wire.TypeA, true), question("_x._tcp.test.", wire.TypeSRV, true)
+	a, s := newQuery("x.test.", wire.TypeA, true), newQuery("_x._tcp.test.", wire.TypeSRV, true)
 	none := answer(a)
 	none.Ns = append(none.Ns, mustRR("test. 5 IN SOA ns.test. x.test. 1 1 1 1 1"))
 	glue := answer(s, "_x._tcp.test. 5 IN SRV 10 5 80 a.test.", "_x._tcp.test. 5 IN SRV 20 0 81 b.test.")
@@ -65,8 +65,8 @@ func FuzzReply(f *testing.F) {
 			s.client.exchange = cannedReply(message)
 			r, err := s.Next(t.Context())
 			if err != nil {
-				if len(r.Endpoints) > 0 || discovery.ClassOf(err) == discovery.Transport && len(message) >= 12 {
-					t.Fatalf("%v with %v", err, r.Endpoints)
+				if len(r.Parts) > 0 || discovery.ClassOf(err) == discovery.Transport && len(message) >= 12 {
+					t.Fatalf("%v with %v", err, r.Parts)
 				}
 				continue
 			}
@@ -76,13 +76,21 @@ func FuzzReply(f *testing.F) {
 }
 
 func checkReading(t *testing.T, r discovery.Reading) {
-	if !sortedByAddr(r.Endpoints) || len(discovery.Normalize(r.Endpoints)) != len(r.Endpoints) {
-		t.Errorf("not normalized: %v", r.Endpoints)
+	for _, p := range r.Parts {
+		if !sortedByAddr(p.Endpoints) || len(discovery.Normalize(p.Endpoints)) != len(p.Endpoints) {
+			t.Errorf("not normalized: %v", p.Endpoints)
+		}
+		if p.State == discovery.Unknown && (p.Err == nil || len(p.Endpoints) > 0) || p.State != discovery.Unknown && p.Err != nil {
+			t.Errorf("part %+v", p)
+		}
+		if p.Name == "" || discovery.Printable(p.Name, 300) != p.Name || (p.State == discovery.Partial) != (p.Why != "") {
+			t.Errorf("part %+v", p)
+		}
 	}
-	if len(r.Endpoints) == 0 && len(r.Rejected) > 0 && !r.Weak {
-		t.Errorf("every record refused, and not weak: %v", r)
+	if len(r.Endpoints()) == 0 && len(r.Rejected) > 0 && r.Whole() {
+		t.Errorf("every record refused, and whole: %v", r)
 	}
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		if discovery.Check(e.Addr) != "" || e.Weight < 0 || discovery.Printable(e.Name, 255) != e.Name {
 			t.Errorf("endpoint %+v", e)
 		}

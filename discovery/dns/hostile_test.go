@@ -214,20 +214,20 @@ func TestHostileReplies(t *testing.T) {
 				options.Timeout = 100 * time.Millisecond
 			}
 			s := newSource(t, options, Query{Record: "x.test", Type: TypeA, Port: 80})
-			if got := result(s.Next(t.Context())); got != c.want {
+			if got := resultOf(s.Next(t.Context())); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})
 	}
 }
 
-func result(r discovery.Reading, err error) string {
+func resultOf(r discovery.Reading, err error) string {
 	switch {
 	case err != nil:
 		return string(discovery.ClassOf(err))
-	case len(r.Endpoints) == 100:
+	case len(r.Endpoints()) == 100:
 		return isTCP
-	case len(r.Endpoints) == 0:
+	case len(r.Endpoints()) == 0:
 		return isNothing
 	}
 	return strings.Join(texts(r), " ")

@@ -73,26 +73,98 @@ func wantError(t testing.TB, s *Source, c discovery.Class) {
 	if !ok || e.Class != c {
 		t.Fatalf("got reading %v and error %v, want an error of class %s", r, err, c)
 	}
-	if len(r.Endpoints) > 0 {
-		t.Fatalf("the error comes with endpoints %v", r.Endpoints)
+	if len(r.Parts) > 0 {
+		t.Fatalf("the error comes with parts %v", r.Parts)
 	}
 }
 
-// wantStrong compares the addresses of a reading, which is not to be weak.
+// gaps lists the parts of r that are not whole, but for those that never had records.
+func gaps(r discovery.Reading) []string {
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), isNoneYet)
+	return r.Gaps()
+}
+
+func isNoneYet(p discovery.Part) bool {
+	return p.State == discovery.Partial && len(p.Endpoints) == 0 && strings.HasPrefix(p.Why, noneYet)
+}
+
+// wantStrong compares the addresses of a reading, of which every part that ever had
+// records is to be whole.
 func wantStrong(t testing.TB, r discovery.Reading, want ...string) {
 	t.Helper()
-	if r.Weak {
-		t.Fatalf("weak: %s", r.Note)
+	if g := gaps(r); len(g) > 0 {
+		t.Fatalf("not whole: %s", strings.Join(g, "\n"))
 	}
 	wantAddrs(t, r, want...)
 }
 
+// wantWeak compares the addresses of a reading that has a part which is not whole.
 func wantWeak(t testing.TB, r discovery.Reading, want ...string) {
 	t.Helper()
-	if !r.Weak {
-		t.Fatalf("not weak: %s", r.Note)
+	if len(gaps(r)) == 0 {
+		t.Fatalf("whole: %s %v", r.Note, r.Parts)
 	}
 	wantAddrs(t, r, want...)
+}
+
+// partOf returns the part of that name.
+func partOf(t testing.TB, r discovery.Reading, name string) discovery.Part {
+	t.Helper()
+	for _, p := range r.Parts {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("no part %q in %v", name, r.Parts)
+	return discovery.Part{}
+}
+
+// wantPart compares the state and the addresses of one part, and what its reason
+// contains.
+func wantPart(t testing.TB, r discovery.Reading, name string, state discovery.Completeness, reason string, want ...string) {
+	t.Helper()
+	p := partOf(t, r, name)
+	if p.State != state || !strings.Contains(p.Reason(), reason) {
+		t.Fatalf("%s is %v: %q, want %v: %q", name, p.State, p.Reason(), state, reason)
+	}
+	wantAddrs(t, discovery.Reading{Parts: []discovery.Part{p}, Note: r.Note}, want...)
+}
+
+// A keeper keeps what the contract says is to be kept of readings: of a part that is
+// not whole, what it last listed; of a part that is not there, the same, unless its
+// parent is whole, or it has none.
+type keeper map[string]discovery.Part
+
+// take follows a reading, nil for an error, and returns the addresses.
+func (k keeper) take(r *discovery.Reading) []string {
+	var named []string
+	if r != nil {
+		for _, p := range r.Parts {
+			named = append(named, p.Name)
+			if p.State != discovery.Whole {
+				p.Endpoints = slices.Concat(p.Endpoints, k[p.Name].Endpoints)
+			}
+			k[p.Name] = p
+		}
+		for name, p := range k {
+			if !slices.Contains(named, name) && (p.Parent == "" || k[p.Parent].State == discovery.Whole) {
+				delete(k, name)
+			}
+		}
+	}
+	var all discovery.Reading
+	for _, p := range k {
+		all.Parts = append(all.Parts, p)
+	}
+	return texts(all)
+}
+
+// wantKept follows a reading and compares what is there and kept.
+func (k keeper) wantKept(t testing.TB, r discovery.Reading, want ...string) {
+	t.Helper()
+	if got := k.take(&r); !slices.Equal(got, want) {
+		t.Fatalf("kept %v, want %v: %v", got, want, r.Parts)
+	}
 }
 
 func wantAddrs(t testing.TB, r discovery.Reading, want ...string) {
@@ -104,7 +176,7 @@ func wantAddrs(t testing.TB, r discovery.Reading, want ...string) {
 
 func texts(r discovery.Reading) []string {
 	var out []string
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		out = append(out, e.Addr.String())
 	}
 	return out
@@ -112,7 +184,7 @@ func texts(r discovery.Reading) []string {
 
 func weights(r discovery.Reading) []int {
 	var out []int
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		out = append(out, e.Weight)
 	}
 	return out
@@ -180,3 +252,13 @@ func eventually(t testing.TB, what string, f func() bool) {
 }
 
 var bothFamilies = [...]uint16{wire.TypeA, wire.TypeAAAA}
+
+// calm has what follows be not about recovery.
+func (s *Source) calm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failing, s.settled = false, time.Time{}
+	for _, st := range s.sets {
+		st.trouble, st.settled = false, time.Time{}
+	}
+}

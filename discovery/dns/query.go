@@ -33,9 +33,10 @@ type Query struct {
 	// Port of the endpoints, 1..65535, for address records. SRV records bring
 	// their own: it is 0 with them.
 	Port uint16
-	// Family is [discovery.AnyFamily] (also if empty), [discovery.OnlyV4],
-	// [discovery.OnlyV6] or [discovery.PreferV4], which asks for IPv6 addresses
-	// only where there is no IPv4 address. Others are not asked for.
+	// Family is [discovery.AnyFamily] (also if empty), [discovery.OnlyV4] or
+	// [discovery.OnlyV6], which do not ask for the other family, or
+	// [discovery.PreferV4], which asks for both: [discovery.Policy] prefers among what
+	// is known of all parts.
 	Family string
 }
 
@@ -61,26 +62,6 @@ func (w families) without(noAAAA bool) families {
 		return families{qtypes: []uint16{wire.TypeA}}
 	}
 	return w
-}
-
-// of keeps of addrs what is wanted.
-func (w families) of(addrs []netip.Addr) []netip.Addr {
-	var out []netip.Addr
-	v4 := slices.ContainsFunc(addrs, netip.Addr.Is4)
-	for _, a := range addrs {
-		if slices.Contains(w.qtypes, qtypeOf(a)) && (a.Is4() || !v4 || !w.preferV4) {
-			out = append(out, a)
-		}
-	}
-	return out
-}
-
-// qtypeOf is the type of the records that have a.
-func qtypeOf(a netip.Addr) uint16 {
-	if a.Is4() {
-		return wire.TypeA
-	}
-	return wire.TypeAAAA
 }
 
 // subject checks q and completes it.

@@ -18,7 +18,7 @@ func TestD9RealServerIsRestarted(t *testing.T) {
 	s := newSource(t, o, Query{Record: "web.slots.example", Port: realPort})
 	t.Cleanup(func() { _ = s.client.Close() })
 	for range realRounds(2) {
-		if r := next(t, s); len(r.Endpoints) != 3 || r.Weak {
+		if r := next(t, s); len(r.Endpoints()) != 3 || len(gaps(r)) > 0 {
 			t.Fatalf("got %+v", r)
 		}
 		kept := s.client.links.take(server.Addr())
@@ -27,7 +27,7 @@ func TestD9RealServerIsRestarted(t *testing.T) {
 		}
 		server.Restart()
 	}
-	if r := next(t, s); len(r.Endpoints) != 3 || r.Weak {
+	if r := next(t, s); len(r.Endpoints()) != 3 || len(gaps(r)) > 0 {
 		t.Fatalf("got %+v", r)
 	}
 }

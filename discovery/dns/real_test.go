@@ -220,7 +220,5 @@ func TestRealForwarder(t *testing.T) {
 
 func waitUntil(t *testing.T, at time.Time) {
 	t.Helper()
-	if err := sleep(t.Context(), time.Until(at)); err != nil {
-		t.Fatal(err)
-	}
+	discovery.Sleep(t.Context(), time.Until(at))
 }

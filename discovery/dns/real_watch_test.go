@@ -34,8 +34,8 @@ func (w *realWatch) neverLacked(t *testing.T, n int, instances []netip.Addr) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, u := range w.updates[n:] {
-		if u.Err == nil && !u.Reading.Weak && len(u.Reading.Endpoints) < len(instances) {
-			t.Errorf("%d of %d endpoints: %s", len(u.Reading.Endpoints), len(instances), u.Reading.Note)
+		if u.Err == nil && len(gaps(u.Reading)) == 0 && len(u.Reading.Endpoints()) < len(instances) {
+			t.Errorf("%d of %d endpoints: %s", len(u.Reading.Endpoints()), len(instances), u.Reading.Note)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func (w *realWatch) until(t *testing.T, what string, within time.Duration, ok fu
 		lacking := ""
 		for name, u := range w.last {
 			if !ok(u) {
-				lacking += fmt.Sprintf("\n%s: %d endpoints, %s, %v", name, len(u.Reading.Endpoints), u.Reading.Note, u.Err)
+				lacking += fmt.Sprintf("\n%s: %d endpoints, %s, %v", name, len(u.Reading.Endpoints()), u.Reading.Note, u.Err)
 			}
 		}
 		news := w.news
@@ -116,10 +116,10 @@ func (w *realWatch) expect(t *testing.T, what string, instances []netip.Addr, wi
 	t.Helper()
 	want := slices.SortedFunc(slices.Values(instances), netip.Addr.Compare)
 	w.until(t, what, within, func(u discovery.Update) bool {
-		same := slices.EqualFunc(u.Reading.Endpoints, want, func(e discovery.Endpoint, a netip.Addr) bool {
+		same := slices.EqualFunc(u.Reading.Endpoints(), want, func(e discovery.Endpoint, a netip.Addr) bool {
 			return e.Addr == netip.AddrPortFrom(a, realPort)
 		})
-		return u.Err == nil && same && !u.Reading.Weak && !u.At.IsZero()
+		return u.Err == nil && same && len(gaps(u.Reading)) == 0 && !u.At.IsZero()
 	})
 }
 

@@ -21,8 +21,6 @@ const (
 	found    outcome = "records"
 	noData   outcome = "NODATA"
 	nxDomain outcome = "NXDOMAIN"
-	absent   outcome = `target "."` // the service is decidedly not there (RFC 2782)
-	unusable outcome = "no usable record"
 )
 
 // A record is one SRV record (RFC 2782).
@@ -46,7 +44,9 @@ type reply struct {
 	records []record
 	host    // the answer to a question for addresses; ttl is set for every reply
 	glue    map[string]host
-	soa     bool // the server proved by an SOA record that it means its "none" (RFC 2308)
+	alias   string // that the name's CNAMEs lead to, where that is without records
+	proof   bool   // the server means its "none": it has an SOA record, or is the authority (RFC 2308)
+	cut     bool   // it came over UDP from a server that cuts without a sign
 }
 
 // parse reads the reply m to the question for name and qtype. Records that do
@@ -55,7 +55,7 @@ func parse(name string, qtype uint16, m *wire.Msg) (reply, error) {
 	if m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError {
 		return reply{}, discovery.Errorf(classOf(m.Rcode), "%s", rcodeName(m.Rcode))
 	}
-	rrs, ttl, onChain, err := follow(name, qtype, m.Answer)
+	rrs, end, ttl, onChain, err := follow(name, qtype, m.Answer)
 	switch {
 	case err != nil:
 		return reply{}, err
@@ -64,7 +64,11 @@ func parse(name string, qtype uint16, m *wire.Msg) (reply, error) {
 	case m.Rcode == wire.RcodeNameError && len(rrs) > 0:
 		return reply{}, discovery.Errorf(discovery.Protocol, "NXDOMAIN with records of %s", name)
 	case len(rrs) == 0:
-		return negative(m, ttl), nil
+		r := negative(m, ttl)
+		if onChain > 0 && !r.proof {
+			r.alias = end
+		}
+		return r, nil
 	}
 	r := reply{outcome: found, host: host{ttl: ttl}, glue: glueOf(m.Extra)}
 	for _, rr := range rrs {
@@ -83,10 +87,10 @@ func parse(name string, qtype uint16, m *wire.Msg) (reply, error) {
 	return r, nil
 }
 
-// follow goes along the CNAMEs from name and returns the records at their end,
-// the smallest TTL, and how many records it used.
-func follow(name string, qtype uint16, answer []wire.RR) (rrs []wire.RR, ttl time.Duration, used int, err error) {
-	owner := wire.CanonicalName(name)
+// follow goes along the CNAMEs from name and returns the records at their end, the
+// owner of those, the smallest TTL, and how many records it used.
+func follow(name string, qtype uint16, answer []wire.RR) (rrs []wire.RR, owner string, ttl time.Duration, used int, err error) {
+	owner = wire.CanonicalName(name)
 	ttl = math.MaxInt64
 	for range maxHops + 1 {
 		next := ""
@@ -97,7 +101,7 @@ func follow(name string, qtype uint16, answer []wire.RR) (rrs []wire.RR, ttl tim
 			}
 			switch c, isAlias := rr.(*wire.CNAME); {
 			case isAlias && c.Target == "":
-				return nil, 0, used, discovery.Errorf(discovery.Protocol, "a CNAME record of %s without data", name)
+				return nil, owner, 0, used, discovery.Errorf(discovery.Protocol, "a CNAME record of %s without data", name)
 			case h.Rrtype == qtype:
 				rrs = append(rrs, rr)
 			case isAlias && (next == "" || wire.CanonicalName(c.Target) < next):
@@ -109,29 +113,35 @@ func follow(name string, qtype uint16, answer []wire.RR) (rrs []wire.RR, ttl tim
 			ttl = min(ttl, ttlOf(h))
 		}
 		if len(rrs) > 0 || next == "" {
-			return rrs, ttl, used, nil
+			return rrs, owner, ttl, used, nil
 		}
 		owner = next
 	}
-	return nil, 0, used, discovery.Errorf(discovery.Protocol, "more than %d CNAMEs from %s", maxHops, name)
+	return nil, owner, 0, used, discovery.Errorf(discovery.Protocol, "more than %d CNAMEs from %s", maxHops, name)
 }
 
-// negative is the reply that there is nothing. It lives as long as the SOA
-// record says (RFC 2308 5).
+// negative is the reply that there is nothing. It lives as long as the SOA record
+// says (RFC 2308 5). NODATA is a proof only with that record, or from the authority
+// itself: without, it may be a referral, or a server that could not follow an alias.
 func negative(m *wire.Msg, ttl time.Duration) reply {
 	r := reply{outcome: noData, host: host{ttl: ttl}}
 	if m.Rcode == wire.RcodeNameError {
 		r.outcome = nxDomain
 	}
+	soa, referral := false, false
 	for _, rr := range m.Ns {
-		if soa, ok := rr.(*wire.SOA); ok {
-			r.soa = true
-			r.ttl = min(r.ttl, ttlOf(soa.Header()), time.Duration(soa.Minttl)*time.Second)
+		switch rr := rr.(type) {
+		case *wire.SOA:
+			soa = true
+			r.ttl = min(r.ttl, ttlOf(rr.Header()), time.Duration(rr.Minttl)*time.Second)
+		case *wire.NS:
+			referral = true
 		}
 	}
-	if !r.soa {
+	if !soa {
 		r.ttl = 0
 	}
+	r.proof = soa || r.outcome == nxDomain || m.Authoritative && !referral && len(m.Answer) == 0
 	return r
 }
 

@@ -12,6 +12,7 @@ const (
 	maxFails  = 3                // in a row, before a server comes last
 	outTime   = 30 * time.Second // in which it does
 	plainTime = time.Hour        // how long a server is taken to know no EDNS
+	lacksTime = time.Minute      // how long it is taken to answer over UDP alone
 	maxHealth = 128              // servers that are remembered
 )
 
@@ -30,12 +31,13 @@ type health struct {
 	well   time.Time // the last success
 	out    time.Time // until then it comes last
 	plain  time.Time // until then it is asked without EDNS
+	lacks  time.Time // until then it is asked for Consul's names over UDP
 }
 
 // order lists servers as they are to be asked: the one that answered last, or
-// with rotate another one each time, then those after it, and at last those that
-// are out.
-func (r *roster) order(servers []string, rotate bool) []string {
+// with rotate another one each time, then those after it; those that are out come
+// last.
+func (r *roster) order(servers []string, rotate bool) (alive, out []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := max(0, slices.Index(servers, r.good))
@@ -43,9 +45,13 @@ func (r *roster) order(servers []string, rotate bool) []string {
 		first = r.turn % len(servers)
 		r.turn++
 	}
-	turned := slices.Concat(servers[first:], servers[:first])
-	alive, out := r.split(turned)
-	return append(alive, out...)
+	return r.split(slices.Concat(servers[first:], servers[:first]))
+}
+
+// first is the server that is asked next, but for rotate.
+func (r *roster) first(servers []string) string {
+	alive, out := r.order(servers, false)
+	return append(alive, out...)[0]
 }
 
 // others lists those of servers that are alive and are not server.
@@ -129,6 +135,16 @@ func (r *roster) setPlain(server string) {
 	r.change(server, func(h *health) { h.plain = time.Now().Add(plainTime) })
 }
 
+func (r *roster) lacksTCP(server string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Before(r.by[server].lacks)
+}
+
+func (r *roster) setLacksTCP(server string) {
+	r.change(server, func(h *health) { h.lacks = time.Now().Add(lacksTime) })
+}
+
 // remarks tells what is unusual about servers.
 func (r *roster) remarks() []string {
 	r.mu.Lock()
@@ -142,6 +158,9 @@ func (r *roster) remarks() []string {
 		}
 		if now.Before(h.plain) {
 			out = append(out, fmt.Sprintf("%s is asked without EDNS until %s", s, clock(h.plain)))
+		}
+		if now.Before(h.lacks) {
+			out = append(out, fmt.Sprintf("%s does not answer over TCP, and over UDP Consul may cut: open its TCP port, or set tcp: never", s))
 		}
 	}
 	return out

@@ -4,32 +4,44 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// settleTime is how long nothing is missed after servers have failed.
-const settleTime = 10 * time.Second
-
 // A Source is one query, asked again and again. It implements
-// [discovery.Source], [discovery.Active] and [discovery.Recoverer].
+// [discovery.Source], [discovery.Active], [discovery.Recoverer],
+// [discovery.Rememberer] and [discovery.Diagnoser].
 type Source struct {
 	client  *Client
 	subject subject
 	kind    string
 	due     time.Time // when Next asks again; zero: at once
 	placed  bool      // whether it has its place among the others
-	trouble bool      // the last lookup failed
-	settled time.Time // until then, servers that were in trouble may not know everything again
+	holders holders
+	slots   chan struct{} // one for each lookup at a time
 
-	mu        sync.Mutex // guards following, never held while asking
-	published []discovery.Endpoint
-	known     memory
-	pinned    string // the name that first had records, of the search list
-	parts     parts
-	activity  discovery.Activity
+	mu       sync.Mutex // guards following, never held while asking
+	sets     map[key]*set
+	settled  time.Time     // until then, what the name leads to may not be known everywhere again
+	failing  bool          // the name itself was unknown at the last lookup
+	changed  chan struct{} // closed and replaced when a set was looked up
+	news     bool          // what the last reading did not wait for is known
+	round    round
+	priority uint16 // of the SRV records in use
+	pinned   string // the name that first had records, of the search list
+	surveyed time.Time
+	gaps     []string // of the last reading
+	activity discovery.Activity
+}
+
+// A round is what one reading is made of.
+type round struct {
+	lookup  lookup
+	roots   []question
+	targets []question
 }
 
 var (
@@ -41,16 +53,18 @@ var (
 // Source returns the source for q. The error says what is wrong with q; nothing
 // is asked yet.
 func (c *Client) Source(q Query) (*Source, error) {
-	s, err := q.subject(c.options.Search)
+	sub, err := q.subject(c.options.Search)
 	if err != nil {
 		return nil, err
 	}
-	source := &Source{client: c, subject: s, kind: q.kind()}
-	source.parts.mode, source.parts.hold = c.options.Answers, c.options.HoldObsolete
-	if c.options.TCP == Never && c.options.Answers == Auto && isConsul(s.name) {
-		source.parts.mode = Partial // what Consul says over UDP is cut
+	return sourceOf(c, sub, q.kind()), nil
+}
+
+func sourceOf(c *Client, sub subject, kind string) *Source {
+	return &Source{
+		client: c, subject: sub, kind: kind, slots: make(chan struct{}, 2*maxParallel),
+		sets: map[key]*set{}, changed: make(chan struct{}), surveyed: time.Now().Add(-surveyEvery*4/5 - rand.N(surveyEvery/10)),
 	}
-	return source, nil
 }
 
 // String returns the type and the name that are asked for.
@@ -58,36 +72,75 @@ func (s *Source) String() string { return "dns " + s.kind + " " + label(s.subjec
 
 // Next asks, as soon as the TTL of the last answer is over: see [Options]. At
 // first, and after an error, it asks at once. It returns within milliseconds
-// when ctx is done, and a lookup takes 8s at most.
+// when ctx is done. A lookup of one set of records takes 8s at most, and goes on
+// after Next has returned without it, until ctx is done; then the next call returns
+// as soon as it is answered.
 //
-// A reading without something that the last one had rests on two answers, and
-// lacks only what both of them lack. If there was no second answer, the reading
-// still has it, and is weak. Weak is also a reading for which a part of the
-// answer was neither to be had nor remembered, or of which every record was
-// refused, or that may be a part of a larger set, or that lacks something within
-// 10s after an error. Once answers are known to be
-// parts, a reading is what they come to together.
+// There is one part for each address family of a name; for a service, one for its SRV
+// records, and below that one for each target, port and family. A part that lacks
+// something which was there rests on two answers, and lacks only what both of them
+// lack; if there was no second answer it is partial. So is a part of which every
+// record was refused, or of whose records each answer has only some, or that lacks
+// something within 10s after an error. Once answers are known to be parts of a larger
+// set, what they come to together is whole.
+//
+// That there is nothing is whole if a server that has had records says so twice. If
+// those are silent, the part is unknown. If no server ever had records, it is partial
+// and empty.
 func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
-	if err := sleep(ctx, time.Until(s.due)); err != nil {
+	late, err := s.await(ctx)
+	if err != nil {
 		return discovery.Reading{}, err
 	}
-	s.due = time.Time{}
-	v, err := s.read(ctx)
-	switch {
-	case ctx.Err() != nil:
-		return discovery.Reading{}, ctx.Err()
-	case err != nil:
-		return discovery.Reading{}, err
+	if !late {
+		s.due = time.Time{}
+		if err := s.read(ctx); err != nil {
+			return discovery.Reading{}, err
+		}
 	}
-	s.due = time.Now().Add(s.wait(v.ttl))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.published, s.known = v.remains(s.published), v.known
-	if s.subject.relative && v.outcome == found && v.weak == "" {
-		s.pinned = v.name
+	s.news = false
+	got := s.assemble(s.round, s.viewed)
+	s.told(got, late)
+	if got.err != nil {
+		s.due = time.Time{}
+		return discovery.Reading{}, got.err
+	}
+	if !late {
+		s.due = time.Now().Add(s.wait(got.ttl))
 	}
 	s.activity.Next = s.due
-	return v.reading(), nil
+	return got.reading, nil
+}
+
+// await returns when it is time to ask again, or, late, when what the last reading
+// did not wait for is known.
+func (s *Source) await(ctx context.Context) (late bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	if s.due.IsZero() || !time.Now().Before(s.due) {
+		return false, nil
+	}
+	s.survey(ctx)
+	due := time.NewTimer(time.Until(s.due))
+	defer due.Stop()
+	for {
+		s.mu.Lock()
+		news, changed := s.news, s.changed
+		s.mu.Unlock()
+		if news {
+			return true, nil
+		}
+		select {
+		case <-changed:
+		case <-due.C:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 }
 
 // wait is how long the answer of that TTL lives, ±10 %, so that many sources do
@@ -102,153 +155,184 @@ func (s *Source) wait(ttl time.Duration) time.Duration {
 	return d
 }
 
-// Confirm asks a server other than the one that answered last, or, if there is
-// no other alive, that one over TCP. It takes 8s at most.
-func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
-	asking, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
-	l := s.begin()
-	f, err := l.second(asking, l.client.roster.order(l.settings.servers, false)[0])
-	switch {
-	case ctx.Err() != nil:
-		return discovery.Reading{}, ctx.Err()
-	case err != nil:
-		return discovery.Reading{}, err
-	}
-	v := s.judge(alone(f), s.hear(f, true), len(f.endpoints) > 0)
-	return v.reading(), capped(v.endpoints)
-}
-
-// read makes one lookup, or two if the first would take something away.
-func (s *Source) read(ctx context.Context) (verdict, error) {
-	asking, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
+// read makes one round of lookups. Its error is that of ctx, or of a question that is
+// too large.
+func (s *Source) read(ctx context.Context) error {
 	l := s.begin()
 	s.asking(l)
-	first, err := l.first(asking)
-	s.answered(first, err)
-	s.settle(ctx, err)
-	if err != nil {
-		return verdict{}, err
+	r := round{lookup: l}
+	var err error
+	if r.roots, err = s.roots(ctx, l); err != nil {
+		return err
 	}
-	whole := !l.strays(first) && s.hear(first, false)
-	if len(first.endpoints) > 0 && (whole || len(lacking(first.endpoints, l.published)) == 0) && !l.strays(first) {
-		v := s.judge(alone(first), whole, true)
-		return v, capped(v.endpoints)
-	}
-	second, err := l.second(asking, first.server)
-	switch {
-	case err != nil && l.strays(first):
-		return verdict{}, err // the name that is earlier in the search list may exist
-	case err != nil:
-		return unconfirmed(first, l.published, err), nil
-	}
-	whole = s.hear(second, true)
-	v := agreed(first, second)
-	if time.Now().Before(s.settled) && len(lacking(v.endpoints, l.published)) > 0 {
-		return unsettled(v, l.published), nil
-	}
-	v = s.judge(v, whole, len(v.endpoints) > 0)
-	return v, capped(v.endpoints)
-}
-
-// settle notes the end of trouble: a server that was just started may have only
-// a part of what it is going to know.
-func (s *Source) settle(ctx context.Context, err error) {
-	switch {
-	case ctx.Err() != nil:
-	case err != nil:
-		s.trouble = true
-	case s.trouble:
-		s.trouble, s.settled = false, time.Now().Add(settleTime)
-	}
-}
-
-// hear takes the answer that f rests on into account, and says whether answers
-// are taken for parts.
-func (s *Source) hear(f finding, second bool) (partial bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f.weak == "" {
-		s.parts.hear(sample{f.endpoints, f.server, f.ttl, max(s.client.pace(f.ttl), f.ttl), second}, s.published, time.Now())
-	}
-	return s.parts.on
-}
-
-// judge makes of v what it is worth, if answers may be parts. That there is
-// nothing at all is not a part of anything.
-func (s *Source) judge(v verdict, partial, some bool) verdict {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case partial && some:
-		whole := s.parts.whole(time.Now())
-		if v.weak != "" {
-			whole = boundedUnion(v.endpoints, whole)
+	s.afterRoots(r.roots)
+	if s.subject.srv {
+		root := s.result(r.roots[0].set)
+		if root.err == nil {
+			s.mu.Lock()
+			r.targets, err = l.targets(root, s.sets)
+			s.mu.Unlock()
+			if err == nil && len(r.targets) > 0 {
+				err = s.gather(ctx, l, asked(r.targets), true)
+			}
 		}
-		return assembled(v, whole)
-	case some && s.parts.suspects():
-		return doubtful(v, s.published)
 	}
-	return v
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if ctx.Err() == nil {
+			s.told(assembly{err: err}, false)
+		}
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.round = r
+	if s.subject.srv && s.set(r.roots[0].set).view().state == discovery.Whole {
+		s.forget(append(slices.Clone(r.roots), r.targets...))
+	}
+	return nil
+}
+
+// roots asks for the records of the name itself, along the search list where there is
+// one. Names after the first are asked for only if no server knows those before, for
+// the next one may be a wildcard, and somebody else's.
+func (s *Source) roots(ctx context.Context, l lookup) (questions []question, err error) {
+	for i, name := range l.names {
+		questions = l.questions(s.subject.name, name)
+		if err := s.gather(ctx, l, questions, false); err != nil {
+			return nil, err
+		}
+		if len(l.names) == 1 {
+			break
+		}
+		for s.busy(questions) { // while one searches, all have to be known
+			if err := s.gather(ctx, l, questions, false); err != nil {
+				return nil, err
+			}
+		}
+		absent, failed := nonexistent(questions, s.results(questions))
+		if failed != nil {
+			return nil, failed
+		}
+		if !absent || i == len(l.names)-1 {
+			break
+		}
+	}
+	return questions, nil
+}
+
+// questions are those for the records of the name itself, as name.
+func (l lookup) questions(own, name string) []question {
+	var out []question
+	for _, qtype := range l.qtypes {
+		out = append(out, question{of: key{name, qtype}, set: key{own, qtype}})
+	}
+	return out
+}
+
+// nonexistent says whether the name of these questions is known not to exist, or why that
+// is not known.
+func nonexistent(questions []question, known map[key]result) (absent bool, failed error) {
+	absent = true
+	for _, q := range questions {
+		r := known[q.set]
+		if len(r.items) > 0 {
+			return false, nil
+		}
+		if r.outcome == nxDomain {
+			failed = worse(failed, r.told)
+		}
+		failed = worse(failed, r.err)
+		absent = absent && r.outcome == nxDomain
+	}
+	return absent && failed == nil, failed
+}
+
+func (s *Source) results(questions []question) map[key]result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[key]result{}
+	for _, q := range questions {
+		out[q.set] = s.set(q.set).result
+	}
+	return out
+}
+
+func (s *Source) busy(questions []question) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(questions, func(q question) bool { return s.set(q.set).busy })
+}
+
+// afterRoots notes whether the name itself is in trouble, and which name it is.
+func (s *Source) afterRoots(roots []question) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, whole := false, false
+	for _, q := range roots {
+		r := s.set(q.set).view()
+		known = known || r.err == nil
+		whole = whole || r.state == discovery.Whole && len(r.items) > 0
+	}
+	switch {
+	case !known:
+		s.failing = true
+	case s.failing:
+		s.failing, s.settled = false, time.Now().Add(settleTime)
+	}
+	if s.subject.relative && whole {
+		s.pinned = roots[0].of.name
+	}
+}
+
+// result is what is known of a set.
+func (s *Source) result(k key) result {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.set(k).view()
+}
+
+// viewed is what is known of the set of q, and notes what is still asked for. It needs
+// s.mu.
+func (s *Source) viewed(q question) result {
+	st := s.set(q.set)
+	st.late = st.busy
+	return st.view()
 }
 
 // A lookup is what one reading begins with.
 type lookup struct {
-	client    *Client
-	settings  settings
-	subject   subject
-	names     []string
-	published []discovery.Endpoint
-	known     memory
+	asker
+	names    []string
+	qtypes   []uint16 // of the name itself
+	families families // of the targets of a service
 }
 
 func (s *Source) begin() lookup {
-	l := lookup{client: s.client, settings: s.client.setup(), subject: s.subject, names: []string{s.subject.name}}
+	a := asker{client: s.client, settings: s.client.setup(), holders: &s.holders, subject: s.subject.name}
+	l := lookup{asker: a, names: []string{s.subject.name}, families: s.subject.wanted.without(a.settings.noAAAA)}
+	l.qtypes = l.families.qtypes
+	if s.subject.srv {
+		l.qtypes = []uint16{typeSRV}
+	}
 	if s.subject.relative {
-		l.names = l.settings.candidates(s.subject.name)
+		l.names = a.settings.candidates(s.subject.name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slices.Contains(l.names, s.pinned) {
 		l.names = []string{s.pinned}
 	}
-	l.published, l.known = s.published, s.known
 	return l
 }
-
-func (l lookup) first(ctx context.Context) (finding, error) {
-	a := asker{client: l.client, settings: l.settings, tries: l.client.everybody(l.settings), sticky: !l.settings.rotate}
-	return a.search(ctx, l.subject, l.names, l.known)
-}
-
-// second asks for an opinion on what server says.
-func (l lookup) second(ctx context.Context, server string) (finding, error) {
-	a := asker{client: l.client, settings: l.settings, tries: l.client.others(l.settings, server)}
-	return a.search(ctx, l.subject, l.names, l.known)
-}
-
-// strays says whether f rests on names that one server does not know.
-func (l lookup) strays(f finding) bool { return f.outcome == found && f.rank > 0 }
 
 // spread returns d ±10 %.
 func spread(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+func oneLine(notes []string) string {
+	slices.Sort(notes)
+	return strings.Join(slices.Compact(notes), ", ")
 }

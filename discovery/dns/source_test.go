@@ -41,8 +41,8 @@ func TestD22ConsulNamesGoOverTCP(t *testing.T) {
 	server.SetMode(dnstest.Cut)
 	server.SetA("web.service.consul", 0, fleet(60)...)
 	r := next(t, newSource(t, patient(server.Addr()), Query{Record: "web.service.CONSUL.", Port: 80}))
-	if len(r.Endpoints) != 60 || server.Queries("udp") != 0 {
-		t.Errorf("got %d endpoints with %d queries over UDP, want 60 with none", len(r.Endpoints), server.Queries("udp"))
+	if len(r.Endpoints()) != 60 || server.Queries("udp") != 0 {
+		t.Errorf("got %d endpoints with %d queries over UDP, want 60 with none", len(r.Endpoints()), server.Queries("udp"))
 	}
 }
 
@@ -136,16 +136,19 @@ func TestEmpty(t *testing.T) {
 		first.Remove("web.test")
 		second.Remove("web.test")
 		r := next(t, s)
-		wantStrong(t, r)
+		wantPart(t, r, "A of web.test", discovery.Whole, "")
 		if want := "NXDOMAIN from 2 servers"; r.Note != want {
 			t.Errorf("note %q, want %q", r.Note, want)
 		}
 	})
 	t.Run("NODATA from the only server", func(t *testing.T) {
 		server := dnstest.NewServer(t)
+		server.SetA("web.test", 0, fleet(1)...)
+		s := newSource(t, patient(server.Addr()), Query{Record: "web.test", Type: TypeA, Port: 80})
+		wantStrong(t, next(t, s), "10.1.0.0:80")
 		server.SetA("web.test", 0)
-		r := next(t, newSource(t, patient(server.Addr()), web))
-		wantStrong(t, r)
+		r := next(t, s)
+		wantPart(t, r, "A of web.test", discovery.Whole, "")
 		if want := "NODATA twice from " + server.Addr(); r.Note != want {
 			t.Errorf("note %q, want %q", r.Note, want)
 		}
@@ -153,39 +156,40 @@ func TestEmpty(t *testing.T) {
 			t.Error("not asked over TCP")
 		}
 	})
-	t.Run("two words for nothing", func(t *testing.T) {
+	t.Run("two words for nothing, of servers that never had it", func(t *testing.T) {
 		first, second := dnstest.NewServer(t), dnstest.NewServer(t)
 		second.SetA("web.test", 0)
 		r := next(t, newSource(t, patient(addrsOf(first, second)...), web))
-		wantStrong(t, r)
-		if want := "NXDOMAIN from " + first.Addr() + ", NODATA from " + second.Addr(); r.Note != want {
-			t.Errorf("note %q, want %q", r.Note, want)
-		}
+		wantPart(t, r, "A of web.test", discovery.Partial, "none yet: NXDOMAIN from "+first.Addr()+", NODATA from "+second.Addr())
 	})
 	t.Run("no second opinion", func(t *testing.T) {
 		first, second := dnstest.NewServer(t), dnstest.NewServer(t)
 		second.SetRcode(wire.RcodeServerFailure)
 		r := next(t, newSource(t, patient(addrsOf(first, second)...), web))
-		wantWeak(t, r)
-		if !strings.HasPrefix(r.Note, "NXDOMAIN from "+first.Addr()+"; weak: no second answer: server: "+second.Addr()) {
-			t.Errorf("note %q", r.Note)
-		}
+		wantPart(t, r, "A of web.test", discovery.Partial, "none yet: NXDOMAIN twice from "+first.Addr()+"; server: "+second.Addr())
 	})
 	t.Run("NODATA without proof", func(t *testing.T) {
 		server := dnstest.NewServer(t)
+		server.SetA("web.test", 0, fleet(1)...)
+		s := newSource(t, patient(server.Addr()), web)
+		next(t, s)
 		server.SetHook(func(w wire.ResponseWriter, q *wire.Msg) bool {
 			_ = w.WriteMsg(answer(q))
 			return true
 		})
-		wantWeak(t, next(t, newSource(t, patient(server.Addr()), web)))
+		wantPart(t, next(t, s), "A of web.test", discovery.Partial, "without an SOA record")
 	})
 	t.Run("TCP off, UDP twice", func(t *testing.T) {
 		server := dnstest.NewServer(t)
+		server.SetA("web.test", 0, fleet(1)...)
 		o := patient(server.Addr())
 		o.TCP = Never
-		wantStrong(t, next(t, newSource(t, o, Query{Record: "web.test", Type: TypeA, Port: 80})))
-		if n := server.Queries("udp"); n != 2 {
-			t.Errorf("asked %d times, want 2", n)
+		s := newSource(t, o, Query{Record: "web.test", Type: TypeA, Port: 80})
+		next(t, s)
+		server.Remove("web.test")
+		wantStrong(t, next(t, s))
+		if n := server.Queries("udp"); n != 3 {
+			t.Errorf("asked %d times, want 3", n)
 		}
 	})
 }
@@ -200,12 +204,17 @@ func TestFamilies(t *testing.T) {
 	t.Run("D18 A answers, AAAA fails", func(t *testing.T) {
 		server.SetHook(failing(wire.TypeAAAA, wire.RcodeServerFailure))
 		server.SetA("web.test", 0, dnstest.Addrs("10.0.0.2")...)
-		wantStrong(t, next(t, s), "10.0.0.2:80", "[2001:db8::1]:80")
+		r := next(t, s)
+		wantPart(t, r, "A of web.test", discovery.Whole, "", "10.0.0.2:80")
+		wantPart(t, r, "AAAA of web.test", discovery.Unknown, "SERVFAIL")
 	})
 
 	server.SetHook(failing(wire.TypeA, wire.RcodeServerFailure))
-	wantError(t, s, discovery.Server) // AAAA says nothing, A fails: unknown
-	s.trouble = false                 // what follows is not about recovery
+	s.calm() // it is not about recovery
+	r := next(t, s)
+	wantPart(t, r, "A of web.test", discovery.Unknown, "SERVFAIL")
+	wantPart(t, r, "AAAA of web.test", discovery.Whole, "") // it had some, and says that they are gone
+	s.calm()
 
 	t.Run("D19 A answers, AAAA is NXDOMAIN", func(t *testing.T) {
 		server.SetHook(failing(wire.TypeAAAA, wire.RcodeNameError))
@@ -213,10 +222,11 @@ func TestFamilies(t *testing.T) {
 	})
 
 	server.SetHook(failing(wire.TypeAAAA, wire.RcodeServerFailure))
-	wantStrong(t, next(t, s), "10.0.0.2:80") // known to have none
-
-	fresh := newSource(t, patient(server.Addr()), web)
-	wantWeak(t, next(t, fresh), "10.0.0.2:80") // never known: it may lack some
+	for _, s := range []*Source{s, newSource(t, patient(server.Addr()), web)} {
+		r := next(t, s)
+		wantPart(t, r, "A of web.test", discovery.Whole, "", "10.0.0.2:80")
+		wantPart(t, r, "AAAA of web.test", discovery.Unknown, "SERVFAIL")
+	}
 }
 
 // failing answers questions of one type with rcode.
@@ -255,16 +265,26 @@ func TestRemovalsNeedTwoAnswers(t *testing.T) {
 		second.SetA("web.test", 0, old...)
 		wantStrong(t, next(t, s), "10.0.0.1:80")
 	})
-	t.Run("the other does not answer", func(t *testing.T) {
+	t.Run("nobody answers twice", func(t *testing.T) {
 		first, second, s := setup(t)
 		first.SetA("web.test", 0, old...)
+		first.SetHook(func(w wire.ResponseWriter, q *wire.Msg) bool {
+			if overUDP(w) {
+				return false
+			}
+			m := new(wire.Msg)
+			_ = w.WriteMsg(m.SetRcode(q, wire.RcodeServerFailure))
+			return true
+		})
 		second.SetRcode(wire.RcodeServerFailure)
 		for range 2 {
-			wantWeak(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
-			s.client.roster.succeeded(second.Addr()) // it is not dead
+			wantPart(t, next(t, s), "A of web.test", discovery.Partial, "no second answer: ", "10.0.0.1:80")
+			s.client.roster.succeeded(first.Addr()) // it is not dead
+			s.client.roster.succeeded(second.Addr())
 		}
 		first.Remove("web.test")
-		wantWeak(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
+		wantPart(t, next(t, s), "A of web.test", discovery.Partial, "no second answer: ")
+		s.client.roster.succeeded(first.Addr())
 		s.client.roster.succeeded(second.Addr())
 		second.SetRcode(wire.RcodeSuccess)
 		second.SetA("web.test", 0, old...)
@@ -295,20 +315,38 @@ func TestConfirm(t *testing.T) {
 	t.Run("asks the second server", func(t *testing.T) {
 		first, second := dnstest.NewServer(t), dnstest.NewServer(t)
 		first.SetA("web.test", 0, fleet(2)...)
+		second.SetA("web.test", 0, fleet(1)...)
+		s := newSource(t, patient(addrsOf(first, second)...), web)
+		next(t, s)
+		confirm := func() discovery.Reading {
+			r, err := s.Confirm(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		r := confirm()
+		wantStrong(t, r, "10.1.0.0:80")
+		if want := "records from " + second.Addr(); r.Note != want {
+			t.Errorf("note %q, want %q", r.Note, want)
+		}
+		second.SetRcode(wire.RcodeServerFailure)
+		wantStrong(t, confirm(), "10.1.0.0:80", "10.1.0.1:80") // the first one, over TCP
+		first.SetRcode(wire.RcodeServerFailure)
+		if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Server {
+			t.Errorf("got %v, want an error of class server", err)
+		}
+	})
+	t.Run("asks nobody who never had it", func(t *testing.T) {
+		first, second := dnstest.NewServer(t), dnstest.NewServer(t)
+		first.SetA("web.test", 0, fleet(2)...)
 		s := newSource(t, patient(addrsOf(first, second)...), web)
 		next(t, s)
 		r, err := s.Confirm(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantStrong(t, r)
-		if want := "NXDOMAIN from " + second.Addr(); r.Note != want {
-			t.Errorf("note %q, want %q", r.Note, want)
-		}
-		second.SetRcode(wire.RcodeServerFailure)
-		if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Server {
-			t.Errorf("got %v, want an error of class server", err)
-		}
+		wantStrong(t, r, "10.1.0.0:80", "10.1.0.1:80")
 	})
 	t.Run("asks the only server over TCP", func(t *testing.T) {
 		server := dnstest.NewServer(t)
@@ -351,7 +389,8 @@ func TestD34RefusedAddresses(t *testing.T) {
 	server := dnstest.NewServer(t)
 	server.SetA("web.test", 0, dnstest.Addrs("127.0.0.1", "0.0.0.0", "169.254.169.254", "224.0.0.1", "::ffff:169.254.1.1", "fd00:ec2::254", "10.0.0.1")...)
 	r := next(t, newSource(t, patient(server.Addr()), web))
-	wantStrong(t, r, "10.0.0.1:80", "127.0.0.1:80")
+	wantPart(t, r, "A of web.test", discovery.Whole, "", "10.0.0.1:80", "127.0.0.1:80")
+	wantPart(t, r, "AAAA of web.test", discovery.Partial, "every record was refused")
 	var got []string
 	for _, j := range r.Rejected {
 		got = append(got, j.Reason+" "+j.Value)
@@ -392,7 +431,7 @@ func TestD30OrderAndCaseMeanNothing(t *testing.T) {
 		if i == 0 {
 			first = r
 		}
-		if d := cmp.Diff(first.Endpoints, r.Endpoints, cmp.Comparer(func(a, b discovery.Endpoint) bool { return a == b })); d != "" {
+		if d := cmp.Diff(first.Endpoints(), r.Endpoints(), cmp.Comparer(func(a, b discovery.Endpoint) bool { return a == b })); d != "" {
 			t.Fatal(d)
 		}
 	}

@@ -2,14 +2,11 @@ package dns
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	wire "github.com/miekg/dns"
-	"pgregory.net/rapid"
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
@@ -102,7 +99,7 @@ func TestServices(t *testing.T) {
 		{
 			name:    "only targets without addresses",
 			targets: []dnstest.Target{target("gone.test", 80)},
-			weak:    true, refused: []string{discovery.Unresolved},
+			refused: []string{discovery.Unresolved},
 		},
 	}
 	for _, c := range cases {
@@ -115,8 +112,8 @@ func TestServices(t *testing.T) {
 			for _, j := range r.Rejected {
 				refused = append(refused, j.Reason)
 			}
-			if !slices.Equal(weights(r), c.weights) || r.Weak != c.weak || !slices.Equal(refused, c.refused) {
-				t.Errorf("weights %v weak %v refused %v, want %v %v %v", weights(r), r.Weak, refused, c.weights, c.weak, c.refused)
+			if !slices.Equal(weights(r), c.weights) || (len(gaps(r)) > 0) != c.weak || !slices.Equal(refused, c.refused) {
+				t.Errorf("weights %v weak %v refused %v, want %v %v %v", weights(r), gaps(r), refused, c.weights, c.weak, c.refused)
 			}
 		})
 	}
@@ -127,8 +124,8 @@ func TestNamesOfServices(t *testing.T) {
 	server.SetSRV(srvName, 0, target(`A\007\.b.test`, 80, "10.0.0.1"))
 	r := next(t, newSource(t, patient(server.Addr()), srv))
 	want := []discovery.Endpoint{{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Weight: 1, Name: `a\007\.b.test`}}
-	if !slices.Equal(r.Endpoints, want) {
-		t.Errorf("got %+v, want %+v", r.Endpoints, want)
+	if !slices.Equal(r.Endpoints(), want) {
+		t.Errorf("got %+v, want %+v", r.Endpoints(), want)
 	}
 }
 
@@ -161,28 +158,41 @@ func TestD23Gaps(t *testing.T) {
 	server.Remove("gone.test")
 	server.Fail("sick.test", wire.RcodeServerFailure)
 	for range 2 {
-		wantStrong(t, next(t, s), "10.0.0.1:80", "10.0.0.3:80", "[2001:db8::3]:80")
+		r := next(t, s)
+		wantPart(t, r, "A of ok.test:80", discovery.Whole, "", "10.0.0.1:80")
+		wantPart(t, r, "A of gone.test:80", discovery.Whole, "")
+		wantPart(t, r, "A of sick.test:80", discovery.Unknown, "SERVFAIL")
+		wantPart(t, r, "AAAA of sick.test:80", discovery.Unknown, "SERVFAIL")
 	}
 
 	t.Run("not known from before", func(t *testing.T) {
-		wantWeak(t, next(t, newSource(t, patient(server.Addr()), srv)), "10.0.0.1:80")
-	})
-	t.Run("known to have none", func(t *testing.T) {
-		server.SetSRV(srvName, 0, target("ok.test", 80), target("gone.test", 80))
-		fresh := newSource(t, patient(server.Addr()), srv)
-		wantStrong(t, next(t, fresh), "10.0.0.1:80")
-		server.Fail("gone.test", wire.RcodeServerFailure)
-		wantStrong(t, next(t, fresh), "10.0.0.1:80")
+		r := next(t, newSource(t, patient(server.Addr()), srv))
+		wantWeak(t, r, "10.0.0.1:80")
+		wantPart(t, r, "A of gone.test:80", discovery.Partial, "none yet: NXDOMAIN")
+		wantPart(t, r, "A of sick.test:80", discovery.Unknown, "SERVFAIL")
 	})
 	t.Run("nothing known at all", func(t *testing.T) {
 		server.SetSRV(srvName, 0, target("sick.test", 80))
-		wantError(t, newSource(t, patient(server.Addr()), srv), discovery.Server)
+		r := next(t, newSource(t, patient(server.Addr()), srv))
+		wantPart(t, r, "SRV of _web._tcp.test", discovery.Whole, "")
+		wantPart(t, r, "A of sick.test:80", discovery.Unknown, "SERVFAIL")
 	})
 	t.Run("trouble does not bring spares into play", func(t *testing.T) {
 		spare := target("spare.test", 80, "10.0.0.9")
 		spare.Priority = 7
 		server.SetSRV(srvName, 0, target("sick.test", 80), spare)
-		wantError(t, newSource(t, patient(server.Addr()), srv), discovery.Server)
+		r := next(t, newSource(t, patient(server.Addr()), srv))
+		wantAddrs(t, r)
+		wantPart(t, r, "SRV of _web._tcp.test", discovery.Partial, "whether priority 0 has servers is not known")
+	})
+	t.Run("nor does it take them out of play", func(t *testing.T) {
+		spare := target("spare.test", 80, "10.0.0.9")
+		spare.Priority = 7
+		server.SetSRV(srvName, 0, target("never.test", 80), spare)
+		s := newSource(t, patient(server.Addr()), srv)
+		wantStrong(t, next(t, s), "10.0.0.9:80")
+		server.Fail("never.test", wire.RcodeServerFailure)
+		wantAddrs(t, next(t, s), "10.0.0.9:80")
 	})
 }
 
@@ -213,8 +223,8 @@ func TestD29TooManyTargets(t *testing.T) {
 		targets = append(targets, dnstest.Target{Name: fmt.Sprintf("t%d.", i), Port: 80, Addrs: []netip.Addr{a}})
 	}
 	server.SetSRV(srvName, 0, targets[:1200]...)
-	if r := next(t, s); len(r.Endpoints) != 1200 {
-		t.Errorf("%d endpoints with their addresses along, want 1200", len(r.Endpoints))
+	if r := next(t, s); len(r.Endpoints()) != 1200 {
+		t.Errorf("%d endpoints with their addresses along, want 1200", len(r.Endpoints()))
 	}
 }
 
@@ -228,107 +238,4 @@ func TestRecordWithoutData(t *testing.T) {
 		return true
 	})
 	wantError(t, newSource(t, patient(server.Addr()), srv), discovery.Protocol)
-}
-
-// drawRecords draws records and hosts for their targets, some in trouble.
-func drawRecords(t *rapid.T) ([]record, map[string]resolved) {
-	names := []string{"a.", "b.", "c.", "d."}
-	hosts := map[string]resolved{}
-	for _, n := range names {
-		var h resolved
-		switch rapid.IntRange(0, 4).Draw(t, "trouble") {
-		case 0:
-			h.err = discovery.Errorf(discovery.Server, "SERVFAIL")
-		case 1:
-		default:
-			for range rapid.IntRange(1, 4).Draw(t, "addresses") {
-				h.addrs = append(h.addrs, netip.AddrFrom4([4]byte{byte(rapid.SampledFrom([]int{0, 10, 127, 224}).Draw(t, "net")), 0, 0, rapid.Byte().Draw(t, "host")}))
-			}
-		}
-		hosts[n] = h
-	}
-	records := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) record {
-		return record{
-			target:   rapid.SampledFrom(names).Draw(t, "target"),
-			port:     rapid.Uint16Range(1, 3).Draw(t, "port"),
-			priority: rapid.Uint16Range(0, 2).Draw(t, "priority"),
-			weight:   rapid.SampledFrom([]uint16{0, 1, 7, 65535}).Draw(t, "weight"),
-		}
-	}), 0, 8).Draw(t, "records")
-	return records, hosts
-}
-
-func TestPlaceProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		records, hosts := drawRecords(t)
-		eps, _, weak, err := place(records, hosts)
-		mixed := slices.Clone(records)
-		rand.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
-		again, _, weak2, err2 := place(mixed, hosts)
-		if !slices.Equal(eps, again) || (weak == nil) != (weak2 == nil) || (err == nil) != (err2 == nil) {
-			t.Fatalf("order matters: %v %v", eps, again)
-		}
-		if err != nil && len(eps) > 0 {
-			t.Fatal("an error with endpoints")
-		}
-		zero, some := false, false
-		for _, e := range eps {
-			if discovery.Check(e.Addr) != "" {
-				t.Fatalf("%v is no endpoint", e)
-			}
-			zero, some = zero || e.Weight == 0, some || e.Weight > 0
-		}
-		if zero && some || !sortedByAddr(eps) {
-			t.Fatalf("weights or order: %v", eps)
-		}
-	})
-}
-
-func drawEndpoints(t *rapid.T, what string) []discovery.Endpoint {
-	var eps []discovery.Endpoint
-	for _, b := range rapid.SliceOfN(rapid.ByteRange(1, 9), 0, 9).Draw(t, what) {
-		eps = append(eps, discovery.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, b}), 80)})
-	}
-	return discovery.Normalize(eps)
-}
-
-func TestVerdictProperties(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		first, second := finding{endpoints: drawEndpoints(t, "first")}, finding{endpoints: drawEndpoints(t, "second")}
-		published := drawEndpoints(t, "published")
-		v := agreed(first, second)
-		for _, e := range published {
-			inEither := slices.Contains(first.endpoints, e) || slices.Contains(second.endpoints, e)
-			if inEither != slices.Contains(v.endpoints, e) {
-				t.Fatalf("%v: in an answer %v, in the verdict %v", e, inEither, !inEither)
-			}
-		}
-		u := unconfirmed(first, published, never(canceled(), "x"))
-		if len(lacking(u.endpoints, published)) > 0 || len(lacking(u.endpoints, first.endpoints)) > 0 || u.weak == "" {
-			t.Fatalf("unconfirmed lost something: %v", u.endpoints)
-		}
-		if d := cmp.Diff(v.endpoints, discovery.Normalize(v.endpoints), cmp.Comparer(func(a, b discovery.Endpoint) bool { return a == b })); d != "" {
-			t.Fatal(d)
-		}
-	})
-}
-
-func TestWhatIsKeptIsBounded(t *testing.T) {
-	many := func(from, n int) (eps []discovery.Endpoint) {
-		for i := range n {
-			a := netip.AddrFrom4([4]byte{10, byte((from + i) >> 16), byte((from + i) >> 8), byte(from + i)})
-			eps = append(eps, discovery.Endpoint{Addr: netip.AddrPortFrom(a, 80)})
-		}
-		return eps
-	}
-	half, other := many(0, discovery.MaxEndpoints/2), many(discovery.MaxEndpoints, discovery.MaxEndpoints/2)
-	if got := boundedUnion(half, other); len(got) != discovery.MaxEndpoints {
-		t.Errorf("%d endpoints where all fit", len(got))
-	}
-	if got := boundedUnion(half, append(other, many(1<<20, 1)...)); !slices.Equal(got, half) {
-		t.Errorf("%d endpoints where not all fit, want the first %d", len(got), len(half))
-	}
-	if err := capped(many(0, discovery.MaxEndpoints+1)); discovery.ClassOf(err) != discovery.Protocol {
-		t.Errorf("too many: %v", err)
-	}
 }

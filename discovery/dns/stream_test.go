@@ -150,7 +150,7 @@ func TestGivenUpConnectionIsNotKept(t *testing.T) {
 	defer l.close()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := l.exchange(ctx, "tcp", server.Addr(), question("x.test.", wire.TypeA, false)); discovery.ClassOf(err) != discovery.Transport {
+	if _, err := l.exchange(ctx, "tcp", server.Addr(), newQuery("x.test.", wire.TypeA, false)); discovery.ClassOf(err) != discovery.Transport {
 		t.Errorf("got %v", err)
 	}
 	if l.take(server.Addr()) != nil {
@@ -198,7 +198,7 @@ func TestD37MonotonicTime(t *testing.T) {
 	s.client.roster.failed(one, time.Now())
 	s.client.detours.set("x.test.", "a test", time.Minute)
 	for name, at := range map[string]time.Time{
-		"due": s.due, "last failure": s.client.roster.by[one].failed, "detour": s.client.detours.by["x.test."].until, "expiry": s.parts.expires,
+		"due": s.due, "last failure": s.client.roster.by[one].failed, "detour": s.client.detours.by["x.test."].until, "expiry": s.set(key{"x.test.", wire.TypeA}).partial.expires,
 	} {
 		if !bytes.Contains([]byte(at.String()), []byte(" m=")) {
 			t.Errorf("%s is on the wall clock: %s", name, at)

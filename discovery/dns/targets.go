@@ -1,13 +1,12 @@
 package dns
 
 import (
-	"context"
+	"cmp"
 	"encoding/hex"
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
+	"time"
 
 	wire "github.com/miekg/dns"
 
@@ -19,107 +18,153 @@ const (
 	maxParallel = 16  // of them at a time
 )
 
-// targets knows the addresses of all targets, of the reply itself or by asking.
-func (a asker) targets(ctx context.Context, records []record, glue map[string]host, wanted families, known memory) (map[string]resolved, error) {
-	glue = wantedGlue(glue, wanted)
-	missing, err := missingGlue(records, glue)
-	if err != nil {
-		return nil, err
+// targets lists the questions that the SRV records of root lead to: one for each
+// target and family. What came along answers them, for a family of which anything
+// came: a server leaves out what does not fit, and does not say so (RFC 2181 9). Of
+// those whose other family came along not more are asked for at a time than of those
+// of which nothing did. It needs the mutex of sets.
+func (l lookup) targets(root result, sets map[key]*set) ([]question, error) {
+	usable, _ := screen(root.items)
+	names := make([]string, 0, len(usable))
+	for _, r := range usable {
+		names = append(names, r.target)
 	}
-	hosts := map[string]resolved{}
-	for _, r := range records {
-		if h := glue[r.target]; len(h.addrs) > 0 {
-			hosts[r.target] = resolved{host: h, learned: split(r.target, h.addrs)}
+	slices.Sort(names)
+	var questions []question
+	bare := 0
+	for _, name := range slices.Compact(names) {
+		along := byFamily(root.glue[name].addrs)
+		if len(along) == 0 {
+			bare++
+		}
+		for _, qtype := range l.families.spelled(name) {
+			q := question{of: key{name, qtype}, set: key{name, qtype}, child: true}
+			if addrs := along[qtype]; len(addrs) > 0 {
+				glue := root.reply
+				glue.outcome, glue.glue, glue.records, glue.alias = found, nil, nil, ""
+				glue.host = host{addrs, root.glue[name].ttl}
+				q.glue = &verdict{reply: glue, items: itemsOf(glue), note: says(glue)}
+				l.holders.add(q.of, root.server)
+			}
+			q.extra = q.glue == nil && len(along) > 0
+			questions = append(questions, q)
 		}
 	}
-	asked := make([]resolved, len(missing))
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(maxParallel, len(missing)) {
-		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(missing)); i = next.Add(1) - 1 {
-				asked[i] = a.target(ctx, missing[i], wanted, known)
-			}
-		})
+	if bare > maxTargets {
+		return nil, discovery.Errorf(discovery.Protocol, "cap: %d SRV targets without an address in the answer, %d are asked for at most",
+			bare, maxTargets)
 	}
-	wg.Wait()
-	for i, name := range missing {
-		hosts[name] = asked[i]
-	}
-	return hosts, nil
+	postpone(questions, sets)
+	return questions, nil
 }
 
-// target asks for the addresses of an SRV target. If that fails they are the
-// last known ones, or the one that the name itself tells.
-func (a asker) target(ctx context.Context, name string, wanted families, known memory) resolved {
-	h := combine(name, wanted.qtypes, a.hosts(ctx, name, wanted), known)
-	if h.err == nil {
-		return h
+// postpone leaves out, for now, questions for a family that did not come along: those
+// whose last answer, that there are none, still holds, and those that are too many.
+func postpone(questions []question, sets map[key]*set) {
+	var extra []int
+	for i, q := range questions {
+		st := sets[q.set]
+		switch {
+		case !q.extra:
+		case st != nil && st.result.isNoneYet() && time.Now().Before(st.until):
+			questions[i].idle = true
+		default:
+			extra = append(extra, i)
+		}
 	}
-	if last, ok := known.recall(name, wanted); ok {
-		return last
+	if len(extra) <= maxTargets {
+		return
 	}
-	if told := wanted.of(spelled(name)); len(told) > 0 {
-		return resolved{host: host{addrs: told}}
+	lastAsked := func(i int) time.Time {
+		if st := sets[questions[i].set]; st != nil {
+			return st.asked
+		}
+		return time.Time{}
 	}
-	h.err = discovery.Errorf(discovery.ClassOf(h.err), "target %w", cause(h.err))
-	return h
+	slices.SortStableFunc(extra, func(a, b int) int { return cmp.Compare(lastAsked(a).UnixNano(), lastAsked(b).UnixNano()) })
+	for _, i := range extra[maxTargets:] {
+		questions[i].idle = true
+	}
 }
 
-// spelled returns the address that Consul has spelled out in name, as in
-// 0a090001.addr.dc1.consul.
-func spelled(name string) []netip.Addr {
-	digits, rest, _ := strings.Cut(name, ".")
-	if !strings.HasPrefix(rest, "addr.") {
-		return nil
-	}
-	raw, err := hex.DecodeString(digits)
-	if err != nil {
-		return nil
-	}
-	a, ok := netip.AddrFromSlice(raw)
-	if !ok {
-		return nil
-	}
-	return []netip.Addr{a.Unmap()}
+// asked leaves out the questions that are not asked now.
+func asked(questions []question) []question {
+	return slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return q.idle })
 }
 
-// wantedGlue leaves of the addresses that came along those that are wanted.
-func wantedGlue(glue map[string]host, wanted families) map[string]host {
-	out := make(map[string]host, len(glue))
-	for name, h := range glue {
-		if addrs := wanted.of(h.addrs); len(addrs) > 0 {
-			out[name] = host{addrs, h.ttl}
+func byFamily(addrs []netip.Addr) map[uint16][]netip.Addr {
+	out := map[uint16][]netip.Addr{}
+	for _, a := range addrs {
+		if a.IsValid() {
+			out[qtypeOf(a)] = append(out[qtypeOf(a)], a)
 		}
 	}
 	return out
 }
 
-// missingGlue lists the targets of records whose addresses did not come along,
-// each once, in order.
-func missingGlue(records []record, glue map[string]host) ([]string, error) {
-	var names []string
-	for _, r := range records {
-		if len(glue[r.target].addrs) == 0 {
-			names = append(names, r.target)
-		}
+// spelled leaves the family of the address that name spells out, if it does.
+func (w families) spelled(name string) []uint16 {
+	a, ok := spelled(name)
+	if !ok {
+		return w.qtypes
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) > maxTargets {
-		return nil, discovery.Errorf(discovery.Protocol, "cap: %d SRV targets without an address in the answer, %d are asked for at most",
-			len(names), maxTargets)
-	}
-	return names, nil
+	return slices.DeleteFunc(slices.Clone(w.qtypes), func(t uint16) bool { return t != qtypeOf(a) })
 }
 
-// split sorts addresses by family. The family that has none is known to have
-// none.
-func split(name string, addrs []netip.Addr) memory {
-	m := memory{{name, wire.TypeA}: {}, {name, wire.TypeAAAA}: {}}
-	for _, a := range addrs {
-		k := key{name, qtypeOf(a)}
-		m[k] = append(m[k], a)
+// spelled returns the address that Consul has spelled out in name, as in
+// 0a090001.addr.dc1.consul.
+func spelled(name string) (netip.Addr, bool) {
+	digits, rest, _ := strings.Cut(name, ".")
+	if !strings.HasPrefix(rest, "addr.") {
+		return netip.Addr{}, false
 	}
-	return m
+	raw, err := hex.DecodeString(digits)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	a, ok := netip.AddrFromSlice(raw)
+	return a.Unmap(), ok
+}
+
+// orSpelled is r, or where that is unknown the address that the name itself tells.
+func orSpelled(q question, r result) result {
+	a, ok := spelled(q.of.name)
+	if r.err == nil || !q.child || !ok || qtypeOf(a) != q.of.qtype {
+		return r
+	}
+	why := "as its name spells it: " + r.err.Error()
+	return result{verdict: verdict{items: []item{{addr: a}}}, state: discovery.Partial, why: why}
+}
+
+// qtypeOf is the type of the records that have a.
+func qtypeOf(a netip.Addr) uint16 {
+	if a.Is4() {
+		return wire.TypeA
+	}
+	return wire.TypeAAAA
+}
+
+// endpoints makes one of each address that may be one, once.
+func endpoints(addrs []netip.Addr, port uint16, name string) (eps []discovery.Endpoint, rejected []discovery.Rejection) {
+	for _, a := range addrs {
+		at := netip.AddrPortFrom(a.Unmap(), port)
+		if reason := discovery.Check(at); reason != "" {
+			rejected = append(rejected, reject(reason, name, at.String()))
+			continue
+		}
+		eps = append(eps, discovery.Endpoint{Addr: at, Name: name})
+	}
+	return discovery.Normalize(eps), rejected
+}
+
+func reject(reason, name, value string) discovery.Rejection {
+	return discovery.Rejection{Reason: reason, Name: discovery.Printable(label(name), 100), Value: discovery.Printable(value, 100)}
+}
+
+// label is a name as people write it.
+func label(name string) string {
+	if name == "." {
+		return name
+	}
+	return discovery.Printable(strings.TrimSuffix(name, "."), 255)
 }

@@ -297,8 +297,8 @@ func TestD15WatchKeepsOverTrouble(t *testing.T) { // SERVFAIL for a day, or a te
 			switch {
 			case u.Err != nil:
 				errs++
-			case len(u.Reading.Endpoints) != 1:
-				t.Fatalf("endpoints %v", u.Reading.Endpoints)
+			case len(u.Reading.Endpoints()) != 1:
+				t.Fatalf("endpoints %v", u.Reading.Endpoints())
 			case errs > 0 && recovered == 0:
 				recovered = time.Since(begin) - day
 			}

@@ -59,6 +59,8 @@ func decode(p []byte, h wire.Header, q *wire.Msg) (m *wire.Msg, mine bool, err e
 	m = new(wire.Msg)
 	err = m.Unpack(p)
 	switch {
+	case err == nil && isBare(m):
+		return m, true, nil
 	case !answers(q, m):
 		return nil, false, errMismatch
 	case err != nil:
@@ -67,6 +69,13 @@ func decode(p []byte, h wire.Header, q *wire.Msg) (m *wire.Msg, mine bool, err e
 		return nil, true, errCounts
 	}
 	return m, true, nil
+}
+
+// isBare says whether m is an error without the question that it is about, as some
+// servers send it to what they do not understand or do not want.
+func isBare(m *wire.Msg) bool {
+	isError := m.Rcode != wire.RcodeSuccess && m.Rcode != wire.RcodeNameError
+	return m.Response && m.Opcode == wire.OpcodeQuery && isError && len(m.Question)+len(m.Answer)+len(m.Ns)+len(m.Extra) == 0
 }
 
 // answers says whether m is a reply to the question of q. The library compares
@@ -94,8 +103,8 @@ func transportError(server string, err error) error {
 	return discovery.Errorf(discovery.Transport, "%s: %w", server, err)
 }
 
-// question returns a query for name with an id of its own.
-func question(name string, qtype uint16, edns bool) *wire.Msg {
+// newQuery returns a query for name with an id of its own.
+func newQuery(name string, qtype uint16, edns bool) *wire.Msg {
 	q := new(wire.Msg)
 	q.SetQuestion(name, qtype)
 	if edns {

@@ -37,13 +37,13 @@ func TestNeeded(t *testing.T) {
 	}
 }
 
-// sets makes endpoints of letters.
-func sets(letters string) []discovery.Endpoint {
-	var out []discovery.Endpoint
+// sets makes items of letters.
+func sets(letters string) []item {
+	var out []item
 	for _, l := range []byte(letters) {
-		out = append(out, discovery.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, l}), 80)})
+		out = append(out, item{addr: netip.AddrFrom4([4]byte{10, 0, 0, l})})
 	}
-	return discovery.Normalize(out)
+	return normalized(out)
 }
 
 // TestDetection is about which answers in a row, a TTL apart, are parts.
@@ -70,10 +70,10 @@ func TestDetection(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := parts{mode: Auto, hold: time.Minute}
+			p := partialSet{mode: Auto, hold: time.Minute}
 			now := time.Now()
 			for letters := range strings.SplitSeq(c.answers, " ") {
-				p.hear(sample{endpoints: sets(letters), server: one, ttl: 5 * time.Second, interval: 5 * time.Second}, nil, now)
+				p.hear(sample{items: sets(letters), server: one, ttl: 5 * time.Second, interval: 5 * time.Second}, nil, now)
 				now = now.Add(5 * time.Second)
 			}
 			if p.on != c.want {
@@ -84,10 +84,10 @@ func TestDetection(t *testing.T) {
 }
 
 func TestRepetitionsDoNotCount(t *testing.T) {
-	p := parts{mode: Partial, hold: time.Minute}
+	p := partialSet{mode: Partial, hold: time.Minute}
 	begin := time.Now()
 	hear := func(at time.Duration, ttl time.Duration, server string) int {
-		p.hear(sample{endpoints: sets("abc"), server: server, ttl: ttl}, nil, begin.Add(at))
+		p.hear(sample{items: sets("abc"), server: server, ttl: ttl}, nil, begin.Add(at))
 		return p.count
 	}
 	steps := []struct {
@@ -156,7 +156,7 @@ func (p *pool) reply(_, server string, q *wire.Msg) *wire.Msg {
 
 func addrsIn(r discovery.Reading) []netip.Addr {
 	var out []netip.Addr
-	for _, e := range r.Endpoints {
+	for _, e := range r.Endpoints() {
 		out = append(out, e.Addr.Addr())
 	}
 	return out
@@ -182,12 +182,13 @@ func TestD20PartialAnswers(t *testing.T) {
 
 func testParts(t *testing.T, p *pool, servers []string) {
 	s := scripted(t, p.reply, servers...)
-	seen := map[netip.Addr]bool{}
+	seen := map[string]bool{}
 	begin := time.Now()
 	var r discovery.Reading
+	kept := keeper{}
 	for time.Since(begin) < 10*time.Minute {
 		r = next(t, s)
-		have := addrsIn(r)
+		have := kept.take(&r)
 		for a := range seen {
 			if !slices.Contains(have, a) {
 				t.Fatalf("%v is alive, and missing after %v: %s", a, time.Since(begin), r.Note)
@@ -198,34 +199,34 @@ func testParts(t *testing.T, p *pool, servers []string) {
 		}
 	}
 	wantStrong(t, r, texts(r)...)
-	if len(r.Endpoints) != 20 || !strings.Contains(r.Note, "partial answers, 20 known") {
-		t.Fatalf("%d endpoints: %s", len(r.Endpoints), r.Note)
+	if len(r.Endpoints()) != 20 || !strings.Contains(r.Note, "partial answers, 20 known") {
+		t.Fatalf("%d endpoints: %s", len(r.Endpoints()), r.Note)
 	}
 	remarks := strings.Join(s.Activity().Remarks, "\n")
 	if !strings.Contains(remarks, "partial answers: 8 of 20 known; one goes when unseen for 2m20s") {
 		t.Errorf("remarks %q", remarks)
 	}
 	confirmed, err := s.Confirm(t.Context())
-	if err != nil || confirmed.Weak || len(confirmed.Endpoints) != 20 {
-		t.Errorf("confirmed %d endpoints, weak %v, %v", len(confirmed.Endpoints), confirmed.Weak, err)
+	if err != nil || len(gaps(confirmed)) > 0 || len(confirmed.Endpoints()) != 20 {
+		t.Errorf("confirmed %d endpoints, weak %v, %v", len(confirmed.Endpoints()), gaps(confirmed), err)
 	}
 	gone := p.members[3]
 	p.members = slices.Delete(slices.Clone(p.members), 3, 4)
 	left := time.Now()
 	for slices.Contains(addrsIn(r), gone) {
 		r = next(t, s)
-		if len(r.Endpoints) < 19 || r.Weak {
-			t.Fatalf("%d endpoints: %s", len(r.Endpoints), r.Note)
+		if len(r.Endpoints()) < 19 || len(gaps(r)) > 0 {
+			t.Fatalf("%d endpoints: %s", len(r.Endpoints()), r.Note)
 		}
 	}
 	if d := time.Since(left); d < time.Minute || d > 6*time.Minute {
 		t.Errorf("gone after %v", d)
 	}
 	p.members = nil
-	for len(r.Endpoints) > 0 {
+	for len(r.Endpoints()) > 0 {
 		r = next(t, s)
 	}
-	if r.Weak || !strings.Contains(r.Note, "NXDOMAIN") {
+	if len(gaps(r)) > 0 || !strings.Contains(r.Note, "NXDOMAIN") {
 		t.Errorf("none at last: %s", r.Note)
 	}
 }
@@ -244,7 +245,7 @@ func TestAnswersOption(t *testing.T) {
 		least = 20
 		for i := range 50 {
 			if r := next(t, s); i > 30 {
-				least, note = min(least, len(r.Endpoints)), r.Note
+				least, note = min(least, len(r.Endpoints())), r.Note
 			}
 		}
 		return least, note
@@ -280,8 +281,8 @@ func TestPartsAreKeptOverTrouble(t *testing.T) {
 			wantError(t, s, discovery.Transport)
 		}
 		silent = false
-		if r := next(t, s); len(r.Endpoints) != 20 || r.Weak {
-			t.Errorf("%d endpoints: %s", len(r.Endpoints), r.Note)
+		if r := next(t, s); len(r.Endpoints()) != 20 || len(gaps(r)) > 0 {
+			t.Errorf("%d endpoints: %s", len(r.Endpoints()), r.Note)
 		}
 	})
 }
@@ -304,7 +305,7 @@ func TestD35AllReplaced(t *testing.T) {
 					t.Errorf("the new ones are not there: %v", texts(r))
 				}
 				replaced := time.Now()
-				for r.Weak {
+				for len(gaps(r)) > 0 {
 					r = next(t, s)
 				}
 				wantAddrs(t, r, "10.0.1.1:80", "10.0.1.2:80", "10.0.1.3:80")
@@ -318,24 +319,24 @@ func TestD35AllReplaced(t *testing.T) {
 
 // What answers with ever new members can make one remember is bounded.
 func TestPartsAreBounded(t *testing.T) {
-	p := parts{mode: Partial, hold: time.Minute}
+	p := partialSet{mode: Partial, hold: time.Minute}
 	now := time.Now()
 	for i := range 40 {
-		eps := make([]discovery.Endpoint, 0, 1000)
+		items := make([]item, 0, 1000)
 		for j := range 1000 {
 			n := 1000*i + j
-			eps = append(eps, discovery.Endpoint{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}), 80)})
+			items = append(items, item{addr: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})})
 		}
-		p.hear(sample{endpoints: discovery.Normalize(eps), server: one, interval: time.Second}, nil, now)
+		p.hear(sample{items: normalized(items), server: one, interval: time.Second}, nil, now)
 	}
 	if n := len(p.known); n != discovery.MaxEndpoints+1 {
 		t.Errorf("%d are known", n)
 	}
-	if err := capped(p.whole(now)); discovery.ClassOf(err) != discovery.Protocol {
+	if err := capped(len(p.assembled(now))); discovery.ClassOf(err) != discovery.Protocol {
 		t.Errorf("got %v", err)
 	}
 	for i := range 3 * streakParts {
-		p.hear(sample{endpoints: sets(string(rune('a' + i%20))), server: one}, nil, now)
+		p.hear(sample{items: sets(string(rune('a' + i%20))), server: one}, nil, now)
 	}
 	if n := len(p.seen); n > streakParts {
 		t.Errorf("%d members of a streak", n)

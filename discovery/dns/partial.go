@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -19,17 +17,22 @@ const (
 	streakParts = 256         // how many times the members of one answer are remembered of a streak
 )
 
-// Parts put together a set whose answers are random parts of it, as those of
-// Route 53 are, and find out whether they are. A part has as many members as the
+// A partialSet puts together a set whose answers are random parts of it, as those of
+// Route 53 are, and finds out whether they are. A part has as many members as the
 // one before and other ones; and since that is also what a deployment looks like,
 // which takes away one after the other, parts are only those that bring
 // something back, or change more than the half each time.
-type parts struct {
+type partialSet struct {
 	mode string        // Auto, Full or Partial
 	hold time.Duration // at least, for what is not shown
-	on   bool          // answers are taken for parts
+	on   bool          // answers are taken for parts,
+	cut  bool          // since they come over UDP from a server that cuts without a sign
+	// fresh says that nothing was known when the first part came: until each had its
+	// chance to be shown, what was not shown may be there.
+	fresh bool
+	begun time.Time // when the first part came
 
-	last     []discovery.Endpoint
+	last     []item
 	server   string // that gave it
 	ttl      time.Duration
 	expires  time.Time // when a cache that gave it would ask again
@@ -43,109 +46,129 @@ type parts struct {
 	most     bool // each change within the streak was of more than the half
 	doubted  bool // two answers at one time differed
 
-	seen  map[netip.AddrPort]int // the streak's members, and the number of their last answer
-	known map[netip.AddrPort]sighting
+	seen  map[item]int // the streak's members by id, and the number of their last answer
+	known map[item]sighting
 }
 
-// A sighting is an endpoint, and when an answer had it last.
+// A sighting is an item, and when an answer had it last.
 type sighting struct {
-	endpoint discovery.Endpoint
-	at       time.Time
-	count    int
+	item  item
+	at    time.Time
+	count int
 }
 
 // A sample is a set that a server gave for complete.
 type sample struct {
-	endpoints []discovery.Endpoint // normalized
-	server    string
-	ttl       time.Duration
-	interval  time.Duration // after which the next one is asked for that is not a repetition
-	second    bool          // it was asked for because of the one before
+	items    []item // normalized
+	server   string
+	ttl      time.Duration
+	interval time.Duration // after which the next one is asked for that is not a repetition
+	second   bool          // it was asked for because of the one before
+	cut      bool          // it may be a part, whatever it looks like
 }
 
-// hear takes an answer into account. published is what becomes the first known
-// set, if with this answer they turn out to be parts.
-func (p *parts) hear(a sample, published []discovery.Endpoint, now time.Time) {
-	if p.mode == Full {
+// resume says that answers were parts in another process.
+func (p *partialSet) resume() {
+	if p.mode == Auto {
+		p.on, p.fresh = true, true
+	}
+}
+
+// hear takes an answer into account. before is what becomes the first known set, if
+// with this answer they turn out to be parts.
+func (p *partialSet) hear(a sample, before []item, now time.Time) {
+	if p.cut && !a.cut {
+		*p = partialSet{mode: p.mode, hold: p.hold}
+	}
+	if p.mode == Full && !a.cut {
 		return
 	}
 	if !p.repeats(a, now) {
 		p.count++
 		p.follow(a)
-		p.last, p.server, p.ttl, p.expires = a.endpoints, a.server, a.ttl, now.Add(a.ttl)
+		p.last, p.server, p.ttl, p.expires = a.items, a.server, a.ttl, now.Add(a.ttl)
 	}
 	p.interval = a.interval
-	if !p.on && (p.mode == Partial || p.areParts()) {
-		p.on = true
-		p.sight(published, now)
+	if !p.on && (a.cut || p.mode == Partial || p.areParts()) {
+		p.on, p.cut, p.fresh = true, a.cut, len(before) == 0
+		p.sight(before, now)
 	}
-	if p.on {
-		p.sight(a.endpoints, now)
+	if !p.on {
+		return
 	}
+	if p.begun.IsZero() {
+		p.begun = now
+	}
+	p.sight(a.items, now)
 }
 
 // repeats says whether a is the last answer again, out of a cache: that says
 // nothing about what it lacks. A cache may round what is left of a TTL to 0.
-func (p *parts) repeats(a sample, now time.Time) bool {
-	return p.count > 0 && (a.ttl > 0 || p.ttl > 0) && a.server == p.server && sameAddrs(a.endpoints, p.last) &&
+func (p *partialSet) repeats(a sample, now time.Time) bool {
+	return p.count > 0 && (a.ttl > 0 || p.ttl > 0) && a.server == p.server && sameIDs(a.items, p.last) &&
 		now.Add(a.ttl).Sub(p.expires) <= sameAnswer
 }
 
 // follow goes on with the streak or begins a new one.
-func (p *parts) follow(a sample) {
-	p.changed = len(lacking(p.last, a.endpoints))
+func (p *partialSet) follow(a sample) {
+	p.changed = len(lacking(p.last, a.items))
 	p.doubted = p.changed > 0 && a.second
-	if n := len(a.endpoints); n > 0 {
+	if n := len(a.items); n > 0 {
 		p.size = n
 	}
-	like := len(a.endpoints) == len(p.last) && p.changed > 0 && len(p.seen) < streakParts*max(1, len(a.endpoints))
+	like := len(a.items) == len(p.last) && p.changed > 0 && len(p.seen) < streakParts*max(1, len(a.items))
 	if !like {
-		p.streak, p.returned, p.most, p.seen = 0, false, true, map[netip.AddrPort]int{}
+		p.streak, p.returned, p.most, p.seen = 0, false, true, map[item]int{}
 	}
 	p.streak++
-	for _, e := range a.endpoints {
-		before, ok := p.seen[e.Addr]
+	for _, i := range a.items {
+		before, ok := p.seen[i.id()]
 		p.returned = p.returned || ok && before < p.streak-1
-		p.seen[e.Addr] = p.streak
+		p.seen[i.id()] = p.streak
 	}
 	if like {
 		p.most = p.most && len(p.last) > 1 && 2*p.changed > len(p.last)
 	}
 }
 
-func (p *parts) areParts() bool {
+func (p *partialSet) areParts() bool {
 	return p.streak >= partAnswers && (p.returned || p.most)
 }
 
 // suspects says whether the last answers may be parts, so that what they lack
 // may be there. One in and one out is obeyed: deployments do that.
-func (p *parts) suspects() bool {
+func (p *partialSet) suspects() bool {
 	return p.mode == Auto && p.streak >= 2 && (p.doubted || p.changed >= max(2, p.size/4))
 }
 
-func (p *parts) sight(eps []discovery.Endpoint, now time.Time) {
+func (p *partialSet) sight(items []item, now time.Time) {
 	if p.known == nil {
-		p.known = map[netip.AddrPort]sighting{}
+		p.known = map[item]sighting{}
 	}
-	for _, e := range eps {
-		if _, ok := p.known[e.Addr]; ok || len(p.known) <= discovery.MaxEndpoints { // one more is an error
-			p.known[e.Addr] = sighting{e, now, p.count}
+	for _, i := range items {
+		if _, ok := p.known[i.id()]; ok || len(p.known) <= discovery.MaxEndpoints { // one more is an error
+			p.known[i.id()] = sighting{i, now, p.count}
 		}
 	}
 }
 
-// whole returns what is known to be there, without what answers have not shown
+// assembled returns what is known to be there, without what answers have not shown
 // for too long.
-func (p *parts) whole(now time.Time) []discovery.Endpoint {
+func (p *partialSet) assembled(now time.Time) []item {
 	misses := needed(p.size, len(p.known), p.interval)
-	maps.DeleteFunc(p.known, func(_ netip.AddrPort, s sighting) bool {
+	maps.DeleteFunc(p.known, func(_ item, s sighting) bool {
 		return p.count-s.count >= misses && now.Sub(s.at) >= p.hold
 	})
-	out := make([]discovery.Endpoint, 0, len(p.known))
+	out := make([]item, 0, len(p.known))
 	for _, s := range p.known {
-		out = append(out, s.endpoint)
+		out = append(out, s.item)
 	}
-	return discovery.Normalize(out)
+	return normalized(out)
+}
+
+// complete reports whether what was never shown is not there.
+func (p *partialSet) complete(now time.Time) bool {
+	return !p.fresh || p.count > needed(p.size, len(p.known), p.interval) && now.Sub(p.begun) >= p.hold
 }
 
 // needed is how many answers that show size of known endpoints at random, and
@@ -160,7 +183,7 @@ func needed(size, known int, interval time.Duration) int {
 }
 
 // remark says what the answers are taken for, if it is parts.
-func (p *parts) remark() string {
+func (p *partialSet) remark() string {
 	if !p.on {
 		return ""
 	}
@@ -171,8 +194,4 @@ func (p *parts) remark() string {
 		s += "; that is too short to see each: an interface that lists them all is needed"
 	}
 	return s
-}
-
-func sameAddrs(a, b []discovery.Endpoint) bool {
-	return slices.EqualFunc(a, b, func(x, y discovery.Endpoint) bool { return x.Addr == y.Addr })
 }

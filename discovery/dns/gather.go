@@ -1,0 +1,166 @@
+package dns
+
+import (
+	"context"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// A question is what is asked about one set.
+type question struct {
+	of    key      // that is asked for, which differs from the set's with a search list
+	set   key      // where it is remembered
+	child bool     // another record named it
+	glue  *verdict // that came along with it, or nil
+	extra bool     // its other family came along
+	idle  bool     // it is not asked now
+}
+
+// grace is how long a reading waits for a set that was unknown before.
+const grace = 100 * time.Millisecond
+
+// gather asks for all of these at the same time, and returns when they are answered.
+// Where answered says that something is known, or as soon as it is, those that were
+// unknown before are not waited for longer than grace, and the others for the time of
+// one try after the last answer: no set waits for the trouble of another. What comes
+// late is there for the next reading, which [Source.Next] returns then.
+func (s *Source) gather(ctx context.Context, l lookup, questions []question, answered bool) error {
+	s.start(ctx, l, questions)
+	limit := time.NewTimer(l.settings.timeout)
+	defer limit.Stop()
+	last := false // only those that were unknown before are missing
+	for {
+		waiting, healthy, some, changed := s.progress(questions)
+		answered = answered || some
+		if waiting == 0 {
+			return ctx.Err()
+		}
+		over := limit.C
+		switch {
+		case !answered:
+			over = nil
+		case healthy == 0 && !last:
+			last = true
+			limit.Reset(grace)
+		case healthy > 0 && some:
+			limit.Reset(l.settings.timeout)
+		}
+		select {
+		case <-changed:
+		case <-over:
+			return ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// progress says how many sets are waited for, how many of these were not unknown
+// before, and whether one of the others is known.
+func (s *Source) progress(questions []question) (waiting, healthy int, some bool, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, q := range questions {
+		st := s.set(q.set)
+		switch {
+		case !st.busy:
+			some = some || st.result.err == nil
+			continue
+		case !st.sick:
+			healthy++
+		}
+		waiting++
+	}
+	return waiting, healthy, some, s.changed
+}
+
+// start begins the lookups of those sets that are not being asked for: at once of what
+// came along, and as many of the others at a time as there may be, those that were
+// unknown last.
+func (s *Source) start(ctx context.Context, l lookup, questions []question) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var healthy, sick []question
+	for _, q := range questions {
+		st := s.set(q.set)
+		if st.busy {
+			continue
+		}
+		if s.along(st, q) {
+			continue
+		}
+		st.busy, st.sick, st.late, st.asked = true, st.result.err != nil, false, time.Now()
+		if st.sick {
+			sick = append(sick, q)
+		} else {
+			healthy = append(healthy, q)
+		}
+	}
+	for _, q := range append(healthy, sick...) {
+		go s.run(ctx, l, q)
+	}
+}
+
+// along takes what came along with another answer, if it lacks nothing.
+func (s *Source) along(st *set, q question) bool {
+	parts := st.partial.on || st.partial.mode == Partial
+	if q.glue == nil || q.glue.cut || parts || st.trouble || len(lacking(q.glue.items, st.last)) > 0 {
+		return false
+	}
+	st.take(result{verdict: *q.glue}, 0)
+	return true
+}
+
+// run looks a set up and says so.
+func (s *Source) run(ctx context.Context, l lookup, q question) {
+	var r result
+	select {
+	case s.slots <- struct{}{}:
+		r = s.within(ctx, l, q)
+		<-s.slots
+	case <-ctx.Done():
+		r = unknown(verdict{err: discovery.Errorf(discovery.Transport, "%w", ctx.Err())})
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.set(q.set)
+	pace := s.client.pace(r.ttl)
+	if r.isNoneYet() && r.ttl == 0 {
+		pace = s.client.options.MaxRefresh
+	}
+	st.take(r, pace)
+	s.news = s.news || st.late && r.err == nil
+	st.busy, st.late = false, false
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Source) within(ctx context.Context, l lookup, q question) (r result) {
+	defer func() {
+		// A panic here would be nobody's to recover, and end the program.
+		if p := recover(); p != nil {
+			r = unknown(verdict{err: discovery.Errorf(discovery.Protocol, "looking up %v panicked: %v", q.of, p)})
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	s.mu.Lock()
+	st := s.set(q.set)
+	s.mu.Unlock()
+	return orSpelled(q, s.look(ctx, l.asker, st, q))
+}
+
+// forget drops the sets that nothing names any more, and who has had them. It needs
+// s.mu.
+func (s *Source) forget(questions []question) {
+	named := map[key]bool{}
+	for _, q := range questions {
+		named[q.set] = true
+	}
+	for k, st := range s.sets {
+		if !st.busy && !named[k] {
+			delete(s.sets, k)
+		}
+	}
+}

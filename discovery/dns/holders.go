@@ -1,0 +1,160 @@
+package dns
+
+import (
+	"encoding/json"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	wire "github.com/miekg/dns"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const maxHeld = 4096 // sets whose holders are remembered of one source
+
+// Holders remember which servers have shown records of a set: they alone may say that
+// there are none. The zero value is empty.
+type holders struct {
+	mu sync.Mutex // guards following
+	by map[key][]string
+}
+
+// add notes that server has shown records of k.
+func (h *holders) add(k key, server string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	had, ok := h.by[k]
+	if slices.Contains(had, server) || !ok && len(h.by) >= maxHeld {
+		return
+	}
+	if h.by == nil {
+		h.by = map[key][]string{}
+	}
+	had = append(slices.Clone(had), server)
+	h.by[k] = had[max(0, len(had)-maxServers):]
+}
+
+// of lists those of servers that have shown records of k.
+func (h *holders) of(k key, servers []string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []string
+	for _, s := range servers {
+		if slices.Contains(h.by[k], s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// keep forgets every set but those that are asked for.
+func (h *holders) keep(asked func(key) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.by, func(k key, _ []string) bool { return !asked(k) })
+}
+
+// A memory is what a source goes on with after a restart.
+type memory struct {
+	// Servers are named by their place here.
+	Servers []string `json:"servers"`
+	// Had lists, by "TYPE name", the servers that have shown records.
+	Had map[string][]int `json:"had"`
+	// Pinned is the name that was found along the search list.
+	Pinned string `json:"pinned,omitempty"`
+	// Partial lists the sets whose answers are random parts, as "TYPE name".
+	Partial []string `json:"partial,omitempty"`
+}
+
+var _ discovery.Rememberer = (*Source)(nil)
+
+// Memory implements [discovery.Rememberer]: which server has had which records, the
+// name found along the search list, and which answers are parts of a larger set. What
+// does not fit is left out, the services before their targets.
+func (s *Source) Memory() []byte {
+	m := memory{Had: map[string][]int{}}
+	s.mu.Lock()
+	m.Pinned = s.pinned
+	for k, st := range s.sets {
+		if st.partial.on && !st.partial.cut {
+			m.Partial = append(m.Partial, written(k))
+		}
+	}
+	s.mu.Unlock()
+	slices.Sort(m.Partial)
+	s.holders.mu.Lock()
+	defer s.holders.mu.Unlock()
+	if len(s.holders.by) == 0 && m.Pinned == "" && len(m.Partial) == 0 {
+		return nil
+	}
+	keys := slices.SortedFunc(maps.Keys(s.holders.by), func(a, b key) int { return strings.Compare(written(b), written(a)) })
+	for _, had := range s.holders.by {
+		m.Servers = append(m.Servers, had...)
+	}
+	slices.Sort(m.Servers)
+	m.Servers = slices.Compact(m.Servers)
+	room := discovery.MaxMemory/2 - len(m.Pinned)
+	for _, k := range keys {
+		places := make([]int, 0, 2)
+		for _, server := range s.holders.by[k] {
+			place, _ := slices.BinarySearch(m.Servers, server)
+			places = append(places, place)
+		}
+		if room -= len(k.name) + 12 + 4*len(places); room < 0 {
+			break
+		}
+		slices.Sort(places)
+		m.Had[written(k)] = places
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// Remember implements [discovery.Rememberer].
+func (s *Source) Remember(text []byte) {
+	var m memory
+	if json.Unmarshal(text, &m) != nil {
+		return
+	}
+	for what, places := range m.Had {
+		k, ok := readKey(what)
+		if !ok {
+			continue
+		}
+		for _, place := range places {
+			if place < 0 || place >= len(m.Servers) {
+				continue
+			}
+			if _, err := netip.ParseAddrPort(m.Servers[place]); err == nil {
+				s.holders.add(k, m.Servers[place])
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if name, err := absolute(m.Pinned); err == nil && s.subject.relative {
+		s.pinned = name
+	}
+	for _, what := range m.Partial {
+		if k, ok := readKey(what); ok && len(s.sets) < maxHeld {
+			s.set(k).partial.resume()
+		}
+	}
+}
+
+// written is k in a memory; keys are compared as text so that SRV sorts last.
+func written(k key) string { return wire.TypeToString[k.qtype] + " " + k.name }
+
+func readKey(what string) (key, bool) {
+	kind, name, _ := strings.Cut(what, " ")
+	qtype := wire.StringToType[kind]
+	known := qtype == wire.TypeA || qtype == wire.TypeAAAA || qtype == wire.TypeSRV
+	_, isName := wire.IsDomainName(name)
+	return key{name, qtype}, known && isName && name != "" && len(name) <= 4*maxName && name == wire.CanonicalName(name)
+}
