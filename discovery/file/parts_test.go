@@ -134,10 +134,10 @@ func (f *folder) mayFail() bool {
 	return true
 }
 
-// TestParts has any number of files whole, broken, missing and coming back, and restarts
+// TestF5Parts has any number of files whole, broken, missing and coming back, and restarts
 // what reads them, also while something happens: an endpoint is there as long as a file
 // says so, or said so last and cannot be read. No file has a say in what another holds.
-func TestParts(t *testing.T) {
+func TestF5Parts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		turns := rapid.SliceOfN(rapid.Custom(drawTurn), 1, 10).Draw(rt, "turns")
 		wrong := ""
