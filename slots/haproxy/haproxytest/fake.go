@@ -33,6 +33,7 @@ type Fake struct {
 	level    string
 	delay    time.Duration
 	lose     int
+	buffer   int           // tune.bufsize
 	cut      int           // bytes of each answer that are sent; -1: all
 	hung     chan struct{} // nil unless it hangs
 	ended    bool
@@ -62,7 +63,7 @@ func NewFake(tb testing.TB, version string, backends ...Backend) *Fake {
 	}
 	f := &Fake{
 		Socket: filepath.Join(tempDir(tb), "admin.sock"), version: version, backends: backends,
-		conns: make(map[net.Conn]bool), level: "admin", cut: -1, delay: 300 * time.Microsecond,
+		conns: make(map[net.Conn]bool), level: "admin", buffer: defaultBuffer, cut: -1, delay: 300 * time.Microsecond,
 	}
 	f.worker = newWorker(version, 4000, backends)
 	f.places = make(chan struct{}, maxconn)
@@ -187,6 +188,13 @@ func (f *Fake) SetSessions(backend, server string, n int) {
 			s.sessions = n
 		}
 	}
+}
+
+// SetBuffer sets tune.bufsize.
+func (f *Fake) SetBuffer(bytes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buffer = bytes
 }
 
 // CutAnswers breaks every connection after n bytes of its answer; -1 ends that.

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// bufferSize is tune.bufsize as it is by default.
-const bufferSize = 16384
+// defaultBuffer is tune.bufsize as it is by default.
+const defaultBuffer = 16384
 
 // A session is one connection to a Fake.
 type session struct {
@@ -76,7 +76,7 @@ func (s *session) run(line string) string {
 	defer s.fake.mu.Unlock()
 	s.fake.received = append(s.fake.received, line)
 	modern := s.fake.boundsLines()
-	if modern && len(line) >= bufferSize {
+	if modern && len(line) >= s.fake.buffer {
 		s.quit = true
 		option := "tune.bufsize"
 		if s.fake.version == "3.4" {
@@ -93,7 +93,7 @@ func (s *session) run(line string) string {
 		if s.quit {
 			break
 		}
-		if len(command) >= bufferSize {
+		if len(command) >= s.fake.buffer {
 			s.quit = true
 			break
 		}
