@@ -136,6 +136,9 @@ func (r *round) run(ctx context.Context) error {
 	if len(r.unproved()) == 0 {
 		return r.send(ctx, r.finalSteps(), r.backends, false)
 	}
+	if err := r.spareDisabled(ctx); err != nil {
+		return err
+	}
 	if err := r.address(ctx); err != nil {
 		return err
 	}

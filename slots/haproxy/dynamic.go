@@ -111,6 +111,9 @@ func (c *Client) TryDynamic(ctx context.Context, backend, prefix, options string
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	c.drop() // another process may answer by now
+	if err := c.takesServers(ctx, backend); err != nil {
+		return err
+	}
 	for _, zeros := range [...]string{"00", "000", "0000"} {
 		reply, err := c.try(ctx, backend, prefix+zeros, options)
 		if err != nil || reply == "" {

@@ -108,10 +108,10 @@ func TestStateLines(t *testing.T) {
 		want     string
 	}{
 		{"ready", slots.Ready, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 4 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
-		{"parked", slots.Maint, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 0 5 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
+		{"parked", slots.Maint, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 5 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
 		{"drain", slots.Drain, true, "[fd00::1]:80", "0 web 0 web1 fd00::1 2 12 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
 		{"ready, enabled", slots.Ready, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 0 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
-		{"parked, enabled", slots.Maint, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 0 1 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
+		{"parked, enabled", slots.Maint, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 1 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
 		{"drain, enabled", slots.Drain, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 8 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
 		{"no address", slots.Maint, true, "", ""},
 	} {
