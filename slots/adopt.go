@@ -20,11 +20,11 @@ import (
 //	several endpoints, one slot   the same order, then the smaller address; the
 //	                              loser gets its next best slot
 //	shown nowhere                 prefer's slot if it is free and nowhere in service
-func Adopt(views [][]Server, known []discovery.Endpoint, prefer map[netip.AddrPort]string, now time.Time) Table {
+func Adopt(views [][]Server, known []discovery.Endpoint, prefer map[netip.AddrPort]int, now time.Time) Table {
 	t := Table{}.Observe(views, now)
-	index := make(map[string]int, len(t))
+	index := make(map[int]int, len(t))
 	for i, s := range t {
-		index[s.Name] = i
+		index[s.Number] = i
 	}
 	rest := make(map[netip.AddrPort]discovery.Endpoint, len(known))
 	for _, e := range discovery.Normalize(known) {
@@ -33,7 +33,7 @@ func Adopt(views [][]Server, known []discovery.Endpoint, prefer map[netip.AddrPo
 	place := func(a netip.AddrPort, slot int) {
 		e, ok := rest[a]
 		if ok && t[slot].Free() {
-			t[slot] = Slot{Name: t[slot].Name, Endpoint: e, Lacking: t[slot].Lacking, Dynamic: t[slot].Dynamic}
+			t[slot] = Slot{Number: t[slot].Number, Endpoint: e, Lacking: t[slot].Lacking, Dynamic: t[slot].Dynamic}
 			delete(rest, a)
 		}
 	}
@@ -42,7 +42,8 @@ func Adopt(views [][]Server, known []discovery.Endpoint, prefer map[netip.AddrPo
 	}
 	serving := inService(views)
 	for _, e := range discovery.Normalize(known) {
-		if i, ok := index[prefer[e.Addr]]; ok && !serving[t[i].Name] {
+		number, ok := prefer[e.Addr]
+		if i, shown := index[number]; ok && shown && !serving[number] {
 			place(e.Addr, i)
 		}
 	}
@@ -69,7 +70,7 @@ func stronger(a, b claim) int {
 }
 
 // claims returns all claims of the known endpoints, the strongest first.
-func claims(views [][]Server, known map[netip.AddrPort]discovery.Endpoint, index map[string]int) []claim {
+func claims(views [][]Server, known map[netip.AddrPort]discovery.Endpoint, index map[int]int) []claim {
 	type key struct {
 		addr netip.AddrPort
 		slot int
@@ -81,7 +82,7 @@ func claims(views [][]Server, known map[netip.AddrPort]discovery.Endpoint, index
 			if _, ok := known[s.Addr]; !ok || s.Class > Ready {
 				continue
 			}
-			k := key{s.Addr, index[s.Name]}
+			k := key{s.Addr, index[s.Number]}
 			i, ok := at[k]
 			if !ok {
 				i = len(all)
@@ -107,12 +108,12 @@ func (c *claim) add(view int, class Class) {
 	c.votes[class]++
 }
 
-// inService returns the names of the slots that some instance has out of maint.
-func inService(views [][]Server) map[string]bool {
-	serving := map[string]bool{}
+// inService returns the numbers of the slots that some instance has out of maint.
+func inService(views [][]Server) map[int]bool {
+	serving := map[int]bool{}
 	for _, own := range views {
 		for _, s := range own {
-			serving[s.Name] = serving[s.Name] || s.Class != Maint
+			serving[s.Number] = serving[s.Number] || s.Class != Maint
 		}
 	}
 	return serving

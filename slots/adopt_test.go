@@ -30,7 +30,7 @@ func TestAdopt(t *testing.T) {
 	tests := []struct {
 		name   string
 		views  views
-		prefer map[netip.AddrPort]string
+		prefer map[netip.AddrPort]int
 		want   map[int]int // slot by endpoint; 1 to 3 are known
 	}{
 		{name: "no instance", want: map[int]int{}},
@@ -46,14 +46,14 @@ func TestAdopt(t *testing.T) {
 		{name: "contested slot: more votes", views: views{show("r1"), show("r2"), show("r2")}, want: map[int]int{2: 1}},
 		{name: "contested slot: first instance", views: views{show("r2"), show("r1")}, want: map[int]int{2: 1}},
 		{name: "loser gets its next best", views: views{show("r1", "-"), show("r2", "r1"), show("r2", "-")}, want: map[int]int{2: 1, 1: 2}},
-		{name: "prefer", views: views{show("-", "-")}, prefer: map[netip.AddrPort]string{addr(1): "web2"}, want: map[int]int{1: 2}},
-		{name: "prefer: slot is taken", views: views{show("r2", "-")}, prefer: map[netip.AddrPort]string{addr(1): "web1"}, want: map[int]int{2: 1}},
-		{name: "prefer: slot serves a stranger", views: views{show("r9", "-")}, prefer: map[netip.AddrPort]string{addr(1): "web1"}, want: map[int]int{}},
-		{name: "prefer: no such slot", views: views{show("-")}, prefer: map[netip.AddrPort]string{addr(1): "web9"}, want: map[int]int{}},
-		{name: "prefer: what is live wins", views: views{show("-", "r1")}, prefer: map[netip.AddrPort]string{addr(1): "web1"}, want: map[int]int{1: 2}},
+		{name: "prefer", views: views{show("-", "-")}, prefer: map[netip.AddrPort]int{addr(1): 2}, want: map[int]int{1: 2}},
+		{name: "prefer: slot is taken", views: views{show("r2", "-")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{2: 1}},
+		{name: "prefer: slot serves a stranger", views: views{show("r9", "-")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{}},
+		{name: "prefer: no such slot", views: views{show("-")}, prefer: map[netip.AddrPort]int{addr(1): 9}, want: map[int]int{}},
+		{name: "prefer: what is live wins", views: views{show("-", "r1")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{1: 2}},
 		{
 			name: "prefer: two want one, the smaller address gets it", views: views{show("-")},
-			prefer: map[netip.AddrPort]string{addr(2): "web1", addr(1): "web1"}, want: map[int]int{1: 1},
+			prefer: map[netip.AddrPort]int{addr(2): 1, addr(1): 1}, want: map[int]int{1: 1},
 		},
 	}
 	for _, tt := range tests {
@@ -102,9 +102,9 @@ func TestAdoptFollowsTheMajority(t *testing.T) {
 		at := places(table)
 		for _, e := range known {
 			for _, s := range table {
-				here, there := votes(e.Addr, at[e.Addr]), votes(e.Addr, s.Name)
-				if less(here, there) && (s.Free() || less(votes(s.Endpoint.Addr, s.Name), there)) {
-					t.Fatalf("%v is in %q with %v, not in %q with %v", e, at[e.Addr], here, s.Name, there)
+				here, there := votes(e.Addr, at[e.Addr]), votes(e.Addr, name(s.Number))
+				if less(here, there) && (s.Free() || less(votes(s.Endpoint.Addr, name(s.Number)), there)) {
+					t.Fatalf("%v is in %q with %v, not in %q with %v", e, at[e.Addr], here, name(s.Number), there)
 				}
 			}
 		}
@@ -125,52 +125,64 @@ func TestObserve(t *testing.T) {
 		views [][]slots.Server
 		want  slots.Table
 	}{
-		{name: "no answer changes nothing", table: slots.Table{{Name: "web1", Busy: true}}, want: slots.Table{{Name: "web1", Busy: true}}},
-		{name: "new slots, by number", views: [][]slots.Server{named("web10", "web9")}, want: slots.Table{{Name: "web9"}, {Name: "web10"}}},
-		{name: "a free slot goes", table: slots.Table{{Name: "web1"}}, views: [][]slots.Server{nil}},
+		{name: "no answer changes nothing", table: slots.Table{{Number: 1, Busy: true}}, want: slots.Table{{Number: 1, Busy: true}}},
+		{name: "new slots, by number", views: [][]slots.Server{slots.Own(named("web10", "web9"), "web")}, want: slots.Table{{Number: 9}, {Number: 10}}},
+		{name: "a free slot goes", table: slots.Table{{Number: 1}}, views: [][]slots.Server{nil}},
 		{
-			name: "a held slot stays", table: slots.Table{{Name: "web1", Endpoint: ready(1)[0]}}, views: [][]slots.Server{nil},
-			want: slots.Table{{Name: "web1", Endpoint: ready(1)[0], Lacking: true}},
+			name: "a held slot that nobody has goes", table: slots.Table{{Number: 1, Endpoint: ready(1)[0]}}, views: [][]slots.Server{show("-")[:0], nil},
+			want: slots.Table{},
+		},
+		{
+			name: "a held slot that one lacks stays", table: slots.Table{{Number: 1, Endpoint: ready(1)[0]}}, views: [][]slots.Server{show("-"), nil},
+			want: slots.Table{{Number: 1, Endpoint: ready(1)[0], Lacking: true}},
+		},
+		{
+			name: "a held slot that is to be added stays", table: slots.Table{{Number: 1, Endpoint: ready(1)[0], Dynamic: true}}, views: [][]slots.Server{nil},
+			want: slots.Table{{Number: 1, Endpoint: ready(1)[0], Dynamic: true}},
+		},
+		{
+			name: "a free slot that is ready somewhere is busy", table: slots.Table{{Number: 1, Freed: ago(time.Hour)}}, views: [][]slots.Server{show("r1")},
+			want: slots.Table{{Number: 1, Last: addr(1), Freed: ago(time.Hour), Busy: true}},
 		},
 		{
 			name: "one lacks it", views: [][]slots.Server{show("-"), show("-", "-")},
-			want: slots.Table{{Name: "web1"}, {Name: "web2", Lacking: true}},
+			want: slots.Table{{Number: 1}, {Number: 2, Lacking: true}},
 		},
 		{
 			name: "last address", views: [][]slots.Server{since(show("m1", "m2"), time.Minute, -1)},
-			want: slots.Table{{Name: "web1", Last: addr(1), Freed: ago(time.Minute)}, {Name: "web2", Last: addr(2), Freed: ago(time.Minute)}},
+			want: slots.Table{{Number: 1, Last: addr(1), Freed: ago(time.Minute)}, {Number: 2, Last: addr(2), Freed: ago(time.Minute)}},
 		},
 		{
 			name: "never in the future", views: [][]slots.Server{since(show("m1"), -time.Hour, 0)},
-			want: slots.Table{{Name: "web1", Last: addr(1), Freed: epoch}},
+			want: slots.Table{{Number: 1, Last: addr(1), Freed: epoch}},
 		},
 		{
-			name: "freed is kept", table: slots.Table{{Name: "web1", Freed: ago(time.Hour)}}, views: [][]slots.Server{show("m1")},
-			want: slots.Table{{Name: "web1", Last: addr(1), Freed: ago(time.Hour)}},
+			name: "freed is kept", table: slots.Table{{Number: 1, Freed: ago(time.Hour)}}, views: [][]slots.Server{show("m1")},
+			want: slots.Table{{Number: 1, Last: addr(1), Freed: ago(time.Hour)}},
 		},
 		{
-			name: "a restart makes it unused", table: slots.Table{{Name: "web1", Last: addr(1), Freed: ago(1)}}, views: [][]slots.Server{show("-")},
-			want: slots.Table{{Name: "web1"}},
+			name: "a restart makes it unused", table: slots.Table{{Number: 1, Last: addr(1), Freed: ago(1)}}, views: [][]slots.Server{show("-")},
+			want: slots.Table{{Number: 1}},
 		},
 		{
 			name: "majority", views: [][]slots.Server{show("m1"), since(show("m2"), 2, 0), since(show("m2"), 1, 0)},
-			want: slots.Table{{Name: "web1", Last: addr(2), Freed: ago(1)}},
+			want: slots.Table{{Number: 1, Last: addr(2), Freed: ago(1)}},
 		},
 		{
 			name: "tie: first instance", views: [][]slots.Server{show("m2"), show("m1")},
-			want: slots.Table{{Name: "web1", Last: addr(2), Freed: epoch}},
+			want: slots.Table{{Number: 1, Last: addr(2), Freed: epoch}},
 		},
 		{
 			name: "busy anywhere", views: [][]slots.Server{show("-"), since(show("m1"), 0, 1)},
-			want: slots.Table{{Name: "web1", Busy: true}},
+			want: slots.Table{{Number: 1, Busy: true}},
 		},
 		{
-			name: "a held slot is not busy", table: slots.Table{{Name: "web1", Endpoint: ready(1)[0]}}, views: [][]slots.Server{since(show("r1"), 0, 1)},
-			want: slots.Table{{Name: "web1", Endpoint: ready(1)[0]}},
+			name: "a held slot is not busy", table: slots.Table{{Number: 1, Endpoint: ready(1)[0]}}, views: [][]slots.Server{since(show("r1"), 0, 1)},
+			want: slots.Table{{Number: 1, Endpoint: ready(1)[0]}},
 		},
 		{
-			name: "reserved is kept", table: slots.Table{{Name: "web1", Reserved: true}}, views: [][]slots.Server{show("-")},
-			want: slots.Table{{Name: "web1", Reserved: true}},
+			name: "reserved is kept", table: slots.Table{{Number: 1, Reserved: true}}, views: [][]slots.Server{show("-")},
+			want: slots.Table{{Number: 1, Reserved: true}},
 		},
 	}
 	for _, tt := range tests {
@@ -186,13 +198,13 @@ func TestTargets(t *testing.T) {
 	down, drain := ready(2)[0], ready(3)[0]
 	down.State, drain.State = discovery.Down, discovery.Drain
 	table := slots.Table{
-		{Name: "web1", Endpoint: ready(1)[0]}, {Name: "web2", Endpoint: down}, {Name: "web3", Endpoint: drain},
-		{Name: "web4", Last: addr(4)}, {Name: "web5", Reserved: true, Endpoint: ready(5)[0]},
+		{Number: 1, Endpoint: ready(1)[0]}, {Number: 2, Endpoint: down}, {Number: 3, Endpoint: drain},
+		{Number: 4, Last: addr(4)}, {Number: 5, Reserved: true, Endpoint: ready(5)[0]},
 	}
 	got := table.Targets(map[netip.AddrPort]int{addr(1): 7})
 	want := []slots.Target{
-		{Slot: "web1", Addr: addr(1), Class: slots.Ready, Weight: 7}, {Slot: "web2", Addr: addr(2)},
-		{Slot: "web3", Addr: addr(3), Class: slots.Drain}, {Slot: "web4"}, {Slot: "web5", Leave: true},
+		{Number: 1, Addr: addr(1), Class: slots.Ready, Weight: 7}, {Number: 2, Addr: addr(2)},
+		{Number: 3, Addr: addr(3), Class: slots.Drain}, {Number: 4}, {Number: 5, Leave: true},
 	}
 	if diff := cmp.Diff(want, got, byValue); diff != "" {
 		t.Error(diff)

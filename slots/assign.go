@@ -16,7 +16,7 @@ import (
 // An endpoint that has a slot keeps it for as long as it is wanted. A new one
 // takes the first slot of this order that is free and not Reserved:
 //
-//	1  the slot that still carries its own address
+//	1  the slot that still carries its own address, or that it had Before
 //	2  one that was never used, the lowest number first
 //	3  an idle one, the one free longest first
 //	4  a busy one, the one free longest first
@@ -73,21 +73,31 @@ func (t Table) keep(want []discovery.Endpoint, now time.Time) (next Table, fresh
 	return next, fresh
 }
 
-// returning gives those of fresh whose address a free slot still carries that
-// slot back, and returns the others.
+// returning gives those of fresh whose address a free slot still carries, or which
+// had it before, that slot back, and returns the others.
 func (t Table) returning(fresh []discovery.Endpoint) (rest []discovery.Endpoint) {
-	last := map[netip.AddrPort]int{}
+	last, before := map[netip.AddrPort]int{}, map[netip.AddrPort]int{}
 	for i, s := range slices.Backward(t) {
-		if s.Free() && !s.Reserved && s.Last.IsValid() {
-			last[s.Last] = i
-		}
-	}
-	for _, e := range fresh {
-		if i, ok := last[e.Addr]; ok {
-			t[i].hold(e)
+		if !s.Free() || s.Reserved {
 			continue
 		}
-		rest = append(rest, e)
+		if s.Last.IsValid() {
+			last[s.Last] = i
+		}
+		if s.Before.IsValid() {
+			before[s.Before] = i
+		}
+	}
+	for _, of := range [...]map[netip.AddrPort]int{last, before} {
+		rest = nil
+		for _, e := range fresh {
+			if i, ok := of[e.Addr]; ok && t[i].Free() {
+				t[i].hold(e)
+				continue
+			}
+			rest = append(rest, e)
+		}
+		fresh = rest
 	}
 	return rest
 }
@@ -128,7 +138,7 @@ func (s Slot) wear() int {
 
 // hold puts e into s.
 func (s *Slot) hold(e discovery.Endpoint) {
-	s.Endpoint, s.Last, s.Freed, s.Busy = e, netip.AddrPort{}, time.Time{}, false
+	s.Endpoint, s.Last, s.Before, s.Freed, s.Busy = e, netip.AddrPort{}, netip.AddrPort{}, time.Time{}, false
 }
 
 func compareBool(a, b bool) int {

@@ -19,7 +19,7 @@ func places(t slots.Table) map[netip.AddrPort]string {
 	at := map[netip.AddrPort]string{}
 	for _, s := range t {
 		if !s.Free() {
-			at[s.Endpoint.Addr] = s.Name
+			at[s.Endpoint.Addr] = name(s.Number)
 		}
 	}
 	return at
@@ -54,10 +54,10 @@ func TestNoEndpointTwiceAndNoneUnwanted(t *testing.T) {
 			}
 			held++
 			if !slices.Contains(want, s.Endpoint) {
-				t.Fatalf("%v holds %v, which nobody wants", s.Name, s.Endpoint)
+				t.Fatalf("%v holds %v, which nobody wants", s.Number, s.Endpoint)
 			}
 			if s.Reserved && before[i].Free() {
-				t.Fatalf("%v is reserved", s.Name)
+				t.Fatalf("%v is reserved", s.Number)
 			}
 		}
 		if held != len(places(after)) {
@@ -123,8 +123,8 @@ func TestReturningEndpointGetsItsSlot(t *testing.T) {
 		for _, e := range want {
 			own := func(s slots.Slot) bool { return s.Free() && !s.Reserved && s.Last == e.Addr }
 			i := slices.IndexFunc(before, own)
-			if i >= 0 && places(before)[e.Addr] == "" && places(after)[e.Addr] != before[i].Name {
-				t.Fatalf("%v is in %q, not in %q", e, places(after)[e.Addr], before[i].Name)
+			if i >= 0 && places(before)[e.Addr] == "" && places(after)[e.Addr] != name(before[i].Number) {
+				t.Fatalf("%v is in %q, not in %q", e, places(after)[e.Addr], name(before[i].Number))
 			}
 		}
 	})
@@ -164,7 +164,7 @@ func TestOrderOfChoice(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for i := range tt.table {
-				tt.table[i].Name = name(i + 1)
+				tt.table[i].Number = i + 1
 			}
 			e := discovery.Endpoint{Addr: addr(1), State: tt.state}
 			next, surplus := tt.table.Assign([]discovery.Endpoint{e}, epoch)
@@ -179,10 +179,10 @@ func TestOrderOfChoice(t *testing.T) {
 }
 
 func TestLeavingEndpointFreesItsSlot(t *testing.T) {
-	table := slots.Table{{Name: "web1", Endpoint: ready(1)[0]}, {Name: "web2", Endpoint: ready(2)[0]}}
+	table := slots.Table{{Number: 1, Endpoint: ready(1)[0]}, {Number: 2, Endpoint: ready(2)[0]}}
 	refreshed := discovery.Endpoint{Addr: addr(2), Weight: 7, Name: "two"}
 	got, surplus := table.Assign([]discovery.Endpoint{refreshed}, epoch)
-	want := slots.Table{{Name: "web1", Last: addr(1), Freed: epoch}, {Name: "web2", Endpoint: refreshed}}
+	want := slots.Table{{Number: 1, Last: addr(1), Freed: epoch}, {Number: 2, Endpoint: refreshed}}
 	if diff := cmp.Diff(want, got, byValue); diff != "" || surplus != nil {
 		t.Errorf("%s surplus %v", diff, surplus)
 	}
@@ -191,7 +191,7 @@ func TestLeavingEndpointFreesItsSlot(t *testing.T) {
 func BenchmarkAssign1000(b *testing.B) {
 	table := make(slots.Table, 1000)
 	for i := range table {
-		table[i].Name = name(i + 1)
+		table[i].Number = i + 1
 	}
 	var half, want []discovery.Endpoint
 	for i := range 1000 {

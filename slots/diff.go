@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strconv"
 )
 
 // Diff returns what has to happen next at one instance, which shows have (see
-// [Own]), so that it becomes want. It looks at nothing but the two: whoever
+// [Own]), so that it becomes want. Servers that are added are named prefix and the
+// number of their slot. It looks at nothing but the two: whoever
 // applies the changes, all, some or in part, reads the instance again and calls
 // Diff again, until the plan is done.
 //
@@ -35,7 +37,7 @@ import (
 // Changes come in this order: wrong servers stop (those at an address that
 // nobody wants, or at none), then what gains capacity, then what loses it; each
 // in the order of want.
-func Diff(backend string, have []Server, want []Target) Plan {
+func Diff(backend, prefix string, have []Server, want []Target) Plan {
 	d := newDelta(have, want)
 	waits := d.waits(have)
 	plan := Plan{Surplus: d.surplus}
@@ -43,6 +45,9 @@ func Diff(backend string, have []Server, want []Target) Plan {
 	for i, p := range d.pairs {
 		now, later := d.step(p, waits[i])
 		now.Backend, later.Backend = backend, backend
+		if now.Kind == Add {
+			now.Slot = prefix + strconv.Itoa(now.Number)
+		}
 		switch now.Kind {
 		case Fill, Enable, Weigh, Park, Add:
 			gains = append(gains, now)
@@ -110,7 +115,7 @@ func newDelta(have []Server, want []Target) *delta {
 			continue
 		}
 		home := place{lacking, w.Class}
-		i, ok := at(w.Slot)
+		i, ok := at(w.Number)
 		switch {
 		case ok:
 			home.pair = len(d.pairs)
@@ -204,13 +209,13 @@ func isVoid(a netip.AddrPort) bool {
 
 // empty takes the server out of service.
 func (p pair) empty() Change {
-	return Change{Slot: p.want.Slot, Kind: Empty, Class: Maint, SetClass: true, From: *p.have}
+	return Change{Slot: p.have.Name, Number: p.want.Number, Kind: Empty, Class: Maint, SetClass: true, From: *p.have}
 }
 
 // remove takes away a server that was added: first its traffic, and when its
 // sessions have ended, itself.
 func (p pair) remove() (now, later Change) {
-	gone := Change{Slot: p.want.Slot, Kind: Remove, From: *p.have}
+	gone := Change{Slot: p.have.Name, Number: p.want.Number, Kind: Remove, From: *p.have}
 	switch {
 	case p.have.Class != Maint:
 		return p.empty(), gone
@@ -222,7 +227,7 @@ func (p pair) remove() (now, later Change) {
 
 // add makes the server.
 func (d *delta) add(p pair) Change {
-	return Change{Slot: p.want.Slot, Kind: Add, Addr: p.want.Addr, Weight: cmp.Or(p.want.Weight, d.initial),
+	return Change{Number: p.want.Number, Kind: Add, Addr: p.want.Addr, Weight: cmp.Or(p.want.Weight, d.initial),
 		Class: p.want.Class, SetClass: true}
 }
 
@@ -236,13 +241,13 @@ func (p pair) fill() Change {
 		kind = Ebb
 	case Ready:
 	}
-	return Change{Slot: p.want.Slot, Kind: kind, Addr: p.want.Addr, Weight: p.want.weightFor(p.have),
+	return Change{Slot: p.have.Name, Number: p.want.Number, Kind: kind, Addr: p.want.Addr, Weight: p.want.weightFor(p.have),
 		Class: p.want.Class, SetClass: true, From: *p.have}
 }
 
 // adjust gives the server, at the right address, its class and weight.
 func (p pair) adjust() Change {
-	c := Change{Slot: p.want.Slot, Kind: Weigh, Weight: p.want.weightFor(p.have), From: *p.have}
+	c := Change{Slot: p.have.Name, Number: p.want.Number, Kind: Weigh, Weight: p.want.weightFor(p.have), From: *p.have}
 	if p.want.Class == p.have.Class {
 		return c
 	}

@@ -30,7 +30,7 @@ func checkRepair(t interface{ Fatal(...any) }, in *instance, want []slots.Target
 	if err := in.repair(want, most); err != nil {
 		t.Fatal(err)
 	}
-	if plan := slots.Diff("web", *in, want); !plan.Done() {
+	if plan := slots.Diff("web", "web", *in, want); !plan.Done() {
 		t.Fatal("something is left to do:", plan)
 	}
 	if drifted := slots.Drifted(*in, want); len(drifted) > 0 {
@@ -65,12 +65,12 @@ func TestRepairConvergesWithFewerSlotsThanTargets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in, want := drawInstance(t, 6, 0), drawTargets(t, 12)
 		checkRepair(t, &in, want, all)
-		plan := slots.Diff("web", in, want)
+		plan := slots.Diff("web", "web", in, want)
 		if !slices.Equal(plan.Surplus, slots.Missing(in, want)) {
 			t.Fatalf("surplus %v", plan.Surplus)
 		}
 		for _, w := range plan.Surplus {
-			if w.Leave || !w.Addr.IsValid() || w.Dynamic || slices.ContainsFunc(in, func(s slots.Server) bool { return s.Name == w.Slot }) {
+			if w.Leave || !w.Addr.IsValid() || w.Dynamic || slices.ContainsFunc(in, func(s slots.Server) bool { return s.Number == w.Number }) {
 				t.Fatalf("%v is no surplus", w)
 			}
 		}
@@ -96,7 +96,7 @@ func TestGainsGoBeforeLosses(t *testing.T) {
 			return n
 		}
 		before, least := count(), count()
-		plan := slots.Diff("web", in, want)
+		plan := slots.Diff("web", "web", in, want)
 		for _, c := range plan.Changes {
 			if err := in.apply(c, want, placeholder); err != nil {
 				t.Fatal(err)
@@ -120,7 +120,7 @@ func TestRestartWritesNothing(t *testing.T) {
 		weights := slots.Scale(known)
 		checkRepair(t, &in, table.Targets(weights), all)
 		again, surplus := slots.Adopt([][]slots.Server{in}, known, nil, epoch).Assign(known, epoch)
-		if plan := slots.Diff("web", in, again.Targets(weights)); !plan.Done() || len(surplus) > 0 {
+		if plan := slots.Diff("web", "web", in, again.Targets(weights)); !plan.Done() || len(surplus) > 0 {
 			t.Fatalf("%+v, surplus %v", plan, surplus)
 		}
 	})
@@ -145,7 +145,7 @@ func FuzzDiff(f *testing.F) {
 				in[i].Addr = addr(int(is >> 4))
 			}
 			in[i].Class, in[i].Weight = slots.Class(is&3%3), int(is>>2&3)
-			want[i] = slots.Target{Slot: in[i].Name, Leave: should == 0xff}
+			want[i] = slots.Target{Number: in[i].Number, Leave: should == 0xff}
 			if !listed[should>>4] && !want[i].Leave {
 				listed[should>>4] = true
 				want[i].Addr, want[i].Class = addr(int(should>>4)), slots.Class(should&3%3)
@@ -177,7 +177,7 @@ func addedAfter(in instance, want []slots.Target, n int) instance {
 func BenchmarkDiff1000(b *testing.B) {
 	in, want := shuffled(1000, 1)
 	for b.Loop() {
-		slots.Diff("web", in, want)
+		slots.Diff("web", "web", in, want)
 	}
 }
 
@@ -187,6 +187,6 @@ func BenchmarkDiff1000InSync(b *testing.B) {
 		in[i].Addr = want[i].Addr
 	}
 	for b.Loop() {
-		slots.Diff("web", in, want)
+		slots.Diff("web", "web", in, want)
 	}
 }

@@ -3,8 +3,6 @@ package slots
 import (
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -12,18 +10,18 @@ import (
 // Grow returns t with a Dynamic slot for each endpoint of surplus that holds
 // none yet, as long as t has fewer than most slots, and the endpoints that got
 // none, sorted by address. The smallest address comes first, whatever the order
-// of surplus, and the names go on where the numbers of t end: prefix and 1 if t
-// is empty. t itself is not changed.
-func (t Table) Grow(prefix string, surplus []discovery.Endpoint, most int) (next Table, left []discovery.Endpoint) {
+// of surplus, and the numbers go on where those of t end, with 1 if t is empty. t
+// itself is not changed.
+func (t Table) Grow(surplus []discovery.Endpoint, most int) (next Table, left []discovery.Endpoint) {
 	next = slices.Clone(t)
-	number := t.highest(prefix)
+	number := t.highest()
 	for _, e := range t.homeless(surplus) {
 		if len(next) >= most {
 			left = append(left, e)
 			continue
 		}
 		number++
-		next = append(next, Slot{Name: prefix + strconv.Itoa(number), Endpoint: e, Dynamic: true})
+		next = append(next, Slot{Number: number, Endpoint: e, Dynamic: true})
 	}
 	return next, left
 }
@@ -78,14 +76,10 @@ func (t Table) homeless(eps []discovery.Endpoint) []discovery.Endpoint {
 	return slices.DeleteFunc(discovery.Normalize(eps), func(e discovery.Endpoint) bool { return held[e.Addr] })
 }
 
-// highest returns the highest number of the slots that are named prefix and a
-// number; 0 if there are none.
-func (t Table) highest(prefix string) (highest int) {
+// highest returns the highest number of the slots; 0 if there are none.
+func (t Table) highest() (highest int) {
 	for _, s := range t {
-		digits, _ := strings.CutPrefix(s.Name, prefix)
-		if n, err := strconv.Atoi(digits); err == nil {
-			highest = max(highest, n)
-		}
+		highest = max(highest, s.Number)
 	}
 	return highest
 }

@@ -20,19 +20,19 @@ func inState(state discovery.State, ns ...int) []discovery.Endpoint {
 }
 
 func TestGrow(t *testing.T) {
-	table := slots.Table{{Name: "web9", Endpoint: ready(1)[0]}, {Name: "web10"}}
-	got, left := table.Grow("web", ready(5, 3, 4, 1), 4)
+	table := slots.Table{{Number: 9, Endpoint: ready(1)[0]}, {Number: 10}}
+	got, left := table.Grow(ready(5, 3, 4, 1), 4)
 	want := slots.Table{
 		table[0], table[1],
-		{Name: "web11", Endpoint: ready(3)[0], Dynamic: true}, {Name: "web12", Endpoint: ready(4)[0], Dynamic: true},
+		{Number: 11, Endpoint: ready(3)[0], Dynamic: true}, {Number: 12, Endpoint: ready(4)[0], Dynamic: true},
 	}
 	if d := cmp.Diff(want, got, byValue); d != "" || !slices.Equal(left, ready(5)) {
 		t.Errorf("%sleft %v", d, left)
 	}
-	if got, left = table.Grow("web", ready(3), 2); len(got) != 2 || len(left) != 1 {
+	if got, left = table.Grow(ready(3), 2); len(got) != 2 || len(left) != 1 {
 		t.Errorf("grown beyond its bounds: %v, %v", got, left)
 	}
-	if got, _ = (slots.Table)(nil).Grow("web", ready(3), 2); len(got) != 1 || got[0].Name != "web1" {
+	if got, _ = (slots.Table)(nil).Grow(ready(3), 2); len(got) != 1 || got[0].Number != 1 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -64,7 +64,7 @@ func TestReclaim(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for i := range tt.table {
-				tt.table[i].Name = name(i + 1)
+				tt.table[i].Number = i + 1
 			}
 			got, left := tt.table.Reclaim(ready(9), map[netip.AddrPort]bool{addr(1): true, addr(2): true, addr(3): true})
 			if places(got)[addr(9)] != tt.want || len(left) != map[bool]int{true: 1}[tt.want == ""] {
@@ -96,7 +96,7 @@ func TestReclaimTakesNobodysSlot(t *testing.T) {
 		now, taken := places(after), 0
 		for i, s := range before {
 			a := s.Endpoint.Addr
-			if s.Free() || now[a] == s.Name {
+			if s.Free() || now[a] == name(s.Number) {
 				continue
 			}
 			taken++
@@ -126,7 +126,7 @@ func TestObserveDynamic(t *testing.T) {
 		}
 		return own
 	}
-	dynamic := slots.Table{{Name: "web1"}, {Name: "web2", Endpoint: ready(2)[0], Dynamic: true}}
+	dynamic := slots.Table{{Number: 1}, {Number: 2, Endpoint: ready(2)[0], Dynamic: true}}
 	tests := []struct {
 		name    string
 		table   slots.Table
@@ -144,7 +144,7 @@ func TestObserveDynamic(t *testing.T) {
 		{name: "held, now of the template, lacking at another", table: dynamic, views: [][]slots.Server{show("-", "-"), show("-")}, lacking: true},
 		{name: "nobody can tell", table: dynamic, views: [][]slots.Server{plain(show("-", "r2"))}, dynamic: true},
 		{name: "nobody could ever tell", views: [][]slots.Server{plain(show("-", "r2"))}},
-		{name: "free and shown nowhere", table: slots.Table{{Name: "web1"}, {Name: "web2", Dynamic: true}}, views: [][]slots.Server{show("-")}, gone: true},
+		{name: "free and shown nowhere", table: slots.Table{{Number: 1}, {Number: 2, Dynamic: true}}, views: [][]slots.Server{show("-")}, gone: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestObserveSessionsOfThoseThatDrain(t *testing.T) {
 	for sessions, busy := range map[int]bool{-1: true, 0: false, 1: true} {
 		view := show("d1", "r2")
 		view[0].Sessions, view[1].Sessions = sessions, sessions
-		table := slots.Table{{Name: "web1", Endpoint: inState(discovery.Drain, 1)[0]}, {Name: "web2", Endpoint: ready(2)[0]}}
+		table := slots.Table{{Number: 1, Endpoint: inState(discovery.Drain, 1)[0]}, {Number: 2, Endpoint: ready(2)[0]}}
 		got := table.Observe([][]slots.Server{view}, epoch)
 		if got[0].Busy != busy || got[1].Busy {
 			t.Errorf("%d sessions: %+v", sessions, got)
@@ -186,7 +186,7 @@ func TestObserveSessionsOfThoseThatDrain(t *testing.T) {
 }
 
 func TestAssignDynamicLast(t *testing.T) {
-	table := slots.Table{{Name: "web1", Lacking: true, Busy: true, Freed: epoch}, {Name: "web2", Dynamic: true}, {Name: "web3", Dynamic: true, Last: addr(3)}}
+	table := slots.Table{{Number: 1, Lacking: true, Busy: true, Freed: epoch}, {Number: 2, Dynamic: true}, {Number: 3, Dynamic: true, Last: addr(3)}}
 	got, surplus := table.Assign(ready(1, 2, 3), epoch)
 	want := map[netip.AddrPort]string{addr(1): "web1", addr(2): "web2", addr(3): "web3"}
 	if d := cmp.Diff(want, places(got), byValue); d != "" || surplus != nil || !got[1].Dynamic {
@@ -196,12 +196,12 @@ func TestAssignDynamicLast(t *testing.T) {
 
 func TestTargetsOfDynamicSlots(t *testing.T) {
 	table := slots.Table{
-		{Name: "web1", Dynamic: true, Endpoint: ready(1)[0]}, {Name: "web2", Dynamic: true, Last: addr(2)},
-		{Name: "web3", Dynamic: true, Reserved: true},
+		{Number: 1, Dynamic: true, Endpoint: ready(1)[0]}, {Number: 2, Dynamic: true, Last: addr(2)},
+		{Number: 3, Dynamic: true, Reserved: true},
 	}
 	want := []slots.Target{
-		{Slot: "web1", Addr: addr(1), Class: slots.Ready, Dynamic: true}, {Slot: "web2", Dynamic: true},
-		{Slot: "web3", Leave: true, Dynamic: true},
+		{Number: 1, Addr: addr(1), Class: slots.Ready, Dynamic: true}, {Number: 2, Dynamic: true},
+		{Number: 3, Leave: true, Dynamic: true},
 	}
 	if d := cmp.Diff(want, table.Targets(nil), byValue); d != "" {
 		t.Error(d)
@@ -246,7 +246,7 @@ func TestDiffOfDynamicSlots(t *testing.T) {
 				tt.have[template+i].Disabled, tt.have[template+i].FQDN = false, ""
 			}
 			slots.MarkDynamic(tt.have)
-			plan := slots.Diff("web", tt.have, tt.want)
+			plan := slots.Diff("web", "web", tt.have, tt.want)
 			if got := words(plan.Changes); !slices.Equal(got, tt.now) {
 				t.Errorf("now %q, want %q", got, tt.now)
 			}
@@ -265,28 +265,28 @@ func TestDiffOfDynamicSlots(t *testing.T) {
 
 func TestTemplateSlotIsNeverRemoved(t *testing.T) {
 	have := show("m1", "m2")
-	want := []slots.Target{{Slot: "web1", Dynamic: true}, {Slot: "web2", Dynamic: true}}
-	if plan := slots.Diff("web", have, want); !plan.Done() {
+	want := []slots.Target{{Number: 1, Dynamic: true}, {Number: 2, Dynamic: true}}
+	if plan := slots.Diff("web", "web", have, want); !plan.Done() {
 		t.Errorf("got %+v", plan)
 	}
 }
 
 func TestWeightOfAddedServers(t *testing.T) {
 	have := unused(1)
-	want := []slots.Target{{Slot: "web2", Addr: addr(1), Class: slots.Ready, Dynamic: true}}
-	add := slots.Change{Backend: "web", Slot: "web2", Kind: slots.Add, Addr: addr(1), Weight: 100, Class: slots.Ready, SetClass: true}
-	if got := slots.Diff("web", have, want).Changes; !slices.Equal(got, []slots.Change{add}) {
+	want := []slots.Target{{Number: 2, Addr: addr(1), Class: slots.Ready, Dynamic: true}}
+	add := slots.Change{Backend: "web", Slot: "web2", Number: 2, Kind: slots.Add, Addr: addr(1), Weight: 100, Class: slots.Ready, SetClass: true}
+	if got := slots.Diff("web", "web", have, want).Changes; !slices.Equal(got, []slots.Change{add}) {
 		t.Errorf("got %+v", got)
 	}
 	want[0].Weight, add.Weight = 7, 7
-	if got := slots.Diff("web", have, want).Changes; !slices.Equal(got, []slots.Change{add}) {
+	if got := slots.Diff("web", "web", have, want).Changes; !slices.Equal(got, []slots.Change{add}) {
 		t.Errorf("got %+v", got)
 	}
 	// it was added with 7, and is to have that of the template
-	have = append(have, slots.Server{Name: "web2", Addr: addr(1), Class: slots.Ready, Weight: 7, Initial: 7})
+	have = append(have, slots.Server{Name: "web2", Number: 2, Addr: addr(1), Class: slots.Ready, Weight: 7, Initial: 7})
 	slots.MarkDynamic(have)
 	want[0].Weight = 0
-	if got := slots.Diff("web", have, want).Changes; len(got) != 1 || got[0].Kind != slots.Weigh || got[0].Weight != 100 {
+	if got := slots.Diff("web", "web", have, want).Changes; len(got) != 1 || got[0].Kind != slots.Weigh || got[0].Weight != 100 {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -306,7 +306,7 @@ func TestLadder(t *testing.T) {
 			before := places(table)
 			var surplus []discovery.Endpoint
 			table, surplus = table.Observe(views(instances), epoch).Assign(want, epoch)
-			table, surplus = table.Grow("web", surplus, most)
+			table, surplus = table.Grow(surplus, most)
 			for _, e := range want {
 				if was, is := before[e.Addr], places(table)[e.Addr]; was != "" && is != was {
 					t.Fatalf("%v moved from %q to %q", e, was, is)

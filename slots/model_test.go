@@ -35,7 +35,7 @@ func name(n int) string { return fmt.Sprintf("web%d", n) }
 func unused(n int) []slots.Server {
 	own := make([]slots.Server, n)
 	for i := range own {
-		own[i] = slots.Server{Name: name(i + 1), Addr: placeholder, Weight: 100, Initial: 100, Disabled: true, FQDN: "slot.invalid"}
+		own[i] = slots.Server{Name: name(i + 1), Number: i + 1, Addr: placeholder, Weight: 100, Initial: 100, Disabled: true, FQDN: "slot.invalid"}
 	}
 	return own
 }
@@ -47,7 +47,7 @@ type instance []slots.Server
 // the placeholder that the plan saw.
 func (in *instance) apply(c slots.Change, want []slots.Target, unused netip.AddrPort) error {
 	i := slices.IndexFunc(*in, func(s slots.Server) bool { return s.Name == c.Slot })
-	w := slices.IndexFunc(want, func(t slots.Target) bool { return t.Slot == c.Slot })
+	w := slices.IndexFunc(want, func(t slots.Target) bool { return t.Number == c.Number })
 	switch {
 	case w < 0 || i < 0 && c.Kind != slots.Add:
 		return fmt.Errorf("%v is no slot", c)
@@ -88,7 +88,7 @@ func (in *instance) add(c slots.Change, w slots.Target) error {
 	if exists || !w.Dynamic || !c.Addr.IsValid() || c.Addr != w.Addr || !c.SetClass || c.Class != w.Class || c.From != (slots.Server{}) {
 		return fmt.Errorf("%+v does not add %+v", c, w)
 	}
-	*in = append(*in, slots.Server{Name: c.Slot, Addr: c.Addr, Class: c.Class, Weight: max(1, c.Weight), Initial: max(1, c.Weight)})
+	*in = append(*in, slots.Server{Name: c.Slot, Number: c.Number, Addr: c.Addr, Class: c.Class, Weight: max(1, c.Weight), Initial: max(1, c.Weight)})
 	return nil
 }
 
@@ -107,16 +107,16 @@ func (in *instance) look() { *in = slots.Own(*in, "web") }
 // serving returns the endpoints that are wanted ready in a slot that the
 // instance has, and are ready somewhere.
 func (in instance) serving(want []slots.Target) (wanted int, serving map[netip.AddrPort]bool) {
-	live, has := map[netip.AddrPort]bool{}, map[string]bool{}
+	live, has := map[netip.AddrPort]bool{}, map[int]bool{}
 	for _, s := range in {
-		has[s.Name] = true
+		has[s.Number] = true
 		if s.Class == slots.Ready {
 			live[s.Addr] = true
 		}
 	}
 	serving = map[netip.AddrPort]bool{}
 	for _, w := range want {
-		if w.Addr.IsValid() && w.Class == slots.Ready && (has[w.Slot] || w.Dynamic) {
+		if w.Addr.IsValid() && w.Class == slots.Ready && (has[w.Number] || w.Dynamic) {
 			wanted++
 			if live[w.Addr] {
 				serving[w.Addr] = true
@@ -132,7 +132,7 @@ func (in *instance) repair(want []slots.Target, most func(n int) int) error {
 	wanted, before := in.serving(want)
 	for range 8 + 8*max(len(*in), len(want)) {
 		in.look()
-		plan := slots.Diff("web", *in, want)
+		plan := slots.Diff("web", "web", *in, want)
 		if len(plan.Changes) == 0 {
 			return nil
 		}
@@ -153,7 +153,7 @@ func (in *instance) repair(want []slots.Target, most func(n int) int) error {
 			}
 		}
 	}
-	return fmt.Errorf("no end in sight: %+v", slots.Diff("web", *in, want))
+	return fmt.Errorf("no end in sight: %+v", slots.Diff("web", "web", *in, want))
 }
 
 func all(n int) int { return n }
@@ -180,7 +180,7 @@ func drawTable(t *rapid.T) slots.Table {
 	table := make(slots.Table, rapid.IntRange(0, 12).Draw(t, "slots"))
 	for i := range table {
 		table[i] = slots.Slot{
-			Name:     name(i + 1),
+			Number:   i + 1,
 			Busy:     rapid.Bool().Draw(t, "busy"),
 			Lacking:  rapid.Bool().Draw(t, "lacking"),
 			Reserved: rapid.IntRange(0, 5).Draw(t, "reserved") == 0,
@@ -223,7 +223,7 @@ func drawTargets(t *rapid.T, n int) []slots.Target {
 	order := rapid.Permutation([]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}).Draw(t, "wanted")
 	want := make([]slots.Target, n)
 	for i := range want {
-		want[i].Slot = name(i + 1)
+		want[i].Number = i + 1
 		want[i].Dynamic = rapid.IntRange(0, 2).Draw(t, "dynamic") == 0
 		switch rapid.IntRange(0, 9).Draw(t, "target") {
 		case 0:
@@ -244,7 +244,7 @@ func shuffled(n int, seed uint64) (instance, []slots.Target) {
 	order := rand.New(rand.NewPCG(seed, seed)).Perm(n)
 	for i := range in {
 		in[i].Addr, in[i].Class = addr(order[i]+1), slots.Ready
-		want[i] = slots.Target{Slot: name(i + 1), Addr: addr(i + 1), Class: slots.Ready}
+		want[i] = slots.Target{Number: i + 1, Addr: addr(i + 1), Class: slots.Ready}
 	}
 	return in, want
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,14 +18,16 @@ func Own(servers []Server, prefix string) []Server {
 	own := make([]Server, 0, len(servers))
 	sorted := true
 	for i := range servers {
-		s := &servers[i]
-		if digits, ok := strings.CutPrefix(s.Name, prefix); ok && isNumber(digits) {
-			sorted = sorted && (len(own) == 0 || byNumber(own[len(own)-1].Name, s.Name) <= 0)
-			own = append(own, *s)
+		number, ok := Number(servers[i].Name, prefix)
+		if !ok {
+			continue
 		}
+		sorted = sorted && (len(own) == 0 || own[len(own)-1].Number <= number)
+		own = append(own, servers[i])
+		own[len(own)-1].Number = number
 	}
 	if !sorted {
-		slices.SortStableFunc(own, func(a, b Server) int { return byNumber(a.Name, b.Name) })
+		slices.SortStableFunc(own, func(a, b Server) int { return cmp.Compare(a.Number, b.Number) })
 	}
 	MarkDynamic(own)
 	return own
@@ -45,16 +48,16 @@ func MarkDynamic(own []Server) {
 	template, first := -1, -1
 	for i := range own {
 		s := &own[i]
-		if s.Disabled && s.FQDN != "" && (template < 0 || byNumber(own[template].Name, s.Name) < 0) {
+		if s.Disabled && s.FQDN != "" && (template < 0 || own[template].Number < s.Number) {
 			template = i
 		}
-		if first < 0 || byNumber(s.Name, own[first].Name) < 0 {
+		if first < 0 || s.Number < own[first].Number {
 			first = i
 		}
 	}
 	for i := range own {
 		s := &own[i]
-		s.Dynamic = template >= 0 && s.FQDN == "" && byNumber(own[template].Name, s.Name) < 0
+		s.Dynamic = template >= 0 && s.FQDN == "" && own[template].Number < s.Number
 		if s.Dynamic {
 			s.Initial = own[first].Initial
 		}
@@ -113,13 +116,13 @@ type group struct {
 func (g *group) add(s *Server, number string) {
 	if s.Disabled {
 		g.numbers = append(g.numbers, number)
-		if g.last == nil || byNumber(g.last.Name, s.Name) < 0 {
+		if g.last == nil || compareNames(g.last.Name, s.Name) < 0 {
 			g.last = s
 		}
 		g.bare = g.bare || s.FQDN == ""
 		return
 	}
-	if g.first == nil || byNumber(s.Name, g.first.Name) < 0 {
+	if g.first == nil || compareNames(s.Name, g.first.Name) < 0 {
 		g.first = s
 	}
 	g.named = g.named || s.FQDN != ""
@@ -127,17 +130,31 @@ func (g *group) add(s *Server, number string) {
 
 // isTemplate reports whether the servers are slots, and what was added to them.
 func (g *group) isTemplate() bool {
-	return g.last != nil && (g.first == nil || !g.bare && !g.named && byNumber(g.last.Name, g.first.Name) < 0)
+	return g.last != nil && (g.first == nil || !g.bare && !g.named && compareNames(g.last.Name, g.first.Name) < 0)
 }
+
+// Number returns the number of a slot by its name; ok is false if its prefix is another
+// one, or the name is none that a template makes.
+func Number(name, prefix string) (n int, ok bool) {
+	digits, ok := strings.CutPrefix(name, prefix)
+	if !ok || !isNumber(digits) {
+		return 0, false
+	}
+	n, err := strconv.Atoi(digits)
+	return n, err == nil
+}
+
+// maxDigits bounds the numbers of a template's range.
+const maxDigits = 9
 
 // isNumber accepts what HAProxy makes of a number in a template's range.
 func isNumber(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == "" && (s == "0" || s[0] != '0')
+	return s != "" && len(s) <= maxDigits && strings.Trim(s, "0123456789") == "" && (s == "0" || s[0] != '0')
 }
 
-// byNumber compares names that differ in their number only: without leading
+// compareNames compares names that differ in their number only: without leading
 // zeros the longer number is the larger one.
-func byNumber(a, b string) int {
+func compareNames(a, b string) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
 }
 

@@ -1,6 +1,7 @@
 package slots
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,12 +16,12 @@ import (
 //	slot     shown by     becomes
 //	any      some         Lacking unless Dynamic; used after all others
 //	free     none         gone
-//	held     none         kept, Lacking unless Dynamic
+//	held     none         gone, and its endpoint without a slot; kept if it is Dynamic
 //	any      one, Dynamic Dynamic, unless another one has it in its template
 //	Dynamic  as template  no longer Dynamic
 //	free     a majority   Last is the address that most show, the first one's if equally many do
 //	free     placeholder  Last and Freed zero: never used
-//	free     sessions     Busy
+//	free     sessions, or ready  Busy
 //	not ready  sessions, or not known  Busy
 func (t Table) Observe(views [][]Server, now time.Time) Table {
 	if len(views) == 0 {
@@ -33,9 +34,9 @@ func (t Table) Observe(views [][]Server, now time.Time) Table {
 	next := make(Table, 0, max(len(t), len(views[0])))
 	var shown []sighting
 	for _, s := range t {
-		shown = sightings(shown[:0], looks, s.Name)
+		shown = sightings(shown[:0], looks, s.Number)
 		unknown -= len(shown)
-		if len(shown) > 0 || !s.Free() {
+		if len(shown) > 0 || !s.Free() && s.Dynamic {
 			next = append(next, s.observed(shown, len(views), now))
 		}
 	}
@@ -47,26 +48,26 @@ func (t Table) Observe(views [][]Server, now time.Time) Table {
 
 // discover adds the slots that t does not know.
 func (next Table) discover(t Table, looks []look, now time.Time) Table {
-	known := make(map[string]bool, len(t))
+	known := make(map[int]bool, len(t))
 	for _, s := range t {
-		known[s.Name] = true
+		known[s.Number] = true
 	}
 	for _, l := range looks {
-		for name := range l.at {
-			if !known[name] {
-				known[name] = true
-				next = append(next, Slot{Name: name}.observed(sightings(nil, looks, name), len(looks), now))
+		for number := range l.at {
+			if !known[number] {
+				known[number] = true
+				next = append(next, Slot{Number: number}.observed(sightings(nil, looks, number), len(looks), now))
 			}
 		}
 	}
-	slices.SortFunc(next, func(a, b Slot) int { return byNumber(a.Name, b.Name) })
+	slices.SortFunc(next, func(a, b Slot) int { return cmp.Compare(a.Number, b.Number) })
 	return next
 }
 
 // A look is a view that is being looked at.
 type look struct {
 	own         []Server
-	at          map[string]int
+	at          map[int]int
 	placeholder netip.AddrPort
 	template    bool // it can be told which slots were added
 }
@@ -74,7 +75,7 @@ type look struct {
 func lookAt(views [][]Server) []look {
 	looks := make([]look, len(views))
 	for i, own := range views {
-		looks[i] = look{own, byName(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
+		looks[i] = look{own, byNumber(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
 	}
 	return looks
 }
@@ -85,19 +86,20 @@ type sighting struct {
 	addr     netip.AddrPort
 	since    time.Duration
 	sessions int
+	ready    bool
 	// dynamic: it was added. template: it was not.
 	dynamic, template bool
 }
 
 // sightings appends what the views show of a slot, in their order.
-func sightings(shown []sighting, looks []look, name string) []sighting {
+func sightings(shown []sighting, looks []look, number int) []sighting {
 	for _, l := range looks {
-		i, ok := l.at[name]
+		i, ok := l.at[number]
 		if !ok {
 			continue
 		}
 		s := &l.own[i]
-		v := sighting{s.Addr, s.Since, s.Sessions, s.Dynamic, l.template && !s.Dynamic}
+		v := sighting{s.Addr, s.Since, s.Sessions, s.Class == Ready, s.Dynamic, l.template && !s.Dynamic}
 		if IsPlaceholder(s.Addr, l.placeholder) {
 			v.addr = netip.AddrPort{}
 		}
@@ -112,7 +114,7 @@ func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
 	s.Busy = false
 	for _, v := range shown {
 		added, template = added || v.dynamic, template || v.template
-		s.Busy = s.Busy || v.sessions > 0 || v.sessions < 0 && !s.Free()
+		s.Busy = s.Busy || v.sessions > 0 || v.ready || v.sessions < 0 && !s.Free()
 	}
 	s.Dynamic = (added || s.Dynamic) && !template
 	s.Lacking = len(shown) < n && !s.Dynamic

@@ -13,7 +13,7 @@ import (
 func wanted(words ...string) []slots.Target {
 	targets := make([]slots.Target, len(words))
 	for i, w := range words {
-		targets[i].Slot = name(i + 1)
+		targets[i].Number = i + 1
 		switch w {
 		case "-":
 		case "x":
@@ -100,7 +100,7 @@ func TestDiff(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			plan := slots.Diff("web", tt.have, tt.want)
+			plan := slots.Diff("web", "web", tt.have, tt.want)
 			if got := words(plan.Changes); !slices.Equal(got, tt.now) {
 				t.Errorf("now %q, want %q", got, tt.now)
 			}
@@ -131,16 +131,16 @@ func TestDiffOfWeights(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			have := []slots.Server{{Name: "web1", Addr: addr(1), Class: tt.class, Weight: tt.live, Initial: tt.initial}}
-			want := []slots.Target{{Slot: "web1", Addr: addr(1), Class: tt.class, Weight: tt.wanted}}
-			plan := slots.Diff("web", have, want)
+			have := []slots.Server{{Name: "web1", Number: 1, Addr: addr(1), Class: tt.class, Weight: tt.live, Initial: tt.initial}}
+			want := []slots.Target{{Number: 1, Addr: addr(1), Class: tt.class, Weight: tt.wanted}}
+			plan := slots.Diff("web", "web", have, want)
 			if tt.change == 0 {
 				if !plan.Done() {
 					t.Errorf("got %+v, want nothing", plan)
 				}
 				return
 			}
-			c := slots.Change{Backend: "web", Slot: "web1", Kind: slots.Weigh, Weight: tt.change, From: have[0]}
+			c := slots.Change{Backend: "web", Slot: "web1", Number: 1, Kind: slots.Weigh, Weight: tt.change, From: have[0]}
 			if !slices.Equal(plan.Changes, []slots.Change{c}) {
 				t.Errorf("got %+v, want %+v", plan.Changes, c)
 			}
@@ -150,10 +150,10 @@ func TestDiffOfWeights(t *testing.T) {
 
 func TestDiffFillsWithEverything(t *testing.T) {
 	have := unused(1)
-	want := []slots.Target{{Slot: "web1", Addr: addr(1), Class: slots.Ready, Weight: 7}}
-	got := slots.Diff("web", have, want).Changes
+	want := []slots.Target{{Number: 1, Addr: addr(1), Class: slots.Ready, Weight: 7}}
+	got := slots.Diff("web", "web", have, want).Changes
 	c := slots.Change{
-		Backend: "web", Slot: "web1", Kind: slots.Fill, Addr: addr(1), Weight: 7,
+		Backend: "web", Slot: "web1", Number: 1, Kind: slots.Fill, Addr: addr(1), Weight: 7,
 		Class: slots.Ready, SetClass: true, From: have[0],
 	}
 	if !slices.Equal(got, []slots.Change{c}) {
@@ -167,7 +167,7 @@ func TestMissing(t *testing.T) {
 	if got := slots.Missing(have, want); !slices.Equal(got, missing) {
 		t.Errorf("got %v, want %v", got, missing)
 	}
-	if got := slots.Diff("web", have, want).Surplus; !slices.Equal(got, missing) {
+	if got := slots.Diff("web", "web", have, want).Surplus; !slices.Equal(got, missing) {
 		t.Errorf("surplus %v, want %v", got, missing)
 	}
 }

@@ -20,12 +20,7 @@ func (r Range) Name(n int) string { return r.Prefix + strconv.Itoa(n) }
 // Number returns the number of a slot by its name; ok is false if the prefix is another
 // one, or the name is none of a template's.
 func (r Range) Number(name string) (n int, ok bool) {
-	digits, ok := strings.CutPrefix(name, r.Prefix)
-	if !ok || !isNumber(digits) {
-		return 0, false
-	}
-	n, err := strconv.Atoi(digits)
-	return n, err == nil
+	return Number(name, r.Prefix)
 }
 
 // RangeOf returns the range of own, the slots of one template by number (see [Own]),

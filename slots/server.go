@@ -53,6 +53,8 @@ func (c *Class) UnmarshalText(b []byte) error {
 type Server struct {
 	// Name is unique within the backend, as in "web7".
 	Name string
+	// Number is what follows the prefix in Name, once [Own] has said so.
+	Number int
 	// Addr is where traffic goes; the zero AddrPort if HAProxy shows none.
 	Addr netip.AddrPort
 	// Class is the administrative state.

@@ -7,9 +7,10 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// A Slot is one server of a server-template and the endpoint that it holds.
+// A Slot is one server of a server-template and the endpoint that it holds. Its name
+// is each instance's own: the prefix there and Number.
 type Slot struct {
-	Name string
+	Number int
 	// Endpoint is the one that the slot holds; its zero Addr stands for free.
 	Endpoint discovery.Endpoint
 	// Last is the address that a free slot still carries in HAProxy.
@@ -19,6 +20,9 @@ type Slot struct {
 	// Busy: some instance still has sessions there; of a slot whose endpoint is
 	// not ready also where they are not known. Ready ones are never Busy.
 	Busy bool
+	// Before is the endpoint that had the slot when it was there last; it gets it
+	// back. Zero if there is none, or while Endpoint is set.
+	Before netip.AddrPort
 	// Lacking: some instance has no such slot. Used after all others of the
 	// template.
 	Lacking bool
@@ -38,7 +42,7 @@ type Table []Slot
 
 // A Target is what one slot should be on one instance.
 type Target struct {
-	Slot string
+	Number int
 	// Addr is the wanted address; zero if it does not matter (a free slot).
 	Addr netip.AddrPort
 	// Class is the wanted one; Maint for a free slot.
@@ -79,8 +83,10 @@ var Kinds = [...]Kind{Fill, Enable, Weigh, Ebb, Empty, Park, Add, Remove}
 // the slot), weight, class. A server that is added comes with address and weight.
 type Change struct {
 	Backend string
-	Slot    string
-	Kind    Kind
+	// Slot is the name of the server, Number the one of the slot.
+	Slot   string
+	Number int
+	Kind   Kind
 	// Addr is set if it is valid.
 	Addr netip.AddrPort
 	// Weight is set if it is not 0; 1..256.

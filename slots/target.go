@@ -17,10 +17,10 @@ import (
 func (t Table) Targets(weights map[netip.AddrPort]int) []Target {
 	targets := make([]Target, len(t))
 	for i, s := range t {
-		targets[i] = Target{Slot: s.Name, Leave: s.Reserved, Dynamic: s.Dynamic}
+		targets[i] = Target{Number: s.Number, Leave: s.Reserved, Dynamic: s.Dynamic}
 		if !s.Reserved && !s.Free() {
 			a := s.Endpoint.Addr
-			targets[i] = Target{Slot: s.Name, Addr: a, Weight: weights[a], Class: classOf(s.Endpoint.State), Dynamic: s.Dynamic}
+			targets[i] = Target{Number: s.Number, Addr: a, Weight: weights[a], Class: classOf(s.Endpoint.State), Dynamic: s.Dynamic}
 		}
 	}
 	return targets
@@ -46,7 +46,7 @@ func Drifted(have []Server, want []Target) []Target {
 	at := inOrder(have)
 	var drifted []Target
 	for _, w := range want {
-		if i, ok := at(w.Slot); ok && !w.met(&have[i]) || !ok && w.toAdd() {
+		if i, ok := at(w.Number); ok && !w.met(&have[i]) || !ok && w.toAdd() {
 			drifted = append(drifted, w)
 		}
 	}
@@ -59,7 +59,7 @@ func Missing(have []Server, want []Target) []Target {
 	at := inOrder(have)
 	var missing []Target
 	for _, w := range want {
-		if _, ok := at(w.Slot); !ok && !w.Leave && w.Addr.IsValid() && !w.Dynamic {
+		if _, ok := at(w.Number); !ok && !w.Leave && w.Addr.IsValid() && !w.Dynamic {
 			missing = append(missing, w)
 		}
 	}
@@ -95,20 +95,20 @@ func (w *Target) weightFor(s *Server) int {
 	return weight
 }
 
-// inOrder returns a function that finds the index of a server by its name. Those
-// that are asked for in their order are found without [byName].
-func inOrder(servers []Server) func(name string) (int, bool) {
+// inOrder returns a function that finds the index of a server by its number. Those
+// that are asked for in their order are found without a map.
+func inOrder(servers []Server) func(number int) (int, bool) {
 	next := 0
-	var at map[string]int
-	return func(name string) (int, bool) {
-		if next < len(servers) && servers[next].Name == name {
+	var at map[int]int
+	return func(number int) (int, bool) {
+		if next < len(servers) && servers[next].Number == number {
 			next++
 			return next - 1, true
 		}
 		if at == nil {
-			at = byName(servers)
+			at = byNumber(servers)
 		}
-		i, ok := at[name]
+		i, ok := at[number]
 		if ok {
 			next = i + 1
 		}
@@ -116,12 +116,12 @@ func inOrder(servers []Server) func(name string) (int, bool) {
 	}
 }
 
-// byName returns the indices of servers by their names.
-func byName(servers []Server) map[string]int {
-	at := make(map[string]int, len(servers))
-	for i, s := range servers {
-		if _, ok := at[s.Name]; !ok {
-			at[s.Name] = i
+// byNumber returns the indices of servers by their numbers.
+func byNumber(servers []Server) map[int]int {
+	at := make(map[int]int, len(servers))
+	for i := range servers {
+		if _, ok := at[servers[i].Number]; !ok {
+			at[servers[i].Number] = i
 		}
 	}
 	return at
