@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -291,20 +292,50 @@ func TestWeightsThatAreNotTaken(t *testing.T) {
 	}, a)
 }
 
+// The endpoint of a slot that takes no address goes to another one, at once and for as
+// long as it lives; the slot is shown with what HAProxy said.
+func TestRefusingSlotGivesItsEndpointAway(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		a.refuse["web1"], a.refuse["web2"] = slots.OtherCause, slots.NoAddress
+		b.set("web3", func(s *slots.Server) { s.Addr = netip.AddrPort{} }) // a unix socket
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		for _, c := range w.conns {
+			w.wantReady(c, 2)
+			w.wantSync(c.name, true)
+		}
+		if got := w.status().Backends[0].Slots[0].Instances[0].LastReply; got != "no" {
+			w.t.Errorf("last reply: %q", got)
+		}
+		w.source.list(80, 81, 82)
+		w.pass(time.Second)
+		for _, c := range w.conns {
+			w.wantReady(c, 3)
+			w.wantSync(c.name, true)
+		}
+		a.takeWrites()
+		w.pass(time.Minute)
+		if writes := a.takeWrites(); len(writes) > 0 {
+			w.t.Errorf("a minute later it writes %v", writes)
+		}
+	}, a, b)
+}
+
 func TestRefusedSlotIsTriedAgainWithPauses(t *testing.T) {
-	a := newFake("a", "web", 5)
+	a := newFake("a", "web", 2)
 	inWorld(t, func(w *world) {
 		a.refuse["web1"] = slots.OtherCause
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.want(a, "web2=:81")
+		w.wantReady(a, 1)
 		w.wantSync("a", false)
 		if got := w.status().Backends[0].Slots[0].Instances[0].LastReply; got != "no" {
 			w.t.Errorf("last reply: %q", got)
 		}
 		a.with(func() { clear(a.refuse) })
 		w.pass(DefaultResync + 4*time.Second)
-		w.want(a, "web1=:80 web2=:81")
+		w.wantReady(a, 2)
 		w.wantSync("a", true)
 	}, a)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -14,37 +13,66 @@ import (
 
 // apply makes the changes and takes what came of them. It reports whether any
 // was refused for good.
-func (w *worker) apply(ctx context.Context, changes []slots.Change, clean map[string]bool) (refused bool, err error) {
+func (w *worker) apply(ctx context.Context, b batch, clean map[string]bool) (refused bool, err error) {
 	now := time.Now()
 	touched := map[string]bool{}
-	for _, c := range changes {
-		name, l := w.owner(c)
+	for i, c := range b.changes {
+		name := b.owners[i]
+		l := w.locals[name]
 		touched[name] = true
 		l.sent(c)
 		l.written = now
-		if clean[name] && c.Kind != slots.Remove && l.correct(c.Slot, now) {
-			w.note(note{text: "somebody else keeps changing this slot; writing to the backend pauses", backend: name, slot: c.Slot, detail: l.pause.String(), warn: true})
+		if clean[name] && c.Kind != slots.Remove && l.correct(c.Number, now) {
+			w.note(note{text: "somebody else keeps changing this slot; writing to it pauses", backend: name, slot: c.Slot, detail: l.fights[c.Number].pause.String(), warn: true})
 		}
 	}
 	w.alertUntil = now.Add(alertFor)
-	out, err := w.conn.Apply(ctx, w.process, changes)
+	out, err := w.conn.Apply(ctx, w.process, b.changes)
 	w.counts, w.said = append(w.counts, out.Commands...), append(w.said, out.Exchanges...)
 	if err != nil {
 		return false, err
 	}
 	w.observe(slices.Sorted(maps.Keys(touched)), out.View)
-	w.tally(changes, out.Refusals, clean)
-	return w.refuse(out.Refusals), nil
+	w.tally(b, out.Refusals, clean)
+	return w.refuse(b, out.Refusals), nil
+}
+
+// A batch is changes of several backends, each with the backend that it belongs to.
+type batch struct {
+	changes []slots.Change
+	owners  []string
+}
+
+func (b *batch) add(owner string, changes ...slots.Change) {
+	for _, c := range changes {
+		b.changes, b.owners = append(b.changes, c), append(b.owners, owner)
+	}
+}
+
+// refusals gives f those refusals that are about changes of b, with their backend.
+func (b batch) refusals(refused []slots.Refusal, f func(owner string, r slots.Refusal)) {
+	if len(refused) == 0 {
+		return
+	}
+	owners := make(map[toldSlot]string, len(b.changes))
+	for i, c := range b.changes {
+		owners[toldSlot{c.Backend, c.Slot}] = b.owners[i]
+	}
+	for _, r := range refused {
+		if owner, ok := owners[toldSlot{r.Change.Backend, r.Change.Slot}]; ok {
+			f(owner, r)
+		}
+	}
 }
 
 // tally counts the changes that were made.
-func (w *worker) tally(changes []slots.Change, refused []slots.Refusal, clean map[string]bool) {
-	for _, c := range changes {
+func (w *worker) tally(b batch, refused []slots.Refusal, clean map[string]bool) {
+	for i, c := range b.changes {
 		same := func(r slots.Refusal) bool { return r.Change.Backend == c.Backend && r.Change.Slot == c.Slot }
 		if len(refused) > 0 && slices.ContainsFunc(refused, same) {
 			continue
 		}
-		name, _ := w.owner(c)
+		name := b.owners[i]
 		w.made.add(name, c.Kind)
 		w.moved.add(name, c.Slot)
 		if clean[name] {
@@ -53,46 +81,54 @@ func (w *worker) tally(changes []slots.Change, refused []slots.Refusal, clean ma
 	}
 }
 
-// owner returns the backend that a change belongs to.
-func (w *worker) owner(c slots.Change) (string, *local) {
-	for name, l := range w.locals {
-		if l.want.proxy == c.Backend && strings.HasPrefix(c.Slot, l.prefix) && len(slots.Own([]slots.Server{{Name: c.Slot}}, l.prefix)) == 1 {
-			return name, l
-		}
-	}
-	panic("agent: change of a slot that no backend owns: " + c.Backend + "/" + c.Slot)
-}
-
-// refuse notes what HAProxy refused, and reports whether that is more than
-// weights.
-func (w *worker) refuse(refusals []slots.Refusal) bool {
+// refuse notes what HAProxy refused, and reports whether that is more than weights and
+// slots that others can stand in for.
+func (w *worker) refuse(b batch, refusals []slots.Refusal) bool {
 	serious := false
-	for _, r := range refusals {
-		name, l := w.owner(r.Change)
+	b.refusals(refusals, func(name string, r slots.Refusal) {
+		l := w.locals[name]
 		switch r.Cause {
 		case slots.Busy:
-			l.busy(r.Change.Slot)
+			l.busy(r.Change.Number)
 			serious = true // for now
-			continue
+			return
 		case slots.NoDynamic:
 			if l.undynamic == "" {
 				w.note(note{text: "no server can be added to the backend", backend: name, detail: r.Reply, warn: true})
 			}
 			l.undynamic = r.Reply
-			continue
+			l.refit(time.Now())
+			return
 		case slots.NoWeights:
 			if !l.weightless {
 				w.note(note{text: "weights unsupported: the backend's algorithm takes none", backend: name, detail: r.Reply, warn: true})
 			}
 			l.weightless = true
-			continue
+			return
 		}
-		serious = true
-		l.refused[r.Change.Slot] = r
+		serious = !l.bar(r, time.Now()) || serious
+		l.refused[r.Change.Number] = r
 		if !l.told[string(r.Cause)] {
 			w.note(note{text: "HAProxy refuses to change slots; slotsync status shows which", backend: name, slot: r.Change.Slot, detail: string(r.Cause) + ": " + r.Reply, warn: true})
 		}
 		l.told[string(r.Cause)] = true
-	}
+	})
 	return serious
+}
+
+// bar notes that a slot took no address, so that its endpoint goes to another one. It
+// reports whether that is news, and may help.
+func (l *local) bar(r slots.Refusal, now time.Time) bool {
+	if !r.Change.Addr.IsValid() || r.Change.Kind == slots.Add {
+		return false
+	}
+	switch r.Cause {
+	case slots.NoAddress, slots.Unproved, slots.OtherCause:
+	default:
+		return false
+	}
+	at, before := l.barred[r.Change.Number]
+	l.barred[r.Change.Number] = now
+	l.refit(now)
+	return !before || now.Sub(at) >= barredFor
 }

@@ -54,7 +54,7 @@ type backend struct {
 	// stale: what was stored is too old to be filled from.
 	stale bool
 	// prefer is where endpoints sat when the state was stored.
-	prefer   map[netip.AddrPort]string
+	prefer   map[netip.AddrPort]int
 	storedAt time.Time
 	// leaving are endpoints that drain before they go; see Backend.Leave.
 	leaving map[netip.AddrPort]leaving
@@ -67,7 +67,9 @@ type backend struct {
 	short   time.Time // since when there is a surplus
 	trend   trend     // of the endpoints that want a slot
 	// taken are the slots that hold a stranger at some instance.
-	taken map[string]netip.AddrPort
+	taken map[int]netip.AddrPort
+	// vanished are slots that no instance has any more, by number.
+	vanished map[int]vanished
 	// gen is the generation in which the targets last changed, due whether they
 	// have to be made anew when the pace allows it.
 	gen  uint64
@@ -86,8 +88,10 @@ type backend struct {
 	// added are the endpoints that operators added and do not want any more, with
 	// since when: they may be removed wherever they are found.
 	added   map[netip.AddrPort]time.Time
-	started map[string]time.Time
-	initial map[string]int
+	started map[int]time.Time
+	initial map[int]int
+	// resumed is when an operator ended the fights over slots.
+	resumed time.Time
 	// needy: it was said to need a reload; needTold: that or the contrary was said.
 	needy, needTold bool
 }
@@ -102,8 +106,8 @@ func newBackend(b Backend) *backend {
 		leaving: map[netip.AddrPort]leaving{},
 		ends:    map[netip.AddrPort]time.Time{},
 		added:   map[netip.AddrPort]time.Time{},
-		started: map[string]time.Time{},
-		pace:    rate.NewLimiter(roundRate, roundBurst),
+		started: map[int]time.Time{}, vanished: map[int]vanished{},
+		pace: rate.NewLimiter(roundRate, roundBurst),
 	}
 	for _, f := range b.Feeds {
 		nb.feeds = append(nb.feeds, newFeed(f, b.Policy))
@@ -222,11 +226,11 @@ func earlier(a, b time.Time) time.Time {
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
 	targets := b.table.Targets(slots.Scale(b.guard.Published()))
-	b.overrides.reweigh(b.Name, targets, func(slot string) int {
-		if w, ok := b.initial[slot]; ok {
+	b.overrides.reweigh(b.Name, targets, func(number int) int {
+		if w, ok := b.initial[number]; ok {
 			return w
 		}
-		return b.initial[""]
+		return b.initial[addedSlot]
 	})
 	return targets
 }

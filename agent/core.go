@@ -17,7 +17,7 @@ type instance struct {
 	met bool
 	// strangers are the live addresses, by backend and slot, that no source has
 	// ever listed: left alone until somebody accepts that they go.
-	strangers map[string]map[string]netip.AddrPort
+	strangers map[string]map[int]netip.AddrPort
 	// judged are the backends of which the strangers were looked for, full
 	// those that had ready slots when they were first seen; false: none, absent:
 	// not seen yet.
@@ -95,12 +95,12 @@ func (c *core) of(b *backend) []*instance {
 	return out
 }
 
-// views returns the slots of b at every instance that has shown them.
+// views returns the slots of b that can be filled, at every instance that has shown them.
 func (c *core) views(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		if own := in.last.backends[b.Name].own; own != nil {
-			out = append(out, own)
+		if r := in.last.backends[b.Name]; r.own != nil && r.problem == "" {
+			out = append(out, r.usable)
 		}
 	}
 	return out
@@ -129,9 +129,13 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	if !b.adopted {
 		b.table = slots.Adopt(c.views(b), b.wanted(), b.prefer, now)
 		b.adopted = true
+		b.vanish(b.prefer, now)
 	} else {
+		before := b.places()
 		b.table = b.table.Observe(c.views(b), now)
+		b.vanish(before, now)
 	}
+	b.recall(now)
 	b.taken = c.judge(b)
 	misfit := c.misfits(b, b.taken)
 	fresh = fresh || misfit != b.misfit
@@ -144,18 +148,18 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 }
 
 // initial returns the weights that the slots of b have in the configuration, if
-// anybody asks for a share of them; "" is the one of a server that is added.
-func (c *core) initial(b *backend) map[string]int {
+// anybody asks for a share of them; addedSlot is the one of a server that is added.
+func (c *core) initial(b *backend) map[int]int {
 	if len(b.overrides) == 0 {
 		return nil
 	}
-	out := map[string]int{}
+	out := map[int]int{}
 	for _, own := range c.views(b) {
 		for _, s := range own {
-			out[s.Name] = max(out[s.Name], s.Initial)
+			out[s.Number] = max(out[s.Number], s.Initial)
 		}
 		if i := slices.IndexFunc(own, func(s slots.Server) bool { return !s.Dynamic }); i >= 0 {
-			out[""] = max(out[""], own[i].Initial)
+			out[addedSlot] = max(out[addedSlot], own[i].Initial)
 		}
 	}
 	return out
@@ -166,9 +170,9 @@ func (c *core) initial(b *backend) map[string]int {
 // sessions any more, those of kept ones that are down, added ones, and at last those
 // of kept ones that are up.
 func (c *core) climb(b *backend, now time.Time) {
-	refused := c.undynamic(b)
+	refused := !b.Dynamic || c.undynamic(b)
 	if refused {
-		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) })
+		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) })
 	}
 	for again := true; again; again = len(b.surplus) > 0 && b.giveWay(now) {
 		b.assign(now)
@@ -176,8 +180,8 @@ func (c *core) climb(b *backend, now time.Time) {
 	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, c.downAt(b)) {
 		b.assign(now)
 	}
-	if len(b.surplus) > 0 && b.Dynamic && !refused {
-		b.table, b.surplus = b.table.Grow(c.prefix(b), b.surplus, b.MaxSlots)
+	if len(b.surplus) > 0 && !refused {
+		b.table, b.surplus = b.table.Grow(b.surplus, b.MaxSlots)
 	}
 	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, anySlot) {
 		b.assign(now)
@@ -206,10 +210,10 @@ func (c *core) undynamic(b *backend) bool {
 	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.last.backends[b.Name].undynamic == "" })
 }
 
-// shown reports whether any instance has a slot of this name.
-func (c *core) shown(b *backend, name string) bool {
+// shown reports whether any instance has a slot with this number.
+func (c *core) shown(b *backend, number int) bool {
 	return slices.ContainsFunc(c.views(b), func(own []slots.Server) bool {
-		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Name == name })
+		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Number == number })
 	})
 }
 
@@ -253,7 +257,7 @@ func (c *core) desired(in *instance, now time.Time) desired {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, watched: len(b.guard.Incoming()) > 0, started: maps.Clone(b.started), ends: b.ending()}
+		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, resumed: b.resumed, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, watched: len(b.guard.Incoming()) > 0, started: maps.Clone(b.started), ends: b.ending()}
 		if p := c.pauses.of(b.Name, now); p != nil {
 			w.paused, w.hard = true, p.Hard
 		}
@@ -271,13 +275,13 @@ func (c *core) desired(in *instance, now time.Time) desired {
 }
 
 // targetsAt returns the targets at an instance with these strangers.
-func (b *backend) targetsAt(strangers map[string]netip.AddrPort) []slots.Target {
+func (b *backend) targetsAt(strangers map[int]netip.AddrPort) []slots.Target {
 	if len(strangers) == 0 {
 		return b.sent
 	}
 	out := slices.Clone(b.sent)
 	for i, t := range out {
-		if _, ok := strangers[t.Slot]; ok {
+		if _, ok := strangers[t.Number]; ok {
 			out[i].Leave = true
 		}
 	}
@@ -297,6 +301,9 @@ func (c *core) problems(b *backend) []string {
 			out = append(out, in.Name+" has no backend "+b.Proxy)
 		case r.problem != "":
 			out = append(out, in.Name+": "+r.problem)
+		}
+		if names := in.fought(b.Name); len(names) > 0 {
+			out = append(out, in.Name+": somebody else keeps changing "+list(names)+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
 		}
 	}
 	none := false

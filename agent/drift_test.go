@@ -105,7 +105,8 @@ func TestMaintInANewProcessIsAnUnfinishedFill(t *testing.T) {
 	}, a)
 }
 
-func TestFightPausesTheBackend(t *testing.T) {
+// A fight over one slot pauses that slot, which is not in sync; the others go on.
+func TestFightPausesTheSlot(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80)...)
@@ -118,14 +119,20 @@ func TestFightPausesTheBackend(t *testing.T) {
 			}
 			w.pass(5 * time.Second)
 		}
-		if w.status().Backends[0].Paused == nil {
-			w.t.Error("not paused")
+		web := w.status().Backends[0]
+		if web.Paused != nil || web.Slots[0].Instances[0].PausedUntil == nil || !strings.Contains(web.Problem, "web1") {
+			w.t.Errorf("got %+v", web)
 		}
 		if n := len(a.takeWrites()); n > 20 {
 			w.t.Errorf("%d writes in a fight", n)
 		}
+		w.wantSync("a", false)
+		w.source.list(80, 81)
+		w.settle()
+		w.want(a, "web1=:99 web2=:81")
 		w.pass(10 * time.Minute)
-		w.want(a, "web1=:80")
+		w.want(a, "web1=:80 web2=:81")
+		w.wantSync("a", true)
 	}, a)
 }
 

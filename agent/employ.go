@@ -52,7 +52,7 @@ func (a *Agent) reported(in *instance, r report) {
 	stale := a.meet(in, r)
 	in.told.add(r.said)
 	a.logReport(in, before, r, a.propagated(in, r))
-	a.ready = a.ready || r.err == nil && r.inSync
+	a.ready = a.ready || r.err == nil && r.inSync && !a.unfilled(in)
 	for _, b := range a.backends {
 		if a.endTurnover(b, r.at) {
 			b.due, a.dirty = true, true
@@ -97,14 +97,17 @@ func externalsDiffer(before, after report) bool {
 // newInstance returns an instance of which no more is known than was stored.
 func (a *Agent) newInstance(in Instance) *instance {
 	n := &instance{
-		Instance: in, strangers: map[string]map[string]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
+		Instance: in, strangers: map[string]map[int]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
 		told: transcript{},
 	}
 	s := a.stored.instance(in.Name)
 	n.last.process = s.Process
 	n.last.backends = map[string]localReport{}
-	for name, externals := range s.Externals {
-		n.last.backends[name] = localReport{externals: externals}
+	for _, b := range a.opts.Backends {
+		externals, prefix := s.externals(b), s.Prefixes[b.Name]
+		if len(externals) > 0 || prefix != "" {
+			n.last.backends[b.Name] = localReport{externals: externals, prefix: prefix}
+		}
 	}
 	return n
 }

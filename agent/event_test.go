@@ -259,7 +259,11 @@ func TestWhoStaysBehindIsTold(t *testing.T) {
 		if diff := cmp.Diff(want, steps()); diff != "" {
 			w.t.Errorf("at once (-want +got):\n%s", diff)
 		}
-		a.with(func() { a.refuse["web3"] = slots.OtherCause })
+		a.with(func() {
+			for _, slot := range []string{"web3", "web4", "web5"} {
+				a.refuse[slot] = slots.OtherCause
+			}
+		})
 		w.source.list(80, 81, 82)
 		w.pass(time.Minute)
 		want = append(want, "instance_behind a")

@@ -133,7 +133,8 @@ type Saying struct {
 // An InstanceExplanation is one slot of one instance, and what was said to it.
 type InstanceExplanation struct {
 	InstanceSlot
-	Slot string `json:"slot"`
+	number int
+	Slot   string `json:"slot"`
 	// Up: the instance answers. Else Error says why not, and the rest is what it
 	// showed last.
 	Up    bool   `json:"up"`

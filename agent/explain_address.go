@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -27,8 +28,12 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *Explanation,
 			x.Overrides = append(x.Overrides, *o)
 		}
 	}
+	number, placed := a.numberOf(b, x.Slot)
+	if placed = placed && x.Slot != ""; !placed {
+		number = noSlot
+	}
 	for _, in := range a.of(b) {
-		x.Instances = append(x.Instances, a.explainAt(b, in, x.Slot, x.Address)...)
+		x.Instances = append(x.Instances, a.explainAt(b, in, number, x.Address, e.At)...)
 	}
 	pause := a.pauses.of(b.Name, e.At)
 	for i := range x.Instances {
@@ -37,10 +42,10 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *Explanation,
 			at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
 		}
 		at.Traffic = at.Up && at.serves(x.Address)
-		if want := x.InForce; x.Address != "" && (want == nil || at.Slot == x.Slot) {
+		if want := x.InForce; x.Address != "" && (want == nil || at.number == number) {
 			at.Why = at.why(x.Address, want, e.At)
 		}
-		if at.Slot == x.Slot && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
+		if at.number == number && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
 			x.Since = at.Since
 		}
 	}
@@ -96,29 +101,32 @@ func keptAddress(status BackendStatus, address string) *KeptAddress {
 
 // explainAt returns the slot, and every other one in which the address is live, at
 // an instance.
-func (a *Agent) explainAt(b *backend, in *instance, slot, address string) []InstanceExplanation {
+func (a *Agent) explainAt(b *backend, in *instance, number int, address string, now time.Time) []InstanceExplanation {
 	r := in.last.backends[b.Name]
 	var out []InstanceExplanation
 	found := false
 	for _, s := range r.own {
 		live := address != "" && s.Class != slots.Maint && s.Addr.String() == address
-		if s.Name == slot || live {
-			found = found || s.Name == slot
-			out = append(out, in.explain(b, s, true))
+		if s.Number == number || live {
+			found = found || s.Number == number
+			out = append(out, in.explain(b, s, true, now))
 		}
 	}
-	if slot != "" && !found {
-		out = append(out, in.explain(b, slots.Server{Name: slot, Sessions: -1}, len(r.own) == 0))
+	if number != noSlot && !found {
+		out = append(out, in.explain(b, slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.own) == 0, now))
 	}
 	return out
 }
 
+// noSlot stands for the number of none.
+const noSlot = -1
+
 // explain is one slot of an instance, which has it if it exists.
-func (in *instance) explain(b *backend, s slots.Server, exists bool) InstanceExplanation {
+func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) InstanceExplanation {
 	r := in.last.backends[b.Name]
 	i := InstanceExplanation{
-		InstanceSlot: in.showSlot(b, s.Name, s, exists), Slot: s.Name, Up: in.up(), Waiting: r.waiting > 0, Problem: r.problem,
-		PausedUntil: r.paused, HeldSince: r.externals[s.Name].Since, Said: []Exchange{},
+		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, number: s.Number, Up: in.up(), Waiting: r.waiting > 0, Problem: r.problem,
+		PausedUntil: r.fights[s.Number], HeldSince: r.externals[s.Number].Since, Said: []Exchange{},
 	}
 	if r.lacking {
 		i.Problem = "it has no backend " + b.Proxy

@@ -106,7 +106,9 @@ func (a *Agent) meant(b *backend, status BackendStatus, about string) (list []ne
 	if ip, err := netip.ParseAddr(about); err == nil {
 		return a.portsOf(b, status, ip.Unmap()), "", nil
 	}
-	i := slices.IndexFunc(status.Slots, func(s SlotStatus) bool { return s.Name == about })
+	number, named := a.numberOf(b, about)
+	name := a.slotName(b, number)
+	i := slices.IndexFunc(status.Slots, func(s SlotStatus) bool { return named && s.Name == name })
 	if i < 0 {
 		return nil, "", fmt.Errorf("%w: %q of backend %q", ErrNoSubject, about, b.Name)
 	}
@@ -114,7 +116,7 @@ func (a *Agent) meant(b *backend, status BackendStatus, about string) (list []ne
 	if at := status.Slots[i].Endpoint; at != "" {
 		addr, err = netip.ParseAddrPort(at)
 	}
-	return []netip.AddrPort{addr}, about, err
+	return []netip.AddrPort{addr}, name, err
 }
 
 func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -8,16 +8,6 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-const (
-	// fightCount corrections of one slot within fightWindow are a fight with
-	// somebody else who writes; writing pauses for fightPause, doubling up to
-	// fightPauseMost, and from the start again after fightPauseMost of peace.
-	fightCount     = 3
-	fightWindow    = time.Minute
-	fightPause     = time.Minute
-	fightPauseMost = time.Hour
-)
-
 // A want is what one backend of one instance should be.
 type want struct {
 	gen           uint64 // the generation in which it last changed
@@ -32,7 +22,9 @@ type want struct {
 	// there.
 	paused, hard bool
 	// started are the slots that an operator gave back, with when.
-	started map[string]time.Time
+	started map[int]time.Time
+	// resumed is when an operator ended the fights over slots.
+	resumed time.Time
 	// ends are when the sessions of endpoints that left are to be ended.
 	ends map[netip.AddrPort]time.Time
 }
@@ -53,66 +45,79 @@ type local struct {
 	want want
 	// own are the slots as read last; nil before that. lacking says that the
 	// instance has no such backend, problem what keeps it from being filled.
-	own     []slots.Server
+	own []slots.Server
+	// fitted are the targets in slots that the instance has, as far as it has any.
+	fitted  []slots.Target
 	seen    time.Time // when that was
 	written time.Time // when something was changed last
-	prefix  string
-	lacking bool
-	problem string
+	// prefix is the one of the slots here: the configured one, or the one that was
+	// found. inherited: another process had it.
+	prefix    string
+	inherited bool
+	lacking   bool
+	problem   string
 	// done is the generation that was last read back whole, since the oldest
 	// after it; 0: there is none, or nothing new since a restart.
 	done, since uint64
 	// readied are the slots that this process showed ready, and that the agent
 	// did not take out since.
-	readied map[string]netip.AddrPort
+	readied map[int]netip.AddrPort
 	// ebbing are slots that were emptied and may still have sessions.
-	ebbing map[string]bool
+	ebbing map[int]bool
 	// ended are those of want.ends that were seen to, or are of a process that is
 	// gone.
 	ended      map[netip.AddrPort]time.Time
-	externals  map[string]external
+	externals  map[int]external
 	weightless bool
 	undynamic  string // why no server can be added; "": it can, as far as is known
-	refused    map[string]slots.Refusal
-	told       map[string]bool // causes of refusals that were told of since all was well
-	said       string          // the problem that was told of last
-	waiting    int
-	// corrected is when each slot was put right although nothing new was wanted.
-	corrected   map[string][]time.Time
-	fighting    bool // a pause begins with the end of this round
-	pausedUntil time.Time
-	pause       time.Duration
+	refused    map[int]slots.Refusal
+	// barred are slots that took no address, with when that was.
+	barred  map[int]time.Time
+	told    map[string]bool // causes of refusals that were told of since all was well
+	said    string          // the problem that was told of last
+	waiting int
+	// drifted: some slot was not as wanted at the end of the last round.
+	drifted bool
+	// fights are the slots that somebody else keeps changing.
+	fights map[int]*fight
 	// reborn: this process has not been as it should be yet, and came after another.
 	reborn bool
 }
 
-func newLocal(externals map[string]external) *local {
-	l := &local{externals: map[string]external{}, corrected: map[string][]time.Time{}}
+// newLocal returns what is known of a backend before its instance is met: the externals
+// and the prefix that were stored, the latter of the process that was met last.
+func newLocal(externals map[int]external, prefix string) *local {
+	l := &local{externals: map[int]external{}}
 	l.forget()
 	maps.Copy(l.externals, externals)
+	l.prefix, l.inherited = prefix, false
 	return l
 }
 
 // forget drops what was known of a process that is gone.
 func (l *local) forget() {
-	l.own, l.lacking, l.problem = nil, false, ""
-	l.done, l.weightless, l.undynamic, l.waiting = 0, false, "", 0
-	l.readied = map[string]netip.AddrPort{}
-	l.ebbing = map[string]bool{}
+	l.own, l.fitted, l.lacking, l.problem, l.inherited = nil, nil, false, "", true
+	l.done, l.drifted, l.weightless, l.undynamic, l.waiting = 0, false, false, "", 0
+	l.readied = map[int]netip.AddrPort{}
+	l.ebbing = map[int]bool{}
+	l.barred, l.fights = map[int]time.Time{}, map[int]*fight{}
 	l.ended = maps.Clone(l.want.ends)
-	l.refused, l.told = map[string]slots.Refusal{}, map[string]bool{}
-	for name, e := range l.externals {
+	l.refused, l.told = map[int]slots.Refusal{}, map[string]bool{}
+	for number, e := range l.externals {
 		e.Seen = false
-		l.externals[name] = e
+		l.externals[number] = e
 	}
 }
 
 // take notes new targets. Externals end with their endpoint.
 func (l *local) take(w want) {
-	if l.want.proxy != "" && (w.proxy != l.want.proxy || w.prefix != l.want.prefix) {
+	if l.want.proxy != "" && (w.proxy != l.want.proxy || w.prefix != "" && l.prefix != "" && w.prefix != l.prefix) {
 		l.forget() // other slots
+		l.prefix = ""
 	}
 	l.want = w
+	l.refit(time.Now())
+	l.endFights()
 	if l.since == 0 && w.gen > l.done {
 		l.since = w.gen
 	}
@@ -128,23 +133,24 @@ func (l *local) take(w want) {
 	if w.quiet || len(l.externals) == 0 {
 		return
 	}
-	at := map[string]netip.AddrPort{}
-	for _, t := range w.targets {
-		at[t.Slot] = t.Addr
+	l.dropExternals()
+}
+
+// dropExternals ends those whose endpoint has the slot no more.
+func (l *local) dropExternals() {
+	at := map[int]netip.AddrPort{}
+	for _, t := range l.fitted {
+		at[t.Number] = t.Addr
 	}
-	for name, e := range l.externals {
-		if at[name] != e.Addr {
-			delete(l.externals, name)
-		}
-	}
+	maps.DeleteFunc(l.externals, func(number int, e external) bool { return at[number] != e.Addr })
 }
 
 // unseen reports whether nothing is known of what the instance has.
 func (l *local) unseen() bool { return l.own == nil && !l.lacking && l.problem == "" }
 
 // idle reports whether nothing may be written now.
-func (l *local) idle(now time.Time) bool {
-	return l.want.quiet || l.lacking || l.problem != "" || now.Before(l.pausedUntil) || l.held()
+func (l *local) idle() bool {
+	return l.want.quiet || l.lacking || l.problem != "" || l.held()
 }
 
 // held reports whether an operator has paused the writing.
@@ -152,26 +158,22 @@ func (l *local) held() bool { return l.want.paused && (l.want.hard || !l.reborn)
 
 // settled reports whether the instance shows what is wanted of it, as far as it
 // can be wanted.
-func (l *local) settled(now time.Time) bool { return l.idle(now) || l.done >= l.want.gen }
+func (l *local) settled() bool { return l.idle() || l.done >= l.want.gen && !l.drifted }
 
 // effective returns the targets with what this instance alone does otherwise:
-// slots that somebody took out stay out, weights that are not taken are not
-// wanted, and slots that only others have in their templates are added.
+// slots that somebody took out stay out, and weights that are not taken are not
+// wanted.
 func (l *local) effective() []slots.Target {
-	if len(l.externals) == 0 && !l.weightless && l.undynamic == "" && !l.want.dynamic {
-		return l.want.targets
+	if len(l.externals) == 0 && !l.weightless {
+		return l.fitted
 	}
-	has := finder(l.own, func(s *slots.Server) string { return s.Name })
-	out := make([]slots.Target, len(l.want.targets))
-	for i, t := range l.want.targets {
-		if e, ok := l.externals[t.Slot]; ok && e.Addr == t.Addr && !t.Leave {
+	out := make([]slots.Target, len(l.fitted))
+	for i, t := range l.fitted {
+		if e, ok := l.externals[t.Number]; ok && e.Addr == t.Addr && !t.Leave {
 			t.Class = min(t.Class, e.Class)
 		}
 		if l.weightless {
 			t.Weight = 0
-		}
-		if l.want.dynamic && has(t.Slot) == nil {
-			t.Dynamic = l.undynamic == "" && (t.Dynamic || len(l.own) > 0) // what cannot be added is lacking
 		}
 		out[i] = t
 	}
@@ -180,7 +182,7 @@ func (l *local) effective() []slots.Target {
 
 // plan returns what has to be done next.
 func (l *local) plan() slots.Plan {
-	p := slots.Diff(l.want.proxy, l.own, l.effective())
+	p := slots.Diff(l.want.proxy, l.prefix, l.own, l.effective())
 	for i := range p.Changes {
 		if p.Changes[i].Kind == slots.Add {
 			p.Changes[i].Options = l.want.options
@@ -192,56 +194,35 @@ func (l *local) plan() slots.Plan {
 // sent notes that the agent itself changes these slots.
 func (l *local) sent(c slots.Change) {
 	if c.SetClass && c.Class != slots.Ready {
-		delete(l.readied, c.Slot)
+		delete(l.readied, c.Number)
 		if c.From.Class != slots.Maint {
-			l.ebbing[c.Slot] = true
+			l.ebbing[c.Number] = true
 		}
 	}
-	delete(l.refused, c.Slot)
+	delete(l.refused, c.Number)
 }
 
 // busy notes that a server could not be removed yet: it is asked for its
 // sessions before that is tried again.
-func (l *local) busy(slot string) {
-	l.ebbing[slot] = true
+func (l *local) busy(number int) {
+	l.ebbing[number] = true
 	for i := range l.own {
-		if l.own[i].Name == slot {
+		if l.own[i].Number == number {
 			l.own[i].Sessions = -1
 		}
 	}
 }
 
-// correct notes that a slot was put right although nothing new was wanted, and
-// pauses when that happens too often.
-func (l *local) correct(slot string, now time.Time) (fight bool) {
-	recent := l.corrected[slot][:0]
-	for _, at := range l.corrected[slot] {
-		if now.Sub(at) <= fightWindow {
-			recent = append(recent, at)
-		}
-	}
-	l.corrected[slot] = append(recent, now)
-	if len(l.corrected[slot]) < fightCount {
-		return false
-	}
-	if now.Sub(l.pausedUntil) > fightPauseMost {
-		l.pause = 0
-	}
-	l.pause = min(max(fightPause, 2*l.pause), fightPauseMost)
-	l.fighting = true
-	delete(l.corrected, slot)
-	return true
-}
-
 // verify notes whether everything is as wanted at the end of a round, and lets
-// a pause begin.
+// the pauses of fights begin.
 func (l *local) verify(now time.Time) {
-	if l.fighting {
-		l.fighting, l.pausedUntil = false, now.Add(l.pause)
+	l.pauseFights(now)
+	if l.own == nil {
+		return
 	}
-	if l.own != nil && len(slots.Drifted(l.own, l.effective())) == 0 {
+	if l.drifted = len(slots.Drifted(l.own, l.effective())) > 0; !l.drifted {
 		l.done, l.since, l.reborn = l.want.gen, 0, false
-		clear(l.refused)
+		maps.DeleteFunc(l.refused, func(number int, _ slots.Refusal) bool { return l.barred[number].IsZero() })
 		clear(l.told)
 	}
 }
@@ -254,10 +235,10 @@ func (l *local) saved() []slots.Server {
 	if l.want.hard {
 		wanted = nil
 	}
-	target := finder(wanted, func(t *slots.Target) string { return t.Slot })
+	target := finder(wanted, targetNumber)
 	out := make([]slots.Server, 0, len(l.own))
 	for _, s := range l.own {
-		if t := target(s.Name); t != nil && !t.Leave {
+		if t := target(s.Number); t != nil && !t.Leave {
 			s.Class = t.Class
 			if t.Addr.IsValid() {
 				s.Addr = t.Addr

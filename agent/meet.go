@@ -20,7 +20,7 @@ func (c *core) meet(in *instance, r report) []*backend {
 	if r.err == nil { // what was on its way while the slots became other ones
 		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {
 			b := c.backend(name)
-			return b == nil || b.Proxy != l.proxy || b.Prefix != l.prefix
+			return b == nil || b.Proxy != l.proxy || b.Prefix != "" && l.prefix != "" && b.Prefix != l.prefix
 		})
 	}
 	in.last = r
@@ -41,7 +41,7 @@ func (c *core) meet(in *instance, r report) []*backend {
 		if _, known := in.full[b.Name]; !known {
 			in.full[b.Name], b.due = hasReady(own), true
 			out = append(out, b)
-		} else if c.stale(b, own) {
+		} else if r.backends[b.Name].problem == "" && c.stale(b, r.backends[b.Name].usable) {
 			out = append(out, b)
 		}
 	}
@@ -58,7 +58,7 @@ func (in *instance) forget(backend string) {
 
 // giveBack forgets that somebody took a slot out of service, also at an instance that
 // does not answer now.
-func (in *instance) giveBack(backend, slot string) {
+func (in *instance) giveBack(backend string, slot int) {
 	r := in.last.backends[backend]
 	if _, taken := r.externals[slot]; taken {
 		r.externals = maps.Clone(r.externals) // it may be on its way to the state directory
@@ -78,7 +78,7 @@ func (c *core) refill(in *instance) {
 }
 
 // stale reports whether the table has to be brought up to date with what an
-// instance shows: slots came or went, or a stranger did, or their weights in the
+// instance shows of what it can use: slots came or went, or a stranger did, or their weights in the
 // configuration are other ones, and somebody asks for a share of them.
 func (c *core) stale(b *backend, own []slots.Server) bool {
 	if !b.adopted {
@@ -95,14 +95,20 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 	if len(b.overrides) > 0 && !maps.Equal(b.initial, c.initial(b)) {
 		return true
 	}
-	if c.undynamic(b) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Name) }) {
+	if (!b.Dynamic || c.undynamic(b)) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) }) {
 		return true
 	}
-	slot := finder(b.table, func(s *slots.Slot) string { return s.Name })
-	return slices.ContainsFunc(own, func(s slots.Server) bool {
-		known := slot(s.Name)
+	slot := finder(b.table, func(s *slots.Slot) int { return s.Number })
+	if len(b.surplus) > 0 && len(own) > 0 || slices.ContainsFunc(own, func(s slots.Server) bool {
+		known := slot(s.Number)
 		return known == nil || known.Dynamic != s.Dynamic
-	}) || (len(b.surplus) > 0 && len(own) > 0)
+	}) {
+		return true
+	}
+	has := finder(own, serverNumber)
+	return slices.ContainsFunc(b.table, func(s slots.Slot) bool {
+		return !s.Dynamic && has(s.Number) == nil && !c.shown(b, s.Number)
+	})
 }
 
 func hasReady(own []slots.Server) bool {

@@ -199,19 +199,18 @@ func (w *worker) preview(err error) InstancePlan {
 		p.Error = err.Error()
 		return p
 	}
-	now := time.Now()
 	for _, name := range w.names() {
 		l := w.locals[name]
-		if l.idle(now) || l.own == nil {
+		if l.idle() || l.own == nil {
 			continue
 		}
-		wanted := map[string]slots.Target{}
+		wanted := map[int]slots.Target{}
 		for _, t := range l.effective() {
-			wanted[t.Slot] = t
+			wanted[t.Number] = t
 		}
 		plan := l.plan()
 		for i, c := range slices.Concat(plan.Changes, plan.Waiting) {
-			p.Changes = append(p.Changes, planned(name, c, wanted[c.Slot], i >= len(plan.Changes)))
+			p.Changes = append(p.Changes, planned(name, c, wanted[c.Number], i >= len(plan.Changes)))
 		}
 	}
 	return p

@@ -95,7 +95,7 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 			return ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", ErrBadRequest, b.Name, addr, strings.ReplaceAll(reason, "_", " "))
 		}
 		o := Override{Backend: b.Name, Address: addr.String(), Kind: OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
-		return b.ref(addr), a.impose(o, who, time.Now())
+		return a.ref(b, addr), a.impose(o, who, time.Now())
 	})
 }
 
@@ -131,14 +131,14 @@ func (a *Agent) operate(ctx context.Context, backend, server string, f func(*bac
 		if b == nil {
 			return ServerRef{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
 		}
-		addr, err := b.find(server)
+		addr, err := a.find(b, server)
 		if err != nil {
 			return ServerRef{}, err
 		}
 		if err := f(&backendRef{b, addr}, time.Now()); err != nil {
 			return ServerRef{}, err
 		}
-		return b.ref(addr), nil
+		return a.ref(b, addr), nil
 	})
 }
 
@@ -156,9 +156,9 @@ func answerOr[T any](ctx context.Context, a *Agent, f func(context.Context) (T, 
 }
 
 // find returns the endpoint that server names: by its address, or by the slot that
-// it has. One that is not there, but that something is asked of, can be named too: how
+// it has, as any instance calls it. One that is not there, but that something is asked of, can be named too: how
 // else would that end?
-func (b *backend) find(server string) (netip.AddrPort, error) {
+func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
 		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.name(b.Name, addr) {
@@ -166,22 +166,23 @@ func (b *backend) find(server string) (netip.AddrPort, error) {
 		}
 		return addr, nil
 	}
+	number, named := c.numberOf(b, server)
 	for _, s := range b.table {
-		if s.Name != server {
+		if !named || s.Number != number {
 			continue
 		}
 		if s.Free() {
-			return netip.AddrPort{}, fmt.Errorf("%w: slot %s/%s is free", ErrNoServer, b.Name, s.Name)
+			return netip.AddrPort{}, fmt.Errorf("%w: slot %s/%s is free", ErrNoServer, b.Name, server)
 		}
 		return s.Endpoint.Addr, nil
 	}
 	return netip.AddrPort{}, fmt.Errorf("%w: %s has neither an endpoint nor a slot %q", ErrNoServer, b.Name, discovery.Printable(server, 60))
 }
 
-func (b *backend) ref(addr netip.AddrPort) ServerRef {
+func (c *core) ref(b *backend, addr netip.AddrPort) ServerRef {
 	r := ServerRef{Backend: b.Name, Endpoint: addr.String()}
 	if i := slices.IndexFunc(b.table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
-		r.Slot = b.table[i].Name
+		r.Slot = c.slotName(b, b.table[i].Number)
 	}
 	return r
 }
@@ -197,10 +198,10 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 	for _, b := range a.backends {
 		for _, s := range b.table {
 			if !s.Free() && about.concerns(b.Name, s.Endpoint.Addr) {
-				b.started[s.Name] = now
+				b.started[s.Number] = now
 				b.due, a.dirty = true, true
 				for _, in := range a.of(b) {
-					in.giveBack(b.Name, s.Name)
+					in.giveBack(b.Name, s.Number)
 				}
 			}
 		}

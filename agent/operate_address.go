@@ -80,7 +80,7 @@ func (a *Agent) operateAddress(ctx context.Context, ip netip.Addr, f func(addres
 		for _, b := range a.backends {
 			for _, e := range b.wanted() {
 				if e.Addr.Addr() == ip {
-					out = append(out, b.ref(e.Addr))
+					out = append(out, a.ref(b, e.Addr))
 				}
 			}
 		}

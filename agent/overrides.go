@@ -146,7 +146,7 @@ func (l overrides) holds(backend string, a netip.AddrPort) *Override {
 
 // reweigh changes the weights of targets as operators want them. initial are the
 // weights of the template, by slot.
-func (l overrides) reweigh(backend string, targets []slots.Target, initial func(slot string) int) {
+func (l overrides) reweigh(backend string, targets []slots.Target, initial func(number int) int) {
 	if len(l) == 0 {
 		return
 	}
@@ -158,7 +158,7 @@ func (l overrides) reweigh(backend string, targets []slots.Target, initial func(
 		if o == nil {
 			continue
 		}
-		if w := weightOf(o.Weight, initial(t.Slot)); w > 0 {
+		if w := weightOf(o.Weight, initial(t.Number)); w > 0 {
 			targets[i].Weight = w
 		}
 	}

@@ -20,14 +20,14 @@ func (w *worker) pace(r *report, which scope) {
 		w.nextResync = now.Add(spread(w.want.timing.resync, 0.1))
 	}
 	w.refused++
-	if !slices.ContainsFunc(w.names(), func(n string) bool { return len(w.locals[n].refused) > 0 }) {
+	if !slices.ContainsFunc(w.names(), func(n string) bool { return w.locals[n].drifted && len(w.locals[n].refused) > 0 }) {
 		w.refused = 0
 	} else if soon := now.Add(min(time.Second<<min(w.refused, 10), w.want.timing.resync)); soon.Before(w.nextResync) {
 		w.nextResync = soon
 	}
 	for _, l := range w.locals { // the end of a pause
-		if l.pausedUntil.After(now) {
-			w.nextResync = earlier(w.nextResync, l.pausedUntil)
+		for _, until := range l.fightsUntil(now) {
+			w.nextResync = earlier(w.nextResync, until)
 		}
 	}
 	w.paceSessions(now, which)

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -115,40 +115,68 @@ func commandsIn(line string) []string {
 	return append(out, line[from:])
 }
 
-// ShutSessions ends the sessions that an endpoint has, at every instance that has it.
-// It fails with [ErrNoBackend] or [ErrNoServer], or with what instances say.
+// ShutSessions ends the sessions that an endpoint has, or a slot whatever its address
+// is, at every instance that has it. It fails with [ErrNoBackend] or [ErrNoServer], or
+// with what instances say.
 func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (ServerRef, error) {
-	asked := map[string]Querier{}
+	var asked []shutAt
 	var proxy string
-	ref, err := a.operate(ctx, backend, server, func(b *backendRef, _ time.Time) error {
+	ref, err := answerOr(ctx, a, func(context.Context) (ref ServerRef, err error) {
+		b := a.backend(backend)
+		if b == nil {
+			return ref, fmt.Errorf("%w: %q", ErrNoBackend, backend)
+		}
 		proxy = b.Proxy
-		slot := b.ref(b.addr).Slot
-		if slot == "" {
-			return fmt.Errorf("%w: %s/%s has no slot", ErrNoServer, b.Name, b.addr)
+		ref, asked = a.holders(b, server)
+		if len(asked) == 0 {
+			return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", ErrNoServer, b.Name, discovery.Printable(server, 60))
 		}
-		for _, in := range a.of(b.backend) {
-			at := slices.IndexFunc(in.last.backends[b.Name].own, func(s slots.Server) bool { return s.Name == slot && s.Addr == b.addr })
-			if at >= 0 && in.Query != nil {
-				asked[in.Name] = in.Query
-			}
-		}
-		return nil
+		return ref, nil
 	})
 	if err != nil {
 		return ref, err
 	}
-	names := slices.Sorted(maps.Keys(asked))
-	errs := make([]error, len(names))
+	errs := make([]error, len(asked))
 	var group sync.WaitGroup
-	for i, name := range names {
+	for i, at := range asked {
 		group.Go(func() {
-			if err := asked[name].ShutSessions(ctx, proxy, ref.Slot); err != nil {
-				errs[i] = fmt.Errorf("instance %s: %w", name, err)
+			if err := at.query.ShutSessions(ctx, proxy, at.slot); err != nil {
+				errs[i] = fmt.Errorf("instance %s: %w", at.instance, err)
 			}
 		})
 	}
 	group.Wait()
 	return ref, errors.Join(errs...)
+}
+
+// A shutAt is a slot of one instance whose sessions are to be ended.
+type shutAt struct {
+	instance, slot string
+	query          Querier
+}
+
+// holders returns the slots that server names, at every instance that can be asked: those
+// that have its address, also after it left, or the one of that name.
+func (a *Agent) holders(b *backend, server string) (ref ServerRef, out []shutAt) {
+	number, named := a.numberOf(b, server)
+	addr, err := netip.ParseAddrPort(server)
+	if addr = plain(addr); err == nil {
+		named = false
+		ref = a.ref(b, addr)
+	}
+	for _, in := range a.of(b) {
+		for _, s := range in.last.backends[b.Name].own {
+			unused := s.Class == slots.Maint && slots.IsPlaceholder(s.Addr, slots.Placeholder(in.last.backends[b.Name].own))
+			if in.Query == nil || !(err == nil && s.Addr == addr || named && s.Number == number && !unused) {
+				continue
+			}
+			out = append(out, shutAt{in.Name, s.Name, in.Query})
+			if ref.Slot == "" {
+				ref = ServerRef{Backend: b.Name, Endpoint: s.Addr.String(), Slot: s.Name}
+			}
+		}
+	}
+	return ref, out
 }
 
 func (a *Agent) querier(ctx context.Context, name string) (Querier, error) {

@@ -3,7 +3,6 @@ package agent
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -33,7 +32,7 @@ func (b *backend) slotsToRender(r template) int {
 		n = grow(n, b.needed(), b.MaxSlots)
 	}
 	for _, s := range b.table {
-		if k := r.place(s.Name); !s.Free() && k <= b.MaxSlots {
+		if k := r.place(s.Number); !s.Free() && k <= b.MaxSlots {
 			n = max(n, k)
 		}
 	}
@@ -43,15 +42,8 @@ func (b *backend) slotsToRender(r template) int {
 // A template is the range of slots that the configuration has, which is grown upwards.
 type template struct{ slots.Range }
 
-// place is which slot of the template a name stands for, from 1 on; 0 if it is below it,
-// or none of its slots at all.
-func (t template) place(name string) int {
-	n, ok := t.Number(name)
-	if !ok || n < t.First {
-		return 0
-	}
-	return n - t.First + 1
-}
+// place is which slot of the template has the number, from 1 on; 0 if it is below it.
+func (t template) place(number int) int { return max(0, number-t.First+1) }
 
 // data is what a template sees: the backends with as many slots as they should
 // have, and every endpoint in the slot that it has or will get.
@@ -61,14 +53,14 @@ func (c *core) data(r *reloading) reload.Data {
 		if !r.serves(c.of(b)) {
 			continue
 		}
-		tmpl := c.template(b)
+		tmpl := c.template(b, r.Instances)
 		n := b.slotsToRender(tmpl)
 		out := reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: tmpl.Prefix, Offset: tmpl.First - 1, Slots: n}
 		weights := slots.Scale(b.guard.Published())
 		for _, s := range b.extended(tmpl, n) {
 			if e := s.Endpoint; !s.Free() {
-				slot := s.Name
-				if k := tmpl.place(slot); k < 1 || k > n {
+				slot := tmpl.Name(s.Number)
+				if k := tmpl.place(s.Number); k < 1 || k > n {
 					slot = "" // it gets another one
 				}
 				out.Servers = append(out.Servers, reload.Server{Name: e.Name, Slot: slot, Addr: e.Addr, Weight: weights[e.Addr], State: stateWord(e.State)})
@@ -97,10 +89,13 @@ func (b *backend) extended(tmpl template, n int) slots.Table {
 	for i := range t {
 		t[i].Dynamic = false
 	}
+	known := make(map[int]bool, len(t))
+	for _, s := range t {
+		known[s.Number] = true
+	}
 	for k := range n {
-		name := tmpl.Name(tmpl.First + k)
-		if !slices.ContainsFunc(t, func(s slots.Slot) bool { return s.Name == name }) {
-			t = append(t, slots.Slot{Name: name})
+		if number := tmpl.First + k; !known[number] {
+			t = append(t, slots.Slot{Number: number})
 		}
 	}
 	t, _ = t.Assign(b.wanted(), time.Time{})
@@ -108,20 +103,23 @@ func (b *backend) extended(tmpl template, n int) slots.Table {
 }
 
 // prefix is that of the slots of b, as configured or as found.
-func (c *core) prefix(b *backend) string { return c.template(b).Prefix }
-
-// template is what the first instance that has slots of b shows of it.
-func (c *core) template(b *backend) template {
+func (c *core) prefix(b *backend) string {
 	for _, in := range c.of(b) {
-		own := in.last.backends[b.Name].own
-		prefix := b.Prefix
-		if prefix == "" {
-			prefix, _ = slots.FindPrefix(own)
+		if prefix := in.last.backends[b.Name].prefix; prefix != "" {
+			return prefix
 		}
-		if prefix == "" && len(own) > 0 {
-			prefix = strings.TrimRight(own[0].Name, "0123456789")
+	}
+	return cmp.Or(b.Prefix, b.Proxy)
+}
+
+// template is what the first of these instances that has slots of b shows of it.
+func (c *core) template(b *backend, instances []string) template {
+	for _, in := range c.of(b) {
+		if !slices.Contains(instances, in.Name) {
+			continue
 		}
-		if r, _ := slots.RangeOf(own, prefix); r.Last >= r.First {
+		l := in.last.backends[b.Name]
+		if r, _ := slots.RangeOf(l.own, l.prefix); r.Last >= r.First {
 			return template{r}
 		}
 	}

@@ -97,7 +97,7 @@ func (c *core) retiring() bool {
 func emptied(targets []slots.Target) []slots.Target {
 	out := make([]slots.Target, len(targets))
 	for i, t := range targets {
-		out[i] = slots.Target{Slot: t.Slot, Leave: t.Leave}
+		out[i] = slots.Target{Number: t.Number, Leave: t.Leave}
 	}
 	return out
 }

@@ -81,17 +81,17 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	clean := w.clean(names, r)
 	asked := false
 	for range maxPasses {
-		changes, unknown := w.plan(names)
-		if len(changes) == 0 && (!unknown || asked) {
+		b, unknown := w.plan(names)
+		if len(b.changes) == 0 && (!unknown || asked) {
 			break
 		}
-		if asked = len(changes) == 0; asked {
+		if asked = len(b.changes) == 0; asked {
 			if err := w.view(ctx, names, true, r); err != nil {
 				return err
 			}
 			continue
 		}
-		refused, err := w.apply(ctx, changes, clean)
+		refused, err := w.apply(ctx, b, clean)
 		r.took = time.Since(start)
 		if err != nil {
 			return err
@@ -126,8 +126,8 @@ func (w *worker) knows(names []string, now time.Time) bool {
 	if lately {
 		return true
 	}
-	changes, _ := w.plan(names)
-	return len(changes) > 0 && !slices.ContainsFunc(changes, func(c slots.Change) bool {
+	b, _ := w.plan(names)
+	return len(b.changes) > 0 && !slices.ContainsFunc(b.changes, func(c slots.Change) bool {
 		return c.Addr.IsValid() || c.Weight > 0 || !c.SetClass || c.Class != slots.Maint
 	})
 }
@@ -187,7 +187,8 @@ func (w *worker) observe(names []string, v slots.View) {
 		taken, given := l.observe(servers, exists, len(w.doubt) == 0, now)
 		w.tellProblem(name, l)
 		for _, s := range taken {
-			w.note(note{kind: EventExternalTaken, text: "slot was taken out of service by somebody else; it is left so", backend: name, slot: s, detail: l.externals[s].Class.String(), warn: true})
+			n, _ := slots.Number(s, l.prefix)
+			w.note(note{kind: EventExternalTaken, text: "slot was taken out of service by somebody else; it is left so", backend: name, slot: s, detail: l.externals[n].Class.String(), warn: true})
 		}
 		for _, s := range given {
 			w.note(note{kind: EventExternalGiven, text: "slot was given back by somebody else", backend: name, slot: s})
@@ -221,21 +222,21 @@ func (w *worker) clean(names []string, r *report) map[string]bool {
 // plan returns what can be done now over all of the backends: what gains
 // capacity before what loses it. unknown says that sessions have to be read
 // before it is clear what can be done.
-func (w *worker) plan(names []string) (changes []slots.Change, unknown bool) {
+func (w *worker) plan(names []string) (b batch, unknown bool) {
 	now := time.Now()
 	for _, name := range names {
 		l := w.locals[name]
-		if l.waiting = 0; l.idle(now) || l.own == nil {
+		if l.waiting = 0; l.idle() || l.own == nil {
 			continue
 		}
-		p := l.plan()
+		p := l.spare(l.plan(), now)
 		l.waiting = len(p.Waiting)
 		for _, c := range p.Waiting {
 			unknown = unknown || c.From.Sessions < 0
 		}
-		changes = append(changes, p.Changes...)
+		b.add(name, p.Changes...)
 	}
-	return changes, unknown
+	return b, unknown
 }
 
 // newest takes targets that came meanwhile, and returns the backends that are

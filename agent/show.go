@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -16,7 +17,35 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func (in *instance) up() bool { return in.met && in.last.err == nil }
 
+// inSync reports whether in has nothing more to do.
 func (in *instance) inSync() bool { return in.up() && in.last.inSync && len(in.pending) == 0 }
+
+// inSync reports whether in is as the table wants it, and can be.
+func (c *core) inSync(in *instance) bool { return in.inSync() && !c.unfilled(in) }
+
+// unfilled reports whether in lacks a backend or its slots, of which any endpoint is
+// wanted, or has slots that cannot be used while endpoints have none.
+func (c *core) unfilled(in *instance) bool {
+	return slices.ContainsFunc(c.backends, func(b *backend) bool {
+		r := in.last.backends[b.Name]
+		switch {
+		case !slices.Contains(c.of(b), in):
+			return false
+		case len(r.usable) < len(r.own):
+			return len(b.surplus) > 0 || r.surplus > 0
+		}
+		return (r.lacking || r.problem != "") && len(b.wanted()) > 0
+	})
+}
+
+// fought returns the names of the slots over which there is a fight, sorted.
+func (in *instance) fought(backend string) []string {
+	var out []string
+	for _, number := range slices.Sorted(maps.Keys(in.last.backends[backend].fights)) {
+		out = append(out, in.slotName(backend, number))
+	}
+	return out
+}
 
 // show returns the status at this moment.
 func (a *Agent) show(now time.Time) Status {
@@ -34,7 +63,7 @@ func (a *Agent) show(now time.Time) Status {
 	}
 	for _, in := range a.instances {
 		show := in.show(now)
-		show.InSync = show.InSync && a.opened // nothing is wanted before
+		show.InSync = show.InSync && a.opened && !a.unfilled(in) // nothing is wanted before
 		s.Instances = append(s.Instances, show)
 	}
 	s.Overrides, s.Pauses = a.overrides.sorted(), a.pauses.sorted()
@@ -69,9 +98,6 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.surplus), Slots: []SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
-	if at := a.pausedUntil(b); at.After(now) {
-		s.Paused, s.PausedBy = &at, "a fight over slots"
-	}
 	if p := a.pauses.of(b.Name, now); p != nil {
 		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
@@ -87,10 +113,42 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		s.Problem += p
 	}
 	rows := a.rows(b)
-	for _, slot := range a.shownTable(b, now) {
-		s.Slots = append(s.Slots, a.showSlot(b, slot, rows))
+	table, unusable := a.withUnusable(b, a.shownTable(b, now), rows)
+	for _, slot := range table {
+		row := a.showSlot(b, slot, rows, now)
+		if unusable[slot.Number] {
+			row.State = SlotUnusable
+		}
+		s.Slots = append(s.Slots, row)
 	}
 	return s
+}
+
+// withUnusable returns the table with the slots that no instance can use, since their
+// address cannot be set, and which those are.
+func (a *Agent) withUnusable(b *backend, table slots.Table, rows map[string]map[int]slots.Server) (slots.Table, map[int]bool) {
+	known := make(map[int]bool, len(table))
+	for _, s := range table {
+		known[s.Number] = true
+	}
+	for _, own := range a.views(b) {
+		for _, s := range own {
+			known[s.Number] = true
+		}
+	}
+	unusable := map[int]bool{}
+	for _, row := range rows {
+		for number := range row {
+			if !known[number] && !unusable[number] {
+				unusable[number] = true
+				table = append(table[:len(table):len(table)], slots.Slot{Number: number})
+			}
+		}
+	}
+	if len(unusable) > 0 {
+		slices.SortStableFunc(table, func(x, y slots.Slot) int { return cmp.Compare(x.Number, y.Number) })
+	}
+	return table, unusable
 }
 
 // shownTable is the table of b, or before it is made, the slots as they are.
@@ -102,34 +160,47 @@ func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
 }
 
 // rows returns the servers of every instance by slot.
-func (a *Agent) rows(b *backend) map[string]map[string]slots.Server {
-	out := map[string]map[string]slots.Server{}
+func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
+	out := map[string]map[int]slots.Server{}
 	for _, in := range a.of(b) {
-		row := map[string]slots.Server{}
+		row := map[int]slots.Server{}
 		for _, s := range in.last.backends[b.Name].own {
-			row[s.Name] = s
+			row[s.Number] = s
 		}
 		out[in.Name] = row
 	}
 	return out
 }
 
-func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[string]slots.Server) SlotStatus {
-	s := SlotStatus{Name: slot.Name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
+// nameIn is the name of a slot at the first of the instances that has it.
+func (a *Agent) nameIn(b *backend, number int, rows map[string]map[int]slots.Server) string {
+	for _, in := range a.of(b) {
+		if s, ok := rows[in.Name][number]; ok {
+			return s.Name
+		}
+	}
+	return a.prefix(b) + itoa(number)
+}
+
+func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) SlotStatus {
+	s := SlotStatus{Name: a.nameIn(b, slot.Number, rows), State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
 		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)
-	} else if addr, ok := b.taken[slot.Name]; ok {
+	} else if addr, ok := b.taken[slot.Number]; ok {
 		s.Endpoint, s.State = addr.String(), holdTakeover
 	}
 	held := b.heldWhy(slot)
 	s.Override = held
 	for _, in := range a.of(b) {
-		live, ok := rows[in.Name][slot.Name]
+		live, ok := rows[in.Name][slot.Number]
 		if !in.met {
 			continue
 		}
-		row := in.showSlot(b, slot.Name, live, ok)
+		row := in.showSlot(b, slot.Number, live, ok, now)
+		if ok && live.Name != s.Name {
+			row.Name = live.Name
+		}
 		if held != "" && row.HeldBy == "" && b.overrides.holds(b.Name, slot.Endpoint.Addr) != nil {
 			row.HeldBy, row.Reason = "operator", held
 		}
@@ -160,7 +231,7 @@ func (b *backend) heldWhy(slot slots.Slot) string {
 	return strings.Join(words, "; ")
 }
 
-func (in *instance) showSlot(b *backend, name string, live slots.Server, exists bool) InstanceSlot {
+func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) InstanceSlot {
 	r := in.last.backends[b.Name]
 	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, Sessions: live.Sessions, Lacking: !exists}
 	if live.Addr.IsValid() {
@@ -172,12 +243,15 @@ func (in *instance) showSlot(b *backend, name string, live slots.Server, exists 
 			s.Check = "up"
 		}
 	}
-	if _, ok := r.externals[name]; ok {
+	if _, ok := r.externals[number]; ok {
 		s.HeldBy, s.Reason = "external", "taken out of service by somebody else"
-	} else if _, ok := in.strangers[b.Name][name]; ok {
+	} else if _, ok := in.strangers[b.Name][number]; ok {
 		s.HeldBy, s.Reason = holdTakeover, "no source has ever listed this address"
 	}
-	if refusal, ok := r.refused[name]; ok {
+	if until, ok := r.fights[number]; ok && until.After(now) && s.HeldBy == "" {
+		s.Reason, s.PausedUntil = "somebody else keeps changing it", &until
+	}
+	if refusal, ok := r.refused[number]; ok {
 		s.LastReply = refusal.Reply
 	}
 	return s

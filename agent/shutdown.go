@@ -36,7 +36,7 @@ func (c *core) dropReused(b *backend) {
 // has.
 func (l *local) ends(s *slots.Server, t *slots.Target) (at time.Time, yes bool) {
 	at, left := l.want.ends[s.Addr]
-	_, external := l.externals[s.Name]
+	_, external := l.externals[s.Number]
 	if !left || external || l.ended[s.Addr].Equal(at) || s.Class != slots.Maint || t == nil || t.Leave ||
 		t.Class != slots.Maint || t.Addr.IsValid() && t.Addr != s.Addr {
 		return at, false
@@ -48,16 +48,16 @@ func (l *local) ends(s *slots.Server, t *slots.Target) (at time.Time, yes bool) 
 // seen to and are asked for no more.
 func (l *local) awaitEnds() {
 	maps.DeleteFunc(l.ended, func(a netip.AddrPort, _ time.Time) bool { _, asked := l.want.ends[a]; return !asked })
-	l.eachEnd(func(s *slots.Server, _ time.Time) { l.ebbing[s.Name] = true })
+	l.eachEnd(func(s *slots.Server, _ time.Time) { l.ebbing[s.Number] = true })
 }
 
 func (l *local) eachEnd(do func(*slots.Server, time.Time)) {
 	if len(l.want.ends) == 0 || l.want.quiet {
 		return
 	}
-	target := finder(l.want.targets, func(t *slots.Target) string { return t.Slot })
+	target := finder(l.fitted, targetNumber)
 	for i := range l.own {
-		if at, yes := l.ends(&l.own[i], target(l.own[i].Name)); yes {
+		if at, yes := l.ends(&l.own[i], target(l.own[i].Number)); yes {
 			do(&l.own[i], at)
 		}
 	}
@@ -66,13 +66,13 @@ func (l *local) eachEnd(do func(*slots.Server, time.Time)) {
 // overdue returns what ends the sessions whose time is over. What is not known to
 // be there is read first.
 func (l *local) overdue(now time.Time) []slots.Change {
-	if l.idle(now) {
+	if l.idle() {
 		return nil
 	}
 	var out []slots.Change
 	l.eachEnd(func(s *slots.Server, at time.Time) {
 		if s.Sessions > 0 && !now.Before(at) {
-			out = append(out, slots.Change{Backend: l.want.proxy, Slot: s.Name, Kind: slots.Shut, From: *s})
+			out = append(out, slots.Change{Backend: l.want.proxy, Slot: s.Name, Number: s.Number, Kind: slots.Shut, From: *s})
 		}
 	})
 	return out
@@ -81,24 +81,25 @@ func (l *local) overdue(now time.Time) []slots.Change {
 // shut ends the sessions whose time is over, once for each endpoint that left: what
 // came of it is read with the sessions that are left.
 func (w *worker) shut(ctx context.Context) error {
-	var changes []slots.Change
+	var b batch
 	touched := map[string]bool{}
 	for name, l := range w.locals {
 		if more := l.overdue(time.Now()); len(more) > 0 {
 			touched[name] = true
-			changes = append(changes, more...)
+			b.add(name, more...)
 		}
 	}
-	if len(changes) == 0 {
+	if len(b.changes) == 0 {
 		return nil
 	}
-	out, err := w.conn.Apply(ctx, w.process, changes)
+	out, err := w.conn.Apply(ctx, w.process, b.changes)
 	w.counts, w.said = append(w.counts, out.Commands...), append(w.said, out.Exchanges...)
 	if err != nil {
 		return err
 	}
-	for _, c := range changes {
-		name, l := w.owner(c)
+	for i, c := range b.changes {
+		name := b.owners[i]
+		l := w.locals[name]
 		if l.ended == nil {
 			l.ended = map[netip.AddrPort]time.Time{}
 		}

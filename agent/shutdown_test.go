@@ -146,7 +146,7 @@ func TestSessionsEndAfterARestart(t *testing.T) {
 
 // TestEndedSessionsAreForgotten: addresses come and go for months.
 func TestEndedSessionsAreForgotten(t *testing.T) {
-	l := newLocal(nil)
+	l := newLocal(nil, "")
 	at := time.Now()
 	l.take(want{ends: map[netip.AddrPort]time.Time{addr(80): at, addr(81): at}})
 	l.ended = map[netip.AddrPort]time.Time{addr(80): at, addr(81): at}

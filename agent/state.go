@@ -3,6 +3,8 @@ package agent
 import (
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
@@ -47,7 +49,11 @@ type storedBackend struct {
 	Ends map[netip.AddrPort]time.Time `json:"ends,omitempty"`
 	// Added are the endpoints that operators added and do not want any more.
 	Added map[netip.AddrPort]time.Time `json:"added,omitempty"`
-	Slots map[netip.AddrPort]string    `json:"slots"`
+	// Slots are by name, as the release before this one has them, Numbers the same.
+	Slots   map[netip.AddrPort]string `json:"slots"`
+	Numbers map[netip.AddrPort]int    `json:"numbers,omitempty"`
+	// Vanished are slots that no instance has any more.
+	Vanished map[int]vanished `json:"vanished,omitempty"`
 
 	// Source and Listed are those of the one feed there was before there could be
 	// several.
@@ -84,9 +90,39 @@ type storedPosition struct {
 }
 
 type storedInstance struct {
-	Name      string                         `json:"name"`
-	Process   slots.Process                  `json:"process"`   // that answered last
-	Externals map[string]map[string]external `json:"externals"` // by backend and slot
+	Name      string                               `json:"name"`
+	Process   slots.Process                        `json:"process"`   // that answered last
+	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
+	// Prefixes are those of the slots of that process, by backend.
+	Prefixes map[string]string `json:"prefixes,omitempty"`
+}
+
+// A storedExternal says besides which slot it is about: the name alone does not, where
+// its prefix ends in digits.
+type storedExternal struct {
+	external
+	Number *int `json:"number,omitempty"`
+}
+
+// externals are those of the slots of b, by number.
+func (s storedInstance) externals(b Backend) map[int]external {
+	out := map[int]external{}
+	for name, e := range s.Externals[b.Name] {
+		if e.Number != nil {
+			out[*e.Number] = e.external
+		} else if number, ok := numberIn(name, b.Prefix); ok {
+			out[number] = e.external
+		}
+	}
+	return out
+}
+
+// numberIn is the number of a slot that the release before this one stored by its name.
+func numberIn(name, prefix string) (int, bool) {
+	if prefix == "" {
+		prefix = strings.TrimRight(name, "0123456789")
+	}
+	return slots.Number(name, prefix)
 }
 
 // reload returns what was stored of one reload.
@@ -117,13 +153,20 @@ func (a *Agent) snapshot(now time.Time) stored {
 func (c *core) snapshot(now time.Time) stored {
 	s := stored{Version: stateVersion, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
 	for _, b := range c.backends {
-		s.Backends = append(s.Backends, b.store(now))
+		s.Backends = append(s.Backends, b.store(func(number int) string { return c.slotName(b, number) }, now))
 	}
 	for _, in := range c.instances {
-		out := storedInstance{Name: in.Name, Process: in.last.process, Externals: map[string]map[string]external{}}
+		out := storedInstance{Name: in.Name, Process: in.last.process,
+			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}}
 		for name, r := range in.last.backends {
-			if len(r.externals) > 0 {
-				out.Externals[name] = r.externals
+			if r.prefix != "" {
+				out.Prefixes[name] = r.prefix
+			}
+			for number, e := range r.externals {
+				if out.Externals[name] == nil {
+					out.Externals[name] = map[string]storedExternal{}
+				}
+				out.Externals[name][r.prefix+strconv.Itoa(number)] = storedExternal{e, &number}
 			}
 		}
 		s.Instances = append(s.Instances, out)

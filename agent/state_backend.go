@@ -13,9 +13,9 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-func (b *backend) store(now time.Time) storedBackend {
+func (b *backend) store(name func(number int) string, now time.Time) storedBackend {
 	s := storedBackend{
-		Name: b.Name, At: b.answeredAt(), Slots: map[netip.AddrPort]string{},
+		Name: b.Name, At: b.answeredAt(), Slots: map[netip.AddrPort]string{}, Numbers: b.places(), Vanished: maps.Clone(b.vanished),
 	}
 	for _, f := range b.feeds {
 		s.Feeds = append(s.Feeds, f.store())
@@ -28,10 +28,8 @@ func (b *backend) store(now time.Time) storedBackend {
 		return x.Endpoint.Addr.Compare(y.Endpoint.Addr)
 	})
 	s.Ends, s.Added = maps.Clone(b.ends), maps.Clone(b.added)
-	for _, slot := range b.table {
-		if !slot.Free() {
-			s.Slots[slot.Endpoint.Addr] = slot.Name
-		}
+	for a, number := range s.Numbers {
+		s.Slots[a] = name(number)
 	}
 	return s
 }
@@ -80,7 +78,8 @@ func (f *feed) store() storedFeed {
 // to remove anything.
 func (b *backend) restore(s storedBackend, now time.Time) {
 	b.guard.Restore(guard.State{Published: s.Endpoints, Past: s.Past, Hold: s.Hold, Unhealthy: s.Unhealthy, Turnover: s.Turnover}, now)
-	b.prefer, b.storedAt = s.Slots, s.At
+	b.prefer, b.storedAt = s.numbers(b.Prefix), s.At
+	maps.Copy(b.vanished, s.Vanished)
 	if s.Failover != nil && (s.Failover.Primary == "" || s.Failover.Primary == b.Failover.Primary) {
 		b.at = sources.Position{FailedOver: s.Failover.Away}
 		if s.Failover.Elapsed > 0 {
@@ -144,4 +143,22 @@ func (f *feed) owner() string {
 func digest(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:8])
+}
+
+// numbers are the slots that endpoints had. A state of the release before this one has
+// their names alone.
+func (s storedBackend) numbers(prefix string) map[netip.AddrPort]int {
+	out := maps.Clone(s.Numbers)
+	if out == nil {
+		out = map[netip.AddrPort]int{}
+	}
+	for a, name := range s.Slots {
+		if _, known := out[a]; known {
+			continue
+		}
+		if number, ok := numberIn(name, prefix); ok {
+			out[a] = number
+		}
+	}
+	return out
 }

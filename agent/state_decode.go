@@ -29,7 +29,7 @@ func decodeState(text []byte) (stored, error) {
 	}
 	for _, in := range s.Instances {
 		for _, held := range in.Externals {
-			maps.DeleteFunc(held, func(_ string, e external) bool { return discovery.Check(e.Addr) != "" })
+			maps.DeleteFunc(held, func(_ string, e storedExternal) bool { return discovery.Check(e.Addr) != "" })
 		}
 	}
 	return s, nil
@@ -52,6 +52,8 @@ func (s *storedBackend) sanitize() {
 	s.Leaving = slices.DeleteFunc(s.Leaving, func(l leaving) bool { return len(fit([]discovery.Endpoint{l.Endpoint})) == 0 })
 	maps.DeleteFunc(s.Added, func(a netip.AddrPort, _ time.Time) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
+	maps.DeleteFunc(s.Numbers, func(a netip.AddrPort, n int) bool { return discovery.Check(a) != "" || n < 0 })
+	maps.DeleteFunc(s.Vanished, func(n int, v vanished) bool { return discovery.Check(v.Addr) != "" || n < 0 })
 	most := discovery.MaxEndpoints * max(1, len(s.Feeds))
 	s.Baseline = slices.DeleteFunc(s.Baseline, func(c storedCount) bool { return c.N < 0 || c.N > most })
 	if h := s.Hold; h != nil {

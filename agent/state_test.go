@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -257,7 +258,7 @@ func FuzzState(f *testing.F) {
 			}
 			b.wanted()
 			b.next(now)
-			if _, err := json.Marshal(b.store(now)); err != nil {
+			if _, err := json.Marshal(b.store(strconv.Itoa, now)); err != nil {
 				t.Fatal(err)
 			}
 		}

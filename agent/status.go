@@ -94,20 +94,24 @@ type BackendStatus struct {
 	// NeedReload is null if the slots suffice.
 	NeedReload *NeedReload `json:"need_reload"`
 	Forecast   Forecast    `json:"forecast"`
-	// Paused is until when nothing is written: an operator wants it so, or there is
-	// a fight over slots; absent otherwise. PausedBy says which.
+	// Paused is until when nothing is written, since an operator wants it so; absent
+	// otherwise. PausedBy says who.
 	PausedBy string     `json:"paused_by,omitempty"`
 	Paused   *time.Time `json:"paused_until,omitempty"`
 	// Problem says in words what keeps the backend from being filled.
 	Problem string `json:"problem,omitempty"`
 }
 
+// SlotUnusable is the state of a slot that no instance can use: HAProxy does not let its
+// address be set, and another slot holds what it would.
+const SlotUnusable = "unusable"
+
 // A SlotStatus is one slot over all instances.
 type SlotStatus struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"` // "" if free
-	// State is "free", "ready", "drain", "down" (critical at the source) or
-	// "takeover".
+	// State is "free", "ready", "drain", "down" (critical at the source), "takeover" or
+	// [SlotUnusable].
 	State string    `json:"state"`
 	Since time.Time `json:"since,omitzero"`
 	Title string    `json:"title,omitempty"` // what people call the endpoint
@@ -121,7 +125,9 @@ type SlotStatus struct {
 
 // An InstanceSlot is one slot as one instance showed it last.
 type InstanceSlot struct {
-	Instance string      `json:"instance"`
+	Instance string `json:"instance"`
+	// Name is what the instance calls the slot, absent where it is the slot's own.
+	Name     string      `json:"name,omitempty"`
 	Address  string      `json:"address"` // "" if HAProxy shows none
 	State    slots.Class `json:"state"`
 	Weight   int         `json:"weight"`
@@ -133,6 +139,9 @@ type InstanceSlot struct {
 	Reason string `json:"reason,omitempty"`
 	// LastReply is HAProxy's last refusal of this slot, "" if there is none.
 	LastReply string `json:"last_reply,omitempty"`
+	// PausedUntil is until when nothing is written to the slot, which somebody else keeps
+	// changing; absent if there is no such fight.
+	PausedUntil *time.Time `json:"paused_until,omitempty"`
 	// Lacking: the instance has no such slot.
 	Lacking bool `json:"lacking,omitempty"`
 }

@@ -19,8 +19,8 @@ const holdTakeover = "takeover"
 // judge finds the strangers of b at instances that have not been judged, drops
 // those that are gone, or that the source lists or an operator added by now, and returns the slots
 // that are theirs, with the address.
-func (c *core) judge(b *backend) map[string]netip.AddrPort {
-	out := map[string]netip.AddrPort{}
+func (c *core) judge(b *backend) map[int]netip.AddrPort {
+	out := map[int]netip.AddrPort{}
 	for _, in := range c.of(b) {
 		own := in.last.backends[b.Name].own
 		if own == nil {
@@ -34,7 +34,7 @@ func (c *core) judge(b *backend) map[string]netip.AddrPort {
 			continue
 		}
 		live := inService(own)
-		maps.DeleteFunc(in.strangers[b.Name], func(slot string, a netip.AddrPort) bool {
+		maps.DeleteFunc(in.strangers[b.Name], func(slot int, a netip.AddrPort) bool {
 			return b.owns(a) || live[slot] != a
 		})
 		maps.Copy(out, in.strangers[b.Name])
@@ -44,8 +44,8 @@ func (c *core) judge(b *backend) map[string]netip.AddrPort {
 
 // strangers returns the addresses that are in service and that the source never
 // named. A template's own address is not one of them.
-func (b *backend) strangers(own []slots.Server) map[string]netip.AddrPort {
-	out := map[string]netip.AddrPort{}
+func (b *backend) strangers(own []slots.Server) map[int]netip.AddrPort {
+	out := map[int]netip.AddrPort{}
 	placeholder := slots.Placeholder(own)
 	for slot, a := range inService(own) {
 		if !b.owns(a) && !slots.IsPlaceholder(a, placeholder) {
@@ -61,20 +61,20 @@ func (b *backend) owns(a netip.AddrPort) bool {
 	return added || b.mayRemove(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
 }
 
-func inService(own []slots.Server) map[string]netip.AddrPort {
-	out := map[string]netip.AddrPort{}
+func inService(own []slots.Server) map[int]netip.AddrPort {
+	out := map[int]netip.AddrPort{}
 	for _, s := range own {
 		if s.Class != slots.Maint {
-			out[s.Name] = s.Addr
+			out[s.Number] = s.Addr
 		}
 	}
 	return out
 }
 
 // reserve keeps slots from being used that hold a stranger somewhere.
-func (b *backend) reserve(taken map[string]netip.AddrPort) {
+func (b *backend) reserve(taken map[int]netip.AddrPort) {
 	for i, s := range b.table {
-		_, strange := taken[s.Name]
+		_, strange := taken[s.Number]
 		b.table[i].Reserved = strange && s.Free()
 	}
 }
@@ -82,7 +82,7 @@ func (b *backend) reserve(taken map[string]netip.AddrPort) {
 // misfits reports whether the sources may be those of another service: they list none
 // of the addresses that take traffic, and never did. Servers that HAProxy's check says
 // are all down are no argument.
-func (c *core) misfits(b *backend, strangers map[string]netip.AddrPort) bool {
+func (c *core) misfits(b *backend, strangers map[int]netip.AddrPort) bool {
 	if len(strangers) == 0 {
 		return false
 	}

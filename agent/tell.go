@@ -298,7 +298,7 @@ func (a *Agent) gauge(now time.Time) {
 	for _, in := range a.instances {
 		a.gaugeLink(in, now)
 		// For a moment each change leaves it behind; that is told only if it lasts.
-		if in.behind++; in.inSync() {
+		if in.behind++; a.inSync(in) {
 			in.behind = 0
 		}
 		if in.inStep && in.behind > 1 {
@@ -315,8 +315,8 @@ func (a *Agent) gauge(now time.Time) {
 }
 
 func (a *Agent) gaugeLink(in *instance, now time.Time) {
-	a.opts.Metrics.Instance(in.Name, in.up(), in.inSync(), in.lag(now))
-	if !in.inStep && in.inSync() {
+	a.opts.Metrics.Instance(in.Name, in.up(), a.inSync(in), in.lag(now))
+	if !in.inStep && a.inSync(in) {
 		in.inStep = true
 		a.events.Add(stepEvent(in))
 	}
@@ -334,26 +334,26 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 		m.Slots(in.Name, b.Proxy, a.countSlots(b, in, r))
 		m.InstanceOverflow(in.Name, b.Proxy, r.surplus)
 		m.ExternalHeld(in.Name, b.Proxy, len(r.externals))
-		m.Paused(b.Proxy, a.pausedUntil(b).After(now) || a.pauses.of(b.Name, now) != nil)
+		m.Paused(b.Proxy, a.fighting(b, now) || a.pauses.of(b.Name, now) != nil)
 	}
 }
 
 // countSlots counts the slots of one instance by what they are.
 func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]int {
 	out := map[string]int{}
-	used := map[string]bool{}
+	used := map[int]bool{}
 	for _, slot := range b.table {
-		used[slot.Name] = !slot.Free()
+		used[slot.Number] = !slot.Free()
 	}
 	for _, s := range r.own {
-		_, stranger := in.strangers[b.Name][s.Name]
-		_, external := r.externals[s.Name]
+		_, stranger := in.strangers[b.Name][s.Number]
+		_, external := r.externals[s.Number]
 		switch {
 		case stranger:
 			out["takeover"]++
 		case external:
 			out["external"]++
-		case s.Class == slots.Maint && !used[s.Name]:
+		case s.Class == slots.Maint && !used[s.Number]:
 			out["free"]++
 		default:
 			out[s.Class.String()]++
@@ -362,16 +362,17 @@ func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]i
 	return out
 }
 
-// pausedUntil is until when a fight keeps the agent from writing to b
+// fighting reports whether a fight keeps the agent from writing to a slot of b
 // somewhere.
-func (a *Agent) pausedUntil(b *backend) time.Time {
-	var most time.Time
-	for _, in := range a.of(b) {
-		if at := in.last.backends[b.Name].paused; at.After(most) {
-			most = at
+func (a *Agent) fighting(b *backend, now time.Time) bool {
+	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
+		for _, until := range in.last.backends[b.Name].fights {
+			if until.After(now) {
+				return true
+			}
 		}
-	}
-	return most
+		return false
+	})
 }
 
 func (k kinds) String() string {

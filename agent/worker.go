@@ -88,15 +88,17 @@ type localReport struct {
 	// proxy and prefix say of which slots.
 	proxy, prefix string
 
-	own       []slots.Server
+	own []slots.Server
+	// usable are those of own that can be filled.
+	usable    []slots.Server
 	seen      time.Time // when that was
 	lacking   bool
 	problem   string
 	waiting   int
 	surplus   int
-	externals map[string]external
-	refused   map[string]slots.Refusal
-	paused    time.Time
+	externals map[int]external
+	refused   map[int]slots.Refusal
+	fights    map[int]time.Time // until when the slot is not written to
 	undynamic string
 }
 
@@ -149,7 +151,7 @@ func (a *Agent) newWorker(in *instance) *worker {
 		inbox: make(chan desired, 1), syncs: make(chan chan<- error), locals: map[string]*local{},
 	}
 	for name, l := range in.last.backends {
-		w.locals[name] = newLocal(l.externals)
+		w.locals[name] = newLocal(l.externals, l.prefix)
 	}
 	return w
 }
@@ -195,7 +197,7 @@ func (w *worker) take(d desired) {
 	for name, wanted := range d.wants {
 		l := w.locals[name]
 		if l == nil {
-			l = newLocal(nil)
+			l = newLocal(nil, "")
 			w.locals[name] = l
 		}
 		l.take(wanted)
@@ -267,13 +269,13 @@ func (w *worker) report(r report) {
 	r.applied, r.inSync = w.want.gen, w.up
 	for name, l := range w.locals {
 		r.backends[name] = localReport{
-			proxy: l.want.proxy, prefix: l.want.prefix,
-			own: l.own, seen: l.seen, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
+			proxy: l.want.proxy, prefix: l.prefix,
+			own: l.own, usable: l.usable(r.at), seen: l.seen, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.effective())),
-			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), paused: l.pausedUntil,
+			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), fights: l.fightsUntil(r.at),
 			undynamic: l.undynamic,
 		}
-		if !l.settled(r.at) {
+		if !l.settled() {
 			r.inSync = false
 			r.applied = min(r.applied, cmp.Or(l.since, l.want.gen)-1)
 		}
