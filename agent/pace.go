@@ -29,6 +29,11 @@ func (w *worker) pace(r *report, which scope) {
 		for _, until := range l.fightsUntil(now) {
 			w.nextResync = earlier(w.nextResync, until)
 		}
+		for _, at := range l.barred { // one that takes no address may be tried again
+			if until := at.Add(barredFor); until.After(now) {
+				w.nextResync = earlier(w.nextResync, until)
+			}
+		}
 	}
 	w.paceSessions(now, which)
 }
