@@ -85,33 +85,15 @@ func orFewer(own []slots.Server, may func(slots.Server) bool) []slots.Server {
 	return slices.DeleteFunc(slices.Clone(own), func(s slots.Server) bool { return !may(s) })
 }
 
-// refit puts what is wanted into slots that the instance has. Where servers may be added,
-// those that only others have in their templates are, if they can be told from the
-// template afterwards: by a higher number.
+// refit puts what is wanted into slots that the instance has, or that can be added.
 func (l *local) refit(now time.Time) {
 	usable := l.usable(now)
 	may := finder(usable, serverNumber)
 	want := l.addable(l.want.targets)
-	l.fitted = slots.Fit(l.own, want, func(s *slots.Server) bool { return may(s.Number) != nil })
-	if !l.want.dynamic || l.undynamic != "" || len(l.own) == 0 {
-		return
-	}
-	has := finder(l.own, serverNumber)
-	highest := -1
-	for _, s := range l.own {
-		if !s.Dynamic {
-			highest = max(highest, s.Number)
-		}
-	}
-	shared := true // with what the loop sent
-	for i, t := range l.fitted {
-		if t.Addr.IsValid() && !t.Dynamic && t.Number > highest && has(t.Number) == nil {
-			if shared {
-				l.fitted, shared = slices.Clone(l.fitted), false
-			}
-			l.fitted[i].Dynamic = true
-		}
-	}
+	l.fitted = slots.Fit(l.own, want, slots.Ability{
+		Usable: func(s *slots.Server) bool { return may(s.Number) != nil },
+		Add:    l.want.dynamic && l.undynamic == "",
+	})
 }
 
 // addable returns targets of which none is to be added that cannot be.

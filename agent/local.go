@@ -115,6 +115,9 @@ func (l *local) take(w want) {
 		l.forget() // other slots
 		l.prefix = ""
 	}
+	if w.prefix != l.want.prefix {
+		l.problem = "" // it may be solved
+	}
 	l.want = w
 	l.refit(time.Now())
 	l.endFights()

@@ -53,7 +53,7 @@ func (a *Agent) refuse(opts Options) error {
 	var errs []error
 	for _, next := range opts.Backends {
 		b := a.backend(next.Name)
-		if b == nil || (b.Prefix == next.Prefix && b.Proxy == next.Proxy) {
+		if b == nil || a.sameSlots(b, next) {
 			continue
 		}
 		if live := a.liveIn(b); len(live) > 0 {
@@ -62,6 +62,25 @@ func (a *Agent) refuse(opts Options) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sameSlots reports whether next has the slots that b has: also if it names the prefix
+// that was found, or leaves the one that is in use to be found.
+func (a *Agent) sameSlots(b *backend, next Backend) bool {
+	if b.Proxy != next.Proxy || b.Prefix == next.Prefix || next.Prefix == "" {
+		return b.Proxy == next.Proxy
+	}
+	found := false
+	for _, in := range a.of(b) {
+		switch in.last.backends[b.Name].prefix {
+		case next.Prefix:
+			found = true
+		case "":
+		default:
+			return false
+		}
+	}
+	return found
 }
 
 // liveIn returns the addresses that are in service at any instance.
@@ -136,7 +155,7 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 	var kept []*backend
 	for _, n := range next {
 		b := a.backend(n.Name)
-		if b == nil || b.Proxy != n.Proxy || b.Prefix != n.Prefix {
+		if b == nil || !a.sameSlots(b, n) {
 			b = a.newBackend(n, time.Now())
 			for _, in := range a.instances {
 				in.forget(b.Name)

@@ -24,7 +24,7 @@ func (in *instance) inSync() bool { return in.up() && in.last.inSync && len(in.p
 func (c *core) inSync(in *instance) bool { return in.inSync() && !c.unfilled(in) }
 
 // unfilled reports whether in lacks a backend or its slots, of which any endpoint is
-// wanted, or has slots that cannot be used while endpoints have none.
+// wanted or may be, or has slots that cannot be used while endpoints have none.
 func (c *core) unfilled(in *instance) bool {
 	return slices.ContainsFunc(c.backends, func(b *backend) bool {
 		r := in.last.backends[b.Name]
@@ -34,7 +34,7 @@ func (c *core) unfilled(in *instance) bool {
 		case len(r.usable) < len(r.own):
 			return len(b.surplus) > 0 || r.surplus > 0
 		}
-		return (r.lacking || r.problem != "") && len(b.wanted()) > 0
+		return (r.lacking || r.problem != "") && (!b.heard || len(b.wanted()) > 0)
 	})
 }
 

@@ -1,31 +1,44 @@
 package slots
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
+
+// An Ability says what an instance can do beside holding what it is wanted to.
+type Ability struct {
+	// Usable reports whether a slot can be given an address.
+	Usable func(*Server) bool
+	// Add: servers can be added.
+	Add bool
+}
 
 // Fit returns want as an instance can be made to hold it that shows have (see
-// [Own]): what is wanted in a slot that the instance lacks, or of which usable is
-// false, goes to one that it has and that want leaves free. So an instance whose
+// [Own]): what is wanted in a slot that the instance lacks or cannot use goes to one
+// that it has and that want leaves free, or to one that is added. So an instance whose
 // template has other numbers than the others serves as much as it has slots for. The
-// result has a target for each slot of want; those for which no slot is left are as
+// result has a target for each slot of want; those for which there is no slot are as
 // they were.
 //
 // An endpoint stays in the slot that it has. Else it gets one that was never used,
-// then an idle one, then any; the lowest number first. Those to be added (Dynamic)
-// keep their numbers.
-func Fit(have []Server, want []Target, usable func(*Server) bool) []Target {
+// then an idle one, then any, the lowest number first, and at last one that is added:
+// with its own number if that is higher than all that the instance has, so that it can
+// be told from the template, and else with one above all that there are. Those that are
+// to be added anyway (Dynamic) keep their numbers.
+func Fit(have []Server, want []Target, can Ability) []Target {
 	at := inOrder(have)
 	var strays []int
 	for k := range want {
 		w := &want[k]
 		i, ok := at(w.Number)
-		if w.Addr.IsValid() && !w.Leave && (ok && !usable(&have[i]) || !ok && !w.Dynamic) {
+		if w.Addr.IsValid() && !w.Leave && (ok && !can.Usable(&have[i]) || !ok && !w.Dynamic) {
 			strays = append(strays, k)
 		}
 	}
-	if len(strays) == 0 {
+	if len(strays) == 0 || len(have) == 0 {
 		return want
 	}
-	f := newFitting(have, want, usable)
+	f := newFitting(have, want, can)
 	rest := strays[:0]
 	for _, k := range strays {
 		if !f.stay(k) {
@@ -42,71 +55,101 @@ func Fit(have []Server, want []Target, usable func(*Server) bool) []Target {
 type fitting struct {
 	have []Server
 	want []Target
-	at   func(number int) (int, bool)
-	// free are the indices of the servers that may be used, the best first.
-	free []int
+	add  bool
+	at   map[int]int // the index of the target of each slot
+	// free are the indices of the servers of the template that may be used, the best
+	// first, added those of the others.
+	free, added []int
+	// highest is the number above which nothing has one; template the same of what
+	// have shows.
+	highest, template int
 }
 
-func newFitting(have []Server, want []Target, usable func(*Server) bool) *fitting {
-	f := &fitting{have: have, want: slices.Clone(want), at: indexOf(want)}
-	placeholder := Placeholder(have)
-	wear := func(i int) int {
-		switch s := &have[i]; {
-		case s.Class == Maint && IsPlaceholder(s.Addr, placeholder):
-			return 0
-		case s.Class == Maint && s.Sessions <= 0:
-			return 1
-		}
-		return 2
+func newFitting(have []Server, want []Target, can Ability) *fitting {
+	f := &fitting{have: have, want: slices.Clone(want), add: can.Add, at: make(map[int]int, len(want)), highest: -1, template: -1}
+	for k, w := range want {
+		f.at[w.Number] = k
+		f.highest = max(f.highest, w.Number)
 	}
 	for i := range have {
-		k, wanted := f.at(have[i].Number)
-		if usable(&have[i]) && !have[i].Dynamic && (!wanted || !want[k].Leave && !want[k].Addr.IsValid()) {
+		s := &have[i]
+		f.highest = max(f.highest, s.Number)
+		if !s.Dynamic {
+			f.template = max(f.template, s.Number)
+		}
+		k, wanted := f.at[s.Number]
+		switch {
+		case wanted && (want[k].Leave || want[k].Addr.IsValid()) || !can.Usable(s):
+		case s.Dynamic:
+			f.added = append(f.added, i)
+		default:
 			f.free = append(f.free, i)
 		}
 	}
-	slices.SortStableFunc(f.free, func(i, j int) int { return wear(i) - wear(j) })
+	placeholder := Placeholder(have)
+	slices.SortStableFunc(f.free, func(i, j int) int { return have[i].wear(placeholder) - have[j].wear(placeholder) })
 	return f
 }
 
-// indexOf returns a function that finds the target of a slot.
-func indexOf(want []Target) func(number int) (int, bool) {
-	at := make(map[int]int, len(want))
-	for k := range want {
-		at[want[k].Number] = k
+// wear says how much harm a slot that is free may still do to those who used it, as
+// [Slot] has it.
+func (s *Server) wear(placeholder netip.AddrPort) int {
+	switch {
+	case s.Class == Maint && IsPlaceholder(s.Addr, placeholder):
+		return 0
+	case s.Class == Maint && s.Sessions <= 0:
+		return 1
 	}
-	return func(number int) (int, bool) { k, ok := at[number]; return k, ok }
+	return 2
 }
 
-// stay gives the endpoint of target k the slot where it is already.
+// stay gives the endpoint of target k the slot where it is already: best where it
+// serves.
 func (f *fitting) stay(k int) bool {
-	best := -1
-	for n, i := range f.free {
-		if s := &f.have[i]; s.Addr == f.want[k].Addr && (best < 0 || s.Class > f.have[f.free[best]].Class) {
-			best = n
+	for _, from := range [...]*[]int{&f.free, &f.added} {
+		best := -1
+		for n, i := range *from {
+			if s := &f.have[i]; s.Addr == f.want[k].Addr && (best < 0 || s.Class > f.have[(*from)[best]].Class) {
+				best = n
+			}
+		}
+		if best >= 0 {
+			s := &f.have[(*from)[best]]
+			*from = slices.Delete(*from, best, best+1)
+			f.give(k, s.Number, s.Dynamic)
+			return true
 		}
 	}
-	if best < 0 {
-		return false
-	}
-	f.give(k, best)
-	return true
+	return false
 }
 
 // move gives the endpoint of target k the best slot that is left.
 func (f *fitting) move(k int) {
-	if len(f.free) > 0 {
-		f.give(k, 0)
+	switch w := &f.want[k]; {
+	case len(f.free) > 0:
+		n := f.have[f.free[0]].Number
+		f.free = f.free[1:]
+		f.give(k, n, false)
+	case !f.add:
+	case w.Number > f.template && !f.shows(w.Number):
+		w.Dynamic = true
+	default:
+		f.highest++
+		f.give(k, f.highest, true)
 	}
 }
 
-func (f *fitting) give(k, n int) {
-	number := f.have[f.free[n]].Number
-	f.free = slices.Delete(f.free, n, n+1)
+// shows reports whether the instance has a slot with this number.
+func (f *fitting) shows(number int) bool {
+	return slices.ContainsFunc(f.have, func(s Server) bool { return s.Number == number })
+}
+
+// give moves what target k wants to another slot.
+func (f *fitting) give(k, number int, dynamic bool) {
 	moved := f.want[k]
 	f.want[k] = Target{Number: moved.Number, Dynamic: moved.Dynamic}
-	moved.Number, moved.Dynamic = number, false
-	if to, ok := f.at(number); ok {
+	moved.Number, moved.Dynamic = number, dynamic
+	if to, ok := f.at[number]; ok {
 		f.want[to] = moved
 		return
 	}

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func anyServer(*slots.Server) bool { return true }
+var usesAll = slots.Ability{Usable: func(*slots.Server) bool { return true }}
 
 // from numbers the servers from first on.
 func from(first int, own []slots.Server) []slots.Server {
@@ -39,6 +39,7 @@ func TestFit(t *testing.T) {
 		have     []slots.Server
 		want     []slots.Target
 		unusable list
+		add      bool
 		slots    list // by endpoint, 1 first
 	}{
 		{name: "all are there", have: show("-", "-"), want: wanted("r1", "r2"), slots: list{1, 2}},
@@ -51,13 +52,18 @@ func TestFit(t *testing.T) {
 		{name: "not one that is left", have: show("-", "-"), want: wanted("x", "-", "r1"), slots: list{2}},
 		{name: "no slot is left", have: show("-"), want: wanted("r1", "r2"), slots: list{1, 2}},
 		{name: "one that is added keeps its number", have: show("-"), want: dynamic(wanted("-", "r1"), 1), slots: list{2}},
+		{name: "added", have: show("-"), want: wanted("r1", "r2"), add: true, slots: list{1, 2}},
+		{name: "added above what there is", have: from(5, show("-")), want: wanted("r1", "r2", "-"), add: true, slots: list{5, 6}},
+		{name: "added above what is wanted", have: from(5, show("-")), want: wanted("r1", "r2", "-", "-", "-", "-", "r3"), add: true, slots: list{5, 8, 7}},
+		{name: "added before", have: append(from(5, show("-")), slots.Server{Name: "web8", Number: 8, Addr: addr(2), Dynamic: true}), want: wanted("r1", "r2"), add: true, slots: list{5, 8}},
+		{name: "added in place of one that cannot be used", have: show("-", "-"), want: wanted("r1", "r2"), unusable: list{1}, add: true, slots: list{3, 2}},
 		{name: "its slot cannot be used", have: show("-", "-"), want: wanted("r1", "-"), unusable: list{1}, slots: list{2}},
 		{name: "nor any other", have: show("-", "-"), want: wanted("r1", "-"), unusable: list{1, 2}, slots: list{1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			before := slices.Clone(tt.want)
-			got := slots.Fit(tt.have, tt.want, func(s *slots.Server) bool { return !slices.Contains(tt.unusable, s.Number) })
+			got := slots.Fit(tt.have, tt.want, slots.Ability{Usable: func(s *slots.Server) bool { return !slices.Contains(tt.unusable, s.Number) }, Add: tt.add})
 			if !slices.Equal(before, tt.want) {
 				t.Fatal("what was wanted is changed")
 			}
@@ -82,7 +88,9 @@ func TestFitServesAsMuchAsThereIsRoomFor(t *testing.T) {
 			in[i].NoAddress = false
 		}
 		slots.MarkDynamic(in)
-		got := slots.Fit(in, want, anyServer)
+		can := usesAll
+		can.Add = rapid.Bool().Draw(t, "adds")
+		got := slots.Fit(in, want, can)
 		addresses, numbers := map[any]int{}, map[int]bool{}
 		lost, free := 0, 0
 		for _, w := range got {
@@ -108,13 +116,13 @@ func TestFitServesAsMuchAsThereIsRoomFor(t *testing.T) {
 				t.Fatalf("%v is wanted %d times", w.Addr, addresses[w.Addr])
 			}
 		}
-		if lost > 0 && free > 0 {
+		if lost > 0 && (free > 0 || can.Add) {
 			t.Fatalf("%d have no slot, and %d slots are free", lost, free)
 		}
 		if err := in.repair(got, all); err != nil {
 			t.Fatal(err)
 		}
-		if again := slots.Fit(in, want, anyServer); !maps.Equal(fitted(again), fitted(got)) {
+		if again := slots.Fit(in, want, can); !maps.Equal(fitted(again), fitted(got)) {
 			t.Fatalf("moves from\n%v to\n%v", got, again)
 		}
 	})

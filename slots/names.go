@@ -103,6 +103,13 @@ func FindPrefix(servers []Server) (prefix string, candidates []string) {
 	return "", slices.Sorted(maps.Keys(groups))
 }
 
+// IsTemplate reports whether there are servers named prefix and a number, and all of
+// them are disabled in the configuration.
+func IsTemplate(servers []Server, prefix string) bool {
+	own := Own(servers, prefix)
+	return len(own) > 0 && !slices.ContainsFunc(own, func(s Server) bool { return !s.Disabled })
+}
+
 // A group is the servers of one prefix.
 type group struct {
 	last  *Server // with the highest number of those that are disabled
