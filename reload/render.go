@@ -67,12 +67,6 @@ func filled(name string, source []byte, d Data) ([]byte, error) {
 	return whole(out.text)
 }
 
-// placed takes the package's own name off, so that an error begins with file
-// and line.
-func placed(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
-}
-
 // whole returns text if HAProxy may be given it.
 func whole(text []byte) ([]byte, error) {
 	switch {

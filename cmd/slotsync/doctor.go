@@ -115,7 +115,10 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 	wg.Wait()
 	reloads := make([]findings, len(cfg.reloads))
 	for i, r := range cfg.reloads {
-		wg.Go(func() { reloads[i] = examineReload(ctx, cfg, r, processes) })
+		wg.Go(func() {
+			reloads[i] = examineReload(ctx, cfg, r, processes)
+			reloads[i].rehearse(ctx, cfg, r, w.transactions[i])
+		})
 	}
 	wg.Wait()
 	var list []finding

@@ -13,7 +13,7 @@
 // process are shorter from then on. The last line of a call ends in "show info", which
 // proves which process has answered in this connection.
 //
-// Linux only: locks are abstract unix sockets.
+// Linux only: locks are files that flock(2) holds, and abstract unix sockets.
 package haproxy
 
 import (
@@ -66,6 +66,8 @@ type Client struct {
 	seen    time.Time     // and when
 	line    int           // how long its lines may be; 0: maxLine
 	open    *session      // nil: none is
+	lock    *Lock         // nil: none was taken
+	locked  slots.Process // for which it was last seen held
 }
 
 // New returns a client for o. It connects to nothing; the error says what is
