@@ -21,6 +21,13 @@ func (w *worker) apply(ctx context.Context, b batch, clean map[string]bool) (ref
 		l := w.locals[name]
 		touched[name] = true
 		l.sent(c)
+		if c.From.Agent && c.SetClass && c.Class == slots.Ready {
+			// if it reads back otherwise, that is the agent's word
+			l.readied[c.Number] = c.From.Addr
+			if c.Addr.IsValid() {
+				l.readied[c.Number] = c.Addr
+			}
+		}
 		l.written = now
 		if clean[name] && c.Kind != slots.Remove && l.correct(c.Number, now) {
 			w.note(note{text: "somebody else keeps changing this slot; writing to it pauses", backend: name, slot: c.Slot, detail: l.fights[c.Number].pause.String(), warn: true})
@@ -106,6 +113,9 @@ func (w *worker) refuse(b batch, refusals []slots.Refusal) bool {
 			l.weightless = true
 			return
 		}
+		if _, taken := l.externals[r.Change.Number]; taken && r.Change.From.Agent && r.Change.Class == slots.Ready {
+			return // its agent took it out at once
+		}
 		serious = !l.bar(r, time.Now()) || serious
 		l.refused[r.Change.Number] = r
 		if !l.told[string(r.Cause)] {
@@ -126,6 +136,9 @@ func (l *local) bar(r slots.Refusal, now time.Time) bool {
 	case slots.NoAddress, slots.Unproved, slots.OtherCause:
 	default:
 		return false
+	}
+	if s := finder(l.own, serverNumber)(r.Change.Number); s == nil || s.Addr == r.Change.Addr {
+		return false // it is something else that is refused
 	}
 	at, before := l.barred[r.Change.Number]
 	l.barred[r.Change.Number] = now

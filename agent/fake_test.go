@@ -36,6 +36,7 @@ type fakeConn struct {
 	refuse  map[string]slots.Cause
 	late    []slots.Change // what was sent to it while it hung
 	delay   time.Duration  // of every call
+	sick    netip.AddrPort // whose agent says maint
 }
 
 func newFake(name, backend string, n int) *fakeConn {
@@ -231,9 +232,15 @@ func (f *fakeConn) do(c slots.Change) {
 		if c.Weight > 0 {
 			s.Weight = c.Weight
 		}
+		if s.Agent && c.SetClass {
+			s.AgentOn = c.Class == slots.Ready
+		}
 		if c.SetClass && s.Class != c.Class {
 			s.Class = c.Class
 			f.changed[s.Name] = time.Now()
+		}
+		if s.AgentOn && s.Addr == f.sick {
+			s.Class = slots.Maint // as its agent says at once
 		}
 		f.writes = append(f.writes, string(c.Kind)+" "+c.Slot)
 	}

@@ -73,7 +73,7 @@ func (l *local) ownOf(servers []slots.Server) []slots.Server {
 func (l *local) glance(servers []slots.Server, now time.Time) bool {
 	own := l.ownOf(servers)
 	same := slices.EqualFunc(own, l.own, func(a, b slots.Server) bool {
-		return a.Name == b.Name && a.Addr == b.Addr && a.Class == b.Class && a.Weight == b.Weight
+		return a.Name == b.Name && a.Addr == b.Addr && a.Class == b.Class && (a.Weight == b.Weight || a.Agent) && a.AgentOn == b.AgentOn
 	})
 	if same {
 		l.carry(own, now.Sub(l.seen))

@@ -72,7 +72,7 @@ func (w *worker) within(which scope) []string {
 		case which == ebbs:
 			return l.waiting == 0 && len(l.ebbing) == 0
 		default:
-			return l.done >= l.want.gen && l.waiting == 0 && !l.unseen()
+			return l.done >= l.want.gen && !l.drifted && l.waiting == 0 && !l.unseen()
 		}
 	})
 }

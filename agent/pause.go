@@ -97,11 +97,18 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 	})
 }
 
-// Resume ends the pause of a backend, or every one if backend is "". It fails with
-// [ErrNotPaused].
+// Resume ends the pause of a backend, or every one if backend is "", and the fights over
+// its slots. It fails with [ErrNotPaused] if there is neither.
 func (a *Agent) Resume(ctx context.Context, backend string) error {
 	_, err := answerOr(ctx, a, func(context.Context) (struct{}, error) {
-		if _, ok := a.pauses[backend]; !ok && (backend != "" || len(a.pauses) == 0) {
+		now := time.Now()
+		fought := false
+		for _, b := range a.backends {
+			if (backend == "" || backend == b.Name) && a.fighting(b, now) {
+				b.resumed, fought = now, true
+			}
+		}
+		if _, ok := a.pauses[backend]; !fought && !ok && (backend != "" || len(a.pauses) == 0) {
 			return struct{}{}, fmt.Errorf("%w: %s", ErrNotPaused, cmp.Or(backend, "there is no pause to end"))
 		}
 		ended := a.pauses.end(backend)

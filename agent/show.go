@@ -233,7 +233,7 @@ func (b *backend) heldWhy(slot slots.Slot) string {
 
 func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) InstanceSlot {
 	r := in.last.backends[b.Name]
-	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, Sessions: live.Sessions, Lacking: !exists}
+	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, AgentCheck: live.Agent, Sessions: live.Sessions, Lacking: !exists}
 	if live.Addr.IsValid() {
 		s.Address = live.Addr.String()
 	}

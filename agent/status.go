@@ -127,12 +127,14 @@ type SlotStatus struct {
 type InstanceSlot struct {
 	Instance string `json:"instance"`
 	// Name is what the instance calls the slot, absent where it is the slot's own.
-	Name     string      `json:"name,omitempty"`
-	Address  string      `json:"address"` // "" if HAProxy shows none
-	State    slots.Class `json:"state"`
-	Weight   int         `json:"weight"`
-	Check    string      `json:"check"`    // "up", "down", "" without checks
-	Sessions int         `json:"sessions"` // -1: not read
+	Name    string      `json:"name,omitempty"`
+	Address string      `json:"address"` // "" if HAProxy shows none
+	State   slots.Class `json:"state"`
+	Weight  int         `json:"weight"`
+	// AgentCheck: HAProxy has an agent-check there, whose weight it is.
+	AgentCheck bool   `json:"agent_check,omitempty"`
+	Check      string `json:"check"`    // "up", "down", "" without checks
+	Sessions   int    `json:"sessions"` // -1: not read
 	// HeldBy: "operator" (an override keeps it from its traffic), "external" (somebody took it out behind the agent's back),
 	// "takeover" (an address that no source has ever listed), or "".
 	HeldBy string `json:"held_by,omitempty"`

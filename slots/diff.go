@@ -15,6 +15,7 @@ import (
 //
 //	server               wanted             now             later
 //	right address        class or weight    enable, drain, empty, weight
+//	an agent-check runs  drain or maint     drain, empty: the agent is disabled with it
 //	in service           free               empty
 //	  the only one with an address that is wanted ready in another slot     empty
 //	maint, idle          another address    fill, drain, park
@@ -247,8 +248,11 @@ func (p pair) fill() Change {
 
 // adjust gives the server, at the right address, its class and weight.
 func (p pair) adjust() Change {
-	c := Change{Slot: p.have.Name, Number: p.want.Number, Kind: Weigh, Weight: p.want.weightFor(p.have), From: *p.have}
-	if p.want.Class == p.have.Class {
+	c := Change{Slot: p.have.Name, Number: p.want.Number, Kind: Weigh, From: *p.have}
+	if !p.have.Agent { // the weight is the agent's, once the slot is filled
+		c.Weight = p.want.weightFor(p.have)
+	}
+	if p.want.Class == p.have.Class && !p.want.silences(p.have) {
 		return c
 	}
 	c.Class, c.SetClass = p.want.Class, true

@@ -82,7 +82,7 @@ func (e Exchange) Copy() Exchange {
 
 // A Count is a number of commands with one result.
 type Count struct {
-	Command string // "addr", "weight", "state", "add", "del", "shut", "show"
+	Command string // "addr", "weight", "state", "add", "del", "shut", "agent", "show"
 	Result  string // "ok", "unchanged", "refused"
 	N       int
 }

@@ -77,6 +77,11 @@ type Server struct {
 	NoAddress bool
 	// FQDN is the host name of the server line, "" if it has none.
 	FQDN string
+	// Agent: an agent-check is configured, and AgentOn: it runs. The weight is the
+	// agent's then, who may also take the server out and bring it back.
+	Agent, AgentOn bool
+	// Resolved: HAProxy's own resolver finds the address by an SRV record.
+	Resolved bool
 	// Checked: HAProxy sends health checks.
 	Checked bool
 	// Off: the configuration disables the backend as a whole, so that the server takes

@@ -38,8 +38,8 @@ func classOf(s discovery.State) Class {
 }
 
 // Drifted returns those of want that the instance does not have as wanted.
-// Slots with an address are compared in address, class and, out of maint,
-// weight; free ones only in class, which leaves those that are still to be
+// Slots with an address are compared in address, class and, out of maint and where no
+// agent-check is, weight; free ones only in class, which leaves those that are still to be
 // removed. Slots to be left, and those that the instance lacks (see [Missing]),
 // do not count, but for Dynamic ones with an address, which it could have.
 func Drifted(have []Server, want []Target) []Target {
@@ -74,13 +74,17 @@ func (w *Target) toRemove(s *Server) bool {
 	return w.Dynamic && s.Dynamic && !w.Leave && !w.Addr.IsValid()
 }
 
-// met reports whether s is what w wants.
+// met reports whether s is what w wants. An agent-check must not run where it could
+// bring the server back.
 func (w *Target) met(s *Server) bool {
 	if w.Leave {
 		return true
 	}
-	return w.Class == s.Class && (!w.Addr.IsValid() || w.Addr == s.Addr && w.weightFor(s) == 0)
+	return w.Class == s.Class && !w.silences(s) && (!w.Addr.IsValid() || w.Addr == s.Addr && (s.Agent || w.weightFor(s) == 0))
 }
+
+// silences reports whether the agent-check of s is to be disabled.
+func (w *Target) silences(s *Server) bool { return s.AgentOn && w.Class != Ready }
 
 // weightFor returns the weight that s has to be given, 0 if none: a server in
 // maint needs none, and one that is configured with 0 keeps what it has.

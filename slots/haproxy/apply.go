@@ -275,7 +275,8 @@ func (r *round) finalSteps() []step {
 // settleIn appends what comes after the address of change i. The checks of a
 // server that was added are enabled here: health checks before it is ready, so
 // that it starts up, and the agent's after, since it would be down otherwise
-// until its agent has answered.
+// until its agent has answered. Of a slot with an agent-check that is disabled before
+// the slot leaves its traffic, and enabled before it gets it.
 func (r *round) settleIn(steps []step, i int) []step {
 	ch := r.changes[i]
 	added := ch.Kind == slots.Add
@@ -286,6 +287,9 @@ func (r *round) settleIn(steps []step, i int) []step {
 		steps = append(steps, step{kind: weightKind, change: i})
 	}
 	if ch.SetClass {
+		if ch.From.Agent { // which would bring back who left
+			steps = append(steps, step{kind: agentKind, change: i, class: ch.Class})
+		}
 		steps = append(steps, step{kind: stateKind, change: i, class: ch.Class})
 	}
 	if added && asks(ch.Options, "agent-check") {

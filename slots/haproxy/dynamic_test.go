@@ -61,12 +61,13 @@ func (on *target) own(t *testing.T, backend string) (slots.Process, []slots.Serv
 func (on *target) want(t *testing.T, backend string, want ...slots.Target) (slots.Plan, slots.Outcome) {
 	t.Helper()
 	p, own := on.own(t, backend)
-	plan := slots.Diff(backend, own, want)
+	plan := slots.Diff(backend, backend, own, want)
 	return plan, on.apply(t, p, plan.Changes...)
 }
 
 func dynamic(slot, at string) slots.Target {
-	return slots.Target{Slot: slot, Addr: netip.MustParseAddrPort(at), Class: slots.Ready, Dynamic: true}
+	n, _ := slots.Number(slot, "web")
+	return slots.Target{Number: n, Addr: netip.MustParseAddrPort(at), Class: slots.Ready, Dynamic: true}
 }
 
 func add(backend, slot, at, options string) slots.Change {
@@ -166,13 +167,13 @@ func foundAgain(t *testing.T, on *target) {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	want := []slots.Target{dynamic("web4", "127.9.0.4:80"), dynamic("web5", "[fd00::5]:81")}
-	if plan := slots.Diff("web", own, want); !plan.Done() {
+	if plan := slots.Diff("web", "web", own, want); !plan.Done() {
 		t.Errorf("something is to be done: %+v", plan)
 	}
 }
 
 func removeIdle(t *testing.T, on *target) {
-	free := slots.Target{Slot: "web5", Dynamic: true}
+	free := slots.Target{Number: 5, Dynamic: true}
 	plan, out := on.want(t, "web", free)
 	if len(plan.Changes) != 1 || plan.Changes[0].Kind != slots.Empty || len(out.Refusals) != 0 {
 		t.Fatalf("got %+v, %v", plan, out.Refusals)
@@ -193,10 +194,10 @@ func removeIdle(t *testing.T, on *target) {
 
 func removeBusy(t *testing.T, on *target, port int) {
 	origin := listen(t)
-	on.want(t, "web", slots.Target{Slot: "web1"}, slots.Target{Slot: "web4", Dynamic: true}, dynamic("web5", origin.Addr().String()))
+	on.want(t, "web", slots.Target{Number: 1}, slots.Target{Number: 4, Dynamic: true}, dynamic("web5", origin.Addr().String()))
 	end := on.occupy(t, port, origin)
 	defer end()
-	free := slots.Target{Slot: "web5", Dynamic: true}
+	free := slots.Target{Number: 5, Dynamic: true}
 	plan, _ := on.want(t, "web", free)
 	if got := plan.Waiting; len(got) != 1 || got[0].Kind != slots.Remove {
 		t.Fatalf("got %+v", plan)

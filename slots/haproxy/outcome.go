@@ -79,7 +79,7 @@ func difference(ch slots.Change, s slots.Server) string {
 	switch {
 	case ch.Addr.IsValid() && !sameAddr(s.Addr, ch.Addr):
 		return fmt.Sprintf("address %s", s.Addr)
-	case ch.Weight != 0 && s.Weight != ch.Weight:
+	case ch.Weight != 0 && s.Weight != ch.Weight && !s.AgentOn:
 		return fmt.Sprintf("weight %d", s.Weight)
 	case ch.SetClass && s.Class != ch.Class:
 		return fmt.Sprintf("state %s", s.Class)

@@ -68,13 +68,14 @@ const (
 	addKind
 	delKind
 	shutKind
+	agentKind
 	showKind
 	kinds = iota
 )
 
 // String returns the name that metrics use.
 func (k kind) String() string {
-	return [kinds]string{"addr", "weight", "state", "add", "del", "shut", "show"}[k]
+	return [kinds]string{"addr", "weight", "state", "add", "del", "shut", "agent", "show"}[k]
 }
 
 // A result is what a command came to.

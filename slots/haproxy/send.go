@@ -87,6 +87,12 @@ func (r *round) appendStep(b []byte, s step) ([]byte, error) {
 		return appendAdd(b, ch.Backend, ch.Slot, ch.Addr, ch.Weight, ch.Options)
 	case delKind:
 		return appendDel(b, ch.Backend, ch.Slot)
+	case agentKind:
+		verb := "disable agent"
+		if s.class == slots.Ready {
+			verb = "enable agent"
+		}
+		return appendServer(b, verb, ch.Backend, ch.Slot)
 	case shutKind:
 		return appendShut(b, ch.Backend, ch.Slot)
 	}

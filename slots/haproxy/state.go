@@ -21,6 +21,8 @@ const (
 	drainBits    = 0x18 // FDRAIN, IDRAIN
 	resolverBit  = 0x20 // RMAINT
 	checkingBits = 0x06 // of srv_check_state: configured and enabled
+	agentBits    = 0x12 // of srv_agent_state: it is an agent, and configured
+	enabledBit   = 0x04 // of both
 )
 
 // column is one that the agent reads; the order is that of stateColumns.
@@ -40,13 +42,15 @@ const (
 	colPort
 	colID
 	colTLS
+	colAgent
+	colRecord
 	columns = iota
 )
 
 var stateColumns = [columns]string{
 	"be_name", "srv_name", "srv_addr", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight",
 	"srv_time_since_last_change", "srv_check_state", "srv_fqdn", "srv_port", "srv_id",
-	"srv_use_ssl",
+	"srv_use_ssl", "srv_agent_state", "srvrecord",
 }
 
 // maxFields bounds the fields of a line of a dump that are looked at.
@@ -186,7 +190,7 @@ func parseNumbers(f *[columns]string, s *slots.Server) error {
 		c        column
 		min, max int
 	}{
-		{colID, 0, 1 << 31}, {colOp, 0, 3}, {colAdmin, 0, 1 << 16}, {colWeight, 0, 256}, {colInitial, 0, 256}, {colCheck, 0, 1 << 16},
+		{colID, 0, 1 << 31}, {colOp, 0, 3}, {colAdmin, 0, 1 << 16}, {colWeight, 0, 256}, {colInitial, 0, 256}, {colCheck, 0, 1 << 16}, {colAgent, 0, 1 << 16},
 		// the clock of a machine may step back
 		{colSince, -1 << 40, 1 << 40},
 	} {
@@ -202,6 +206,9 @@ func parseNumbers(f *[columns]string, s *slots.Server) error {
 	s.Disabled = n[colAdmin]&disabledBit != 0
 	s.NoAddress = n[colAdmin]&resolverBit != 0
 	s.Checked = n[colCheck]&checkingBits == checkingBits
+	s.Agent = n[colAgent]&agentBits == agentBits
+	s.AgentOn = s.Agent && n[colAgent]&enabledBit != 0
+	s.Resolved = f[colRecord] != "-"
 	s.TLS = f[colTLS] == "1"
 	s.Off = n[colID] == 0
 	s.Up = n[colOp] != 0

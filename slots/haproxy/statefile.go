@@ -202,10 +202,14 @@ func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) 
 // traffic before its first health check; the health behind it is cut to what
 // the server's rise and fall allow. One in maintenance is "running" too, which HAProxy
 // makes nothing of: with any other state it warns where the configuration does not say
-// `disabled`, and refuses to start if that says `zero-warning`.
+// `disabled`, and refuses to start if that says `zero-warning`. The agent-check of one
+// that is not ready stays disabled: it would bring the server back.
 func appendStateLine(b []byte, backend string, id int, s slots.Server) []byte {
 	const op = 2
-	admin, health := 0, 2
+	admin, health, agent := 0, 2, 0
+	if s.Agent && s.Class != slots.Ready {
+		agent = agentBits // configured, and not enabled
+	}
 	switch s.Class {
 	case slots.Maint:
 		admin, health = 1, 0
@@ -219,7 +223,7 @@ func appendStateLine(b []byte, backend string, id int, s slots.Server) []byte {
 	b = append(append(b, backend...), " 0 "...)
 	b = append(append(b, s.Name...), ' ')
 	b = s.Addr.Addr().Unmap().AppendTo(b)
-	for _, n := range [...]int{op, admin, s.Weight, s.Initial, 0, 1, 0, health, 8, 0, 0, 0} {
+	for _, n := range [...]int{op, admin, s.Weight, s.Initial, 0, 1, 0, health, 8, agent, 0, 0} {
 		b = strconv.AppendInt(append(b, ' '), int64(n), 10)
 	}
 	b = append(b, " - "...)

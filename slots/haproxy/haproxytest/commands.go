@@ -35,6 +35,7 @@ func (s *session) command(a []string) string {
 		{"disable server", s.admin(s.stateCommand("maint"))},
 		{"enable health", s.admin(s.enableHealth)},
 		{"enable agent", s.admin(s.enableAgent)},
+		{"disable agent", s.admin(s.disableAgent)},
 		{"add server", s.admin(s.addServer)},
 		{"del server", s.admin(s.delServer)},
 		{"shutdown sessions server", s.admin(func(a []string) string {

@@ -21,6 +21,11 @@ type Backend struct {
 	Balance string
 	// Check are the parameters of health checks, as in "check inter 1s".
 	Check string
+	// Agent are the parameters of agent-checks, as in "agent-check agent-port 9000". The
+	// agent of a made-up HAProxy never answers.
+	Agent string
+	// Resolvers is a section of resolvers that finds the slots' addresses; "": none does.
+	Resolvers string
 	// Enabled: the slots are not "disabled" in the configuration.
 	Enabled bool
 	// NoAddress: the slots start without an address ("init-addr none"), and none
@@ -65,8 +70,12 @@ func (b Backend) text(stateFile bool) string {
 	if b.Enabled {
 		disabled = ""
 	}
+	keywords := strings.TrimSpace(b.Check + " " + b.Agent)
+	if b.Resolvers != "" {
+		keywords += " resolvers " + b.Resolvers
+	}
 	fmt.Fprintf(&s, "  server-template %s 1-%d slot.invalid:1 init-addr %s%s weight %d %s\n",
-		b.prefix(), b.slots(), init, disabled, b.weight(), b.Check)
+		b.prefix(), b.slots(), init, disabled, b.weight(), keywords)
 	return s.String()
 }
 

@@ -187,6 +187,13 @@ func (s *session) enableAgent(a []string) string {
 	})
 }
 
+func (s *session) disableAgent(a []string) string {
+	return s.onServer(a[2], func(_ *backend, sv *server) string {
+		sv.agent &^= checkEnabled
+		return ""
+	})
+}
+
 // checks is the column srv_check_state.
 func (sv *server) checks() int {
 	state := sv.check

@@ -45,7 +45,7 @@ type server struct {
 	pending  []pending
 	// of one that was added
 	dynamic                 bool
-	modern                  bool // it is up before its agent has answered, as from 3.4 on
+	modern                  bool // it is up before its agent has answered, as those of the configuration are, and all from 3.4 on
 	check, agent, agentPort int
 	fall                    int // 0: 3
 }
@@ -64,6 +64,9 @@ func newBackend(version string, id int, b Backend) *backend {
 		s := &server{
 			id: n + 1, name: b.Slot(n + 1), addr: "127.0.0.1", port: 1,
 			weight: b.weight(), initial: b.weight(), checked: b.Check != "", changed: time.Now(),
+		}
+		if b.Agent != "" {
+			s.agent, s.modern = checkIsAgent|checkConfigured|checkEnabled, true
 		}
 		if b.NoAddress {
 			s.addr = ""
