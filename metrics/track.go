@@ -23,7 +23,7 @@ func slotStates() []string {
 }
 func guardKinds() []string { return []string{"empty", "removal", "takeover", "unhealthy"} }
 func commandNames() []string {
-	return []string{"addr", "weight", "state", "add", "del", "shut", "show"}
+	return []string{"addr", "weight", "state", "add", "del", "shut", "agent", "show"}
 }
 func commandResults() []string { return []string{"ok", "unchanged", "refused"} }
 
