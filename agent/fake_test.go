@@ -37,6 +37,8 @@ type fakeConn struct {
 	late    []slots.Change // what was sent to it while it hung
 	delay   time.Duration  // of every call
 	sick    netip.AddrPort // whose agent says maint
+	// resolvers are the backends in which HAProxy's own find the addresses.
+	resolvers map[string]bool
 }
 
 func newFake(name, backend string, n int) *fakeConn {
@@ -262,6 +264,19 @@ func (f *fakeConn) Save(backend string, servers []slots.Server) error {
 }
 
 func (f *fakeConn) Sync() error { return nil }
+
+func (f *fakeConn) Resolved(ctx context.Context, asked map[string]slots.Server) (map[string]bool, error) {
+	if err := f.enter(ctx, true); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := map[string]bool{}
+	for b, s := range asked {
+		found[b] = s.Resolved || s.FQDN != "" && f.resolvers[b]
+	}
+	return found, nil
+}
 
 // set changes one server as somebody else would.
 func (f *fakeConn) set(slot string, change func(*slots.Server)) {

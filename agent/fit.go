@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -57,6 +58,33 @@ func unfit(proxy string, own []slots.Server) string {
 		return "backend " + proxy + " is disabled in the configuration of HAProxy: nothing can be filled"
 	}
 	return "no slot of backend " + proxy + " can be given an address (init-addr none, a resolver, or a unix socket): write `init-addr last,127.0.0.1` and no `resolvers`"
+}
+
+// askResolvers finds out, once for each process, whether HAProxy's own resolvers have the
+// slots of the backends: then nothing is written there.
+func (w *worker) askResolvers(ctx context.Context, names []string) error {
+	asked, about := map[string]slots.Server{}, map[string]*local{}
+	for _, name := range names {
+		l := w.locals[name]
+		if l.asked || l.own == nil {
+			continue
+		}
+		if i := slices.IndexFunc(l.own, func(s slots.Server) bool { return s.FQDN != "" }); i >= 0 {
+			asked[l.want.proxy], about[name] = l.own[i], l
+		}
+		l.asked = true
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	found, err := w.conn.Resolved(ctx, asked)
+	for name, l := range about {
+		if l.asked = err == nil; l.asked && found[l.want.proxy] {
+			l.resolved, l.problem = true, slots.ResolvedWords(l.want.proxy)
+			w.tellProblem(name, l)
+		}
+	}
+	return err
 }
 
 // usable returns the slots that can be filled: those that can be given an address and did

@@ -54,8 +54,10 @@ type local struct {
 	// found. inherited: another process had it.
 	prefix    string
 	inherited bool
-	lacking   bool
-	problem   string
+	// asked: it is known whether HAProxy's own resolvers have the slots, resolved says so.
+	asked, resolved bool
+	lacking         bool
+	problem         string
 	// done is the generation that was last read back whole, since the oldest
 	// after it; 0: there is none, or nothing new since a restart.
 	done, since uint64
@@ -97,6 +99,7 @@ func newLocal(externals map[int]external, prefix string) *local {
 // forget drops what was known of a process that is gone.
 func (l *local) forget() {
 	l.own, l.fitted, l.lacking, l.problem, l.inherited = nil, nil, false, "", true
+	l.asked, l.resolved = false, false
 	l.done, l.drifted, l.weightless, l.undynamic, l.waiting = 0, false, false, "", 0
 	l.readied = map[int]netip.AddrPort{}
 	l.ebbing = map[int]bool{}

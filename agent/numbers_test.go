@@ -281,3 +281,35 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 		}
 	}, a)
 }
+
+// Where HAProxy's own resolvers have the slots nothing is written, and the remedy is said.
+func TestSlotsThatHAProxyResolves(t *testing.T) {
+	for name, change := range map[string]func(*fakeConn){
+		"by a host name":   func(f *fakeConn) { f.resolvers = map[string]bool{"web": true} },
+		"by an SRV record": func(f *fakeConn) { f.servers["web"][0].Resolved, f.servers["web"][0].FQDN = true, "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newFake("a", "web", 3), newFake("b", "web", 3)
+			change(a)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80)...)
+				w.start()
+				w.pass(time.Minute)
+				if writes := a.takeWrites(); len(writes) > 0 || len(a.saved) > 0 {
+					t.Errorf("written: %v, %v", writes, a.saved)
+				}
+				w.want(b, "web1=:80")
+				w.wantSync("a", false)
+				w.wantSync("b", true)
+				if p := w.status().Backends[0].Problem; !strings.Contains(p, "remove `resolvers`") {
+					t.Errorf("problem %q", p)
+				}
+				a.with(func() { a.resolvers = nil })
+				a.restart(false)
+				w.pass(time.Second)
+				w.want(a, "web1=:80")
+				w.wantSync("a", true)
+			}, a, b)
+		})
+	}
+}

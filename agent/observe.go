@@ -27,7 +27,9 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 	own := l.ownOf(servers)
 	l.carry(own, now.Sub(l.seen))
 	l.own, l.seen = own, now
-	l.problem = unfit(l.want.proxy, own)
+	if l.problem = unfit(l.want.proxy, own); l.resolved || slices.ContainsFunc(own, func(s slots.Server) bool { return s.Resolved }) {
+		l.problem = slots.ResolvedWords(l.want.proxy)
+	}
 	l.refit(now)
 	l.awaitEnds()
 	target := finder(l.fitted, targetNumber)

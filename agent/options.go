@@ -38,6 +38,10 @@ type Conn interface {
 	Save(backend string, servers []slots.Server) error
 	// Sync makes what Save wrote survive a power loss.
 	Sync() error
+	// Resolved returns the backends of asked, which has one server of each, in which
+	// HAProxy's own resolvers find the address of that server, as far as that can be
+	// found out.
+	Resolved(ctx context.Context, asked map[string]slots.Server) (map[string]bool, error)
 	// String is the socket, as configured.
 	fmt.Stringer
 }

@@ -77,6 +77,9 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 			return err
 		}
 	}
+	if err := w.askResolvers(ctx, names); err != nil {
+		return err
+	}
 	w.save(names)
 	clean := w.clean(names, r)
 	asked := false
@@ -261,7 +264,7 @@ func (w *worker) save(names []string) {
 	for _, proxy := range w.proxies(names) {
 		var servers []slots.Server
 		for _, name := range every {
-			if l := w.locals[name]; l.want.proxy == proxy && l.own != nil && (!l.want.quiet || hasReady(l.own)) {
+			if l := w.locals[name]; l.want.proxy == proxy && l.own != nil && l.problem == "" && (!l.want.quiet || hasReady(l.own)) {
 				servers = append(servers, l.saved()...)
 			}
 		}

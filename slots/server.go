@@ -93,6 +93,13 @@ type Server struct {
 	Up bool
 }
 
+// ResolvedWords says what is wrong where HAProxy's own resolvers have the slots of a
+// backend, and what to do.
+func ResolvedWords(backend string) string {
+	return "HAProxy's own resolvers find the addresses of the slots of backend " + backend +
+		", so that two would write them: remove `resolvers` from the server-template, or if it comes by `default-server` in `defaults`, put the backend under another `defaults` section without it"
+}
+
 // A Process is one HAProxy worker process. Two are the same exactly if Pid,
 // Started and Node are.
 type Process struct {

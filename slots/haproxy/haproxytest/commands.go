@@ -25,6 +25,7 @@ func (s *session) command(a []string) string {
 		{"show stat", s.showStat},
 		{"show cli level", func([]string) string { return s.level + "\n" }},
 		{"show backend", s.showBackend},
+		{"show resolvers", s.showResolvers},
 		{"show version", func([]string) string { return fullVersions[s.fake.version] + "\n" }},
 		{"get weight", s.getWeight},
 		{"set server", s.admin(s.setServer)},
@@ -153,9 +154,22 @@ func (s *session) setServer(a []string) string {
 				return "'set server <srv> state' expects 'ready', 'drain' and 'maint'.\n"
 			}
 			return ""
+		case "fqdn":
+			return setFQDN(b, sv, a[4])
 		}
 		return "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | check-addr | check-port | fqdn | health | ssl | state | weight\n"
 	})
+}
+
+// setFQDN takes no name but the one that the server has.
+func setFQDN(b *backend, sv *server, name string) string {
+	switch {
+	case b.Resolvers == "":
+		return "set server <b>/<s> fqdn failed because no resolution is configured.\n"
+	case name == sv.hostname():
+		return "no need to change the FDQN" + by + "\n"
+	}
+	return "invalid fqdn '" + name + "'" + by + "\n"
 }
 
 // setWeight follows server_parse_weight_change_request of HAProxy.

@@ -37,6 +37,21 @@ func (s *session) showBackend([]string) string {
 	return out
 }
 
+// showResolvers shows the section that HAProxy makes itself, and those of the backends.
+func (s *session) showResolvers([]string) string {
+	out := resolversText("default")
+	for _, b := range s.worker.backends {
+		if b.Resolvers != "" {
+			out += resolversText(b.Resolvers)
+		}
+	}
+	return out
+}
+
+func resolversText(section string) string {
+	return "Resolvers section " + section + "\n nameserver a:\n  sent:        0\n  snd_error:   0\n"
+}
+
 // shown lists the backends that a command names; nil if there is none of that
 // name.
 func (s *session) shown(name string) []*backend {
