@@ -31,14 +31,14 @@ func (c *core) dropReused(b *backend) {
 }
 
 // ends reports whether s holds sessions of an endpoint that left, which end at that
-// time and were not seen to. Only a slot that is out of service, and is to be, has
-// such: not one that serves, that drains, or that somebody else or another endpoint
-// has.
+// time and were not seen to. Only a slot that is out of service has such, also if another
+// endpoint waits for it: not one that serves, that drains, that is to do so at this
+// address, or that somebody else has.
 func (l *local) ends(s *slots.Server, t *slots.Target) (at time.Time, yes bool) {
 	at, left := l.want.ends[s.Addr]
 	_, external := l.externals[s.Number]
 	if !left || external || l.ended[s.Addr].Equal(at) || s.Class != slots.Maint || t == nil || t.Leave ||
-		t.Class != slots.Maint || t.Addr.IsValid() && t.Addr != s.Addr {
+		t.Class != slots.Maint && t.Addr == s.Addr {
 		return at, false
 	}
 	return at, s.Sessions != 0

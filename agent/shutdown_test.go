@@ -156,3 +156,24 @@ func TestEndedSessionsAreForgotten(t *testing.T) {
 		t.Errorf("remembered: %v", l.ended)
 	}
 }
+
+// TestSessionsEndWhereAnotherWaits: with all slots taken, the endpoint that comes waits for
+// the sessions of the one that left, which end in time.
+func TestSessionsEndWhereAnotherWaits(t *testing.T) {
+	for name, leave := range map[string]slots.Class{"maint": slots.Maint, "drain": slots.Drain} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 2)
+			busyWorld(t, a, func(b *Backend) { b.Shutdown, b.Leave = true, leave }, func(w *world) {
+				w.source.list(80, 82)
+				w.pass(DefaultDrain - time.Second)
+				w.wantShuts(a)
+				w.pass(3 * time.Second)
+				w.want(a, "web1=:80 web2=:82")
+				if !slices.Contains(a.takeWrites(), "shut web2") {
+					t.Error("no sessions were ended")
+				}
+				w.wantSync("a", true)
+			})
+		})
+	}
+}

@@ -119,7 +119,7 @@ func stateHeader(line string) (at [columns]int, err error) {
 				at[c] = i
 			}
 		}
-		if at[c] < 0 && column(c) != colTLS { // which is there from 2.4 on
+		if at[c] < 0 && column(c) < colTLS { // what follows may be absent
 			return at, fmt.Errorf("no column %s", name)
 		}
 	}
@@ -194,6 +194,9 @@ func parseNumbers(f *[columns]string, s *slots.Server) error {
 		// the clock of a machine may step back
 		{colSince, -1 << 40, 1 << 40},
 	} {
+		if f[b.c] == "" && b.c >= colTLS {
+			continue
+		}
 		v, err := strconv.Atoi(f[b.c])
 		if err != nil || v < b.min || v > b.max {
 			return fmt.Errorf("%s: %q is not within %d..%d", stateColumns[b.c], printable(f[b.c]), b.min, b.max)
@@ -208,7 +211,7 @@ func parseNumbers(f *[columns]string, s *slots.Server) error {
 	s.Checked = n[colCheck]&checkingBits == checkingBits
 	s.Agent = n[colAgent]&agentBits == agentBits
 	s.AgentOn = s.Agent && n[colAgent]&enabledBit != 0
-	s.Resolved = f[colRecord] != "-"
+	s.Resolved = f[colRecord] != "-" && f[colRecord] != ""
 	s.TLS = f[colTLS] == "1"
 	s.Off = n[colID] == 0
 	s.Up = n[colOp] != 0
