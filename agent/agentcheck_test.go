@@ -142,3 +142,78 @@ func TestFightOverOneThatLeft(t *testing.T) {
 		w.wantSync("a", true)
 	}, a)
 }
+
+// A restart of the agent during a fight takes the foreign address for what it is, and no
+// endpoint moves.
+func TestFightOutlivesARestart(t *testing.T) {
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(2 * time.Second)
+		w.stop()
+		a.set("web1", func(s *slots.Server) { s.Addr = addr(99) })
+		w.source.asked = false
+		w.start()
+		w.pass(time.Second)
+		w.want(a, "web1=:80 web2=:81")
+		if h := w.status().Backends[0].Takeover; h != nil {
+			t.Errorf("a takeover: %+v", h)
+		}
+	}, a)
+}
+
+// A pause has a state of its own; the lag of an endpoint that is missing meanwhile grows.
+func TestPauseHidesNothing(t *testing.T) {
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.wantSync("a", true)
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.wantSync("a", true) // the pause has a state of its own
+		s := w.status()
+		if lag := s.Instances[0].LagSeconds; lag < 59 || s.Backends[0].Serving != 1 {
+			t.Errorf("lag %v, serving %d", lag, s.Backends[0].Serving)
+		}
+		if err := w.agent.Resume(w.t.Context(), "web"); err != nil {
+			t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80 web2=:81")
+		w.wantSync("a", true)
+	}, a)
+}
+
+// READY counts what takes traffic, and an instance whose socket has too low a level
+// answers.
+func TestServingCountsTraffic(t *testing.T) {
+	a, b := newFake("a", "web", 4), newFake("b", "web", 4)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		if n := w.status().Backends[0].Serving; n != 3 {
+			t.Errorf("serving %d", n)
+		}
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+		a.set("web2", func(s *slots.Server) { s.Checked = true }) // and down
+		w.pass(time.Minute)
+		if n := w.status().Backends[0].Serving; n != 1 {
+			t.Errorf("serving %d", n)
+		}
+		b.with(func() {
+			b.refuse["web4"] = slots.Level
+			b.afterIt = &slots.InstanceError{Fault: slots.Denied, Err: errStopped}
+		})
+		w.source.list(80, 81, 82, 83)
+		w.pass(time.Second)
+		if s := w.status(); s.Instances[1].Up || s.Instances[1].Fault != "denied" || len(Silent(s.Instances)) > 0 {
+			t.Errorf("shown as %+v, silent %v", s.Instances[1], Silent(s.Instances))
+		}
+	}, a, b)
+}

@@ -13,8 +13,9 @@ import (
 type instance struct {
 	Instance
 	last report
-	// met: it answered at least once, and its slots are in last.
-	met bool
+	// met: it answered at least once, and its slots are in last. continued: that process
+	// had answered when the state was stored.
+	met, continued bool
 	// strangers are the live addresses, by backend and slot, that no source has
 	// ever listed: left alone until somebody accepts that they go.
 	strangers map[string]map[int]netip.AddrPort
@@ -127,7 +128,7 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	b.initial = c.initial(b)
 	fresh, strangers := b.due || b.gen == 0, b.taken
 	if !b.adopted {
-		b.table = slots.Adopt(c.views(b), b.wanted(), b.prefer, now)
+		b.table = slots.Adopt(c.viewsToAdopt(b), b.wanted(), b.prefer, now)
 		b.adopted = true
 		b.vanish(b.prefer, now)
 	} else {

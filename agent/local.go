@@ -164,7 +164,9 @@ func (l *local) held() bool { return l.want.paused && (l.want.hard || !l.reborn)
 
 // settled reports whether the instance shows what is wanted of it, as far as it
 // can be wanted.
-func (l *local) settled() bool { return l.idle() || l.done >= l.want.gen && !l.drifted }
+func (l *local) settled() bool {
+	return l.want.quiet || l.lacking || l.problem != "" || l.done >= l.want.gen && !l.drifted
+}
 
 // effective returns the targets with what this instance alone does otherwise:
 // slots that somebody took out stay out, and weights that are not taken are not

@@ -17,6 +17,11 @@ func (c *core) meet(in *instance, r report) []*backend {
 	if r.err != nil {
 		r.backends, r.process = in.last.backends, in.last.process
 	}
+	if first {
+		in.continued = in.last.process.Pid != 0 && in.last.process.Same(r.process)
+	} else if r.restarted {
+		in.continued = false
+	}
 	if r.err == nil { // what was on its way while the slots became other ones
 		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {
 			b := c.backend(name)

@@ -17,8 +17,10 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func (in *instance) up() bool { return in.met && in.last.err == nil }
 
-// inSync reports whether in has nothing more to do.
-func (in *instance) inSync() bool { return in.up() && in.last.inSync && len(in.pending) == 0 }
+// inSync reports whether in has nothing more to do, or is not let do it by a pause.
+func (in *instance) inSync() bool {
+	return in.up() && in.last.inSync && !slices.ContainsFunc(in.pending, func(s stamp) bool { return !in.last.backends[s.backend].held })
+}
 
 // inSync reports whether in is as the table wants it, and can be.
 func (c *core) inSync(in *instance) bool { return in.inSync() && !c.unfilled(in) }
@@ -112,6 +114,7 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		}
 		s.Problem += p
 	}
+	s.Serving = a.serving(b)
 	rows := a.rows(b)
 	table, unusable := a.withUnusable(b, a.shownTable(b, now), rows)
 	for _, slot := range table {
@@ -122,6 +125,24 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		s.Slots = append(s.Slots, row)
 	}
 	return s
+}
+
+// serving is how many endpoints of b take traffic at the instance where the fewest do.
+func (a *Agent) serving(b *backend) int {
+	wanted := discovery.ByAddr(b.wanted())
+	least := -1
+	for _, in := range a.of(b) {
+		serves := map[netip.AddrPort]bool{}
+		for _, s := range in.last.backends[b.Name].own {
+			if _, listed := wanted[s.Addr]; listed && s.Class == slots.Ready && (s.Up || !s.Checked) {
+				serves[s.Addr] = true
+			}
+		}
+		if least < 0 || len(serves) < least {
+			least = len(serves)
+		}
+	}
+	return max(least, 0)
 }
 
 // withUnusable returns the table with the slots that no instance can use, since their
@@ -343,7 +364,8 @@ func (in *instance) show(now time.Time) InstanceStatus {
 		s.Version, s.Pid = in.last.process.Version, in.last.process.Pid
 	}
 	if in.last.err != nil {
-		s.LastError = in.last.err.Error()
+		fault, _ := slots.FaultOf(in.last.err)
+		s.LastError, s.Fault = in.last.err.Error(), string(fault)
 	}
 	for _, r := range in.last.backends {
 		s.Waiting += r.waiting

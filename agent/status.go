@@ -89,6 +89,9 @@ type BackendStatus struct {
 	Kept []KeptSet `json:"kept"`
 	// Turnover is absent but while one whole set makes way for another.
 	Turnover *Turnover `json:"turnover,omitempty"`
+	// Serving is how many endpoints take traffic at each instance, the fewest if those
+	// differ: ready in HAProxy, and not down by its check.
+	Serving int `json:"serving"`
 	// Overflow are endpoints for which no slot is left.
 	Overflow []discovery.Endpoint `json:"overflow"`
 	// NeedReload is null if the slots suffice.
@@ -216,6 +219,8 @@ type InstanceStatus struct {
 	LagSeconds float64 `json:"lag_seconds"`
 	Restarts   int     `json:"restarts"`
 	LastError  string  `json:"last_error,omitempty"`
+	// Fault is the kind of LastError, as in "denied".
+	Fault string `json:"fault,omitempty"`
 	// Waiting are changes that wait for sessions to end; External and Overflow
 	// count slots. They do not break InSync, except Waiting.
 	Waiting  int `json:"waiting"`
@@ -224,11 +229,11 @@ type InstanceStatus struct {
 }
 
 // Silent names those of instances that do not answer now: what they have shown is from
-// before. It is empty if all do.
+// before. It is empty if all do. One that shows itself and refuses every change does.
 func Silent(instances []InstanceStatus) []string {
 	var names []string
 	for _, in := range instances {
-		if !in.Up {
+		if !in.Up && (in.Fault != string(slots.Denied) || in.Pid == 0) {
 			names = append(names, in.Name)
 		}
 	}

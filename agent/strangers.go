@@ -29,6 +29,9 @@ func (c *core) judge(b *backend) map[int]netip.AddrPort {
 		if !in.judged[b.Name] && b.heard {
 			in.judged[b.Name] = true
 			in.strangers[b.Name] = b.strangers(own)
+			if in.continued {
+				maps.DeleteFunc(in.strangers[b.Name], func(slot int, _ netip.AddrPort) bool { return b.had(slot) })
+			}
 		}
 		if len(in.strangers[b.Name]) == 0 {
 			continue
@@ -51,6 +54,40 @@ func (b *backend) strangers(own []slots.Server) map[int]netip.AddrPort {
 		if !b.owns(a) && !slots.IsPlaceholder(a, placeholder) {
 			out[slot] = a
 		}
+	}
+	return out
+}
+
+// had reports whether an endpoint had the slot when the state was stored: in the process
+// of then, who has it now took it from that.
+func (b *backend) had(slot int) bool {
+	for _, number := range b.prefer {
+		if number == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// viewsToAdopt are the views of b, in which a slot that somebody took from the endpoint it
+// had is out of service: that is to be corrected.
+func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
+	var out [][]slots.Server
+	for _, in := range c.of(b) {
+		r := in.last.backends[b.Name]
+		if r.own == nil || r.problem != "" {
+			continue
+		}
+		view := r.usable
+		for i, s := range r.usable {
+			if in.continued && s.Class != slots.Maint && b.had(s.Number) && !b.owns(s.Addr) {
+				if &view[0] == &r.usable[0] {
+					view = slices.Clone(view)
+				}
+				view[i].Class = slots.Maint
+			}
+		}
+		out = append(out, view)
 	}
 	return out
 }

@@ -93,6 +93,7 @@ type localReport struct {
 	usable    []slots.Server
 	seen      time.Time // when that was
 	lacking   bool
+	held      bool // an operator has paused the writing
 	problem   string
 	waiting   int
 	surplus   int
@@ -270,13 +271,13 @@ func (w *worker) report(r report) {
 	for name, l := range w.locals {
 		r.backends[name] = localReport{
 			proxy: l.want.proxy, prefix: l.prefix,
-			own: l.own, usable: l.usable(r.at), seen: l.seen, lacking: l.lacking, problem: l.problem, waiting: l.waiting,
+			own: l.own, usable: l.usable(r.at), seen: l.seen, lacking: l.lacking, held: l.held(), problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.effective())),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), fights: l.fightsUntil(r.at),
 			undynamic: l.undynamic,
 		}
 		if !l.settled() {
-			r.inSync = false
+			r.inSync = r.inSync && l.held() // a pause has a state of its own
 			r.applied = min(r.applied, cmp.Or(l.since, l.want.gen)-1)
 		}
 	}
