@@ -246,18 +246,3 @@ func sessField(word string) (name, value string) {
 }
 
 func shown(s string) string { return discovery.Printable(s, maxValue) }
-
-// ShutSessions ends the sessions of a server ("shutdown sessions server" of the
-// Management Guide, 9.3), within the client's timeout. It needs a socket of level
-// admin.
-func (c *Client) ShutSessions(ctx context.Context, backend, server string) error {
-	command, err := appendShut(nil, backend, server)
-	if err != nil {
-		return err
-	}
-	text, err := c.command(ctx, string(command))
-	if err == nil && text != "" {
-		err = garbled(true, "%s: %s", c.at, printable(text))
-	}
-	return err
-}

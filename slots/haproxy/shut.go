@@ -1,0 +1,78 @@
+package haproxy
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	// shutPause is how often sessions that were ended are looked for, and shutMost for
+	// how long: HAProxy ends them a little after its answer.
+	shutPause, shutMost = 10 * time.Millisecond, time.Second
+)
+
+// ShutSessions ends the sessions of a server ("shutdown sessions server" of the
+// Management Guide, 9.3), within the client's timeout, and returns once they are seen to
+// be gone: to be fewer, where the server is in service and gets new ones. It needs a
+// socket of level admin.
+func (c *Client) ShutSessions(ctx context.Context, backend, server string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	command, err := appendShut(nil, backend, server)
+	if err != nil {
+		return err
+	}
+	before, err := c.sessions(ctx, backend, server)
+	if err != nil {
+		return err
+	}
+	text, err := c.command(ctx, string(command))
+	if err == nil && text != "" {
+		err = garbled(true, "%s: %s", c.at, printable(text))
+	}
+	if err != nil {
+		return err
+	}
+	for until := time.Now().Add(shutMost); ; {
+		left, err := c.sessions(ctx, backend, server)
+		if err != nil || left == 0 || left < before {
+			return err
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("%s: the sessions of %s/%s do not end: %d before, and %d after it; one in service gets new ones at once: drain it first", c.at, backend, server, before, left)
+		}
+		if err := wait(ctx, shutPause); err != nil {
+			return err
+		}
+	}
+}
+
+// sessions returns how many sessions a server has.
+func (c *Client) sessions(ctx context.Context, backend, server string) (int, error) {
+	show, err := appendShowState(nil, backend)
+	if err != nil {
+		return 0, err
+	}
+	text, err := c.command(ctx, string(show))
+	if err != nil {
+		return 0, err
+	}
+	stat, err := appendShowStat(nil, backendIDs(text + "\n")[backend])
+	if err != nil {
+		return 0, err
+	}
+	if text, err = c.command(ctx, string(stat)); err != nil {
+		return 0, err
+	}
+	n, found := 0, false
+	err = parseSessions(text, func(b, s string, sessions int) {
+		if b == backend && s == server {
+			n, found = sessions, true
+		}
+	})
+	if err == nil && !found {
+		err = garbled(false, "%s: there is no server %s/%s", c.at, backend, server)
+	}
+	return n, err
+}
