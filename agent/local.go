@@ -54,6 +54,8 @@ type local struct {
 	// found. inherited: another process had it.
 	prefix    string
 	inherited bool
+	// found is the prefix that would be found, as the process showed itself first.
+	found *string
 	// asked: it is known whether HAProxy's own resolvers have the slots, resolved says so.
 	asked, resolved bool
 	lacking         bool
@@ -99,7 +101,7 @@ func newLocal(externals map[int]external, prefix string) *local {
 // forget drops what was known of a process that is gone.
 func (l *local) forget() {
 	l.own, l.fitted, l.lacking, l.problem, l.inherited = nil, nil, false, "", true
-	l.asked, l.resolved = false, false
+	l.asked, l.resolved, l.found = false, false, nil
 	l.done, l.drifted, l.weightless, l.undynamic, l.waiting = 0, false, false, "", 0
 	l.readied = map[int]netip.AddrPort{}
 	l.ebbing = map[int]bool{}
@@ -114,7 +116,8 @@ func (l *local) forget() {
 
 // take notes new targets. Externals end with their endpoint.
 func (l *local) take(w want) {
-	if l.want.proxy != "" && (w.proxy != l.want.proxy || w.prefix != "" && l.prefix != "" && w.prefix != l.prefix) {
+	other := w.prefix != "" && l.prefix != "" && w.prefix != l.prefix || w.prefix == "" && l.want.prefix != "" && !l.findsItself()
+	if l.want.proxy != "" && (w.proxy != l.want.proxy || other) {
 		l.forget() // other slots
 		l.prefix = ""
 	}
@@ -150,6 +153,9 @@ func (l *local) dropExternals() {
 	}
 	maps.DeleteFunc(l.externals, func(number int, e external) bool { return at[number] != e.Addr })
 }
+
+// findsItself reports whether the prefix in force is the one that would be found.
+func (l *local) findsItself() bool { return l.found != nil && *l.found == l.prefix }
 
 // unseen reports whether nothing is known of what the instance has.
 func (l *local) unseen() bool { return l.own == nil && !l.lacking && l.problem == "" }

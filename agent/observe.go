@@ -24,6 +24,10 @@ func (l *local) observe(servers []slots.Server, exists, certain bool, now time.T
 		return nil, nil
 	}
 	l.prefix, l.inherited = prefix, false
+	if l.found == nil {
+		found, _ := slots.FindPrefix(servers)
+		l.found = &found
+	}
 	own := l.ownOf(servers)
 	l.carry(own, now.Sub(l.seen))
 	l.own, l.seen = own, now

@@ -65,17 +65,17 @@ func (a *Agent) refuse(opts Options) error {
 }
 
 // sameSlots reports whether next has the slots that b has: also if it names the prefix
-// that was found, or leaves the one that is in use to be found.
+// that was found, or leaves the one that is in use to be found, where it would be.
 func (a *Agent) sameSlots(b *backend, next Backend) bool {
-	if b.Proxy != next.Proxy || b.Prefix == next.Prefix || next.Prefix == "" {
+	if b.Proxy != next.Proxy || b.Prefix == next.Prefix {
 		return b.Proxy == next.Proxy
 	}
 	found := false
 	for _, in := range a.of(b) {
-		switch in.last.backends[b.Name].prefix {
-		case next.Prefix:
+		switch r := in.last.backends[b.Name]; {
+		case r.prefix == "":
+		case next.Prefix == r.prefix, next.Prefix == "" && r.findable:
 			found = true
-		case "":
 		default:
 			return false
 		}

@@ -88,6 +88,9 @@ type localReport struct {
 	// proxy and prefix say of which slots.
 	proxy, prefix string
 
+	// findable: that prefix would be found by itself.
+	findable bool
+
 	own []slots.Server
 	// usable are those of own that can be filled.
 	usable    []slots.Server
@@ -270,7 +273,7 @@ func (w *worker) report(r report) {
 	r.applied, r.inSync = w.want.gen, w.up
 	for name, l := range w.locals {
 		r.backends[name] = localReport{
-			proxy: l.want.proxy, prefix: l.prefix,
+			proxy: l.want.proxy, prefix: l.prefix, findable: l.findsItself(),
 			own: l.own, usable: l.usable(r.at), seen: l.seen, lacking: l.lacking, held: l.held(), problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.effective())),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), fights: l.fightsUntil(r.at),
