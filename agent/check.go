@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 // check returns every fault of the options.
@@ -29,6 +31,7 @@ func (o Options) check() error {
 			}
 		}
 	}
+	errs = append(errs, o.checkShared()...)
 	for _, r := range o.Reloads {
 		for _, in := range r.Instances {
 			if !names[in] {
@@ -43,6 +46,29 @@ func (o Options) check() error {
 		errs = append(errs, errors.New("no backend is configured"))
 	}
 	return errors.Join(errs...)
+}
+
+// checkShared returns what is wrong with backends that share one of HAProxy: each needs
+// slots of its own.
+func (o Options) checkShared() []error {
+	var errs []error
+	for i, b := range o.Backends {
+		for _, other := range o.Backends[:i] {
+			if b.Proxy != other.Proxy || !b.meets(other) {
+				continue
+			}
+			if why := slots.Collide(b.Prefix, other.Prefix); why != "" {
+				errs = append(errs, fmt.Errorf("backends %q and %q fill the same backend %q of HAProxy: %s", other.Name, b.Name, b.Proxy, why))
+			}
+		}
+	}
+	return errs
+}
+
+// meets reports whether two backends have an instance in common.
+func (b Backend) meets(other Backend) bool {
+	return len(b.Instances) == 0 || len(other.Instances) == 0 ||
+		slices.ContainsFunc(b.Instances, func(in string) bool { return slices.Contains(other.Instances, in) })
 }
 
 // checkFeeds returns every fault of the feeds.

@@ -93,8 +93,10 @@ func (b *backend) countOverrides(n map[string]int) {
 func (a *Agent) gaugeOverrides() {
 	for _, b := range a.backends {
 		n := map[string]int{}
-		if len(b.overrides) > 0 {
-			b.countOverrides(n)
+		for _, same := range append(a.beside(b), b) {
+			if len(same.overrides) > 0 {
+				same.countOverrides(n)
+			}
 		}
 		for _, kind := range OverrideKinds {
 			a.opts.Metrics.Overridden(b.Proxy, kind, n[kind])

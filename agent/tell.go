@@ -140,6 +140,9 @@ func (a *Agent) gaugeHolds(b *backend) {
 		if kind == holdTakeover {
 			held = len(a.strangersOf(b)) > 0
 		}
+		for _, other := range a.beside(b) {
+			held = held || other.guard.Kind() == kind || kind == holdTakeover && len(a.strangersOf(other)) > 0
+		}
 		a.opts.Metrics.Held(b.Proxy, kind, held)
 	}
 }
@@ -208,7 +211,11 @@ func (a *Agent) failedOver(b *backend) {
 // were to be taken over, before.
 func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 	a.addAll(tableEvents(b, surplusBefore, takenBefore, a.takeoverID(b)))
-	a.opts.Metrics.Overflow(b.Proxy, len(b.surplus))
+	overflow := len(b.surplus)
+	for _, other := range a.beside(b) {
+		overflow += len(other.surplus)
+	}
+	a.opts.Metrics.Overflow(b.Proxy, overflow)
 	a.gaugeHolds(b)
 	a.takeoverChanged(b, takenBefore)
 	if n := len(b.surplus); n != surplusBefore && n > 0 {
@@ -309,6 +316,9 @@ func (a *Agent) gauge(now time.Time) {
 	for _, b := range a.backends {
 		if needy := a.needsReload(b); needy != b.needy || !b.needTold {
 			b.needy, b.needTold = needy, true
+			for _, other := range a.beside(b) {
+				needy = needy || other.needy
+			}
 			a.opts.Metrics.ReloadNeeded(b.Proxy, needy)
 		}
 	}
@@ -331,11 +341,35 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 		if !ok {
 			continue
 		}
-		m.Slots(in.Name, b.Proxy, a.countSlots(b, in, r))
-		m.InstanceOverflow(in.Name, b.Proxy, r.surplus)
-		m.ExternalHeld(in.Name, b.Proxy, len(r.externals))
-		m.Paused(b.Proxy, a.fighting(b, now) || a.pauses.of(b.Name, now) != nil)
+		counts, surplus, externals, paused := a.countSlots(b, in, r), r.surplus, len(r.externals), a.pausedNow(b, now)
+		for _, other := range a.beside(b) { // metrics go by HAProxy's backend
+			r := in.last.backends[other.Name]
+			for state, n := range a.countSlots(other, in, r) {
+				counts[state] += n
+			}
+			surplus, externals, paused = surplus+r.surplus, externals+len(r.externals), paused || a.pausedNow(other, now)
+		}
+		m.Slots(in.Name, b.Proxy, counts)
+		m.InstanceOverflow(in.Name, b.Proxy, surplus)
+		m.ExternalHeld(in.Name, b.Proxy, externals)
+		m.Paused(b.Proxy, paused)
 	}
+}
+
+// pausedNow reports whether anything keeps the agent from writing to slots of b.
+func (a *Agent) pausedNow(b *backend, now time.Time) bool {
+	return a.fighting(b, now) || a.pauses.of(b.Name, now) != nil
+}
+
+// beside are the other backends that fill the same backend of HAProxy.
+func (a *Agent) beside(b *backend) []*backend {
+	var out []*backend
+	for _, other := range a.backends {
+		if other != b && other.Proxy == b.Proxy {
+			out = append(out, other)
+		}
+	}
+	return out
 }
 
 // countSlots counts the slots of one instance by what they are.

@@ -151,6 +151,19 @@ func Number(name, prefix string) (n int, ok bool) {
 	return n, err == nil
 }
 
+// Collide says why two templates of one backend with these prefixes, "" if they are to be
+// found, cannot be told from each other; "" if they can.
+func Collide(a, b string) string {
+	if a == "" || b == "" {
+		return "each needs `slots:`, the prefix of its own server-template"
+	}
+	short, long := min(a, b), max(a, b) // a prefix comes before what it is one of
+	if rest, ok := strings.CutPrefix(long, short); ok && strings.Trim(rest, "0123456789") == "" {
+		return "each needs `slots:` of its own, and " + short + " and " + long + " can be names of the same servers"
+	}
+	return ""
+}
+
 // maxDigits bounds the numbers of a template's range.
 const maxDigits = 9
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
@@ -106,7 +107,9 @@ func (c *checker) apart(path string, b, other backendConfig, index int) {
 	if !c.given(at) {
 		at = path + ".name"
 	}
-	c.add(at, "HAProxy's backend %q is filled by backends[%d] already", shown(b.proxy), index)
+	if why := slots.Collide(b.prefix, other.prefix); why != "" {
+		c.add(at, "HAProxy's backend %q is filled by backends[%d] already: %s", shown(b.proxy), index, why)
+	}
 }
 
 // overlap reports whether two lists of instances have one in common; an empty
