@@ -181,6 +181,9 @@ func TestPauseHidesNothing(t *testing.T) {
 		if lag := s.Instances[0].LagSeconds; lag < 59 || s.Backends[0].Serving != 1 {
 			t.Errorf("lag %v, serving %d", lag, s.Backends[0].Serving)
 		}
+		if err := s.Undone(); err == nil || !strings.Contains(err.Error(), "nothing is written until") {
+			t.Errorf("left undone: %v", err)
+		}
 		if err := w.agent.Resume(w.t.Context(), "web"); err != nil {
 			t.Fatal(err)
 		}

@@ -136,10 +136,8 @@ func backendWords(b BackendStatus, e *Explanation) string {
 			why = b.NeedReload.Why
 		}
 		return fmt.Sprintf("%s lacks slots: %d endpoints have none of its %d%s.", e.Name, len(b.Overflow), e.Slots, because(why))
-	case b.Paused != nil && b.PausedBy != "" && b.PausedBy != "a fight over slots":
-		return fmt.Sprintf("%s is paused for another %s by %s: nothing is written.", e.Name, ago(*b.Paused, e.At), b.PausedBy)
 	case b.Paused != nil:
-		return fmt.Sprintf("%s is paused for another %s: somebody else keeps changing its slots.", e.Name, ago(*b.Paused, e.At))
+		return fmt.Sprintf("%s is paused for another %s by %s: nothing is written.", e.Name, ago(*b.Paused, e.At), b.PausedBy)
 	}
 	return fmt.Sprintf("%s is as its sources say: %d endpoints in %d slots.", e.Name, len(b.Endpoints), e.Slots)
 }

@@ -296,8 +296,6 @@ func TestVerdictOfABackend(t *testing.T) {
 			"web lacks slots: 3 endpoints have none of its 10."},
 		{"paused by somebody", BackendStatus{Paused: &until, PausedBy: "ann"}, GuardExplanation{State: "published"}, up,
 			"web is paused for another 1m0s by ann: nothing is written."},
-		{"paused", BackendStatus{Paused: &until}, GuardExplanation{State: "published"}, up,
-			"web is paused for another 1m0s: somebody else keeps changing its slots."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

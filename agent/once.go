@@ -41,7 +41,7 @@ func (a *Agent) Once(ctx context.Context) (Status, error) {
 	cancel()
 	err := <-done
 	status := a.Status()
-	return status, errors.Join(err, status.undone())
+	return status, errors.Join(err, status.Undone())
 }
 
 // settled reports whether nothing is under way any more.
@@ -57,8 +57,9 @@ func (a *Agent) settled() bool {
 	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.err == nil && !in.inSync() })
 }
 
-// undone says what a round left undone.
-func (s Status) undone() error {
+// Undone says what a round left undone: sources that are not known, backends that cannot
+// be filled or are paused, instances that are not in sync. It is nil if there is nothing.
+func (s Status) Undone() error {
 	var errs []error
 	for _, src := range s.Sources {
 		if src.State == "failing" || src.State == "unknown" {
@@ -71,6 +72,9 @@ func (s Status) undone() error {
 	for _, b := range s.Backends {
 		if b.Problem != "" {
 			errs = append(errs, fmt.Errorf("backend %s: %s", b.Name, b.Problem))
+		}
+		if b.Paused != nil {
+			errs = append(errs, fmt.Errorf("backend %s: nothing is written until %s, by %s", b.Name, b.Paused.UTC().Format(time.RFC3339), b.PausedBy))
 		}
 	}
 	for _, in := range s.Instances {

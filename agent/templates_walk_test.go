@@ -169,7 +169,7 @@ func (w *world) lacks(c *fakeConn, ports []int) string {
 			}
 			room[p] = n
 		}
-		if s.Class != slots.Ready || s.Name == "static1" {
+		if s.Class != slots.Ready || s.Name == "static1" || p == "" && conf.Prefix != "" { // nobody's slots
 			continue
 		}
 		port := int(s.Addr.Port())

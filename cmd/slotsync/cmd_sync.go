@@ -30,7 +30,7 @@ which needs the configuration. Exit 0 if every instance is in sync then.`,
 			}
 			status, err := c.Sync(cmd.Context())
 			if err == nil {
-				return a.printRound(status, output)
+				return errors.Join(a.printRound(status, output), status.Undone())
 			}
 			if !nobodyThere(err) || !a.needsConfig() {
 				return err
