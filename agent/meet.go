@@ -111,9 +111,27 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 		return true
 	}
 	has := finder(own, serverNumber)
+	var elsewhere map[int]bool // made if it is needed
 	return slices.ContainsFunc(b.table, func(s slots.Slot) bool {
-		return !s.Dynamic && has(s.Number) == nil && !c.shown(b, s.Number)
+		if s.Dynamic || has(s.Number) != nil {
+			return false
+		}
+		if elsewhere == nil {
+			elsewhere = c.numbers(b)
+		}
+		return !elsewhere[s.Number]
 	})
+}
+
+// numbers are those of the slots that any instance has.
+func (c *core) numbers(b *backend) map[int]bool {
+	out := map[int]bool{}
+	for _, own := range c.views(b) {
+		for _, s := range own {
+			out[s.Number] = true
+		}
+	}
+	return out
 }
 
 func hasReady(own []slots.Server) bool {

@@ -116,9 +116,10 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	}
 	s.Serving = a.serving(b)
 	rows := a.rows(b)
+	name := a.slotNames(b)
 	table, unusable := a.withUnusable(b, a.shownTable(b, now), rows)
 	for _, slot := range table {
-		row := a.showSlot(b, slot, rows, now)
+		row := a.showSlot(b, name(slot.Number), slot, rows, now)
 		if unusable[slot.Number] {
 			row.State = SlotUnusable
 		}
@@ -193,18 +194,9 @@ func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 	return out
 }
 
-// nameIn is the name of a slot at the first of the instances that has it.
-func (a *Agent) nameIn(b *backend, number int, rows map[string]map[int]slots.Server) string {
-	for _, in := range a.of(b) {
-		if s, ok := rows[in.Name][number]; ok {
-			return s.Name
-		}
-	}
-	return a.prefix(b) + itoa(number)
-}
-
-func (a *Agent) showSlot(b *backend, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) SlotStatus {
-	s := SlotStatus{Name: a.nameIn(b, slot.Number, rows), State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
+// showSlot is one slot, which people call name.
+func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) SlotStatus {
+	s := SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
 		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)

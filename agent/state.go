@@ -153,7 +153,7 @@ func (a *Agent) snapshot(now time.Time) stored {
 func (c *core) snapshot(now time.Time) stored {
 	s := stored{Version: stateVersion, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
 	for _, b := range c.backends {
-		s.Backends = append(s.Backends, b.store(func(number int) string { return c.slotName(b, number) }, now))
+		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
 	}
 	for _, in := range c.instances {
 		out := storedInstance{Name: in.Name, Process: in.last.process,

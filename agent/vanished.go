@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,17 +83,33 @@ func (c *core) slotName(b *backend, number int) string {
 
 // slotName is the name of a slot at in; "" if it has none such.
 func (in *instance) slotName(backend string, number int) string {
-	if s := finder(in.last.backends[backend].own, serverNumber)(number); s != nil {
-		return s.Name
+	for _, s := range in.last.backends[backend].own {
+		if s.Number == number {
+			return s.Name
+		}
 	}
 	return ""
+}
+
+// slotNames is [core.slotName] for many slots.
+func (c *core) slotNames(b *backend) func(number int) string {
+	names := map[int]string{}
+	for _, in := range slices.Backward(c.of(b)) {
+		for _, s := range in.last.backends[b.Name].own {
+			names[s.Number] = s.Name
+		}
+	}
+	prefix := c.prefix(b)
+	return func(number int) string { return cmp.Or(names[number], prefix+strconv.Itoa(number)) }
 }
 
 // numberOf returns the number of the slot that any instance calls by this name.
 func (c *core) numberOf(b *backend, name string) (int, bool) {
 	for _, in := range c.of(b) {
-		if s := finder(in.last.backends[b.Name].own, func(s *slots.Server) string { return s.Name })(name); s != nil {
-			return s.Number, true
+		for _, s := range in.last.backends[b.Name].own {
+			if s.Name == name {
+				return s.Number, true
+			}
 		}
 	}
 	return slots.Number(name, c.prefix(b))

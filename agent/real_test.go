@@ -1,0 +1,306 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// This file runs the agent over real HAProxys.
+
+// A listing is a source that a test tells what to list.
+type listing struct{ news chan []discovery.Endpoint }
+
+func (l *listing) String() string { return "a test" }
+
+func (l *listing) Next(ctx context.Context) (discovery.Reading, error) {
+	select {
+	case eps := <-l.news:
+		return discovery.Complete(eps...), nil
+	case <-ctx.Done():
+		return discovery.Reading{}, ctx.Err()
+	}
+}
+
+func (l *listing) Confirm(ctx context.Context) (discovery.Reading, error) { return l.Next(ctx) }
+
+func (l *listing) list(ports ...int) {
+	var eps []discovery.Endpoint
+	for _, p := range ports {
+		eps = append(eps, discovery.Endpoint{Addr: at(p)})
+	}
+	l.news <- discovery.Normalize(eps)
+}
+
+func at(port int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 9, 0, 1}), uint16(port))
+}
+
+// A rig is an agent over real HAProxys.
+type rig struct {
+	t      *testing.T
+	agent  *agent.Agent
+	opts   agent.Options
+	source *listing
+	procs  map[string]*haproxytest.Process
+	looks  map[string]*haproxy.Client
+}
+
+// newRig starts an agent, of which configure may change what it is told.
+func newRig(t *testing.T, procs map[string]*haproxytest.Process, configure func(*agent.Backend)) *rig {
+	t.Helper()
+	r := &rig{t: t, source: &listing{make(chan []discovery.Endpoint, 10)}, procs: procs, looks: map[string]*haproxy.Client{}}
+	b := agent.Backend{Name: "web", Proxy: "web", Feeds: []agent.Feed{{Name: "test", Source: r.source, Key: "a"}},
+		Guard: guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}}
+	configure(&b)
+	r.opts = agent.Options{StateDir: t.TempDir(), Backends: []agent.Backend{b}, Resync: time.Second,
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: metrics.New(prometheus.NewRegistry(), "test", metrics.Lists{})}
+	for _, name := range []string{"a", "b"} {
+		if p := procs[name]; p != nil {
+			r.looks[name] = dial(t, p)
+			c := dial(t, p)
+			r.opts.Instances = append(r.opts.Instances, agent.Instance{Name: name, Conn: c, Query: c, Key: name})
+		}
+	}
+	a, err := agent.New(r.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.agent = a
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	for len(a.Status().Backends) == 0 { // it begins
+		time.Sleep(time.Millisecond)
+	}
+	return r
+}
+
+func dial(t *testing.T, p *haproxytest.Process) *haproxy.Client {
+	t.Helper()
+	c, err := haproxy.New(haproxy.Options{Socket: p.Socket, Timeout: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// serves are the ports in service at an instance, sorted, and what else it shows.
+func (r *rig) serves(name string) (ports []int, servers []slots.Server) {
+	v, err := r.looks[name].View(r.t.Context(), []string{"web"}, false)
+	if err != nil {
+		return nil, nil
+	}
+	servers = v.Servers["web"]
+	for _, s := range servers {
+		if s.Class == slots.Ready && s.Addr.Addr() == at(1).Addr() {
+			ports = append(ports, int(s.Addr.Port()))
+		}
+	}
+	slices.Sort(ports)
+	return ports, servers
+}
+
+func (r *rig) inSync(name string) bool {
+	for _, in := range r.agent.Status().Instances {
+		if in.Name == name {
+			return in.InSync
+		}
+	}
+	return false
+}
+
+// until waits for done, 2 s and what a busy machine needs.
+func (r *rig) until(what string, done func() bool) {
+	r.t.Helper()
+	deadline := time.Now().Add(6 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			for name := range r.procs {
+				_, servers := r.serves(name)
+				r.t.Logf("%s shows %+v", name, servers)
+			}
+			r.t.Fatalf("%s does not come about: %+v, %q", what, r.agent.Status().Instances, r.agent.Status().Backends[0].Problem)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// configuration is a whole one, with these lines in the backend web.
+func configuration(lines ...string) string {
+	return "global\n  stats socket {socket} mode 600 level admin\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n" +
+		"backend keep\n  server keep 127.0.0.1:1 disabled\n" + strings.Join(lines, "\n") + "\n"
+}
+
+func template(prefix string, first, last int, tail string) []string {
+	return []string{"backend web", fmt.Sprintf("  server-template %s %d-%d %s disabled weight 100", prefix, first, last, tail)}
+}
+
+const host, plain = "slot.invalid:1 init-addr last,127.0.0.1", "127.0.0.1:1"
+
+// everyVersion runs body with two HAProxys of each version.
+func everyVersion(t *testing.T, text string, body func(t *testing.T, a, b *haproxytest.Process)) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			c := haproxytest.Config{Version: version, Text: text}
+			body(t, haproxytest.Start(t, c), haproxytest.Start(t, c))
+		})
+	}
+}
+
+// A template that is renamed, has other numbers, is too small, or is gone, on one HAProxy
+// after the other, and servers that are added: the agent lives, every endpoint that can
+// serve does, and what cannot is not in sync.
+func TestRealWalkOverTemplates(t *testing.T) {
+	everyVersion(t, configuration(template("web", 1, 8, host)...), func(t *testing.T, a, b *haproxytest.Process) {
+		random := rand.New(rand.NewPCG(uint64(len(t.Name())), 7))
+		r := newRig(t, map[string]*haproxytest.Process{"a": a, "b": b}, func(b *agent.Backend) { b.Dynamic = true })
+		r.source.list(80, 81, 82, 83)
+		rooms := map[string]int{"a": 8, "b": 8}
+		steps := [][]string{
+			template("srv-", 1, 8, host), template("web", 101, 108, host), template("web1", 1, 4, host), template("web", 1, 2, plain), template("web", 5, 9, plain),
+			{"backend web", "  server static1 127.0.0.1:9"}, {"backend other"},
+		}
+		slotsIn := []int{8, 8, 4, 2, 5, 0, 0}
+		ports := []int{80, 81, 82, 83}
+		for range 10 {
+			name := []string{"a", "b"}[random.IntN(2)]
+			i := random.IntN(len(steps))
+			p := r.procs[name]
+			p.Config.Text = configuration(steps[i]...)
+			p.Restart()
+			rooms[name] = slotsIn[i]
+			ports = ports[:0]
+			for n := range 1 + random.IntN(7) {
+				ports = append(ports, 80+n*2+random.IntN(2))
+			}
+			r.source.list(ports...)
+			for name := range r.procs {
+				r.until(fmt.Sprintf("%v at %s in %d slots", ports, name, rooms[name]), func() bool {
+					got, _ := r.serves(name)
+					if rooms[name] == 0 {
+						return len(got) == 0 && !r.inSync(name)
+					}
+					return slices.Equal(got, ports) && r.inSync(name)
+				})
+			}
+		}
+	})
+}
+
+// Names beside the template, however long, stop nothing, and a slot that takes no address
+// gives its endpoint to another one.
+func TestRealOddServersBesideTheTemplate(t *testing.T) {
+	lines := append(template("web", 1, 2, host), "  server "+strings.Repeat("x", 200)+" 127.0.0.1:9 disabled", "  server web3 unix@/nowhere disabled",
+		"  server web4 slot.invalid:1 init-addr none disabled", "  server web5 slot.invalid:1 init-addr last,127.0.0.1 disabled")
+	everyVersion(t, configuration(lines...), func(t *testing.T, a, _ *haproxytest.Process) {
+		r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(b *agent.Backend) { b.Prefix = "web" })
+		r.source.list(80, 81, 82)
+		r.until("3 endpoints in 3 slots of 5", func() bool {
+			got, _ := r.serves("a")
+			return slices.Equal(got, []int{80, 81, 82}) && r.inSync("a")
+		})
+		r.source.list(80, 81, 82, 83)
+		r.until("one too many", func() bool { return len(r.agent.Status().Backends[0].Overflow) == 1 && !r.inSync("a") })
+	})
+}
+
+// An agent that says ready brings nobody back, and its weights stop nothing.
+func TestRealAgentChecks(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	var share atomic.Int32
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(c, "ready up %d%%\n", 20+share.Add(1)%60)
+			c.Close()
+		}
+	}()
+	tail := fmt.Sprintf("%s agent-check agent-addr 127.0.0.1 agent-port %d agent-inter 50ms", host, l.Addr().(*net.TCPAddr).Port)
+	everyVersion(t, configuration(template("web", 1, 5, tail)...), func(t *testing.T, a, _ *haproxytest.Process) {
+		r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(*agent.Backend) {})
+		steady := func(ports ...int) {
+			t.Helper()
+			r.source.list(ports...)
+			r.until(fmt.Sprint(ports), func() bool {
+				got, servers := r.serves("a")
+				for _, s := range servers { // nor at the template's own address
+					if s.Class == slots.Ready && s.Addr.Addr() != at(1).Addr() {
+						return false
+					}
+				}
+				return slices.Equal(got, ports) && r.inSync("a")
+			})
+		}
+		steady(80, 81)
+		for range 5 {
+			time.Sleep(300 * time.Millisecond)
+			if _, err := r.agent.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		steady(80, 81, 82)
+		steady(80)
+		time.Sleep(500 * time.Millisecond)
+		steady(80)
+		a.Restart()
+		steady(80, 83)
+		if p := r.agent.Status().Backends[0].Problem; p != "" {
+			t.Errorf("problem: %s", p)
+		}
+	})
+}
+
+// Where HAProxy's own resolvers have the slots nothing is written, before they have taken
+// an address away and after.
+func TestRealResolvers(t *testing.T) {
+	text := configuration(append([]string{"resolvers dead", "  nameserver a 127.0.0.1:1", "  timeout retry 100ms", "  timeout resolve 100ms", "  hold timeout 300ms", "  hold other 300ms",
+		"defaults inherited", "  mode http", "  timeout connect 1s", "  timeout client 5s", "  timeout server 5s", "  default-server resolvers dead"}, template("web", 1, 3, host)...)...)
+	everyVersion(t, text, func(t *testing.T, a, _ *haproxytest.Process) {
+		r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(*agent.Backend) {})
+		r.source.list(80)
+		r.until("the remedy", func() bool {
+			return strings.Contains(r.agent.Status().Backends[0].Problem, "remove `resolvers`") && !r.inSync("a")
+		})
+		time.Sleep(time.Second)
+		if got, servers := r.serves("a"); len(got) > 0 {
+			t.Errorf("shows %+v", servers)
+		}
+		a.Config.Text = configuration(template("web", 1, 3, host)...)
+		a.Restart()
+		r.until("a filled slot", func() bool { got, _ := r.serves("a"); return len(got) == 1 && r.inSync("a") })
+	})
+}
