@@ -43,7 +43,10 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 		do   func(*world) error
 		want string // at the HAProxy after the crash
 	}{
-		{"drain", func(w *world) error { _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{}); return err }, "web1=:80/drain web2=:81"},
+		{"drain", func(w *world) error {
+			_, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{})
+			return err
+		}, "web1=:80/drain web2=:81"},
 		{"an address stopped", func(w *world) error {
 			_, err := w.agent.SetAddressState(w.t.Context(), addr(80).Addr(), StateMaint, Who{})
 			return err
