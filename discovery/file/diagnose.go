@@ -20,6 +20,9 @@ const maxTold = 20
 func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	seen, err := s.files.look(ctx, false)
 	if err == nil {
+		seen, err = s.files.settled(ctx, seen, s.query.settles)
+	}
+	if err == nil {
 		err = seen.err
 	}
 	if err != nil {
@@ -28,6 +31,9 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	var out []discovery.Finding
 	add := func(verdict, format string, args ...any) {
 		out = append(out, discovery.Findingf(verdict, format, args...))
+	}
+	if seen.closed != nil {
+		add(discovery.Faulty, "there may be more files: %s", seen.closed)
 	}
 	for i, v := range seen.files {
 		if i == maxTold {
@@ -48,7 +54,7 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 func (q Query) holds(v view) int {
 	n := 0
 	for _, i := range v.items {
-		if q.Service == "" || q.Service == i.service {
+		if q.wants(i) {
 			n++
 		}
 	}

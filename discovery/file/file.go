@@ -12,9 +12,10 @@
 //
 // What is written into a file takes effect at once if it only adds. What takes
 // away, and what cannot be read, is looked at again a quarter of a second later,
-// for it may be half of what somebody is writing. A file that cannot be read
-// keeps what it held; so does one that has vanished, for 2 seconds. Those who
-// write a file slowly should write another one and rename it.
+// for it may be half of what somebody is writing. A file that cannot be read says
+// nothing, and nothing of the others; so does one that has vanished, for 2 seconds,
+// and then it is no part of the source any more. Those who write a file slowly should
+// write another one and rename it.
 package file
 
 import (

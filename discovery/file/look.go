@@ -14,15 +14,17 @@ import (
 // A snapshot is what the files hold at a time. It is not changed once it is
 // shared.
 type snapshot struct {
+	path    string // of all of them
 	version uint64 // another one when files or err are others; 0: nobody has looked yet
 	at      time.Time
 	files   []view
 	next    time.Time // when something in it has to be looked at again; zero: it has not
+	closed  error     // why there may be more files; a [discovery.Error]
 	err     error     // why nothing is known; a [discovery.Error]
 }
 
 func (s snapshot) same(t snapshot) bool {
-	return fmt.Sprint(s.err) == fmt.Sprint(t.err) && slices.EqualFunc(s.files, t.files, view.equal)
+	return fmt.Sprint(s.err) == fmt.Sprint(t.err) && fmt.Sprint(s.closed) == fmt.Sprint(t.closed) && slices.EqualFunc(s.files, t.files, view.equal)
 }
 
 // current returns what was seen a moment ago, or else what there is now: where many
@@ -48,16 +50,29 @@ func (f *Files) look(ctx context.Context, anew bool) (snapshot, error) {
 		return snapshot{}, ctx.Err()
 	}
 	seen, err := f.find(f.memory, anew)
-	now := time.Now()
+	s := snapshot{path: f.path(), at: time.Now()}
 	if err != nil {
-		return f.publish(snapshot{at: now, err: discovery.Errorf(discovery.Transport, "%w", err)}), nil
+		s.closed = discovery.Errorf(discovery.Transport, "%w", err)
 	}
-	f.memory = f.memory.see(seen, now)
-	s := snapshot{at: now}
-	if s.files, s.next = f.memory.views(now); len(s.files) == 0 {
+	if err != nil && !slices.ContainsFunc(seen, sight.legible) {
+		s.err = s.closed
+		return f.publish(s), nil
+	}
+	f.memory = f.memory.see(seen, err == nil, s.at)
+	if s.files, s.next = f.memory.views(s.at); len(s.files) == 0 {
 		s.err = f.absent()
 	}
 	return f.publish(s), nil
+}
+
+// settled returns what there is when no file settles any more, or when it took too long.
+// The error is ctx's own.
+func (f *Files) settled(ctx context.Context, s snapshot, settles func(view) bool) (snapshot, error) {
+	limit, err := time.Now().Add(patience), ctx.Err()
+	for err == nil && slices.ContainsFunc(s.files, settles) && time.Now().Before(limit) {
+		s, err = f.after(ctx, s.version, limit)
+	}
+	return s, err
 }
 
 // absent is the error for a path that no file has. A directory without files

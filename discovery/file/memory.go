@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -12,24 +13,29 @@ import (
 const (
 	settle = 250 * time.Millisecond // a version that takes away is believed when it lasted so long
 	grace  = 2 * time.Second        // and that a file is gone
+	// patience is how long those who want to know for sure wait for a file that is
+	// written to all the time.
+	patience = 3 * time.Second
 )
 
 // A memory holds what is known of each file, by name. It is not changed once it
 // is made.
-type memory map[string]kept
+type memory map[string]known
 
-// kept is what is known of a file: the version that is there, and what is in
-// force, which is the last version that could be read and has settled.
-type kept struct {
+// known is what is known of a file: the version that is there, and what the last one
+// held that could be read and has settled.
+type known struct {
 	version
-	since time.Time // when this version was first seen
-	held  []item    // in force
-	good  bool      // something is in force, if only that there is nothing
-	gone  time.Time // since when there is no file; zero: there is one
+	since  time.Time // when this version was first seen
+	held   []item
+	good   bool      // one has settled, if only to say that there is nothing
+	gone   time.Time // since when there is no file; zero: there is one
+	unseen bool      // nobody can tell whether there is one
 }
 
-// see returns what is known after seen was all there is at that time.
-func (m memory) see(seen []sight, now time.Time) memory {
+// see returns what is known after seen was all there is at that time or, where the
+// folder cannot be listed, what there still is of the files that are known.
+func (m memory) see(seen []sight, listed bool, now time.Time) memory {
 	next := make(memory, len(seen))
 	for _, s := range seen {
 		next[s.name] = m[s.name].becomes(s, now)
@@ -38,18 +44,19 @@ func (m memory) see(seen []sight, now time.Time) memory {
 		if _, there := next[name]; there {
 			continue
 		}
-		if k.gone.IsZero() {
+		k.unseen = !listed
+		if listed && k.gone.IsZero() {
 			k.gone = now
 		}
-		if now.Sub(k.gone) < grace {
+		if !listed || now.Sub(k.gone) < grace {
 			next[name] = k
 		}
 	}
 	return next
 }
 
-func (k kept) becomes(s sight, now time.Time) kept {
-	k.gone = time.Time{}
+func (k known) becomes(s sight, now time.Time) known {
+	k.gone, k.unseen = time.Time{}, false
 	if !s.same {
 		switch {
 		case k.since.IsZero() && s.mtime.Before(now) && !s.mtime.IsZero():
@@ -66,7 +73,7 @@ func (k kept) becomes(s sight, now time.Time) kept {
 }
 
 // pending says whether the version that is there may be half of one.
-func (k kept) pending(now time.Time) bool {
+func (k known) pending(now time.Time) bool {
 	return now.Sub(k.since) < settle && (k.err != nil || !k.good || lacks(k.items, k.held))
 }
 
@@ -85,17 +92,19 @@ func lacks(now, old []item) bool {
 	})
 }
 
-// A view is what counts of a file now.
+// A view is what a file says now.
 type view struct {
-	name  string
-	items []item
-	known bool   // false: nothing was ever read of it
-	waits bool   // in a moment it will be known why
-	why   string // there may be more or less than items; empty: they are all
+	name     string
+	items    []item
+	held     []item // what it said when it last had settled,
+	good     bool   // if it ever had
+	state    discovery.Completeness
+	why      string // it is not whole
+	settling bool   // in a moment more is known
 }
 
-// views returns what counts of all files, by name, and when that has to be
-// looked at again though nothing changes; zero: never.
+// views returns what all files say, by name, and when they have to be looked at again
+// though nothing changes; zero: never.
 func (m memory) views(now time.Time) (all []view, next time.Time) {
 	sooner := func(t time.Time) {
 		if next.IsZero() || t.Before(next) {
@@ -105,6 +114,7 @@ func (m memory) views(now time.Time) (all []view, next time.Time) {
 	for name, k := range m {
 		all = append(all, k.view(name, now))
 		switch {
+		case k.unseen:
 		case !k.gone.IsZero():
 			sooner(k.gone.Add(grace))
 		case k.pending(now):
@@ -115,26 +125,36 @@ func (m memory) views(now time.Time) (all []view, next time.Time) {
 	return all, next
 }
 
-func (k kept) view(name string, now time.Time) view {
-	v := view{name: name, items: k.held, known: k.good}
+func (k known) view(name string, now time.Time) view {
+	v := view{name: name, held: k.held, good: k.good}
 	switch {
+	case k.unseen:
+		v.state, v.why = discovery.Unknown, "it cannot be read, and its folder cannot be listed"
 	case !k.gone.IsZero():
-		v.why = "it has just vanished" + stillCounts
+		v.state, v.why, v.settling = discovery.Unknown, "it has just vanished", true
 	case k.pending(now) && k.err != nil:
-		v.waits, v.why = !k.good, "it may be half written"
+		v.state, v.why, v.settling = discovery.Unknown, halfWritten, true
 	case k.pending(now):
-		v.items, v.known, v.why = slices.Concat(k.held, k.items), true, "it may be half written"
+		v.items, v.state, v.why, v.settling = k.items, discovery.Partial, halfWritten, true
 	case k.err != nil:
-		v.why = discovery.Printable(k.err.Error(), 160)
-		if k.good {
-			v.why += stillCounts
-		}
+		v.state, v.why = discovery.Unknown, discovery.Printable(k.err.Error(), 160)
+	default:
+		v.items = k.items
 	}
 	return v
 }
 
-const stillCounts = "; what it held last still counts"
+const halfWritten = "it may be half written"
 
 func (v view) equal(w view) bool {
-	return v.name == w.name && v.known == w.known && v.waits == w.waits && v.why == w.why && slices.Equal(v.items, w.items)
+	return v.name == w.name && v.state == w.state && v.why == w.why && v.settling == w.settling && v.good == w.good &&
+		slices.Equal(v.items, w.items) && slices.Equal(v.held, w.held)
+}
+
+// err returns why the file is unknown.
+func (v view) err() error {
+	if v.state != discovery.Unknown {
+		return nil
+	}
+	return &discovery.Error{Class: discovery.Protocol, Err: errors.New(v.why)}
 }

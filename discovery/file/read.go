@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,9 +43,12 @@ func markOf(info os.FileInfo) mark {
 // A sight is one file as it was just seen.
 type sight struct {
 	name string
-	same bool // as it was the last time; nothing else is set then
+	same bool // as it was the last time; it has that version
 	version
 }
+
+// legible reports whether it could be read.
+func (s sight) legible() bool { return s.err == nil }
 
 // A version is one content of a file.
 type version struct {
@@ -58,11 +62,12 @@ type version struct {
 }
 
 // find looks at every file of the path. Those that known has already are read
-// only if they have changed, or anew.
+// only if they have changed, or anew. The error is that there may be others than those
+// that are known.
 func (f *Files) find(known memory, anew bool) ([]sight, error) {
-	names, err := f.names()
-	if err != nil {
-		return nil, err
+	names, closed := f.names()
+	if closed != nil {
+		names = slices.Sorted(maps.Keys(known))
 	}
 	seen := make([]sight, 0, len(names))
 	for _, name := range names {
@@ -72,7 +77,7 @@ func (f *Files) find(known memory, anew bool) ([]sight, error) {
 			seen = append(seen, s)
 		}
 	}
-	return seen, nil
+	return seen, closed
 }
 
 // names returns the names of the files that there are, sorted.
@@ -120,7 +125,7 @@ func visit(dir, name string, old version, trust bool) (sight, error) {
 		return sight{}, err
 	}
 	if err == nil && trust && !old.unsure && markOf(info) == old.mark {
-		return sight{name: name, same: true}, nil
+		return sight{name: name, same: true, version: old}, nil
 	}
 	v, raw, err := load(path, info, err)
 	switch {

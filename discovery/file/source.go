@@ -2,10 +2,11 @@ package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,12 +19,11 @@ type Source struct {
 	files *Files
 	query Query
 
-	mu    sync.Mutex // guards following, never held while reading or waiting
-	seen  snapshot   // that last and err are made of
-	last  discovery.Reading
-	err   error
-	told  time.Time // when last was returned by Next; zero: it is told at once
-	asked time.Time
+	mu   sync.Mutex // guards following, never held while reading or waiting
+	seen snapshot   // the latest one
+	last discovery.Reading
+	err  error
+	told time.Time // when last was returned by Next; zero: it is told at once
 }
 
 var (
@@ -46,15 +46,17 @@ func (s *Source) String() string {
 // are seen within 30 seconds, and so is everything where the system tells
 // nothing, within 2. While a file is being read, ctx is not obeyed.
 //
-// A reading is weak if it rests on a file that cannot be read, may be half
-// written, or has just vanished; what such a file held last still counts. An
-// error is a directory that is not there or holds no file at all, and a file
-// that was never legible and could hold the service by its name.
+// The listing of the folder is a part, which has no endpoints, and each file is one
+// below it. A file that cannot be read is unknown, one that may be half written is
+// partial, and both are told of when that has lasted, unless they add something. At
+// first, and after an error, Next waits for a file that may be half written. An error is
+// a folder that is not there or holds no file at all, and a service of whose files none
+// ever could be read.
 func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	latest, err := s.first(ctx)
 	for err == nil {
 		r, problem := s.query.reading(latest)
-		if !errors.Is(problem, errUndecided) && s.note(latest, r, problem) {
+		if s.note(latest, r, problem) {
 			return r, problem
 		}
 		latest, err = s.files.after(ctx, latest.version, s.again())
@@ -69,28 +71,37 @@ func (s *Source) first(ctx context.Context) (snapshot, error) {
 	told := !s.told.IsZero()
 	s.mu.Unlock()
 	if !told {
-		return s.files.current(ctx)
+		latest, err := s.files.current(ctx)
+		if err != nil {
+			return latest, err
+		}
+		return s.files.settled(ctx, latest, s.query.settles)
 	}
 	latest, _ := s.files.now()
 	return latest, ctx.Err()
 }
 
-// note keeps what is known now, and says whether it has to be told.
+// note keeps what is known now, and says whether it has to be told. Trouble with a file
+// that may be half written has not, as long as what was told last is not old.
 func (s *Source) note(latest snapshot, r discovery.Reading, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	news := s.told.IsZero() || err != nil || now.Sub(s.told) >= rescan || !equal(r, s.last)
-	s.seen, s.err, s.asked = latest, err, latest.at
+	s.seen = latest
+	switch due := s.told.IsZero() || now.Sub(s.told) >= rescan; {
+	case due:
+	case err != nil && slices.ContainsFunc(latest.files, s.query.settles):
+		return false
+	case err == nil && !s.query.news(latest, r, s.last):
+		return false
+	}
+	s.err = err
 	if err != nil {
 		s.told = time.Time{}
 		return true
 	}
-	s.last = r
-	if news {
-		s.told = now
-	}
-	return news
+	s.last, s.told = r, now
+	return true
 }
 
 // again returns when the same is worth telling once more.
@@ -103,22 +114,51 @@ func (s *Source) again() time.Time {
 	return s.told.Add(rescan)
 }
 
-func equal(a, b discovery.Reading) bool {
-	return a.Weak == b.Weak && a.Note == b.Note && slices.Equal(a.Endpoints, b.Endpoints) && slices.Equal(a.Rejected, b.Rejected)
+// news reports whether now says anything that last did not, but for what may be gone of
+// files that are settling.
+func (q Query) news(from snapshot, now, last discovery.Reading) bool {
+	settling := map[string]bool{}
+	for _, v := range from.files {
+		if v.settling {
+			settling[partName(v.name)] = true
+		}
+	}
+	before := map[string][]discovery.Endpoint{}
+	for _, p := range last.Parts {
+		before[p.Name] = p.Endpoints
+	}
+	for _, p := range now.Parts {
+		if settling[p.Name] && adds(p.Endpoints, before[p.Name]) {
+			return true
+		}
+	}
+	steady := func(r discovery.Reading) discovery.Reading {
+		r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p discovery.Part) bool { return settling[p.Name] })
+		return r
+	}
+	now, last = steady(now), steady(last)
+	return !now.Equal(last) || !slices.Equal(now.Gaps(), last.Gaps())
+}
+
+// adds reports whether an endpoint of now is not, or is another, in old. Both are sorted.
+func adds(now, old []discovery.Endpoint) bool {
+	return slices.ContainsFunc(now, func(e discovery.Endpoint) bool {
+		i, there := slices.BinarySearchFunc(old, e.Addr, func(o discovery.Endpoint, a netip.AddrPort) int { return o.Addr.Compare(a) })
+		return !there || old[i] != e
+	})
 }
 
 // Confirm implements [discovery.Source]: it reads every file, whether it has
-// changed or not.
+// changed or not, and waits for one that may be half written.
 func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 	latest, err := s.files.look(ctx, true)
-	for err == nil {
-		r, problem := s.query.reading(latest)
-		if !errors.Is(problem, errUndecided) {
-			return r, problem
-		}
-		latest, err = s.files.after(ctx, latest.version, time.Now().Add(rescan))
+	if err == nil {
+		latest, err = s.files.settled(ctx, latest, s.query.settles)
 	}
-	return discovery.Reading{}, err
+	if err != nil {
+		return discovery.Reading{}, err
+	}
+	return s.query.reading(latest)
 }
 
 // Recovered implements [discovery.Recoverer]: what was wrong with the files is
@@ -147,7 +187,7 @@ func (s *Source) Activity() discovery.Activity {
 	case err != nil:
 		a.Answer = err.Error()
 	default:
-		a.Answer = last.Note + ": " + count(len(last.Endpoints), "endpoint")
+		a.Answer = last.Note + ": " + count(len(last.Endpoints()), "endpoint")
 		a.Next = told.Add(rescan)
 	}
 	a.Remarks = seen.remarks()
@@ -159,9 +199,12 @@ func (s *Source) Activity() discovery.Activity {
 	return a
 }
 
-// remarks says of each file that does not count as it is why that is.
+// remarks says of each file that is not whole why that is.
 func (s snapshot) remarks() []string {
 	var all []string
+	if s.closed != nil && s.err == nil {
+		all = append(all, "there may be more files: "+s.closed.Error())
+	}
 	for _, v := range s.files {
 		if v.why != "" && len(all) < 10 {
 			all = append(all, v.remark())
@@ -172,53 +215,86 @@ func (s snapshot) remarks() []string {
 
 func (v view) remark() string { return discovery.Printable(v.name, 60) + ": " + v.why }
 
-// errUndecided says that in a moment more will be known.
-var errUndecided = errors.New("a file may be half written")
+// partName is that of the part that a file is: its own name, quoted where it cannot be
+// shown.
+func partName(file string) string {
+	if discovery.Printable(file, len(file)) == file {
+		return file
+	}
+	return strconv.QuoteToASCII(file)
+}
 
 // reading is what the files say of the service.
 func (q Query) reading(s snapshot) (discovery.Reading, error) {
 	if s.err != nil {
 		return discovery.Reading{}, s.err
 	}
-	var r discovery.Reading
-	for _, v := range s.files {
-		switch {
-		case v.waits && q.meant(v):
-			return discovery.Reading{}, errUndecided
-		case !v.known && v.why != "" && q.meant(v):
-			return discovery.Reading{}, discovery.Errorf(discovery.Protocol, "%s", v.remark())
-		}
-		q.add(&r, v)
+	folder := discovery.Part{Name: partName(s.path)}
+	if s.closed != nil {
+		folder.State, folder.Err = discovery.Unknown, s.closed
 	}
-	if len(r.Endpoints)+len(r.Rejected) > discovery.MaxEndpoints {
+	r := discovery.Reading{Note: count(len(s.files), "file")}
+	var illegible *view // the first that is named after the service
+	answered, targets := false, 0
+	for i, v := range s.files {
+		if !q.concerns(v) {
+			continue
+		}
+		part, rejected := q.part(v, folder.Name)
+		answered = answered || part.State != discovery.Unknown || v.good
+		if illegible == nil && part.State == discovery.Unknown && q.meant(v) {
+			illegible = &s.files[i]
+		}
+		r.Parts, r.Rejected = append(r.Parts, part), append(r.Rejected, rejected...)
+		targets += len(part.Endpoints)
+	}
+	switch {
+	case illegible != nil && !answered:
+		return discovery.Reading{}, discovery.Errorf(discovery.Protocol, "%s", illegible.remark())
+	case targets+len(r.Rejected) > discovery.MaxEndpoints:
 		return discovery.Reading{}, discovery.Errorf(discovery.Protocol, "more than %d targets", discovery.MaxEndpoints)
 	}
-	r.Endpoints = discovery.Normalize(r.Endpoints)
-	r.Weak = r.Weak || len(r.Endpoints) == 0 && len(r.Rejected) > 0
-	r.Note = count(len(s.files), "file")
-	if remarks := s.remarks(); len(remarks) > 0 {
-		r.Weak = true
-		r.Note += "; " + strings.Join(remarks, "; ")
+	r.Parts = append(r.Parts, folder)
+	return r.Normalized(), nil
+}
+
+// part is what a file says of the service, and what in it is refused.
+func (q Query) part(v view, folder string) (discovery.Part, []discovery.Rejection) {
+	part := discovery.Part{Name: partName(v.name), Parent: folder, State: v.state, Why: v.why, Err: v.err()}
+	if part.Err != nil {
+		part.Why = ""
 	}
-	return r, nil
-}
-
-// meant says whether v is named after the service, so that nothing is known of
-// it without v.
-func (q Query) meant(v view) bool {
-	return q.Service == "" || strings.TrimSuffix(v.name, filepath.Ext(v.name)) == q.Service
-}
-
-func (q Query) add(r *discovery.Reading, v view) {
+	var rejected []discovery.Rejection
 	for _, i := range v.items {
 		switch {
-		case q.Service != "" && q.Service != i.service:
+		case !q.wants(i):
 		case i.reason == "":
-			r.Endpoints = append(r.Endpoints, i.endpoint)
+			part.Endpoints = append(part.Endpoints, i.endpoint)
 		default:
-			r.Rejected = append(r.Rejected, discovery.Rejection{Reason: i.reason, Name: i.endpoint.Name, Value: i.target})
+			rejected = append(rejected, discovery.Rejection{Reason: i.reason, Name: i.endpoint.Name, Value: i.target})
 		}
 	}
+	if part.State == discovery.Whole && len(part.Endpoints) == 0 && len(rejected) > 0 {
+		part.State, part.Why = discovery.Partial, "every target is refused"
+	}
+	return part, rejected
+}
+
+// concerns says whether v is a part of what is known of the service. A file that cannot
+// be read may hold some of it, and so may one that never could be.
+func (q Query) concerns(v view) bool {
+	return q.meant(v) || v.state == discovery.Unknown && !v.settling || v.state != discovery.Whole && !v.good ||
+		slices.ContainsFunc(v.items, q.wants) || v.state != discovery.Whole && slices.ContainsFunc(v.held, q.wants)
+}
+
+// settles says whether more will be known in a moment of a file that is a part.
+func (q Query) settles(v view) bool { return v.settling && q.concerns(v) }
+
+func (q Query) wants(i item) bool { return q.Service == "" || q.Service == i.service }
+
+// meant says whether v is named after the service.
+func (q Query) meant(v view) bool {
+	return q.Service == "" || strings.TrimSuffix(v.name, filepath.Ext(v.name)) == q.Service
 }
 
 func count(n int, what string) string {
