@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // parse reads text as slotsync.yaml.
@@ -121,7 +121,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.http.listen != "" || cfg.timeout != 2*time.Second || cfg.backends[0].guard.EmptyHold != agent.Never ||
+	if cfg.http.listen != "" || cfg.timeout != 2*time.Second || cfg.backends[0].guard.EmptyHold != guard.Never ||
 		cfg.stateDir != "/var/lib/x" || cfg.http.socket != "/run/y.sock" || cfg.http.socketIsDefault {
 		t.Errorf("%+v", cfg)
 	}
