@@ -161,6 +161,7 @@ func (s *Source) forget(questions []question) {
 	for k, st := range s.sets {
 		if !st.busy && !named[k] {
 			delete(s.sets, k)
+			s.holders.forget(k)
 		}
 	}
 }
