@@ -29,7 +29,7 @@ func numbers() []string {
 	for _, series := range []struct {
 		letter string
 		last   int
-	}{{"C", 56}, {"D", 37}, {"X", 12}} {
+	}{{"C", 61}, {"D", 37}, {"F", 7}, {"X", 12}} {
 		for i := range series.last {
 			all = append(all, series.letter+strconv.Itoa(i+1))
 		}
@@ -39,7 +39,7 @@ func numbers() []string {
 
 // readCases returns the rows of a page whose first cell is a number.
 func readCases(page string) []caseRow {
-	number := regexp.MustCompile(`^[CDX]\d+$`)
+	number := regexp.MustCompile(`^[CDFX]\d+$`)
 	test := regexp.MustCompile("`(Test\\w+)`")
 	var rows []caseRow
 	for line := range strings.SplitSeq(page, "\n") {
@@ -90,7 +90,7 @@ func readTests(t *testing.T) []testFile {
 
 func readTestFile(syntax *ast.File) testFile {
 	var file testFile
-	number := regexp.MustCompile("^[\"`]([CDX]\\d+) ")
+	number := regexp.MustCompile("^[\"`]([CDFX]\\d+) ")
 	ast.Inspect(syntax, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.FuncDecl:
@@ -109,8 +109,8 @@ func readTestFile(syntax *ast.File) testFile {
 
 // bears reports whether the name of a test has number, as TestC12Budget has C12.
 func bears(test, number string) bool {
-	series := regexp.MustCompile(`^Test((?:[CDX]\d+)+)(?:[A-Z_]|$)`).FindStringSubmatch(test)
-	return series != nil && slices.Contains(regexp.MustCompile(`[CDX]\d+`).FindAllString(series[1], -1), number)
+	series := regexp.MustCompile(`^Test((?:[CDFX]\d+)+)(?:[A-Z_]|$)`).FindStringSubmatch(test)
+	return series != nil && slices.Contains(regexp.MustCompile(`[CDFX]\d+`).FindAllString(series[1], -1), number)
 }
 
 // checkCases says what the table lacks, one line each.

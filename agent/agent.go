@@ -31,10 +31,11 @@ type Agent struct {
 	// Owned by the loop.
 	core
 	workers map[string]*running
-	saver   saver
-	// stateFault: the state directory could not be used last; the loop's
-	// before the saver runs, and the saver's then.
-	stateFault bool
+	saver   *fileWriter // the state
+	// operators is the file of overrides and pauses.
+	operators *fileWriter
+	// stateFault: the state directory could not be used last.
+	stateFault atomic.Bool
 	dirty      bool // the state has to be stored
 	ready      bool
 	group      *sync.WaitGroup
@@ -65,7 +66,8 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
 	a.timing = opts.timing()
-	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed, worked: a.stateWritten}
+	a.saver = newFileWriter(opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
+	a.operators = newFileWriter(opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
@@ -82,8 +84,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.group = &group
 	a.begin()
 	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
-	saved := make(chan struct{})
-	go func() { defer close(saved); a.saver.run(saving) }()
+	var saved sync.WaitGroup
+	saved.Go(func() { a.saver.run(saving) })
+	saved.Go(func() { a.operators.run(saving) })
 	a.start(ctx)
 	a.loop(ctx)
 	cancel()
@@ -92,9 +95,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.drain(ctx)
 	final := a.show(time.Now())
 	a.last.Store(&final)
-	a.saver.put(a.snapshot(time.Now()))
+	a.store(time.Now())
 	stopSaving()
-	<-saved
+	saved.Wait()
 	return nil
 }
 
@@ -108,7 +111,7 @@ func (a *Agent) begin() {
 	if a.stored, err = loadState(a.opts.StateDir); err != nil {
 		a.stateFailed(err)
 	}
-	a.overrides, a.pauses = a.stored.overrides(), a.stored.pauses(now)
+	a.overrides, a.pauses, a.operatorsAt = a.stored.overrides(), a.stored.pauses(now), a.stored.OperatorsAt
 	for _, in := range a.opts.Instances {
 		a.instances = append(a.instances, a.newInstance(in))
 	}
@@ -161,6 +164,14 @@ func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 	}
 }
 
+// store has everything stored as it is now.
+func (a *Agent) store(now time.Time) {
+	a.saver.put(a.snapshot(now))
+	if !a.operatorsAt.IsZero() {
+		a.operators.put(a.operatorsState())
+	}
+}
+
 // drain does what was posted while the loop ended.
 func (a *Agent) drain(ctx context.Context) {
 	for {
@@ -194,7 +205,7 @@ func (a *Agent) loop(ctx context.Context) {
 			a.gauge(now)
 			if a.dirty {
 				a.dirty = false
-				a.saver.put(a.snapshot(now))
+				a.store(now)
 			}
 		}
 		a.stirred = false

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
+
+	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -174,7 +175,7 @@ func (a asker) decide(ctx context.Context, k key, c *census) verdict {
 			if out.outcome == found || out.proved {
 				return out
 			}
-		case holds && !again.proof:
+		case holds && !again.proof && !a.knowsName(ctx, k, r.server):
 			out.reply, out.why = again, says(again)+" without an SOA record, which proves nothing"
 		case holds:
 			again.ttl = min(again.ttl, r.ttl)
@@ -194,6 +195,17 @@ func (a asker) decide(ctx context.Context, k key, c *census) verdict {
 		out.err = cmp.Or(out.told, c.failed[len(c.failed)-1].err)
 	}
 	return out
+}
+
+// knowsName says whether server shows addresses of the other family of k: then "none"
+// of this one is no referral, even if nothing else proves it, as from dnsmasq.
+func (a asker) knowsName(ctx context.Context, k key, server string) bool {
+	other, ok := map[uint16]uint16{wire.TypeA: wire.TypeAAAA, wire.TypeAAAA: wire.TypeA}[k.qtype]
+	if !ok {
+		return false
+	}
+	r, err := a.client.query(ctx, a.settings, a.strongest(server), k.name, other)
+	return err == nil && r.outcome == found
 }
 
 // shown is the answer of a server with records.
@@ -296,9 +308,4 @@ func deniedNote(denied []reply, proof reply) string {
 		all = append(all, says(r))
 	}
 	return strings.Join(all, ", ")
-}
-
-// remaining is what is left of a TTL that began at that time.
-func remaining(ttl time.Duration, since time.Time) time.Duration {
-	return max(0, ttl-time.Since(since))
 }

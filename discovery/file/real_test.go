@@ -140,7 +140,7 @@ func TestOtherKindsOfFiles(t *testing.T) {
 
 // A writer that writes in place and in pieces never makes an endpoint go that
 // stays.
-func TestWrittenInPieces(t *testing.T) {
+func TestF7WrittenInPieces(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1, 2, 3, 4))
 	w := discoverytest.Watch(t, open(t, dir, "web"))

@@ -130,7 +130,7 @@ func TestRemovedService(t *testing.T) {
 
 // A directory that is gone, or that holds no file any more, says nothing for as
 // long as that lasts.
-func TestNothingThere(t *testing.T) {
+func TestF6NothingThere(t *testing.T) {
 	for name, test := range map[string]struct {
 		path        string
 		take, bring func(dir string) error

@@ -1,0 +1,440 @@
+package dns
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+var onlyA = Query{Record: "x.test", Type: TypeA, Port: 80}
+
+// fourTargets has a service of t1 to t4 at these servers, each with an IPv4 address.
+func fourTargets(w *world, servers ...string) {
+	var targets []string
+	for i := range 4 {
+		targets = append(targets, fmt.Sprintf("1 1 80 t%d.test.", i+1))
+		w.put(fmt.Sprintf("A t%d.test", i+1), []string{fmt.Sprintf("10.0.0.%d", i+1)}, servers...)
+	}
+	w.put("SRV _web._tcp.test", targets, servers...)
+}
+
+// How a server that has a name may fail about it.
+var failures = []string{"silent", "closed", "SERVFAIL", "REFUSED", "NOTIMP"}
+
+// A server that never had a target has no say about it, whatever happens to the one
+// that had it.
+func TestLostTargetIsNotDenied(t *testing.T) {
+	for _, trouble := range failures {
+		t.Run(trouble, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(one, two)
+				fourTargets(w, one)
+				s := w.source(t, srv, one, two)
+				k := keeper{}
+				k.wantKept(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
+				w.fail(one, "t4.test", trouble)
+				for range 5 {
+					r := next(t, s)
+					k.wantKept(t, r, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
+					if p := partOf(t, r, "A of t4.test:80"); p.State != discovery.Unknown {
+						t.Fatalf("%+v", p)
+					}
+					wantPart(t, r, "A of t1.test:80", discovery.Whole, "", "10.0.0.1:80")
+				}
+				w.fail(one, "t4.test", "")
+				w.put("A t4.test", nil, one) // it says so itself
+				time.Sleep(settleTime)
+				for range 4 {
+					k.take(ptr(next(t, s)))
+				}
+				k.wantKept(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+			})
+		})
+	}
+}
+
+func ptr(r discovery.Reading) *discovery.Reading { return &r }
+
+// A public server says NXDOMAIN of everything; the one that knows the zone fails. That
+// proves nothing, not after a restart either. It does once the second server has shown
+// the name.
+func TestWhoNeverHadItHasNoSay(t *testing.T) {
+	for _, trouble := range failures {
+		t.Run(trouble, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(one, two)
+				w.put("A x.test", []string{"10.0.0.1"}, one)
+				s := w.source(t, onlyA, one, two)
+				wantStrong(t, next(t, s), "10.0.0.1:80")
+				w.fail(one, "", trouble)
+				for _, s := range []*Source{s, restarted(t, w, s, onlyA)} {
+					for range 2 {
+						r, err := s.Next(t.Context())
+						if err == nil || !strings.Contains(err.Error(), one) || !strings.Contains(err.Error(), "it had this; NXDOMAIN from "+two) {
+							t.Fatalf("got %v %v", r, err)
+						}
+						if _, err := s.Confirm(t.Context()); err == nil {
+							t.Fatal("confirmed")
+						}
+					}
+				}
+			})
+		})
+	}
+	t.Run("one of those that had it is enough", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(one, two)
+			w.put("A x.test", []string{"10.0.0.1"}, one, two)
+			s := w.source(t, onlyA, one, two)
+			for range 20 { // a survey comes by
+				wantStrong(t, next(t, s), "10.0.0.1:80")
+			}
+			w.put("A x.test", nil, one, two)
+			w.fail(one, "", "silent")
+			for _, s := range []*Source{restarted(t, w, s, onlyA), s} {
+				wantPart(t, next(t, s), "A of x.test", discovery.Whole, "")
+			}
+		})
+	})
+	t.Run("nobody ever had it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(one, two)
+			s := w.source(t, onlyA, one, two)
+			for range 3 {
+				wantPart(t, next(t, s), "A of x.test", discovery.Partial, "none yet: NXDOMAIN from 2 servers")
+			}
+			w.put("A x.test", []string{"10.0.0.1"}, two)
+			wantStrong(t, next(t, s), "10.0.0.1:80")
+		})
+	})
+	t.Run("the strongest read says otherwise", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(one)
+			w.put("A x.test", []string{"10.0.0.1"}, one)
+			s := w.source(t, onlyA, one)
+			wantStrong(t, next(t, s), "10.0.0.1:80")
+			w.fail(one, "udp", "NXDOMAIN")
+			wantStrong(t, next(t, s), "10.0.0.1:80")
+			w.fail(one, "tcp", "silent")
+			wantPart(t, next(t, s), "A of x.test", discovery.Partial, "NXDOMAIN from "+one+", and no second answer")
+		})
+	})
+}
+
+// IPv4 is served, joins and leaves whatever IPv6 does, and the other way round.
+func TestFamiliesAreParts(t *testing.T) {
+	for _, trouble := range failures {
+		for _, c := range []struct {
+			sick, fit  string
+			old, newer string
+		}{{"AAAA", "A", "10.0.0.1", "10.0.0.2"}, {"A", "AAAA", "2001:db8::1", "2001:db8::2"}} {
+			t.Run(c.sick+" "+trouble, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(one, two)
+					q := Query{Record: "x.test", Port: 80}
+					w.put(c.fit+" x.test", []string{c.old}, one, two)
+					w.fail(one, c.sick, trouble)
+					w.fail(two, c.sick, trouble)
+					s := w.source(t, q, one, two)
+					for i, s := range []*Source{s, restarted(t, w, s, q)} {
+						w.put(c.fit+" x.test", []string{c.old}, one, two)
+						begin := time.Now()
+						r := next(t, s)
+						wantPart(t, r, c.fit+" of x.test", discovery.Whole, "", at(c.old))
+						if p := partOf(t, r, c.sick+" of x.test"); p.State != discovery.Unknown {
+							t.Fatalf("%+v", p)
+						}
+						if d := time.Since(begin); d > 2*time.Second {
+							t.Errorf("%d: waited %v for the other family", i, d)
+						}
+						w.put(c.fit+" x.test", []string{c.old, c.newer}, one, two)
+						begin = time.Now()
+						wantPart(t, next(t, s), c.fit+" of x.test", discovery.Whole, "", at(c.old), at(c.newer))
+						if d := time.Since(begin); d > 6*time.Second+grace {
+							t.Errorf("%d: came after %v", i, d)
+						}
+						w.put(c.fit+" x.test", []string{c.newer}, one, two)
+						wantPart(t, next(t, s), c.fit+" of x.test", discovery.Whole, "", at(c.newer))
+					}
+				})
+			})
+		}
+	}
+}
+
+func at(a string) string { return netip.AddrPortFrom(netip.MustParseAddr(a), 80).String() }
+
+// One target that does not resolve is one part: the others fill, join and leave.
+func TestOneTargetThatDoesNotResolve(t *testing.T) {
+	for _, trouble := range append(failures, "NXDOMAIN") {
+		t.Run(trouble, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(one)
+				fourTargets(w, one)
+				w.fail(one, "t4.test", trouble)
+				s := w.source(t, srv, one)
+				k := keeper{}
+				r := next(t, s)
+				k.wantKept(t, r, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+				state := discovery.Unknown
+				if trouble == "NXDOMAIN" {
+					state = discovery.Partial
+				}
+				p := partOf(t, r, "A of t4.test:80")
+				if p.State != state || p.Parent != "SRV of _web._tcp.test" || p.Reason() == "" {
+					t.Errorf("%+v", p)
+				}
+				if remarks := strings.Join(s.Activity().Remarks, "\n"); !strings.Contains(remarks, "A of t4.test:80: ") {
+					t.Errorf("remarks %q", remarks)
+				}
+				w.put("SRV _web._tcp.test", []string{"1 1 80 t2.test.", "1 1 80 t4.test.", "1 1 80 t5.test."}, one)
+				w.put("A t5.test", []string{"10.0.0.5"}, one)
+				begin := time.Now()
+				k.wantKept(t, next(t, s), "10.0.0.2:80", "10.0.0.5:80")
+				if d := time.Since(begin); d > 6*time.Second {
+					t.Errorf("after %v", d)
+				}
+			})
+		})
+	}
+}
+
+// What answers late is read as soon as it is there, and keeps nobody waiting.
+func TestLatePart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one, two)
+		fourTargets(w, one, two)
+		w.fail(one, "t4.test", "silent")
+		w.fail(two, "t4.test", "silent")
+		s := w.source(t, srv, one, two)
+		s.client.options.MinRefresh, s.client.options.MaxRefresh = time.Minute, time.Minute
+		begin := time.Now()
+		r := next(t, s)
+		wantPart(t, r, "A of t4.test:80", discovery.Unknown, "it is still waited for")
+		if d := time.Since(begin); d != 2*time.Second {
+			t.Errorf("the first reading after %v", d)
+		}
+		w.fail(two, "t4.test", "")
+		r = next(t, s)
+		wantPart(t, r, "A of t4.test:80", discovery.Whole, "", "10.0.0.4:80")
+		if d := time.Since(begin); d > 7*time.Second {
+			t.Errorf("the late one after %v", d)
+		}
+	})
+}
+
+// Removals are confirmed by who has the name, whatever another server says of it.
+func TestRotateWithAServerThatLacksTheName(t *testing.T) {
+	for _, trouble := range append(failures, "NXDOMAIN", "NODATA") {
+		t.Run(trouble, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld("192.0.2.1:53", "192.0.2.2:53")
+				s, _ := searching(t, nil)
+				s.client.exchange = w.exchange
+				s, err := s.client.Source(Query{Record: "x.test.", Type: TypeA, Port: 80})
+				must(t, err)
+				s.client.file.current.rotate = true
+				w.put("A x.test", []string{"10.0.0.1", "10.0.0.2"}, one)
+				w.fail(two, "x.test", trouble)
+				for range 3 {
+					wantStrong(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
+				}
+				w.put("A x.test", []string{"10.0.0.1"}, one)
+				wantStrong(t, next(t, s), "10.0.0.1:80")
+			})
+		})
+	}
+}
+
+// What came along of one family says nothing of the other, and what is left out is
+// asked for: nothing flaps.
+func TestGlueThatLacksAFamily(t *testing.T) {
+	setup := func(t *testing.T) (*world, *Source) {
+		w := newWorld(one)
+		w.put("SRV _web._tcp.test", []string{"1 1 80 a.test."}, one)
+		w.put("A a.test", []string{"10.0.0.1"}, one)
+		w.put("AAAA a.test", []string{"2001:db8::1"}, one)
+		w.servers[one].extra["SRV _web._tcp.test"] = []string{"a.test. 5 IN A 10.0.0.1", "a.test. 5 IN AAAA 2001:db8::1"}
+		return w, w.source(t, srv, one)
+	}
+	t.Run("it flips", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := setup(t)
+			for i := range 12 {
+				wantStrong(t, next(t, s), "10.0.0.1:80", "[2001:db8::1]:80")
+				w.change(func() {
+					w.servers[one].extra["SRV _web._tcp.test"] = []string{
+						"a.test. 5 IN A 10.0.0.1", "a.test. 5 IN AAAA 2001:db8::1"}[i%2 : i%2+1]
+				})
+			}
+		})
+	})
+	t.Run("only IPv6 comes along", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := setup(t)
+			w.servers[one].extra["SRV _web._tcp.test"] = []string{"a.test. 5 IN AAAA 2001:db8::1"}
+			wantStrong(t, next(t, s), "10.0.0.1:80", "[2001:db8::1]:80")
+			w.fail(one, "A", "SERVFAIL")
+			r := next(t, s)
+			wantPart(t, r, "A of a.test:80", discovery.Unknown, "SERVFAIL")
+			wantPart(t, r, "AAAA of a.test:80", discovery.Whole, "", "[2001:db8::1]:80")
+		})
+	})
+	t.Run("the family goes", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := setup(t)
+			next(t, s)
+			w.servers[one].extra["SRV _web._tcp.test"] = []string{"a.test. 5 IN A 10.0.0.1"}
+			w.put("AAAA a.test", nil, one)
+			wantStrong(t, next(t, s), "10.0.0.1:80")
+		})
+	})
+	t.Run("glue lacks what the name has", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := setup(t)
+			w.put("A a.test", []string{"10.0.0.1", "10.0.0.2"}, one)
+			w.servers[one].extra["SRV _web._tcp.test"] = []string{"a.test. 5 IN A 10.0.0.1", "a.test. 5 IN A 10.0.0.2"}
+			wantStrong(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "[2001:db8::1]:80")
+			w.servers[one].extra["SRV _web._tcp.test"] = []string{"a.test. 5 IN A 10.0.0.1"}
+			wantStrong(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "[2001:db8::1]:80")
+		})
+	})
+	t.Run("a family that nobody has is asked for seldom", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w, s := setup(t)
+			w.put("AAAA a.test", nil, one)
+			w.servers[one].extra["SRV _web._tcp.test"] = []string{"a.test. 5 IN A 10.0.0.1"}
+			s.client.options.MinRefresh, s.client.options.MaxRefresh = time.Second, time.Second
+			for range 20 {
+				wantStrong(t, next(t, s), "10.0.0.1:80")
+			}
+			if n := w.count("udp " + one + " A "); n > 0 {
+				t.Errorf("%d questions for what came along", n)
+			}
+		})
+	})
+}
+
+// The IPv4 address is refused by the backend's policy: the IPv6 one serves.
+func TestPreferenceComesAfterPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		w.put("A x.test", []string{"10.0.0.1"}, one)
+		w.put("AAAA x.test", []string{"2001:db8::1"}, one)
+		w.put("SRV _web._tcp.test", []string{"1 1 80 x.test."}, one)
+		for _, q := range []Query{{Record: "x.test", Port: 80, Family: discovery.PreferV4}, {Record: "_web._tcp.test", Family: discovery.PreferV4}} {
+			r := next(t, w.source(t, q, one))
+			p := discovery.Policy{Family: discovery.PreferV4}
+			kept, _ := p.Select(r.Endpoints())
+			wantAddrs(t, discovery.Complete(kept...), "10.0.0.1:80")
+			p.Deny = append(p.Deny, mustPrefix("10.0.0.0/8"))
+			kept, _ = p.Select(r.Endpoints())
+			wantAddrs(t, discovery.Complete(kept...), "[2001:db8::1]:80")
+		}
+	})
+}
+
+// A weight is shared by the addresses that a target has, and does not change because
+// one family is in trouble.
+func TestWeightsInTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		w.put("SRV _web._tcp.test", []string{"1 10 80 a.test.", "1 6 80 b.test."}, one)
+		w.put("A a.test", []string{"10.0.0.1"}, one)
+		w.put("AAAA a.test", []string{"2001:db8::1"}, one)
+		w.put("A b.test", []string{"10.0.0.2"}, one)
+		s := w.source(t, srv, one)
+		if got := weights(next(t, s)); !slices.Equal(got, []int{5, 6, 5}) {
+			t.Errorf("weights %v", got)
+		}
+		w.fail(one, "AAAA a.test", "SERVFAIL")
+		if got := weights(next(t, s)); !slices.Equal(got, []int{5, 6}) {
+			t.Errorf("weights %v", got)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		w.put("SRV _web._tcp.test", []string{"1 10 80 a.test.", "1 6 80 b.test."}, one)
+		w.put("A a.test", []string{"10.0.0.1"}, one)
+		w.put("AAAA a.test", []string{"2001:db8::1"}, one)
+		w.put("A b.test", []string{"10.0.0.2"}, one)
+		s := w.source(t, Query{Record: "_web._tcp.test", Family: discovery.PreferV4}, one)
+		if got := weights(next(t, s)); !slices.Equal(got, []int{10, 6, 10}) {
+			t.Errorf("with IPv4 preferred: weights %v", got)
+		}
+	})
+}
+
+// NODATA without an SOA record counts if the server shows that it has the name.
+func TestNoDataWithoutSOA(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		w.put("A x.test", []string{"10.0.0.1"}, one)
+		w.put("AAAA x.test", []string{"2001:db8::1"}, one)
+		s := w.source(t, Query{Record: "x.test", Port: 80}, one)
+		next(t, s)
+		w.fail(one, "AAAA", "bare NODATA")
+		r := next(t, s)
+		wantPart(t, r, "AAAA of x.test", discovery.Whole, "")
+		wantPart(t, r, "A of x.test", discovery.Whole, "", "10.0.0.1:80")
+		w.fail(one, "A", "bare NODATA")
+		wantPart(t, next(t, s), "A of x.test", discovery.Partial, "proves nothing")
+	})
+}
+
+// Soon after the service's own name was in trouble, what it leads to is not missed.
+func TestTargetsAreNotMissedSoonAfterTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		fourTargets(w, one)
+		s := w.source(t, srv, one)
+		next(t, s)
+		w.fail(one, "", "SERVFAIL")
+		wantError(t, s, discovery.Server)
+		w.fail(one, "", "")
+		w.put("A t4.test", nil, one)
+		back := time.Now()
+		r := next(t, s)
+		wantPart(t, r, "A of t4.test:80", discovery.Partial, "failed until shortly before")
+		for len(gaps(r)) > 0 {
+			r = next(t, s)
+		}
+		wantPart(t, r, "A of t4.test:80", discovery.Whole, "")
+		if d := time.Since(back); d < settleTime || d > settleTime+12*time.Second {
+			t.Errorf("missed after %v", d)
+		}
+	})
+}
+
+// More targets than may be asked for at a time whose second family did not come along.
+func TestManyFamiliesThatDidNotComeAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		var targets, extra []string
+		for i := range 2*maxTargets + 10 {
+			targets = append(targets, fmt.Sprintf("1 1 80 t%d.test.", i))
+			extra = append(extra, fmt.Sprintf("t%d.test. 5 IN A 10.0.%d.%d", i, i/250, 1+i%250))
+			w.put(fmt.Sprintf("AAAA t%d.test", i), []string{fmt.Sprintf("2001:db8::%x", i+1)}, one)
+		}
+		w.put("SRV _web._tcp.test", targets, one)
+		w.servers[one].extra["SRV _web._tcp.test"] = extra
+		s := w.source(t, srv, one)
+		k := keeper{}
+		for i := range 3 {
+			r := next(t, s)
+			got := k.take(&r)
+			if want := len(targets) + min((i+1)*maxTargets, len(targets)); len(got) != want {
+				t.Errorf("round %d: %d endpoints, want %d", i, len(got), want)
+			}
+			if n := w.count("udp " + one + " AAAA"); n > maxTargets {
+				t.Errorf("%d questions", n)
+			}
+		}
+	})
+}
