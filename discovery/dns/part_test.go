@@ -438,3 +438,39 @@ func TestManyFamiliesThatDidNotComeAlong(t *testing.T) {
 		}
 	})
 }
+
+// Many targets of a zone that is silent take nobody's place: an instance of the other
+// zone joins without waiting for them.
+func TestManySilentTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(one)
+		var targets []string
+		for i := range 200 {
+			targets = append(targets, fmt.Sprintf("1 1 80 s%d.test.", i))
+			w.fail(one, fmt.Sprintf("s%d.test", i), "silent")
+		}
+		targets = append(targets, "1 1 80 a.test.")
+		w.put("SRV _web._tcp.test", targets, one)
+		w.put("A a.test", []string{"10.0.0.1"}, one)
+		s := w.source(t, Query{Record: srv.Record, Family: discovery.OnlyV4}, one)
+		k := keeper{}
+		for begin := time.Now(); len(k.take(ptr(next(t, s)))) == 0; {
+			if time.Since(begin) > time.Minute {
+				t.Fatal("it never comes")
+			}
+		}
+		for range 10 {
+			next(t, s)
+		}
+		for i := range 5 {
+			a := fmt.Sprintf("10.0.1.%d", i+1)
+			w.put("A a.test", []string{a}, one)
+			begin := time.Now()
+			for !slices.Equal(k.take(ptr(next(t, s))), []string{at(a)}) {
+				if time.Since(begin) > 7*time.Second {
+					t.Fatalf("%s is not there after %v", a, time.Since(begin))
+				}
+			}
+		}
+	})
+}
