@@ -29,7 +29,7 @@ func numbers() []string {
 	for _, series := range []struct {
 		letter string
 		last   int
-	}{{"C", 56}, {"D", 37}, {"X", 12}} {
+	}{{"C", 56}, {"D", 45}, {"X", 12}} {
 		for i := range series.last {
 			all = append(all, series.letter+strconv.Itoa(i+1))
 		}

@@ -29,7 +29,7 @@ var failures = []string{"silent", "closed", "SERVFAIL", "REFUSED", "NOTIMP"}
 
 // A server that never had a target has no say about it, whatever happens to the one
 // that had it.
-func TestLostTargetIsNotDenied(t *testing.T) {
+func TestD39LostTargetIsNotDenied(t *testing.T) {
 	for _, trouble := range failures {
 		t.Run(trouble, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -64,7 +64,7 @@ func ptr(r discovery.Reading) *discovery.Reading { return &r }
 // A public server says NXDOMAIN of everything; the one that knows the zone fails. That
 // proves nothing, not after a restart either. It does once the second server has shown
 // the name.
-func TestWhoNeverHadItHasNoSay(t *testing.T) {
+func TestD38WhoNeverHadItHasNoSay(t *testing.T) {
 	for _, trouble := range failures {
 		t.Run(trouble, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestWhoNeverHadItHasNoSay(t *testing.T) {
 			}
 		})
 	})
-	t.Run("nobody ever had it", func(t *testing.T) {
+	t.Run("D44 nobody ever had it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(one, two)
 			s := w.source(t, onlyA, one, two)
@@ -128,7 +128,7 @@ func TestWhoNeverHadItHasNoSay(t *testing.T) {
 }
 
 // IPv4 is served, joins and leaves whatever IPv6 does, and the other way round.
-func TestFamiliesAreParts(t *testing.T) {
+func TestD18FamiliesAreParts(t *testing.T) {
 	for _, trouble := range failures {
 		for _, c := range []struct {
 			sick, fit  string
@@ -171,7 +171,7 @@ func TestFamiliesAreParts(t *testing.T) {
 func at(a string) string { return netip.AddrPortFrom(netip.MustParseAddr(a), 80).String() }
 
 // One target that does not resolve is one part: the others fill, join and leave.
-func TestOneTargetThatDoesNotResolve(t *testing.T) {
+func TestD23OneTargetThatDoesNotResolve(t *testing.T) {
 	for _, trouble := range append(failures, "NXDOMAIN") {
 		t.Run(trouble, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -206,7 +206,7 @@ func TestOneTargetThatDoesNotResolve(t *testing.T) {
 }
 
 // What answers late is read as soon as it is there, and keeps nobody waiting.
-func TestLatePart(t *testing.T) {
+func TestD45LatePart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(one, two)
 		fourTargets(w, one, two)
@@ -230,7 +230,7 @@ func TestLatePart(t *testing.T) {
 }
 
 // Removals are confirmed by who has the name, whatever another server says of it.
-func TestRotateWithAServerThatLacksTheName(t *testing.T) {
+func TestD40RotateWithAServerThatLacksTheName(t *testing.T) {
 	for _, trouble := range append(failures, "NXDOMAIN", "NODATA") {
 		t.Run(trouble, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestRotateWithAServerThatLacksTheName(t *testing.T) {
 
 // What came along of one family says nothing of the other, and what is left out is
 // asked for: nothing flaps.
-func TestGlueThatLacksAFamily(t *testing.T) {
+func TestD41GlueThatLacksAFamily(t *testing.T) {
 	setup := func(t *testing.T) (*world, *Source) {
 		w := newWorld(one)
 		w.put("SRV _web._tcp.test", []string{"1 1 80 a.test."}, one)
@@ -322,7 +322,7 @@ func TestGlueThatLacksAFamily(t *testing.T) {
 }
 
 // The IPv4 address is refused by the backend's policy: the IPv6 one serves.
-func TestPreferenceComesAfterPolicy(t *testing.T) {
+func TestD43PreferenceComesAfterPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(one)
 		w.put("A x.test", []string{"10.0.0.1"}, one)

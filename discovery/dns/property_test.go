@@ -375,7 +375,7 @@ func (d drama) end(t *testing.T, w *world, j *judge, s *Source, kept keeper) str
 // Any number of names, targets and servers that answer, err, fall silent, lie, come
 // back, over restarts: nothing is gone that nobody denied who had it, and no part waits
 // for another.
-func TestPartProperties(t *testing.T) {
+func TestD38D39D45Parts(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := drawDrama(rt)
 		wrong := ""

@@ -16,9 +16,9 @@ import (
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 )
 
-// TestRealConsulOutside has real Consul name host names instead of addresses: as the
+// TestD42RealConsulOutside has real Consul name host names instead of addresses: as the
 // only answer it is an alias, beside others an SRV target.
-func TestRealConsulOutside(t *testing.T) {
+func TestD42RealConsulOutside(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
 	consul.Register("db", "db1", "db.example.org", realPort, consultest.Weights(1, 1))
@@ -60,8 +60,8 @@ func TestRealConsulOutside(t *testing.T) {
 	wantPart(t, next(t, mix), "A of db.example.org:8080", discovery.Unknown, "REFUSED; the system's resolver: 192.0.2.9:53: db.example.org.: SERVFAIL")
 }
 
-// TestRealConsulOverUDPAlone reaches real Consul through a relay of datagrams.
-func TestRealConsulOverUDPAlone(t *testing.T) {
+// TestD22RealConsulOverUDPAlone reaches real Consul through a relay of datagrams.
+func TestD22RealConsulOverUDPAlone(t *testing.T) {
 	t.Parallel()
 	consul := consultest.Start(t)
 	for _, a := range []string{"10.0.0.1", "10.0.0.2"} {

@@ -12,9 +12,9 @@ import (
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 )
 
-// TestRealGlueIsCut has BIND leave out addresses for want of room, without the sign for
+// TestD41RealGlueIsCut has BIND leave out addresses for want of room, without the sign for
 // it: those that are not there are asked for, and none comes and goes.
-func TestRealGlueIsCut(t *testing.T) {
+func TestD41RealGlueIsCut(t *testing.T) {
 	t.Parallel()
 	var targets []dnstest.Target
 	for i := range 13 {
