@@ -33,7 +33,7 @@ type Source struct {
 	priority uint16 // of the SRV records in use
 	pinned   string // the name that first had records, of the search list
 	surveyed time.Time
-	gaps     []string // of the last reading
+	gaps     []string // of the last reading, that are worth a remark
 	activity discovery.Activity
 }
 
