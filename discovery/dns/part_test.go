@@ -220,7 +220,9 @@ func TestD45LatePart(t *testing.T) {
 			t.Errorf("the first reading after %v", d)
 		}
 		w.fail(two, "t4.test", "")
-		r = next(t, s)
+		if r = next(t, s); partOf(t, r, "A of t4.test:80").State == discovery.Unknown {
+			r = next(t, s) // the other family came first
+		}
 		wantPart(t, r, "A of t4.test:80", discovery.Whole, "", "10.0.0.4:80")
 		if d := time.Since(begin); d > 7*time.Second {
 			t.Errorf("the late one after %v", d)
