@@ -128,7 +128,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 		a.holdChanged(b)
 		a.keptChanged(b, kept)
 		for _, f := range b.feeds {
-			if !f.last.Whole() {
+			if !f.last.Settled() {
 				a.readAgain(loop, b, f) // it may be whole by what was accepted
 			}
 		}

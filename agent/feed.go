@@ -53,7 +53,7 @@ func (f *feed) spokeSince(at time.Time) bool {
 // answer takes one answer. changed says that the set is another one, replaced that what
 // was another source's is gone with it.
 func (f *feed) answer(r discovery.Reading, now time.Time) (changed, replaced bool) {
-	same := f.failing == nil && f.spoke && r.Whole() && f.last.Equal(r)
+	same := f.failing == nil && f.spoke && r.Settled() && f.last.Equal(r)
 	f.answered, f.last, f.failing = now, r, nil
 	if same { // as most answers are
 		return false, false

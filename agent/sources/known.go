@@ -184,7 +184,7 @@ func (k *Known) endStored(r discovery.Reading, now time.Time) (inherited bool) {
 	if p == nil {
 		return false
 	}
-	if r.Whole() && (!k.inherited || len(r.Endpoints()) > 0) {
+	if r.Settled() && (!k.inherited || len(r.Endpoints()) > 0) {
 		delete(k.parts, stored)
 		inherited, k.inherited = k.inherited, false
 		return inherited

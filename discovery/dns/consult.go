@@ -39,7 +39,7 @@ type verdict struct {
 }
 
 // Where this begins a reason, no server has ever shown records of the set.
-const noneYet = "none yet: "
+const noneYet = discovery.NoneYet
 
 // consult asks servers about k until one shows records. Where one has none the others
 // are asked too, all at once, unless quiet says that it is known that they have none.
