@@ -206,6 +206,8 @@ func statusOf(err error, other int) int {
 		return http.StatusNotFound
 	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoSuchID), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrOverruled), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict
+	case errors.Is(err, agent.ErrNotStored):
+		return http.StatusInsufficientStorage
 	case errors.Is(err, agent.ErrBadRequest):
 		return http.StatusBadRequest
 	case errors.Is(err, agent.ErrChanged):

@@ -232,8 +232,9 @@ func TestTargetThatDoesNotResolve(t *testing.T) {
 		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
 		bind.Change(with(5, 6, 7))
 		eventually(t, 15*time.Second, serves(t, socket, port80(5, 6, 7)...))
-		if parts := fmt.Sprint(r.agent.Status().Sources[0].Parts); !strings.Contains(parts, "elsewhere.invalid") {
-			t.Errorf("the status names it not: %s", parts)
+		source := r.agent.Status().Sources[0]
+		if named := fmt.Sprint(source.Parts, source.Rejected); !strings.Contains(named, "elsewhere.invalid") {
+			t.Errorf("the status does not name it: %s", named)
 		}
 	})
 }

@@ -84,12 +84,12 @@ func (plan rollout) run(t *testing.T, version string) {
 		list(slices.Concat(serving, fresh))
 		serving = slices.Concat(serving[k:], fresh)
 		list(serving)
+		<-tick.C
 		for _, s := range old { // what runs is answered, as a server does that is told to stop
 			if err := s.http.Shutdown(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		<-tick.C
 	}
 	fewest, held := look.seen(t)
 	stop()
