@@ -66,7 +66,7 @@ func TestReferenceSaysTheDefaults(t *testing.T) {
 	if diff := cmp.Diff(bare.http, ref.http, cmp.AllowUnexported(httpConfig{})); diff != "" {
 		t.Error(diff)
 	}
-	if bare.timeout != ref.timeout || bare.poll != ref.poll || bare.resync != ref.resync || bare.stateDir != ref.stateDir {
+	if bare.timeout != ref.timeout || bare.poll != ref.poll || bare.resync != ref.resync || bare.lockWait != ref.lockWait || bare.stateDir != ref.stateDir {
 		t.Error("haproxy or state_dir differ")
 	}
 	if bare.backends[0].guard != ref.backends[0].guard || bare.backends[0].drain != ref.backends[0].drain {
@@ -138,6 +138,7 @@ func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 		names = append(names, variable(path))
 	}
 	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC",
+		"SLOTSYNC_HAPROXY_LOCK_WAIT",
 		"SLOTSYNC_RELOAD_MASTER", "SLOTSYNC_RELOAD_TEMPLATE", "SLOTSYNC_RELOAD_FILE", "SLOTSYNC_RELOAD_KEEP", "SLOTSYNC_RELOAD_MIN_INTERVAL",
 		"SLOTSYNC_RELOAD_MAX_PER_HOUR", "SLOTSYNC_RELOAD_JITTER", "SLOTSYNC_RELOAD_TIMEOUT", "SLOTSYNC_GUARD_EMPTY_HOLD",
 		"SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_GUARD_TURNOVER_WAIT", "SLOTSYNC_GUARD_MIN_ENDPOINTS", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",

@@ -44,6 +44,8 @@ type service struct {
 
 // serve runs the agent until ctx is done.
 func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, error)) error {
+	ctx, done := asProgram(ctx)
+	defer done()
 	a.spare()
 	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
 	s.level.Set(cfg.logLevel)
@@ -86,7 +88,7 @@ func (s *service) prepare(ctx context.Context, roll *roll) (<-chan answer, error
 		return nil, err
 	}
 	s.systems = w.systems
-	if err := s.locks.take(s.cfg, w); err != nil {
+	if err := s.locks.take(ctx, s.cfg, w, s.cfg.lockWait); err != nil {
 		return nil, fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
 	}
 	var answers <-chan answer
