@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,9 @@ const (
 	tick = time.Second
 	// aliveWithin is how long the loop may be silent and still be healthy.
 	aliveWithin = 10 * time.Second
+	// storeEvery is how often the state is stored although nothing changed but when
+	// sources answered last.
+	storeEvery = 10 * time.Minute
 	// newsMost bounds what sources say until something is decided.
 	newsMost = 64
 )
@@ -31,11 +35,13 @@ type Agent struct {
 	// Owned by the loop.
 	core
 	workers map[string]*running
-	saver   saver
-	// stateFault: the state directory could not be used last; the loop's
-	// before the saver runs, and the saver's then.
-	stateFault bool
-	dirty      bool // the state has to be stored
+	saver   *fileWriter // the state
+	// operators is the file of overrides and pauses.
+	operators *fileWriter
+	// stateFault: the state directory could not be used last.
+	stateFault atomic.Bool
+	dirty      bool      // the state has to be stored
+	storedLast time.Time // when it was last handed over to be
 	ready      bool
 	group      *sync.WaitGroup
 	begun      time.Time
@@ -65,7 +71,8 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
 	a.timing = opts.timing()
-	a.saver = saver{dir: opts.StateDir, in: make(chan stored, 1), failed: a.stateFailed, worked: a.stateWritten}
+	a.saver = newFileWriter(opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
+	a.operators = newFileWriter(opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
@@ -82,8 +89,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.group = &group
 	a.begin()
 	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
-	saved := make(chan struct{})
-	go func() { defer close(saved); a.saver.run(saving) }()
+	var saved sync.WaitGroup
+	saved.Go(func() { a.saver.run(saving) })
+	saved.Go(func() { a.operators.run(saving) })
 	a.start(ctx)
 	a.loop(ctx)
 	cancel()
@@ -92,23 +100,23 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.drain(ctx)
 	final := a.show(time.Now())
 	a.last.Store(&final)
-	a.saver.put(a.snapshot(time.Now()))
+	a.store(time.Now())
 	stopSaving()
-	<-saved
+	saved.Wait()
 	return nil
 }
 
 // begin sets up what the loop owns.
 func (a *Agent) begin() {
 	now := time.Now()
-	a.begun = now
+	a.begun, a.storedLast = now, now
 	a.started.Store(now.UnixNano())
 	a.ticked.Store(now.UnixNano())
 	var err error
 	if a.stored, err = loadState(a.opts.StateDir); err != nil {
 		a.stateFailed(err)
 	}
-	a.overrides, a.pauses = a.stored.overrides(), a.stored.pauses(now)
+	a.overrides, a.pauses, a.operatorsAt = a.stored.overrides(), a.stored.pauses(now), a.stored.OperatorsAt
 	for _, in := range a.opts.Instances {
 		a.instances = append(a.instances, a.newInstance(in))
 	}
@@ -161,6 +169,22 @@ func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 	}
 }
 
+// store has everything stored as it is now.
+func (a *Agent) store(now time.Time) {
+	a.storedLast = now
+	a.saver.put(a.snapshot(now))
+	if !a.operatorsAt.IsZero() {
+		a.operators.put(a.operatorsState())
+	}
+}
+
+// outdated reports whether the state says of a backend that its sources answered longer
+// ago than they did by more than storeEvery: by that its age is judged at the next start.
+func (a *Agent) outdated(now time.Time) bool {
+	return now.Sub(a.storedLast) >= storeEvery &&
+		slices.ContainsFunc(a.backends, func(b *backend) bool { return b.answeredAt().After(a.storedLast) })
+}
+
 // drain does what was posted while the loop ended.
 func (a *Agent) drain(ctx context.Context) {
 	for {
@@ -192,9 +216,9 @@ func (a *Agent) loop(ctx context.Context) {
 			a.ticked.Store(now.UnixNano())
 			a.lapse(now)
 			a.gauge(now)
-			if a.dirty {
+			if a.dirty || a.outdated(now) {
 				a.dirty = false
-				a.saver.put(a.snapshot(now))
+				a.store(now)
 			}
 		}
 		a.stirred = false

@@ -104,11 +104,11 @@ type Accepted struct {
 // listed. What is listed again by now stays. It fails with [ErrNoBackend],
 // [ErrNothingHeld], or [ErrNoSuchID].
 func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, error) {
-	done := Accepted{Backend: name, ID: id}
-	refused, err := answer(ctx, a, func(context.Context) error {
+	return storing(ctx, a, func(loop context.Context) (Accepted, error) {
+		done := Accepted{Backend: name, ID: id}
 		b := a.backend(name)
 		if b == nil {
-			return fmt.Errorf("%w: %q", ErrNoBackend, name)
+			return done, fmt.Errorf("%w: %q", ErrNoBackend, name)
 		}
 		now := time.Now()
 		ids := a.holdIDs(b, now)
@@ -116,20 +116,24 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 		gone, ok := a.accept(b, id, now)
 		switch {
 		case !ok && len(ids) == 0:
-			return fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
+			return done, fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
 		case !ok && id == "":
-			return fmt.Errorf("backend %q: %w: name one of %s", name, ErrNoSuchID, strings.Join(ids, ", "))
+			return done, fmt.Errorf("backend %q: %w: name one of %s", name, ErrNoSuchID, strings.Join(ids, ", "))
 		case !ok:
-			return fmt.Errorf("backend %q: %w %q: what may go now is %s", name, ErrNoSuchID, id, strings.Join(ids, ", "))
+			return done, fmt.Errorf("backend %q: %w %q: what may go now is %s", name, ErrNoSuchID, id, strings.Join(ids, ", "))
 		}
 		done.Removed = addressStrings(gone)
 		a.dirty = true
 		a.accepted(b, done, by)
 		a.holdChanged(b)
 		a.keptChanged(b, kept)
-		return nil
-	})
-	return done, cmp.Or(err, refused)
+		for _, f := range b.feeds {
+			if !f.last.Settled() {
+				a.readAgain(loop, b, f) // it may be whole by what was accepted
+			}
+		}
+		return done, nil
+	}, func() <-chan error { return a.saver.flush(a.snapshot(time.Now())) })
 }
 
 // Sync compares every instance with what it should be, now, and returns the

@@ -62,8 +62,9 @@ type core struct {
 	// which slot holds what.
 	opened bool
 	// overrides and pauses are what operators asked for.
-	overrides overrides
-	pauses    pauses
+	overrides   overrides
+	pauses      pauses
+	operatorsAt time.Time // when either last changed
 	// next is what comes after, while slots that it does not serve are emptied;
 	// nil at all other times.
 	next *Options

@@ -86,7 +86,7 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 	if err != nil {
 		return ServerRef{}, err
 	}
-	return answerOr(ctx, a, func(context.Context) (ServerRef, error) {
+	return durably(ctx, a, func(context.Context) (ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
 			return ServerRef{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
@@ -126,7 +126,7 @@ type backendRef struct {
 
 // operate finds the endpoint and has the loop do f.
 func (a *Agent) operate(ctx context.Context, backend, server string, f func(*backendRef, time.Time) error) (ServerRef, error) {
-	return answerOr(ctx, a, func(context.Context) (ServerRef, error) {
+	return durably(ctx, a, func(context.Context) (ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
 			return ServerRef{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)

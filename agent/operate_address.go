@@ -72,7 +72,7 @@ func (a *Agent) operateAddress(ctx context.Context, ip netip.Addr, f func(addres
 		return nil, fmt.Errorf("%w: %s is no address of an endpoint", ErrBadRequest, ip)
 	}
 	ip = ip.Unmap()
-	return answerOr(ctx, a, func(context.Context) ([]ServerRef, error) {
+	return durably(ctx, a, func(context.Context) ([]ServerRef, error) {
 		if err := f(ip.String(), time.Now()); err != nil {
 			return nil, err
 		}

@@ -83,7 +83,7 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 	if who.For < 0 {
 		return Pause{}, fmt.Errorf("%w: it cannot last %s", ErrBadRequest, who.For)
 	}
-	return answerOr(ctx, a, func(context.Context) (Pause, error) {
+	return durably(ctx, a, func(context.Context) (Pause, error) {
 		if backend != "" && a.backend(backend) == nil {
 			return Pause{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
 		}
@@ -100,7 +100,7 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 // Resume ends the pause of a backend, or every one if backend is "", and the fights over
 // its slots. It fails with [ErrNotPaused] if there is neither.
 func (a *Agent) Resume(ctx context.Context, backend string) error {
-	_, err := answerOr(ctx, a, func(context.Context) (struct{}, error) {
+	_, err := durably(ctx, a, func(context.Context) (struct{}, error) {
 		now := time.Now()
 		fought := false
 		for _, b := range a.backends {
@@ -121,7 +121,7 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 
 // paused tells the instances what is paused now, and says what became of which pauses.
 func (a *Agent) paused(said string, which []Pause) {
-	a.dirty = true
+	a.dirty, a.operatorsAt = true, time.Now()
 	for _, b := range a.backends {
 		b.due = true
 	}

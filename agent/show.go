@@ -316,7 +316,7 @@ func (f *feed) show(backend string, now time.Time) SourceStatus {
 	}
 	if at := f.answered; !at.IsZero() {
 		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
-		s.Endpoints, s.Note, s.Rejected = len(f.last.Endpoints()), f.last.Note, f.refused
+		s.Endpoints, s.Note, s.Rejected = len(f.listed), f.last.Note, f.refused
 		s.Parts, s.PartsMore = statusParts(f.last)
 	}
 	if f.noneYet() {
@@ -329,11 +329,11 @@ func (f *feed) show(backend string, now time.Time) SourceStatus {
 }
 
 // statusParts are the parts of r that are not whole, as many as a status names, and how
-// many there are besides.
+// many there are besides. One that has nothing, and never had, lacks nothing.
 func statusParts(r discovery.Reading) (out []PartStatus, more int) {
 	for _, p := range r.Parts {
 		switch {
-		case p.State == discovery.Whole:
+		case p.State == discovery.Whole, p.NoneYet():
 		case len(out) == maxParts:
 			more++
 		default:

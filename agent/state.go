@@ -20,8 +20,12 @@ type stored struct {
 	Backends  []storedBackend  `json:"backends"`
 	Instances []storedInstance `json:"instances"`
 	Reloads   []storedReload   `json:"reloads,omitempty"`
-	Overrides []Override       `json:"overrides,omitempty"`
-	Pauses    []Pause          `json:"pauses,omitempty"`
+	// Overrides and Pauses stand in a file of their own too, which counts. They are
+	// here for the release before this one, and OperatorsAt, when they last changed,
+	// tells whether that wrote them.
+	Overrides   []Override `json:"overrides,omitempty"`
+	Pauses      []Pause    `json:"pauses,omitempty"`
+	OperatorsAt time.Time  `json:"operators_at,omitzero"`
 }
 
 // A storedReload is what was reloaded lately, and what for.
@@ -151,7 +155,7 @@ func (a *Agent) snapshot(now time.Time) stored {
 
 // snapshot returns what has to be stored of backends and instances.
 func (c *core) snapshot(now time.Time) stored {
-	s := stored{Version: stateVersion, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
+	s := stored{Version: stateVersion, OperatorsAt: c.operatorsAt, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
 	for _, b := range c.backends {
 		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
 	}

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
-
-	"github.com/google/renameio/v2"
 )
 
 // This file reads and writes the state directory. Nothing that is found there
@@ -25,8 +20,6 @@ const (
 	badFile = stateFile + ".bad"
 	// maxState bounds what is read back: more was not written by the agent.
 	maxState = 256 << 20
-	// saveEvery is how often the state is written at most.
-	saveEvery = time.Second
 )
 
 // loadState reads the state directory. An error says why there is nothing to go
@@ -36,6 +29,13 @@ func loadState(dir string) (stored, error) {
 	if dir == "" {
 		return stored{}, nil
 	}
+	s, err := loadSets(dir)
+	s, other := loadOperators(dir, s)
+	return s, errors.Join(err, other)
+}
+
+// loadSets reads the large file of the state directory.
+func loadSets(dir string) (stored, error) {
 	path := filepath.Join(dir, stateFile)
 	text, err := readState(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,76 +93,4 @@ func ownerOf(info fs.FileInfo) int {
 		return int(s.Uid)
 	}
 	return os.Geteuid()
-}
-
-// A saver writes states, the newest at most once a second.
-type saver struct {
-	dir    string
-	in     chan stored // holds the newest
-	failed func(error)
-	worked func()
-}
-
-// put hands s over without waiting; a state that was not written yet is
-// replaced. It is called from one goroutine.
-func (s *saver) put(state stored) {
-	select {
-	case <-s.in:
-	default:
-	}
-	s.in <- state
-}
-
-// run writes until ctx is done, and then what is left.
-func (s *saver) run(ctx context.Context) {
-	for {
-		select {
-		case state := <-s.in:
-			s.write(state)
-		case <-ctx.Done():
-			select {
-			case state := <-s.in:
-				s.write(state)
-			default:
-			}
-			return
-		}
-		select {
-		case <-time.After(saveEvery):
-		case <-ctx.Done():
-		}
-	}
-}
-
-func (s *saver) write(state stored) {
-	if s.dir == "" {
-		return
-	}
-	text, err := json.Marshal(state)
-	if err == nil {
-		err = os.MkdirAll(s.dir, 0o750)
-	}
-	if err == nil {
-		err = writeState(filepath.Join(s.dir, stateFile), append(text, '\n'))
-	}
-	if err != nil {
-		s.failed(err)
-		return
-	}
-	s.worked()
-}
-
-// writeState replaces the file at path in one step. Its mode is not that of the one
-// that was there, which may have been anybody's to write to, and what it is written to
-// first is not in a folder of everybody's.
-func writeState(path string, text []byte) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o600), renameio.WithTempDir(filepath.Dir(path)))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Cleanup() }() // does nothing once it is in place
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
 }

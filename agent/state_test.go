@@ -16,8 +16,10 @@ import (
 
 func TestStateDirectoryIsMade(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lib", "slotsync")
-	s := saver{dir: dir, failed: func(err error) { t.Error(err) }, worked: func() {}}
-	s.write(stored{Version: stateVersion})
+	s := newFileWriter(dir, stateFile, func(err error) { t.Error(err) }, func() {})
+	if err := s.write(stored{Version: stateVersion}); err != nil {
+		t.Error(err)
+	}
 	if _, err := loadState(dir); err != nil {
 		t.Error(err)
 	}
@@ -34,8 +36,10 @@ func TestStateIsOfItsOwner(t *testing.T) {
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s := saver{dir: dir, failed: func(err error) { t.Error(err) }, worked: func() {}}
-	s.write(stored{Version: stateVersion})
+	s := newFileWriter(dir, stateFile, func(err error) { t.Error(err) }, func() {})
+	if err := s.write(stored{Version: stateVersion}); err != nil {
+		t.Error(err)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

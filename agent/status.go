@@ -203,6 +203,15 @@ type PartStatus struct {
 	Reason string `json:"reason"`
 }
 
+// Words names the part and says why it is not whole.
+func (p PartStatus) Words() string {
+	words := p.State + ": " + p.Reason
+	if p.Name == "" {
+		return words
+	}
+	return p.Name + " " + words
+}
+
 // An InstanceStatus is how one HAProxy is doing.
 type InstanceStatus struct {
 	Name    string `json:"name"`

@@ -18,22 +18,19 @@ import (
 // and to the metrics, always.
 
 // stateFailed counts what kept the state from being read or written, and warns
-// once until it is written again. It and stateWritten are called from one goroutine at a
-// time.
+// once until it is written again.
 func (a *Agent) stateFailed(err error) {
 	a.opts.Metrics.StateWriteFailed()
-	if a.stateFault {
+	if a.stateFault.Swap(true) {
 		return
 	}
-	a.stateFault = true
 	a.opts.Log.Warn("state directory cannot be used; going on without it", "dir", a.opts.StateDir, "err", err)
 }
 
 func (a *Agent) stateWritten() {
-	if a.stateFault {
+	if a.stateFault.Swap(false) {
 		a.opts.Log.Info("state directory is written", "dir", a.opts.StateDir)
 	}
-	a.stateFault = false
 }
 
 // track has every series exist from the start, and go with its backend.
@@ -78,7 +75,7 @@ const maxRejectionsTold = 10
 func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 	m := a.opts.Metrics
 	states := map[string]int{"rejected": len(f.refused)}
-	for _, e := range f.last.Endpoints() {
+	for _, e := range f.listed {
 		states[e.State.String()]++
 	}
 	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)

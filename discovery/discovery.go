@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // MaxEndpoints bounds the endpoints of one service. A source that hears of more
@@ -158,6 +159,16 @@ func (p Part) Reason() string {
 	return p.Why
 }
 
+// NoneYet begins the Why of a part that was said to have nothing, where nobody is known
+// to have ever shown anything of it.
+const NoneYet = "none yet: "
+
+// NoneYet reports whether p was said to have nothing, and is not known to have ever had
+// anything. That proves nothing, and nothing is amiss: a name without IPv6 is like that.
+func (p Part) NoneYet() bool {
+	return p.State == Partial && len(p.Endpoints) == 0 && strings.HasPrefix(p.Why, NoneYet)
+}
+
 // A Reading is one answer of a source: what each of its parts says.
 type Reading struct {
 	// Parts are sorted by name after [Reading.Normalized]. At least one of them is not
@@ -199,6 +210,12 @@ func (r Reading) Partly(why string) Reading {
 		}
 	}
 	return r
+}
+
+// Settled reports whether nothing that was ever there may be missing from r: every part
+// is whole, or has none yet.
+func (r Reading) Settled() bool {
+	return !slices.ContainsFunc(r.Parts, func(p Part) bool { return p.State != Whole && !p.NoneYet() })
 }
 
 // Gaps lists the parts that are not whole, as in "AAAA of web.example.org: server:

@@ -23,6 +23,9 @@ func Static(eps []Endpoint) Source {
 		}
 		part.Endpoints = append(part.Endpoints, e)
 	}
+	if len(part.Endpoints) == 0 && len(r.Rejected) > 0 {
+		part.State, part.Why = Partial, "every endpoint is refused"
+	}
 	part.Endpoints = Normalize(part.Endpoints)
 	r.Parts = []Part{part}
 	r.Note = "configured"

@@ -311,6 +311,12 @@ func TestStatic(t *testing.T) {
 		if _, err := src.Confirm(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("confirmed after the end: %v", err)
 		}
+		if r, err := discovery.Static([]discovery.Endpoint{bad}).Confirm(t.Context()); err != nil || r.Whole() || len(r.Endpoints()) != 0 {
+			t.Errorf("all refused: %+v, %v", r, err)
+		}
+		if r, err := discovery.Static(nil).Confirm(t.Context()); err != nil || !r.Whole() {
+			t.Errorf("none: %+v, %v", r, err)
+		}
 		if s := src.String(); s != "2 configured endpoints" {
 			t.Errorf("it is called %q", s)
 		}

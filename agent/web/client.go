@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,20 +87,44 @@ func (c *Client) Sync(ctx context.Context) (agent.Status, error) {
 	return c.statusOf(ctx, http.MethodPost, "/v1/sync")
 }
 
-// Accept ends the hold of a backend. The error wraps [agent.ErrNoBackend] or
-// [agent.ErrNothingHeld] if that is why it could not.
-func (c *Client) Accept(ctx context.Context, backend string) error {
-	answer, err := c.do(ctx, http.MethodPost, "/v1/backends/"+url.PathEscape(backend)+"/accept")
-	switch {
-	case err != nil:
-		return err
-	case answer.status == http.StatusNotFound && answer.kind == problemType:
-		return fmt.Errorf("accept %s: %w", backend, agent.ErrNoBackend)
-	case answer.status == http.StatusConflict && answer.kind == problemType:
-		return fmt.Errorf("accept %s: %w", backend, agent.ErrNothingHeld)
+// Accept has that go which the id stands for: a hold of a backend, what is kept of it, or
+// a takeover. The error wraps [agent.ErrNoBackend], [agent.ErrNothingHeld] or
+// [agent.ErrNoSuchID] if that is why it could not.
+func (c *Client) Accept(ctx context.Context, backend string, body AcceptBody) (done agent.Accepted, err error) {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return done, err
 	}
-	return answer.want(http.StatusNoContent)
+	answer, err := c.send(ctx, http.MethodPost, "/v1/backends/"+url.PathEscape(backend)+"/accept", bytes.NewReader(raw))
+	if err != nil {
+		return done, err
+	}
+	reasons := map[int][]error{http.StatusNotFound: {agent.ErrNoBackend}, http.StatusConflict: {agent.ErrNothingHeld, agent.ErrNoSuchID}}
+	for _, reason := range reasons[answer.status] {
+		if answer.kind == problemType && strings.Contains(answer.detail(), reason.Error()) {
+			return done, &refusedError{answer.detail(), reason}
+		}
+	}
+	if err := answer.want(http.StatusOK); err != nil {
+		return done, err
+	}
+	if err := json.Unmarshal(answer.body, &done); err != nil {
+		return agent.Accepted{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+	}
+	return done, nil
 }
+
+// A refusedError is what an agent said, for a reason that callers know.
+type refusedError struct {
+	detail string
+	reason error
+}
+
+// Error returns what the agent said.
+func (e *refusedError) Error() string { return e.detail }
+
+// Unwrap returns the reason.
+func (e *refusedError) Unwrap() error { return e.reason }
 
 // Explain asks why a backend is as it is, or an address or a slot in it: about is
 // ip:port, [v6]:port, an IP address, the name of a slot, or "" for the backend as a

@@ -57,7 +57,12 @@ func TestClient(t *testing.T) {
 			if _, err := c.Sync(t.Context()); err != nil {
 				t.Errorf("Sync: %v", err)
 			}
-			if err := c.Accept(t.Context(), "web"); err != nil {
+			done, err := c.Accept(t.Context(), "web", web.AcceptBody{ID: "h1a2b3", By: "ann"})
+			if diff := cmp.Diff(agent.Accepted{Backend: "web", ID: "h1a2b3", Removed: []string{"10.0.0.1:80"}}, done); err != nil || diff != "" {
+				t.Errorf("Accept: %v (-want +got):\n%s", err, diff)
+			}
+			_, err = c.Accept(t.Context(), "web", web.AcceptBody{By: "ann"})
+			if checkError(t, err, "what may go now is h1a2b3, k99aa0"); !errors.Is(err, agent.ErrNoSuchID) {
 				t.Errorf("Accept: %v", err)
 			}
 			for _, drain := range []bool{false, true} {
@@ -68,16 +73,16 @@ func TestClient(t *testing.T) {
 			if reasons, err := c.Ready(t.Context()); err != nil || len(reasons) > 0 {
 				t.Errorf("Ready: %q, %v", reasons, err)
 			}
-			if diff := cmp.Diff([]string{"sync", "accept web", "reload", "reload, drain removed"}, f.changes()); diff != "" {
+			if diff := cmp.Diff([]string{"sync", "accept web h1a2b3 by ann", "accept web  by ann", "reload", "reload, drain removed"}, f.changes()); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
 
 			f.held, f.reload = false, errors.New("line 3: unknown key\nline 4: wrong \x1b[31mtype")
 			f.status.Ready, f.status.NotReady = false, []string{"web: nothing known yet", "no instance \x1b answers"}
-			if err := c.Accept(t.Context(), "web"); !errors.Is(err, agent.ErrNothingHeld) {
+			if _, err := c.Accept(t.Context(), "web", web.AcceptBody{ID: "h1a2b3"}); !errors.Is(err, agent.ErrNothingHeld) {
 				t.Errorf("Accept: %v", err)
 			}
-			if err := c.Accept(t.Context(), "a/b c"); !errors.Is(err, agent.ErrNoBackend) {
+			if _, err := c.Accept(t.Context(), "a/b c", web.AcceptBody{ID: "h1a2b3"}); !errors.Is(err, agent.ErrNoBackend) {
 				t.Errorf("Accept: %v", err)
 			}
 			checkError(t, c.Reload(t.Context(), false), "line 3: unknown key; line 4: wrong .[31mtype")
@@ -164,7 +169,8 @@ func TestClientOfSomethingElse(t *testing.T) {
 			if reasons, err := c.Ready(t.Context()); err == nil {
 				t.Errorf("Ready: %q", reasons)
 			}
-			for name, err := range map[string]error{"Accept": c.Accept(t.Context(), "web"), "Reload": c.Reload(t.Context(), false)} {
+			_, err = c.Accept(t.Context(), "web", web.AcceptBody{ID: "h1a2b3"})
+			for name, err := range map[string]error{"Accept": err, "Reload": c.Reload(t.Context(), false)} {
 				if err == nil || errors.Is(err, agent.ErrNoBackend) {
 					t.Errorf("%s: %v", name, err)
 				}

@@ -47,15 +47,17 @@ func (f *fake) Sync(context.Context) (agent.Status, error) {
 	return f.Status(), f.syncErr
 }
 
-func (f *fake) Accept(_ context.Context, backend string) error {
-	f.did("accept " + backend)
-	if backend != "web" {
-		return fmt.Errorf("%s: %w", backend, agent.ErrNoBackend)
+func (f *fake) Accept(_ context.Context, backend, id, by string) (agent.Accepted, error) {
+	f.did("accept " + backend + " " + id + " by " + by)
+	switch {
+	case backend != "web":
+		return agent.Accepted{}, fmt.Errorf("%s: %w", backend, agent.ErrNoBackend)
+	case !f.held:
+		return agent.Accepted{}, fmt.Errorf("%s: %w", backend, agent.ErrNothingHeld)
+	case id != "h1a2b3":
+		return agent.Accepted{}, fmt.Errorf("%s: %w %q: what may go now is h1a2b3, k99aa0", backend, agent.ErrNoSuchID, id)
 	}
-	if !f.held {
-		return fmt.Errorf("%s: %w", backend, agent.ErrNothingHeld)
-	}
-	return nil
+	return agent.Accepted{Backend: backend, ID: id, Removed: []string{"10.0.0.1:80"}}, nil
 }
 
 func (f *fake) Explain(_ context.Context, backend, about string) (agent.Explanation, error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
@@ -58,11 +59,13 @@ func (s *teller) String() string { return "told" }
 
 // readingOf lists n endpoints.
 func readingOf(n int) *discovery.Reading {
+	var eps []discovery.Endpoint
 	r := &discovery.Reading{Note: "index 42", Rejected: []discovery.Rejection{{Reason: "zone", Name: "odd", Value: "fe80::1"}}}
 	for i := range n {
 		at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(8001+i))
-		r.Endpoints = append(r.Endpoints, discovery.Endpoint{Addr: at, Weight: 1 + i, Name: fmt.Sprintf("web-%d", i)})
+		eps = append(eps, discovery.Endpoint{Addr: at, Weight: 1 + i, Name: fmt.Sprintf("web-%d", i)})
 	}
+	r.Parts = []discovery.Part{{Endpoints: eps}}
 	return r
 }
 
@@ -120,13 +123,13 @@ func (r *realRig) agentOptions() agent.Options {
 			r.t.Fatal(err)
 		}
 	}
-	guard := agent.Guard{EmptyHold: time.Hour, RemovalHold: time.Hour, MaxRemoval: agent.DefaultMaxRemoval, Window: time.Minute}
+	rules := guard.Rules{EmptyHold: time.Hour, RemovalHold: time.Hour, MaxRemoval: guard.DefaultMaxRemoval, Window: time.Minute}
 	lists := metrics.Lists{Reasons: discovery.Reasons[:], Overrides: agent.OverrideKinds[:]}
 	return agent.Options{
 		Instances: []agent.Instance{{Name: "edge-1", Conn: there, Query: there, Key: "1"}, {Name: "edge-2", Conn: gone, Query: gone, Key: "2"}},
 		Backends: []agent.Backend{
-			{Name: "web", Proxy: "web", Prefix: "web", Guard: guard, Feeds: []agent.Feed{{Name: "told", Source: r.told, Key: "1"}}},
-			{Name: "api", Proxy: "api", Prefix: "api", Guard: guard, Feeds: []agent.Feed{{Name: "fixed", Source: discovery.Static(readingOf(3).Endpoints), Key: "2"}, {Name: "broken", Source: newTeller(nil), Key: "3"}}},
+			{Name: "web", Proxy: "web", Prefix: "web", Guard: rules, Feeds: []agent.Feed{{Name: "told", Source: r.told, Key: "1"}}},
+			{Name: "api", Proxy: "api", Prefix: "api", Guard: rules, Feeds: []agent.Feed{{Name: "fixed", Source: discovery.Static(readingOf(3).Endpoints()), Key: "2"}, {Name: "broken", Source: newTeller(nil), Key: "3"}}},
 		},
 		Reloads: []agent.Reload{{Name: "haproxy", Key: "1", Instances: []string{"edge-1"}, Transaction: transaction,
 			OldWorkers: func(context.Context) ([]agent.OldWorker, error) {

@@ -163,7 +163,7 @@ func documented() map[string]any {
 		"ServerRow": web.ServerRow{}, "AddressRow": web.AddressRow{}, "ReloadAnswer": web.ReloadAnswer{}, "CheckAnswer": web.CheckAnswer{},
 		"SectionAnswer": web.SectionAnswer{}, "RawAnswer": web.RawAnswer{}, "Problem": web.Problem{}, "ReloadBody": web.ReloadBody{},
 		"RawBody": web.RawBody{}, "StateBody": web.StateBody{}, "WeightBody": web.WeightBody{}, "ServerBody": web.ServerBody{},
-		"PauseBody": web.PauseBody{}, "WhoBody": web.WhoBody{},
+		"PauseBody": web.PauseBody{}, "WhoBody": web.WhoBody{}, "AcceptBody": web.AcceptBody{}, "Accepted": agent.Accepted{},
 	}
 }
 
@@ -277,13 +277,16 @@ func full() *fake {
 	f.status.Backends = []agent.BackendStatus{{Name: "web", Backend: "web", Phase: "live", Endpoints: []discovery.Endpoint{ep}, Overflow: []discovery.Endpoint{ep},
 		Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Since: at, Title: "a", Override: "b",
 			Instances: []agent.InstanceSlot{{Instance: "edge-1", Address: "10.0.0.1:80", Weight: 1, Check: "up", Sessions: -1, HeldBy: "external", Reason: "x", LastReply: "y", Lacking: true}}}},
-		Hold:       &agent.Hold{Kind: "removal", Since: at, ReleasesAt: at, Confirmations: 1, WouldRemove: []string{"10.0.0.1:80"}},
+		Hold:     &agent.Hold{ID: "h1a2b3", Kind: "removal", Since: at, ReleasesAt: at, Confirmations: 1, WouldRemove: []string{"10.0.0.1:80"}},
+		Takeover: &agent.Hold{ID: "t1a2b3", Kind: "takeover", Since: at, WouldRemove: []string{"10.0.0.3:80"}, BlocksWriting: true},
+		Kept: []agent.KeptSet{{ID: "k99aa0", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL", Since: at,
+			Endpoints: []string{"10.0.0.1:80", "10.0.0.2:80"}, Yielded: []string{"10.0.0.2:80"}}},
 		Turnover:   &agent.Turnover{Since: at, EndsAt: at, Leaving: []string{"10.0.0.1:80"}},
 		NeedReload: &agent.NeedReload{Slots: 1, Wanted: 2, Since: at, Latched: true, Why: "z"},
 		Forecast:   agent.Forecast{Free: 1, PerHour: 2, FullInSeconds: 3}, PausedBy: "ann", Paused: &at, Problem: "p"}}
 	f.status.Sources = []agent.SourceStatus{{Name: "consul", Backend: "web", Asks: "consul service web", State: "ok", InUse: true, Next: at,
 		Activity: discovery.Activity{Question: "q", Asked: at, Answer: "a", Answered: at, Next: at, Remarks: []string{"r"}}, AgeSeconds: 0.5, Endpoints: 1,
-		Note: "n", LastError: "e", Rejected: []discovery.Rejection{{Reason: "zone", Name: "x", Value: "y"}}}}
+		Note: "n", LastError: "e", Parts: []agent.PartStatus{{Name: "AAAA of web", State: "unknown", Reason: "SERVFAIL"}}, PartsMore: 1, Kept: 2, Rejected: []discovery.Rejection{{Reason: "zone", Name: "x", Value: "y"}}}}
 	f.status.Reloads[0].Last, f.status.Reloads[0].NextAfter, f.status.Reloads[0].OldWorkers = &at, &at, []agent.OldWorker{{Pid: 1, AgeSeconds: 2, Sessions: -1}}
 	f.status.Overrides = []agent.Override{{Backend: "web", Address: "10.0.0.1:80", Kind: agent.OverrideState, State: "drain", By: "ann", Reason: "r", Since: at, Until: &at, Keep: true, Listed: at}}
 	f.status.Pauses = []agent.Pause{{Backend: "web", By: "ann", Reason: "r", Since: at, Until: at, Hard: true}}
@@ -319,7 +322,7 @@ func examples() map[string]struct{ what, body string } {
 		"GET /page/page.js":        {"GET /page/page.js", ""},
 		"POST /page/act":           {"POST /page/act", "do=drain&backend=web&server=web1"},
 
-		"POST /v1/backends/{backend}/accept":            {"POST /v1/backends/web/accept", ""},
+		"POST /v1/backends/{backend}/accept":            {"POST /v1/backends/web/accept", `{"id":"h1a2b3","by":"ann"}`},
 		"GET /v1/backends/{backend}/explain":            {"GET /v1/backends/web/explain", ""},
 		"GET /v1/backends/{backend}/explain/{address}":  {"GET /v1/backends/web/explain/web1", ""},
 		"POST /v1/haproxy/config/check":                 {"POST /v1/haproxy/config/check", ""},

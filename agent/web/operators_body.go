@@ -10,6 +10,13 @@ import (
 	"github.com/slotsync/slotsync/agent"
 )
 
+// An AcceptBody names by its id what is accepted to go: a hold, what is kept, or a
+// takeover. An answer of 409 names the ids that there are.
+type AcceptBody struct {
+	ID string `json:"id"`
+	By string `json:"by,omitempty"`
+}
+
 // A WhoBody says for how long something holds, why, and whose wish it is.
 type WhoBody struct {
 	// For is a duration as in "10m"; "" for no end (of a pause: an hour).

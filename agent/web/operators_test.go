@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -147,5 +148,19 @@ func TestOperatorClient(t *testing.T) {
 	}
 	if _, err := c.Servers(ctx, "a/b"); err == nil {
 		t.Error("there is no such backend")
+	}
+}
+
+// What is in force and could not be stored is answered with 507, and the client says so.
+func TestNotStoredIsInsufficientStorage(t *testing.T) {
+	f := newFake()
+	withServers(f)
+	f.haproxy = fmt.Errorf("%w: no space left on device", agent.ErrNotStored)
+	o := options(f)
+	o.Socket = filepath.Join(socketDir(t), "a.sock")
+	serve(t, o)
+	_, err := newClient(t, "unix://"+o.Socket, nil).SetState(t.Context(), "web", "web1", web.StateBody{State: "drain"})
+	if err == nil || !strings.Contains(err.Error(), "in force, and lost at the next restart: it could not be stored: no space left on device") {
+		t.Errorf("got %v", err)
 	}
 }

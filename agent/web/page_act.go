@@ -15,21 +15,21 @@ import (
 type wish struct {
 	do              string // drain, maint, ready, weight, accept, pause or resume
 	backend, server string
-	weight          string
+	weight, id      string
 	who             agent.Who
 }
 
 func wishOf(form url.Values) (wish, error) {
 	body := WhoBody{For: strings.TrimSpace(form.Get("for")), Reason: form.Get("reason"), By: "the page"}
 	who, err := body.who()
-	w := wish{do: form.Get("do"), backend: form.Get("backend"), server: form.Get("server"), weight: strings.TrimSpace(form.Get("weight")), who: who}
+	w := wish{do: form.Get("do"), backend: form.Get("backend"), server: form.Get("server"), weight: strings.TrimSpace(form.Get("weight")), id: noted(form.Get("id")), who: who}
 	return w, err
 }
 
 // String says what is wished for, in words.
 func (w wish) String() string {
 	words := w.do
-	for _, s := range []string{w.server, w.backend} {
+	for _, s := range []string{w.server, w.backend, w.id} {
 		if s != "" {
 			words += " " + s
 		}
@@ -47,7 +47,7 @@ func (s *Server) grant(ctx context.Context, w wish) (err error) {
 		}
 		return s.grantServer(ctx, w)
 	case "accept":
-		err = s.o.Agent.Accept(ctx, w.backend)
+		_, err = s.o.Agent.Accept(ctx, w.backend, w.id, w.who.By)
 	case "pause":
 		_, err = s.o.Agent.Pause(ctx, w.backend, false, w.who)
 	case "resume":

@@ -17,7 +17,7 @@ func TestPageForms(t *testing.T) {
 		"do=weight&weight=source&" + server:                `weight web/10.0.0.1:80 "" {By:the page Reason: For:0s Keep:false}`,
 		"do=ready&backend=&server=10.0.0.1":                "state 10.0.0.1 ready {By:the page Reason: For:0s Keep:false}",
 		"do=weight&weight=source&backend=&server=10.0.0.1": `weight 10.0.0.1 "" {By:the page Reason: For:0s Keep:false}`,
-		"do=accept&backend=web":                            "accept web",
+		"do=accept&backend=web&id=h1a2b3":                  "accept web h1a2b3 by the page",
 		"do=pause&for=1h":                                  `pause "" false {By:the page Reason: For:1h0m0s Keep:false}`,
 		"do=resume&backend=web":                            `resume "web"`,
 	} {
@@ -50,7 +50,7 @@ func TestPageFormsSayWhatIsWrong(t *testing.T) {
 		"do=drain&backend=web&server=web9": http.StatusNotFound, "do=burn": http.StatusBadRequest, "do=ready&server=web1": http.StatusBadRequest,
 		"do=weight&weight=&server=10.0.0.1": http.StatusBadRequest, "": http.StatusBadRequest,
 		"do=weight&backend=web&server=web1&weight=": http.StatusBadRequest,
-		"do=pause&for=long":                         http.StatusBadRequest, "do=accept&backend=api": http.StatusNotFound, "do=resume&backend=api": http.StatusConflict,
+		"do=pause&for=long":                         http.StatusBadRequest, "do=accept&backend=api": http.StatusNotFound, "do=accept&backend=web": http.StatusConflict, "do=resume&backend=api": http.StatusConflict,
 	} {
 		h := newServer(t, options(pageFake(small("x"), "x"))).Handler(true)
 		res, body := sendForm(t, h, form, "text/html", nil)

@@ -18,7 +18,7 @@ type backendView struct {
 	Bar                []run
 	Slots              int
 	Troubles           []string
-	Hold               *agent.Hold
+	Acceptable         []acceptView
 	Paused             bool
 	From               string
 	Sources            []sourceView
@@ -32,7 +32,7 @@ type backendView struct {
 type slotRow struct {
 	Backend, Look                       string
 	Slot, Endpoint, Title, State, Class string
-	Override, From                      string
+	Override, Kept, From                string
 	Live                                []liveView
 	Server                              string // what the API knows it by, "" if nothing can be asked of it
 	Drained                             bool
@@ -46,7 +46,7 @@ type liveView struct {
 func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView {
 	v := backendView{
 		Name: b.Name, Phase: b.Phase, Open: open, Slots: len(b.Slots), Bar: bar(b), Troubles: troubles(b),
-		Counts: countWords(b), Class: "good", Hold: b.Hold,
+		Counts: countWords(b), Class: "good",
 	}
 	if b.Backend != b.Name {
 		v.Proxy = b.Backend
@@ -72,7 +72,15 @@ func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView 
 		v.Overflow = append(v.Overflow, strings.TrimSpace(e.Addr.String()+" "+e.Name))
 	}
 	v.Forecast = forecast(b.Forecast)
+	for _, x := range b.Acceptable() {
+		v.Acceptable = append(v.Acceptable, acceptView{x.ID, x.Kind, clock(x.Since), x.Reason, strings.Join(x.Endpoints, ", "), b.Name})
+	}
 	return v
+}
+
+// An acceptView is what can be accepted to go, and its form.
+type acceptView struct {
+	ID, Kind, Since, Reason, Endpoints, Backend string
 }
 
 // comesFrom names the sources whose endpoints a backend has.
@@ -117,6 +125,9 @@ func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Ove
 	}
 	if s.Endpoint != "" && s.State != "takeover" {
 		r.Server = s.Endpoint
+	}
+	if k := b.KeptOf(s.Endpoint); k != nil {
+		r.Kept = "kept since " + clock(k.Since) + " UTC: " + k.Words()
 	}
 	r.From, r.Live = strings.Join(from, ", "), liveViews(s, away)
 	return r
@@ -191,6 +202,12 @@ func troubles(b *agent.BackendStatus) []string {
 	if h := b.Hold; h != nil {
 		words = append(words, holdWords(h))
 	}
+	if h := b.Takeover; h != nil && (b.Hold == nil || b.Hold.ID != h.ID) {
+		words = append(words, holdWords(h))
+	}
+	for _, k := range b.Kept {
+		words = append(words, keptWords(k))
+	}
 	if t := b.Turnover; t != nil {
 		words = append(words, fmt.Sprintf("Turnover: %s stay until a new one is up, to %s UTC at most", count(len(t.Leaving), "endpoint"), clock(t.EndsAt)))
 	}
@@ -251,15 +268,16 @@ func holdWords(h *agent.Hold) string {
 	if !h.ReleasesAt.IsZero() {
 		end = ", until " + clock(h.ReleasesAt) + " UTC at the earliest"
 	}
-	kinds := map[string]string{
-		"empty": "the source lists nothing", "removal": "the source lists far fewer", "unhealthy": "all that is registered is unhealthy",
-		"takeover": "slots serve addresses that no source has ever listed",
+	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), h.Words(), capital(count(len(h.WouldRemove), "endpoint")), end)
+}
+
+// keptWords says what is kept of one part of a source.
+func keptWords(k agent.KeptSet) string {
+	words := fmt.Sprintf("Kept since %s UTC: %s that no source lists now (%s)", clock(k.Since), count(len(k.Endpoints), "endpoint"), k.Words())
+	if n := len(k.Yielded); n > 0 {
+		words += fmt.Sprintf("; %d gave the slot to what is listed", n)
 	}
-	what := kinds[h.Kind]
-	if what == "" {
-		what = h.Kind
-	}
-	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), what, capital(count(len(h.WouldRemove), "endpoint")), end)
+	return words
 }
 
 func forecast(f agent.Forecast) string {

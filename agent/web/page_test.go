@@ -58,7 +58,10 @@ func small(text string) agent.Status {
 	b.Slots[3].Instances[0].Address, b.Slots[3].Instances[1].State = "10.9.9.9:80", slots.Maint
 	b.Slots[3].Instances[1].LastReply = text
 	b.Slots[5].Instances[1].Lacking = true
-	b.Hold = &agent.Hold{Kind: "removal", Since: pageTime.Add(-time.Minute), ReleasesAt: until, WouldRemove: []string{text}}
+	b.Hold = &agent.Hold{ID: "h1a2b3", Kind: "removal", Since: pageTime.Add(-time.Minute), ReleasesAt: until, WouldRemove: []string{text}}
+	b.Takeover = &agent.Hold{ID: "t1a2b3", Kind: "takeover", Since: pageTime.Add(-time.Minute), WouldRemove: []string{text}, BlocksWriting: true}
+	b.Kept = []agent.KeptSet{{ID: "k1a2b3", Source: text, Part: text, Reason: text, Since: pageTime.Add(-time.Minute),
+		Endpoints: []string{b.Slots[0].Endpoint, text}, Yielded: []string{text}}}
 	b.Overflow = []discovery.Endpoint{endpoint(9, text)}
 	b.NeedReload = &agent.NeedReload{Slots: 6, Wanted: 7, Why: text}
 	b.Paused, b.PausedBy, b.Problem, b.Backend = &until, text, text, text
@@ -69,7 +72,8 @@ func small(text string) agent.Status {
 			{Name: "edge-1", Socket: text, Up: true, InSync: true, Version: text, Pid: 42, LastError: text},
 			{Name: "edge-2", LagSeconds: 1.5, External: 1},
 		},
-		Sources: []agent.SourceStatus{{Name: text, Backend: "web", Asks: text, State: "failing", LastError: text, Note: text, InUse: true,
+		Sources: []agent.SourceStatus{{Name: text, Backend: "web", Asks: text, State: "failing", LastError: text, Note: text, InUse: true, Kept: 2,
+			Parts: []agent.PartStatus{{Name: text, State: "unknown", Reason: text}}, PartsMore: 1,
 			Rejected: []discovery.Rejection{{Reason: text, Name: text, Value: text}}}},
 		Reloads:   []agent.ReloadStatus{{Name: text, Instances: []string{text}, Reason: text, Error: text, Last: &pageTime}},
 		Overrides: []agent.Override{{Backend: "web", Address: "10.0.0.2:80", Kind: agent.OverrideState, By: text}},

@@ -200,6 +200,12 @@ func viewSource(src agent.SourceStatus) sourceView {
 		v.Class = "bad"
 	case "unknown":
 		v.Class, v.Words = "warn", "nothing heard yet"
+	case "none yet":
+		v.Class = "warn"
+	}
+	if n := len(src.Parts) + src.PartsMore; n > 0 {
+		v.Class = cmp.Or(map[string]string{"good": "warn"}[v.Class], v.Class)
+		v.Words += fmt.Sprintf(", %s not whole (%s)", count(n, "part"), src.Parts[0].Words())
 	}
 	if !src.InUse {
 		v.Words += ", not in use"
@@ -252,7 +258,7 @@ func eventClass(kind string) string {
 	switch kind {
 	case agent.EventSourceFailing, agent.EventInstanceDown, agent.EventOverflow, agent.EventReloadFailed:
 		return "bad"
-	case agent.EventHoldBegun, agent.EventFailover, agent.EventDrift, agent.EventExternalTaken, agent.EventInstanceBehind, agent.EventPaused:
+	case agent.EventHoldBegun, agent.EventKeptBegun, agent.EventFailover, agent.EventDrift, agent.EventExternalTaken, agent.EventInstanceBehind, agent.EventPaused:
 		return "warn"
 	}
 	return ""

@@ -30,7 +30,7 @@ const index = `slotsync
 GET  /v1/status                     what the agent knows and does
 GET  /v1/backends/{backend}/explain why a backend is as it is; an address or a slot in it under /{address}
 POST /v1/sync                       one round, now
-POST /v1/backends/{backend}/accept  end a hold
+POST /v1/backends/{backend}/accept  let go what is held or kept, by its id
 GET  /v1/backends/{backend}/servers the endpoints of a backend; POST adds one, DELETE .../{server} removes it
 PUT  /v1/backends/{backend}/servers/{server}/state   {"state": "drain", "for": "10m"}; ready ends it
 PUT  /v1/backends/{backend}/servers/{server}/weight  {"weight": "20%"}
@@ -140,14 +140,19 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
-	defer cancel()
-	backend := r.PathValue("backend")
-	if err := s.o.Agent.Accept(ctx, backend); err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), "accept "+backend+": "+err.Error())
+	var body AcceptBody
+	if err := readJSON(r, &body); err != nil {
+		problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	w.WriteHeader(http.StatusNoContent)
+	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	defer cancel()
+	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), noted(body.ID), asker(body.By))
+	if err != nil {
+		problem(w, statusOf(err, http.StatusInternalServerError), "accept: "+err.Error())
+		return
+	}
+	answer(w, done)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
@@ -199,8 +204,10 @@ func statusOf(err error, other int) int {
 	switch {
 	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoServer), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
 		return http.StatusNotFound
-	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrOverruled), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
+	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoSuchID), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrOverruled), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
 		return http.StatusConflict
+	case errors.Is(err, agent.ErrNotStored):
+		return http.StatusInsufficientStorage
 	case errors.Is(err, agent.ErrBadRequest):
 		return http.StatusBadRequest
 	case errors.Is(err, agent.ErrChanged):

@@ -41,9 +41,11 @@ type stuck struct {
 
 func (s stuck) Events() *agent.Events { return s.list }
 
-func (stuck) Status() agent.Status                 { return agent.Status{Schema: agent.Schema} }
-func (stuck) Healthy() error                       { return nil }
-func (stuck) Accept(context.Context, string) error { return nil }
+func (stuck) Status() agent.Status { return agent.Status{Schema: agent.Schema} }
+func (stuck) Healthy() error       { return nil }
+func (stuck) Accept(context.Context, string, string, string) (agent.Accepted, error) {
+	return agent.Accepted{}, nil
+}
 func (stuck) Explain(context.Context, string, string) (agent.Explanation, error) {
 	return agent.Explanation{}, nil
 }

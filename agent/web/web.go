@@ -35,9 +35,9 @@ type Agent interface {
 	// Sync starts a round and returns when every reachable instance was
 	// compared, or with ctx's error.
 	Sync(ctx context.Context) (agent.Status, error)
-	// Accept ends the hold of a backend: [agent.ErrNoBackend] or
-	// [agent.ErrNothingHeld] if there is none.
-	Accept(ctx context.Context, backend string) error
+	// Accept has that go which the id stands for: [agent.ErrNoBackend],
+	// [agent.ErrNothingHeld] or [agent.ErrNoSuchID] if there is no such thing.
+	Accept(ctx context.Context, backend, id, by string) (agent.Accepted, error)
 	// Explain says why a backend, or an address or a slot in it, is as it is:
 	// [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no such thing. about
 	// is "" for the backend as a whole.

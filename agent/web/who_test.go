@@ -18,17 +18,18 @@ import (
 // everything is each thing that can be asked of an agent.
 func everything() []string {
 	return []string{
-		"GET /", "GET /v1/status", "POST /v1/sync", "POST /v1/backends/web/accept",
+		"GET /", "GET /v1/status", "POST /v1/sync", `POST /v1/backends/web/accept {"id":"h1a2b3"}`,
 		"GET /-/healthy", "GET /-/ready", "POST /-/reload", "GET /metrics", "HEAD /metrics",
 	}
 }
 
 // ask sends one request to h as if it came in at the TCP address local; header
-// lines are "Name: value".
+// lines are "Name: value". A body may follow the path.
 func ask(t *testing.T, h http.Handler, local, what string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	method, path, _ := strings.Cut(what, " ")
-	r := httptest.NewRequest(method, path, nil)
+	path, body, _ := strings.Cut(path, " ")
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host = local
 	if local != "" {
 		addr := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(local))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -129,7 +130,7 @@ func (r *benchRig) bursts(row *benchRow, rounds int) {
 func (r *benchRig) watchedAgent(source discovery.Source) (*agent.Agent, [2]chan shownView) {
 	r.tb.Helper()
 	backend := benchBackend(burstOurs, source)
-	backend.Guard = agent.Guard{EmptyHold: agent.Off, RemovalHold: agent.Off}
+	backend.Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
 	var views [2]chan shownView
 	a := r.agentWith(func(i int, c agent.Conn) agent.Conn {
 		views[i] = make(chan shownView, 4096)

@@ -10,7 +10,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -42,10 +43,10 @@ type backendConfig struct {
 	name, proxy, prefix string
 	instances           []string
 	feeds               []feedConfig // at least one
-	failover            agent.Failover
+	failover            sources.Failover
 	policy              discovery.Policy
 	onAllUnhealthy      string // "auto", "keep", "drop"
-	guard               agent.Guard
+	guard               guard.Rules
 	drainFirst          bool
 	drainShutdown       bool
 	drain               time.Duration

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -19,8 +20,8 @@ func (c *checker) backends(raw rawConfig, sources map[string]sourceConfig) []bac
 	for _, in := range raw.HAProxy.Instances {
 		instances = append(instances, in.Name)
 	}
-	outer := c.guard("guard", raw.Guard, agent.Guard{EmptyHold: agent.DefaultEmptyHold, RemovalHold: agent.DefaultRemovalHold,
-		MaxRemoval: agent.DefaultMaxRemoval, Window: agent.DefaultWindow, TurnoverWait: agent.DefaultTurnover})
+	outer := c.guard("guard", raw.Guard, guard.Rules{EmptyHold: guard.DefaultEmptyHold, RemovalHold: guard.DefaultRemovalHold,
+		MaxRemoval: guard.DefaultMaxRemoval, Window: guard.DefaultWindow, TurnoverWait: guard.DefaultTurnover})
 	var list []backendConfig
 	for i, r := range raw.Backends {
 		path := fmt.Sprintf("backends[%d]", i)
@@ -36,7 +37,7 @@ func (c *checker) backends(raw rawConfig, sources map[string]sourceConfig) []bac
 }
 
 // backend checks what does not depend on the source.
-func (c *checker) backend(path string, r rawBackend, outer agent.Guard) backendConfig {
+func (c *checker) backend(path string, r rawBackend, outer guard.Rules) backendConfig {
 	c.name(path+".name", r.Name)
 	b := backendConfig{name: r.Name, proxy: r.Backend, prefix: r.Slots}
 	if b.proxy == "" {
@@ -70,8 +71,8 @@ func (c *checker) backend(path string, r rawBackend, outer agent.Guard) backendC
 	return b
 }
 
-func (c *checker) guard(path string, r rawGuard, outer agent.Guard) agent.Guard {
-	return agent.Guard{
+func (c *checker) guard(path string, r rawGuard, outer guard.Rules) guard.Rules {
+	return guard.Rules{
 		EmptyHold:    c.hold(path+".empty_hold", r.EmptyHold, outer.EmptyHold),
 		RemovalHold:  c.hold(path+".removal_hold", r.RemovalHold, outer.RemovalHold),
 		MaxRemoval:   c.percent(path+".max_removal", r.MaxRemoval, outer.MaxRemoval),

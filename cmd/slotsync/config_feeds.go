@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
@@ -172,9 +172,9 @@ func (c *checker) fixed(path string, r rawBackend, policy discovery.Policy) feed
 }
 
 // failover checks which source is used first.
-func (c *checker) failover(path string, r rawFailover, feeds []feedConfig) agent.Failover {
+func (c *checker) failover(path string, r rawFailover, feeds []feedConfig) sources.Failover {
 	if !c.given(path) {
-		return agent.Failover{}
+		return sources.Failover{}
 	}
 	var names []string
 	for _, f := range feeds {
@@ -186,7 +186,7 @@ func (c *checker) failover(path string, r rawFailover, feeds []feedConfig) agent
 	case c.reference(path+".primary", r.Primary, "entry of from", names) && len(names) < 2:
 		c.add(path, "there is no second source to go to")
 	}
-	return agent.Failover{
+	return sources.Failover{
 		Primary: r.Primary,
 		Min:     c.count(path+".min", r.Min, 1, 1, discovery.MaxEndpoints),
 		After:   c.duration(path+".after", r.After, 10*time.Second, 100*time.Millisecond, 24*time.Hour),

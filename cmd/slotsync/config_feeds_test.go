@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -45,7 +47,7 @@ backends:
 	if diff := cmp.Diff([]string{"c", "far", "f", "n", "d"}, names); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(agent.Failover{Primary: "far", Min: 1, After: time.Second, Back: time.Minute}, b.failover); diff != "" {
+	if diff := cmp.Diff(sources.Failover{Primary: "far", Min: 1, After: time.Second, Back: time.Minute}, b.failover); diff != "" {
 		t.Error(diff)
 	}
 	want := discovery.Policy{
@@ -55,7 +57,7 @@ backends:
 	if diff := cmp.Diff(want, b.policy, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Error(diff)
 	}
-	if b.guard.MinEndpoints != 2 || b.guard.TurnoverWait != agent.Off || b.onAllUnhealthy != "drop" || b.feeds[1].consul.Datacenter != "dc2" {
+	if b.guard.MinEndpoints != 2 || b.guard.TurnoverWait != guard.Off || b.onAllUnhealthy != "drop" || b.feeds[1].consul.Datacenter != "dc2" {
 		t.Errorf("%+v", b)
 	}
 	w, err := cfg.wire(nil)

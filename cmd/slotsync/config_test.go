@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // parse reads text as slotsync.yaml.
@@ -121,7 +121,7 @@ func TestEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.http.listen != "" || cfg.timeout != 2*time.Second || cfg.backends[0].guard.EmptyHold != agent.Never ||
+	if cfg.http.listen != "" || cfg.timeout != 2*time.Second || cfg.backends[0].guard.EmptyHold != guard.Never ||
 		cfg.stateDir != "/var/lib/x" || cfg.http.socket != "/run/y.sock" || cfg.http.socketIsDefault {
 		t.Errorf("%+v", cfg)
 	}
@@ -138,6 +138,7 @@ func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 		names = append(names, variable(path))
 	}
 	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC",
+		"SLOTSYNC_HAPROXY_LOCK_WAIT",
 		"SLOTSYNC_RELOAD_MASTER", "SLOTSYNC_RELOAD_TEMPLATE", "SLOTSYNC_RELOAD_FILE", "SLOTSYNC_RELOAD_KEEP", "SLOTSYNC_RELOAD_MIN_INTERVAL",
 		"SLOTSYNC_RELOAD_MAX_PER_HOUR", "SLOTSYNC_RELOAD_JITTER", "SLOTSYNC_RELOAD_TIMEOUT", "SLOTSYNC_GUARD_EMPTY_HOLD",
 		"SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_GUARD_TURNOVER_WAIT", "SLOTSYNC_GUARD_MIN_ENDPOINTS", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",

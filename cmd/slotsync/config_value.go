@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // A checker turns raw values into typed ones and collects what is wrong with
@@ -131,12 +131,12 @@ func (c *checker) hold(path, text string, fallback time.Duration) time.Duration 
 		c.assume(path, holdWord(fallback))
 		return fallback
 	case text == "never":
-		return agent.Never
+		return guard.Never
 	case err != nil:
 		c.add(path, "%q is not a hold: a duration as in 30s, 0s for none, or never", shown(text))
 		return fallback
 	case d == 0:
-		return agent.Off
+		return guard.Off
 	}
 	return c.duration(path, text, fallback, 100*time.Millisecond, 7*24*time.Hour)
 }
@@ -153,9 +153,9 @@ func (c *checker) orOff(path, text string, fallback time.Duration) time.Duration
 // holdWord is what hold reads as d.
 func holdWord(d time.Duration) string {
 	switch d {
-	case agent.Never:
+	case guard.Never:
 		return "never"
-	case agent.Off:
+	case guard.Off:
 		return "0s"
 	}
 	return short(d)

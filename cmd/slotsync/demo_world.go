@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 	"github.com/slotsync/slotsync/metrics"
@@ -107,9 +108,9 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 		Backends: []agent.Backend{{
 			Name: "web", Proxy: "web", Prefix: "web",
 			Feeds: []agent.Feed{{Name: "dns", Source: clockedSource{source, &w.Clock}, Key: demoRecord}},
-			Guard: agent.Guard{
+			Guard: guard.Rules{
 				EmptyHold: demoHold, RemovalHold: demoHold,
-				MaxRemoval: agent.DefaultMaxRemoval, Window: agent.DefaultWindow,
+				MaxRemoval: guard.DefaultMaxRemoval, Window: guard.DefaultWindow,
 			},
 		}},
 		StateDir: state,

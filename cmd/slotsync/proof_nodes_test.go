@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
 	"github.com/slotsync/slotsync/slots"
@@ -29,7 +30,7 @@ func nodes(t *testing.T, n int) (*consultest.Server, []*consultest.Server) {
 }
 
 // serviceBackend fills a backend of HAProxy from a service.
-func serviceBackend(t *testing.T, server *consultest.Server, name string, q consul.Query, guard agent.Guard) agent.Backend {
+func serviceBackend(t *testing.T, server *consultest.Server, name string, q consul.Query, guard guard.Rules) agent.Backend {
 	t.Helper()
 	client, err := consul.NewClient(consul.Options{Address: server.URL()})
 	if err != nil {
@@ -145,8 +146,8 @@ func TestC36RollingRestartOfNodes(t *testing.T) {
 	all[0].Register("solo", "solo-1", "127.0.0.9", 9000)
 	p := haproxytest.Start(t, haproxytest.Config{Backends: []haproxytest.Backend{{Name: "web", Slots: 10}, {Name: "solo", Slots: 4}}})
 	r := newRig(t, map[string]string{"edge": p.Socket},
-		serviceBackend(t, server, "web", consul.Query{Service: "web"}, agent.Guard{}),
-		serviceBackend(t, server, "solo", consul.Query{Service: "solo"}, agent.Guard{}))
+		serviceBackend(t, server, "web", consul.Query{Service: "web"}, guard.Rules{}),
+		serviceBackend(t, server, "solo", consul.Query{Service: "solo"}, guard.Rules{}))
 	r.start()
 	full := filled(t, p.Socket, map[string]int{"web": n, "solo": 1})
 	eventually(t, 20*time.Second, full)
@@ -188,9 +189,9 @@ func TestC40NodesLostAtOnce(t *testing.T) {
 	}
 	p := haproxytest.Start(t, haproxytest.Config{Backends: backends})
 	r := newRig(t, map[string]string{"edge": p.Socket},
-		serviceBackend(t, server, "web", consul.Query{Service: "web"}, agent.Guard{}),
-		serviceBackend(t, server, "brief", consul.Query{Service: "web"}, agent.Guard{RemovalHold: 2 * time.Second}),
-		serviceBackend(t, server, "steady", consul.Query{Service: "web", IgnoreNodeHealth: true}, agent.Guard{}))
+		serviceBackend(t, server, "web", consul.Query{Service: "web"}, guard.Rules{}),
+		serviceBackend(t, server, "brief", consul.Query{Service: "web"}, guard.Rules{RemovalHold: 2 * time.Second}),
+		serviceBackend(t, server, "steady", consul.Query{Service: "web", IgnoreNodeHealth: true}, guard.Rules{}))
 	r.start()
 	full := filled(t, p.Socket, map[string]int{"web": 5, "brief": 5, "steady": 5})
 	eventually(t, 20*time.Second, full)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,7 +54,7 @@ func (m topModel) serverTable() topTable {
 				continue
 			}
 			instance := m.seen.status.Instances[i].Name
-			r := topRow{cells: []string{instance, name, at.endpoint, at.held[instance]}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
+			r := topRow{cells: []string{instance, name, at.endpoint, cmp.Or(at.held[instance], at.kept)}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
 			for _, f := range fields {
 				r.cells = append(r.cells, row[f])
 			}
@@ -70,6 +71,7 @@ type topSlot struct {
 	free              bool
 	title             string            // what people call the endpoint
 	held              map[string]string // by whom, where somebody does, by instance
+	kept              string            // [agent.Kept] if the endpoint is
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
@@ -78,11 +80,14 @@ func slotsByName(s agent.Status) map[string]topSlot {
 	for _, b := range s.Backends {
 		all[b.Backend+"/BACKEND"] = topSlot{backend: b.Name}
 		for _, slot := range b.Slots {
-			held := map[string]string{}
+			held, kept := map[string]string{}, ""
+			if b.KeptOf(slot.Endpoint) != nil {
+				kept = agent.Kept
+			}
 			for _, in := range slot.Instances {
 				held[in.Instance] = in.HeldBy
 			}
-			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held}
+			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held, kept}
 		}
 	}
 	return all

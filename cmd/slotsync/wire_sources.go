@@ -68,7 +68,7 @@ func (cfg *config) wireSources(w *wiring, open systems) error {
 			if err != nil {
 				return usageErrorf("backend %s: %w", b.name, err)
 			}
-			list = append(list, b.policy.Restrict(source))
+			list = append(list, source)
 		}
 		w.sources = append(w.sources, list)
 	}

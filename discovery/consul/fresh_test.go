@@ -128,13 +128,14 @@ func TestStreamedReplies(t *testing.T) {
 	one := list3[:strings.Index(list3, `,{"Node"`)] + "]"
 	entryB := `{"Node":{},"Service":{"ID":"b","Address":"10.9.0.2","Port":1}}`
 	two := strings.Replace(one, "]", ","+entryB+"]", 1)
+	critical := strings.Replace(two, `}}]`, `},"Checks":[{"CheckID":"x","Status":"critical"}]}]`, 1)
 	four := strings.Replace(list3, "[", `[{"Node":{},"Service":{"ID":"d","Address":"10.9.0.4","Port":1}},`, 1)
 	header := []string{"X-Consul-KnownLeader", "false", "X-Consul-Query-Backend", "streaming"}
 	tests := []struct {
 		name         string
 		reply, proof http.HandlerFunc
 		want         int
-		weak         bool
+		partial      bool
 		class        discovery.Class
 	}{
 		{"nothing is new", consultest.Good(50, list3, header...), consultest.Good(60, "[]"), 3, false, ""},
@@ -146,6 +147,8 @@ func TestStreamedReplies(t *testing.T) {
 		{"one more", consultest.Good(51, four, header...), nil, 4, true, ""},
 		{"two less", consultest.Good(51, two, header...), consultest.Good(51, two), 2, false, ""},
 		{"two less, which a server has", consultest.Good(51, two, header...), consultest.Good(52, list3), 3, false, ""},
+		{"two less, and one that is critical", consultest.Good(51, critical, header...), consultest.Good(51, two), 2, false, ""},
+		{"two less, one that is critical, no servers", consultest.Good(51, critical, header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
 		{"two less and a new one", consultest.Good(51, strings.Replace(four, entryB+",", "", 1), header...), nil, 3, true, ""},
 		{"one less, no servers", consultest.Good(51, two, header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
 		{"one is critical, no servers", consultest.Good(51, strings.Replace(list3, `}}]`, `},"Checks":[{"CheckID":"x","Status":"critical"}]}]`, 1), header...), discoverytest.Reply(500, "No known Consul servers"), 0, false, discovery.Server},
@@ -164,8 +167,8 @@ func TestStreamedReplies(t *testing.T) {
 				if err != nil {
 					class = discovery.ClassOf(err)
 				}
-				if len(r.Endpoints()) != test.want || !r.Whole() != test.weak || class != test.class {
-					t.Errorf("%d endpoints, weak %v: %v", len(r.Endpoints()), !r.Whole(), err)
+				if len(r.Endpoints()) != test.want || !r.Whole() != test.partial || class != test.class {
+					t.Errorf("%d endpoints, partial %v: %v", len(r.Endpoints()), !r.Whole(), err)
 				}
 				asked := f.Requests()
 				if strings.Contains(test.name, "less") {

@@ -109,38 +109,62 @@ func TestC58StreamedLossIsReadPlainly(t *testing.T) {
 		asked := len(f.Requests())
 		f.Set("web", instancesOf(1, 2, 4)...)
 		time.Sleep(time.Second)
-		got, n := said(w, 0)
+		got, _ := said(w, 0)
 		if !slices.Equal(got, []string{"1 2 3 4", "1 2 4"}) {
 			t.Errorf("one goes: %q", got)
 		}
 		if r := f.Requests()[asked]; r.URL.RawQuery != "" {
 			t.Errorf("it was confirmed by %s", r.URL)
 		}
-		// One that comes with the loss, or one that is drained, does not wait for a server.
-		f.Around(func(next http.HandlerFunc) http.HandlerFunc {
-			return func(w http.ResponseWriter, r *http.Request) {
-				if !r.URL.Query().Has("index") {
-					<-r.Context().Done()
-					return
-				}
-				next(w, r)
-			}
-		})
-		f.Set("web", instancesOf(1, 4, 5)...)
-		time.Sleep(time.Second)
-		if got, n = said(w, n); !slices.Equal(got, []string{"1 4 5 ~"}) {
-			t.Errorf("one goes and one comes: %q", got)
-		}
-		time.Sleep(30 * time.Second)
-		if got, n = said(w, n); !slices.Equal(got, []string{"transport"}) {
-			t.Errorf("no server answers: %q", got)
-		}
-		f.Around(func(next http.HandlerFunc) http.HandlerFunc { return next })
-		time.Sleep(time.Minute)
-		if got, _ = said(w, n); !slices.Equal(got[len(got)-1:], []string{"1 4 5"}) {
-			t.Errorf("they do again: %q", got)
-		}
 	})
+}
+
+// TestC58NothingWaitsForAPlainRead has something new come by a stream together with a
+// loss, while no server answers.
+func TestC58NothingWaitsForAPlainRead(t *testing.T) {
+	drained := instancesOf(1, 4)
+	drained[1].Checks = append(drained[1].Checks, &api.HealthCheck{CheckID: api.NodeMaint, Status: api.HealthCritical})
+	for name, test := range map[string]struct {
+		set             []*api.ServiceEntry
+		now, afterwards string
+	}{
+		"one comes":      {instancesOf(1, 4, 5), "1 4 5 ~", "1 4 5"},
+		"one is drained": {drained, "1 4 drain ~", "1 4 drain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := consultest.NewFake(t)
+				f.Stream(true)
+				f.Set("web", instancesOf(1, 2, 4)...)
+				w := discoverytest.Watch(t, fakeSource(t, f, withToken(), Query{}))
+				time.Sleep(5 * time.Second)
+				f.Around(func(next http.HandlerFunc) http.HandlerFunc {
+					return func(w http.ResponseWriter, r *http.Request) {
+						if r.URL.Query().Has("index") {
+							next(w, r)
+							return
+						}
+						<-r.Context().Done()
+					}
+				})
+				f.Set("web", test.set...)
+				time.Sleep(time.Second)
+				got, n := said(w, 0)
+				if !slices.Equal(got, []string{"1 2 4", test.now}) {
+					t.Errorf("it said %q", got)
+				}
+				time.Sleep(30 * time.Second)
+				if got, n = said(w, n); !slices.Equal(got, []string{"transport"}) {
+					t.Errorf("no server answers: %q", got)
+				}
+				f.Around(func(next http.HandlerFunc) http.HandlerFunc { return next })
+				time.Sleep(time.Minute)
+				if got, _ = said(w, n); got[len(got)-1] != test.afterwards {
+					t.Errorf("they do again: %q", got)
+				}
+			})
+		})
+	}
 }
 
 // TestC59FilteredFromTheStart has a token that may read some nodes only. What it lists is

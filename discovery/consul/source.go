@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -162,16 +163,23 @@ func (s *Source) judge(a ask, r reply) (verdict, error) {
 
 // lost says what a reply is worth that was streamed to the agent. Streams do not tell
 // that the token may read less than before: what one lacks has to be lacked by a plain
-// read, which comes next. What else is new in the reply does not wait for that.
+// read, which comes next. What else is new in the reply does not wait for that, unless
+// an endpoint is worse than it was and nothing proves that the stream is fresh.
 func (s *Source) lost(r reply) verdict {
 	now := s.query.reading(r)
 	if !lacks(now, addresses(s.state.last)) {
 		return apply
 	}
-	for _, e := range now.Parts[0].Endpoints {
-		if !slices.Contains(s.state.last.Parts[0].Endpoints, e) {
-			return applyPartly
-		}
+	before := map[netip.AddrPort]discovery.Endpoint{}
+	for _, e := range s.state.last.Parts[0].Endpoints {
+		before[e.Addr] = e
+	}
+	isNew := func(e discovery.Endpoint) bool { return before[e.Addr] != e }
+	isWorse := func(e discovery.Endpoint) bool { old, there := before[e.Addr]; return there && e.State > old.State }
+	fresh, _ := s.client.fresh.of(s.client.datacenter(s.query)).holds()
+	eps := now.Parts[0].Endpoints
+	if slices.ContainsFunc(eps, isNew) && (fresh || !slices.ContainsFunc(eps, isWorse)) {
+		return applyPartly
 	}
 	return readPlainly
 }

@@ -23,32 +23,42 @@ const grace = 100 * time.Millisecond
 // gather asks for all of these at the same time, and returns when they are answered.
 // Where answered says that something is known, or as soon as it is, those that were
 // unknown before are not waited for longer than grace, and the others for the time of
-// one try after the last answer: no set waits for the trouble of another. What comes
-// late is there for the next reading, which [Source.Next] returns then.
+// one try after the last answer, of two and a half at most: no set waits for the
+// trouble of another. What comes late is there for the next reading, which
+// [Source.Next] returns then.
 func (s *Source) gather(ctx context.Context, l lookup, questions []question, answered bool) error {
 	s.start(ctx, l, questions)
-	limit := time.NewTimer(l.settings.timeout)
+	try := l.settings.timeout
+	limit, most := time.NewTimer(try), time.NewTimer(5*try/2)
 	defer limit.Stop()
-	last := false // only those that were unknown before are missing
+	defer most.Stop()
+	known, last := 0, false // last: only those that were unknown before are missing
 	for {
-		waiting, healthy, some, changed := s.progress(questions)
-		answered = answered || some
-		if waiting == 0 {
+		p := s.progress(questions)
+		if p.missing == 0 {
 			return ctx.Err()
 		}
-		over := limit.C
+		if !answered && p.known > 0 {
+			answered = true
+			most.Reset(5 * try / 2)
+		}
 		switch {
-		case !answered:
-			over = nil
-		case healthy == 0 && !last:
+		case p.healthy == 0 && !last:
 			last = true
 			limit.Reset(grace)
-		case healthy > 0 && some:
-			limit.Reset(l.settings.timeout)
+		case p.healthy > 0 && p.known > known:
+			limit.Reset(try)
+		}
+		known = p.known
+		over, end := limit.C, most.C
+		if !answered {
+			over, end = nil, nil
 		}
 		select {
-		case <-changed:
+		case <-p.changed:
 		case <-over:
+			return ctx.Err()
+		case <-end:
 			return ctx.Err()
 		case <-ctx.Done():
 			return ctx.Err()
@@ -56,28 +66,36 @@ func (s *Source) gather(ctx context.Context, l lookup, questions []question, ans
 	}
 }
 
-// progress says how many sets are waited for, how many of these were not unknown
-// before, and whether one of the others is known.
-func (s *Source) progress(questions []question) (waiting, healthy int, some bool, changed <-chan struct{}) {
+// A progress is how far a gathering has come.
+type progress struct {
+	missing int // sets that are waited for,
+	healthy int // of which so many were not unknown before
+	known   int // of the others
+	changed <-chan struct{}
+}
+
+func (s *Source) progress(questions []question) progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	p := progress{changed: s.changed}
 	for _, q := range questions {
-		st := s.set(q.set)
-		switch {
+		switch st := s.set(q.set); {
+		case !st.busy && st.result.err == nil:
+			p.known++
 		case !st.busy:
-			some = some || st.result.err == nil
-			continue
-		case !st.sick:
-			healthy++
+		case st.sick:
+			p.missing++
+		default:
+			p.missing++
+			p.healthy++
 		}
-		waiting++
 	}
-	return waiting, healthy, some, s.changed
+	return p
 }
 
 // start begins the lookups of those sets that are not being asked for: at once of what
 // came along, and as many of the others at a time as there may be, those that were
-// unknown last.
+// unknown apart, so that they take nobody's place.
 func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,8 +115,11 @@ func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 			healthy = append(healthy, q)
 		}
 	}
-	for _, q := range append(healthy, sick...) {
-		go s.run(ctx, l, q)
+	for _, q := range healthy {
+		go s.run(ctx, l, q, s.slots)
+	}
+	for _, q := range sick {
+		go s.run(ctx, l, q, s.spare)
 	}
 }
 
@@ -113,12 +134,12 @@ func (s *Source) along(st *set, q question) bool {
 }
 
 // run looks a set up and says so.
-func (s *Source) run(ctx context.Context, l lookup, q question) {
+func (s *Source) run(ctx context.Context, l lookup, q question, slots chan struct{}) {
 	var r result
 	select {
-	case s.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		r = s.within(ctx, l, q)
-		<-s.slots
+		<-slots
 	case <-ctx.Done():
 		r = unknown(verdict{err: discovery.Errorf(discovery.Transport, "%w", ctx.Err())})
 	}
@@ -161,6 +182,7 @@ func (s *Source) forget(questions []question) {
 	for k, st := range s.sets {
 		if !st.busy && !named[k] {
 			delete(s.sets, k)
+			s.holders.forget(k)
 		}
 	}
 }

@@ -18,16 +18,30 @@ const maxHeld = 4096 // sets whose holders are remembered of one source
 // Holders remember which servers have shown records of a set: they alone may say that
 // there are none. The zero value is empty.
 type holders struct {
-	mu sync.Mutex // guards following
-	by map[key][]string
+	mu    sync.Mutex // guards following
+	by    map[key][]string
+	asked map[key]bool // of these, in this process
 }
 
 // add notes that server has shown records of k.
 func (h *holders) add(k key, server string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.use(k)
+	h.put(k, server)
+}
+
+// restore is add for what was so in another process.
+func (h *holders) restore(k key, server string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.put(k, server)
+}
+
+// put needs mu.
+func (h *holders) put(k key, server string) {
 	had, ok := h.by[k]
-	if slices.Contains(had, server) || !ok && len(h.by) >= maxHeld {
+	if slices.Contains(had, server) || !ok && !h.hasRoom() {
 		return
 	}
 	if h.by == nil {
@@ -37,10 +51,29 @@ func (h *holders) add(k key, server string) {
 	h.by[k] = had[max(0, len(had)-maxServers):]
 }
 
+// hasRoom drops what nobody asked for in this process, if that is needed. It needs mu.
+func (h *holders) hasRoom() bool {
+	if len(h.by) >= maxHeld {
+		maps.DeleteFunc(h.by, func(k key, _ []string) bool { return !h.asked[k] })
+	}
+	return len(h.by) < maxHeld
+}
+
+// use needs mu.
+func (h *holders) use(k key) {
+	if h.asked == nil {
+		h.asked = map[key]bool{}
+	}
+	if len(h.asked) < 2*maxHeld {
+		h.asked[k] = true
+	}
+}
+
 // of lists those of servers that have shown records of k.
 func (h *holders) of(k key, servers []string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.use(k)
 	var out []string
 	for _, s := range servers {
 		if slices.Contains(h.by[k], s) {
@@ -50,11 +83,12 @@ func (h *holders) of(k key, servers []string) []string {
 	return out
 }
 
-// keep forgets every set but those that are asked for.
-func (h *holders) keep(asked func(key) bool) {
+// forget drops what is known of k.
+func (h *holders) forget(k key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	maps.DeleteFunc(h.by, func(k key, _ []string) bool { return !asked(k) })
+	delete(h.by, k)
+	delete(h.asked, k)
 }
 
 // A memory is what a source goes on with after a restart.
@@ -132,7 +166,7 @@ func (s *Source) Remember(text []byte) {
 				continue
 			}
 			if _, err := netip.ParseAddrPort(m.Servers[place]); err == nil {
-				s.holders.add(k, m.Servers[place])
+				s.holders.restore(k, m.Servers[place])
 			}
 		}
 	}

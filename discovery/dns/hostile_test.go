@@ -67,6 +67,9 @@ var hostile = []struct {
 	{"D3 right question, another owner", func(q *wire.Msg) [][]byte {
 		return [][]byte{pack(answer(q, "evil.test. 5 IN A 6.6.6.6"))}
 	}, string(discovery.Protocol)},
+	{"an address of the other family", func(q *wire.Msg) [][]byte {
+		return [][]byte{pack(answer(q, "x.test. 5 IN AAAA 2001:db8::1"))}
+	}, isNothing},
 	{"D4 three bytes, then right", func(q *wire.Msg) [][]byte {
 		return [][]byte{{1, 2, 3}, pack(answer(q, right))}
 	}, isRight},
@@ -129,6 +132,27 @@ var hostile = []struct {
 		m := new(wire.Msg)
 		return [][]byte{pack(m.SetRcode(q, wire.RcodeFormatError))}
 	}, string(discovery.Config)},
+	{"D17 FORMERR to EDNS, a header alone", func(q *wire.Msg) [][]byte { return [][]byte{bareToEDNS(q, wire.RcodeFormatError)} }, isRight},
+	{"D17 NOTIMP to EDNS, a header alone", func(q *wire.Msg) [][]byte { return [][]byte{bareToEDNS(q, wire.RcodeNotImplemented)} }, isRight},
+	{"D17 FORMERR to EDNS, a header that promises a question", func(q *wire.Msg) [][]byte {
+		b := bareToEDNS(q, wire.RcodeFormatError)
+		b[5] = 1
+		return [][]byte{b}
+	}, isRight},
+	{"D17 REFUSED, a header alone", func(q *wire.Msg) [][]byte { return [][]byte{bare(q, wire.RcodeRefused)} }, string(discovery.Auth)},
+	{"D17 SERVFAIL, a header alone", func(q *wire.Msg) [][]byte { return [][]byte{bare(q, wire.RcodeServerFailure)} }, string(discovery.Server)},
+	{"D17 FORMERR always, a header alone", func(q *wire.Msg) [][]byte { return [][]byte{bare(q, wire.RcodeFormatError)} }, string(discovery.Config)},
+	{"D17 REFUSED with a wrong id, then right", func(q *wire.Msg) [][]byte {
+		b := bare(q, wire.RcodeRefused)
+		b[0] ^= 0x55
+		return [][]byte{b, pack(answer(q, right))}
+	}, isRight},
+	{"D2 NXDOMAIN, a header alone", func(q *wire.Msg) [][]byte { return [][]byte{bare(q, wire.RcodeNameError)} }, string(discovery.Transport)},
+	{"D2 REFUSED to another question", func(q *wire.Msg) [][]byte {
+		m := new(wire.Msg).SetRcode(q, wire.RcodeRefused)
+		m.Question[0].Name = "evil.test."
+		return [][]byte{pack(m)}
+	}, string(discovery.Transport)},
 	{"D30 case changed", func(q *wire.Msg) [][]byte {
 		m := answer(q, "X.TEST. 5 IN A 10.0.0.1")
 		m.Question[0].Name = "X.tEsT."
@@ -165,6 +189,21 @@ func headerOnly(id uint16, size int) []byte {
 	binary.BigEndian.PutUint16(b, id)
 	b[2] = 0x80
 	return b
+}
+
+// bare is a reply without its question.
+func bare(q *wire.Msg, rcode int) []byte {
+	b := headerOnly(q.Id, 12)
+	b[3] = byte(rcode)
+	return b
+}
+
+// bareToEDNS answers well if q has no OPT record.
+func bareToEDNS(q *wire.Msg, rcode int) []byte {
+	if q.IsEdns0() == nil {
+		return pack(answer(q, right))
+	}
+	return bare(q, rcode)
 }
 
 func many(q *wire.Msg) *wire.Msg {

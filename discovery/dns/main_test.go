@@ -262,3 +262,5 @@ func (s *Source) calm() {
 		st.trouble, st.settled = false, time.Time{}
 	}
 }
+
+func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 
+	wire "github.com/miekg/dns"
+
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -35,11 +37,15 @@ func (a asker) derived(ctx context.Context, k key, tries []try, quiet bool) verd
 // isOutside says whether the servers do not serve k: they refuse it, or it is not of
 // Consul and they are.
 func (a asker) isOutside(k key, own verdict) bool {
-	if a.system || len(a.client.options.Servers) == 0 || own.outcome == found || own.proved ||
-		len(a.holders.of(k, a.settings.servers)) > 0 {
+	if a.system || len(a.client.options.Servers) == 0 || own.outcome == found || own.proved || a.serve(k.name) {
 		return false
 	}
 	return isConsul(a.subject) && !isConsul(k.name) || own.err != nil && discovery.ClassOf(own.err) == discovery.Auth
+}
+
+// serve says whether the servers have shown addresses of name.
+func (a asker) serve(name string) bool {
+	return len(a.holders.of(key{name, wire.TypeA}, a.settings.servers))+len(a.holders.of(key{name, wire.TypeAAAA}, a.settings.servers)) > 0
 }
 
 // machine is an asker of the servers of the machine's resolv.conf.

@@ -3,11 +3,7 @@ package file
 import (
 	"context"
 	"fmt"
-	"net/netip"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -114,40 +110,6 @@ func (s *Source) again() time.Time {
 	return s.told.Add(rescan)
 }
 
-// news reports whether now says anything that last did not, but for what may be gone of
-// files that are settling.
-func (q Query) news(from snapshot, now, last discovery.Reading) bool {
-	settling := map[string]bool{}
-	for _, v := range from.files {
-		if v.settling {
-			settling[partName(v.name)] = true
-		}
-	}
-	before := map[string][]discovery.Endpoint{}
-	for _, p := range last.Parts {
-		before[p.Name] = p.Endpoints
-	}
-	for _, p := range now.Parts {
-		if settling[p.Name] && adds(p.Endpoints, before[p.Name]) {
-			return true
-		}
-	}
-	steady := func(r discovery.Reading) discovery.Reading {
-		r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p discovery.Part) bool { return settling[p.Name] })
-		return r
-	}
-	now, last = steady(now), steady(last)
-	return !now.Equal(last) || !slices.Equal(now.Gaps(), last.Gaps())
-}
-
-// adds reports whether an endpoint of now is not, or is another, in old. Both are sorted.
-func adds(now, old []discovery.Endpoint) bool {
-	return slices.ContainsFunc(now, func(e discovery.Endpoint) bool {
-		i, there := slices.BinarySearchFunc(old, e.Addr, func(o discovery.Endpoint, a netip.AddrPort) int { return o.Addr.Compare(a) })
-		return !there || old[i] != e
-	})
-}
-
 // Confirm implements [discovery.Source]: it reads every file, whether it has
 // changed or not, and waits for one that may be half written.
 func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
@@ -197,109 +159,4 @@ func (s *Source) Activity() discovery.Activity {
 		a.Remarks = append(a.Remarks, fmt.Sprintf("looked at every %s: %s", deafScan, discovery.Printable(s.files.deaf.Error(), 200)))
 	}
 	return a
-}
-
-// remarks says of each file that is not whole why that is.
-func (s snapshot) remarks() []string {
-	var all []string
-	if s.closed != nil && s.err == nil {
-		all = append(all, "there may be more files: "+s.closed.Error())
-	}
-	for _, v := range s.files {
-		if v.why != "" && len(all) < 10 {
-			all = append(all, v.remark())
-		}
-	}
-	return all
-}
-
-func (v view) remark() string { return discovery.Printable(v.name, 60) + ": " + v.why }
-
-// partName is that of the part that a file is: its own name, quoted where it cannot be
-// shown.
-func partName(file string) string {
-	if discovery.Printable(file, len(file)) == file {
-		return file
-	}
-	return strconv.QuoteToASCII(file)
-}
-
-// reading is what the files say of the service.
-func (q Query) reading(s snapshot) (discovery.Reading, error) {
-	if s.err != nil {
-		return discovery.Reading{}, s.err
-	}
-	folder := discovery.Part{Name: partName(s.path)}
-	if s.closed != nil {
-		folder.State, folder.Err = discovery.Unknown, s.closed
-	}
-	r := discovery.Reading{Note: count(len(s.files), "file")}
-	var illegible *view // the first that is named after the service
-	answered, targets := false, 0
-	for i, v := range s.files {
-		if !q.concerns(v) {
-			continue
-		}
-		part, rejected := q.part(v, folder.Name)
-		answered = answered || part.State != discovery.Unknown || v.good
-		if illegible == nil && part.State == discovery.Unknown && q.meant(v) {
-			illegible = &s.files[i]
-		}
-		r.Parts, r.Rejected = append(r.Parts, part), append(r.Rejected, rejected...)
-		targets += len(part.Endpoints)
-	}
-	switch {
-	case illegible != nil && !answered:
-		return discovery.Reading{}, discovery.Errorf(discovery.Protocol, "%s", illegible.remark())
-	case targets+len(r.Rejected) > discovery.MaxEndpoints:
-		return discovery.Reading{}, discovery.Errorf(discovery.Protocol, "more than %d targets", discovery.MaxEndpoints)
-	}
-	r.Parts = append(r.Parts, folder)
-	return r.Normalized(), nil
-}
-
-// part is what a file says of the service, and what in it is refused.
-func (q Query) part(v view, folder string) (discovery.Part, []discovery.Rejection) {
-	part := discovery.Part{Name: partName(v.name), Parent: folder, State: v.state, Why: v.why, Err: v.err()}
-	if part.Err != nil {
-		part.Why = ""
-	}
-	var rejected []discovery.Rejection
-	for _, i := range v.items {
-		switch {
-		case !q.wants(i):
-		case i.reason == "":
-			part.Endpoints = append(part.Endpoints, i.endpoint)
-		default:
-			rejected = append(rejected, discovery.Rejection{Reason: i.reason, Name: i.endpoint.Name, Value: i.target})
-		}
-	}
-	if part.State == discovery.Whole && len(part.Endpoints) == 0 && len(rejected) > 0 {
-		part.State, part.Why = discovery.Partial, "every target is refused"
-	}
-	return part, rejected
-}
-
-// concerns says whether v is a part of what is known of the service. A file that cannot
-// be read may hold some of it, and so may one that never could be.
-func (q Query) concerns(v view) bool {
-	return q.meant(v) || v.state == discovery.Unknown && !v.settling || v.state != discovery.Whole && !v.good ||
-		slices.ContainsFunc(v.items, q.wants) || v.state != discovery.Whole && slices.ContainsFunc(v.held, q.wants)
-}
-
-// settles says whether more will be known in a moment of a file that is a part.
-func (q Query) settles(v view) bool { return v.settling && q.concerns(v) }
-
-func (q Query) wants(i item) bool { return q.Service == "" || q.Service == i.service }
-
-// meant says whether v is named after the service.
-func (q Query) meant(v view) bool {
-	return q.Service == "" || strings.TrimSuffix(v.name, filepath.Ext(v.name)) == q.Service
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

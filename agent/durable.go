@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// This file keeps what operators asked for: it is on the disk before they are told that
+// it is done.
+
+const (
+	operatorsFile    = "operators.json"
+	operatorsVersion = 1
+)
+
+// ErrNotStored: what was asked for is in force and could not be stored: it is lost with
+// the next restart, unless a later try succeeds.
+var ErrNotStored = errors.New("in force, and lost at the next restart: it could not be stored")
+
+// operatorsState is what operators asked for, in a small file of its own: to write it
+// takes no longer than the disk needs.
+type operatorsState struct {
+	Version   int        `json:"version"`
+	At        time.Time  `json:"at"` // of the last change
+	Overrides []Override `json:"overrides"`
+	Pauses    []Pause    `json:"pauses"`
+}
+
+func (a *Agent) operatorsState() operatorsState {
+	return operatorsState{operatorsVersion, a.operatorsAt, a.overrides.sorted(), a.pauses.sorted()}
+}
+
+// durably has the loop do f, and returns what that returns once the overrides and pauses
+// that it changed are on the disk.
+func durably[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
+	return storing(ctx, a, f, func() <-chan error { return a.operators.flush(a.operatorsState()) })
+}
+
+// storing has the loop do f and then begin to store what it changed, and returns when
+// that is done. The error wraps [ErrNotStored] if what f did is in force and not on the
+// disk.
+func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error), begin func() <-chan error) (T, error) {
+	type result struct {
+		value  T
+		err    error
+		stored <-chan error
+	}
+	r, err := answer(ctx, a, func(loop context.Context) result {
+		before := a.operatorsAt
+		v, err := f(loop)
+		if err != nil && before.Equal(a.operatorsAt) {
+			return result{v, err, nil} // nothing changed
+		}
+		return result{v, err, begin()}
+	})
+	if err != nil || r.stored == nil {
+		return r.value, cmp.Or(err, r.err)
+	}
+	select {
+	case err = <-r.stored:
+	case <-ctx.Done():
+		err = fmt.Errorf("the disk has not answered yet: %w", ctx.Err())
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNotStored, err)
+	}
+	return r.value, cmp.Or(r.err, err)
+}
+
+// loadOperators returns what operators asked for: what is in the file of its own, unless
+// the release before this one, which does not know that, has written the state since.
+func loadOperators(dir string, s stored) (stored, error) {
+	if dir == "" {
+		return s, nil
+	}
+	path := filepath.Join(dir, operatorsFile)
+	text, err := readState(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	var o operatorsState
+	if err == nil {
+		err = json.Unmarshal(text, &o)
+	}
+	if err == nil && o.Version != operatorsVersion {
+		err = fmt.Errorf("version %d, this is version %d", o.Version, operatorsVersion)
+	}
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	if o.At.Before(s.OperatorsAt) || s.OperatorsAt.IsZero() && later(filepath.Join(dir, stateFile), path) {
+		return s, nil
+	}
+	s.OperatorsAt, s.Overrides, s.Pauses = o.At, o.Overrides, o.Pauses
+	return s, nil
+}
+
+// later reports whether the file at a was written after the one at b.
+func later(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && x.ModTime().After(y.ModTime())
+}

@@ -1,0 +1,178 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// crash has the agent start anew with what was on the disk at this moment: what it
+// stores when it ends is thrown away.
+func (w *world) crash() {
+	w.t.Helper()
+	kept := map[string][]byte{}
+	entries, err := os.ReadDir(w.opts.StateDir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(w.opts.StateDir, e.Name()))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		kept[e.Name()] = text
+	}
+	w.stop()
+	w.opts.StateDir = w.t.TempDir()
+	for name, text := range kept {
+		if err := os.WriteFile(filepath.Join(w.opts.StateDir, name), text, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+func TestAcknowledgedIsDurable(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(*world) error
+		want string // at the HAProxy after the crash
+	}{
+		{"drain", func(w *world) error {
+			_, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{})
+			return err
+		}, "web1=:80/drain web2=:81"},
+		{"an address stopped", func(w *world) error {
+			_, err := w.agent.SetAddressState(w.t.Context(), addr(80).Addr(), StateMaint, Who{})
+			return err
+		}, ""},
+		{"an endpoint added", func(w *world) error {
+			_, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{})
+			return err
+		}, "web1=:80 web2=:81 web3=:90"},
+		{"a pause", func(w *world) error { _, err := w.agent.Pause(w.t.Context(), "web", true, Who{}); return err }, ""},
+		{"a hold accepted", func(w *world) error {
+			w.source.list()
+			w.settle()
+			return w.accept("web")
+		}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81)...)
+				w.start()
+				w.pass(10 * time.Second) // the state is written, and would not be again for a while
+				if err := tt.do(w); err != nil {
+					w.t.Fatal(err)
+				}
+				w.crash()
+				a.restart(false)
+				w.source = newMute()
+				w.opts.Backends[0].Feeds[0].Source = w.source
+				w.start()
+				w.pass(2 * time.Second)
+				w.want(a, tt.want)
+			}, a)
+		})
+	}
+}
+
+// What cannot be stored is done nevertheless, said, and stored as soon as it can be.
+func TestNotStoredIsSaid(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		blocked := filepath.Join(w.opts.StateDir, operatorsFile)
+		if err := os.MkdirAll(filepath.Join(blocked, "x"), 0o700); err != nil { // no file can take its place
+			w.t.Fatal(err)
+		}
+		ref, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{})
+		if !errors.Is(err, ErrNotStored) || ref.Slot != "web1" {
+			w.t.Fatalf("%+v, %v", ref, err)
+		}
+		w.settle()
+		w.want(a, "web1=:80/drain web2=:81")
+		if err := os.RemoveAll(blocked); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(retryStore + time.Second)
+		text, err := os.ReadFile(blocked)
+		var o operatorsState
+		if err == nil {
+			err = json.Unmarshal(text, &o)
+		}
+		if err != nil || len(o.Overrides) != 1 {
+			w.t.Errorf("%s, %v", text, err)
+		}
+	}, a)
+}
+
+// A state directory that is not wanted keeps nobody waiting and is no fault.
+func TestNothingIsKeptIfThatIsWanted(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.StateDir = ""
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{}); err != nil {
+			w.t.Error(err)
+		}
+	}, a)
+}
+
+// The release before this one knows only the large file: what it changed there counts.
+func TestOperatorsOverARollBack(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Now().Round(0)
+	write := func(name string, v any) {
+		t.Helper()
+		if err := newFileWriter(dir, name, func(err error) { t.Error(err) }, func() {}).write(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drained := func(address string) []Override {
+		return []Override{{Backend: "web", Address: address, Kind: OverrideState, State: StateDrain, Listed: now}}
+	}
+	load := func(want string) {
+		t.Helper()
+		s, err := loadState(dir)
+		if err != nil || len(s.Overrides) != 1 || s.Overrides[0].Address != want {
+			t.Errorf("%+v, %v; want %s", s.Overrides, err, want)
+		}
+	}
+	write(stateFile, stored{Version: stateVersion, OperatorsAt: now, Overrides: drained("127.0.0.9:80")})
+	load("127.0.0.9:80")
+	write(operatorsFile, operatorsState{Version: operatorsVersion, At: now.Add(time.Second), Overrides: drained("127.0.0.9:81")})
+	load("127.0.0.9:81") // the agent was killed before it wrote the state
+
+	write(stateFile, stored{Version: stateVersion, Overrides: drained("127.0.0.9:82")}) // by the release before
+	if err := os.Chtimes(filepath.Join(dir, operatorsFile), now.Add(-time.Hour), now.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	load("127.0.0.9:82")
+}
+
+// Who waits for a disk that hangs is told when their time is over; nobody else waits.
+func TestDiskThatHangs(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.agent.operators = newFileWriter(w.opts.StateDir, operatorsFile, func(error) {}, func() {}) // nobody writes
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+		defer cancel()
+		if _, err := w.agent.SetState(ctx, "web", "web1", StateDrain, Who{}); !errors.Is(err, ErrNotStored) || !errors.Is(err, context.DeadlineExceeded) {
+			w.t.Error(err)
+		}
+		w.want(a, "web1=:80/drain web2=:81")
+	}, a)
+}
