@@ -127,11 +127,13 @@ func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (Serve
 			return ref, fmt.Errorf("%w: %q", ErrNoBackend, backend)
 		}
 		proxy = b.Proxy
-		ref, asked = a.holders(b, server)
-		if len(asked) == 0 {
-			return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", ErrNoServer, b.Name, discovery.Printable(server, 60))
+		if ref, asked = a.holders(b, server); len(asked) > 0 {
+			return ref, nil
 		}
-		return ref, nil
+		if addr, err := a.find(b, server); err == nil && addr.String() == ref.Endpoint {
+			return ref, nil // it is nowhere yet
+		}
+		return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", ErrNoServer, b.Name, discovery.Printable(server, 60))
 	})
 	if err != nil {
 		return ref, err

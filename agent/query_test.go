@@ -127,3 +127,32 @@ func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestShutSessionsOfOneThatLeft: with all slots taken, a slot still has the sessions of the
+// endpoint that left; they end by its address, and by the name of the slot.
+func TestShutSessionsOfOneThatLeft(t *testing.T) {
+	a := newFake("a", "web", 1)
+	inWorld(t, func(w *world) {
+		q := &fakeQuery{}
+		w.opts.Instances[0].Query = q
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		a.set("web1", func(s *slots.Server) { s.Sessions = 2 })
+		w.source.list(81)
+		w.pass(time.Minute)
+		for _, server := range []string{"127.0.0.9:80", "web1"} {
+			if _, err := w.agent.ShutSessions(w.t.Context(), "web", server); err != nil {
+				t.Errorf("%s: %v", server, err)
+			}
+		}
+		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "127.0.0.9:81"); err != nil {
+			t.Errorf("one that waits for a slot: %v", err)
+		}
+		if strings.Join(q.shut, " ") != "web/web1 web/web1" {
+			t.Errorf("asked %v", q.shut)
+		}
+		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "127.0.0.9:99"); !errors.Is(err, ErrNoServer) {
+			t.Errorf("nobody: %v", err)
+		}
+	}, a)
+}

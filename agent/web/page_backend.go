@@ -185,7 +185,7 @@ func countWords(b *agent.BackendStatus) string {
 		n[s.State]++
 	}
 	var words []string
-	for _, state := range []string{"ready", "drain", "down", "takeover", "free"} {
+	for _, state := range []string{"ready", "drain", "down", "takeover", "free", agent.SlotUnusable} {
 		if n[state] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n[state], state))
 		}

@@ -42,7 +42,7 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	fmt.Fprintln(table, "\nBACKEND\tHAPROXY'S\tSLOTS\tREADY\tDRAIN\tDOWN\tSTATE")
 	for _, be := range s.Backends {
 		n := slotCounts(be)
-		tableLine(table, be.Name, be.Backend, strconv.Itoa(len(be.Slots)), strconv.Itoa(n["ready"]), strconv.Itoa(n["drain"]), strconv.Itoa(n["down"]), backendWords(be, s.At))
+		tableLine(table, be.Name, be.Backend, strconv.Itoa(len(be.Slots)), strconv.Itoa(be.Serving), strconv.Itoa(n["drain"]), strconv.Itoa(n["down"]), backendWords(be, s.At))
 	}
 	if rows := overrideRows(s); len(rows) > 0 {
 		fmt.Fprintln(table, "\nOVERRIDE\tENDPOINT\tASKED FOR")
