@@ -167,6 +167,7 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 			f.slots[b.name] = n
 			judged.judgeWarnings(in, view.Servers[b.proxy], process.Pid)
 			if admin {
+				judged.askResolvers(ctx, client, b, view.Servers[b.proxy])
 				judged.tryDynamic(ctx, client, b, view.Servers[b.proxy])
 			}
 			f.list = append(f.list, judged.list...)

@@ -47,6 +47,7 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) (findings
 	f.judgeForm(in, prefix, own)
 	f.judgeAdded(b, own)
 	f.judgeRange(prefix, own)
+	f.judgeOwners(b, own)
 	return f, len(own)
 }
 
@@ -58,7 +59,7 @@ func (f *findings) judgeForm(in instanceConfig, prefix string, own []slots.Serve
 		"are in a backend that is `disabled` in the configuration, and take neither traffic nor changes: remove `disabled` from the backend")
 	f.some(verdictFail, own, func(s slots.Server) bool { return s.NoAddress && !s.Off },
 		"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `"+write+"`")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && s.FQDN == "" },
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && !s.Resolved && s.FQDN == "" },
 		"have a numeric address, which a restart does not restore from a state file: write `"+write+"`")
 	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.Disabled && !s.Off },
 		"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled")
