@@ -147,7 +147,7 @@ func TestRenderedHoldsWhatWasAdded(t *testing.T) {
 			t.Errorf("rendered %+v and %+v", web, api)
 		}
 		for _, s := range web.Servers {
-			if numberOf(s.Slot) == 0 || numberOf(s.Slot) > web.Slots {
+			if n, _ := (slots.Range{Prefix: web.Prefix}).Number(s.Slot); n == 0 || n > web.Slots {
 				t.Errorf("%+v is in none of %d slots", s, web.Slots)
 			}
 		}
@@ -247,4 +247,37 @@ func TestSlotsOfOthersAreAdded(t *testing.T) {
 			t.Errorf("a restart writes %v and %v", x, y)
 		}
 	}, a, b)
+}
+
+// Slots whose numbers do not start at 1, or whose prefix ends in digits, are rendered
+// where they are, and grown upwards.
+func TestRenderedKeepsTheRange(t *testing.T) {
+	for _, r := range []slots.Range{{Prefix: "web", First: 5, Last: 8}, {Prefix: "web", First: 0, Last: 3}, {Prefix: "web1", First: 8, Last: 11}} {
+		f := &fakeReload{}
+		managed(t, f, func(w *world) {
+			for _, c := range w.conns {
+				c.with(func() {
+					for i := range c.servers["web"] {
+						c.servers["web"][i].Name = r.Name(r.First + i)
+					}
+				})
+			}
+			w.opts.Backends[0].Prefix = ""
+			w.start()
+			w.source.list(span(80, 85)...)
+			w.pass(10 * time.Second)
+			if len(f.ran()) == 0 {
+				t.Fatal("no reload")
+			}
+			web := f.ran()[0].Data.Backends[0]
+			if web.Prefix != r.Prefix || web.Offset != r.First-1 || web.Slots != 10 || len(web.Servers) != 6 {
+				t.Errorf("%+v: rendered %+v", r, web)
+			}
+			for _, s := range web.Servers {
+				if n, ok := r.Number(s.Slot); !ok || n < r.First || n > r.First+web.Slots-1 {
+					t.Errorf("%+v: %+v is in none of its slots", r, s)
+				}
+			}
+		})
+	}
 }

@@ -231,7 +231,7 @@ func (a *Agent) lacks(r *reloading, b *backend) (have int, lacks bool) {
 	if _, turning := b.guard.Turnover(); turning { // it has twice what it needs, for seconds
 		return have, false
 	}
-	return have, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender() > have
+	return have, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender(a.template(b)) > have
 }
 
 // up reports whether every instance of r answers: a reload wants to see each of

@@ -1,9 +1,8 @@
 package agent
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +24,7 @@ func templated(own []slots.Server) int {
 
 // slotsToRender is how many slots the configuration of b should have: also those
 // that were added at run time, whose endpoints stay where they are.
-func (b *backend) slotsToRender() int {
+func (b *backend) slotsToRender(r template) int {
 	n := b.templated()
 	switch {
 	case n == 0: // HAProxy does not have the backend yet
@@ -34,20 +33,24 @@ func (b *backend) slotsToRender() int {
 		n = grow(n, b.needed(), b.MaxSlots)
 	}
 	for _, s := range b.table {
-		if k := numberOf(s.Name); !s.Free() && k <= b.MaxSlots {
+		if k := r.place(s.Name); !s.Free() && k <= b.MaxSlots {
 			n = max(n, k)
 		}
 	}
 	return n
 }
 
-// numberOf is the number at the end of a slot's name; 0 if there is none.
-func numberOf(name string) int {
-	n, err := strconv.Atoi(name[len(strings.TrimRight(name, "0123456789")):])
-	if err != nil {
+// A template is the range of slots that the configuration has, which is grown upwards.
+type template struct{ slots.Range }
+
+// place is which slot of the template a name stands for, from 1 on; 0 if it is below it,
+// or none of its slots at all.
+func (t template) place(name string) int {
+	n, ok := t.Number(name)
+	if !ok || n < t.First {
 		return 0
 	}
-	return n
+	return n - t.First + 1
 }
 
 // data is what a template sees: the backends with as many slots as they should
@@ -58,13 +61,14 @@ func (c *core) data(r *reloading) reload.Data {
 		if !r.serves(c.of(b)) {
 			continue
 		}
-		n, prefix := b.slotsToRender(), c.prefix(b)
-		out := reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: prefix, Slots: n}
+		tmpl := c.template(b)
+		n := b.slotsToRender(tmpl)
+		out := reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: tmpl.Prefix, Offset: tmpl.First - 1, Slots: n}
 		weights := slots.Scale(b.guard.Published())
-		for _, s := range b.extended(prefix, n) {
+		for _, s := range b.extended(tmpl, n) {
 			if e := s.Endpoint; !s.Free() {
 				slot := s.Name
-				if numberOf(slot) > n {
+				if k := tmpl.place(slot); k < 1 || k > n {
 					slot = "" // it gets another one
 				}
 				out.Servers = append(out.Servers, reload.Server{Name: e.Name, Slot: slot, Addr: e.Addr, Weight: weights[e.Addr], State: stateWord(e.State)})
@@ -88,13 +92,13 @@ func stateWord(s discovery.State) string {
 }
 
 // extended is the table as it will be with n slots.
-func (b *backend) extended(prefix string, n int) slots.Table {
+func (b *backend) extended(tmpl template, n int) slots.Table {
 	t := slices.Clone(b.table)
 	for i := range t {
 		t[i].Dynamic = false
 	}
-	for k := 1; k <= n; k++ {
-		name := fmt.Sprintf("%s%d", prefix, k)
+	for k := range n {
+		name := tmpl.Name(tmpl.First + k)
 		if !slices.ContainsFunc(t, func(s slots.Slot) bool { return s.Name == name }) {
 			t = append(t, slots.Slot{Name: name})
 		}
@@ -104,16 +108,24 @@ func (b *backend) extended(prefix string, n int) slots.Table {
 }
 
 // prefix is that of the slots of b, as configured or as found.
-func (c *core) prefix(b *backend) string {
-	if b.Prefix != "" {
-		return b.Prefix
-	}
+func (c *core) prefix(b *backend) string { return c.template(b).Prefix }
+
+// template is what the first instance that has slots of b shows of it.
+func (c *core) template(b *backend) template {
 	for _, in := range c.of(b) {
-		if own := in.last.backends[b.Name].own; len(own) > 0 {
-			return strings.TrimRight(own[0].Name, "0123456789")
+		own := in.last.backends[b.Name].own
+		prefix := b.Prefix
+		if prefix == "" {
+			prefix, _ = slots.FindPrefix(own)
+		}
+		if prefix == "" && len(own) > 0 {
+			prefix = strings.TrimRight(own[0].Name, "0123456789")
+		}
+		if r, _ := slots.RangeOf(own, prefix); r.Last >= r.First {
+			return template{r}
 		}
 	}
-	return b.Proxy
+	return template{slots.Range{Prefix: cmp.Or(b.Prefix, b.Proxy), First: 1}}
 }
 
 // templated is how many slots the configuration of b has.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -76,64 +74,6 @@ func (t *Transaction) Check(ctx context.Context, d Data) (words string, err erro
 	}
 	words, err = t.judge(ctx, text)
 	return words, t.unchanged(StepCheck, err, words)
-}
-
-// unchanged returns err as the failure of a step before which nothing lasts.
-func (t *Transaction) unchanged(s Step, err error, words string) error {
-	if err == nil {
-		return nil
-	}
-	return &Error{Step: s, Err: err, Words: words, done: "nothing was changed", advice: t.advice(s)}
-}
-
-func (t *Transaction) judgeFile(ctx context.Context) (string, error) {
-	if len(t.o.Check) == 0 {
-		return "", nil
-	}
-	return t.runCheck(ctx, t.o.File)
-}
-
-func (t *Transaction) judge(ctx context.Context, text []byte) (string, error) {
-	if len(t.o.Check) == 0 {
-		return "", nil
-	}
-	found, err := look(t.o.File)
-	if err != nil {
-		return "", err
-	}
-	temp, err := writeTemp(found.path, text)
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(temp)
-	words, err := t.runCheck(ctx, temp)
-	// people know the file by its name
-	return strings.ReplaceAll(words, temp, t.o.File), err
-}
-
-// writeTemp writes beside path, where what the text refers to relatively is
-// found.
-func writeTemp(path string, text []byte) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".slotsync.check-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
-}
-
-func (t *Transaction) runCheck(ctx context.Context, file string) (string, error) {
-	argv := make([]string, len(t.o.Check))
-	for i, arg := range t.o.Check {
-		argv[i] = strings.ReplaceAll(arg, fileMark, file)
-	}
-	ctx, cancel := t.limit(ctx)
-	defer cancel()
-	return execute(ctx, argv)
 }
 
 // limit bounds a step.

@@ -16,6 +16,9 @@ type Backend struct {
 	Name   string // ours
 	Proxy  string // HAProxy's
 	Prefix string // of its slots' names
+	// Offset is the number before that of the first slot: 4 for "web 5-14", -1 for
+	// "web 0-9".
+	Offset int
 	// Slots is how many the rendered file should have, 0..100000.
 	Slots int
 	// Servers are the endpoints, with or without a slot.
@@ -27,7 +30,7 @@ type Server struct {
 	// Name is what people call it, "" if they do not. It is for comments:
 	// whatever is not allowed in a name comes as "_".
 	Name string
-	// Slot is Prefix and a number of 1..Slots, "" if it has none.
+	// Slot is Prefix and the number of a slot, "" if it has none.
 	Slot string
 	// Addr is the zero AddrPort if the slot has none.
 	Addr netip.AddrPort
@@ -66,6 +69,9 @@ func (b Backend) checked() (Backend, error) {
 	}
 	if b.Slots < 0 || b.Slots > maxSlots {
 		return b, fmt.Errorf("%d slots are not within 0..%d", b.Slots, maxSlots)
+	}
+	if b.Offset < -1 || b.Offset > maxSlots {
+		return b, fmt.Errorf("the first slot has number %d, which is not within 0..%d", b.first(), maxSlots)
 	}
 	taken := map[string]bool{}
 	servers := make([]Server, len(b.Servers))
@@ -109,6 +115,10 @@ func (b Backend) server(s Server) (Server, error) {
 	return s, nil
 }
 
+// first and last are the numbers of the first and of the last slot.
+func (b Backend) first() int { return b.Offset + 1 }
+func (b Backend) last() int  { return b.Offset + b.Slots }
+
 // number returns which slot of b a name stands for.
 func (b Backend) number(slot string) (int, error) {
 	digits, ok := strings.CutPrefix(slot, b.Prefix)
@@ -116,8 +126,8 @@ func (b Backend) number(slot string) (int, error) {
 	switch {
 	case !ok || err != nil || strconv.Itoa(n) != digits:
 		return 0, fmt.Errorf("is not %q and a number", printable(b.Prefix))
-	case n < 1 || n > b.Slots:
-		return 0, fmt.Errorf("is not one of the %d slots", b.Slots)
+	case n < b.first() || n > b.last():
+		return 0, fmt.Errorf("is not one of the slots %d to %d", b.first(), b.last())
 	}
 	return n, nil
 }

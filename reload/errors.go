@@ -2,6 +2,7 @@ package reload
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -38,19 +39,37 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// worst returns the line of words that says most.
+// worst returns the line of words that says most: what HAProxy found before that it found
+// something, an alert before a warning, and notices as of its version last.
 func worst(words string) string {
-	first := ""
+	best, at := "", 0
 	for line := range strings.Lines(words) {
 		line = strings.TrimSpace(line)
-		if strings.Contains(line, "[ALERT]") {
-			return shorten(line)
-		}
-		if first == "" {
-			first = line
+		if n := weight(line); n > at {
+			best, at = line, n
 		}
 	}
-	return shorten(first)
+	return shorten(best)
+}
+
+// weight says how much a line tells of what is wrong.
+func weight(line string) int {
+	summary := slices.ContainsFunc([]string{"Error(s) found in configuration file", "Fatal errors found in configuration",
+		"Some warnings were found and 'zero-warning' is set", "Some warnings were found and -dW"},
+		func(s string) bool { return strings.Contains(line, s) })
+	switch {
+	case line == "":
+		return 0
+	case strings.Contains(line, "[NOTICE]"):
+		return 1
+	case strings.Contains(line, "[ALERT]") && summary:
+		return 3
+	case strings.Contains(line, "[ALERT]"):
+		return 5
+	case strings.Contains(line, "[WARNING]"):
+		return 4
+	}
+	return 2
 }
 
 func shorten(s string) string {

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,8 +34,6 @@ const (
 	// has to say.
 	maxFile  = 16 << 20
 	maxWords = 64 << 10
-	// fileMark stands for the file to be checked.
-	fileMark = "{{.File}}"
 )
 
 // Errors that a caller tells apart with errors.Is.
@@ -60,7 +57,8 @@ type Options struct {
 	// File is HAProxy's configuration file. A symbolic link is followed.
 	File string
 	// Check is the program that judges a file and its arguments, in which
-	// "{{.File}}" stands for the file. Empty: HAProxy judges at the reload.
+	// "{{.File}}" stands for the file, and "{{.Dir}}" for a folder with that file and
+	// the others beside it. Empty: HAProxy judges at the reload.
 	Check []string
 	// Keep is how many versions are kept besides those that may have to be put
 	// back; 0 stands for [DefaultKeep].
@@ -200,8 +198,8 @@ func (o Options) validate() error {
 		return errors.New("a template needs a file to render to and a folder for its versions")
 	case len(o.Check) > 0 && o.File == "":
 		return errors.New("check needs a file")
-	case len(o.Check) > 0 && !strings.Contains(strings.Join(o.Check[1:], "\n"), fileMark):
-		return fmt.Errorf("check: no argument has %s, so it would judge another file", fileMark)
+	case len(o.Check) > 0 && !marked(o.Check):
+		return fmt.Errorf("check: no argument has %s or %s, so it would judge another file", fileMark, dirMark)
 	}
 	return o.validateInstances()
 }

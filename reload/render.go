@@ -21,6 +21,7 @@ const parked = "127.0.0.1:1"
 // text/template; a backend is named by its own name or by HAProxy's:
 //
 //	slots "web"                     how many slots there should be
+//	first "web", last "web"         the numbers of the first and the last one
 //	servers "web"                   all servers, as []Server
 //	endpoints "web"                 those with an address
 //	serverTemplate "web" "check"    one server-template line, its slots disabled
@@ -66,12 +67,6 @@ func filled(name string, source []byte, d Data) ([]byte, error) {
 	return whole(out.text)
 }
 
-// placed takes the package's own name off, so that an error begins with file
-// and line.
-func placed(err error) error {
-	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
-}
-
 // whole returns text if HAProxy may be given it.
 func whole(text []byte) ([]byte, error) {
 	switch {
@@ -102,6 +97,14 @@ func functions(d Data) template.FuncMap {
 		"slots": func(backend string) (int, error) {
 			b, err := d.backend(backend)
 			return b.Slots, err
+		},
+		"first": func(backend string) (int, error) {
+			b, err := d.backend(backend)
+			return b.first(), err
+		},
+		"last": func(backend string) (int, error) {
+			b, err := d.backend(backend)
+			return b.last(), err
 		},
 		"servers": func(backend string) ([]Server, error) {
 			b, err := d.backend(backend)
@@ -168,7 +171,7 @@ func (b Backend) endpoints() []Server {
 // template returns the line that every version of HAProxy restores from a state
 // file, and whose slots can be given any address.
 func (b Backend) template(tail string) string {
-	return fmt.Sprintf("server-template %s 1-%d slot.invalid:1 init-addr last,127.0.0.1 disabled%s", b.Prefix, b.Slots, tail)
+	return fmt.Sprintf("server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled%s", b.Prefix, b.first(), b.last(), tail)
 }
 
 // lines returns one line for each slot, by number: HAProxy numbers servers in
@@ -176,8 +179,9 @@ func (b Backend) template(tail string) string {
 func (b Backend) lines(tail string) string {
 	at := b.seats()
 	lines := make([]string, b.Slots)
-	for n := range b.Slots {
-		lines[n] = at[n+1].line(fmt.Sprintf("server %s%d ", b.Prefix, n+1), tail)
+	for i := range b.Slots {
+		n := b.first() + i
+		lines[i] = at[n].line(fmt.Sprintf("server %s%d ", b.Prefix, n), tail)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -194,7 +198,7 @@ func (b Backend) seats() map[int]Server {
 			standing = append(standing, s)
 		}
 	}
-	for n := 1; n <= b.Slots && len(standing) > 0; n++ {
+	for n := b.first(); n <= b.last() && len(standing) > 0; n++ {
 		if _, taken := at[n]; !taken {
 			at[n], standing = standing[0], standing[1:]
 		}

@@ -143,7 +143,25 @@ func (a *attempt) compare() (err error) {
 	if a.changes() && !a.force && a.journal.changed(a.found) {
 		return a.byHand()
 	}
+	for _, file := range a.replaces() {
+		if err := replaceable(file); err != nil {
+			a.res.Step = StepReplace
+			return a.t.unchanged(StepReplace, err, "")
+		}
+	}
 	return nil
+}
+
+// replaces lists the files that are to be replaced.
+func (a *attempt) replaces() []sight {
+	var list []sight
+	if a.changes() {
+		list = append(list, a.found)
+	}
+	if a.template != nil {
+		list = append(list, *a.template)
+	}
+	return list
 }
 
 // changes reports whether the file is to be replaced.

@@ -19,7 +19,8 @@ var (
 
 // A Section is a part of HAProxy's configuration: the line that opens it and what
 // follows, up to the next such line (HAProxy configuration manual, section 2.1), but
-// for blank lines and comments right before that: they are nobody's.
+// for blank lines and comments right before that: they are nobody's. Lines like ".if" and
+// ".endif" belong to a section only where it has all of the block.
 type Section struct {
 	// Type is the word that opens it, as in "backend".
 	Type string `json:"type"`
@@ -28,7 +29,8 @@ type Section struct {
 	// Line is where it begins, from 1 on.
 	Line int `json:"line"`
 
-	from, to int // its bytes
+	from, to int    // its bytes
+	unclear  string // why it cannot be told from what stands around it; "" if it can
 }
 
 // String returns type and name.
@@ -37,36 +39,9 @@ func (s Section) String() string { return strings.TrimSpace(s.Type + " " + s.Nam
 // sectionTypes are the words that open a section, in any version.
 func sectionTypes() []string {
 	return []string{
-		"acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "http-errors", "listen", "log-forward",
-		"log-profile", "mailers", "peers", "program", "resolvers", "ring", "traces", "userlist",
+		"acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "healthcheck", "http-errors", "listen",
+		"log-forward", "log-profile", "mailers", "peers", "program", "resolvers", "ring", "traces", "userlist",
 	}
-}
-
-// sections lists the sections of a configuration, or of a template of one, in
-// their order.
-func sections(text []byte) []Section {
-	types := sectionTypes()
-	var out []Section
-	at, next, line := 0, 0, 0 // next: where comments and blank lines before at began
-	for raw := range bytes.Lines(text) {
-		line++
-		words := strings.Fields(string(raw[:min(len(raw), 4096)]))
-		switch {
-		case len(words) > 0 && slices.Contains(types, words[0]):
-			if len(out) > 0 {
-				out[len(out)-1].to = next
-			}
-			out = append(out, Section{Type: words[0], Name: sectionName(words), Line: line, from: at})
-			next = at + len(raw)
-		case len(words) > 0 && !strings.HasPrefix(words[0], "#"):
-			next = at + len(raw)
-		}
-		at += len(raw)
-	}
-	if len(out) > 0 {
-		out[len(out)-1].to = next
-	}
-	return out
 }
 
 // sectionName is the word after the type; "defaults from other" has none.
@@ -92,6 +67,9 @@ func findSection(text []byte, typ, name string) (Section, error) {
 	case 0:
 		return Section{}, fmt.Errorf("%w: %s", ErrNoSection, what)
 	case 1:
+		if found[0].unclear != "" {
+			return Section{}, fmt.Errorf("%w: %s cannot be told from what stands around it: %s; edit it by hand", ErrBadSection, what, found[0].unclear)
+		}
 		return found[0], nil
 	}
 	return Section{}, fmt.Errorf("%w: %s is there %d times, at lines %s: only one of a kind can be told apart",
@@ -115,6 +93,8 @@ func setSection(text, body []byte, typ, name string) ([]byte, error) {
 		return slices.Concat(before, body, bytes.TrimPrefix(text[s.to:], body[own.to:])), nil
 	case !errors.Is(err, ErrNoSection):
 		return nil, err
+	case outline(text).fault != "":
+		return nil, fmt.Errorf("%w: nothing can be added to a file in which %s", ErrBadSection, outline(text).fault)
 	case len(text) > 0 && text[len(text)-1] != '\n':
 		return slices.Concat(text, []byte("\n"), body), nil
 	}
@@ -152,6 +132,9 @@ func oneSection(body []byte, typ, name string) ([]byte, error) {
 	all := sections(body)
 	if len(all) != 1 || all[0].Type != typ || all[0].Name != name {
 		return nil, fmt.Errorf("%w: it has to be one whole section that begins with %q, and it has %s", ErrBadSection, printable(want.String()), listed(all))
+	}
+	if all[0].unclear != "" {
+		return nil, fmt.Errorf("%w: %s", ErrBadSection, all[0].unclear)
 	}
 	if before := bytes.TrimSpace(body[:all[0].from]); len(before) > 0 && !commentsOnly(before) {
 		return nil, fmt.Errorf("%w: something stands before its first line", ErrBadSection)

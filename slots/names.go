@@ -62,7 +62,8 @@ func MarkDynamic(own []Server) {
 }
 
 // FindPrefix finds out which of servers are slots when nobody says so. A prefix
-// is a name without its number; names without one do not count, neither do
+// is a name without its number, and ends in digits itself only where the numbers are a
+// range that way and none otherwise; names without one do not count, neither do
 // names that are nothing but a number. The prefix is "" unless there is exactly
 // one whose servers are all disabled in the configuration, but for those that
 // were evidently added at run time; then candidates lists every prefix there is,
@@ -73,6 +74,7 @@ func MarkDynamic(own []Server) {
 //	web1 (disabled), web2 (not)        ""     web
 //	  the same with a host name, without one   "web"
 //	web1, api1 (both disabled)         ""     api web
+//	web11 to web19, web110 (disabled)  "web1"
 func FindPrefix(servers []Server) (prefix string, candidates []string) {
 	groups := map[string]*group{}
 	for i := range servers {
@@ -84,12 +86,12 @@ func FindPrefix(servers []Server) (prefix string, candidates []string) {
 		if groups[p] == nil {
 			groups[p] = &group{}
 		}
-		groups[p].add(s)
+		groups[p].add(s, s.Name[len(p):])
 	}
 	var found []string
 	for p, g := range groups {
 		if g.isTemplate() {
-			found = append(found, p)
+			found = append(found, prefixWithDigits(p, g.numbers))
 		}
 	}
 	if len(found) == 1 {
@@ -104,10 +106,13 @@ type group struct {
 	first *Server // with the lowest of the others
 	named bool    // some of the others have a host name
 	bare  bool    // some of those that are disabled have none
+
+	numbers []string // of those that are disabled
 }
 
-func (g *group) add(s *Server) {
+func (g *group) add(s *Server, number string) {
 	if s.Disabled {
+		g.numbers = append(g.numbers, number)
 		if g.last == nil || byNumber(g.last.Name, s.Name) < 0 {
 			g.last = s
 		}

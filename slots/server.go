@@ -77,6 +77,11 @@ type Server struct {
 	FQDN string
 	// Checked: HAProxy sends health checks.
 	Checked bool
+	// Off: the configuration disables the backend as a whole, so that the server takes
+	// neither traffic nor changes (srv_id is 0).
+	Off bool
+	// TLS: HAProxy speaks TLS to it (srv_use_ssl), which versions before 2.4 do not say.
+	TLS bool
 	// Up: HAProxy sends traffic if the class lets it (srv_op_state is not 0).
 	Up bool
 }

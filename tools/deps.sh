@@ -2,7 +2,8 @@
 # deps.sh [NAME...]: the real HAProxy, Consul and DNS servers that the tests and the demo talk to.
 #
 #   haproxy-2.6  Debian 12 bookworm     haproxy-3.0  Debian 13 trixie
-#   haproxy-3.2  forky or sid           consul       1.8.7, Debian 11 bullseye
+#   haproxy-3.2  forky or sid           haproxy-3.4  experimental, its libraries of sid
+#   consul       1.8.7, Debian 11 bullseye
 #   bind9, unbound, dnsmasq             Debian 12 bookworm
 #
 # Without NAME all of them. They are unpacked into .cache/deps (or $SLOTSYNC_DEPS) as NAME/haproxy, consul/consul,
@@ -107,9 +108,11 @@ debian_mirror() {
 		awk -v codename="$codename" '$1 == codename && $2 == "main" && $3 !~ /security/ && !found { print $3; found = 1 }'
 }
 
-# open_suite SUITE: private apt state for one suite; sets apt_state and apt_options. Signatures are checked as always; a
-# list past its date is good enough, since mirrors may lag and nothing here goes onto the system.
+# open_suite SUITE[+SUITE]: private apt state for one suite, or for one and another that completes it; sets apt_state and
+# apt_options. Signatures are checked as always; a list past its date is good enough, since mirrors may lag and nothing here
+# goes onto the system.
 open_suite() {
+	local suite
 	apt_state=$work/apt-$1
 	apt_options=(
 		-qq -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30
@@ -121,17 +124,21 @@ open_suite() {
 	)
 	[ ! -e "$apt_state/updated" ] || return 0
 	mkdir -p "$apt_state"/{lists/partial,archives/partial,debs}
-	echo "deb [signed-by=$keyring] $mirror $1 main" >"$apt_state/sources.list"
+	for suite in ${1//+/ }; do echo "deb [signed-by=$keyring] $mirror $suite main"; done >"$apt_state/sources.list"
 	: >"$apt_state/status"
 	say "reading the package list of $1"
 	retry apt-get "${apt_options[@]}" update || return 1
 	touch "$apt_state/updated"
 }
 
-# candidate PACKAGE prints the version that the opened suite has; nothing if it has none.
-candidate() { apt-cache "${apt_options[@]}" show "$1" 2>/dev/null | sed -n 's/^Version: //p' | head -n 1; }
+# candidate PACKAGE [BRANCH] prints the version that the opened suite has, of that branch if one is named; nothing if it
+# has none.
+candidate() {
+	apt-cache "${apt_options[@]}" show "$1" 2>/dev/null |
+		awk -v branch="${2:+$2.}" '$1 == "Version:" && index($2, branch) == 1 && !found { print $2; found = 1 }'
+}
 
-# libraries_of PACKAGE: the shared libraries that it needs, as apt resolves them on an empty machine.
+# libraries_of PACKAGE[=VERSION]: the shared libraries that it needs, as apt resolves them on an empty machine.
 libraries_of() {
 	apt-get "${apt_options[@]}" -s --no-install-recommends install "$1" | awk '$1 == "Inst" { print $2 }' |
 		grep -E '^(lib|zlib1g|bind9-libs)' | grep -vE '^(libdebconf|libpam|libselinux|libsemanage|libaudit|libperl|libpython.*-)' | sort -u
@@ -163,18 +170,18 @@ get_haproxy() {
 	shift
 	for suite in "$@"; do
 		version=
-		if open_suite "$suite"; then version=$(candidate haproxy); fi
-		if [[ $version == "$branch".* ]]; then
+		if open_suite "$suite"; then version=$(candidate haproxy "$branch"); fi
+		if [ -n "$version" ]; then
 			say "unpacking $name: $version of $suite"
-			mapfile -t libraries < <(libraries_of haproxy)
-			unpack "$work/$name" haproxy "${libraries[@]}"
+			mapfile -t libraries < <(libraries_of "haproxy=$version")
+			unpack "$work/$name" "haproxy=$version" "${libraries[@]}"
 			rm -rf "${deps:?}/$name"
 			mv "$work/$name" "$deps/$name"
 			cp "$deps/$name/usr/sbin/haproxy" "$deps/$name/haproxy"
 			own_libraries "$deps/$name/haproxy" "$deps/$name"
 			return
 		fi
-		say "no HAProxy $branch in $suite: ${version:-its package list cannot be read}"
+		say "no HAProxy $branch in $suite"
 	done
 	fail "no HAProxy $branch in: $*"
 }
@@ -207,6 +214,7 @@ get() {
 	haproxy-2.6) get_haproxy "$1" bookworm ;;
 	haproxy-3.0) get_haproxy "$1" trixie ;;
 	haproxy-3.2) get_haproxy "$1" forky sid ;;
+	haproxy-3.4) get_haproxy "$1" sid experimental+sid ;;
 	consul) get_consul ;;
 	bind9) get_server bind9 bind9 usr/sbin/named ;;
 	unbound) get_server unbound unbound usr/sbin/unbound ;;
@@ -214,7 +222,7 @@ get() {
 	esac
 }
 
-known=(haproxy-2.6 haproxy-3.0 haproxy-3.2 consul bind9 unbound dnsmasq)
+known=(haproxy-2.6 haproxy-3.0 haproxy-3.2 haproxy-3.4 consul bind9 unbound dnsmasq)
 
 names=("$@")
 everything=no

@@ -100,7 +100,7 @@ func (a *app) once(ctx context.Context, cfg *config, output string) error {
 	}
 	held := locks{}
 	defer held.close()
-	if err := held.take(cfg, w); err != nil {
+	if err := held.take(ctx, cfg, w, 0); err != nil {
 		return err
 	}
 	if err := distinct(ctx, cfg, time.Second); err != nil {

@@ -19,6 +19,7 @@ import (
 type config struct {
 	file                  string // where it was read; "" for the command line alone
 	timeout, poll, resync time.Duration
+	lockWait              time.Duration // for a lock that another holds, at the start
 	instances             []instanceConfig
 	sources               map[string]sourceConfig
 	backends              []backendConfig

@@ -22,6 +22,7 @@ func (c *checker) config(raw rawConfig) *config {
 		timeout:  c.duration("haproxy.timeout", raw.HAProxy.Timeout, agent.DefaultTimeout, 50*time.Millisecond, time.Minute),
 		poll:     c.duration("haproxy.poll", raw.HAProxy.Poll, agent.DefaultPoll, 20*time.Millisecond, time.Minute),
 		resync:   c.duration("haproxy.resync", raw.HAProxy.Resync, agent.DefaultResync, 100*time.Millisecond, time.Hour),
+		lockWait: c.duration("haproxy.lock_wait", raw.HAProxy.LockWait, 0, 0, time.Hour),
 		stateDir: raw.StateDir,
 	}
 	if !filepath.IsAbs(raw.StateDir) {

@@ -109,7 +109,9 @@ func (c *checker) managed(path string, raw rawReload) {
 	if raw.File == "" {
 		c.add(path+".check", "has no effect without file")
 	}
-	if !slices.ContainsFunc(raw.Check[1:], func(word string) bool { return strings.Contains(word, "{{.File}}") }) {
+	if !slices.ContainsFunc(raw.Check[1:], func(word string) bool {
+		return strings.Contains(word, "{{.File}}") || strings.Contains(word, "{{.Dir}}")
+	}) {
 		c.add(path+".check", "no word of it is {{.File}}: what does it check?")
 	}
 }

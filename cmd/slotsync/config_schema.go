@@ -24,6 +24,7 @@ type rawHAProxy struct {
 	Timeout   string        `mapstructure:"timeout"`
 	Poll      string        `mapstructure:"poll"`
 	Resync    string        `mapstructure:"resync"`
+	LockWait  string        `mapstructure:"lock_wait"`
 	Instances []rawInstance `mapstructure:"instances"`
 }
 
@@ -182,6 +183,7 @@ func defaults(env environment) map[string]any {
 		"haproxy.timeout":     "5s",
 		"haproxy.poll":        "500ms",
 		"haproxy.resync":      "30s",
+		"haproxy.lock_wait":   "0s",
 		"guard.empty_hold":    "5m",
 		"guard.removal_hold":  "30s",
 		"guard.max_removal":   "50%",

@@ -66,7 +66,7 @@ func TestReferenceSaysTheDefaults(t *testing.T) {
 	if diff := cmp.Diff(bare.http, ref.http, cmp.AllowUnexported(httpConfig{})); diff != "" {
 		t.Error(diff)
 	}
-	if bare.timeout != ref.timeout || bare.poll != ref.poll || bare.resync != ref.resync || bare.stateDir != ref.stateDir {
+	if bare.timeout != ref.timeout || bare.poll != ref.poll || bare.resync != ref.resync || bare.lockWait != ref.lockWait || bare.stateDir != ref.stateDir {
 		t.Error("haproxy or state_dir differ")
 	}
 	if bare.backends[0].guard != ref.backends[0].guard || bare.backends[0].drain != ref.backends[0].drain {

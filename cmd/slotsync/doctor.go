@@ -115,7 +115,10 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 	wg.Wait()
 	reloads := make([]findings, len(cfg.reloads))
 	for i, r := range cfg.reloads {
-		wg.Go(func() { reloads[i] = examineReload(ctx, cfg, r, processes) })
+		wg.Go(func() {
+			reloads[i] = examineReload(ctx, cfg, r, processes)
+			reloads[i].rehearse(ctx, cfg, r, w.transactions[i])
+		})
 	}
 	wg.Wait()
 	var list []finding
@@ -162,6 +165,7 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 		if len(b.instances) == 0 || slices.Contains(b.instances, in.name) {
 			judged, n := judgeBackend(in, b, view)
 			f.slots[b.name] = n
+			judged.judgeWarnings(in, view.Servers[b.proxy], process.Pid)
 			if admin {
 				judged.tryDynamic(ctx, client, b, view.Servers[b.proxy])
 			}

@@ -7,7 +7,7 @@ import (
 )
 
 // recommended is how to write slots that lose nothing.
-const recommended = "server-template %s 1-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100"
+const recommended = "server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100"
 
 // fullWeight is the weight of a template that can express every percent.
 const fullWeight = 100
@@ -43,20 +43,24 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) (findings
 			ready++
 		}
 	}
-	f.add(verdictOK, "%s %s1 to %s, %d of them ready", count(len(own), "slot"), prefix, own[len(own)-1].Name, ready)
+	f.add(verdictOK, "%s %s to %s, %d of them ready", count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
 	f.judgeForm(in, prefix, own)
+	f.judgeAdded(b, own)
+	f.judgeRange(prefix, own)
 	return f, len(own)
 }
 
 // judgeForm says what the way in which the slots are written costs.
 func (f *findings) judgeForm(in instanceConfig, prefix string, own []slots.Server) {
 	before := len(f.list)
-	write := fmt.Sprintf(recommended, prefix, len(own))
-	f.some(verdictFail, own, func(s slots.Server) bool { return s.NoAddress },
+	write := writeSlots(prefix, own)
+	f.some(verdictFail, own, func(s slots.Server) bool { return s.Off },
+		"are in a backend that is `disabled` in the configuration, and take neither traffic nor changes: remove `disabled` from the backend")
+	f.some(verdictFail, own, func(s slots.Server) bool { return s.NoAddress && !s.Off },
 		"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `"+write+"`")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && s.FQDN == "" },
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && s.FQDN == "" },
 		"have a numeric address, which a restart does not restore from a state file: write `"+write+"`")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.Disabled },
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.Disabled && !s.Off },
 		"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled")
 	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
 		"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1")

@@ -112,16 +112,39 @@ func (f *findings) files(cfg *config, r reloadConfig) {
 	}
 }
 
-// template renders the template with one slot for each backend.
-func (f *findings) template(cfg *config, r reloadConfig) {
-	var d reload.Data
+// sampleData has one slot for each backend of a reload.
+func sampleData(cfg *config, r reloadConfig) (d reload.Data) {
 	for _, b := range cfg.backends {
 		if len(b.instances) > 0 && !slices.ContainsFunc(r.instances, func(name string) bool { return slices.Contains(b.instances, name) }) {
 			continue
 		}
 		d.Backends = append(d.Backends, reload.Backend{Name: b.name, Proxy: b.proxy, Prefix: cmp.Or(b.prefix, b.proxy), Slots: 1})
 	}
-	if err := reload.TryTemplate(r.template, d); err != nil {
+	return d
+}
+
+// rehearse does what a reload does, up to the replacement of the file.
+func (f *findings) rehearse(ctx context.Context, cfg *config, r reloadConfig, t *reload.Transaction) {
+	if r.file == "" || slices.ContainsFunc(f.list, func(one finding) bool { return one.Verdict == verdictFail }) {
+		return // it was said what is wrong
+	}
+	if _, err := t.Rehearse(ctx, sampleData(cfg, r)); err != nil {
+		f.add(verdictFail, "a reload would fail: %v", err)
+		return
+	}
+	switch {
+	case len(r.check) > 0 && r.template != "":
+		f.add(verdictOK, "the check takes what is rendered, and the file can be replaced")
+	case len(r.check) > 0:
+		f.add(verdictOK, "the check takes the file")
+	case r.template != "":
+		f.add(verdictOK, "the file can be replaced")
+	}
+}
+
+// template renders the template with one slot for each backend.
+func (f *findings) template(cfg *config, r reloadConfig) {
+	if err := reload.TryTemplate(r.template, sampleData(cfg, r)); err != nil {
 		f.add(verdictFail, "reload.template: %v", err)
 		return
 	}

@@ -28,6 +28,7 @@ func TestJudgeVersion(t *testing.T) {
 		{"3.1.0", []string{"ok supported", "warn pooled connections", "warn wrong exit code"}},
 		{"3.2.0", []string{"ok supported", "warn stalls"}},
 		{"3.2.26-1", []string{"ok supported"}},
+		{"3.4.7-1", []string{"ok supported", "warn added to a backend that is `disabled`"}},
 		{"3.5-dev5", []string{"ok supported"}},
 		{"2.5.3", []string{"warn not tested", "warn pooled connections"}},
 		{"2.4.0", []string{"warn not tested", "warn pooled connections"}},
@@ -74,6 +75,15 @@ func TestJudgeBackend(t *testing.T) {
 		{"weight 1", in, web, with(func(s *slots.Server) { s.Initial = 1 }, "s1"), []string{"ok 1 slot", "warn write `weight 100`"}},
 		{"enabled", in, backendConfig{proxy: "web", prefix: "s"}, with(func(s *slots.Server) { s.Disabled, s.Class = false, slots.Ready }, "s1"),
 			[]string{"ok 1 of them ready", "warn not `disabled`"}},
+		{"a disabled backend", in, web, with(func(s *slots.Server) { s.Off, s.Addr = true, netip.AddrPort{} }, "s1"), []string{"ok 1 slot", "fail remove `disabled` from the backend"}},
+		{"a gap", in, web, with(same, "s5", "s6", "s8"), []string{"ok 3 slots s5 to s8", "ok recommended form", "warn cannot be grown in their place: there is no s7 between s6 and s8"}},
+		{"suggests its own keywords", in, web, with(func(s *slots.Server) { s.FQDN, s.Checked, s.TLS = "", true, true }, "s5"),
+			[]string{"ok 1 slot", "warn server-template s 5-5 slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100 check ssl"}},
+		{"added in clear text", in, backendConfig{proxy: "web", dynamic: true, dynamicOptions: "inter 1s"},
+			with(func(s *slots.Server) { s.TLS, s.Checked = true, true }, "s1", "s2"),
+			[]string{"ok 2 slots", "ok recommended form", `fail as in "inter 1s ssl"`, `fail whether they work or not`}},
+		{"added with TLS alone", in, backendConfig{proxy: "web", dynamic: true, dynamicOptions: "ssl verify none"}, with(same, "s1"),
+			[]string{"ok 1 slot", "ok recommended form", "warn servers that are added have `ssl`"}},
 		{"no state file", instanceConfig{name: "edge"}, web, with(same, "s1"), []string{"ok 1 slot", "warn without state_file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,25 +1,30 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"io"
 	"maps"
 	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
 // locks are the writer locks that a process holds, by the real name of the
 // socket.
-type locks map[string]io.Closer
+type locks map[string]*haproxy.Lock
 
-// take adds the locks for all instances of cfg that are not held yet. If one
+// take adds the locks for all instances of cfg that are not held yet, and has the clients
+// of w look after theirs. One that somebody else holds is waited for. If one
 // cannot be had, those that it added are given back.
-func (l locks) take(cfg *config, w wiring) error {
+func (l locks) take(ctx context.Context, cfg *config, w wiring, wait time.Duration) error {
 	var added []string
 	for i, in := range cfg.instances {
-		if _, ok := l[in.real]; ok {
+		if lock, ok := l[in.real]; ok {
+			w.clients[i].Guard(lock)
 			continue
 		}
-		lock, err := w.clients[i].Lock()
+		lock, err := w.clients[i].LockWithin(ctx, wait)
 		if err != nil {
 			return errors.Join(err, l.release(added))
 		}

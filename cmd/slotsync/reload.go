@@ -60,7 +60,7 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 	if err := s.setToken(next); err != nil {
 		return err
 	}
-	err := s.locks.take(next, w)
+	err := s.locks.take(ctx, next, w, 0)
 	if err == nil {
 		options := next.options(w, s.log, s.metrics)
 		options.DrainRemoved = drainRemoved

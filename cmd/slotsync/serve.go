@@ -86,7 +86,7 @@ func (s *service) prepare(ctx context.Context, roll *roll) (<-chan answer, error
 		return nil, err
 	}
 	s.systems = w.systems
-	if err := s.locks.take(s.cfg, w); err != nil {
+	if err := s.locks.take(ctx, s.cfg, w, s.cfg.lockWait); err != nil {
 		return nil, fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
 	}
 	var answers <-chan answer

@@ -25,13 +25,17 @@ import (
 // instance, and leave the changes that were made.
 //
 // If another process answers than the one that was seen, or an old worker,
-// Apply stops at once with [slots.Restarted]. If every command was refused for
+// Apply stops at once with [slots.Restarted]. If somebody else has the lock meanwhile
+// (see [Client.Guard]), nothing is sent, and the error is [slots.Denied]. If every command was refused for
 // want of a level, the error is [slots.Denied], besides the refusals. Each line
 // of commands has the client's timeout.
 func (c *Client) Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error) {
 	r := newRound(c, seen, changes)
 	r.admit()
-	err := r.run(ctx)
+	err := c.holds(seen)
+	if err == nil {
+		err = r.run(ctx)
+	}
 	r.refuse(err != nil)
 	if err == nil {
 		err = r.denied()
@@ -135,6 +139,9 @@ func (r *round) run(ctx context.Context) error {
 	}
 	if len(r.unproved()) == 0 {
 		return r.send(ctx, r.finalSteps(), r.backends, false)
+	}
+	if err := r.spareDisabled(ctx); err != nil {
+		return err
 	}
 	if err := r.address(ctx); err != nil {
 		return err

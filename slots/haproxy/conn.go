@@ -110,7 +110,7 @@ func (c *Client) askIn(ctx context.Context, s *session, l line) (answer, error) 
 func (c *Client) understand(raw string, l line) (a answer, err error) {
 	text, _, between := l.compose()
 	if strings.HasPrefix(raw, "The command line is too big") {
-		return answer{}, garbled(false, "%s: HAProxy refuses lines of %d bytes: set tune.bufsize to 16384 or more", c.at, len(text))
+		return answer{}, garbled(false, "%s: %w", c.at, &tooBigError{len(text)})
 	}
 	texts, whole := splitAnswers(raw)
 	first := len(texts) - l.reads // of what was read

@@ -17,9 +17,9 @@ import (
 // them; up to 3.0 it drops the others without a word.
 const maxOptions, maxOptionBytes = 58, 4096
 
-// refusedOptions are keywords that a server which is added cannot have, or that
+// unfitOptions are keywords that a server which is added cannot have, or that
 // would take from the agent what it has to decide.
-var refusedOptions = [...]struct{ word, why string }{
+var unfitOptions = [...]struct{ word, why string }{
 	{"resolvers", "the address of a server that is added is not resolved"},
 	{"init-addr", "the address of a server that is added is not resolved"},
 	{"enabled", "a server is added in maintenance, and made ready when it is proved"},
@@ -38,14 +38,14 @@ func CheckOptions(options string) error {
 	}
 	for _, ch := range options {
 		if !isOptionRune(ch) && ch != ' ' {
-			return fmt.Errorf("options %q: only letters, digits and _ . : / + , - are allowed, and spaces between words", printable(options))
+			return fmt.Errorf("options %q: only letters, digits and %s are allowed, and spaces between words", printable(options), optionMarks)
 		}
 	}
 	words := strings.Fields(options)
 	if len(words) > maxOptions {
 		return fmt.Errorf("options have %d words: at most %d are allowed", len(words), maxOptions)
 	}
-	for _, r := range refusedOptions {
+	for _, r := range unfitOptions {
 		if slices.Contains(words, r.word) {
 			return fmt.Errorf("option %q: %s", r.word, r.why)
 		}
@@ -53,8 +53,13 @@ func CheckOptions(options string) error {
 	return nil
 }
 
+// optionMarks are what options may hold besides letters and digits, as in "sni
+// str(web.example.org)" or "ca-file @system-ca": nothing that ends a command or a line,
+// that HAProxy unescapes, or that begins a payload ("<<").
+const optionMarks = "_.:/+,-()[]%@=!*"
+
 func isOptionRune(ch rune) bool {
-	return ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9' || strings.ContainsRune("_.:/+,-", ch)
+	return ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9' || strings.ContainsRune(optionMarks, ch)
 }
 
 // asks reports whether word is among options.
@@ -111,16 +116,29 @@ func (c *Client) TryDynamic(ctx context.Context, backend, prefix, options string
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	c.drop() // another process may answer by now
+	if err := c.takesServers(ctx, backend); err != nil {
+		return err
+	}
 	for _, zeros := range [...]string{"00", "000", "0000"} {
 		reply, err := c.try(ctx, backend, prefix+zeros, options)
 		if err != nil || reply == "" {
 			return err
 		}
 		if !strings.HasPrefix(reply, "Already exists") {
-			return errors.New(printable(reply))
+			return refusedOptions(reply)
 		}
 	}
 	return fmt.Errorf("%s has servers %s00, %[2]s000 and %[2]s0000 already: no name is left to try", backend, prefix)
+}
+
+// refusedOptions is HAProxy's reply, and what is behind it.
+func refusedOptions(reply string) error {
+	for _, opened := range [...]string{"unable to load", "unable to stat"} {
+		if strings.Contains(reply, opened) {
+			return fmt.Errorf("%s (a HAProxy that runs opens no files: name one that its configuration loads too)", printable(strings.TrimRight(reply, ". ")))
+		}
+	}
+	return errors.New(printable(reply))
 }
 
 // try adds and deletes one server. The reply is "" if both went well, and

@@ -317,13 +317,17 @@ func removeInVain(t *testing.T, on *target) {
 
 func tryDynamic(t *testing.T, on *target) {
 	before := on.view(t, "web", "chk", "hash")
+	static := "Backend must use a dynamic load balancing to support dynamic servers."
+	if on.version == "3.4" {
+		static = "uses a non dynamic load balancing method"
+	}
 	for _, k := range []struct{ backend, options, says string }{
 		{"web", "", ""},
 		{"web", "check inter 1h maxconn 10", ""},
 		{"chk", "backup", ""},
 		{"web", "nope", "unknown keyword 'nope'"},
-		{"hash", "", "Backend must use a dynamic load balancing to support dynamic servers."},
-		{"same", "", "Backend must use a dynamic load balancing to support dynamic servers."},
+		{"hash", "", static},
+		{"same", "", static},
 		{"gone", "", "No such backend."},
 		{"web", "resolvers dns", "not resolved"},
 		{"web", "a\nb", "only letters"},
@@ -370,13 +374,16 @@ func TestAddingTakesLevelAdmin(t *testing.T) {
 }
 
 func TestCheckOptions(t *testing.T) {
-	for _, good := range []string{"", "check inter 1s", "  check   port 8080 ", "ssl verify none alpn h2,http/1.1", strings.TrimSpace(strings.Repeat("backup ", 58))} {
+	for _, good := range []string{"", "check inter 1s", "  check   port 8080 ", "ssl verify none alpn h2,http/1.1",
+		"ssl verify required ca-file @system-ca sni str(web.example.org) check-sni web.example.org", "sni req.hdr(host),field(1,:)",
+		"ciphers ECDHE+AES:!aNULL", "set-proxy-v2-tlv-fmt(0x20) %[fc_pp_tlv(0x20)]", strings.TrimSpace(strings.Repeat("backup ", 58))} {
 		if err := haproxy.CheckOptions(good); err != nil {
 			t.Errorf("%.40q: %v", good, err)
 		}
 	}
 	for _, bad := range []string{
-		"check;show info", "check\nshow info", "check\tport", "a\\ b", "a\x00", "\"a\"", "a'b", "check<<", "a#b", "prüfen",
+		"check;show info", "check\nshow info", "check\tport", "a\\ b", "a\x00", "\"a\"", "a'b", "check<<", "a#b", "prüfen", "sni str(a;b)", "sni str(a\\;b)", "a<b",
+		"$HOME", "a`b`", "a|b", "a&b", "{a}", "sni str('a')", "sni str(a\r)",
 		"resolvers dns", "init-addr none", "enabled", "check disabled", "id 7", "weight 5",
 		strings.Repeat("backup ", 59), strings.Repeat("x", 4097),
 	} {

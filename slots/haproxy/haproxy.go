@@ -9,10 +9,11 @@
 // reload.
 //
 // Commands are joined with ";" up to [maxLine]: longer lines are refused whole
-// from 3.2 on (tune.bufsize). The last line of a call ends in "show info", which
+// from 3.2 on (tune.bufsize). Where even such a line is refused, the lines of that
+// process are shorter from then on. The last line of a call ends in "show info", which
 // proves which process has answered in this connection.
 //
-// Linux only: locks are abstract unix sockets.
+// Linux only: locks are files that flock(2) holds, and abstract unix sockets.
 package haproxy
 
 import (
@@ -63,7 +64,10 @@ type Client struct {
 	mu      sync.Mutex
 	process slots.Process // what answered last
 	seen    time.Time     // and when
+	line    int           // how long its lines may be; 0: maxLine
 	open    *session      // nil: none is
+	lock    *Lock         // nil: none was taken
+	locked  slots.Process // for which it was last seen held
 }
 
 // New returns a client for o. It connects to nothing; the error says what is
@@ -154,11 +158,16 @@ func (c *Client) View(ctx context.Context, backends []string, sessions bool) (sl
 // read adds what reads show to v, and the numbers of the backends to ids unless
 // that is nil. All of it comes from one process.
 func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[string]int) error {
-	for _, l := range packReads(reads) {
+	for len(reads) > 0 {
+		l := packReads(reads, c.lineLimit())[0]
 		a, err := c.ask(ctx, l.line)
+		if c.shorten(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
+		reads = reads[len(l.reads):]
 		if v.Process.Pid != 0 && !v.Process.Same(a.process) {
 			return restarted(c.at, v.Process, a.process, false)
 		}
@@ -182,6 +191,9 @@ func (c *Client) vouch(p slots.Process) time.Time {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !p.Same(c.process) {
+		c.line = 0
+	}
 	c.process, c.seen = p, now
 	return now
 }

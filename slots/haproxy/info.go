@@ -43,13 +43,20 @@ func parseInfo(text string) (slots.Process, error) {
 }
 
 // queues reports whether version applies a new address some time after it was
-// answered, which HAProxy does from 2.9 on. What cannot be understood counts as
-// new.
-func queues(version string) bool {
+// answered, which HAProxy does from 2.9 on.
+func queues(version string) bool { return since(version, 2, 9) }
+
+// endsOnAdd reports whether version may end with SIGFPE when a server is added to a
+// backend that is disabled in the configuration, as 3.4.7 does.
+func endsOnAdd(version string) bool { return since(version, 3, 3) }
+
+// since reports whether version is of the branch major.minor or a later one. What
+// cannot be understood counts as new.
+func since(version string, wantMajor, wantMinor int) bool {
 	major, rest, _ := strings.Cut(version, ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	ma, err1 := strconv.Atoi(major)
 	minor, _, _ = strings.Cut(minor, "-") // as in 2.9-dev12
 	mi, err2 := strconv.Atoi(minor)
-	return err1 != nil || err2 != nil || ma > 2 || ma == 2 && mi >= 9
+	return err1 != nil || err2 != nil || ma > wantMajor || ma == wantMajor && mi >= wantMinor
 }

@@ -75,29 +75,28 @@ func TestUnderstandTolerates(t *testing.T) {
 	}
 }
 
-func TestLockName(t *testing.T) {
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestStandInName: one socket has one name however its path is written; sockets of one
+// path in other folders, as chroots have them, have others.
+func TestStandInName(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
 	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	name := lockName(address{"unix", filepath.Join(dir, "s")})
-	for _, other := range []string{filepath.Join(dir, "link", "s"), dir + "/./s", dir + "//link/link/s"} {
-		if got := lockName(address{"unix", other}); got != name {
-			t.Errorf("%s: %s, not %s", other, got, name)
+	name := standInName(realPath(filepath.Join(dir, "s")))
+	for _, same := range []string{filepath.Join(dir, "link", "s"), dir + "/./s", dir + "//link/link/s"} {
+		if got := standInName(realPath(same)); got != name || !strings.HasPrefix(name, "@slotsync:") {
+			t.Errorf("%s: %s, not %s", same, got, name)
 		}
 	}
-	if got := lockName(address{"tcp", "127.0.0.1:9999"}); got != "@slotsync:127.0.0.1:9999" {
-		t.Errorf("got %s", got)
+	for _, not := range []string{filepath.Join(other, "s"), filepath.Join(dir, "t")} {
+		if got := standInName(not); got == name {
+			t.Errorf("%s: %s too", not, got)
+		}
 	}
-	a, b := lockName(address{"unix", "/" + strings.Repeat("x", 105)}), lockName(address{"unix", "/" + strings.Repeat("x", 106)})
-	if len(a) > maxPath || len(b) > maxPath || a == b {
-		t.Errorf("got %s and %s", a, b)
+	if got := standInName("/nowhere/at/all/s"); got != "" {
+		t.Errorf("without a folder: %s", got)
 	}
 }
-
 func TestStateLines(t *testing.T) {
 	s := slots.Server{Name: "web1", Weight: 5, Initial: 100}
 	for _, c := range []struct {
@@ -108,10 +107,10 @@ func TestStateLines(t *testing.T) {
 		want     string
 	}{
 		{"ready", slots.Ready, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 4 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
-		{"parked", slots.Maint, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 0 5 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
+		{"parked", slots.Maint, true, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 5 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
 		{"drain", slots.Drain, true, "[fd00::1]:80", "0 web 0 web1 fd00::1 2 12 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
 		{"ready, enabled", slots.Ready, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 0 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
-		{"parked, enabled", slots.Maint, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 0 1 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
+		{"parked, enabled", slots.Maint, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 1 5 100 0 1 0 0 8 0 0 0 - 80 -\n"},
 		{"drain, enabled", slots.Drain, false, "10.0.0.1:80", "0 web 0 web1 10.0.0.1 2 8 5 100 0 1 0 2 8 0 0 0 - 80 -\n"},
 		{"no address", slots.Maint, true, "", ""},
 	} {

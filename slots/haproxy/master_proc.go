@@ -43,7 +43,7 @@ func (p processes) current() int {
 	return 0
 }
 
-// parseProcesses understands "show proc" of 2.6 to 3.2.
+// parseProcesses understands "show proc" of 2.6 to 3.4.
 func parseProcesses(text string) (processes, error) {
 	var p processes
 	header, rest, _ := strings.Cut(text, "\n")

@@ -41,6 +41,7 @@ func TestParseState(t *testing.T) {
 		{"checks disabled", "2 web 1 web1 10.0.0.1 0 1 5 100 7 1 0 0 10 0 0 0 slot.invalid 80 - 0 0 - - 0", base},
 		{"no host name", "2 web 1 web1 10.0.0.1 0 1 5 100 7 1 0 0 8 0 0 0 - 80 - 0 0 - - 0", with(func(s *slots.Server) { s.FQDN = "" })},
 		{"IPv4 in IPv6", "2 web 1 web1 ::ffff:10.0.0.1 0 1 5 100 7 1 0 0 8 0 0 0 slot.invalid 80 - 0 0 - - 0", base},
+		{"a disabled backend", "2 web 0 web1 - 0 5 5 100 7 1 0 0 8 0 0 0 slot.invalid 80 - 0 0 - - 0", with(func(s *slots.Server) { s.Addr, s.Disabled, s.Off = netip.AddrPort{}, true, true })},
 		{"a clock that went back", "2 web 1 web1 10.0.0.1 0 1 5 100 -3 1 0 0 8 0 0 0 slot.invalid 80 - 0 0 - - 0", with(func(s *slots.Server) { s.Since = 0 })},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -60,10 +61,22 @@ func TestParseState(t *testing.T) {
 }
 
 func TestParseStateByName(t *testing.T) {
-	const text = "1\n# srv_port srv_name new be_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_state srv_fqdn\n" +
-		"80 web1 ? web 10.0.0.1 2 4 1 1 0 0 -\n"
+	const text = "1\n# srv_port srv_id srv_name new be_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change srv_check_state srv_fqdn\n" +
+		"80 1 web1 ? web 10.0.0.1 2 4 1 1 0 0 -\n"
 	got, err := parseAll(text)
 	if err != nil || len(got) != 1 || got[0].Addr != netip.MustParseAddrPort("10.0.0.1:80") || got[0].Class != slots.Ready {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+// What has a name that no command can hold is left out; the others are read.
+func TestParseStateLeavesLongNamesOut(t *testing.T) {
+	long := strings.Repeat("x", maxName+1)
+	line := func(backend, server string) string {
+		return "2 " + backend + " 1 " + server + " 10.0.0.1 0 5 5 100 7 1 0 0 8 0 0 0 slot.invalid 80 - 1 0 - - 0\n"
+	}
+	got, err := parseAll(header25 + line("web", long) + line("web", "web1") + line(long, "web2") + line("web", long[1:]))
+	if err != nil || len(got) != 2 || got[0].Name != "web1" || !got[0].TLS || got[1].Name != long[1:] {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

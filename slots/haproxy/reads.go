@@ -56,8 +56,9 @@ type readLine struct {
 	reads []read
 }
 
-// packReads puts reads, whose names were checked, on as few lines as may be.
-func packReads(reads []read) []readLine {
+// packReads puts reads, whose names were checked, on as few lines as may be, of so many
+// bytes at most.
+func packReads(reads []read, limit int) []readLine {
 	var lines []readLine
 	var l readLine
 	for _, r := range reads {
@@ -69,7 +70,7 @@ func packReads(reads []read) []readLine {
 		if err != nil {
 			continue
 		}
-		if len(b) > maxLine && len(l.reads) > 0 {
+		if len(b) > limit && len(l.reads) > 0 {
 			lines = append(lines, l)
 			l = readLine{}
 			b, _ = r.appendTo(nil)

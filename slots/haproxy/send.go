@@ -18,22 +18,33 @@ func (r *round) send(ctx context.Context, steps []step, backends []string, brief
 		reads = append(reads, read{backend: b})
 	}
 	for len(steps) > 0 {
-		text, n := r.pack(steps)
+		limit := r.c.lineLimit()
+		text, n := r.pack(steps, limit)
 		l := readLine{line: line{write: text, writes: n, brief: true, queued: r.queues && setsAddr(steps[:n])}}
-		if lines := packReads(reads); n == len(steps) && len(lines) == 1 && len(text)+len(lines[0].read) < maxLine {
-			l.read, l.line.reads, l.reads, reads = lines[0].read, len(reads), reads, nil
+		if lines := packReads(reads, limit); n == len(steps) && len(lines) == 1 && len(text)+len(lines[0].read) < limit {
+			l.read, l.line.reads, l.reads = lines[0].read, len(reads), reads
 			l.brief = brief
 		}
-		if err := r.exchange(ctx, l, steps[:n]); err != nil {
+		err := r.exchange(ctx, l, steps[:n])
+		if r.c.shorten(err) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		steps = steps[n:]
+		steps, reads = steps[n:], reads[len(l.reads):]
 	}
-	for _, l := range packReads(reads) {
+	for len(reads) > 0 {
+		l := packReads(reads, r.c.lineLimit())[0]
 		l.brief = brief
-		if err := r.exchange(ctx, l, nil); err != nil {
+		err := r.exchange(ctx, l, nil)
+		if r.c.shorten(err) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
+		reads = reads[len(l.reads):]
 	}
 	return nil
 }
@@ -44,15 +55,15 @@ func setsAddr(steps []step) bool {
 }
 
 // pack writes as many of the steps on a line as it takes, one at least.
-func (r *round) pack(steps []step) (text []byte, n int) {
-	text = make([]byte, 0, min(maxLine, 64*len(steps)+256))
+func (r *round) pack(steps []step, limit int) (text []byte, n int) {
+	text = make([]byte, 0, min(limit, 64*len(steps)+256))
 	for n < len(steps) {
 		end := len(text)
 		if n > 0 {
 			text = append(text, ';')
 		}
 		text, _ = r.appendStep(text, steps[n])
-		if len(text) > maxLine && n > 0 {
+		if len(text) > limit && n > 0 {
 			return text[:end], n
 		}
 		n++
@@ -92,8 +103,12 @@ func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
 	if !p.Same(r.seen) || p.Stopping {
 		return restarted(r.c.at, r.seen, p, false)
 	}
+	before := r.wrote
 	r.wrote = r.wrote || len(steps) > 0
 	a, err := r.c.ask(ctx, l.line)
+	if isTooBig(err) {
+		r.wrote = before
+	}
 	if _, sent := slots.FaultOf(err); err == nil || sent {
 		r.record(l.write, steps, a.writes)
 	}

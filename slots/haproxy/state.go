@@ -1,6 +1,7 @@
 package haproxy
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -37,19 +38,23 @@ const (
 	colCheck
 	colFQDN
 	colPort
+	colID
+	colTLS
 	columns = iota
 )
 
 var stateColumns = [columns]string{
 	"be_name", "srv_name", "srv_addr", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight",
-	"srv_time_since_last_change", "srv_check_state", "srv_fqdn", "srv_port",
+	"srv_time_since_last_change", "srv_check_state", "srv_fqdn", "srv_port", "srv_id",
+	"srv_use_ssl",
 }
 
 // maxFields bounds the fields of a line of a dump that are looked at.
 const maxFields = 64
 
 // parseState understands "show servers state" by the names in its header: it
-// has 20 columns up to HAProxy 2.3 and 25 from 2.4 on. Errors name the line.
+// has 20 columns up to HAProxy 2.3 and 25 from 2.4 on. Servers whose name, or whose
+// backend's name, is longer than [maxName] are left out. Errors name the line.
 func parseState(text string, each func(backend string, s slots.Server) error) error {
 	version, rest, _ := strings.Cut(text, "\n")
 	if version != "1" {
@@ -65,6 +70,9 @@ func parseState(text string, each func(backend string, s slots.Server) error) er
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
 		backend, s, err := parseServer(splitFields(fields[:0], line, ' '), &at)
+		if errors.Is(err, errLongName) {
+			continue
+		}
 		if err == nil {
 			err = each(backend, s)
 		}
@@ -74,6 +82,10 @@ func parseState(text string, each func(backend string, s slots.Server) error) er
 	}
 	return nil
 }
+
+// errLongName: a backend or server has a name that commands cannot hold; it can be no
+// slot, and what stands beside it is read as always.
+var errLongName = errors.New("name too long")
 
 // splitFields appends the fields of line to fields, as far as its capacity goes.
 func splitFields(fields []string, line string, sep byte) []string {
@@ -103,7 +115,7 @@ func stateHeader(line string) (at [columns]int, err error) {
 				at[c] = i
 			}
 		}
-		if at[c] < 0 {
+		if at[c] < 0 && column(c) != colTLS { // which is there from 2.4 on
 			return at, fmt.Errorf("no column %s", name)
 		}
 	}
@@ -115,12 +127,18 @@ func stateHeader(line string) (at [columns]int, err error) {
 func parseServer(fields []string, at *[columns]int) (backend string, s slots.Server, err error) {
 	var f [columns]string
 	for c, i := range at {
+		if i < 0 {
+			continue
+		}
 		if i >= len(fields) {
 			return "", s, fmt.Errorf("%d fields; %s is missing", len(fields), stateColumns[c])
 		}
 		f[c] = fields[i]
 	}
 	for _, c := range [...]column{colBackend, colServer} {
+		if len(f[c]) > maxName {
+			return "", s, errLongName
+		}
 		if err := checkName(f[c]); err != nil {
 			return "", s, fmt.Errorf("%s: %w", stateColumns[c], err)
 		}
@@ -168,7 +186,7 @@ func parseNumbers(f *[columns]string, s *slots.Server) error {
 		c        column
 		min, max int
 	}{
-		{colOp, 0, 3}, {colAdmin, 0, 1 << 16}, {colWeight, 0, 256}, {colInitial, 0, 256}, {colCheck, 0, 1 << 16},
+		{colID, 0, 1 << 31}, {colOp, 0, 3}, {colAdmin, 0, 1 << 16}, {colWeight, 0, 256}, {colInitial, 0, 256}, {colCheck, 0, 1 << 16},
 		// the clock of a machine may step back
 		{colSince, -1 << 40, 1 << 40},
 	} {
@@ -184,6 +202,8 @@ func parseNumbers(f *[columns]string, s *slots.Server) error {
 	s.Disabled = n[colAdmin]&disabledBit != 0
 	s.NoAddress = n[colAdmin]&resolverBit != 0
 	s.Checked = n[colCheck]&checkingBits == checkingBits
+	s.TLS = f[colTLS] == "1"
+	s.Off = n[colID] == 0
 	s.Up = n[colOp] != 0
 	return nil
 }

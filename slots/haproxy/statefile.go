@@ -200,12 +200,15 @@ func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) 
 
 // appendStateLine writes s as HAProxy would. The state "running" makes it take
 // traffic before its first health check; the health behind it is cut to what
-// the server's rise and fall allow.
+// the server's rise and fall allow. One in maintenance is "running" too, which HAProxy
+// makes nothing of: with any other state it warns where the configuration does not say
+// `disabled`, and refuses to start if that says `zero-warning`.
 func appendStateLine(b []byte, backend string, id int, s slots.Server) []byte {
-	op, admin, health := 2, 0, 2
+	const op = 2
+	admin, health := 0, 2
 	switch s.Class {
 	case slots.Maint:
-		op, admin, health = 0, 1, 0
+		admin, health = 1, 0
 	case slots.Drain:
 		admin = 8
 	}

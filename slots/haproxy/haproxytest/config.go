@@ -82,6 +82,8 @@ type Config struct {
 	Master bool
 	// StateFile: each backend loads the file of its name in [Process.StateDir].
 	StateFile bool
+	// Global are further lines of the section "global".
+	Global string
 	// Extra is appended to the configuration.
 	Extra string
 	// Text is the configuration as a whole, instead of all but Version and
@@ -100,6 +102,7 @@ func (c Config) text(dir, socket string) string {
 	if c.Maxconn != 0 {
 		fmt.Fprintf(&s, "  stats maxconn %d\n", c.Maxconn)
 	}
+	s.WriteString(c.Global)
 	if c.StateFile {
 		fmt.Fprintf(&s, "  server-state-base %s\n", stateDir(dir))
 	}

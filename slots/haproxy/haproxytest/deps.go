@@ -16,7 +16,7 @@ import (
 )
 
 // Versions are the versions of HAProxy that are tested.
-var Versions = [...]string{"2.6", "3.0", "3.2"}
+var Versions = [...]string{"2.6", "3.0", "3.2", "3.4"}
 
 // Deps returns the folder of the programs that tests run: SLOTSYNC_DEPS, else
 // .cache/deps below the module.

@@ -46,10 +46,18 @@ func (s *session) addServer(a []string) string {
 	switch {
 	case b == nil:
 		return s.bare("No such backend.\n")
+	case b.Disabled && s.fake.version == "3.4":
+		return s.crash()
+	case b.isStatic() && s.fake.version == "3.4":
+		return fmt.Sprintf("Backend does not support dynamic servers : backend '%s' uses a non dynamic load balancing method.\n", px)
 	case b.isStatic():
 		return s.bare("Backend must use a dynamic load balancing to support dynamic servers.\n")
 	case a[3] == "":
 		return "'server' expects <name> and <addr>[:<port>] as arguments.\n"
+	}
+	const taken = "Already exists a server with the same name in backend.\n"
+	if s.fake.version == "3.4" && b.server(name) != nil {
+		return taken
 	}
 	sv, refusal := newDynamic(name, a[3])
 	if refusal == "" {
@@ -59,11 +67,20 @@ func (s *session) addServer(a []string) string {
 	case refusal != "":
 		return refusal + "\n"
 	case b.server(name) != nil:
-		return "Already exists a server with the same name in backend.\n"
+		return taken
 	}
+	sv.modern = s.fake.version == "3.4"
 	sv.id = b.freeID()
 	b.servers = append(b.servers, sv)
 	return "New server registered.\n"
+}
+
+// crash ends the process in the middle of a command, and starts another one.
+func (s *session) crash() string {
+	s.fake.replace(nil)
+	s.fake.closeAll()
+	s.quit = true
+	return ""
 }
 
 // freeID returns the lowest number that no server has.

@@ -33,6 +33,7 @@ type Fake struct {
 	level    string
 	delay    time.Duration
 	lose     int
+	buffer   int           // tune.bufsize
 	cut      int           // bytes of each answer that are sent; -1: all
 	hung     chan struct{} // nil unless it hangs
 	ended    bool
@@ -51,7 +52,7 @@ type worker struct {
 const maxconn = 10
 
 // fullVersions are the versions that recordings were made of.
-var fullVersions = map[string]string{"2.6": "2.6.12-1+deb12u3", "3.0": "3.0.11-1+deb13u3", "3.2": "3.2.26-1"}
+var fullVersions = map[string]string{"2.6": "2.6.12-1+deb12u3", "3.0": "3.0.11-1+deb13u3", "3.2": "3.2.26-1", "3.4": "3.4.7-1"}
 
 // NewFake starts a made-up HAProxy of a version of [Versions]. It ends with its
 // test.
@@ -62,16 +63,16 @@ func NewFake(tb testing.TB, version string, backends ...Backend) *Fake {
 	}
 	f := &Fake{
 		Socket: filepath.Join(tempDir(tb), "admin.sock"), version: version, backends: backends,
-		conns: make(map[net.Conn]bool), level: "admin", cut: -1, delay: 300 * time.Microsecond,
+		conns: make(map[net.Conn]bool), level: "admin", buffer: defaultBuffer, cut: -1, delay: 300 * time.Microsecond,
 	}
-	f.worker = newWorker(4000, backends)
+	f.worker = newWorker(version, 4000, backends)
 	f.places = make(chan struct{}, maxconn)
 	f.listen(tb)
 	tb.Cleanup(f.end)
 	return f
 }
 
-func newWorker(pid int, configured []Backend) *worker {
+func newWorker(version string, pid int, configured []Backend) *worker {
 	w := &worker{pid: pid, started: time.Now()}
 	// HAProxy numbers frontends and backends together; its own comes first
 	id := 2
@@ -79,7 +80,7 @@ func newWorker(pid int, configured []Backend) *worker {
 		if b.Frontend != 0 {
 			id++
 		}
-		w.backends = append(w.backends, newBackend(id, b))
+		w.backends = append(w.backends, newBackend(version, id, b))
 		id++
 	}
 	return w
@@ -189,6 +190,13 @@ func (f *Fake) SetSessions(backend, server string, n int) {
 	}
 }
 
+// SetBuffer sets tune.bufsize.
+func (f *Fake) SetBuffer(bytes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.buffer = bytes
+}
+
 // CutAnswers breaks every connection after n bytes of its answer; -1 ends that.
 func (f *Fake) CutAnswers(n int) {
 	f.mu.Lock()
@@ -241,7 +249,7 @@ func (f *Fake) replace(backends []Backend) {
 	if len(backends) > 0 {
 		f.backends = backends
 	}
-	f.worker = newWorker(f.worker.pid+1, f.backends)
+	f.worker = newWorker(f.version, f.worker.pid+1, f.backends)
 }
 
 // StopWorker makes the process that answers an old one, without another in its
@@ -281,7 +289,7 @@ func (f *Fake) String() string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "HAProxy %s, pid %d\n", f.version, f.worker.pid)
 	for _, b := range f.worker.backends {
-		fresh := newBackend(b.id, b.Backend)
+		fresh := newBackend(f.version, b.id, b.Backend)
 		for _, sv := range b.servers {
 			sv.settle(time.Now())
 			if was := fresh.server(sv.name); was == nil || sv.at() != was.at() || sv.admin != was.admin || sv.weight != was.weight {

@@ -45,6 +45,7 @@ type server struct {
 	pending  []pending
 	// of one that was added
 	dynamic                 bool
+	modern                  bool // it is up before its agent has answered, as from 3.4 on
 	check, agent, agentPort int
 	fall                    int // 0: 3
 }
@@ -57,7 +58,7 @@ type pending struct {
 	due    time.Time
 }
 
-func newBackend(id int, b Backend) *backend {
+func newBackend(version string, id int, b Backend) *backend {
 	made := &backend{Backend: b, id: id}
 	for n := range b.slots() {
 		s := &server{
@@ -75,6 +76,9 @@ func newBackend(id int, b Backend) *backend {
 		s.paused = !b.Enabled
 		if s.running {
 			s.health = rise
+		}
+		if n == 0 && b.Check == "" && version == "3.4" {
+			s.health = 0 // the others are made after it
 		}
 		made.servers = append(made.servers, s)
 	}
@@ -128,7 +132,7 @@ func (s *server) setState(word string) bool {
 	}
 	if was&anyMaintenance != 0 || s.admin&anyMaintenance != 0 {
 		// until its agent has answered, which it never does
-		s.running = s.admin&anyMaintenance == 0 && s.agent&checkEnabled == 0
+		s.running = s.admin&anyMaintenance == 0 && (s.modern || s.agent&checkEnabled == 0)
 	}
 	if s.admin != was {
 		s.changed = time.Now()

@@ -221,6 +221,11 @@ func perform(t *testing.T, version, socket string) []recorded {
 	t.Helper()
 	var out []recorded
 	for _, c := range cases {
+		if version == "3.4" && c.name == "add to a disabled backend" {
+			// it ends the process (SIGFPE, seen in 3.4.7), and the fake too
+			out = append(out, recorded{c.name, abridge(c.send), ""})
+			continue
+		}
 		out = append(out, recorded{c.name, abridge(c.send), normal(say(t, socket, c.send))})
 		if version != "2.6" && strings.Contains(c.send, "addr") {
 			// a new address shows some time after its answer
@@ -333,7 +338,7 @@ func normal(answer string) string {
 func isInfo(line string) bool {
 	key, _, ok := strings.Cut(line, ": ")
 	// the last one is that of no value, as in "description: "
-	if !ok || strings.HasPrefix(line, "Unknown") || strings.Contains(key, "'") {
+	if !ok || strings.HasPrefix(line, "Unknown") || strings.Contains(key, "'") || strings.HasSuffix(key, " ") {
 		return false
 	}
 	return !slices.Contains([]string{"Name", "Version", "Pid", "Start_time_sec", "node", "Stopping"}, key)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// bufferSize is tune.bufsize as it is by default.
-const bufferSize = 16384
+// defaultBuffer is tune.bufsize as it is by default.
+const defaultBuffer = 16384
 
 // A session is one connection to a Fake.
 type session struct {
@@ -75,10 +75,14 @@ func (s *session) run(line string) string {
 	s.fake.mu.Lock()
 	defer s.fake.mu.Unlock()
 	s.fake.received = append(s.fake.received, line)
-	modern := s.fake.version == "3.2"
-	if modern && len(line) >= bufferSize {
+	modern := s.fake.boundsLines()
+	if modern && len(line) >= s.fake.buffer {
 		s.quit = true
-		return "The command line is too big for the buffer size. Please change tune.bufsize in the configuration to use a bigger command.\n"
+		option := "tune.bufsize"
+		if s.fake.version == "3.4" {
+			option = "'tune.bufsize'"
+		}
+		return "The command line is too big for the buffer size. Please change " + option + " in the configuration to use a bigger command.\n"
 	}
 	if modern && strings.HasSuffix(line, "\r") {
 		// it ends the line, and the line feed ends an empty one
@@ -89,7 +93,7 @@ func (s *session) run(line string) string {
 		if s.quit {
 			break
 		}
-		if len(command) >= bufferSize {
+		if len(command) >= s.fake.buffer {
 			s.quit = true
 			break
 		}
@@ -112,7 +116,7 @@ func (s *session) run(line string) string {
 func (s *session) execute(command string) string {
 	args := strings.Fields(command)
 	if len(args) > 64 {
-		if s.fake.version == "3.2" {
+		if s.fake.boundsLines() {
 			return "Too many arguments. Commands must have at most 64 arguments.\n"
 		}
 		args = args[:64]
@@ -140,6 +144,10 @@ func (s *session) execute(command string) string {
 	// arguments that are missing are empty, as in HAProxy
 	return s.command(append(args, "", "", "", "", "", ""))
 }
+
+// boundsLines reports whether a line has to fit into the buffer as a whole, as from 3.2
+// on; there one prompt follows it, too.
+func (f *Fake) boundsLines() bool { return f.version == "3.2" || f.version == "3.4" }
 
 // rank orders levels.
 func rank(level string) int { return strings.Index("user operator admin", level) }
