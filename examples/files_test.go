@@ -24,11 +24,11 @@ func TestEndpointsAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		reading, err := source.Confirm(t.Context())
-		if err != nil || len(reading.Endpoints) != want || len(reading.Rejected) > 0 {
+		if err != nil || len(reading.Endpoints()) != want || len(reading.Rejected) > 0 {
 			t.Errorf("%s: %+v, %v", service, reading, err)
 		}
 		draining := 0
-		for _, e := range reading.Endpoints {
+		for _, e := range reading.Endpoints() {
 			if e.State == discovery.Drain {
 				draining++
 			}

@@ -29,7 +29,7 @@ func newTopCommand(a *app) *cobra.Command {
 		Short: "Watch instances, servers, sources and events, and act on them",
 		Long: `Watch what the agent and every HAProxy show, once a second: instances, servers with
 their counters, sources and holds, and events. Servers can be drained, stopped, started
-and weighed from there, each after a question; ? lists the keys. NO_COLOR is obeyed.`,
+and weighed from there, and holds accepted, each after a question; ? lists the keys. NO_COLOR is obeyed.`,
 		Example: `  slotsync top
   slotsync top --agent http://127.0.0.1:9750`,
 		Args: noArgs,
@@ -124,6 +124,8 @@ func (c topClient) do(ctx context.Context, act topAct) error {
 		_, err = c.Pause(ctx, web.PauseBody{Backend: act.backend, WhoBody: who})
 	case act.what == "resume":
 		err = c.Resume(ctx, act.backend)
+	case act.what == "accept":
+		_, err = c.Accept(ctx, act.backend, web.AcceptBody{ID: act.id, By: who.By})
 	case everywhere:
 		err = c.doAddress(ctx, act, state, weighed)
 	case act.what == "weight":

@@ -51,7 +51,7 @@ func eachCommand(root *cobra.Command, f func(*cobra.Command)) {
 // argLookups says what the arguments of a command are, one after another.
 func argLookups() map[string][]lookup {
 	return map[string][]lookup{
-		"accept":                        {backendNames},
+		"accept":                        {backendNames, acceptIDs},
 		"pause":                         {backendNames},
 		"resume":                        {backendNames},
 		"explain":                       {backendNames, subjectsOf},

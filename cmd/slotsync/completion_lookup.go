@@ -104,6 +104,18 @@ func subjectsOf(ctx context.Context, c *web.Client, args []string) ([]string, er
 	})
 }
 
+// acceptIDs are the ids of the backend that stands before.
+func acceptIDs(ctx context.Context, c *web.Client, args []string) ([]string, error) {
+	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+		for _, b := range s.Backends {
+			if b.Name == args[0] {
+				names = each(b.Acceptable(), func(x agent.Acceptable) string { return x.ID })
+			}
+		}
+		return names
+	})
+}
+
 // endpointAddresses are those of all endpoints, without ports.
 func endpointAddresses(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) (names []string) {

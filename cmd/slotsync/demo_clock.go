@@ -109,8 +109,9 @@ type clockedSource struct {
 func (s clockedSource) Next(ctx context.Context) (discovery.Reading, error) {
 	r, err := s.Source.Next(ctx)
 	if err == nil {
-		addrs := make([]netip.AddrPort, 0, len(r.Endpoints))
-		for _, e := range r.Endpoints {
+		eps := r.Endpoints()
+		addrs := make([]netip.AddrPort, 0, len(eps))
+		for _, e := range eps {
 			addrs = append(addrs, e.Addr)
 		}
 		s.clock.Answered(addrs, time.Now())

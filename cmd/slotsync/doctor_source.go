@@ -15,8 +15,8 @@ import (
 // askTime bounds what one source is asked.
 const askTime = 20 * time.Second
 
-// maxRejections bounds the rejected that are named.
-const maxRejections = 5
+// maxRejections bounds the rejected that are named, maxGaps the parts that are not whole.
+const maxRejections, maxGaps = 5, 10
 
 // examineSources asks every system and every feed, all at the same time, and
 // returns what was found: the systems first.
@@ -78,6 +78,8 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 	switch {
 	case err == nil:
 		f.judgeReading(reading)
+		f.judgePolicy(q.backend.policy, reading)
+		f.judgeLeader(q.backend.guard, q.feed, reading)
 	case files: // what is wrong with a file says what to do about it
 		f.add(verdictFail, "%s", err)
 	default:
@@ -88,23 +90,41 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 }
 
 func (f *findings) judgeReading(r discovery.Reading) {
-	n := map[discovery.State]int{}
-	for _, e := range r.Endpoints {
+	n, eps := map[discovery.State]int{}, r.Endpoints()
+	for _, e := range eps {
 		n[e.State]++
 	}
-	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", count(len(r.Endpoints), "endpoint"),
+	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", count(len(eps), "endpoint"),
 		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
 	switch {
-	case r.Weak:
-		f.add(verdictWarn, "%s; the answer is weak: it may add endpoints, and removes none", text)
-	case len(r.Endpoints) == 0:
+	case !r.Whole():
+		f.add(verdictWarn, "%s; what the parts below listed last is kept until they are whole, or until slotsync accept", text)
+	case len(eps) == 0:
 		f.add(verdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
 	default:
-		f.add(verdictOK, "%s; the answer is strong: what it lacks may go", text)
+		f.add(verdictOK, "%s; the answer is whole: what it lacks may go", text)
 	}
-	for i, x := range r.Rejected {
+	gaps := r.Gaps()
+	for _, gap := range gaps[:min(len(gaps), maxGaps)] {
+		f.add(verdictWarn, "not whole: %s", gap)
+	}
+	if more := len(gaps) - maxGaps; more > 0 {
+		f.add(verdictWarn, "%d more parts are not whole", more)
+	}
+	f.rejected(r.Rejected)
+}
+
+// judgePolicy names what the backend does not take of what its source lists.
+func (f *findings) judgePolicy(policy discovery.Policy, r discovery.Reading) {
+	_, refused := policy.Select(r.Endpoints())
+	f.rejected(refused)
+}
+
+// rejected names the first of what is not used.
+func (f *findings) rejected(list []discovery.Rejection) {
+	for i, x := range list {
 		if i == maxRejections {
-			f.add(verdictWarn, "%d more are rejected", len(r.Rejected)-i)
+			f.add(verdictWarn, "%d more are rejected", len(list)-i)
 			break
 		}
 		f.add(verdictWarn, "rejected: %s (%s)", strings.TrimSpace(x.Name+" "+x.Value), strings.ReplaceAll(x.Reason, "_", " "))

@@ -100,10 +100,14 @@ func TestJudgeReading(t *testing.T) {
 		reading discovery.Reading
 		want    []string
 	}{
-		{"some", discovery.Complete([]discovery.Endpoint{ready}, Note: "index 4"...), []string{"ok 1 endpoint: 1 ready, 0 draining, 0 down (index 4)"}},
+		{"some", discovery.Reading{Parts: []discovery.Part{{Endpoints: []discovery.Endpoint{ready}}}, Note: "index 4"}, []string{"ok 1 endpoint: 1 ready, 0 draining, 0 down (index 4)"}},
 		{"none", discovery.Reading{}, []string{"warn knows no endpoint"}},
-		{"weak", discovery.Complete([]discovery.Endpoint{ready}, Weak: true...), []string{"warn weak"}},
-		{"rejected", discovery.Reading{Endpoints: []discovery.Endpoint{ready}, Rejected: slices.Repeat([]discovery.Rejection{{Reason: "bad_port", Name: "a", Value: "0"}}, 7)},
+		{"a part that is not known", discovery.Reading{Parts: []discovery.Part{{Name: "A of web", Endpoints: []discovery.Endpoint{ready}},
+			{Name: "AAAA of web", State: discovery.Unknown, Err: discovery.Errorf(discovery.Server, "SERVFAIL")}}},
+			[]string{"warn 1 endpoint: 1 ready, 0 draining, 0 down; what the parts below", "warn not whole: AAAA of web: server: SERVFAIL"}},
+		{"many parts", discovery.Reading{Parts: slices.Repeat([]discovery.Part{{Name: "x", State: discovery.Partial, Why: "cut"}}, 12)},
+			slices.Concat([]string{"warn 0 endpoints"}, slices.Repeat([]string{"warn not whole: x: cut"}, 10), []string{"warn 2 more parts"})},
+		{"rejected", discovery.Reading{Parts: []discovery.Part{{Endpoints: []discovery.Endpoint{ready}}}, Rejected: slices.Repeat([]discovery.Rejection{{Reason: "bad_port", Name: "a", Value: "0"}}, 7)},
 			[]string{"ok 1 endpoint", "warn a 0 (bad port)", "warn a 0", "warn a 0", "warn a 0", "warn a 0", "warn 2 more"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -94,7 +94,7 @@ func (s *churned) publish(u discovery.Update) {
 		}
 	}
 	if s.wrong == "" {
-		s.wrong = fmt.Sprintf("%s: published were %v (weak %v, %s), after %d of %v", s.name, u.Reading.Endpoints, u.Reading.Weak, u.Reading.Note, s.published, s.versions)
+		s.wrong = fmt.Sprintf("%s: published were %v (not whole %v, %s), after %d of %v", s.name, u.Reading.Endpoints(), !u.Reading.Whole(), u.Reading.Note, s.published, s.versions)
 	}
 }
 
@@ -102,16 +102,17 @@ func countOf(version int) int { return 1 + version%3 }
 
 // versionOf returns which version r is, or one that does not exist.
 func versionOf(r discovery.Reading) int {
-	if len(r.Endpoints) == 0 {
+	eps := r.Endpoints()
+	if len(eps) == 0 {
 		return gone
 	}
-	version := int(r.Endpoints[0].Addr.Port()) - 1000
-	for _, e := range r.Endpoints {
+	version := int(eps[0].Addr.Port()) - 1000
+	for _, e := range eps {
 		if int(e.Addr.Port()) != version+1000 {
 			return -3
 		}
 	}
-	if len(r.Endpoints) != countOf(version) {
+	if len(eps) != countOf(version) {
 		return -3
 	}
 	return version

@@ -33,6 +33,12 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	for _, src := range s.Sources {
 		tableLine(table, src.Name, src.Backend, src.Asks, strconv.Itoa(src.Endpoints), sourceWords(src))
 	}
+	for i, row := range partRows(s.Sources) {
+		if i == 0 {
+			fmt.Fprintln(table, "\nPART\tSOURCE\tBACKEND\tSTATE\tWHY")
+		}
+		tableLine(table, row...)
+	}
 	fmt.Fprintln(table, "\nBACKEND\tHAPROXY'S\tSLOTS\tREADY\tDRAIN\tDOWN\tSTATE")
 	for _, be := range s.Backends {
 		n := slotCounts(be)
@@ -53,6 +59,7 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	acceptRows(&b, s)
 	t.slots(&b, s)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -87,7 +94,7 @@ func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
 			if shown++; shown == 1 {
 				fmt.Fprintln(table, "\nSLOT\tENDPOINT\tSTATE\tNAME\tINSTANCES")
 			}
-			tableLine(table, be.Backend+"/"+slot.Name, dash(slot.Endpoint), heldState(slot), dash(discovery.Printable(slot.Title, 60)), instancesOf(slot, away))
+			tableLine(table, be.Backend+"/"+slot.Name, dash(slot.Endpoint), heldState(be, slot), dash(discovery.Printable(slot.Title, 60)), instancesOf(slot, away))
 		}
 	}
 	_ = table.Flush() // into memory
@@ -130,11 +137,17 @@ func instanceWords(in agent.InstanceStatus) string {
 
 func sourceWords(s agent.SourceStatus) string {
 	words := s.State
-	if s.AgeSeconds >= 0 && s.State != "ok" {
+	if s.AgeSeconds >= 0 && s.State == "failing" {
 		words += ", last answer " + seconds(s.AgeSeconds) + " ago"
 	}
 	if s.LastError != "" && s.State != "ok" {
 		words += ": " + oneLine(s.LastError)
+	}
+	if n := len(s.Parts) + s.PartsMore; n > 0 {
+		words += ", " + count(n, "part") + " not whole"
+	}
+	if s.Kept > 0 {
+		words += fmt.Sprintf(", %d kept", s.Kept)
 	}
 	if len(s.Rejected) > 0 {
 		words += fmt.Sprintf(", %d rejected (%s: %s)", len(s.Rejected), s.Rejected[0].Reason, discovery.Printable(s.Rejected[0].Value, 40))
@@ -142,10 +155,32 @@ func sourceWords(s agent.SourceStatus) string {
 	return words
 }
 
+// maxPartRows bounds the parts of one source that a table lists.
+const maxPartRows = 5
+
+// partRows lists the parts of sources that are not whole.
+func partRows(sources []agent.SourceStatus) (rows [][]string) {
+	for _, s := range sources {
+		for _, p := range s.Parts[:min(len(s.Parts), maxPartRows)] {
+			rows = append(rows, []string{dash(p.Name), s.Name, s.Backend, p.State, oneLine(p.Reason)})
+		}
+		if more := len(s.Parts) + s.PartsMore - maxPartRows; more > 0 {
+			rows = append(rows, []string{fmt.Sprintf("%d more", more), s.Name, s.Backend, "-", "-"})
+		}
+	}
+	return rows
+}
+
 func backendWords(b agent.BackendStatus, now time.Time) string {
 	words := []string{b.Phase}
 	if b.Hold != nil {
-		words = append(words, holdText(*b.Hold, now)+" (slotsync accept "+b.Name+")")
+		words = append(words, holdText(*b.Hold, now)+acceptCommand(b.Name, b.Hold.ID))
+	}
+	if h := b.Takeover; h != nil && (b.Hold == nil || b.Hold.ID != h.ID) {
+		words = append(words, holdText(*h, now)+acceptCommand(b.Name, h.ID))
+	}
+	for _, k := range b.Kept {
+		words = append(words, keptText(k)+acceptCommand(b.Name, k.ID))
 	}
 	if len(b.Overflow) > 0 {
 		words = append(words, count(len(b.Overflow), "endpoint")+" without a slot")
@@ -166,8 +201,25 @@ func backendWords(b agent.BackendStatus, now time.Time) string {
 
 func holdText(h agent.Hold, now time.Time) string {
 	text := fmt.Sprintf("held (%s) since %s: would remove %s", h.Kind, h.Since.Format(time.TimeOnly), listed(h.WouldRemove, 3))
+	if h.BlocksWriting {
+		text += ", and nothing is written before"
+	}
 	if !h.ReleasesAt.IsZero() {
 		text += ", in " + h.ReleasesAt.Sub(now).Round(time.Second).String()
+	}
+	return text
+}
+
+// acceptCommand says how to let it go.
+func acceptCommand(backend, id string) string {
+	return " (slotsync accept " + strings.TrimSpace(shown(backend)+" "+shown(id)) + ")"
+}
+
+// keptText says what is kept of one part of a source, and since when.
+func keptText(k agent.KeptSet) string {
+	text := fmt.Sprintf("%d kept since %s (%s)", len(k.Endpoints), k.Since.Format(time.TimeOnly), oneLine(k.Words()))
+	if n := len(k.Yielded); n > 0 {
+		text += fmt.Sprintf(", %d of them without a slot", n)
 	}
 	return text
 }

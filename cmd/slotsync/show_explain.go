@@ -31,7 +31,7 @@ func printExplanation(w io.Writer, e agent.Explanation) error {
 	}
 	fmt.Fprintf(b, "\nGUARD\n  %s\n", oneLine(e.Guard.Why))
 	if h := e.Guard.Hold; h != nil {
-		fmt.Fprintf(b, "  held (%s) since %s: %s\n", h.Kind, h.Since.Format(time.TimeOnly), listed(h.WouldRemove, 10))
+		fmt.Fprintf(b, "  held (%s) since %s: %s%s\n", h.Kind, h.Since.Format(time.TimeOnly), listed(h.WouldRemove, 10), acceptCommand(e.Name, h.ID))
 	}
 	for _, s := range e.Sources {
 		explainSource(b, e, s)
@@ -54,6 +54,9 @@ func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExpl
 		fmt.Fprintf(table, "  %s says\t%s\n", shown(s.Source), sayingWords(s, e.At))
 	}
 	fmt.Fprintf(table, "  in force\t%s\n", forceWords(x, e.At))
+	if k := x.Kept; k != nil {
+		fmt.Fprintf(table, "  kept\t%s\n", keptWords(*k, e))
+	}
 	for _, o := range x.Overrides {
 		fmt.Fprintf(table, "  override\t%s\n", overrideWords(o, e.At))
 	}
@@ -109,11 +112,16 @@ func explainSource(b *strings.Builder, e agent.Explanation, s agent.SourceExplan
 	row("asked", timed(s.Activity.Question, e.At, s.Activity.Asked))
 	row("answered", timed(s.Activity.Answer, e.At, s.Activity.Answered))
 	if !s.Answered.IsZero() {
-		lists := fmt.Sprintf("%d ready, %d draining, %d down", s.Ready, s.Drain, s.Down)
-		if s.Weak {
-			lists += "; weak: it may add, and removes nothing"
-		}
-		row("lists", timed(lists, e.At, s.Answered))
+		row("lists", timed(fmt.Sprintf("%d ready, %d draining, %d down", s.Ready, s.Drain, s.Down), e.At, s.Answered))
+	}
+	for _, p := range s.Parts {
+		row("not whole", p.Words())
+	}
+	if s.PartsMore > 0 {
+		row("not whole", fmt.Sprintf("%d more parts", s.PartsMore))
+	}
+	if s.Kept > 0 {
+		row("kept", count(s.Kept, "endpoint"))
 	}
 	row("rests on", s.Note)
 	row("error", s.LastError)
@@ -169,6 +177,15 @@ func forceWords(x agent.AddressExplanation, now time.Time) string {
 		words += ", leaves in " + passed(x.LeavesAt, now)
 	}
 	return discovery.Printable(words, 200)
+}
+
+// keptWords says of which part an address is kept, why, since when, and how that ends.
+func keptWords(k agent.KeptAddress, e agent.Explanation) string {
+	words := agent.KeptSet{Source: k.Source, Part: k.Part, Reason: k.Reason}.Words() + ", for " + passed(e.At, k.Since)
+	if k.Yielded {
+		words += "; it gave its slot to one that is listed"
+	}
+	return discovery.Printable(words, 300) + acceptCommand(e.Name, k.ID)
 }
 
 func slotWords(x agent.AddressExplanation, now time.Time) string {

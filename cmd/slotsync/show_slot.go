@@ -35,12 +35,20 @@ func instancesOf(slot agent.SlotStatus, silent []string) string {
 	return dash(strings.Join(words, "; "))
 }
 
-// heldState is the state that the table wants, and that an operator wants it so.
-func heldState(slot agent.SlotStatus) string {
+// heldState is the state that the table wants, and that an operator wants it so, or that
+// the endpoint is kept.
+func heldState(b agent.BackendStatus, slot agent.SlotStatus) string {
+	var why []string
 	if slices.ContainsFunc(slot.Instances, func(in agent.InstanceSlot) bool { return in.HeldBy == "operator" }) {
-		return slot.State + " (operator)"
+		why = append(why, "operator")
 	}
-	return slot.State
+	if b.KeptOf(slot.Endpoint) != nil {
+		why = append(why, agent.Kept)
+	}
+	if len(why) == 0 {
+		return slot.State
+	}
+	return slot.State + " (" + strings.Join(why, ", ") + ")"
 }
 
 // otherwise says how the slot is otherwise at an instance than the table says, "" if it is

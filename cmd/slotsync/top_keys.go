@@ -25,6 +25,7 @@ func topHelp() []string {
 		"d m r       drain the server; stop it (maint); start it again, which ends both",
 		"w           give it another weight: 58, 20%, source",
 		"p           pause the writing to its backend, or go on; to all where there is none",
+		"A           accept that what is held or kept under this id goes (3, up, down)",
 		"q           quit",
 	}
 }
@@ -76,7 +77,7 @@ func (m topModel) browse(key string) topModel {
 		m.mode = topHelps
 	case "up", "k", "down", "j", "pgup", "pgdown", "home", "end":
 		m.cursor = m.moved(key)
-	case "d", "m", "r", "w", "p":
+	case "d", "m", "r", "w", "p", "A":
 		return m.asked(key)
 	}
 	return m
@@ -137,6 +138,14 @@ func (m topModel) asked(key string) topModel {
 		if m.isPaused(row.backend) {
 			m.act.what = "resume"
 		}
+		return m
+	}
+	if key == "A" {
+		if row.id == "" {
+			m.note = "choose a line with an id first (3, up, down)"
+			return m
+		}
+		m.act, m.mode = topAct{what: "accept", backend: row.backend, id: row.id}, topConfirms
 		return m
 	}
 	if !ok || row.server == "" {

@@ -28,9 +28,9 @@ type topLook struct {
 
 // A topAct is a change that somebody asks for.
 type topAct struct {
-	what            string // ready, drain, maint, weight, pause, resume
+	what            string // ready, drain, maint, weight, pause, resume, accept
 	backend, server string // "" for all; an address alone on all backends
-	weight          string
+	weight, id      string
 }
 
 // String says what it does.
@@ -42,8 +42,10 @@ func (t topAct) String() string {
 	case t.server != "":
 		words[1] = shown(t.backend) + "/" + shown(t.server)
 	}
-	if t.weight != "" {
-		words = append(words, shown(t.weight))
+	for _, more := range []string{t.weight, t.id} {
+		if more != "" {
+			words = append(words, shown(more))
+		}
 	}
 	return strings.Join(words, " ")
 }

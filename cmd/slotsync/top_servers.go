@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -69,7 +70,7 @@ type topSlot struct {
 	backend, endpoint string
 	free              bool
 	title             string            // what people call the endpoint
-	held              map[string]string // by whom, where somebody does, by instance
+	held              map[string]string // by whom, where somebody does, by instance; or that it is kept
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
@@ -78,9 +79,12 @@ func slotsByName(s agent.Status) map[string]topSlot {
 	for _, b := range s.Backends {
 		all[b.Backend+"/BACKEND"] = topSlot{backend: b.Name}
 		for _, slot := range b.Slots {
-			held := map[string]string{}
+			held, kept := map[string]string{}, ""
+			if b.KeptOf(slot.Endpoint) != nil {
+				kept = agent.Kept
+			}
 			for _, in := range slot.Instances {
-				held[in.Instance] = in.HeldBy
+				held[in.Instance] = cmp.Or(in.HeldBy, kept)
 			}
 			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held}
 		}

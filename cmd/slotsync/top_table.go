@@ -38,6 +38,7 @@ type topRow struct {
 	cells           []string
 	mood            topMood
 	backend, server string // ours, and the endpoint; "" if there is none; the address alone on all backends
+	id              string // of what can be accepted, "" for nothing
 }
 
 // A topTable is what one view shows.
@@ -111,12 +112,12 @@ func instanceTable(s agent.Status) topTable {
 	return t
 }
 
-// sourceTable lists what each source says, and under it what each backend makes of it.
+// sourceTable lists what each source says, and under it what can be accepted to go.
 func sourceTable(s agent.Status) topTable {
 	t := topTable{columns: heads("BACKEND", "SOURCE", "ENDPOINTS", "AGE", "ASKS", "STATE")}
 	for _, b := range s.Backends {
 		mood := topFine
-		if b.Hold != nil || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
+		if len(b.Acceptable()) > 0 || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
 			mood = topOdd
 		}
 		t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", backendWords(b, s.At)}})
@@ -125,11 +126,18 @@ func sourceTable(s agent.Status) topTable {
 				continue
 			}
 			mood := topFine
-			if src.State != "ok" {
+			switch {
+			case src.State == "none yet", src.State == "ok" && len(src.Parts)+src.PartsMore > 0:
+				mood = topOdd
+			case src.State != "ok":
 				mood = topBad
 			}
 			t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
 				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, sourceWords(src)}})
+		}
+		for _, x := range b.Acceptable() {
+			t.rows = append(t.rows, topRow{mood: topOdd, backend: b.Name, id: x.ID, cells: []string{b.Name, x.Kind, strconv.Itoa(len(x.Endpoints)),
+				fmt.Sprintf("%.0f", s.At.Sub(x.Since).Seconds()), x.ID, x.Reason + ": " + listed(x.Endpoints, 10)}})
 		}
 	}
 	return t

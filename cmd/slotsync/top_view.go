@@ -69,7 +69,7 @@ func (m topModel) summary() string {
 		}
 	}
 	for _, src := range s.Sources {
-		if src.State == "ok" {
+		if src.State == "ok" || src.State == "none yet" {
 			answering++
 		}
 	}
@@ -87,11 +87,14 @@ func (m topModel) summary() string {
 
 // oddities counts what is not as the sources say.
 func oddities(s agent.Status) string {
-	held, overflow, words := 0, 0, ""
+	held, kept, overflow, words := 0, 0, 0, ""
 	for _, b := range s.Backends {
 		overflow += len(b.Overflow)
 		if b.Hold != nil {
 			held++
+		}
+		for _, k := range b.Kept {
+			kept += len(k.Endpoints)
 		}
 	}
 	external := 0
@@ -101,7 +104,7 @@ func oddities(s agent.Status) string {
 	for _, odd := range []struct {
 		n    int
 		what string
-	}{{held, "held"}, {overflow, "without a slot"}, {external, "external"}, {len(s.Pauses), "paused"}, {len(s.Overrides), "overridden"}} {
+	}{{held, "held"}, {kept, "kept"}, {overflow, "without a slot"}, {external, "external"}, {len(s.Pauses), "paused"}, {len(s.Overrides), "overridden"}} {
 		if odd.n > 0 {
 			words += fmt.Sprintf("  %d %s", odd.n, odd.what)
 		}
@@ -227,7 +230,7 @@ func (m topModel) bottom() string {
 // keys names the keys, as many as fit: first those by which the others are found.
 func (m topModel) keys() string {
 	line := "? help  q quit"
-	for _, key := range []string{"esc everything", "1-5 view", "/ filter", "d drain", "m maint", "r ready", "w weight", "p pause", "tab instance", "s sort"} {
+	for _, key := range []string{"esc everything", "1-5 view", "/ filter", "d drain", "m maint", "r ready", "w weight", "p pause", "A accept", "tab instance", "s sort"} {
 		if key == "esc everything" && m.filter == "" {
 			continue
 		}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+)
+
+func newAcceptCommand(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "accept BACKEND [ID]",
+		Short: "Let go what is held, kept, or to be taken over",
+		Long: `Let endpoints of a backend go that are still there: a removal that the guard holds
+back, endpoints that are kept because a part of their source is not known, or live
+addresses that no source has ever listed (takeover). Each has an id, which stands for the
+endpoints as they were shown: of those, the ones that are still missing go. What is listed
+again stays, and what went missing later stays held.
+
+Without an ID, a terminal shows what would go and asks. Elsewhere the ID is needed: exit
+2 names those that there are. slotsync status shows them too.`,
+		Example: `  slotsync accept web
+  slotsync accept web h3fa2c1
+  slotsync accept web h3fa2c1 -o json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usageErrorf("accept takes the name of one backend, and an id (see %s --help)", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return ask(cmd.Context(), a, output, func(c *web.Client) (agent.Accepted, error) {
+				id := nth(args, 1)
+				if id == "" {
+					var err error
+					if id, err = a.chooseID(cmd.Context(), c, args[0], output); err != nil {
+						return agent.Accepted{}, err
+					}
+				}
+				done, err := c.Accept(cmd.Context(), args[0], web.AcceptBody{ID: id, By: whoami()})
+				return done, acceptFailed(err, args[0])
+			}, func(done agent.Accepted) error {
+				_, err := fmt.Fprintln(a.stdout, acceptedWords(done))
+				return err
+			})
+		},
+	}
+	outputFlag(cmd, &output)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+// acceptedWords says what went.
+func acceptedWords(done agent.Accepted) string {
+	if len(done.Removed) == 0 {
+		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", shown(done.Backend), shown(done.ID))
+	}
+	return fmt.Sprintf("%s: accepted: %s", shown(done.Backend), listed(done.Removed, 20))
+}
+
+// acceptFailed adds what to do where nothing could be accepted.
+func acceptFailed(err error, backend string) error {
+	switch {
+	case errors.Is(err, agent.ErrNoBackend):
+		return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
+	case errors.Is(err, agent.ErrNothingHeld):
+		return fmt.Errorf("nothing of %s is held or kept", shown(backend))
+	}
+	return err
+}
+
+// chooseID asks on a terminal what is to go. Elsewhere it fails with the ids that there
+// are.
+func (a *app) chooseID(ctx context.Context, c *web.Client, backend, output string) (string, error) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(status.Backends, func(b agent.BackendStatus) bool { return b.Name == backend })
+	if i < 0 {
+		return "", acceptFailed(agent.ErrNoBackend, backend)
+	}
+	list := status.Backends[i].Acceptable()
+	switch {
+	case len(list) == 0:
+		return "", acceptFailed(agent.ErrNothingHeld, backend)
+	case output != "text" || !isTerminal(os.Stdin) || !isTerminal(a.stdout):
+		return "", usageErrorf("accept takes an id of %s here: %s", shown(backend), listed(ids(list), 20))
+	}
+	return askID(os.Stdin, a.stdout, list)
+}
+
+// ids names what can be accepted, each with its kind.
+func ids(list []agent.Acceptable) []string {
+	var out []string
+	for _, x := range list {
+		out = append(out, fmt.Sprintf("%s (%s, %s)", x.ID, x.Kind, count(len(x.Endpoints), "endpoint")))
+	}
+	return out
+}
+
+// askID shows what can be accepted and asks which of it: yes or no where there is one.
+func askID(in io.Reader, out io.Writer, list []agent.Acceptable) (string, error) {
+	for i, x := range list {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "%s  %s since %s: %s\n", shown(x.ID), shown(x.Kind), x.Since.Format(time.TimeOnly), oneLine(x.Reason))
+		for _, e := range x.Endpoints {
+			fmt.Fprintf(out, "    %s would go\n", shown(e))
+		}
+	}
+	question := "\nLet them go? [y/N] "
+	if len(list) > 1 {
+		question = "\nWhich of them? (an id; nothing: none) "
+	}
+	fmt.Fprint(out, question)
+	said, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return answeredID(strings.TrimSpace(said), list)
+}
+
+// answeredID is the id that an answer to askID stands for.
+func answeredID(said string, list []agent.Acceptable) (string, error) {
+	yes := strings.EqualFold(said, "y") || strings.EqualFold(said, "yes")
+	if yes && len(list) == 1 {
+		return list[0].ID, nil
+	}
+	for _, x := range list {
+		if said == x.ID {
+			return said, nil
+		}
+	}
+	if said == "" || strings.EqualFold(said, "n") || strings.EqualFold(said, "no") {
+		return "", errors.New("nothing is accepted")
+	}
+	return "", fmt.Errorf("nothing is accepted: %q is none of %s", shown(said), listed(ids(list), 20))
+}
+
+// acceptRows writes what of all backends can be accepted.
+func acceptRows(b *strings.Builder, s agent.Status) {
+	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	some := false
+	for _, be := range s.Backends {
+		for _, x := range be.Acceptable() {
+			if !some {
+				fmt.Fprintln(table, "\nID\tBACKEND\tKIND\tSINCE\tWOULD GO\tWHY")
+				some = true
+			}
+			tableLine(table, x.ID, be.Name, x.Kind, x.Since.Format(time.TimeOnly), listed(x.Endpoints, 3), oneLine(x.Reason))
+		}
+	}
+	_ = table.Flush() // into memory
+}
