@@ -87,20 +87,20 @@ func (p *parser) end(dec *yaml.Decoder) {
 	case err != nil:
 		p.add(syntaxPlace(err), "", "%s", syntaxText(err))
 	default:
-		p.add(at(&next), "", "a second document starts here: the configuration is one document")
+		p.add(nodePlace(&next), "", "a second document starts here: the configuration is one document")
 	}
 }
 
 // value returns n as plain Go values of the shape of t; nil where there is
 // nothing or nothing usable.
 func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
-	p.places[path] = at(n)
+	p.places[path] = nodePlace(n)
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		p.add(at(n), path, "anchors and aliases (& and *) are not supported: write the value out")
+		p.add(nodePlace(n), path, "anchors and aliases (& and *) are not supported: write the value out")
 		return nil
 	case n.Style&yaml.TaggedStyle != 0:
-		p.add(at(n), path, "tags such as %s are not supported", shown(n.Tag))
+		p.add(nodePlace(n), path, "tags such as %s are not supported", shown(n.Tag))
 		return nil
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
 		return nil
@@ -119,7 +119,7 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 
 func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 	if n.Kind != yaml.MappingNode {
-		p.add(at(n), path, "wants keys and values, not %s", kindOf(n))
+		p.add(nodePlace(n), path, "wants keys and values, not %s", kindOf(n))
 		return nil
 	}
 	known := maps.Collect(fields(t))
@@ -128,11 +128,11 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 		key, value := n.Content[i], n.Content[i+1]
 		name := key.Value
 		if key.Kind != yaml.ScalarNode {
-			p.add(at(key), path, "a key must be a word")
+			p.add(nodePlace(key), path, "a key must be a word")
 			continue
 		}
 		if line := seen[name]; line > 0 {
-			p.add(at(key), path, "key %q is there twice, first in line %d", shown(name), line)
+			p.add(nodePlace(key), path, "key %q is there twice, first in line %d", shown(name), line)
 			continue
 		}
 		seen[name] = key.Line
@@ -149,12 +149,12 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 }
 
 func (p *parser) unknown(key *yaml.Node, path string, known []string) {
-	p.add(at(key), path, "unknown key %q%s", shown(key.Value), didYouMean(key.Value, known))
+	p.add(nodePlace(key), path, "unknown key %q%s", shown(key.Value), didYouMean(key.Value, known))
 }
 
 func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 	if n.Kind != yaml.SequenceNode {
-		p.add(at(n), path, "wants a list, not %s", kindOf(n))
+		p.add(nodePlace(n), path, "wants a list, not %s", kindOf(n))
 		return nil
 	}
 	list := make([]any, 0, len(n.Content))
@@ -165,7 +165,7 @@ func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 			continue
 		}
 		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" {
-			p.add(at(item), here, "an entry of the list is empty")
+			p.add(nodePlace(item), here, "an entry of the list is empty")
 		}
 		// The place in the list is kept: what follows refers to it by index.
 		list = append(list, reflect.Zero(placeholder(elem)).Interface())
@@ -183,7 +183,7 @@ func placeholder(elem reflect.Type) reflect.Type {
 
 func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 	if n.Kind != yaml.ScalarNode {
-		p.add(at(n), path, "wants %s, not %s", wanted(kind), kindOf(n))
+		p.add(nodePlace(n), path, "wants %s, not %s", wanted(kind), kindOf(n))
 		return nil
 	}
 	v, ok := scalarOf(kind, n.ShortTag(), n.Value)
@@ -192,7 +192,7 @@ func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 		if kind == reflect.String {
 			hint = fmt.Sprintf(": write %q", shown(n.Value))
 		}
-		p.add(at(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
+		p.add(nodePlace(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
 		return nil
 	}
 	return v
@@ -240,7 +240,7 @@ func kindOf(n *yaml.Node) string {
 	return fmt.Sprintf("the string %q", shown(n.Value))
 }
 
-func at(n *yaml.Node) place { return place{line: max(n.Line, 1), col: max(n.Column, 1)} }
+func nodePlace(n *yaml.Node) place { return place{line: max(n.Line, 1), col: max(n.Column, 1)} }
 
 func join(path, key string) string {
 	if path == "" {

@@ -31,7 +31,7 @@ func quickDNS(t *testing.T, q dns.Query, servers ...string) discovery.Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(client.Close)
+	t.Cleanup(func() { _ = client.Close() })
 	source, err := client.Source(q)
 	if err != nil {
 		t.Fatal(err)
