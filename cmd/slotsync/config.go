@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
@@ -129,12 +130,18 @@ func judge(file string, doc document, faults []fault, env environment) (*config,
 	return cfg, settings{file, raw, c}, nil
 }
 
-// besides returns the faults that stand where none of the others does: what
+// besides returns the faults that are about nothing that the others are about: what
 // could not be read is not missing as well.
 func besides(list, others []fault) []fault {
 	return slices.DeleteFunc(list, func(f fault) bool {
-		return slices.ContainsFunc(others, func(o fault) bool { return o.place == f.place })
+		return slices.ContainsFunc(others, func(o fault) bool { return o.place == f.place && within(f.path, o.path) })
 	})
+}
+
+// within reports whether path is outer, or a part of it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 func readConfig(path string) ([]byte, error) {

@@ -79,6 +79,11 @@ func (p *parser) add(at place, path, format string, args ...any) {
 	p.faults = append(p.faults, fault{place: at, path: path, message: label(path) + fmt.Sprintf(format, args...)})
 }
 
+// addBeside reports a key of path that is none, and hides no other fault of path.
+func (p *parser) addBeside(at place, path, key, format string, args ...any) {
+	p.faults = append(p.faults, fault{place: at, path: join(path, shown(key)), message: label(path) + fmt.Sprintf(format, args...)})
+}
+
 // end makes sure that nothing follows the first document.
 func (p *parser) end(dec *yaml.Decoder) {
 	var next yaml.Node
@@ -103,6 +108,9 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 		p.add(nodePlace(n), path, "tags such as %s are not supported", shown(n.Tag))
 		return nil
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
+		if kind := t.Kind(); kind == reflect.Int || kind == reflect.Bool {
+			p.add(nodePlace(n), path, "missing value: wants %s", wanted(kind))
+		}
 		return nil
 	}
 	switch t.Kind() {
@@ -122,13 +130,13 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 		p.add(nodePlace(n), path, "wants keys and values, not %s", kindOf(n))
 		return nil
 	}
-	known := maps.Collect(fields(t))
+	known := maps.Collect(members(t))
 	values, seen := map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		name := key.Value
 		if key.Kind != yaml.ScalarNode {
-			p.add(nodePlace(key), path, "a key must be a word")
+			p.addBeside(nodePlace(key), path, "?", "a key must be a word")
 			continue
 		}
 		if line := seen[name]; line > 0 {
@@ -136,20 +144,26 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 			continue
 		}
 		seen[name] = key.Line
-		ft, ok := known[name]
+		f, ok := known[name]
 		if !ok {
-			p.unknown(key, path, slices.Sorted(maps.Keys(known)))
+			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", shown(name), didYouMean(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
-		if v := p.value(value, ft, join(path, name)); v != nil {
+		if v := p.field(value, f, join(path, name)); v != nil {
 			values[name] = v
 		}
 	}
 	return values
 }
 
-func (p *parser) unknown(key *yaml.Node, path string, known []string) {
-	p.add(nodePlace(key), path, "unknown key %q%s", shown(key.Value), didYouMean(key.Value, known))
+// field returns the value of a key. A number that lacks its unit is returned as a text.
+func (p *parser) field(n *yaml.Node, f reflect.StructField, path string) any {
+	if tag := n.ShortTag(); f.Tag.Get("number") == "unit" && n.Kind == yaml.ScalarNode && n.Style == 0 && n.Anchor == "" &&
+		(tag == "!!int" || tag == "!!float") {
+		p.places[path] = nodePlace(n)
+		return n.Value
+	}
+	return p.value(n, f.Type, path)
 }
 
 func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {

@@ -7,7 +7,9 @@ import (
 
 // The raw types below are the schema of the configuration: the parser, the
 // environment and "did you mean" all read it by reflection. Texts such as
-// durations are judged in config_check.go, where they become typed values.
+// durations are judged in config_check.go, where they become typed values. The tag
+// number:"unit" is of texts that begin with a number, such as durations: one without
+// its unit is judged there as well, where what it may be is known.
 
 type rawConfig struct {
 	HAProxy  rawHAProxy   `mapstructure:"haproxy"`
@@ -21,10 +23,10 @@ type rawConfig struct {
 }
 
 type rawHAProxy struct {
-	Timeout   string        `mapstructure:"timeout"`
-	Poll      string        `mapstructure:"poll"`
-	Resync    string        `mapstructure:"resync"`
-	LockWait  string        `mapstructure:"lock_wait"`
+	Timeout   string        `mapstructure:"timeout" number:"unit"`
+	Poll      string        `mapstructure:"poll" number:"unit"`
+	Resync    string        `mapstructure:"resync" number:"unit"`
+	LockWait  string        `mapstructure:"lock_wait" number:"unit"`
 	Instances []rawInstance `mapstructure:"instances"`
 }
 
@@ -43,10 +45,10 @@ type rawReload struct {
 	File        string   `mapstructure:"file"`
 	Check       []string `mapstructure:"check"`
 	Keep        int      `mapstructure:"keep"`
-	MinInterval string   `mapstructure:"min_interval"`
+	MinInterval string   `mapstructure:"min_interval" number:"unit"`
 	MaxPerHour  int      `mapstructure:"max_per_hour"`
-	Jitter      string   `mapstructure:"jitter"`
-	Timeout     string   `mapstructure:"timeout"`
+	Jitter      string   `mapstructure:"jitter" number:"unit"`
+	Timeout     string   `mapstructure:"timeout" number:"unit"`
 	// None is set by the word "none" in place of all keys, and no key itself.
 	None bool `mapstructure:"none" word:"none"`
 }
@@ -62,19 +64,19 @@ type rawSource struct {
 	Partition    string `mapstructure:"partition"`
 	Region       string `mapstructure:"region"`
 	Consistency  string `mapstructure:"consistency"`
-	MaxStale     string `mapstructure:"max_stale"`
-	Wait         string `mapstructure:"wait"`
-	PollInterval string `mapstructure:"poll_interval"`
+	MaxStale     string `mapstructure:"max_stale" number:"unit"`
+	Wait         string `mapstructure:"wait" number:"unit"`
+	PollInterval string `mapstructure:"poll_interval" number:"unit"`
 	TLS          rawTLS `mapstructure:"tls"`
 
 	Servers      []string `mapstructure:"servers"`
 	TCP          string   `mapstructure:"tcp"`
 	Search       bool     `mapstructure:"search"`
-	Timeout      string   `mapstructure:"timeout"`
-	MinRefresh   string   `mapstructure:"min_refresh"`
-	MaxRefresh   string   `mapstructure:"max_refresh"`
+	Timeout      string   `mapstructure:"timeout" number:"unit"`
+	MinRefresh   string   `mapstructure:"min_refresh" number:"unit"`
+	MaxRefresh   string   `mapstructure:"max_refresh" number:"unit"`
 	Answers      string   `mapstructure:"answers"`
-	HoldObsolete string   `mapstructure:"hold_obsolete"`
+	HoldObsolete string   `mapstructure:"hold_obsolete" number:"unit"`
 
 	Path string `mapstructure:"path"`
 }
@@ -117,8 +119,8 @@ type rawFrom struct {
 type rawFailover struct {
 	Primary string `mapstructure:"primary"`
 	Min     int    `mapstructure:"min"`
-	After   string `mapstructure:"after"`
-	Back    string `mapstructure:"back_after"`
+	After   string `mapstructure:"after" number:"unit"`
+	Back    string `mapstructure:"back_after" number:"unit"`
 }
 
 type rawBackend struct {
@@ -142,18 +144,18 @@ type rawBackend struct {
 	MaxSlots       int    `mapstructure:"max_slots"`
 
 	Leave         string   `mapstructure:"leave"`
-	Drain         string   `mapstructure:"drain"`
+	Drain         string   `mapstructure:"drain" number:"unit"`
 	DrainShutdown bool     `mapstructure:"drain_shutdown"`
 	Guard         rawGuard `mapstructure:"guard"`
 	External      string   `mapstructure:"external"`
 }
 
 type rawGuard struct {
-	EmptyHold    string `mapstructure:"empty_hold"`
-	RemovalHold  string `mapstructure:"removal_hold"`
-	MaxRemoval   string `mapstructure:"max_removal"`
-	Window       string `mapstructure:"window"`
-	TurnoverWait string `mapstructure:"turnover_wait"`
+	EmptyHold    string `mapstructure:"empty_hold" number:"unit"`
+	RemovalHold  string `mapstructure:"removal_hold" number:"unit"`
+	MaxRemoval   string `mapstructure:"max_removal" number:"unit"`
+	Window       string `mapstructure:"window" number:"unit"`
+	TurnoverWait string `mapstructure:"turnover_wait" number:"unit"`
 	MinEndpoints int    `mapstructure:"min_endpoints"`
 }
 

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
 )
 
@@ -87,8 +89,10 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 		c.assume(path, short(fallback))
 		return fallback
 	}
-	d, err := time.ParseDuration(text)
+	d, err := agent.ParseDuration(text)
 	switch {
+	case err != nil && isNumber(text):
+		c.add(path, "%s has no unit%s", shown(text), withUnit(text, least, most))
 	case err != nil:
 		c.add(path, "%q is not a duration, as in 500ms, 30s or 5m", shown(text))
 	case d < least || d > most:
@@ -97,6 +101,22 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 		return d
 	}
 	return fallback
+}
+
+// isNumber reports whether text is a number and nothing else.
+func isNumber(text string) bool {
+	return regexp.MustCompile(`^-?[0-9]*\.?[0-9]+$`).MatchString(text)
+}
+
+// withUnit returns advice on a number without a unit: the first unit with which it is
+// within least and most; "" if none is.
+func withUnit(number string, least, most time.Duration) string {
+	for _, unit := range []string{"s", "ms", "m", "h"} {
+		if d, err := time.ParseDuration(number + unit); err == nil && d >= least && d <= most {
+			return fmt.Sprintf(": write %q", number+unit)
+		}
+	}
+	return fmt.Sprintf(", and with any it is not within %s and %s", short(least), short(most))
 }
 
 // short writes 5m where Go writes 5m0s.
@@ -126,16 +146,16 @@ func (c *checker) count(path string, n, fallback, least, most int) int {
 
 // hold reads a duration that may also be off or endless.
 func (c *checker) hold(path, text string, fallback time.Duration) time.Duration {
-	switch d, err := time.ParseDuration(text); {
+	switch d, err := agent.ParseDuration(text); {
 	case text == "":
 		c.assume(path, holdWord(fallback))
 		return fallback
 	case text == "never":
 		return guard.Never
-	case err != nil:
+	case err != nil && !isNumber(text):
 		c.add(path, "%q is not a hold: a duration as in 30s, 0s for none, or never", shown(text))
 		return fallback
-	case d == 0:
+	case err == nil && d == 0:
 		return guard.Off
 	}
 	return c.duration(path, text, fallback, 100*time.Millisecond, 7*24*time.Hour)
@@ -176,6 +196,10 @@ func (c *checker) percent(path, text string, fallback float64) float64 {
 	}
 	digits, ok := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseUint(digits, 10, 16)
+	if !ok && err == nil && n >= 1 && n <= 100 {
+		c.add(path, "%s has no unit: write %q", digits, digits+"%")
+		return fallback
+	}
 	if !ok || err != nil || n < 1 || n > 100 {
 		c.add(path, "%q is not a share, from 1%% to 100%%", shown(text))
 		return fallback
