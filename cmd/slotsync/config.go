@@ -144,11 +144,13 @@ func within(path, outer string) bool {
 	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
+var errNoConfig = errors.New("there is no such file")
+
 func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("there is no such file")
+			return nil, errNoConfig
 		}
 		return nil, errors.Unwrap(err)
 	}

@@ -121,13 +121,9 @@ func realPath(path string) string {
 func (c *checker) http(raw rawHTTP) httpConfig {
 	h := httpConfig{listen: raw.Listen, socket: raw.Socket, socketIsDefault: !c.given("http.socket"),
 		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
-	if raw.Listen != "" {
-		c.hostPort("http.listen", raw.Listen, 0)
-	}
+	c.listener(raw)
 	c.webConfig(raw)
-	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
-		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
-	}
+	c.apiSocket(raw)
 	mode, err := strconv.ParseUint(raw.SocketMode, 8, 32)
 	if err != nil || mode > 0o777 {
 		c.add("http.socket_mode", "%q is not a file mode, as in \"0660\"", shown(raw.SocketMode))
@@ -137,6 +133,18 @@ func (c *checker) http(raw rawHTTP) httpConfig {
 		c.name(fmt.Sprintf("http.hosts[%d]", i), host)
 	}
 	return h
+}
+
+func (c *checker) listener(raw rawHTTP) {
+	if raw.Listen != "" {
+		c.hostPort("http.listen", raw.Listen, 0)
+	}
+}
+
+func (c *checker) apiSocket(raw rawHTTP) {
+	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
+		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
+	}
 }
 
 // webConfig checks the file that says how the listener is served, and that a listener
