@@ -23,10 +23,7 @@ func (c *checker) config(raw rawConfig) *config {
 		poll:     c.duration("haproxy.poll", raw.HAProxy.Poll, agent.DefaultPoll, 20*time.Millisecond, time.Minute),
 		resync:   c.duration("haproxy.resync", raw.HAProxy.Resync, agent.DefaultResync, 100*time.Millisecond, time.Hour),
 		lockWait: c.duration("haproxy.lock_wait", raw.HAProxy.LockWait, 0, 0, time.Hour),
-		stateDir: raw.StateDir,
-	}
-	if !filepath.IsAbs(raw.StateDir) {
-		c.add("state_dir", "%q is not an absolute path", shown(raw.StateDir))
+		stateDir: c.stateDir(raw.StateDir),
 	}
 	cfg.instances = c.instances(raw.HAProxy, cfg.timeout)
 	cfg.sources = c.sources(raw.Sources)
@@ -36,6 +33,20 @@ func (c *checker) config(raw rawConfig) *config {
 	cfg.logLevel = c.level(raw.Log.Level)
 	cfg.logFormat = c.oneOf("log.format", raw.Log.Format, "text", "json")
 	return cfg
+}
+
+// nothingKept is the word for a state directory that is not there.
+const nothingKept = "none"
+
+// stateDir returns the folder for state, "" where nothing is to be kept.
+func (c *checker) stateDir(text string) string {
+	switch {
+	case text == nothingKept:
+		return ""
+	case !filepath.IsAbs(text):
+		c.add("state_dir", "%q is neither an absolute path nor none", shown(text))
+	}
+	return text
 }
 
 func (c *checker) level(text string) slog.Level {

@@ -69,7 +69,7 @@ func TestFaults(t *testing.T) {
 		{"half a certificate", head + "sources: [{name: c, type: consul, tls: {cert_file: /a}}]\n" + fixed, "cert_file and key_file belong together"},
 		{"open listener", head + fixed + "http: {listen: '0.0.0.0:9750'}\n", "3:16: http.listen: 0.0.0.0:9750 can be reached from other machines"},
 		{"all interfaces", head + fixed + "http: {listen: ':9750'}\n", "can be reached from other machines"},
-		{"relative state", head + fixed + "state_dir: state\n", `"state" is not an absolute path`},
+		{"relative state", head + fixed + "state_dir: state\n", `"state" is neither an absolute path nor none`},
 		{"too large", strings.Repeat("#", maxConfig+1), "larger than 1 MiB"},
 	}
 	for _, tt := range tests {

@@ -3,6 +3,7 @@ package main
 import (
 	"iter"
 	"reflect"
+	"strings"
 )
 
 // The raw types below are the schema of the configuration: the parser, the
@@ -207,19 +208,27 @@ func defaultStateDir(env environment) string {
 	case "":
 		return "/var/lib/slotsync"
 	default:
-		return env[name]
+		return firstPath(env[name])
 	}
 }
 
 // stateVariable is the variable by which systemd or Nomad says where state is
 // kept; "" if neither does.
 func stateVariable(env environment) string {
-	for _, name := range []string{"STATE_DIRECTORY", "NOMAD_ALLOC_DIR"} {
-		if env[name] != "" {
-			return name
-		}
+	switch {
+	case firstPath(env["STATE_DIRECTORY"]) != "":
+		return "STATE_DIRECTORY"
+	case env["NOMAD_ALLOC_DIR"] != "":
+		return "NOMAD_ALLOC_DIR"
 	}
 	return ""
+}
+
+// firstPath is the first of the folders that systemd joins by a colon where a unit has
+// several.
+func firstPath(joined string) string {
+	first, _, _ := strings.Cut(joined, ":")
+	return first
 }
 
 // fields yields the keys of a struct of the schema and the types behind them.

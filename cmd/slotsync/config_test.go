@@ -152,7 +152,9 @@ func TestStateDirDefault(t *testing.T) {
 	for want, env := range map[string]environment{
 		"/var/lib/slotsync":   nil,
 		"/x":                  {"STATE_DIRECTORY": "/x", "NOMAD_ALLOC_DIR": "/n"},
-		"/n/data/slotsync":    {"NOMAD_ALLOC_DIR": "/n"},
+		"/n/data/slotsync":    {"NOMAD_ALLOC_DIR": "/n", "STATE_DIRECTORY": ""},
+		"/y":                  {"STATE_DIRECTORY": "/y:/y/servers", "NOMAD_ALLOC_DIR": "/n"},
+		"":                    {"SLOTSYNC_STATE_DIR": "none", "STATE_DIRECTORY": "/x"},
 		"/from/the/variables": {"SLOTSYNC_STATE_DIR": "/from/the/variables", "STATE_DIRECTORY": "/x"},
 	} {
 		cfg, err := parse(minimal, env)
@@ -160,6 +162,19 @@ func TestStateDirDefault(t *testing.T) {
 			t.Errorf("%v: %v, %v", env, cfg, err)
 		}
 	}
+}
+
+// Where nothing is to be kept, no versions of HAProxy's configuration are either.
+func TestNoStateDir(t *testing.T) {
+	cfg, err := parse(minimal+"state_dir: none\nreload: {master: /m, file: /f}\n", nil)
+	if err != nil || cfg.stateDir != "" || cfg.reloads[0].dir(cfg.stateDir) != "" {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+	if _, err := cfg.wire(nil); err != nil {
+		t.Error(err)
+	}
+	wantFault(t, strings.Replace(minimal, "name: web", "name: web, slots: web", 1)+"state_dir: none\nreload: {master: /m, file: /f, template: /t}\n",
+		`3:12: state_dir: none does not go with the template of reload "haproxy"`)
 }
 
 // A watch or a worker goes on over a reload exactly if nothing of it changed.
