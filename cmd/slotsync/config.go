@@ -31,6 +31,8 @@ type config struct {
 	stateDir              string
 	// overruled are variables that would be used if the file said nothing.
 	overruled []overruled
+	// warnings are of keys that have no effect.
+	warnings *configError
 }
 
 type instanceConfig struct {
@@ -127,6 +129,8 @@ func judge(file string, doc document, faults []fault, env environment) (*config,
 	if err := newConfigError(file, faults); err != nil {
 		return nil, settings{}, err
 	}
+	c.effects(raw, cfg)
+	cfg.warnings = sortedFaults(file, c.warnings)
 	return cfg, settings{file, raw, c}, nil
 }
 

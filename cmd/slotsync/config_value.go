@@ -19,6 +19,10 @@ type checker struct {
 	places map[string]place
 	env    environment
 	faults []fault
+	// warnings are of keys that have no effect.
+	warnings []fault
+	// usual are the paths of keys that somebody gave and that say the default.
+	usual map[string]bool
 	// assumed are the values of keys that nobody gave.
 	assumed map[string]assumption
 	// secrets are paths of values that are not shown, such as a token that the
@@ -30,7 +34,7 @@ type checker struct {
 }
 
 func newChecker(doc document, env environment) *checker {
-	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, secrets: map[string]place{}}
+	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, usual: map[string]bool{}, secrets: map[string]place{}}
 }
 
 // An assumption is the value in force of a key that nobody gave.
@@ -98,6 +102,7 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 	case d < least || d > most:
 		c.add(path, "%s is not within %s and %s", shown(text), short(least), short(most))
 	default:
+		c.usual[path] = d == fallback
 		return d
 	}
 	return fallback
@@ -141,6 +146,7 @@ func (c *checker) count(path string, n, fallback, least, most int) int {
 		c.add(path, "%d is not within %d and %d", n, least, most)
 		return fallback
 	}
+	c.usual[path] = n == fallback
 	return n
 }
 
@@ -186,6 +192,7 @@ func (c *checker) flag(path string, on bool) bool {
 	if !c.given(path) {
 		c.assume(path, on)
 	}
+	c.usual[path] = !on
 	return on
 }
 
@@ -204,6 +211,7 @@ func (c *checker) percent(path, text string, fallback float64) float64 {
 		c.add(path, "%q is not a share, from 1%% to 100%%", shown(text))
 		return fallback
 	}
+	c.usual[path] = float64(n)/100 == fallback
 	return float64(n) / 100
 }
 
@@ -217,5 +225,6 @@ func (c *checker) oneOf(path, text string, words ...string) string {
 		c.add(path, "%q is none of %s%s", shown(text), strings.Join(words, ", "), didYouMean(text, words))
 		return words[0]
 	}
+	c.usual[path] = text == words[0]
 	return text
 }

@@ -22,6 +22,7 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 		notify("READY=1\nSTATUS=the configuration is refused: " + oneLine(err.Error()))
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
+	s.warn(s.cfg)
 	s.log.Info("the configuration is read again", "instances", len(s.cfg.instances), "backends", len(s.cfg.backends))
 	notify("READY=1")
 	return nil

@@ -66,6 +66,7 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 		return err
 	}
 	s.metrics.Reloaded(true)
+	s.warn(cfg)
 	for _, o := range cfg.overruled {
 		s.log.Info("the configuration says something else than the environment", "variable", o.variable, "key", o.path)
 	}
@@ -76,6 +77,13 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 		}
 		return roll.watch(ctx, answers, len(cfg.instances))
 	})
+}
+
+// warn logs the keys of cfg that have no effect.
+func (s *service) warn(cfg *config) {
+	for _, line := range cfg.warnings.lines() {
+		s.log.Warn("a key of the configuration has no effect", "key", line)
+	}
 }
 
 // prepare takes the locks and makes the agent and its server. Nothing is
