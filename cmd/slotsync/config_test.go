@@ -259,6 +259,32 @@ func TestDirect(t *testing.T) {
 	}
 }
 
+// --consul asks where Consul's own variables say, unless a flag says otherwise.
+func TestDirectObeysTheVariablesOfConsul(t *testing.T) {
+	env := environment{"CONSUL_HTTP_ADDR": "consul.example.org:8500", "CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_TOKEN": "t", "CONSUL_CACERT": "/ca.pem", "CONSUL_NAMESPACE": "n"}
+	for flag, want := range map[string]string{"": "https://consul.example.org:8500", "http://c:1": "http://c:1"} {
+		doc, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web", consulAddress: flag}).document()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := newConfig("", doc, nil, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := cfg.sources["consul"].consul
+		if got.options.Address != want || got.token != "t" || got.options.TLS.CAFile != "/ca.pem" || got.options.Namespace != "n" {
+			t.Errorf("%q: %+v", flag, got)
+		}
+	}
+	doc, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web"}).document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := newConfig("", doc, nil, nil); err != nil || cfg.sources["consul"].consul.options.Address != consulDefault {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+}
+
 func TestReadConfig(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{filepath.Join(dir, "none"): "there is no such file", dir: "is a folder"} {
