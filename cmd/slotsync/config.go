@@ -42,6 +42,15 @@ type instanceConfig struct {
 	key  string
 }
 
+// instanceNames are in the order of the configuration.
+func (cfg *config) instanceNames() []string {
+	names := make([]string, len(cfg.instances))
+	for i, in := range cfg.instances {
+		names[i] = in.name
+	}
+	return names
+}
+
 type backendConfig struct {
 	name, proxy, prefix string
 	instances           []string

@@ -63,11 +63,13 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 	}
 	err := s.locks.take(ctx, next, w, 0)
 	if err == nil {
-		options := next.options(w, s.log, s.metrics)
+		options := s.options(next, w)
 		options.DrainRemoved = drainRemoved
+		s.claims.keep(next.instanceNames())
 		err = s.agent.Reconfigure(ctx, options)
 	}
 	if err != nil {
+		s.claims.keep(s.cfg.instanceNames())
 		s.token.Store(before)
 		_ = s.locks.keep(s.cfg) // closing a lock cannot fail in a way that matters
 	}
