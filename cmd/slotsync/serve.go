@@ -57,6 +57,9 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 
 	defer func() { _ = s.locks.close() }()
 	if err := s.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // while it waited for another one
+		}
 		return err
 	}
 	if err := s.listen(); err != nil {
@@ -187,18 +190,28 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	go func() { ended <- group.Wait() }()
 	<-working.Done()
 	notify("STOPPING=1")
-	if ctx.Err() != nil {
+	return s.end(ctx, context.Cause(working), ended)
+}
+
+// end waits for all parts, of which one has failed unless ctx is done. A part that is
+// held up, as by a slow disk, is no failure of who asked for the end.
+func (s *service) end(ctx context.Context, cause error, ended <-chan error) error {
+	asked := ctx.Err() != nil
+	if asked {
 		s.log.Info("stopping: every slot stays as it is")
 	}
 	select {
 	case err := <-ended:
-		if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		if asked && (err == nil || errors.Is(err, context.Canceled)) {
 			return nil
 		}
 		return err
 	case <-time.After(stopTime):
-		s.log.Warn("some work did not end in time")
-		return context.Cause(working)
+		s.log.Warn("some work did not end in time, and is left behind")
+		if asked {
+			return nil
+		}
+		return cause
 	}
 }
 
