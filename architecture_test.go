@@ -21,11 +21,13 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":        {"agent", "discovery"},
-		"agent":            {"discovery", "slots", "reload", "metrics"},
+		"agent":            {"agent/guard", "agent/sources", "discovery", "slots", "reload", "metrics"},
+		"agent/guard":      {"discovery"},
+		"agent/sources":    {"discovery"},
 		"slots/haproxy":    {"slots", "discovery"},
 		"slots":            {"discovery"},
 		"reload":           {"slots"},

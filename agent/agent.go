@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,9 @@ const (
 	tick = time.Second
 	// aliveWithin is how long the loop may be silent and still be healthy.
 	aliveWithin = 10 * time.Second
+	// storeEvery is how often the state is stored although nothing changed but when
+	// sources answered last.
+	storeEvery = 10 * time.Minute
 	// newsMost bounds what sources say until something is decided.
 	newsMost = 64
 )
@@ -36,7 +40,8 @@ type Agent struct {
 	operators *fileWriter
 	// stateFault: the state directory could not be used last.
 	stateFault atomic.Bool
-	dirty      bool // the state has to be stored
+	dirty      bool      // the state has to be stored
+	storedLast time.Time // when it was last handed over to be
 	ready      bool
 	group      *sync.WaitGroup
 	begun      time.Time
@@ -104,7 +109,7 @@ func (a *Agent) Run(ctx context.Context) error {
 // begin sets up what the loop owns.
 func (a *Agent) begin() {
 	now := time.Now()
-	a.begun = now
+	a.begun, a.storedLast = now, now
 	a.started.Store(now.UnixNano())
 	a.ticked.Store(now.UnixNano())
 	var err error
@@ -166,10 +171,18 @@ func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 
 // store has everything stored as it is now.
 func (a *Agent) store(now time.Time) {
+	a.storedLast = now
 	a.saver.put(a.snapshot(now))
 	if !a.operatorsAt.IsZero() {
 		a.operators.put(a.operatorsState())
 	}
+}
+
+// outdated reports whether the state says of a backend that its sources answered longer
+// ago than they did by more than storeEvery: by that its age is judged at the next start.
+func (a *Agent) outdated(now time.Time) bool {
+	return now.Sub(a.storedLast) >= storeEvery &&
+		slices.ContainsFunc(a.backends, func(b *backend) bool { return b.answeredAt().After(a.storedLast) })
 }
 
 // drain does what was posted while the loop ended.
@@ -203,7 +216,7 @@ func (a *Agent) loop(ctx context.Context) {
 			a.ticked.Store(now.UnixNano())
 			a.lapse(now)
 			a.gauge(now)
-			if a.dirty {
+			if a.dirty || a.outdated(now) {
 				a.dirty = false
 				a.store(now)
 			}

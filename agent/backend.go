@@ -178,15 +178,15 @@ func (b *backend) contributions() []sources.Contribution {
 	return out
 }
 
-// affected returns the feeds whose word counts for what is held: those that once listed
-// any of it, or all if none did.
+// affected returns the feeds whose word counts for what is held: those in use that once
+// listed any of it, or all in use if none did. What a feed lists that stands by is not in
+// force.
 func (b *backend) affected() []*feed {
 	gone := b.guard.WouldRemove()
-	out := slices.DeleteFunc(slices.Clone(b.feeds), func(f *feed) bool {
-		return !slices.ContainsFunc(gone, f.known.Listed)
-	})
+	inUse := slices.DeleteFunc(slices.Clone(b.feeds), func(f *feed) bool { return !f.used })
+	out := slices.DeleteFunc(slices.Clone(inUse), func(f *feed) bool { return !slices.ContainsFunc(gone, f.known.Listed) })
 	if len(out) == 0 {
-		return slices.Clone(b.feeds)
+		return inUse
 	}
 	return out
 }

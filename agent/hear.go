@@ -123,18 +123,20 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 }
 
 // confirmed takes what came of a confirmation. It counts for an endpoint if every feed
-// that was asked and once listed it answered, and what each says proves that it is gone.
+// in use that once listed it was asked, and if what each says that is in use proves that
+// it is gone.
 func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update) {
 	if !slices.Contains(a.backends, b) {
 		return
 	}
 	now := time.Now()
-	same := !slices.ContainsFunc(feeds, func(f *feed) bool { return !slices.Contains(b.feeds, f) })
+	same := !slices.ContainsFunc(feeds, func(f *feed) bool { return !slices.Contains(b.feeds, f) }) &&
+		slices.ContainsFunc(feeds, func(f *feed) bool { return f.used })
 	gone := map[netip.AddrPort]bool{}
 	for _, addr := range b.guard.WouldRemove() {
-		gone[addr] = same
+		gone[addr] = same && !slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.used && f.known.Listed(addr) && !slices.Contains(feeds, f) })
 		for i, f := range feeds {
-			gone[addr] = gone[addr] && f.confirms(answers[i], addr, now)
+			gone[addr] = gone[addr] && (!f.used || f.confirms(answers[i], addr, now))
 		}
 	}
 	for i, f := range feeds {

@@ -242,11 +242,11 @@ func (f *feed) show(backend string, now time.Time) SourceStatus {
 }
 
 // statusParts are the parts of r that are not whole, as many as a status names, and how
-// many there are besides.
+// many there are besides. One that has nothing, and never had, lacks nothing.
 func statusParts(r discovery.Reading) (out []PartStatus, more int) {
 	for _, p := range r.Parts {
 		switch {
-		case p.State == discovery.Whole:
+		case p.State == discovery.Whole, p.NoneYet():
 		case len(out) == maxParts:
 			more++
 		default:

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // MaxEndpoints bounds the endpoints of one service. A source that hears of more
@@ -156,6 +157,16 @@ func (p Part) Reason() string {
 		return p.Err.Error()
 	}
 	return p.Why
+}
+
+// NoneYet begins the Why of a part that was said to have nothing, where nobody is known
+// to have ever shown anything of it.
+const NoneYet = "none yet: "
+
+// NoneYet reports whether p was said to have nothing, and is not known to have ever had
+// anything. That proves nothing, and nothing is amiss: a name without IPv6 is like that.
+func (p Part) NoneYet() bool {
+	return p.State == Partial && len(p.Endpoints) == 0 && strings.HasPrefix(p.Why, NoneYet)
 }
 
 // A Reading is one answer of a source: what each of its parts says.

@@ -94,17 +94,17 @@ func (f *findings) judgeReading(r discovery.Reading) {
 	for _, e := range eps {
 		n[e.State]++
 	}
+	gaps := gapsOf(r)
 	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", count(len(eps), "endpoint"),
 		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
 	switch {
-	case !r.Whole():
-		f.add(verdictWarn, "%s; what the parts below listed last is kept until they are whole, or until slotsync accept", text)
-	case len(eps) == 0:
+	case len(eps) == 0 && len(gaps) == 0:
 		f.add(verdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
+	case len(gaps) > 0:
+		f.add(verdictWarn, "%s; what the parts below listed last is kept until they are whole, or until slotsync accept", text)
 	default:
 		f.add(verdictOK, "%s; the answer is whole: what it lacks may go", text)
 	}
-	gaps := r.Gaps()
 	for _, gap := range gaps[:min(len(gaps), maxGaps)] {
 		f.add(verdictWarn, "not whole: %s", gap)
 	}
@@ -112,6 +112,12 @@ func (f *findings) judgeReading(r discovery.Reading) {
 		f.add(verdictWarn, "%d more parts are not whole", more)
 	}
 	f.rejected(r.Rejected)
+}
+
+// gapsOf lists the parts that are not whole and should be.
+func gapsOf(r discovery.Reading) []string {
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), discovery.Part.NoneYet)
+	return r.Gaps()
 }
 
 // judgePolicy names what the backend does not take of what its source lists.

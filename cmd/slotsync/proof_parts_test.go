@@ -31,7 +31,7 @@ func quickDNS(t *testing.T, q dns.Query, servers ...string) discovery.Source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = client.Close() })
+	t.Cleanup(func() { _ = client.Close() }) // it has no errors
 	source, err := client.Source(q)
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +67,8 @@ func serves(t *testing.T, socket string, want ...string) func() string {
 	}
 }
 
-// at are addresses of the loopback interface, as "127.0.0.N:80".
-func at(last ...int) []string {
+// port80 are addresses of the loopback interface, as "127.0.0.N:80".
+func port80(last ...int) []string {
 	var out []string
 	for _, n := range last {
 		out = append(out, fmt.Sprintf("127.0.0.%d:80", n))
@@ -109,12 +109,12 @@ func TestWhoNeverHadTheNameHasNoSay(t *testing.T) {
 			}
 			has.SetSRV("_web._tcp.slots.example.", time.Second, targets...)
 			r, socket := fills(t, version, nil, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, has.Addr(), ignorant(t).Addr()))
-			eventually(t, 5*time.Second, serves(t, socket, at(4, 5, 6, 7)...))
+			eventually(t, 5*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
 			has.SetHook(func(_ wire.ResponseWriter, q *wire.Msg) bool { return strings.HasPrefix(q.Question[0].Name, "t7.") })
 			eventually(t, 10*time.Second, keeps(r, "127.0.0.7:80", "t7.slots.example"))
-			during(t, 2*time.Second, serves(t, socket, at(4, 5, 6, 7)...))
+			during(t, 2*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
 			has.SetSRV("_web._tcp.slots.example.", time.Second, targets[1:]...) // t4 leaves beside it
-			eventually(t, 10*time.Second, serves(t, socket, at(5, 6, 7)...))
+			eventually(t, 10*time.Second, serves(t, socket, port80(5, 6, 7)...))
 			has.SetHook(nil)
 			eventually(t, 10*time.Second, func() string {
 				if kept := r.backend("web").Kept; len(kept) > 0 {
@@ -127,15 +127,15 @@ func TestWhoNeverHadTheNameHasNoSay(t *testing.T) {
 			has := dnstest.StartBind(t, targetsZone(4, 5, 6))
 			r, socket := fills(t, version, func(b *agent.Backend) { b.Guard.EmptyHold = time.Second },
 				quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, has.Addr(), ignorant(t).Addr()))
-			eventually(t, 5*time.Second, serves(t, socket, at(4, 5, 6)...))
+			eventually(t, 5*time.Second, serves(t, socket, port80(4, 5, 6)...))
 			has.Kill()
-			during(t, 6*time.Second, serves(t, socket, at(4, 5, 6)...))
+			during(t, 6*time.Second, serves(t, socket, port80(4, 5, 6)...))
 			if h := r.backend("web").Hold; h != nil {
 				t.Errorf("held: %+v", h)
 			}
 			has.Restart()
 			has.Change(targetsZone(6, 8))
-			eventually(t, 15*time.Second, serves(t, socket, at(6, 8)...))
+			eventually(t, 15*time.Second, serves(t, socket, port80(6, 8)...))
 		})
 	})
 }
@@ -176,14 +176,14 @@ func TestFamiliesAreParts(t *testing.T) {
 			})
 			query := dns.Query{Record: "web.slots.example", Port: 80}
 			r, socket := fills(t, "2.6", nil, quickDNS(t, query, server.Addr()))
-			eventually(t, 10*time.Second, serves(t, socket, at(4, 5)...))
+			eventually(t, 10*time.Second, serves(t, socket, port80(4, 5)...))
 			server.SetA("web.slots.example.", time.Second, dnstest.Addrs("127.0.0.5", "127.0.0.6")...)
-			eventually(t, 15*time.Second, serves(t, socket, at(5, 6)...))
+			eventually(t, 15*time.Second, serves(t, socket, port80(5, 6)...))
 			r.stop()
 			r.opts.Backends[0].Feeds[0].Source = quickDNS(t, query, server.Addr())
 			server.SetA("web.slots.example.", time.Second, dnstest.Addrs("127.0.0.6", "127.0.0.7")...)
 			r.start()
-			eventually(t, 15*time.Second, serves(t, socket, at(6, 7)...))
+			eventually(t, 15*time.Second, serves(t, socket, port80(6, 7)...))
 			eventually(t, 5*time.Second, func() string {
 				for _, p := range r.agent.Status().Sources[0].Parts {
 					if strings.HasPrefix(p.Name, "AAAA of web.slots.example") && p.State == "unknown" {
@@ -215,7 +215,7 @@ func TestBareFormErr(t *testing.T) {
 		return true
 	})
 	_, socket := fills(t, "2.6", nil, quickDNS(t, dns.Query{Record: "web.slots.example", Port: 80, Type: dns.TypeA}, server.Addr()))
-	eventually(t, 5*time.Second, serves(t, socket, at(4)...))
+	eventually(t, 5*time.Second, serves(t, socket, port80(4)...))
 }
 
 // One SRV target that never resolved, at BIND: the others are served, join and leave, and
@@ -229,9 +229,9 @@ func TestTargetThatDoesNotResolve(t *testing.T) {
 		}
 		bind := dnstest.StartBind(t, with(4, 5, 6))
 		r, socket := fills(t, version, nil, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, bind.Addr()))
-		eventually(t, 10*time.Second, serves(t, socket, at(4, 5, 6)...))
+		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
 		bind.Change(with(5, 6, 7))
-		eventually(t, 15*time.Second, serves(t, socket, at(5, 6, 7)...))
+		eventually(t, 15*time.Second, serves(t, socket, port80(5, 6, 7)...))
 		if parts := fmt.Sprint(r.agent.Status().Sources[0].Parts); !strings.Contains(parts, "elsewhere.invalid") {
 			t.Errorf("the status names it not: %s", parts)
 		}
@@ -247,7 +247,7 @@ func TestNothingWaitsForASilentSource(t *testing.T) {
 		dir := t.TempDir()
 		list := func(last ...int) {
 			t.Helper()
-			text := fmt.Sprintf("- targets: [%s]\n", strings.Join(at(last...), ", "))
+			text := fmt.Sprintf("- targets: [%s]\n", strings.Join(port80(last...), ", "))
 			if err := os.WriteFile(filepath.Join(dir, ".new"), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -269,10 +269,10 @@ func TestNothingWaitsForASilentSource(t *testing.T) {
 		}
 		r, socket := fills(t, version, func(b *agent.Backend) { b.Guard.TurnoverWait, b.Guard.RemovalHold = time.Second, 2*time.Second },
 			folder, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, silent.Addr()))
-		eventually(t, 10*time.Second, serves(t, socket, at(4, 5, 6)...))
+		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
 		for i := range 4 {
 			list(10+3*i, 11+3*i, 12+3*i)
-			eventually(t, 20*time.Second, serves(t, socket, at(10+3*i, 11+3*i, 12+3*i)...))
+			eventually(t, 20*time.Second, serves(t, socket, port80(10+3*i, 11+3*i, 12+3*i)...))
 		}
 		parts := fmt.Sprint(r.agent.Status().Sources[0].Parts)
 		if !strings.Contains(parts, "foreign.yaml") {
@@ -322,23 +322,23 @@ func TestNarrowedTokenWithAStream(t *testing.T) {
 		fake.Hide("somebody-else", "node-nowhere")
 		fake.Set("web", instance(4), instance(5), instance(6))
 		r, socket := fills(t, version, nil, consulSource(t, consul.Options{Address: listener.URL, Token: func() string { return "reader" }}, "web"))
-		eventually(t, 10*time.Second, serves(t, socket, at(4, 5, 6)...))
+		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
 		fake.Hide("reader", instance(5).Node.Node)
 		fake.Set("web", instance(4), instance(5), instance(6), instance(7)) // the stream tells of a change, and lacks web-5
-		eventually(t, 10*time.Second, serves(t, socket, at(4, 5, 6, 7)...))
+		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
 		eventually(t, 10*time.Second, func() string {
-			if kept := r.backend("web").Kept; len(kept) != 1 || !slices.Equal(kept[0].Endpoints, at(5)) {
+			if kept := r.backend("web").Kept; len(kept) != 1 || !slices.Equal(kept[0].Endpoints, port80(5)) {
 				return fmt.Sprintf("kept: %+v", kept)
 			}
 			return ""
 		})
-		during(t, 2*time.Second, serves(t, socket, at(4, 5, 6, 7)...))
+		during(t, 2*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
 		if _, err := r.agent.Accept(t.Context(), "web", r.backend("web").Kept[0].ID, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 5*time.Second, serves(t, socket, at(4, 6, 7)...))
+		eventually(t, 5*time.Second, serves(t, socket, port80(4, 6, 7)...))
 		fake.Set("web", instance(4), instance(5), instance(7)) // a legitimate deregistration, from then on
-		eventually(t, 15*time.Second, serves(t, socket, at(4, 7)...))
+		eventually(t, 15*time.Second, serves(t, socket, port80(4, 7)...))
 	})
 }
 

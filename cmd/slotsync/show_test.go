@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,9 +37,15 @@ func TestShowStatus(t *testing.T) {
 		Sources: []agent.SourceStatus{
 			{Name: "consul", Backend: "web", Asks: "consul service web\x1b[2J", State: "failing", AgeSeconds: 75, Endpoints: 3, LastError: "transport: refused",
 				Rejected: []discovery.Rejection{{Reason: "bad_port", Value: "0"}}},
+			{Name: "dns", Backend: "web", Asks: "dns A+AAAA web", State: "ok", AgeSeconds: 1, Endpoints: 1, Kept: 2,
+				Parts: slices.Repeat([]agent.PartStatus{{Name: "AAAA of web", State: "unknown", Reason: "SERVFAIL\nagain"}}, 6), PartsMore: 1},
+			{Name: "new", Backend: "web", Asks: "service api", State: "none yet", AgeSeconds: 1},
 		},
 		Backends: []agent.BackendStatus{{Name: "web", Backend: "www", Phase: "live",
-			Hold:     &agent.Hold{Kind: "removal", Since: now.Add(-10 * time.Second), ReleasesAt: now.Add(20 * time.Second), WouldRemove: []string{"a", "b", "c", "d"}},
+			Takeover: &agent.Hold{ID: "t1a2b3", Kind: "takeover", Since: now.Add(-time.Minute), WouldRemove: []string{"10.9.0.1:80"}, BlocksWriting: true},
+			Kept: []agent.KeptSet{{ID: "k1a2b3", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL\nagain", Since: now.Add(-time.Minute),
+				Endpoints: []string{"10.0.0.1:80", "10.0.0.7:80"}, Yielded: []string{"10.0.0.7:80"}}},
+			Hold:     &agent.Hold{ID: "h1a2b3", Kind: "removal", Since: now.Add(-10 * time.Second), ReleasesAt: now.Add(20 * time.Second), WouldRemove: []string{"a", "b", "c", "d"}},
 			Overflow: []discovery.Endpoint{{}},
 			Slots: []agent.SlotStatus{
 				{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Title: "web-1", Instances: []agent.InstanceSlot{
@@ -58,16 +65,31 @@ edge-3    /run/c.sock  3.2.26   8    behind by 1.5s, 2 waiting
 
 SOURCE  BACKEND  ASKS                    ENDPOINTS  STATE
 consul  web      consul service web.[2J  3          failing, last answer 1m15s ago: transport: refused, 1 rejected (bad_port: 0)
+dns     web      dns A+AAAA web          1          ok, 7 parts not whole, 2 kept
+new     web      service api             0          none yet
+
+PART         SOURCE  BACKEND  STATE    WHY
+AAAA of web  dns     web      unknown  SERVFAIL; again
+AAAA of web  dns     web      unknown  SERVFAIL; again
+AAAA of web  dns     web      unknown  SERVFAIL; again
+AAAA of web  dns     web      unknown  SERVFAIL; again
+AAAA of web  dns     web      unknown  SERVFAIL; again
+2 more       dns     web      -        -
 
 BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
-web      www        2      1      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web), 1 endpoint without a slot, paused until 04:04:05 by bob
+web      www        2      1      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web h1a2b3), held (takeover) since 03:03:05: would remove 10.9.0.1:80, and nothing is written before (slotsync accept web t1a2b3), 2 kept since 03:03:05 (dns, AAAA of web: SERVFAIL; again), 1 of them without a slot (slotsync accept web k1a2b3), 1 endpoint without a slot, paused until 04:04:05 by bob
 
 OVERRIDE      ENDPOINT  ASKED FOR
 web           -         nothing is written until 2030-01-02T04:04:05Z, by bob
 all backends  10.0.0.9  maint by ann: disk.
 
-SLOT      ENDPOINT     STATE  NAME   INSTANCES
-www/web1  10.0.0.1:80  ready  web-1  edge-1: maint (external); edge-3: lacks it
+ID      BACKEND  KIND      SINCE     WOULD GO                  WHY
+h1a2b3  web      removal   03:03:55  a, b, c, 1 more           the source lists far fewer
+k1a2b3  web      kept      03:03:05  10.0.0.1:80, 10.0.0.7:80  dns, AAAA of web: SERVFAIL; again
+t1a2b3  web      takeover  03:03:05  10.9.0.1:80               slots serve addresses that no source has ever listed, and none that one lists: nothing is written (is the name right?)
+
+SLOT      ENDPOINT     STATE         NAME   INSTANCES
+www/web1  10.0.0.1:80  ready (kept)  web-1  edge-1: maint (external); edge-3: lacks it
 `
 	var b bytes.Buffer
 	if err := (tableStyle{}).status(&b, s); err != nil {

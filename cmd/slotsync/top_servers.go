@@ -54,7 +54,7 @@ func (m topModel) serverTable() topTable {
 				continue
 			}
 			instance := m.seen.status.Instances[i].Name
-			r := topRow{cells: []string{instance, name, at.endpoint, at.held[instance]}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
+			r := topRow{cells: []string{instance, name, at.endpoint, cmp.Or(at.held[instance], at.kept)}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
 			for _, f := range fields {
 				r.cells = append(r.cells, row[f])
 			}
@@ -70,7 +70,8 @@ type topSlot struct {
 	backend, endpoint string
 	free              bool
 	title             string            // what people call the endpoint
-	held              map[string]string // by whom, where somebody does, by instance; or that it is kept
+	held              map[string]string // by whom, where somebody does, by instance
+	kept              string            // [agent.Kept] if the endpoint is
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
@@ -84,9 +85,9 @@ func slotsByName(s agent.Status) map[string]topSlot {
 				kept = agent.Kept
 			}
 			for _, in := range slot.Instances {
-				held[in.Instance] = cmp.Or(in.HeldBy, kept)
+				held[in.Instance] = in.HeldBy
 			}
-			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held}
+			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held, kept}
 		}
 	}
 	return all

@@ -37,7 +37,8 @@ func topScene() topLook {
 		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true, Version: "3.2.1", Pid: 42}, {Name: "edge-2", LastError: "refused: nobody listens on /run/haproxy/edge-2.sock: start it"}},
 		Sources:   []agent.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
 		Backends: []agent.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
-			Hold: &agent.Hold{Kind: "empty", Since: at, WouldRemove: []string{"10.0.0.1:80"}},
+			Hold: &agent.Hold{ID: "h1a2b3", Kind: "empty", Since: at.Add(-90 * time.Second), WouldRemove: []string{"10.0.0.1:80"}},
+			Kept: []agent.KeptSet{{ID: "k1a2b3", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL", Since: at.Add(-time.Minute), Endpoints: []string{"10.0.0.1:80"}}},
 			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain", Title: "blue",
 				Instances: []agent.InstanceSlot{{Instance: "edge-1", HeldBy: "operator"}, {Instance: "edge-2"}}},
 				{Name: "web3", State: "free"}}}},
@@ -93,15 +94,20 @@ func TestTopShows(t *testing.T) {
 		has   []string
 		lacks []string
 	}{
-		{"servers", nil, []string{"slotsync 1.2.3  1/2 instances in sync  1/1 sources ok  1 backend", "[2 servers]", ">edge-1   web/web1    10.0.0.1:80          UP",
+		{"servers", nil, []string{"slotsync 1.2.3  1/2 instances in sync  1/1 sources ok  1 backend", "[2 servers]", ">edge-1   web/web1    10.0.0.1:80 kept     UP",
 			"L4OK", "1.2M", "1h01m", "1m01s", "web/BACKEND", "in/FRONTEND", "QCUR QMAX QLIM SCUR SMAX SLIM"}, []string{"web/web3"}},
 		{"who holds a slot", nil, []string{"web/web2    10.0.0.2:80 operator DRAIN"}, nil},
 		{"free slots too", []string{"a"}, []string{"web/web3"}, nil},
 		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused: nobody listens on /run/haproxy/edge-2.sock: start it  ", "3.2.1"}, nil},
-		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site"}, nil},
+		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site h1a2b3",
+			"1 kept since 10:14:00 (dns, AAAA of web: SERVFAIL) (slotsync accept site k1a2b3)", "h1a2b3", "k1a2b3", "dns, AAAA of web: SERVFAIL: 10.0.0.1:80"}, nil},
+		{"what is kept", nil, []string{"web/web1    10.0.0.1:80 kept     UP"}, nil},
+		{"accept a hold", []string{"3", "down", "down", "A"}, []string{"accept site h1a2b3? y/n"}, nil},
+		{"accept what is kept", []string{"3", "down", "down", "down", "A"}, []string{"accept site k1a2b3? y/n"}, nil},
+		{"accept what is no id", []string{"3", "A"}, []string{"choose a line with an id first"}, []string{"y/n"}},
 		{"events", []string{"4"}, []string{"[4 events]", "instance_down", "edge-2 is gone"}, nil},
 		{"overrides", []string{"5"}, []string{"[5 overrides]", "all backends", "10.0.0.9", "maint by ann: disk", "site", "10.0.0.2:80", "drain by bob"}, []string{"web/web1"}},
-		{"what is odd", nil, []string{"1 backend  1 held  2 overridden"}, []string{"paused", "external"}},
+		{"what is odd", nil, []string{"1 backend  1 held  1 kept  2 overridden"}, []string{"paused", "external"}},
 		{"filter by what people call it", []string{"/", "b", "l", "u", "e", "enter"}, []string{"web/web2", " blue"}, []string{"web/web1"}},
 		{"filter", []string{"/", "w", "e", "b", "2", "enter"}, []string{"web/web2", "with web2"}, []string{"web/web1"}},
 		{"filter that is given up", []string{"/", "x", "esc"}, []string{"web/web1"}, []string{"with"}},
@@ -150,6 +156,9 @@ func TestTopActs(t *testing.T) {
 		{"weight", []string{"w", "2", "0", "%", "enter", "y"}, []string{"weight site/10.0.0.1:80 20%"}},
 		{"weight of the source", []string{"w", "s", "o", "u", "r", "c", "e", "enter", "y"}, []string{"weight site/10.0.0.1:80 source"}},
 		{"pause", []string{"p", "y"}, []string{"pause site"}},
+		{"no pause of all on an instance's line", []string{"1", "p", "y"}, nil},
+		{"no pause of all on what is on all backends", []string{"5", "p", "y"}, nil},
+		{"no pause of all where there is no line", []string{"/", "z", "z", "z", "enter", "p", "y"}, nil},
 		{"start what is stopped everywhere", []string{"5", "r", "y"}, []string{"ready 10.0.0.9 on all backends"}},
 		{"start what an operator drained", []string{"5", "down", "r", "y"}, []string{"ready site/10.0.0.2:80"}},
 		{"no", []string{"d", "n"}, nil},
@@ -173,6 +182,15 @@ func TestTopResumesWhatIsPaused(t *testing.T) {
 	m := press(t, startTop(t, f), "p", "y")
 	if got := fmt.Sprint(f.acts); got != "[resume site]" || m.note != "resume site: done" {
 		t.Errorf("did %s, says %q", got, m.note)
+	}
+}
+
+func TestTopResumesAll(t *testing.T) {
+	f := &fakeTop{seen: topScene()}
+	f.seen.status.Pauses = []agent.Pause{{}}
+	press(t, startTop(t, f), "1", "p", "y")
+	if got := fmt.Sprint(f.acts); got != "[resume all backends]" {
+		t.Errorf("did %s", got)
 	}
 }
 
@@ -233,7 +251,7 @@ func TestTopNamesItsKeys(t *testing.T) {
 	for width, want := range map[int]string{
 		20:  "? help  q quit",
 		80:  "? help  q quit  1-5 view  / filter  d drain  m maint  r ready  w weight  p pause",
-		240: "? help  q quit  1-5 view  / filter  d drain  m maint  r ready  w weight  p pause  tab instance  s sort",
+		240: "? help  q quit  1-5 view  / filter  d drain  m maint  r ready  w weight  p pause  A accept  tab instance  s sort",
 	} {
 		next, _ := startTop(t, &fakeTop{seen: topScene()}).Update(tea.WindowSizeMsg{Width: width, Height: 24})
 		lines := next.(topModel).screen()

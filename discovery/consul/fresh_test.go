@@ -135,7 +135,7 @@ func TestStreamedReplies(t *testing.T) {
 		name         string
 		reply, proof http.HandlerFunc
 		want         int
-		weak         bool
+		partial      bool
 		class        discovery.Class
 	}{
 		{"nothing is new", consultest.Good(50, list3, header...), consultest.Good(60, "[]"), 3, false, ""},
@@ -167,8 +167,8 @@ func TestStreamedReplies(t *testing.T) {
 				if err != nil {
 					class = discovery.ClassOf(err)
 				}
-				if len(r.Endpoints()) != test.want || !r.Whole() != test.weak || class != test.class {
-					t.Errorf("%d endpoints, weak %v: %v", len(r.Endpoints()), !r.Whole(), err)
+				if len(r.Endpoints()) != test.want || !r.Whole() != test.partial || class != test.class {
+					t.Errorf("%d endpoints, partial %v: %v", len(r.Endpoints()), !r.Whole(), err)
 				}
 				asked := f.Requests()
 				if strings.Contains(test.name, "less") {

@@ -18,10 +18,10 @@ import (
 // and names what Next returns of them.
 func TestIndexes(t *testing.T) {
 	type outcome struct {
-		count int
-		weak  bool
-		class discovery.Class
-		asked int // requests beyond the first
+		count   int
+		partial bool
+		class   discovery.Class
+		asked   int // requests beyond the first
 	}
 	one := list3[:strings.Index(list3, `,{"Node"`)] + "]"
 	noLeader := []string{"X-Consul-KnownLeader", "false", "X-Consul-LastContact", "3600000"}
@@ -36,7 +36,7 @@ func TestIndexes(t *testing.T) {
 		{"a leader that has not caught up", []http.HandlerFunc{consultest.Good(5, list3), consultest.Good(5, one), consultest.Good(60, list3)}, outcome{count: 3, asked: 3}},
 		{"C26 from the highest to a low one", []http.HandlerFunc{consultest.Good(1<<64-1, list3)}, outcome{count: 3, asked: 1}},
 		{"C29 streaming", []http.HandlerFunc{consultest.Good(51, list3, "X-Consul-KnownLeader", "false", "X-Consul-Query-Backend", "streaming")}, outcome{count: 3, asked: 1}},
-		{"C30 no leader", []http.HandlerFunc{consultest.Good(51, one, noLeader...)}, outcome{count: 1, weak: true, asked: 1}},
+		{"C30 no leader", []http.HandlerFunc{consultest.Good(51, one, noLeader...)}, outcome{count: 1, partial: true, asked: 1}},
 		{"too old, and the leader knows better", []http.HandlerFunc{consultest.Good(51, one, "X-Consul-LastContact", "60000"), consultest.Good(60, list3)}, outcome{count: 3, asked: 2}},
 		{"C31 empty, and a consistent read is not", []http.HandlerFunc{consultest.Good(51, "[]"), consultest.Good(51, list3)}, outcome{count: 3, asked: 2}},
 		{"empty, and a consistent read is too", []http.HandlerFunc{consultest.Good(51, "[]"), consultest.Good(51, "[]")}, outcome{count: 0, asked: 2}},
@@ -52,7 +52,7 @@ func TestIndexes(t *testing.T) {
 					t.Fatalf("first: %+v %v", r, err)
 				}
 				r, err := s.Next(t.Context())
-				got := outcome{count: len(r.Endpoints()), weak: !r.Whole(), asked: len(f.Requests()) - 1}
+				got := outcome{count: len(r.Endpoints()), partial: !r.Whole(), asked: len(f.Requests()) - 1}
 				if err != nil {
 					got.class = discovery.ClassOf(err)
 				}

@@ -39,7 +39,7 @@ type verdict struct {
 }
 
 // Where this begins a reason, no server has ever shown records of the set.
-const noneYet = "none yet: "
+const noneYet = discovery.NoneYet
 
 // A census is what was heard of each server that was asked about one set.
 type census struct {

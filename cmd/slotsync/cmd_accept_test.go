@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+func TestAskID(t *testing.T) {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	one := []agent.Acceptable{{ID: "h1a2b3", Kind: "empty", Since: at, Reason: "the source\nlists nothing", Endpoints: []string{"10.0.0.1:80", "10.0.0.2:80"}}}
+	two := append(one, agent.Acceptable{ID: "k1a2b3", Kind: agent.Kept, Since: at, Reason: "dns, AAAA of web: SERVFAIL\x1b", Endpoints: []string{"[fd00::1]:80"}})
+	const first = "h1a2b3  empty since 03:04:05: the source; lists nothing\n    10.0.0.1:80 would go\n    10.0.0.2:80 would go\n"
+	const second = "\nk1a2b3  kept since 03:04:05: dns, AAAA of web: SERVFAIL.\n    [fd00::1]:80 would go\n"
+	for _, tt := range []struct {
+		name     string
+		list     []agent.Acceptable
+		said     string
+		id, fail string
+	}{
+		{"yes", one, "y\n", "h1a2b3", ""},
+		{"yes in capitals", one, "YES\n", "h1a2b3", ""},
+		{"by its id", one, "h1a2b3\n", "h1a2b3", ""},
+		{"no", one, "n\n", "", "nothing is accepted"},
+		{"nothing", one, "\n", "", "nothing is accepted"},
+		{"the end", one, "", "", "nothing is accepted"},
+		{"something else", one, "h999999\n", "", `nothing is accepted: "h999999" is none of h1a2b3 (empty, 2 endpoints)`},
+		{"one of two", two, "k1a2b3\n", "k1a2b3", ""},
+		{"yes to two", two, "y\n", "", `nothing is accepted: "y" is none of h1a2b3 (empty, 2 endpoints), k1a2b3 (kept, 1 endpoint)`},
+		{"neither", two, "\n", "", "nothing is accepted"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			id, err := askID(strings.NewReader(tt.said), &out, tt.list)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if id != tt.id || got != tt.fail {
+				t.Errorf("%q, %q; want %q, %q", id, got, tt.id, tt.fail)
+			}
+			want := first + "\nLet them go? [y/N] "
+			if len(tt.list) > 1 {
+				want = first + second + "\nWhich of them? (an id; nothing: none) "
+			}
+			if diff := cmp.Diff(want, out.String()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestAcceptInATerminal: without an id it shows what would go, and does what is answered.
+func TestAcceptInATerminal(t *testing.T) {
+	r := &pageRig{t: t, folder: t.TempDir()}
+	for range 2 {
+		r.edges = append(r.edges, haproxytest.Start(t, haproxytest.Config{Version: haproxytest.Versions[1],
+			Backends: []haproxytest.Backend{{Name: "web", Slots: 30}, {Name: "api", Slots: 6}, {Name: "billing", Slots: 4}}}))
+	}
+	r.list("web", 18)
+	r.list("api", 3)
+	r.startAgent()
+	serving := func(n int) {
+		t.Helper()
+		eventually(t, 20*time.Second, func() string {
+			if got := ready(t, r.edges[0].Socket, "web"); len(got) != n {
+				return strings.Join(got, " ") + " are ready"
+			}
+			return ""
+		})
+	}
+	serving(18)
+	if err := os.WriteFile(filepath.Join(r.folder, "web.yaml"), []byte("[]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, func() string {
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"status", "--agent", r.url}, &out, &errs, environment{}); code == 0 && strings.Contains(out.String(), "held (empty)") {
+			return ""
+		}
+		return out.String() + errs.String()
+	})
+	in := inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url)
+	in.waits("empty since", "127.0.0.9:8000 would go", "127.0.0.9:8017 would go", "Let them go? [y/N] ")
+	in.press("\r")
+	if err := in.program.Wait(); err == nil {
+		t.Error("nothing was answered, and it says that it is done")
+	}
+	in.waits("nothing is accepted")
+	serving(18)
+	in = inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url)
+	in.waits("Let them go? [y/N] ")
+	in.press("y\r")
+	if err := in.program.Wait(); err != nil {
+		t.Error(err)
+	}
+	in.waits("web: accepted: 127.0.0.9:8000, 127.0.0.9:8001, ")
+	serving(0)
+}
