@@ -131,6 +131,7 @@ func judge(file string, doc document, faults []fault, env environment) (*config,
 	}
 	raw, more := merge(doc, env)
 	c := newChecker(doc, env)
+	c.inheritDefaults(&raw)
 	cfg := c.config(raw)
 	cfg.file, cfg.overruled = file, c.overruled
 	faults = append(faults, more...)

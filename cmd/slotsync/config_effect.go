@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -16,7 +17,7 @@ func (c *checker) useless(path, why string, keys ...string) {
 	for _, key := range keys {
 		here := strings.Trim(path+"."+key, ".")
 		at, ok := c.places[here]
-		if !ok || c.usual[here] || !ours(at.name) {
+		if !ok || c.usual[here] || c.inherited[here] != "" || !ours(at.name) {
 			continue // what Consul's own variables say is for its other tools, too
 		}
 		message := "has no effect " + why
@@ -50,6 +51,7 @@ func (c *checker) effects(raw rawConfig, cfg *config) {
 		c.sourceEffects(fmt.Sprintf("sources[%d]", i), s, cfg.backends)
 	}
 	c.guardEffects("guard", raw.Guard)
+	c.defaultEffects(reflect.TypeFor[rawDefaults](), outermost)
 	for i, b := range cfg.backends {
 		c.backendEffects(fmt.Sprintf("backends[%d]", i), raw.Backends[i], b, cfg)
 	}

@@ -17,6 +17,7 @@ type rawConfig struct {
 	Reload   rawReload    `mapstructure:"reload"`
 	Sources  []rawSource  `mapstructure:"sources"`
 	Backends []rawBackend `mapstructure:"backends"`
+	Defaults rawDefaults  `mapstructure:"defaults"`
 	Guard    rawGuard     `mapstructure:"guard"`
 	HTTP     rawHTTP      `mapstructure:"http"`
 	Log      rawLog       `mapstructure:"log"`
@@ -91,12 +92,20 @@ type rawTLS struct {
 	InsecureSkipVerify bool   `mapstructure:"insecure_skip_verify"`
 }
 
-// A rawFeed is a source and what it is asked for: part of a backend, or an entry
+// A rawFeed is a source and what it is asked: part of a backend, or an entry
 // of from.
 type rawFeed struct {
-	Source string `mapstructure:"source"`
+	Source  string `mapstructure:"source"`
+	Service string `mapstructure:"service"`
+	rawAsk  `mapstructure:",squash"`
 
-	Service          string   `mapstructure:"service"`
+	Record string `mapstructure:"record"`
+	Type   string `mapstructure:"type"`
+	Port   int    `mapstructure:"port"`
+}
+
+// A rawAsk is how services are asked for, whatever their names.
+type rawAsk struct {
 	Tags             []string `mapstructure:"tags"`
 	Filter           string   `mapstructure:"filter"`
 	NodeMeta         []string `mapstructure:"node_meta"`
@@ -106,10 +115,6 @@ type rawFeed struct {
 	Datacenter       string   `mapstructure:"datacenter"`
 	Health           string   `mapstructure:"health"`
 	IgnoreNodeHealth bool     `mapstructure:"ignore_node_health"`
-
-	Record string `mapstructure:"record"`
-	Type   string `mapstructure:"type"`
-	Port   int    `mapstructure:"port"`
 }
 
 type rawFrom struct {
@@ -135,6 +140,11 @@ type rawBackend struct {
 	Failover  rawFailover `mapstructure:"failover"`
 	Endpoints []string    `mapstructure:"endpoints"`
 
+	rawRules `mapstructure:",squash"`
+}
+
+// rawRules say how a backend is filled, whatever with.
+type rawRules struct {
 	Family         string   `mapstructure:"family"`
 	Allow          []string `mapstructure:"allow"`
 	Deny           []string `mapstructure:"deny"`
@@ -149,6 +159,15 @@ type rawBackend struct {
 	DrainShutdown bool     `mapstructure:"drain_shutdown"`
 	Guard         rawGuard `mapstructure:"guard"`
 	External      string   `mapstructure:"external"`
+}
+
+// rawDefaults are the keys of a backend that may be the same for all of them.
+type rawDefaults struct {
+	Slots     string   `mapstructure:"slots"`
+	Instances []string `mapstructure:"instances"`
+	Source    string   `mapstructure:"source"`
+	rawAsk    `mapstructure:",squash"`
+	rawRules  `mapstructure:",squash"`
 }
 
 type rawGuard struct {

@@ -21,6 +21,8 @@ type checker struct {
 	faults []fault
 	// warnings are of keys that have no effect.
 	warnings []fault
+	// inherited are the paths of keys that the defaults gave, and theirs.
+	inherited map[string]string
 	// usual are the paths of keys that somebody gave and that say the default.
 	usual map[string]bool
 	// assumed are the values of keys that nobody gave.
@@ -34,7 +36,8 @@ type checker struct {
 }
 
 func newChecker(doc document, env environment) *checker {
-	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, usual: map[string]bool{}, secrets: map[string]place{}}
+	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, inherited: map[string]string{},
+		usual: map[string]bool{}, secrets: map[string]place{}}
 }
 
 // An assumption is the value in force of a key that nobody gave.
@@ -47,6 +50,9 @@ type assumption struct {
 // add reports a fault at path, or at the nearest thing around it that has a
 // place: a missing key has none of its own.
 func (c *checker) add(path, format string, args ...any) {
+	if of, ok := c.inherited[path]; ok {
+		path = of
+	}
 	at, ok := c.places[path]
 	for outer := path; !ok; at, ok = c.places[outer] {
 		outer = parent(outer)
