@@ -72,6 +72,7 @@ type local struct {
 	ended      map[netip.AddrPort]time.Time
 	externals  map[string]external
 	weightless bool
+	unloaded   bool   // the state file, by the process that runs
 	undynamic  string // why no server can be added; "": it can, as far as is known
 	refused    map[string]slots.Refusal
 	told       map[string]bool // causes of refusals that were told of since all was well

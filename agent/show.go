@@ -271,11 +271,15 @@ func (in *instance) show(now time.Time) InstanceStatus {
 	if in.last.err != nil {
 		s.LastError = in.last.err.Error()
 	}
-	for _, r := range in.last.backends {
+	for name, r := range in.last.backends {
+		if r.unloaded {
+			s.Unloaded = append(s.Unloaded, name)
+		}
 		s.Waiting += r.waiting
 		s.External += len(r.externals)
 		s.Overflow += r.surplus
 	}
+	slices.Sort(s.Unloaded)
 	return s
 }
 

@@ -222,6 +222,8 @@ type InstanceStatus struct {
 	Waiting  int `json:"waiting"`
 	External int `json:"external"`
 	Overflow int `json:"overflow"`
+	// Unloaded are the backends that came up without what the state file says.
+	Unloaded []string `json:"state_file_not_loaded,omitempty"`
 }
 
 // Silent names those of instances that do not answer now: what they have shown is from
