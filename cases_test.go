@@ -29,7 +29,7 @@ func numbers() []string {
 	for _, series := range []struct {
 		letter string
 		last   int
-	}{{"C", 61}, {"D", 37}, {"F", 7}, {"X", 12}} {
+	}{{"C", 61}, {"D", 45}, {"F", 7}, {"X", 12}} {
 		for i := range series.last {
 			all = append(all, series.letter+strconv.Itoa(i+1))
 		}

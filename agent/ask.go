@@ -104,7 +104,7 @@ type Accepted struct {
 // listed. What is listed again by now stays. It fails with [ErrNoBackend],
 // [ErrNothingHeld], or [ErrNoSuchID].
 func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, error) {
-	return storing(ctx, a, func(context.Context) (Accepted, error) {
+	return storing(ctx, a, func(loop context.Context) (Accepted, error) {
 		done := Accepted{Backend: name, ID: id}
 		b := a.backend(name)
 		if b == nil {
@@ -127,6 +127,11 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 		a.accepted(b, done, by)
 		a.holdChanged(b)
 		a.keptChanged(b, kept)
+		for _, f := range b.feeds {
+			if !f.last.Settled() {
+				a.readAgain(loop, b, f) // it may be whole by what was accepted
+			}
+		}
 		return done, nil
 	}, func() <-chan error { return a.saver.flush(a.snapshot(time.Now())) })
 }

@@ -142,7 +142,7 @@ func TestC56_ServiceThatIsGoneFromTheCatalogueWhileItsWatchFails(t *testing.T) {
 func TestD12_NXDomainOnceAndThenRecords(t *testing.T) {
 	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		a.takeWrites()
-		w.source.say(discovery.Reading{Note: "NXDOMAIN"}, nil)
+		w.source.say(discovery.Reading{Parts: discovery.Complete().Parts, Note: "NXDOMAIN"}, nil)
 		w.pass(5 * time.Second)
 		w.source.list(span(80, 89)...)
 		w.pass(time.Hour)
@@ -155,14 +155,14 @@ func TestD12_NXDomainOnceAndThenRecords(t *testing.T) {
 func TestD14_NXDomainForSixMinutes(t *testing.T) {
 	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		for range 72 { // as often as a negative answer is asked again
-			w.source.say(discovery.Reading{Note: "NXDOMAIN from 2 servers"}, nil)
+			w.source.say(discovery.Reading{Parts: discovery.Complete().Parts, Note: "NXDOMAIN from 2 servers"}, nil)
 			w.pass(5 * time.Second)
 		}
 		w.wantReady(a, 0)
 	})
 	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		for range 59 {
-			w.source.say(discovery.Reading{Note: "NXDOMAIN from 2 servers"}, nil)
+			w.source.say(discovery.Reading{Parts: discovery.Complete().Parts, Note: "NXDOMAIN from 2 servers"}, nil)
 			w.pass(5 * time.Second)
 		}
 		w.wantReady(a, 10)

@@ -160,7 +160,7 @@ func (f *feed) explain(backend string, now time.Time) SourceExplanation {
 		s.FailingSince = f.failedAt
 	}
 	n := map[discovery.State]int{}
-	for _, e := range f.last.Endpoints() {
+	for _, e := range f.listed {
 		n[e.State]++
 	}
 	s.Ready, s.Drain, s.Down = n[discovery.Ready], n[discovery.Drain], n[discovery.Down]
@@ -176,10 +176,9 @@ func (f *feed) says(addr netip.AddrPort) Saying {
 		s.Says = SaysNothing
 		return s
 	}
-	eps := f.last.Endpoints()
-	i, listed := slices.BinarySearchFunc(eps, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
+	i, listed := slices.BinarySearchFunc(f.listed, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
 	if listed {
-		e := eps[i]
+		e := f.listed[i]
 		s.Says, s.Weight, s.Name, s.Reason = e.State.String(), e.Weight, e.Name, e.Reason
 		return s
 	}

@@ -26,8 +26,9 @@ type feed struct {
 	// this process, and what is known is its own.
 	known *sources.Known
 	spoke bool
-	// refused are those that it named and the policy does not let pass, and was refused
-	// to name.
+	// listed are the endpoints of its last answer that the policy lets pass, refused the
+	// others, and what it named and cannot be an endpoint.
+	listed  []discovery.Endpoint
 	refused []discovery.Rejection
 
 	heir     string    // a digest of what the feed before was asked, if this one has its endpoints
@@ -52,7 +53,7 @@ func (f *feed) spokeSince(at time.Time) bool {
 // answer takes one answer. changed says that the set is another one, replaced that what
 // was another source's is gone with it.
 func (f *feed) answer(r discovery.Reading, now time.Time) (changed, replaced bool) {
-	same := f.failing == nil && f.spoke && r.Whole() && f.last.Equal(r)
+	same := f.failing == nil && f.spoke && r.Settled() && f.last.Equal(r)
 	f.answered, f.last, f.failing = now, r, nil
 	if same { // as most answers are
 		return false, false
@@ -60,7 +61,7 @@ func (f *feed) answer(r discovery.Reading, now time.Time) (changed, replaced boo
 	before := f.known.Set()
 	replaced = f.known.Answer(r, now)
 	f.spoke = !f.known.Inherited()
-	f.refused = slices.Concat(r.Rejected, f.known.Set().Refused)
+	f.listed, f.refused = f.known.Set().Listed(), slices.Concat(r.Rejected, f.known.Set().Refused)
 	return !sameSet(before, f.known.Set()), replaced
 }
 
@@ -123,7 +124,7 @@ func (f *feed) succeed(old *feed, now time.Time) {
 		f.storedAt = old.answered
 	}
 	if same && !old.known.Inherited() {
-		f.spoke, f.refused = old.spoke, old.refused
+		f.spoke, f.listed, f.refused = old.spoke, old.listed, old.refused
 		f.answered, f.last, f.failing, f.again = old.answered, old.last, old.failing, old.again
 	}
 }

@@ -93,6 +93,28 @@ func (a *Agent) advance(ctx context.Context, b *backend, now time.Time) {
 	}
 }
 
+// readAgain asks a feed of b in the strongest way there is, and takes what it says; an
+// error says nothing.
+func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed) {
+	source := f.Source
+	a.group.Go(func() {
+		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
+		defer cancel()
+		r, err := discovery.Confirm(brief, source)
+		u := discovery.Update{Reading: r, Err: err, At: time.Now()}
+		if err != nil {
+			return
+		}
+		a.post(ctx, func(context.Context) {
+			if slices.Contains(a.backends, b) && slices.Contains(b.feeds, f) && !f.spokeSince(u.At) {
+				now := time.Now()
+				a.take(b, f, u, now)
+				a.reevaluate(b, nil, u.At, now)
+			}
+		})
+	})
+}
+
 // confirm asks the feeds of b whose endpoints are held in the strongest way there
 // is, all at once.
 func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {

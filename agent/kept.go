@@ -9,6 +9,7 @@ import (
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // This file is about endpoints that are kept: no source lists them, and what listed them
@@ -123,9 +124,11 @@ func (c *core) downAt(b *backend) func(netip.AddrPort) bool {
 	up, down := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	for _, own := range c.views(b) {
 		for _, s := range own {
-			if s.Checked && !s.Up {
+			switch {
+			case s.Class == slots.Maint:
+			case s.Checked && !s.Up:
 				down[s.Addr] = true
-			} else {
+			default:
 				up[s.Addr] = true
 			}
 		}

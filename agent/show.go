@@ -229,7 +229,7 @@ func (f *feed) show(backend string, now time.Time) SourceStatus {
 	}
 	if at := f.answered; !at.IsZero() {
 		s.State, s.AgeSeconds = "ok", now.Sub(at).Seconds()
-		s.Endpoints, s.Note, s.Rejected = len(f.last.Endpoints()), f.last.Note, f.refused
+		s.Endpoints, s.Note, s.Rejected = len(f.listed), f.last.Note, f.refused
 		s.Parts, s.PartsMore = statusParts(f.last)
 	}
 	if f.noneYet() {

@@ -75,7 +75,7 @@ const maxRejectionsTold = 10
 func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 	m := a.opts.Metrics
 	states := map[string]int{"rejected": len(f.refused)}
-	for _, e := range f.last.Endpoints() {
+	for _, e := range f.listed {
 		states[e.State.String()]++
 	}
 	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)

@@ -212,6 +212,12 @@ func (r Reading) Partly(why string) Reading {
 	return r
 }
 
+// Settled reports whether nothing that was ever there may be missing from r: every part
+// is whole, or has none yet.
+func (r Reading) Settled() bool {
+	return !slices.ContainsFunc(r.Parts, func(p Part) bool { return p.State != Whole && !p.NoneYet() })
+}
+
 // Gaps lists the parts that are not whole, as in "AAAA of web.example.org: server:
 // SERVFAIL from 10.0.0.1".
 func (r Reading) Gaps() []string {

@@ -46,7 +46,7 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst), news: rate.NewLimiter(newsRate, newsBurst)}
 	for ctx.Err() == nil {
 		asked := time.Now()
-		r, err := guarded(src, func() (Reading, error) { return src.Next(ctx) })
+		r, err := answered(src, func() (Reading, error) { return src.Next(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -80,7 +80,7 @@ func rest(ctx context.Context, src Source, failed error, d time.Duration) {
 // Confirm calls src.Confirm. What it returns is normalized, and
 // a panic of the source is an error of class [Protocol].
 func Confirm(ctx context.Context, src Source) (Reading, error) {
-	r, err := guarded(src, func() (Reading, error) { return src.Confirm(ctx) })
+	r, err := answered(src, func() (Reading, error) { return src.Confirm(ctx) })
 	if err != nil {
 		return Reading{}, err
 	}
@@ -96,6 +96,15 @@ func guarded(src Source, ask func() (Reading, error)) (r Reading, err error) {
 		}
 	}()
 	return ask()
+}
+
+// answered is guarded, for what must have a part: an answer without any is none.
+func answered(src Source, ask func() (Reading, error)) (Reading, error) {
+	r, err := guarded(src, ask)
+	if err == nil && len(r.Parts) == 0 {
+		return r, Errorf(Protocol, "%s answered without saying of what", src)
+	}
+	return r, err
 }
 
 // pace decides how long a source is left alone after an update.

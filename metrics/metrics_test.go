@@ -75,6 +75,7 @@ func everyVerb(m *metrics.Metrics) {
 	m.SourceAnswered("consul", "web", time.Unix(1700000000, 500e6), map[string]int{"ready": 3, "drain": 1, "rejected": 2})
 	m.SourceFailed("consul", "web", "server")
 	m.Rejected("consul", "web", "multicast", 2)
+	m.Kept("consul", "web", 2)
 	m.Held("web", "removal", true)
 	m.Overflow("web", 4)
 	m.Paused("web", true)

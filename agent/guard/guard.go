@@ -88,7 +88,7 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 		g.turnover = nil
 	}
 	next := g.spareUnhealthy(o.Set, o.KeepUnhealthy, now)
-	gone := g.lacking(next)
+	gone, passing := g.split(g.lacking(next), o)
 	kind := g.judge(next, gone, o, now)
 	if kind == "" {
 		g.hold = nil
@@ -98,7 +98,10 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 		return changed
 	}
 	if g.hold == nil {
-		g.hold = &hold{since: now, asked: now, missing: map[netip.AddrPort]missing{}}
+		g.hold = &hold{since: now, asked: now, missing: map[netip.AddrPort]missing{}, established: map[netip.AddrPort]bool{}}
+		for _, e := range g.published {
+			g.hold.established[e.Addr] = true
+		}
 	}
 	g.hold.kind, g.hold.candidate = kind, next
 	g.hold.follow(gone, g.carried, o, now)
@@ -108,7 +111,27 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 		g.hold.confirm(limit, o, now)
 	}
 	g.note()
-	return g.release(g.hold.due(limit, now), now)
+	return g.release(append(passing, g.hold.due(limit, now)...), now)
+}
+
+// split separates, of endpoints that are in force and would be out of service, those that
+// came while something was held and never showed that they work: they are nobody's loss,
+// and go at once. It notes who has shown it.
+func (g *Guard) split(lacking []netip.AddrPort, o Offer) (gone, passing []netip.AddrPort) {
+	if g.hold == nil {
+		return lacking, nil
+	}
+	for a := range o.Proven {
+		g.hold.established[a] = true
+	}
+	for _, a := range lacking {
+		if g.hold.established[a] {
+			gone = append(gone, a)
+		} else {
+			passing = append(passing, a)
+		}
+	}
+	return gone, passing
 }
 
 // judge says why next must be held, "" if it need not be. What comes back a piece at a
@@ -167,6 +190,7 @@ func (g *Guard) release(gone []netip.AddrPort, now time.Time) bool {
 	g.past.forget(gone)
 	if len(h.missing) == 0 {
 		g.hold = nil
+		g.past.record(listed(next, nil), now)
 	}
 	return g.publish(next)
 }

@@ -173,6 +173,21 @@ func TestLossIsLessByNewcomersThatWork(t *testing.T) {
 	r.want(append([]int{80}, span(90, 98)...)...)
 }
 
+// What came while something was held, and never worked, goes at once when it is delisted:
+// a bad deployment that is rolled back leaves nothing behind. What did work is held.
+func TestNewcomersOfAHold(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(append([]int{80}, span(90, 98)...)...)
+	r.want(append(span(80, 89), span(90, 98)...)...)
+	r.after(time.Second, Offer{Set: eps(append([]int{80}, span(100, 108)...)...), Proven: set(90)})
+	r.want(append(append(span(80, 89), 90), span(100, 108)...)...)
+	if !r.Holds(addr(90)) || r.Holds(addr(91)) {
+		t.Errorf("held: %v", r.WouldRemove())
+	}
+	r.list(span(80, 89)...)
+	r.want(append(span(80, 89), 90)...) // 90 worked, and waits for its time
+}
+
 func TestRollingDeploymentIsNotHeld(t *testing.T) {
 	for _, n := range []int{10, 40, 200} {
 		for _, batch := range []int{1, n / 4} {
@@ -315,6 +330,7 @@ func TestGuardProperties(t *testing.T) {
 		now := time.Unix(1000, 0)
 		g := New(Rules{})
 		confirmed := map[netip.AddrPort]int{} // strong reads in a row that lacked it
+		established := map[netip.AddrPort]bool{}
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
 			before := discovery.ByAddr(g.Published())
@@ -358,7 +374,7 @@ func TestGuardProperties(t *testing.T) {
 			for a := range before {
 				if _, ok := after[a]; !ok {
 					lost++
-					if confirmed[a] < Confirmations {
+					if established[a] && confirmed[a] < Confirmations {
 						unconfirmed++
 					}
 				}
@@ -374,6 +390,11 @@ func TestGuardProperties(t *testing.T) {
 			}
 			if len(after) == 0 && len(before) > 0 && unconfirmed > 0 {
 				t.Fatal("emptied, unconfirmed")
+			}
+			was := established
+			established = map[netip.AddrPort]bool{}
+			for a := range after {
+				established[a] = was[a] || g.Kind() == ""
 			}
 		}
 		end := span(80, 79+rapid.IntRange(0, 20).Draw(t, "in the end"))

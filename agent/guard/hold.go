@@ -24,6 +24,9 @@ type hold struct {
 	asked     time.Time // when a confirmation was last asked for
 	candidate []discovery.Endpoint
 	missing   map[netip.AddrPort]missing
+	// established are the endpoints that were in force when the hold began, and those
+	// that came since and have shown that they work.
+	established map[netip.AddrPort]bool
 }
 
 // A missing endpoint is held by itself: its time counts since it was first missing.
@@ -164,11 +167,9 @@ func (g *Guard) Incoming() map[netip.AddrPort]bool {
 	if g.turnover == nil && g.hold == nil {
 		return nil
 	}
-	known := map[netip.AddrPort]bool{}
-	if n := len(g.past); g.turnover == nil && n > 0 { // in a hold, nothing new is recorded
-		for _, a := range g.past[n-1].Addrs {
-			known[a] = true
-		}
+	var known map[netip.AddrPort]bool
+	if g.turnover == nil {
+		known = g.hold.established
 	}
 	out := map[netip.AddrPort]bool{}
 	for _, e := range g.standing() {

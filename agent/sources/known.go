@@ -64,6 +64,14 @@ type Set struct {
 	Refused []discovery.Rejection
 }
 
+// Listed returns those of s that are not only kept.
+func (s Set) Listed() []discovery.Endpoint {
+	if len(s.Kept) == 0 {
+		return s.Endpoints
+	}
+	return slices.DeleteFunc(slices.Clone(s.Endpoints), func(e discovery.Endpoint) bool { _, kept := s.Kept[e.Addr]; return kept })
+}
+
 // Kept says why an endpoint is there although nothing lists it now.
 type Kept struct {
 	Source string // set by [Combine]
@@ -176,7 +184,7 @@ func (k *Known) endStored(r discovery.Reading, now time.Time) (inherited bool) {
 	if p == nil {
 		return false
 	}
-	if r.Whole() && (!k.inherited || len(r.Endpoints()) > 0) {
+	if r.Settled() && (!k.inherited || len(r.Endpoints()) > 0) {
 		delete(k.parts, stored)
 		inherited, k.inherited = k.inherited, false
 		return inherited
@@ -214,6 +222,7 @@ func (k *Known) Accept(addrs []netip.AddrPort, now time.Time) []netip.AddrPort {
 		}
 		gone = append(gone, a)
 	}
+	k.set.Endpoints = slices.DeleteFunc(slices.Clone(k.set.Endpoints), func(e discovery.Endpoint) bool { return slices.Contains(gone, e.Addr) })
 	k.recompute(now)
 	return gone
 }

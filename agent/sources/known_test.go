@@ -240,7 +240,7 @@ func TestInheritedStaysUntilTheNewSourceHasSaidEverything(t *testing.T) {
 	}{
 		{reading(some("", "", discovery.Whole)), "[80] [81]", false}, // the name may be misspelt
 		{reading(some("A", "", discovery.Whole, 90), some("AAAA", "", discovery.Unknown)), "[80] [81] 90", false},
-		{reading(some("A", "", discovery.Whole, 90), some("AAAA", "", discovery.Whole)), "90", true},
+		{reading(some("A", "", discovery.Whole, 90), discovery.Part{Name: "AAAA", State: discovery.Partial, Why: discovery.NoneYet + "NODATA"}), "90", true},
 	} {
 		if replaced := k.Answer(step.answer, start); replaced != step.replaced || show(k.Set()) != step.want {
 			t.Errorf("step %d: %q, replaced %v; want %q, %v", i, show(k.Set()), replaced, step.want, step.replaced)

@@ -30,7 +30,7 @@ const index = `slotsync
 GET  /v1/status                     what the agent knows and does
 GET  /v1/backends/{backend}/explain why a backend is as it is; an address or a slot in it under /{address}
 POST /v1/sync                       one round, now
-POST /v1/backends/{backend}/accept  end a hold
+POST /v1/backends/{backend}/accept  let go what is held or kept, by its id
 GET  /v1/backends/{backend}/servers the endpoints of a backend; POST adds one, DELETE .../{server} removes it
 PUT  /v1/backends/{backend}/servers/{server}/state   {"state": "drain", "for": "10m"}; ready ends it
 PUT  /v1/backends/{backend}/servers/{server}/weight  {"weight": "20%"}

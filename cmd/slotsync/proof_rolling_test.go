@@ -45,7 +45,7 @@ func TestRollingDeployment(t *testing.T) {
 
 func (plan rollout) run(t *testing.T, version string) {
 	e := haproxytest.Backend{Name: "web", Slots: plan.n + 2*plan.batch, Check: plan.check, Frontend: haproxytest.FreePort(t),
-		Options: []string{"option redispatch 1", "option idle-close-on-response"}}
+		Options: []string{"option redispatch 1"}}
 	p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{e}})
 	source := &toldSource{next: make(chan []discovery.Endpoint, 1), said: make(chan time.Time, 4*plan.n+9)}
 	r := newRig(t, map[string]string{"edge": p.Socket}, backendOf(source))

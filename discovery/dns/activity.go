@@ -66,8 +66,10 @@ func (s *Source) asking(l lookup) {
 
 // told notes what came of it, and what the question was in the end. It needs s.mu.
 func (s *Source) told(got assembly, late bool) {
-	s.gaps = got.reading.Normalized().Gaps()
-	s.priority = max(got.inUse, 0)
+	s.gaps = notable(got.reading.Normalized())
+	if got.err == nil {
+		s.priority = got.inUse
+	}
 	if late {
 		return
 	}

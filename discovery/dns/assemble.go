@@ -6,14 +6,13 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery"
 )
-
-const typeSRV = wire.TypeSRV
 
 // An assembly is the reading that a round comes to.
 type assembly struct {
@@ -45,7 +44,7 @@ func (s *Source) assemble(r round, known func(question) result) assembly {
 			out.best = root
 		}
 		out.records += len(root.items)
-		if q.set.qtype == typeSRV {
+		if q.set.qtype == wire.TypeSRV {
 			out.services(s, q, root, r.targets, known)
 			continue
 		}
@@ -111,6 +110,7 @@ func (a *assembly) addresses(p part, r result, port uint16, name string) []disco
 // not known, those after it come into play only if they were before: trouble with DNS
 // must not bring in the spare servers, nor take them away.
 func (a *assembly) services(s *Source, q question, root result, targets []question, known func(question) result) {
+	a.inUse = s.priority
 	parent := discovery.Part{Name: q.set.String(), State: root.state, Err: root.err, Why: discovery.Printable(root.why, 300)}
 	usable, rejected := screen(root.items)
 	a.reading.Rejected = append(a.reading.Rejected, rejected...)
@@ -125,7 +125,6 @@ func (a *assembly) services(s *Source, q question, root result, targets []questi
 	for _, t := range targets {
 		hosts[t.set.name] = append(hosts[t.set.name], t)
 	}
-	a.inUse = s.priority
 	groups := byPriority(usable)
 	for i, group := range groups {
 		some, unsure := a.group(parent.Name, group, hosts, s.subject.wanted.preferV4, known)
@@ -226,4 +225,10 @@ func byPriority(records []record) [][]record {
 		groups[last] = append(groups[last], r)
 	}
 	return groups
+}
+
+// oneLine joins what differs.
+func oneLine(notes []string) string {
+	slices.Sort(notes)
+	return strings.Join(slices.Compact(notes), ", ")
 }

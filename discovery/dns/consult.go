@@ -41,62 +41,6 @@ type verdict struct {
 // Where this begins a reason, no server has ever shown records of the set.
 const noneYet = discovery.NoneYet
 
-// A census is what was heard of each server that was asked about one set.
-type census struct {
-	found  *reply
-	denied []reply   // without records
-	failed []failure // one for each server that has not answered
-}
-
-// A failure is the first trouble with one server.
-type failure struct {
-	server string
-	err    error
-}
-
-func (c *census) add(server string, r reply, err error) {
-	switch {
-	case err == nil && r.outcome == found:
-		if c.found == nil {
-			c.found = &r
-		}
-	case err == nil:
-		c.denied = append(c.denied, r)
-		c.failed = slices.DeleteFunc(c.failed, func(f failure) bool { return f.server == server })
-	case c.failureOf(server) == nil:
-		c.failed = append(c.failed, failure{server, err})
-	case discovery.ClassOf(err) != discovery.Transport: // it tells more than silence
-		c.failed = append(slices.DeleteFunc(c.failed, func(f failure) bool { return f.server == server }), failure{server, err})
-	}
-}
-
-func (c *census) failureOf(server string) error {
-	for _, f := range c.failed {
-		if f.server == server {
-			return f.err
-		}
-	}
-	return nil
-}
-
-// isOver says whether server is not worth asking again: it answered, if only with a
-// failure.
-func (c *census) isOver(server string) bool {
-	err := c.failureOf(server)
-	return err != nil && discovery.ClassOf(err) != discovery.Transport ||
-		slices.ContainsFunc(c.denied, func(r reply) bool { return r.server == server })
-}
-
-// told is the first failure that came from a server.
-func (c *census) told() error {
-	for _, f := range c.failed {
-		if discovery.ClassOf(f.err) != discovery.Transport {
-			return f.err
-		}
-	}
-	return nil
-}
-
 // consult asks servers about k until one shows records. Where one has none the others
 // are asked too, all at once, unless quiet says that it is known that they have none.
 func (a asker) consult(ctx context.Context, k key, tries []try, quiet bool) verdict {
@@ -226,18 +170,15 @@ func (a asker) silenced(holders []string, c *census, out verdict) verdict {
 	out.err = discovery.Errorf(discovery.Transport, "%s, which had it, was not asked in time", holders[0])
 	for _, s := range holders {
 		if err := c.failureOf(s); err != nil {
-			out.err = discovery.Errorf(discovery.ClassOf(err), "%w (it had this%s)", cause(err), besides(c.denied))
+			out.err = err
 			break
 		}
 	}
-	return out
-}
-
-func besides(denied []reply) string {
-	if len(denied) == 0 {
-		return ""
+	if len(c.denied) > 0 {
+		out.err = discovery.Errorf(discovery.ClassOf(out.err), "%w (it had this; %s, which never did, counts for nothing)",
+			cause(out.err), says(c.denied[0]))
 	}
-	return fmt.Sprintf("; %s, which never did, counts for nothing", says(denied[0]))
+	return out
 }
 
 // neverHad is the answer where nobody has ever had records, and somebody says so.

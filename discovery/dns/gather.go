@@ -95,7 +95,7 @@ func (s *Source) progress(questions []question) progress {
 
 // start begins the lookups of those sets that are not being asked for: at once of what
 // came along, and as many of the others at a time as there may be, those that were
-// unknown last.
+// unknown apart, so that they take nobody's place.
 func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,8 +115,11 @@ func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 			healthy = append(healthy, q)
 		}
 	}
-	for _, q := range append(healthy, sick...) {
-		go s.run(ctx, l, q)
+	for _, q := range healthy {
+		go s.run(ctx, l, q, s.slots)
+	}
+	for _, q := range sick {
+		go s.run(ctx, l, q, s.spare)
 	}
 }
 
@@ -131,12 +134,12 @@ func (s *Source) along(st *set, q question) bool {
 }
 
 // run looks a set up and says so.
-func (s *Source) run(ctx context.Context, l lookup, q question) {
+func (s *Source) run(ctx context.Context, l lookup, q question, slots chan struct{}) {
 	var r result
 	select {
-	case s.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		r = s.within(ctx, l, q)
-		<-s.slots
+		<-slots
 	case <-ctx.Done():
 		r = unknown(verdict{err: discovery.Errorf(discovery.Transport, "%w", ctx.Err())})
 	}

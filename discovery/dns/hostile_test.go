@@ -67,6 +67,9 @@ var hostile = []struct {
 	{"D3 right question, another owner", func(q *wire.Msg) [][]byte {
 		return [][]byte{pack(answer(q, "evil.test. 5 IN A 6.6.6.6"))}
 	}, string(discovery.Protocol)},
+	{"an address of the other family", func(q *wire.Msg) [][]byte {
+		return [][]byte{pack(answer(q, "x.test. 5 IN AAAA 2001:db8::1"))}
+	}, isNothing},
 	{"D4 three bytes, then right", func(q *wire.Msg) [][]byte {
 		return [][]byte{{1, 2, 3}, pack(answer(q, right))}
 	}, isRight},

@@ -24,7 +24,7 @@ func outsideOf(t *testing.T, w *world, q Query, servers ...string) *Source {
 
 // The only answer is an alias of a name outside: a node of Consul with a host name as
 // its address.
-func TestAliasOfAnOutsideName(t *testing.T) {
+func TestD42AliasOfAnOutsideName(t *testing.T) {
 	q := Query{Record: "db.service.consul", Type: TypeA, Port: 80}
 	setup := func(t *testing.T) (*world, *Source) {
 		w := newWorld(one, system)
@@ -91,7 +91,7 @@ func TestAliasOfAnOutsideName(t *testing.T) {
 }
 
 // One SRV record points outside, beside numeric ones.
-func TestTargetOutside(t *testing.T) {
+func TestD42TargetOutside(t *testing.T) {
 	for _, refusal := range []string{"REFUSED", "SERVFAIL", "NXDOMAIN"} {
 		t.Run(refusal, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestInsideNamesStayInside(t *testing.T) {
 }
 
 // The port of Consul's DNS is published for UDP alone.
-func TestConsulOverUDPAlone(t *testing.T) {
+func TestD22ConsulOverUDPAlone(t *testing.T) {
 	for _, trouble := range []string{"closed", "silent"} {
 		t.Run(trouble, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

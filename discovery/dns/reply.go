@@ -65,7 +65,7 @@ func parse(name string, qtype uint16, m *wire.Msg) (reply, error) {
 		return reply{}, discovery.Errorf(discovery.Protocol, "NXDOMAIN with records of %s", name)
 	case len(rrs) == 0:
 		r := negative(m, ttl)
-		if onChain > 0 && !r.proof {
+		if end != wire.CanonicalName(name) && !r.proof {
 			r.alias = end
 		}
 		return r, nil
@@ -106,7 +106,7 @@ func follow(name string, qtype uint16, answer []wire.RR) (rrs []wire.RR, owner s
 				rrs = append(rrs, rr)
 			case isAlias && (next == "" || wire.CanonicalName(c.Target) < next):
 				next = wire.CanonicalName(c.Target)
-			case !isAlias:
+			case !isAlias && h.Rrtype != wire.TypeA && h.Rrtype != wire.TypeAAAA: // Consul sends those instead of none of the other family
 				continue
 			}
 			used++

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +20,8 @@ type Source struct {
 	due     time.Time // when Next asks again; zero: at once
 	placed  bool      // whether it has its place among the others
 	holders holders
-	slots   chan struct{} // one for each lookup at a time
+	slots   chan struct{} // one for each lookup at a time,
+	spare   chan struct{} // and of what was unknown before
 
 	mu       sync.Mutex // guards following, never held while asking
 	sets     map[key]*set
@@ -33,7 +33,7 @@ type Source struct {
 	priority uint16 // of the SRV records in use
 	pinned   string // the name that first had records, of the search list
 	surveyed time.Time
-	gaps     []string // of the last reading
+	gaps     []string // of the last reading, that are worth a remark
 	activity discovery.Activity
 }
 
@@ -62,7 +62,7 @@ func (c *Client) Source(q Query) (*Source, error) {
 
 func sourceOf(c *Client, sub subject, kind string) *Source {
 	return &Source{
-		client: c, subject: sub, kind: kind, slots: make(chan struct{}, 2*maxParallel),
+		client: c, subject: sub, kind: kind, slots: make(chan struct{}, 2*maxParallel), spare: make(chan struct{}, maxParallel),
 		sets: map[key]*set{}, changed: make(chan struct{}), surveyed: time.Now().Add(-surveyEvery*4/5 - rand.N(surveyEvery/10)),
 	}
 }
@@ -194,77 +194,6 @@ func (s *Source) read(ctx context.Context) error {
 	return nil
 }
 
-// roots asks for the records of the name itself, along the search list where there is
-// one. Names after the first are asked for only if no server knows those before, for
-// the next one may be a wildcard, and somebody else's.
-func (s *Source) roots(ctx context.Context, l lookup) (questions []question, err error) {
-	for i, name := range l.names {
-		questions = l.questions(s.subject.name, name)
-		if err := s.gather(ctx, l, questions, false); err != nil {
-			return nil, err
-		}
-		if len(l.names) == 1 {
-			break
-		}
-		for s.busy(questions) { // while one searches, all have to be known
-			if err := s.gather(ctx, l, questions, false); err != nil {
-				return nil, err
-			}
-		}
-		absent, failed := nonexistent(questions, s.results(questions))
-		if failed != nil {
-			return nil, failed
-		}
-		if !absent || i == len(l.names)-1 {
-			break
-		}
-	}
-	return questions, nil
-}
-
-// questions are those for the records of the name itself, as name.
-func (l lookup) questions(own, name string) []question {
-	var out []question
-	for _, qtype := range l.qtypes {
-		out = append(out, question{of: key{name, qtype}, set: key{own, qtype}})
-	}
-	return out
-}
-
-// nonexistent says whether the name of these questions is known not to exist, or why that
-// is not known.
-func nonexistent(questions []question, known map[key]result) (absent bool, failed error) {
-	absent = true
-	for _, q := range questions {
-		r := known[q.set]
-		if len(r.items) > 0 {
-			return false, nil
-		}
-		if r.outcome == nxDomain {
-			failed = worse(failed, r.told)
-		}
-		failed = worse(failed, r.err)
-		absent = absent && r.outcome == nxDomain
-	}
-	return absent && failed == nil, failed
-}
-
-func (s *Source) results(questions []question) map[key]result {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	out := map[key]result{}
-	for _, q := range questions {
-		out[q.set] = s.set(q.set).result
-	}
-	return out
-}
-
-func (s *Source) busy(questions []question) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.ContainsFunc(questions, func(q question) bool { return s.set(q.set).busy })
-}
-
 // afterRoots notes whether the name itself is in trouble, and which name it is.
 func (s *Source) afterRoots(roots []question) {
 	s.mu.Lock()
@@ -301,38 +230,7 @@ func (s *Source) viewed(q question) result {
 	return st.view()
 }
 
-// A lookup is what one reading begins with.
-type lookup struct {
-	asker
-	names    []string
-	qtypes   []uint16 // of the name itself
-	families families // of the targets of a service
-}
-
-func (s *Source) begin() lookup {
-	a := asker{client: s.client, settings: s.client.setup(), holders: &s.holders, subject: s.subject.name}
-	l := lookup{asker: a, names: []string{s.subject.name}, families: s.subject.wanted.without(a.settings.noAAAA)}
-	l.qtypes = l.families.qtypes
-	if s.subject.srv {
-		l.qtypes = []uint16{typeSRV}
-	}
-	if s.subject.relative {
-		l.names = a.settings.candidates(s.subject.name)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if slices.Contains(l.names, s.pinned) {
-		l.names = []string{s.pinned}
-	}
-	return l
-}
-
 // spread returns d ±10 %.
 func spread(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
-
-func oneLine(notes []string) string {
-	slices.Sort(notes)
-	return strings.Join(slices.Compact(notes), ", ")
 }

@@ -191,8 +191,13 @@ func TestD23Gaps(t *testing.T) {
 		server.SetSRV(srvName, 0, target("never.test", 80), spare)
 		s := newSource(t, patient(server.Addr()), srv)
 		wantStrong(t, next(t, s), "10.0.0.9:80")
+		server.SetRcode(wire.RcodeServerFailure)
+		wantError(t, s, discovery.Server)
+		server.SetRcode(wire.RcodeSuccess)
 		server.Fail("never.test", wire.RcodeServerFailure)
-		wantAddrs(t, next(t, s), "10.0.0.9:80")
+		for range 2 {
+			wantAddrs(t, next(t, s), "10.0.0.9:80")
+		}
 	})
 }
 
