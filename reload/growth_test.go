@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"os"
+	stdslices "slices"
 	"strings"
 	"testing"
 
@@ -63,6 +64,7 @@ backend web
   balance hdr(key)
   hash-type consistent
   load-server-state-from-file local
+  server fixed %s
   {{serverTemplate "web"}}
 `
 
@@ -83,14 +85,16 @@ func TestGrowthMovesNoKeys(t *testing.T) {
 func growOnRing(t *testing.T, version string, r slots.Range) {
 	t.Helper()
 	var at []netip.AddrPort
-	for i := range 6 {
+	for i := range 7 {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, i) }))
 		t.Cleanup(s.Close)
 		at = append(at, netip.MustParseAddrPort(strings.TrimPrefix(s.URL, "http://")))
 	}
 	port := haproxytest.FreePort(t)
 	line := fmt.Sprintf("server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled", r.Prefix, r.First, r.Last)
-	text := fmt.Sprintf(ringTemplate, "{socket}", "{dir}", port)
+	fixed := at[6] // beside the template, above it
+	at = at[:6]
+	text := fmt.Sprintf(ringTemplate, "{socket}", "{dir}", port, fixed)
 	p := haproxytest.Start(t, haproxytest.Config{Version: version, Master: true, Text: strings.Replace(text, `{{serverTemplate "web"}}`, line, 1)})
 	dir := strings.TrimSuffix(p.File(), "/haproxy.cfg")
 	c, err := haproxy.New(haproxy.Options{Socket: p.Socket, StateFile: dir + "/{backend}"})
@@ -107,8 +111,9 @@ func growOnRing(t *testing.T, version string, r slots.Range) {
 	}
 	var fills []slots.Change
 	d := Data{Backends: []Backend{{Name: "web", Proxy: "web", Prefix: r.Prefix, Offset: r.First - 1, Slots: 40}}}
+	own := slots.Own(v.Servers["web"], r.Prefix)
 	for i, a := range at {
-		s := v.Servers["web"][i]
+		s := own[i]
 		fills = append(fills, slots.Change{Backend: "web", Slot: s.Name, Kind: slots.Fill, Addr: a, Class: slots.Ready, SetClass: true, From: s})
 		d.Backends[0].Servers = append(d.Backends[0].Servers, Server{Slot: s.Name, Addr: a, State: "ready"})
 	}
@@ -120,6 +125,9 @@ func growOnRing(t *testing.T, version string, r slots.Range) {
 		t.Fatal(err)
 	}
 	before := ring(t, port)
+	if !stdslices.Contains(before, "6") || !stdslices.Contains(before, "0") {
+		t.Fatalf("not everybody has keys: %v", before)
+	}
 	tmpl := t.TempDir() + "/tmpl"
 	full := strings.NewReplacer("{socket}", p.Socket, "{dir}", dir).Replace(text)
 	if err := os.WriteFile(tmpl, []byte(full), 0o600); err != nil {
@@ -132,7 +140,7 @@ func growOnRing(t *testing.T, version string, r slots.Range) {
 	p.Config.Text = string(grown)
 	p.Reload()
 	v, err = c.View(t.Context(), []string{"web"}, true)
-	if err != nil || len(v.Servers["web"]) != 40 {
+	if err != nil || len(v.Servers["web"]) != 41 {
 		t.Fatalf("got %d servers, %v", len(v.Servers["web"]), err)
 	}
 	if diff := cmp.Diff(before, ring(t, port)); diff != "" {

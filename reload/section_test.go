@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 	"pgregory.net/rapid"
 )
 
@@ -155,4 +156,25 @@ func FuzzSections(f *testing.F) {
 			at = s.to
 		}
 	})
+}
+
+// TestHealthcheckSections: what HAProxy 3.4 takes for a section is one here.
+func TestHealthcheckSections(t *testing.T) {
+	const text = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\n" +
+		"backend web\n  server a 127.0.0.1:1 check healthcheck hc\nhealthcheck hc\n  type httpchk\nfrontend in\n  bind 127.0.0.1:1\n  default_backend web\n"
+	s := newSite(t)
+	s.put(t, s.template(), text)
+	o := s.options()
+	o.Check = []string{haproxytest.Binary(t, "3.4"), "-c", "-f", fileMark}
+	tr, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if words, err := tr.Check(t.Context(), web(1)); err != nil {
+		t.Fatalf("%v\n%s", err, words)
+	}
+	got, err := findSection([]byte(text), "healthcheck", "hc")
+	if err != nil || text[got.from:got.to] != "healthcheck hc\n  type httpchk\n" {
+		t.Errorf("got %+v, %v", got, err)
+	}
 }

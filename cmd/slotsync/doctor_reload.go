@@ -37,8 +37,22 @@ func examineReload(ctx context.Context, cfg *config, r reloadConfig, processes [
 	if len(r.check) > 0 {
 		f.program("its file is checked by", "reload.check", r.check)
 	}
+	f.judgeUnchecked(r, cfg.instances, processes)
 	f.files(cfg, r)
 	return f
+}
+
+// judgeUnchecked says where a file that is not checked would end HAProxy.
+func (f *findings) judgeUnchecked(r reloadConfig, instances []instanceConfig, processes []slots.Process) {
+	if len(r.check) > 0 || r.file == "" {
+		return
+	}
+	for i, p := range processes {
+		v, ok := parseRelease(p.Version)
+		if ok && v.is(3, 4) && slices.Contains(r.instances, instances[i].name) {
+			f.add(verdictFail, "instance %s runs HAProxy %s, whose master may end at a file that it cannot parse: set reload.check, as in [haproxy, -c, -f, \"{{.File}}\"]", instances[i].name, p.Version)
+		}
+	}
 }
 
 // master asks the master for its workers.

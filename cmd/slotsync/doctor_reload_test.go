@@ -69,6 +69,21 @@ func TestExamineReload(t *testing.T) {
 	}
 }
 
+func TestJudgeUnchecked(t *testing.T) {
+	instances := []instanceConfig{{name: "a"}, {name: "b"}, {name: "c"}}
+	processes := []slots.Process{{Version: "3.4.7-1"}, {Version: "3.2.26"}, {Version: "3.4.7-1"}}
+	r := reloadConfig{file: "/f", instances: []string{"a", "b"}}
+	f := findings{subject: "reload haproxy"}
+	f.judgeUnchecked(r, instances, processes)
+	expect(t, f.list, []string{"fail instance a runs HAProxy 3.4.7-1, whose master may end"})
+	r.check = []string{"haproxy", "-c", "-f", "{{.File}}"}
+	f.list = nil
+	f.judgeUnchecked(r, instances, processes)
+	r.check, r.file = nil, ""
+	f.judgeUnchecked(r, instances, processes)
+	expect(t, f.list, nil)
+}
+
 func TestJudgeWorkers(t *testing.T) {
 	r := reloadConfig{master: "/m", instances: []string{"a", "b"}}
 	instances := []instanceConfig{{name: "a"}, {name: "b"}, {name: "elsewhere"}}

@@ -28,7 +28,7 @@ func TestJudgeVersion(t *testing.T) {
 		{"3.1.0", []string{"ok supported", "warn pooled connections", "warn wrong exit code"}},
 		{"3.2.0", []string{"ok supported", "warn stalls"}},
 		{"3.2.26-1", []string{"ok supported"}},
-		{"3.4.7-1", []string{"ok supported", "warn added to a backend that is `disabled`"}},
+		{"3.4.7-1", []string{"ok supported", "warn check each file before", "warn added to a backend that is `disabled`"}},
 		{"3.5-dev5", []string{"ok supported"}},
 		{"2.5.3", []string{"warn not tested", "warn pooled connections"}},
 		{"2.4.0", []string{"warn not tested", "warn pooled connections"}},

@@ -51,6 +51,8 @@ func knownFaults() []knownFault {
 		{func(r release) bool { return r.is(3, 2) && r.patch == 0 },
 			"it stalls on commands that other tools pipeline (slotsync sends none ahead): upgrade"},
 		{func(r release) bool { return r.is(3, 4) },
+			"its master ends (SIGSEGV, seen in 3.4.7), and the workers with it, when it is to reload a file that it cannot parse (`.if` blocks, quotes, `no …`): check each file before"},
+		{func(r release) bool { return r.is(3, 4) },
 			"it ends (SIGFPE, seen in 3.4.7) when a server is added to a backend that is `disabled`: slotsync adds none there; other tools may"},
 	}
 }

@@ -45,6 +45,8 @@ type service struct {
 
 // serve runs the agent until ctx is done.
 func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, error)) error {
+	ctx, done := asProgram(ctx)
+	defer done()
 	a.spare()
 	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
 	s.level.Set(cfg.logLevel)

@@ -63,7 +63,7 @@ func TestCommands(t *testing.T) {
 }
 
 var oneCommand = regexp.MustCompile(`^(set server [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+ (addr [0-9a-f.:]+ port [0-9]+|weight [0-9]+|state (ready|drain|maint))|` +
-	`add server [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+ [0-9a-f.:\[\]]+( [A-Za-z0-9_.:/+,-]+){0,60}|(del server|enable agent) [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+|` +
+	`add server [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+ [0-9a-f.:\[\]]+( [A-Za-z0-9_.:/+,()\[\]%@=!*-]+){0,60}|(del server|enable agent) [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:-]+|` +
 	`show servers state( [A-Za-z0-9_.:-]+)?|show stat (-1|[1-9][0-9]*) 4 -1)$`)
 
 func FuzzCommand(f *testing.F) {
