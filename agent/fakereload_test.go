@@ -21,6 +21,7 @@ type fakeReload struct {
 	stuck   bool // the template ignores how many slots there should be
 	err     error
 	tag     string
+	byHand  bool
 	runs    []reload.Request
 	recover chan struct{} // Recover waits for it; nil: it does not
 	busy    int           // so many times Recover finds somebody else at work
@@ -69,6 +70,12 @@ func (f *fakeConn) grow(n int) {
 			s.Addr, s.Class, s.Weight = saved[j].Addr, saved[j].Class, saved[j].Weight
 		}
 	}
+}
+
+func (f *fakeReload) Files() reload.Files {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return reload.Files{Tag: f.tag, ByHand: f.byHand}
 }
 
 func (f *fakeReload) Show() ([]byte, string, error) {

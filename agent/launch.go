@@ -47,7 +47,8 @@ func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 		if errors.Is(err, reload.ErrBusy) {
 			err = errors.Join(ErrReloading, err)
 		}
-		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, err) }) {
+		files := r.Transaction.Files()
+		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, files, err) }) {
 			l.end(err)
 		}
 	})
@@ -61,16 +62,17 @@ func (l launch) end(err error) {
 }
 
 // launched takes what came of a transaction.
-func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload.Result, err error) {
+func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload.Result, files reload.Files, err error) {
 	defer l.end(err)
 	now := time.Now()
-	a.reloadBusy, r.running, r.tagAt = false, false, time.Time{}
+	a.reloadBusy, r.running = false, false
+	a.sawFiles(r, files)
 	r.last, r.lastErr, r.lastAt, r.jitter = &res, err, now, 0
 	r.done = append(recent(r.done, now), now)
 	if l.by != "" {
 		r.latched = nil // a person asked: what was tried before may be tried again
 	}
-	etag, why := a.etag(r), ""
+	why := ""
 	if err != nil {
 		why = err.Error()
 	}
@@ -78,7 +80,7 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 		l.causes = nil // another process reloads; nothing was tried
 	}
 	for _, c := range l.causes {
-		c.File = etag
+		c.File = files.Tag
 		r.latched = append(r.latched, latch{c, now, why})
 	}
 	if extra := len(r.latched) - max(maxLatched, 2*len(a.backends)); extra > 0 {

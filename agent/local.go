@@ -73,6 +73,7 @@ type local struct {
 	ended      map[netip.AddrPort]time.Time
 	externals  map[int]external
 	weightless bool
+	unloaded   bool   // the state file, by the process that runs
 	undynamic  string // why no server can be added; "": it can, as far as is known
 	refused    map[int]slots.Refusal
 	// barred are slots that took no address, with when that was.

@@ -52,6 +52,8 @@ type Instance struct {
 	Conn Conn
 	// Query asks the same HAProxy for people; nil if that cannot be done.
 	Query Querier
+	// StateFile: what Conn saves is meant to be loaded by HAProxy when it starts.
+	StateFile bool
 	// Key changes when anything about the connection does: a worker whose key
 	// is the same goes on over a [Agent.Reconfigure].
 	Key string

@@ -115,8 +115,8 @@ func ready(views [][]slots.Server) []string {
 func (a *Agent) change(ctx context.Context, opts Options) {
 	a.timing = opts.timing()
 	a.stored = a.snapshot(time.Now())
-	employ := a.changeInstances(opts.Instances)
-	a.changeBackends(ctx, opts.Backends)
+	employ := a.changeInstances(opts)
+	a.changeBackends(ctx, opts)
 	a.changeReloads(ctx, opts.Reloads)
 	for _, in := range employ {
 		a.employ(ctx, in)
@@ -127,8 +127,8 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 }
 
 // changeInstances returns those that need a worker.
-func (a *Agent) changeInstances(next []Instance) (employ []*instance) {
-	var kept []*instance
+func (a *Agent) changeInstances(opts Options) (employ []*instance) {
+	next, kept := opts.Instances, []*instance(nil)
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
@@ -143,16 +143,28 @@ func (a *Agent) changeInstances(next []Instance) (employ []*instance) {
 		}
 		a.workers[in.Name].cancel()
 		if !slices.ContainsFunc(next, func(n Instance) bool { return n.Name == in.Name }) {
-			a.opts.Log.Warn("instance is no longer configured; its slots stay as they are", "instance", in.Name,
-				"in_service", strings.Join(liveAt(in), " "))
+			live := liveAt(in)
+			a.opts.Log.Warn("instance is no longer configured; "+left("its slots", "", opts.DrainRemoved, live), "instance", in.Name,
+				"in_service", strings.Join(live, " "))
 		}
 	}
 	a.instances = kept
 	return employ
 }
 
-func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
-	var kept []*backend
+// left says what became of slots that are given up, some of which are live.
+func left(slots, before string, drained bool, live []string) string {
+	switch {
+	case !drained:
+		return slots + before + " stay as they are"
+	case len(live) == 0:
+		return slots + before + " were taken out of service first"
+	}
+	return "not all of " + slots + before + " could be taken out of service first"
+}
+
+func (a *Agent) changeBackends(ctx context.Context, opts Options) {
+	next, kept := opts.Backends, []*backend(nil)
 	for _, n := range next {
 		b := a.backend(n.Name)
 		if b == nil || !a.sameSlots(b, n) {
@@ -175,11 +187,12 @@ func (a *Agent) changeBackends(ctx context.Context, next []Backend) {
 		for _, f := range b.feeds {
 			f.cancel()
 		}
-		said := "backend is no longer configured; its slots stay as they are"
+		live := a.liveIn(b)
+		said := "backend is no longer configured; " + left("its slots", "", opts.DrainRemoved, live)
 		if slices.ContainsFunc(next, func(n Backend) bool { return n.Name == b.Name }) {
-			said = "backend has other slots now; those from before stay as they are"
+			said = "backend has other slots now; " + left("those", " from before", false, live)
 		}
-		a.opts.Log.Warn(said, "backend", b.Name, "slots", b.Proxy+"/"+a.prefix(b), "in_service", strings.Join(a.liveIn(b), " "))
+		a.opts.Log.Warn(said, "backend", b.Name, "slots", b.Proxy+"/"+a.prefix(b), "in_service", strings.Join(live, " "))
 	}
 	a.backends = kept
 }

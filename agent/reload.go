@@ -36,6 +36,8 @@ type Transaction interface {
 	Renders() bool
 	// Run does the whole of it, or puts back what was.
 	Run(ctx context.Context, r reload.Request) (reload.Result, error)
+	// Files says what is on disk now.
+	Files() reload.Files
 	// Show returns the file and a tag that changes with it.
 	Show() (text []byte, etag string, err error)
 	// Recover ends what was cut short, and reports whether there was anything.
@@ -68,8 +70,9 @@ type reloading struct {
 	old     []OldWorker
 	looking bool // for them
 	lookAt  time.Time
-	tag     string // of the file, as it was read last
-	tagAt   time.Time
+	files   reload.Files // as they were when they were looked at last
+	filesAt time.Time    // then; zero: never
+	reading bool         // they are looked at now
 	last    *reload.Result
 	lastErr error
 	lastAt  time.Time
@@ -139,6 +142,7 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 	}
 	for _, r := range a.reloads {
 		a.lookForOld(ctx, r, now)
+		next = earlier(next, a.lookAtFiles(ctx, r, now))
 		a.observeNeeds(r, now)
 	}
 	failed := a.failedFor()
@@ -147,8 +151,8 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 			r.jitter = 0
 			continue
 		}
-		backends := r.open(a.etag(r), failed)
-		if len(backends) == 0 || a.reloadBusy || a.recovering > 0 || !a.up(r) {
+		backends := r.open(r.files.Tag, failed)
+		if len(backends) == 0 || r.filesAt.IsZero() || a.reloadBusy || a.recovering > 0 || !a.up(r) {
 			continue
 		}
 		if r.jitter == 0 && r.Jitter > 0 {
@@ -173,7 +177,7 @@ func (a *Agent) failedFor() map[string]bool {
 	var failed map[string]bool
 	for _, r := range a.reloads {
 		for name, n := range r.needs {
-			if l := r.latch(cause{name, n.slots, a.etag(r)}); l != nil && l.Why != "" {
+			if l := r.latch(cause{name, n.slots, r.files.Tag}); l != nil && l.Why != "" {
 				if failed == nil {
 					failed = map[string]bool{}
 				}
@@ -185,18 +189,6 @@ func (a *Agent) failedFor() map[string]bool {
 }
 
 func (r *reloading) budget() budget { return budget{r.MinInterval, r.MaxPerHour} }
-
-// etag is the state of the file, within a second; "" if it cannot be read.
-func (a *Agent) etag(r *reloading) string {
-	if now := time.Now(); r.tagAt.IsZero() || now.Sub(r.tagAt) >= time.Second {
-		_, tag, err := r.Transaction.Show()
-		if err != nil {
-			tag = ""
-		}
-		r.tag, r.tagAt = tag, now
-	}
-	return r.tag
-}
 
 // observeNeeds brings the needs of r up to date.
 func (a *Agent) observeNeeds(r *reloading, now time.Time) {

@@ -286,3 +286,53 @@ func TestReloadThatStopsRendering(t *testing.T) {
 		}
 	})
 }
+
+// A file that somebody else has changed is noticed as soon as an instance would be, and
+// shown until it is the one that was rendered again.
+func TestFileChangedByHandIsNoticed(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Poll = DefaultPoll
+		const text = "the configuration of HAProxy was changed by hand: it is not overwritten unless somebody insists"
+		w.start()
+		w.pass(time.Minute)
+		if w.status().Reloads[0].ChangedByHand || w.warned.of(text) > 0 {
+			t.Fatal("nobody has changed it")
+		}
+		f.with(func() { f.byHand = true })
+		w.pass(2 * DefaultPoll)
+		if !w.status().Reloads[0].ChangedByHand || w.warned.of(text) != 1 {
+			t.Errorf("it is not noticed: %+v", w.status().Reloads[0])
+		}
+		w.pass(time.Hour)
+		if w.warned.of(text) != 1 {
+			t.Error("it is said more than once")
+		}
+		f.with(func() { f.byHand = false })
+		w.pass(2 * DefaultPoll)
+		if w.status().Reloads[0].ChangedByHand {
+			t.Error("it is shown for ever")
+		}
+	})
+}
+
+// A failed reload is tried again as soon as what it is rendered from changes: there is no
+// interval to wait for any more.
+func TestFailedReloadIsTriedAgainAtOnce(t *testing.T) {
+	f := &fakeReload{err: errors.New("step render: no")}
+	managed(t, f, func(w *world) {
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(time.Hour)
+		if len(f.ran()) != 1 || w.status().Reloads[0].NextAfter != nil {
+			t.Fatalf("%d runs, next after %v", len(f.ran()), w.status().Reloads[0].NextAfter)
+		}
+		f.with(func() { f.err, f.tag = nil, "repaired" })
+		w.pass(2 * time.Second)
+		if len(f.ran()) != 2 {
+			t.Fatal("it is not tried again")
+		}
+		w.pass(5 * time.Second)
+		w.wantReady(w.conns[0], 10)
+	})
+}

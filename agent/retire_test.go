@@ -62,6 +62,11 @@ func TestRemovedIsEmptiedFirstIfAsked(t *testing.T) {
 				if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
 					w.t.Fatal(err)
 				}
+				for _, of := range []string{"backend", "instance"} {
+					if text := of + " is no longer configured; its slots stay as they are"; w.warned.of(text) > 0 {
+						w.t.Errorf("it is said: %s", text)
+					}
+				}
 				w.pass(time.Minute)
 				for f, want := range map[*fakeConn][2]int{a: tt.wantA, b: tt.wantB} {
 					wantReady(w.t, f, "web", want[0])
@@ -100,6 +105,9 @@ func TestRemovedThatCannotBeEmptiedIsGivenUp(t *testing.T) {
 				}
 				if took := time.Since(before); took > tt.most {
 					w.t.Errorf("took %s", took)
+				}
+				if w.warned.of("backend is no longer configured; not all of its slots could be taken out of service first") != 1 {
+					w.t.Error("nobody says that slots are left")
 				}
 				wantReady(w.t, a, "api", 0)
 				wantReady(w.t, b, "api", 2)

@@ -80,6 +80,10 @@ func (w *worker) attempt(ctx context.Context, which scope, r *report) error {
 	if err := w.askResolvers(ctx, names); err != nil {
 		return err
 	}
+	if r.restarted && !w.process.Same(w.judged) {
+		w.judged = w.process
+		w.judgeLoaded(names, start)
+	}
 	w.save(names)
 	clean := w.clean(names, r)
 	asked := false
@@ -273,7 +277,10 @@ func (w *worker) save(names []string) {
 		}
 		if err := w.conn.Save(proxy, servers); err != nil {
 			w.note(note{text: "state file not written", detail: err.Error(), warn: true})
-		} else if w.nextSync.IsZero() {
+			continue
+		}
+		w.wrote(proxy, servers, time.Now())
+		if w.nextSync.IsZero() {
 			w.nextSync = time.Now().Add(syncAfter)
 		}
 	}

@@ -359,11 +359,15 @@ func (in *instance) show(now time.Time) InstanceStatus {
 		fault, _ := slots.FaultOf(in.last.err)
 		s.LastError, s.Fault = in.last.err.Error(), string(fault)
 	}
-	for _, r := range in.last.backends {
+	for name, r := range in.last.backends {
+		if r.unloaded {
+			s.Unloaded = append(s.Unloaded, name)
+		}
 		s.Waiting += r.waiting
 		s.External += len(r.externals)
 		s.Overflow += r.surplus
 	}
+	slices.Sort(s.Unloaded)
 	return s
 }
 

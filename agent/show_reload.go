@@ -9,8 +9,9 @@ import (
 func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 	s := ReloadStatus{
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
-		OldWorkers: append([]OldWorker{}, r.old...),
-		Running:    a.reloadBusy && r.running, InHour: len(recent(append([]time.Time(nil), r.done...), now)),
+		OldWorkers:    append([]OldWorker{}, r.old...),
+		ChangedByHand: r.files.ByHand,
+		Running:       a.reloadBusy && r.running, InHour: len(recent(append([]time.Time(nil), r.done...), now)),
 	}
 	if at := r.budget().next(r.done); at.After(now) {
 		s.NextAfter = &at
@@ -58,9 +59,9 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 		if !a.up(r) {
 			n.Why = "HAProxy is going to be reloaded when " + strings.Join(r.Instances, " and ") + " answer"
 		}
-		if l := r.latch(cause{b.Name, need.slots, a.etag(r)}); l != nil {
+		if l := r.latch(cause{b.Name, need.slots, r.files.Tag}); l != nil {
 			n.Latched, n.Why = true, orElse(l.Why, "a reload has brought no more slots: does the template use them?")
-			n.Why += "; it is tried again when the file or the number of slots changes, or by `slotsync haproxy reload`"
+			n.Why += "; it is tried again when the file, the template or the number of slots changes, or by `slotsync haproxy reload`"
 		}
 		return n
 	}

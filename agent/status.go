@@ -42,6 +42,9 @@ type ReloadStatus struct {
 	Version string     `json:"version,omitempty"` // of the file
 	Step    string     `json:"step,omitempty"`    // the last one reached
 	Error   string     `json:"error,omitempty"`
+	// ChangedByHand: the file is not what was put in place last, and is not overwritten
+	// unless somebody insists.
+	ChangedByHand bool `json:"changed_by_hand,omitempty"`
 	// InHour are the reloads of the last hour; NextAfter is before when none is
 	// done unasked, absent for at once.
 	InHour    int        `json:"in_last_hour"`
@@ -57,7 +60,7 @@ type NeedReload struct {
 	Wanted int       `json:"wanted"`
 	Since  time.Time `json:"since"`
 	// Latched: a reload was done for it, or failed, and is not tried again until
-	// the file or the number of slots changes, or somebody asks.
+	// the file, its template or the number of slots changes, or somebody asks.
 	Latched bool   `json:"latched"`
 	Why     string `json:"why"`
 }
@@ -235,6 +238,8 @@ type InstanceStatus struct {
 	Waiting  int `json:"waiting"`
 	External int `json:"external"`
 	Overflow int `json:"overflow"`
+	// Unloaded are the backends that came up without what the state file says.
+	Unloaded []string `json:"state_file_not_loaded,omitempty"`
 }
 
 // Silent names those of instances that do not answer now: what they have shown is from

@@ -104,6 +104,7 @@ type localReport struct {
 	refused   map[int]slots.Refusal
 	fights    map[int]time.Time // until when the slot is not written to
 	undynamic string
+	unloaded  bool // the state file, when the process came up
 }
 
 // A note is something that happened at an instance and that people want to read.
@@ -135,6 +136,10 @@ type worker struct {
 	sent    bool        // such commands went out
 	applied uint64
 	refused int // rounds in a row with a refusal
+	// hasFile: there is a state file; rows are what it has, by HAProxy's backend and slot.
+	hasFile bool
+	rows    map[string]map[string]row
+	judged  slots.Process // of which it is known whether it has loaded the file
 
 	// What the next report says.
 	notes       []note
@@ -151,7 +156,7 @@ type worker struct {
 // newWorker returns a worker that knows what was stored of its instance.
 func (a *Agent) newWorker(in *instance) *worker {
 	w := &worker{
-		name: in.Name, conn: in.Conn, process: in.last.process,
+		name: in.Name, conn: in.Conn, process: in.last.process, hasFile: in.StateFile,
 		inbox: make(chan desired, 1), syncs: make(chan chan<- error), locals: map[string]*local{},
 	}
 	for name, l := range in.last.backends {
@@ -277,7 +282,7 @@ func (w *worker) report(r report) {
 			own: l.own, usable: l.usable(r.at), seen: l.seen, lacking: l.lacking, held: l.held(), problem: l.problem, waiting: l.waiting,
 			surplus:   len(slots.Missing(l.own, l.effective())),
 			externals: maps.Clone(l.externals), refused: maps.Clone(l.refused), fights: l.fightsUntil(r.at),
-			undynamic: l.undynamic,
+			undynamic: l.undynamic, unloaded: l.unloaded,
 		}
 		if !l.settled() {
 			r.inSync = r.inSync && l.held() // a pause has a state of its own

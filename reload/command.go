@@ -62,7 +62,8 @@ func (h *head) Write(b []byte) (int, error) {
 // Check renders d, writes it to a temporary file beside the file, and lets the
 // check judge that. Without a template the file itself is judged. words are what
 // the check said, also if it was content; without a check there are none. The
-// error is an [*Error] with the step render or check.
+// error is an [*Error] with the step render, check, or replace where the file was changed
+// by hand and a reload would be refused for that.
 func (t *Transaction) Check(ctx context.Context, d Data) (words string, err error) {
 	if !t.Renders() {
 		words, err = t.judgeFile(ctx)
@@ -73,7 +74,19 @@ func (t *Transaction) Check(ctx context.Context, d Data) (words string, err erro
 		return "", t.unchanged(StepRender, err, "")
 	}
 	words, err = t.judge(ctx, text)
-	return words, t.unchanged(StepCheck, err, words)
+	if err != nil {
+		return words, t.unchanged(StepCheck, err, words)
+	}
+	return words, t.refusedByHand(text)
+}
+
+// refusedByHand returns why text would not replace the file, nil if it would.
+func (t *Transaction) refusedByHand(text []byte) error {
+	a := &attempt{t: t, text: text}
+	if err := a.compare(); errors.Is(err, ErrChangedByHand) {
+		return err
+	}
+	return nil // what else is in the way is what Rehearse is for
 }
 
 // limit bounds a step.

@@ -96,7 +96,7 @@ func (t *Transaction) byHandAdvice() string {
 	if !t.Renders() {
 		return "read it again, and make the change to what it is now"
 	}
-	return "take the change over into " + t.o.Template + ", or ask with force to overwrite it; it is kept as a version then"
+	return "take the change over into " + t.o.Template + ", then reload with `slotsync haproxy reload --force`: what is overwritten is kept as a version"
 }
 
 // advice says what a person can do about a step that failed.

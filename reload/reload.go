@@ -153,6 +153,10 @@ type Transaction struct {
 	o Options
 
 	mu sync.Mutex
+
+	seenMu sync.Mutex
+	seen   seenFiles // guarded by seenMu
+
 	// write replaces a file in one step; tests let it fail.
 	write func(path string, text []byte, like attributes) error
 	// reached is called after each step that lasts; tests end there.

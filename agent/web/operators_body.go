@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/slotsync/slotsync/agent"
 )
@@ -90,9 +89,9 @@ func (b WhoBody) who() (agent.Who, error) {
 	if b.For == "" {
 		return w, nil
 	}
-	d, err := time.ParseDuration(b.For)
+	d, err := agent.ParseDuration(b.For)
 	if err != nil || d <= 0 {
-		return w, fmt.Errorf("for: %q is no duration, as in 10m or 24h", noted(b.For))
+		return w, fmt.Errorf("for: %q is no duration, as in 10m, 24h or 7d", noted(b.For))
 	}
 	w.For = d
 	return w, nil

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,16 +19,19 @@ import (
 // client finds the running agent: the one that was named, else the unix socket,
 // else the listener of the configuration.
 func (a *app) client(ctx context.Context) (*web.Client, error) {
-	h, err := a.agentHTTP()
+	h, doubts, err := a.agentHTTP()
 	if err != nil {
 		return nil, err
 	}
-	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"])
-	if addr == "" {
-		addr = h.address()
-	}
+	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"], h.address())
 	if addr == "" {
 		return nil, usageErrorf("the configuration has neither http.socket nor http.listen: name the agent with --agent")
+	}
+	for _, line := range doubts {
+		fmt.Fprintf(a.stderr, "slotsync: warning: %s; %s is asked all the same\n", line, addr)
+	}
+	if strings.HasPrefix(addr, "unix://") {
+		h.tokenFile = "" // nobody needs it there, and few may read it
 	}
 	by, err := a.access.of(addr, h.tokenFile, a.env)
 	if err != nil {
@@ -42,48 +47,63 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 	return c, ctx.Err()
 }
 
-// agentHTTP is where the configuration says that the agent listens; the
-// defaults, if there is no configuration. Faults elsewhere in it do not matter:
-// an agent that refuses a configuration goes on with the one before, and has to
-// be found.
-func (a *app) agentHTTP() (httpConfig, error) {
+// agentHTTP is where the configuration says that the agent listens; the defaults, if
+// there is no configuration. An agent that refuses a configuration goes on with the one
+// before, and has to be found: what is wrong elsewhere does not matter, and where the
+// whole cannot be read the defaults stand for it, with doubts that say so.
+func (a *app) agentHTTP() (h httpConfig, doubts []string, err error) {
 	path, data := findConfig(a.configFile), []byte(nil)
 	if path != "" && (a.configFile != "" || a.needsConfig()) {
-		var err error
-		if data, err = readConfig(path); err != nil {
-			return httpConfig{}, configFailed(path, err)
+		data, err = readConfig(path)
+		if errors.Is(err, errNoConfig) {
+			return h, nil, configFailed(path, err)
+		}
+		if err != nil {
+			doubts = append(doubts, configFailed(path, err).Error())
 		}
 	}
-	doc, unread := parseYAML(data)
+	doc, faults := parseYAML(data)
+	whole := &configError{file: path, faults: slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !ofWhole(f) })}
+	doubts = append(doubts, whole.lines()...)
 	if doc.values == nil {
-		if a.needsConfig() {
-			unread = append(unread, notFound())
-		}
-		return httpConfig{}, newConfigError(path, unread)
+		doc.values = map[string]any{}
 	}
-	raw, faults := merge(doc, a.env)
+	raw, more := merge(doc, a.env)
 	c := newChecker(doc, a.env)
-	h := c.http(raw.HTTP)
+	h = c.agentAddress(raw.HTTP)
 	if !a.needsConfig() {
-		return h, nil
+		return h, nil, nil
 	}
-	faults = slices.DeleteFunc(slices.Concat(faults, unread, c.faults), func(f fault) bool { return !ofHTTP(f.path) })
+	faults = slices.DeleteFunc(slices.Concat(faults, more, c.faults), func(f fault) bool { return !ofAddress(f.path) })
 	if len(faults) > 0 {
-		faults = append(faults, notFound())
+		faults = append(faults, fault{message: "where the agent listens cannot be read from this: name it with --agent"})
 	}
-	return h, newConfigError(path, faults)
+	return h, doubts, newConfigError(path, faults)
 }
 
-// notFound says what to do about a configuration that leaves open where the agent
-// is.
-func notFound() fault {
-	return fault{message: "where the agent listens cannot be read from this: name it with --agent"}
+// agentAddress checks what those need who ask the agent. The files that its listener
+// uses are not opened: they are the agent's, and few may read them.
+func (c *checker) agentAddress(raw rawHTTP) httpConfig {
+	c.listener(raw)
+	c.apiSocket(raw)
+	return httpConfig{listen: raw.Listen, socket: raw.Socket, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
 }
 
-// ofHTTP reports whether a fault at path may be why the agent is not found: it is
-// in http, or in a key that may have been meant to be http.
-func ofHTTP(path string) bool {
-	return path == "" || path == "http" || strings.HasPrefix(path, "http.")
+// ofWhole reports whether a fault leaves open what else the configuration says: it is
+// about all of it, or about a key that may have been meant to be http.
+func ofWhole(f fault) bool {
+	return f.path == "" || !strings.ContainsAny(f.path, ".[") && nearest(f.path, []string{"http"}) != "" && f.path != "http"
+}
+
+// ofAddress reports whether a fault at path may be why the agent is not found: it is in
+// what says where the agent listens, or in a key of http that may have been meant to.
+func ofAddress(path string) bool {
+	key, ok := strings.CutPrefix(path, "http.")
+	if !ok {
+		return path == "http"
+	}
+	_, known := maps.Collect(fields(reflect.TypeFor[rawHTTP]()))[key]
+	return key == "listen" || key == "socket" || !known && !strings.HasPrefix(key, "hosts")
 }
 
 // needsConfig reports whether neither flags nor variables say where the agent

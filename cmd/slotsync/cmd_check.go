@@ -13,7 +13,8 @@ func newCheckCommand(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration",
 		Long: `Check the configuration alone, without asking anybody. Every fault is printed
-with its file, line and column. Exit 0 if there is none, else 2.
+with its file, line and column. Exit 0 if there is none, else 2. Keys that have no
+effect beside what else is configured are warned of, on standard error.
 
 Variables of the environment count as the file does. One whose name is nearly right is
 warned of, on standard error.`,
@@ -29,6 +30,11 @@ warned of, on standard error.`,
 				fmt.Fprintf(a.stderr, "warning: %s\n", m)
 			}
 			cfg, err := a.config()
+			if err == nil {
+				for _, line := range cfg.warnings.lines() {
+					fmt.Fprintln(a.stderr, "warning: "+line)
+				}
+			}
 			if output == "json" {
 				return a.checkedJSON(err)
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"os/user"
 	"slices"
 	"strings"
@@ -105,12 +106,22 @@ func reloadNameFlag(cmd *cobra.Command, name *string) {
 	cmd.Flags().Var(nameFlag{name}, "name", `which reload, if there are several: "haproxy" or an instance`)
 }
 
-// whoami is who asks, for the history.
+// whoami is who asks, for the history. Under sudo it is who has called that.
 func whoami() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
+	u, err := user.Current()
+	if err != nil {
+		return "the command line"
 	}
-	return "the command line"
+	return actor(u.Uid, u.Username, os.Getenv("SUDO_USER"))
+}
+
+// actor is the user of a process, or who became root by sudo. To others the variable
+// says nothing: they can set it as they like.
+func actor(uid, name, sudo string) string {
+	if uid == "0" && sudo != "" {
+		return sudo
+	}
+	return name
 }
 
 func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, output string) error {

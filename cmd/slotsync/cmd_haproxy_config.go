@@ -144,29 +144,49 @@ func (a *app) history(kept []agent.ConfigVersion) error {
 }
 
 func newConfigDiffCommand(a *app) *cobra.Command {
-	return a.fileCommand(cobra.Command{
+	var name string
+	cmd := &cobra.Command{
 		Use:   "diff [FROM [TO]]",
 		Short: "Show what changed between two versions, or a version and the file as it is",
 		Long: `Show what changed between two versions, or between one and the file as it is. Without
 FROM it is the newest good version: what comes is what was edited by hand since, and
-nothing if nothing was.`,
+nothing if nothing was. Exit 0 if there is no difference, 3 if there is one.`,
 		Example: `  slotsync haproxy config diff
   slotsync haproxy config history
   slotsync haproxy config diff 20301121T101500.000Z-1f0c9a2b`,
 		Args: versionArgs(0, 2),
-	}, func(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
-		from := nth(args, 0)
-		if from == "" {
-			kept, err := c.HAProxyVersions(ctx, name)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client(cmd.Context())
 			if err != nil {
-				return "", err
+				return err
 			}
-			if from, err = newestGood(kept); err != nil {
-				return "", err
+			text, err := configDiff(cmd.Context(), c, name, args)
+			if err != nil {
+				return versionFailed(err)
 			}
+			if err := a.printFile(text); err != nil || text == "" {
+				return err
+			}
+			return &exitError{code: exitDiffers}
+		},
+	}
+	reloadNameFlag(cmd, &name)
+	a.agentFlags(cmd)
+	return cmd
+}
+
+func configDiff(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
+	from := nth(args, 0)
+	if from == "" {
+		kept, err := c.HAProxyVersions(ctx, name)
+		if err != nil {
+			return "", err
 		}
-		return c.HAProxyDiff(ctx, name, from, nth(args, 1))
-	})
+		if from, err = newestGood(kept); err != nil {
+			return "", err
+		}
+	}
+	return c.HAProxyDiff(ctx, name, from, nth(args, 1))
 }
 
 // newestGood returns the newest version that HAProxy ran with; kept has the newest first.

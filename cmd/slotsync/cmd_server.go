@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,7 +50,7 @@ type wish struct {
 
 func (w *wish) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&w.duration, "for", "", "end it by itself after this time, as in 10m or 24h")
+	f.StringVar(&w.duration, "for", "", "end it by itself after this time, as in 10m, 24h or 7d")
 	f.StringVar(&w.reason, "reason", "", "why, for whoever looks next")
 	f.BoolVar(&w.keep, "keep", false, "keep it however long the endpoint is not listed")
 	outputFlag(cmd, &w.output)
@@ -62,8 +61,8 @@ func (w *wish) check() error {
 	if err := knownOutput(w.output); err != nil || w.duration == "" {
 		return err
 	}
-	if d, err := time.ParseDuration(w.duration); err != nil || d <= 0 {
-		return usageErrorf("--for: %q is no duration, as in 10m or 24h", shown(w.duration))
+	if d, err := agent.ParseDuration(w.duration); err != nil || d <= 0 {
+		return usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", shown(w.duration))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
@@ -30,6 +31,8 @@ type config struct {
 	stateDir              string
 	// overruled are variables that would be used if the file said nothing.
 	overruled []overruled
+	// warnings are of keys that have no effect.
+	warnings *configError
 }
 
 type instanceConfig struct {
@@ -37,6 +40,15 @@ type instanceConfig struct {
 	// real is the same for all ways to write one socket.
 	real string
 	key  string
+}
+
+// instanceNames are in the order of the configuration.
+func (cfg *config) instanceNames() []string {
+	names := make([]string, len(cfg.instances))
+	for i, in := range cfg.instances {
+		names[i] = in.name
+	}
+	return names
 }
 
 type backendConfig struct {
@@ -119,6 +131,7 @@ func judge(file string, doc document, faults []fault, env environment) (*config,
 	}
 	raw, more := merge(doc, env)
 	c := newChecker(doc, env)
+	c.inheritDefaults(&raw)
 	cfg := c.config(raw)
 	cfg.file, cfg.overruled = file, c.overruled
 	faults = append(faults, more...)
@@ -126,22 +139,32 @@ func judge(file string, doc document, faults []fault, env environment) (*config,
 	if err := newConfigError(file, faults); err != nil {
 		return nil, settings{}, err
 	}
+	c.effects(raw, cfg)
+	cfg.warnings = sortedFaults(file, c.warnings)
 	return cfg, settings{file, raw, c}, nil
 }
 
-// besides returns the faults that stand where none of the others does: what
+// besides returns the faults that are about nothing that the others are about: what
 // could not be read is not missing as well.
 func besides(list, others []fault) []fault {
 	return slices.DeleteFunc(list, func(f fault) bool {
-		return slices.ContainsFunc(others, func(o fault) bool { return o.place == f.place })
+		return slices.ContainsFunc(others, func(o fault) bool { return o.place == f.place && within(f.path, o.path) })
 	})
 }
+
+// within reports whether path is outer, or a part of it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+var errNoConfig = errors.New("there is no such file")
 
 func readConfig(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errors.New("there is no such file")
+			return nil, errNoConfig
 		}
 		return nil, errors.Unwrap(err)
 	}

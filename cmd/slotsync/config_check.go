@@ -23,10 +23,7 @@ func (c *checker) config(raw rawConfig) *config {
 		poll:     c.duration("haproxy.poll", raw.HAProxy.Poll, agent.DefaultPoll, 20*time.Millisecond, time.Minute),
 		resync:   c.duration("haproxy.resync", raw.HAProxy.Resync, agent.DefaultResync, 100*time.Millisecond, time.Hour),
 		lockWait: c.duration("haproxy.lock_wait", raw.HAProxy.LockWait, 0, 0, time.Hour),
-		stateDir: raw.StateDir,
-	}
-	if !filepath.IsAbs(raw.StateDir) {
-		c.add("state_dir", "%q is not an absolute path", shown(raw.StateDir))
+		stateDir: c.stateDir(raw.StateDir),
 	}
 	cfg.instances = c.instances(raw.HAProxy, cfg.timeout)
 	cfg.sources = c.sources(raw.Sources)
@@ -36,6 +33,20 @@ func (c *checker) config(raw rawConfig) *config {
 	cfg.logLevel = c.level(raw.Log.Level)
 	cfg.logFormat = c.oneOf("log.format", raw.Log.Format, "text", "json")
 	return cfg
+}
+
+// nothingKept is the word for a state directory that is not there.
+const nothingKept = "none"
+
+// stateDir returns the folder for state, "" where nothing is to be kept.
+func (c *checker) stateDir(text string) string {
+	switch {
+	case text == nothingKept:
+		return ""
+	case !filepath.IsAbs(text):
+		c.add("state_dir", "%q is neither an absolute path nor none", shown(text))
+	}
+	return text
 }
 
 func (c *checker) level(text string) slog.Level {
@@ -121,13 +132,9 @@ func realPath(path string) string {
 func (c *checker) http(raw rawHTTP) httpConfig {
 	h := httpConfig{listen: raw.Listen, socket: raw.Socket, socketIsDefault: !c.given("http.socket"),
 		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
-	if raw.Listen != "" {
-		c.hostPort("http.listen", raw.Listen, 0)
-	}
+	c.listener(raw)
 	c.webConfig(raw)
-	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
-		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
-	}
+	c.apiSocket(raw)
 	mode, err := strconv.ParseUint(raw.SocketMode, 8, 32)
 	if err != nil || mode > 0o777 {
 		c.add("http.socket_mode", "%q is not a file mode, as in \"0660\"", shown(raw.SocketMode))
@@ -137,6 +144,18 @@ func (c *checker) http(raw rawHTTP) httpConfig {
 		c.name(fmt.Sprintf("http.hosts[%d]", i), host)
 	}
 	return h
+}
+
+func (c *checker) listener(raw rawHTTP) {
+	if raw.Listen != "" {
+		c.hostPort("http.listen", raw.Listen, 0)
+	}
+}
+
+func (c *checker) apiSocket(raw rawHTTP) {
+	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
+		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
+	}
 }
 
 // webConfig checks the file that says how the listener is served, and that a listener

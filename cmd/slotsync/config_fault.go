@@ -33,6 +33,11 @@ func newConfigError(file string, faults []fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
+	return sortedFaults(file, faults)
+}
+
+// sortedFaults has the faults by line, each once.
+func sortedFaults(file string, faults []fault) *configError {
 	faults = slices.Clone(faults)
 	slices.SortStableFunc(faults, func(a, b fault) int {
 		return cmp.Or(cmp.Compare(sortLine(a), sortLine(b)), cmp.Compare(a.col, b.col), cmp.Compare(a.message, b.message))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -34,12 +35,15 @@ func TestFaults(t *testing.T) {
 		{"web config that is not there", head + fixed + "http: {web_config_file: /nowhere/web.yml}\n", "http.web_config_file: /nowhere/web.yml: no such file or directory"},
 		{"web config for nothing", head + fixed + "http: {listen: '', web_config_file: /nowhere/web.yml}\n", "http.web_config_file: has no effect without http.listen"},
 		{"bad type", head + "sources: [{name: f, type: cnsul}]\n" + fixed, `did you mean "consul"?`},
-		{"bad duration", head + fixed + "guard: {window: 5}\n", `3:17: guard.window: wants a string, not the number 5`},
+		{"bad duration", head + fixed + "guard: {window: 5}\n", `3:17: guard.window: 5 has no unit: write "5s"`},
 		{"bad duration text", head + fixed + "guard: {window: 5 m}\n", `3:17: guard.window: "5 m" is not a duration`},
 		{"long duration", "haproxy: {timeout: 2h, instances: [{name: edge, socket: /run/a.sock}]}\n" + fixed, "1:20: haproxy.timeout: 2h is not within 50ms and 1m"},
 		{"bad hold", head + fixed + "guard: {empty_hold: always}\n", `"always" is not a hold`},
 		{"negative hold", head + fixed + "guard: {empty_hold: -5s}\n", `-5s is not within`},
 		{"bad percent", head + fixed + "guard: {max_removal: 101%}\n", `"101%" is not a share`},
+		{"empty number", head + "backends: [{name: w, max_slots: , endpoints: ['10.0.0.1:80']}]\n", "backends[0].max_slots: missing value: wants a whole number"},
+		{"empty flag", head + "backends: [{name: w, dynamic: , endpoints: ['10.0.0.1:80']}]\n", "backends[0].dynamic: missing value: wants true or false"},
+		{"percent without a sign", head + fixed + "guard: {max_removal: 30}\n", `3:22: guard.max_removal: 30 has no unit: write "30%"`},
 		{"zero percent", head + fixed + "guard: {max_removal: 0%}\n", `"0%" is not a share`},
 		{"bad name", "haproxy: {instances: [{name: 'a b', socket: /run/a.sock}]}\n" + fixed, `1:30: haproxy.instances[0].name: "a b" is not a name`},
 		{"two commands in a name", head + "backends: [{name: \"web;shutdown\", endpoints: ['10.0.0.1:80']}]\n", `"web;shutdown" is not a name`},
@@ -65,7 +69,7 @@ func TestFaults(t *testing.T) {
 		{"half a certificate", head + "sources: [{name: c, type: consul, tls: {cert_file: /a}}]\n" + fixed, "cert_file and key_file belong together"},
 		{"open listener", head + fixed + "http: {listen: '0.0.0.0:9750'}\n", "3:16: http.listen: 0.0.0.0:9750 can be reached from other machines"},
 		{"all interfaces", head + fixed + "http: {listen: ':9750'}\n", "can be reached from other machines"},
-		{"relative state", head + fixed + "state_dir: state\n", `"state" is not an absolute path`},
+		{"relative state", head + fixed + "state_dir: state\n", `"state" is neither an absolute path nor none`},
 		{"too large", strings.Repeat("#", maxConfig+1), "larger than 1 MiB"},
 	}
 	for _, tt := range tests {
@@ -88,7 +92,7 @@ func TestFaultsAreSortedAndOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`slotsync.yaml:1:20: haproxy.timeout: wants a string, not the number 5: write "5"`,
+		`slotsync.yaml:1:20: haproxy.timeout: 5 has no unit: write "5s"`,
 		`slotsync.yaml:1:29: haproxy.poll: "x" is not a duration, as in 500ms, 30s or 5m`,
 		`slotsync.yaml:1:44: haproxy.instances[0].socket: is missing: a path, unix:///path or tcp://host:port`,
 		`slotsync.yaml:1:51: haproxy.instances[0].name: wants a string, not the number 1: write "1"`,
@@ -96,5 +100,58 @@ func TestFaultsAreSortedAndOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, e.lines()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What an unknown key hides is only itself, also where it comes first.
+func TestFaultsBehindAnUnknownKey(t *testing.T) {
+	_, err := parse("zzzzzzzz: 1\nsources:\n  - zzzz: 1\n    type: consul\n  - ? [a]\n    : 1\n", nil)
+	e, ok := errors.AsType[*configError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	want := []string{
+		"slotsync.yaml:1:1: backends: there is no backend: name at least one and its source",
+		"slotsync.yaml:1:1: haproxy.instances: there is no instance: name at least one HAProxy and its socket",
+		`slotsync.yaml:1:1: unknown key "zzzzzzzz"`,
+		"slotsync.yaml:3:5: sources[0].name: is missing",
+		`slotsync.yaml:3:5: sources[0]: unknown key "zzzz"`,
+		"slotsync.yaml:5:5: sources[1].name: is missing",
+		"slotsync.yaml:5:5: sources[1].type: is missing: one of consul, dns, file, nomad",
+		"slotsync.yaml:5:7: sources[1]: a key must be a word",
+	}
+	if diff := cmp.Diff(want, e.lines()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Days are durations, and the advice about a number without a unit is taken.
+func TestDurations(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1d": 24 * time.Hour, "'0.5d'": 12 * time.Hour, "90s": 90 * time.Second} {
+		cfg, err := parse(minimal+"guard: {window: "+text+"}\n", nil)
+		if err != nil || cfg.backends[0].guard.Window != want {
+			t.Errorf("%s: %v, %v", text, cfg, err)
+		}
+	}
+	for _, key := range []string{"haproxy: {timeout: %, instances: [{name: edge, socket: /run/a.sock}]}\nbackends: [{name: web, endpoints: ['10.0.0.1:80']}]\n",
+		minimal + "guard: {empty_hold: %}\n", minimal + "guard: {turnover_wait: %}\n", minimal + "guard: {max_removal: %}\n",
+		minimal + "reload: {master: /m, timeout: %}\n", minimal + "reload: {master: /m, jitter: %}\n"} {
+		for _, number := range []string{"5", "1.5", "'5'", "100", "5000", "0", "-1", "100000000000"} {
+			_, err := parse(strings.Replace(key, "%", number, 1), nil)
+			if err == nil {
+				continue
+			}
+			_, advice, ok := strings.Cut(err.Error(), "write ")
+			if !ok {
+				continue
+			}
+			if _, err := parse(strings.Replace(key, "%", advice, 1), nil); err != nil {
+				t.Errorf("%s: the advice for %s is refused: %v", key, number, err)
+			}
+		}
+	}
+	for _, number := range []string{"5", "100", "5000"} {
+		wantFault(t, "haproxy: {timeout: "+number+", instances: [{name: edge, socket: /run/a.sock}]}\nbackends: [{name: web, endpoints: ['10.0.0.1:80']}]\n",
+			map[string]string{"5": `5 has no unit: write "5s"`, "100": `100 has no unit: write "100ms"`, "5000": `5000 has no unit: write "5000ms"`}[number])
 	}
 }

@@ -79,6 +79,11 @@ func (p *parser) add(at place, path, format string, args ...any) {
 	p.faults = append(p.faults, fault{place: at, path: path, message: label(path) + fmt.Sprintf(format, args...)})
 }
 
+// addBeside reports a key of path that is none, and hides no other fault of path.
+func (p *parser) addBeside(at place, path, key, format string, args ...any) {
+	p.faults = append(p.faults, fault{place: at, path: join(path, shown(key)), message: label(path) + fmt.Sprintf(format, args...)})
+}
+
 // end makes sure that nothing follows the first document.
 func (p *parser) end(dec *yaml.Decoder) {
 	var next yaml.Node
@@ -87,22 +92,25 @@ func (p *parser) end(dec *yaml.Decoder) {
 	case err != nil:
 		p.add(syntaxPlace(err), "", "%s", syntaxText(err))
 	default:
-		p.add(at(&next), "", "a second document starts here: the configuration is one document")
+		p.add(nodePlace(&next), "", "a second document starts here: the configuration is one document")
 	}
 }
 
 // value returns n as plain Go values of the shape of t; nil where there is
 // nothing or nothing usable.
 func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
-	p.places[path] = at(n)
+	p.places[path] = nodePlace(n)
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		p.add(at(n), path, "anchors and aliases (& and *) are not supported: write the value out")
+		p.add(nodePlace(n), path, "anchors and aliases (& and *) are not supported: write the value out")
 		return nil
 	case n.Style&yaml.TaggedStyle != 0:
-		p.add(at(n), path, "tags such as %s are not supported", shown(n.Tag))
+		p.add(nodePlace(n), path, "tags such as %s are not supported", shown(n.Tag))
 		return nil
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
+		if kind := t.Kind(); kind == reflect.Int || kind == reflect.Bool {
+			p.add(nodePlace(n), path, "missing value: wants %s", wanted(kind))
+		}
 		return nil
 	}
 	switch t.Kind() {
@@ -119,42 +127,48 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 
 func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 	if n.Kind != yaml.MappingNode {
-		p.add(at(n), path, "wants keys and values, not %s", kindOf(n))
+		p.add(nodePlace(n), path, "wants keys and values, not %s", kindOf(n))
 		return nil
 	}
-	known := maps.Collect(fields(t))
+	known := maps.Collect(members(t))
 	values, seen := map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		name := key.Value
 		if key.Kind != yaml.ScalarNode {
-			p.add(at(key), path, "a key must be a word")
+			p.addBeside(nodePlace(key), path, "?", "a key must be a word")
 			continue
 		}
 		if line := seen[name]; line > 0 {
-			p.add(at(key), path, "key %q is there twice, first in line %d", shown(name), line)
+			p.add(nodePlace(key), path, "key %q is there twice, first in line %d", shown(name), line)
 			continue
 		}
 		seen[name] = key.Line
-		ft, ok := known[name]
+		f, ok := known[name]
 		if !ok {
-			p.unknown(key, path, slices.Sorted(maps.Keys(known)))
+			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", shown(name), didYouMean(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
-		if v := p.value(value, ft, join(path, name)); v != nil {
+		if v := p.field(value, f, join(path, name)); v != nil {
 			values[name] = v
 		}
 	}
 	return values
 }
 
-func (p *parser) unknown(key *yaml.Node, path string, known []string) {
-	p.add(at(key), path, "unknown key %q%s", shown(key.Value), didYouMean(key.Value, known))
+// field returns the value of a key. A number that lacks its unit is returned as a text.
+func (p *parser) field(n *yaml.Node, f reflect.StructField, path string) any {
+	if tag := n.ShortTag(); f.Tag.Get("number") == "unit" && n.Kind == yaml.ScalarNode && n.Style == 0 && n.Anchor == "" &&
+		(tag == "!!int" || tag == "!!float") {
+		p.places[path] = nodePlace(n)
+		return n.Value
+	}
+	return p.value(n, f.Type, path)
 }
 
 func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 	if n.Kind != yaml.SequenceNode {
-		p.add(at(n), path, "wants a list, not %s", kindOf(n))
+		p.add(nodePlace(n), path, "wants a list, not %s", kindOf(n))
 		return nil
 	}
 	list := make([]any, 0, len(n.Content))
@@ -165,7 +179,7 @@ func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 			continue
 		}
 		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" {
-			p.add(at(item), here, "an entry of the list is empty")
+			p.add(nodePlace(item), here, "an entry of the list is empty")
 		}
 		// The place in the list is kept: what follows refers to it by index.
 		list = append(list, reflect.Zero(placeholder(elem)).Interface())
@@ -183,7 +197,7 @@ func placeholder(elem reflect.Type) reflect.Type {
 
 func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 	if n.Kind != yaml.ScalarNode {
-		p.add(at(n), path, "wants %s, not %s", wanted(kind), kindOf(n))
+		p.add(nodePlace(n), path, "wants %s, not %s", wanted(kind), kindOf(n))
 		return nil
 	}
 	v, ok := scalarOf(kind, n.ShortTag(), n.Value)
@@ -192,7 +206,7 @@ func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 		if kind == reflect.String {
 			hint = fmt.Sprintf(": write %q", shown(n.Value))
 		}
-		p.add(at(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
+		p.add(nodePlace(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
 		return nil
 	}
 	return v
@@ -240,7 +254,7 @@ func kindOf(n *yaml.Node) string {
 	return fmt.Sprintf("the string %q", shown(n.Value))
 }
 
-func at(n *yaml.Node) place { return place{line: max(n.Line, 1), col: max(n.Column, 1)} }
+func nodePlace(n *yaml.Node) place { return place{line: max(n.Line, 1), col: max(n.Column, 1)} }
 
 func join(path, key string) string {
 	if path == "" {

@@ -46,6 +46,11 @@ func (c *checker) reloads(raw rawConfig, backends []backendConfig) []reloadConfi
 			list = slices.Insert(list, 0, r)
 		}
 	}
+	for _, r := range list {
+		if r.template != "" && raw.StateDir == nothingKept {
+			c.add("state_dir", "none does not go with the template of reload %q: the versions of what is rendered are kept there", r.name)
+		}
+	}
 	c.distinctNames(list)
 	c.distinctFiles(list)
 	c.templatesNeedSlots(list, backends)

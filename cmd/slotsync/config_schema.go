@@ -3,17 +3,21 @@ package main
 import (
 	"iter"
 	"reflect"
+	"strings"
 )
 
 // The raw types below are the schema of the configuration: the parser, the
 // environment and "did you mean" all read it by reflection. Texts such as
-// durations are judged in config_check.go, where they become typed values.
+// durations are judged in config_check.go, where they become typed values. The tag
+// number:"unit" is of texts that begin with a number, such as durations: one without
+// its unit is judged there as well, where what it may be is known.
 
 type rawConfig struct {
 	HAProxy  rawHAProxy   `mapstructure:"haproxy"`
 	Reload   rawReload    `mapstructure:"reload"`
 	Sources  []rawSource  `mapstructure:"sources"`
 	Backends []rawBackend `mapstructure:"backends"`
+	Defaults rawDefaults  `mapstructure:"defaults"`
 	Guard    rawGuard     `mapstructure:"guard"`
 	HTTP     rawHTTP      `mapstructure:"http"`
 	Log      rawLog       `mapstructure:"log"`
@@ -21,10 +25,10 @@ type rawConfig struct {
 }
 
 type rawHAProxy struct {
-	Timeout   string        `mapstructure:"timeout"`
-	Poll      string        `mapstructure:"poll"`
-	Resync    string        `mapstructure:"resync"`
-	LockWait  string        `mapstructure:"lock_wait"`
+	Timeout   string        `mapstructure:"timeout" number:"unit"`
+	Poll      string        `mapstructure:"poll" number:"unit"`
+	Resync    string        `mapstructure:"resync" number:"unit"`
+	LockWait  string        `mapstructure:"lock_wait" number:"unit"`
 	Instances []rawInstance `mapstructure:"instances"`
 }
 
@@ -43,10 +47,10 @@ type rawReload struct {
 	File        string   `mapstructure:"file"`
 	Check       []string `mapstructure:"check"`
 	Keep        int      `mapstructure:"keep"`
-	MinInterval string   `mapstructure:"min_interval"`
+	MinInterval string   `mapstructure:"min_interval" number:"unit"`
 	MaxPerHour  int      `mapstructure:"max_per_hour"`
-	Jitter      string   `mapstructure:"jitter"`
-	Timeout     string   `mapstructure:"timeout"`
+	Jitter      string   `mapstructure:"jitter" number:"unit"`
+	Timeout     string   `mapstructure:"timeout" number:"unit"`
 	// None is set by the word "none" in place of all keys, and no key itself.
 	None bool `mapstructure:"none" word:"none"`
 }
@@ -62,19 +66,19 @@ type rawSource struct {
 	Partition    string `mapstructure:"partition"`
 	Region       string `mapstructure:"region"`
 	Consistency  string `mapstructure:"consistency"`
-	MaxStale     string `mapstructure:"max_stale"`
-	Wait         string `mapstructure:"wait"`
-	PollInterval string `mapstructure:"poll_interval"`
+	MaxStale     string `mapstructure:"max_stale" number:"unit"`
+	Wait         string `mapstructure:"wait" number:"unit"`
+	PollInterval string `mapstructure:"poll_interval" number:"unit"`
 	TLS          rawTLS `mapstructure:"tls"`
 
 	Servers      []string `mapstructure:"servers"`
 	TCP          string   `mapstructure:"tcp"`
 	Search       bool     `mapstructure:"search"`
-	Timeout      string   `mapstructure:"timeout"`
-	MinRefresh   string   `mapstructure:"min_refresh"`
-	MaxRefresh   string   `mapstructure:"max_refresh"`
+	Timeout      string   `mapstructure:"timeout" number:"unit"`
+	MinRefresh   string   `mapstructure:"min_refresh" number:"unit"`
+	MaxRefresh   string   `mapstructure:"max_refresh" number:"unit"`
 	Answers      string   `mapstructure:"answers"`
-	HoldObsolete string   `mapstructure:"hold_obsolete"`
+	HoldObsolete string   `mapstructure:"hold_obsolete" number:"unit"`
 
 	Path string `mapstructure:"path"`
 }
@@ -88,12 +92,20 @@ type rawTLS struct {
 	InsecureSkipVerify bool   `mapstructure:"insecure_skip_verify"`
 }
 
-// A rawFeed is a source and what it is asked for: part of a backend, or an entry
+// A rawFeed is a source and what it is asked: part of a backend, or an entry
 // of from.
 type rawFeed struct {
-	Source string `mapstructure:"source"`
+	Source  string `mapstructure:"source"`
+	Service string `mapstructure:"service"`
+	rawAsk  `mapstructure:",squash"`
 
-	Service          string   `mapstructure:"service"`
+	Record string `mapstructure:"record"`
+	Type   string `mapstructure:"type"`
+	Port   int    `mapstructure:"port"`
+}
+
+// A rawAsk is how services are asked for, whatever their names.
+type rawAsk struct {
 	Tags             []string `mapstructure:"tags"`
 	Filter           string   `mapstructure:"filter"`
 	NodeMeta         []string `mapstructure:"node_meta"`
@@ -103,10 +115,6 @@ type rawFeed struct {
 	Datacenter       string   `mapstructure:"datacenter"`
 	Health           string   `mapstructure:"health"`
 	IgnoreNodeHealth bool     `mapstructure:"ignore_node_health"`
-
-	Record string `mapstructure:"record"`
-	Type   string `mapstructure:"type"`
-	Port   int    `mapstructure:"port"`
 }
 
 type rawFrom struct {
@@ -117,8 +125,8 @@ type rawFrom struct {
 type rawFailover struct {
 	Primary string `mapstructure:"primary"`
 	Min     int    `mapstructure:"min"`
-	After   string `mapstructure:"after"`
-	Back    string `mapstructure:"back_after"`
+	After   string `mapstructure:"after" number:"unit"`
+	Back    string `mapstructure:"back_after" number:"unit"`
 }
 
 type rawBackend struct {
@@ -132,6 +140,11 @@ type rawBackend struct {
 	Failover  rawFailover `mapstructure:"failover"`
 	Endpoints []string    `mapstructure:"endpoints"`
 
+	rawRules `mapstructure:",squash"`
+}
+
+// rawRules say how a backend is filled, whatever with.
+type rawRules struct {
 	Family         string   `mapstructure:"family"`
 	Allow          []string `mapstructure:"allow"`
 	Deny           []string `mapstructure:"deny"`
@@ -142,18 +155,27 @@ type rawBackend struct {
 	MaxSlots       int    `mapstructure:"max_slots"`
 
 	Leave         string   `mapstructure:"leave"`
-	Drain         string   `mapstructure:"drain"`
+	Drain         string   `mapstructure:"drain" number:"unit"`
 	DrainShutdown bool     `mapstructure:"drain_shutdown"`
 	Guard         rawGuard `mapstructure:"guard"`
 	External      string   `mapstructure:"external"`
 }
 
+// rawDefaults are the keys of a backend that may be the same for all of them.
+type rawDefaults struct {
+	Slots     string   `mapstructure:"slots"`
+	Instances []string `mapstructure:"instances"`
+	Source    string   `mapstructure:"source"`
+	rawAsk    `mapstructure:",squash"`
+	rawRules  `mapstructure:",squash"`
+}
+
 type rawGuard struct {
-	EmptyHold    string `mapstructure:"empty_hold"`
-	RemovalHold  string `mapstructure:"removal_hold"`
-	MaxRemoval   string `mapstructure:"max_removal"`
-	Window       string `mapstructure:"window"`
-	TurnoverWait string `mapstructure:"turnover_wait"`
+	EmptyHold    string `mapstructure:"empty_hold" number:"unit"`
+	RemovalHold  string `mapstructure:"removal_hold" number:"unit"`
+	MaxRemoval   string `mapstructure:"max_removal" number:"unit"`
+	Window       string `mapstructure:"window" number:"unit"`
+	TurnoverWait string `mapstructure:"turnover_wait" number:"unit"`
 	MinEndpoints int    `mapstructure:"min_endpoints"`
 }
 
@@ -205,19 +227,27 @@ func defaultStateDir(env environment) string {
 	case "":
 		return "/var/lib/slotsync"
 	default:
-		return env[name]
+		return firstPath(env[name])
 	}
 }
 
 // stateVariable is the variable by which systemd or Nomad says where state is
 // kept; "" if neither does.
 func stateVariable(env environment) string {
-	for _, name := range []string{"STATE_DIRECTORY", "NOMAD_ALLOC_DIR"} {
-		if env[name] != "" {
-			return name
-		}
+	switch {
+	case firstPath(env["STATE_DIRECTORY"]) != "":
+		return "STATE_DIRECTORY"
+	case env["NOMAD_ALLOC_DIR"] != "":
+		return "NOMAD_ALLOC_DIR"
 	}
 	return ""
+}
+
+// firstPath is the first of the folders that systemd joins by a colon where a unit has
+// several.
+func firstPath(joined string) string {
+	first, _, _ := strings.Cut(joined, ":")
+	return first
 }
 
 // fields yields the keys of a struct of the schema and the types behind them.

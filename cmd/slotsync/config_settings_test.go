@@ -16,7 +16,7 @@ import (
 // and what was overruled on the way.
 func sameConfig(a, b *config) string {
 	return cmp.Diff(a, b, cmp.Exporter(func(t reflect.Type) bool { return true }),
-		cmpopts.IgnoreFields(config{}, "file", "overruled"),
+		cmpopts.IgnoreFields(config{}, "file", "overruled", "warnings"),
 		// Once the default socket is written down, somebody has asked for it.
 		cmpopts.IgnoreFields(httpConfig{}, "socketIsDefault"),
 		cmpopts.EquateComparable(netip.Prefix{}, netip.AddrPort{}), cmpopts.EquateEmpty())
@@ -57,6 +57,9 @@ func TestWhatIsInForceReadsTheSame(t *testing.T) {
 			cfg, s := settingsOf(t, text, env)
 			for _, printed := range []string{s.inYAML(false), s.inYAML(true), jsonOf(t, plain(s.list()))} {
 				again, _ := settingsOf(t, printed, env)
+				if n, m := len(cfg.warnings.faults), len(again.warnings.faults); n != m {
+					t.Errorf("%d warnings, and %d of what is printed:\n%s", n, m, again.warnings)
+				}
 				if diff := sameConfig(cfg, again); diff != "" {
 					t.Errorf("%s\n%s", diff, printed)
 				}

@@ -47,8 +47,11 @@ func TestReferenceHasEveryKey(t *testing.T) {
 }
 
 // anyKey is a path without what differs between places of the same kind: a
-// reload is one mapping, wherever it stands.
+// reload is one mapping, wherever it stands, and defaults have keys of backends.
 func anyKey(path string) string {
+	if key, ok := strings.CutPrefix(path, "defaults."); ok {
+		return "backends[]." + key
+	}
 	return strings.Replace(anyIndex(path), "haproxy.instances[].reload.", "reload.", 1)
 }
 
@@ -137,11 +140,15 @@ func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 	for path := range scalars(reflect.TypeFor[rawConfig](), "") {
 		names = append(names, variable(path))
 	}
-	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC",
-		"SLOTSYNC_HAPROXY_LOCK_WAIT",
+	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC", "SLOTSYNC_HAPROXY_LOCK_WAIT",
 		"SLOTSYNC_RELOAD_MASTER", "SLOTSYNC_RELOAD_TEMPLATE", "SLOTSYNC_RELOAD_FILE", "SLOTSYNC_RELOAD_KEEP", "SLOTSYNC_RELOAD_MIN_INTERVAL",
-		"SLOTSYNC_RELOAD_MAX_PER_HOUR", "SLOTSYNC_RELOAD_JITTER", "SLOTSYNC_RELOAD_TIMEOUT", "SLOTSYNC_GUARD_EMPTY_HOLD",
-		"SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_GUARD_TURNOVER_WAIT", "SLOTSYNC_GUARD_MIN_ENDPOINTS", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",
+		"SLOTSYNC_RELOAD_MAX_PER_HOUR", "SLOTSYNC_RELOAD_JITTER", "SLOTSYNC_RELOAD_TIMEOUT", "SLOTSYNC_DEFAULTS_SLOTS", "SLOTSYNC_DEFAULTS_SOURCE",
+		"SLOTSYNC_DEFAULTS_FILTER", "SLOTSYNC_DEFAULTS_ADDRESS_TAG", "SLOTSYNC_DEFAULTS_PORT_NAME", "SLOTSYNC_DEFAULTS_DEFAULT_PORT", "SLOTSYNC_DEFAULTS_DATACENTER",
+		"SLOTSYNC_DEFAULTS_HEALTH", "SLOTSYNC_DEFAULTS_IGNORE_NODE_HEALTH", "SLOTSYNC_DEFAULTS_FAMILY", "SLOTSYNC_DEFAULTS_ON_ALL_UNHEALTHY",
+		"SLOTSYNC_DEFAULTS_DYNAMIC", "SLOTSYNC_DEFAULTS_DYNAMIC_OPTIONS", "SLOTSYNC_DEFAULTS_MAX_SLOTS", "SLOTSYNC_DEFAULTS_LEAVE", "SLOTSYNC_DEFAULTS_DRAIN",
+		"SLOTSYNC_DEFAULTS_DRAIN_SHUTDOWN", "SLOTSYNC_DEFAULTS_GUARD_EMPTY_HOLD", "SLOTSYNC_DEFAULTS_GUARD_REMOVAL_HOLD", "SLOTSYNC_DEFAULTS_GUARD_MAX_REMOVAL",
+		"SLOTSYNC_DEFAULTS_GUARD_WINDOW", "SLOTSYNC_DEFAULTS_GUARD_TURNOVER_WAIT", "SLOTSYNC_DEFAULTS_GUARD_MIN_ENDPOINTS", "SLOTSYNC_DEFAULTS_EXTERNAL",
+		"SLOTSYNC_GUARD_EMPTY_HOLD", "SLOTSYNC_GUARD_REMOVAL_HOLD", "SLOTSYNC_GUARD_MAX_REMOVAL", "SLOTSYNC_GUARD_WINDOW", "SLOTSYNC_GUARD_TURNOVER_WAIT", "SLOTSYNC_GUARD_MIN_ENDPOINTS", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_HTTP_SOCKET",
 		"SLOTSYNC_HTTP_SOCKET_MODE", "SLOTSYNC_HTTP_SOCKET_GROUP", "SLOTSYNC_HTTP_TOKEN_FILE", "SLOTSYNC_HTTP_WEB_CONFIG_FILE", "SLOTSYNC_LOG_LEVEL", "SLOTSYNC_LOG_FORMAT",
 		"SLOTSYNC_STATE_DIR"}
 	if diff := cmp.Diff(want, names); diff != "" {
@@ -153,7 +160,9 @@ func TestStateDirDefault(t *testing.T) {
 	for want, env := range map[string]environment{
 		"/var/lib/slotsync":   nil,
 		"/x":                  {"STATE_DIRECTORY": "/x", "NOMAD_ALLOC_DIR": "/n"},
-		"/n/data/slotsync":    {"NOMAD_ALLOC_DIR": "/n"},
+		"/n/data/slotsync":    {"NOMAD_ALLOC_DIR": "/n", "STATE_DIRECTORY": ""},
+		"/y":                  {"STATE_DIRECTORY": "/y:/y/servers", "NOMAD_ALLOC_DIR": "/n"},
+		"":                    {"SLOTSYNC_STATE_DIR": "none", "STATE_DIRECTORY": "/x"},
 		"/from/the/variables": {"SLOTSYNC_STATE_DIR": "/from/the/variables", "STATE_DIRECTORY": "/x"},
 	} {
 		cfg, err := parse(minimal, env)
@@ -161,6 +170,19 @@ func TestStateDirDefault(t *testing.T) {
 			t.Errorf("%v: %v, %v", env, cfg, err)
 		}
 	}
+}
+
+// Where nothing is to be kept, no versions of HAProxy's configuration are either.
+func TestNoStateDir(t *testing.T) {
+	cfg, err := parse(minimal+"state_dir: none\nreload: {master: /m, file: /f}\n", nil)
+	if err != nil || cfg.stateDir != "" || cfg.reloads[0].dir(cfg.stateDir) != "" {
+		t.Errorf("%+v, %v", cfg, err)
+	}
+	if _, err := cfg.wire(nil); err != nil {
+		t.Error(err)
+	}
+	wantFault(t, strings.Replace(minimal, "name: web", "name: web, slots: web", 1)+"state_dir: none\nreload: {master: /m, file: /f, template: /t}\n",
+		`3:12: state_dir: none does not go with the template of reload "haproxy"`)
 }
 
 // A watch or a worker goes on over a reload exactly if nothing of it changed.
@@ -242,6 +264,32 @@ func TestDirect(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.fault)
 			}
 		})
+	}
+}
+
+// --consul asks where Consul's own variables say, unless a flag says otherwise.
+func TestDirectObeysTheVariablesOfConsul(t *testing.T) {
+	env := environment{"CONSUL_HTTP_ADDR": "consul.example.org:8500", "CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_TOKEN": "t", "CONSUL_CACERT": "/ca.pem", "CONSUL_NAMESPACE": "n"}
+	for flag, want := range map[string]string{"": "https://consul.example.org:8500", "http://c:1": "http://c:1"} {
+		doc, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web", consulAddress: flag}).document()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := newConfig("", doc, nil, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := cfg.sources["consul"].consul
+		if got.options.Address != want || got.token != "t" || got.options.TLS.CAFile != "/ca.pem" || got.options.Namespace != "n" {
+			t.Errorf("%q: %+v", flag, got)
+		}
+	}
+	doc, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web"}).document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err := newConfig("", doc, nil, nil); err != nil || cfg.sources["consul"].consul.options.Address != consulDefault {
+		t.Errorf("%+v, %v", cfg, err)
 	}
 }
 

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
 )
 
@@ -17,6 +19,12 @@ type checker struct {
 	places map[string]place
 	env    environment
 	faults []fault
+	// warnings are of keys that have no effect.
+	warnings []fault
+	// inherited are the paths of keys that the defaults gave, and theirs.
+	inherited map[string]string
+	// usual are the paths of keys that somebody gave and that say the default.
+	usual map[string]bool
 	// assumed are the values of keys that nobody gave.
 	assumed map[string]assumption
 	// secrets are paths of values that are not shown, such as a token that the
@@ -28,7 +36,8 @@ type checker struct {
 }
 
 func newChecker(doc document, env environment) *checker {
-	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, secrets: map[string]place{}}
+	return &checker{places: doc.places, env: env, assumed: map[string]assumption{}, inherited: map[string]string{},
+		usual: map[string]bool{}, secrets: map[string]place{}}
 }
 
 // An assumption is the value in force of a key that nobody gave.
@@ -41,6 +50,9 @@ type assumption struct {
 // add reports a fault at path, or at the nearest thing around it that has a
 // place: a missing key has none of its own.
 func (c *checker) add(path, format string, args ...any) {
+	if of, ok := c.inherited[path]; ok {
+		path = of
+	}
 	at, ok := c.places[path]
 	for outer := path; !ok; at, ok = c.places[outer] {
 		outer = parent(outer)
@@ -87,16 +99,35 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 		c.assume(path, short(fallback))
 		return fallback
 	}
-	d, err := time.ParseDuration(text)
+	d, err := agent.ParseDuration(text)
 	switch {
+	case err != nil && isNumber(text):
+		c.add(path, "%s has no unit%s", shown(text), withUnit(text, least, most))
 	case err != nil:
 		c.add(path, "%q is not a duration, as in 500ms, 30s or 5m", shown(text))
 	case d < least || d > most:
 		c.add(path, "%s is not within %s and %s", shown(text), short(least), short(most))
 	default:
+		c.usual[path] = d == fallback
 		return d
 	}
 	return fallback
+}
+
+// isNumber reports whether text is a number and nothing else.
+func isNumber(text string) bool {
+	return regexp.MustCompile(`^-?[0-9]*\.?[0-9]+$`).MatchString(text)
+}
+
+// withUnit returns advice on a number without a unit: the first unit with which it is
+// within least and most; "" if none is.
+func withUnit(number string, least, most time.Duration) string {
+	for _, unit := range []string{"s", "ms", "m", "h"} {
+		if d, err := time.ParseDuration(number + unit); err == nil && d >= least && d <= most {
+			return fmt.Sprintf(": write %q", number+unit)
+		}
+	}
+	return fmt.Sprintf(", and with any it is not within %s and %s", short(least), short(most))
 }
 
 // short writes 5m where Go writes 5m0s.
@@ -121,21 +152,22 @@ func (c *checker) count(path string, n, fallback, least, most int) int {
 		c.add(path, "%d is not within %d and %d", n, least, most)
 		return fallback
 	}
+	c.usual[path] = n == fallback
 	return n
 }
 
 // hold reads a duration that may also be off or endless.
 func (c *checker) hold(path, text string, fallback time.Duration) time.Duration {
-	switch d, err := time.ParseDuration(text); {
+	switch d, err := agent.ParseDuration(text); {
 	case text == "":
 		c.assume(path, holdWord(fallback))
 		return fallback
 	case text == "never":
 		return guard.Never
-	case err != nil:
+	case err != nil && !isNumber(text):
 		c.add(path, "%q is not a hold: a duration as in 30s, 0s for none, or never", shown(text))
 		return fallback
-	case d == 0:
+	case err == nil && d == 0:
 		return guard.Off
 	}
 	return c.duration(path, text, fallback, 100*time.Millisecond, 7*24*time.Hour)
@@ -166,6 +198,7 @@ func (c *checker) flag(path string, on bool) bool {
 	if !c.given(path) {
 		c.assume(path, on)
 	}
+	c.usual[path] = !on
 	return on
 }
 
@@ -176,10 +209,15 @@ func (c *checker) percent(path, text string, fallback float64) float64 {
 	}
 	digits, ok := strings.CutSuffix(text, "%")
 	n, err := strconv.ParseUint(digits, 10, 16)
+	if !ok && err == nil && n >= 1 && n <= 100 {
+		c.add(path, "%s has no unit: write %q", digits, digits+"%")
+		return fallback
+	}
 	if !ok || err != nil || n < 1 || n > 100 {
 		c.add(path, "%q is not a share, from 1%% to 100%%", shown(text))
 		return fallback
 	}
+	c.usual[path] = float64(n)/100 == fallback
 	return float64(n) / 100
 }
 
@@ -193,5 +231,6 @@ func (c *checker) oneOf(path, text string, words ...string) string {
 		c.add(path, "%q is none of %s%s", shown(text), strings.Join(words, ", "), didYouMean(text, words))
 		return words[0]
 	}
+	c.usual[path] = text == words[0]
 	return text
 }

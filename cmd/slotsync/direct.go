@@ -26,7 +26,7 @@ func (d *direct) flags(cmd *cobra.Command) {
 	f.StringVar(&d.backend, "backend", "", "HAProxy's backend")
 	f.StringVar(&d.slots, "slots", "", "prefix of the server-template (default: found)")
 	f.StringVar(&d.consul, "consul", "", "`SERVICE` in Consul")
-	f.StringVar(&d.consulAddress, "consul-address", "", "Consul's HTTP API (default http://127.0.0.1:8500)")
+	f.StringVar(&d.consulAddress, "consul-address", "", "Consul's HTTP API (default $CONSUL_HTTP_ADDR, http://127.0.0.1:8500)")
 	f.StringVar(&d.dns, "dns", "", "`NAME` of SRV records, or NAME:PORT of address records")
 	f.StringArrayVar(&d.dnsServers, "dns-server", nil, "DNS server as ip:port (may repeat; default /etc/resolv.conf)")
 	f.StringArrayVar(&d.stateFiles, "state-file", nil, "server-state file to write, with {backend} in it if there is one for each; one for each --socket")
@@ -90,8 +90,11 @@ func (d *direct) instances(doc *document) {
 // source describes the source and what is asked of it.
 func (d *direct) source(doc *document, source, backend map[string]any) {
 	if d.consul != "" {
-		source["name"], source["type"], source["address"] = "consul", "consul", d.consulAddress
-		doc.places["sources[0].address"] = place{name: "--consul-address"}
+		source["name"], source["type"] = "consul", "consul"
+		if d.consulAddress != "" { // else Consul's own variables say it
+			source["address"] = d.consulAddress
+			doc.places["sources[0].address"] = place{name: "--consul-address"}
+		}
 		backend["source"], backend["service"] = "consul", d.consul
 		doc.places["backends[0].service"] = place{name: "--consul"}
 		return

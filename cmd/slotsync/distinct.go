@@ -53,8 +53,7 @@ type roll struct{ seen []answer }
 func (r *roll) add(a answer) error {
 	for _, other := range r.seen {
 		if other.process.Same(a.process) && other.instance != a.instance {
-			return usageErrorf("instances %s and %s are one HAProxy (pid %d on %s): configure one of the two sockets",
-				other.instance, a.instance, a.process.Pid, a.process.Node)
+			return &exitError{code: exitUsage, err: sameProcess(other.instance, a.instance, a.process)}
 		}
 	}
 	r.seen = append(r.seen, a)

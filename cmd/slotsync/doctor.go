@@ -165,6 +165,7 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 		if len(b.instances) == 0 || slices.Contains(b.instances, in.name) {
 			judged, n := judgeBackend(in, b, view)
 			f.slots[b.name] = n
+			judged.judgeLoading(in, b.proxy, process.Pid)
 			judged.judgeWarnings(in, view.Servers[b.proxy], process.Pid)
 			if admin {
 				judged.askResolvers(ctx, client, b, view.Servers[b.proxy])

@@ -40,7 +40,7 @@ func (f *findings) checkStateFile(in instanceConfig, backends []backendConfig, p
 			}
 		}
 	}
-	f.add(verdictOK, "state files go to %s; HAProxy reads them at its start if it has `load-server-state-from-file`", dir)
+	f.add(verdictOK, "state files go to %s", dir)
 }
 
 // whoStarts is the user whose rights a HAProxy has when it reads its files: the

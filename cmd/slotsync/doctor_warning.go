@@ -28,19 +28,11 @@ func (f *findings) judgeWarnings(in instanceConfig, own []slots.Server, pid int)
 // zeroWarning returns where the HAProxy of this pid was told to end at a warning; "" if it
 // was not, or if it cannot be seen from here.
 func zeroWarning(pid int) string {
-	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || pid <= 0 {
-		return ""
-	}
-	args := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")
-	if slices.Contains(args[1:], "-dW") {
+	args, files := runningConfig(pid)
+	if slices.Contains(args, "-dW") {
 		return "-dW on its command line"
 	}
-	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
-	if err != nil {
-		dir = "/"
-	}
-	for _, path := range configFiles(args[1:], dir) {
+	for _, path := range files {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			continue
@@ -54,6 +46,21 @@ func zeroWarning(pid int) string {
 		}
 	}
 	return ""
+}
+
+// runningConfig returns the arguments of the HAProxy of this pid, and the files of its
+// configuration, none if they cannot be seen from here.
+func runningConfig(pid int) (args, files []string) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || pid <= 0 {
+		return nil, nil
+	}
+	args = strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")[1:]
+	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if err != nil {
+		dir = "/"
+	}
+	return args, configFiles(args, dir)
 }
 
 // configFiles lists the files that HAProxy's arguments name, as seen from dir: those after

@@ -22,6 +22,7 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 		notify("READY=1\nSTATUS=the configuration is refused: " + oneLine(err.Error()))
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
+	s.warn(s.cfg)
 	s.log.Info("the configuration is read again", "instances", len(s.cfg.instances), "backends", len(s.cfg.backends))
 	notify("READY=1")
 	return nil
@@ -62,11 +63,13 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 	}
 	err := s.locks.take(ctx, next, w, 0)
 	if err == nil {
-		options := next.options(w, s.log, s.metrics)
+		options := s.options(next, w)
 		options.DrainRemoved = drainRemoved
+		s.claims.keep(next.instanceNames())
 		err = s.agent.Reconfigure(ctx, options)
 	}
 	if err != nil {
+		s.claims.keep(s.cfg.instanceNames())
 		s.token.Store(before)
 		_ = s.locks.keep(s.cfg) // closing a lock cannot fail in a way that matters
 	}

@@ -40,6 +40,7 @@ type service struct {
 	cfg     *config
 	systems systems // of cfg
 	locks   locks
+	claims  claims
 }
 
 // serve runs the agent until ctx is done.
@@ -57,56 +58,64 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 	defer signal.Stop(hup)
 
 	defer func() { _ = s.locks.close() }()
-	roll := &roll{}
-	probing, stopProbing := context.WithCancel(ctx)
-	defer stopProbing()
-	answers, err := s.prepare(probing, roll)
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // while it waited for another one
+		}
 		return err
 	}
 	if err := s.listen(); err != nil {
 		return err
 	}
 	s.metrics.Reloaded(true)
+	s.warn(cfg)
 	for _, o := range cfg.overruled {
 		s.log.Info("the configuration says something else than the environment", "variable", o.variable, "key", o.path)
 	}
 	s.log.Info("started", "version", version, "instances", len(cfg.instances), "backends", len(cfg.backends), "listen", s.web.Addr())
-	return s.run(ctx, hup, func(ctx context.Context) error {
-		if len(cfg.instances) < 2 {
-			return nil
-		}
-		return roll.watch(ctx, answers, len(cfg.instances))
-	})
+	return s.run(ctx, hup)
+}
+
+// warn logs the keys of cfg that have no effect.
+func (s *service) warn(cfg *config) {
+	for _, line := range cfg.warnings.lines() {
+		s.log.Warn("a key of the configuration has no effect", "key", line)
+	}
 }
 
 // prepare takes the locks and makes the agent and its server. Nothing is
 // written to any instance yet.
-func (s *service) prepare(ctx context.Context, roll *roll) (<-chan answer, error) {
+func (s *service) prepare(ctx context.Context) error {
 	w, err := s.cfg.wire(nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.systems = w.systems
 	if err := s.locks.take(ctx, s.cfg, w, s.cfg.lockWait); err != nil {
-		return nil, fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
+		return fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
 	}
-	var answers <-chan answer
-	if len(s.cfg.instances) > 1 {
-		answers = s.cfg.who(ctx)
-		first, cancel := context.WithTimeout(ctx, min(time.Second, s.cfg.timeout))
-		defer cancel()
-		if err := roll.watch(first, answers, len(s.cfg.instances)); err != nil {
-			return nil, err
-		}
+	if err := distinct(ctx, s.cfg, time.Second); err != nil {
+		return err
 	}
 	if err := s.setToken(s.cfg); err != nil {
-		return nil, err
+		return err
 	}
-	if s.agent, err = agent.New(s.cfg.options(w, s.log, s.metrics)); err != nil {
-		return nil, &exitError{code: exitUsage, err: err}
+	s.claims.keep(s.cfg.instanceNames())
+	if s.agent, err = agent.New(s.options(s.cfg, w)); err != nil {
+		return &exitError{code: exitUsage, err: err}
 	}
-	return answers, nil
+	return nil
+}
+
+// options are what the agent is told of cfg. An instance whose process answers for
+// another one, too, is refused for as long as it does.
+func (s *service) options(cfg *config, w wiring) agent.Options {
+	o := cfg.options(w, s.log, s.metrics)
+	for i := range o.Instances {
+		in := &o.Instances[i]
+		in.Conn = claimed{in.Conn, in.Name, &s.claims}
+	}
+	return o
 }
 
 // setToken makes the token file of cfg the one that requests are checked
@@ -172,11 +181,10 @@ func usable(dir string) bool {
 
 // run works until ctx is done or a part of it fails. Whatever does not end in
 // time is left behind: the slots are HAProxy's, and stay as they are.
-func (s *service) run(ctx context.Context, hup <-chan os.Signal, check func(context.Context) error) error {
+func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.agent.Run(working) })
 	group.Go(func() error { return s.web.Serve(working) })
-	group.Go(func() error { return check(working) })
 	group.Go(func() error { return s.reloadOn(working, hup) })
 	group.Go(func() error { return s.tellSystemd(working) })
 	group.Go(func() error { return s.giveBack(working) })
@@ -184,18 +192,28 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, check func(cont
 	go func() { ended <- group.Wait() }()
 	<-working.Done()
 	notify("STOPPING=1")
-	if ctx.Err() != nil {
+	return s.end(ctx, context.Cause(working), ended)
+}
+
+// end waits for all parts, of which one has failed unless ctx is done. A part that is
+// held up, as by a slow disk, is no failure of who asked for the end.
+func (s *service) end(ctx context.Context, cause error, ended <-chan error) error {
+	asked := ctx.Err() != nil
+	if asked {
 		s.log.Info("stopping: every slot stays as it is")
 	}
 	select {
 	case err := <-ended:
-		if ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		if asked && (err == nil || errors.Is(err, context.Canceled)) {
 			return nil
 		}
 		return err
 	case <-time.After(stopTime):
-		s.log.Warn("some work did not end in time")
-		return context.Cause(working)
+		s.log.Warn("some work did not end in time, and is left behind")
+		if asked {
+			return nil
+		}
+		return cause
 	}
 }
 

@@ -132,6 +132,9 @@ func instanceWords(in agent.InstanceStatus) string {
 			words = append(words, fmt.Sprintf("%d %s", n.n, n.what))
 		}
 	}
+	if len(in.Unloaded) > 0 {
+		words = append(words, "came up without its state file for "+listed(in.Unloaded, 5))
+	}
 	return strings.Join(words, ", ")
 }
 

@@ -37,6 +37,9 @@ func reloadResult(r agent.ReloadStatus) string {
 		}
 		words = append(words, result)
 	}
+	if r.ChangedByHand {
+		words = append(words, "the file was changed by hand: slotsync haproxy config diff shows it; take it over into the template, then slotsync haproxy reload --force")
+	}
 	if len(r.OldWorkers) > 0 {
 		oldest := slices.MaxFunc(r.OldWorkers, func(a, b agent.OldWorker) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
 		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", count(len(r.OldWorkers), "old worker"), oldest.Pid, seconds(oldest.AgeSeconds)))

@@ -24,7 +24,7 @@ func topHelp() []string {
 		"a           free slots too",
 		"d m r       drain the server; stop it (maint); start it again, which ends both",
 		"w           give it another weight: 58, 20%, source",
-		"p           pause the writing to its backend, or go on; to all where there is none",
+		"p           pause the writing to its backend, or go on",
 		"A           accept that what is held or kept under this id goes (3, up, down)",
 		"q           quit",
 	}
@@ -134,6 +134,10 @@ func (m topModel) entered() topModel {
 func (m topModel) asked(key string) topModel {
 	row, ok := m.chosen()
 	if key == "p" {
+		if row.backend == "" && !m.isPaused("") {
+			m.note = "choose a line of a backend first (2, 3, up, down); slotsync pause stops the writing to all"
+			return m
+		}
 		m.act, m.mode = topAct{what: "pause", backend: row.backend}, topConfirms
 		if m.isPaused(row.backend) {
 			m.act.what = "resume"

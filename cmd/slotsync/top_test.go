@@ -156,6 +156,9 @@ func TestTopActs(t *testing.T) {
 		{"weight", []string{"w", "2", "0", "%", "enter", "y"}, []string{"weight site/10.0.0.1:80 20%"}},
 		{"weight of the source", []string{"w", "s", "o", "u", "r", "c", "e", "enter", "y"}, []string{"weight site/10.0.0.1:80 source"}},
 		{"pause", []string{"p", "y"}, []string{"pause site"}},
+		{"no pause of all on an instance's line", []string{"1", "p", "y"}, nil},
+		{"no pause of all on what is on all backends", []string{"5", "p", "y"}, nil},
+		{"no pause of all where there is no line", []string{"/", "z", "z", "z", "enter", "p", "y"}, nil},
 		{"start what is stopped everywhere", []string{"5", "r", "y"}, []string{"ready 10.0.0.9 on all backends"}},
 		{"start what an operator drained", []string{"5", "down", "r", "y"}, []string{"ready site/10.0.0.2:80"}},
 		{"no", []string{"d", "n"}, nil},
@@ -179,6 +182,15 @@ func TestTopResumesWhatIsPaused(t *testing.T) {
 	m := press(t, startTop(t, f), "p", "y")
 	if got := fmt.Sprint(f.acts); got != "[resume site]" || m.note != "resume site: done" {
 		t.Errorf("did %s, says %q", got, m.note)
+	}
+}
+
+func TestTopResumesAll(t *testing.T) {
+	f := &fakeTop{seen: topScene()}
+	f.seen.status.Pauses = []agent.Pause{{}}
+	press(t, startTop(t, f), "1", "p", "y")
+	if got := fmt.Sprint(f.acts); got != "[resume all backends]" {
+		t.Errorf("did %s", got)
 	}
 }
 

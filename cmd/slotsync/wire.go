@@ -48,7 +48,7 @@ func (cfg *config) wire(open systems) (wiring, error) {
 func (cfg *config) options(w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
 	o := agent.Options{Timeout: cfg.timeout, Poll: cfg.poll, Resync: cfg.resync, StateDir: cfg.stateDir, Log: log, Metrics: m}
 	for i, in := range cfg.instances {
-		o.Instances = append(o.Instances, agent.Instance{Name: in.name, Conn: w.clients[i], Query: w.clients[i], Key: in.key})
+		o.Instances = append(o.Instances, agent.Instance{Name: in.name, Conn: w.clients[i], Query: w.clients[i], Key: in.key, StateFile: in.stateFile != ""})
 	}
 	for i, b := range cfg.backends {
 		o.Backends = append(o.Backends, b.options(w.sources[i]))

@@ -12,8 +12,12 @@ import (
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
-// dir is where versions of the file are kept: another file has others.
+// dir is where versions of the file are kept: another file has others. It is "" where
+// nothing is to be kept.
 func (r reloadConfig) dir(stateDir string) string {
+	if stateDir == "" {
+		return ""
+	}
 	of := sha256.Sum256([]byte(filepath.Clean(r.file)))
 	return filepath.Join(stateDir, "haproxy", r.name+"-"+hex.EncodeToString(of[:4]))
 }

@@ -31,9 +31,11 @@ type stateFile struct {
 	pattern string
 
 	mu    sync.Mutex
-	ids   map[string]int      // of backends, as HAProxy last showed them
-	lines map[string][]byte   // by backend, of a file for all of them
-	files map[string]*written // by path
+	ids   map[string]int    // of backends, as HAProxy last showed them
+	lines map[string][]byte // by backend, of a file for all of them
+	// foreign are the lines of others in such a file, as it was read last.
+	foreign []byte
+	files   map[string]*written // by path
 }
 
 // written is a file as it was left.
@@ -63,8 +65,11 @@ func (c *Client) Save(backend string, servers []slots.Server) error {
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
-	path, text := s.compose(backend, lines)
-	if err := s.replace(path, text); err != nil {
+	path, text, err := s.compose(backend, lines)
+	if err == nil {
+		err = s.replace(path, text)
+	}
+	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
 	return nil
@@ -104,20 +109,29 @@ func (s *stateFile) learn(ids map[string]int) {
 	maps.Copy(s.ids, ids)
 }
 
-// compose returns the file that a backend's lines belong to.
-func (s *stateFile) compose(backend string, lines []byte) (path string, text []byte) {
+// compose returns the file that a backend's lines belong to. In one for all backends the
+// lines of those stay that somebody else writes.
+func (s *stateFile) compose(backend string, lines []byte) (path string, text []byte, err error) {
 	if strings.Contains(s.pattern, backendMark) {
-		return strings.ReplaceAll(s.pattern, backendMark, backend), append([]byte(stateHead), lines...)
+		return strings.ReplaceAll(s.pattern, backendMark, backend), append([]byte(stateHead), lines...), nil
 	}
 	if s.lines == nil {
 		s.lines = make(map[string][]byte)
 	}
+	_, known := s.lines[backend]
 	s.lines[backend] = lines
-	text = []byte(stateHead)
+	if !known { // what was somebody else's is ours now
+		delete(s.files, s.pattern)
+	}
+	foreign, err := s.foreignLines(s.pattern)
+	if err != nil {
+		return "", nil, err
+	}
+	text = append([]byte(stateHead), foreign...)
 	for _, b := range slices.Sorted(maps.Keys(s.lines)) {
 		text = append(text, s.lines[b]...)
 	}
-	return s.pattern, text
+	return s.pattern, text, nil
 }
 
 // replace puts text in place of path unless it is there. renameio is of no use

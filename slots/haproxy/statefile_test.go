@@ -48,6 +48,7 @@ func TestStateFileIsLoaded(t *testing.T) {
 				{Name: "chk", Slots: 5, Check: "check inter 1h"},
 				{Name: "slow", Slots: 5, Check: "check inter 1h rise 5 fall 1"},
 				{Name: "on", Slots: 5, Enabled: true},
+				{Name: "a:b.c-d_E", Prefix: "srv", Slots: 5},
 			}
 			p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: backends, StateFile: true})
 			c := saver(t, p.Socket, filepath.Join(p.StateDir(), "{backend}"))
@@ -110,6 +111,87 @@ func TestStateFileForAll(t *testing.T) {
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
 		t.Errorf("left behind: %v, %v", list, err)
+	}
+}
+
+// Lines of backends that others write stay, as long as HAProxy would take them.
+func TestStateFileKeepsWhatOthersWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "all")
+	line := func(backend, server string, more int) string {
+		return "3 " + backend + " 1 " + server + " 10.0.9.1 0 1 1 1 5 1 0 0 8 0 0 0 - 80 -" + strings.Repeat(" 0", more) + "\n"
+	}
+	put := func(lines ...string) {
+		if err := os.WriteFile(path, []byte("1\n# theirs\n"+strings.Join(lines, "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := saver(t, "/run/x", path)
+	one := []slots.Server{{Name: "s1", Addr: netip.MustParseAddrPort("10.0.0.1:80")}}
+	save := func(backend string, want ...string) {
+		t.Helper()
+		if err := c.Save(backend, one); err != nil {
+			t.Fatal(err)
+		}
+		_, got, _ := strings.Cut(strings.TrimPrefix(read(t, path), "1\n"), "\n")
+		var servers []string
+		for l := range strings.Lines(got) {
+			f := strings.Fields(l)
+			servers = append(servers, f[1]+"/"+f[3]+"/"+f[4])
+		}
+		if d := cmp.Diff(want, servers); d != "" {
+			t.Errorf("after %s: %s", backend, d)
+		}
+	}
+	put(line("theirs", "a", 0), line("web", "old", 5), line("theirs", "b", 5), line("api", "old", 0), "short line\n", line("cut", "x", 6), strings.TrimSuffix(line("cut", "y", 0), "\n"))
+	save("web", "theirs/a/10.0.9.1", "theirs/b/10.0.9.1", "api/old/10.0.9.1", "web/s1/10.0.0.1")
+	save("api", "theirs/a/10.0.9.1", "theirs/b/10.0.9.1", "api/s1/10.0.0.1", "web/s1/10.0.0.1")
+	// They write the whole of it, as `show servers state` has it, with other addresses.
+	put(line("theirs", "c", 5), line("web", "s1", 5))
+	save("api", "theirs/c/10.0.9.1", "api/s1/10.0.0.1", "web/s1/10.0.0.1")
+	if err := os.WriteFile(path, []byte("2\n"+line("theirs", "a", 0)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	save("web", "api/s1/10.0.0.1", "web/s1/10.0.0.1")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	save("web", "api/s1/10.0.0.1", "web/s1/10.0.0.1")
+}
+
+// HAProxy takes a file in which lines of its own stand beside ours, and what somebody put
+// into maintenance in another backend stays there.
+func TestForeignMaintenanceSurvivesARestart(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "all")
+			p := haproxytest.Start(t, haproxytest.Config{Version: version, Global: "  server-state-file " + path + "\n",
+				Backends: []haproxytest.Backend{{Name: "web", Slots: 5, Options: []string{"load-server-state-from-file global"}}},
+				Extra:    "backend theirs\n  load-server-state-from-file global\n  server one 127.0.0.1:81\n  server two 127.0.0.1:82\n"})
+			haproxytest.Ask(t, p.Socket, "set server theirs/two state maint")
+			if err := os.WriteFile(path, []byte(strings.TrimSpace(haproxytest.Ask(t, p.Socket, "show servers state"))+"\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			c := saver(t, p.Socket, path)
+			view, err := c.View(t.Context(), nil, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := wanted(view.Servers["web"])
+			if err := c.Save("web", list); err != nil {
+				t.Fatal(err)
+			}
+			p.Restart()
+			if view, err = c.View(t.Context(), nil, false); err != nil {
+				t.Fatal(err)
+			}
+			if s := view.Servers["theirs"]; s[0].Class != slots.Ready || s[1].Class != slots.Maint {
+				t.Errorf("their maintenance is lost: %+v", s)
+			}
+			if s := view.Servers["web"]; s[0].Addr != list[0].Addr || s[0].Class != slots.Ready {
+				t.Errorf("ours is not loaded: %+v", s)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,54 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"github.com/slotsync/slotsync/reload"
+)
+
+// leastFiles and mostFiles bound how often files are looked at: as often as at instances,
+// and at least once before a need is acted on.
+const leastFiles, mostFiles = 500 * time.Millisecond, needQuiet / 2
+
+// lookAtFiles looks at the files of a reload, as often as at an instance, and returns when
+// it does so next. A disk may be slow, so that the loop does not wait for it.
+func (a *Agent) lookAtFiles(ctx context.Context, r *reloading, now time.Time) (next time.Time) {
+	every := min(max(a.timing.poll, leastFiles), mostFiles)
+	switch {
+	case !r.Transaction.Renders() || r.reading || r.running:
+		return next
+	case !r.filesAt.IsZero() && now.Before(r.filesAt.Add(every)):
+		return r.filesAt.Add(every)
+	}
+	r.reading = true
+	look := r.Transaction
+	a.group.Go(func() {
+		files := look.Files()
+		a.post(ctx, func(context.Context) {
+			if r.reading = false; !r.filesAt.After(now) { // else a reload has ended since
+				a.sawFiles(r, files)
+			}
+		})
+	})
+	return next
+}
+
+// sawFiles takes what is on disk, and tells of a file that somebody else has changed.
+func (a *Agent) sawFiles(r *reloading, files reload.Files) {
+	if was := r.files.ByHand; files.ByHand != was {
+		a.changedByHand(r, files.ByHand)
+	}
+	r.files, r.filesAt = files, time.Now()
+}
+
+func (a *Agent) changedByHand(r *reloading, is bool) {
+	if !is {
+		a.opts.Log.Info("the configuration of HAProxy is the one that was rendered again", "reload", r.Name)
+		return
+	}
+	const text = "the configuration of HAProxy was changed by hand: it is not overwritten unless somebody insists"
+	a.opts.Log.Warn(text, "reload", r.Name, "to_see_it", "slotsync haproxy config diff",
+		"to_end_it", "take it over into the template, then slotsync haproxy reload --force")
+	a.events.Add(Event{Kind: EventNote, Text: text, Fields: map[string]string{"reload": r.Name}})
+}

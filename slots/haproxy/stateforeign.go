@@ -1,0 +1,70 @@
+package haproxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// This file keeps what others have written into a state file for all backends: HAProxy
+// reads one such file, and what it lacks there comes up as the configuration says, out of
+// a maintenance that somebody wanted.
+
+const (
+	// maxStateFile bounds what is read of a file that others write, too.
+	maxStateFile = 64 << 20
+	// leastColumns is how many columns a line has in HAProxy 2.3 and before, mostColumns in
+	// later ones.
+	leastColumns, mostColumns = 20, 25
+)
+
+// foreignLines are the lines of other backends than ours in the file at path. A line with
+// which HAProxy would ignore the whole file is left out.
+func (s *stateFile) foreignLines(path string) ([]byte, error) {
+	if w := s.files[path]; w != nil && w.untouched(path) {
+		return s.foreign, nil
+	}
+	text, err := readForeign(path)
+	if err != nil {
+		return nil, err
+	}
+	s.foreign = nil
+	if !bytes.HasPrefix(text, []byte("1\n")) {
+		return nil, nil // HAProxy reads no other version
+	}
+	for line := range bytes.Lines(text[2:]) {
+		words := bytes.Fields(line)
+		whole := bytes.HasSuffix(line, []byte("\n")) && !bytes.HasSuffix(line, []byte("\r\n"))
+		if !whole || len(words) < leastColumns || len(words) > mostColumns || words[0][0] == '#' {
+			continue
+		}
+		if _, ours := s.lines[string(words[1])]; !ours {
+			s.foreign = append(s.foreign, line...)
+		}
+	}
+	return s.foreign, nil
+}
+
+// readForeign reads a regular file, and nothing behind a link; nil if there is none.
+func readForeign(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("what others have written there would be lost: %w", err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", path))
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
+	if err == nil && len(text) > maxStateFile {
+		err = fmt.Errorf("%s is larger than %d MiB", path, maxStateFile>>20)
+	}
+	return text, err
+}
