@@ -110,6 +110,9 @@ func TestAgentCheckTakesOut(t *testing.T) {
 		if n := len(a.takeWrites()); n > 10 {
 			t.Errorf("%d writes", n)
 		}
+		if !a.servers["web"][0].AgentOn {
+			t.Error("the agent cannot bring it back")
+		}
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Ready })
 		w.pass(time.Minute)
 		w.want(a, "web1=:80 web2=:81")

@@ -104,15 +104,13 @@ func keptAddress(status BackendStatus, address string) *KeptAddress {
 func (a *Agent) explainAt(b *backend, in *instance, number int, address string, now time.Time) []InstanceExplanation {
 	r := in.last.backends[b.Name]
 	var out []InstanceExplanation
-	found := false
 	for _, s := range r.own {
 		live := address != "" && s.Class != slots.Maint && s.Addr.String() == address
 		if s.Number == number || live {
-			found = found || s.Number == number
 			out = append(out, in.explain(b, s, true, now))
 		}
 	}
-	if number != noSlot && !found {
+	if number != noSlot && len(out) == 0 {
 		out = append(out, in.explain(b, slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.own) == 0, now))
 	}
 	return out

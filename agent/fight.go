@@ -78,7 +78,7 @@ func (l *local) endFights() {
 	target := finder(l.fitted, targetNumber)
 	for number, f := range l.fights {
 		t := target(number)
-		if !f.until.IsZero() && (t == nil || *t != f.target || !f.began.After(l.want.resumed)) {
+		if t == nil || !f.until.IsZero() && (*t != f.target || !f.began.After(l.want.resumed)) {
 			delete(l.fights, number)
 		}
 	}

@@ -185,6 +185,7 @@ func (l *local) effective() []slots.Target {
 	out := make([]slots.Target, len(l.fitted))
 	for i, t := range l.fitted {
 		if e, ok := l.externals[t.Number]; ok && e.Addr == t.Addr && !t.Leave {
+			t.External = e.Class < t.Class
 			t.Class = min(t.Class, e.Class)
 		}
 		if l.weightless {

@@ -121,6 +121,12 @@ func TestRangesThatDiffer(t *testing.T) {
 		if writes := b.takeWrites(); len(writes) > 0 {
 			t.Errorf("written to the other: %v", writes)
 		}
+		if slot := w.status().Backends[0].Slots[1]; slot.Name != "web2" || slot.Instances[0].Name != "web102" || slot.Instances[0].Lacking {
+			t.Errorf("shown as %+v", slot)
+		}
+		if e, err := w.agent.Explain(w.t.Context(), "web", addr(81).String()); err != nil || !strings.Contains(e.Verdict, "takes traffic at a and b") || strings.Contains(e.Verdict, "no slot") {
+			t.Errorf("%q, %v", e.Verdict, err)
+		}
 	}, a, b)
 }
 

@@ -231,25 +231,59 @@ func TestRealOddServersBesideTheTemplate(t *testing.T) {
 	})
 }
 
-// An agent that says ready brings nobody back, and its weights stop nothing.
-func TestRealAgentChecks(t *testing.T) {
+// answering has an agent for agent-checks answer them, and returns their keywords.
+func answering(t *testing.T, word func() string) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	var share atomic.Int32
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			fmt.Fprintf(c, "ready up %d%%\n", 20+share.Add(1)%60)
+			fmt.Fprintln(c, word())
 			c.Close()
 		}
 	}()
-	tail := fmt.Sprintf("%s agent-check agent-addr 127.0.0.1 agent-port %d agent-inter 50ms", host, l.Addr().(*net.TCPAddr).Port)
+	return fmt.Sprintf(" agent-check agent-addr 127.0.0.1 agent-port %d agent-inter 50ms", l.Addr().(*net.TCPAddr).Port)
+}
+
+// What an agent takes out stays out until it brings it back.
+func TestRealAgentTakesOut(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			var says atomic.Value
+			says.Store("ready")
+			text := configuration(template("web", 1, 3, host+answering(t, func() string { return says.Load().(string) }))...)
+			a := haproxytest.Start(t, haproxytest.Config{Version: version, Text: text})
+			r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(*agent.Backend) {})
+			r.source.list(80)
+			for range 2 {
+				says.Store("ready")
+				r.until("in service", func() bool { got, _ := r.serves("a"); return len(got) == 1 && r.inSync("a") })
+				says.Store("maint")
+				r.until("taken out by its agent", func() bool {
+					if _, err := r.agent.Sync(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					got, _ := r.serves("a")
+					slot := r.agent.Status().Backends[0].Slots[0].Instances[0]
+					return len(got) == 0 && slot.HeldBy == "external" && r.inSync("a")
+				})
+			}
+		})
+	}
+}
+
+// An agent that says ready brings nobody back, and its weights stop nothing.
+func TestRealAgentChecks(t *testing.T) {
+	var share atomic.Int32
+	tail := host + answering(t, func() string { return fmt.Sprintf("ready up %d%%", 20+share.Add(1)%60) })
 	everyVersion(t, configuration(template("web", 1, 5, tail)...), func(t *testing.T, a, _ *haproxytest.Process) {
 		r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(*agent.Backend) {})
 		steady := func(ports ...int) {

@@ -207,10 +207,16 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 	s.Override = held
 	for _, in := range a.of(b) {
 		live, ok := rows[in.Name][slot.Number]
+		number := slot.Number
+		if !ok && !slot.Free() {
+			if live, ok = in.standIn(b.Name, slot.Endpoint.Addr); ok {
+				number = live.Number
+			}
+		}
 		if !in.met {
 			continue
 		}
-		row := in.showSlot(b, slot.Number, live, ok, now)
+		row := in.showSlot(b, number, live, ok, now)
 		if ok && live.Name != s.Name {
 			row.Name = live.Name
 		}
@@ -220,6 +226,16 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 		s.Instances = append(s.Instances, row)
 	}
 	return s
+}
+
+// standIn is the slot in which an endpoint is at an instance that lacks its own.
+func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, bool) {
+	for _, s := range in.last.backends[backend].own {
+		if s.Addr == a && s.Class != slots.Maint {
+			return s, true
+		}
+	}
+	return slots.Server{}, false
 }
 
 // listedBy names the sources that list an endpoint now, or listed it last and keep it.

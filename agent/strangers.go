@@ -22,8 +22,9 @@ const holdTakeover = "takeover"
 func (c *core) judge(b *backend) map[int]netip.AddrPort {
 	out := map[int]netip.AddrPort{}
 	for _, in := range c.of(b) {
-		own := in.last.backends[b.Name].own
-		if own == nil {
+		r := in.last.backends[b.Name]
+		own := r.own
+		if own == nil || r.problem != "" {
 			continue
 		}
 		if !in.judged[b.Name] && b.heard {

@@ -52,6 +52,9 @@ type Target struct {
 	Weight int
 	// Leave: the slot is not to be touched, whatever it is.
 	Leave bool
+	// External: somebody else took the slot out of service, its agent-check perhaps, and
+	// may bring it back.
+	External bool
 	// Dynamic: the server is to be added where it is missing or, without Addr,
 	// removed where it was added.
 	Dynamic bool

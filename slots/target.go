@@ -84,7 +84,7 @@ func (w *Target) met(s *Server) bool {
 }
 
 // silences reports whether the agent-check of s is to be disabled.
-func (w *Target) silences(s *Server) bool { return s.AgentOn && w.Class != Ready }
+func (w *Target) silences(s *Server) bool { return s.AgentOn && w.Class != Ready && !w.External }
 
 // weightFor returns the weight that s has to be given, 0 if none: a server in
 // maint needs none, and one that is configured with 0 keeps what it has.
