@@ -85,11 +85,11 @@ func TestOperatingKnowsTheStates(t *testing.T) {
 }
 
 // scripted is a line for a shell as one of a script: its addresses are loopback ones,
-// and a comment may name an exit code besides 0.
+// and a comment may name exit codes besides 0.
 func scripted(line string) string {
 	command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
 	codes := "0"
-	if m := regexp.MustCompile(`exit (\d)`).FindStringSubmatch(comment); m != nil {
+	for _, m := range regexp.MustCompile(`exit (\d)`).FindAllStringSubmatch(comment, -1) {
 		codes += "|" + m[1]
 	}
 	command, output, redirected := strings.Cut(strings.TrimSpace(command), " > ")
