@@ -130,7 +130,8 @@ func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (Serve
 		if ref, asked = a.holders(b, server); len(asked) > 0 {
 			return ref, nil
 		}
-		if addr, err := a.find(b, server); err == nil && addr.String() == ref.Endpoint {
+		wanted := func(e discovery.Endpoint) bool { return e.Addr.String() == ref.Endpoint }
+		if _, err := a.find(b, server); err == nil && slices.ContainsFunc(b.wanted(), wanted) {
 			return ref, nil // it is nowhere yet
 		}
 		return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", ErrNoServer, b.Name, discovery.Printable(server, 60))
