@@ -1,0 +1,156 @@
+package agent
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file says how each slot is doing.
+
+func (a *Agent) serving(b *backend) int {
+	wanted := discovery.ByAddr(b.wanted())
+	least := -1
+	for _, in := range a.of(b) {
+		serves := map[netip.AddrPort]bool{}
+		for _, s := range in.last.backends[b.Name].own {
+			if _, listed := wanted[s.Addr]; listed && s.Class == slots.Ready && (s.Up || !s.Checked) {
+				serves[s.Addr] = true
+			}
+		}
+		if least < 0 || len(serves) < least {
+			least = len(serves)
+		}
+	}
+	return max(least, 0)
+}
+
+func (a *Agent) withUnusable(b *backend, table slots.Table, rows map[string]map[int]slots.Server) (slots.Table, map[int]bool) {
+	known := make(map[int]bool, len(table))
+	for _, s := range table {
+		known[s.Number] = true
+	}
+	for _, own := range a.views(b) {
+		for _, s := range own {
+			known[s.Number] = true
+		}
+	}
+	unusable := map[int]bool{}
+	for _, row := range rows {
+		for number := range row {
+			if !known[number] && !unusable[number] {
+				unusable[number] = true
+				table = append(table[:len(table):len(table)], slots.Slot{Number: number})
+			}
+		}
+	}
+	if len(unusable) > 0 {
+		slices.SortStableFunc(table, func(x, y slots.Slot) int { return cmp.Compare(x.Number, y.Number) })
+	}
+	return table, unusable
+}
+
+func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
+	out := map[string]map[int]slots.Server{}
+	for _, in := range a.of(b) {
+		row := map[int]slots.Server{}
+		for _, s := range in.last.backends[b.Name].own {
+			row[s.Number] = s
+		}
+		out[in.Name] = row
+	}
+	return out
+}
+
+func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) SlotStatus {
+	s := SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
+	if !slot.Free() {
+		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
+		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)
+	} else if addr, ok := b.taken[slot.Number]; ok {
+		s.Endpoint, s.State = addr.String(), holdTakeover
+	}
+	held := b.heldWhy(slot)
+	s.Override = held
+	for _, in := range a.of(b) {
+		live, ok := rows[in.Name][slot.Number]
+		number := slot.Number
+		if !ok && !slot.Free() {
+			if live, ok = in.standIn(b.Name, slot.Endpoint.Addr); ok {
+				number = live.Number
+			}
+		}
+		if !in.met {
+			continue
+		}
+		row := in.showSlot(b, number, live, ok, now)
+		if ok && live.Name != s.Name {
+			row.Name = live.Name
+		}
+		if held != "" && row.HeldBy == "" && b.overrides.holds(b.Name, slot.Endpoint.Addr) != nil {
+			row.HeldBy, row.Reason = "operator", held
+		}
+		s.Instances = append(s.Instances, row)
+	}
+	return s
+}
+
+func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, bool) {
+	for _, s := range in.last.backends[backend].own {
+		if s.Addr == a && s.Class != slots.Maint {
+			return s, true
+		}
+	}
+	return slots.Server{}, false
+}
+
+func (b *backend) listedBy(addr netip.AddrPort) []string {
+	var names []string
+	for _, f := range b.feeds {
+		if f.known.Has(addr) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+func (b *backend) heldWhy(slot slots.Slot) string {
+	var words []string
+	for _, kind := range OverrideKinds {
+		if o := b.overrides.find(b.Name, slot.Endpoint.Addr, kind); !slot.Free() && o != nil {
+			words = append(words, o.Words())
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) InstanceSlot {
+	r := in.last.backends[b.Name]
+	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, AgentCheck: live.Agent, Sessions: live.Sessions, Lacking: !exists}
+	if live.Addr.IsValid() {
+		s.Address = live.Addr.String()
+	}
+	if live.Checked {
+		s.Check = "down"
+		if live.Up {
+			s.Check = "up"
+		}
+	}
+	if _, ok := r.externals[number]; ok {
+		s.HeldBy, s.Reason = "external", "taken out of service by somebody else"
+	} else if _, ok := in.strangers[b.Name][number]; ok {
+		s.HeldBy, s.Reason = holdTakeover, "no source has ever listed this address"
+	}
+	if until, ok := r.fights[number]; ok && until.After(now) && s.HeldBy == "" {
+		s.Reason, s.PausedUntil = "somebody else keeps changing it", &until
+	}
+	if refusal, ok := r.refused[number]; ok {
+		s.LastReply = refusal.Reply
+	}
+	return s
+}
