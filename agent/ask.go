@@ -112,7 +112,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 		}
 		now := time.Now()
 		ids := a.holdIDs(b, now)
-		kept := b.kept
+		kept, before := b.kept, b.guard.Published()
 		gone, ok := a.accept(b, id, now)
 		switch {
 		case !ok && len(ids) == 0:
@@ -125,6 +125,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 		done.Removed = addressStrings(gone)
 		a.dirty = true
 		a.accepted(b, done, by)
+		a.membersChanged(b, before)
 		a.holdChanged(b)
 		a.keptChanged(b, kept)
 		for _, f := range b.feeds {

@@ -38,6 +38,7 @@ const (
 	EventKeptBegun       = "kept_begun"   // endpoints stay that no source lists now
 	EventKeptEnded       = "kept_ended"   //
 	EventAccepted        = "accepted"     // an operator had something go
+	EventEmptied         = "emptied"      // the sources leave nothing that serves
 	EventOverflow        = "overflow"     // the endpoints without a slot are more, or fewer
 	EventOverflowEnded   = "overflow_end" // none is left
 
@@ -67,7 +68,7 @@ const (
 func EventKinds() []string {
 	return []string{
 		EventGap, EventSourceFailing, EventSourceAnswering, EventFailover, EventFailback, EventHoldBegun, EventHoldEnded,
-		EventKeptBegun, EventKeptEnded, EventAccepted,
+		EventKeptBegun, EventKeptEnded, EventAccepted, EventEmptied,
 		EventOverflow, EventOverflowEnded, EventInstanceUp, EventInstanceDown, EventInstanceRestarted, EventInstanceBehind,
 		EventInstanceInStep, EventSlotsChanged, EventDrift, EventExternalTaken, EventExternalGiven, EventNote, EventOverrideSet,
 		EventOverrideEnded, EventOverrideOver, EventPaused, EventResumed, EventPauseOver, EventReloadBegun, EventReloadEnded,

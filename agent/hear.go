@@ -61,12 +61,14 @@ func (a *Agent) take(b *backend, f *feed, u discovery.Update, now time.Time) {
 // reevaluate has what the feeds of b say judged anew, after news that came then.
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
 	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
+	before := b.guard.Published()
 	j := judgement{checked: a.checks(b), proven: a.proven(b), confirms: confirms}
 	if b.reevaluate(j, now) {
 		if !b.due || b.news.IsZero() {
 			b.news = news
 		}
 		b.due, a.dirty = true, true
+		a.membersChanged(b, before)
 	}
 	if kind != b.guard.Kind() {
 		a.dirty = true

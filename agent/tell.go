@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -192,6 +193,69 @@ func addressStrings(addresses []netip.AddrPort) []string {
 		out[i] = a.String()
 	}
 	return out
+}
+
+// maxMembersTold bounds the endpoints that a line of the log names.
+const maxMembersTold = 10
+
+// membersChanged tells which endpoints came into service and which went, by name and with
+// the reason, and warns where none is left.
+func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
+	was, is := discovery.ByAddr(before), discovery.ByAddr(b.guard.Published())
+	var in, out []string
+	for _, e := range b.guard.Published() {
+		if e.State == discovery.Ready && (was[e.Addr].Addr != e.Addr || was[e.Addr].State != discovery.Ready) {
+			in = append(in, called(e, ""))
+		}
+	}
+	for _, e := range before {
+		now, listed := is[e.Addr]
+		switch {
+		case e.State != discovery.Ready || listed && now.State == discovery.Ready:
+		case listed:
+			out = append(out, called(e, cmp.Or(now.Reason, now.State.String())))
+		default:
+			out = append(out, called(e, "not listed any more"))
+		}
+	}
+	if len(in)+len(out) == 0 {
+		return
+	}
+	about := []any{"backend", b.Name, "in", firstOf(in), "out", firstOf(out), "ready", readyIn(b.guard.Published())}
+	if readyIn(b.guard.Published()) > 0 || len(b.overrides) > 0 {
+		a.opts.Log.Info("endpoints changed", about...)
+		return
+	}
+	a.opts.Log.Warn("nothing serves this backend any more", append(about, "requests_get", "503")...)
+	a.events.Add(Event{Kind: EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)})
+}
+
+// readyIn returns how many of eps take traffic.
+func readyIn(eps []discovery.Endpoint) int {
+	n := 0
+	for _, e := range eps {
+		if e.State == discovery.Ready {
+			n++
+		}
+	}
+	return n
+}
+
+// called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".
+func called(e discovery.Endpoint, why string) string {
+	words := strings.TrimSpace(e.Name + " " + e.Addr.String())
+	if why != "" {
+		words += ": " + why
+	}
+	return words
+}
+
+// firstOf joins the first of words, and counts the others.
+func firstOf(words []string) string {
+	if more := len(words) - maxMembersTold; more > 0 {
+		return strings.Join(words[:maxMembersTold], ", ") + " and " + itoa(more) + " more"
+	}
+	return strings.Join(words, ", ")
 }
 
 // failedOver tells which feeds of b are in use.
