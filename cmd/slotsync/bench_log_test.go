@@ -94,8 +94,17 @@ func stamp(oob []byte) time.Time {
 // logged returns when the later of the two HAProxys has logged that of a backend.
 func (r *benchRig) logged(backend, what string) time.Time {
 	r.tb.Helper()
+	at, ok := r.loggedWithin(benchPatience, backend, what)
+	if !ok {
+		r.tb.Fatalf("not logged within %s: %s %s", benchPatience, backend, what)
+	}
+	return at
+}
+
+// loggedWithin is logged, for what may never come: ok is false then.
+func (r *benchRig) loggedWithin(patience time.Duration, backend, what string) (at time.Time, ok bool) {
 	var first [2]time.Time
-	timeout := time.After(benchPatience)
+	timeout := time.After(patience)
 	for first[0].IsZero() || first[1].IsZero() {
 		select {
 		case l := <-r.logs:
@@ -103,11 +112,11 @@ func (r *benchRig) logged(backend, what string) time.Time {
 				first[l.proxy] = l.at
 			}
 		case <-timeout:
-			r.tb.Fatalf("not logged within %s: %s %s", benchPatience, backend, what)
+			return time.Time{}, false
 		}
 	}
 	if first[0].After(first[1]) {
-		return first[0]
+		return first[0], true
 	}
-	return first[1]
+	return first[1], true
 }

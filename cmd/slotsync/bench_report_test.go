@@ -24,11 +24,21 @@ type benchRow struct {
 	what   string
 	rounds int
 	times  [len(contestants)][]time.Duration
+	lost   [len(contestants)]int // rounds in which it never came to that
 }
 
 type benchTable []benchRow
 
 func (r *benchRow) add(who int, d time.Duration) { r.times[who] = append(r.times[who], d) }
+
+// addIf adds d, or counts a round that was lost.
+func (r *benchRow) addIf(who int, d time.Duration, done bool) {
+	if !done {
+		r.lost[who]++
+		return
+	}
+	r.add(who, d)
+}
 
 // of returns the time within which a share of a contestant's rounds ended; 0 if
 // it took no part.
@@ -63,6 +73,9 @@ func (t benchTable) print(w io.Writer, title string) {
 			if len(r.times[who]) > 0 {
 				fmt.Fprintf(table, "%s\t%.3f\t%.3f\t%.2f\t%.2f\t\n", name, benchMs(r.of(who, 0.5)), benchMs(r.of(who, 0.95)),
 					r.ratio(who, 0.5), r.ratio(who, 0.95))
+			}
+			if r.lost[who] > 0 {
+				fmt.Fprintf(table, "%s\t%d lost\t\t\t\t\n", name, r.lost[who])
 			}
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // meant are the only commands that the agent ever means to send.
-var meant = regexp.MustCompile(`^(prompt|show (info|version)|show servers state web|show stat (web|\d+) 4 -1|wait \d+ms|` +
+var meant = regexp.MustCompile(`^(prompt|show (info|version|resolvers)|show servers state web|show stat (web|\d+) 4 -1|wait \d+ms|` +
 	`set server web/web\d+ (addr 127\.0\.0\.9 port 80\d\d|state (ready|drain|maint)|weight \d+)|set weight web/web\d+ \d+|)$`)
 
 // A registration is an address and port as Consul takes them, and why they are

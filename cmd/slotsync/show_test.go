@@ -77,7 +77,7 @@ AAAA of web  dns     web      unknown  SERVFAIL; again
 2 more       dns     web      -        -
 
 BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
-web      www        2      1      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web h1a2b3), held (takeover) since 03:03:05: would remove 10.9.0.1:80, and nothing is written before (slotsync accept web t1a2b3), 2 kept since 03:03:05 (dns, AAAA of web: SERVFAIL; again), 1 of them without a slot (slotsync accept web k1a2b3), 1 endpoint without a slot, paused until 04:04:05 by bob
+web      www        2      0      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web h1a2b3), held (takeover) since 03:03:05: would remove 10.9.0.1:80, and nothing is written before (slotsync accept web t1a2b3), 2 kept since 03:03:05 (dns, AAAA of web: SERVFAIL; again), 1 of them without a slot (slotsync accept web k1a2b3), 1 endpoint without a slot, paused until 04:04:05 by bob
 
 OVERRIDE      ENDPOINT  ASKED FOR
 web           -         nothing is written until 2030-01-02T04:04:05Z, by bob
