@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// standInTries bounds how often a name is tried that is taken, and by nobody.
+const standInTries = 5
+
 // standInName is the abstract socket for a socket: its folder as the kernel knows it, in
 // whatever chroot that is, and its name. "" if there is no folder.
 func standInName(socket string) string {
@@ -34,9 +37,19 @@ func (l *Lock) standIn(name string, owner int) error {
 		return nil
 	}
 	held, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
-	if errors.Is(err, syscall.EADDRINUSE) {
-		if uid, pid := peerOf(name); honoured(uid, owner) {
+	for try := 0; errors.Is(err, syscall.EADDRINUSE); try++ {
+		uid, pid := peerOf(name)
+		switch {
+		case pid == os.Getpid() && uid == os.Geteuid() && l.file != nil:
+			// It was closed just now, and a program that is being started has it until it
+			// is executed. Who else in this process would hold it holds the file, too.
+			return nil
+		case pid == 0 && try < standInTries: // given up between the two questions
+			held, err = net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+		case honoured(uid, owner):
 			return &LockedError{Socket: l.socket, Pid: pid, does: l.does}
+		default:
+			return nil // it is done without: see Renew
 		}
 	}
 	if err != nil {

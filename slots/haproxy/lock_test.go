@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -102,4 +103,37 @@ func TestLockOfAMaster(t *testing.T) {
 		t.Fatal(err)
 	}
 	lock.Close()
+}
+
+// A lock that was just given back is to be had at once, also while a program is being
+// started, which has its files until it is executed.
+func TestLockIsToBeHadAgainAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	stop := make(chan struct{})
+	var starting sync.WaitGroup
+	for range 4 {
+		starting.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					_ = exec.Command("/bin/true").Run() // only that it is started counts
+				}
+			}
+		})
+	}
+	defer starting.Wait()
+	defer close(stop)
+	master, err := haproxy.NewMaster(filepath.Join(dir, "master.sock"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 {
+		l, err := master.Lock()
+		if err != nil {
+			t.Fatalf("time %d: %v", i, err)
+		}
+		l.Close()
+	}
 }
