@@ -31,10 +31,10 @@ type RawAnswer struct {
 
 func (s *Server) instanceRoutes() []route {
 	// what raw may do depends on what is sent
-	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, forAll}}
+	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, reads}}
 	for _, what := range agent.Dumps() {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
-		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, forAll})
+		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, reads})
 	}
 	return all
 }
@@ -62,7 +62,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	pass := func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 		defer cancel()
-		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, asker(body.By))
+		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, callerOf(r).by(body.By))
 		if err != nil {
 			problem(w, statusOf(err, http.StatusBadGateway), err.Error())
 			return
@@ -73,7 +73,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		pass(w, r)
 		return
 	}
-	trusted(pass)(w, r)
+	needing(full, pass)(w, r)
 }
 
 // OnlyShows reports whether a line does no more than show something: each of its

@@ -31,6 +31,7 @@ func ask(t *testing.T, h http.Handler, local, what string, header ...string) *ht
 	path, body, _ := strings.Cut(path, " ")
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Host = local
+	r.Header.Set("Content-Type", typeOf(method, path))
 	if local != "" {
 		addr := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(local))
 		r = r.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(addr)))
@@ -46,6 +47,14 @@ func ask(t *testing.T, h http.Handler, local, what string, header ...string) *ht
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
+}
+
+// typeOf is what a change says that it carries.
+func typeOf(method, path string) string {
+	if method == "PUT" && strings.Contains(path, "/config/sections/") {
+		return "text/plain"
+	}
+	return "application/json"
 }
 
 // checkProblem wants a problem (RFC 9457) that says the status of the answer.
