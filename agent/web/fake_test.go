@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os/user"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +194,10 @@ func (f *fake) Dump(_ context.Context, instance, what string) (agent.Dump, error
 		return d, nil
 	}
 	d.Add("what", what, "status", "UP")
+	if what == "stat" {
+		d = agent.Dump{}
+		d.Add("what", what, "status", "UP", "cookie", "s1")
+	}
 	return d, f.haproxy
 }
 
@@ -273,6 +279,19 @@ func options(f *fake) web.Options {
 		}),
 		Reload: f.Reload, Loopback: web.LoopbackOperate,
 	}
+}
+
+// askedBy is by what an agent at addr knows who asks it here with a token.
+func askedBy(t *testing.T, addr string) string {
+	t.Helper()
+	if !strings.HasPrefix(addr, "unix:") {
+		return "the token's holder"
+	}
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username
 }
 
 func newServer(t *testing.T, o web.Options) *web.Server {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -48,8 +49,25 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
 		return
 	}
 	// the lists are there also where HAProxy shows nothing
+	if !isOwner(r) {
+		d.Rows = withoutCookies(d.Rows)
+	}
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
 	answer(w, d)
+}
+
+// withoutCookies hides what the cookies say that have HAProxy send somebody to one server:
+// with one of them anybody is sent there.
+func withoutCookies(rows []map[string]string) []map[string]string {
+	out := make([]map[string]string, len(rows))
+	for i, row := range rows {
+		if row["cookie"] != "" {
+			row = maps.Clone(row)
+			row["cookie"] = "hidden"
+		}
+		out[i] = row
+	}
+	return out
 }
 
 // raw passes a line on. What may write is for those who may do everything.
@@ -105,9 +123,10 @@ func reveals(command string) bool {
 // environment and the keys of TLS tickets; requests as they came, with their cookies
 // and passwords, which "errors" has of those that were invalid, "events" of those that
 // are logged or traced, and "show-uri" of those under way; and what requests are
-// compared with and counted by, often the key of an API or a session's.
+// compared with and counted by, often the key of an API or a session's. "stat" shows the
+// cookies of servers; [Client.Dump] has it without.
 func revealing() []string {
-	return []string{"env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
+	return []string{"stat", "env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
 }
 
 // Dump asks an instance for info, stat, sess or servers.

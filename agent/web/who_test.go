@@ -86,7 +86,6 @@ func TestWhoMay(t *testing.T) {
 		{"unix socket, token in force", other, true, "secret", nil, 0},
 		{"unix socket, any host", "", true, "", []string{"Host: anything"}, 0},
 		{"loopback, no token in force", loopback, false, "", nil, 0},
-		{"loopback, token in force, none given", loopback, false, "secret", nil, 0},
 		{"loopback, token", loopback, false, "secret", []string{"Authorization: Bearer secret"}, 0},
 		{"loopback, wrong token", loopback, false, "secret", []string{"Authorization: Bearer Secret"}, 401},
 		{"loopback, token where none is in force", loopback, false, "", []string{"Authorization: Bearer secret"}, 401},
