@@ -87,7 +87,7 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 		c.assume(path, short(fallback))
 		return fallback
 	}
-	d, err := time.ParseDuration(text)
+	d, err := parseDuration(text)
 	switch {
 	case err != nil:
 		c.add(path, "%q is not a duration, as in 500ms, 30s or 5m", shown(text))
@@ -97,6 +97,15 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 		return d
 	}
 	return fallback
+}
+
+// parseDuration is [time.ParseDuration] that also knows days, as in "30d".
+func parseDuration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	return time.ParseDuration(text)
 }
 
 // short writes 5m where Go writes 5m0s.
