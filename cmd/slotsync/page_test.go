@@ -208,7 +208,7 @@ func (r *pageRig) shows(within time.Duration, js string) time.Duration {
 		if evaluate[bool](r.t, r.browser, js) {
 			return ""
 		}
-		return js + " is not true of:\n" + evaluate[string](r.t, r.browser, "document.body.innerText")
+		return js + " is not true of:\n" + evaluate[string](r.t, r.browser, "document.body?.innerText ?? ''")
 	})
 	return time.Since(began)
 }
@@ -247,7 +247,7 @@ func (r *pageRig) testSignsIn(t *testing.T) {
 		t.Errorf("%d buttons are shown to who may only look", n)
 	}
 	act(t, r.browser, chromedp.Click("#d-sign-in summary"), chromedp.Focus("#token [name=secret]"), chromedp.KeyEvent(pageToken), chromedp.KeyEvent(kb.Enter))
-	r.shows(10*time.Second, `document.querySelector('#who').innerText.includes("As the token's holder you may do everything here.")`)
+	r.shows(10*time.Second, `document.querySelector('#who')?.innerText.includes("As the token's holder you may do everything here.") === true`)
 	if n := evaluate[int64](t, r.browser, buttons); n == 0 {
 		t.Error("no buttons are shown to who has signed in")
 	}
