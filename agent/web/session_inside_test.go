@@ -1,6 +1,10 @@
 package web
 
 import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,4 +43,33 @@ func TestSessionsAreBounded(t *testing.T) {
 			t.Errorf("%d are kept", len(s.all))
 		}
 	})
+}
+
+// TestSessionIsOfOneUser: who has got hold of the cookie of another user of this machine
+// cannot use it.
+func TestSessionIsOfOneUser(t *testing.T) {
+	s, err := New(Options{Agent: newStuck(), Metrics: http.NotFoundHandler(), Reload: func(context.Context, bool) error { return nil },
+		Listen: "127.0.0.1:0", Token: func() string { return "secret" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(uid int, secret string) *http.Request {
+		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9750}))
+		if uid >= 0 {
+			ctx = context.WithValue(ctx, peerKey{}, &placed{peer: peer{uid: uid}})
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
+		r.AddCookie(&http.Cookie{Name: "slotsync-9750", Value: secret})
+		return r
+	}
+	n, ok := s.recognize(as(1000, ""), "", "secret")
+	if !ok {
+		t.Fatal("the token is not known")
+	}
+	secret := s.sessions.add(n, time.Now())
+	for uid, want := range map[int]bool{1000: true, 1001: false, 0: false, -1: false} {
+		if got := s.sessionOf(as(uid, secret)) != nil; got != want {
+			t.Errorf("user %d: %t", uid, got)
+		}
+	}
 }
