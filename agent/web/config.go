@@ -142,7 +142,11 @@ func (s *Server) serveConfigured(srv *http.Server, l net.Listener) error {
 	// The toolkit puts its checks before the handler that it is given, and would
 	// refuse who shows a token. It is given one that passes nothing on, and its
 	// checks are asked in checkAccess.
-	adopt := func() { s.gate, srv.Handler = srv.Handler, handler }
+	adopt := func() {
+		gate := srv.Handler
+		s.gate.Store(&gate)
+		srv.Handler = handler
+	}
 	return toolkit.Serve(&adopting{Listener: l, adopt: sync.OnceFunc(adopt)}, srv, &toolkit.FlagConfig{WebConfigFile: &s.o.Config}, s.o.Log)
 }
 
@@ -189,7 +193,7 @@ type askedGate struct {
 func (s *Server) askGate(r *http.Request, c credentials) askedGate {
 	before, err := ReadConfig(s.o.Config)
 	a := askedGate{verdict: &verdict{header: http.Header{}}}
-	s.gate.ServeHTTP(a.verdict, r)
+	(*s.gate.Load()).ServeHTTP(a.verdict, r)
 	after, failed := ReadConfig(s.o.Config)
 	a.err = errors.Join(err, failed)
 	a.asks = Config{TLS: after.TLS, Certificates: before.Certificates && after.Certificates, Users: before.Users && after.Users}

@@ -153,7 +153,7 @@ func (s *Server) checkAccess(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := credentials{authorization: r.Header.Values("Authorization"), session: s.sessionOf(r)}
 		var asks Config
-		if s.gate != nil {
+		if s.gate.Load() != nil {
 			var ok bool
 			if asks, ok = s.passGate(w, r, &c); !ok {
 				return
@@ -176,9 +176,9 @@ func (s *Server) unauthorized(w http.ResponseWriter, wrong bool) {
 
 func (s *Server) wanting(wrong bool) string {
 	switch {
-	case s.gate != nil && wrong:
+	case s.gate.Load() != nil && wrong:
 		return "this is neither the token nor a user and his password"
-	case s.gate != nil:
+	case s.gate.Load() != nil:
 		return "a bearer token, a client certificate, or a user and his password are needed"
 	case wrong:
 		return "this is not the token"

@@ -26,6 +26,7 @@ type kind struct {
 	with   func(*web.Options)
 	header string
 	tls    *tls.ConnectionState
+	by     *authority // of the listener's certificate
 }
 
 func kinds(a *authority) []kind {
@@ -44,16 +45,16 @@ func kinds(a *authority) []kind {
 	certificates := a.serverTLS(", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt")
 	const here, anywhere = "127.0.0.1:0", "0.0.0.0:0"
 	return []kind{
-		{"unix socket", "", loopback(web.LoopbackNone), "", nil},
-		{"token", anywhere, nil, "Authorization: Bearer secret", nil},
-		{"user", anywhere, file(users), annRight, nil},
-		{"certificate", anywhere, file(certificates), "", shown},
-		{"reading token", anywhere, nil, "Authorization: Bearer readers", nil},
-		{"loopback: read", here, loopback(web.LoopbackRead), "", nil},
-		{"loopback: operate", here, loopback(web.LoopbackOperate), "", nil},
-		{"loopback: operate, and a token is configured", here, func(o *web.Options) { o.Loopback = web.LoopbackOperate }, "", nil},
-		{"loopback: none", here, loopback(web.LoopbackNone), "", nil},
-		{"not on loopback", anywhere, nil, "", nil},
+		{"unix socket", "", loopback(web.LoopbackNone), "", nil, a},
+		{"token", anywhere, nil, "Authorization: Bearer secret", nil, a},
+		{"user", anywhere, file(users), annRight, nil, a},
+		{"certificate", anywhere, file(certificates), "", shown, a},
+		{"reading token", anywhere, nil, "Authorization: Bearer readers", nil, a},
+		{"loopback: read", here, loopback(web.LoopbackRead), "", nil, a},
+		{"loopback: operate", here, loopback(web.LoopbackOperate), "", nil, a},
+		{"loopback: operate, and a token is configured", here, func(o *web.Options) { o.Loopback = web.LoopbackOperate }, "", nil, a},
+		{"loopback: none", here, loopback(web.LoopbackNone), "", nil, a},
+		{"not on loopback", anywhere, nil, "", nil, a},
 	}
 }
 
@@ -79,11 +80,8 @@ func (k kind) column(t *testing.T, rows []row) map[string]string {
 			t.Fatal(err)
 		}
 		local = at
-		c, err := net.Dial("tcp", host) // what the file asks for is known with the first connection
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		// what the file asks for is known with the first connection
+		status(t, k.by.client(nil, ""), "GET /-/healthy", map[bool]string{false: "http://", true: "https://"}[k.tls != nil]+host)
 	}
 	h := s.Handler(k.listen == "")
 	out := map[string]string{}

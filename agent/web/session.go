@@ -142,7 +142,7 @@ func (s *Server) recognize(r *http.Request, user, secret string) (n session, ok 
 	}
 	c := credentials{authorization: shown.Header.Values("Authorization")}
 	if user != "" {
-		if s.gate == nil {
+		if s.gate.Load() == nil {
 			return n, false
 		}
 		if c.user = s.askGate(shown, c).user; c.user == "" {

@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
@@ -102,7 +103,8 @@ type Server struct {
 	loopback bool // the TCP listener can be reached from this machine only
 	tcp      net.Listener
 	unix     net.Listener
-	gate     http.Handler  // checks requests as Config says; nil: none does
+	// gate checks requests as Config says; nil: none does. It is there with the first connection.
+	gate     atomic.Pointer[http.Handler]
 	stopping chan struct{} // closed when Serve ends
 	seats    chan struct{} // holds one for each who may not do everything and is told of events
 	sessions sessions      // of who signed in on the page
