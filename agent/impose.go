@@ -11,17 +11,19 @@ import (
 
 // impose puts an override in force.
 func (a *Agent) impose(o Override, who Who, now time.Time) error {
-	o.By, o.Reason, o.Since, o.Keep, o.Listed = discovery.Printable(who.By, 100), discovery.Printable(who.Reason, 200), now, who.Keep, now
-	if who.For < 0 {
-		return fmt.Errorf("%w: it cannot last %s", ErrBadRequest, who.For)
+	who, err := who.limited(who.MaxFor)
+	if err != nil {
+		return err
 	}
+	o.By, o.Reason, o.Since, o.Keep, o.Listed = discovery.Printable(who.By, 100), discovery.Printable(who.Reason, 200), now, who.Keep, now
+	o.Limited = who.MaxFor > 0
 	if who.For > 0 {
 		until := now.Add(who.For)
 		o.Until = &until
 	}
 	next := a.overrides.put(o)
-	if len(next) > maxOverrides {
-		return fmt.Errorf("%w: there are %d overrides, %d at most", ErrBadRequest, len(next), maxOverrides)
+	if n, most := next.count(o.Limited), quotaOf(o.Limited); n > most && n > a.overrides.count(o.Limited) {
+		return fmt.Errorf("%w: there are %d overrides, %d at most%s", ErrBadRequest, n-1, most, ofThose(o.Limited))
 	}
 	a.overrule(next, o.Backend, now)
 	a.gaugeOverrides()

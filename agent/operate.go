@@ -22,6 +22,24 @@ type Who struct {
 	For time.Duration
 	// Keep: also when its endpoint has not been listed for 24 hours.
 	Keep bool
+	// MaxFor is the longest it may hold, of somebody who has not full rights; 0 for
+	// somebody who has.
+	MaxFor time.Duration
+}
+
+// limited is w with an end, usual if none was asked for, if w has not full rights. It
+// fails where the end would be too late, or is in the past.
+func (w Who) limited(usual time.Duration) (Who, error) {
+	switch {
+	case w.For < 0:
+		return w, fmt.Errorf("%w: it cannot last %s", ErrBadRequest, w.For)
+	case w.MaxFor == 0:
+	case w.For > w.MaxFor:
+		return w, fmt.Errorf("%w: without full rights it can last %s at most (http.max_for), not %s", ErrBadRequest, w.MaxFor, w.For)
+	case w.For == 0:
+		w.For = min(usual, w.MaxFor)
+	}
+	return w, nil
 }
 
 // A ServerRef names one endpoint of one backend, and the slot that it has.

@@ -33,6 +33,8 @@ const (
 	overrideLinger = 24 * time.Hour
 	// maxOverrides bounds what operators can ask for at a time.
 	maxOverrides = 1000
+	// maxLimited bounds what those can ask for besides who have not full rights.
+	maxLimited = 50
 )
 
 // An Override is what an operator asked of an endpoint. It holds on all instances,
@@ -59,6 +61,8 @@ type Override struct {
 	Until *time.Time `json:"until,omitempty"`
 	// Keep: it stays however long its endpoint is not listed.
 	Keep bool `json:"keep,omitempty"`
+	// Limited: it was asked for without full rights.
+	Limited bool `json:"limited,omitempty"`
 	// Listed is when its endpoint was listed last.
 	Listed time.Time `json:"listed"`
 }

@@ -31,6 +31,33 @@ func (l overrides) drop(o Override) (overrides, bool) {
 	return left, len(left) != len(l)
 }
 
+// count returns how many were asked for with full rights, or without.
+func (l overrides) count(limited bool) (n int) {
+	for _, o := range l {
+		if o.Limited == limited {
+			n++
+		}
+	}
+	return n
+}
+
+// quotaOf is how many may be asked for with full rights, or without. Who has fewer rights
+// takes no place from who has more.
+func quotaOf(limited bool) int {
+	if limited {
+		return maxLimited
+	}
+	return maxOverrides
+}
+
+// ofThose says whose quota it is.
+func ofThose(limited bool) string {
+	if limited {
+		return " without full rights"
+	}
+	return ""
+}
+
 // of returns those that endpoints of the backend may be concerned by; nil for none.
 func (l overrides) of(backend string) overrides {
 	var out overrides

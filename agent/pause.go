@@ -80,8 +80,9 @@ func (p pauses) dropWhere(drop func(Pause) bool) (dropped []Pause) {
 // who.For, or [DefaultPause]. An instance that is restarted is filled nevertheless,
 // unless hard. It fails with [ErrNoBackend] or [ErrBadRequest].
 func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (Pause, error) {
-	if who.For < 0 {
-		return Pause{}, fmt.Errorf("%w: it cannot last %s", ErrBadRequest, who.For)
+	who, err := who.limited(DefaultPause)
+	if err != nil {
+		return Pause{}, err
 	}
 	return durably(ctx, a, func(context.Context) (Pause, error) {
 		if backend != "" && a.backend(backend) == nil {

@@ -11,9 +11,9 @@ import (
 
 // overrides returns the stored ones that could have been asked for.
 func (s stored) overrides() overrides {
-	out := overrides{}
-	for _, o := range s.Overrides[:min(len(s.Overrides), maxOverrides)] {
-		if o.valid() {
+	out, n := overrides{}, map[bool]int{}
+	for _, o := range s.Overrides {
+		if n[o.Limited]++; o.valid() && n[o.Limited] <= quotaOf(o.Limited) {
 			o.By, o.Reason, o.Name = discovery.Printable(o.By, 100), discovery.Printable(o.Reason, 200), discovery.Printable(o.Name, 100)
 			out[o.subject()] = &o
 		}

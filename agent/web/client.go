@@ -221,6 +221,9 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	if err != nil {
 		return reply{}, err
 	}
+	if isChange(req) {
+		req.Header.Set("Content-Type", route{method: method, path: path}.takes())
+	}
 	switch etag {
 	case "":
 	case "*":

@@ -54,6 +54,7 @@ func TestClient(t *testing.T) {
 			if diff := cmp.Diff(f.status, status); err != nil || diff != "" {
 				t.Errorf("Status: %v (-want +got):\n%s", err, diff)
 			}
+			by := askedBy(t, addr) + " (ann)"
 			if _, err := c.Sync(t.Context()); err != nil {
 				t.Errorf("Sync: %v", err)
 			}
@@ -73,7 +74,7 @@ func TestClient(t *testing.T) {
 			if reasons, err := c.Ready(t.Context()); err != nil || len(reasons) > 0 {
 				t.Errorf("Ready: %q, %v", reasons, err)
 			}
-			if diff := cmp.Diff([]string{"sync", "accept web h1a2b3 by ann", "accept web  by ann", "reload", "reload, drain removed"}, f.changes()); diff != "" {
+			if diff := cmp.Diff([]string{"sync", "accept web h1a2b3 by " + by, "accept web  by " + by, "reload", "reload, drain removed"}, f.changes()); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
 

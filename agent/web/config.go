@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -50,16 +52,9 @@ type fileConfig struct {
 // ReadConfig says what the file at path asks for; nothing if path is "". It does not
 // check the rest of it: see [CheckConfig]. Errors show nothing of its values.
 func ReadConfig(path string) (Config, error) {
-	if path == "" {
-		return Config{}, nil
-	}
-	data, err := os.ReadFile(path)
+	f, err := readConfigFile(path)
 	if err != nil {
-		return Config{}, configError(path, err)
-	}
-	var f fileConfig
-	if err := yaml.Unmarshal(data, &f); err != nil {
-		return Config{}, configError(path, err)
+		return Config{}, err
 	}
 	checked := f.TLS.Auth == "VerifyClientCertIfGiven" || f.TLS.Auth == "RequireAndVerifyClientCert"
 	return Config{
@@ -67,6 +62,21 @@ func ReadConfig(path string) (Config, error) {
 		Certificates: checked && (f.TLS.CA != "" || f.TLS.CAFile != ""),
 		Users:        len(f.Users) > 0,
 	}, nil
+}
+
+// readConfigFile reads the file at path, nothing if path is "".
+func readConfigFile(path string) (f fileConfig, err error) {
+	if path == "" {
+		return f, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return f, configError(path, err)
+	}
+	if err := yaml.Unmarshal(data, &f); err != nil {
+		return f, configError(path, err)
+	}
+	return f, nil
 }
 
 // CheckConfig returns why the file at path cannot be served with, nil if path is "".
@@ -132,7 +142,11 @@ func (s *Server) serveConfigured(srv *http.Server, l net.Listener) error {
 	// The toolkit puts its checks before the handler that it is given, and would
 	// refuse who shows a token. It is given one that passes nothing on, and its
 	// checks are asked in checkAccess.
-	adopt := func() { s.gate, srv.Handler = srv.Handler, handler }
+	adopt := func() {
+		gate := srv.Handler
+		s.gate.Store(&gate)
+		srv.Handler = handler
+	}
 	return toolkit.Serve(&adopting{Listener: l, adopt: sync.OnceFunc(adopt)}, srv, &toolkit.FlagConfig{WebConfigFile: &s.o.Config}, s.o.Log)
 }
 
@@ -165,35 +179,71 @@ func (v *verdict) Write(text []byte) (int, error) { return len(text), nil }
 // WriteHeader implements [http.ResponseWriter].
 func (v *verdict) WriteHeader(status int) { v.status = status }
 
-// passGate completes c with what the file knows of who sends r. It answers and
-// reports false where the file has r refused. The file is read before and after the
-// checks: a user counts only if there are users all the time.
-func (s *Server) passGate(w http.ResponseWriter, r *http.Request, c *credentials) bool {
+// An askedGate is what the file, asked for a request, says of who sends it.
+type askedGate struct {
+	*verdict
+	asks        Config // what the file asks for, before and after
+	user        string // whose password is right; "" for none
+	certificate string // whose is good; "" for none
+	err         error  // why the file cannot be read
+}
+
+// askGate asks the file of r, which shows c. It is read before and after the checks: a
+// user counts only if there are users all the time.
+func (s *Server) askGate(r *http.Request, c credentials) askedGate {
 	before, err := ReadConfig(s.o.Config)
-	v := &verdict{header: http.Header{}}
-	s.gate.ServeHTTP(v, r)
+	a := askedGate{verdict: &verdict{header: http.Header{}}}
+	(*s.gate.Load()).ServeHTTP(a.verdict, r)
 	after, failed := ReadConfig(s.o.Config)
-	if err := errors.Join(err, failed); err != nil {
-		s.o.Log.Warn("nobody is let in", "err", err.Error())
-		problem(w, http.StatusInternalServerError, "http.web_config_file cannot be read: the log says why")
-		return false
+	a.err = errors.Join(err, failed)
+	a.asks = Config{TLS: after.TLS, Certificates: before.Certificates && after.Certificates, Users: before.Users && after.Users}
+	if a.err != nil {
+		return a
 	}
-	for name, values := range v.header {
+	if name, _, ok := r.BasicAuth(); ok && a.passed && a.asks.Users && len(c.authorization) == 1 {
+		a.user = noted(name)
+	}
+	if a.asks.Certificates && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		a.certificate = holderOf(r.TLS.VerifiedChains[0][0])
+	}
+	return a
+}
+
+// holderOf is whose a certificate is.
+func holderOf(c *x509.Certificate) string {
+	names := slices.Concat([]string{c.Subject.CommonName}, c.EmailAddresses, c.DNSNames, []string{"the certificate's holder"})
+	return noted(names[slices.IndexFunc(names, func(name string) bool { return noted(name) != "" })])
+}
+
+// passGate completes c with what the file knows of who sends r, and returns what it asks
+// for. It answers and reports false where the file has r refused.
+func (s *Server) passGate(w http.ResponseWriter, r *http.Request, c *credentials) (Config, bool) {
+	a := s.askGate(r, *c)
+	if a.err != nil {
+		s.o.Log.Warn("nobody is let in", "err", a.err.Error())
+		problem(w, http.StatusInternalServerError, "http.web_config_file cannot be read: the log says why")
+		return a.asks, false
+	}
+	for name, values := range a.header {
 		if name != "Content-Type" && name != "X-Content-Type-Options" {
 			w.Header()[name] = values
 		}
 	}
-	c.user = v.passed && before.Users && after.Users && len(c.authorization) == 1
-	c.certificate = before.Certificates && after.Certificates && r.TLS != nil && len(r.TLS.VerifiedChains) > 0
-	switch known := tokenIn(c.authorization, s.o.Token()); {
-	case v.passed || v.status == http.StatusUnauthorized && known:
-		return true
-	case v.status == http.StatusUnauthorized:
+	c.user, c.certificate = a.user, a.certificate
+	known := tokenIn(c.authorization, s.o.Token()) || tokenIn(c.authorization, s.o.ReadToken()) ||
+		len(c.authorization) == 0 && c.session != nil
+	switch {
+	case a.passed:
+		return a.asks, true
+	case a.status == http.StatusUnauthorized && known:
+		w.Header().Del("WWW-Authenticate")
+		return a.asks, true
+	case a.status == http.StatusUnauthorized:
 		s.unauthorized(w, len(c.authorization) > 0)
 	default:
-		problem(w, v.status, "the listener refuses: "+strings.ToLower(http.StatusText(v.status)))
+		problem(w, a.status, "the listener refuses: "+strings.ToLower(http.StatusText(a.status)))
 	}
-	return false
+	return a.asks, false
 }
 
 // tokenIn reports whether the only header is the token.

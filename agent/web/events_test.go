@@ -304,7 +304,7 @@ func TestNeighboursLeaveSeats(t *testing.T) {
 		if w := <-refused; w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}
-		go h(httptest.NewRecorder(), owned(ask()))
+		go h(httptest.NewRecorder(), from(ask(), caller{may: full}))
 		synctest.Wait()
 		if len(told) != 49 {
 			t.Error("an owner is not told")

@@ -5,14 +5,15 @@ import "io/fs"
 // A RouteInfo is what the tests know of a route.
 type RouteInfo struct {
 	Method, Path string
-	Trusted      bool
+	// Needs is the least that somebody has to be allowed: "none", "reads", "operates" or "full".
+	Needs string
 }
 
 // Table lists the routes of s, those of the page included.
 func (s *Server) Table() []RouteInfo {
 	var out []RouteInfo
 	for _, r := range append(s.table(), s.pageRoutes()...) {
-		out = append(out, RouteInfo{r.method, r.path, r.trusted})
+		out = append(out, RouteInfo{r.method, r.path, [...]string{"none", "reads", "operates", "full"}[r.needs]})
 	}
 	return out
 }

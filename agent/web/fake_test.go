@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os/user"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -131,29 +133,29 @@ func (f *fake) ref(backend, server string) (agent.ServerRef, error) {
 }
 
 func (f *fake) SetState(_ context.Context, backend, server, state string, who agent.Who) (agent.ServerRef, error) {
-	f.did(fmt.Sprintf("state %s/%s %s %+v", backend, server, state, who))
+	f.did(fmt.Sprintf("state %s/%s %s %s", backend, server, state, words(who)))
 	return f.ref(backend, server)
 }
 
 func (f *fake) SetAddressState(_ context.Context, ip netip.Addr, state string, who agent.Who) ([]agent.ServerRef, error) {
-	f.did(fmt.Sprintf("state %s %s %+v", ip, state, who))
+	f.did(fmt.Sprintf("state %s %s %s", ip, state, words(who)))
 	ref, err := f.ref("web", "web1")
 	return []agent.ServerRef{ref}, err
 }
 
 func (f *fake) SetAddressWeight(_ context.Context, ip netip.Addr, weight string, who agent.Who) ([]agent.ServerRef, error) {
-	f.did(fmt.Sprintf("weight %s %q %+v", ip, weight, who))
+	f.did(fmt.Sprintf("weight %s %q %s", ip, weight, words(who)))
 	ref, err := f.ref("web", "web1")
 	return []agent.ServerRef{ref}, err
 }
 
 func (f *fake) SetWeight(_ context.Context, backend, server, weight string, who agent.Who) (agent.ServerRef, error) {
-	f.did(fmt.Sprintf("weight %s/%s %q %+v", backend, server, weight, who))
+	f.did(fmt.Sprintf("weight %s/%s %q %s", backend, server, weight, words(who)))
 	return f.ref(backend, server)
 }
 
 func (f *fake) AddServer(_ context.Context, backend string, addr netip.AddrPort, name, weight string, who agent.Who) (agent.ServerRef, error) {
-	f.did(fmt.Sprintf("add %s/%s %q %q %+v", backend, addr, name, weight, who))
+	f.did(fmt.Sprintf("add %s/%s %q %q %s", backend, addr, name, weight, words(who)))
 	return f.ref(backend, "")
 }
 
@@ -171,7 +173,7 @@ func (f *fake) ShutSessions(_ context.Context, backend, server string) (agent.Se
 }
 
 func (f *fake) Pause(_ context.Context, backend string, hard bool, who agent.Who) (agent.Pause, error) {
-	f.did(fmt.Sprintf("pause %q %t %+v", backend, hard, who))
+	f.did(fmt.Sprintf("pause %q %t %s", backend, hard, words(who)))
 	return agent.Pause{Backend: backend, Hard: hard}, f.haproxy
 }
 
@@ -192,6 +194,10 @@ func (f *fake) Dump(_ context.Context, instance, what string) (agent.Dump, error
 		return d, nil
 	}
 	d.Add("what", what, "status", "UP")
+	if what == "stat" {
+		d = agent.Dump{}
+		d.Add("what", what, "status", "UP", "cookie", "s1")
+	}
 	return d, f.haproxy
 }
 
@@ -226,6 +232,15 @@ func (f *fake) EditHAProxySection(_ context.Context, e agent.SectionEdit) ([]age
 	return f.Status().Reloads, f.haproxy
 }
 
+// words says who asks; the longest that it may hold where there is one.
+func words(w agent.Who) string {
+	text := fmt.Sprintf("{By:%s Reason:%s For:%s Keep:%t}", w.By, w.Reason, w.For, w.Keep)
+	if w.MaxFor > 0 {
+		text += " at most " + w.MaxFor.String()
+	}
+	return text
+}
+
 func (f *fake) known(id string) error {
 	if id != versionID {
 		return fmt.Errorf("%q: %w", id, agent.ErrNoVersion)
@@ -254,15 +269,29 @@ func newFake() *fake {
 	}}
 }
 
-// options are those of a server for f; change what a test is about.
+// options are those of a server for f; change what a test is about. Over loopback one may
+// operate, which is not the default: see [TestWhoMayDoWhat].
 func options(f *fake) web.Options {
 	return web.Options{
 		Agent: f,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintln(w, "slotsync_build_info 1")
 		}),
-		Reload: f.Reload,
+		Reload: f.Reload, Loopback: web.LoopbackOperate,
 	}
+}
+
+// askedBy is by what an agent at addr knows who asks it here with a token.
+func askedBy(t *testing.T, addr string) string {
+	t.Helper()
+	if !strings.HasPrefix(addr, "unix:") {
+		return "the token's holder"
+	}
+	u, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Username
 }
 
 func newServer(t *testing.T, o web.Options) *web.Server {

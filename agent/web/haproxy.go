@@ -2,7 +2,6 @@ package web
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,14 +59,14 @@ type CheckAnswer struct {
 // everybody on this machine.
 func (s *Server) haproxyRoutes() []route {
 	return append([]route{
-		{"GET", "/v1/haproxy/reload", s.needed, forTrusted},
-		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, forTrusted},
-		{"GET", "/v1/haproxy/config", s.haproxyConfig, forTrusted},
-		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, forTrusted},
-		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, forTrusted},
-		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, forTrusted},
-		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, forTrusted},
-		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, forTrusted},
+		{"GET", "/v1/haproxy/reload", s.needed, full},
+		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, full},
+		{"GET", "/v1/haproxy/config", s.haproxyConfig, full},
+		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, full},
+		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, full},
+		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, full},
+		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, full},
+		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, full},
 	}, s.sectionRoutes()...)
 }
 
@@ -97,7 +96,7 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	req := agent.ReloadRequest{Name: body.Name, By: asker(body.By), Reason: noted(body.Reason), Force: body.Force}
+	req := agent.ReloadRequest{Name: body.Name, By: callerOf(r).by(body.By), Reason: noted(body.Reason), Force: body.Force}
 	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
 	if err != nil {
 		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
@@ -105,9 +104,6 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	}
 	answer(w, reloads)
 }
-
-// asker is who asks, also if he does not say.
-func asker(by string) string { return cmp.Or(noted(by), "the API") }
 
 // noted is what somebody wrote, as it goes into the history and the log.
 func noted(text string) string { return discovery.Printable(strings.TrimSpace(text), maxNoted) }
@@ -185,7 +181,7 @@ func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), asker(r.URL.Query().Get("by")), etag)
+	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), callerOf(r).by(r.URL.Query().Get("by")), etag)
 	if err != nil {
 		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return

@@ -27,6 +27,7 @@ func TestHAProxyClient(t *testing.T) {
 		t.Run(addr, func(t *testing.T) {
 			f.done, f.haproxy = nil, nil
 			c, ctx := newClient(t, addr, token("secret")), t.Context()
+			by := askedBy(t, addr) + " (anna)"
 			same := func(what string, want, got any, err error) {
 				t.Helper()
 				if diff := cmp.Diff(want, got); err != nil || diff != "" {
@@ -50,8 +51,8 @@ func TestHAProxyClient(t *testing.T) {
 			same("HAProxyDiff", fmt.Sprintf("edge-1: %q to \"\"\n", versionID), diff, err)
 			done, err = c.RestoreHAProxy(ctx, "", versionID, "anna")
 			same("RestoreHAProxy", f.status.Reloads, done, err)
-			same("what was done", []string{`reload haproxy "edge-1" by "anna" for "so", force true`, `check "a&b"`,
-				`restore "` + versionID + `" of "" by "anna", etag ""`}, f.changes(), nil)
+			same("what was done", []string{`reload haproxy "edge-1" by "` + by + `" for "so", force true`, `check "a&b"`,
+				`restore "` + versionID + `" of "" by "` + by + `", etag ""`}, f.changes(), nil)
 			for what, err := range haproxyErrors(ctx, c, "../x") {
 				if wants := strings.Contains(what, "of a version"); wants != errors.Is(err, agent.ErrNoVersion) {
 					t.Errorf("%s: %v", what, err)

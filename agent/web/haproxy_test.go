@@ -95,6 +95,7 @@ func asked(t *testing.T, f *fake, what, body string, header ...string) *httptest
 	t.Helper()
 	method, path, _ := strings.Cut(what, " ")
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", typeOf(method, path))
 	for _, line := range header {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,10 +32,10 @@ type RawAnswer struct {
 
 func (s *Server) instanceRoutes() []route {
 	// what raw may do depends on what is sent
-	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, forAll}}
+	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, reads}}
 	for _, what := range agent.Dumps() {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
-		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, forAll})
+		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, reads})
 	}
 	return all
 }
@@ -48,8 +49,25 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
 		return
 	}
 	// the lists are there also where HAProxy shows nothing
+	if !isOwner(r) {
+		d.Rows = withoutCookies(d.Rows)
+	}
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
 	answer(w, d)
+}
+
+// withoutCookies hides what the cookies say that have HAProxy send somebody to one server:
+// with one of them anybody is sent there.
+func withoutCookies(rows []map[string]string) []map[string]string {
+	out := make([]map[string]string, len(rows))
+	for i, row := range rows {
+		if row["cookie"] != "" {
+			row = maps.Clone(row)
+			row["cookie"] = "hidden"
+		}
+		out[i] = row
+	}
+	return out
 }
 
 // raw passes a line on. What may write is for those who may do everything.
@@ -62,7 +80,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	pass := func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 		defer cancel()
-		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, asker(body.By))
+		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, callerOf(r).by(body.By))
 		if err != nil {
 			problem(w, statusOf(err, http.StatusBadGateway), err.Error())
 			return
@@ -73,7 +91,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		pass(w, r)
 		return
 	}
-	trusted(pass)(w, r)
+	needing(full, pass)(w, r)
 }
 
 // OnlyShows reports whether a line does no more than show something: each of its
@@ -105,9 +123,10 @@ func reveals(command string) bool {
 // environment and the keys of TLS tickets; requests as they came, with their cookies
 // and passwords, which "errors" has of those that were invalid, "events" of those that
 // are logged or traced, and "show-uri" of those under way; and what requests are
-// compared with and counted by, often the key of an API or a session's.
+// compared with and counted by, often the key of an API or a session's. "stat" shows the
+// cookies of servers; [Client.Dump] has it without.
 func revealing() []string {
-	return []string{"env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
+	return []string{"stat", "env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
 }
 
 // Dump asks an instance for info, stat, sess or servers.

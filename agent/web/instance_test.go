@@ -55,7 +55,7 @@ func TestWhoMaySayAnything(t *testing.T) {
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
 	for command, free := range map[string]bool{
-		"show info": true, " show  stat ; show info;help": true, "": true,
+		"show info": true, " show  pools ; show info;help": true, "": true,
 		"set weight a/b 0": false, "show info;disable server a/b": false, "get weight a/b": false,
 		"SHOW info": false, "@1 show info": false, "prompt": false, `show info\;set weight a/b 0`: false,
 	} {
@@ -87,5 +87,27 @@ func TestInstanceClient(t *testing.T) {
 	}
 	if reply, err := c.Raw(t.Context(), "edge-1", web.RawBody{Command: "show info"}); err != nil || reply != "said show info" {
 		t.Errorf("got %q, %v", reply, err)
+	}
+}
+
+// TestCookiesOfServersAreHidden from who may only read: with one anybody is sent to that
+// server.
+func TestCookiesOfServersAreHidden(t *testing.T) {
+	o := options(newFake())
+	o.Listen, o.Socket, o.Token, o.ReadToken = "127.0.0.1:0", filepath.Join(socketDir(t), "a.sock"), token("secret"), token("readers")
+	s := serve(t, o)
+	tcp := "http://" + s.Addr()
+	for _, tt := range []struct {
+		name string
+		c    *web.Client
+		want string
+	}{
+		{"nobody", newClient(t, tcp, nil), "hidden"}, {"reading token", newClient(t, tcp, token("readers")), "hidden"},
+		{"token", newClient(t, tcp, token("secret")), "s1"}, {"socket", newClient(t, "unix://"+o.Socket, nil), "s1"},
+	} {
+		d, err := tt.c.Dump(t.Context(), "edge-1", "stat")
+		if err != nil || len(d.Rows) != 1 || d.Rows[0]["cookie"] != tt.want || d.Rows[0]["status"] != "UP" {
+			t.Errorf("%s: %+v, %v", tt.name, d, err)
+		}
 	}
 }

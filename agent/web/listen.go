@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,7 +53,7 @@ func (s *Server) listenTCP() error {
 	if err != nil {
 		return fmt.Errorf("http listener: %w", err)
 	}
-	s.tcp = netutil.LimitListener(l, maxConns)
+	s.tcp = &sharing{l, newPlaces(maxConns)}
 	// A name may have turned out to be something else than it seemed.
 	a, ok := l.Addr().(*net.TCPAddr)
 	s.loopback = ok && a.IP.IsLoopback()
@@ -69,7 +68,7 @@ func (s *Server) listenUnix() error {
 	if err != nil {
 		return fmt.Errorf("http socket: %w", err)
 	}
-	s.unix = netutil.LimitListener(l, maxConns)
+	s.unix = &sharing{l, newPlaces(maxConns)}
 	return nil
 }
 

@@ -79,8 +79,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 		}
 		want = append(want, r.Method+" "+pathOf(r.Path))
 		op := d.Paths[pathOf(r.Path)][strings.ToLower(r.Method)]
-		if trusted := op.Who == "trusted"; trusted != r.Trusted {
-			t.Errorf("%s %s: x-who is %q, and the route is for the trusted: %t", r.Method, r.Path, op.Who, r.Trusted)
+		if want := whoOf(r); op.Who != want {
+			t.Errorf("%s %s: x-who is %q, want %q", r.Method, r.Path, op.Who, want)
 		}
 	}
 	for path, operations := range d.Paths {
@@ -93,6 +93,14 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-routes +openapi.json):\n%s", diff)
 	}
+}
+
+// whoOf is what the document calls those whom a route is for.
+func whoOf(r web.RouteInfo) string {
+	if strings.HasSuffix(r.Path, "/raw") {
+		return "show"
+	}
+	return map[string]string{"reads": "read", "operates": "operate", "full": "trusted"}[r.Needs]
 }
 
 func TestDocumentIsWhole(t *testing.T) {
@@ -124,11 +132,14 @@ func checkWho(t *testing.T, at, method string, op operation) {
 	t.Helper()
 	anybody := slices.ContainsFunc(op.Security, func(s map[string][]string) bool { return len(s) == 0 })
 	_, refuses := op.Responses["403"]
-	if !slices.Contains([]string{"all", "show", "trusted"}, op.Who) || anybody != (op.Who != "trusted") {
+	if !slices.Contains([]string{"read", "operate", "show", "trusted"}, op.Who) || anybody != (op.Who != "trusted") {
 		t.Errorf("%s: x-who %q, security %v", at, op.Who, op.Security)
 	}
-	if refuses != (op.Who != "all" || method != "get") {
+	if refuses != (op.Who != "read") {
 		t.Errorf("%s: x-who %q, answer 403: %t", at, op.Who, refuses)
+	}
+	if _, typed := op.Responses["415"]; typed != (method != "get") {
+		t.Errorf("%s: answer 415: %t", at, typed)
 	}
 	for _, code := range []string{"401", "408", "413", "421", "429", "500"} {
 		if _, ok := op.Responses[code]; !ok {
@@ -321,6 +332,8 @@ func examples() map[string]struct{ what, body string } {
 		"GET /page/page.css":       {"GET /page/page.css", ""},
 		"GET /page/page.js":        {"GET /page/page.js", ""},
 		"POST /page/act":           {"POST /page/act", "do=drain&backend=web&server=web1"},
+		"POST /page/sign-in":       {"POST /page/sign-in", "secret=secret"},
+		"POST /page/sign-out":      {"POST /page/sign-out", ""},
 
 		"POST /v1/backends/{backend}/accept":            {"POST /v1/backends/web/accept", `{"id":"h1a2b3","by":"ann"}`},
 		"GET /v1/backends/{backend}/explain":            {"GET /v1/backends/web/explain", ""},
@@ -364,6 +377,9 @@ func request(t *testing.T, h http.Handler, local, what, body string, header ...s
 		r2.Host, r2.Header, r2.TLS = r.Host, r.Header, r.TLS
 		if strings.HasPrefix(r.URL.Path, "/page/") {
 			r2.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if r2.Header.Get("Origin")+r2.Header.Get("Sec-Fetch-Site") == "" { // as browsers do
+				r2.Header.Set("Sec-Fetch-Site", "same-origin")
+			}
 		}
 		h.ServeHTTP(w, r2)
 	})

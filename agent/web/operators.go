@@ -44,17 +44,17 @@ type AddressRow struct {
 func (s *Server) operatorRoutes() []route {
 	const servers = "/v1/backends/{backend}/servers"
 	return []route{
-		{"GET", servers, s.servers, forAll},
-		{"POST", servers, s.addServer, forTrusted},
-		{"DELETE", servers + "/{server}", s.removeServer, forTrusted},
-		{"PUT", servers + "/{server}/state", s.setState, forAll},
-		{"PUT", servers + "/{server}/weight", s.setWeight, forAll},
-		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, forTrusted},
-		{"GET", "/v1/addresses", s.addresses, forAll},
-		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, forAll},
-		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, forAll},
-		{"POST", "/v1/pause", s.pause, forAll},
-		{"POST", "/v1/resume", s.resume, forAll},
+		{"GET", servers, s.servers, reads},
+		{"POST", servers, s.addServer, full},
+		{"DELETE", servers + "/{server}", s.removeServer, full},
+		{"PUT", servers + "/{server}/state", s.setState, operates},
+		{"PUT", servers + "/{server}/weight", s.setWeight, operates},
+		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, full},
+		{"GET", "/v1/addresses", s.addresses, reads},
+		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, operates},
+		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, operates},
+		{"POST", "/v1/pause", s.pause, operates},
+		{"POST", "/v1/resume", s.resume, operates},
 	}
 }
 
@@ -112,7 +112,7 @@ func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
 func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) WhoBody, do func(context.Context, B, agent.Who) (A, error)) {
 	var body B
 	err := readJSON(r, &body)
-	wish, failed := who(body).who()
+	wish, failed := who(body).who(callerOf(r))
 	if err == nil {
 		err = failed
 	}

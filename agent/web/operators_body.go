@@ -21,7 +21,8 @@ type WhoBody struct {
 	// For is a duration as in "10m"; "" for no end (of a pause: an hour).
 	For    string `json:"for,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	By     string `json:"by,omitempty"`
+	// By is a note beside the name by which the agent knows who asks.
+	By string `json:"by,omitempty"`
 	// Keep: also when its endpoint has not been listed for 24 hours.
 	Keep bool `json:"keep,omitempty"`
 }
@@ -83,9 +84,9 @@ type PauseBody struct {
 	WhoBody
 }
 
-// who reads a WhoBody.
-func (b WhoBody) who() (agent.Who, error) {
-	w := agent.Who{By: asker(b.By), Reason: noted(b.Reason), Keep: b.Keep}
+// who reads a WhoBody that c sends.
+func (b WhoBody) who(c caller) (agent.Who, error) {
+	w := agent.Who{By: c.by(b.By), Reason: noted(b.Reason), Keep: b.Keep, MaxFor: c.maxFor}
 	if b.For == "" {
 		return w, nil
 	}

@@ -94,22 +94,39 @@ func TestOperatorRoutes(t *testing.T) {
 	}
 }
 
-// TestWhoMayOperate: over loopback without a token one may drain and pause, and not
-// cut sessions.
+// TestWhoMayOperate: over loopback without a token one may drain where that is
+// configured, and not cut sessions; where there is a token it is asked for.
 func TestWhoMayOperate(t *testing.T) {
 	f := newFake()
 	o := options(f)
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
 	c := newClient(t, "http://"+s.Addr(), nil)
-	if _, err := c.SetState(t.Context(), "web", "web1", web.StateBody{State: "drain"}); err != nil {
+	drain := func(c *web.Client) error {
+		_, err := c.SetState(t.Context(), "web", "web1", web.StateBody{State: "drain", WhoBody: web.WhoBody{By: "the console"}})
+		return err
+	}
+	if err := drain(c); err == nil || !strings.Contains(err.Error(), "http.token_file") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := c.ShutSessions(t.Context(), "web", "web1"); err == nil || !strings.Contains(err.Error(), "http.token_file") {
+		t.Errorf("got %v", err)
+	}
+	c = newClient(t, "http://"+s.Addr(), token("secret"))
+	if _, err := c.ShutSessions(t.Context(), "web", "web1"); err != nil {
+		t.Error(err)
+	}
+	o.Token = nil
+	c = newClient(t, "http://"+serve(t, o).Addr(), nil)
+	if err := drain(c); err != nil {
 		t.Error(err)
 	}
 	if _, err := c.ShutSessions(t.Context(), "web", "web1"); err == nil || !strings.Contains(err.Error(), "http.token_file") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := newClient(t, "http://"+s.Addr(), token("secret")).ShutSessions(t.Context(), "web", "web1"); err != nil {
-		t.Error(err)
+	want := []string{"shut web/web1", "state web/web1 drain {By:loopback user " + askedBy(t, "unix:") + " (the console) Reason: For:0s Keep:false} at most 720h0m0s"}
+	if diff := cmp.Diff(want, f.changes()); diff != "" {
+		t.Errorf("done (-want +got):\n%s", diff)
 	}
 }
 
@@ -134,8 +151,9 @@ func TestOperatorClient(t *testing.T) {
 	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
 	}
-	who := " {By:the API Reason: For:0s Keep:false}"
-	want := []string{"state web/[fd00::1]:80 drain {By:ann Reason: For:1h0m0s Keep:false}", "state fd00::1 ready" + who, `weight web/web1 "20%"` + who, `weight fd00::1 "8"` + who,
+	me := askedBy(t, "unix:")
+	who := " {By:" + me + " Reason: For:0s Keep:false}"
+	want := []string{"state web/[fd00::1]:80 drain {By:" + me + " (ann) Reason: For:1h0m0s Keep:false}", "state fd00::1 ready" + who, `weight web/web1 "20%"` + who, `weight fd00::1 "8"` + who,
 		`add web/10.0.0.9:80 "" ""` + who, "remove web/web2", "shut web/web2", `pause "" true` + who, `resume "web"`}
 	if diff := cmp.Diff(want, f.changes()); diff != "" {
 		t.Errorf("done (-want +got):\n%s", diff)

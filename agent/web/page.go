@@ -36,13 +36,15 @@ const (
 	keptOfEvents = 30
 )
 
-// pageRoutes are what the page consists of, and what its forms are sent to. Its forms
-// do what everybody may do who may ask at all.
+// pageRoutes are what the page consists of, and what its forms are sent to. To sign in
+// takes no rights yet.
 func (s *Server) pageRoutes() []route {
 	return []route{
-		{"GET", "/page/page.css", pageFile, forAll},
-		{"GET", "/page/page.js", pageFile, forAll},
-		{"POST", "/page/act", s.pageAct, forAll},
+		{"GET", "/page/page.css", pageFile, reads},
+		{"GET", "/page/page.js", pageFile, reads},
+		{"POST", "/page/act", s.pageAct, operates},
+		{"POST", signInPath, s.signIn, noRights},
+		{"POST", signOutPath, s.signOut, noRights},
 	}
 }
 
@@ -59,12 +61,13 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("fragment") != "" {
 		name = "main"
 	}
-	s.writePage(w, http.StatusOK, name, s.view(look))
+	s.writePage(w, http.StatusOK, name, s.view(callerOf(r), look))
 }
 
-func (s *Server) view(l look) pageView {
+func (s *Server) view(who caller, l look) pageView {
 	events, err := keptEvents(s.o.Agent.Events())
 	v := viewOf(s.o.Agent.Status(), events, l)
+	v.Who, v.Operates, v.Signed, v.SignIn = who.words(), who.may >= operates, who.session, s.signsIn()
 	v.NoEvents = "Nothing has happened yet."
 	if err != nil {
 		v.NoEvents, v.Charts = "They cannot be shown now: "+err.Error()+".", nil
@@ -120,24 +123,28 @@ func pageFile(w http.ResponseWriter, r *http.Request) {
 
 // doorstep is for those who may see nothing yet. A browser cannot send a token with
 // the first request, so the style and the script are for everybody, and where the
-// page is refused there is one that asks for the token. Neither holds any state.
-func (s *Server) doorstep(next http.Handler) http.Handler {
+// page is refused there is one on which one signs in, which goes to open. None of it
+// holds any state.
+func (s *Server) doorstep(open, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch path := r.URL.Path; {
 		case reads && (path == "/page/page.css" || path == "/page/page.js"):
 			pageFile(w, r)
+		case path == signInPath || path == signOutPath:
+			open.ServeHTTP(w, r)
 		case reads && path == "/" && wantsPage(r) && r.Header.Get("Authorization") == "":
-			next.ServeHTTP(&refusal{ResponseWriter: w}, r)
+			next.ServeHTTP(&refusal{ResponseWriter: w, signIn: s.signsIn()}, r)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// A refusal says in HTML that a token is needed, instead of what is written.
+// A refusal asks in HTML to sign in, instead of what is written.
 type refusal struct {
 	http.ResponseWriter
+	signIn  signInView
 	refused bool
 }
 
@@ -150,9 +157,10 @@ func (r *refusal) WriteHeader(status int) {
 	r.refused = true
 	pageHeader(r.Header())
 	r.Header().Del("Content-Length")
+	r.Header().Del("WWW-Authenticate") // a browser would ask with a dialog of its own
 	r.ResponseWriter.WriteHeader(status)
 	// whoever asked may be gone
-	_ = pageTemplate.ExecuteTemplate(r.ResponseWriter, "page", pageView{Title: "slotsync", Stranger: true})
+	_ = pageTemplate.ExecuteTemplate(r.ResponseWriter, "page", pageView{Title: "slotsync", Stranger: true, SignIn: r.signIn})
 }
 
 // Write implements [io.Writer].

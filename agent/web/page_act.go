@@ -19,9 +19,9 @@ type wish struct {
 	who             agent.Who
 }
 
-func wishOf(form url.Values) (wish, error) {
+func wishOf(form url.Values, c caller) (wish, error) {
 	body := WhoBody{For: strings.TrimSpace(form.Get("for")), Reason: form.Get("reason"), By: "the page"}
-	who, err := body.who()
+	who, err := body.who(c)
 	w := wish{do: form.Get("do"), backend: form.Get("backend"), server: form.Get("server"), weight: strings.TrimSpace(form.Get("weight")), id: noted(form.Get("id")), who: who}
 	return w, err
 }
@@ -103,13 +103,11 @@ func (w wish) weighed() (string, error) {
 // pageAct takes a form of the page. The script is told how it went; a browser without
 // it gets the page again.
 func (s *Server) pageAct(w http.ResponseWriter, r *http.Request) {
-	if err := r.ParseForm(); err != nil {
-		problem(w, http.StatusBadRequest, "this is not a form of the page")
+	if !readForm(w, r) {
 		return
 	}
-	query, _ := url.ParseQuery(strings.TrimPrefix(r.PostForm.Get("look"), "/?")) // what is wrong in it is left out
-	look := lookOf(query)
-	wish, err := wishOf(r.PostForm)
+	look, who := formLook(r), callerOf(r)
+	wish, err := wishOf(r.PostForm, who)
 	status := http.StatusBadRequest
 	if err == nil {
 		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
@@ -119,7 +117,7 @@ func (s *Server) pageAct(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case err != nil && wantsPage(r):
-		view := s.view(look)
+		view := s.view(who, look)
 		view.Said = wish.String() + ": " + err.Error()
 		s.writePage(w, status, "page", view)
 	case err != nil:
@@ -137,4 +135,24 @@ func fragmentOf(backend string) string {
 		return ""
 	}
 	return "#b-" + url.PathEscape(backend)
+}
+
+// readForm reads a form of the page. It answers and reports false where that cannot be
+// one: a browser says where each comes from.
+func readForm(w http.ResponseWriter, r *http.Request) bool {
+	if !sameOrigin(r) {
+		problem(w, http.StatusForbidden, "this does not come from the page, which says its Origin: programs use /v1/")
+		return false
+	}
+	if err := r.ParseForm(); err != nil {
+		problem(w, http.StatusBadRequest, "this is not a form of the page")
+		return false
+	}
+	return true
+}
+
+// formLook is how the page looked that a form was sent from.
+func formLook(r *http.Request) look {
+	query, _ := url.ParseQuery(strings.TrimPrefix(r.PostForm.Get("look"), "/?")) // what is wrong in it is left out
+	return lookOf(query)
 }

@@ -39,6 +39,9 @@ func sendForm(t *testing.T, h http.Handler, form, accept string, header http.Hea
 	r := httptest.NewRequest("POST", "/page/act", strings.NewReader(form))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Accept", accept)
+	if header == nil {
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
 	for name, values := range header {
 		r.Header[name] = values
 	}

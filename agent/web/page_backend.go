@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -118,7 +119,7 @@ func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Ove
 		}
 		switch o.Kind {
 		case agent.OverrideServer:
-			from = append(slices.Clone(s.From), "added by "+asker(o.By))
+			from = append(slices.Clone(s.From), "added by "+cmp.Or(o.By, "the API"))
 		case agent.OverrideState:
 			r.Drained = true
 		}

@@ -13,8 +13,12 @@ import (
 // A pageView is all that the page shows, ready to be written.
 type pageView struct {
 	Title, Version string
-	// Stranger: who asks may see nothing before he has shown a token.
+	// Stranger: who asks may see nothing before signing in.
 	Stranger bool
+	Who      string // who asks, and with which rights
+	Operates bool   // who asks may drain and so on
+	Signed   bool   // and has signed in
+	SignIn   signInView
 	Said     string // why what was asked for last was not done
 	At       time.Time
 	Up       string // for how long
@@ -41,6 +45,9 @@ type pageView struct {
 	NoEvents      string // why there is none
 	Legend        []cellView
 }
+
+// A signInView is by what one can sign in.
+type signInView struct{ Token, Users bool }
 
 type instanceView struct {
 	Name, Socket, Version, Words, Lag, Error string

@@ -9,11 +9,11 @@ import (
 // are not for everybody.
 func profileRoutes() []route {
 	return []route{
-		{"GET", "/debug/pprof/", profileOf, forTrusted},
-		{"GET", "/debug/pprof/cmdline", pprof.Cmdline, forTrusted},
-		{"GET", "/debug/pprof/profile", pprof.Profile, forTrusted},
-		{"GET", "/debug/pprof/symbol", pprof.Symbol, forTrusted},
-		{"GET", "/debug/pprof/trace", pprof.Trace, forTrusted},
+		{"GET", "/debug/pprof/", profileOf, full},
+		{"GET", "/debug/pprof/cmdline", pprof.Cmdline, full},
+		{"GET", "/debug/pprof/profile", pprof.Profile, full},
+		{"GET", "/debug/pprof/symbol", pprof.Symbol, full},
+		{"GET", "/debug/pprof/trace", pprof.Trace, full},
 	}
 }
 

@@ -16,39 +16,58 @@ type comer struct {
 	listen string // "" for the unix socket
 	token  string // in force
 	header []string
-	// may is the answer to somebody who may do everything ("all"), who may do what
-	// everybody may ("some"), or else the status of every refusal.
+	// may is the answer to somebody who may do everything ("all"), also drain and so on
+	// ("operate") or only read ("read"), or else the status of every refusal.
 	may any
 	// change is the status where only changes are refused; 0: they are not.
 	change int
+	// says is what http.loopback says.
+	says web.Loopback
 }
 
 func comers() []comer {
 	const loopback, other = "127.0.0.1:9750", "10.1.2.3:9750"
 	right, wrong := "Authorization: Bearer secret", "Authorization: Bearer Secret"
+	reading := "Authorization: Bearer readers"
 	evil, site := "Origin: https://evil.example", "Sec-Fetch-Site: cross-site"
+	const read, operate, none = web.LoopbackRead, web.LoopbackOperate, web.LoopbackNone
 	return []comer{
-		{"unix socket", "", "", nil, "all", 0},
-		{"unix socket, wrong token", "", "secret", []string{wrong}, "all", 0},
-		{"unix socket, foreign origin", "", "", []string{evil}, "all", 403},
-		{"unix socket, cross-site", "", "", []string{site}, "all", 403},
-		{"loopback, none", loopback, "secret", nil, "some", 0},
-		{"loopback, none, no token in force", loopback, "", nil, "some", 0},
-		{"loopback, token", loopback, "secret", []string{right}, "all", 0},
-		{"loopback, wrong token", loopback, "secret", []string{wrong}, 401, 0},
-		{"loopback, a password that nobody asked for", loopback, "secret", []string{annRight}, 401, 0},
-		{"loopback, token where none is in force", loopback, "", []string{right}, 401, 0},
-		{"loopback, empty", loopback, "", []string{"Authorization: "}, 401, 0},
-		{"loopback, two tokens", loopback, "secret", []string{right, wrong}, 401, 0},
-		{"loopback, foreign host", loopback, "secret", []string{right, "Host: evil.example:9750"}, 421, 0},
-		{"loopback, foreign origin", loopback, "secret", []string{evil}, "some", 403},
-		{"loopback, token and foreign origin", loopback, "secret", []string{right, evil}, "all", 403},
-		{"loopback, token and cross-site", loopback, "secret", []string{right, site}, "all", 403},
-		{"other, none", other, "secret", nil, 401, 0},
-		{"other, token", other, "secret", []string{right}, "all", 0},
-		{"other, wrong token", other, "secret", []string{wrong}, 401, 0},
-		{"other, foreign host", other, "secret", []string{right, "Host: evil.example"}, 421, 0},
-		{"other, token and foreign origin", other, "secret", []string{right, evil}, "all", 403},
+		{"unix socket", "", "", nil, "all", 0, read},
+		{"unix socket, wrong token", "", "secret", []string{wrong}, "all", 0, read},
+		{"unix socket, foreign origin", "", "", []string{evil}, "all", 403, read},
+		{"unix socket, cross-site", "", "", []string{site}, "all", 403, read},
+		{"unix socket, loopback says none", "", "", nil, "all", 0, none},
+		{"loopback, none", loopback, "secret", nil, "read", 0, read},
+		{"loopback, none, no token in force", loopback, "", nil, "read", 0, read},
+		{"loopback, none, nothing is said", loopback, "", nil, "read", 0, ""},
+		{"loopback, what is said is no word", loopback, "", nil, "read", 0, "Operate"},
+		{"loopback, may operate", loopback, "", nil, "operate", 0, operate},
+		{"loopback, may operate, IPv6", "[::1]:9750", "", nil, "operate", 0, operate},
+		{"loopback, may operate, and a token is in force", loopback, "secret", nil, "read", 0, operate},
+		{"loopback, may do nothing", loopback, "", nil, 401, 0, none},
+		{"loopback, may do nothing, token", loopback, "secret", []string{right}, "all", 0, none},
+		{"loopback, may do nothing, reading token", loopback, "", []string{reading}, "read", 0, none},
+		{"loopback, token", loopback, "secret", []string{right}, "all", 0, read},
+		{"loopback, reading token", loopback, "secret", []string{reading}, "read", 0, read},
+		{"loopback, reading token where one may operate without", loopback, "", []string{reading}, "read", 0, operate},
+		{"loopback, wrong token", loopback, "secret", []string{wrong}, 401, 0, operate},
+		{"loopback, a password that nobody asked for", loopback, "secret", []string{annRight}, 401, 0, operate},
+		{"loopback, token where none is in force", loopback, "", []string{right}, 401, 0, operate},
+		{"loopback, empty", loopback, "", []string{"Authorization: "}, 401, 0, operate},
+		{"loopback, two tokens", loopback, "secret", []string{right, wrong}, 401, 0, operate},
+		{"loopback, both tokens", loopback, "secret", []string{right, reading}, 401, 0, operate},
+		{"loopback, foreign host", loopback, "secret", []string{right, "Host: evil.example:9750"}, 421, 0, operate},
+		{"loopback, foreign origin", loopback, "", []string{evil}, "operate", 403, operate},
+		{"loopback, token and foreign origin", loopback, "secret", []string{right, evil}, "all", 403, operate},
+		{"loopback, token and cross-site", loopback, "secret", []string{right, site}, "all", 403, operate},
+		{"loopback, a cookie that is none", loopback, "secret", []string{"Cookie: slotsync-9750=x"}, "read", 0, read},
+		{"other, none", other, "secret", nil, 401, 0, operate},
+		{"other, token", other, "secret", []string{right}, "all", 0, operate},
+		{"other, reading token", other, "secret", []string{reading}, "read", 0, operate},
+		{"other, wrong token", other, "secret", []string{wrong}, 401, 0, operate},
+		{"other, a cookie that is none", other, "secret", []string{"Cookie: slotsync-9750=x"}, 401, 0, operate},
+		{"other, foreign host", other, "secret", []string{right, "Host: evil.example"}, 421, 0, operate},
+		{"other, token and foreign origin", other, "secret", []string{right, evil}, "all", 403, operate},
 	}
 }
 
@@ -58,13 +77,13 @@ func (c comer) want(r web.RouteInfo) int {
 	change := r.Method != http.MethodGet
 	_, drawn := drawings()[r.Path]
 	switch {
-	case drawn && status == http.StatusUnauthorized: // they are how somebody is asked for his token
+	case refused && status == http.StatusUnauthorized && (drawn || r.Needs == "none"): // they are how somebody signs in
 		return 0
 	case refused:
 		return status
 	case change && c.change != 0:
 		return c.change
-	case r.Trusted && c.may == "some":
+	case r.Needs == "full" && c.may != "all", r.Needs == "operates" && c.may == "read":
 		return http.StatusForbidden
 	}
 	return 0
@@ -82,7 +101,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake()
 			o := options(f)
-			o.Listen, o.Token = c.listen, token(c.token)
+			o.Listen, o.Token, o.ReadToken, o.Loopback = c.listen, token(c.token), token("readers"), c.says
 			s := newServer(t, o)
 			h := s.Handler(c.listen == "")
 			for _, r := range s.Table() {
@@ -93,6 +112,12 @@ func TestWhoMayDoWhat(t *testing.T) {
 				before := len(f.changes())
 				w := request(t, h, c.listen, e.what, e.body, c.header...)
 				want := c.want(r)
+				if r.Path == "/page/sign-in" && want == 0 { // it goes by what the form says
+					want = map[bool]int{true: http.StatusSeeOther, false: http.StatusForbidden}[c.token == "secret"]
+				}
+				if w.Code == http.StatusSeeOther && r.Needs == "none" {
+					continue
+				}
 				if want == 0 && w.Code/100 != 2 || want != 0 && w.Code != want {
 					t.Errorf("%s: %d %s, want %d (0: done)", e.what, w.Code, w.Body, want)
 				}
@@ -103,7 +128,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 				if did := f.changes()[before:]; len(did) > 0 {
 					t.Errorf("%s was refused, and did %q", e.what, did)
 				}
-				if r.Trusted && c.may == "some" && c.change == 0 && !strings.Contains(w.Body.String(), "unix socket") {
+				if w.Code == http.StatusForbidden && c.change == 0 && r.Needs != "none" && !strings.Contains(w.Body.String(), "unix socket") {
 					t.Errorf("%s: the refusal does not say who may: %s", e.what, w.Body)
 				}
 			}
@@ -172,8 +197,8 @@ func TestShowingSecretsIsForTheTrusted(t *testing.T) {
 	h := newServer(t, o).Handler(false)
 	for command, want := range map[string]int{
 		"show info": 200, "show env": 403, "show  env HOME": 403, "show info;show env": 403, "show tls-keys *": 403, `show e\\nv`: 403, "show info;;help": 200,
-		"show errors": 403, "show errors web": 403, `show info\ndisable server web/web1`: 403, `show info\rshow stat`: 403, "show stat errorsof": 200,
-		"show table": 403, "show table errorsof": 403, "show acl #0": 403, "show map @1 /keys": 403, "show events buf0 -w": 403, "show sess all show-uri": 403,
+		"show errors": 403, "show errors web": 403, `show info\ndisable server web/web1`: 403, `show info\rshow stat`: 403, "show stat errorsof": 403,
+		"show table": 403, "show stat": 403, "show table errorsof": 403, "show acl #0": 403, "show map @1 /keys": 403, "show events buf0 -w": 403, "show sess all show-uri": 403,
 		"show sess all": 200,
 	} {
 		w := request(t, h, o.Listen, "POST /v1/instances/edge-1/raw", `{"command":"`+command+`"}`)

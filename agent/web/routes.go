@@ -57,28 +57,25 @@ GET  /debug/pprof/                  what the process does with its time and memo
 type route struct {
 	method, path string
 	handle       http.HandlerFunc
-	// trusted: only for those who may do everything.
-	trusted bool
+	// needs are the rights that it takes.
+	needs rights
 }
-
-// What a route is: for everybody who may ask at all, or not.
-const forAll, forTrusted = false, true
 
 // table lists everything that can be asked for.
 func (s *Server) table() []route {
 	own := []route{
-		{"GET", "/{$}", s.front, forAll},
-		{"GET", "/v1/openapi.json", s.openAPI, forAll},
-		{"GET", "/v1/status", s.status, forAll},
-		{"GET", "/v1/events", s.seated(s.events), forAll},
-		{"POST", "/v1/sync", s.sync, forAll},
-		{"POST", "/v1/backends/{backend}/accept", s.accept, forAll},
-		{"GET", "/v1/backends/{backend}/explain", s.explain, forAll},
-		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, forAll},
-		{"GET", "/-/healthy", s.healthy, forAll},
-		{"GET", "/-/ready", s.ready, forAll},
-		{"POST", "/-/reload", s.reload, forAll},
-		{"GET", "/metrics", s.o.Metrics.ServeHTTP, forAll},
+		{"GET", "/{$}", s.front, reads},
+		{"GET", "/v1/openapi.json", s.openAPI, reads},
+		{"GET", "/v1/status", s.status, reads},
+		{"GET", "/v1/events", s.seated(s.events), reads},
+		{"POST", "/v1/sync", s.sync, operates},
+		{"POST", "/v1/backends/{backend}/accept", s.accept, operates},
+		{"GET", "/v1/backends/{backend}/explain", s.explain, reads},
+		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, reads},
+		{"GET", "/-/healthy", s.healthy, reads},
+		{"GET", "/-/ready", s.ready, reads},
+		{"POST", "/-/reload", s.reload, operates},
+		{"GET", "/metrics", s.o.Metrics.ServeHTTP, reads},
 	}
 	return slices.Concat(own, s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
 }
@@ -100,10 +97,11 @@ func (s *Server) routes() http.Handler {
 }
 
 func (r route) handler() http.HandlerFunc {
-	if r.trusted {
-		return trusted(r.handle)
+	h := r.handle
+	if !strings.HasPrefix(r.path, "/page/") && isChange(&http.Request{Method: r.method}) {
+		h = typed(r.takes(), h)
 	}
-	return r.handle
+	return needing(r.needs, h)
 }
 
 // methods are what can be done with one path. HEAD goes where GET does.
@@ -147,7 +145,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), noted(body.ID), asker(body.By))
+	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), noted(body.ID), callerOf(r).by(body.By))
 	if err != nil {
 		problem(w, statusOf(err, http.StatusInternalServerError), "accept: "+err.Error())
 		return

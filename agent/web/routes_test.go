@@ -126,6 +126,7 @@ func TestBody(t *testing.T) {
 			f := newFake()
 			w := httptest.NewRecorder()
 			r := httptest.NewRequest("POST", "/-/reload", tt.body)
+			r.Header.Set("Content-Type", "application/json")
 			newServer(t, options(f)).Handler(true).ServeHTTP(w, r)
 			if w.Code != tt.want {
 				t.Fatalf("%d %s, want %d", w.Code, w.Body, tt.want)

@@ -39,12 +39,12 @@ const sectionsPath = "/v1/haproxy/config/sections"
 const dryRun = "dry_run"
 
 func (s *Server) sectionRoutes() []route {
-	all := []route{{"GET", sectionsPath, s.sections, forTrusted}}
+	all := []route{{"GET", sectionsPath, s.sections, full}}
 	for _, path := range []string{sectionsPath + "/{type}", sectionsPath + "/{type}/{name}"} {
 		all = append(all,
-			route{"GET", path, s.section, forTrusted},
-			route{"PUT", path, s.editSection, forTrusted},
-			route{"DELETE", path, s.editSection, forTrusted})
+			route{"GET", path, s.section, full},
+			route{"PUT", path, s.editSection, full},
+			route{"DELETE", path, s.editSection, full})
 	}
 	return all
 }
@@ -94,7 +94,7 @@ func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
 // of: two people who edit at a time must not undo each other unseen (RFC 6585, 3).
 func wantedEdit(r *http.Request) (e agent.SectionEdit, dry bool, code int, err error) {
 	q := r.URL.Query()
-	e = agent.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: asker(q.Get("by"))}
+	e = agent.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: callerOf(r).by(q.Get("by"))}
 	dry, err = wanted(q, dryRun)
 	if err == nil {
 		e.Force, err = wanted(q, "force")

@@ -96,7 +96,7 @@ func TestSectionClient(t *testing.T) {
 	if _, err := c.EditHAProxySection(t.Context(), e, false); !errors.Is(err, agent.ErrChanged) {
 		t.Errorf("got %v", err)
 	}
-	if diff := cmp.Diff([]string{`edit global of "" by "ann", etag "` + configTag + `", force false: "global\n"`}, f.changes()); diff != "" {
+	if diff := cmp.Diff([]string{`edit global of "" by "` + askedBy(t, "unix:") + ` (ann)", etag "` + configTag + `", force false: "global\n"`}, f.changes()); diff != "" {
 		t.Errorf("done (-want +got):\n%s", diff)
 	}
 }

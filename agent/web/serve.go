@@ -57,6 +57,7 @@ func (s *Server) server(requests context.Context, unix bool) *http.Server {
 	return &http.Server{
 		Handler:           s.Handler(unix),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       withPeer,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      writeTimeout,
@@ -104,4 +105,14 @@ func stop(servers []*http.Server) {
 		})
 	}
 	wg.Wait()
+}
+
+// answering has a request that has arrived keep the place of its connection.
+func answering(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(peerKey{}).(*placed); ok {
+			defer c.answering()()
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -158,7 +158,7 @@ func TestSlowClientDelaysNobody(t *testing.T) {
 func get(t *testing.T, l *discoverytest.Pipes, what string) int {
 	c := dial(t, l)
 	defer c.Close()
-	if _, err := io.WriteString(c, what+" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, what+" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"); err != nil {
 		t.Error(err)
 		return 0
 	}
@@ -218,7 +218,7 @@ func TestClientThatLeavesEndsItsSync(t *testing.T) {
 	a := newStuck()
 	serving(t, a, func(l *discoverytest.Pipes, _ func() error) {
 		c := dial(t, l)
-		if _, err := io.WriteString(c, "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c, "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		<-a.started
@@ -248,7 +248,7 @@ func TestServeStops(t *testing.T) {
 		serving(t, a, func(l *discoverytest.Pipes, stop func() error) {
 			c := dial(t, l)
 			defer c.Close()
-			if _, err := io.WriteString(c, "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			if _, err := io.WriteString(c, "POST /v1/sync HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
 			<-a.started

@@ -2,10 +2,10 @@
 // to do, over HTTP: the API under /v1/, health and readiness, and the metrics.
 //
 // Over the unix socket everybody who may open it may do everything. So may, over TCP,
-// who shows a bearer token, a client certificate, or a user and his password. Without
-// one of these nothing is answered, except on a loopback listener: what can be seen
-// of the state, and what takes endpoints out of service and puts them back. A browser
-// is shown a page that asks for the token, which tells nothing of the state. Every
+// who shows a bearer token, a client certificate, or a user and his password; with the
+// token for reading one may read. Without one of these nothing is answered, except on a
+// loopback listener, as [Options.Loopback] says: by default what can be seen of the state.
+// A browser is shown a page on which one signs in, and then shows a cookie. Every
 // request over TCP must name a host that the listener is known by, and every change
 // that a browser sends must come from there: a page somewhere else can make a browser
 // talk to 127.0.0.1, and a host name can be made to resolve to it.
@@ -21,6 +21,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/slotsync/slotsync/agent"
 )
@@ -77,6 +79,15 @@ type Options struct {
 	// Token returns the bearer token in force, "" for none. It is called for
 	// every request over TCP, so that a token can change. May be nil.
 	Token func() string
+	// ReadToken returns a bearer token with which one may read and nothing else, as Token
+	// does. May be nil.
+	ReadToken func() string
+	// Loopback is what may be done over loopback TCP by who shows nothing; "" for
+	// [LoopbackRead].
+	Loopback Loopback
+	// MaxFor bounds how long what is asked for without full rights holds; 0 for
+	// [DefaultMaxFor].
+	MaxFor time.Duration
 	// Config is a file of Prometheus' exporter-toolkit, for the TCP listener: TLS,
 	// client certificates, users with passwords, limits. It is read again with every
 	// connection and request. "" for none.
@@ -92,9 +103,11 @@ type Server struct {
 	loopback bool // the TCP listener can be reached from this machine only
 	tcp      net.Listener
 	unix     net.Listener
-	gate     http.Handler  // checks requests as Config says; nil: none does
+	// gate checks requests as Config says; nil: none does. It is there with the first connection.
+	gate     atomic.Pointer[http.Handler]
 	stopping chan struct{} // closed when Serve ends
-	seats    chan struct{} // holds one for each who shows nothing and is told of events
+	seats    chan struct{} // holds one for each who may not do everything and is told of events
+	sessions sessions      // of who signed in on the page
 }
 
 // New checks o and binds nothing yet. A listener that others can reach is refused
@@ -102,6 +115,12 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Token == nil {
 		o.Token = func() string { return "" }
+	}
+	if o.ReadToken == nil {
+		o.ReadToken = func() string { return "" }
+	}
+	if o.MaxFor == 0 {
+		o.MaxFor = DefaultMaxFor
 	}
 	if o.SocketMode == 0 {
 		o.SocketMode = DefaultSocketMode
@@ -126,7 +145,7 @@ func New(o Options) (*Server, error) {
 }
 
 func (s *Server) authenticated() error {
-	if s.loopback || s.o.Token() != "" {
+	if s.loopback || s.o.Token() != "" || s.o.ReadToken() != "" {
 		return nil
 	}
 	if asks, err := ReadConfig(s.o.Config); err != nil || asks.Knows() {
@@ -147,11 +166,11 @@ func isLoopback(host string) bool {
 // Handler answers what comes in over TCP, or over the unix socket. It is for
 // tests; Serve uses it.
 func (s *Server) Handler(unix bool) http.Handler {
-	h := s.checkOrigin(readBody(s.routes()))
+	h := s.checkOrigin(readBody(answering(s.routes())))
 	if unix {
-		return secured(everything(h))
+		return secured(known(h))
 	}
-	return secured(s.checkHost(s.doorstep(s.checkAccess(h))))
+	return secured(s.checkHost(s.doorstep(h, s.checkAccess(h))))
 }
 
 // Addr is the TCP address that Listen bound, "" if there is none.

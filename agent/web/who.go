@@ -2,11 +2,11 @@ package web
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/netip"
@@ -84,96 +84,6 @@ func hostAllowed(host, usual string, local netip.AddrPort, names []string) bool 
 	return isLoopback(name) || err == nil && ip.Unmap() == local.Addr().Unmap()
 }
 
-// credentials are what a request shows of who sends it.
-type credentials struct {
-	authorization []string // the headers of that name
-	certificate   bool     // one that an authority of the listener's has signed
-	user          bool     // the name and password are those of a user
-}
-
-// A standing is what somebody may do.
-type standing int
-
-const (
-	stranger  standing = iota // nothing
-	neighbour                 // what everybody on this machine may do
-	owner                     // everything
-)
-
-// judge says what somebody may do. Whoever shows something that is wrong is a
-// stranger, whatever else he shows.
-func judge(c credentials, token string, loopback bool) standing {
-	switch n := len(c.authorization); {
-	case n == 0 && c.certificate:
-		return owner
-	case n == 0 && loopback:
-		return neighbour
-	case tokenIn(c.authorization, token), n == 1 && c.user:
-		return owner
-	}
-	return stranger
-}
-
-// checkAccess lets pass who may do anything at all, and notes who may do everything.
-func (s *Server) checkAccess(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := credentials{authorization: r.Header.Values("Authorization")}
-		if s.gate != nil && !s.passGate(w, r, &c) {
-			return
-		}
-		switch judge(c, s.o.Token(), s.loopback) {
-		case owner:
-			next.ServeHTTP(w, owned(r))
-		case neighbour:
-			next.ServeHTTP(w, r)
-		default:
-			s.unauthorized(w, len(c.authorization) > 0)
-		}
-	})
-}
-
-// unauthorized says what is needed to pass.
-func (s *Server) unauthorized(w http.ResponseWriter, wrong bool) {
-	w.Header().Add("WWW-Authenticate", `Bearer realm="slotsync"`)
-	switch {
-	case s.gate != nil && wrong:
-		problem(w, http.StatusUnauthorized, "this is neither the token nor a user and his password")
-	case s.gate != nil:
-		problem(w, http.StatusUnauthorized, "a bearer token, a client certificate, or a user and his password are needed")
-	case wrong:
-		problem(w, http.StatusUnauthorized, "this is not the token")
-	default:
-		problem(w, http.StatusUnauthorized, "a bearer token is needed")
-	}
-}
-
-// ownerKey is where a request carries that its sender may do everything.
-type ownerKey struct{}
-
-func owned(r *http.Request) *http.Request {
-	return r.WithContext(context.WithValue(r.Context(), ownerKey{}, true))
-}
-
-// isOwner reports whether r's sender may do everything.
-func isOwner(r *http.Request) bool { return r.Context().Value(ownerKey{}) != nil }
-
-// everything notes that who comes this way may do everything.
-func everything(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, owned(r)) })
-}
-
-// trusted lets pass who may do everything.
-func trusted(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if !isOwner(r) {
-			problem(w, http.StatusForbidden, "this is not for everybody on this machine: use the unix socket (http.socket), "+
-				"a token (http.token_file), a client certificate or a password (http.web_config_file)")
-			return
-		}
-		next(w, r)
-	}
-}
-
 // tokenMatches compares hashes, so that the time it takes says nothing about the
 // token, its length included.
 func tokenMatches(authorization, token string) bool {
@@ -225,4 +135,27 @@ func readBody(next http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
+}
+
+// typed lets pass changes that say that they carry what a route takes: what makes a
+// program send a request for somebody else can seldom have it say so, and a browser asks
+// before it does.
+func typed(takes string, next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || kind != takes || len(r.Header.Values("Content-Type")) != 1 {
+			w.Header().Set("Accept", takes)
+			problem(w, http.StatusUnsupportedMediaType, "a change has to say Content-Type: "+takes+", also without a body")
+			return
+		}
+		next(w, r)
+	}
+}
+
+// takes is the type of what a change of a route carries.
+func (r route) takes() string {
+	if r.method == http.MethodPut && strings.HasPrefix(r.path, sectionsPath) {
+		return "text/plain"
+	}
+	return jsonType
 }

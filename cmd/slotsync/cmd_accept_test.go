@@ -83,12 +83,12 @@ func TestAcceptInATerminal(t *testing.T) {
 	}
 	eventually(t, 20*time.Second, func() string {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"status", "--agent", r.url}, &out, &errs, environment{}); code == 0 && strings.Contains(out.String(), "held (empty)") {
+		if code := run(t.Context(), []string{"status", "--agent", r.url, "--token-file", r.token}, &out, &errs, environment{}); code == 0 && strings.Contains(out.String(), "held (empty)") {
 			return ""
 		}
 		return out.String() + errs.String()
 	})
-	in := inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url)
+	in := inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url, "--token-file", r.token)
 	in.waits("empty since", "127.0.0.9:8000 would go", "127.0.0.9:8017 would go", "Let them go? [y/N] ")
 	in.press("\r")
 	if err := in.program.Wait(); err == nil {
@@ -96,7 +96,7 @@ func TestAcceptInATerminal(t *testing.T) {
 	}
 	in.waits("nothing is accepted")
 	serving(18)
-	in = inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url)
+	in = inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url, "--token-file", r.token)
 	in.waits("Let them go? [y/N] ")
 	in.press("y\r")
 	if err := in.program.Wait(); err != nil {

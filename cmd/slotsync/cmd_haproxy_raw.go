@@ -14,6 +14,9 @@ import (
 	"github.com/slotsync/slotsync/agent/web"
 )
 
+// outputBytes has answers printed as they came.
+const outputBytes = "bytes"
+
 func newRawCommand(a *app) *cobra.Command {
 	var output, instance string
 	var yes bool
@@ -21,7 +24,8 @@ func newRawCommand(a *app) *cobra.Command {
 		Use:   "raw [COMMAND...]",
 		Short: "Send a line of commands to HAProxy, as it is",
 		Long: `Send a line of Runtime API commands to every instance, or to one, and print what
-each answers. Several commands are separated by ";". Whatever is more than "show" or
+each answers, with a dot for each sign that a terminal would obey (-o bytes: as it
+came). Several commands are separated by ";". Whatever is more than "show" or
 "help" needs --yes, and the unix socket or a token: the agent does not know of it,
 and what it changes of a slot counts as somebody else's doing.
 
@@ -34,8 +38,10 @@ after it.`,
   echo "show info; show stat" | slotsync haproxy raw
   slotsync haproxy raw --instance edge-1    # interactive`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
-				return err
+			if output != outputBytes {
+				if err := knownOutput(output); err != nil {
+					return err
+				}
 			}
 			r := &rawSender{app: a, instance: instance, output: output, yes: yes}
 			if len(args) == 0 {
@@ -46,7 +52,7 @@ after it.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "send it although it may change something")
 	instanceFlag(cmd, &instance)
-	outputFlag(cmd, &output)
+	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it")
 	a.agentFlags(cmd)
 	return cmd
 }
@@ -76,7 +82,7 @@ func (r *rawSender) send(ctx context.Context, line string) error {
 	if r.output == "json" {
 		return errors.Join(printJSON(r.stdout, got), silent(got))
 	}
-	return errors.Join(r.rawText(got), silent(got))
+	return errors.Join(r.rawText(got, r.output == outputBytes), silent(got))
 }
 
 func (r *rawSender) connect(ctx context.Context) (err error) {
@@ -157,9 +163,10 @@ func rawAllowed(line string, yes bool) error {
 	return nil
 }
 
-// rawText prints answers as they came, under the name of the instance if there are
-// several.
-func (a *app) rawText(got []shownBy[string]) error {
+// rawText prints answers, under the name of the instance if there are several. They may
+// hold what clients sent: unless they are wanted as they came, nothing in them reaches a
+// terminal as an order, also through a pipe.
+func (a *app) rawText(got []shownBy[string], asTheyCame bool) error {
 	for _, g := range got {
 		if g.Error != "" {
 			continue
@@ -167,7 +174,11 @@ func (a *app) rawText(got []shownBy[string]) error {
 		if len(got) > 1 {
 			fmt.Fprintf(a.stdout, "== %s\n", shown(g.Instance))
 		}
-		if err := a.printFile(strings.TrimRight(g.Answer, "\n") + "\n"); err != nil {
+		text := g.Answer
+		if !asTheyCame {
+			text = harmless(text)
+		}
+		if _, err := io.WriteString(a.stdout, strings.TrimRight(text, "\n")+"\n"); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -76,6 +77,9 @@ type httpConfig struct {
 	socketGroup     string
 	hosts           []string
 	tokenFile       string
+	readTokenFile   string // of a token with which one may only read
+	loopback        web.Loopback
+	maxFor          time.Duration
 	webConfigFile   string // of Prometheus' exporter-toolkit, for the TCP listener
 }
 

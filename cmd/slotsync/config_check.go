@@ -131,7 +131,9 @@ func realPath(path string) string {
 
 func (c *checker) http(raw rawHTTP) httpConfig {
 	h := httpConfig{listen: raw.Listen, socket: raw.Socket, socketIsDefault: !c.given("http.socket"),
-		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
+		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile, readTokenFile: raw.ReadTokenFile, webConfigFile: raw.WebConfigFile,
+		loopback: web.Loopback(c.oneOf("http.loopback", raw.Loopback, web.Loopbacks()...)),
+		maxFor:   c.duration("http.max_for", raw.MaxFor, web.DefaultMaxFor, time.Minute, 10*web.DefaultMaxFor)}
 	c.listener(raw)
 	c.webConfig(raw)
 	c.apiSocket(raw)
@@ -177,7 +179,7 @@ func (c *checker) webConfig(raw rawHTTP) {
 			c.add("http.web_config_file", "%s", strings.TrimPrefix(oneLine(err.Error()), "http.web_config_file "))
 		}
 	}
-	if raw.Listen != "" && raw.TokenFile == "" && !isLoopback(raw.Listen) && err == nil && !asks.Knows() {
+	if raw.Listen != "" && raw.TokenFile+raw.ReadTokenFile == "" && !isLoopback(raw.Listen) && err == nil && !asks.Knows() {
 		c.add("http.listen", "%s can be reached from other machines: set http.token_file, have http.web_config_file ask for "+
 			"client certificates or passwords, or listen on 127.0.0.1", shown(raw.Listen))
 	}

@@ -186,6 +186,10 @@ type rawHTTP struct {
 	SocketGroup string   `mapstructure:"socket_group"`
 	Hosts       []string `mapstructure:"hosts"`
 	TokenFile   string   `mapstructure:"token_file"`
+	// ReadTokenFile has a token with which one may only read.
+	ReadTokenFile string `mapstructure:"read_token_file"`
+	Loopback      string `mapstructure:"loopback"`
+	MaxFor        string `mapstructure:"max_for"`
 	// WebConfigFile is in the format of Prometheus' exporter-toolkit.
 	WebConfigFile string `mapstructure:"web_config_file"`
 }
@@ -214,6 +218,8 @@ func defaults(env environment) map[string]any {
 		"http.listen":         "127.0.0.1:9750",
 		"http.socket":         defaultAPISocket,
 		"http.socket_mode":    "0660",
+		"http.loopback":       "read",
+		"http.max_for":        "30d",
 		"log.level":           "info",
 		"log.format":          "text",
 		"state_dir":           defaultStateDir(env),

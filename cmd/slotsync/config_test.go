@@ -224,7 +224,7 @@ func TestNeedRestart(t *testing.T) {
 	}
 	for key, text := range map[string]string{
 		"state_dir": "state_dir: /x", "http.listen": "http: {listen: ''}", "http.socket": "http: {socket: ''}",
-		"http.hosts": "http: {hosts: [x]}", "http.socket_mode": "http: {socket_mode: '0600'}", "http.socket_group": "http: {socket_group: x}",
+		"http.hosts": "http: {hosts: [x]}", "http.loopback": "http: {loopback: operate}", "http.max_for": "http: {max_for: 2d}", "http.socket_mode": "http: {socket_mode: '0600'}", "http.socket_group": "http: {socket_group: x}",
 		"log.format": "log: {format: json}", "": "log: {level: debug}",
 	} {
 		next, err := parse(minimal+text, nil)

@@ -108,12 +108,15 @@ func curl() {
 	socket := flag.String("unix-socket", "", "")
 	method := flag.String("X", http.MethodGet, "")
 	body := flag.String("d", "", "")
+	header := flag.String("H", "X-None: none", "")
 	flag.Parse()
 	r, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*body))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	name, value, _ := strings.Cut(*header, ": ")
+	r.Header.Set(name, value)
 	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", *socket)
 	}}}

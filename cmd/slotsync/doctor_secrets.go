@@ -4,6 +4,8 @@ import (
 	"maps"
 	"os"
 	"slices"
+
+	"github.com/slotsync/slotsync/agent/web"
 )
 
 // othersRead is the permission of everybody to read a file.
@@ -13,7 +15,9 @@ const othersRead = 0o004
 func examineSecrets(cfg *config) []finding {
 	f := findings{subject: "secrets"}
 	f.private("http.token_file", cfg.http.tokenFile)
+	f.private("http.read_token_file", cfg.http.readTokenFile)
 	f.private("http.web_config_file", cfg.http.webConfigFile)
+	f.listener(cfg.http)
 	for _, name := range slices.Sorted(maps.Keys(cfg.sources)) {
 		switch s := cfg.sources[name]; {
 		case s.consul != nil:
@@ -23,6 +27,23 @@ func examineSecrets(cfg *config) []finding {
 		}
 	}
 	return f.list
+}
+
+// listener adds what of the TCP listener lets others do or see more than they need to.
+func (f *findings) listener(h httpConfig) {
+	asks, err := web.ReadConfig(h.webConfigFile)
+	if h.listen == "" || err != nil {
+		return
+	}
+	local := isLoopback(h.listen)
+	if local && h.loopback == web.LoopbackOperate && h.tokenFile == "" && !asks.Knows() {
+		f.add(verdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
+			"127.0.0.1, drain, stop and pause: set it to read, and use the unix socket or http.token_file")
+	}
+	if !local && !asks.TLS && (h.tokenFile+h.readTokenFile != "" || asks.Users) {
+		f.add(verdictWarn, "http.listen %s: tokens and passwords come over the network in clear: set tls_server_config in http.web_config_file, "+
+			"or listen on 127.0.0.1 behind something that speaks TLS", h.listen)
+	}
 }
 
 // private adds a finding if others can read a file. Whether it can be read at all is said

@@ -27,6 +27,9 @@ import (
 // hostileName is what a service calls itself that would like to run in a browser.
 const hostileName = `<script>document.title='taken'</script><img src=x onerror="document.title='taken'">`
 
+// pageToken is shown on the page to sign in.
+const pageToken = "a-token-for-the-page"
+
 // browserPatience is how long one thing may take in a browser.
 const browserPatience = 45 * time.Second
 
@@ -36,6 +39,7 @@ type pageRig struct {
 	edges   []*haproxytest.Process
 	folder  string // of the endpoints
 	url     string
+	token   string // the file that it is in
 	browser context.Context
 	mu      sync.Mutex
 	wrong   []string // what the browser complained of
@@ -77,12 +81,16 @@ func (r *pageRig) list(service string, n int) {
 // startAgent runs the program until the test ends, and waits until it is ready.
 func (r *pageRig) startAgent() {
 	t := r.t
+	r.token = filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(r.token, []byte(pageToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	listen := fmt.Sprintf("127.0.0.1:%d", haproxytest.FreePort(t))
 	r.url = "http://" + listen + "/"
 	config := fmt.Sprintf(`haproxy:
   instances: [{name: edge-1, socket: %s}, {name: edge-2, socket: %s}]
 state_dir: %s
-http: {listen: %q, socket: ""}
+http: {listen: %q, socket: "", token_file: %s}
 sources:
   - {name: files, type: file, path: %s/*.yaml}
   - {name: consul, type: consul, address: http://127.0.0.1:%d}
@@ -90,7 +98,7 @@ backends:
   - {name: web, source: files, service: web}
   - {name: api, source: files, service: api}
   - {name: billing, source: consul, service: billing}
-`, r.edges[0].Socket, r.edges[1].Socket, t.TempDir(), listen, r.folder, haproxytest.FreePort(t))
+`, r.edges[0].Socket, r.edges[1].Socket, t.TempDir(), listen, r.token, r.folder, haproxytest.FreePort(t))
 	file := filepath.Join(t.TempDir(), "slotsync.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -200,7 +208,7 @@ func (r *pageRig) shows(within time.Duration, js string) time.Duration {
 		if evaluate[bool](r.t, r.browser, js) {
 			return ""
 		}
-		return js + " is not true of:\n" + evaluate[string](r.t, r.browser, "document.body.innerText")
+		return js + " is not true of:\n" + evaluate[string](r.t, r.browser, "document.body?.innerText ?? ''")
 	})
 	return time.Since(began)
 }
@@ -218,7 +226,7 @@ func TestPage(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"shows what is there", r.testShows}, {"stays current", r.testCurrent}, {"drains and releases", r.testDrains},
+		{"signs in", r.testSignsIn}, {"shows what is there", r.testShows}, {"stays current", r.testCurrent}, {"drains and releases", r.testDrains},
 		{"releases an address", r.testReleases},
 		{"is used by keyboard", r.testKeyboard}, {"keeps what is typed", r.testKeeps}, {"is photographed", r.testShots},
 		{"does without JavaScript", r.testPlain},
@@ -229,6 +237,22 @@ func TestPage(t *testing.T) {
 	defer r.mu.Unlock()
 	if len(r.wrong) > 0 {
 		t.Errorf("the browser complained:\n%s", strings.Join(r.wrong, "\n"))
+	}
+}
+
+// testSignsIn looks at the page as somebody who may only read, and signs in.
+func (r *pageRig) testSignsIn(t *testing.T) {
+	const buttons = `[...document.querySelectorAll('.act button:not([hidden])')].filter(b => b.offsetParent !== null).length`
+	if n := evaluate[int64](t, r.browser, buttons); n != 0 {
+		t.Errorf("%d buttons are shown to who may only look", n)
+	}
+	act(t, r.browser, chromedp.Click("#d-sign-in summary"), chromedp.Focus("#token [name=secret]"), chromedp.KeyEvent(pageToken), chromedp.KeyEvent(kb.Enter))
+	r.shows(10*time.Second, `document.querySelector('#who')?.innerText.includes("As the token's holder you may do everything here.") === true`)
+	if n := evaluate[int64](t, r.browser, buttons); n == 0 {
+		t.Error("no buttons are shown to who has signed in")
+	}
+	if c := evaluate[string](t, r.browser, `document.cookie`); c != "" {
+		t.Errorf("scripts can read %q", c)
 	}
 }
 
@@ -267,10 +291,10 @@ func (r *pageRig) testCurrent(t *testing.T) {
 func (r *pageRig) testDrains(t *testing.T) {
 	act(t, r.browser, chromedp.Evaluate[chromedp.Void](rowOf(8003)+`.querySelector('button[value=drain]').click()`))
 	r.served(t, "127.0.0.9:8003", false)
-	r.shows(5*time.Second, rowOf(8003)+`.innerText.includes('drain by the page')`)
+	r.shows(5*time.Second, rowOf(8003)+`.innerText.includes("drain by the token's holder (the page)")`)
 	act(t, r.browser, chromedp.Evaluate[chromedp.Void](rowOf(8003)+`.querySelector('button[value=ready]').click()`))
 	r.served(t, "127.0.0.9:8003", true)
-	r.shows(5*time.Second, `!`+rowOf(8003)+`.innerText.includes('drain by the page')`)
+	r.shows(5*time.Second, `!`+rowOf(8003)+`.innerText.includes("drain by the token's holder (the page)")`)
 }
 
 // overridesList is the list of what operators asked for.
@@ -279,7 +303,7 @@ const overridesList = `document.querySelector('#d-overrides')`
 // command asks the agent for something.
 func (r *pageRig) command(t *testing.T, args ...string) {
 	t.Helper()
-	if out, err := exec.Command("slotsync", append(args, "--agent", r.url)...).CombinedOutput(); err != nil {
+	if out, err := exec.Command("slotsync", append(args, "--agent", r.url, "--token-file", r.token)...).CombinedOutput(); err != nil {
 		t.Fatal(err, string(out))
 	}
 }
@@ -346,7 +370,7 @@ func (r *pageRig) testKeeps(t *testing.T) {
 	if !evaluate[bool](t, r.browser, more+`.open && document.activeElement.value === 'a reason'`) {
 		t.Error("what was opened and typed is lost")
 	}
-	if evaluate[bool](t, r.browser, rowOf(8005)+`.innerText.includes('by the page')`) || !slices.Contains(ready(t, r.edges[0].Socket, "web"), "127.0.0.9:8005") {
+	if evaluate[bool](t, r.browser, rowOf(8005)+`.innerText.includes('(the page)')`) || !slices.Contains(ready(t, r.edges[0].Socket, "web"), "127.0.0.9:8005") {
 		t.Error("Enter in a field drains")
 	}
 	act(t, r.browser, chromedp.Evaluate[chromedp.Void](more+`.open = false`), chromedp.Focus("#filter"), chromedp.KeyEvent("billing"))
@@ -396,7 +420,7 @@ func (r *pageRig) testPlain(t *testing.T) {
 	act(t, plain, order(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}), chromedp.Navigate(r.url), chromedp.WaitVisible(row), chromedp.Click(row+`//button[@value='drain']`))
 	r.served(t, "127.0.0.9:8007", false)
 	// it is shown at once, or when the page asks for itself again
-	act(t, plain, chromedp.WaitVisible(row+`//td[contains(., 'drain by the page')]`))
+	act(t, plain, chromedp.WaitVisible(row+`//td[contains(., "holder (the page)")]`))
 	// The page may be asking for itself again under the pointer: like a person, click
 	// again if nothing comes of it.
 	eventually(t, 30*time.Second, func() string {

@@ -57,8 +57,8 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 	if err := distinct(ctx, next, time.Second); err != nil {
 		return err
 	}
-	before := s.token.Load()
-	if err := s.setToken(next); err != nil {
+	before := s.tokens.Load()
+	if err := s.setTokens(next); err != nil {
 		return err
 	}
 	err := s.locks.take(ctx, next, w, 0)
@@ -70,7 +70,7 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 	}
 	if err != nil {
 		s.claims.keep(s.cfg.instanceNames())
-		s.token.Store(before)
+		s.tokens.Store(before)
 		_ = s.locks.keep(s.cfg) // closing a lock cannot fail in a way that matters
 	}
 	return err
@@ -89,6 +89,8 @@ func needRestart(old, next *config) []string {
 		{"http.socket_mode", old.http.socketMode != next.http.socketMode},
 		{"http.socket_group", old.http.socketGroup != next.http.socketGroup},
 		{"http.web_config_file", old.http.webConfigFile != next.http.webConfigFile},
+		{"http.loopback", old.http.loopback != next.http.loopback},
+		{"http.max_for", old.http.maxFor != next.http.maxFor},
 		{"http.hosts", !slices.Equal(old.http.hosts, next.http.hosts)},
 		{"log.format", old.logFormat != next.logFormat},
 	} {

@@ -34,7 +34,7 @@ type service struct {
 	metrics  *metrics.Metrics
 	agent    *agent.Agent
 	web      *web.Server
-	token    atomic.Pointer[consul.TokenFile] // nil: none
+	tokens   atomic.Pointer[tokens]
 
 	mu      sync.Mutex // guards following
 	cfg     *config
@@ -97,7 +97,7 @@ func (s *service) prepare(ctx context.Context) error {
 	if err := distinct(ctx, s.cfg, time.Second); err != nil {
 		return err
 	}
-	if err := s.setToken(s.cfg); err != nil {
+	if err := s.setTokens(s.cfg); err != nil {
 		return err
 	}
 	s.claims.keep(s.cfg.instanceNames())
@@ -118,26 +118,39 @@ func (s *service) options(cfg *config, w wiring) agent.Options {
 	return o
 }
 
-// setToken makes the token file of cfg the one that requests are checked
-// against.
-func (s *service) setToken(cfg *config) error {
-	if cfg.http.tokenFile == "" {
-		s.token.Store(nil)
-		return nil
+// tokens are those that requests are checked against; nil for none.
+type tokens struct{ all, read *consul.TokenFile }
+
+// setTokens makes the token files of cfg those that requests are checked against.
+func (s *service) setTokens(cfg *config) (err error) {
+	t := &tokens{}
+	if t.all, err = openToken(cfg.http.tokenFile); err == nil {
+		t.read, err = openToken(cfg.http.readTokenFile)
 	}
-	file, err := consul.NewTokenFile(cfg.http.tokenFile)
 	if err != nil {
 		return usageErrorf("http: %w", err)
 	}
-	s.token.Store(file)
+	s.tokens.Store(t)
 	return nil
 }
 
-func (s *service) bearer() string {
-	if file := s.token.Load(); file != nil {
-		return file.Token()
+// openToken opens the file at path, nil if path is "".
+func openToken(path string) (*consul.TokenFile, error) {
+	if path == "" {
+		return nil, nil
 	}
-	return ""
+	return consul.NewTokenFile(path)
+}
+
+func (s *service) bearer() string { return tokenOf(s.tokens.Load().all) }
+
+func (s *service) readBearer() string { return tokenOf(s.tokens.Load().read) }
+
+func tokenOf(file *consul.TokenFile) string {
+	if file == nil {
+		return ""
+	}
+	return file.Token()
 }
 
 // listen opens the listeners. A unix socket that nobody asked for by name is
@@ -160,7 +173,7 @@ func (s *service) bind(h httpConfig) (err error) {
 	s.web, err = web.New(web.Options{
 		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
 		Listen: h.listen, Socket: h.socket, SocketMode: h.socketMode, SocketGroup: h.socketGroup,
-		Hosts: h.hosts, Token: s.bearer, Config: h.webConfigFile, Log: s.log,
+		Hosts: h.hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.loopback, MaxFor: h.maxFor, Config: h.webConfigFile, Log: s.log,
 	})
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}

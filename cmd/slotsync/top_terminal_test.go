@@ -133,7 +133,7 @@ func TestTopInATerminal(t *testing.T) {
 	r.list("web", 18)
 	r.list("api", 3)
 	r.startAgent()
-	in := inTerminal(t, 120, 30, "slotsync", "top", "--agent", r.url)
+	in := inTerminal(t, 120, 30, "slotsync", "top", "--agent", r.url, "--token-file", r.token)
 	in.waits("2/2 instances in sync", "web/web1", "127.0.0.9:8003")
 	in.press("4") // what was before is there too
 	in.waits("slots_changed")

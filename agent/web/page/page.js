@@ -2,7 +2,6 @@
 // server, as a whole; here it is only asked for again and put in place of what is there.
 'use strict';
 (() => {
-  const key = 'slotsync-token';
   const apart = 200; // ms between two questions: at most five a second
   const byId = (id) => document.getElementById(id);
   let silence = 0;
@@ -12,13 +11,6 @@
     clearTimeout(silence);
     byId('said').textContent = text;
     if (!stays) silence = setTimeout(() => { byId('said').textContent = ''; }, 10000);
-  }
-
-  function headers(accept) {
-    const h = { Accept: accept };
-    const token = sessionStorage.getItem(key);
-    if (token) h.Authorization = 'Bearer ' + token;
-    return h;
   }
 
   // morph makes a node like another one and keeps what it can: focus, scrolling, what was
@@ -86,13 +78,13 @@
     try {
       const look = new URLSearchParams(location.search);
       look.set('fragment', '1');
-      const r = await fetch('/?' + look, { headers: headers('text/html'), signal: AbortSignal.timeout(10000) });
-      if (r.status === 401) {
-        ask();
-      } else {
-        if (!r.ok) throw new Error('HTTP ' + r.status);
-        show(await r.text());
+      const r = await fetch('/?' + look, { headers: { Accept: 'text/html' }, signal: AbortSignal.timeout(10000) });
+      if (r.status === 401) { // nobody is signed in any more
+        location.reload();
+        return;
       }
+      if (!r.ok) throw new Error('HTTP ' + r.status);
+      show(await r.text());
       if (lost) say('');
       lost = false;
     } catch (e) {
@@ -109,29 +101,17 @@
 
   function show(html) {
     const main = new DOMParser().parseFromString(html, 'text/html').querySelector('main');
-    if (byId('token')) byId('main').replaceWith(main);
-    else morph(byId('main'), main);
+    morph(byId('main'), main);
     document.title = main.dataset.title;
-  }
-
-  // ask has the token asked for, where the one that is kept is not right any more.
-  function ask() {
-    if (byId('token')) {
-      if (sessionStorage.getItem(key)) say('This is not the token.');
-      sessionStorage.removeItem(key);
-      return;
-    }
-    sessionStorage.removeItem(key);
-    location.reload();
   }
 
   let streaming = false;
 
-  // listen reads what happens, as a stream: EventSource could not send a token. What it
-  // says is not looked at, only that something has happened.
+  // listen reads what happens, as a stream. What it says is not looked at, only that
+  // something has happened.
   async function listen() {
     try {
-      const r = await fetch('/v1/events', { headers: headers('text/event-stream') });
+      const r = await fetch('/v1/events', { headers: { Accept: 'text/event-stream' } });
       if (r.ok) {
         streaming = true;
         soon();
@@ -155,7 +135,7 @@
     const body = new URLSearchParams(new FormData(form, button));
     const words = [body.get('do'), body.get('server') || '', body.get('backend') || ''].filter(Boolean).join(' ');
     try {
-      const r = await fetch('/page/act', { method: 'POST', body, headers: headers('application/json') });
+      const r = await fetch('/page/act', { method: 'POST', body, headers: { Accept: 'application/json' } });
       say(r.ok ? words + ': done' : (await r.json()).detail);
     } catch (e) {
       say(words + ': slotsync does not answer');
@@ -178,11 +158,7 @@
 
   document.addEventListener('submit', (e) => {
     const form = e.target;
-    if (form.id === 'token') {
-      e.preventDefault();
-      sessionStorage.setItem(key, byId('secret').value);
-      soon();
-    } else if (form.id === 'find') {
+    if (form.id === 'find') {
       e.preventDefault();
       filterBy(byId('filter').value);
     } else if (form.classList.contains('act')) {
@@ -202,12 +178,12 @@
     look(a.getAttribute('href').replace(/#.*/, ''));
   });
 
+  if (!byId('main').dataset.title) return; // nothing is shown before somebody signs in
   let beat = 0;
   setInterval(() => {
     beat++;
-    if (!document.hidden && (!byId('token') || sessionStorage.getItem(key)) && (!streaming || beat % 4 === 0)) soon();
+    if (!document.hidden && (!streaming || beat % 4 === 0)) soon();
   }, 2000);
   document.addEventListener('visibilitychange', () => { if (!document.hidden) soon(); });
-  if (sessionStorage.getItem(key)) soon();
   listen();
 })();
