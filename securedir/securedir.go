@@ -71,10 +71,15 @@ func (p Policy) Locate(file string) (*Dir, string, error) {
 			return nil, "", fmt.Errorf("%s is a symbolic link to nowhere", file)
 		case err != nil:
 			return nil, "", err
-		case target == "":
-			return d, filepath.Base(at), nil
+		case target != "":
+			at = target
+			continue
+		case at != file:
+			if _, err := d.Stat(filepath.Base(at)); errors.Is(err, fs.ErrNotExist) {
+				return nil, "", errors.Join(fmt.Errorf("%s is a symbolic link to nowhere", file), d.Close())
+			}
 		}
-		at = target
+		return d, filepath.Base(at), nil
 	}
 	return nil, "", &fs.PathError{Op: "open", Path: file, Err: unix.ELOOP}
 }
@@ -91,9 +96,6 @@ func (p Policy) follow(file string) (*Dir, string, error) {
 	}
 	if target != "" && !filepath.IsAbs(target) {
 		target = filepath.Join(d.path, target)
-	}
-	if err == nil {
-		_, err = os.Lstat(target) // for the message alone
 	}
 	return nil, target, errors.Join(err, d.Close())
 }

@@ -166,13 +166,7 @@ func (c *Client) explain(ctx context.Context, err error, writes bool) error {
 // dial connects. A unix socket takes a connection at once or not at all, so that
 // the timers which a context needs are of no use there.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	if c.at.network != "unix" {
-		return c.dialer.DialContext(ctx, c.at.network, c.at.addr)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return net.DialUnix("unix", nil, &net.UnixAddr{Name: c.at.addr, Net: "unix"})
+	return c.at.dial(ctx, &c.dialer)
 }
 
 // readAnswer reads to the end what is answered to one command. A reset after something was

@@ -227,68 +227,6 @@ func add(d *slots.Dump, pairs []string) error {
 	return nil
 }
 
-// dumpStat reads CSV with a header.
-func dumpStat(d *slots.Dump, text string) error {
-	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
-	r.FieldsPerRecord, r.LazyQuotes = -1, true
-	header, err := r.Read()
-	if err != nil || len(header) < 2 || len(header) > maxColumns || header[0] != "pxname" {
-		return fmt.Errorf("%q is no header of HAProxy's", printable(text))
-	}
-	for {
-		record, err := r.Read()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := addRow(d, header, record); err != nil {
-			return err
-		}
-	}
-}
-
-// dumpServers reads words in columns, after a line with the version of the format
-// and one with the names.
-func dumpServers(d *slots.Dump, text string) error {
-	_, text, _ = strings.Cut(text, "\n")
-	first, rest, _ := strings.Cut(text, "\n")
-	if !strings.HasPrefix(first, "# be_id ") {
-		return fmt.Errorf("%q is no answer of HAProxy's", printable(text))
-	}
-	header := strings.Fields(strings.TrimPrefix(first, "# "))
-	for line := range strings.SplitSeq(rest, "\n") {
-		if words := strings.Fields(line); len(words) > 0 {
-			if err := addRow(d, header[:min(len(header), maxColumns)], words); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// addRow adds the values that have a name.
-func addRow(d *slots.Dump, header, values []string) error {
-	var pairs []string
-	for i, name := range header {
-		if name != "" && i < len(values) {
-			pairs = append(pairs, shown(name), shown(values[i]))
-		}
-	}
-	return add(d, pairs)
-}
-
-// add adds a row unless the dump has become too large to be held. A row counts for some
-// values more than it has.
-func add(d *slots.Dump, pairs []string) error {
-	if len(d.Rows)*4 >= maxValues || len(d.Rows)*max(len(pairs)/2, 1) >= maxValues {
-		return fmt.Errorf("more than %d values: ask for a part of it with `slotsync haproxy raw`, as in `show stat BACKEND 4 -1`", maxValues)
-	}
-	d.Add(pairs...)
-	return nil
-}
-
 // dumpSess reads lines as in "0x55d: proto=tcpv4 src=127.0.0.1:1 rq[f=848000h,i=0]".
 func dumpSess(d *slots.Dump, text string) error {
 	for line := range strings.SplitSeq(text, "\n") {

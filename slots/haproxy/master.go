@@ -188,7 +188,7 @@ func (m *Master) processes(ctx context.Context) (processes, error) {
 // connection. The line ends in "quit" because a master CLI never closes by
 // itself. acts says whether the command changes anything.
 func (m *Master) ask(ctx context.Context, command string, acts bool) (string, error) {
-	conn, err := m.dialer.DialContext(ctx, m.at.network, m.at.addr)
+	conn, err := m.at.dial(ctx, &m.dialer)
 	if err != nil {
 		return "", masterFault(m.at, cause(ctx, err))
 	}
