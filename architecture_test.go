@@ -40,6 +40,7 @@ func arrows() map[string][]string {
 		"securedir":        {},
 		"loopback":         {}, // of tests and the demo
 
+		"securedir/securedirtest":     {},
 		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "loopback"},
 		"discovery/discoverytest":     {"discovery"},
 		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery", "loopback"},
