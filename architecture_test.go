@@ -21,24 +21,26 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "reload", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent/web":        {"agent", "discovery"},
-		"agent":            {"agent/guard", "agent/sources", "discovery", "slots", "reload", "metrics"},
+		"agent/web":        {"securedir", "agent", "discovery"},
+		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "reload", "metrics"},
 		"agent/guard":      {"discovery"},
 		"agent/sources":    {"discovery"},
-		"slots/haproxy":    {"slots", "discovery"},
+		"slots/haproxy":    {"securedir", "slots", "discovery"},
 		"slots":            {"discovery"},
-		"reload":           {"slots"},
+		"reload":           {"securedir", "slots"},
 		"discovery/consul": {"discovery"},
 		"discovery/dns":    {"discovery"},
 		"discovery/file":   {"discovery"},
 		"discovery/nomad":  {"discovery"},
 		"discovery":        {},
 		"metrics":          {},
+		"securedir":        {},
 		"loopback":         {}, // of tests and the demo
 
+		"securedir/securedirtest":     {},
 		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "loopback"},
 		"discovery/discoverytest":     {"discovery"},
 		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery", "loopback"},
@@ -54,7 +56,6 @@ func confined() map[string][]string {
 		"charm.land/lipgloss/v2":                 {"cmd/slotsync"},
 		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync"},
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
-		"github.com/google/renameio/v2":          {"agent", "reload", "slots/haproxy"},
 		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
 		"github.com/miekg/dns":                   {"discovery/dns", "discovery/dns/dnstest"},

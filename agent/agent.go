@@ -71,8 +71,8 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
 	a.timing = opts.timing()
-	a.saver = newFileWriter(opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
-	a.operators = newFileWriter(opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
+	a.saver = newFileWriter(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
+	a.operators = newFileWriter(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
@@ -113,7 +113,7 @@ func (a *Agent) begin() {
 	a.started.Store(now.UnixNano())
 	a.ticked.Store(now.UnixNano())
 	var err error
-	if a.stored, err = loadState(a.opts.StateDir); err != nil {
+	if a.stored, err = loadState(a.opts.Folders, a.opts.StateDir); err != nil {
 		a.stateFailed(err)
 	}
 	a.overrides, a.pauses, a.operatorsAt = a.stored.overrides(), a.stored.pauses(now), a.stored.OperatorsAt

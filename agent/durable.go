@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"time"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // This file keeps what operators asked for: it is on the disk before they are told that
@@ -75,13 +77,9 @@ func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, e
 
 // loadOperators returns what operators asked for: what is in the file of its own, unless
 // the release before this one, which does not know that, has written the state since.
-func loadOperators(dir string, s stored) (stored, error) {
-	if dir == "" {
-		return s, nil
-	}
-	path := filepath.Join(dir, operatorsFile)
-	text, err := readState(path)
-	if errors.Is(err, os.ErrNotExist) {
+func loadOperators(dir *securedir.Dir, s stored) (stored, error) {
+	text, info, err := dir.ReadOwn(operatorsFile, maxState)
+	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
 	var o operatorsState
@@ -92,18 +90,17 @@ func loadOperators(dir string, s stored) (stored, error) {
 		err = fmt.Errorf("version %d, this is version %d", o.Version, operatorsVersion)
 	}
 	if err != nil {
-		return s, fmt.Errorf("%s: %w", path, err)
+		return s, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), operatorsFile), err)
 	}
-	if o.At.Before(s.OperatorsAt) || s.OperatorsAt.IsZero() && later(filepath.Join(dir, stateFile), path) {
+	if o.At.Before(s.OperatorsAt) || s.OperatorsAt.IsZero() && writtenAfter(dir, stateFile, info) {
 		return s, nil
 	}
 	s.OperatorsAt, s.Overrides, s.Pauses = o.At, o.Overrides, o.Pauses
 	return s, nil
 }
 
-// later reports whether the file at a was written after the one at b.
-func later(a, b string) bool {
-	x, errX := os.Stat(a)
-	y, errY := os.Stat(b)
-	return errX == nil && errY == nil && x.ModTime().After(y.ModTime())
+// writtenAfter reports whether the file of that name was written after other.
+func writtenAfter(dir *securedir.Dir, name string, other fs.FileInfo) bool {
+	info, err := dir.Stat(name)
+	return err == nil && info.ModTime().After(other.ModTime())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"github.com/slotsync/slotsync/securedir"
 	"os"
 	"path/filepath"
 	"testing"
@@ -135,7 +136,7 @@ func TestOperatorsOverARollBack(t *testing.T) {
 	now := time.Now().Round(0)
 	write := func(name string, v any) {
 		t.Helper()
-		if err := newFileWriter(dir, name, func(err error) { t.Error(err) }, func() {}).write(v); err != nil {
+		if err := newFileWriter(securedir.Policy{}, dir, name, func(err error) { t.Error(err) }, func() {}).write(v); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,7 +145,7 @@ func TestOperatorsOverARollBack(t *testing.T) {
 	}
 	load := func(want string) {
 		t.Helper()
-		s, err := loadState(dir)
+		s, err := loadState(securedir.Policy{}, dir)
 		if err != nil || len(s.Overrides) != 1 || s.Overrides[0].Address != want {
 			t.Errorf("%+v, %v; want %s", s.Overrides, err, want)
 		}
@@ -167,7 +168,7 @@ func TestDiskThatHangs(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.agent.operators = newFileWriter(w.opts.StateDir, operatorsFile, func(error) {}, func() {}) // nobody writes
+		w.agent.operators = newFileWriter(securedir.Policy{}, w.opts.StateDir, operatorsFile, func(error) {}, func() {}) // nobody writes
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if _, err := w.agent.SetState(ctx, "web", "web1", StateDrain, Who{}); !errors.Is(err, ErrNotStored) || !errors.Is(err, context.DeadlineExceeded) {

@@ -11,6 +11,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"github.com/slotsync/slotsync/securedir"
 	"log/slog"
 	"time"
 
@@ -136,6 +137,8 @@ type Options struct {
 	// StateDir is where the agent keeps what it must not forget; "" for
 	// nowhere.
 	StateDir string
+	// Folders says which folders are good enough to keep it in.
+	Folders securedir.Policy
 	// DrainRemoved has [Agent.Reconfigure] take slots out of service before it
 	// gives them up. Else they stay as they are.
 	DrainRemoved bool

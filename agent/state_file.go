@@ -3,11 +3,10 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // This file reads and writes the state directory. Nothing that is found there
@@ -25,19 +24,26 @@ const (
 // loadState reads the state directory. An error says why there is nothing to go
 // by, and leaves what was there aside; a directory that was never written to is
 // none.
-func loadState(dir string) (stored, error) {
-	if dir == "" {
+func loadState(folders securedir.Policy, path string) (stored, error) {
+	if path == "" {
 		return stored{}, nil
 	}
+	dir, err := folders.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stored{}, nil
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	defer dir.Close()
 	s, err := loadSets(dir)
 	s, other := loadOperators(dir, s)
 	return s, errors.Join(err, other)
 }
 
 // loadSets reads the large file of the state directory.
-func loadSets(dir string) (stored, error) {
-	path := filepath.Join(dir, stateFile)
-	text, err := readState(path)
+func loadSets(dir *securedir.Dir) (stored, error) {
+	text, info, err := dir.ReadOwn(stateFile, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return stored{}, nil
 	}
@@ -48,49 +54,8 @@ func loadSets(dir string) (stored, error) {
 	if err == nil {
 		return s, nil
 	}
-	if info, e := os.Lstat(path); e == nil && info.Mode().IsRegular() {
-		_ = os.Rename(path, filepath.Join(dir, badFile)) // for people; it is lost otherwise
+	if info != nil && info.Mode().IsRegular() {
+		_ = dir.Rename(stateFile, badFile) // for people; it is lost otherwise
 	}
-	return stored{}, fmt.Errorf("%s: %w", path, err)
-}
-
-// readState reads a state that is this user's, root's, or of whom the directory
-// is.
-func readState(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case !info.Mode().IsRegular():
-		return nil, errors.New("not a regular file")
-	case info.Size() > maxState:
-		return nil, fmt.Errorf("%d bytes: no state is that large", info.Size())
-	case !trusted(path, info):
-		return nil, errors.New("it belongs to another user")
-	}
-	return io.ReadAll(io.LimitReader(f, maxState))
-}
-
-// trusted reports whether the file at path is of somebody who may decide what
-// the agent believes.
-func trusted(path string, info fs.FileInfo) bool {
-	owner := ownerOf(info)
-	if owner == 0 || owner == os.Geteuid() {
-		return true
-	}
-	dir, err := os.Stat(filepath.Dir(path))
-	return err == nil && owner == ownerOf(dir)
-}
-
-func ownerOf(info fs.FileInfo) int {
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(s.Uid)
-	}
-	return os.Geteuid()
+	return stored{}, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), stateFile), err)
 }

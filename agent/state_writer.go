@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 const (
@@ -23,6 +20,7 @@ const (
 // A fileWriter keeps one file of the state directory equal to the newest value that it
 // was given. Only who asks for it waits for the disk.
 type fileWriter struct {
+	folders   securedir.Policy
 	dir, name string // dir "": nothing is kept
 	failed    func(error)
 	worked    func()
@@ -36,8 +34,8 @@ type fileWriter struct {
 	last []byte // as it was written last; the goroutine's of run
 }
 
-func newFileWriter(dir, name string, failed func(error), worked func()) *fileWriter {
-	return &fileWriter{dir: dir, name: name, failed: failed, worked: worked, wake: make(chan struct{}, 1)}
+func newFileWriter(folders securedir.Policy, dir, name string, failed func(error), worked func()) *fileWriter {
+	return &fileWriter{folders: folders, dir: dir, name: name, failed: failed, worked: worked, wake: make(chan struct{}, 1)}
 }
 
 // put hands over the newest value. It does not wait.
@@ -142,10 +140,7 @@ func (w *fileWriter) write(value any) error {
 		return nil
 	}
 	if err == nil {
-		err = os.MkdirAll(w.dir, 0o750)
-	}
-	if err == nil {
-		err = writeState(filepath.Join(w.dir, w.name), append(text, '\n'))
+		err = w.replace(append(text, '\n'))
 	}
 	if err != nil {
 		w.failed(err)
@@ -156,25 +151,13 @@ func (w *fileWriter) write(value any) error {
 	return nil
 }
 
-// writeState replaces the file at path in one step that survives a power loss. Its mode
-// is not that of the one that was there, which may have been anybody's to write to, and
-// what it is written to first is not in a folder of everybody's.
-func writeState(path string, text []byte) error {
-	dir := filepath.Dir(path)
-	f, err := renameio.NewPendingFile(path, renameio.WithStaticPermissions(0o600), renameio.WithTempDir(dir))
+// replace replaces the file in one step that survives a power loss. Its mode is not that
+// of the one that was there, which may have been anybody's to write to.
+func (w *fileWriter) replace(text []byte) error {
+	dir, err := w.folders.Make(w.dir, 0o750)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Cleanup() }() // does nothing once it is in place
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close()) // the rename
+	defer dir.Close()
+	return dir.Replace(w.name, text, securedir.Private(), nil)
 }

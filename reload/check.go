@@ -60,7 +60,7 @@ func (t *Transaction) judge(ctx context.Context, text []byte) (string, error) {
 	if len(t.o.Check) == 0 {
 		return "", nil
 	}
-	found, err := look(t.o.File)
+	found, err := t.look(t.o.File)
 	if err != nil {
 		return "", err
 	}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // ErrEdited: what was read to be edited has changed since.
@@ -74,7 +75,7 @@ func (t *Transaction) sourceSeen() (sight, error) {
 	if info.IsDir() {
 		return sight{}, fmt.Errorf("%s is a folder: sections are edited where the configuration is one file", t.edited())
 	}
-	return look(t.edited())
+	return t.look(t.edited())
 }
 
 // Preview returns what e would change, as a unified diff, and changes nothing. Its
@@ -136,15 +137,10 @@ func (a *attempt) drafted(e Edit) ([]byte, error) {
 	return a.t.renderFrom(now, e.Data)
 }
 
-// templateBefore is where the template from before waits during a transaction.
-func (t *Transaction) templateBefore() string { return filepath.Join(t.o.Dir, "template.before") }
+// templateBefore is what the template from before is called during a transaction.
+const templateBefore = "template.before"
 
-func (t *Transaction) dropTemplateBefore() error {
-	if err := os.Remove(t.templateBefore()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
+func (t *Transaction) dropTemplateBefore() error { return t.removeKept(templateBefore) }
 
 // keepTemplate stores the template from before, and has the journal name the one
 // that is to be.
@@ -152,7 +148,7 @@ func (a *attempt) keepTemplate() error {
 	if a.template == nil {
 		return nil
 	}
-	was, err := look(a.t.o.Template)
+	was, err := a.t.look(a.t.o.Template)
 	if err != nil {
 		return err
 	}
@@ -160,7 +156,7 @@ func (a *attempt) keepTemplate() error {
 		return fmt.Errorf("%s: %w", a.t.o.Template, ErrEdited)
 	}
 	a.journal.Pending.Template = sum(a.template.text)
-	return a.t.write(a.t.templateBefore(), was.text, private())
+	return a.t.write(filepath.Join(a.t.o.Dir, templateBefore), was.text, securedir.Private(), nil)
 }
 
 // replaceTemplate puts the new template in place.
@@ -169,7 +165,19 @@ func (a *attempt) replaceTemplate() error {
 		return nil
 	}
 	defer a.t.reached("replaced the template")
-	return a.t.write(a.template.path, a.template.text, a.template.like)
+	return a.t.write(a.template.path, a.template.text, a.template.like, a.t.still(a.t.o.Template, a.template.sum, ErrEdited))
+}
+
+// still returns what looks once more, right before path is replaced, whether it has the
+// text that was seen: who edits it meanwhile must not lose that.
+func (t *Transaction) still(path, sum string, edited error) func() error {
+	return func() error {
+		now, err := t.look(path)
+		if err == nil && now.sum != sum {
+			err = fmt.Errorf("%s: %w", path, edited)
+		}
+		return err
+	}
 }
 
 // putTemplateBack puts the template from before in place, if the transaction has
@@ -178,13 +186,13 @@ func (a *attempt) putTemplateBack() error {
 	if a.journal.Pending == nil || a.journal.Pending.Template == "" {
 		return nil
 	}
-	now, err := look(a.t.o.Template)
+	now, err := a.t.look(a.t.o.Template)
 	if err != nil || now.sum != a.journal.Pending.Template {
 		return err
 	}
-	before, err := readBounded(a.t.templateBefore())
+	before, err := a.t.readKept(templateBefore)
 	if err != nil {
 		return err
 	}
-	return a.t.write(now.path, before, now.like)
+	return a.t.write(now.path, before, now.like, a.t.still(a.t.o.Template, now.sum, ErrEdited))
 }

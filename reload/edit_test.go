@@ -3,6 +3,7 @@ package reload
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -213,7 +214,7 @@ func cutEdit(t *testing.T, how, point, body string) {
 		t.Errorf("HAProxy runs %q, the file is %q", s.running().Text, s.onDisk(t))
 	}
 	wantOnly(t, s, "haproxy.cfg", "haproxy.cfg.tmpl", "kept", "running")
-	if _, err := os.Lstat(tr.templateBefore()); err == nil {
+	if _, err := os.Lstat(filepath.Join(tr.o.Dir, templateBefore)); err == nil {
 		t.Error("the template from before is still there")
 	}
 }

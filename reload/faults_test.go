@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -19,11 +20,11 @@ func TestFaults(t *testing.T) {
 	full := func(part string) func(*Transaction) {
 		return func(tr *Transaction) {
 			write := tr.write
-			tr.write = func(path string, text []byte, like attributes) error {
+			tr.write = func(path string, text []byte, like securedir.Attributes, still func() error) error {
 				if strings.Contains(path, part) {
 					return &os.PathError{Op: "write", Path: path, Err: syscall.ENOSPC}
 				}
-				return write(path, text, like)
+				return write(path, text, like, still)
 			}
 		}
 	}
@@ -136,7 +137,7 @@ func TestFullDisk(t *testing.T) {
 				tr := s.open(t)
 				tr.reached = func(at string) {
 					if at == "replaced" {
-						tr.write = func(string, []byte, attributes) error { return syscall.ENOSPC }
+						tr.write = func(string, []byte, securedir.Attributes, func() error) error { return syscall.ENOSPC }
 					}
 				}
 				_, err := tr.Run(t.Context(), Request{Data: web(10)})

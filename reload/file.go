@@ -1,7 +1,6 @@
 package reload
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,17 +12,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/google/renameio/v2"
+	"github.com/slotsync/slotsync/securedir"
 )
-
-// attributes are what a file that is replaced keeps.
-type attributes struct {
-	mode     fs.FileMode
-	uid, gid int // -1: those of the process
-}
-
-// private is for what only the agent reads.
-func private() attributes { return attributes{0o600, -1, -1} }
 
 // A sight is a file as it was found.
 type sight struct {
@@ -31,34 +21,57 @@ type sight struct {
 	exists bool
 	text   []byte
 	sum    string // of the text; "" if there is no file
-	like   attributes
+	like   securedir.Attributes
 }
 
-// look reads the configuration file. That it is not there is no error.
-func look(path string) (sight, error) {
-	real, err := filepath.EvalSymlinks(path)
+// look reads the configuration file. That it is not there is no error; that others could
+// put another one there is.
+func (t *Transaction) look(path string) (sight, error) {
+	none := sight{path: path, like: securedir.Attributes{Mode: 0o640, UID: -1, GID: -1}}
+	dir, name, err := t.o.Folders.Locate(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Lstat(path); err == nil {
-			return sight{}, fmt.Errorf("%s is a symbolic link to nowhere", path)
-		}
-		return sight{path: path, like: attributes{0o640, -1, -1}}, nil
+		return none, nil
 	}
 	if err != nil {
 		return sight{}, err
 	}
-	info, err := os.Stat(real)
+	defer dir.Close()
+	text, info, err := dir.Read(name, maxFile)
+	if none.path = filepath.Join(dir.Path(), name); errors.Is(err, fs.ErrNotExist) {
+		return none, nil
+	}
 	if err != nil {
 		return sight{}, err
 	}
-	text, err := readBounded(real)
-	if err != nil {
-		return sight{}, err
-	}
-	s := sight{path: real, exists: true, text: text, sum: sum(text), like: attributes{info.Mode().Perm(), -1, -1}}
+	s := sight{path: none.path, exists: true, text: text, sum: sum(text), like: none.like}
+	s.like.Mode = info.Mode().Perm()
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.like.uid, s.like.gid = int(stat.Uid), int(stat.Gid)
+		s.like.UID, s.like.GID = int(stat.Uid), int(stat.Gid)
 	}
 	return s, nil
+}
+
+// within does something in a folder.
+func (t *Transaction) within(path string, do func(*securedir.Dir) error) error {
+	dir, err := t.o.Folders.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(dir), dir.Close())
+}
+
+// readKept reads a file of the folder of versions.
+func (t *Transaction) readKept(name string) (text []byte, err error) {
+	err = t.within(t.o.Dir, func(dir *securedir.Dir) error {
+		text, _, err = dir.ReadOwn(name, maxFile)
+		return err
+	})
+	return text, err
+}
+
+// removeKept removes a file of the folder of versions.
+func (t *Transaction) removeKept(name string) error {
+	return t.within(t.o.Dir, func(dir *securedir.Dir) error { return dir.Remove(name) })
 }
 
 func sum(text []byte) string {
@@ -87,73 +100,35 @@ func readBounded(path string) ([]byte, error) {
 	return text, err
 }
 
-// replaceFile puts text in place of path in one step that survives a crash.
-func replaceFile(path string, text []byte, like attributes) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup()
-	if err := give(f.File, like); err != nil {
-		return err
-	}
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// give sets owner and mode; the owner only if it is another, since only root
-// may.
-func give(f *os.File, like attributes) error {
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && like.uid >= 0 && (like.uid != int(stat.Uid) || like.gid != int(stat.Gid)) {
-		if err := f.Chown(like.uid, like.gid); err != nil {
-			return fmt.Errorf("keep the owner: %w", err)
-		}
-	}
-	return f.Chmod(like.mode)
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	serr := f.Sync()
-	return cmp.Or(serr, f.Close())
+// replaceFile puts text in place of path in one step that survives a crash, unless still
+// has an error right before it.
+func (t *Transaction) replaceFile(path string, text []byte, like securedir.Attributes, still func() error) error {
+	return t.within(filepath.Dir(path), func(dir *securedir.Dir) error {
+		return dir.Replace(filepath.Base(path), text, like, still)
+	})
 }
 
 // A dirLock keeps other processes out of a folder. It ends with the process.
 type dirLock struct{ file *os.File }
 
-// lockDir makes dir and holds it until the lock is released.
-func lockDir(dir string) (*dirLock, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// lockDir makes the folder of versions and holds it until the lock is released.
+func (t *Transaction) lockDir() (*dirLock, error) {
+	dir, err := t.o.Folders.Make(t.o.Dir, 0o700)
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return &dirLock{f}, nil
+	defer dir.Close()
+	if err := dir.Own(); err != nil {
+		return nil, err
 	}
-	f.Close()
+	f, err := dir.Lock("lock")
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, ErrBusy
 	}
-	return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	if err != nil {
+		return nil, err
+	}
+	return &dirLock{f}, nil
 }
 
 // release does not leave it to Close: a program that is just being started has
@@ -163,39 +138,36 @@ func (l *dirLock) release() {
 	l.file.Close()
 }
 
-// spare is where the file from before waits during a transaction: putting it
+// spareName is the name of the file from before during a transaction: putting it
 // back is then one rename, which needs no space. HAProxy leaves hidden files in
 // a folder of configurations alone.
-func spare(path string) string {
-	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".slotsync.last")
-}
+func spareName(path string) string { return "." + filepath.Base(path) + ".slotsync.last" }
 
 // setAside makes the spare.
-func setAside(path string) error {
-	if err := dropSpare(path); err != nil {
-		return err
-	}
-	return os.Link(path, spare(path))
+func (t *Transaction) setAside(path string) error {
+	return t.within(filepath.Dir(path), func(dir *securedir.Dir) error {
+		if err := dir.Remove(spareName(path)); err != nil {
+			return err
+		}
+		return dir.Link(filepath.Base(path), spareName(path))
+	})
 }
 
-func dropSpare(path string) error {
-	if err := os.Remove(spare(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+func (t *Transaction) dropSpare(path string) error {
+	return t.within(filepath.Dir(path), func(dir *securedir.Dir) error { return dir.Remove(spareName(path)) })
 }
 
 // sweep removes what a process that was killed left beside the file.
-func sweep(path string) {
+func (t *Transaction) sweep(path string) {
 	mark := "." + filepath.Base(path)
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		rest, ours := strings.CutPrefix(e.Name(), mark)
-		if ours && e.Type().IsRegular() && (strings.HasPrefix(rest, ".slotsync.") || rest != "" && strings.Trim(rest, "0123456789") == "") {
-			os.Remove(filepath.Join(filepath.Dir(path), e.Name()))
+	_ = t.within(filepath.Dir(path), func(dir *securedir.Dir) error {
+		entries, err := dir.Entries()
+		for _, e := range entries {
+			rest, ours := strings.CutPrefix(e.Name(), mark)
+			if ours && e.Type().IsRegular() && (strings.HasPrefix(rest, ".slotsync.") || rest != "" && strings.Trim(rest, "0123456789") == "") {
+				err = errors.Join(err, dir.Remove(e.Name()))
+			}
 		}
-	}
+		return err
+	}) // it takes a little space
 }

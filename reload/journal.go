@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -49,7 +49,7 @@ func (t *Transaction) journalPath() string { return filepath.Join(t.o.Dir, journ
 // loadJournal returns an empty one if there is none.
 func (t *Transaction) loadJournal() (journal, error) {
 	j := journal{Version: journalVersion, File: t.o.File}
-	b, err := readBounded(t.journalPath())
+	b, err := t.readKept(journalFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
 	}
@@ -74,7 +74,7 @@ func (t *Transaction) saveJournal(j journal) error {
 	if err != nil {
 		return err
 	}
-	return t.write(t.journalPath(), append(b, '\n'), private())
+	return t.write(t.journalPath(), append(b, '\n'), securedir.Private(), nil)
 }
 
 // setJournalAside makes way for a new one if it is broken. What it said is lost
@@ -85,7 +85,8 @@ func (t *Transaction) setJournalAside(broken error) error {
 		return broken
 	}
 	aside := t.journalPath() + ".corrupt"
-	if err := os.Rename(t.journalPath(), aside); err != nil {
+	err := t.within(t.o.Dir, func(dir *securedir.Dir) error { return dir.Rename(journalFile, filepath.Base(aside)) })
+	if err != nil {
 		return err
 	}
 	return fmt.Errorf("%w; it is now %s", broken, aside)
@@ -102,7 +103,7 @@ func (t *Transaction) ChangedByHand() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	found, err := look(t.o.File)
+	found, err := t.look(t.o.File)
 	if err != nil {
 		return false, err
 	}

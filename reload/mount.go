@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // ErrMounted: the file itself is a mount point, as a single file that a container gets is;
@@ -15,16 +17,13 @@ var ErrMounted = errors.New("the file is mounted by itself, and cannot be replac
 
 // replaceable returns an error if the file cannot be replaced, whatever it would be
 // replaced by. It makes and removes a file beside it.
-func replaceable(found sight) error {
+func (t *Transaction) replaceable(found sight) error {
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && isMountPoint(string(mounts), found.path) {
 		return fmt.Errorf("%w: %s: mount its folder %s instead", ErrMounted, found.path, filepath.Dir(found.path))
 	}
-	f, err := os.CreateTemp(filepath.Dir(found.path), "."+filepath.Base(found.path)+".slotsync.try-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	return errors.Join(give(f, found.like), f.Close())
+	return t.within(filepath.Dir(found.path), func(dir *securedir.Dir) error {
+		return dir.Try(filepath.Base(found.path), found.like)
+	})
 }
 
 // isMountPoint reports whether path is a mount point by mountinfo, proc(5).

@@ -39,7 +39,7 @@ func (t *Transaction) Recover(ctx context.Context) (Result, bool, error) {
 		defer together()
 	}
 	res, had, err := t.settle(ctx)
-	if found, lookErr := look(t.o.File); lookErr == nil {
+	if found, lookErr := t.look(t.o.File); lookErr == nil {
 		t.sweepAll(found.path)
 	}
 	return res, had, err
@@ -49,8 +49,8 @@ func (t *Transaction) Recover(ctx context.Context) (Result, bool, error) {
 // still be needed stays.
 func (t *Transaction) sweepAll(path string) {
 	if j, err := t.loadJournal(); err == nil && j.Pending == nil {
-		sweep(path)
-		sweep(t.journalPath())
+		t.sweep(path)
+		t.sweep(t.journalPath())
 		_ = t.dropTemplateBefore() // as the others: it takes a little space
 	}
 }
@@ -64,7 +64,7 @@ func (t *Transaction) settle(ctx context.Context) (Result, bool, error) {
 	if j.Pending == nil {
 		return Result{}, false, nil
 	}
-	found, err := look(t.o.File)
+	found, err := t.look(t.o.File)
 	if err != nil {
 		return Result{}, true, t.unchanged(StepReplace, err, "")
 	}
@@ -146,7 +146,7 @@ func (a *attempt) leave() error {
 // forget closes the journal and changes nothing else.
 func (a *attempt) forget() error {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
+	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
 		return a.t.unchanged(StepKeep, err, "")
 	}
 	return nil

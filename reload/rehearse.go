@@ -13,9 +13,9 @@ func (t *Transaction) Rehearse(ctx context.Context, d Data) (words string, err e
 	if words, err = t.Check(ctx, d); err != nil || !t.Renders() {
 		return words, err
 	}
-	found, err := look(t.o.File)
+	found, err := t.look(t.o.File)
 	if err == nil {
-		err = replaceable(found)
+		err = t.replaceable(found)
 	}
 	if err != nil {
 		err = fmt.Errorf("%s could not be replaced: %w", t.o.File, err)

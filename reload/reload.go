@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -67,6 +68,8 @@ type Options struct {
 	// alone. "" (without a template only): nothing is kept, so that nothing can be
 	// edited.
 	Dir string
+	// Folders says which folders are good enough for File and Dir.
+	Folders securedir.Policy
 	// Timeout bounds each step; 0 stands for [DefaultTimeout].
 	Timeout time.Duration
 	// Reloader is how HAProxy is reloaded.
@@ -158,7 +161,7 @@ type Transaction struct {
 	seen   seenFiles // guarded by seenMu
 
 	// write replaces a file in one step; tests let it fail.
-	write func(path string, text []byte, like attributes) error
+	write func(path string, text []byte, like securedir.Attributes, still func() error) error
 	// reached is called after each step that lasts; tests end there.
 	reached func(point string)
 }
@@ -187,7 +190,9 @@ func New(o Options) (*Transaction, error) {
 	if o.Dir != "" && o.Dir == filepath.Dir(o.File) {
 		return nil, fmt.Errorf("reload: %s cannot hold versions: HAProxy may load every .cfg beside its own", o.Dir)
 	}
-	return &Transaction{o: o, write: replaceFile, reached: func(string) {}}, nil
+	t := &Transaction{o: o, reached: func(string) {}}
+	t.write = t.replaceFile
+	return t, nil
 }
 
 func (o Options) validate() error {
@@ -244,7 +249,7 @@ func (t *Transaction) begin(folder bool) (release func(), err error) {
 	if !folder {
 		return t.mu.Unlock, nil
 	}
-	lock, err := lockDir(t.o.Dir)
+	lock, err := t.lockDir()
 	if err != nil {
 		t.mu.Unlock()
 		return nil, err

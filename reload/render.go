@@ -229,7 +229,7 @@ func (t *Transaction) Show() (text []byte, etag string, err error) {
 	if t.o.File == "" {
 		return nil, "", errors.New("no file is configured")
 	}
-	found, err := look(t.o.File)
+	found, err := t.look(t.o.File)
 	if err != nil {
 		return nil, "", err
 	}

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // abort ends an attempt whose reload failed. One that was only interrupted stays
@@ -45,7 +46,7 @@ func (a *attempt) rollBack(ctx context.Context, cause error, words string) error
 func (a *attempt) putBack(e *Error) string {
 	a.note(stepBack)
 	a.t.reached("about to put back")
-	if err := errors.Join(a.t.putBack(a.from), a.putTemplateBack()); err != nil {
+	if err := errors.Join(a.t.putBack(a.from, a.to), a.putTemplateBack()); err != nil {
 		e.Err = errors.Join(e.Err, fmt.Errorf("and the file from before could not be put back: %w", err))
 		return "the new file is in place, and the next start or reload tries again"
 	}
@@ -76,32 +77,53 @@ func (a *attempt) revive(ctx context.Context, rolledBack bool) string {
 // there before was put there by us, or changed by hand then as now.
 func (a *attempt) close(e *Error) {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
+	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
 		e.Err = errors.Join(e.Err, fmt.Errorf("and the journal could not be closed: %w", err))
 	}
 	a.t.reached("closed the journal")
 }
 
 // putBack replaces the file by what was there before, be it nothing. The spare
-// is preferred: it needs no space, and it is the very file.
-func (t *Transaction) putBack(from Version) error {
-	now, err := look(t.o.File)
+// is preferred: it needs no space, and it is the very file. What is neither from nor to
+// is a person's, and stays.
+func (t *Transaction) putBack(from, to Version) error {
+	now, err := t.look(t.o.File)
 	if err != nil {
 		return err
 	}
 	if now.sum == from.SHA256 {
 		return nil
 	}
-	dir := filepath.Dir(now.path)
-	if from.ID == "" {
-		return errors.Join(os.Remove(now.path), syncDir(dir))
+	if now.sum != to.SHA256 {
+		return fmt.Errorf("%s: %w", t.o.File, ErrChangedByHand)
 	}
-	if text, err := readBounded(spare(now.path)); err == nil && sum(text) == from.SHA256 {
-		return errors.Join(os.Rename(spare(now.path), now.path), syncDir(dir))
+	if from.ID == "" {
+		return t.within(filepath.Dir(now.path), func(dir *securedir.Dir) error {
+			return errors.Join(dir.Remove(filepath.Base(now.path)), dir.Sync())
+		})
+	}
+	if put, err := t.putSpareBack(now.path, from); put {
+		return err
 	}
 	_, text, err := t.Version(from.ID)
 	if err != nil {
 		return err
 	}
-	return t.write(now.path, text, now.like)
+	return t.write(now.path, text, now.like, t.still(t.o.File, now.sum, ErrChangedByHand))
+}
+
+// putSpareBack puts the spare in place of the file at path, if it has the text of from.
+func (t *Transaction) putSpareBack(path string, from Version) (put bool, err error) {
+	err = t.within(filepath.Dir(path), func(dir *securedir.Dir) error {
+		text, _, err := dir.Read(spareName(path), maxFile)
+		if err != nil || sum(text) != from.SHA256 {
+			return err
+		}
+		if err := dir.Rename(spareName(path), filepath.Base(path)); err != nil {
+			return err
+		}
+		put = true
+		return dir.Sync()
+	})
+	return put, err
 }

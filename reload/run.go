@@ -137,14 +137,14 @@ func (a *attempt) compare() (err error) {
 	if a.journal, err = a.t.loadJournal(); err != nil {
 		return a.t.unchanged(StepKeep, err, "")
 	}
-	if a.found, err = look(a.t.o.File); err != nil {
+	if a.found, err = a.t.look(a.t.o.File); err != nil {
 		return a.t.unchanged(StepReplace, err, "")
 	}
 	if a.changes() && !a.force && a.journal.changed(a.found) {
 		return a.byHand()
 	}
 	for _, file := range a.replaces() {
-		if err := replaceable(file); err != nil {
+		if err := a.t.replaceable(file); err != nil {
 			a.res.Step = StepReplace
 			return a.t.unchanged(StepReplace, err, "")
 		}

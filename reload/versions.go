@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // A Version is one text that the file had, or was to have.
@@ -47,7 +48,7 @@ func (t *Transaction) Versions() ([]Version, error) {
 	if !t.keeps() {
 		return nil, nil
 	}
-	entries, err := os.ReadDir(t.o.Dir)
+	entries, err := t.entries()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -69,14 +70,23 @@ func (t *Transaction) Versions() ([]Version, error) {
 	return kept, nil
 }
 
+// entries lists what is in the folder of versions.
+func (t *Transaction) entries() (list []fs.DirEntry, err error) {
+	err = t.within(t.o.Dir, func(dir *securedir.Dir) error {
+		list, err = dir.Entries()
+		return err
+	})
+	return list, err
+}
+
 // facts reads what is known of a version.
 func (t *Transaction) facts(id string) (Version, error) {
 	var v Version
-	b, err := readBounded(t.path(id, factsEnd))
+	b, err := t.readKept(id + factsEnd)
 	if err == nil && json.Unmarshal(b, &v) == nil && v.ID == id {
 		return v, nil
 	}
-	text, err := readBounded(t.path(id, textEnd))
+	text, err := t.readKept(id + textEnd)
 	if err != nil {
 		return v, err
 	}
@@ -93,7 +103,7 @@ func (t *Transaction) Version(id string) (Version, []byte, error) {
 	if !t.keeps() || !isID(id) {
 		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, printable(id))
 	}
-	text, err := readBounded(t.path(id, textEnd))
+	text, err := t.readKept(id + textEnd)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, id)
 	}
@@ -134,7 +144,7 @@ func (t *Transaction) keep(text []byte, reason, by string) (Version, error) {
 	if err := t.writeFacts(v); err != nil {
 		return Version{}, err
 	}
-	return v, t.write(t.path(v.ID, textEnd), text, private())
+	return v, t.write(t.path(v.ID, textEnd), text, securedir.Private(), nil)
 }
 
 func (t *Transaction) writeFacts(v Version) error {
@@ -142,7 +152,7 @@ func (t *Transaction) writeFacts(v Version) error {
 	if err != nil {
 		return err
 	}
-	return t.write(t.path(v.ID, factsEnd), append(b, '\n'), private())
+	return t.write(t.path(v.ID, factsEnd), append(b, '\n'), securedir.Private(), nil)
 }
 
 // keepFound returns the version that the file has, which is stored if it was
@@ -172,7 +182,7 @@ func (t *Transaction) prune(installed string, needed ...string) error {
 	var errs []error
 	for _, v := range kept {
 		if !stay[v.ID] {
-			errs = append(errs, os.Remove(t.path(v.ID, textEnd)))
+			errs = append(errs, t.removeKept(v.ID+textEnd))
 		}
 	}
 	return errors.Join(append(errs, t.dropOrphans(stay))...)
@@ -198,7 +208,7 @@ func staying(kept []Version, keep int, installed string, needed []string) map[st
 
 // dropOrphans removes facts without a text.
 func (t *Transaction) dropOrphans(stay map[string]bool) error {
-	entries, err := os.ReadDir(t.o.Dir)
+	entries, err := t.entries()
 	if err != nil {
 		return err
 	}
@@ -206,7 +216,7 @@ func (t *Transaction) dropOrphans(stay map[string]bool) error {
 	for _, e := range entries {
 		id, isFacts := strings.CutSuffix(e.Name(), factsEnd)
 		if isFacts && isID(id) && !stay[id] {
-			errs = append(errs, os.Remove(t.path(id, factsEnd)))
+			errs = append(errs, t.removeKept(id+factsEnd))
 		}
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,7 @@ package reload
 
 import (
 	"fmt"
+	"github.com/slotsync/slotsync/securedir"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,10 +43,12 @@ func TestVersionsProperties(t *testing.T) {
 					t.Fatal(err)
 				}
 				// what survives a crash is not what this is about
-				tr.write = func(path string, text []byte, _ attributes) error { return os.WriteFile(path, text, 0o600) }
+				tr.write = func(path string, text []byte, _ securedir.Attributes, _ func() error) error {
+					return os.WriteFile(path, text, 0o600)
+				}
 				tr.reached = func(at string) {
 					if at == "about to put back" {
-						dropSpare(s.file())
+						tr.dropSpare(s.file())
 					}
 				}
 				tr.Run(t.Context(), Request{Data: web(n + 1), Reason: fmt.Sprint(n)})

@@ -37,6 +37,9 @@ of --consul and --dns describe one backend.`,
 			if err != nil {
 				return err
 			}
+			if err := cfg.refuseUnsafe(); err != nil {
+				return err
+			}
 			a.warnMisspelt(cfg)
 			if once {
 				return a.once(cmd.Context(), cfg, "text")

@@ -15,6 +15,7 @@ import (
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // A config is a configuration without faults, in types.
@@ -30,6 +31,7 @@ type config struct {
 	logLevel              slog.Level
 	logFormat             string // "text", "json"
 	stateDir              string
+	shared                securedir.Policy // which folders are good enough
 	// overruled are variables that would be used if the file said nothing.
 	overruled []overruled
 	// warnings are of keys that have no effect.
@@ -137,7 +139,7 @@ func judge(file string, doc document, faults []fault, env environment) (*config,
 	c := newChecker(doc, env)
 	c.inheritDefaults(&raw)
 	cfg := c.config(raw)
-	cfg.file, cfg.overruled = file, c.overruled
+	cfg.file, cfg.overruled, cfg.shared = file, c.overruled, sharedFolders(env)
 	faults = append(faults, more...)
 	faults = append(faults, besides(c.faults, faults)...)
 	if err := newConfigError(file, faults); err != nil {

@@ -62,7 +62,7 @@ if anything fails.`,
 			if err != nil {
 				return err
 			}
-			list := slices.Concat(examineEnvironment(a.env), examineSecrets(cfg), examine(cmd.Context(), cfg, w))
+			list := slices.Concat(examineEnvironment(a.env), examineSecrets(cfg), examineFolders(cfg), examine(cmd.Context(), cfg, w))
 			if err := cmd.Context().Err(); err != nil {
 				return err // what was cut short looks as if it were at fault
 			}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -16,10 +15,7 @@ func (f *findings) checkStateFile(in instanceConfig, backends []backendConfig, p
 	if in.stateFile == "" {
 		return // said of each backend
 	}
-	dir := filepath.Dir(in.stateFile)
-	if strings.Contains(dir, "{backend}") {
-		dir = filepath.Dir(strings.SplitN(dir, "{backend}", 2)[0] + "x")
-	}
+	dir := stateFolder(in.stateFile)
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:

@@ -37,6 +37,9 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if fixed := needRestart(s.cfg, next); len(fixed) > 0 {
 		return fmt.Errorf("%s cannot change while slotsync runs: restart it", strings.Join(fixed, ", "))
 	}
+	if err := next.refuseUnsafe(); err != nil {
+		return err
+	}
 	w, err := next.wire(s.systems)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ type wiring struct {
 func (cfg *config) wire(open systems) (wiring, error) {
 	w := wiring{systems: systems{}}
 	for _, in := range cfg.instances {
-		c, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout, StateFile: in.stateFile})
+		c, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout, StateFile: in.stateFile, Folders: cfg.shared})
 		if err != nil {
 			return w, usageErrorf("instance %s: %w", in.name, err)
 		}
@@ -46,7 +46,7 @@ func (cfg *config) wire(open systems) (wiring, error) {
 
 // options are what the agent is told.
 func (cfg *config) options(w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
-	o := agent.Options{Timeout: cfg.timeout, Poll: cfg.poll, Resync: cfg.resync, StateDir: cfg.stateDir, Log: log, Metrics: m}
+	o := agent.Options{Timeout: cfg.timeout, Poll: cfg.poll, Resync: cfg.resync, StateDir: cfg.stateDir, Folders: cfg.shared, Log: log, Metrics: m}
 	for i, in := range cfg.instances {
 		o.Instances = append(o.Instances, agent.Instance{Name: in.name, Conn: w.clients[i], Query: w.clients[i], Key: in.key, StateFile: in.stateFile != ""})
 	}

@@ -48,7 +48,7 @@ func (r reloadConfig) transaction(cfg *config, clients []*haproxy.Client) (*relo
 	}
 	o := reload.Options{
 		Template: r.template, File: r.file, Check: r.check, Keep: r.keep,
-		Dir: r.dir(cfg.stateDir), Timeout: r.timeout, Reloader: how,
+		Dir: r.dir(cfg.stateDir), Folders: cfg.shared, Timeout: r.timeout, Reloader: how,
 	}
 	for i, in := range cfg.instances {
 		for _, name := range r.instances {

@@ -97,7 +97,7 @@ func (c *Client) askIn(ctx context.Context, s *session, l line) (answer, error) 
 	}
 	switch {
 	case err != nil:
-		return answer{}, c.explain(ctx, err, limit, l.writes > 0)
+		return answer{}, c.explain(ctx, err, l.writes > 0)
 	case again && raw == "" && s.closed:
 		e := fault(slots.Restarted, "%s: the process has closed the connection", c.at)
 		e.Sent = l.writes > 0
@@ -140,23 +140,21 @@ func (c *Client) single(ctx context.Context, command string) (string, error) {
 	defer stop()
 
 	if n, err := io.WriteString(conn, command+"\n"); n <= len(command) && isTimeout(err) {
-		return "", c.explain(ctx, errors.Join(errUnsent, err), maxAnswer, false)
+		return "", c.explain(ctx, errors.Join(errUnsent, err), false)
 	}
 	raw, err := readAnswer(conn, maxAnswer)
 	if err != nil {
-		return "", c.explain(ctx, err, maxAnswer, false)
+		return "", c.explain(ctx, err, false)
 	}
 	return raw, nil
 }
 
 // explain says which fault of the instance err is. writes says whether the line
 // changes anything.
-func (c *Client) explain(ctx context.Context, err error, limit int, writes bool) error {
+func (c *Client) explain(ctx context.Context, err error, writes bool) error {
 	switch {
 	case errors.Is(err, errUnsent):
 		return fault(slots.Hung, "%s takes no commands: %w", c.at, cause(ctx, err))
-	case errors.Is(err, errTooLong):
-		return garbled(writes, "%s: the answer has more than %d bytes", c.at, limit)
 	case isTimeout(err):
 		e := fault(slots.Hung, "%s does not answer: %w", c.at, cause(ctx, err))
 		e.Sent = writes
@@ -168,33 +166,30 @@ func (c *Client) explain(ctx context.Context, err error, limit int, writes bool)
 // dial connects. A unix socket takes a connection at once or not at all, so that
 // the timers which a context needs are of no use there.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	if c.at.network != "unix" {
-		return c.dialer.DialContext(ctx, c.at.network, c.at.addr)
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return net.DialUnix("unix", nil, &net.UnixAddr{Name: c.at.addr, Net: "unix"})
+	return c.at.dial(ctx, &c.dialer)
 }
 
-var errTooLong = errors.New("answer too long")
-
-// readAnswer reads to the end, limit bytes at most. A reset after something was
+// readAnswer reads to the end what is answered to one command. A reset after something was
 // read is an end: HAProxy closes with one if it has not read all of the line.
 func readAnswer(conn net.Conn, limit int) (string, error) {
+	return readAll(conn, &meter{commands: 1, limit: limit})
+}
+
+func readAll(conn net.Conn, m *meter) (string, error) {
 	buf := make([]byte, 0, 8<<10)
 	for {
 		n, err := conn.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		over := m.add(buf[len(buf)-n:])
 		switch {
-		case len(buf) > limit:
-			return "", errTooLong
+		case over != nil:
+			return "", over
 		case err == io.EOF, errors.Is(err, syscall.ECONNRESET) && len(buf) > 0:
-			return string(buf), nil
+			return asText(buf), nil
 		case err != nil:
 			return "", err
 		case len(buf) == cap(buf):
-			buf = append(make([]byte, 0, 4*cap(buf)), buf...)
+			buf = grown(buf, m.limit)
 		}
 	}
 }

@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	// maxShown bounds what is read of a dump for people, maxValue one value in it,
-	// in runes.
-	maxShown = 16 << 20
+	// maxValue bounds one value in a dump for people, in runes.
 	maxValue = 1000
 	// maxColumns bounds the names in a dump: sessions bring their own.
 	maxColumns = 500
@@ -32,7 +30,7 @@ const (
 
 // Dump asks for one of [slots.Dumps] in a connection of its own, within the
 // client's timeout ("show info", "show stat", "show sess" and "show servers
-// state" of the Management Guide, 9.3). What has more than 16 MiB is an error.
+// state" of the Management Guide, 9.3). What is beyond the bounds of docs/limits.md is an error.
 func (c *Client) Dump(ctx context.Context, what string) (slots.Dump, error) {
 	commands := map[string]string{
 		slots.DumpInfo: "show info", slots.DumpStat: "show stat", slots.DumpSess: "show sess", slots.DumpServers: "show servers state",
@@ -41,7 +39,7 @@ func (c *Client) Dump(ctx context.Context, what string) (slots.Dump, error) {
 	if !ok {
 		return slots.Dump{}, fmt.Errorf("%q is none of %s", printable(what), strings.Join(slots.Dumps[:], ", "))
 	}
-	text, err := c.command(ctx, command)
+	text, err := c.command(ctx, command, 1)
 	if err != nil {
 		return slots.Dump{}, err
 	}
@@ -62,7 +60,7 @@ func (c *Client) Raw(ctx context.Context, command string) (string, error) {
 	if err := checkRaw(command); err != nil {
 		return "", err
 	}
-	return c.command(ctx, command)
+	return c.command(ctx, command, maxShown)
 }
 
 // checkRaw refuses what is more than one line, or longer than a line may be.
@@ -78,9 +76,9 @@ func checkRaw(command string) error {
 	return nil
 }
 
-// command sends one line and returns the text that comes back. While three others
-// do, it waits.
-func (c *Client) command(ctx context.Context, command string) (string, error) {
+// command sends one line and returns the text that comes back, so many answers at most.
+// While three others do, it waits.
+func (c *Client) command(ctx context.Context, command string, answers int) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	select {
@@ -96,16 +94,16 @@ func (c *Client) command(ctx context.Context, command string) (string, error) {
 	told := make(chan said, 1)
 	go func() {
 		defer func() { <-c.people }()
-		hear(conn, command, told)
+		hear(conn, command, answers, told)
 	}()
 	select {
 	case s := <-told:
 		if s.err != nil {
-			return "", c.explain(ctx, s.err, maxShown, false)
+			return "", c.explain(ctx, s.err, false)
 		}
 		return strings.TrimRight(s.text, "\n"), nil
 	case <-ctx.Done():
-		return "", c.explain(ctx, ctx.Err(), maxShown, false)
+		return "", c.explain(ctx, ctx.Err(), false)
 	}
 }
 
@@ -118,7 +116,7 @@ type said struct {
 // hear sends a line, tells what comes back, and reads on to the end also when nobody
 // wants more of it: HAProxy up to 3.0 keeps the place of who goes away while commands of a
 // line are left, for good.
-func hear(conn net.Conn, command string, told chan<- said) {
+func hear(conn net.Conn, command string, answers int, told chan<- said) {
 	defer conn.Close()
 	err := conn.SetDeadline(time.Now().Add(hearing))
 	if err == nil {
@@ -126,7 +124,7 @@ func hear(conn net.Conn, command string, told chan<- said) {
 	}
 	var text string
 	if err == nil || !isTimeout(err) {
-		text, err = readAnswer(conn, maxShown)
+		text, err = readAll(conn, &meter{commands: answers, limit: maxShown})
 	}
 	told <- said{text, err}
 	if err != nil {
@@ -183,35 +181,50 @@ func dumpStat(d *slots.Dump, text string) error {
 		if err != nil {
 			return err
 		}
-		addRow(d, header, record)
+		if err := addRow(d, header, record); err != nil {
+			return err
+		}
 	}
 }
 
 // dumpServers reads words in columns, after a line with the version of the format
 // and one with the names.
 func dumpServers(d *slots.Dump, text string) error {
-	lines := strings.Split(text, "\n")
-	if len(lines) < 2 || !strings.HasPrefix(lines[1], "# be_id ") {
+	_, text, _ = strings.Cut(text, "\n")
+	first, rest, _ := strings.Cut(text, "\n")
+	if !strings.HasPrefix(first, "# be_id ") {
 		return fmt.Errorf("%q is no answer of HAProxy's", printable(text))
 	}
-	header := strings.Fields(strings.TrimPrefix(lines[1], "# "))
-	for _, line := range lines[2:] {
+	header := strings.Fields(strings.TrimPrefix(first, "# "))
+	for line := range strings.SplitSeq(rest, "\n") {
 		if words := strings.Fields(line); len(words) > 0 {
-			addRow(d, header[:min(len(header), maxColumns)], words)
+			if err := addRow(d, header[:min(len(header), maxColumns)], words); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
 // addRow adds the values that have a name.
-func addRow(d *slots.Dump, header, values []string) {
+func addRow(d *slots.Dump, header, values []string) error {
 	var pairs []string
 	for i, name := range header {
 		if name != "" && i < len(values) {
 			pairs = append(pairs, shown(name), shown(values[i]))
 		}
 	}
+	return add(d, pairs)
+}
+
+// add adds a row unless the dump has become too large to be held. A row takes as much as 8
+// values at least.
+func add(d *slots.Dump, pairs []string) error {
+	if len(d.Rows)*max(len(pairs)/2, 8) >= maxValues {
+		return fmt.Errorf("more than %d values: ask for a part of it with `slotsync haproxy raw`, as in `show stat BACKEND 4 -1`", maxValues)
+	}
 	d.Add(pairs...)
+	return nil
 }
 
 // dumpSess reads lines as in "0x55d: proto=tcpv4 src=127.0.0.1:1 rq[f=848000h,i=0]".
@@ -231,7 +244,9 @@ func dumpSess(d *slots.Dump, text string) error {
 				pairs = append(pairs, shown(name), shown(value))
 			}
 		}
-		d.Add(pairs...)
+		if err := add(d, pairs); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -32,8 +33,6 @@ const (
 	// maxLine bounds a line of commands, in bytes: below the smallest default of
 	// tune.bufsize, 16384, less what HAProxy keeps of it for itself.
 	maxLine = 15_000
-	// maxDump and maxAnswer bound answers with and without a dump of servers.
-	maxDump, maxAnswer = 64 << 20, 1 << 20
 	// fresh is how long an answer vouches for the process behind the socket.
 	fresh = 50 * time.Millisecond
 )
@@ -48,6 +47,8 @@ type Options struct {
 	// StateFile is the server-state file to write: a path with "{backend}" in
 	// it has one file for each backend, any other path one for all. "": none.
 	StateFile string
+	// Folders says which folders are good enough for it.
+	Folders securedir.Policy
 }
 
 // A Client speaks to one HAProxy. Its methods may be called at the same time,
@@ -83,7 +84,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, state: stateFile{pattern: o.StateFile}, people: make(chan struct{}, maxPeople)}, nil
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: make(chan struct{}, maxPeople)}, nil
 }
 
 // String returns the socket as it was configured.

@@ -220,17 +220,30 @@ func openLock(path string, owner int) (*os.File, error) {
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); err == nil && ok && !honoured(int(st.Uid), owner) {
-		err = fmt.Errorf("%s belongs to user %d", path, st.Uid)
+	if err == nil {
+		err = fit(path, info, owner)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// fit says why the file at path cannot be a lock. Where others can write to the folder it
+// may be one that they have put there: a second name of a file of root's, which the holder
+// would write to, or a file of their own, by which they would be in the way.
+func fit(path string, info os.FileInfo, owner int) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is no regular file", path)
+	case ok && !honoured(int(st.Uid), owner):
+		return fmt.Errorf("%s belongs to user %d", path, st.Uid)
+	case ok && st.Nlink > 1:
+		return fmt.Errorf("%s has another name, too", path)
+	}
+	return nil
 }
 
 // honoured reports whether a lock of user uid counts: root, this user and the owner of the

@@ -188,7 +188,7 @@ func (m *Master) processes(ctx context.Context) (processes, error) {
 // connection. The line ends in "quit" because a master CLI never closes by
 // itself. acts says whether the command changes anything.
 func (m *Master) ask(ctx context.Context, command string, acts bool) (string, error) {
-	conn, err := m.dialer.DialContext(ctx, m.at.network, m.at.addr)
+	conn, err := m.at.dial(ctx, &m.dialer)
 	if err != nil {
 		return "", masterFault(m.at, cause(ctx, err))
 	}
@@ -198,12 +198,11 @@ func (m *Master) ask(ctx context.Context, command string, acts bool) (string, er
 	if _, err = io.WriteString(conn, command+";quit\n"); isTimeout(err) {
 		return "", fault(slots.Hung, "%s takes no commands: %w", m.at, cause(ctx, err))
 	}
-	raw, err := readAnswer(conn, maxAnswer)
+	// what is said about a reload may have empty lines
+	raw, err := readAll(conn, &meter{commands: maxAnswer, limit: maxAnswer})
 	switch {
 	case err == nil, errors.Is(err, syscall.ECONNRESET):
 		return raw, nil
-	case errors.Is(err, errTooLong):
-		return "", garbled(acts, "%s: the answer has more than %d bytes", m.at, maxAnswer)
 	case isTimeout(err):
 		e := fault(slots.Hung, "%s does not answer: %w", m.at, cause(ctx, err))
 		e.Sent = acts

@@ -56,11 +56,19 @@ type readLine struct {
 	reads []read
 }
 
+func (r read) cost() int {
+	if r.stat {
+		return statCost
+	}
+	return 1
+}
+
 // packReads puts reads, whose names were checked, on as few lines as may be, of so many
-// bytes at most.
+// bytes and [maxReads] at most.
 func packReads(reads []read, limit int) []readLine {
 	var lines []readLine
 	var l readLine
+	cost := 0
 	for _, r := range reads {
 		b := l.read
 		if len(b) > 0 {
@@ -70,12 +78,13 @@ func packReads(reads []read, limit int) []readLine {
 		if err != nil {
 			continue
 		}
-		if len(b) > limit && len(l.reads) > 0 {
+		if (len(b) > limit || cost+r.cost() > maxReads) && len(l.reads) > 0 {
 			lines = append(lines, l)
-			l = readLine{}
+			l, cost = readLine{}, 0
 			b, _ = r.appendTo(nil)
 		}
 		l.read = b
+		cost += r.cost()
 		l.reads = append(l.reads, r)
 		l.line.reads++
 	}
@@ -105,6 +114,15 @@ func mergeReads(servers map[string][]slots.Server, reads []read, texts []string)
 	return nil
 }
 
+// room returns how many servers may be added to servers.
+func room(servers map[string][]slots.Server) int {
+	n := maxServers
+	for _, list := range servers {
+		n -= len(list)
+	}
+	return n
+}
+
 func isNoBackend(text string) bool {
 	_, cause := classify(showKind, text)
 	return cause == slots.NoBackend || text == "No such proxy."
@@ -112,7 +130,11 @@ func isNoBackend(text string) bool {
 
 func mergeState(servers map[string][]slots.Server, backend, text string) error {
 	if backend != "" {
-		servers[backend] = make([]slots.Server, 0, strings.Count(text, "\n"))
+		servers[backend] = nil
+	}
+	left := room(servers)
+	if backend != "" {
+		servers[backend] = make([]slots.Server, 0, min(strings.Count(text, "\n"), max(left, 0)))
 	}
 	// dumps go backend by backend, so the last one found is nearly always right
 	var name string
@@ -120,6 +142,9 @@ func mergeState(servers map[string][]slots.Server, backend, text string) error {
 	err := parseState(text, func(b string, s slots.Server) error {
 		if backend != "" && b != backend {
 			return fmt.Errorf("a server of %s in the answer for %s", b, backend)
+		}
+		if left--; left < 0 {
+			return fmt.Errorf("more than %d servers", maxServers)
 		}
 		if b != name {
 			if name != "" {
@@ -141,18 +166,34 @@ func mergeSessions(servers map[string][]slots.Server, text string) error {
 	// both dumps have the order of the configuration: the next server fits
 	var list []slots.Server
 	var name string
+	var places map[string]int // of list, once one did not fit
 	next := 0
 	return parseSessions(text, func(backend, server string, sessions int) {
 		if backend != name {
-			name, list, next = strings.Clone(backend), servers[backend], 0
+			name, list, places, next = strings.Clone(backend), servers[backend], nil, 0
 		}
-		for range list {
-			i := next % len(list)
-			next = i + 1
-			if list[i].Name == server {
-				list[i].Sessions = sessions
+		if next >= len(list) || list[next].Name != server {
+			if server == "FRONTEND" || server == "BACKEND" {
+				return // their sums
+			}
+			if places == nil {
+				places = placesOf(list)
+			}
+			place, ok := places[server]
+			if !ok {
 				return
 			}
+			next = place
 		}
+		list[next].Sessions = sessions
+		next++
 	})
+}
+
+func placesOf(list []slots.Server) map[string]int {
+	places := make(map[string]int, len(list))
+	for i, s := range list {
+		places[s.Name] = i
+	}
+	return places
 }

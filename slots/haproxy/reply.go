@@ -27,10 +27,13 @@ var bareReplies = [...]string{
 
 // splitAnswers separates the answers to the commands of one line. Each ends in
 // an empty line; one without text is the empty line alone. whole is false if
-// the last one is cut.
+// the last one is cut, or there are more than a line has commands.
 func splitAnswers(raw string) (texts []string, whole bool) {
-	texts = make([]string, 0, strings.Count(raw, "\n\n")+1)
+	texts = make([]string, 0, min(strings.Count(raw, "\n\n")+1, maxLine))
 	for raw != "" {
+		if len(texts) == maxLine {
+			return texts, false
+		}
 		if raw[0] == '\n' {
 			texts, raw = append(texts, ""), raw[1:]
 			continue

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -97,21 +96,38 @@ func (s *session) exchange(text []byte, commands, limit int) (string, error) {
 		return "", errors.Join(errUnsent, err)
 	}
 	// after any other error there may be an answer that says why
-	buf, err := s.read(first, commands, limit)
+	buf, err := s.read(first, &meter{commands: commands, limit: limit})
 	if err != nil {
 		return "", err
 	}
-	raw := strings.ReplaceAll(string(buf), prompt, "\n")
+	buf = dropPrompts(buf)
 	if first {
-		raw = strings.TrimPrefix(raw, "\n") // the answer to "prompt" itself
+		buf = bytes.TrimPrefix(buf, []byte("\n")) // the answer to "prompt" itself
 	}
-	return raw, nil
+	if len(buf) < maxAnswer {
+		return string(buf), nil
+	}
+	s.buf = nil
+	return asText(buf), nil
+}
+
+// dropPrompts leaves of each prompt the line feed, in place.
+func dropPrompts(buf []byte) []byte {
+	out := buf[:0]
+	for {
+		before, after, found := bytes.Cut(buf, []byte(prompt))
+		out = append(out, before...)
+		if !found {
+			return out
+		}
+		out, buf = append(out, '\n'), after
+	}
 }
 
 // read returns what comes until the last prompt, or until HAProxy closes. A
 // reset after something was read is an end: HAProxy closes with one if it has
 // not read all of the line.
-func (s *session) read(first bool, commands, limit int) ([]byte, error) {
+func (s *session) read(first bool, m *meter) ([]byte, error) {
 	again := !first
 	if s.buf == nil {
 		s.buf = make([]byte, 0, 8<<10)
@@ -126,10 +142,11 @@ func (s *session) read(first bool, commands, limit int) ([]byte, error) {
 		if first && len(buf) >= len(prompt) {
 			s.each, first = bytes.HasPrefix(buf, []byte(prompt)), false
 		}
+		over := m.add(buf[len(buf)-n:])
 		switch {
-		case len(buf) > limit:
-			return nil, errTooLong
-		case bytes.HasSuffix(buf, []byte(prompt)) && (prompts >= commands || !s.each):
+		case over != nil:
+			return nil, over
+		case bytes.HasSuffix(buf, []byte(prompt)) && (prompts >= m.commands || !s.each):
 			s.buf = buf
 			return buf, nil
 		case bytes.HasPrefix(buf, []byte("\nmaster")):
@@ -140,7 +157,7 @@ func (s *session) read(first bool, commands, limit int) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case len(buf) == cap(buf):
-			buf = append(make([]byte, 0, 4*cap(buf)), buf...)
+			buf = grown(buf, m.limit)
 		}
 	}
 }

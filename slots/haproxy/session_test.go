@@ -48,7 +48,7 @@ func TestSessionThatEnds(t *testing.T) {
 	if err != nil || raw != "one\n\ntw" || !s.closed {
 		t.Errorf("got %q, closed %v, %v", raw, s.closed, err)
 	}
-	if _, _, _, err := talk(t, 2, "\n> ", strings.Repeat("x", 1<<10)); err != errTooLong {
+	if _, _, _, err := talk(t, 2, "\n> ", strings.Repeat("x", 1<<10)); err != boundError("the answer has more than 1024 bytes") {
 		t.Errorf("got %v", err)
 	}
 	if _, _, _, err := talk(t, 1, "\nmaster> "); err != errMaster {

@@ -27,7 +27,7 @@ func (c *Client) ShutSessions(ctx context.Context, backend, server string) error
 	if err != nil {
 		return err
 	}
-	text, err := c.command(ctx, string(command))
+	text, err := c.command(ctx, string(command), 1)
 	if err == nil && text != "" {
 		err = garbled(true, "%s: %s", c.at, printable(text))
 	}
@@ -54,7 +54,7 @@ func (c *Client) sessions(ctx context.Context, backend, server string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	text, err := c.command(ctx, string(show))
+	text, err := c.command(ctx, string(show), 1)
 	if err != nil {
 		return 0, err
 	}
@@ -62,7 +62,7 @@ func (c *Client) sessions(ctx context.Context, backend, server string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	if text, err = c.command(ctx, string(stat)); err != nil {
+	if text, err = c.command(ctx, string(stat), 1); err != nil {
 		return 0, err
 	}
 	n, found := 0, false

@@ -2,10 +2,8 @@ package haproxy
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -29,6 +28,7 @@ const backendMark = "{backend}"
 // A stateFile is the server-state files of one instance.
 type stateFile struct {
 	pattern string
+	folders securedir.Policy
 
 	mu    sync.Mutex
 	ids   map[string]int    // of backends, as HAProxy last showed them
@@ -40,9 +40,10 @@ type stateFile struct {
 
 // written is a file as it was left.
 type written struct {
-	text  []byte
-	info  os.FileInfo
-	dirty bool // not yet synced
+	text []byte
+	info os.FileInfo
+	file *os.File       // nil: it is on the disk
+	dir  *securedir.Dir // of it
 }
 
 // Save writes what servers of backend should be to the server-state file, so
@@ -83,14 +84,9 @@ func (c *Client) Sync() error {
 	defer s.mu.Unlock()
 	var errs []error
 	for path, w := range s.files {
-		if !w.dirty {
-			continue
-		}
-		if err := errors.Join(syncFile(path), syncFile(filepath.Dir(path))); err != nil {
+		if err := w.sync(filepath.Base(path)); err != nil {
 			errs = append(errs, fmt.Errorf("state file: %w", err))
-			continue
 		}
-		w.dirty = false
 	}
 	return errors.Join(errs...)
 }
@@ -134,30 +130,33 @@ func (s *stateFile) compose(backend string, lines []byte) (path string, text []b
 	return s.pattern, text, nil
 }
 
-// replace puts text in place of path unless it is there. renameio is of no use
-// here: it always waits for the disk before it renames, and this is done before
-// HAProxy hears of a change.
+// replace puts text in place of path unless it is there. It does not wait for the disk,
+// since this is done before HAProxy hears of a change.
 func (s *stateFile) replace(path string, text []byte) error {
-	if w := s.files[path]; w != nil && bytes.Equal(w.text, text) && w.untouched(path) {
+	w := s.files[path]
+	if w != nil && bytes.Equal(w.text, text) && w.untouched(path) {
 		return nil
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".slotsync")
-	// one that was left by a process which was killed
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	info, err := create(temp, text)
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
+	dir, err := s.folders.Open(filepath.Dir(path))
 	if err != nil {
-		os.Remove(temp)
 		return err
+	}
+	name := filepath.Base(path)
+	f, err := dir.Put("."+name+".slotsync", name, text, securedir.Attributes{Mode: 0o640, UID: -1, GID: -1})
+	if err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close(), dir.Close())
 	}
 	if s.files == nil {
 		s.files = make(map[string]*written)
 	}
-	s.files[path] = &written{text: text, info: info, dirty: true}
+	if w != nil {
+		w.close()
+	}
+	s.files[path] = &written{text: text, info: info, file: f, dir: dir}
 	return nil
 }
 
@@ -167,25 +166,26 @@ func (w *written) untouched(path string) bool {
 	return err == nil && os.SameFile(info, w.info) && info.Size() == w.info.Size() && info.ModTime().Equal(w.info.ModTime())
 }
 
-// create makes a new file; one that exists, a symbolic link too, is an error.
-func create(path string, text []byte) (os.FileInfo, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return nil, err
+// sync waits for the disk, by the descriptors that were written to: what has the name by
+// now may be anything.
+func (w *written) sync(name string) error {
+	if w.file == nil {
+		return nil
 	}
-	_, werr := f.Write(text)
-	merr := f.Chmod(0o640)
-	info, serr := f.Stat()
-	return info, cmp.Or(werr, merr, serr, f.Close())
-}
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
+	_, gone := w.dir.Stat(name)
+	if err := errors.Join(w.file.Sync(), w.dir.Sync(), gone); err != nil {
 		return err
 	}
-	defer f.Close()
-	return f.Sync()
+	w.close()
+	return nil
+}
+
+func (w *written) close() {
+	if w.file != nil {
+		w.file.Close()
+		w.dir.Close()
+		w.file, w.dir = nil, nil
+	}
 }
 
 // stateLines writes one line for each server that has an address.

@@ -1,0 +1,278 @@
+package securedir
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Dir is an open folder. Names of files are names in it, without a slash. Its methods
+// may be called by several goroutines.
+type Dir struct {
+	file *os.File
+	path string // without links
+	open bool   // others may write to it: it is one of Policy.Shared
+}
+
+// Path returns the path of the folder when it was opened, without symbolic links.
+func (d *Dir) Path() string { return d.path }
+
+// Close ends the use of the folder.
+func (d *Dir) Close() error { return d.file.Close() }
+
+// Attributes are what a file is made with.
+type Attributes struct {
+	Mode fs.FileMode
+	// UID and GID are the owner and group; -1: those of the process.
+	UID, GID int
+}
+
+// Private is for what only this user reads.
+func Private() Attributes { return Attributes{0o600, -1, -1} }
+
+func (d *Dir) fail(op, name string, err error) error {
+	return &fs.PathError{Op: op, Path: filepath.Join(d.path, name), Err: err}
+}
+
+func (d *Dir) openat(name string, flags int, mode fs.FileMode) (*os.File, error) {
+	if name == "" || name != filepath.Base(name) {
+		return nil, d.fail("open", name, fs.ErrInvalid)
+	}
+	fd, err := unix.Openat(int(d.file.Fd()), name, flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, uint32(mode))
+	if err != nil {
+		return nil, d.fail("open", name, err)
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(d.path, name)), nil
+}
+
+// link returns where the symbolic link of that name leads; "" if it is none. A link in a
+// folder that others can write to is an error.
+func (d *Dir) link(name string) (string, error) {
+	target := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(d.file.Fd()), name, target)
+	switch {
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
+		return "", nil
+	case err != nil:
+		return "", d.fail("readlink", name, err)
+	case d.open:
+		return "", fmt.Errorf("%w: %s is a symbolic link in a folder that others can write to", ErrUnsafe, filepath.Join(d.path, name))
+	}
+	return string(target[:n]), nil
+}
+
+// Stat describes what has that name, itself where it is a link.
+func (d *Dir) Stat(name string) (fs.FileInfo, error) {
+	f, err := d.openat(name, unix.O_PATH, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Stat()
+}
+
+// Read returns a regular file of at most limit bytes, whoever owns it.
+func (d *Dir) Read(name string, limit int64) ([]byte, fs.FileInfo, error) {
+	return d.read(name, limit, func(fs.FileInfo) error { return nil })
+}
+
+// ReadOwn is like Read, for what this program wrote itself: a file that others own or may
+// write to is an error.
+func (d *Dir) ReadOwn(name string, limit int64) ([]byte, fs.FileInfo, error) {
+	return d.read(name, limit, func(info fs.FileInfo) error {
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		switch {
+		case !ok || !trusted(stat.Uid):
+			return fmt.Errorf("%w: %s belongs to another user: remove it, or chown it", ErrUnsafe, filepath.Join(d.path, name))
+		case others(stat.Mode, stat.Gid) != "":
+			return fmt.Errorf("%w: %s can be written to by %s: remove it, or chmod it", ErrUnsafe, filepath.Join(d.path, name), others(stat.Mode, stat.Gid))
+		}
+		return nil
+	})
+}
+
+func (d *Dir) read(name string, limit int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
+	f, err := d.openat(name, unix.O_RDONLY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, info, fmt.Errorf("%s is no regular file", f.Name())
+	}
+	if err := judge(info); err != nil {
+		return nil, info, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		return nil, info, fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
+	}
+	return text, info, err
+}
+
+// Replace puts text in place of name in one step that survives a loss of power. still, if
+// there is one, is asked when all is ready, right before that step; an error of it leaves
+// everything as it was.
+func (d *Dir) Replace(name string, text []byte, like Attributes, still func() error) error {
+	f, temp, err := d.temporary(name, text, like)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = f.Sync()
+	if err == nil && still != nil {
+		err = still()
+	}
+	if err == nil {
+		err = d.Rename(temp, name)
+	}
+	if err != nil {
+		return errors.Join(err, d.Remove(temp))
+	}
+	return d.Sync()
+}
+
+// Put puts text in place of name in one step and does not wait for the disk. The file that
+// it returns is the one that was written: after its Sync and the folder's the file survives
+// a loss of power, too. temp is the name that it has until then; what is there is removed.
+func (d *Dir) Put(temp, name string, text []byte, like Attributes) (*os.File, error) {
+	if err := d.Remove(temp); err != nil {
+		return nil, err
+	}
+	f, err := d.create(temp, text, like)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Rename(temp, name); err != nil {
+		return nil, errors.Join(err, f.Close(), d.Remove(temp))
+	}
+	return f, nil
+}
+
+// temporary makes a file beside name with a name of its own: "." before it and a number
+// behind it.
+func (d *Dir) temporary(name string, text []byte, like Attributes) (f *os.File, temp string, err error) {
+	for range 100 {
+		temp = "." + name + strconv.FormatUint(rand.Uint64(), 10)
+		if f, err = d.create(temp, text, like); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return f, temp, err
+}
+
+// create makes a new file; one that exists, a symbolic link too, is an error.
+func (d *Dir) create(name string, text []byte, like Attributes) (*os.File, error) {
+	f, err := d.openat(name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = give(f, like); err == nil {
+		_, err = f.Write(text)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), d.Remove(name))
+	}
+	return f, nil
+}
+
+// give sets owner and mode; the owner only if it is another, since only root may.
+func give(f *os.File, like Attributes) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if ok && like.UID >= 0 && (like.UID != int(stat.Uid) || like.GID != int(stat.Gid)) {
+		if err := f.Chown(like.UID, like.GID); err != nil {
+			return fmt.Errorf("keep the owner: %w", err)
+		}
+	}
+	return f.Chmod(like.Mode)
+}
+
+// Try makes a file as Replace does, and removes it.
+func (d *Dir) Try(name string, like Attributes) error {
+	f, temp, err := d.temporary(name, nil, like)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), d.Remove(temp))
+}
+
+// Rename gives a file another name.
+func (d *Dir) Rename(from, to string) error {
+	if err := unix.Renameat(int(d.file.Fd()), from, int(d.file.Fd()), to); err != nil {
+		return &os.LinkError{Op: "rename", Old: filepath.Join(d.path, from), New: filepath.Join(d.path, to), Err: err}
+	}
+	return nil
+}
+
+// Link gives a file a second name.
+func (d *Dir) Link(from, to string) error {
+	if err := unix.Linkat(int(d.file.Fd()), from, int(d.file.Fd()), to, 0); err != nil {
+		return &os.LinkError{Op: "link", Old: filepath.Join(d.path, from), New: filepath.Join(d.path, to), Err: err}
+	}
+	return nil
+}
+
+// Remove removes a file. That there is none is no error.
+func (d *Dir) Remove(name string) error {
+	if err := unix.Unlinkat(int(d.file.Fd()), name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+		return d.fail("remove", name, err)
+	}
+	return nil
+}
+
+// Entries lists what is in the folder, by name.
+func (d *Dir) Entries() ([]fs.DirEntry, error) {
+	fd, err := unix.Openat(int(d.file.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0) // a reader of its own
+	if err != nil {
+		return nil, d.fail("open", "", err)
+	}
+	f := os.NewFile(uintptr(fd), d.path)
+	list, err := f.ReadDir(-1)
+	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return list, cmp.Or(err, f.Close())
+}
+
+// Sync makes names that were made, changed and removed survive a loss of power.
+func (d *Dir) Sync() error { return d.file.Sync() }
+
+// Own makes the folder this user's alone.
+func (d *Dir) Own() error { return d.file.Chmod(0o700) }
+
+// Lock opens the file name, which it makes if there is none, and holds it by flock(2) until
+// it is closed. The error wraps [syscall.EWOULDBLOCK] if somebody else does.
+func (d *Dir) Lock(name string) (*os.File, error) {
+	f, err := d.openat(name, unix.O_RDWR|unix.O_CREAT, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", f.Name())
+	}
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), err), f.Close())
+	}
+	return f, nil
+}

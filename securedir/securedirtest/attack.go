@@ -1,0 +1,44 @@
+// Package securedirtest does what another user of the machine could do.
+package securedirtest
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// Nobody is the user and group of attacks.
+const Nobody = 65534
+
+// Attack runs a shell script as a user without rights; args are $1 and so on. Without root
+// the test is skipped.
+func Attack(t testing.TB, script string, args ...string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it runs a process of another user")
+	}
+	cmd := exec.Command("/bin/sh", append([]string{"-ec", script, "sh"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: Nobody, Gid: Nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("the attack itself failed: %v\n%s", err, out)
+	}
+}
+
+// Folder makes a folder with that mode for one test, where others can get to.
+func Folder(t testing.TB, mode fs.FileMode) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "folder")
+	if err := os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o755); err != nil { // testing makes it 0700
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, mode); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

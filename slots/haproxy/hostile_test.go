@@ -1,0 +1,310 @@
+package haproxy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+)
+
+const mebi = 1 << 20
+
+const (
+	hostileInfo  = "Name: HAProxy\nVersion: 3.2.4\nPid: 7\nStart_time_sec: 5\nStopping: 0\nnode: h\n"
+	hostileState = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight " +
+		"srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state " +
+		"bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl\n"
+	hostileServer = "3 web 1 w%d 10.0.0.1 2 0 1 1 1 1 0 0 6 0 0 0 - 80 - 0\n"
+)
+
+// readers are all ways to read from a HAProxy.
+func readers() map[string]func(ctx context.Context, socket string) error {
+	on := func(do func(ctx context.Context, c *haproxy.Client) error) func(context.Context, string) error {
+		return func(ctx context.Context, socket string) error {
+			c, err := haproxy.New(haproxy.Options{Socket: socket, Timeout: 20 * time.Second})
+			if err != nil {
+				return err
+			}
+			return do(ctx, c)
+		}
+	}
+	all := map[string]func(context.Context, string) error{
+		"info":  on(func(ctx context.Context, c *haproxy.Client) error { _, err := c.Info(ctx); return err }),
+		"level": on(func(ctx context.Context, c *haproxy.Client) error { _, err := c.Level(ctx); return err }),
+		"view": on(func(ctx context.Context, c *haproxy.Client) error {
+			_, err := c.View(ctx, []string{"web"}, true)
+			return err
+		}),
+		"all": on(func(ctx context.Context, c *haproxy.Client) error { _, err := c.View(ctx, nil, true); return err }),
+		"raw": on(func(ctx context.Context, c *haproxy.Client) error { _, err := c.Raw(ctx, "show errors"); return err }),
+		"apply": on(func(ctx context.Context, c *haproxy.Client) error {
+			_, err := c.Apply(ctx, slots.Process{Pid: 7, Started: 5, Version: "3.2.4", Node: "h"},
+				[]slots.Change{{Backend: "web", Slot: "w1", Kind: slots.Weigh, Weight: 3}})
+			return err
+		}),
+		"try": on(func(ctx context.Context, c *haproxy.Client) error { return c.TryDynamic(ctx, "web", "w", "") }),
+		"workers": func(ctx context.Context, socket string) error {
+			m, err := haproxy.NewMaster(socket, 20*time.Second)
+			if err == nil {
+				_, err = m.Workers(ctx)
+			}
+			return err
+		},
+		"reload": func(ctx context.Context, socket string) error {
+			m, err := haproxy.NewMaster(socket, 20*time.Second)
+			if err == nil {
+				_, err = m.Reload(ctx)
+			}
+			return err
+		},
+	}
+	for _, what := range slots.Dumps {
+		all["dump-"+what] = on(func(ctx context.Context, c *haproxy.Client) error { _, err := c.Dump(ctx, what); return err })
+	}
+	return all
+}
+
+// bound is how much memory each of them may take, in MiB: twice what is read at most.
+func bound(reader string) int {
+	switch {
+	case reader == "view", reader == "all", reader == "apply", reader == "try", reader == "level":
+		return 2 * 32
+	case reader == "raw", strings.HasPrefix(reader, "dump-"):
+		return 2 * 8
+	}
+	return 2 * 1
+}
+
+// A flood is what a hostile HAProxy says after a good beginning.
+type flood struct {
+	begin string
+	unit  func(i int) string
+	bytes int // of it
+}
+
+func same(s string) func(int) string { return func(int) string { return s } }
+
+// whole is an answer that has n units and ends as it should.
+func whole(begin string, n int, unit func(int) string) flood {
+	return flood{begin, func(i int) string {
+		switch {
+		case i < n:
+			return unit(i)
+		case i == n:
+			return "\n> "
+		}
+		return ""
+	}, 1 << 30}
+}
+
+func floods() map[string]flood {
+	stat := "# pxname,svname,scur,\n"
+	wideHeader := "# pxname,svname"
+	for i := range 497 {
+		wideHeader += fmt.Sprintf(",c%d", i)
+	}
+	wideHeader += ",\n"
+	return map[string]flood{
+		"60 MB of newlines":    {"", same("\n"), 60 * mebi},
+		"prompts":              {"", same("\n> "), 60 * mebi},
+		"1 GB of lines":        {"", same("3 web 1 w1 10.0.0.1 2\n"), 1 << 30},
+		"no newline":           {"", same("x"), 1 << 30},
+		"short lines":          {"", same("a\n"), 60 * mebi},
+		"bare replies":         {"", same("Server deleted.\n"), 60 * mebi},
+		"short lines of state": {hostileState, same("a\n"), 60 * mebi},
+		"servers":              {hostileState, func(i int) string { return fmt.Sprintf(hostileServer, i) }, 1 << 30},
+		"servers, whole":       whole(hostileState, 99_000, func(i int) string { return fmt.Sprintf(hostileServer, i) }),
+		"wide rows, whole":     whole(wideHeader, 15_000, same(strings.Repeat("x,", 500)+"\n")),
+		"short rows, whole":    whole(stat, 400_000, same("web,b,1,\n")),
+		"sessions, whole":      whole("", 400_000, func(i int) string { return fmt.Sprintf("0x%x: a=1 b=2\n", i) }),
+		"columns":              {"# ", same("c "), 1 << 30},
+		"commas":               {stat, same("a,"), 1 << 30},
+		"short rows":           {stat, same("a,b,1,\n"), 60 * mebi},
+		"sessions":             {"", func(i int) string { return fmt.Sprintf("0x%x: a=1 b=2\n", i) }, 60 * mebi},
+		"escapes":              {"", same("\x1b[2J\n\n"), 60 * mebi},
+		"info":                 {hostileInfo, func(i int) string { return fmt.Sprintf("k%d: v\n", i) }, 60 * mebi},
+	}
+}
+
+func (f flood) writeTo(w io.Writer) {
+	if _, err := io.WriteString(w, f.begin); err != nil {
+		return
+	}
+	block := strings.Repeat(f.unit(0), 64<<10/len(f.unit(0)))
+	constant := f.unit(0) == f.unit(1) && f.unit(1<<20) == f.unit(0)
+	for i, sent := 0, 0; sent < f.bytes; {
+		if !constant {
+			var some strings.Builder
+			for ; some.Len() < 64<<10 && sent+some.Len() < f.bytes && f.unit(i) != ""; i++ {
+				some.WriteString(f.unit(i))
+			}
+			if block = some.String(); block == "" {
+				return // it is whole
+			}
+		}
+		n, err := io.WriteString(w, block)
+		if err != nil {
+			return
+		}
+		sent += n
+	}
+}
+
+// hostile answers every line with a flood; whoever begins with a question who answers is
+// told so before.
+func hostile(t *testing.T, f flood) string {
+	t.Helper()
+	return serveWith(t, func(conn net.Conn) {
+		line := make([]byte, 1<<16)
+		for {
+			n, err := conn.Read(line)
+			if err != nil {
+				return
+			}
+			_ = conn.SetWriteDeadline(time.Now().Add(20 * time.Second))
+			commands := strings.Split(strings.TrimSpace(string(line[:n])), ";")
+			if commands[0] == "prompt" {
+				io.WriteString(conn, "\n> ")
+				commands = commands[1:]
+			}
+			if commands[0] == "show info" && (len(commands) > 1 || bytes.HasPrefix(line, []byte("prompt"))) {
+				io.WriteString(conn, hostileInfo+"\n> ")
+			}
+			if len(commands) > 1 || commands[0] != "show info" || !bytes.HasPrefix(line, []byte("prompt")) {
+				f.writeTo(conn)
+				return
+			}
+		}
+	})
+}
+
+func serveWith(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ss")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", dir+"/s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				serve(conn)
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+const (
+	hostileReader = "SLOTSYNC_TEST_HOSTILE_READER"
+	hostileSocket = "SLOTSYNC_TEST_HOSTILE_SOCKET"
+)
+
+// TestHostileReader is the process that is measured by [TestMemoryUnderHostileAnswers].
+func TestHostileReader(t *testing.T) {
+	name := os.Getenv(hostileReader)
+	if name == "" {
+		t.Skip("it is started by TestMemoryUnderHostileAnswers")
+	}
+	before := peak(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := readers()[name](ctx, os.Getenv(hostileSocket))
+	fmt.Printf("\nKIB %d ERR %v\n", peak(t)-before, err)
+	os.Exit(0) // it may still be reading on what nobody waits for
+}
+
+// peak is the largest resident set that this process ever had, in KiB.
+func peak(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
+			return kib
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
+}
+
+// Whatever HAProxy sends, and in whatever way it is read, no more memory is taken than
+// twice what docs/limits.md says is read, and what a process needs at all.
+func TestMemoryUnderHostileAnswers(t *testing.T) {
+	const process = 16 // MiB: threads, the collector's own, garbage of a small heap
+	for name := range readers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			worst, of := 0, ""
+			for kind, f := range floods() {
+				kib, said := measure(t, name, hostile(t, f))
+				if limit := (bound(name) + process) * 1024; kib > limit {
+					t.Errorf("%s: %d KiB, %d at most (%s)", kind, kib, limit, said)
+				}
+				if kib > worst {
+					worst, of = kib, kind+": "+said
+				}
+			}
+			t.Logf("%d KiB of %d KiB (%s)", worst, (bound(name)+process)*1024, of)
+		})
+	}
+}
+
+func measure(t *testing.T, reader, socket string) (kib int, said string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHostileReader$")
+	cmd.Env = append(os.Environ(), hostileReader+"="+reader, hostileSocket+"="+socket, "GOGC=50", "GOCOVERDIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, text, _ := strings.Cut(string(out), "KIB ")
+	number, text, _ := strings.Cut(text, " ERR ")
+	said, _, _ = strings.Cut(text, "\n")
+	if kib, err = strconv.Atoi(number); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return kib, said
+}
+
+// An answer without an end is given up at once, not when the time is over.
+func TestHostileAnswersEndEarly(t *testing.T) {
+	for kind, f := range floods() {
+		t.Run(kind, func(t *testing.T) {
+			c := client(t, hostile(t, f))
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			_, err := c.View(ctx, []string{"web"}, true)
+			if err == nil || errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v", err)
+			}
+			if e, ok := errors.AsType[*slots.InstanceError](err); ok && len(e.Error()) > 500 {
+				t.Errorf("an error of %d bytes", len(e.Error()))
+			}
+		})
+	}
+}

@@ -1,0 +1,59 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// dial connects to what listens there. In a folder where everybody can put a socket that is
+// only somebody who may be HAProxy.
+func (a address) dial(ctx context.Context, d *net.Dialer) (net.Conn, error) {
+	if a.network != "unix" {
+		return d.DialContext(ctx, a.network, a.addr)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: a.addr, Net: "unix"})
+	if err != nil || !forEverybody(filepath.Dir(a.addr)) {
+		return conn, err
+	}
+	if err := expected(conn, a.addr); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// forEverybody reports whether everybody can make files in a folder.
+func forEverybody(dir string) bool {
+	info, err := os.Stat(dir)
+	return err == nil && info.Mode().Perm()&0o002 != 0
+}
+
+// errStranger says that whoever listens may be anybody.
+var errStranger = errors.New("and may be anybody")
+
+// expected returns an error unless who listens is root, this user, or whom the folder
+// belongs to.
+func expected(conn *net.UnixConn, path string) error {
+	uid := -1
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	err = raw.Control(func(fd uintptr) {
+		if peer, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+			uid = int(peer.Uid)
+		}
+	})
+	dir := filepath.Dir(path)
+	if err != nil || uid == 0 || uid == os.Geteuid() || uid == ownerOf(dir) {
+		return err
+	}
+	return fmt.Errorf("user %d listens there, %w, since everybody can write to %s: have HAProxy make its socket in a folder of its own", uid, errStranger, dir)
+}
