@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -258,7 +259,7 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 				Externals map[string]map[string]external `json:"externals"`
 			} `json:"instances"`
 		}
-		s, err := loadState(w.opts.StateDir)
+		s, err := loadState(securedir.Policy{}, w.opts.StateDir)
 		if err != nil {
 			t.Fatal(err)
 		}
