@@ -12,8 +12,10 @@ import (
 // each line names who went, and why.
 func TestEmptiedIsTold(t *testing.T) {
 	for name, empty := range map[string]func(*world){
-		"listed no more":     func(w *world) { w.source.list() },
-		"all in maintenance": func(w *world) { w.source.say(discovery.Complete(states(eps(80, 81), discovery.Drain, "maintenance")...), nil) },
+		"listed no more": func(w *world) { w.source.list() },
+		"all in maintenance": func(w *world) {
+			w.source.say(discovery.Complete(states(eps(80, 81), discovery.Drain, "maintenance")...), nil)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 5)
