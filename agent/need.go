@@ -86,9 +86,10 @@ func (b budget) next(done []time.Time) time.Time {
 	return at
 }
 
-// recent drops the times that count no more.
+// recent returns the times that still count. One that is to come was noted while the
+// clock was ahead, and would keep HAProxy from being reloaded until then.
 func recent(done []time.Time, now time.Time) []time.Time {
-	return slices.DeleteFunc(done, func(t time.Time) bool { return now.Sub(t) >= budgetWindow })
+	return slices.DeleteFunc(slices.Clone(done), func(t time.Time) bool { return now.Sub(t) >= budgetWindow || t.After(now) })
 }
 
 // grow is how many slots a backend gets that has so many and needs so many: to

@@ -60,6 +60,25 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// A reload counts for an hour, also in what is shown, and one that is dated tomorrow, of a
+// clock that was ahead, counts not at all.
+func TestRecentReloads(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	done := []time.Time{now.Add(-61 * time.Minute), now.Add(-50 * time.Minute), now.Add(-40 * time.Minute), now.Add(24 * time.Hour)}
+	b := budget{30 * time.Second, 3}
+	for range 2 { // what is asked for changes nothing
+		if got := recent(done, now); len(got) != 2 {
+			t.Fatalf("%v count", got)
+		}
+		if got := b.next(recent(done, now)); !got.Equal(now.Add(-40*time.Minute + 30*time.Second)) {
+			t.Errorf("next at %s", got)
+		}
+	}
+	if len(done) != 4 || done[3].IsZero() {
+		t.Errorf("what was done is %v", done)
+	}
+}
+
 func TestTrend(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var g trend

@@ -197,7 +197,7 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 		return
 	}
 	for _, b := range a.backends {
-		have, lacks := a.lacks(r, b)
+		have, lacks := a.lacks(r, b, now)
 		lacks = lacks && a.pauses.of(b.Name, now) == nil
 		r.needs.observe(b.Name, have, b.needed(), lacks, now)
 	}
@@ -210,7 +210,7 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 
 // lacks reports how many slots the instances of r have of b, the least of them,
 // and whether a reload would give them more that they need.
-func (a *Agent) lacks(r *reloading, b *backend) (have int, lacks bool) {
+func (a *Agent) lacks(r *reloading, b *backend, now time.Time) (have int, lacks bool) {
 	have, short := b.templated(), len(b.surplus) > 0
 	for _, in := range a.of(b) {
 		seen, ok := in.last.backends[b.Name]
@@ -220,7 +220,7 @@ func (a *Agent) lacks(r *reloading, b *backend) (have int, lacks bool) {
 		have = min(have, templated(seen.own))
 		short = short || seen.surplus > 0
 	}
-	if _, turning := b.guard.Turnover(); turning { // it has twice what it needs, for seconds
+	if b.changesOver(now) { // it has twice what it needs, for seconds
 		return have, false
 	}
 	return have, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender(a.template(b, r.Instances)) > have

@@ -11,9 +11,9 @@ func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
 		OldWorkers:    append([]OldWorker{}, r.old...),
 		ChangedByHand: r.files.ByHand,
-		Running:       a.reloadBusy && r.running, InHour: len(recent(append([]time.Time(nil), r.done...), now)),
+		Running:       a.reloadBusy && r.running, InHour: len(recent(r.done, now)),
 	}
-	if at := r.budget().next(r.done); at.After(now) {
+	if at := r.budget().next(recent(r.done, now)); at.After(now) {
 		s.NextAfter = &at
 	}
 	if r.last == nil {

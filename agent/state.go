@@ -148,7 +148,7 @@ func (r *reloading) restore(s storedReload) {
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
 	for _, r := range a.reloads {
-		s.Reloads = append(s.Reloads, storedReload{r.Name, r.latched, recent(slices.Clone(r.done), now)})
+		s.Reloads = append(s.Reloads, storedReload{r.Name, r.latched, recent(r.done, now)})
 	}
 	return s
 }

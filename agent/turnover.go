@@ -79,6 +79,16 @@ func (b *backend) giveWay(now time.Time) bool {
 	return true
 }
 
+// changesOver reports whether endpoints that are on their way out stay besides those that
+// come in their place, until a time that is known.
+func (b *backend) changesOver(now time.Time) bool {
+	if _, turning := b.guard.Turnover(); turning {
+		return true
+	}
+	h, held := b.guard.Hold(now)
+	return held && !h.ReleasesAt.IsZero() && len(b.guard.Incoming()) > 0
+}
+
 // checks reports whether HAProxy checks the slots of b at any instance.
 func (c *core) checks(b *backend) bool {
 	return slices.ContainsFunc(c.views(b), func(own []slots.Server) bool {
