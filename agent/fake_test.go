@@ -36,6 +36,7 @@ type fakeConn struct {
 	refuse  map[string]slots.Cause
 	late    []slots.Change // what was sent to it while it hung
 	delay   time.Duration  // of every call
+	disk    time.Duration  // that it takes to bring state files there
 	sick    netip.AddrPort // whose agent says maint
 	// resolvers are the backends in which HAProxy's own find the addresses.
 	resolvers map[string]bool
@@ -263,7 +264,7 @@ func (f *fakeConn) Save(backend string, servers []slots.Server) error {
 	return nil
 }
 
-func (f *fakeConn) Sync() error { return nil }
+func (f *fakeConn) Sync() error { time.Sleep(f.disk); return nil }
 
 func (f *fakeConn) Resolved(ctx context.Context, asked map[string]slots.Server) (map[string]bool, error) {
 	if err := f.enter(ctx, true); err != nil {

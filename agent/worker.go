@@ -130,6 +130,7 @@ type worker struct {
 	process slots.Process // before the instance is met: the one that was stored
 	met     bool          // the instance answered at least once
 	up      bool
+	flushed chan error // what came of bringing state files to the disk; nil: none is under way
 	probe   chan error // an answer to the one probe of a hung instance; nil: none is out
 	pause   time.Duration
 	doubt   []time.Time // when to compare again after commands of unknown outcome
@@ -177,6 +178,9 @@ func (w *worker) run(ctx context.Context) {
 			if w.probe != nil {
 				<-w.probe
 			}
+			if w.flushed != nil {
+				<-w.flushed
+			}
 			return
 		case d := <-w.inbox:
 			w.take(d)
@@ -187,6 +191,11 @@ func (w *worker) run(ctx context.Context) {
 		case err := <-w.probe:
 			w.probe = nil
 			w.answered(ctx, err)
+		case err := <-w.flushed:
+			w.flushed = nil
+			if err != nil {
+				w.note(note{text: "state file not synced", detail: err.Error(), warn: true})
+			}
 		case reply := <-w.syncs:
 			reply <- w.syncNow(ctx)
 		case <-timer.C:
@@ -237,10 +246,7 @@ func (w *worker) wake(ctx context.Context) {
 	now := time.Now()
 	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	if past(w.nextSync) {
-		w.nextSync = time.Time{}
-		if err := w.conn.Sync(); err != nil {
-			w.note(note{text: "state file not synced", detail: err.Error(), warn: true})
-		}
+		w.flush(now)
 	}
 	switch {
 	case w.probe != nil:
@@ -257,6 +263,19 @@ func (w *worker) wake(ctx context.Context) {
 	case past(w.nextPoll):
 		w.look(ctx)
 	}
+}
+
+// flush has the state files brought to the disk, once what is under way of that is done.
+// Nothing waits for it: a disk may take long.
+func (w *worker) flush(now time.Time) {
+	if w.flushed != nil {
+		w.nextSync = now.Add(syncAfter)
+		return
+	}
+	w.nextSync = time.Time{}
+	done := make(chan error, 1)
+	w.flushed = done
+	go func() { done <- w.conn.Sync() }()
 }
 
 // syncNow compares everything at once, for somebody who waits for it.

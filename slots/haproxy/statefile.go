@@ -42,7 +42,7 @@ type stateFile struct {
 type written struct {
 	text []byte
 	info os.FileInfo
-	file *os.File       // nil: it is on the disk
+	file *os.File       // nil: it is on the disk, or on its way there
 	dir  *securedir.Dir // of it
 }
 
@@ -77,16 +77,24 @@ func (c *Client) Save(backend string, servers []slots.Server) error {
 }
 
 // Sync makes what Save wrote survive a crash of the machine. It blocks for as
-// long as the disk does.
+// long as the disk does; Save does not wait for it.
 func (c *Client) Sync() error {
 	s := &c.state
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	var errs []error
+	taken := map[string]*written{}
 	for path, w := range s.files {
+		if w.file != nil {
+			taken[path] = &written{file: w.file, dir: w.dir}
+			w.file, w.dir = nil, nil
+		}
+	}
+	s.mu.Unlock()
+	var errs []error
+	for path, w := range taken {
 		if err := w.sync(filepath.Base(path)); err != nil {
 			errs = append(errs, fmt.Errorf("state file: %w", err))
 		}
+		w.close()
 	}
 	return errors.Join(errs...)
 }
@@ -169,15 +177,8 @@ func (w *written) untouched(path string) bool {
 // sync waits for the disk, by the descriptors that were written to: what has the name by
 // now may be anything.
 func (w *written) sync(name string) error {
-	if w.file == nil {
-		return nil
-	}
 	_, gone := w.dir.Stat(name)
-	if err := errors.Join(w.file.Sync(), w.dir.Sync(), gone); err != nil {
-		return err
-	}
-	w.close()
-	return nil
+	return errors.Join(w.file.Sync(), w.dir.Sync(), gone)
 }
 
 func (w *written) close() {
