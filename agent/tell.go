@@ -1,15 +1,11 @@
 package agent
 
 import (
-	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent/guard"
-	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -105,157 +101,6 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 		a.opts.Log.Warn("more endpoints rejected", "backend", b.Name, "source", f.Name, "not_named", more, "rejected_now", len(f.refused),
 			"to_see_them", "slotsync status -o json")
 	}
-}
-
-// holdChanged tells that something is held, or nothing any more.
-func (a *Agent) holdChanged(b *backend) {
-	now := time.Now()
-	a.gaugeHolds(b)
-	h, held := b.guard.Hold(now)
-	until := "never by itself"
-	if !h.ReleasesAt.IsZero() {
-		until = h.ReleasesAt.Sub(now).Round(time.Millisecond).String() + " from now"
-	}
-	a.events.Add(holdEvent(b, h, held, until))
-	about := []any{"backend", b.Name, "kind", h.Kind, "would_remove", strings.Join(addressStrings(h.WouldRemove), " "),
-		"ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID}
-	switch h.Kind {
-	case "":
-		a.opts.Log.Info("nothing is held any more", "backend", b.Name)
-	case guard.Unhealthy:
-		a.opts.Log.Warn("held: every endpoint that is registered is unhealthy; what served last goes on", about...)
-	default:
-		a.opts.Log.Warn("held: the source lists too few endpoints at once", about...)
-	}
-}
-
-// holdKinds lists the kinds of hold, for metrics.
-var holdKinds = [...]string{guard.Empty, guard.Removal, holdTakeover, guard.Unhealthy}
-
-func (a *Agent) gaugeHolds(b *backend) {
-	for _, kind := range holdKinds {
-		held := b.guard.Kind() == kind
-		if kind == holdTakeover {
-			held = len(a.strangersOf(b)) > 0
-		}
-		for _, other := range a.beside(b) {
-			held = held || other.guard.Kind() == kind || kind == holdTakeover && len(a.strangersOf(other)) > 0
-		}
-		a.opts.Metrics.Held(b.Proxy, kind, held)
-	}
-}
-
-// keptChanged tells what is kept now and was not, and the other way round. What is kept
-// because a source does not answer at all, or has not yet, is told with that.
-func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) {
-	counts := map[string]int{}
-	for _, k := range b.kept {
-		counts[k.Source]++
-	}
-	for _, f := range b.feeds {
-		a.opts.Metrics.Kept(f.Name, b.Proxy, counts[f.Name])
-	}
-	for _, s := range b.keptSets() {
-		f := b.feed(s.source)
-		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { _, was := before[x]; return was })
-		if len(fresh) == 0 || f == nil || f.silent() {
-			continue
-		}
-		what := "kept: the source does not list these now, and cannot say that they are gone"
-		a.opts.Log.Warn(what, "backend", b.Name, "source", s.source, "part", s.part, "reason", s.reason,
-			"endpoints", strings.Join(addressStrings(fresh), " "), "id", s.id, "to_end_it", "slotsync accept "+b.Name+" "+s.id)
-		a.events.Add(keptEvent(EventKeptBegun, b, s, fresh))
-	}
-	var over []netip.AddrPort
-	for x := range before {
-		if _, still := b.kept[x]; !still {
-			over = append(over, x)
-		}
-	}
-	if len(over) > 0 {
-		slices.SortFunc(over, netip.AddrPort.Compare)
-		a.opts.Log.Info("not kept any more: listed again, or gone", "backend", b.Name, "endpoints", strings.Join(addressStrings(over), " "))
-		a.events.Add(keptEvent(EventKeptEnded, b, keptSet{}, over))
-	}
-}
-
-// accepted tells what an operator had go.
-func (a *Agent) accepted(b *backend, done Accepted, by string) {
-	a.opts.Log.Warn("an operator accepted that these go", "backend", b.Name, "id", done.ID, "removed", strings.Join(done.Removed, " "), "by", by)
-	a.events.Add(Event{Kind: EventAccepted, Backend: b.Name, Text: "an operator accepted that " + strings.Join(done.Removed, " ") + " go",
-		Fields: map[string]string{"id": done.ID, "by": by}})
-}
-
-// addressStrings are addresses as people read them.
-func addressStrings(addresses []netip.AddrPort) []string {
-	out := make([]string, len(addresses))
-	for i, a := range addresses {
-		out[i] = a.String()
-	}
-	return out
-}
-
-// maxMembersTold bounds the endpoints that a line of the log names.
-const maxMembersTold = 10
-
-// membersChanged tells which endpoints came into service and which went, by name and with
-// the reason, and warns where none is left.
-func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
-	was, is := discovery.ByAddr(before), discovery.ByAddr(b.guard.Published())
-	var in, out []string
-	for _, e := range b.guard.Published() {
-		if e.State == discovery.Ready && (was[e.Addr].Addr != e.Addr || was[e.Addr].State != discovery.Ready) {
-			in = append(in, called(e, ""))
-		}
-	}
-	for _, e := range before {
-		now, listed := is[e.Addr]
-		switch {
-		case e.State != discovery.Ready || listed && now.State == discovery.Ready:
-		case listed:
-			out = append(out, called(e, cmp.Or(now.Reason, now.State.String())))
-		default:
-			out = append(out, called(e, "not listed any more"))
-		}
-	}
-	if len(in)+len(out) == 0 {
-		return
-	}
-	about := []any{"backend", b.Name, "in", firstOf(in), "out", firstOf(out), "ready", readyIn(b.guard.Published())}
-	if readyIn(b.guard.Published()) > 0 || len(b.overrides) > 0 {
-		a.opts.Log.Info("endpoints changed", about...)
-		return
-	}
-	a.opts.Log.Warn("nothing serves this backend any more", append(about, "requests_get", "503")...)
-	a.events.Add(Event{Kind: EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)})
-}
-
-// readyIn returns how many of eps take traffic.
-func readyIn(eps []discovery.Endpoint) int {
-	n := 0
-	for _, e := range eps {
-		if e.State == discovery.Ready {
-			n++
-		}
-	}
-	return n
-}
-
-// called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".
-func called(e discovery.Endpoint, why string) string {
-	words := strings.TrimSpace(e.Name + " " + e.Addr.String())
-	if why != "" {
-		words += ": " + why
-	}
-	return words
-}
-
-// firstOf joins the first of words, and counts the others.
-func firstOf(words []string) string {
-	if more := len(words) - maxMembersTold; more > 0 {
-		return strings.Join(words[:maxMembersTold], ", ") + " and " + itoa(more) + " more"
-	}
-	return strings.Join(words, ", ")
 }
 
 // failedOver tells which feeds of b are in use.
