@@ -129,24 +129,13 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
 	if len(in)+len(out) == 0 {
 		return
 	}
-	about := []any{"backend", b.Name, "in", firstOf(in), "out", firstOf(out), "ready", readyIn(b.guard.Published())}
-	if readyIn(b.guard.Published()) > 0 || len(b.overrides) > 0 {
+	about := []any{"backend", b.Name, "in", firstOf(in), "out", firstOf(out), "ready", discovery.CountReady(b.guard.Published())}
+	if discovery.CountReady(b.guard.Published()) > 0 || len(b.overrides) > 0 {
 		a.opts.Log.Info("endpoints changed", about...)
 		return
 	}
 	a.opts.Log.Warn("nothing serves this backend any more", append(about, "requests_get", "503")...)
 	a.events.Add(Event{Kind: EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)})
-}
-
-// readyIn returns how many of eps take traffic.
-func readyIn(eps []discovery.Endpoint) int {
-	n := 0
-	for _, e := range eps {
-		if e.State == discovery.Ready {
-			n++
-		}
-	}
-	return n
 }
 
 // called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".

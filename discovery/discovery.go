@@ -286,6 +286,17 @@ func Normalize(eps []Endpoint) []Endpoint {
 	return slices.CompactFunc(eps, func(a, b Endpoint) bool { return a.Addr == b.Addr })
 }
 
+// CountReady returns how many of eps are [Ready]: those that take traffic.
+func CountReady(eps []Endpoint) int {
+	n := 0
+	for _, e := range eps {
+		if e.State == Ready {
+			n++
+		}
+	}
+	return n
+}
+
 // ByAddr returns eps by their address.
 func ByAddr(eps []Endpoint) map[netip.AddrPort]Endpoint {
 	m := make(map[netip.AddrPort]Endpoint, len(eps))

@@ -17,7 +17,7 @@ type unhealthy struct {
 // registered is unhealthy: then health says more about those who judge it. What is
 // registered no more is not spared.
 func (g *Guard) spareUnhealthy(next []discovery.Endpoint, keep bool, now time.Time) []discovery.Endpoint {
-	if !keep || countReady(next) > 0 {
+	if !keep || discovery.CountReady(next) > 0 {
 		g.unhealthy = nil
 		return next
 	}
@@ -28,7 +28,7 @@ func (g *Guard) spareUnhealthy(next []discovery.Endpoint, keep bool, now time.Ti
 			spared[i].State, spared[i].Reason = was.State, was.Reason
 		}
 	}
-	if countReady(spared) == 0 {
+	if discovery.CountReady(spared) == 0 {
 		g.unhealthy = nil
 		return next
 	}
@@ -66,9 +66,9 @@ func (g *Guard) Turnover() (t Turnover, ok bool) {
 // over, or one of the old ones is listed again.
 func (g *Guard) replace(next []discovery.Endpoint, now time.Time) bool {
 	switch t := g.turnover; {
-	case t != nil && (!now.Before(g.turnsAt()) || countReady(next) == 0):
+	case t != nil && (!now.Before(g.turnsAt()) || discovery.CountReady(next) == 0):
 		g.turnover = nil
-	case t == nil && g.rules.TurnoverWait != Off && countReady(next) > 0 && countReady(g.published) > 0 && !shares(next, g.published):
+	case t == nil && g.rules.TurnoverWait != Off && discovery.CountReady(next) > 0 && discovery.CountReady(g.published) > 0 && !shares(next, g.published):
 		old := slices.DeleteFunc(slices.Clone(g.published), func(e discovery.Endpoint) bool { return e.State != discovery.Ready })
 		g.turnover = &turnover{since: now, old: old}
 	}
@@ -138,17 +138,6 @@ func (g *Guard) Due(now time.Time) time.Time {
 		return confirm
 	}
 	return at
-}
-
-// countReady returns how many of eps take traffic.
-func countReady(eps []discovery.Endpoint) int {
-	n := 0
-	for _, e := range eps {
-		if e.State == discovery.Ready {
-			n++
-		}
-	}
-	return n
 }
 
 // without returns eps but for those of gone.

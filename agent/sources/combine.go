@@ -75,7 +75,7 @@ func Combine(list []Contribution, f Failover, at Position, now time.Time) Combin
 		if f.Primary != "" && list[i].Name == f.Primary {
 			primary = &list[i]
 		} else {
-			standIn += countReady(list[i].Set.Endpoints)
+			standIn += discovery.CountReady(list[i].Set.Endpoints)
 		}
 	}
 	if primary != nil {
@@ -119,7 +119,7 @@ func union(list []Contribution, used []bool) Set {
 
 // next returns the next position, and when there is another one at the latest.
 func (f Failover) next(primary *Contribution, standIn int, at Position, now time.Time) (next Position, due time.Time) {
-	lacks := countReady(primary.Set.Endpoints) < f.Min
+	lacks := discovery.CountReady(primary.Set.Endpoints) < f.Min
 	if lacks == at.FailedOver || at.FailedOver && primary.Failing {
 		return Position{FailedOver: at.FailedOver}, due
 	}
@@ -137,15 +137,4 @@ func (f Failover) next(primary *Contribution, standIn int, at Position, now time
 		return at, time.Time{}
 	}
 	return Position{FailedOver: !at.FailedOver}, time.Time{}
-}
-
-// countReady returns how many of eps take traffic.
-func countReady(eps []discovery.Endpoint) int {
-	n := 0
-	for _, e := range eps {
-		if e.State == discovery.Ready {
-			n++
-		}
-	}
-	return n
 }
