@@ -118,9 +118,13 @@ func (d *Dir) read(name string, limit int64, judge func(fs.FileInfo) error) ([]b
 	if err := judge(info); err != nil {
 		return nil, info, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	large := fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
+	if info.Size() > limit {
+		return nil, info, large
+	}
+	text, err := io.ReadAll(io.LimitReader(f, limit+1)) // it may have grown since
 	if err == nil && int64(len(text)) > limit {
-		return nil, info, fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
+		return nil, info, large
 	}
 	return text, info, err
 }
