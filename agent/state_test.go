@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/securedir/securedirtest"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -220,13 +221,12 @@ func TestStateOfSomebodyElse(t *testing.T) {
 	if err := os.WriteFile(path, []byte(`{"version":1}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 {
-		if err := os.Chown(path, 12345, 12345); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := loadState(securedir.Policy{}, dir); err == nil || !strings.Contains(err.Error(), "another user") {
-			t.Errorf("read what another user wrote: %v", err)
-		}
+	securedirtest.NeedsRoot(t, "it gives a file to another user")
+	if err := os.Chown(path, 12345, 12345); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := loadState(securedir.Policy{}, dir); err == nil || !strings.Contains(err.Error(), "another user") {
+		t.Errorf("read what another user wrote: %v", err)
 	}
 }
 

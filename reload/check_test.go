@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/securedir/securedirtest"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -158,9 +159,7 @@ func TestMountedFile(t *testing.T) {
 		}
 		return
 	}
-	if os.Getuid() != 0 {
-		t.Skip("mounting needs root; TestMountInfo has the rest")
-	}
+	securedirtest.NeedsRoot(t, "it mounts; TestMountInfo has the rest")
 	s := newSite(t)
 	other := filepath.Join(t.TempDir(), "other.cfg")
 	s.put(t, other, "backend old\n")

@@ -9,17 +9,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/slotsync/slotsync/securedir/securedirtest"
 )
 
-const nobody = 65534
-
-// asRoot skips a test that needs several users.
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it gives files to another user")
-	}
-}
+const nobody = securedirtest.Nobody
 
 func must(t *testing.T, errs ...error) {
 	t.Helper()
@@ -37,7 +31,7 @@ func made(t *testing.T, dir, name string, mode fs.FileMode) string {
 }
 
 func TestOpen(t *testing.T) {
-	asRoot(t)
+	securedirtest.NeedsRoot(t, "it gives files to another user")
 	for _, c := range []struct {
 		name string
 		// make returns the path that is opened.
@@ -125,7 +119,7 @@ func TestOpen(t *testing.T) {
 
 // What Nomad makes for an allocation is used; what is in it is judged all the same.
 func TestShared(t *testing.T) {
-	asRoot(t)
+	securedirtest.NeedsRoot(t, "it gives files to another user")
 	top := made(t, t.TempDir(), "task", 0o777)
 	alloc := made(t, top, "alloc", 0o777)
 	data := made(t, alloc, "data", 0o777)
@@ -155,7 +149,7 @@ func TestShared(t *testing.T) {
 }
 
 func TestCheckOfWhatIsNotThereYet(t *testing.T) {
-	asRoot(t)
+	securedirtest.NeedsRoot(t, "it gives files to another user")
 	dir := t.TempDir()
 	for _, c := range []struct {
 		mode fs.FileMode
@@ -252,7 +246,7 @@ func TestFIFO(t *testing.T) {
 }
 
 func TestReadOwn(t *testing.T) {
-	asRoot(t)
+	securedirtest.NeedsRoot(t, "it gives files to another user")
 	path := t.TempDir()
 	d, err := Policy{}.Open(path)
 	must(t, err)

@@ -13,18 +13,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// nobodyUID is a user who is nobody here.
-const nobodyUID = 65534
+	"github.com/slotsync/slotsync/securedir/securedirtest"
+)
 
 // asNobody runs f in a thread that belongs to another user and to that group alone. The
 // thread ends with it.
 func asNobody(t *testing.T, gid int, f func()) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root can be another user: run this as root")
-	}
+	securedirtest.NeedsRoot(t, "it is another user for a while")
 	ended := make(chan syscall.Errno)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread must not be used again
@@ -33,7 +30,7 @@ func asNobody(t *testing.T, gid int, f func()) {
 			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
 		}
 		if errno == 0 {
-			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, nobodyUID, nobodyUID, nobodyUID)
+			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, securedirtest.Nobody, securedirtest.Nobody, securedirtest.Nobody)
 		}
 		if errno == 0 {
 			f()
@@ -137,7 +134,7 @@ func TestPeerIsAnotherUser(t *testing.T) {
 		defer unix.Close(fd)
 	}
 	for _, l := range []net.Listener{l, u} {
-		if _, p := accepted(t, l); p.uid != nobodyUID {
+		if _, p := accepted(t, l); p.uid != securedirtest.Nobody {
 			t.Errorf("%s: got %+v", l.Addr().Network(), p)
 		}
 	}

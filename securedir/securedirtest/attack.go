@@ -17,9 +17,7 @@ const Nobody = 65534
 // the test is skipped.
 func Attack(t testing.TB, script string, args ...string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it runs a process of another user")
-	}
+	NeedsRoot(t, "it runs a process of another user")
 	cmd := exec.Command("/bin/sh", append([]string{"-ec", script, "sh"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: Nobody, Gid: Nobody}}
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/securedir/securedirtest"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
@@ -176,9 +177,7 @@ func TestLockAcrossNetworks(t *testing.T) {
 		wantLocked(t, client(t, socket), os.Getppid())
 		return
 	}
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	securedirtest.NeedsRoot(t, "it makes a network namespace")
 	socket := filepath.Join(t.TempDir(), "s")
 	wantLock(t, client(t, socket))
 	cmd := exec.CommandContext(t.Context(), "unshare", "-n", os.Args[0], "-test.run=^TestLockAcrossNetworks$", "-test.v")
@@ -191,9 +190,7 @@ func TestLockAcrossNetworks(t *testing.T) {
 // TestLockIsNotForOthers: what another user holds keeps nobody from writing, and the
 // abstract socket holds where there is no file.
 func TestLockIsNotForOthers(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root")
-	}
+	securedirtest.NeedsRoot(t, "it gives a file to another user")
 	dir := t.TempDir()
 	name := func(socket string) string {
 		var st syscall.Stat_t
