@@ -234,22 +234,8 @@ func TestRealOddServersBesideTheTemplate(t *testing.T) {
 // answering has an agent for agent-checks answer them, and returns their keywords.
 func answering(t *testing.T, word func() string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprintln(c, word())
-			c.Close()
-		}
-	}()
-	return fmt.Sprintf(" agent-check agent-addr 127.0.0.1 agent-port %d agent-inter 50ms", l.Addr().(*net.TCPAddr).Port)
+	at := haproxytest.Answer(t, "tcp", func(c net.Conn) { fmt.Fprintln(c, word()) })
+	return fmt.Sprintf(" agent-check agent-addr 127.0.0.1 agent-port %d agent-inter 50ms", at.(*net.TCPAddr).Port)
 }
 
 // What an agent takes out stays out until it brings it back.

@@ -72,22 +72,10 @@ backend web
 // connection until the test ends.
 func greeting(t *testing.T, word byte) discovery.Endpoint {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			t.Cleanup(func() { c.Close() })
-			_, _ = c.Write([]byte{word}) // who does not hear it fails the test
-		}
-	}()
-	return discovery.Endpoint{Addr: l.Addr().(*net.TCPAddr).AddrPort()}
+	return answeredBy(t, func(c net.Conn) {
+		_, _ = c.Write([]byte{word}) // who does not hear it fails the test
+		<-t.Context().Done()
+	})
 }
 
 // greeted connects until the endpoint answers that says word.

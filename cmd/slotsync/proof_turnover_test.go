@@ -13,24 +13,16 @@ import (
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
+// answeredBy returns an endpoint whose connections are answered by serve.
+func answeredBy(t *testing.T, serve func(net.Conn)) discovery.Endpoint {
+	t.Helper()
+	return discovery.Endpoint{Addr: haproxytest.Answer(t, "tcp", serve).(*net.TCPAddr).AddrPort()}
+}
+
 // listening returns an endpoint that takes connections until the test ends.
 func listening(t *testing.T) discovery.Endpoint {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Close()
-		}
-	}()
-	return discovery.Endpoint{Addr: l.Addr().(*net.TCPAddr).AddrPort()}
+	return answeredBy(t, func(net.Conn) {})
 }
 
 // readyAt are the endpoints that are ready at the instance, sorted.

@@ -112,30 +112,10 @@ func TestGarbled(t *testing.T) {
 // serve answers each connection the same and returns the socket.
 func serve(t *testing.T, answer string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ss")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("unix", filepath.Join(dir, "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			conn.Read(make([]byte, 1<<16))
-			conn.Write([]byte(answer))
-			conn.Close()
-		}
-	}()
-	t.Cleanup(func() { l.Close(); <-done })
-	return l.Addr().String()
+	return haproxytest.Answer(t, "unix", func(c net.Conn) {
+		c.Read(make([]byte, 1<<16))
+		c.Write([]byte(answer))
+	}).String()
 }
 
 func TestDenied(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
 const mebi = 1 << 20
@@ -166,7 +167,7 @@ func (f flood) writeTo(w io.Writer) {
 // told so before.
 func hostile(t *testing.T, f flood) string {
 	t.Helper()
-	return serveWith(t, func(conn net.Conn) {
+	return haproxytest.Answer(t, "unix", func(conn net.Conn) {
 		line := make([]byte, 1<<16)
 		for {
 			n, err := conn.Read(line)
@@ -187,34 +188,7 @@ func hostile(t *testing.T, f flood) string {
 				return
 			}
 		}
-	})
-}
-
-func serveWith(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "ss")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("unix", dir+"/s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return l.Addr().String()
+	}).String()
 }
 
 const (
@@ -222,12 +196,9 @@ const (
 	hostileSocket = "SLOTSYNC_TEST_HOSTILE_SOCKET"
 )
 
-// TestHostileReader is the process that is measured by [TestMemoryUnderHostileAnswers].
-func TestHostileReader(t *testing.T) {
-	name := os.Getenv(hostileReader)
-	if name == "" {
-		t.Skip("it is started by TestMemoryUnderHostileAnswers")
-	}
+// beHostileReader is the process that is measured by [TestMemoryUnderHostileAnswers].
+func beHostileReader(t *testing.T, name string) {
+	t.Helper()
 	before := peak(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -256,6 +227,9 @@ func peak(t *testing.T) int {
 // Whatever HAProxy sends, and in whatever way it is read, no more memory is taken than
 // twice what docs/limits.md says is read, and what a process needs at all.
 func TestMemoryUnderHostileAnswers(t *testing.T) {
+	if name := os.Getenv(hostileReader); name != "" {
+		beHostileReader(t, name)
+	}
 	const process = 20 // MiB: threads, the collector's own, garbage of a small heap
 	program := plainTests(t)
 	for name := range readers() {
@@ -292,7 +266,7 @@ func plainTests(t *testing.T) string {
 
 func measure(t *testing.T, program, reader, socket string) (kib int, said string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestHostileReader$")
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestMemoryUnderHostileAnswers$")
 	cmd.Env = append(os.Environ(), hostileReader+"="+reader, hostileSocket+"="+socket, "GOGC=50", "GOCOVERDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
