@@ -2,10 +2,10 @@ package agent
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // fakeSource says what a test tells it to say.
@@ -108,17 +108,8 @@ func (s *fakeSource) fail() {
 	s.say(discovery.Reading{}, discovery.Errorf(discovery.Transport, "refused"))
 }
 
-func eps(ports ...int) []discovery.Endpoint {
-	var out []discovery.Endpoint
-	for _, p := range ports {
-		out = append(out, discovery.Endpoint{Addr: addr(p)})
-	}
-	return discovery.Normalize(out)
-}
-
-func addr(port int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(port))
-}
+// eps and addr are made-up endpoints and their addresses.
+var eps, addr = discoverytest.Endpoints, discoverytest.Addr
 
 // partial is an answer of one part that proves who is there and not who is gone.
 func partial(eps ...discovery.Endpoint) discovery.Reading {

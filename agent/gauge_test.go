@@ -16,13 +16,7 @@ func TestGaugeFollowsTheKindOfAHold(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85)...)
 		w.start()
-		registry := prometheus.NewRegistry()
-		if err := w.agent.ask(w.t.Context(), func(context.Context) {
-			w.agent.opts.Metrics = metrics.New(registry, "test", metrics.Lists{})
-			w.agent.track()
-		}); err != nil {
-			w.t.Fatal(err)
-		}
+		registry := w.measured()
 		w.source.list(80)
 		w.settle()
 		w.source.list()
@@ -31,6 +25,19 @@ func TestGaugeFollowsTheKindOfAHold(t *testing.T) {
 			w.t.Errorf("held by the gauge: %v", got)
 		}
 	}, newFake("a", "web", 10))
+}
+
+// measured has the agent keep metrics from now on.
+func (w *world) measured() *prometheus.Registry {
+	w.t.Helper()
+	registry := prometheus.NewRegistry()
+	if err := w.agent.ask(w.t.Context(), func(context.Context) {
+		w.agent.opts.Metrics = metrics.New(registry, "test", metrics.Lists{})
+		w.agent.track()
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return registry
 }
 
 // heldKinds returns the kinds of which the gauge says that something is held.

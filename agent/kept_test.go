@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/metrics"
 )
 
 const v4, v6 = "A of web", "AAAA of web"
@@ -72,13 +70,7 @@ func TestKeptIsToldOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = families([]int{80, 81}, []int{90, 91})
 		w.start()
-		registry := prometheus.NewRegistry()
-		if err := w.agent.ask(w.t.Context(), func(context.Context) {
-			w.agent.opts.Metrics = metrics.New(registry, "test", metrics.Lists{})
-			w.agent.track()
-		}); err != nil {
-			w.t.Fatal(err)
-		}
+		registry := w.measured()
 		before := time.Now()
 		for i := range 5 { // additions and removals of the other part go on
 			w.source.say(gap(80, 82+i), nil)

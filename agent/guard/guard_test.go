@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func span(from, to int) []int {
@@ -21,17 +22,8 @@ func span(from, to int) []int {
 	return out
 }
 
-func eps(ports ...int) []discovery.Endpoint {
-	var out []discovery.Endpoint
-	for _, p := range ports {
-		out = append(out, discovery.Endpoint{Addr: addr(p)})
-	}
-	return discovery.Normalize(out)
-}
-
-func addr(port int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(port))
-}
+// eps and addr are made-up endpoints and their addresses.
+var eps, addr = discoverytest.Endpoints, discoverytest.Addr
 
 func set(ports ...int) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}

@@ -11,19 +11,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
-func eps(ports ...int) []discovery.Endpoint {
-	var out []discovery.Endpoint
-	for _, p := range ports {
-		out = append(out, discovery.Endpoint{Addr: addr(p)})
-	}
-	return discovery.Normalize(out)
-}
-
-func addr(port int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.9"), uint16(port))
-}
+// eps and addr are made-up endpoints and their addresses.
+var eps, addr = discoverytest.Endpoints, discoverytest.Addr
 
 // states returns eps in another state.
 func states(eps []discovery.Endpoint, s discovery.State, reason string) []discovery.Endpoint {

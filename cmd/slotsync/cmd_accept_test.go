@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
 func TestAskID(t *testing.T) {
@@ -60,14 +59,7 @@ func TestAskID(t *testing.T) {
 
 // TestAcceptInATerminal: without an id it shows what would go, and does what is answered.
 func TestAcceptInATerminal(t *testing.T) {
-	r := &pageRig{t: t, folder: t.TempDir()}
-	for range 2 {
-		r.edges = append(r.edges, haproxytest.Start(t, haproxytest.Config{Version: haproxytest.Versions[1],
-			Backends: []haproxytest.Backend{{Name: "web", Slots: 30}, {Name: "api", Slots: 6}, {Name: "billing", Slots: 4}}}))
-	}
-	r.list("web", 18)
-	r.list("api", 3)
-	r.startAgent()
+	r := newPageRig(t, 3)
 	serving := func(n int) {
 		t.Helper()
 		eventually(t, 20*time.Second, func() string {

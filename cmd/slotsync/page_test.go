@@ -45,15 +45,24 @@ type pageRig struct {
 	wrong   []string // what the browser complained of
 }
 
-func newPageRig(t *testing.T) *pageRig {
+// newPageRig has n endpoints of api; it has no browser yet.
+func newPageRig(t *testing.T, n int) *pageRig {
+	t.Helper()
 	r := &pageRig{t: t, folder: t.TempDir()}
 	backends := []haproxytest.Backend{{Name: "web", Slots: 30}, {Name: "api", Slots: 6}, {Name: "billing", Slots: 4}}
 	for range 2 {
 		r.edges = append(r.edges, haproxytest.Start(t, haproxytest.Config{Version: haproxytest.Versions[1], Backends: backends}))
 	}
 	r.list("web", 18)
-	r.list("api", 8)
+	r.list("api", n)
 	r.startAgent()
+	return r
+}
+
+// inBrowser is a rig with a browser.
+func inBrowser(t *testing.T) *pageRig {
+	t.Helper()
+	r := newPageRig(t, 8)
 	r.browser = r.openBrowser()
 	return r
 }
@@ -221,7 +230,7 @@ func rowOf(port int) string {
 // TestPage has a browser look at the page of the real program over real HAProxies, and
 // use it.
 func TestPage(t *testing.T) {
-	r := newPageRig(t)
+	r := inBrowser(t)
 	for _, part := range []struct {
 		name string
 		test func(*testing.T)

@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
 // A terminal is a pseudo-terminal with a program in it, and all that it has written.
@@ -125,14 +124,7 @@ func (in *terminal) press(keys string) {
 // TestTopInATerminal: what is pressed there is done at every HAProxy, and the terminal
 // is left as it was.
 func TestTopInATerminal(t *testing.T) {
-	r := &pageRig{t: t, folder: t.TempDir()}
-	for range 2 {
-		r.edges = append(r.edges, haproxytest.Start(t, haproxytest.Config{Version: haproxytest.Versions[1],
-			Backends: []haproxytest.Backend{{Name: "web", Slots: 30}, {Name: "api", Slots: 6}, {Name: "billing", Slots: 4}}}))
-	}
-	r.list("web", 18)
-	r.list("api", 3)
-	r.startAgent()
+	r := newPageRig(t, 3)
 	in := inTerminal(t, 120, 30, "slotsync", "top", "--agent", r.url, "--token-file", r.token)
 	in.waits("2/2 instances in sync", "web/web1", "127.0.0.9:8003")
 	in.press("4") // what was before is there too

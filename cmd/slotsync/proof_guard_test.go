@@ -1,0 +1,153 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// Three confirmations that have nothing in common confirm nothing.
+func TestConfirmationsThatDisagree(t *testing.T) {
+	consulServer := consultest.Start(t)
+	for i := range 10 {
+		consulServer.Register("web", fmt.Sprintf("web-%d", i), "127.0.0.9", 8000+i)
+	}
+	client, err := consul.NewClient(consul.Options{Address: consulServer.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := client.Source(consul.Query{Service: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, socket := fills(t, "3.2", func(b *agent.Backend) { b.Guard.RemovalHold = 3 * time.Second }, source)
+	all := filled(t, socket, map[string]int{"web": 10})
+	eventually(t, 10*time.Second, all)
+	gone := []int{0, 1, 2, 3, 4, 5}
+	for _, i := range gone {
+		consulServer.Deregister(fmt.Sprintf("web-%d", i))
+	}
+	eventually(t, 5*time.Second, func() string {
+		if h := r.backend("web").Hold; h == nil || len(h.WouldRemove) == 0 {
+			return fmt.Sprintf("nothing is held: %+v", h)
+		}
+		return ""
+	})
+	for round := range 6 { // one after the other is back for a moment within the hold
+		i := gone[round%len(gone)]
+		consulServer.Register("web", fmt.Sprintf("web-%d", i), "127.0.0.9", 8000+i)
+		eventually(t, 5*time.Second, func() string {
+			if h := r.backend("web").Hold; h != nil && slices.Contains(h.WouldRemove, fmt.Sprintf("127.0.0.9:%d", 8000+i)) {
+				return fmt.Sprintf("web-%d is held although it is listed", i)
+			}
+			return ""
+		})
+	}
+	if n := len(ready(t, socket, "web")); n < 10 {
+		t.Errorf("%d of 10 are in service, all seen within the hold", n)
+	}
+}
+
+// Nine of ten are replaced at once by servers that are dead: the old ones stay until it
+// is confirmed that they are gone. By servers that work: until those have shown it.
+func TestNineOfTenAreReplaced(t *testing.T) {
+	eachVersion(t, func(t *testing.T, version string) {
+		p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{{Name: "web", Slots: 30, Check: "check inter 300ms"}}})
+		source := &toldSource{next: make(chan []discovery.Endpoint, 1), said: make(chan time.Time, 9)}
+		r := newRig(t, map[string]string{"edge": p.Socket}, backendOf(source))
+		var old, working []discovery.Endpoint
+		for range 10 {
+			old, working = append(old, listening(t)), append(working, listening(t))
+		}
+		dead := loopback(9000, 10)
+		both := func(a, b []discovery.Endpoint) []string { return addresses(slices.Concat(a, b)) }
+		source.next <- old
+		r.start()
+		eventually(t, 5*time.Second, serves(t, p.Socket, addresses(old)...))
+		source.next <- slices.Concat(old[:1], dead[1:])
+		eventually(t, 2*time.Second, serves(t, p.Socket, both(old, dead[1:])...))
+		during(t, 6*time.Second, serves(t, p.Socket, both(old, dead[1:])...)) // longer than a server is up before its first check
+		if h := r.backend("web").Hold; h == nil || h.Kind != "removal" || len(h.WouldRemove) != 9 {
+			t.Errorf("held: %+v", h)
+		}
+		source.next <- slices.Concat(old[:1], working[1:])
+		eventually(t, 2*time.Second, serves(t, p.Socket, both(old, working[1:])...))
+		eventually(t, 10*time.Second, serves(t, p.Socket, both(old[:1], working[1:])...))
+	})
+}
+
+// What is accepted is what was shown: what goes missing afterwards stays held.
+func TestAcceptedIsWhatWasShown(t *testing.T) {
+	consulServer := consultest.Start(t)
+	for i := range 10 {
+		consulServer.Register("web", fmt.Sprintf("web-%d", i), "127.0.0.9", 8000+i)
+	}
+	r, socket := fills(t, "3.0", nil, consulSource(t, consul.Options{Address: consulServer.URL()}, "web"))
+	eventually(t, 10*time.Second, filled(t, socket, map[string]int{"web": 10}))
+	shown := func(n int) (h *agent.Hold) {
+		eventually(t, 10*time.Second, func() string {
+			if h = r.backend("web").Hold; h == nil || len(h.WouldRemove) < n {
+				return fmt.Sprintf("held: %+v", h)
+			}
+			return ""
+		})
+		return h
+	}
+	for i := range 7 {
+		consulServer.Deregister(fmt.Sprintf("web-%d", i))
+	}
+	first := shown(2) // some went before it was too many
+	left := len(ready(t, socket, "web"))
+	for i := 7; i < 10; i++ {
+		consulServer.Deregister(fmt.Sprintf("web-%d", i))
+	}
+	shown(len(first.WouldRemove) + 3)
+	done, err := r.agent.Accept(t.Context(), "web", first.ID, "ann")
+	if err != nil || len(done.Removed) != len(first.WouldRemove) {
+		t.Fatalf("%+v, %v; shown were %v", done, err, first.WouldRemove)
+	}
+	eventually(t, 5*time.Second, filled(t, socket, map[string]int{"web": left - len(first.WouldRemove)}))
+	during(t, 2*time.Second, filled(t, socket, map[string]int{"web": left - len(first.WouldRemove)}))
+}
+
+// A service that was never deployed is ready for what comes; one whose name is misspelt
+// changes nothing at an HAProxy that serves.
+func TestNoneYetAndMisspelt(t *testing.T) {
+	consulServer := consultest.Start(t)
+	consulServer.Register("web", "web-0", "127.0.0.9", 8000)
+	eachVersion(t, func(t *testing.T, version string) {
+		p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{{Name: "web"}, {Name: "new"}}})
+		haproxytest.Ask(t, p.Socket, "set server web/web3 addr 127.0.0.8 port 7000;set server web/web3 state ready")
+		source := func(service string) agent.Backend {
+			b := backendOf(consulSource(t, consul.Options{Address: consulServer.URL()}, service))
+			return b
+		}
+		web, fresh := source("web"), source("never-deployed")
+		fresh.Name, fresh.Proxy, fresh.Prefix = "new", "new", "new"
+		r := newRig(t, map[string]string{"edge": p.Socket}, web, fresh)
+		r.start()
+		eventually(t, 10*time.Second, func() string {
+			s := r.agent.Status()
+			if !s.Ready || s.Sources[1].State != "none yet" {
+				return fmt.Sprintf("ready %v %v, %+v", s.Ready, s.NotReady, s.Sources)
+			}
+			return ""
+		})
+		during(t, 2*time.Second, serves(t, p.Socket, "127.0.0.8:7000")) // it lists none of what takes traffic
+		h := r.backend("web").Takeover
+		if h == nil || !h.BlocksWriting {
+			t.Fatalf("takeover: %+v", h)
+		}
+		if _, err := r.agent.Accept(t.Context(), "web", h.ID, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 5*time.Second, serves(t, p.Socket, "127.0.0.9:8000"))
+	})
+}
