@@ -11,6 +11,7 @@ import (
 )
 
 func TestAddedServer(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Poll = time.Minute
@@ -43,6 +44,7 @@ func TestAddedServer(t *testing.T) {
 
 // TestDrainOfAnAddedServerLasts: what an operator added is listed for as long as it is.
 func TestDrainOfAnAddedServerLasts(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Poll = time.Minute

@@ -199,6 +199,7 @@ func TestOldStoredSetFillsNothing(t *testing.T) {
 }
 
 func TestManyBackendsAreFilledWhoeverStartsFirst(t *testing.T) {
+	t.Parallel()
 	for _, late := range []time.Duration{0, 2 * time.Second, 30 * time.Second} {
 		t.Run(fmt.Sprint("haproxy after ", late), func(t *testing.T) {
 			a, b := newFake("a", "web", 0), newFake("b", "web", 0)

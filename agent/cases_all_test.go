@@ -114,6 +114,7 @@ func TestX6_SourceThatPanics(t *testing.T) {
 }
 
 func TestX8_FiveHundredBackendsChangeAtOnce(t *testing.T) {
+	t.Parallel()
 	const n = 500
 	a := newFake("a", "web", 0)
 	inWorld(t, func(w *world) {

@@ -170,6 +170,7 @@ func TestD14_NXDomainForSixMinutes(t *testing.T) {
 }
 
 func TestD15_ServfailForADay(t *testing.T) {
+	t.Parallel()
 	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.say(discovery.Reading{}, discovery.Errorf(discovery.Server, "SERVFAIL"))
 		w.pass(24 * time.Hour)

@@ -44,6 +44,7 @@ func TestSyncComparesAtOnce(t *testing.T) {
 }
 
 func TestExternalIsRespected(t *testing.T) {
+	t.Parallel()
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)

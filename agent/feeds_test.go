@@ -158,6 +158,7 @@ func TestPrimaryThatNeverAnswers(t *testing.T) {
 }
 
 func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(span(80, 87)...)...)
@@ -191,6 +192,7 @@ func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 }
 
 func TestConfirmationOfOneFeedIsNone(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(span(80, 86)...)...)

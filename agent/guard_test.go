@@ -164,6 +164,7 @@ func TestGuardHoldsWhatComesBackAPieceAtATime(t *testing.T) {
 }
 
 func TestGuardDoesNotCountWeakConfirmations(t *testing.T) {
+	t.Parallel()
 	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.onConfirm(func() (discovery.Reading, error) { return partial(), nil })
 		w.source.list()

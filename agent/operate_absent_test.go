@@ -10,6 +10,7 @@ import (
 
 // TestWhatIsAskedOfTheAbsentCanEnd: also what is kept for good.
 func TestWhatIsAskedOfTheAbsentCanEnd(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)

@@ -64,6 +64,7 @@ func TestOverrideHoldsOnAllInstances(t *testing.T) {
 // TestOverrideSurvives: an endpoint that an operator drained stays drained over
 // whatever happens, and comes back by itself when the time is over.
 func TestOverrideSurvives(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		drained := "web1=:80 web2=:81/drain"
@@ -101,6 +102,7 @@ func TestOverrideSurvives(t *testing.T) {
 }
 
 func TestOverrideOutlivesItsEndpointByADay(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.opts.Poll = time.Minute
@@ -354,6 +356,7 @@ func TestOverrideLeavesOtherBackendsAlone(t *testing.T) {
 // TestQuotaWithoutFullRights: who has fewer rights uses up no place of who has more, and
 // asks for nothing that lasts longer than it may.
 func TestQuotaWithoutFullRights(t *testing.T) {
+	t.Parallel()
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.start()

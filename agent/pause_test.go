@@ -9,6 +9,7 @@ import (
 )
 
 func TestPause(t *testing.T) {
+	t.Parallel()
 	for _, hard := range []bool{false, true} {
 		a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 		inWorld(t, func(w *world) {

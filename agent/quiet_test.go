@@ -33,6 +33,7 @@ func (w *world) kill() {
 // TestQuietDay: the age of what is known counts from the last answer, also where no answer
 // has changed anything for longer than a stored set is good for.
 func TestQuietDay(t *testing.T) {
+	t.Parallel()
 	for _, answers := range []bool{true, false} {
 		a := newFake("a", "web", 10)
 		inWorld(t, func(w *world) {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestOutgrownIsReloadedOnce(t *testing.T) {
+	t.Parallel()
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
 		w.start()
@@ -69,6 +70,7 @@ func TestOneReloadServesWhatWaits(t *testing.T) {
 }
 
 func TestUselessReloadIsLatched(t *testing.T) {
+	t.Parallel()
 	f := &fakeReload{stuck: true}
 	managed(t, f, func(w *world) {
 		w.start()
@@ -113,6 +115,7 @@ func TestUselessReloadIsLatched(t *testing.T) {
 }
 
 func TestFailedReloadIsNotRepeated(t *testing.T) {
+	t.Parallel()
 	f := &fakeReload{err: errors.New("step check: no")}
 	other := &fakeReload{}
 	managed(t, f, func(w *world) {
@@ -141,6 +144,7 @@ func TestFailedReloadIsNotRepeated(t *testing.T) {
 // Instances with reloads of their own are reloaded one after the other; one that
 // does not answer is waited for, and gets as many slots as the others.
 func TestEachInstanceIsReloaded(t *testing.T) {
+	t.Parallel()
 	f, other := &fakeReload{}, &fakeReload{tag: "x"}
 	managed(t, f, func(w *world) {
 		f.conns, other.conns = w.conns[:1], w.conns[1:]
@@ -171,6 +175,7 @@ func TestEachInstanceIsReloaded(t *testing.T) {
 // Endpoints that flap beyond the slots for ten minutes: no more reloads than the
 // budget allows, and the last state wins.
 func TestReloadStorm(t *testing.T) {
+	t.Parallel()
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
 		w.opts.Backends[0].Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
@@ -197,6 +202,7 @@ func TestReloadStorm(t *testing.T) {
 }
 
 func TestBudgetHolds(t *testing.T) {
+	t.Parallel()
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
 		w.opts.Reloads[0].MaxPerHour, w.opts.Reloads[0].MinInterval = 2, time.Minute
@@ -243,6 +249,7 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 		{"static balance", refusing(slots.NoWeights), "weights unsupported: the backend's algorithm takes none", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			f := &fakeReload{}
 			managed(t, f, func(w *world) {
 				c.with(w, f)

@@ -37,6 +37,7 @@ func busyWorld(t *testing.T, a *fakeConn, configure func(*Backend), body func(*w
 func shutting(b *Backend) { b.Shutdown = true }
 
 func TestSessionsEndAfterDrain(t *testing.T) {
+	t.Parallel()
 	critical := func(w *world) {
 		set := eps(80, 81)
 		set[1].State, set[1].Reason = discovery.Down, "critical"
@@ -82,6 +83,7 @@ func TestSessionsStayUnlessConfigured(t *testing.T) {
 }
 
 func TestSessionsOfOthersStay(t *testing.T) {
+	t.Parallel()
 	for name, during := range map[string]func(*world, *fakeConn){
 		"it came back": func(w *world, _ *fakeConn) {
 			w.source.list(80)

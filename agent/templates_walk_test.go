@@ -21,6 +21,7 @@ import (
 // configuration changes. The agent lives, and 2 s after the last change every endpoint
 // that can serve does, nothing else does, and what cannot is not in sync.
 func TestWalkOverConfigurations(t *testing.T) {
+	t.Parallel()
 	seeds := 40
 	if testing.Short() {
 		seeds = 15

@@ -130,6 +130,7 @@ func allDown(ports ...int) discovery.Reading {
 }
 
 func TestAllUnhealthy(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, rule string
 		checked    bool

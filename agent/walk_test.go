@@ -20,6 +20,7 @@ import (
 // force, also while it fails; once all is well again, every instance shows what
 // the feeds list.
 func TestRandomWalk(t *testing.T) {
+	t.Parallel()
 	seeds := 8
 	if testing.Short() {
 		seeds = 4
