@@ -227,7 +227,7 @@ func TestKeptSurvivesARestart(t *testing.T) {
 			w.source.say(gap(80, 81), nil)
 			w.pass(time.Minute)
 			before := w.wantKept("90 91", "")
-			w.kill()
+			w.crash()
 			time.Sleep(time.Minute)
 			if lost {
 				a.restart(false)

@@ -9,27 +9,6 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// kill ends the agent without what it does at its end: the state directory stays as it was.
-func (w *world) kill() {
-	w.t.Helper()
-	kept := map[string][]byte{}
-	files, err := filepath.Glob(filepath.Join(w.opts.StateDir, "*"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for _, file := range files {
-		if kept[file], err = os.ReadFile(file); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	w.stop()
-	for file, text := range kept {
-		if err := os.WriteFile(file, text, 0o600); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-}
-
 // TestQuietDay: the age of what is known counts from the last answer, also where no answer
 // has changed anything for longer than a stored set is good for.
 func TestQuietDay(t *testing.T) {
@@ -46,7 +25,7 @@ func TestQuietDay(t *testing.T) {
 				}
 				w.pass(5 * time.Minute)
 			}
-			w.kill()
+			w.crash()
 			a.restart(false)
 			w.source = newMute()
 			w.opts.Backends[0].Feeds[0].Source = w.source
