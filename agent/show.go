@@ -126,9 +126,6 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	return s
 }
 
-// serving is how many endpoints of b take traffic at the instance where the fewest do.
-// withUnusable returns the table with the slots that no instance can use, since their
-// address cannot be set, and which those are.
 // shownTable is the table of b, or before it is made, the slots as they are.
 func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
 	if b.adopted {
@@ -137,11 +134,6 @@ func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
 	return slots.Table{}.Observe(a.views(b), now)
 }
 
-// rows returns the servers of every instance by slot.
-// showSlot is one slot, which people call name.
-// standIn is the slot in which an endpoint is at an instance that lacks its own.
-// listedBy names the sources that list an endpoint now, or listed it last and keep it.
-// heldWhy says what operators asked of the endpoint in a slot; "" for nothing.
 // guardHold is what the guard holds; nil for nothing.
 func guardHold(b *backend, now time.Time) *Hold {
 	h, ok := b.guard.Hold(now)

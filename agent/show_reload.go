@@ -19,7 +19,8 @@ func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 	if r.last == nil {
 		return s
 	}
-	s.Last, s.Reason, s.Version, s.Step = &r.lastAt, r.last.Reason, r.last.Version, string(r.last.Step)
+	at := r.lastAt // a status shares nothing that is written to later
+	s.Last, s.Reason, s.Version, s.Step = &at, r.last.Reason, r.last.Version, string(r.last.Step)
 	if r.lastErr != nil {
 		s.Error = r.lastErr.Error()
 	}

@@ -13,6 +13,7 @@ import (
 
 // This file says how each slot is doing.
 
+// serving is how many endpoints of b take traffic at the instance where the fewest do.
 func (a *Agent) serving(b *backend) int {
 	wanted := discovery.ByAddr(b.wanted())
 	least := -1
@@ -30,6 +31,8 @@ func (a *Agent) serving(b *backend) int {
 	return max(least, 0)
 }
 
+// withUnusable returns the table with the slots that no instance can use, since their
+// address cannot be set, and which those are.
 func (a *Agent) withUnusable(b *backend, table slots.Table, rows map[string]map[int]slots.Server) (slots.Table, map[int]bool) {
 	known := make(map[int]bool, len(table))
 	for _, s := range table {
@@ -55,6 +58,7 @@ func (a *Agent) withUnusable(b *backend, table slots.Table, rows map[string]map[
 	return table, unusable
 }
 
+// rows returns the servers of every instance by slot.
 func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 	out := map[string]map[int]slots.Server{}
 	for _, in := range a.of(b) {
@@ -67,6 +71,7 @@ func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 	return out
 }
 
+// showSlot is one slot, which people call name.
 func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) SlotStatus {
 	s := SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
 	if !slot.Free() {
@@ -100,6 +105,7 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 	return s
 }
 
+// standIn is the slot in which an endpoint is at an instance that lacks its own.
 func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, bool) {
 	for _, s := range in.last.backends[backend].own {
 		if s.Addr == a && s.Class != slots.Maint {
@@ -109,6 +115,7 @@ func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, boo
 	return slots.Server{}, false
 }
 
+// listedBy names the sources that list an endpoint now, or listed it last and keep it.
 func (b *backend) listedBy(addr netip.AddrPort) []string {
 	var names []string
 	for _, f := range b.feeds {
@@ -119,6 +126,7 @@ func (b *backend) listedBy(addr netip.AddrPort) []string {
 	return names
 }
 
+// heldWhy says what operators asked of the endpoint in a slot; "" for nothing.
 func (b *backend) heldWhy(slot slots.Slot) string {
 	var words []string
 	for _, kind := range OverrideKinds {

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"sync"
@@ -24,6 +26,13 @@ type world struct {
 	cancel context.CancelFunc
 	done   chan error
 	warned *warnings
+	seen   []seenStatus
+}
+
+// seenStatus is a status with what it said when it was seen.
+type seenStatus struct {
+	status Status
+	said   []byte
 }
 
 // warnings counts what was warned of since the start.
@@ -63,6 +72,7 @@ func inWorld(t *testing.T, body func(*world), conns ...*fakeConn) {
 		for _, c := range conns {
 			w.opts.Instances = append(w.opts.Instances, Instance{Name: c.name, Conn: c, Key: c.name})
 		}
+		defer w.wantUnchanged()
 		defer w.stop()
 		body(w)
 	})
@@ -116,7 +126,34 @@ func (w *world) want(c *fakeConn, show string) {
 	}
 }
 
-func (w *world) status() Status { return w.agent.Status() }
+// status is what the agent says now. What it said is compared when the world ends, for
+// a status that was published never changes.
+func (w *world) status() Status {
+	w.t.Helper()
+	s := w.agent.Status()
+	if len(w.seen) < 100 {
+		w.seen = append(w.seen, seenStatus{s, w.marshal(s)})
+	}
+	return s
+}
+
+func (w *world) marshal(s Status) []byte {
+	w.t.Helper()
+	said, err := json.Marshal(s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return said
+}
+
+// wantUnchanged fails the test if a status that was seen says something else by now.
+func (w *world) wantUnchanged() {
+	for _, s := range w.seen {
+		if said := w.marshal(s.status); !bytes.Equal(said, s.said) {
+			w.t.Errorf("a published status has changed from\n%s\nto\n%s", s.said, said)
+		}
+	}
+}
 
 func (w *world) wantSync(name string, in bool) {
 	w.t.Helper()
