@@ -49,6 +49,9 @@ type Options struct {
 	StateFile string
 	// Folders says which folders are good enough for it.
 	Folders securedir.Policy
+	// Dial connects to HAProxy's Runtime API instead of to Socket, which then only
+	// names it; nil: Socket is where it listens.
+	Dial func(ctx context.Context) (net.Conn, error)
 }
 
 // A Client speaks to one HAProxy. Its methods may be called at the same time,
@@ -59,6 +62,7 @@ type Client struct {
 	at      address
 	timeout time.Duration
 	dialer  net.Dialer
+	instead func(context.Context) (net.Conn, error) // nil: the socket is dialled
 	state   stateFile
 	people  chan struct{} // holds one for each that is asked for people
 
@@ -84,7 +88,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: make(chan struct{}, maxPeople)}, nil
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, instead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: make(chan struct{}, maxPeople)}, nil
 }
 
 // String returns the socket as it was configured.

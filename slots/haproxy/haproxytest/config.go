@@ -13,7 +13,12 @@ type Backend struct {
 	Name   string
 	Slots  int    // 0: 10
 	Prefix string // of the slots' names; "": Name
-	Weight int    // of the configuration; 0: 100
+	// After is the number before the first slot's: 4 for a template of 5-14.
+	After int
+	// Static are the names of servers besides the template, which are ready at
+	// 127.0.0.1:1.
+	Static []string
+	Weight int // of the configuration; 0: 100
 	// Frontend is a port of 127.0.0.1 that leads to the backend; 0: none.
 	Frontend int
 	// Balance is the algorithm, as in "source", which takes no weights; "": the
@@ -42,7 +47,7 @@ func (b Backend) slots() int     { return cmp.Or(b.Slots, 10) }
 func (b Backend) weight() int    { return cmp.Or(b.Weight, 100) }
 
 // Slot returns the name of slot n, from 1.
-func (b Backend) Slot(n int) string { return fmt.Sprintf("%s%d", b.prefix(), n) }
+func (b Backend) Slot(n int) string { return fmt.Sprintf("%s%d", b.prefix(), b.After+n) }
 
 // text is the section of the configuration.
 func (b Backend) text(stateFile bool) string {
@@ -74,8 +79,11 @@ func (b Backend) text(stateFile bool) string {
 	if b.Resolvers != "" {
 		keywords += " resolvers " + b.Resolvers
 	}
-	fmt.Fprintf(&s, "  server-template %s 1-%d slot.invalid:1 init-addr %s%s weight %d %s\n",
-		b.prefix(), b.slots(), init, disabled, b.weight(), keywords)
+	fmt.Fprintf(&s, "  server-template %s %d-%d slot.invalid:1 init-addr %s%s weight %d %s\n",
+		b.prefix(), b.After+1, b.After+b.slots(), init, disabled, b.weight(), keywords)
+	for _, name := range b.Static {
+		fmt.Fprintf(&s, "  server %s 127.0.0.1:1 weight %d\n", name, b.weight())
+	}
 	return s.String()
 }
 

@@ -26,7 +26,7 @@ func (s *session) showInfo([]string) string {
 	}
 	up := int(time.Since(w.started).Seconds())
 	return fmt.Sprintf("Name: HAProxy\nVersion: %s\nNbthread: 2\nNbproc: 1\nProcess_num: 1\nPid: %d\nUptime: 0d 0h00m%02ds\nUptime_sec: %d\n"+
-		"node: test\nStopping: %d\nStart_time_sec: %d\n", fullVersions[s.fake.version], w.pid, up, up, stopping, w.started.Unix())
+		"node: %s\nStopping: %d\nStart_time_sec: %d\n", fullVersions[s.fake.version], w.pid, up, up, s.fake.node, stopping, w.started.Unix())
 }
 
 func (s *session) showBackend([]string) string {

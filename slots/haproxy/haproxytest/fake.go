@@ -22,7 +22,7 @@ type Fake struct {
 
 	version  string // "2.6"
 	backends []Backend
-	listener *net.UnixListener
+	listener net.Listener
 	wg       sync.WaitGroup
 	places   chan struct{} // one for each connection that is served
 
@@ -37,6 +37,8 @@ type Fake struct {
 	cut      int           // bytes of each answer that are sent; -1: all
 	hung     chan struct{} // nil unless it hangs
 	ended    bool
+	node     string
+	executed func(Executed) // nil: nobody is told
 }
 
 // A worker is one process of a Fake. Connections stay with theirs.
@@ -61,15 +63,18 @@ func NewFake(tb testing.TB, version string, backends ...Backend) *Fake {
 	if !slices.Contains(Versions[:], version) {
 		tb.Fatalf("no HAProxy %s", version)
 	}
-	f := &Fake{
-		Socket: filepath.Join(tempDir(tb), "admin.sock"), version: version, backends: backends,
-		conns: make(map[net.Conn]bool), level: "admin", buffer: defaultBuffer, cut: -1, delay: 300 * time.Microsecond,
-	}
-	f.worker = newWorker(version, 4000, backends)
-	f.places = make(chan struct{}, maxconn)
+	f := newFake(version, backends)
+	f.Socket = filepath.Join(tempDir(tb), "admin.sock")
 	f.listen(tb)
 	tb.Cleanup(f.end)
 	return f
+}
+
+func newFake(version string, backends []Backend) *Fake {
+	return &Fake{
+		version: version, backends: backends, worker: newWorker(version, 4000, backends), places: make(chan struct{}, maxconn),
+		conns: make(map[net.Conn]bool), level: "admin", buffer: defaultBuffer, cut: -1, delay: 300 * time.Microsecond, node: "test",
+	}
 }
 
 func newWorker(version string, pid int, configured []Backend) *worker {
@@ -105,7 +110,7 @@ func (f *Fake) listen(tb testing.TB) {
 }
 
 // accept takes a connection when there is a place for it; others wait unheard.
-func (f *Fake) accept(l *net.UnixListener, places chan struct{}) {
+func (f *Fake) accept(l net.Listener, places chan struct{}) {
 	for {
 		places <- struct{}{}
 		conn, err := l.Accept()

@@ -85,6 +85,12 @@ func newBackend(version string, id int, b Backend) *backend {
 		}
 		made.servers = append(made.servers, s)
 	}
+	for _, name := range b.Static {
+		made.servers = append(made.servers, &server{
+			id: len(made.servers) + 1, name: name, addr: "127.0.0.1", port: 1, weight: b.weight(), initial: b.weight(),
+			running: true, health: rise, changed: time.Now(),
+		})
+	}
 	if b.Disabled {
 		made.neverStarted()
 	}

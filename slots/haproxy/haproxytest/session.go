@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 )
 
 // defaultBuffer is tune.bufsize as it is by default.
@@ -97,7 +98,7 @@ func (s *session) run(line string) string {
 			s.quit = true
 			break
 		}
-		out.WriteString(s.execute(command))
+		out.WriteString(s.told(command))
 		switch {
 		case s.quit:
 		case s.prompt && !modern:
@@ -110,6 +111,29 @@ func (s *session) run(line string) string {
 		return strings.TrimSuffix(out.String(), "\n") + "\n> "
 	}
 	return out.String()
+}
+
+// told runs one command, and tells whoever wants to know what it did.
+func (s *session) told(command string) string {
+	if s.fake.executed == nil {
+		return s.execute(command)
+	}
+	e := Executed{At: time.Now(), Command: command}
+	if a := strings.Fields(command); len(a) > 2 && a[0] != "show" && a[0] != "get" {
+		e.Backend, e.Server, _ = strings.Cut(a[2], "/")
+		if a[0] == "shutdown" && len(a) > 3 {
+			e.Backend, e.Server, _ = strings.Cut(a[3], "/")
+		}
+	}
+	if e.Server != "" {
+		e.Before = s.worker.row(e.Backend, e.Server)
+	}
+	e.Reply = s.execute(command)
+	if e.Server != "" {
+		e.After = s.worker.row(e.Backend, e.Server)
+		s.fake.executed(e)
+	}
+	return e.Reply
 }
 
 // execute runs one command and returns its text. The lock is held.
