@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
 )
 
 // A terminal is a pseudo-terminal with a program in it, and all that it has written.
