@@ -13,46 +13,54 @@ import (
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
-// Three confirmations that have nothing in common confirm nothing.
+// Three confirmations that have nothing in common confirm nothing: of six that are gone
+// two others are back for a moment each second, so that each was seen within the hold.
 func TestConfirmationsThatDisagree(t *testing.T) {
+	t.Parallel()
 	consulServer := consultest.Start(t)
-	for i := range 10 {
-		consulServer.Register("web", fmt.Sprintf("web-%d", i), "127.0.0.9", 8000+i)
-	}
-	client, err := consul.NewClient(consul.Options{Address: consulServer.URL()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := client.Source(consul.Query{Service: "web"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, socket := fills(t, "3.2", func(b *agent.Backend) { b.Guard.RemovalHold = 3 * time.Second }, source)
-	all := filled(t, socket, map[string]int{"web": 10})
-	eventually(t, 10*time.Second, all)
-	gone := []int{0, 1, 2, 3, 4, 5}
-	for _, i := range gone {
-		consulServer.Deregister(fmt.Sprintf("web-%d", i))
-	}
-	eventually(t, 5*time.Second, func() string {
-		if h := r.backend("web").Hold; h == nil || len(h.WouldRemove) == 0 {
-			return fmt.Sprintf("nothing is held: %+v", h)
+	put := func(gone bool, of ...int) {
+		t.Helper()
+		var regs []consultest.Registration
+		for _, i := range of {
+			regs = append(regs, consultest.Registration{Service: "web", ID: fmt.Sprintf("web-%d", i), Addr: "127.0.0.9", Port: 8000 + i, Gone: gone})
 		}
-		return ""
-	})
-	for round := range 6 { // one after the other is back for a moment within the hold
-		i := gone[round%len(gone)]
-		consulServer.Register("web", fmt.Sprintf("web-%d", i), "127.0.0.9", 8000+i)
-		eventually(t, 5*time.Second, func() string {
-			if h := r.backend("web").Hold; h != nil && slices.Contains(h.WouldRemove, fmt.Sprintf("127.0.0.9:%d", 8000+i)) {
-				return fmt.Sprintf("web-%d is held although it is listed", i)
+		if err := consulServer.Put(t.Context(), regs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(false, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+	hold := 5 * time.Second
+	r, socket := fills(t, "3.2", func(b *agent.Backend) { b.Guard.RemovalHold = hold }, consulSource(t, consul.Options{Address: consulServer.URL()}, "web"))
+	all := filled(t, socket, map[string]int{"web": 10})
+	eventually(t, 15*time.Second, all)
+	held := func(of ...int) func() string {
+		var want []string
+		for _, i := range of {
+			want = append(want, fmt.Sprintf("127.0.0.9:%d", 8000+i))
+		}
+		return func() string {
+			if h := r.backend("web").Hold; h == nil || !slices.Equal(h.WouldRemove, want) {
+				return fmt.Sprintf("%+v is held, want %v", h, want)
 			}
 			return ""
-		})
+		}
 	}
-	if n := len(ready(t, socket, "web")); n < 10 {
-		t.Errorf("%d of 10 are in service, all seen within the hold", n)
+	put(true, 0, 1, 2, 3, 4, 5) // at once: else the first of them are few enough to go
+	began := time.Now()
+	eventually(t, 15*time.Second, held(0, 1, 2, 3, 4, 5))
+	back := []int{0, 1, 2, 3, 4, 5}
+	for time.Since(began) < 2*hold {
+		round := time.Now()
+		put(false, back[:2]...)
+		others := slices.Sorted(slices.Values(back[2:]))
+		eventually(t, 15*time.Second, held(others...))
+		put(true, back[:2]...)
+		eventually(t, 15*time.Second, held(0, 1, 2, 3, 4, 5))
+		during(t, time.Second-time.Since(round), all)
+		back = slices.Concat(back[2:], back[:2])
 	}
+	put(false, 0, 2, 4) // while the others stay away: these go, and no others
+	eventually(t, 6*hold, serves(t, socket, "127.0.0.9:8000", "127.0.0.9:8002", "127.0.0.9:8004", "127.0.0.9:8006", "127.0.0.9:8007", "127.0.0.9:8008", "127.0.0.9:8009"))
 }
 
 // Nine of ten are replaced at once by servers that are dead: the old ones stay until it
