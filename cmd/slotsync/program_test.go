@@ -40,13 +40,13 @@ func TestProgram(t *testing.T) {
 			continue // it has no programs
 		}
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			dir, err := os.MkdirTemp("", "ss")
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			config, pids, run := filepath.Join(dir, "slotsync.yaml"), filepath.Join(dir, "pids"), filepath.Join(dir, "run")
-			t.Setenv("SLOTSYNC_TEST_DIR", dir)
 			// the socket is known once HAProxy runs, so a script waits for the configuration
 			script := fmt.Sprintf("#!/bin/sh\necho $$ >>%s\nwhile ! [ -e %s ]; do sleep 0.05; done\nexec slotsync run --config %[2]s\n", pids, config)
 			if err := os.WriteFile(run, []byte(script), 0o700); err != nil {
@@ -72,21 +72,21 @@ func TestProgram(t *testing.T) {
 				}
 				return ""
 			}
-			programs := func(want int) {
+			programs := func(want int) (list []int) {
 				t.Helper()
-				eventually(t, 10*time.Second, func() string {
-					if list := alive(t, pids); len(list) != want {
+				eventually(t, 20*time.Second, func() string {
+					if list = alive(t, pids); len(list) != want {
 						return fmt.Sprintf("%d programs: %v", len(list), list)
 					}
 					return ""
 				})
+				return list
 			}
-			eventually(t, 10*time.Second, filled)
-			first := alive(t, pids)
+			eventually(t, 20*time.Second, filled)
+			first := programs(1)
 			p.Reload()
-			eventually(t, 10*time.Second, filled)
-			programs(1)
-			second := alive(t, pids)
+			eventually(t, 20*time.Second, filled)
+			second := programs(1)
 			if second[0] == first[0] {
 				t.Errorf("program %d has survived the reload", first[0])
 			}
@@ -95,16 +95,18 @@ func TestProgram(t *testing.T) {
 			if err := syscall.Kill(p.Pid(), syscall.SIGUSR2); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, 10*time.Second, func() string {
+			eventually(t, 20*time.Second, func() string {
 				if said := masterSays(p); !strings.Contains(said, "[failed: 1]") {
 					return "the reload has not failed yet: " + said
 				}
 				return ""
 			})
-			programs(1)
+			if left := programs(1); left[0] != second[0] {
+				t.Errorf("program %d has become %d with a reload that failed", second[0], left[0])
+			}
 			p.Config.Text = good
 			p.Reload()
-			eventually(t, 10*time.Second, filled)
+			eventually(t, 20*time.Second, filled)
 			programs(1)
 			if err := syscall.Kill(p.Pid(), syscall.SIGKILL); err != nil {
 				t.Fatal(err)
