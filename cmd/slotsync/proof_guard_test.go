@@ -78,29 +78,30 @@ func TestNineOfTenAreReplaced(t *testing.T) {
 		both := func(a, b []discovery.Endpoint) []string { return addresses(slices.Concat(a, b)) }
 		source.next <- old
 		r.start()
-		eventually(t, 5*time.Second, serves(t, p.Socket, addresses(old)...))
+		eventually(t, 15*time.Second, serves(t, p.Socket, addresses(old)...))
 		source.next <- slices.Concat(old[:1], dead[1:])
-		eventually(t, 2*time.Second, serves(t, p.Socket, both(old, dead[1:])...))
+		eventually(t, 15*time.Second, serves(t, p.Socket, both(old, dead[1:])...))
 		during(t, 6*time.Second, serves(t, p.Socket, both(old, dead[1:])...)) // longer than a server is up before its first check
 		if h := r.backend("web").Hold; h == nil || h.Kind != "removal" || len(h.WouldRemove) != 9 {
 			t.Errorf("held: %+v", h)
 		}
 		source.next <- slices.Concat(old[:1], working[1:])
-		eventually(t, 2*time.Second, serves(t, p.Socket, both(old, working[1:])...))
-		eventually(t, 10*time.Second, serves(t, p.Socket, both(old[:1], working[1:])...))
+		eventually(t, 15*time.Second, serves(t, p.Socket, both(old, working[1:])...))
+		eventually(t, 15*time.Second, serves(t, p.Socket, both(old[:1], working[1:])...))
 	})
 }
 
 // What is accepted is what was shown: what goes missing afterwards stays held.
 func TestAcceptedIsWhatWasShown(t *testing.T) {
+	t.Parallel()
 	consulServer := consultest.Start(t)
 	for i := range 10 {
 		consulServer.Register("web", fmt.Sprintf("web-%d", i), "127.0.0.9", 8000+i)
 	}
 	r, socket := fills(t, "3.0", nil, consulSource(t, consul.Options{Address: consulServer.URL()}, "web"))
-	eventually(t, 10*time.Second, filled(t, socket, map[string]int{"web": 10}))
+	eventually(t, 15*time.Second, filled(t, socket, map[string]int{"web": 10}))
 	shown := func(n int) (h *agent.Hold) {
-		eventually(t, 10*time.Second, func() string {
+		eventually(t, 15*time.Second, func() string {
 			if h = r.backend("web").Hold; h == nil || len(h.WouldRemove) < n {
 				return fmt.Sprintf("held: %+v", h)
 			}
@@ -121,7 +122,7 @@ func TestAcceptedIsWhatWasShown(t *testing.T) {
 	if err != nil || len(done.Removed) != len(first.WouldRemove) {
 		t.Fatalf("%+v, %v; shown were %v", done, err, first.WouldRemove)
 	}
-	eventually(t, 5*time.Second, filled(t, socket, map[string]int{"web": left - len(first.WouldRemove)}))
+	eventually(t, 15*time.Second, filled(t, socket, map[string]int{"web": left - len(first.WouldRemove)}))
 	during(t, 2*time.Second, filled(t, socket, map[string]int{"web": left - len(first.WouldRemove)}))
 }
 
@@ -141,7 +142,7 @@ func TestNoneYetAndMisspelt(t *testing.T) {
 		fresh.Name, fresh.Proxy, fresh.Prefix = "new", "new", "new"
 		r := newRig(t, map[string]string{"edge": p.Socket}, web, fresh)
 		r.start()
-		eventually(t, 10*time.Second, func() string {
+		eventually(t, 15*time.Second, func() string {
 			s := r.agent.Status()
 			if !s.Ready || s.Sources[1].State != "none yet" {
 				return fmt.Sprintf("ready %v %v, %+v", s.Ready, s.NotReady, s.Sources)
@@ -156,6 +157,6 @@ func TestNoneYetAndMisspelt(t *testing.T) {
 		if _, err := r.agent.Accept(t.Context(), "web", h.ID, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, 5*time.Second, serves(t, p.Socket, "127.0.0.9:8000"))
+		eventually(t, 15*time.Second, serves(t, p.Socket, "127.0.0.9:8000"))
 	})
 }

@@ -98,45 +98,45 @@ func ignorant(t *testing.T) *dnstest.Server {
 // A server that never had a name has no say in whether it is gone: neither of one target
 // whose answers get lost at the server that has it, nor of everything.
 func TestWhoNeverHadTheNameHasNoSay(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
-		t.Run("one target", func(t *testing.T) {
-			has := dnstest.NewServer(t)
-			var targets []dnstest.Target
-			for n := 4; n <= 7; n++ {
-				name := fmt.Sprintf("t%d.slots.example.", n)
-				has.SetA(name, time.Second, dnstest.Addrs(fmt.Sprintf("127.0.0.%d", n))...)
-				targets = append(targets, dnstest.Target{Name: name, Port: 80})
+	t.Run("one target", func(t *testing.T) {
+		t.Parallel()
+		has := dnstest.NewServer(t)
+		var targets []dnstest.Target
+		for n := 4; n <= 7; n++ {
+			name := fmt.Sprintf("t%d.slots.example.", n)
+			has.SetA(name, time.Second, dnstest.Addrs(fmt.Sprintf("127.0.0.%d", n))...)
+			targets = append(targets, dnstest.Target{Name: name, Port: 80})
+		}
+		has.SetSRV("_web._tcp.slots.example.", time.Second, targets...)
+		r, socket := fills(t, "3.2", nil, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, has.Addr(), ignorant(t).Addr()))
+		eventually(t, 15*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
+		has.SetHook(func(_ wire.ResponseWriter, q *wire.Msg) bool { return strings.HasPrefix(q.Question[0].Name, "t7.") })
+		eventually(t, 15*time.Second, keeps(r, "127.0.0.7:80", "t7.slots.example"))
+		during(t, 2*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
+		has.SetSRV("_web._tcp.slots.example.", time.Second, targets[1:]...) // t4 leaves beside it
+		eventually(t, 15*time.Second, serves(t, socket, port80(5, 6, 7)...))
+		has.SetHook(nil)
+		eventually(t, 15*time.Second, func() string {
+			if kept := r.backend("web").Kept; len(kept) > 0 {
+				return fmt.Sprintf("still kept: %+v", kept)
 			}
-			has.SetSRV("_web._tcp.slots.example.", time.Second, targets...)
-			r, socket := fills(t, version, nil, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, has.Addr(), ignorant(t).Addr()))
-			eventually(t, 5*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
-			has.SetHook(func(_ wire.ResponseWriter, q *wire.Msg) bool { return strings.HasPrefix(q.Question[0].Name, "t7.") })
-			eventually(t, 10*time.Second, keeps(r, "127.0.0.7:80", "t7.slots.example"))
-			during(t, 2*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
-			has.SetSRV("_web._tcp.slots.example.", time.Second, targets[1:]...) // t4 leaves beside it
-			eventually(t, 10*time.Second, serves(t, socket, port80(5, 6, 7)...))
-			has.SetHook(nil)
-			eventually(t, 10*time.Second, func() string {
-				if kept := r.backend("web").Kept; len(kept) > 0 {
-					return fmt.Sprintf("still kept: %+v", kept)
-				}
-				return ""
-			})
+			return ""
 		})
-		t.Run("everything", func(t *testing.T) {
-			has := dnstest.StartBind(t, targetsZone(4, 5, 6))
-			r, socket := fills(t, version, func(b *agent.Backend) { b.Guard.EmptyHold = time.Second },
-				quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, has.Addr(), ignorant(t).Addr()))
-			eventually(t, 5*time.Second, serves(t, socket, port80(4, 5, 6)...))
-			has.Kill()
-			during(t, 6*time.Second, serves(t, socket, port80(4, 5, 6)...))
-			if h := r.backend("web").Hold; h != nil {
-				t.Errorf("held: %+v", h)
-			}
-			has.Restart()
-			has.Change(targetsZone(6, 8))
-			eventually(t, 15*time.Second, serves(t, socket, port80(6, 8)...))
-		})
+	})
+	t.Run("everything", func(t *testing.T) {
+		t.Parallel()
+		has := dnstest.StartBind(t, targetsZone(4, 5, 6))
+		r, socket := fills(t, "3.2", func(b *agent.Backend) { b.Guard.EmptyHold = time.Second },
+			quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, has.Addr(), ignorant(t).Addr()))
+		eventually(t, 15*time.Second, serves(t, socket, port80(4, 5, 6)...))
+		has.Kill()
+		during(t, 6*time.Second, serves(t, socket, port80(4, 5, 6)...))
+		if h := r.backend("web").Hold; h != nil {
+			t.Errorf("held: %+v", h)
+		}
+		has.Restart()
+		has.Change(targetsZone(6, 8))
+		eventually(t, 15*time.Second, serves(t, socket, port80(6, 8)...))
 	})
 }
 
@@ -176,7 +176,7 @@ func TestFamiliesAreParts(t *testing.T) {
 			})
 			query := dns.Query{Record: "web.slots.example", Port: 80}
 			r, socket := fills(t, "2.6", nil, quickDNS(t, query, server.Addr()))
-			eventually(t, 10*time.Second, serves(t, socket, port80(4, 5)...))
+			eventually(t, 15*time.Second, serves(t, socket, port80(4, 5)...))
 			server.SetA("web.slots.example.", time.Second, dnstest.Addrs("127.0.0.5", "127.0.0.6")...)
 			eventually(t, 15*time.Second, serves(t, socket, port80(5, 6)...))
 			r.stop()
@@ -184,7 +184,7 @@ func TestFamiliesAreParts(t *testing.T) {
 			server.SetA("web.slots.example.", time.Second, dnstest.Addrs("127.0.0.6", "127.0.0.7")...)
 			r.start()
 			eventually(t, 15*time.Second, serves(t, socket, port80(6, 7)...))
-			eventually(t, 5*time.Second, func() string {
+			eventually(t, 15*time.Second, func() string {
 				for _, p := range r.agent.Status().Sources[0].Parts {
 					if strings.HasPrefix(p.Name, "AAAA of web.slots.example") && p.State == "unknown" {
 						return ""
@@ -205,6 +205,7 @@ func rcode(code int) func(wire.ResponseWriter, *wire.Msg) {
 
 // A server that knows no EDNS, and says so by nothing but a header, is asked without.
 func TestBareFormErr(t *testing.T) {
+	t.Parallel()
 	server := dnstest.NewServer(t)
 	server.SetA("web.slots.example.", time.Second, dnstest.Addrs("127.0.0.4")...)
 	server.SetHook(func(w wire.ResponseWriter, q *wire.Msg) bool {
@@ -215,76 +216,75 @@ func TestBareFormErr(t *testing.T) {
 		return true
 	})
 	_, socket := fills(t, "2.6", nil, quickDNS(t, dns.Query{Record: "web.slots.example", Port: 80, Type: dns.TypeA}, server.Addr()))
-	eventually(t, 5*time.Second, serves(t, socket, port80(4)...))
+	eventually(t, 15*time.Second, serves(t, socket, port80(4)...))
 }
 
 // One SRV target that never resolved, at BIND: the others are served, join and leave, and
 // the status names it.
 func TestTargetThatDoesNotResolve(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
-		with := func(last ...int) dnstest.Zone {
-			z := targetsZone(last...)
-			z.Services["_web._tcp.slots.example"] = append(z.Services["_web._tcp.slots.example"], dnstest.Target{Name: "elsewhere.invalid", Port: 80})
-			return z
-		}
-		bind := dnstest.StartBind(t, with(4, 5, 6))
-		r, socket := fills(t, version, nil, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, bind.Addr()))
-		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
-		bind.Change(with(5, 6, 7))
-		eventually(t, 15*time.Second, serves(t, socket, port80(5, 6, 7)...))
-		source := r.agent.Status().Sources[0]
-		if named := fmt.Sprint(source.Parts, source.Rejected); !strings.Contains(named, "elsewhere.invalid") {
-			t.Errorf("the status does not name it: %s", named)
-		}
-	})
+	t.Parallel()
+	with := func(last ...int) dnstest.Zone {
+		z := targetsZone(last...)
+		z.Services["_web._tcp.slots.example"] = append(z.Services["_web._tcp.slots.example"], dnstest.Target{Name: "elsewhere.invalid", Port: 80})
+		return z
+	}
+	bind := dnstest.StartBind(t, with(4, 5, 6))
+	r, socket := fills(t, "2.6", nil, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, bind.Addr()))
+	eventually(t, 15*time.Second, serves(t, socket, port80(4, 5, 6)...))
+	bind.Change(with(5, 6, 7))
+	eventually(t, 15*time.Second, serves(t, socket, port80(5, 6, 7)...))
+	source := r.agent.Status().Sources[0]
+	if named := fmt.Sprint(source.Parts, source.Rejected); !strings.Contains(named, "elsewhere.invalid") {
+		t.Errorf("the status does not name it: %s", named)
+	}
 }
 
 // Two sources, one of which never answers, and a folder with a file that cannot be read:
 // what the others list goes in, and what they replace leaves, as often as they like.
 func TestNothingWaitsForASilentSource(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
-		silent := dnstest.NewServer(t)
-		silent.SetMode(dnstest.Drop)
-		dir := t.TempDir()
-		list := func(last ...int) {
-			t.Helper()
-			text := fmt.Sprintf("- targets: [%s]\n", strings.Join(port80(last...), ", "))
-			if err := os.WriteFile(filepath.Join(dir, ".new"), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(filepath.Join(dir, ".new"), filepath.Join(dir, "web.yaml")); err != nil {
-				t.Fatal(err)
-			}
-		}
-		list(4, 5, 6)
-		if err := os.WriteFile(filepath.Join(dir, "foreign.yaml"), []byte("}{ not ours"), 0o600); err != nil {
+	t.Parallel()
+	silent := dnstest.NewServer(t)
+	silent.SetMode(dnstest.Drop)
+	dir := t.TempDir()
+	list := func(last ...int) {
+		t.Helper()
+		text := fmt.Sprintf("- targets: [%s]\n", strings.Join(port80(last...), ", "))
+		if err := os.WriteFile(filepath.Join(dir, ".new"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		files, err := file.New(file.Options{Path: filepath.Join(dir, "*.yaml")})
-		if err != nil {
+		if err := os.Rename(filepath.Join(dir, ".new"), filepath.Join(dir, "web.yaml")); err != nil {
 			t.Fatal(err)
 		}
-		folder, err := files.Source(file.Query{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, socket := fills(t, version, func(b *agent.Backend) { b.Guard.TurnoverWait, b.Guard.RemovalHold = time.Second, 2*time.Second },
-			folder, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, silent.Addr()))
-		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
-		for i := range 4 {
-			list(10+3*i, 11+3*i, 12+3*i)
-			eventually(t, 20*time.Second, serves(t, socket, port80(10+3*i, 11+3*i, 12+3*i)...))
-		}
-		parts := fmt.Sprint(r.agent.Status().Sources[0].Parts)
-		if !strings.Contains(parts, "foreign.yaml") {
-			t.Errorf("the file that cannot be read is not named: %s", parts)
-		}
-	})
+	}
+	list(4, 5, 6)
+	if err := os.WriteFile(filepath.Join(dir, "foreign.yaml"), []byte("}{ not ours"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	files, err := file.New(file.Options{Path: filepath.Join(dir, "*.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := files.Source(file.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, socket := fills(t, "3.4", func(b *agent.Backend) { b.Guard.TurnoverWait, b.Guard.RemovalHold = time.Second, 2*time.Second },
+		folder, quickDNS(t, dns.Query{Record: "_web._tcp.slots.example"}, silent.Addr()))
+	eventually(t, 15*time.Second, serves(t, socket, port80(4, 5, 6)...))
+	for i := range 4 {
+		list(10+3*i, 11+3*i, 12+3*i)
+		eventually(t, 20*time.Second, serves(t, socket, port80(10+3*i, 11+3*i, 12+3*i)...))
+	}
+	parts := fmt.Sprint(r.agent.Status().Sources[0].Parts)
+	if !strings.Contains(parts, "foreign.yaml") {
+		t.Errorf("the file that cannot be read is not named: %s", parts)
+	}
 }
 
 // BIND leaves AAAA sets out of an answer that would be too large, without a sign of it:
 // nothing that serves goes because of that.
 func TestGlueThatIsLeftOut(t *testing.T) {
+	t.Parallel()
 	zone := func(n int) dnstest.Zone {
 		z := dnstest.Zone{Name: "slots.example", TTL: time.Second, Services: map[string][]dnstest.Target{}}
 		for i := range n {
@@ -303,7 +303,7 @@ func TestGlueThatIsLeftOut(t *testing.T) {
 		}
 		return out
 	}
-	eventually(t, 10*time.Second, serves(t, socket, both(2)...))
+	eventually(t, 15*time.Second, serves(t, socket, both(2)...))
 	bind.Change(zone(9))
 	eventually(t, 15*time.Second, serves(t, socket, both(9)...))
 	during(t, 3*time.Second, serves(t, socket, both(9)...))
@@ -312,33 +312,32 @@ func TestGlueThatIsLeftOut(t *testing.T) {
 // A token that may read less of a service than before, with the stream of a current
 // Consul, which does not say so: nothing goes, and the list is asked for plainly.
 func TestNarrowedTokenWithAStream(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
-		fake := consultest.NewFake(t)
-		listener := httptest.NewServer(fake)
-		t.Cleanup(listener.Close)
-		instance := func(n int) *api.ServiceEntry {
-			return consultest.Instance(fmt.Sprintf("web-%d", n), fmt.Sprintf("127.0.0.%d", n), 80)
+	t.Parallel()
+	fake := consultest.NewFake(t)
+	listener := httptest.NewServer(fake)
+	t.Cleanup(listener.Close)
+	instance := func(n int) *api.ServiceEntry {
+		return consultest.Instance(fmt.Sprintf("web-%d", n), fmt.Sprintf("127.0.0.%d", n), 80)
+	}
+	fake.Stream(true)
+	fake.Hide("somebody-else", "node-nowhere")
+	fake.Set("web", instance(4), instance(5), instance(6))
+	r, socket := fills(t, "3.0", nil, consulSource(t, consul.Options{Address: listener.URL, Token: func() string { return "reader" }}, "web"))
+	eventually(t, 15*time.Second, serves(t, socket, port80(4, 5, 6)...))
+	fake.Hide("reader", instance(5).Node.Node)
+	fake.Set("web", instance(4), instance(5), instance(6), instance(7)) // the stream tells of a change, and lacks web-5
+	eventually(t, 15*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
+	eventually(t, 15*time.Second, func() string {
+		if kept := r.backend("web").Kept; len(kept) != 1 || !slices.Equal(kept[0].Endpoints, port80(5)) {
+			return fmt.Sprintf("kept: %+v", kept)
 		}
-		fake.Stream(true)
-		fake.Hide("somebody-else", "node-nowhere")
-		fake.Set("web", instance(4), instance(5), instance(6))
-		r, socket := fills(t, version, nil, consulSource(t, consul.Options{Address: listener.URL, Token: func() string { return "reader" }}, "web"))
-		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6)...))
-		fake.Hide("reader", instance(5).Node.Node)
-		fake.Set("web", instance(4), instance(5), instance(6), instance(7)) // the stream tells of a change, and lacks web-5
-		eventually(t, 10*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
-		eventually(t, 10*time.Second, func() string {
-			if kept := r.backend("web").Kept; len(kept) != 1 || !slices.Equal(kept[0].Endpoints, port80(5)) {
-				return fmt.Sprintf("kept: %+v", kept)
-			}
-			return ""
-		})
-		during(t, 2*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
-		if _, err := r.agent.Accept(t.Context(), "web", r.backend("web").Kept[0].ID, "ann"); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, 5*time.Second, serves(t, socket, port80(4, 6, 7)...))
-		fake.Set("web", instance(4), instance(5), instance(7)) // a legitimate deregistration, from then on
-		eventually(t, 15*time.Second, serves(t, socket, port80(4, 7)...))
+		return ""
 	})
+	during(t, 2*time.Second, serves(t, socket, port80(4, 5, 6, 7)...))
+	if _, err := r.agent.Accept(t.Context(), "web", r.backend("web").Kept[0].ID, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 15*time.Second, serves(t, socket, port80(4, 6, 7)...))
+	fake.Set("web", instance(4), instance(5), instance(7)) // a legitimate deregistration, from then on
+	eventually(t, 15*time.Second, serves(t, socket, port80(4, 7)...))
 }

@@ -69,7 +69,7 @@ func (plan rollout) run(t *testing.T, version string) {
 			eps = append(eps, discovery.Endpoint{Addr: s.Addr})
 		}
 		source.next <- eps
-		eventually(t, 3*time.Second, serves(t, p.Socket, addresses(eps)...))
+		eventually(t, 15*time.Second, serves(t, p.Socket, addresses(eps)...))
 	}
 	serving = start(plan.n)
 	r.start()
