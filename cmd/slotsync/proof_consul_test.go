@@ -205,9 +205,9 @@ func TestNothingIsLostBehindAnAgent(t *testing.T) {
 	}
 	register(each + 1)
 	begun := time.Now()
-	eventually(t, 5*time.Second, func() string { return r.inStep(backends * (each + 1)) })
+	eventually(t, 15*time.Second, func() string { return r.inStep(backends * (each + 1)) })
 	t.Logf("%d backends had one more slot filled %s after the last registration", backends, time.Since(begun))
 	during(t, 100*time.Millisecond, check)
 	register(each - 1)
-	eventually(t, 5*time.Second, func() string { return r.inStep(backends * (each - 1)) })
+	eventually(t, 15*time.Second, func() string { return r.inStep(backends * (each - 1)) })
 }

@@ -66,6 +66,7 @@ func TestConfirmationsThatDisagree(t *testing.T) {
 // Nine of ten are replaced at once by servers that are dead: the old ones stay until it
 // is confirmed that they are gone. By servers that work: until those have shown it.
 func TestNineOfTenAreReplaced(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{{Name: "web", Slots: 30, Check: "check inter 300ms"}}})
 		source := &toldSource{next: make(chan []discovery.Endpoint, 1), said: make(chan time.Time, 9)}
@@ -129,6 +130,7 @@ func TestAcceptedIsWhatWasShown(t *testing.T) {
 // A service that was never deployed is ready for what comes; one whose name is misspelt
 // changes nothing at an HAProxy that serves.
 func TestNoneYetAndMisspelt(t *testing.T) {
+	t.Parallel()
 	consulServer := consultest.Start(t)
 	consulServer.Register("web", "web-0", "127.0.0.9", 8000)
 	eachVersion(t, func(t *testing.T, version string) {

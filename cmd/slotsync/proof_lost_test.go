@@ -76,7 +76,7 @@ func TestTheLogShowsWhatLeaves(t *testing.T) {
 			haproxytest.Ask(t, socket, "set server web/web1 addr 127.0.0.9 port 80;set server web/web1 state ready")
 			check := nothingLeaves(map[string]*haproxytest.Process{name: processes[name]})
 			haproxytest.Ask(t, socket, "set server web/web1 state "+how)
-			eventually(t, 5*time.Second, func() string {
+			eventually(t, 15*time.Second, func() string {
 				if check() == "" {
 					return "the log of " + name + " does not show that a server went to " + how + ":\n" + processes[name].Log()
 				}

@@ -232,7 +232,7 @@ func TestC40NodesLostAtOnce(t *testing.T) {
 		node.Restart(true)
 	}
 	eventually(t, 20*time.Second, full)
-	eventually(t, 5*time.Second, func() string {
+	eventually(t, 15*time.Second, func() string {
 		if h := r.backend("web").Hold; h != nil {
 			return fmt.Sprintf("all nodes are back, and it still holds %+v", h)
 		}

@@ -11,6 +11,7 @@ import (
 // connection: the worker that waits for it is in the status, with its age and
 // sessions, until it has ended.
 func TestOldWorkerIsReported(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		e := newManagedEdge(t, version, "edge")
 		fleet := newFleet(t, time.Minute, 1)

@@ -70,7 +70,7 @@ func outgrow(t *testing.T, version string, dynamic bool) {
 			t.Errorf("%s: %d reloads, want %d: %s", s.Name, s.InHour, want, s.Error)
 		}
 	}
-	eventually(t, 5*time.Second, func() string { return r.inStep(outgrownAtOnce) })
+	eventually(t, 15*time.Second, func() string { return r.inStep(outgrownAtOnce) })
 	a := load.Account()
 	t.Logf("%s, dynamic %v: %d servers behind %d slots were in service after %s; of %d requests %d were repeated because a kept connection was closed, %d failed",
 		version, dynamic, outgrownAtOnce, outgrownSlots, took.Round(time.Millisecond), a.Requests, a.Repeated, a.Failed)

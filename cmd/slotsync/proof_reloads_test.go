@@ -23,7 +23,10 @@ import (
 // anything once it was told to end.
 func TestReloadsByOthers(t *testing.T) {
 	const within = time.Second
-	reloads := share(200)
+	reloads := 12 // each kind of them, twice
+	if long() {
+		reloads = 200
+	}
 	eachVersion(t, func(t *testing.T, version string) {
 		w := newReloadWorld(t, version)
 		var took []time.Duration

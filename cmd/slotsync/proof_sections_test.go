@@ -20,6 +20,7 @@ import (
 // itself: each serves what was asked for, what HAProxy refuses changes nothing, and
 // a version puts back what was.
 func TestSections(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		r := newRig(t, nil)
 		fleet := newFleet(t, time.Minute, 2)

@@ -17,6 +17,7 @@ import (
 // TestDrainShutdownEndsSessions holds a connection to an endpoint that leaves, and one
 // to an endpoint that stays: the first ends, and not before its time is over.
 func TestDrainShutdownEndsSessions(t *testing.T) {
+	t.Parallel()
 	for _, leave := range []slots.Class{slots.Maint, slots.Drain} {
 		t.Run(leave.String(), func(t *testing.T) {
 			eachVersion(t, func(t *testing.T, version string) { shutdownEnds(t, version, leave) })
@@ -47,7 +48,7 @@ backend web
 	stays, leaves := greeting(t, 's'), greeting(t, 'l')
 	source.next <- []discovery.Endpoint{stays, leaves}
 	r.start()
-	eventually(t, 5*time.Second, func() string { return r.inStep(2) })
+	eventually(t, 15*time.Second, func() string { return r.inStep(2) })
 	kept, cut := greeted(t, port, 's'), greeted(t, port, 'l')
 	left := time.Now()
 	source.next <- []discovery.Endpoint{stays}

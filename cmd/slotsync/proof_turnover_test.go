@@ -40,6 +40,7 @@ func readyAt(s agent.Status) []string {
 // TestTurnoverGoesByHAProxysChecks replaces a whole set by one that HAProxy finds
 // dead, and then by one that it finds alive.
 func TestTurnoverGoesByHAProxysChecks(t *testing.T) {
+	t.Parallel()
 	eachVersion(t, func(t *testing.T, version string) {
 		p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{{Name: "web", Check: "check inter 500ms"}}})
 		source := &toldSource{next: make(chan []discovery.Endpoint, 1), said: make(chan time.Time, 9)}
@@ -62,13 +63,13 @@ func TestTurnoverGoesByHAProxysChecks(t *testing.T) {
 		}
 		source.next <- []discovery.Endpoint{old}
 		r.start()
-		eventually(t, 5*time.Second, shows(old))
+		eventually(t, 15*time.Second, shows(old))
 		source.next <- []discovery.Endpoint{dead}
-		eventually(t, 5*time.Second, shows(old, dead))
+		eventually(t, 15*time.Second, shows(old, dead))
 		during(t, 7*time.Second, shows(old, dead)) // longer than a server is up before its first check
 		source.next <- []discovery.Endpoint{alive}
 		eventually(t, 2*time.Second, shows(old, alive))
 		during(t, 2*time.Second, shows(old, alive))
-		eventually(t, 10*time.Second, shows(alive))
+		eventually(t, 15*time.Second, shows(alive))
 	})
 }

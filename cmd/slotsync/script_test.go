@@ -34,19 +34,21 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"slotsync": main, "fetch": fetch, "curl": curl})
 }
 
-func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata/script", setupStage)) }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, scripts("testdata/script", setupStage))
+}
 
 // TestParity runs what other tools let an operator do, on two HAProxies of each
 // version: see docs/prior-art.md.
 func TestParity(t *testing.T) {
-	for _, version := range haproxytest.Versions {
-		t.Run(version, func(t *testing.T) {
-			testscript.Run(t, scripts("testdata/parity", func(env *testscript.Env) error {
-				env.Setenv("VERSION", version)
-				return setupStage(env)
-			}))
-		})
-	}
+	t.Parallel()
+	eachVersion(t, func(t *testing.T, version string) {
+		testscript.Run(t, scripts("testdata/parity", func(env *testscript.Env) error {
+			env.Setenv("VERSION", version)
+			return setupStage(env)
+		}))
+	})
 }
 
 func scripts(dir string, setup func(*testscript.Env) error) testscript.Params {
