@@ -56,6 +56,7 @@ func BenchmarkSpeed(b *testing.B) {
 
 // TestBenchSmoke holds that all contestants do their work, whatever the time.
 func TestBenchSmoke(t *testing.T) {
+	t.Parallel()
 	for _, v := range haproxytest.Versions {
 		t.Run(v, func(t *testing.T) {
 			t.Parallel()
