@@ -98,6 +98,7 @@ func ignorant(t *testing.T) *dnstest.Server {
 // A server that never had a name has no say in whether it is gone: neither of one target
 // whose answers get lost at the server that has it, nor of everything.
 func TestWhoNeverHadTheNameHasNoSay(t *testing.T) {
+	t.Parallel()
 	t.Run("one target", func(t *testing.T) {
 		t.Parallel()
 		has := dnstest.NewServer(t)
