@@ -293,20 +293,24 @@ func TestRealAgentChecks(t *testing.T) {
 			r.source.list(ports...)
 			r.until(fmt.Sprint(ports), func() bool { return r.only("a", ports...) == "" && r.inSync("a") })
 		}
+		stays := func(d time.Duration, ports ...int) {
+			t.Helper()
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+				if wrong := r.only("a", ports...); wrong != "" {
+					t.Fatal(wrong)
+				}
+			}
+		}
 		steady(80, 81)
 		for range 5 {
-			time.Sleep(300 * time.Millisecond)
+			stays(300*time.Millisecond, 80, 81)
 			if _, err := r.agent.Sync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		steady(80, 81, 82)
 		steady(80)
-		for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // ten answers of its agent
-			if wrong := r.only("a", 80); wrong != "" {
-				t.Fatal(wrong)
-			}
-		}
+		stays(500*time.Millisecond, 80) // ten answers of its agent
 		a.Restart()
 		steady(80, 83)
 		if p := r.agent.Status().Backends[0].Problem; p != "" {
