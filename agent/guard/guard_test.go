@@ -190,8 +190,7 @@ func TestRollingDeploymentIsNotHeld(t *testing.T) {
 						now := span(1000, 999+n)
 						for i := 0; i < n; i += batch {
 							k := min(batch, n-i)
-							in, out := span(2000+i, 1999+i+k), now[:k]
-							rest := now[k:]
+							in, rest := span(2000+i, 1999+i+k), now[k:]
 							switch order {
 							case "in first":
 								r.list(slices.Concat(now, in)...)
@@ -200,7 +199,6 @@ func TestRollingDeploymentIsNotHeld(t *testing.T) {
 							}
 							r.wantKind("")
 							now = slices.Concat(rest, in)
-							_ = out
 							r.list(now...)
 							r.wantKind("")
 							r.want(slices.Sorted(slices.Values(now))...)
