@@ -10,14 +10,23 @@ import (
 	"testing"
 )
 
-// unproved lists the rows of a page's tables that name no test, or one that is not there.
+// unproved lists the rows of a page's tables that name no test, or one that is not there,
+// or that have another number of cells.
 func unproved(page string, files []testFile) []string {
 	var complaints []string
 	rows := 0
 	test := regexp.MustCompile("`(Test\\w+)`")
 	for line := range strings.SplitSeq(page, "\n") {
+		if !strings.HasPrefix(strings.TrimSpace(line), "|") {
+			continue
+		}
 		cells := strings.Split(strings.ReplaceAll(line, `\|`, ""), "|")
-		if len(cells) != 5 || strings.HasPrefix(cells[1], "---") || strings.TrimSpace(cells[3]) == "test" {
+		if len(cells) != 5 {
+			complaints = append(complaints, fmt.Sprintf("%d cells: %s", len(cells)-2, line))
+			rows++
+			continue
+		}
+		if strings.HasPrefix(cells[1], "---") || strings.TrimSpace(cells[3]) == "test" {
 			continue
 		}
 		rows++
@@ -50,7 +59,10 @@ func TestHAProxyPageIsProved(t *testing.T) {
 	if !strings.Contains(string(page), "`TestProgram`") {
 		t.Error("the text about programs names no test")
 	}
-	for _, bad := range []string{"", "| a | b | `TestNothingLikeThis` |\n", "| a | b | none |\n"} {
+	for _, bad := range []string{
+		"", "| a | b | `TestNothingLikeThis` |\n", "| a | b | none |\n",
+		"| a | `TestProgram` |\n", "| a | b | c | `TestProgram` |\n", "| a | b | `TestProgram`\n",
+	} {
 		if len(unproved(bad, files)) != 1 {
 			t.Errorf("%q is proved", bad)
 		}
