@@ -6,9 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -16,31 +14,6 @@ import (
 
 	"github.com/slotsync/slotsync/securedir/securedirtest"
 )
-
-// asNobody runs f in a thread that belongs to another user and to that group alone. The
-// thread ends with it.
-func asNobody(t *testing.T, gid int, f func()) {
-	t.Helper()
-	securedirtest.NeedsRoot(t, "it is another user for a while")
-	ended := make(chan syscall.Errno)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread must not be used again
-		_, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
-		if errno == 0 {
-			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
-		}
-		if errno == 0 {
-			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, securedirtest.Nobody, securedirtest.Nobody, securedirtest.Nobody)
-		}
-		if errno == 0 {
-			f()
-		}
-		ended <- errno
-	}()
-	if errno := <-ended; errno != 0 {
-		t.Fatal(errno)
-	}
-}
 
 // dialRaw connects in the very thread that it is called in.
 func dialRaw(family int, to unix.Sockaddr) (int, error) {
@@ -122,11 +95,11 @@ func TestPeerIsAnotherUser(t *testing.T) {
 	defer u.Close()
 	var fds [3]int
 	var errs [3]error
-	asNobody(t, gid, func() {
+	securedirtest.AsNobody(t, gid, func() {
 		fds[0], errs[0] = dialRaw(unix.AF_INET, &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}})
 		fds[1], errs[1] = dialRaw(unix.AF_UNIX, &unix.SockaddrUnix{Name: path})
 	})
-	asNobody(t, gid+1, func() { fds[2], errs[2] = dialRaw(unix.AF_UNIX, &unix.SockaddrUnix{Name: path}) })
+	securedirtest.AsNobody(t, gid+1, func() { fds[2], errs[2] = dialRaw(unix.AF_UNIX, &unix.SockaddrUnix{Name: path}) })
 	for i, fd := range fds[:2] {
 		if errs[i] != nil {
 			t.Fatal(errs[i])

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -22,6 +23,31 @@ func Attack(t testing.TB, script string, args ...string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: Nobody, Gid: Nobody}}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("the attack itself failed: %v\n%s", err, out)
+	}
+}
+
+// AsNobody runs f in a thread that belongs to user [Nobody] and to the group gid alone; f
+// must not end the test. The thread ends with it. Without root the test is skipped.
+func AsNobody(t testing.TB, gid int, f func()) {
+	t.Helper()
+	NeedsRoot(t, "it is another user for a while")
+	ended := make(chan syscall.Errno)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread must not be used again
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, 0, 0, 0)
+		if errno == 0 {
+			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
+		}
+		if errno == 0 {
+			_, _, errno = syscall.RawSyscall(syscall.SYS_SETRESUID, Nobody, Nobody, Nobody)
+		}
+		if errno == 0 {
+			f()
+		}
+		ended <- errno
+	}()
+	if errno := <-ended; errno != 0 {
+		t.Fatal(errno)
 	}
 }
 

@@ -78,30 +78,17 @@ func TestLockThatIsAnotherFile(t *testing.T) {
 // Where everybody can put a socket, only root, this user and the owner of the folder are
 // taken for HAProxy.
 func TestSocketOfSomebodyElse(t *testing.T) {
-	securedirtest.Attack(t, "true") // skips without root
 	dir := securedirtest.Folder(t, 0o777)
-	listen := func() net.Listener {
-		l, err := net.Listen("unix", filepath.Join(dir, "s"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { l.Close() })
-		return l
+	var l net.Listener
+	var err error
+	// the kernel notes who calls listen(2)
+	securedirtest.AsNobody(t, securedirtest.Nobody, func() { l, err = net.Listen("unix", filepath.Join(dir, "s")) })
+	if err != nil {
+		t.Fatal(err)
 	}
-	asNobody := func(f func()) { // the kernel notes who calls listen(2)
-		if err := syscall.Seteuid(securedirtest.Nobody); err != nil {
-			t.Fatal(err)
-		}
-		defer func() {
-			if err := syscall.Seteuid(0); err != nil {
-				panic(err)
-			}
-		}()
-		f()
-	}
-	asNobody(func() { listen() })
+	t.Cleanup(func() { l.Close() })
 	c := client(t, filepath.Join(dir, "s"))
-	_, err := c.Info(t.Context())
+	_, err = c.Info(t.Context())
 	wantFault(t, err, slots.Denied, false)
 	if err == nil || !strings.Contains(err.Error(), "user 65534 listens there") {
 		t.Errorf("got %v", err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,9 +17,6 @@ import (
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
-
-// nobody is a user who has no say.
-const nobody = 65534
 
 func lockOf(socket string) string {
 	return filepath.Join(filepath.Dir(socket), ".slotsync-"+filepath.Base(socket)+".lock")
@@ -212,7 +208,7 @@ func TestLockIsNotForOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if err := errors.Join(f.Chown(nobody, nobody), syscall.Flock(int(f.Fd()), syscall.LOCK_EX)); err != nil {
+		if err := errors.Join(f.Chown(securedirtest.Nobody, securedirtest.Nobody), syscall.Flock(int(f.Fd()), syscall.LOCK_EX)); err != nil {
 			t.Fatal(err)
 		}
 		wantLock(t, client(t, socket))
@@ -234,7 +230,7 @@ func TestLockIsNotForOthers(t *testing.T) {
 	})
 	t.Run("the socket's owner", func(t *testing.T) {
 		socket := filepath.Join(dir, "d")
-		if err := errors.Join(os.WriteFile(socket, nil, 0o600), os.Chown(socket, nobody, nobody)); err != nil {
+		if err := errors.Join(os.WriteFile(socket, nil, 0o600), os.Chown(socket, securedirtest.Nobody, securedirtest.Nobody)); err != nil {
 			t.Fatal(err)
 		}
 		squat(t, name(socket))
@@ -247,21 +243,11 @@ func TestLockIsNotForOthers(t *testing.T) {
 // squat has another user listen on an abstract socket until the test ends.
 func squat(t *testing.T, name string) {
 	t.Helper()
-	made := make(chan error)
-	go func() {
-		// the thread ends with this goroutine, and its user with it
-		runtime.LockOSThread()
-		if _, _, no := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), nobody, ^uintptr(0)); no != 0 {
-			made <- no
-			return
-		}
-		l, err := net.Listen("unix", name)
-		if err == nil {
-			t.Cleanup(func() { l.Close() })
-		}
-		made <- err
-	}()
-	if err := <-made; err != nil {
+	var l net.Listener
+	var err error
+	securedirtest.AsNobody(t, securedirtest.Nobody, func() { l, err = net.Listen("unix", name) })
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { l.Close() })
 }
