@@ -268,7 +268,7 @@ func TestKnownProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		names := []string{"A", "AAAA", "t1", "t2", "t3"}
 		k := NewKnown(discovery.Policy{})
-		lists, keeps := model{}, model{}
+		lists, keeps, keeper := model{}, model{}, discoverytest.Keeper{}
 		for step := range rapid.IntRange(1, 30).Draw(t, "steps") {
 			now := start.Add(time.Duration(step) * time.Second)
 			switch rapid.IntRange(0, 9).Draw(t, "what") {
@@ -326,8 +326,12 @@ func TestKnownProperties(t *testing.T) {
 					r.Parts = append(r.Parts, p)
 				}
 				k.Answer(r, now)
+				keeper.Take(r)
 			}
 			check(t, k.Set(), lists, keeps)
+			if all := keeper.Endpoints(); !slices.Equal(all, k.Set().Endpoints) {
+				t.Fatalf("the keeper of other tests has %v, want %s", all, show(k.Set()))
+			}
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // dual serves two hosts that have both families, and one that has only IPv6.
@@ -118,7 +119,7 @@ func TestPreferV4InTrouble(t *testing.T) {
 			}
 			return answer(q, "x.test. 5 IN A 10.0.0.1")
 		}).exchange
-		preferred := func(k keeper) (out []string) {
+		preferred := func(k discoverytest.Keeper) (out []string) {
 			var all []discovery.Endpoint
 			for _, p := range k {
 				all = append(all, p.Endpoints...)
@@ -126,10 +127,10 @@ func TestPreferV4InTrouble(t *testing.T) {
 			kept, _ := discovery.Policy{Family: discovery.PreferV4}.Select(all)
 			return texts(discovery.Complete(kept...))
 		}
-		k := keeper{}
+		k := discoverytest.Keeper{}
 		for range 3 {
 			r := next(t, s)
-			k.take(&r)
+			k.Take(r)
 			if got := preferred(k); !slices.Equal(got, []string{"10.0.0.1:80"}) {
 				t.Errorf("preferred %v of %v", got, r.Parts)
 			}

@@ -11,6 +11,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // Every server is asked for every name now and then, of those that have it the less.
@@ -99,12 +100,12 @@ func TestMemoryOfPartialAnswers(t *testing.T) {
 		wantStrong(t, next(t, s), texts(next(t, s))...)
 		fresh := scripted(t, p.reply, one)
 		discovery.Remind(fresh, discovery.MemoryOf(s))
-		k := keeper{}
+		k := discoverytest.Keeper{}
 		begin, all := time.Now(), next(t, s)
-		k.take(&all)
+		k.Take(all)
 		for {
 			r := next(t, fresh)
-			if got := k.take(&r); len(got) != 20 {
+			if got := k.Take(r); len(got) != 20 {
 				t.Fatalf("%d are left after %v", len(got), time.Since(begin))
 			}
 			if len(gaps(r)) == 0 {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 )
 
@@ -130,39 +131,10 @@ func wantPart(t testing.TB, r discovery.Reading, name string, state discovery.Co
 	wantAddrs(t, discovery.Reading{Parts: []discovery.Part{p}, Note: r.Note}, want...)
 }
 
-// A keeper keeps what the contract says is to be kept of readings: of a part that is
-// not whole, what it last listed; of a part that is not there, the same, unless its
-// parent is whole, or it has none.
-type keeper map[string]discovery.Part
-
-// take follows a reading, nil for an error, and returns the addresses.
-func (k keeper) take(r *discovery.Reading) []string {
-	var named []string
-	if r != nil {
-		for _, p := range r.Parts {
-			named = append(named, p.Name)
-			if p.State != discovery.Whole {
-				p.Endpoints = slices.Concat(p.Endpoints, k[p.Name].Endpoints)
-			}
-			k[p.Name] = p
-		}
-		for name, p := range k {
-			if !slices.Contains(named, name) && (p.Parent == "" || k[p.Parent].State == discovery.Whole) {
-				delete(k, name)
-			}
-		}
-	}
-	var all discovery.Reading
-	for _, p := range k {
-		all.Parts = append(all.Parts, p)
-	}
-	return texts(all)
-}
-
 // wantKept follows a reading and compares what is there and kept.
-func (k keeper) wantKept(t testing.TB, r discovery.Reading, want ...string) {
+func wantKept(t testing.TB, k discoverytest.Keeper, r discovery.Reading, want ...string) {
 	t.Helper()
-	if got := k.take(&r); !slices.Equal(got, want) {
+	if got := k.Take(r); !slices.Equal(got, want) {
 		t.Fatalf("kept %v, want %v: %v", got, want, r.Parts)
 	}
 }

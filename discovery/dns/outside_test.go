@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 const system = "192.0.2.9:53"
@@ -101,23 +102,23 @@ func TestD42TargetOutside(t *testing.T) {
 				w.fail(one, "ext.example.org", refusal)
 				w.fail(system, "", "silent")
 				s := outsideOf(t, w, Query{Record: "web.service.consul", Type: TypeSRV}, one)
-				k := keeper{}
-				k.wantKept(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
-				k.take(ptr(next(t, s))) // what was late
+				k := discoverytest.Keeper{}
+				wantKept(t, k, next(t, s), "10.0.0.1:80", "10.0.0.2:80")
+				k.Take(next(t, s)) // what was late
 				if got := strings.Join(s.Activity().Remarks, "\n"); !strings.Contains(got, "A of ext.example.org:80: ") {
 					t.Errorf("remarks %q", got)
 				}
 				w.put("SRV web.service.consul", []string{"1 1 80 0a000002.addr.dc1.consul.", "1 1 80 ext.example.org."}, one)
 				for range 2 {
-					k.take(ptr(next(t, s)))
+					k.Take(next(t, s))
 				}
-				k.wantKept(t, next(t, s), "10.0.0.2:80")
+				wantKept(t, k, next(t, s), "10.0.0.2:80")
 				w.fail(system, "", "")
 				w.put("A ext.example.org", []string{"10.9.9.9"}, system)
 				for range 2 {
-					k.take(ptr(next(t, s)))
+					k.Take(next(t, s))
 				}
-				k.wantKept(t, next(t, s), "10.0.0.2:80", "10.9.9.9:80")
+				wantKept(t, k, next(t, s), "10.0.0.2:80", "10.9.9.9:80")
 			})
 		})
 	}
@@ -153,17 +154,17 @@ func TestD22ConsulOverUDPAlone(t *testing.T) {
 				w.put("A web.service.consul", []string{"10.0.0.1", "10.0.0.2"}, one)
 				w.fail(one, "tcp", trouble)
 				s := w.source(t, q, one)
-				k := keeper{}
+				k := discoverytest.Keeper{}
 				r := next(t, s)
-				k.wantKept(t, r, "10.0.0.1:80", "10.0.0.2:80")
+				wantKept(t, k, r, "10.0.0.1:80", "10.0.0.2:80")
 				wantWeak(t, r, "10.0.0.1:80", "10.0.0.2:80")
 				if got := strings.Join(s.Activity().Remarks, "\n"); !strings.Contains(got, "open its TCP port, or set tcp: never") {
 					t.Errorf("remarks %q", got)
 				}
 				w.put("A web.service.consul", []string{"10.0.0.2", "10.0.0.3"}, one)
-				k.wantKept(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+				wantKept(t, k, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 				begin := time.Now()
-				for len(k.take(ptr(next(t, s)))) > 2 {
+				for len(k.Take(next(t, s))) > 2 {
 					if time.Since(begin) > 5*time.Minute {
 						t.Fatal("what is not shown any more never goes")
 					}
@@ -171,7 +172,7 @@ func TestD22ConsulOverUDPAlone(t *testing.T) {
 				w.fail(one, "tcp", "")
 				w.put("A web.service.consul", []string{"10.0.0.3"}, one)
 				begin = time.Now()
-				for len(k.take(ptr(next(t, s)))) > 1 {
+				for len(k.Take(next(t, s))) > 1 {
 					if time.Since(begin) > lacksTime+10*time.Second {
 						t.Fatal("TCP works again, and is not used")
 					}

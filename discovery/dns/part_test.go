@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 var onlyA = Query{Record: "x.test", Type: TypeA, Port: 80}
@@ -35,12 +36,12 @@ func TestD39LostTargetIsNotDenied(t *testing.T) {
 				w := newWorld(one, two)
 				fourTargets(w, one)
 				s := w.source(t, srv, one, two)
-				k := keeper{}
-				k.wantKept(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
+				k := discoverytest.Keeper{}
+				wantKept(t, k, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
 				w.fail(one, "t4.test", trouble)
 				for range 5 {
 					r := next(t, s)
-					k.wantKept(t, r, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
+					wantKept(t, k, r, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80")
 					if p := partOf(t, r, "A of t4.test:80"); p.State != discovery.Unknown {
 						t.Fatalf("%+v", p)
 					}
@@ -50,15 +51,13 @@ func TestD39LostTargetIsNotDenied(t *testing.T) {
 				w.put("A t4.test", nil, one) // it says so itself
 				time.Sleep(settleTime)
 				for range 4 {
-					k.take(ptr(next(t, s)))
+					k.Take(next(t, s))
 				}
-				k.wantKept(t, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+				wantKept(t, k, next(t, s), "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 			})
 		})
 	}
 }
-
-func ptr(r discovery.Reading) *discovery.Reading { return &r }
 
 // A public server says NXDOMAIN of everything; the one that knows the zone fails. That
 // proves nothing, not after a restart either. It does once the second server has shown
@@ -178,9 +177,9 @@ func TestD23OneTargetThatDoesNotResolve(t *testing.T) {
 				fourTargets(w, one)
 				w.fail(one, "t4.test", trouble)
 				s := w.source(t, srv, one)
-				k := keeper{}
+				k := discoverytest.Keeper{}
 				r := next(t, s)
-				k.wantKept(t, r, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
+				wantKept(t, k, r, "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
 				state := discovery.Unknown
 				if trouble == "NXDOMAIN" {
 					state = discovery.Partial
@@ -195,7 +194,7 @@ func TestD23OneTargetThatDoesNotResolve(t *testing.T) {
 				w.put("SRV _web._tcp.test", []string{"1 1 80 t2.test.", "1 1 80 t4.test.", "1 1 80 t5.test."}, one)
 				w.put("A t5.test", []string{"10.0.0.5"}, one)
 				begin := time.Now()
-				k.wantKept(t, next(t, s), "10.0.0.2:80", "10.0.0.5:80")
+				wantKept(t, k, next(t, s), "10.0.0.2:80", "10.0.0.5:80")
 				if d := time.Since(begin); d > 6*time.Second {
 					t.Errorf("after %v", d)
 				}

@@ -13,6 +13,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 func TestNeeded(t *testing.T) {
@@ -185,10 +186,10 @@ func testParts(t *testing.T, p *pool, servers []string) {
 	seen := map[string]bool{}
 	begin := time.Now()
 	var r discovery.Reading
-	kept := keeper{}
+	kept := discoverytest.Keeper{}
 	for time.Since(begin) < 10*time.Minute {
 		r = next(t, s)
-		have := kept.take(&r)
+		have := kept.Take(r)
 		for a := range seen {
 			if !slices.Contains(have, a) {
 				t.Fatalf("%v is alive, and missing after %v: %s", a, time.Since(begin), r.Note)

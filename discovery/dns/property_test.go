@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // A step is something that happens to the servers, or to the source.
@@ -171,7 +172,7 @@ func (d drama) play(t *testing.T) string {
 		w.change(func() { d.do(w, step) })
 	}
 	s, q := d.source(t, w)
-	kept := keeper{}
+	kept := discoverytest.Keeper{}
 	if wrong := d.read(t, w, j, s, kept, 0); wrong != "" {
 		return "at first: " + wrong
 	}
@@ -203,7 +204,7 @@ func (d drama) opening() []step {
 }
 
 // read makes readings, for at least that long, and looks at each.
-func (d drama) read(t *testing.T, w *world, j *judge, s *Source, kept keeper, least time.Duration) string {
+func (d drama) read(t *testing.T, w *world, j *judge, s *Source, kept discoverytest.Keeper, least time.Duration) string {
 	start := time.Now()
 	for time.Since(start) <= least {
 		begin := time.Now()
@@ -216,7 +217,7 @@ func (d drama) read(t *testing.T, w *world, j *judge, s *Source, kept keeper, le
 			return fmt.Sprintf("a reading at %v, after %v: %s: %v %v", time.Since(start), took, wrong, r.Parts, err)
 		}
 		if err == nil {
-			kept.take(&r)
+			kept.Take(r)
 		} else {
 			time.Sleep(time.Second)
 		}
@@ -225,7 +226,7 @@ func (d drama) read(t *testing.T, w *world, j *judge, s *Source, kept keeper, le
 }
 
 // look says what is wrong with a reading; settled: nothing has happened for a while.
-func (d drama) look(w *world, j *judge, r discovery.Reading, err error, kept keeper, took time.Duration, settled bool) string {
+func (d drama) look(w *world, j *judge, r discovery.Reading, err error, kept discoverytest.Keeper, took time.Duration, settled bool) string {
 	healthy := d.healthy(w)
 	if err != nil {
 		if settled && len(healthy) > 0 && (!d.srv || len(w.servers[d.servers[0]].records["SRV _web._tcp.test"]) > 0) {
@@ -275,7 +276,7 @@ func (d drama) listedByAll(w *world, p discovery.Part) string {
 
 // end mends everything, has all servers say the same, and wants that after a while and
 // nothing else.
-func (d drama) end(t *testing.T, w *world, j *judge, s *Source, kept keeper) string {
+func (d drama) end(t *testing.T, w *world, j *judge, s *Source, kept discoverytest.Keeper) string {
 	first := w.servers[d.servers[0]]
 	w.change(func() {
 		for _, o := range w.servers {
@@ -300,7 +301,7 @@ func (d drama) end(t *testing.T, w *world, j *judge, s *Source, kept keeper) str
 			want = append(want, at(a))
 		}
 	}
-	got := kept.take(nil)
+	got := texts(discovery.Complete(kept.Endpoints()...))
 	slices.Sort(want)
 	slices.Sort(got)
 	left := slices.DeleteFunc(slices.Clone(got), func(a string) bool { return slices.Contains(want, a) })

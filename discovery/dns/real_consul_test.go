@@ -13,6 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 )
 
@@ -70,13 +71,13 @@ func TestD22RealConsulOverUDPAlone(t *testing.T) {
 	o := realOptions(relay(t, consul.DNSAddr()))
 	o.HoldObsolete = time.Second
 	s := newSource(t, o, Query{Record: "web.service.consul", Type: TypeSRV})
-	kept := keeper{}
-	eventually(t, "both are there", func() bool { return len(kept.take(ptr(next(t, s)))) == 2 })
+	kept := discoverytest.Keeper{}
+	eventually(t, "both are there", func() bool { return len(kept.Take(next(t, s))) == 2 })
 	if got := strings.Join(s.Activity().Remarks, "\n"); !strings.Contains(got, "tcp: never") {
 		t.Errorf("remarks %q", got)
 	}
 	consul.Deregister("10.0.0.1")
-	eventually(t, "one leaves", func() bool { return len(kept.take(ptr(next(t, s)))) == 1 })
+	eventually(t, "one leaves", func() bool { return len(kept.Take(next(t, s))) == 1 })
 }
 
 // relay passes datagrams on to a server, and has no TCP port.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
 // What came along of one family says nothing of the other, and what is left out is
@@ -142,10 +143,10 @@ func TestManyFamiliesThatDidNotComeAlong(t *testing.T) {
 		w.put("SRV _web._tcp.test", targets, one)
 		w.servers[one].extra["SRV _web._tcp.test"] = extra
 		s := w.source(t, srv, one)
-		k := keeper{}
+		k := discoverytest.Keeper{}
 		for i := range 3 {
 			r := next(t, s)
-			got := k.take(&r)
+			got := k.Take(r)
 			if want := len(targets) + min((i+1)*maxTargets, len(targets)); len(got) != want {
 				t.Errorf("round %d: %d endpoints, want %d", i, len(got), want)
 			}
@@ -170,8 +171,8 @@ func TestManySilentTargets(t *testing.T) {
 		w.put("SRV _web._tcp.test", targets, one)
 		w.put("A a.test", []string{"10.0.0.1"}, one)
 		s := w.source(t, Query{Record: srv.Record, Family: discovery.OnlyV4}, one)
-		k := keeper{}
-		for begin := time.Now(); len(k.take(ptr(next(t, s)))) == 0; {
+		k := discoverytest.Keeper{}
+		for begin := time.Now(); len(k.Take(next(t, s))) == 0; {
 			if time.Since(begin) > time.Minute {
 				t.Fatal("it never comes")
 			}
@@ -183,7 +184,7 @@ func TestManySilentTargets(t *testing.T) {
 			a := fmt.Sprintf("10.0.1.%d", i+1)
 			w.put("A a.test", []string{a}, one)
 			begin := time.Now()
-			for !slices.Equal(k.take(ptr(next(t, s))), []string{at(a)}) {
+			for !slices.Equal(k.Take(next(t, s)), []string{at(a)}) {
 				if time.Since(begin) > 7*time.Second {
 					t.Fatalf("%s is not there after %v", a, time.Since(begin))
 				}

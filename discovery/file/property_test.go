@@ -17,36 +17,6 @@ import (
 	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
-// A keeper does with the parts of readings what everybody does who goes by them.
-type keeper map[string][]int // endpoints by part
-
-func (k keeper) hear(r discovery.Reading) {
-	states := map[string]discovery.Part{}
-	for _, p := range r.Parts {
-		states[p.Name] = p
-		switch p.State {
-		case discovery.Whole:
-			k[p.Name] = hosts(p.Endpoints)
-		case discovery.Partial:
-			k[p.Name] = slices.Compact(slices.Sorted(slices.Values(append(hosts(p.Endpoints), k[p.Name]...))))
-		}
-	}
-	for name := range k {
-		if _, there := states[name]; !there && slices.ContainsFunc(r.Parts, func(p discovery.Part) bool { return p.Parent == "" && p.State == discovery.Whole }) {
-			delete(k, name)
-		}
-	}
-}
-
-func (k keeper) all() []int {
-	var out []int
-	for _, hosts := range k {
-		out = append(out, hosts...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 func hosts(eps []discovery.Endpoint) (out []int) {
 	for _, e := range eps {
 		a := e.Addr.Addr().As4()
@@ -120,6 +90,11 @@ func (f *folder) learn() {
 	}
 }
 
+// all are the hosts that are there.
+func (f *folder) all() []int {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(f.known))...))))
+}
+
 // mayFail reports whether an error may be all that is known: no file says anything of
 // the service.
 func (f *folder) mayFail() bool {
@@ -148,7 +123,7 @@ func TestF5Parts(t *testing.T) {
 // play returns what is wrong after one of turns.
 func play(t *testing.T, turns []turn) string {
 	f := &folder{t.TempDir(), map[string][]int{}, map[string]bool{}, map[string][]int{}}
-	k, heard := keeper{}, 0
+	k, heard := discoverytest.Keeper{}, 0
 	w := discoverytest.Watch(t, source(t, deaf(files(t, f.dir)), "web"))
 	for i, turn := range turns {
 		if turn.restart {
@@ -164,7 +139,7 @@ func play(t *testing.T, turns []turn) string {
 		updates, _ := w.Seen()
 		for _, u := range updates[heard:] {
 			if u.Err == nil {
-				k.hear(u.Reading)
+				k.Take(u.Reading)
 			}
 		}
 		heard = len(updates)
@@ -175,7 +150,7 @@ func play(t *testing.T, turns []turn) string {
 		case !f.mayFail():
 			return fmt.Sprintf("turn %d: %v: %v, broken %v", i, last.Err, f.content, f.broken)
 		}
-		if got, want := k.all(), keeper(f.known).all(); !slices.Equal(got, want) {
+		if got, want := hosts(k.Endpoints()), f.all(); !slices.Equal(got, want) {
 			return fmt.Sprintf("turn %d: %v are there, want %v: files %v, broken %v, last %+v", i, got, want, f.content, f.broken, last)
 		}
 	}
