@@ -6,11 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,7 +21,9 @@ import (
 	"github.com/slotsync/slotsync/loopback"
 )
 
-const startTimeout = 20 * time.Second
+// startTimeout is how long a start may take. An agent that has met no server yet tells one
+// what it has within 3 seconds of the first, or 15 seconds later if that fails.
+const startTimeout = 30 * time.Second
 
 // A Server is one process of a real Consul on loopback and free ports: a server
 // and agent in one, or a client agent that joined one; see [Server.Join]. It is
@@ -119,7 +122,7 @@ func (s *Server) end(signal syscall.Signal) {
 }
 
 // Restart kills the process if it runs and starts it on the same ports, with
-// what it knew or with nothing. It returns when there is a leader.
+// what it knew or with nothing. It returns as [Server.Await] does.
 func (s *Server) Restart(keepData bool) {
 	s.tb.Helper()
 	s.Launch(keepData)
@@ -140,13 +143,14 @@ func (s *Server) Launch(keepData bool) {
 	}
 }
 
-// Await returns when there is a leader, and it knows of this node.
+// Await returns when there is a leader, and it knows of this node, that it is alive, and of
+// all instances that are registered with it.
 func (s *Server) Await() {
 	s.tb.Helper()
 	s.mu.Lock()
 	exited := s.exited
 	s.mu.Unlock()
-	if err := s.waitForLeader(exited); err != nil {
+	if err := s.waitUntilReady(exited); err != nil {
 		s.tb.Fatalf("await consul: %v\n%s", err, s.log())
 	}
 }
@@ -155,7 +159,7 @@ func (s *Server) run() error {
 	if err := s.launch(); err != nil {
 		return err
 	}
-	return s.waitForLeader(s.exited)
+	return s.waitUntilReady(s.exited)
 }
 
 func (s *Server) launch() error {
@@ -191,9 +195,10 @@ func (s *Server) launch() error {
 	return nil
 }
 
-// waitForLeader returns when a write succeeds, which needs one, and the agent
-// has told it about its own node, without which nothing is healthy.
-func (s *Server) waitForLeader(exited <-chan struct{}) error {
+// waitUntilReady returns when a write succeeds, which needs a leader, and that shows all
+// that the agent has: an agent tells its servers in its own time what it found on its disk
+// when it started, or what they have lost.
+func (s *Server) waitUntilReady(exited <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -207,7 +212,7 @@ func (s *Server) waitForLeader(exited <-chan struct{}) error {
 		case <-exited:
 			return fmt.Errorf("the process ended: %w", last)
 		case <-ctx.Done():
-			return fmt.Errorf("no leader within %s: %w", startTimeout, last)
+			return fmt.Errorf("not ready within %s: %w", startTimeout, last)
 		case <-tick.C:
 		}
 	}
@@ -217,11 +222,36 @@ func (s *Server) ready(ctx context.Context) error {
 	if _, err := s.call(ctx, http.MethodPut, "/v1/kv/consultest/"+s.node, "x"); err != nil {
 		return err
 	}
-	body, err := s.call(ctx, http.MethodGet, "/v1/health/node/"+s.node, nil)
-	if err == nil && !strings.Contains(string(body), "serfHealth") {
-		err = fmt.Errorf("%s is not registered yet", s.node)
+	var checks []struct{ CheckID, Status string }
+	if err := s.get(ctx, "/v1/health/node/"+s.node, &checks); err != nil {
+		return err
 	}
-	return err
+	if !slices.Contains(checks, struct{ CheckID, Status string }{"serfHealth", "passing"}) {
+		return fmt.Errorf("%s is not alive yet: %v", s.node, checks)
+	}
+	var own map[string]struct{}
+	var shown struct{ Services []struct{ ID string } }
+	if err := s.get(ctx, "/v1/agent/services", &own); err != nil {
+		return err
+	}
+	if err := s.get(ctx, "/v1/catalog/node-services/"+s.node, &shown); err != nil {
+		return err
+	}
+	for _, service := range shown.Services {
+		delete(own, service.ID)
+	}
+	if len(own) > 0 {
+		return fmt.Errorf("of %s these are not shown yet: %v", s.node, slices.Sorted(maps.Keys(own)))
+	}
+	return nil
+}
+
+func (s *Server) get(ctx context.Context, path string, into any) error {
+	raw, err := s.call(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, into)
 }
 
 func (s *Server) log() string {
