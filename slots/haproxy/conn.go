@@ -25,6 +25,8 @@ type line struct {
 	// it does while it answers another command: so there has to be one before the
 	// reads.
 	queued bool
+	// word: what is read dumps no servers, and is short.
+	word bool
 }
 
 // compose returns the text of a line, the number of its commands, and how many
@@ -85,7 +87,7 @@ func (c *Client) ask(ctx context.Context, l line) (answer, error) {
 // askIn is ask in a session.
 func (c *Client) askIn(ctx context.Context, s *session, l line) (answer, error) {
 	limit := maxAnswer
-	if l.reads > 0 {
+	if l.reads > 0 && !l.word {
 		limit = maxDump
 	}
 	text, commands, _ := l.compose()

@@ -120,7 +120,7 @@ func (c *Client) Level(ctx context.Context) (string, error) {
 	if _, err := c.current(ctx); err != nil {
 		return "", err
 	}
-	a, err := c.ask(ctx, line{read: []byte("show cli level"), reads: 1})
+	a, err := c.ask(ctx, line{read: []byte("show cli level"), reads: 1, word: true})
 	if err != nil {
 		return "", err
 	}
