@@ -10,9 +10,11 @@ import (
 // What stands beside the template stops nothing: servers and backends with names of any
 // length. Whether HAProxy speaks TLS to a server is read.
 func TestBesideTheTemplate(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("long.", 60) // 300 bytes
 	for _, version := range haproxytest.Versions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			p := haproxytest.Start(t, haproxytest.Config{
 				Version: version,
 				Backends: []haproxytest.Backend{{Name: "web", Slots: 2, Check: "ssl verify none", Options: []string{

@@ -21,11 +21,12 @@ import (
 // are taken by every version, and a server that is added with them is spoken to in TLS,
 // by that name, and checked likewise.
 func TestAddedServersSpeakTLS(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.TLS.ServerName) }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{}
 	s.StartTLS()
-	defer s.Close()
+	t.Cleanup(s.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
@@ -33,6 +34,7 @@ func TestAddedServersSpeakTLS(t *testing.T) {
 	options := "ssl verify required ca-file " + ca + " sni str(example.com) check inter 1h check-ssl check-sni example.com"
 	for _, version := range haproxytest.Versions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			port := haproxytest.FreePort(t)
 			p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{
 				{Name: "web", Slots: 1, Frontend: port, Check: "ssl verify required ca-file " + ca + " sni str(example.com)"}}})

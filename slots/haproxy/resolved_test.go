@@ -29,8 +29,10 @@ func resolvedIn(t *testing.T, on *target, backends ...string) map[string]bool {
 // HAProxy's own resolvers are found before they have taken an address away, and after it;
 // a host name without any is none. Nothing is changed by asking.
 func TestResolvedSlots(t *testing.T) {
+	t.Parallel()
 	for _, version := range haproxytest.Versions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			p := haproxytest.Start(t, haproxytest.Config{Version: version,
 				Backends: []haproxytest.Backend{{Name: "web", Slots: 2}, {Name: "res", Slots: 2, Resolvers: "dead"}},
 				Extra: deadResolvers + "backend srv\n  server-template v 1-2 _web._tcp.example.org resolvers dead init-addr last,127.0.0.1 disabled\n" +

@@ -12,9 +12,11 @@ import (
 // TestSamples: in configurations of the kinds that people have the slots are found, are
 // filled, and are there again after a restart from the state file.
 func TestSamples(t *testing.T) {
+	t.Parallel()
 	for _, version := range haproxytest.Versions {
 		for _, sample := range haproxytest.Samples(t, version) {
 			t.Run(version+"/"+sample.Name, func(t *testing.T) {
+				t.Parallel()
 				p := haproxytest.Start(t, sample.Config(t, version))
 				c := saver(t, p.Socket, filepath.Join(p.StateDir(), sample.StateFile))
 				v, err := c.View(t.Context(), nil, true)

@@ -34,6 +34,7 @@ backend web
 // is a warning. Without "disabled" it takes what the agent writes; 2.6 takes no draining
 // slots.
 func TestZeroWarning(t *testing.T) {
+	t.Parallel()
 	for _, version := range haproxytest.Versions {
 		for _, c := range []struct {
 			disabled string
@@ -47,6 +48,7 @@ func TestZeroWarning(t *testing.T) {
 			{"", slots.Drain, map[string]string{"2.6": "remains in forced drain mode"}[version]},
 		} {
 			t.Run(fmt.Sprintf("%s/%s %s", version, c.disabled, c.class), func(t *testing.T) {
+				t.Parallel()
 				strict := fmt.Sprintf(zeroWarning, c.disabled)
 				// without the file 2.6 warns, too
 				p := haproxytest.Start(t, haproxytest.Config{Version: version, Text: strings.Replace(strict, "  zero-warning\n", "", 1)})
