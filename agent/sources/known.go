@@ -163,12 +163,12 @@ func (p *part) keep(was *part, now time.Time) {
 	}
 }
 
-// orphan ends a part that the source does not name any more, or keeps it while the part
-// that would name it is not whole.
+// orphan ends a part that the source does not name any more, with its parent too, or keeps
+// it while the part that would name it is there and not whole.
 func (k *Known) orphan(name string, there map[string]bool, now time.Time) {
 	p := k.parts[name]
 	parent := k.parts[p.parent]
-	if p.parent == "" || parent == nil || there[p.parent] && parent.state == discovery.Whole {
+	if p.parent == "" || parent == nil || there[p.parent] && parent.state == discovery.Whole || !there[p.parent] && parent.parent == "" {
 		delete(k.parts, name)
 		return
 	}

@@ -77,6 +77,9 @@ func TestKnown(t *testing.T) {
 			{answer: reading(some("", "", w, 80)), want: "80"}}},
 		{"a partial answer adds", []step{{answer: reading(some("", "", w, 80, 81)), want: "80 81"}, {answer: reading(some("", "", p, 81, 82)), want: "[80] 81 82"},
 			{answer: reading(some("", "", p, 80)), want: "80 [81] [82]"}, {answer: reading(some("", "", w, 80)), want: "80"}}},
+		{"a part ends with its parent, whichever name is first", []step{
+			{answer: reading(some("SRV", "", w), some("A", "SRV", w, 80), some("Z", "SRV", w, 81)), want: "80 81"},
+			{answer: reading(some("", "", w, 82)), want: "82"}}},
 		{"one family fails from the start", []step{{answer: reading(some("A", "", w, 80), some("AAAA", "", u)), want: "80"},
 			{answer: reading(some("A", "", w, 81), some("AAAA", "", u)), want: "81"}}},
 		{"one family fails later", []step{{answer: reading(some("A", "", w, 80), some("AAAA", "", w, 90)), want: "80 90"},
