@@ -132,6 +132,7 @@ func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	if s, ok := a.stored.backend(b.Name); ok {
 		nb.restore(s, now)
 	}
+	nb.noteOperated(nb.overrides)
 	nb.reevaluate(judgement{}, now)
 	return nb
 }

@@ -90,6 +90,9 @@ type backend struct {
 	added   map[netip.AddrPort]time.Time
 	started map[int]time.Time
 	initial map[int]int
+	// operated are the endpoints that an override is or was about while nothing but what
+	// was stored is known: their slots alone are written to where others serve already.
+	operated map[netip.AddrPort]bool
 	// resumed is when an operator ended the fights over slots.
 	resumed time.Time
 	// needy: it was said to need a reload; needTold: that or the contrary was said.

@@ -265,8 +265,12 @@ func (c *core) desired(in *instance, now time.Time) desired {
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
-		if w.quiet = b.gen == 0 || !seen || b.misfit || (b.phase == phaseRestored && full); !w.quiet {
+		adopted := b.phase == phaseRestored && full // what is in service stays as it is
+		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated) == 0; !w.quiet {
 			w.targets = b.targetsAt(in.strangers[b.Name])
+			if adopted {
+				w.targets = b.onlyOperated(w.targets, in.last.backends[b.Name].own)
+			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
 				w.targets = emptied(w.targets)
 			}
@@ -286,6 +290,18 @@ func (b *backend) targetsAt(strangers map[int]netip.AddrPort) []slots.Target {
 		if _, ok := strangers[t.Number]; ok {
 			out[i].Leave = true
 		}
+	}
+	return out
+}
+
+// onlyOperated leaves alone every slot but those of endpoints that operators asked
+// something of.
+func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
+	server := finder(own, serverNumber)
+	out := slices.Clone(targets)
+	for i, t := range out {
+		s := server(t.Number)
+		out[i].Leave = t.Leave || !b.operated[t.Addr] && (s == nil || !b.operated[s.Addr])
 	}
 	return out
 }

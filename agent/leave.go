@@ -27,8 +27,34 @@ func (b *backend) overrule(next overrides, now time.Time) {
 			b.added[s.addr] = now
 		}
 	}
+	b.noteOperated(next)
 	b.overrides, b.due = next, true
 	b.leave(before, next.add(b.Name, b.guard.Published(), b.Policy), now)
+}
+
+// noteOperated notes which endpoints of the stored set overrides are about that end or
+// begin, for as long as that set is all that is known.
+func (b *backend) noteOperated(next overrides) {
+	if b.phase != phaseRestored {
+		b.operated = nil
+		return
+	}
+	operated := maps.Clone(b.operated)
+	if operated == nil {
+		operated = map[netip.AddrPort]bool{}
+	}
+	for _, list := range []overrides{b.overrides, next} {
+		for s := range list {
+			operated[s.addr] = s.addr.Port() != 0
+			for _, e := range b.guard.Published() {
+				if s.concerns(b.Name, e.Addr) {
+					operated[e.Addr] = true
+				}
+			}
+		}
+	}
+	maps.DeleteFunc(operated, func(_ netip.AddrPort, is bool) bool { return !is })
+	b.operated = operated
 }
 
 // govern puts other rules in force. What an operator added and they do not let pass leaves

@@ -44,13 +44,19 @@ func (c *core) meet(in *instance, r report) []*backend {
 			continue
 		}
 		if _, known := in.full[b.Name]; !known {
-			in.full[b.Name], b.due = hasReady(own), true
+			in.full[b.Name], b.due = b.adopts(own), true
 			out = append(out, b)
 		} else if r.backends[b.Name].problem == "" && c.stale(b, r.backends[b.Name].usable) {
 			out = append(out, b)
 		}
 	}
 	return out
+}
+
+// adopts reports whether the instance has slots in service that it had before this agent
+// knew it, and not by an operator's wish alone.
+func (b *backend) adopts(own []slots.Server) bool {
+	return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Class == slots.Ready && !b.operated[s.Addr] })
 }
 
 // forget drops what is known of a backend whose slots are other ones now.

@@ -54,6 +54,9 @@ func (a *Agent) track() {
 		}
 		return out
 	})
+	for _, b := range a.backends {
+		a.gaugeKept(b) // what was stored may be kept already
+	}
 }
 
 func (a *Agent) sourceFailed(b *backend, f *feed, err error) {

@@ -21,8 +21,12 @@ func (a *Agent) holdChanged(b *backend) {
 	a.gaugeHolds(b)
 	h, held := b.guard.Hold(now)
 	until := "never by itself"
-	if !h.ReleasesAt.IsZero() {
-		until = h.ReleasesAt.Sub(now).Round(time.Millisecond).String() + " from now"
+	switch left := h.ReleasesAt.Sub(now).Round(time.Millisecond); {
+	case h.ReleasesAt.IsZero():
+	case left > 0:
+		until = left.String() + " from now"
+	default: // it has been missing for that long already
+		until = "as soon as it is confirmed"
 	}
 	a.events.Add(holdEvent(b, h, held, until))
 	about := []any{"backend", b.Name, "kind", h.Kind, "would_remove", strings.Join(addressStrings(h.WouldRemove), " "),
@@ -56,13 +60,7 @@ func (a *Agent) gaugeHolds(b *backend) {
 // keptChanged tells what is kept now and was not, and the other way round. What is kept
 // because a source does not answer at all, or has not yet, is told with that.
 func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) {
-	counts := map[string]int{}
-	for _, k := range b.kept {
-		counts[k.Source]++
-	}
-	for _, f := range b.feeds {
-		a.opts.Metrics.Kept(f.Name, b.Proxy, counts[f.Name])
-	}
+	a.gaugeKept(b)
 	for _, s := range b.keptSets() {
 		f := b.feed(s.source)
 		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { _, was := before[x]; return was })
@@ -92,6 +90,17 @@ func (a *Agent) accepted(b *backend, done Accepted, by string) {
 	a.opts.Log.Warn("an operator accepted that these go", "backend", b.Name, "id", done.ID, "removed", strings.Join(done.Removed, " "), "by", by)
 	a.events.Add(Event{Kind: EventAccepted, Backend: b.Name, Text: "an operator accepted that " + strings.Join(done.Removed, " ") + " go",
 		Fields: map[string]string{"id": done.ID, "by": by}})
+}
+
+// gaugeKept counts what is kept of each feed.
+func (a *Agent) gaugeKept(b *backend) {
+	counts := map[string]int{}
+	for _, k := range b.kept {
+		counts[k.Source]++
+	}
+	for _, f := range b.feeds {
+		a.opts.Metrics.Kept(f.Name, b.Proxy, counts[f.Name])
+	}
 }
 
 // addressStrings are addresses as people read them.

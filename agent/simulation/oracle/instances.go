@@ -1,0 +1,268 @@
+package oracle
+
+import (
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// An instance is one HAProxy as it is.
+type instance struct {
+	managed  bool
+	backends map[string]map[string]Server // by the backend's and the server's name
+	// fault is when something was wrong with it last that others did; well: nothing is.
+	fault time.Time
+	well  bool
+	// hand is when somebody else changed a server of this process last.
+	hand map[[2]string]time.Time
+	// theirs are the endpoints whose slot somebody else ever changed: that they took it
+	// out of service outlives the process.
+	theirs map[netip.AddrPort]bool
+	// calls are when the agent changed a server last.
+	calls map[[2]string]time.Time
+	last  time.Time // when it did that to any
+	born  time.Time // this process
+}
+
+func newInstance(at time.Time) *instance {
+	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, well: true, fault: at, born: at}
+}
+
+// calm reports whether nothing was wrong with the instance for so long.
+func (in *instance) calm(at time.Time, d time.Duration) bool {
+	return in.managed && in.well && at.Sub(in.fault) > d
+}
+
+// Process tells that another process answers, with these servers by backend.
+func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server) {
+	in := o.instances[name]
+	if in == nil {
+		in = newInstance(at)
+		o.instances[name] = in
+	}
+	in.backends, in.hand, in.calls = map[string]map[string]Server{}, map[[2]string]time.Time{}, map[[2]string]time.Time{}
+	for backend, servers := range backends {
+		rows := map[string]Server{}
+		for _, s := range servers {
+			rows[s.Name] = s
+		}
+		in.backends[backend] = rows
+	}
+	in.fault, in.born = at, at
+}
+
+// Sees tells how the servers of an instance are now: some changes show late.
+func (o *Oracle) Sees(name string, backends map[string][]Server) {
+	for backend, servers := range backends {
+		rows := map[string]Server{}
+		for _, s := range servers {
+			rows[s.Name] = s
+		}
+		o.instances[name].backends[backend] = rows
+	}
+}
+
+// Faulty tells that something is wrong with the way to an instance, or with its answers;
+// Well that nothing is.
+func (o *Oracle) Faulty(at time.Time, name string) { o.instances[name].well = false }
+
+// Well is the opposite of [Oracle.Faulty].
+func (o *Oracle) Well(at time.Time, name string) {
+	o.instances[name].well, o.instances[name].fault = true, at
+}
+
+// A Command is one that an instance has executed.
+type Command struct {
+	Instance, Backend string
+	Text              string
+	Refused           bool
+	Before, After     *Server // nil: there is none
+	// Other: somebody else has sent it.
+	Other bool
+}
+
+// commands are those that the agent may send, all of what is said to HAProxy's command line.
+var commands = regexp.MustCompile(`^[a-z]+( [A-Za-z0-9_.:/-]+)+%?( [A-Za-z0-9_.:/-]+%?)*$`)
+
+// Executed tells that an instance has executed a command on one of its servers.
+func (o *Oracle) Executed(at time.Time, c Command) {
+	in := o.instances[c.Instance]
+	if in == nil {
+		return
+	}
+	rows := in.backends[c.Backend]
+	for _, s := range []*Server{c.Before, c.After} {
+		if s == nil {
+			continue
+		}
+		key := [2]string{c.Backend, s.Name}
+		if c.Other {
+			in.hand[key], in.theirs[s.Addr] = at, true
+		} else if !c.Refused {
+			in.calls[key], in.last = at, at
+		}
+	}
+	if !c.Other {
+		o.judge(at, in, c)
+	}
+	switch {
+	case rows == nil:
+	case c.After == nil && c.Before != nil:
+		delete(rows, c.Before.Name)
+	case c.After != nil:
+		rows[c.After.Name] = *c.After
+	}
+}
+
+// judge looks at what the agent did.
+func (o *Oracle) judge(at time.Time, in *instance, c Command) {
+	if !commands.MatchString(c.Text) {
+		o.wrong(at, "grammar", "%s was sent %q", c.Instance, c.Text)
+	}
+	b := o.backendOf(c.Backend)
+	switch {
+	case b == nil || !in.managed:
+		if at.Sub(o.changed) > Grace && c.Before != nil {
+			o.wrong(at, "not ours", "%s: %q, and nothing is configured to be done there", c.Instance, c.Text)
+		}
+		return
+	case c.Before != nil && strings.HasPrefix(c.Before.Name, "static"):
+		o.wrong(at, "not ours", "%s: %q", c.Instance, c.Text)
+		return
+	}
+	if strings.Contains(c.Text, " addr ") && c.Before != nil && !c.Refused {
+		o.readdress(at, in, c)
+	}
+	was, is := served(c.Before), served(c.After)
+	switch {
+	case is.IsValid() && is != was:
+		o.came(at, in, b, c, is)
+	case was.IsValid() && is != was:
+		o.left(at, in, b, c, was)
+	}
+}
+
+// readdress judges a new address of a slot: there must be no traffic that it could reach.
+func (o *Oracle) readdress(at time.Time, in *instance, c Command) {
+	hand := at.Sub(in.hand[[2]string{c.Backend, c.Before.Name}]) < Calm
+	if a := addressIn(c.Text); a == c.Before.Addr || hand {
+		return
+	}
+	if c.Before.State != Maint {
+		o.wrong(at, "order", "%s: %q while the slot is in %s", c.Instance, c.Text, c.Before.State)
+	}
+	if c.Before.Sessions > 0 {
+		o.wrong(at, "busy", "%s: %q while it has %d sessions", c.Instance, c.Text, c.Before.Sessions)
+	}
+}
+
+// addressIn is the address in "set server b/s addr A port P".
+func addressIn(command string) netip.AddrPort {
+	words := strings.Fields(command)
+	if len(words) < 7 || words[3] != "addr" || words[5] != "port" {
+		return netip.AddrPort{}
+	}
+	ip, err := netip.ParseAddr(words[4])
+	port, err2 := strconv.ParseUint(words[6], 10, 16)
+	if err != nil || err2 != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ip, uint16(port))
+}
+
+// served is the address that gets traffic there.
+func served(s *Server) netip.AddrPort {
+	if s == nil || s.State != Ready {
+		return netip.AddrPort{}
+	}
+	return s.Addr
+}
+
+// came judges an endpoint that was put into service.
+func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
+	switch {
+	case a.Port() <= 1 || a.Addr().IsUnspecified():
+		o.wrong(at, "void", "%s: %q puts %s into service", c.Instance, c.Text, a)
+		return
+	case !b.listed[a]:
+		o.wrong(at, "ghost", "%s: %q puts %s into service, which nobody ever listed", c.Instance, c.Text, a)
+		return
+	case b.refused(a) && !b.allRefused() && at.Sub(o.changed) > Grace && in.calm(at, Grace):
+		o.wrong(at, "refused", "%s: %q puts %s into service, which is denied", c.Instance, c.Text, a)
+	}
+	if !in.calm(at, Grace) {
+		return // what was sent before a hang is executed after it
+	}
+	for ask := range o.acked {
+		if ask.holds(b.Name, a) && o.inForce(at, ask) && at.Sub(o.acked[ask]) > Grace {
+			o.wrong(at, "override", "%s: %q puts %s into service, although %s", c.Instance, c.Text, a, ask)
+		}
+	}
+}
+
+// left judges an endpoint that was taken out of service: there must be a reason.
+func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
+	o.done = append(o.done, removal{at, c.Instance, c.Before.Name, c.Text})
+	if !b.listed[a] || o.excused(at, in, b, c, a) {
+		return
+	}
+	since := Grace
+	if !in.calm(at, Grace) {
+		since = at.Sub(in.fault) + Calm // the agent, or the command, is late
+	}
+	if at.Sub(b.was[a]) <= since && b.state(a) != "" && !b.was[a].IsZero() {
+		return
+	}
+	switch state := b.state(a); {
+	case state == Ready && !b.refused(a):
+		o.wrong(at, "kept", "%s: %q takes %s out of service, which is %s", c.Instance, c.Text, a, b.why(a))
+	case in.calm(at, Calm) && o.steady(at):
+		if why := b.mayGo(a, at); why != "" {
+			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
+		}
+	}
+}
+
+func (b *backend) why(a netip.AddrPort) string {
+	if b.kept(a) {
+		return "kept: no part that lists it is whole without it"
+	}
+	return "listed"
+}
+
+// excused reports whether a slot may be emptied although its endpoint is listed.
+func (o *Oracle) excused(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) bool {
+	for ask := range o.acked {
+		if ask.touches(b.Name, a) {
+			return true
+		}
+	}
+	for ask := range o.doubtful {
+		if ask.touches(b.Name, a) {
+			return true
+		}
+	}
+	for ask, ended := range o.ended {
+		if ask.touches(b.Name, a) && (at.Sub(ended) < Calm || !in.calm(at, Calm)) {
+			return true
+		}
+	}
+	if b.Primary != "" && !b.everywhere(a) || at.Sub(b.scarce) < Calm || at.Sub(o.changed) < Calm {
+		return true
+	}
+	for name, s := range in.backends[c.Backend] {
+		if name != c.Before.Name && s.Addr == a && s.State == Ready {
+			return true // it is in another slot too
+		}
+	}
+	return in.theirs[a] || !in.hand[[2]string{c.Backend, c.Before.Name}].IsZero()
+}
+
+func (o *Oracle) backendOf(name string) *backend {
+	if b := o.backends[name]; b != nil && b.present {
+		return b
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package oracle
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// An Ask is what an operator asked of an endpoint.
+type Ask struct {
+	Backend string         // "": all
+	Addr    netip.AddrPort // port 0: the address alone
+	// Kind is "state", "weight" or "server", which adds the endpoint.
+	Kind, Value string
+}
+
+func (a Ask) String() string {
+	return fmt.Sprintf("an operator asked for %s %s of %s %s", a.Kind, a.Value, a.Backend, a.Addr)
+}
+
+// touches reports whether a is about the endpoint.
+func (a Ask) touches(backend string, e netip.AddrPort) bool {
+	return (a.Backend == "" || a.Backend == backend) && a.Addr.Addr() == e.Addr() && (a.Addr.Port() == 0 || a.Addr == e)
+}
+
+// holds reports whether a keeps the endpoint from its traffic.
+func (a Ask) holds(backend string, e netip.AddrPort) bool {
+	return a.Kind == "state" && a.touches(backend, e)
+}
+
+// Asked tells that an operator was told that this is in force and stored, until then; zero
+// for no end. Of one kind there is one for each endpoint.
+func (o *Oracle) Asked(at time.Time, ask Ask, until time.Time) {
+	for old := range o.acked {
+		if old.Backend == ask.Backend && old.Addr == ask.Addr && old.Kind == ask.Kind {
+			delete(o.acked, old)
+			o.ended[old] = at
+		}
+	}
+	o.acked[ask], o.until[ask] = at, until
+	o.certain(ask)
+	if b := o.backends[ask.Backend]; b != nil && ask.Kind == "server" {
+		b.listed[ask.Addr] = true
+	}
+}
+
+// Ended tells that it is no more. It may have been in force until now.
+func (o *Oracle) Ended(at time.Time, ask Ask) {
+	for old := range o.acked {
+		if old.Backend == ask.Backend && old.Addr == ask.Addr && (old.Kind == ask.Kind || ask.Kind == "") {
+			delete(o.acked, old)
+		}
+	}
+	o.ended[ask] = at
+	o.certain(ask)
+}
+
+// Doubtful tells that it may be in force, from now until more is told of it.
+func (o *Oracle) Doubtful(ask Ask) { o.doubtful[ask] = true }
+
+// Refused tells that it was not taken: whatever was asked before of the same kind stays.
+func (o *Oracle) Refused(ask Ask) { delete(o.doubtful, ask) }
+
+func (o *Oracle) certain(ask Ask) {
+	for old := range o.doubtful {
+		if old.Backend == ask.Backend && old.Addr == ask.Addr && (old.Kind == ask.Kind || ask.Kind == "") {
+			delete(o.doubtful, old)
+		}
+	}
+}
+
+// Paused tells that an operator was told that nothing is written to a backend, or to all.
+func (o *Oracle) Paused(_ time.Time, backend string) { o.paused[backend] = true }
+
+// Resumed is the opposite of [Oracle.Paused].
+func (o *Oracle) Resumed(at time.Time, backend string) {
+	if backend == "" {
+		clear(o.paused)
+	}
+	delete(o.paused, backend)
+	o.resumed = at
+}
+
+// inForce reports whether what was asked has not ended by itself.
+func (o *Oracle) inForce(at time.Time, ask Ask) bool {
+	until := o.until[ask]
+	return until.IsZero() || at.Before(until.Add(-time.Second))
+}
+
+// MayList tells that an operator is about to add an endpoint.
+func (o *Oracle) MayList(backend string, a netip.AddrPort) {
+	if b := o.backends[backend]; b != nil {
+		b.listed[a] = true
+	}
+}
+
+// DayPassed tells that a day has passed without the agent: what was asked about endpoints
+// that nobody listed may have ended, and what was listed is too old to be served from.
+func (o *Oracle) DayPassed(at time.Time) {
+	for ask := range o.acked {
+		delete(o.acked, ask)
+		o.ended[ask] = at
+		o.doubtful[ask] = true
+	}
+	clear(o.paused)
+	for _, b := range o.backends {
+		b.old = true
+	}
+}

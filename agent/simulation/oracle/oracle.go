@@ -1,0 +1,177 @@
+// Package oracle judges from outside whether an agent that fills HAProxy's slots kept its
+// promises. It is told, in order, what the sources answered, what HAProxy executed, what
+// operators asked and what the agent said of itself, and names every promise that was
+// broken. It is written from the contract alone and shares no code with the agent.
+//
+// Where the contract leaves room, for a moment or for a case that cannot be told from
+// outside, the oracle is silent: what it names is wrong.
+package oracle
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// How long things may take that are not at once.
+const (
+	// Grace is for what the agent knows already and HAProxy does not yet, or the other
+	// way round.
+	Grace = 5 * time.Second
+	// Calm is how long nothing must have happened to an instance, a source, or the agent
+	// before an endpoint has to be in service: back-offs go up to 5 s, timeouts come on
+	// top.
+	Calm = 20 * time.Second
+	// Late is how long a source that failed, or has listed the endpoint only now, may
+	// take to be asked again.
+	Late = 45 * time.Second
+)
+
+// States of an endpoint at a source, and of a server in HAProxy.
+const (
+	Ready = "ready"
+	Drain = "drain"
+	Down  = "down"
+	Maint = "maint"
+)
+
+// What a part of an answer proves.
+const (
+	Whole   = "whole"
+	Partial = "partial"
+	Unknown = "unknown"
+)
+
+// An Endpoint is an address as a source lists it.
+type Endpoint struct {
+	Addr  netip.AddrPort
+	State string // [Ready], [Drain] or [Down]
+}
+
+// A Part is a part of an answer.
+type Part struct {
+	Name, Parent string
+	State        string // [Whole], [Partial] or [Unknown]
+	Endpoints    []Endpoint
+}
+
+// A Server is one server as HAProxy has it.
+type Server struct {
+	Name     string
+	Addr     netip.AddrPort
+	State    string // [Ready], [Drain] or [Maint]
+	Weight   int
+	Sessions int
+	Dynamic  bool
+}
+
+// A Backend says what the agent was configured to do with one.
+type Backend struct {
+	Name  string
+	Feeds []string
+	// Primary is the feed for which the others stand in; "": all are used.
+	Primary string
+	Prefix  string // of the slots; "": it is found
+	// Hold and EmptyHold are how long a loss is held; 0: it is not, negative: for ever.
+	Hold, EmptyHold, Window time.Duration
+	MaxRemoval              float64
+	Deny                    []netip.Prefix
+	Dynamic                 bool
+}
+
+// A Violation is a promise that was broken.
+type Violation struct {
+	At   time.Time
+	Rule string
+	Text string
+}
+
+func (v Violation) String() string {
+	return fmt.Sprintf("%s %s: %s", v.At.Format("15:04:05.000"), v.Rule, v.Text)
+}
+
+// An Oracle is told a history and finds what is wrong with it. It is made by [New].
+type Oracle struct {
+	backends   map[string]*backend
+	instances  map[string]*instance
+	violations []Violation
+	// running is since when the agent runs; zero: it does not.
+	running time.Time
+	// changed is when its configuration changed last.
+	changed  time.Time
+	acked    map[Ask]time.Time    // what operators were told is in force
+	ended    map[Ask]time.Time    // and is no more
+	until    map[Ask]time.Time    // when what was asked last ends by itself
+	doubtful map[Ask]bool         // may be in force
+	differ   map[string]time.Time // since when a gauge differs from the status
+	paused   map[string]bool
+	resumed  time.Time
+	events   []Event
+	done     []removal
+}
+
+// New returns an oracle that has been told nothing.
+func New() *Oracle {
+	return &Oracle{
+		backends: map[string]*backend{}, instances: map[string]*instance{}, acked: map[Ask]time.Time{},
+		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]time.Time{}, paused: map[string]bool{},
+	}
+}
+
+// Violations are the promises that were broken so far, first one first.
+func (o *Oracle) Violations() []Violation { return o.violations }
+
+func (o *Oracle) wrong(at time.Time, rule, format string, args ...any) {
+	if len(o.violations) < 20 {
+		o.violations = append(o.violations, Violation{at, rule, fmt.Sprintf(format, args...)})
+	}
+}
+
+// Configured tells what the agent is to do from now on. What it does not name, it leaves.
+func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string) {
+	o.changed = at
+	now := map[string]*backend{}
+	for _, conf := range backends {
+		b := o.backends[conf.Name]
+		if b == nil {
+			b = newBackend()
+		}
+		b.Backend, b.present = conf, true
+		maps.DeleteFunc(b.feeds, func(name string, _ *feed) bool { return !slices.Contains(conf.Feeds, name) })
+		for _, name := range conf.Feeds {
+			if b.feeds[name] == nil {
+				b.feeds[name] = &feed{parts: map[string]*part{}}
+			}
+		}
+		now[conf.Name] = b
+		b.reckon(at)
+	}
+	for name, b := range o.backends {
+		if now[name] == nil {
+			b.present = false
+			now[name] = b
+		}
+	}
+	o.backends = now
+	for _, name := range instances {
+		if o.instances[name] == nil {
+			o.instances[name] = newInstance(at)
+		}
+	}
+	for name, in := range o.instances {
+		in.managed = slices.Contains(instances, name)
+	}
+}
+
+// Started tells that the agent runs, Stopped that it does not: it was killed, or ended.
+func (o *Oracle) Started(at time.Time) { o.running, o.events, o.done = at, nil, nil }
+
+// Stopped is the opposite of [Oracle.Started].
+func (o *Oracle) Stopped(time.Time) { o.running = time.Time{} }
+
+// steady reports whether the agent has run under this configuration for long enough.
+func (o *Oracle) steady(at time.Time) bool {
+	return !o.running.IsZero() && at.Sub(o.running) > Calm && at.Sub(o.changed) > Calm
+}

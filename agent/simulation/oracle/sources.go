@@ -1,0 +1,334 @@
+package oracle
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// A backend is what its sources have said, and what follows from that.
+type backend struct {
+	Backend
+	present bool
+	feeds   map[string]*feed
+	// listed are all addresses that any source ever listed, or an operator added.
+	listed map[netip.AddrPort]bool
+	// gone is since when no part has the endpoint, or has it as anything but down; an
+	// endpoint that is there is not in it.
+	gone map[netip.AddrPort]time.Time
+	// was is when it was last gone, drained by its source, or refused.
+	was map[netip.AddrPort]time.Time
+	// there is since when it is listed as ready, without a break.
+	there map[netip.AddrPort]time.Time
+	// accepted are those that an operator let go.
+	accepted map[netip.AddrPort]bool
+	// confirmed counts the strongest reads that lacked what is gone.
+	confirmed map[netip.AddrPort]int
+	past      []moment
+	troubled  time.Time // when a source failed last
+	scarce    time.Time // when there were fewer slots than endpoints
+	held      bool      // as the agent says
+	old       bool      // nothing was listed for a day
+	// stayed is for how long the endpoint had been there when it went.
+	stayed map[netip.AddrPort]time.Duration
+}
+
+// A moment is which endpoints were to be in service from then on.
+type moment struct {
+	at  time.Time
+	set map[netip.AddrPort]bool
+}
+
+type feed struct{ parts map[string]*part }
+
+// A part is what it listed last, as far as nothing proved that it is gone.
+type part struct {
+	parent string
+	state  string
+	has    map[netip.AddrPort]string // with the state
+	now    map[netip.AddrPort]bool   // listed by the latest answer
+}
+
+func newBackend() *backend {
+	return &backend{
+		feeds: map[string]*feed{}, listed: map[netip.AddrPort]bool{}, gone: map[netip.AddrPort]time.Time{},
+		was: map[netip.AddrPort]time.Time{}, there: map[netip.AddrPort]time.Time{}, accepted: map[netip.AddrPort]bool{},
+		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{},
+	}
+}
+
+// Failed tells that a source has answered with an error.
+func (o *Oracle) Failed(at time.Time, backend, source string) {
+	b := o.backends[backend]
+	if b == nil || b.feeds[source] == nil {
+		return
+	}
+	for _, p := range b.feeds[source].parts {
+		p.state, p.now = Unknown, nil
+	}
+	b.troubled = at
+	b.reckon(at)
+}
+
+// Listed tells what a source has answered; strongest says that it was asked to confirm.
+func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, strongest bool) {
+	b := o.backends[backend]
+	if b == nil || b.feeds[source] == nil {
+		return
+	}
+	b.old = false
+	f := b.feeds[source]
+	states := map[string]string{}
+	for _, p := range parts {
+		states[p.Name] = p.State
+		if p.State != Whole {
+			b.troubled = at
+		}
+	}
+	for name, p := range f.parts {
+		if _, ok := states[name]; ok {
+			continue
+		}
+		if p.parent == "" || states[p.parent] == Whole {
+			delete(f.parts, name) // it has ended
+		} else {
+			p.state, p.now = Unknown, nil
+		}
+	}
+	for _, p := range parts {
+		f.hear(p)
+		for _, e := range p.Endpoints {
+			b.listed[e.Addr] = true
+		}
+	}
+	b.reckon(at)
+	if strongest {
+		for a := range b.gone {
+			if !slices.ContainsFunc(parts, func(p Part) bool {
+				return p.State != Whole && f.parts[p.Name] != nil && f.parts[p.Name].has[a] != ""
+			}) {
+				b.confirmed[a]++
+			}
+		}
+	}
+}
+
+func (f *feed) hear(news Part) {
+	p := f.parts[news.Name]
+	if p == nil {
+		p = &part{has: map[netip.AddrPort]string{}}
+		f.parts[news.Name] = p
+	}
+	p.parent, p.state, p.now = news.Parent, news.State, map[netip.AddrPort]bool{}
+	if news.State == Unknown {
+		return
+	}
+	if news.State == Whole {
+		clear(p.has)
+	}
+	for _, e := range news.Endpoints {
+		if !p.now[e.Addr] || rank(e.State) > rank(p.has[e.Addr]) {
+			p.has[e.Addr] = e.State
+		}
+		p.now[e.Addr] = true
+	}
+}
+
+func rank(state string) int { return slices.Index([]string{Down, Drain, Ready}, state) }
+
+// state is how the endpoint is listed, the best of all parts; "" if no part has it.
+func (b *backend) state(a netip.AddrPort) string {
+	best := ""
+	for _, f := range b.feeds {
+		for _, p := range f.parts {
+			if s := p.has[a]; s != "" && (best == "" || rank(s) > rank(best)) {
+				best = s
+			}
+		}
+	}
+	return best
+}
+
+// everywhere reports whether every feed has the endpoint as ready.
+func (b *backend) everywhere(a netip.AddrPort) bool {
+	for _, f := range b.feeds {
+		has := false
+		for _, p := range f.parts {
+			has = has || p.has[a] == Ready
+		}
+		if !has {
+			return false
+		}
+	}
+	return true
+}
+
+// kept reports whether no part lists the endpoint now.
+func (b *backend) kept(a netip.AddrPort) bool {
+	for _, f := range b.feeds {
+		for _, p := range f.parts {
+			if p.now[a] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// refused reports whether the endpoint is denied. Where all are, it may stay.
+func (b *backend) refused(a netip.AddrPort) bool {
+	return slices.ContainsFunc(b.Deny, func(n netip.Prefix) bool { return n.Contains(a.Addr()) })
+}
+
+// allRefused reports whether nothing is listed but what is denied.
+func (b *backend) allRefused() bool {
+	for a := range b.listed {
+		if b.state(a) != "" && !b.refused(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// reckon works out who is there and who is gone.
+func (b *backend) reckon(at time.Time) {
+	set := map[netip.AddrPort]bool{}
+	for a := range b.listed {
+		state := b.state(a)
+		switch {
+		case state == "" || state == Down:
+			if _, ok := b.gone[a]; !ok {
+				b.gone[a] = at
+			}
+			b.was[a] = at
+		case state != Ready, b.refused(a):
+			b.was[a] = at
+			delete(b.gone, a)
+		default:
+			if _, ok := b.gone[a]; ok {
+				b.was[a] = at
+			}
+			delete(b.gone, a)
+			set[a] = true
+		}
+		if _, ok := b.gone[a]; !ok {
+			delete(b.confirmed, a)
+			delete(b.accepted, a)
+		}
+		if set[a] {
+			if b.there[a].IsZero() {
+				b.there[a] = at
+			}
+		} else {
+			if since, was := b.there[a]; was {
+				b.stayed[a] = at.Sub(since)
+			}
+			delete(b.there, a)
+		}
+	}
+	b.past = append(b.past, moment{at, set})
+}
+
+// Accepted tells that an operator let these go.
+func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort) {
+	b := o.backends[backend]
+	if b == nil {
+		return
+	}
+	for _, a := range removed {
+		for _, f := range b.feeds {
+			for _, p := range f.parts {
+				if !p.now[a] {
+					delete(p.has, a)
+				}
+			}
+		}
+	}
+	b.reckon(at)
+	for _, a := range removed {
+		if _, gone := b.gone[a]; gone {
+			b.accepted[a] = true
+		}
+	}
+}
+
+// mayGo says why an endpoint that is gone must be held at that time; "" if it need not be.
+func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
+	since, gone := b.gone[a]
+	if !gone || b.accepted[a] || b.stayed[a] < Calm {
+		return "" // one that has just come has not shown that it works
+	}
+	why := b.holds(at)
+	if why == "" || b.holds(at.Add(-Grace)) == "" {
+		return ""
+	}
+	hold := b.Hold
+	if why == "empty" && b.holds(at.Add(-Grace)) == "empty" {
+		hold = b.EmptyHold
+	}
+	switch {
+	case hold == 0:
+		return ""
+	case hold < 0:
+		return why + ", which is held for ever"
+	case at.Sub(since) < hold:
+		return why + ", which is held for " + hold.String() + ", and it is gone for " + at.Sub(since).String()
+	case b.confirmed[a] < 3:
+		return why + ", which was not confirmed three times"
+	}
+	return ""
+}
+
+// holds says which hold there must be at that time, whatever newcomers have shown; "" for
+// none that is certain.
+func (b *backend) holds(at time.Time) string {
+	i := len(b.past) - 1
+	for i > 0 && b.past[i].at.After(at) {
+		i--
+	}
+	if i < 0 || b.past[i].at.After(at) {
+		return ""
+	}
+	now := b.past[i].set
+	if len(now) == 0 {
+		return "empty"
+	}
+	sets := b.largest(i, at)
+	for _, s := range sets {
+		lost, came := 0, 0
+		for a := range s {
+			if !now[a] {
+				lost++
+			}
+		}
+		for a := range now {
+			if !s[a] {
+				came++
+			}
+		}
+		if loss := lost - came; loss < 3 || float64(loss) <= b.MaxRemoval*float64(len(s)) {
+			return ""
+		}
+	}
+	if len(sets) == 0 {
+		return ""
+	}
+	return "removal"
+}
+
+// largest are the largest sets that were surely in the window at that time, of which past[i]
+// is the newest.
+func (b *backend) largest(i int, at time.Time) (sets []map[netip.AddrPort]bool) {
+	end := at
+	for ; i >= 0 && at.Sub(end) <= b.Window-Grace; i-- {
+		s := b.past[i].set
+		switch {
+		case len(sets) == 0 || len(s) > len(sets[0]):
+			sets = []map[netip.AddrPort]bool{s}
+		case len(s) == len(sets[0]):
+			sets = append(sets, s)
+		}
+		end = b.past[i].at
+	}
+	return sets
+}

@@ -1,0 +1,378 @@
+package oracle
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Status is what the agent says of itself.
+type Status struct {
+	Instances []InstanceStatus
+	Backends  []BackendStatus
+	Overrides []Ask
+	Pauses    []string // the backends; "": all
+	// Series are gauges: "in_sync edge-1", "held web", "kept web", "overflow web".
+	Series map[string]float64
+}
+
+// An InstanceStatus is what it says of an instance.
+type InstanceStatus struct {
+	Name       string
+	Up, InSync bool
+}
+
+// A BackendStatus is what it says of a backend.
+type BackendStatus struct {
+	Name string
+	// Live: a source has spoken in this process. Before that what serves is left alone.
+	Live bool
+	// Wanted are the endpoints that are to be in service, as far as operators let them.
+	Wanted []netip.AddrPort
+	// Taken are live addresses that are left alone since no source ever listed them;
+	// Blocked: for that nothing is written.
+	Taken   []netip.AddrPort
+	Blocked bool
+	Held    bool
+	Kept    []netip.AddrPort
+	// Overflow are endpoints for which there is no slot.
+	Overflow []netip.AddrPort
+	Paused   bool
+	// Fought: somebody else keeps changing slots.
+	Fought  bool
+	Problem bool
+	Rows    []Row
+}
+
+// A Row is one slot at one instance, as the agent read it.
+type Row struct {
+	Instance, Name string
+	Endpoint, Addr netip.AddrPort // as it should be, and as it is
+	State          string
+	HeldBy         string // why it is not as it should be
+}
+
+// An Event is what the agent told of a change of slots.
+type Event struct {
+	At       time.Time
+	Kind     string
+	Instance string
+	Slots    []string
+}
+
+// A removal is an endpoint that the agent took out of service.
+type removal struct {
+	at             time.Time
+	instance, slot string
+	command        string
+}
+
+// Stale is how long the agent may not know what somebody else changed: it compares each 10 s.
+const Stale = 15 * time.Second
+
+// Told tells of an event of the agent.
+func (o *Oracle) Told(e Event) { o.events = append(o.events, e) }
+
+// Says judges what the agent says of itself at that time.
+func (o *Oracle) Says(at time.Time, s Status) {
+	o.forget(at)
+	for _, b := range s.Backends {
+		if mine := o.backendOf(b.Name); mine != nil {
+			mine.held = b.Held
+			o.room(at, mine, b)
+		}
+	}
+	o.saysAsked(at, s)
+	for _, in := range s.Instances {
+		real := o.instances[in.Name]
+		if real == nil || !real.managed {
+			continue
+		}
+		if o.steady(at) {
+			o.saysUp(at, in, real)
+		}
+		for _, b := range s.Backends {
+			if mine := o.backendOf(b.Name); mine != nil {
+				if in.InSync {
+					o.saysInSync(at, in, real, mine, b)
+				}
+				o.must(at, in.Name, real, mine, b)
+			}
+		}
+	}
+	o.saysSeries(at, s)
+	o.saysEvents(at)
+}
+
+// room notes when there are fewer slots than endpoints.
+func (o *Oracle) room(at time.Time, b *backend, s BackendStatus) {
+	need := len(s.Taken)
+	for a := range b.listed {
+		if b.state(a) != "" {
+			need++
+		}
+	}
+	for ask := range o.acked {
+		if ask.Kind == "server" {
+			need++
+		}
+	}
+	if b.Dynamic {
+		return
+	}
+	for _, in := range o.instances {
+		if in.managed && ours(in.backends[b.Name]) < need+2 { // two wait for their sessions to end
+			b.scarce = at
+		}
+	}
+}
+
+// ours is how many slots there are.
+func ours(rows map[string]Server) (n int) {
+	for _, s := range rows {
+		if !strings.HasPrefix(s.Name, "static") && s.Addr.IsValid() && s.Sessions == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// saysAsked: what was acknowledged is not forgotten.
+func (o *Oracle) saysAsked(at time.Time, s Status) {
+	for ask, since := range o.acked {
+		if o.inForce(at, ask) && !slices.Contains(s.Overrides, ask) && at.Sub(since) > time.Second && at.Sub(o.running) > time.Second {
+			o.wrong(at, "durable", "%s, and that is forgotten: %v", ask, s.Overrides)
+		}
+	}
+	for backend := range o.paused {
+		if !slices.Contains(s.Pauses, backend) && at.Sub(o.running) > time.Second {
+			o.wrong(at, "durable", "an operator paused %q, and that is forgotten: %v", backend, s.Pauses)
+		}
+	}
+}
+
+// saysUp: what answers is up, and what does not is not.
+func (o *Oracle) saysUp(at time.Time, s InstanceStatus, in *instance) {
+	switch {
+	case in.calm(at, Calm) && !s.Up:
+		o.wrong(at, "up", "%s answers since %s, and is said to be down", s.Name, in.fault.Format(time.TimeOnly))
+	}
+}
+
+// saysInSync: an instance that is in sync serves what is wanted, and nothing else.
+func (o *Oracle) saysInSync(at time.Time, s InstanceStatus, in *instance, b *backend, said BackendStatus) {
+	if !in.calm(at, Stale) || at.Sub(in.last) < time.Second || in.touched(at, b.Name) || !o.steady(at) || said.Paused || said.Blocked {
+		return
+	}
+	rows := in.backends[b.Name]
+	for _, r := range said.Rows {
+		if r.Instance != s.Name || !r.Addr.IsValid() || r.HeldBy != "" {
+			continue
+		}
+		if row, ok := rows[r.Name]; !ok || row.Addr != r.Addr || row.State != r.State {
+			o.wrong(at, "truth", "%s is in sync, and shows %s as %s %s: it is %s %s", s.Name, r.Name, r.Addr, r.State, row.Addr, row.State)
+		}
+	}
+	for _, row := range rows {
+		a := served(&row)
+		if said.Live && a.IsValid() && !strings.HasPrefix(row.Name, "static") && !slices.Contains(said.Wanted, a) && !slices.Contains(said.Taken, a) {
+			o.wrong(at, "truth", "%s is in sync, and %s serves %s, which is not wanted", s.Name, row.Name, a)
+		}
+	}
+	for _, a := range said.Wanted {
+		if o.asked(at, b.Name, a) || slices.Contains(said.Overflow, a) || in.serves(b.Name, a) || in.held(said, s.Name, a) || slices.Contains(said.Kept, a) {
+			continue
+		}
+		o.wrong(at, "truth", "%s is in sync, and does not serve %s", s.Name, a)
+	}
+}
+
+// asked reports whether an operator asked anything of the endpoint.
+func (o *Oracle) asked(at time.Time, backend string, a netip.AddrPort) bool {
+	for ask := range o.acked {
+		if ask.touches(backend, a) {
+			return true
+		}
+	}
+	for ask, ended := range o.ended {
+		if ask.touches(backend, a) && at.Sub(ended) < Late {
+			return true
+		}
+	}
+	for ask := range o.doubtful {
+		if ask.touches(backend, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// touched reports whether somebody else changed a server of the backend lately.
+func (in *instance) touched(at time.Time, backend string) bool {
+	for key, when := range in.hand {
+		if key[0] == backend && at.Sub(when) < Stale {
+			return true
+		}
+	}
+	return false
+}
+
+func (in *instance) serves(backend string, a netip.AddrPort) bool {
+	for _, s := range in.backends[backend] {
+		if served(&s) == a {
+			return true
+		}
+	}
+	return false
+}
+
+// held reports whether the agent says why the endpoint is not in service there.
+func (in *instance) held(said BackendStatus, name string, a netip.AddrPort) bool {
+	return slices.ContainsFunc(said.Rows, func(r Row) bool { return r.Instance == name && r.Endpoint == a && r.HeldBy != "" })
+}
+
+// must: what is listed, and for which there is a slot, is in service, whatever else is
+// unknown, held or broken.
+func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
+	switch {
+	case b.old, !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
+		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):
+		return
+	}
+	for a, since := range b.there {
+		if at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] {
+			continue
+		}
+		o.wrong(at, "must", "%s does not serve %s, which is listed since %s", name, a, since.Format(time.TimeOnly))
+	}
+}
+
+func (in *instance) prefixed(b *backend) bool {
+	for name := range in.backends[b.Name] {
+		if number, ok := strings.CutPrefix(name, b.Prefix); ok && strings.Trim(number, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// saysSeries: metrics say what the status says.
+func (o *Oracle) saysSeries(at time.Time, s Status) {
+	want := map[string]float64{}
+	number := func(yes bool) float64 {
+		if yes {
+			return 1
+		}
+		return 0
+	}
+	for _, in := range s.Instances {
+		want["in_sync "+in.Name], want["up "+in.Name] = number(in.InSync), number(in.Up)
+	}
+	for _, b := range s.Backends {
+		want["held "+b.Name], want["kept "+b.Name], want["overflow "+b.Name] = number(b.Held), float64(len(b.Kept)), float64(len(b.Overflow))
+	}
+	for name, value := range want {
+		got, ok := s.Series[name]
+		key := fmt.Sprint(name, value)
+		switch since := o.differ[key]; {
+		case !ok || got == value:
+			delete(o.differ, key)
+		case since.IsZero():
+			o.differ[key] = at
+		case at.Sub(since) > Grace && at.Sub(since) < 2*Grace:
+			o.wrong(at, "metrics", "%s is %g in the metrics, and %g in the status", name, got, value)
+		case at.Sub(since) >= 2*Grace:
+			o.differ[key] = at // it was another time
+		}
+	}
+}
+
+// saysEvents: of everything that the agent took out of service it tells.
+func (o *Oracle) saysEvents(at time.Time) {
+	o.done = slices.DeleteFunc(o.done, func(r removal) bool {
+		if at.Sub(r.at) < Grace {
+			return false
+		}
+		in := o.instances[r.instance]
+		if in == nil || !in.calm(at, at.Sub(r.at)+Grace) {
+			return true // it may not know that it did
+		}
+		if !slices.ContainsFunc(o.events, func(e Event) bool {
+			return e.Instance == r.instance && slices.Contains(e.Slots, r.slot) && e.At.Sub(r.at).Abs() < Grace
+		}) {
+			o.wrong(at, "events", "nothing was told of %q at %s", r.command, r.instance)
+		}
+		return true
+	})
+	o.events = slices.DeleteFunc(o.events, func(e Event) bool { return at.Sub(e.At) > time.Minute })
+}
+
+// forget drops what is too old to matter.
+func (o *Oracle) forget(at time.Time) {
+	for _, b := range o.backends {
+		i := 0
+		for i+2 < len(b.past) && at.Sub(b.past[i+1].at) > b.Window+time.Minute {
+			i++
+		}
+		b.past = b.past[i:]
+	}
+}
+
+// Calmed judges what there is when every fault has ended, all is known, nothing is asked or
+// held any more, and time was given: every instance serves exactly what is listed, and
+// says so.
+func (o *Oracle) Calmed(at time.Time, s Status) {
+	for _, st := range s.Instances {
+		in := o.instances[st.Name]
+		if in == nil || !in.managed {
+			continue
+		}
+		if !st.InSync {
+			o.wrong(at, "converge", "%s is not in sync in the end", st.Name)
+		}
+		for name, b := range o.backends {
+			if b.present {
+				o.converged(at, st.Name, name, in, b)
+			}
+		}
+	}
+	for _, b := range s.Backends {
+		if b.Held || len(b.Kept) > 0 || len(b.Taken) > 0 {
+			o.wrong(at, "converge", "%s is held, kept or taken over in the end: %+v", b.Name, b)
+		}
+	}
+}
+
+func (o *Oracle) converged(at time.Time, instance, name string, in *instance, b *backend) {
+	for a := range b.there {
+		if b.refused(a) || b.Primary != "" && !b.everywhere(a) {
+			continue
+		}
+		if !in.serves(name, a) {
+			o.wrong(at, "converge", "%s does not serve %s in the end", instance, a)
+		}
+	}
+	count := map[netip.AddrPort]int{}
+	for _, s := range in.backends[name] {
+		a := served(&s)
+		if !a.IsValid() || strings.HasPrefix(s.Name, "static") {
+			continue
+		}
+		if count[a]++; count[a] == 2 {
+			o.wrong(at, "converge", "%s serves %s twice in the end", instance, a)
+		}
+		if _, there := b.there[a]; !there {
+			o.wrong(at, "converge", "%s serves %s in the end, which nobody lists", instance, a)
+		}
+	}
+}
+
+// Quiet tells how many commands that change something an instance got while nothing was to
+// be done.
+func (o *Oracle) Quiet(at time.Time, instance string, commands int) {
+	if commands > 0 {
+		o.wrong(at, "minimal", "%s got %d commands although nothing had changed", instance, commands)
+	}
+}

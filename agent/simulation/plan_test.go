@@ -1,0 +1,144 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// A plan is all that a seed fixes: what there is at the start, and what happens to it. Steps
+// mean something whatever happened before them, so that a plan can be cut anywhere.
+type plan struct {
+	seed    uint64
+	live    bool // faults end, and everything has to be well in the end
+	setting setting
+	steps   []step
+}
+
+// A step is one thing that happens, and the time that passes after it.
+type step struct {
+	verb    string
+	a, b, c int // what it happens to, modulo what there is
+	pause   time.Duration
+}
+
+func (s step) String() string { return fmt.Sprintf("%s %d %d %d, %s", s.verb, s.a, s.b, s.c, s.pause) }
+
+func (p plan) String() string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%+v", p.setting)
+	for _, s := range p.steps {
+		fmt.Fprintf(&out, "\n  %s", s)
+	}
+	return out.String()
+}
+
+// A setting is what there is at the start.
+type setting struct {
+	Versions   []string // one HAProxy each
+	Slots      int
+	Static     bool // there are servers that are nobody's
+	StateFiles bool
+	Backends   []backendSetting
+	Poll       time.Duration
+	Timeout    time.Duration
+}
+
+type backendSetting struct {
+	Feeds           []feedSetting
+	Prefix          bool // it is configured
+	Failover        bool
+	Hold, EmptyHold time.Duration // negative: for ever
+	Turnover        time.Duration
+	MaxRemoval      float64
+	Window          time.Duration
+	Leave           bool // they drain first
+	Shutdown        bool
+	Dynamic         bool
+	Repair          bool
+	Keep            bool // what served last, while all are unhealthy
+}
+
+type feedSetting struct {
+	Parts  int
+	Parent bool // the first part says which others there are
+	Shared bool // its endpoints are those of the first feed
+	Full   int  // endpoints of each part at the start
+}
+
+// verbs are what can happen, with how often it does. A verb of the safety mode alone ends
+// what the other one needs in the end.
+var verbs = []struct {
+	name   string
+	weight int
+}{
+	{"join", 8}, {"leave", 8}, {"replace", 3}, {"lose most", 4}, {"lose all", 3}, {"come back", 6}, {"down", 3}, {"maintenance", 2},
+	{"unknown part", 5}, {"partial part", 3}, {"lie empty", 3}, {"lie short", 3}, {"confirm otherwise", 2}, {"silent", 3}, {"fail", 4}, {"drop part", 2}, {"heal source", 9},
+	{"restart", 3}, {"restart empty", 2}, {"reload grown", 1}, {"reload shrunk", 1}, {"rename", 1}, {"renumber", 1}, {"no backend", 1}, {"backend back", 3},
+	{"hang", 3}, {"away", 3}, {"cut", 2}, {"lose addresses", 1}, {"late addresses", 1}, {"heal instance", 10}, {"another machine", 1},
+	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
+	{"drain", 3}, {"stop", 2}, {"start", 4}, {"weight", 1}, {"stop address", 1}, {"start address", 2}, {"add server", 2}, {"remove server", 2},
+	{"pause", 1}, {"resume", 3}, {"accept", 3},
+	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1},
+	{"kill", 3}, {"kill soon", 5}, {"stop agent", 1}, {"long down", 1}, {"disk fails", 2}, {"disk works", 4},
+}
+
+// planOf returns the plan of a seed.
+func planOf(seed uint64, live bool) plan {
+	r := rand.New(rand.NewPCG(seed, 15))
+	p := plan{seed: seed, live: live, setting: settingOf(r)}
+	total := 0
+	for _, v := range verbs {
+		total += v.weight
+	}
+	for range 12 + r.IntN(28) {
+		n := r.IntN(total)
+		for _, v := range verbs {
+			if n -= v.weight; n < 0 {
+				p.steps = append(p.steps, step{v.name, r.IntN(1 << 16), r.IntN(1 << 16), r.IntN(1 << 16), pauseOf(r)})
+				break
+			}
+		}
+	}
+	return p
+}
+
+// pauseOf is often next to nothing, so that things meet, and now and then long enough for
+// everything to end.
+func pauseOf(r *rand.Rand) time.Duration {
+	switch n := r.IntN(20); {
+	case n < 5:
+		return time.Duration(r.IntN(50)) * time.Millisecond
+	case n < 13:
+		return time.Duration(r.IntN(5000)) * time.Millisecond
+	case n < 19:
+		return time.Duration(r.IntN(40)) * time.Second
+	}
+	return time.Duration(60+r.IntN(120)) * time.Second
+}
+
+func settingOf(r *rand.Rand) setting {
+	one := func(n int) bool { return r.IntN(n) == 0 }
+	s := setting{Slots: 8 + r.IntN(8), Static: one(3), StateFiles: !one(3), Poll: time.Second, Timeout: 2 * time.Second}
+	for range 1 + r.IntN(3) {
+		s.Versions = append(s.Versions, []string{"2.6", "3.0", "3.2", "3.4"}[r.IntN(4)])
+	}
+	for range 1 + r.IntN(2) {
+		b := backendSetting{
+			Prefix: one(2), Failover: one(4), Leave: one(3), Dynamic: one(4), Repair: one(3), Keep: one(3),
+			Hold: pick(r, 0, 8*time.Second, 20*time.Second, 20*time.Second, -1), EmptyHold: pick(r, 0, 20*time.Second, 45*time.Second, 45*time.Second, -1),
+			Turnover: pick(r, 0, 5*time.Second, 10*time.Second), MaxRemoval: []float64{.3, .5, .5, .8}[r.IntN(4)],
+			Window: pick(r, 30*time.Second, 90*time.Second),
+		}
+		b.Shutdown = b.Leave && one(3)
+		for range 1 + r.IntN(2) {
+			b.Feeds = append(b.Feeds, feedSetting{Parts: 1 + r.IntN(3), Parent: one(3), Shared: one(3), Full: 1 + r.IntN(3)})
+		}
+		b.Failover = b.Failover && len(b.Feeds) > 1
+		s.Backends = append(s.Backends, b)
+	}
+	return s
+}
+
+func pick(r *rand.Rand, of ...time.Duration) time.Duration { return of[r.IntN(len(of))] }

@@ -1,0 +1,212 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/slotsync/slotsync/agent/simulation/oracle"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// A proxy is one made-up HAProxy with its configuration. It outlives the agents that write
+// to it.
+type proxy struct {
+	w        *world
+	name     string
+	fake     *haproxytest.Fake
+	backends []haproxytest.Backend
+	files    string // the folder of the state files; "": none
+	resume   func()
+	faults   map[string]bool
+	away     atomic.Bool
+	commands int // of agents, that changed something
+}
+
+func newProxy(w *world, i int, s setting) *proxy {
+	p := &proxy{w: w, name: string(rune('a' + i)), faults: map[string]bool{}}
+	for j := range s.Backends {
+		b := haproxytest.Backend{Name: backendName(j), Prefix: "srv", Slots: s.Slots}
+		if s.Static {
+			b.Static = []string{"static1"}
+		}
+		p.backends = append(p.backends, b)
+	}
+	if s.StateFiles {
+		p.files = filepath.Join(w.dir, "haproxy-"+p.name)
+		if err := os.MkdirAll(p.files, 0o700); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	p.fake = haproxytest.NewFakeInMemory(s.Versions[i], p.backends...)
+	p.fake.SetNode("host-" + p.name)
+	p.fake.OnExecuted(p.executed)
+	return p
+}
+
+// executed tells the oracle what an agent did. The fake is locked.
+func (p *proxy) executed(e haproxytest.Executed) {
+	refused := e.Before != nil && e.After != nil && *e.Before == *e.After && strings.Contains(e.Reply, " ") && !strings.Contains(e.Reply, "changed")
+	p.w.oracleDo(func(o *oracle.Oracle) {
+		p.commands++
+		o.Executed(e.At, oracle.Command{
+			Instance: p.name, Backend: e.Backend, Text: e.Command, Refused: refused, Before: server(e.Before), After: server(e.After),
+		})
+	})
+	p.w.mayDie()
+}
+
+func server(s *haproxytest.Server) *oracle.Server {
+	if s == nil {
+		return nil
+	}
+	out := &oracle.Server{Name: s.Name, State: s.State, Weight: s.Weight, Sessions: s.Sessions, Dynamic: s.Dynamic}
+	out.Addr, _ = netip.ParseAddrPort(s.Addr)
+	return out
+}
+
+// tell tells the oracle of another process.
+func (p *proxy) tell() {
+	all := p.servers()
+	p.w.oracleDo(func(o *oracle.Oracle) { o.Process(time.Now(), p.name, all) })
+}
+
+// servers are all that it has.
+func (p *proxy) servers() map[string][]oracle.Server {
+	all := map[string][]oracle.Server{}
+	for _, b := range p.backends {
+		for _, s := range p.fake.Servers(b.Name) {
+			all[b.Name] = append(all[b.Name], *server(&s))
+		}
+	}
+	return all
+}
+
+// hand executes what somebody else sends.
+func (p *proxy) hand(backend, name, format string, args ...any) {
+	before := p.server(backend, name)
+	text := fmt.Sprintf(format, args...)
+	p.fake.Do(text)
+	after := p.server(backend, name)
+	p.w.oracleDo(func(o *oracle.Oracle) {
+		o.Executed(time.Now(), oracle.Command{Instance: p.name, Backend: backend, Text: text, Before: before, After: after, Other: true})
+	})
+}
+
+func (p *proxy) server(backend, name string) *oracle.Server {
+	for _, s := range p.fake.Servers(backend) {
+		if s.Name == name {
+			return server(&s)
+		}
+	}
+	return nil
+}
+
+// restart puts another process in place of the one that runs.
+func (p *proxy) restart(filled bool) {
+	path := func(string) string { return "" }
+	if filled && p.files != "" {
+		path = func(backend string) string { return filepath.Join(p.files, backend) }
+	}
+	p.fake.RestartFrom(path, p.backends...)
+	p.tell()
+}
+
+// fault notes that something is wrong with it.
+func (p *proxy) fault(kind string) {
+	p.faults[kind] = true
+	p.w.oracleDo(func(o *oracle.Oracle) { o.Faulty(time.Now(), p.name) })
+}
+
+// heal ends everything that is wrong with it.
+func (p *proxy) heal() {
+	if p.resume != nil {
+		p.resume()
+		p.resume = nil
+	}
+	p.away.Store(false)
+	p.fake.CutAnswers(-1)
+	p.fake.LoseAddrs(0)
+	p.fake.SetDelay(300 * time.Microsecond)
+	p.fake.SetLevel("admin")
+	if len(p.faults) > 0 {
+		clear(p.faults)
+		p.w.oracleDo(func(o *oracle.Oracle) { o.Well(time.Now(), p.name) })
+	}
+}
+
+// A life is one run of an agent. When it is killed nothing that it does has an effect any
+// more.
+type life struct {
+	dead  atomic.Bool
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+}
+
+// kill is called at most once.
+func (l *life) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead.Store(true)
+	for c := range l.conns {
+		c.Close()
+	}
+}
+
+// dial connects this life to the proxy.
+func (l *life) dial(ctx context.Context, p *proxy) (net.Conn, error) {
+	if p.away.Load() || l.dead.Load() {
+		return nil, &net.OpError{Op: "dial", Net: "unix", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}
+	c, err := p.fake.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead.Load() {
+		c.Close()
+	}
+	mortal := &mortalConn{c, l}
+	l.conns[mortal] = true
+	return mortal, nil
+}
+
+// A mortalConn belongs to a life.
+type mortalConn struct {
+	net.Conn
+	life *life
+}
+
+func (c *mortalConn) Close() error {
+	if c.life.dead.Load() {
+		return c.Conn.Close() // the life closes it, and holds its lock
+	}
+	c.life.mu.Lock()
+	delete(c.life.conns, c)
+	c.life.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// A mortalClient writes no files after its life.
+type mortalClient struct {
+	*haproxy.Client
+	life *life
+}
+
+func (c mortalClient) Save(backend string, servers []slots.Server) error {
+	if c.life.dead.Load() {
+		return nil
+	}
+	return c.Client.Save(backend, servers)
+}

@@ -1,0 +1,434 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/simulation/oracle"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// do takes one step.
+func (w *world) do(s step) {
+	for _, do := range []func(step) bool{w.doSource, w.doPart, w.doInstance, w.doTemplate, w.doHand, w.doOperator, w.doConfigure, w.doAgent} {
+		if do(s) {
+			return
+		}
+	}
+	w.t.Fatalf("no verb %q", s.verb)
+}
+
+func (w *world) service(s step) *service {
+	list := w.services[s.a%len(w.services)]
+	return list[s.b%len(list)]
+}
+
+// doSource changes what there is.
+func (w *world) doSource(s step) bool {
+	v := w.service(s)
+	p := v.parts[s.c%len(v.parts)]
+	a := p.pool[(s.c/16)%len(p.pool)]
+	state := func(to discovery.State) {
+		v.change(func() {
+			if _, ok := p.there[a]; ok {
+				p.there[a] = to
+			}
+		})
+	}
+	switch s.verb {
+	case "join":
+		v.change(func() { p.there[a] = discovery.Ready })
+	case "leave":
+		v.change(func() { delete(p.there, a) })
+	case "replace":
+		v.change(func() {
+			old := slices.Collect(maps.Keys(p.there))
+			clear(p.there)
+			for _, n := range p.pool {
+				if !slices.Contains(old, n) {
+					p.there[n] = discovery.Ready
+				}
+			}
+		})
+	case "lose most":
+		v.change(func() {
+			for i, q := range v.parts {
+				for n, b := range q.pool {
+					if i > 0 || n > 0 {
+						delete(q.there, b)
+					}
+				}
+			}
+		})
+	case "lose all":
+		v.change(func() {
+			for _, q := range v.parts {
+				clear(q.there)
+			}
+		})
+	case "come back":
+		v.change(func() {
+			for i, q := range v.parts {
+				for n := range v.Full {
+					if i > 0 || !v.Parent || v.Parts == 1 {
+						q.there[q.pool[n]] = discovery.Ready
+					}
+				}
+			}
+		})
+	case "down":
+		state(discovery.Down)
+	case "maintenance":
+		state(discovery.Drain)
+	default:
+		return false
+	}
+	return true
+}
+
+// doPart changes what a source says of it.
+func (w *world) doPart(s step) bool {
+	v := w.service(s)
+	p := v.parts[s.c%len(v.parts)]
+	switch s.verb {
+	case "unknown part":
+		v.change(func() { p.state = discovery.Unknown })
+	case "partial part":
+		v.change(func() { p.state = discovery.Partial })
+	case "lie empty":
+		v.change(func() { p.lie = "empty" })
+	case "lie short":
+		v.change(func() { p.lie = "short" })
+	case "confirm otherwise":
+		v.change(func() { p.lie, p.confirm = "empty", true })
+	case "drop part":
+		v.change(func() { p.dropped = len(v.parts) > 1 })
+	case "silent":
+		v.change(func() { v.silent = true })
+	case "fail":
+		v.change(func() { v.failing = true })
+	case "heal source":
+		v.heal()
+	default:
+		return false
+	}
+	return true
+}
+
+// doInstance has something happen to an HAProxy.
+func (w *world) doInstance(s step) bool {
+	p := w.proxies[s.a%len(w.proxies)]
+	switch s.verb {
+	case "restart":
+		p.restart(true)
+	case "restart empty":
+		p.restart(false)
+	case "another machine":
+		p.fake.SetNode(fmt.Sprintf("host-%s-%d", p.name, s.b%3))
+		p.restart(s.c%2 == 0)
+	case "hang":
+		if p.resume == nil {
+			p.fault("hang")
+			p.resume = p.fake.Hang()
+		}
+	case "away":
+		p.fault("away")
+		p.away.Store(true)
+	case "cut":
+		p.fault("cut")
+		p.fake.CutAnswers(s.b % 3000)
+	case "lose addresses":
+		p.fault("lose")
+		p.fake.LoseAddrs(1 + s.b%5)
+	case "late addresses":
+		p.fault("late")
+		p.fake.SetDelay(time.Duration(1+s.b%3000) * time.Millisecond)
+	case "operator level":
+		p.fault("level")
+		p.fake.SetLevel([]string{"operator", "user"}[s.b%2])
+	case "heal instance":
+		p.heal()
+	default:
+		return false
+	}
+	return true
+}
+
+// doTemplate has somebody reload an HAProxy with another configuration.
+func (w *world) doTemplate(s step) bool {
+	p := w.proxies[s.a%len(w.proxies)]
+	name := backendName(s.b % len(w.services))
+	i := slices.IndexFunc(p.backends, func(b haproxytest.Backend) bool { return b.Name == name })
+	change := func(do func(*haproxytest.Backend)) {
+		if i >= 0 {
+			p.backends = slices.Clone(p.backends)
+			do(&p.backends[i])
+		}
+	}
+	switch s.verb {
+	case "reload grown":
+		change(func(b *haproxytest.Backend) { b.Slots += 1 + s.c%6 })
+	case "reload shrunk":
+		change(func(b *haproxytest.Backend) { b.Slots = max(1, b.Slots-1-s.c%8) })
+	case "rename":
+		change(func(b *haproxytest.Backend) { b.Prefix = []string{"srv", "web", "srv-1-", "a.b:c_"}[s.c%4] })
+	case "renumber":
+		change(func(b *haproxytest.Backend) { b.After = []int{0, 4, 100}[s.c%3] })
+	case "no backend":
+		if i >= 0 && len(p.backends) > 1 {
+			p.backends = slices.Delete(slices.Clone(p.backends), i, i+1)
+		}
+	case "backend back":
+		p.standard()
+	default:
+		return false
+	}
+	p.restart(s.c%2 == 0)
+	return true
+}
+
+// standard gives a proxy the configuration that it began with.
+func (p *proxy) standard() {
+	p.backends = nil
+	for j := range p.w.services {
+		b := haproxytest.Backend{Name: backendName(j), Prefix: "srv", Slots: p.w.plan.setting.Slots}
+		if p.w.plan.live {
+			b.Slots = 40 // in the end there is room for all
+		}
+		if p.w.plan.setting.Static {
+			b.Static = []string{"static1"}
+		}
+		p.backends = append(p.backends, b)
+	}
+}
+
+// doHand has somebody else change a server.
+func (w *world) doHand(s step) bool {
+	p := w.proxies[s.a%len(w.proxies)]
+	b := p.backends[s.b%len(p.backends)].Name
+	servers := p.fake.Servers(b)
+	servers = slices.DeleteFunc(servers, func(s haproxytest.Server) bool { return s.Name == "static1" })
+	if len(servers) == 0 {
+		return s.verb == "sessions" || s.verb == "sessions end" || s.verb == "hand state" || s.verb == "hand address" || s.verb == "hand weight"
+	}
+	one := servers[s.c%min(len(servers), 6)]
+	switch s.verb {
+	case "hand state":
+		p.hand(b, one.Name, "set server %s/%s state %s", b, one.Name, []string{"maint", "drain", "ready"}[(s.c/8)%3])
+	case "hand address":
+		p.hand(b, one.Name, "set server %s/%s addr 127.99.0.1 port %d", b, one.Name, 9000+s.c%9)
+	case "hand weight":
+		p.hand(b, one.Name, "set server %s/%s weight %d", b, one.Name, 1+s.c%256)
+	case "sessions":
+		if one.State != oracle.Maint { // none begins there
+			p.fake.SetSessions(b, one.Name, 1+s.c%5)
+		}
+	case "sessions end":
+		for _, one := range servers {
+			p.fake.SetSessions(b, one.Name, 0)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// doOperator has an operator do something.
+func (w *world) doOperator(s step) bool {
+	v := w.service(s)
+	p := v.parts[s.c%len(v.parts)]
+	a := p.pool[(s.c/16)%len(p.pool)]
+	who := agent.Who{By: "sim", Keep: s.c%2 == 0}
+	if s.c%3 == 0 {
+		who.For = time.Duration(20+s.c%90) * time.Second
+	}
+	state := func(state string) {
+		w.ask(oracle.Ask{Backend: v.backend, Addr: a, Kind: agent.OverrideState, Value: state}, who, func(ctx context.Context) error {
+			_, err := w.agent.SetState(ctx, v.backend, a.String(), state, who)
+			return err
+		})
+	}
+	switch s.verb {
+	case "drain":
+		state(agent.StateDrain)
+	case "stop":
+		state(agent.StateMaint)
+	case "start":
+		w.unask(oracle.Ask{Backend: v.backend, Addr: a, Kind: agent.OverrideState}, func(ctx context.Context) error {
+			_, err := w.agent.SetState(ctx, v.backend, a.String(), agent.StateReady, agent.Who{})
+			return err
+		})
+	case "weight":
+		text := []string{"20%", "0%", "58"}[s.a%3]
+		w.ask(oracle.Ask{Backend: v.backend, Addr: a, Kind: agent.OverrideWeight, Value: text}, who, func(ctx context.Context) error {
+			_, err := w.agent.SetWeight(ctx, v.backend, a.String(), text, who)
+			return err
+		})
+	case "stop address":
+		w.ask(oracle.Ask{Addr: netip.AddrPortFrom(a.Addr(), 0), Kind: agent.OverrideState, Value: agent.StateMaint}, who, func(ctx context.Context) error {
+			_, err := w.agent.SetAddressState(ctx, a.Addr(), agent.StateMaint, who)
+			return err
+		})
+	case "start address":
+		w.unask(oracle.Ask{Addr: netip.AddrPortFrom(a.Addr(), 0), Kind: agent.OverrideState}, func(ctx context.Context) error {
+			_, err := w.agent.SetAddressState(ctx, a.Addr(), agent.StateReady, agent.Who{})
+			return err
+		})
+	case "add server":
+		extra := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 50, 0, byte(1 + s.c%3)}), 7000)
+		w.oracleDo(func(o *oracle.Oracle) { o.MayList(v.backend, extra) })
+		w.ask(oracle.Ask{Backend: v.backend, Addr: extra, Kind: agent.OverrideServer}, who, func(ctx context.Context) error {
+			_, err := w.agent.AddServer(ctx, v.backend, extra, "extra", "", who)
+			return err
+		})
+	case "remove server":
+		if len(w.added) > 0 {
+			ask := w.added[s.c%len(w.added)]
+			w.unask(ask, func(ctx context.Context) error {
+				_, err := w.agent.RemoveServer(ctx, ask.Backend, ask.Addr.String())
+				return err
+			})
+		}
+	case "pause":
+		w.pause([]string{"", v.backend}[s.c%2], time.Duration(30+s.c%60)*time.Second, s.b%2 == 0)
+	case "resume":
+		backend := []string{"", v.backend}[s.c%2]
+		w.oracleDo(func(o *oracle.Oracle) { o.Resumed(time.Now(), backend) })
+		w.call(func(ctx context.Context) error { return w.agent.Resume(ctx, backend) })
+		w.oracleDo(func(o *oracle.Oracle) { o.Resumed(time.Now(), backend) })
+	case "accept":
+		if w.life.dead.Load() {
+			return true
+		}
+		for _, b := range w.agent.Status().Backends {
+			for _, x := range b.Acceptable() {
+				if b.Name == v.backend {
+					w.accept(b.Name, x.ID)
+					return true
+				}
+			}
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func (w *world) pause(backend string, d time.Duration, hard bool) {
+	acked, doubt := w.call(func(ctx context.Context) error {
+		_, err := w.agent.Pause(ctx, backend, hard, agent.Who{By: "sim", For: d})
+		return err
+	})
+	w.oracleDo(func(o *oracle.Oracle) {
+		switch {
+		case acked:
+			o.Paused(time.Now(), backend)
+		case doubt:
+			o.Resumed(time.Now(), backend)
+		}
+	})
+	if acked {
+		w.expiries = append(w.expiries, expiry{at: time.Now().Add(d), ask: oracle.Ask{Backend: backend}, pause: true})
+	}
+}
+
+// doConfigure changes the agent's own configuration and has it read again.
+func (w *world) doConfigure(s step) bool {
+	before := w.conf
+	c := &w.conf
+	c.backends = slices.Clone(c.backends)
+	c.absent, c.feeds, c.instances = maps.Clone(c.absent), maps.Clone(c.feeds), maps.Clone(c.instances)
+	i := s.a % len(c.backends)
+	b := &c.backends[i]
+	switch s.verb {
+	case "other rules":
+		b.Hold = []time.Duration{0, 8 * time.Second, 20 * time.Second, -1}[s.b%4]
+		b.EmptyHold = []time.Duration{0, 20 * time.Second, 45 * time.Second, -1}[s.c%4]
+	case "other leave":
+		b.Leave = !b.Leave
+	case "deny":
+		c.deny = !c.deny
+	case "prefix":
+		b.Prefix = !b.Prefix
+	case "other dynamic":
+		b.Dynamic = !b.Dynamic
+	case "other repair":
+		b.Repair = !b.Repair
+	case "new question":
+		c.question++
+	case "without feed":
+		if len(b.Feeds) > 1 && len(c.feeds) == 0 {
+			c.feeds[[2]int{i, s.b % len(b.Feeds)}] = true
+		}
+	case "all feeds":
+		clear(c.feeds)
+	case "without backend":
+		if len(c.backends) > 1 && len(c.absent) == 0 {
+			c.absent[i] = true
+		}
+	case "all backends":
+		clear(c.absent)
+	case "without instance":
+		if len(w.proxies) > 1 && len(c.instances) == 0 {
+			c.instances[s.b%len(w.proxies)] = true
+		}
+	case "all instances":
+		clear(c.instances)
+	default:
+		w.conf = before
+		return false
+	}
+	if !w.life.dead.Load() {
+		w.reconfigure(before)
+	}
+	return true
+}
+
+// doAgent ends the agent, or keeps it from storing anything.
+func (w *world) doAgent(s step) bool {
+	switch s.verb {
+	case "kill":
+		w.reap()
+		time.Sleep(time.Duration(s.a%5000) * time.Millisecond)
+		w.start()
+	case "kill soon":
+		w.fuse.Store(int64(1 + s.a%30))
+	case "stop agent":
+		w.unbreak()
+		w.stopAgent()
+		time.Sleep(time.Duration(s.a%5000) * time.Millisecond)
+		w.start()
+	case "long down":
+		w.unbreak()
+		w.stopAgent()
+		time.Sleep(26 * time.Hour)
+		w.forgetOld()
+		w.start()
+	case "disk fails":
+		// a folder that everybody may write to is none to keep anything in
+		if !w.life.dead.Load() {
+			w.broken = true
+			if err := os.Chmod(w.state, 0o777); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	case "disk works":
+		w.unbreak()
+	default:
+		return false
+	}
+	return true
+}
+
+// forgetOld tells the oracle of what may have ended in a day.
+func (w *world) forgetOld() {
+	w.expire()
+	w.oracleDo(func(o *oracle.Oracle) { o.DayPassed(time.Now()) })
+}
