@@ -267,7 +267,7 @@ func (c *core) desired(in *instance, now time.Time) desired {
 		full, seen := in.full[b.Name]
 		adopted := b.phase == phaseRestored && full // what is in service stays as it is
 		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated) == 0; !w.quiet {
-			w.targets = b.targetsAt(in.strangers[b.Name])
+			w.targets = b.targetsAt(in)
 			if adopted {
 				w.targets = b.onlyOperated(w.targets, in.last.backends[b.Name].own)
 			}
@@ -280,15 +280,25 @@ func (c *core) desired(in *instance, now time.Time) desired {
 	return d
 }
 
-// targetsAt returns the targets at an instance with these strangers.
-func (b *backend) targetsAt(strangers map[int]netip.AddrPort) []slots.Target {
-	if len(strangers) == 0 {
+// targetsAt returns the targets at one instance. Slots that hold a stranger there are left
+// alone; those that hold one at another instance alone are free here. An endpoint whose slot
+// a stranger has here gets a target without a slot (a number below zero), for which one is
+// found that the instance has free.
+func (b *backend) targetsAt(in *instance) []slots.Target {
+	strangers := in.strangers[b.Name]
+	if len(b.taken) == 0 && len(strangers) == 0 {
 		return b.sent
 	}
 	out := slices.Clone(b.sent)
-	for i, t := range out {
-		if _, ok := strangers[t.Number]; ok {
-			out[i].Leave = true
+	for i, t := range b.sent {
+		if _, ok := strangers[t.Number]; !ok {
+			out[i].Leave = t.Leave && !in.judged[b.Name]
+			continue
+		}
+		out[i] = slots.Target{Number: t.Number, Leave: true}
+		if t.Addr.IsValid() {
+			t.Number, t.Dynamic = -1-t.Number, false
+			out = append(out, t)
 		}
 	}
 	return out

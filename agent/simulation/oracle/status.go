@@ -182,7 +182,7 @@ func (o *Oracle) saysInSync(at time.Time, s InstanceStatus, in *instance, b *bac
 		}
 	}
 	for _, a := range said.Wanted {
-		if o.asked(at, b.Name, a) || slices.Contains(said.Overflow, a) || in.serves(b.Name, a) || in.held(said, s.Name, a) || slices.Contains(said.Kept, a) {
+		if at.Sub(b.scarce) < Late || o.asked(at, b.Name, a) || slices.Contains(said.Overflow, a) || in.serves(b.Name, a) || in.held(said, s.Name, a) || slices.Contains(said.Kept, a) {
 			continue
 		}
 		o.wrong(at, "truth", "%s is in sync, and does not serve %s", s.Name, a)
