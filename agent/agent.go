@@ -283,6 +283,9 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 func (a *Agent) decide(b *backend, now time.Time) {
 	surplus, taken := len(b.surplus), len(b.taken)
 	if !a.refresh(b, now) {
+		if len(b.surplus) != surplus { // what gave its slot up may be only kept by now
+			a.decided(b, surplus, taken)
+		}
 		return
 	}
 	a.publish(b, b.news, now)

@@ -305,13 +305,23 @@ func (b *backend) targetsAt(in *instance) []slots.Target {
 }
 
 // onlyOperated leaves alone every slot but those of endpoints that operators asked
-// something of.
+// something of, and those that are free. Where the slot of such an endpoint serves another
+// one, a free slot is found for it.
 func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
 	server := finder(own, serverNumber)
 	out := slices.Clone(targets)
-	for i, t := range out {
+	for i, t := range targets {
 		s := server(t.Number)
-		out[i].Leave = t.Leave || !b.operated[t.Addr] && (s == nil || !b.operated[s.Addr])
+		switch {
+		case t.Leave, s != nil && s.Class == slots.Maint && !t.Addr.IsValid():
+		case s != nil && b.operated[s.Addr], b.operated[t.Addr] && (s == nil || s.Class == slots.Maint || s.Addr == t.Addr):
+		case b.operated[t.Addr]:
+			out[i] = slots.Target{Number: t.Number, Leave: true}
+			t.Number, t.Dynamic = -1-t.Number, false
+			out = append(out, t)
+		default:
+			out[i].Leave = true
+		}
 	}
 	return out
 }

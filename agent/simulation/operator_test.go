@@ -42,7 +42,9 @@ func (w *world) ask(ask oracle.Ask, who agent.Who, do func(context.Context) erro
 				until = now.Add(who.For)
 			}
 			o.Asked(now, ask, until)
-		case !doubt:
+		case doubt:
+			o.Unsure(ask)
+		default:
 			o.Refused(ask)
 		}
 	})

@@ -205,6 +205,7 @@ func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip
 // left judges an endpoint that was taken out of service: there must be a reason.
 func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
 	o.done = append(o.done, removal{at, c.Instance, c.Before.Name, c.Text})
+	o.room(at, b)
 	if !b.listed[a] || o.excused(at, in, b, c, a) {
 		return
 	}

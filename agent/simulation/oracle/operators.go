@@ -55,6 +55,18 @@ func (o *Oracle) Ended(at time.Time, ask Ask) {
 	o.certain(ask)
 }
 
+// Unsure tells that it is in force, or would be, and may be lost with the agent: it could
+// not be stored, or was not answered. It takes the place of what was asked before.
+func (o *Oracle) Unsure(ask Ask) {
+	for old := range o.acked {
+		if old.Backend == ask.Backend && old.Addr == ask.Addr && old.Kind == ask.Kind {
+			delete(o.acked, old)
+			o.doubtful[old] = true
+		}
+	}
+	o.doubtful[ask] = true
+}
+
 // Doubtful tells that it may be in force, from now until more is told of it.
 func (o *Oracle) Doubtful(ask Ask) { o.doubtful[ask] = true }
 
@@ -104,6 +116,8 @@ func (o *Oracle) DayPassed(at time.Time) {
 	}
 	clear(o.paused)
 	for _, b := range o.backends {
-		b.old = true
+		for _, f := range b.feeds {
+			f.old = true
+		}
 	}
 }

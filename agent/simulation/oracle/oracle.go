@@ -166,7 +166,17 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 }
 
 // Started tells that the agent runs, Stopped that it does not: it was killed, or ended.
-func (o *Oracle) Started(at time.Time) { o.running, o.events, o.done = at, nil, nil }
+func (o *Oracle) Started(at time.Time) {
+	o.running, o.events, o.done = at, nil, nil
+	clear(o.differ)
+	for _, b := range o.backends {
+		for _, f := range b.feeds {
+			for _, p := range f.parts {
+				p.now = nil // it has not been told yet
+			}
+		}
+	}
+}
 
 // Stopped is the opposite of [Oracle.Started].
 func (o *Oracle) Stopped(time.Time) { o.running = time.Time{} }

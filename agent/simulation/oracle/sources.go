@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,7 +29,8 @@ type backend struct {
 	troubled  time.Time // when a source failed last
 	scarce    time.Time // when there were fewer slots than endpoints
 	held      bool      // as the agent says
-	old       bool      // nothing was listed for a day
+	taken     int       // slots that are left alone, as it says
+	pausedAt  time.Time // when it was last paused, as the agent says
 	// stayed is for how long the endpoint had been there when it went.
 	stayed map[netip.AddrPort]time.Duration
 }
@@ -39,7 +41,10 @@ type moment struct {
 	set map[netip.AddrPort]bool
 }
 
-type feed struct{ parts map[string]*part }
+type feed struct {
+	parts map[string]*part
+	old   bool // it has listed nothing for a day
+}
 
 // A part is what it listed last, as far as nothing proved that it is gone.
 type part struct {
@@ -76,8 +81,8 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 	if b == nil || b.feeds[source] == nil {
 		return
 	}
-	b.old = false
 	f := b.feeds[source]
+	f.old = false
 	states := map[string]string{}
 	for _, p := range parts {
 		states[p.Name] = p.State
@@ -136,17 +141,22 @@ func (f *feed) hear(news Part) {
 
 func rank(state string) int { return slices.Index([]string{Down, Drain, Ready}, state) }
 
-// state is how the endpoint is listed, the best of all parts; "" if no part has it.
+// state is how the endpoint is listed, the best of all parts; "" if no part has it. What a
+// part lists now counts more than what others listed last.
 func (b *backend) state(a netip.AddrPort) string {
-	best := ""
+	listed, kept := "", ""
 	for _, f := range b.feeds {
 		for _, p := range f.parts {
-			if s := p.has[a]; s != "" && (best == "" || rank(s) > rank(best)) {
-				best = s
+			best := &kept
+			if p.now[a] {
+				best = &listed
+			}
+			if s := p.has[a]; s != "" && (*best == "" || rank(s) > rank(*best)) {
+				*best = s
 			}
 		}
 	}
-	return best
+	return cmp.Or(listed, kept)
 }
 
 // everywhere reports whether every feed has the endpoint as ready.
@@ -158,6 +168,18 @@ func (b *backend) everywhere(a netip.AddrPort) bool {
 		}
 		if !has {
 			return false
+		}
+	}
+	return true
+}
+
+// old reports whether nothing that lists the endpoint has said so for a day.
+func (b *backend) old(a netip.AddrPort) bool {
+	for _, f := range b.feeds {
+		for _, p := range f.parts {
+			if p.has[a] != "" && !f.old {
+				return false
+			}
 		}
 	}
 	return true

@@ -81,7 +81,11 @@ func (o *Oracle) Says(at time.Time, s Status) {
 	for _, b := range s.Backends {
 		if mine := o.backendOf(b.Name); mine != nil {
 			mine.held = b.Held
-			o.room(at, mine, b)
+			if b.Paused || b.Blocked {
+				mine.pausedAt = at
+			}
+			mine.taken = len(b.Taken)
+			o.room(at, mine)
 		}
 	}
 	o.saysAsked(at, s)
@@ -107,8 +111,8 @@ func (o *Oracle) Says(at time.Time, s Status) {
 }
 
 // room notes when there are fewer slots than endpoints.
-func (o *Oracle) room(at time.Time, b *backend, s BackendStatus) {
-	need := len(s.Taken)
+func (o *Oracle) room(at time.Time, b *backend) {
+	need := b.taken
 	for a := range b.listed {
 		if b.state(a) != "" {
 			need++
@@ -163,7 +167,7 @@ func (o *Oracle) saysUp(at time.Time, s InstanceStatus, in *instance) {
 
 // saysInSync: an instance that is in sync serves what is wanted, and nothing else.
 func (o *Oracle) saysInSync(at time.Time, s InstanceStatus, in *instance, b *backend, said BackendStatus) {
-	if !in.calm(at, Stale) || at.Sub(in.last) < time.Second || in.touched(at, b.Name) || !o.steady(at) || said.Paused || said.Blocked {
+	if !in.calm(at, Stale) || at.Sub(in.last) < time.Second || in.touched(at, b.Name) || !o.steady(at) || at.Sub(b.pausedAt) < Stale {
 		return
 	}
 	rows := in.backends[b.Name]
@@ -182,7 +186,7 @@ func (o *Oracle) saysInSync(at time.Time, s InstanceStatus, in *instance, b *bac
 		}
 	}
 	for _, a := range said.Wanted {
-		if at.Sub(b.scarce) < Late || o.asked(at, b.Name, a) || slices.Contains(said.Overflow, a) || in.serves(b.Name, a) || in.held(said, s.Name, a) || slices.Contains(said.Kept, a) {
+		if !said.Live || at.Sub(b.scarce) < Late || o.asked(at, b.Name, a) || slices.Contains(said.Overflow, a) || in.serves(b.Name, a) || in.held(said, s.Name, a) || slices.Contains(said.Kept, a) {
 			continue
 		}
 		o.wrong(at, "truth", "%s is in sync, and does not serve %s", s.Name, a)
@@ -237,12 +241,12 @@ func (in *instance) held(said BackendStatus, name string, a netip.AddrPort) bool
 // unknown, held or broken.
 func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
 	switch {
-	case b.old, !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
+	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
 		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):
 		return
 	}
 	for a, since := range b.there {
-		if at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] {
+		if b.old(a) || at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] {
 			continue
 		}
 		o.wrong(at, "must", "%s does not serve %s, which is listed since %s", name, a, since.Format(time.TimeOnly))
