@@ -120,7 +120,7 @@ func pauseOf(r *rand.Rand) time.Duration {
 
 func settingOf(r *rand.Rand) setting {
 	one := func(n int) bool { return r.IntN(n) == 0 }
-	s := setting{Slots: 8 + r.IntN(8), Static: one(3), StateFiles: !one(3), Poll: time.Second, Timeout: 2 * time.Second}
+	s := setting{Slots: 8 + r.IntN(8), Static: one(3), StateFiles: !one(3), Poll: 2 * time.Second, Timeout: 2 * time.Second}
 	for range 1 + r.IntN(3) {
 		s.Versions = append(s.Versions, []string{"2.6", "3.0", "3.2", "3.4"}[r.IntN(4)])
 	}

@@ -58,7 +58,7 @@ func newProxy(w *world, i int, s setting) *proxy {
 func (p *proxy) executed(e haproxytest.Executed) {
 	refused := e.Before != nil && e.After != nil && *e.Before == *e.After && strings.Contains(e.Reply, " ") && !strings.Contains(e.Reply, "changed")
 	p.w.oracleDo(func(o *oracle.Oracle) {
-		fmt.Fprintf(p.w.log, "%s %s< %s\n", e.At.Format("15:04:05.000"), p.name, e.Command)
+		p.w.logf("%s< %s", p.name, e.Command)
 		p.commands++
 		o.Executed(e.At, oracle.Command{
 			Instance: p.name, Backend: e.Backend, Text: e.Command, Refused: refused, Before: server(e.Before), After: server(e.After),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,10 @@ import (
 	"github.com/slotsync/slotsync/agent/simulation/oracle"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // each seed leaves much behind
+	goleak.VerifyTestMain(m)
+}
 
 // seedsOf returns the seeds to run: SLOTSYNC_SEEDS of them, from SLOTSYNC_SEED on.
 func seedsOf(t *testing.T, usual int) []uint64 {
@@ -109,7 +113,7 @@ func note(t *testing.T, mode string, seed uint64) {
 // try runs a plan, and if it breaks something looks for a smaller one that does.
 func try(t *testing.T, p plan, seen *coverage) {
 	t.Helper()
-	log := io.Discard
+	var log io.Writer
 	if os.Getenv("SLOTSYNC_SEED") != "" && testing.Verbose() {
 		log = t.Output()
 	}
@@ -142,7 +146,7 @@ func shrink(t *testing.T, p plan, rule string) plan {
 	breaks := func(steps []step) bool {
 		q := p
 		q.steps = steps
-		broken := run(t, q, newCoverage(), io.Discard)
+		broken := run(t, q, newCoverage(), nil)
 		return len(broken) > 0 && broken[0].Rule == rule
 	}
 	for size := max(len(p.steps)/2, 1); size >= 1; size /= 2 {

@@ -32,7 +32,7 @@ type world struct {
 	t        *testing.T
 	plan     plan
 	dir      string
-	log      io.Writer
+	log      io.Writer // nil: nowhere
 	proxies  []*proxy
 	services [][]*service
 	conf     configuration // of the agent
@@ -50,6 +50,7 @@ type world struct {
 	broken   bool         // the state directory cannot be written to
 	fuse     atomic.Int64 // commands until the agent is killed; 0: it is not to be
 	heard    uint64       // the last event
+	looks    int
 	expiries []expiry
 	added    []oracle.Ask
 	seen     *coverage
@@ -72,7 +73,8 @@ type configuration struct {
 	question  int // how often the sources' questions changed
 }
 
-// run runs a plan and returns what it broke. log gets what the agent logs.
+// run runs a plan and returns what it broke. log gets what happens and what the agent logs; it
+// may be nil.
 func run(t *testing.T, p plan, seen *coverage, log io.Writer) (out []oracle.Violation) {
 	t.Helper()
 	base := os.TempDir()
@@ -93,6 +95,12 @@ func run(t *testing.T, p plan, seen *coverage, log io.Writer) (out []oracle.Viol
 		out = w.judged.Violations()
 	})
 	return out
+}
+
+func (w *world) logf(format string, args ...any) {
+	if w.log != nil {
+		fmt.Fprintf(w.log, time.Now().Format("15:04:05.000 ")+format+"\n", args...)
+	}
 }
 
 // oracleDo tells the oracle something.
@@ -220,7 +228,10 @@ func (w *world) start() {
 	w.life = &life{conns: map[net.Conn]bool{}}
 	w.registry = prometheus.NewRegistry()
 	o, told, names := w.options()
-	o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Log = slog.New(slog.DiscardHandler)
+	if w.log != nil {
+		o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
 	o.Metrics = metrics.New(w.registry, "simulation", metrics.Lists{})
 	a, err := agent.New(o)
 	if err != nil {
@@ -245,7 +256,7 @@ func (w *world) reconfigure(before configuration) {
 	// the agent acts on it before it says so
 	w.oracleDo(func(j *oracle.Oracle) { j.Configured(time.Now(), told, names) })
 	if err := w.agent.Reconfigure(ctx, o); err != nil {
-		fmt.Fprintf(w.log, "reconfigure: %v\n", err)
+		w.logf("reconfigure: %v", err)
 		w.conf = before
 		_, told, names = w.options()
 		w.oracleDo(func(j *oracle.Oracle) { j.Configured(time.Now(), told, names) })
@@ -329,7 +340,7 @@ func (w *world) play() {
 			w.reap()
 			w.start()
 		}
-		fmt.Fprintf(w.log, "%s step %d: %s\n", time.Now().Format("15:04:05.000"), i, s)
+		w.logf("step %d: %s", i, s)
 		w.seen.step(w, s.verb)
 		w.do(s)
 		w.pass(s.pause)
@@ -364,11 +375,11 @@ func (w *world) calm() {
 	}
 	w.fuse.Store(0)
 	w.heal()
-	for range 4 {
+	for range 3 {
 		w.pass(45 * time.Second)
 		w.settleAll()
 	}
-	w.pass(3 * time.Minute)
+	w.pass(2 * time.Minute)
 	if len(w.judged.Violations()) > 0 {
 		return
 	}
@@ -376,7 +387,7 @@ func (w *world) calm() {
 	for _, p := range w.proxies {
 		w.oracleDo(func(*oracle.Oracle) { before[p.name] = p.commands })
 	}
-	w.pass(2 * time.Minute)
+	w.pass(time.Minute)
 	status := w.status()
 	w.oracleDo(func(o *oracle.Oracle) {
 		o.Calmed(time.Now(), status)

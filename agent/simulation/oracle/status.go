@@ -285,9 +285,9 @@ func (o *Oracle) saysSeries(at time.Time, s Status) {
 			delete(o.differ, key)
 		case since.IsZero():
 			o.differ[key] = at
-		case at.Sub(since) > Grace && at.Sub(since) < 2*Grace:
+		case at.Sub(since) > Grace && at.Sub(since) < 8*Grace:
 			o.wrong(at, "metrics", "%s is %g in the metrics, and %g in the status", name, got, value)
-		case at.Sub(since) >= 2*Grace:
+		case at.Sub(since) >= 8*Grace:
 			o.differ[key] = at // it was another time
 		}
 	}
