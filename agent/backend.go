@@ -156,7 +156,7 @@ func (b *backend) reevaluate(j judgement, now time.Time) bool {
 		f.used = c.Used[i]
 		answered = answered || f.used && !f.answered.IsZero()
 	}
-	b.setKept(c.Set.Kept)
+	back := b.setKept(c.Set.Kept)
 	first := !b.heard
 	if first && !answered {
 		return false
@@ -174,7 +174,7 @@ func (b *backend) reevaluate(j judgement, now time.Time) bool {
 	if changed {
 		b.startLeaving(before, b.guard.Published(), now)
 	}
-	return changed || first
+	return changed || first || back
 }
 
 func (b *backend) contributions() []sources.Contribution {

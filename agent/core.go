@@ -188,6 +188,9 @@ func (c *core) climb(b *backend, now time.Time) {
 	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, anySlot) {
 		b.assign(now)
 	}
+	if len(b.surplus) == 0 && b.takeBack() {
+		b.assign(now)
+	}
 	if len(b.surplus) == 0 {
 		b.short = time.Time{}
 	} else if b.short.IsZero() {

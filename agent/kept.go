@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -25,8 +26,9 @@ type keptSet struct {
 	addrs                    []netip.AddrPort
 }
 
-// setKept takes what is kept now. What is listed again may have a slot like any other.
-func (b *backend) setKept(kept map[netip.AddrPort]sources.Kept) {
+// setKept takes what is kept now. What is listed again may have a slot like any other; it
+// reports whether any of that had given up its own.
+func (b *backend) setKept(kept map[netip.AddrPort]sources.Kept) (back bool) {
 	b.kept = kept
 	if len(b.shownKept) > maxShownKept {
 		b.shownKept = map[string][]netip.AddrPort{}
@@ -37,8 +39,10 @@ func (b *backend) setKept(kept map[netip.AddrPort]sources.Kept) {
 	for a := range b.yielded {
 		if _, still := kept[a]; !still {
 			delete(b.yielded, a)
+			back = true
 		}
 	}
+	return back
 }
 
 // keptSets returns what is kept, by source and part.
@@ -116,6 +120,27 @@ func (b *backend) makeYield(n int, may func(netip.AddrPort) bool) bool {
 		b.yielded[a] = true
 	}
 	return len(victims) > 0
+}
+
+// takeBack gives the slots that are free by now to kept ones that gave theirs up, the one
+// that is kept for the shortest time first. It reports whether any got one.
+func (b *backend) takeBack() bool {
+	free := 0
+	for _, s := range b.table {
+		if s.Free() && !s.Reserved {
+			free++
+		}
+	}
+	if free == 0 || len(b.yielded) == 0 {
+		return false
+	}
+	back := slices.SortedFunc(maps.Keys(b.yielded), func(x, y netip.AddrPort) int {
+		return cmp.Or(b.kept[y].Since.Compare(b.kept[x].Since), x.Compare(y))
+	})
+	for _, a := range back[:min(free, len(back))] {
+		delete(b.yielded, a)
+	}
+	return true
 }
 
 // downAt returns a function that reports whether HAProxy's check says that an endpoint

@@ -138,14 +138,13 @@ func (g *Guard) split(lacking []netip.AddrPort, o Offer) (gone, passing []netip.
 // time after a collapse stays held until nothing is missing any more, newcomers make up
 // for it, or it is confirmed that it stays away.
 func (g *Guard) judge(next []discovery.Endpoint, gone []netip.AddrPort, o Offer, now time.Time) (kind string) {
-	n := countPresent(next)
 	base, loss, proved := g.loss(next, o, now)
 	tooMany := loss >= Smallest && float64(loss) > g.rules.MaxRemoval*float64(base)
 	switch {
 	case len(gone) == 0:
-	case n == 0 && countPresent(g.published) > 0:
+	case discovery.CountReady(next) == 0 && countPresent(g.published) > 0:
 		kind = Empty
-	case tooMany, n < g.rules.MinEndpoints, g.hold != nil && proved == 0:
+	case tooMany, countPresent(next) < g.rules.MinEndpoints, g.hold != nil && proved == 0:
 		kind = Removal
 	}
 	if kind != "" && g.rules.limit(kind) == Off {

@@ -183,6 +183,8 @@ func served(s *Server) netip.AddrPort {
 // came judges an endpoint that was put into service.
 func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
 	switch {
+	case at.Sub(in.born) < Window:
+		return // what was meant for the process before it
 	case a.Port() <= 1 || a.Addr().IsUnspecified():
 		o.wrong(at, "void", "%s: %q puts %s into service", c.Instance, c.Text, a)
 		return
@@ -219,7 +221,7 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	switch state := b.state(a); {
 	case state == Ready && !b.refused(a):
 		o.wrong(at, "kept", "%s: %q takes %s out of service, which is %s", c.Instance, c.Text, a, b.why(a))
-	case in.calm(at, Calm) && o.steady(at):
+	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale: // a pause puts off
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
 		}

@@ -24,6 +24,9 @@ const (
 	// before an endpoint has to be in service: back-offs go up to 5 s, timeouts come on
 	// top.
 	Calm = 20 * time.Second
+	// Window is for how long an answer vouches for the process that gave it: a command that
+	// goes out within it may meet another one.
+	Window = 50 * time.Millisecond
 	// Late is how long a source that failed, or has listed the endpoint only now, may
 	// take to be asked again.
 	Late = 45 * time.Second
@@ -138,6 +141,9 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 		if b == nil {
 			b = newBackend()
 		}
+		if b.Primary != conf.Primary || !slices.Equal(b.Feeds, conf.Feeds) {
+			b.past = nil // it was another set
+		}
 		b.Backend, b.present = conf, true
 		maps.DeleteFunc(b.feeds, func(name string, _ *feed) bool { return !slices.Contains(conf.Feeds, name) })
 		for _, name := range conf.Feeds {
@@ -179,7 +185,16 @@ func (o *Oracle) Started(at time.Time) {
 }
 
 // Stopped is the opposite of [Oracle.Started].
-func (o *Oracle) Stopped(time.Time) { o.running = time.Time{} }
+func (o *Oracle) Stopped(at time.Time) {
+	o.running = time.Time{}
+	for _, b := range o.backends {
+		for a, since := range b.there {
+			if at.Sub(since) < Grace {
+				b.lost[a] = true
+			}
+		}
+	}
+}
 
 // steady reports whether the agent has run under this configuration for long enough.
 func (o *Oracle) steady(at time.Time) bool {

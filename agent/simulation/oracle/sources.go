@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -33,6 +34,9 @@ type backend struct {
 	pausedAt  time.Time // when it was last paused, as the agent says
 	// stayed is for how long the endpoint had been there when it went.
 	stayed map[netip.AddrPort]time.Duration
+	// lost are endpoints that came so shortly before the agent ended that it may not have
+	// stored them, and that were not listed since.
+	lost map[netip.AddrPort]bool
 }
 
 // A moment is which endpoints were to be in service from then on.
@@ -58,7 +62,7 @@ func newBackend() *backend {
 	return &backend{
 		feeds: map[string]*feed{}, listed: map[netip.AddrPort]bool{}, gone: map[netip.AddrPort]time.Time{},
 		was: map[netip.AddrPort]time.Time{}, there: map[netip.AddrPort]time.Time{}, accepted: map[netip.AddrPort]bool{},
-		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{},
+		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{}, lost: map[netip.AddrPort]bool{},
 	}
 }
 
@@ -104,6 +108,7 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 		f.hear(p)
 		for _, e := range p.Endpoints {
 			b.listed[e.Addr] = true
+			delete(b.lost, e.Addr)
 		}
 	}
 	b.reckon(at)
@@ -277,28 +282,30 @@ func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort
 // mayGo says why an endpoint that is gone must be held at that time; "" if it need not be.
 func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	since, gone := b.gone[a]
-	if !gone || b.accepted[a] || b.stayed[a] < Calm {
+	if !gone || b.Primary != "" || len(b.Deny) > 0 || b.accepted[a] || b.stayed[a] < Calm {
 		return "" // one that has just come has not shown that it works
 	}
 	why := b.holds(at)
 	if why == "" || b.holds(at.Add(-Grace)) == "" {
 		return ""
 	}
-	hold := b.Hold
-	if why == "empty" && b.holds(at.Add(-Grace)) == "empty" {
-		hold = b.EmptyHold
+	for _, kind := range []string{why, b.holds(at.Add(-Grace))} {
+		hold := b.Hold
+		if kind == "empty" {
+			hold = b.EmptyHold
+		}
+		switch {
+		case hold == 0, hold > 0 && at.Sub(since) >= hold && b.confirmed[a] >= 3:
+			return ""
+		case hold < 0:
+			why = kind + ", which is held for ever"
+		case at.Sub(since) < hold:
+			why = fmt.Sprintf("%s, which is held for %s, and it is gone for %s", kind, hold, at.Sub(since))
+		default:
+			why = kind + ", which was not confirmed three times"
+		}
 	}
-	switch {
-	case hold == 0:
-		return ""
-	case hold < 0:
-		return why + ", which is held for ever"
-	case at.Sub(since) < hold:
-		return why + ", which is held for " + hold.String() + ", and it is gone for " + at.Sub(since).String()
-	case b.confirmed[a] < 3:
-		return why + ", which was not confirmed three times"
-	}
-	return ""
+	return why
 }
 
 // holds says which hold there must be at that time, whatever newcomers have shown; "" for

@@ -246,7 +246,7 @@ func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said 
 		return
 	}
 	for a, since := range b.there {
-		if b.old(a) || at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] {
+		if b.old(a) || b.lost[a] || at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] {
 			continue
 		}
 		o.wrong(at, "must", "%s does not serve %s, which is listed since %s", name, a, since.Format(time.TimeOnly))
