@@ -17,7 +17,11 @@ import (
 // stores when it ends is thrown away.
 func (w *world) crash() {
 	w.t.Helper()
-	kept := map[string][]byte{}
+	type file struct {
+		text []byte
+		at   time.Time // by which the agent tells which of two files is the younger
+	}
+	kept := map[string]file{}
 	entries, err := os.ReadDir(w.opts.StateDir)
 	if err != nil {
 		w.t.Fatal(err)
@@ -27,12 +31,17 @@ func (w *world) crash() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		kept[e.Name()] = text
+		info, err := e.Info()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		kept[e.Name()] = file{text, info.ModTime()}
 	}
 	w.stop()
 	w.opts.StateDir = w.t.TempDir()
-	for name, text := range kept {
-		if err := os.WriteFile(filepath.Join(w.opts.StateDir, name), text, 0o600); err != nil {
+	for name, f := range kept {
+		path := filepath.Join(w.opts.StateDir, name)
+		if err := errors.Join(os.WriteFile(path, f.text, 0o600), os.Chtimes(path, f.at, f.at)); err != nil {
 			w.t.Fatal(err)
 		}
 	}

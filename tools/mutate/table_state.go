@@ -1,0 +1,43 @@
+package main
+
+// stateMutants are about what survives, and what is believed of what was stored.
+func stateMutants() []mutant {
+	return []mutant{
+		{rule: "A stored set that is older than a day fills nothing", how: "one of ten days does",
+			file: "agent/backend.go", edits: []edit{{"restoreAge = 24 * time.Hour", "restoreAge = 240 * time.Hour"}},
+			tests: []unit{{"agent", "TestOldStoredSetFillsNothing"}}},
+		{rule: "A stored set fills empty instances alone", how: "also those that serve",
+			file: "agent/core.go", edits: []edit{{"b.misfit || (b.phase == phaseRestored && full); !w.quiet {", "b.misfit; !w.quiet {"}, {"full, seen := in.full[b.Name]", "_, seen := in.full[b.Name]"}},
+			tests: []unit{{"agent", "TestRestoredSetFillsEmptyInstancesOnly|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
+		{rule: "Before its slots were seen, nothing is asked of an instance", how: "the table is",
+			file: "agent/core.go", edits: []edit{{"w.quiet = b.gen == 0 || !seen || b.misfit", "w.quiet = b.gen == 0 || !seen && full || b.misfit"}},
+			tests: []unit{{"agent", "TestLateInstanceKeepsStrangersUntilAccepted|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
+		{rule: "A quiet day makes no set old", how: "its age counts from its last change", past: true,
+			file: "agent/agent.go", edits: []edit{{"if a.dirty || a.outdated(now) {", "if a.dirty {"}},
+			tests: []unit{{"agent", "TestQuietDay"}}},
+		{rule: "The time of a hold goes on after a restart", how: "it begins anew",
+			file: "agent/state_backend.go", edits: []edit{{"guard.State{Published: s.Endpoints, Past: s.Past, Hold: s.Hold, ", "guard.State{Published: s.Endpoints, Past: s.Past, "}},
+			tests: []unit{{"agent", "TestHoldIsCarriedOverARestart|TestConfirmationsAreCarriedOverARestart"}}},
+		{rule: "A set that serves is not forgotten for its age", how: "it is dropped", past: true,
+			file: "agent/stale.go", edits: []edit{{"return !live[e.Addr] && !named[e.Addr]", "return !named[e.Addr]"}},
+			tests: []unit{{"agent", "TestStaleSetThatServesIsKept"}}},
+		{rule: "A state that somebody else has put there is not read", how: "it is", past: true,
+			file: "agent/state_file.go", edits: []edit{{"dir.ReadOwn(stateFile, maxState)", "dir.Read(stateFile, maxState)"}},
+			tests: []unit{{"agent", "TestStateOfSomebodyElse|TestPlantedState|TestPlantedStateInAFolderThatWasMended"}}},
+		{rule: "A folder that others can write to is refused", how: "it is used", past: true,
+			file: "securedir/securedir.go", edits: []edit{{"if who := others(w.stat.Mode, w.stat.Gid); who != \"\" && (!passing ||", "if who := others(w.stat.Mode, w.stat.Gid); who != \"\" && passing && (!passing ||"}},
+			tests: []unit{{"securedir", "TestOpen"}}},
+		{rule: "A folder of somebody else's is refused", how: "it is used",
+			file: "securedir/securedir.go", edits: []edit{{"return uid == 0 || int(uid) == os.Geteuid()", "return uid == 0 || int(uid) == os.Geteuid() || uid > 0"}},
+			tests: []unit{{"securedir", "TestOpen|TestReadOwn"}}},
+		{rule: "No symbolic link is followed that others could have put there", how: "it is followed",
+			file: "securedir/securedir.go", edits: []edit{{"if others(w.stat.Mode, w.stat.Gid) != \"\" || !trusted(stat.Uid) {", "if others(w.stat.Mode, w.stat.Gid) != \"\" && !trusted(stat.Uid) {"}},
+			tests: []unit{{"securedir", "TestOpen"}}},
+		{rule: "Files are opened without following a link", how: "a link is followed",
+			file: "securedir/dir.go", edits: []edit{{"flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, uint32(mode))", "flags|unix.O_NONBLOCK|unix.O_CLOEXEC, uint32(mode))"}},
+			tests: []unit{{"securedir", "TestFiles|TestReadOwn|TestFIFO"}}},
+		{rule: "A file is refused by its size before it is read", how: "it is read first", past: true,
+			file: "securedir/dir.go", edits: []edit{{"\tif info.Size() > limit {\n\t\treturn nil, info, large\n\t}\n", ""}, {"int64(len(text)) > limit {", "int64(len(text)) > 1<<40 {"}},
+			tests: []unit{{"securedir", "TestReadOwn|TestFiles"}, {"agent", "TestStateThatIsTooLarge"}}},
+	}
+}
