@@ -18,7 +18,7 @@ export GORACE ?= atexit_sleep_ms=50
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 lint_tool = go tool -modfile=tools/lint/go.mod
 
-.PHONY: help deps deps-demo build demo test test-long lint fuzz bench clean
+.PHONY: help deps deps-demo build demo test test-long mutate lint fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -41,6 +41,10 @@ test: deps ## go vet and every test, with the race detector and the real HAProxy
 
 test-long: deps ## the same with the long variants
 	SLOTSYNC_LONG=1 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
+	go run ./tools/mutate
+
+mutate: deps ## break each safety rule in turn: a test has to fail; writes docs/proof.md
+	go run ./tools/mutate -write docs/proof.md
 
 lint: ## gofmt, go vet, staticcheck, deadcode
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \

@@ -39,6 +39,7 @@ func arrows() map[string][]string {
 		"metrics":          {},
 		"securedir":        {},
 		"loopback":         {}, // of tests and the demo
+		"tools/mutate":     {}, // runs the tests of all of them
 
 		"securedir/securedirtest":     {},
 		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "loopback"},
