@@ -134,6 +134,27 @@ func TestFailover(t *testing.T) {
 	}, a)
 }
 
+// After a failback the sources that stood in list theirs still, as they may: that holds none of it.
+func TestFailbackEndsWithoutThoseWhoStoodIn(t *testing.T) {
+	t.Parallel()
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.opts.Backends[0].Guard.EmptyHold = guard.Off
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.second(newSource(span(90, 97)...))
+		w.start()
+		w.source.list()
+		w.pass(sources.DefaultFailoverAfter + time.Second)
+		w.wantPorts(a, span(90, 97)...)
+		w.source.list(80, 81)
+		w.pass(sources.DefaultFailoverBack + time.Second)
+		w.wantPorts(a, append([]int{80, 81}, span(90, 97)...)...) // too many to go unconfirmed
+		w.pass(guard.DefaultRemovalHold + 5*time.Second)
+		w.wantPorts(a, 80, 81)
+	}, a)
+}
+
 // A primary that never answers is stood in for, but nothing is removed.
 func TestPrimaryThatNeverAnswers(t *testing.T) {
 	a := newFake("a", "web", 10)

@@ -404,3 +404,35 @@ func TestGuardProperties(t *testing.T) {
 		}
 	})
 }
+
+func TestThreeAreTooManyAndTwoAreNot(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 84)...)
+	r.list(80, 81)
+	r.wantKind(Removal)
+	r = newRig(t, Rules{}, 80, 81, 82)
+	r.list(80)
+	r.wantKind("")
+	r.want(80)
+}
+
+// A read that another endpoint was due for says nothing of one that is missing since a moment.
+func TestConfirmationsThatComeEarlyDoNotCount(t *testing.T) {
+	r := newRig(t, Rules{}, span(80, 89)...)
+	r.list(80)
+	for range 2 * Confirmations {
+		r.after(time.Second, Offer{Set: eps(80), Confirms: func(netip.AddrPort) bool { return true }})
+	}
+	if h, ok := r.Hold(r.now); !ok || h.Confirmations != 0 {
+		t.Errorf("%+v", h)
+	}
+}
+
+func TestNeverIsNeverObeyed(t *testing.T) {
+	r := newRig(t, Rules{RemovalHold: Never, EmptyHold: Never}, span(80, 89)...)
+	for _, left := range [][]int{{80}, nil} {
+		for range 2 * Confirmations {
+			r.after(time.Hour, Offer{Set: eps(left...), Confirms: func(netip.AddrPort) bool { return true }})
+		}
+		r.want(span(80, 89)...)
+	}
+}
