@@ -116,7 +116,7 @@ func (a *Agent) begin() {
 	if a.stored, err = loadState(a.opts.Folders, a.opts.StateDir); err != nil {
 		a.stateFailed(err)
 	}
-	a.overrides, a.pauses, a.operatorsAt = a.stored.overrides(), a.stored.pauses(now), a.stored.OperatorsAt
+	a.overrides, a.pauses, a.operatorsAt = a.stored.overrides(), a.stored.pauses(now), a.stored.operatorsAt()
 	for _, in := range a.opts.Instances {
 		a.instances = append(a.instances, a.newInstance(in))
 	}

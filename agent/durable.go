@@ -92,10 +92,10 @@ func loadOperators(dir *securedir.Dir, s stored) (stored, error) {
 	if err != nil {
 		return s, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), operatorsFile), err)
 	}
-	if o.At.Before(s.OperatorsAt) || s.OperatorsAt.IsZero() && writtenAfter(dir, stateFile, info) {
+	if o.At.Before(s.operatorsAt()) || s.OperatorsAt == nil && writtenAfter(dir, stateFile, info) {
 		return s, nil
 	}
-	s.OperatorsAt, s.Overrides, s.Pauses = o.At, o.Overrides, o.Pauses
+	s.OperatorsAt, s.Overrides, s.Pauses = &o.At, o.Overrides, o.Pauses
 	return s, nil
 }
 

@@ -159,7 +159,7 @@ func TestOperatorsOverARollBack(t *testing.T) {
 			t.Errorf("%+v, %v; want %s", s.Overrides, err, want)
 		}
 	}
-	write(stateFile, stored{Version: stateVersion, OperatorsAt: now, Overrides: drained("127.0.0.9:80")})
+	write(stateFile, stored{Version: stateVersion, OperatorsAt: &now, Overrides: drained("127.0.0.9:80")})
 	load("127.0.0.9:80")
 	write(operatorsFile, operatorsState{Version: operatorsVersion, At: now.Add(time.Second), Overrides: drained("127.0.0.9:81")})
 	load("127.0.0.9:81") // the agent was killed before it wrote the state
@@ -169,6 +169,13 @@ func TestOperatorsOverARollBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	load("127.0.0.9:82")
+
+	// The first wish ever was acknowledged while a state from before it was on its way.
+	write(stateFile, (&core{}).snapshot(now))
+	if err := os.Chtimes(filepath.Join(dir, operatorsFile), now.Add(-time.Hour), now.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	load("127.0.0.9:81")
 }
 
 // Who waits for a disk that hangs is told when their time is over; nobody else waits.

@@ -22,10 +22,18 @@ type stored struct {
 	Reloads   []storedReload   `json:"reloads,omitempty"`
 	// Overrides and Pauses stand in a file of their own too, which counts. They are
 	// here for the release before this one, and OperatorsAt, when they last changed,
-	// tells whether that wrote them.
+	// tells whether that wrote them: it has none.
 	Overrides   []Override `json:"overrides,omitempty"`
 	Pauses      []Pause    `json:"pauses,omitempty"`
-	OperatorsAt time.Time  `json:"operators_at,omitzero"`
+	OperatorsAt *time.Time `json:"operators_at,omitempty"`
+}
+
+// operatorsAt is when operators last changed anything, as far as s knows.
+func (s stored) operatorsAt() time.Time {
+	if s.OperatorsAt == nil {
+		return time.Time{}
+	}
+	return *s.OperatorsAt
 }
 
 // A storedReload is what was reloaded lately, and what for.
@@ -155,7 +163,8 @@ func (a *Agent) snapshot(now time.Time) stored {
 
 // snapshot returns what has to be stored of backends and instances.
 func (c *core) snapshot(now time.Time) stored {
-	s := stored{Version: stateVersion, OperatorsAt: c.operatorsAt, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
+	at := c.operatorsAt // zero if nobody ever asked for anything
+	s := stored{Version: stateVersion, OperatorsAt: &at, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
 	for _, b := range c.backends {
 		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
 	}
