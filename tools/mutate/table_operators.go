@@ -22,6 +22,11 @@ func operatorMutants() []mutant {
 			file: "agent/durable.go", edits: []edit{{"func() <-chan error { return a.operators.flush(a.operatorsState()) }",
 				"func() <-chan error {\n\t\ta.dirty = true\n\t\tdone := make(chan error, 1)\n\t\tdone <- nil\n\t\treturn done\n\t}"}},
 			tests: []unit{{"agent", "TestAcknowledgedIsDurable"}}},
+		{rule: "The first wish ever is kept, whatever state was on its way then", how: "a state without a time is taken for a younger one of the release before", past: true,
+			file: "agent/state.go", edits: []edit{
+				{"\tat := c.operatorsAt // zero if nobody ever asked for anything\n", "\tvar at *time.Time\n\tif !c.operatorsAt.IsZero() {\n\t\tat = &c.operatorsAt\n\t}\n"},
+				{"OperatorsAt: &at,", "OperatorsAt: at,"}},
+			tests: []unit{{"agent", "TestOperatorsOverARollBack"}}},
 		{rule: "What could not be stored is said to be so", how: "it is acknowledged",
 			file: "agent/state_writer.go", edits: []edit{{"\tfor _, done := range waiting {\n\t\tdone <- err\n", "\tfor _, done := range waiting {\n\t\tdone <- nil\n"}},
 			tests: []unit{{"agent", "TestNotStoredIsSaid"}}},
