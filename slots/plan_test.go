@@ -171,3 +171,44 @@ func TestMissing(t *testing.T) {
 		t.Errorf("surplus %v, want %v", got, missing)
 	}
 }
+
+// An agent-check that says ready brings back who left: it must not run there, but where
+// it took the slot out itself.
+func TestAgentCheckIsSilenced(t *testing.T) {
+	agent := func(words ...string) []slots.Server {
+		own := show(words...)
+		for i := range own {
+			own[i].Agent, own[i].AgentOn = true, true
+		}
+		return own
+	}
+	taken := wanted("d1")
+	taken[0].External = true
+	tests := []struct {
+		name string
+		have []slots.Server
+		want []slots.Target
+		now  []string
+	}{
+		{"ready", agent("r1"), wanted("r1"), nil},
+		{"never used", agent("-"), wanted("-"), []string{"web1 empty"}},
+		{"in drain", agent("d1"), wanted("d1"), []string{"web1 drain"}},
+		{"it took it out itself", agent("d1"), taken, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			plan := slots.Diff("web", "web", tt.have, tt.want)
+			if got := words(plan.Changes); !slices.Equal(got, tt.now) {
+				t.Errorf("%v, want %v", got, tt.now)
+			}
+			for _, c := range plan.Changes {
+				if !c.SetClass {
+					t.Errorf("%+v sets no state, and with it the agent-check", c)
+				}
+			}
+			if drifted := len(slots.Drifted(tt.have, tt.want)) > 0; drifted != (tt.now != nil) {
+				t.Errorf("drifted: %v", drifted)
+			}
+		})
+	}
+}

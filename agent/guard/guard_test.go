@@ -268,6 +268,9 @@ func TestKeptEndpointsAreNoLoss(t *testing.T) {
 	r.after(time.Hour, Offer{Set: eps(span(81, 89)...), Kept: kept})
 	r.wantKind("")
 	r.want(span(81, 89)...) // what is listed leaves beside them
+	r.list(81)
+	r.wantKind("")
+	r.want(81) // and they leave once nobody keeps them
 }
 
 func TestStateOfAHold(t *testing.T) {

@@ -44,6 +44,8 @@ func TestCommands(t *testing.T) {
 		{"too long a name", func() ([]byte, error) { return appendState(nil, "web", long+"x", slots.Ready) }, ""},
 		{"no name", func() ([]byte, error) { return appendState(nil, "", "web1", slots.Ready) }, ""},
 		{"a second command", func() ([]byte, error) { return appendState(nil, "web", "web1 state ready;show info", slots.Ready) }, ""},
+		{"a second command without a blank", func() ([]byte, error) { return appendState(nil, "web;help", "web1", slots.Ready) }, ""},
+		{"a second command without a blank, of a server", func() ([]byte, error) { return appendState(nil, "web", "web1;help", slots.Ready) }, ""},
 		{"a second line", func() ([]byte, error) { return appendShowState(nil, "web\nshow info") }, ""},
 		{"a NUL", func() ([]byte, error) { return appendShowState(nil, "web\x00") }, ""},
 		{"no number", func() ([]byte, error) { return appendShowStat(nil, -1) }, ""},
@@ -67,7 +69,7 @@ var oneCommand = regexp.MustCompile(`^(set server [A-Za-z0-9_.:-]+/[A-Za-z0-9_.:
 	`show servers state( [A-Za-z0-9_.:-]+)?|show stat (-1|[1-9][0-9]*) 4 -1)$`)
 
 func FuzzCommand(f *testing.F) {
-	for _, s := range []string{"web", "web1;show info", "web\n", "web\x00;x", "a b", "a\\;b", "@1", "#1", "../x", "wéb", strings.Repeat("a", 2000)} {
+	for _, s := range []string{"web", "web1;show info", "web;help", "web\n", "web\x00;x", "a b", "a\\;b", "@1", "#1", "../x", "wéb", strings.Repeat("a", 2000)} {
 		f.Add(s, s, "fe80::1%"+s, uint16(80), 5, byte(1))
 		f.Add("web", s, "10.0.0.1", uint16(0), -5, byte(9))
 		f.Add("web", "check inter 1s "+s, "10.0.0.1", uint16(80), 5, byte(1))

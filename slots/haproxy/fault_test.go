@@ -187,12 +187,37 @@ func TestOldWorkerTakesNothing(t *testing.T) {
 	f, on := made(t, "2.6")
 	v := on.view(t, "web")
 	f.StopWorker()
-	_, err := on.client.Apply(t.Context(), v.Process, fills(v, "web", 1))
-	if fault, _ := slots.FaultOf(err); fault != slots.Restarted {
-		t.Errorf("got %v", err)
+	for _, later := range []time.Duration{0, aWhile} {
+		time.Sleep(later)
+		before := f.String()
+		_, err := on.client.Apply(t.Context(), v.Process, fills(v, "web", 1))
+		if fault, _ := slots.FaultOf(err); fault != slots.Restarted {
+			t.Errorf("got %v", err)
+		}
+		if f.String() != before {
+			t.Errorf("after %s: an old worker was changed:\n%s", later, f)
+		}
 	}
 	if v := on.view(t, "web"); !v.Process.Stopping {
 		t.Errorf("got %+v", v.Process)
+	}
+}
+
+// aWhile is after what a process said last is believed to be of now.
+const aWhile = 100 * time.Millisecond
+
+func TestAnotherProcessTakesNothing(t *testing.T) {
+	f, on := made(t, "3.2")
+	v := on.view(t, "web")
+	f.Reload()
+	time.Sleep(aWhile)
+	before := f.String()
+	_, err := on.client.Apply(t.Context(), v.Process, fills(v, "web", 4))
+	if fault, _ := slots.FaultOf(err); fault != slots.Restarted {
+		t.Errorf("got %v", err)
+	}
+	if f.String() != before {
+		t.Errorf("a process that was not seen was changed:\n%s", f)
 	}
 }
 

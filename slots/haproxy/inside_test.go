@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,6 +146,35 @@ func splitHostPort(t *testing.T, s string) (host, port string) {
 		t.Fatal(err)
 	}
 	return host, port
+}
+
+// TestDifference: whatever does not read back as it was set is one.
+func TestDifference(t *testing.T) {
+	one, two := netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("10.0.0.2:80")
+	all := slots.Change{Kind: slots.Fill, Addr: one, Weight: 20, Class: slots.Ready, SetClass: true}
+	server := slots.Server{Addr: one, Weight: 20, Class: slots.Ready}
+	with := func(f func(*slots.Server)) slots.Server { s := server; f(&s); return s }
+	for _, c := range []struct {
+		name   string
+		change slots.Change
+		server slots.Server
+		want   string
+	}{
+		{"as it was set", all, server, ""},
+		{"the address", all, with(func(s *slots.Server) { s.Addr = two }), "address 10.0.0.2:80"},
+		{"the weight", all, with(func(s *slots.Server) { s.Weight = 19 }), "weight 19"},
+		{"a weight that is an agent's", all, with(func(s *slots.Server) { s.Weight, s.AgentOn = 19, true }), ""},
+		{"the state", all, with(func(s *slots.Server) { s.Class = slots.Drain }), "state drain"},
+		{"still in service", slots.Change{Kind: slots.Empty, Class: slots.Maint, SetClass: true}, server, "state ready"},
+		{"what was not set", slots.Change{Kind: slots.Weigh, Weight: 20}, with(func(s *slots.Server) { s.Addr, s.Class = two, slots.Maint }), ""},
+		{"ready without an address", slots.Change{Kind: slots.Enable, Class: slots.Ready, SetClass: true}, with(func(s *slots.Server) { s.Addr = netip.AddrPort{} }), "no address"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := difference(c.change, c.server); got != c.want {
+				t.Errorf("got %q; want %q", got, c.want)
+			}
+		})
+	}
 }
 
 func TestDifferenceOfAnAddedServer(t *testing.T) {
