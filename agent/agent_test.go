@@ -96,6 +96,9 @@ func TestHungInstanceGetsOneProbeAndIsRightAfterwards(t *testing.T) {
 			if b.hung != 1 {
 				w.t.Errorf("%d calls wait for a hung instance, want 1", b.hung)
 			}
+			if b.met != 2 { // the round that noticed, and the probe
+				w.t.Errorf("a hung instance had %d calls, want 2", b.met)
+			}
 		})
 		w.source.list(80, 81, 83)
 		w.settle()

@@ -106,6 +106,22 @@ func TestMaintInANewProcessIsAnUnfinishedFill(t *testing.T) {
 	}, a)
 }
 
+func TestWhatWasReadyInTheProcessBeforeIsNoExternal(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.want(a, "web1=:80 web2=:81")
+		a.restart(true)
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint }) // its state file was from before the fill
+		w.pass(2 * time.Second)
+		w.want(a, "web1=:80 web2=:81")
+		if n := w.status().Instances[0].External; n != 0 {
+			w.t.Errorf("%d slots were taken out by somebody else", n)
+		}
+	}, a)
+}
+
 // A fight over one slot pauses that slot, which is not in sync; the others go on.
 func TestFightPausesTheSlot(t *testing.T) {
 	a := newFake("a", "web", 5)

@@ -32,6 +32,7 @@ type fakeConn struct {
 	err     error         // what every call fails with
 	hang    chan struct{} // calls wait for it to be closed; nil: they do not
 	hung    int           // calls that wait
+	met     int           // calls that came while it hung
 	afterIt error         // Apply does its work and then fails with it
 	refuse  map[string]slots.Cause
 	late    []slots.Change // what was sent to it while it hung
@@ -86,6 +87,7 @@ func (f *fakeConn) enter(ctx context.Context, bounded bool) error {
 	}
 	if hang != nil {
 		f.count(1)
+		f.with(func() { f.met++ })
 		defer f.count(-1)
 		limit := time.Hour * 1000
 		if bounded {

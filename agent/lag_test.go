@@ -23,3 +23,21 @@ func TestLagCountsFromTheOldestNewsThatIsNotThere(t *testing.T) {
 		}
 	}, a)
 }
+
+// The last report of an instance may be of the generation before: that it was in sync says nothing of the newest.
+func TestNotInSyncBeforeTheNewestIsThere(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.wantSync("a", true)
+		a.with(func() { a.delay = 500 * time.Millisecond })
+		w.source.list(80, 81)
+		w.settle()
+		w.wantSync("a", false)
+		a.with(func() { a.delay = 0 })
+		w.pass(5 * time.Second)
+		w.want(a, "web1=:80 web2=:81")
+		w.wantSync("a", true)
+	}, a)
+}

@@ -189,13 +189,16 @@ func TestOldWorkerTakesNothing(t *testing.T) {
 	f.StopWorker()
 	for _, later := range []time.Duration{0, aWhile} {
 		time.Sleep(later)
-		before := f.String()
+		before, said := f.String(), len(f.Transcript())
 		_, err := on.client.Apply(t.Context(), v.Process, fills(v, "web", 1))
 		if fault, _ := slots.FaultOf(err); fault != slots.Restarted {
 			t.Errorf("got %v", err)
 		}
 		if f.String() != before {
 			t.Errorf("after %s: an old worker was changed:\n%s", later, f)
+		}
+		if lines := strings.Join(f.Transcript()[said:], "\n"); later > 0 && strings.Contains(lines, "set server") {
+			t.Errorf("an old worker was sent\n%s", lines)
 		}
 	}
 	if v := on.view(t, "web"); !v.Process.Stopping {
