@@ -325,6 +325,20 @@ func TestRefusingSlotGivesItsEndpointAway(t *testing.T) {
 	}, a, b)
 }
 
+func TestSlotThatTookNoAddressIsTriedAgainWhenThatIsDue(t *testing.T) {
+	a := newFake("a", "web", 2)
+	a.refuse["web1"] = slots.NoAddress
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(3 * time.Second)
+		w.want(a, "web2=:81")
+		a.with(func() { a.refuse = nil })
+		w.pass(barredFor)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
 func TestRefusedSlotIsTriedAgainWithPauses(t *testing.T) {
 	a := newFake("a", "web", 2)
 	inWorld(t, func(w *world) {

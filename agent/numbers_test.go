@@ -81,6 +81,25 @@ func TestExternalOutlivesARename(t *testing.T) {
 
 // The endpoints of slots that are gone move at once, and have them again if they are
 // without a slot when those are back.
+func TestLostSlotIsPreferredWhenItComesBack(t *testing.T) {
+	a := newFake("a", "web", 4)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(83)...)
+		w.start()
+		for _, ports := range [][]int{{82, 83}, {80, 81, 82, 83}} {
+			w.source.list(ports...)
+			w.settle()
+		}
+		w.want(a, "web1=:83 web2=:82 web3=:80 web4=:81")
+		a.retemplate("web", 3, 4)
+		w.pass(time.Second)
+		w.want(a, "web3=:80 web4=:81")
+		a.retemplate("web", 1, 4)
+		w.pass(time.Second)
+		w.want(a, "web1=:83 web2=:82 web3=:80 web4=:81")
+	}, a)
+}
+
 func TestSlotsThatAreGone(t *testing.T) {
 	a := newFake("a", "web", 8)
 	inWorld(t, func(w *world) {

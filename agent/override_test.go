@@ -437,3 +437,19 @@ func TestMaxForWithoutFullRights(t *testing.T) {
 		}
 	}, a)
 }
+
+func TestOverridePutsBackNobody(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.state("web1", StateDrain, Who{})
+		w.settle()
+		w.want(a, "web1=:80/drain web2=:81")
+		listed := eps(80, 81)
+		listed[0].State, listed[0].Reason = discovery.Down, "critical"
+		w.source.say(discovery.Complete(listed...), nil)
+		w.settle()
+		w.want(a, "web2=:81") // a drain would let sticky clients in
+	}, a)
+}
