@@ -8,7 +8,7 @@ func operatorMutants() []mutant {
 			tests: []unit{{"agent", "TestOverrideHoldsOnAllInstances"}}},
 		{rule: "An operator cannot put back what a source takes out", how: "drain makes a server that is down drain",
 			file: "agent/overrides.go", edits: []edit{{"\tcase e.State != discovery.Ready:\n", "\tcase e.State == discovery.Drain:\n"}},
-			tests: []unit{{"agent", "TestOverrideHoldsOnAllInstances|TestStatesOfTheSource|TestOverrideOfAnAddress"}}},
+			tests: []unit{{"agent", "TestOverridePutsBackNobody"}}},
 		{rule: "An override ends 24 h after its endpoint was last listed", how: "24 h after it was set",
 			file: "agent/override.go", edits: []edit{{"now.Sub(o.Listed) >= overrideLinger", "now.Sub(o.Since) >= overrideLinger"}},
 			tests: []unit{{"agent", "TestOverrideOutlivesItsEndpointByADay"}}},
