@@ -178,6 +178,29 @@ func TestOperatorsOverARollBack(t *testing.T) {
 	load("127.0.0.9:81")
 }
 
+func TestStateThatCouldNotBeStoredIsTriedAgain(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		path := filepath.Join(w.opts.StateDir, stateFile)
+		if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "x"), 0o700)); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(81)
+		w.pass(2 * time.Second)
+		if err := os.RemoveAll(path); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(retryStore + time.Second)
+		text, err := os.ReadFile(path)
+		s, wrong := decodeState(text)
+		if err := errors.Join(err, wrong); err != nil || len(s.Backends) != 1 || len(s.Backends[0].Endpoints) != 1 {
+			w.t.Errorf("%v: %s", err, text)
+		}
+	}, newFake("a", "web", 5))
+}
+
 // Who waits for a disk that hangs is told when their time is over; nobody else waits.
 func TestDiskThatHangs(t *testing.T) {
 	a := newFake("a", "web", 5)
