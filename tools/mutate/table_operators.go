@@ -32,7 +32,7 @@ func operatorMutants() []mutant {
 			tests: []unit{{"agent", "TestNotStoredIsSaid"}}},
 		{rule: "What could not be stored is tried again", how: "it is given up",
 			file: "agent/state_writer.go", edits: []edit{{"\t\tif w.next == nil {\n\t\t\tw.next = value\n\t\t}\n", ""}},
-			tests: []unit{{"agent", "TestNotStoredIsSaid"}}},
+			tests: []unit{{"agent", "TestStateThatCouldNotBeStoredIsTriedAgain"}}},
 		{rule: "A disk that hangs does not hold an answer for ever", how: "it does",
 			file: "agent/durable.go", edits: []edit{{"\tcase <-ctx.Done():\n\t\terr = fmt.Errorf(\"the disk has not answered yet: %w\", ctx.Err())\n", ""}, {"\tselect {\n\tcase err = <-r.stored:\n\t}\n", "\terr = <-r.stored\n"}},
 			tests: []unit{{"agent", "TestDiskThatHangs"}}},
