@@ -170,6 +170,10 @@ func TestOperatorsOverARollBack(t *testing.T) {
 	}
 	load("127.0.0.9:82")
 
+	later := now.Add(time.Hour) // the small file could not be written
+	write(stateFile, stored{Version: stateVersion, OperatorsAt: &later, Overrides: drained("127.0.0.9:83")})
+	load("127.0.0.9:83")
+
 	// The first wish ever was acknowledged while a state from before it was on its way.
 	write(stateFile, (&core{}).snapshot(now))
 	if err := os.Chtimes(filepath.Join(dir, operatorsFile), now.Add(-time.Hour), now.Add(-time.Hour)); err != nil {
