@@ -41,7 +41,7 @@ func reloadMutants() []mutant {
 			tests: []unit{{"reload", "TestEachInstanceMustBeNew|TestFaults"}}},
 		{rule: "An old worker that is stopping is no new one", how: "it is",
 			file: "reload/worker.go", edits: []edit{{"\tif p.Stopping {\n", "\tif p.Stopping && p.Pid == 0 {\n"}},
-			tests: []unit{{"reload", "TestFaults|TestEachInstanceMustBeNew|TestRealReload"}}},
+			tests: []unit{{"reload", "TestSuccessor"}}},
 		{rule: "The journal is written before the file is replaced", how: "it is not",
 			file: "reload/replace.go", edits: []edit{{"\tif err == nil {\n\t\terr = a.t.saveJournal(a.journal)\n\t}\n", ""}},
 			tests: []unit{{"reload", "TestKilled|TestRecover"}}},
