@@ -31,6 +31,7 @@ type runner struct {
 	root      string
 	out       io.Writer
 	simulated bool
+	simLimit  time.Duration // of one run of the simulation, by how long it takes without a change
 }
 
 // A result is what came of one mutant.
@@ -110,7 +111,7 @@ func (r *runner) simulate(ctx context.Context, overlay string, seeds int) outcom
 	if overlay != "" {
 		args = append(args, "-count=1", "-failfast", "-overlay="+overlay)
 	}
-	found := r.goTest(ctx, append(args, simulation), "SLOTSYNC_SEEDS="+strconv.Itoa(seeds))
+	found := r.goTest(ctx, r.simLimit, append(args, simulation), "SLOTSYNC_SEEDS="+strconv.Itoa(seeds))
 	if len(found.by) > 0 {
 		found.by = []string{cmp.Or(seedIn(found.said), found.by[0]+" in the simulation")}
 	}
@@ -119,19 +120,19 @@ func (r *runner) simulate(ctx context.Context, overlay string, seeds int) outcom
 
 func (r *runner) test(ctx context.Context, u unit, more ...string) outcome {
 	args := append([]string{"-run", u.pattern()}, more...)
-	found := r.goTest(ctx, append(args, "./"+u.pkg))
+	found := r.goTest(ctx, r.timeout, append(args, "./"+u.pkg))
 	if found.broken == nil && hasNoTests(found.said) {
 		found.broken = fmt.Errorf("%s has no test %s", u.pkg, u.run)
 	}
 	return found
 }
 
-// goTest runs go test with these arguments.
-func (r *runner) goTest(ctx context.Context, args []string, env ...string) outcome {
+// goTest runs go test with these arguments. What takes longer than limit has failed.
+func (r *runner) goTest(ctx context.Context, limit time.Duration, args []string, env ...string) outcome {
 	// what go test does not end by itself is ended here: it has been built by then
-	ctx, cancel := context.WithTimeout(ctx, r.timeout+10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, limit+10*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-vet=off", "-timeout=" + r.timeout.String()}, args...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-vet=off", "-timeout=" + limit.String()}, args...)...)
 	cmd.Dir = r.root
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -172,9 +173,11 @@ func (r *runner) unbroken(ctx context.Context, chosen []mutant) error {
 	}
 	start := time.Now()
 	if r.simulated && seeds > 0 {
+		r.simLimit = time.Duration(seeds)*10*time.Second + r.timeout
 		if err := complain(simulation, r.simulate(ctx, "", seeds)); err != nil {
 			return err
 		}
+		r.simLimit = r.timeout + 4*time.Since(start)
 	}
 	if !r.sim {
 		for _, pkg := range slices.Sorted(maps.Keys(names)) {

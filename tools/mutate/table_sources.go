@@ -11,7 +11,7 @@ func sourceMutants() []mutant {
 			file: known, edits: []edit{{"state: discovery.Unknown, reason: reason}\n\t\tnext.keep(p, now)", "state: discovery.Unknown, reason: reason}\n\t\tnext.keep(&part{}, now)"}},
 			tests: []unit{{"agent/sources", "TestKnown|TestKnownProperties"}, {"agent", "TestErrorRemovesNothing"}}},
 		{rule: "A part ends only when its parent is whole without it", how: "it ends when its parent is partial",
-			file: known, edits: []edit{{"there[p.parent] && parent.state == discovery.Whole {", "there[p.parent] && parent.state != discovery.Unknown {"}},
+			file: known, edits: []edit{{"there[p.parent] && parent.state == discovery.Whole ||", "there[p.parent] && parent.state != discovery.Unknown ||"}},
 			tests: []unit{{"agent/sources", "TestKnown|TestKnownProperties"}}},
 		{rule: "One part that is not known keeps no other from removing", how: "all parts count as partial then", past: true,
 			file: known, edits: []edit{{"\t\tk.answer(p, now)\n", "\t\tif !r.Whole() {\n\t\t\tp.State = max(p.State, discovery.Partial)\n\t\t}\n\t\tk.answer(p, now)\n"}},

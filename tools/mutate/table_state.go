@@ -7,7 +7,7 @@ func stateMutants() []mutant {
 			file: "agent/backend.go", edits: []edit{{"restoreAge = 24 * time.Hour", "restoreAge = 240 * time.Hour"}},
 			tests: []unit{{"agent", "TestOldStoredSetFillsNothing"}}},
 		{rule: "A stored set fills empty instances alone", how: "also those that serve",
-			file: "agent/core.go", edits: []edit{{"b.misfit || (b.phase == phaseRestored && full); !w.quiet {", "b.misfit; !w.quiet {"}, {"full, seen := in.full[b.Name]", "_, seen := in.full[b.Name]"}},
+			file: "agent/core.go", edits: []edit{{"adopted := b.phase == phaseRestored && full //", "adopted := b.phase == phaseRestored && full && !seen //"}},
 			tests: []unit{{"agent", "TestRestoredSetFillsEmptyInstancesOnly|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
 		{rule: "Before its slots were seen, nothing is asked of an instance", how: "the table is",
 			file: "agent/core.go", edits: []edit{{"w.quiet = b.gen == 0 || !seen || b.misfit", "w.quiet = b.gen == 0 || !seen && full || b.misfit"}},
