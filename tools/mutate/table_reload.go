@@ -4,7 +4,7 @@ package main
 func reloadMutants() []mutant {
 	return []mutant{
 		{rule: "Each cause is good for one reload", how: "HAProxy is reloaded again and again",
-			file: "agent/reload.go", edits: []edit{{"if !failed[name] && r.latch(cause{name, n.slots, etag}) == nil {", "if !failed[name] {"}},
+			file: "agent/reload.go", edits: []edit{{"if !failed[name] && r.latch(cause{name, n.slots, etag}) == nil {", "if !failed[name] && (n.slots >= 0 || r.latch(cause{name, n.slots, etag}) == nil) {"}},
 			tests: []unit{{"agent", "TestUselessReloadIsLatched"}}},
 		{rule: "A reload that failed is not repeated", how: "with the next reload of another instance it is",
 			file: "agent/reload.go", edits: []edit{{"if l := r.latch(cause{name, n.slots, r.files.Tag}); l != nil && l.Why != \"\" {", "if l := r.latch(cause{name, n.slots, r.files.Tag}); l != nil && l.Why != \"\" && false {"}},
