@@ -189,7 +189,7 @@ func TestOldStoredSetFillsNothing(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.stop()
 		a.restart(false)
-		time.Sleep(restoreAge + time.Hour)
+		time.Sleep(25 * time.Hour)
 		w.source = newMute()
 		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
