@@ -191,7 +191,7 @@ func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip
 	case !b.listed[a]:
 		o.wrong(at, "ghost", "%s: %q puts %s into service, which nobody ever listed", c.Instance, c.Text, a)
 		return
-	case b.refused(a) && !b.allRefused() && at.Sub(o.changed) > Grace && in.calm(at, Grace):
+	case b.refused(a) && !b.allRefused(a) && at.Sub(o.changed) > Grace && in.calm(at, Grace):
 		o.wrong(at, "refused", "%s: %q puts %s into service, which is denied", c.Instance, c.Text, a)
 	}
 	if !in.calm(at, Grace) {
@@ -224,6 +224,8 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale: // a pause puts off
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
+		} else if b.holds(at) != "" {
+			b.confirm(a)
 		}
 	}
 }

@@ -117,7 +117,9 @@ func (o *Oracle) DayPassed(at time.Time) {
 	clear(o.paused)
 	for _, b := range o.backends {
 		for _, f := range b.feeds {
-			f.old = true
+			for _, p := range f.parts {
+				p.old = true
+			}
 		}
 	}
 }

@@ -45,10 +45,7 @@ type moment struct {
 	set map[netip.AddrPort]bool
 }
 
-type feed struct {
-	parts map[string]*part
-	old   bool // it has listed nothing for a day
-}
+type feed struct{ parts map[string]*part }
 
 // A part is what it listed last, as far as nothing proved that it is gone.
 type part struct {
@@ -56,6 +53,7 @@ type part struct {
 	state  string
 	has    map[netip.AddrPort]string // with the state
 	now    map[netip.AddrPort]bool   // listed by the latest answer
+	old    bool                      // it was not whole for a day
 }
 
 func newBackend() *backend {
@@ -86,7 +84,6 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 		return
 	}
 	f := b.feeds[source]
-	f.old = false
 	states := map[string]string{}
 	for _, p := range parts {
 		states[p.Name] = p.State
@@ -135,6 +132,7 @@ func (f *feed) hear(news Part) {
 	}
 	if news.State == Whole {
 		clear(p.has)
+		p.old = false
 	}
 	for _, e := range news.Endpoints {
 		if !p.now[e.Addr] || rank(e.State) > rank(p.has[e.Addr]) {
@@ -182,7 +180,7 @@ func (b *backend) everywhere(a netip.AddrPort) bool {
 func (b *backend) old(a netip.AddrPort) bool {
 	for _, f := range b.feeds {
 		for _, p := range f.parts {
-			if p.has[a] != "" && !f.old {
+			if p.has[a] != "" && !p.old {
 				return false
 			}
 		}
@@ -207,14 +205,21 @@ func (b *backend) refused(a netip.AddrPort) bool {
 	return slices.ContainsFunc(b.Deny, func(n netip.Prefix) bool { return n.Contains(a.Addr()) })
 }
 
-// allRefused reports whether nothing is listed but what is denied.
-func (b *backend) allRefused() bool {
-	for a := range b.listed {
-		if b.state(a) != "" && !b.refused(a) {
-			return false
+// allRefused reports whether a source that lists the endpoint lists nothing that is not
+// denied: then it is the denial that is doubted.
+func (b *backend) allRefused(a netip.AddrPort) bool {
+	for _, f := range b.feeds {
+		has, all := false, true
+		for _, p := range f.parts {
+			for e := range p.has {
+				has, all = has || e == a, all && b.refused(e)
+			}
+		}
+		if has && all {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
 // reckon works out who is there and who is gone.
@@ -306,6 +311,13 @@ func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 		}
 	}
 	return why
+}
+
+// confirm takes an endpoint for no loss any more: that it is gone was held, and confirmed.
+func (b *backend) confirm(a netip.AddrPort) {
+	for _, m := range b.past {
+		delete(m.set, a)
+	}
 }
 
 // holds says which hold there must be at that time, whatever newcomers have shown; "" for

@@ -127,7 +127,13 @@ func (o *Oracle) room(at time.Time, b *backend) {
 		return
 	}
 	for _, in := range o.instances {
-		if in.managed && ours(in.backends[b.Name]) < need+2 { // two wait for their sessions to end
+		held := 0 // what nobody lists has its slot as long as it is held
+		for _, s := range in.backends[b.Name] {
+			if _, gone := b.gone[s.Addr]; gone && s.State != Maint {
+				held++
+			}
+		}
+		if in.managed && ours(in.backends[b.Name]) < need+held+2 { // two wait for their sessions to end
 			b.scarce = at
 		}
 	}
