@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -48,9 +47,6 @@ func (w *world) ask(ask oracle.Ask, who agent.Who, do func(context.Context) erro
 			o.Refused(ask)
 		}
 	})
-	if acked && who.For > 0 {
-		w.expiries = append(w.expiries, expiry{at: now.Add(who.For), ask: ask})
-	}
 	if acked && ask.Kind == agent.OverrideServer {
 		w.added = append(w.added, ask)
 	}
@@ -65,29 +61,11 @@ func (w *world) unask(ask oracle.Ask, do func(context.Context) error) {
 	}
 }
 
-// expire tells the oracle of what ends by itself by now.
-func (w *world) expire() {
-	w.expiries = slices.DeleteFunc(w.expiries, func(e expiry) bool {
-		if time.Until(e.at) > time.Second {
-			return false
-		}
-		w.oracleDo(func(o *oracle.Oracle) {
-			if e.pause {
-				o.Resumed(time.Now(), e.ask.Backend)
-			} else {
-				o.Ended(time.Now(), e.ask)
-			}
-		})
-		return true
-	})
-}
-
 // look tells the oracle what the agent says.
 func (w *world) look() {
 	if w.life.dead.Load() {
 		return
 	}
-	w.expire()
 	events, r, err := w.agent.Events().Read(w.heard)
 	if err == nil {
 		r.Close()

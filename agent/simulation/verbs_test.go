@@ -329,14 +329,11 @@ func (w *world) pause(backend string, d time.Duration, hard bool) {
 	w.oracleDo(func(o *oracle.Oracle) {
 		switch {
 		case acked:
-			o.Paused(time.Now(), backend)
+			o.Paused(time.Now(), backend, time.Now().Add(d))
 		case doubt:
 			o.Resumed(time.Now(), backend)
 		}
 	})
-	if acked {
-		w.expiries = append(w.expiries, expiry{at: time.Now().Add(d), ask: oracle.Ask{Backend: backend}, pause: true})
-	}
 }
 
 // doConfigure changes the agent's own configuration and has it read again.
@@ -415,6 +412,7 @@ func (w *world) doAgent(s step) bool {
 		// a folder that everybody may write to is none to keep anything in
 		if !w.life.dead.Load() {
 			w.broken = true
+			w.oracleDo(func(o *oracle.Oracle) { o.Unstored(time.Now()) })
 			if err := os.Chmod(w.state, 0o777); err != nil {
 				w.t.Fatal(err)
 			}
@@ -429,6 +427,5 @@ func (w *world) doAgent(s step) bool {
 
 // forgetOld tells the oracle of what may have ended in a day.
 func (w *world) forgetOld() {
-	w.expire()
 	w.oracleDo(func(o *oracle.Oracle) { o.DayPassed(time.Now()) })
 }

@@ -51,16 +51,8 @@ type world struct {
 	fuse     atomic.Int64 // commands until the agent is killed; 0: it is not to be
 	heard    uint64       // the last event
 	looks    int
-	expiries []expiry
 	added    []oracle.Ask
 	seen     *coverage
-}
-
-// An expiry is when something that was asked may have ended by itself.
-type expiry struct {
-	at    time.Time
-	ask   oracle.Ask
-	pause bool
 }
 
 // A configuration is what can be changed at run time.
@@ -295,7 +287,7 @@ func (w *world) kill() {
 	}
 	w.life.kill()
 	w.state, w.broken = kept, false
-	w.oracleDo(func(o *oracle.Oracle) { o.Stopped(time.Now()) })
+	w.oracleDo(func(o *oracle.Oracle) { o.Stopped(time.Now()); o.Stored() })
 }
 
 // reap waits for the end of an agent that was killed.
@@ -432,6 +424,7 @@ func (w *world) heal() {
 func (w *world) unbreak() {
 	if w.broken {
 		w.broken = false
+		w.oracleDo(func(o *oracle.Oracle) { o.Stored() })
 		if err := os.Chmod(w.state, 0o700); err != nil {
 			w.t.Fatal(err)
 		}

@@ -191,7 +191,7 @@ func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip
 	case !b.listed[a]:
 		o.wrong(at, "ghost", "%s: %q puts %s into service, which nobody ever listed", c.Instance, c.Text, a)
 		return
-	case b.refused(a) && !b.allRefused(a) && at.Sub(o.changed) > Grace && in.calm(at, Grace):
+	case b.refused(a) && !b.allRefused(a) && b.first[a].After(o.changed) && at.Sub(o.changed) > Grace && in.calm(at, Grace):
 		o.wrong(at, "refused", "%s: %q puts %s into service, which is denied", c.Instance, c.Text, a)
 	}
 	if !in.calm(at, Grace) {

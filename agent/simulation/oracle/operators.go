@@ -81,8 +81,9 @@ func (o *Oracle) certain(ask Ask) {
 	}
 }
 
-// Paused tells that an operator was told that nothing is written to a backend, or to all.
-func (o *Oracle) Paused(_ time.Time, backend string) { o.paused[backend] = true }
+// Paused tells that an operator was told that nothing is written to a backend, or to all,
+// until then.
+func (o *Oracle) Paused(_ time.Time, backend string, until time.Time) { o.paused[backend] = until }
 
 // Resumed is the opposite of [Oracle.Paused].
 func (o *Oracle) Resumed(at time.Time, backend string) {
@@ -91,6 +92,22 @@ func (o *Oracle) Resumed(at time.Time, backend string) {
 	}
 	delete(o.paused, backend)
 	o.resumed = at
+}
+
+// expire ends what ends by itself.
+func (o *Oracle) expire(at time.Time) {
+	for ask := range o.acked {
+		if !o.inForce(at, ask) {
+			delete(o.acked, ask)
+			o.ended[ask] = at
+		}
+	}
+	for backend, until := range o.paused {
+		if at.After(until.Add(-time.Second)) {
+			delete(o.paused, backend)
+			o.resumed = at
+		}
+	}
 }
 
 // inForce reports whether what was asked has not ended by itself.

@@ -109,7 +109,9 @@ type Oracle struct {
 	until    map[Ask]time.Time    // when what was asked last ends by itself
 	doubtful map[Ask]bool         // may be in force
 	differ   map[string]time.Time // since when a gauge differs from the status
-	paused   map[string]bool
+	paused   map[string]time.Time // until when
+	// unstored is since when the agent cannot store anything; zero: it can.
+	unstored time.Time
 	resumed  time.Time
 	events   []Event
 	done     []removal
@@ -119,7 +121,7 @@ type Oracle struct {
 func New() *Oracle {
 	return &Oracle{
 		backends: map[string]*backend{}, instances: map[string]*instance{}, acked: map[Ask]time.Time{},
-		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]time.Time{}, paused: map[string]bool{},
+		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]time.Time{}, paused: map[string]time.Time{},
 	}
 }
 
@@ -187,9 +189,13 @@ func (o *Oracle) Started(at time.Time) {
 // Stopped is the opposite of [Oracle.Started].
 func (o *Oracle) Stopped(at time.Time) {
 	o.running = time.Time{}
+	stored := at.Add(-Grace)
+	if !o.unstored.IsZero() {
+		stored = o.unstored.Add(-Grace)
+	}
 	for _, b := range o.backends {
 		for a, since := range b.there {
-			if at.Sub(since) < Grace {
+			if since.After(stored) {
 				b.lost[a] = true
 			}
 		}
@@ -200,3 +206,9 @@ func (o *Oracle) Stopped(at time.Time) {
 func (o *Oracle) steady(at time.Time) bool {
 	return !o.running.IsZero() && at.Sub(o.running) > Calm && at.Sub(o.changed) > Calm
 }
+
+// Unstored tells that the agent cannot store anything from now on, Stored that it can.
+func (o *Oracle) Unstored(at time.Time) { o.unstored = at }
+
+// Stored is the opposite of [Oracle.Unstored].
+func (o *Oracle) Stored() { o.unstored = time.Time{} }

@@ -15,6 +15,8 @@ type backend struct {
 	feeds   map[string]*feed
 	// listed are all addresses that any source ever listed, or an operator added.
 	listed map[netip.AddrPort]bool
+	// first is when it was listed first.
+	first map[netip.AddrPort]time.Time
 	// gone is since when no part has the endpoint, or has it as anything but down; an
 	// endpoint that is there is not in it.
 	gone map[netip.AddrPort]time.Time
@@ -58,7 +60,7 @@ type part struct {
 
 func newBackend() *backend {
 	return &backend{
-		feeds: map[string]*feed{}, listed: map[netip.AddrPort]bool{}, gone: map[netip.AddrPort]time.Time{},
+		feeds: map[string]*feed{}, listed: map[netip.AddrPort]bool{}, first: map[netip.AddrPort]time.Time{}, gone: map[netip.AddrPort]time.Time{},
 		was: map[netip.AddrPort]time.Time{}, there: map[netip.AddrPort]time.Time{}, accepted: map[netip.AddrPort]bool{},
 		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{}, lost: map[netip.AddrPort]bool{},
 	}
@@ -104,7 +106,9 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 	for _, p := range parts {
 		f.hear(p)
 		for _, e := range p.Endpoints {
-			b.listed[e.Addr] = true
+			if !b.listed[e.Addr] {
+				b.listed[e.Addr], b.first[e.Addr] = true, at
+			}
 			delete(b.lost, e.Addr)
 		}
 	}

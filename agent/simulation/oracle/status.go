@@ -78,6 +78,7 @@ func (o *Oracle) Told(e Event) { o.events = append(o.events, e) }
 // Says judges what the agent says of itself at that time.
 func (o *Oracle) Says(at time.Time, s Status) {
 	o.forget(at)
+	o.expire(at)
 	for _, b := range s.Backends {
 		if mine := o.backendOf(b.Name); mine != nil {
 			mine.held = b.Held
@@ -247,6 +248,8 @@ func (in *instance) held(said BackendStatus, name string, a netip.AddrPort) bool
 // unknown, held or broken.
 func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
 	switch {
+	case !said.Live && in.servesAny(b.Name): // it is left as it was found
+		return
 	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
 		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):
 		return
@@ -257,6 +260,15 @@ func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said 
 		}
 		o.wrong(at, "must", "%s does not serve %s, which is listed since %s", name, a, since.Format(time.TimeOnly))
 	}
+}
+
+func (in *instance) servesAny(backend string) bool {
+	for _, s := range in.backends[backend] {
+		if s.State == Ready && !strings.HasPrefix(s.Name, "static") {
+			return true
+		}
+	}
+	return false
 }
 
 func (in *instance) prefixed(b *backend) bool {
