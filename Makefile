@@ -10,6 +10,8 @@ FUZZTIME ?= 10s
 TIMEOUT ?= 15m
 BENCH ?= .
 PACKAGES ?= ./...
+SEEDS ?= 20000
+SEED ?= 1
 
 # A program with the race detector waits 1 s at its end, for goroutines that may still race; the tests run hundreds of commands.
 export GORACE ?= atexit_sleep_ms=50
@@ -18,7 +20,7 @@ export GORACE ?= atexit_sleep_ms=50
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 lint_tool = go tool -modfile=tools/lint/go.mod
 
-.PHONY: help deps deps-demo build demo test test-long mutate lint fuzz bench clean
+.PHONY: help deps deps-demo build demo test test-long simulate mutate lint fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -37,11 +39,21 @@ demo: deps-demo build ## the main job in under a minute, with two real HAProxies
 
 test: deps ## go vet and every test, with the race detector and the real HAProxy, Consul and DNS servers
 	go vet ./...
-	go test -race -shuffle=on -p 1 -parallel 8 -timeout $(TIMEOUT) ./...
+	SLOTSYNC_SEEDS=8 go test -race -shuffle=on -p 1 -parallel 8 -timeout $(TIMEOUT) ./...
+	SLOTSYNC_SEEDS=500 go test -timeout $(TIMEOUT) ./agent/simulation/...
 
 test-long: deps ## the same with the long variants
-	SLOTSYNC_LONG=1 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
-	go run ./tools/mutate
+	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
+	$(MAKE) simulate
+	go run ./tools/mutate -tests
+
+simulate: ## SEEDS (20000) seeds of the simulation in each mode, from SEED (1) on; says what they reached
+	@mkdir -p .cache/simulate
+	SLOTSYNC_SEED=$(SEED) SLOTSYNC_SEEDS=$(SEEDS) SLOTSYNC_RUNNING=$(CURDIR)/.cache/simulate/running \
+		go test -count=1 -v -timeout 12h -run '^TestSimulation$$' -coverpkg=./agent,./agent/guard,./agent/sources \
+		-coverprofile .cache/simulate/coverage ./agent/simulation
+	@go tool cover -func .cache/simulate/coverage | awk '$$NF == "0.0%" {print "never reached: " $$1 " " $$2}' | sort
+	@go tool cover -func .cache/simulate/coverage | tail -1
 
 mutate: deps ## break each safety rule in turn: a test has to fail; writes docs/proof.md
 	go run ./tools/mutate -write docs/proof.md

@@ -28,6 +28,7 @@ func arrows() map[string][]string {
 		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "reload", "metrics"},
 		"agent/guard":      {"discovery"},
 		"agent/sources":    {"discovery"},
+		"agent/simulation": {}, // its tests reach everything
 		"slots/haproxy":    {"securedir", "slots", "discovery"},
 		"slots":            {"discovery"},
 		"reload":           {"securedir", "slots"},
@@ -41,6 +42,7 @@ func arrows() map[string][]string {
 		"loopback":         {}, // of tests and the demo
 		"tools/mutate":     {}, // runs the tests of all of them
 
+		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},
 		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "loopback"},
 		"discovery/discoverytest":     {"discovery"},

@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	debug.SetGCPercent(400) // each seed leaves much behind
+	debug.SetGCPercent(1000) // each seed leaves much behind
 	goleak.VerifyTestMain(m)
 }
 
@@ -114,7 +114,7 @@ func note(t *testing.T, mode string, seed uint64) {
 func try(t *testing.T, p plan, seen *coverage) {
 	t.Helper()
 	var log io.Writer
-	if os.Getenv("SLOTSYNC_SEED") != "" && testing.Verbose() {
+	if os.Getenv("SLOTSYNC_SEEDS") == "1" && testing.Verbose() {
 		log = t.Output()
 	}
 	broken := run(t, p, seen, log)

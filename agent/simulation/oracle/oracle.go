@@ -143,6 +143,11 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 		if b == nil {
 			b = newBackend()
 		}
+		if !b.present { // what was known of it was given up with it
+			for a := range b.listed {
+				b.lost[a] = true
+			}
+		}
 		if b.Primary != conf.Primary || !slices.Equal(b.Feeds, conf.Feeds) {
 			b.past = nil // it was another set
 		}

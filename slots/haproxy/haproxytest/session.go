@@ -30,7 +30,7 @@ var errCut = errors.New("cut")
 // they come.
 func (s *session) serve() {
 	defer s.conn.Close()
-	r := bufio.NewReaderSize(s.conn, 64<<10)
+	r := bufio.NewReaderSize(s.conn, 16<<10)
 	for !s.quit {
 		line, err := r.ReadString('\n')
 		if err != nil {
