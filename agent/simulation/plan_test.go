@@ -92,7 +92,7 @@ func planOf(seed uint64, live bool) plan {
 	for _, v := range verbs {
 		total += v.weight
 	}
-	for range 12 + r.IntN(28) {
+	for range 8 + r.IntN(22) {
 		n := r.IntN(total)
 		for _, v := range verbs {
 			if n -= v.weight; n < 0 {

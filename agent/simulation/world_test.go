@@ -368,10 +368,10 @@ func (w *world) calm() {
 	w.fuse.Store(0)
 	w.heal()
 	for range 3 {
-		w.pass(45 * time.Second)
+		w.pass(40 * time.Second)
 		w.settleAll()
 	}
-	w.pass(2 * time.Minute)
+	w.pass(90 * time.Second)
 	if len(w.judged.Violations()) > 0 {
 		return
 	}
@@ -379,7 +379,7 @@ func (w *world) calm() {
 	for _, p := range w.proxies {
 		w.oracleDo(func(*oracle.Oracle) { before[p.name] = p.commands })
 	}
-	w.pass(time.Minute)
+	w.pass(45 * time.Second)
 	status := w.status()
 	w.oracleDo(func(o *oracle.Oracle) {
 		o.Calmed(time.Now(), status)

@@ -30,6 +30,7 @@ func main() {
 // Options of a run.
 type options struct {
 	sim, tests bool // only the simulation, only the tests
+	past       bool // only faults of the past
 	seeds      int
 	only       *regexp.Regexp
 	parallel   int
@@ -46,6 +47,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
 	flags.BoolVar(&o.sim, "sim", false, "only run the simulation")
 	flags.BoolVar(&o.tests, "tests", false, "only run the tests")
+	flags.BoolVar(&o.past, "past", false, "only faults that slotsync once had")
 	flags.IntVar(&o.seeds, "seeds", 200, "seeds of the simulation for each rule; faults of the past have 1000 at least")
 	flags.StringVar(&only, "only", "", "only rules or files that match this regular expression")
 	flags.IntVar(&o.parallel, "j", 1, "rules at a time")
@@ -63,8 +65,8 @@ func parse(args []string) (options, error) {
 		return o, fmt.Errorf("unexpected %q", flags.Arg(0))
 	case o.sim && o.tests:
 		return o, errors.New("-sim and -tests together leave nothing out: give neither")
-	case o.write != "" && only != "":
-		return o, errors.New("-write needs all rules: it does not go with -only")
+	case o.write != "" && (only != "" || o.past):
+		return o, errors.New("-write needs all rules: it does not go with -only and -past")
 	case o.seeds < 1 || o.parallel < 1:
 		return o, errors.New("-seeds and -j must be 1 or more")
 	}
@@ -82,7 +84,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	var chosen []mutant
 	for _, m := range table() {
-		if o.only.MatchString(m.rule) || o.only.MatchString(m.file) {
+		if (!o.past || m.past) && (o.only.MatchString(m.rule) || o.only.MatchString(m.file)) {
 			chosen = append(chosen, m)
 		}
 	}
