@@ -40,6 +40,7 @@ type setting struct {
 	Slots      int
 	Static     bool // there are servers that are nobody's
 	StateFiles bool
+	Agents     bool // HAProxy has agent-checks
 	Backends   []backendSetting
 	Poll       time.Duration
 	Timeout    time.Duration
@@ -77,11 +78,11 @@ var verbs = []struct {
 	{"unknown part", 5}, {"partial part", 3}, {"lie empty", 3}, {"lie short", 3}, {"confirm otherwise", 2}, {"silent", 3}, {"fail", 4}, {"drop part", 2}, {"heal source", 9},
 	{"restart", 3}, {"restart empty", 2}, {"reload grown", 1}, {"reload shrunk", 1}, {"rename", 1}, {"renumber", 1}, {"no backend", 1}, {"backend back", 3},
 	{"hang", 3}, {"away", 3}, {"cut", 2}, {"lose addresses", 1}, {"late addresses", 1}, {"heal instance", 10}, {"another machine", 1},
-	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
+	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"agent weight", 2}, {"agent state", 2}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
 	{"drain", 3}, {"stop", 2}, {"start", 4}, {"weight", 1}, {"stop address", 1}, {"start address", 2}, {"add server", 2}, {"remove server", 2},
 	{"pause", 1}, {"resume", 3}, {"accept", 3},
 	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1},
-	{"kill", 3}, {"kill soon", 5}, {"stop agent", 1}, {"long down", 1}, {"disk fails", 2}, {"disk works", 4},
+	{"kill", 3}, {"kill soon", 5}, {"stop agent", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk works", 4},
 }
 
 // planOf returns the plan of a seed.
@@ -120,7 +121,7 @@ func pauseOf(r *rand.Rand) time.Duration {
 
 func settingOf(r *rand.Rand) setting {
 	one := func(n int) bool { return r.IntN(n) == 0 }
-	s := setting{Slots: 8 + r.IntN(8), Static: one(3), StateFiles: !one(3), Poll: 2 * time.Second, Timeout: 2 * time.Second}
+	s := setting{Slots: 8 + r.IntN(8), Static: one(3), StateFiles: !one(3), Agents: one(4), Poll: 2 * time.Second, Timeout: 2 * time.Second}
 	for range 1 + r.IntN(3) {
 		s.Versions = append(s.Versions, []string{"2.6", "3.0", "3.2", "3.4"}[r.IntN(4)])
 	}

@@ -36,11 +36,7 @@ type proxy struct {
 func newProxy(w *world, i int, s setting) *proxy {
 	p := &proxy{w: w, name: string(rune('a' + i)), faults: map[string]bool{}}
 	for j := range s.Backends {
-		b := haproxytest.Backend{Name: backendName(j), Prefix: "srv", Slots: s.Slots}
-		if s.Static {
-			b.Static = []string{"static1"}
-		}
-		p.backends = append(p.backends, b)
+		p.backends = append(p.backends, s.template(j, s.Slots))
 	}
 	if s.StateFiles {
 		p.files = filepath.Join(w.dir, "haproxy-"+p.name)
@@ -52,6 +48,18 @@ func newProxy(w *world, i int, s setting) *proxy {
 	p.fake.SetNode("host-" + p.name)
 	p.fake.OnExecuted(p.executed)
 	return p
+}
+
+// template is the configuration of a backend that an HAProxy begins with.
+func (s setting) template(backend, slots int) haproxytest.Backend {
+	b := haproxytest.Backend{Name: backendName(backend), Prefix: "srv", Slots: slots}
+	if s.Static {
+		b.Static = []string{"static1"}
+	}
+	if s.Agents {
+		b.Agent = "agent-check agent-port 9000"
+	}
+	return b
 }
 
 // executed tells the oracle what an agent did. The fake is locked.
@@ -101,6 +109,19 @@ func (p *proxy) hand(backend, name, format string, args ...any) {
 	after := p.server(backend, name)
 	p.w.oracleDo(func(o *oracle.Oracle) {
 		o.Executed(time.Now(), oracle.Command{Instance: p.name, Backend: backend, Text: text, Before: before, After: after, Other: true})
+	})
+}
+
+// agentSays has the agent of a server answer.
+func (p *proxy) agentSays(backend, name, answer string) {
+	before := p.server(backend, name)
+	if !p.fake.AgentSays(backend, name, answer) {
+		return
+	}
+	after := p.server(backend, name)
+	p.w.logf("%s: the agent of %s/%s says %s", p.name, backend, name, answer)
+	p.w.oracleDo(func(o *oracle.Oracle) {
+		o.AgentSaid(time.Now(), oracle.Command{Instance: p.name, Backend: backend, Text: "agent " + answer, Before: before, After: after, Other: true})
 	})
 }
 

@@ -6,7 +6,10 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
@@ -149,7 +152,7 @@ func (w *world) doInstance(s step) bool {
 		p.fake.LoseAddrs(1 + s.b%5)
 	case "late addresses":
 		p.fault("late")
-		p.fake.SetDelay(time.Duration(1+s.b%3000) * time.Millisecond)
+		p.fake.SetDelay(time.Duration(1+s.b%200) * time.Millisecond)
 	case "operator level":
 		p.fault("level")
 		p.fake.SetLevel([]string{"operator", "user"}[s.b%2])
@@ -198,14 +201,11 @@ func (w *world) doTemplate(s step) bool {
 func (p *proxy) standard() {
 	p.backends = nil
 	for j := range p.w.services {
-		b := haproxytest.Backend{Name: backendName(j), Prefix: "srv", Slots: p.w.plan.setting.Slots}
+		slots := p.w.plan.setting.Slots
 		if p.w.plan.live {
-			b.Slots = 40 // in the end there is room for all
+			slots = 40 // in the end there is room for all
 		}
-		if p.w.plan.setting.Static {
-			b.Static = []string{"static1"}
-		}
-		p.backends = append(p.backends, b)
+		p.backends = append(p.backends, p.w.plan.setting.template(j, slots))
 	}
 }
 
@@ -216,7 +216,7 @@ func (w *world) doHand(s step) bool {
 	servers := p.fake.Servers(b)
 	servers = slices.DeleteFunc(servers, func(s haproxytest.Server) bool { return s.Name == "static1" })
 	if len(servers) == 0 {
-		return s.verb == "sessions" || s.verb == "sessions end" || s.verb == "hand state" || s.verb == "hand address" || s.verb == "hand weight"
+		return strings.HasPrefix(s.verb, "sessions") || strings.HasPrefix(s.verb, "hand ") || strings.HasPrefix(s.verb, "agent ")
 	}
 	one := servers[s.c%min(len(servers), 6)]
 	switch s.verb {
@@ -226,6 +226,12 @@ func (w *world) doHand(s step) bool {
 		p.hand(b, one.Name, "set server %s/%s addr 127.99.0.1 port %d", b, one.Name, 9000+s.c%9)
 	case "hand weight":
 		p.hand(b, one.Name, "set server %s/%s weight %d", b, one.Name, 1+s.c%256)
+	case "agent weight":
+		for i, one := range servers[:min(len(servers), 6)] {
+			p.agentSays(b, one.Name, fmt.Sprintf("%d%%", 10+(s.c+i*17)%90))
+		}
+	case "agent state":
+		p.agentSays(b, one.Name, []string{"maint", "drain", "ready", "ready"}[(s.c/8)%4])
 	case "sessions":
 		if one.State != oracle.Maint { // none begins there
 			p.fake.SetSessions(b, one.Name, 1+s.c%5)
@@ -408,6 +414,10 @@ func (w *world) doAgent(s step) bool {
 		time.Sleep(26 * time.Hour)
 		w.forgetOld()
 		w.start()
+	case "clock jumps":
+		w.reap()
+		w.shiftClock(time.Duration(s.a%5-2) * time.Hour)
+		w.start()
 	case "disk fails":
 		// a folder that everybody may write to is none to keep anything in
 		if !w.life.dead.Load() {
@@ -423,6 +433,34 @@ func (w *world) doAgent(s step) bool {
 		return false
 	}
 	return true
+}
+
+var stamp = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+
+// shiftClock has what was stored be of another time: the wall clock was wrong when it was.
+func (w *world) shiftClock(d time.Duration) {
+	entries, err := os.ReadDir(w.state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(w.state, e.Name())
+		text, err := os.ReadFile(path)
+		if err == nil {
+			text = stamp.ReplaceAllFunc(text, func(at []byte) []byte {
+				t, err := time.Parse(time.RFC3339Nano, string(at))
+				if err != nil || t.Year() < 1999 {
+					return at
+				}
+				return []byte(t.Add(d).Format(time.RFC3339Nano))
+			})
+			err = os.WriteFile(path, text, 0o600)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.oracleDo(func(o *oracle.Oracle) { o.ClockJumped(time.Now()) })
 }
 
 // forgetOld tells the oracle of what may have ended in a day.

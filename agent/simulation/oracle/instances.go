@@ -116,6 +116,27 @@ func (o *Oracle) Executed(at time.Time, c Command) {
 	}
 }
 
+// AgentSaid tells that HAProxy did what the agent of a server said. It must not bring back
+// who left.
+func (o *Oracle) AgentSaid(at time.Time, c Command) {
+	in, b := o.instances[c.Instance], o.backendOf(c.Backend)
+	if in == nil || c.Before == nil || c.After == nil {
+		return
+	}
+	if in.managed && b != nil && in.calm(at, Calm) && c.Before.State != Ready && c.After.State == Ready && !in.theirs[c.After.Addr] {
+		if since, gone := b.gone[c.After.Addr]; gone && at.Sub(since) > Calm {
+			o.wrong(at, "agent", "%s: its agent brings %s back, which is gone since %s", c.Instance, c.After.Addr, since.Format(time.TimeOnly))
+		}
+	}
+	if c.Before.State == c.After.State {
+		if rows := in.backends[c.Backend]; rows != nil {
+			rows[c.After.Name] = *c.After
+		}
+		return
+	}
+	o.Executed(at, c)
+}
+
 // judge looks at what the agent did.
 func (o *Oracle) judge(at time.Time, in *instance, c Command) {
 	if !commands.MatchString(c.Text) {

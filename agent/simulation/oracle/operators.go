@@ -140,3 +140,15 @@ func (o *Oracle) DayPassed(at time.Time) {
 		}
 	}
 }
+
+// ClockJumped tells that what was stored is of another time than it seems: what is to end at
+// a time may end sooner or later.
+func (o *Oracle) ClockJumped(at time.Time) {
+	for ask := range o.acked {
+		delete(o.acked, ask)
+		o.ended[ask] = at
+		o.doubtful[ask] = true
+	}
+	clear(o.paused)
+	o.resumed = at
+}

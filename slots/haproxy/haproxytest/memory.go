@@ -79,6 +79,29 @@ func (f *Fake) Do(command string) string {
 	return s.execute(command)
 }
 
+// AgentSays has the agent of a server answer, as in "ready", "maint", "drain" or "50%". It
+// reports whether HAProxy heeds it: it asks no agent that is disabled.
+func (f *Fake) AgentSays(backend, name, answer string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, b := range f.worker.backends {
+		s := b.server(name)
+		if b.Name != backend || s == nil || s.agent&checkEnabled == 0 {
+			continue
+		}
+		if percent, ok := strings.CutSuffix(answer, "%"); ok {
+			n, err := strconv.Atoi(percent)
+			if err != nil {
+				return false
+			}
+			s.weight = min(s.initial*n/100, 256)
+			return true
+		}
+		return s.setState(answer)
+	}
+	return false
+}
+
 // SetNode sets the name of the machine that it shows.
 func (f *Fake) SetNode(node string) {
 	f.mu.Lock()
