@@ -32,13 +32,15 @@ type options struct {
 	sim, tests bool // only the simulation, only the tests
 	past       bool // only faults of the past
 	seeds      int
+	pastSeeds  int
 	only       *regexp.Regexp
 	parallel   int
 	timeout    time.Duration
 	write      string
 }
 
-// pastSeeds is how many seeds a fault of the past has at least: it hid once already.
+// pastSeeds is how many seeds a fault of the past has at least, unless somebody wants it
+// otherwise: it hid once already.
 const pastSeeds = 1000
 
 func parse(args []string) (options, error) {
@@ -48,7 +50,8 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.sim, "sim", false, "only run the simulation")
 	flags.BoolVar(&o.tests, "tests", false, "only run the tests")
 	flags.BoolVar(&o.past, "past", false, "only faults that slotsync once had")
-	flags.IntVar(&o.seeds, "seeds", 200, "seeds of the simulation for each rule; faults of the past have 1000 at least")
+	flags.IntVar(&o.seeds, "seeds", 200, "seeds of the simulation for each rule")
+	flags.IntVar(&o.pastSeeds, "pastseeds", pastSeeds, "the same for faults of the past")
 	flags.StringVar(&only, "only", "", "only rules or files that match this regular expression")
 	flags.IntVar(&o.parallel, "j", 1, "rules at a time")
 	flags.DurationVar(&o.timeout, "timeout", 5*time.Minute, "of each run of tests; one that takes longer has noticed")
@@ -67,7 +70,7 @@ func parse(args []string) (options, error) {
 		return o, errors.New("-sim and -tests together leave nothing out: give neither")
 	case o.write != "" && (only != "" || o.past):
 		return o, errors.New("-write needs all rules: it does not go with -only and -past")
-	case o.seeds < 1 || o.parallel < 1:
+	case o.seeds < 1 || o.pastSeeds < 1 || o.parallel < 1:
 		return o, errors.New("-seeds and -j must be 1 or more")
 	}
 	return o, nil

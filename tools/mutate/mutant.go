@@ -62,12 +62,13 @@ func (m mutant) isSimulated() bool {
 	return slices.Contains([]string{"agent", "agent/guard", "agent/sources", "slots", "slots/haproxy"}, path.Dir(m.file))
 }
 
-// seeds is how many the simulation tries.
-func (m mutant) seeds(usual int) int {
+
+// seeds is how many seeds of the simulation m gets.
+func (m mutant) seeds(o options) int {
 	if m.past {
-		return max(usual, pastSeeds)
+		return o.pastSeeds
 	}
-	return usual
+	return o.seeds
 }
 
 // moduleRoot is the folder above this one, or this one, that has a go.mod.

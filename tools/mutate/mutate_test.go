@@ -211,7 +211,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s was taken", args)
 		}
 	}
-	if o, err := parse([]string{"-seeds=7", "-only=guard"}); err != nil || (mutant{}).seeds(o.seeds) != 7 || (mutant{past: true}).seeds(o.seeds) != pastSeeds {
+	if o, err := parse([]string{"-seeds=7", "-only=guard"}); err != nil || (mutant{}).seeds(o) != 7 || (mutant{past: true}).seeds(o) != pastSeeds {
 		t.Errorf("got %+v, %v", o, err)
 	}
 }

@@ -69,7 +69,7 @@ func (r *runner) try(ctx context.Context, m mutant) result {
 		out.by = append(out.by, found.by...)
 		return true
 	}
-	if r.simulated && m.isSimulated() && !add(r.simulate(ctx, overlay, m.seeds(r.seeds))) {
+	if r.simulated && m.isSimulated() && !add(r.simulate(ctx, overlay, m.seeds(r.options))) {
 		return out
 	}
 	if r.sim {
@@ -151,7 +151,7 @@ func (r *runner) unbroken(ctx context.Context, chosen []mutant) error {
 	seeds := 0
 	for _, m := range chosen {
 		if m.isSimulated() {
-			seeds = max(seeds, m.seeds(r.seeds))
+			seeds = max(seeds, m.seeds(r.options))
 		}
 		for _, u := range m.tests {
 			for _, n := range u.names() {
