@@ -62,7 +62,6 @@ func (m mutant) isSimulated() bool {
 	return slices.Contains([]string{"agent", "agent/guard", "agent/sources", "slots", "slots/haproxy"}, path.Dir(m.file))
 }
 
-
 // seeds is how many seeds of the simulation m gets.
 func (m mutant) seeds(o options) int {
 	if m.past {
