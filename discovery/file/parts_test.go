@@ -133,6 +133,44 @@ func TestF2AnotherFileIsIllegible(t *testing.T) {
 	})
 }
 
+// A file that names nothing of the service any more says so, also if the only other one that
+// might hold some of it never could be read; what breaks then takes nothing along.
+func TestF5EmptyBesideOneThatNeverWasLegible(t *testing.T) {
+	for what, left := range map[string]string{"nothing": "[]", "another service": "- targets: [10.0.0.5:80]\n  labels: {service: api}"} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "web.yaml", "- targets: [")
+			write(t, dir, "a.yaml", "- targets: [10.0.0.1:80]\n  labels: {service: web}")
+			synctest.Test(t, func(t *testing.T) {
+				kept, heard := discoverytest.Keeper{}, 0
+				w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+				is := func(want ...int) {
+					t.Helper()
+					time.Sleep(40 * time.Second)
+					updates, _ := w.Seen()
+					for _, u := range updates[heard:] {
+						if u.Err != nil {
+							t.Errorf("it said %v", u.Err)
+							continue
+						}
+						kept.Take(u.Reading)
+					}
+					heard = len(updates)
+					if got := hosts(kept.Endpoints()); !slices.Equal(got, want) {
+						t.Errorf("%v are there, want %v", got, want)
+					}
+				}
+				is(1)
+				write(t, dir, "a.yaml", left)
+				is()
+				write(t, dir, "a.yaml", "- targets: [")
+				write(t, dir, "b.yaml", "- targets: [10.0.0.2:80]\n  labels: {service: web}")
+				is(2)
+			})
+		})
+	}
+}
+
 // A file that is deleted is no part any more, also if nobody was there to see it go.
 func TestF3DeletedWhileNobodyReads(t *testing.T) {
 	dir := t.TempDir()

@@ -95,11 +95,10 @@ func (f *folder) all() []int {
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(f.known))...))))
 }
 
-// mayFail reports whether an error may be all that is known: no file says anything of
-// the service.
+// mayFail reports whether an error may be all that is known: no file can be read.
 func (f *folder) mayFail() bool {
-	for name, list := range f.content {
-		if !f.broken[name] && (len(list) > 0 || name == "web.yaml") {
+	for name := range f.content {
+		if !f.broken[name] {
 			return false
 		}
 	}

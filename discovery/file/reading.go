@@ -33,11 +33,12 @@ func (q Query) reading(s snapshot) (discovery.Reading, error) {
 	var illegible *view // the first that is named after the service
 	answered, targets := false, 0
 	for i, v := range s.files {
+		// A file that holds nothing of the service says so, whatever it held before.
+		answered = answered || v.state != discovery.Unknown || v.good
 		if !q.concerns(v) {
 			continue
 		}
 		part, rejected := q.part(v, folder.Name)
-		answered = answered || part.State != discovery.Unknown || v.good
 		if illegible == nil && part.State == discovery.Unknown && q.meant(v) {
 			illegible = &s.files[i]
 		}

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
@@ -132,8 +131,9 @@ func TestOtherKindsOfFiles(t *testing.T) {
 		t.Errorf("after %s: %q", time.Since(begin), gaps)
 	}
 	for _, service := range []string{"pipe", "device", "large"} {
-		if _, err := open(t, dir, service).Confirm(t.Context()); discovery.ClassOf(err) != discovery.Protocol {
-			t.Errorf("%s: %v", service, err)
+		r, err := open(t, dir, service).Confirm(t.Context())
+		if gaps := strings.Join(r.Gaps(), "\n"); err != nil || len(r.Endpoints()) > 0 || !strings.Contains(gaps, service+".yaml: protocol: it is ") {
+			t.Errorf("%s: %v, gaps %q", service, err, gaps)
 		}
 	}
 }

@@ -216,10 +216,11 @@ func TestIllegible(t *testing.T) {
 	})
 }
 
+// While nothing in the folder ever could be read, nothing is known; from then on a file
+// that cannot be read is one that is unknown.
 func TestNeverLegible(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", "half")
-	write(t, dir, "api.yaml", group(2))
 	synctest.Test(t, func(t *testing.T) {
 		f := deaf(files(t, dir))
 		s := source(t, f, "web")
@@ -229,8 +230,8 @@ func TestNeverLegible(t *testing.T) {
 		if took := time.Since(begin); took < settle/2 || took > settle+100*time.Millisecond {
 			t.Errorf("it was said after %s", took)
 		}
-		all.Is(t, "2 ?")
-		api.Is(t, "2 ?")
+		all.Is(t, "protocol")
+		api.Is(t, "?")
 		if _, err := s.Confirm(t.Context()); discovery.ClassOf(err) != discovery.Protocol || !strings.Contains(err.Error(), "web.yaml: ") {
 			t.Errorf("confirmed: %v", err)
 		}
@@ -238,6 +239,13 @@ func TestNeverLegible(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		time.Sleep(time.Hour)
+		write(t, dir, "api.yaml", group(2))
+		web.Is(t, "?")
+		all.Is(t, "2 ?")
+		api.Is(t, "2 ?")
+		if r, err := s.Confirm(t.Context()); err != nil || len(r.Gaps()) != 1 || !strings.HasPrefix(r.Gaps()[0], "web.yaml: protocol: ") {
+			t.Errorf("confirmed beside another one: %+v, %v", r, err)
+		}
 		write(t, dir, "web.yaml", group(1))
 		web.Is(t, "1")
 		api.Is(t, "2")
