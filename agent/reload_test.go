@@ -272,6 +272,49 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 	}
 }
 
+// While nothing but the stored set is known nothing is reloaded, whatever has no slot: the
+// source may list fewer by now.
+func TestNothingIsReloadedForAStoredSet(t *testing.T) {
+	for name, short := range map[string]func(w *world){
+		"an instance has fewer slots": func(w *world) {
+			w.conns[1].addBackend("web", 2)
+			w.conns[1].restart(false)
+		},
+		"an operator adds a server": func(w *world) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fakeReload{}
+			managed(t, f, func(w *world) {
+				w.start()
+				w.pass(5 * time.Second)
+				w.stop()
+				short(w)
+				w.source = newMute()
+				w.source.fail()
+				w.opts.Backends[0].Feeds[0].Source = w.source
+				w.start()
+				if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+					w.t.Fatal(err)
+				}
+				w.pass(time.Hour)
+				if s := w.status(); s.Backends[0].Phase != phaseRestored || s.Instances[1].Overflow == 0 {
+					w.t.Fatalf("phase %s, %d without a slot", s.Backends[0].Phase, s.Instances[1].Overflow)
+				}
+				if len(f.ran()) != 0 {
+					w.t.Fatalf("%d runs for a stored set", len(f.ran()))
+				}
+				w.source.list(span(80, 83)...)
+				w.pass(time.Minute)
+				if len(f.ran()) != 1 {
+					w.t.Errorf("%d runs when the source has spoken", len(f.ran()))
+				}
+				w.wantReady(w.conns[1], 5)
+			})
+		})
+	}
+}
+
 // Without a template a reload cures nothing, also if there was one when the need
 // arose.
 func TestReloadThatStopsRendering(t *testing.T) {
