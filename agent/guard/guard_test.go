@@ -152,6 +152,36 @@ func TestAHoldThatChangesItsKindGoesOn(t *testing.T) {
 	r.want(81)
 }
 
+// What leaves nothing that takes traffic is held as empty, also if an endpoint in maintenance
+// is still listed; maintenance itself is no loss, be it of all.
+func TestNothingButMaintenanceIsEmpty(t *testing.T) {
+	resting := func(ports ...int) []discovery.Endpoint {
+		out := eps(ports...)
+		for i := range out {
+			out[i].State, out[i].Reason = discovery.Drain, "maintenance"
+		}
+		return out
+	}
+	r := newRig(t, Rules{EmptyHold: time.Hour, RemovalHold: time.Minute}, span(80, 83)...)
+	begun := r.now
+	r.after(time.Second, Offer{Set: append(eps(80, 81, 82), resting(83)...)})
+	r.wantKind("")
+	r.want(80, 81, 82)
+	r.after(time.Second, Offer{Set: resting(83)})
+	r.wantKind(Empty)
+	r.want(80, 81, 82)
+	if h, _ := r.Hold(r.now); h.ReleasesAt.Sub(begun) < time.Hour {
+		t.Errorf("it ends after %s, as a removal", h.ReleasesAt.Sub(begun))
+	}
+	r.after(10*time.Minute, Offer{Set: resting(83), Confirms: func(netip.AddrPort) bool { return true }})
+	r.want(80, 81, 82)
+
+	r = newRig(t, Rules{}, span(80, 83)...)
+	r.after(time.Second, Offer{Set: resting(80, 81, 82, 83)})
+	r.wantKind("")
+	r.want()
+}
+
 func TestLossIsLessByNewcomersThatWork(t *testing.T) {
 	r := newRig(t, Rules{}, span(80, 89)...)
 	next := append(span(90, 98), 80) // nine of ten are replaced at once
