@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,6 +36,9 @@ type fleet struct {
 	outside []*member // the one that has been out the longest first
 	turns   int
 
+	// stalls are by the frontend, too; of those that are watched.
+	stalls map[string]*stalls
+
 	mu     sync.Mutex
 	loads  map[string][]loading // by the frontend through which requests come
 	late   int                  // requests after the grace
@@ -64,7 +68,7 @@ func (l loading) ends(left time.Time) time.Time {
 // newFleet starts n servers and lists them.
 func newFleet(tb testing.TB, grace time.Duration, n int) *fleet {
 	tb.Helper()
-	f := &fleet{tb: tb, source: newListing(), grace: grace, loads: map[string][]loading{}}
+	f := &fleet{tb: tb, source: newListing(), grace: grace, loads: map[string][]loading{}, stalls: map[string]*stalls{}}
 	for range n {
 		f.listed = append(f.listed, f.start())
 	}
@@ -103,7 +107,11 @@ func (f *fleet) noteLate(m *member, left time.Time, r *http.Request) {
 			from = ends
 		}
 	}
-	after := time.Since(from)
+	now := time.Now()
+	after := now.Sub(from)
+	if s := f.stalls[r.Host]; s != nil {
+		after -= s.since(from, now)
+	}
 	f.latest = max(f.latest, after)
 	if after <= f.grace {
 		return
@@ -126,6 +134,14 @@ func (f *fleet) Loading(frontend string) (answers func()) {
 		defer f.mu.Unlock()
 		f.loads[frontend][i].answered = time.Now()
 	}
+}
+
+// Watch has the time not count that the machine does not give to e. It is called before
+// anything is asked.
+func (f *fleet) Watch(t *testing.T, e *edge) {
+	s, look := &stalls{}, newReader(t, e.Socket)
+	s.watch(t, func(ctx context.Context) error { _, err := look.Ready(ctx); return err })
+	f.stalls[e.frontend] = s
 }
 
 // Endpoints returns what is listed now.

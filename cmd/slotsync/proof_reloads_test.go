@@ -151,20 +151,15 @@ func (w *reloadWorld) leavesAlone(e *tapped, old int, within time.Duration) {
 }
 
 // converges waits until another worker than old has what is listed, and returns
-// how long that took. A look takes a millisecond: what it takes beyond grain is
-// time that the machine gave to others, and does not count.
+// how long that took, without the time that the machine gave to others.
 func (w *reloadWorld) converges(e *tapped, old int, within time.Duration) (took time.Duration, err error) {
-	const grain = 20 * time.Millisecond
-	last := time.Now()
 	var differs string
-	_, err = waitUntil(w.t.Context(), time.Minute, func() bool {
+	took, err = waitOwn(w.t.Context(), within, func() bool {
 		differs = e.differs(w.t.Context(), old, w.list)
-		took += min(time.Since(last), grain)
-		last = time.Now()
-		return differs == "" || took > within
+		return differs == ""
 	})
-	if took > within {
-		err = fmt.Errorf("not within %s: %s", within, differs)
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, differs)
 	}
 	return took, err
 }

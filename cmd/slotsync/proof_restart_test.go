@@ -15,7 +15,8 @@ import (
 )
 
 // leaves is when an address has left: so long after its source stopped listing
-// it, or, at a HAProxy that was starting just then, after that answers. Clients that keep their
+// it, or, at a HAProxy that was starting just then, after that answers, without the time
+// that the machine gave to others. Clients that keep their
 // connection ask more often than that, because what an old worker knows at a
 // reload it knows until its last connection ends.
 const leaves = time.Second
@@ -47,10 +48,13 @@ func TestRestartsLeaveNoGap(t *testing.T) {
 		})
 		for _, e := range w.edges {
 			look := newReader(t, e.Socket)
-			eventually(t, leaves, func() string { return look.Differs(t.Context(), w.fleet.Endpoints()) })
+			eventuallyOwn(t, leaves, func() string { return look.Differs(t.Context(), w.fleet.Endpoints()) })
 		}
 		w.stop()
 		late, first, latest := w.fleet.Late()
+		for _, e := range w.edges {
+			t.Logf("%s: %s did without the machine for %s", version, e.name, w.fleet.stalls[e.frontend].since(time.Time{}, time.Now()).Round(time.Millisecond))
+		}
 		a := w.load.Account()
 		t.Logf("%s: %d kills and %d reloads, %d servers came and as many went; of %d requests %d were repeated because a kept connection was closed, %d met a dead HAProxy, %d failed",
 			version, kills, reloads, turns, a.Requests, a.Repeated, a.Excused, a.Failed)
@@ -101,6 +105,9 @@ func newRestartWorld(t *testing.T, version string) *restartWorld {
 	}
 	r.start()
 	eventually(t, 20*time.Second, func() string { return r.inStep(listedAtFirst) })
+	for _, e := range w.edges {
+		w.fleet.Watch(t, e)
+	}
 	w.load, w.stop = startLoad(t, 4, 20*time.Millisecond, targets...)
 	return w
 }
@@ -179,7 +186,7 @@ func (w *restartWorld) reloadAlone(e *edge) {
 	w.reload(e)
 	group.Wait()
 	look := newReader(w.t, e.Socket)
-	eventually(w.t, leaves, func() string { return look.Differs(w.t.Context(), w.fleet.Endpoints()) })
+	eventuallyOwn(w.t, leaves, func() string { return look.Differs(w.t.Context(), w.fleet.Endpoints()) })
 }
 
 // rest lets time pass.
@@ -205,7 +212,7 @@ func TestRefillsWithoutStateFile(t *testing.T) {
 }
 
 // refill kills and starts p, and returns how long after its first answer it was
-// filled.
+// filled, without the time that the machine gave to others.
 func refill(t *testing.T, p *haproxytest.Process, eps []discovery.Endpoint, limit time.Duration) (took time.Duration) {
 	t.Helper()
 	look := newReader(t, p.Socket)
@@ -222,7 +229,7 @@ func refill(t *testing.T, p *haproxytest.Process, eps []discovery.Endpoint, limi
 		if empty == nil && len(first) == len(eps) {
 			empty = fmt.Errorf("HAProxy came back with %d slots filled: this proves nothing", len(first))
 		}
-		took, filled = waitUntil(t.Context(), limit, func() bool { return look.Differs(t.Context(), eps) == "" })
+		took, filled = waitOwn(t.Context(), limit, func() bool { return look.Differs(t.Context(), eps) == "" })
 	})
 	p.Restart()
 	group.Wait()
