@@ -1,0 +1,146 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// TestOverflowEndsWhenWhatHasNoSlotIsOnlyKept: the gauge and the event follow, though no
+// slot changes.
+func TestOverflowEndsWhenWhatHasNoSlotIsOnlyKept(t *testing.T) {
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.source.reading = families([]int{80, 81}, []int{90, 91})
+		w.start()
+		registry := w.measured()
+		w.source.say(families([]int{80, 81}, []int{90, 91, 92}), nil)
+		w.settle()
+		if n := gauge(w.t, registry, "slotsync_overflow_endpoints"); n != 2 {
+			w.t.Errorf("%v have no slot", n)
+		}
+		w.source.say(gap(80, 81), nil)
+		w.pass(time.Minute)
+		w.wantPorts(a, 80, 81, 90)
+		if n := gauge(w.t, registry, "slotsync_overflow_endpoints"); n != 0 || len(w.status().Backends[0].Overflow) > 0 {
+			w.t.Errorf("%v have no slot, want none but kept ones", n)
+		}
+		if got := w.events(EventOverflow, EventOverflowEnded); len(got) == 0 || got[len(got)-1] != EventOverflowEnded {
+			w.t.Errorf("events: %q", got)
+		}
+	}, a)
+}
+
+// TestKeptTakesItsSlotBack: when there is room again, and when it is listed again, with
+// nothing else that changes.
+func TestKeptTakesItsSlotBack(t *testing.T) {
+	for name, back := range map[string]func(w *world, a *fakeConn){
+		"the template has grown": func(_ *world, a *fakeConn) { a.grow(5) },
+		"it is listed again":     func(w *world, _ *fakeConn) { w.source.say(families([]int{80, 81, 82}, []int{90}), nil) },
+		"another has left":       func(w *world, _ *fakeConn) { w.source.say(gap(80, 81), nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 3)
+			inWorld(t, func(w *world) {
+				w.source.reading = families([]int{80, 81}, []int{90})
+				w.start()
+				w.source.say(gap(80, 81), nil)
+				w.settle()
+				w.source.say(gap(80, 81, 82), nil)
+				w.pass(5 * time.Second)
+				w.wantPorts(a, 80, 81, 82)
+				w.wantKept("90", "90")
+				if name == "it is listed again" {
+					a.grow(4)
+					a.set("web4", func(s *slots.Server) { s.Class = slots.Maint })
+				}
+				back(w, a)
+				w.pass(time.Minute)
+				want := []int{80, 81, 82, 90}
+				if name == "another has left" {
+					want = []int{80, 81, 90}
+				}
+				w.wantPorts(a, want...)
+				for _, k := range w.kept() {
+					if len(k.Yielded) > 0 {
+						w.t.Errorf("still without a slot: %+v", k)
+					}
+				}
+			}, a)
+		})
+	}
+}
+
+// TestListedAgainIsDecidedAnew: what gave its slot up and is listed again is decided about,
+// though what is in force is the same.
+func TestListedAgainIsDecidedAnew(t *testing.T) {
+	b := newBackend(Backend{Name: "web"})
+	b.yielded[addr(90)] = true
+	if !b.setKept(nil) || len(b.yielded) > 0 || b.setKept(nil) {
+		t.Errorf("it is not told: %v", b.yielded)
+	}
+}
+
+// TestStrangerKeepsNothingElseOut: where one instance alone has a stranger in a slot, what
+// the slot is for is served in another one there, and in its own elsewhere.
+func TestStrangerKeepsNothingElseOut(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.want(b, "web1=:80 web2=:81")
+		b.with(func() { b.err = absent() })
+		w.pass(time.Minute)
+		w.stop()
+		b.restart(false)
+		b.with(func() { b.err = nil })
+		b.set("web2", func(s *slots.Server) { s.Addr, s.Class = addr(95), slots.Ready })
+		b.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(80), slots.Ready })
+		w.source = newSource(80, 81)
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(time.Minute)
+		if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover || !slices.Equal(h.WouldRemove, []string{addr(95).String()}) {
+			w.t.Fatalf("hold: %+v", h)
+		}
+		w.want(a, "web1=:80 web2=:81")
+		w.want(b, "web1=:80 web2=:95 web3=:81")
+
+		w.source.list(80) // its slot is emptied where it has it
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		w.want(b, "web1=:80 web2=:95")
+	}, a, b)
+}
+
+// TestHoldThatIsOverSaysSo: one that a restart finds with its time over waits for nothing
+// but to be confirmed.
+func TestHoldThatIsOverSaysSo(t *testing.T) {
+	guardWorld(t, guard.Rules{}, func(w *world, _ *fakeConn) {
+		weak := func() (discovery.Reading, error) { return partial(eps(80)...), nil } // which confirms nothing
+		w.source.onConfirm(weak)
+		w.source.list(80)
+		w.pass(2 * guard.DefaultRemovalHold)
+		w.stop()
+		w.source = newSource(80)
+		w.source.onConfirm(weak)
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(time.Second)
+		all, reader, err := w.agent.Events().Read(1)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		reader.Close()
+		all = slices.DeleteFunc(all, func(e Event) bool { return e.Kind != EventHoldBegun })
+		if len(all) != 1 || !strings.Contains(fmt.Sprint(all[0]), "as soon as it is confirmed") {
+			w.t.Errorf("events: %+v", all)
+		}
+	})
+}
