@@ -23,7 +23,7 @@ func TestAgentRestartWritesNothing(t *testing.T) {
 		before := a.show()
 		a.takeWrites()
 		b.takeWrites()
-		for _, dir := range []string{w.opts.StateDir, w.t.TempDir()} {
+		for _, dir := range []string{w.opts.StateDir, stateDir(w.t)} {
 			w.opts.StateDir = dir
 			w.source = newSource(81, 82, 83, 84)
 			w.opts.Backends[0].Feeds[0].Source = w.source

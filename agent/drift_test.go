@@ -222,7 +222,7 @@ func TestPlanWritesNothing(t *testing.T) {
 		w.start()
 		w.stop()
 		a.restart(false)
-		w.opts.StateDir = w.t.TempDir()
+		w.opts.StateDir = stateDir(w.t)
 		a.takeWrites()
 		w.source = newSource(80, 81)
 		w.opts.Backends[0].Feeds[0].Source = w.source

@@ -38,7 +38,7 @@ func (w *world) crash() {
 		kept[e.Name()] = file{text, info.ModTime()}
 	}
 	w.stop()
-	w.opts.StateDir = w.t.TempDir()
+	w.opts.StateDir = stateDir(w.t)
 	for name, f := range kept {
 		path := filepath.Join(w.opts.StateDir, name)
 		if err := errors.Join(os.WriteFile(path, f.text, 0o600), os.Chtimes(path, f.at, f.at)); err != nil {

@@ -164,7 +164,7 @@ func TestPrimaryThatNeverAnswers(t *testing.T) {
 		w.second(newSource(90))
 		w.start()
 		w.stop()
-		w.opts.StateDir = w.t.TempDir() // nothing is known any more
+		w.opts.StateDir = stateDir(w.t) // nothing is known any more
 		w.source = newMute()
 		w.opts.Backends[0].Feeds[0].Source, w.opts.Backends[0].Feeds[1].Source = w.source, newSource(90)
 		w.start()

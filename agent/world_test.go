@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -67,7 +68,7 @@ func inWorld(t *testing.T, body func(*world), conns ...*fakeConn) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, source: newSource(), conns: conns}
-		w.opts = Options{StateDir: t.TempDir()}
+		w.opts = Options{StateDir: stateDir(t)}
 		w.opts.Backends = []Backend{{Name: "web", Proxy: "web", Prefix: "web", Feeds: []Feed{{Name: "test", Source: w.source, Key: "a"}}}}
 		for _, c := range conns {
 			w.opts.Instances = append(w.opts.Instances, Instance{Name: c.name, Conn: c, Key: c.name})
@@ -76,6 +77,22 @@ func inWorld(t *testing.T, body func(*world), conns ...*fakeConn) {
 		defer w.stop()
 		body(w)
 	})
+}
+
+// stateDir is a folder in memory where there is such a place: most tests only wait for the
+// disk, which hundreds of times is seconds.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "slotsync-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (w *world) start() {
