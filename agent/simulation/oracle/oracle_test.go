@@ -1,0 +1,482 @@
+package oracle
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A history is told to an oracle. It begins a minute ago with one source of the backend
+// web, which lists 1 to 4, and one HAProxy, edge, where s1 to s4 serve them and s5 to s8
+// are free.
+type history struct {
+	*Oracle
+	conf   Backend
+	now    time.Time
+	rows   []Server
+	listed []int
+}
+
+func begin(conf Backend) *history {
+	conf.Name, conf.Feeds, conf.MaxRemoval, conf.Window = "web", []string{"consul"}, .5, 90*time.Second
+	h := &history{Oracle: New(), conf: conf, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	for n := range 8 {
+		s := Server{Name: fmt.Sprint("s", n+1), Addr: netip.MustParseAddrPort("127.0.0.1:1"), State: Maint, Weight: 1}
+		if n < 4 {
+			s.Addr, s.State = addr(n+1), Ready
+		}
+		h.rows = append(h.rows, s)
+	}
+	h.rows = append(h.rows, Server{Name: "static1", Addr: addr(99), State: Ready, Weight: 1})
+	h.configured()
+	h.Process(h.now, "edge", map[string][]Server{"web": h.rows, "other": {{Name: "s1", Addr: addr(70), State: Ready}}})
+	h.Started(h.now)
+	h.lists(1, 2, 3, 4)
+	h.after(time.Minute)
+	return h
+}
+
+func addr(n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 80)
+}
+
+func (h *history) configured() { h.Configured(h.now, []Backend{h.conf}, []string{"edge"}) }
+
+// denies changes the configuration so that endpoint n is denied.
+func (h *history) denies(n int) {
+	h.conf.Deny = []netip.Prefix{netip.PrefixFrom(addr(n).Addr(), 32)}
+	h.configured()
+}
+
+func (h *history) after(d time.Duration) { h.now = h.now.Add(d) }
+
+// lists has the source list these endpoints, and no others.
+func (h *history) lists(ns ...int) { h.answers(Whole, false, ns...) }
+
+// answers is an answer of the source. What is partial adds to what was listed.
+func (h *history) answers(state string, strongest bool, ns ...int) {
+	p := Part{State: state}
+	for _, n := range ns {
+		p.Endpoints = append(p.Endpoints, Endpoint{addr(n), Ready})
+	}
+	h.listed = ns
+	h.Listed(h.now, "web", "consul", []Part{p}, strongest)
+}
+
+func (h *history) row(name string) *Server {
+	return &h.rows[slices.IndexFunc(h.rows, func(s Server) bool { return s.Name == name })]
+}
+
+// sends has the agent send a command about a server, which becomes what change makes of it.
+func (h *history) sends(server, command string, change func(*Server)) {
+	h.executes(server, command, change, false)
+}
+
+func (h *history) executes(server, command string, change func(*Server), other bool) {
+	row := h.row(server)
+	before := *row
+	if change != nil {
+		change(row)
+	}
+	after := *row
+	text := strings.Replace(command, "SERVER", "web/"+server, 1)
+	h.Executed(h.now, Command{Instance: "edge", Backend: "web", Text: text, Before: &before, After: &after, Other: other})
+}
+
+// fills has the agent give a free slot an address and put it into service.
+func (h *history) fills(server string, a netip.AddrPort) {
+	h.sends(server, fmt.Sprintf("set server SERVER addr %s port %d", a.Addr(), a.Port()), func(s *Server) { s.Addr = a })
+	h.sends(server, "set server SERVER state ready", func(s *Server) { s.State = Ready })
+}
+
+// empties has the agent take a slot out of service.
+func (h *history) empties(server string) {
+	h.sends(server, "set server SERVER state maint", func(s *Server) { s.State = Maint })
+}
+
+// status is what the agent says when all is as the source said last.
+func (h *history) status() Status {
+	b := BackendStatus{Name: "web", Live: true}
+	for _, n := range h.listed {
+		b.Wanted = append(b.Wanted, addr(n))
+	}
+	for _, s := range h.rows {
+		r := Row{Instance: "edge", Name: s.Name, Addr: s.Addr, State: s.State}
+		if s.State == Ready {
+			r.Endpoint = s.Addr
+		}
+		b.Rows = append(b.Rows, r)
+	}
+	return Status{Instances: []InstanceStatus{{Name: "edge", Up: true, InSync: true}}, Backends: []BackendStatus{b}}
+}
+
+// says has the agent say that, but for what change makes of it.
+func (h *history) says(change func(*Status)) {
+	s := h.status()
+	if change != nil {
+		change(&s)
+	}
+	h.Says(h.now, s)
+}
+
+// ends is like says, when every fault has ended.
+func (h *history) ends(change func(*Status)) {
+	s := h.status()
+	if change != nil {
+		change(&s)
+	}
+	h.Calmed(h.now, s)
+}
+
+func stopped(n int) Ask { return Ask{Backend: "web", Addr: addr(n), Kind: "state", Value: Maint} }
+
+func outOfSync(s *Status) { s.Instances[0].InSync = false }
+
+// A rule is what the oracle names of one history, and the nearest history in which it
+// names nothing.
+type rule struct {
+	name, text   string // of the violation; text is a piece of it
+	conf         Backend
+	wrong, right func(h *history)
+}
+
+// onServers are the rules about single commands.
+var onServers = []rule{
+	{
+		name: "void", text: "0.0.0.0:80",
+		wrong: func(h *history) { h.fills("s5", netip.MustParseAddrPort("0.0.0.0:80")) },
+		right: func(h *history) { h.lists(1, 2, 3, 4, 5); h.fills("s5", addr(5)) },
+	},
+	{
+		name: "void", text: "10.0.0.5:1",
+		wrong: func(h *history) { h.fills("s5", netip.MustParseAddrPort("10.0.0.5:1")) },
+		right: func(h *history) {
+			h.sends("s5", "set server SERVER addr 10.0.0.5 port 1", func(s *Server) { s.Addr = netip.MustParseAddrPort("10.0.0.5:1") })
+		},
+	},
+	{
+		name: "ghost", text: "which nobody ever listed",
+		wrong: func(h *history) { h.fills("s5", addr(5)) },
+		right: func(h *history) { h.lists(1, 2, 3, 4, 5); h.lists(1, 2, 3, 4); h.fills("s5", addr(5)) },
+	},
+	{
+		name: "ghost", text: "which nobody ever listed",
+		wrong: func(h *history) { h.fills("s5", addr(5)) },
+		right: func(h *history) { h.MayList("web", addr(5)); h.fills("s5", addr(5)) },
+	},
+	{
+		name: "ghost", text: "which nobody ever listed",
+		wrong: func(h *history) { h.fills("s5", addr(5)) },
+		right: func(h *history) { // it was meant for the process before this one
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.after(Window / 2)
+			h.fills("s5", addr(5))
+		},
+	},
+	{
+		name: "refused", text: "10.0.0.5:80 into service, which is denied",
+		wrong: func(h *history) { h.denies(5); h.lists(1, 2, 3, 4, 5); h.after(2 * Grace); h.fills("s5", addr(5)) },
+		right: func(h *history) { h.denies(5); h.lists(1, 2, 3, 4, 5); h.after(Grace / 2); h.fills("s5", addr(5)) },
+	},
+	{
+		name: "refused", text: "10.0.0.5:80 into service, which is denied",
+		wrong: func(h *history) { h.denies(5); h.lists(1, 5); h.after(2 * Grace); h.fills("s5", addr(5)) },
+		right: func(h *history) { h.denies(5); h.lists(5); h.after(2 * Grace); h.fills("s5", addr(5)) }, // all that there is
+	},
+	{
+		name: "override", text: "although an operator asked for state maint of web 10.0.0.5:80",
+		wrong: func(h *history) {
+			h.lists(1, 2, 3, 4, 5)
+			h.Asked(h.now, stopped(5), time.Time{})
+			h.after(2 * Grace)
+			h.fills("s5", addr(5))
+		},
+		right: func(h *history) {
+			h.lists(1, 2, 3, 4, 5)
+			h.Asked(h.now, stopped(5), time.Time{})
+			h.after(2 * Grace)
+			h.Ended(h.now, stopped(5))
+			h.fills("s5", addr(5))
+		},
+	},
+	{
+		name: "override", text: "although an operator asked for state maint of  10.0.0.5:0",
+		wrong: func(h *history) {
+			h.lists(1, 2, 3, 4, 5)
+			h.Asked(h.now, Ask{Addr: netip.AddrPortFrom(addr(5).Addr(), 0), Kind: "state", Value: Maint}, h.now.Add(time.Minute))
+			h.after(2 * Grace)
+			h.fills("s5", addr(5))
+		},
+		right: func(h *history) { // until then only
+			h.lists(1, 2, 3, 4, 5)
+			h.Asked(h.now, Ask{Addr: netip.AddrPortFrom(addr(5).Addr(), 0), Kind: "state", Value: Maint}, h.now.Add(time.Minute))
+			h.after(time.Minute)
+			h.fills("s5", addr(5))
+		},
+	},
+	{
+		name: "order", text: "while the slot is in drain",
+		wrong: func(h *history) { h.row("s5").State = Drain; h.lists(1, 2, 3, 4, 5); h.fills("s5", addr(5)) },
+		right: func(h *history) { h.row("s5").State = Maint; h.lists(1, 2, 3, 4, 5); h.fills("s5", addr(5)) },
+	},
+	{
+		name: "busy", text: "while it has 2 sessions",
+		wrong: func(h *history) { h.row("s5").Sessions = 2; h.lists(1, 2, 3, 4, 5); h.fills("s5", addr(5)) },
+		right: func(h *history) { h.row("s5").Sessions = 2; h.sends("s5", "set server SERVER weight 50%", nil) },
+	},
+	{
+		name: "grammar", text: "was sent",
+		wrong: func(h *history) { h.sends("s1", "set server SERVER weight 50%;shutdown sessions server", nil) },
+		right: func(h *history) { h.sends("s1", "set server SERVER weight 50%", nil) },
+	},
+	{
+		name: "not ours", text: "nothing is configured to be done there",
+		wrong: func(h *history) {
+			s := Server{Name: "s1", Addr: addr(70), State: Ready}
+			h.Executed(h.now, Command{Instance: "edge", Backend: "other", Text: "set server other/s1 weight 50%", Before: &s, After: &s})
+		},
+		right: func(h *history) { // it is no more
+			h.Configured(h.now, []Backend{{Name: "other"}}, []string{"edge"})
+			h.after(Grace / 2)
+			h.sends("s1", "set server SERVER weight 50%", nil)
+		},
+	},
+	{
+		name: "not ours", text: "static1",
+		wrong: func(h *history) { h.empties("static1") },
+		right: func(h *history) {
+			h.executes("static1", "set server SERVER state maint", func(s *Server) { s.State = Maint }, true)
+		},
+	},
+}
+
+// onLoss are the rules about what is taken out of service.
+var onLoss = []rule{
+	{
+		name: "kept", text: "10.0.0.4:80 out of service, which is listed",
+		wrong: func(h *history) { h.empties("s4") },
+		right: func(h *history) { h.lists(1, 2, 3); h.empties("s4") },
+	},
+	{
+		name: "kept", text: "which is kept: no part that lists it is whole without it",
+		wrong: func(h *history) { h.answers(Partial, false, 1, 2, 3); h.empties("s4") },
+		right: func(h *history) { h.answers(Whole, false, 1, 2, 3); h.empties("s4") },
+	},
+	{
+		name: "kept", text: "which is kept: no part that lists it is whole without it",
+		wrong: func(h *history) { h.Failed(h.now, "web", "consul"); h.after(time.Hour); h.empties("s4") },
+		right: func(h *history) { // an operator asked for it
+			h.Failed(h.now, "web", "consul")
+			h.after(time.Hour)
+			h.Asked(h.now, stopped(4), time.Time{})
+			h.empties("s4")
+		},
+	},
+	{
+		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 10s", conf: Backend{Hold: time.Minute},
+		wrong: func(h *history) { h.lists(1); h.after(10 * time.Second); h.empties("s4") },
+		right: func(h *history) { h.lists(1, 2); h.after(10 * time.Second); h.empties("s4") },
+	},
+	{
+		name: "guard", text: "empty, which is held for 1m0s, and it is gone for 10s", conf: Backend{EmptyHold: time.Minute},
+		wrong: func(h *history) { h.lists(); h.after(10 * time.Second); h.empties("s4") },
+		right: func(h *history) { h.lists(1); h.after(10 * time.Second); h.empties("s4") },
+	},
+	{
+		name: "guard", text: "empty, which is held for ever", conf: Backend{EmptyHold: -1},
+		wrong: func(h *history) { h.lists(); h.after(time.Hour); h.empties("s4") },
+		right: func(h *history) {
+			h.lists()
+			h.after(time.Hour)
+			h.Accepted(h.now, "web", []netip.AddrPort{addr(4)})
+			h.empties("s4")
+		},
+	},
+	{
+		name: "guard", text: "removal, which was not confirmed three times", conf: Backend{Hold: time.Minute},
+		wrong: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(2, 1); h.empties("s4") },
+		right: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(3, 1); h.empties("s4") },
+	},
+}
+
+// confirms has the source list these again, as often, asked in the strongest way.
+func (h *history) confirms(times int, ns ...int) {
+	for range times {
+		h.answers(Whole, true, ns...)
+	}
+}
+
+// onStatus are the rules about what the agent says of itself.
+var onStatus = []rule{
+	{
+		name: "truth", text: "shows s1 as 10.0.0.7:80 ready: it is 10.0.0.1:80 ready",
+		wrong: func(h *history) { h.says(func(s *Status) { s.Backends[0].Rows[0].Addr = addr(7) }) },
+		right: func(h *history) {
+			h.says(func(s *Status) { r := &s.Backends[0].Rows[0]; r.Addr, r.HeldBy = addr(7), "sessions" })
+		},
+	},
+	{
+		name: "truth", text: "s4 serves 10.0.0.4:80, which is not wanted",
+		wrong: func(h *history) { h.says(func(s *Status) { s.Backends[0].Wanted = s.Backends[0].Wanted[:3] }) },
+		right: func(h *history) {
+			h.says(func(s *Status) {
+				b := &s.Backends[0]
+				b.Wanted, b.Taken = b.Wanted[:3], b.Wanted[3:]
+			})
+		},
+	},
+	{
+		name: "truth", text: "does not serve 10.0.0.5:80",
+		wrong: func(h *history) { h.lists(1, 2, 3, 4, 5); h.after(10 * time.Second); h.says(nil) },
+		right: func(h *history) { h.lists(1, 2, 3, 4, 5); h.after(10 * time.Second); h.says(outOfSync) },
+	},
+	{
+		name: "must", text: "does not serve 10.0.0.5:80, which is listed since",
+		wrong: func(h *history) { h.lists(1, 2, 3, 4, 5); h.after(Late + time.Second); h.says(outOfSync) },
+		right: func(h *history) { h.lists(1, 2, 3, 4, 5); h.after(Late - time.Second); h.says(outOfSync) },
+	},
+	{
+		name: "must", text: "does not serve 10.0.0.5:80, which is listed since",
+		wrong: func(h *history) { // that another part is unknown is no reason
+			h.lists(1, 2, 3, 4, 5)
+			h.Failed(h.now, "web", "consul")
+			h.after(Late + time.Second)
+			h.says(outOfSync)
+		},
+		right: func(h *history) { // there is no room
+			h.lists(1, 2, 3, 4, 5, 6, 7, 8)
+			h.after(Late + time.Second)
+			h.says(outOfSync)
+		},
+	},
+	{
+		name: "durable", text: "an operator asked for state maint of web 10.0.0.4:80, and that is forgotten",
+		wrong: func(h *history) { h.Asked(h.now, stopped(4), time.Time{}); h.after(2 * time.Second); h.says(nil) },
+		right: func(h *history) {
+			h.Asked(h.now, stopped(4), time.Time{})
+			h.after(2 * time.Second)
+			h.says(func(s *Status) { s.Overrides = []Ask{stopped(4)} })
+		},
+	},
+	{
+		name: "durable", text: "and that is forgotten",
+		wrong: func(h *history) { h.Asked(h.now, stopped(4), time.Time{}); h.after(2 * time.Second); h.says(nil) },
+		right: func(h *history) { // it could not be stored
+			h.Asked(h.now, stopped(4), time.Time{})
+			h.Unsure(stopped(4))
+			h.after(2 * time.Second)
+			h.says(nil)
+		},
+	},
+	{
+		name: "durable", text: `an operator paused "web", and that is forgotten`,
+		wrong: func(h *history) { h.Paused(h.now, "web"); h.says(nil) },
+		right: func(h *history) { h.Paused(h.now, "web"); h.says(func(s *Status) { s.Pauses = []string{"web"} }) },
+	},
+	{
+		name: "up", text: "answers since 12:00:00, and is said to be down",
+		wrong: func(h *history) { h.says(func(s *Status) { s.Instances[0].Up = false }) },
+		right: func(h *history) { h.Faulty(h.now, "edge"); h.says(func(s *Status) { s.Instances[0].Up = false }) },
+	},
+	{
+		name: "metrics", text: "in_sync edge is 0 in the metrics, and 1 in the status",
+		wrong: func(h *history) { h.shows(0); h.after(Grace + time.Second); h.shows(0) },
+		right: func(h *history) { h.shows(0); h.after(Grace + time.Second); h.shows(1) },
+	},
+	{
+		name: "events", text: `nothing was told of "set server web/s4 state maint" at edge`,
+		wrong: func(h *history) { h.lists(1, 2, 3); h.empties("s4"); h.after(Grace + time.Second); h.says(nil) },
+		right: func(h *history) {
+			h.lists(1, 2, 3)
+			h.empties("s4")
+			h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4"}})
+			h.after(Grace + time.Second)
+			h.says(nil)
+		},
+	},
+}
+
+// shows has the gauge in_sync be that while the agent says that it is in sync.
+func (h *history) shows(gauge float64) {
+	h.says(func(s *Status) { s.Series = map[string]float64{"in_sync edge": gauge, "up edge": 1, "held web": 0} })
+}
+
+// onEnd are the rules about how it ends when every fault has.
+var onEnd = []rule{
+	{
+		name: "converge", text: "edge is not in sync in the end",
+		wrong: func(h *history) { h.ends(outOfSync) },
+		right: func(h *history) { h.ends(nil) },
+	},
+	{
+		name: "converge", text: "does not serve 10.0.0.5:80 in the end",
+		wrong: func(h *history) { h.lists(1, 2, 3, 4, 5); h.ends(nil) },
+		right: func(h *history) { h.lists(1, 2, 3, 4, 5); h.fills("s5", addr(5)); h.ends(nil) },
+	},
+	{
+		name: "converge", text: "serves 10.0.0.4:80 twice in the end",
+		wrong: func(h *history) { h.fills("s5", addr(4)); h.ends(nil) },
+		right: func(h *history) { h.fills("s5", addr(4)); h.empties("s4"); h.ends(nil) },
+	},
+	{
+		name: "converge", text: "serves 10.0.0.4:80 in the end, which nobody lists",
+		wrong: func(h *history) { h.lists(1, 2, 3); h.ends(nil) },
+		right: func(h *history) { h.lists(1, 2, 3); h.empties("s4"); h.ends(nil) },
+	},
+	{
+		name: "converge", text: "web is held, kept or taken over in the end",
+		wrong: func(h *history) { h.ends(func(s *Status) { s.Backends[0].Held = true }) },
+		right: func(h *history) { h.ends(func(s *Status) { s.Backends[0].Problem = true }) },
+	},
+	{
+		name: "minimal", text: "edge got 1 commands although nothing had changed",
+		wrong: func(h *history) { h.Quiet(h.now, "edge", 1) },
+		right: func(h *history) { h.Quiet(h.now, "edge", 0) },
+	},
+}
+
+func TestRules(t *testing.T) {
+	for _, r := range slices.Concat(onServers, onLoss, onStatus, onEnd) {
+		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
+			h := begin(r.conf)
+			h.says(nil)
+			r.right(h)
+			if v := h.Violations(); len(v) > 0 {
+				t.Errorf("nothing is wrong, and it names %v", v)
+			}
+			h = begin(r.conf)
+			h.says(nil)
+			r.wrong(h)
+			v := h.Violations()
+			if len(v) == 0 {
+				t.Fatalf("it names nothing instead of %q", r.text)
+			}
+			for _, v := range v {
+				if v.Rule != r.name || !strings.Contains(v.Text, r.text) {
+					t.Errorf("it names %q instead of %s: %q", v, r.name, r.text)
+				}
+			}
+		})
+	}
+}
+
+// TestRoundAbout: nothing is wrong with an hour in which all goes as it should.
+func TestRoundAbout(t *testing.T) {
+	h := begin(Backend{Hold: time.Minute, EmptyHold: time.Minute})
+	for n := range 60 {
+		lost, free := fmt.Sprint("s", n%8+1), fmt.Sprint("s", (n+4)%8+1)
+		h.lists(n+2, n+3, n+4, n+5)
+		h.fills(free, addr(n+5))
+		h.empties(lost)
+		h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{free, lost}})
+		h.after(time.Minute)
+		h.says(nil)
+	}
+	h.ends(nil)
+	if v := h.Violations(); len(v) > 0 {
+		t.Errorf("it names %v", v)
+	}
+}
