@@ -1,0 +1,342 @@
+package simulation
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/simulation/oracle"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+)
+
+// A liar stands between an agent and a made-up HAProxy. To each line that the agent sends
+// it gives the answer, or as a tape says something else, until the tape or its time is over.
+type liar struct {
+	t    *testing.T
+	fake *haproxytest.Fake
+
+	mu   sync.Mutex // guards following
+	tape []byte
+	// lied are the connections that are out of step for good.
+	lied map[*lyingConn]bool
+	off  bool // nothing but the truth
+}
+
+// A mood is what is done to one answer.
+type mood int
+
+const (
+	truth   mood = iota
+	cut          // it ends early
+	flipped      // some of its bytes are others
+	forged       // it is another one
+	padded       // something comes before it
+	silent       // there is none until the deadline
+	closed       // the connection ends
+	moods
+)
+
+// next takes n bytes from the tape; fewer when it ends.
+func (l *liar) next(n int) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.off {
+		return nil
+	}
+	n = min(n, len(l.tape))
+	out := l.tape[:n]
+	l.tape = l.tape[n:]
+	return out
+}
+
+func (l *liar) number() int {
+	if b := l.next(1); len(b) > 0 {
+		return int(b[0])
+	}
+	return 0
+}
+
+// over reports whether it has told the last lie.
+func (l *liar) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.tape) == 0
+}
+
+// lie has it lie as the tape says; honest ends that, and every connection on which it did.
+func (l *liar) lie(tape []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tape, l.off = tape, false
+}
+
+func (l *liar) honest() {
+	l.mu.Lock()
+	lied := l.lied
+	l.lied, l.off = map[*lyingConn]bool{}, true
+	l.mu.Unlock()
+	for c := range lied {
+		c.Close()
+	}
+}
+
+func (l *liar) dial(ctx context.Context) (net.Conn, error) {
+	c, err := l.fake.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &lyingConn{Conn: c, of: l}
+	out.quiet, out.end = net.Pipe()
+	return out, nil
+}
+
+// A lyingConn is the agent's end of a connection.
+type lyingConn struct {
+	net.Conn
+	of         *liar
+	quiet, end net.Conn // nothing comes from there
+
+	// following is of the one who reads and writes in turn
+	mood  mood
+	left  int    // of the answer, until it is cut; or until a byte is changed
+	other []byte // that come instead, or before, or that are changed
+}
+
+// Write hands a line on, and makes up its mind about the answer.
+func (c *lyingConn) Write(p []byte) (int, error) {
+	checkCommands(c.of.t, string(p))
+	c.mood = mood(c.of.number() % int(moods))
+	switch c.mood {
+	case cut:
+		c.left = c.of.number() * (1 + c.of.number()/64)
+	case flipped:
+		c.left, c.other = c.of.number(), c.of.next(1+c.of.number()%8)
+	case forged, padded:
+		c.other = c.of.next(c.of.number())
+	}
+	if c.mood != truth {
+		c.of.mu.Lock()
+		c.of.lied[c] = true
+		c.of.mu.Unlock()
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *lyingConn) Read(p []byte) (int, error) {
+	switch c.mood {
+	case silent:
+		return c.quiet.Read(p)
+	case closed:
+		return 0, io.EOF
+	case forged, padded:
+		if len(c.other) > 0 {
+			n := copy(p, c.other)
+			c.other = c.other[n:]
+			return n, nil
+		}
+		if c.mood == forged {
+			return 0, io.EOF
+		}
+	case cut:
+		if c.left == 0 {
+			return 0, io.EOF
+		}
+		n, err := c.Conn.Read(p[:min(len(p), c.left)])
+		c.left -= n
+		return n, err
+	case flipped:
+		n, err := c.Conn.Read(p)
+		for at := c.left; at < n && len(c.other) > 0; at += 1 + c.left {
+			p[at] ^= c.other[0]
+			c.other = c.other[1:]
+		}
+		return n, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *lyingConn) Close() error {
+	c.quiet.Close()
+	c.end.Close()
+	return c.Conn.Close()
+}
+
+func (c *lyingConn) SetDeadline(t time.Time) error {
+	if err := c.quiet.SetDeadline(t); err != nil {
+		return err
+	}
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *lyingConn) SetReadDeadline(t time.Time) error {
+	if err := c.quiet.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// What an agent may send: that reads, and that changes a server of the backend web.
+var (
+	reads  = regexp.MustCompile(`^(prompt|show [a-z]+( [a-zA-Z0-9_.:/-]+)*)?$`)
+	writes = regexp.MustCompile(`^((set|enable|disable|shutdown sessions|wait|add|del)( [0-9.]+s? srv-removable)? (server|health|agent) web/[a-zA-Z0-9_.:-]+)( [a-zA-Z0-9_.:-]+%?)*$`)
+	addrs  = regexp.MustCompile(` addr (\S+)`)
+)
+
+// checkCommands looks at every command of what an agent sent.
+func checkCommands(t *testing.T, line string) {
+	for c := range strings.SplitSeq(strings.TrimSuffix(line, "\n"), ";") {
+		if !reads.MatchString(c) && !writes.MatchString(c) {
+			t.Errorf("the agent sent %q", c)
+		}
+		if m := addrs.FindStringSubmatch(c); m != nil {
+			if ip, err := netip.ParseAddr(m[1]); err != nil || !ip.Is4() {
+				t.Errorf("the agent sent the address %q", c)
+			}
+		}
+	}
+}
+
+// FuzzInstance gives an agent that serves two HAProxys whatever bytes as the answers of one
+// of them, while endpoints come and go. The other one has to be served as if nothing were
+// wrong, and the first one has to be as well once it tells the truth.
+func FuzzInstance(f *testing.F) {
+	f.Add(byte(0), []byte{0, 1, 40, 1, 5, 6, 0, 1, 200, 200})
+	f.Add(byte(1), []byte{3, 60, 'a'})
+	f.Add(byte(2), append([]byte{3, 90}, "\n# Name: HAProxy\nPid: 4711\nUptime_sec: 0\nNode: test\n\n> 1\n# be_id be_name srv_id srv_name\n2 web 1 srv1\n\n> "...))
+	f.Add(byte(3), []byte{2, 70, 3, 0x12, 0, 1, 0, 2, 90, 2, 4, 4, 4, 0, 2, 200, 4, 9, 9, 9, 0, 0, 2, 30, 8, 1, 1, 1, 1, 1, 1, 1, 1})
+	f.Add(byte(4+8), []byte{4, 5, '\n', '\n', '>', ' ', '\n', 0, 0, 4, 2, '\n', '\n'})
+	f.Add(byte(7+16), []byte{5, 5, 5, 6, 6, 6, 1, 3, 1, 1, 4, 0})
+	f.Fuzz(func(t *testing.T, kind byte, tape []byte) {
+		if len(tape) > 4096 {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) { lieTo(t, kind, tape) })
+	})
+}
+
+// lieTo runs an agent with a liar. kind says what it is set to.
+func lieTo(t *testing.T, kind byte, tape []byte) {
+	var log io.Writer
+	if os.Getenv("SLOTSYNC_SEED") != "" {
+		log = t.Output()
+	}
+	bit := func(n int) bool { return kind>>n&1 == 1 }
+	s := setting{
+		Versions: []string{[]string{"2.6", "3.0", "3.2", "3.4"}[kind%4], "3.2"}, Slots: 12, Static: bit(2), Poll: 2 * time.Second, Timeout: 2 * time.Second,
+		Backends: []backendSetting{{Feeds: []feedSetting{{Parts: 1, Full: 3}}, Prefix: bit(3), Leave: bit(4), Dynamic: bit(5), Repair: bit(6), MaxRemoval: .5, Window: time.Minute}},
+	}
+	w := &world{t: t, plan: plan{setting: s}, log: log, judged: oracle.New(), seen: newCoverage()}
+	w.conf = configuration{backends: s.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}}
+	for i := range s.Versions {
+		w.proxies = append(w.proxies, newProxy(w, i, s))
+		w.proxies[i].tell()
+	}
+	v := newService(w, 0, 0, s.Backends[0].Feeds[0])
+	w.services = [][]*service{{v}}
+	lied, healthy := w.proxies[0], w.proxies[1]
+	// what an agent does that is lied to is its own affair
+	lied.fake.OnExecuted(func(e haproxytest.Executed) {
+		w.oracleDo(func(o *oracle.Oracle) {
+			w.logf("%s< %s", lied.name, e.Command)
+			lied.commands++
+			o.Executed(e.At, oracle.Command{Instance: lied.name, Backend: e.Backend, Text: e.Command, Before: server(e.Before), After: server(e.After), Other: true})
+		})
+	})
+	l := &liar{t: t, fake: lied.fake, lied: map[*lyingConn]bool{}, off: true}
+	w.startLying(l)
+	defer func() {
+		end := time.Now()
+		w.cancel()
+		<-w.ended
+		if took := time.Since(end); took > 20*time.Second {
+			t.Errorf("the agent took %s to end", took)
+		}
+		w.life.kill()
+		for _, p := range w.proxies {
+			for _, line := range p.fake.Transcript() {
+				checkCommands(t, line)
+			}
+			p.fake.Close()
+		}
+	}()
+
+	w.pass(10 * time.Second)
+	w.oracleDo(func(o *oracle.Oracle) { o.Faulty(time.Now(), lied.name) })
+	l.lie(tape)
+	p := v.parts[0]
+	for n := 0; n < 12 && (n < 3 || !l.over()); n++ {
+		v.change(func() {
+			a := p.pool[(n+3)%len(p.pool)]
+			if _, there := p.there[a]; there {
+				delete(p.there, a)
+			} else {
+				p.there[a] = discovery.Ready
+			}
+		})
+		w.pass(time.Duration(1+n) * time.Second)
+	}
+	if bit(7) {
+		w.judge(w.life, func(o *oracle.Oracle) { reportAll(t, o) })
+		return // it ends while it is lied to
+	}
+	l.honest()
+	w.oracleDo(func(o *oracle.Oracle) { o.Well(time.Now(), lied.name) })
+	w.pass(90 * time.Second)
+	before := lied.commands + healthy.commands
+	w.pass(30 * time.Second)
+	status := w.status()
+	w.oracleDo(func(o *oracle.Oracle) {
+		o.Calmed(time.Now(), status)
+		o.Quiet(time.Now(), "either", lied.commands+healthy.commands-before)
+		reportAll(t, o)
+	})
+}
+
+func reportAll(t *testing.T, o *oracle.Oracle) {
+	if broken := o.Violations(); len(broken) > 0 {
+		t.Error(list(broken))
+	}
+}
+
+// startLying starts the agent of a world, with a liar in front of the first HAProxy.
+func (w *world) startLying(l *liar) {
+	w.life = &life{conns: map[net.Conn]bool{}}
+	w.registry = prometheus.NewRegistry()
+	o, told, names := w.options()
+	client, err := haproxy.New(haproxy.Options{Socket: "/run/a.sock", Timeout: o.Timeout, Dial: l.dial})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	o.Instances[0].Conn = mortalClient{client, w.life}
+	o.Log = slog.New(slog.DiscardHandler)
+	if w.log != nil {
+		o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	o.Metrics = metrics.New(w.registry, "simulation", metrics.Lists{})
+	a, err := agent.New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	now := time.Now()
+	w.oracleDo(func(j *oracle.Oracle) { j.Configured(now, told, names); j.Started(now) })
+	w.agent, w.ended, w.heard = a, make(chan error, 1), 1
+	var ctx context.Context
+	ctx, w.cancel = context.WithCancel(context.Background())
+	go func() { w.ended <- a.Run(ctx) }()
+	synctest.Wait()
+}
