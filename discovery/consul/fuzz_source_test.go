@@ -38,6 +38,7 @@ func FuzzSource(f *testing.F) {
 	}
 	f.Add(200, "51", byte(fromStream), recorded(f, "health-1.8.7.json"))
 	f.Add(200, "51", byte(leaderKnown|filteredByACLs), recorded(f, "health-1.22-ports.json"))
+	f.Add(200, "51", byte(leaderKnown|fromStream|filteredByACLs), []byte(`[{"Node":{},"Service":{"Address":"10.0.0.1","Port":80}}]`))
 	f.Add(200, "49", byte(0), []byte("[]"))
 	f.Add(200, "1", byte(leaderKnown), []byte("[]"))
 	f.Add(200, "50", byte(leaderKnown|old), []byte("[]"))

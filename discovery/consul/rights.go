@@ -32,7 +32,7 @@ type rights struct {
 func (s *rights) see(r reply, reading discovery.Reading) (narrowed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.streaming {
+	if r.streaming && !r.filtered { // streams do not tell, but one that does is believed
 		return s.narrowed
 	}
 	if first := s.asker != r.asker; first {
