@@ -237,7 +237,7 @@ func lieTo(t *testing.T, kind byte, tape []byte) {
 	}
 	bit := func(n int) bool { return kind>>n&1 == 1 }
 	s := setting{
-		Versions: []string{[]string{"2.6", "3.0", "3.2", "3.4"}[kind%4], "3.2"}, Slots: 12, Static: bit(2), Poll: 2 * time.Second, Timeout: 2 * time.Second,
+		Versions: []string{[]string{"2.6", "3.0", "3.2", "3.4"}[kind%4], "3.2"}, Slots: 12, Static: bit(2), Poll: 4 * time.Second, Timeout: 2 * time.Second,
 		Backends: []backendSetting{{Feeds: []feedSetting{{Parts: 1, Full: 3}}, Prefix: bit(3), Leave: bit(4), Dynamic: bit(5), Repair: bit(6), MaxRemoval: .5, Window: time.Minute}},
 	}
 	w := &world{t: t, plan: plan{setting: s}, log: log, judged: oracle.New(), seen: newCoverage()}
@@ -279,7 +279,7 @@ func lieTo(t *testing.T, kind byte, tape []byte) {
 	w.oracleDo(func(o *oracle.Oracle) { o.Faulty(time.Now(), lied.name) })
 	l.lie(tape)
 	p := v.parts[0]
-	for n := 0; n < 12 && (n < 3 || !l.over()); n++ {
+	for n := 0; n < 8 && (n < 2 || !l.over()); n++ {
 		v.change(func() {
 			a := p.pool[(n+3)%len(p.pool)]
 			if _, there := p.there[a]; there {
@@ -296,9 +296,9 @@ func lieTo(t *testing.T, kind byte, tape []byte) {
 	}
 	l.honest()
 	w.oracleDo(func(o *oracle.Oracle) { o.Well(time.Now(), lied.name) })
-	w.pass(90 * time.Second)
+	w.pass(60 * time.Second)
 	before := lied.commands + healthy.commands
-	w.pass(30 * time.Second)
+	w.pass(20 * time.Second)
 	status := w.status()
 	w.oracleDo(func(o *oracle.Oracle) {
 		o.Calmed(time.Now(), status)
