@@ -2,12 +2,14 @@ package simulation
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +37,10 @@ type liar struct {
 	// lied are the connections that are out of step for good.
 	lied map[*lyingConn]bool
 	off  bool // nothing but the truth
+	// edits are what is said of servers in the next answers, so many.
+	edits  []byte
+	repeat int
+	edited bool // there were any
 }
 
 // A mood is what is done to one answer.
@@ -48,6 +54,7 @@ const (
 	padded       // something comes before it
 	silent       // there is none until the deadline
 	closed       // the connection ends
+	edited       // it says other things of servers, and so do those after it
 	moods
 )
 
@@ -71,11 +78,42 @@ func (l *liar) number() int {
 	return 0
 }
 
+// mood is the one for the next answer.
+func (l *liar) mood() mood {
+	l.mu.Lock()
+	repeats := !l.off && l.repeat > 0
+	l.mu.Unlock()
+	if repeats {
+		return edited
+	}
+	return mood(l.number() % int(moods))
+}
+
+// again returns the edits for the next answer.
+func (l *liar) again() []byte {
+	l.mu.Lock()
+	repeats := l.repeat > 0
+	if repeats {
+		l.repeat--
+	}
+	l.mu.Unlock()
+	if !repeats {
+		n := l.number()
+		edits := l.next(3 * (1 + l.number()%6))
+		l.mu.Lock()
+		l.edits, l.repeat, l.edited = edits, n%16, true
+		l.mu.Unlock()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.edits
+}
+
 // over reports whether it has told the last lie.
 func (l *liar) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.tape) == 0
+	return len(l.tape) == 0 && l.repeat == 0
 }
 
 // lie has it lie as the tape says; honest ends that, and every connection on which it did.
@@ -120,12 +158,14 @@ type lyingConn struct {
 // Write hands a line on, and makes up its mind about the answer.
 func (c *lyingConn) Write(p []byte) (int, error) {
 	checkCommands(c.of.t, string(p))
-	c.mood = mood(c.of.number() % int(moods))
+	c.mood = c.of.mood()
 	switch c.mood {
+	case edited:
+		c.other = c.of.again()
 	case cut:
 		c.left = c.of.number() * (1 + c.of.number()/64)
 	case flipped:
-		c.left, c.other = c.of.number(), c.of.next(1+c.of.number()%8)
+		c.left, c.other = c.of.number()*(1+c.of.number()/32), c.of.next(1+c.of.number()%16)
 	case forged, padded:
 		c.other = c.of.next(c.of.number())
 	}
@@ -159,15 +199,59 @@ func (c *lyingConn) Read(p []byte) (int, error) {
 		n, err := c.Conn.Read(p[:min(len(p), c.left)])
 		c.left -= n
 		return n, err
+	case edited:
+		n, err := c.Conn.Read(p[:max(len(p)-200, 1)])
+		return copy(p, edit(string(p[:n]), c.other)), err
 	case flipped:
 		n, err := c.Conn.Read(p)
-		for at := c.left; at < n && len(c.other) > 0; at += 1 + c.left {
-			p[at] ^= c.other[0]
+		for at := n - 1 - c.left; at >= 0 && len(c.other) > 0; at -= 1 + c.left {
+			p[at] = other(p[at], c.other[0])
 			c.other = c.other[1:]
 		}
 		return n, err
 	}
 	return c.Conn.Read(p)
+}
+
+// edit has an answer to "show servers state" say other things of some of the servers. Three
+// bytes of by name one: which, what of it, and how it is said to be.
+func edit(answer string, by []byte) string {
+	lines := strings.Split(answer, "\n")
+	var rows []int
+	for i, l := range lines {
+		if f := strings.Fields(l); len(f) > 18 && f[1] == backendName(0) {
+			rows = append(rows, i)
+		}
+	}
+	for ; len(by) >= 3 && len(rows) > 0; by = by[3:] {
+		row := rows[int(by[0])%len(rows)]
+		f := strings.Fields(lines[row])
+		n := int(by[2])
+		switch by[1] % 6 {
+		case 0:
+			f[3] = fmt.Sprint("srv", n%14)
+		case 1:
+			f[4] = []string{fmt.Sprint("127.1.1.", n), fmt.Sprint("10.9.9.", n), "-", "0.0.0.0", "fe80::1"}[n%5]
+		case 2:
+			f[5] = strconv.Itoa(n % 4)
+		case 3:
+			f[6] = strconv.Itoa(n % 128)
+		case 4:
+			f[7] = strconv.Itoa(n)
+		case 5:
+			f[18] = strconv.Itoa(8000 + n%6)
+		}
+		lines[row] = strings.Join(f, " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// other is another byte in place of one; mostly a digit for a digit, so that the answer is one.
+func other(is, by byte) byte {
+	if is >= '0' && is <= '9' && by < 0xc0 {
+		return '0' + by%10
+	}
+	return is ^ by
 }
 
 func (c *lyingConn) Close() error {
@@ -220,6 +304,7 @@ func FuzzInstance(f *testing.F) {
 	f.Add(byte(2), append([]byte{3, 90}, "\n# Name: HAProxy\nPid: 4711\nUptime_sec: 0\nNode: test\n\n> 1\n# be_id be_name srv_id srv_name\n2 web 1 srv1\n\n> "...))
 	f.Add(byte(3), []byte{2, 70, 3, 0x12, 0, 1, 0, 2, 90, 2, 4, 4, 4, 0, 2, 200, 4, 9, 9, 9, 0, 0, 2, 30, 8, 1, 1, 1, 1, 1, 1, 1, 1})
 	f.Add(byte(4+8), []byte{4, 5, '\n', '\n', '>', ' ', '\n', 0, 0, 4, 2, '\n', '\n'})
+	f.Add(byte(2), []byte{7, 15, 1, 0, 3, 1, 1, 3, 32, 7, 15, 0, 2, 5, 3})
 	f.Add(byte(7+16), []byte{5, 5, 5, 6, 6, 6, 1, 3, 1, 1, 4, 0})
 	f.Fuzz(func(t *testing.T, kind byte, tape []byte) {
 		if len(tape) > 4096 {
@@ -281,7 +366,7 @@ func lieTo(t *testing.T, kind byte, tape []byte) {
 	p := v.parts[0]
 	for n := 0; n < 8 && (n < 2 || !l.over()); n++ {
 		v.change(func() {
-			a := p.pool[(n+3)%len(p.pool)]
+			a := p.pool[3-n%2] // others stay throughout
 			if _, there := p.there[a]; there {
 				delete(p.there, a)
 			} else {
@@ -296,7 +381,11 @@ func lieTo(t *testing.T, kind byte, tape []byte) {
 	}
 	l.honest()
 	w.oracleDo(func(o *oracle.Oracle) { o.Well(time.Now(), lied.name) })
-	w.pass(60 * time.Second)
+	w.pass(45 * time.Second)
+	if l.edited { // what looks as if somebody else did it is left so until an operator gives it back
+		w.settleAll()
+		w.pass(75 * time.Second)
+	}
 	before := lied.commands + healthy.commands
 	w.pass(20 * time.Second)
 	status := w.status()
