@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -295,6 +296,29 @@ func checkCommands(t *testing.T, line string) {
 	}
 }
 
+// plausible is a tape of which most moods are edits, with some faults between them.
+func plausible(seed uint64) (tape []byte) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	add := func(below ...int) {
+		for _, n := range below {
+			tape = append(tape, byte(r.IntN(n)))
+		}
+	}
+	for range 5 + r.IntN(20) {
+		switch r.IntN(4) {
+		case 0:
+			add(int(edited), 256, 256)
+		default:
+			edits := r.IntN(6)
+			tape = append(tape, byte(edited), byte(r.IntN(16)), byte(edits))
+			for range edits + 1 {
+				add(4, 6, 256)
+			}
+		}
+	}
+	return tape
+}
+
 // FuzzInstance gives an agent that serves two HAProxys whatever bytes as the answers of one
 // of them, while endpoints come and go. The other one has to be served as if nothing were
 // wrong, and the first one has to be as well once it tells the truth.
@@ -306,6 +330,9 @@ func FuzzInstance(f *testing.F) {
 	f.Add(byte(4+8), []byte{4, 5, '\n', '\n', '>', ' ', '\n', 0, 0, 4, 2, '\n', '\n'})
 	f.Add(byte(2), []byte{7, 15, 1, 0, 3, 1, 1, 3, 32, 7, 15, 0, 2, 5, 3})
 	f.Add(byte(7+16), []byte{5, 5, 5, 6, 6, 6, 1, 3, 1, 1, 4, 0})
+	for seed := range uint64(12) {
+		f.Add(byte(11*seed), plausible(seed))
+	}
 	f.Fuzz(func(t *testing.T, kind byte, tape []byte) {
 		if len(tape) > 4096 {
 			return
