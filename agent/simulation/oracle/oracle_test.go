@@ -97,6 +97,15 @@ func (h *history) empties(server string) {
 	h.sends(server, "set server SERVER state maint", func(s *Server) { s.State = Maint })
 }
 
+// revives has the agent of the server itself (agent-check) say that it is ready.
+func (h *history) revives(server string) {
+	row := h.row(server)
+	before := *row
+	row.State = Ready
+	after := *row
+	h.AgentSaid(h.now, Command{Instance: "edge", Backend: "web", Text: "agent web/" + server + " ready", Before: &before, After: &after})
+}
+
 // status is what the agent says when all is as the source said last.
 func (h *history) status() Status {
 	b := BackendStatus{Name: "web", Live: true}
@@ -178,13 +187,42 @@ var onServers = []rule{
 	},
 	{
 		name: "refused", text: "10.0.0.5:80 into service, which is denied",
-		wrong: func(h *history) { h.denies(5); h.lists(1, 2, 3, 4, 5); h.after(2 * Grace); h.fills("s5", addr(5)) },
-		right: func(h *history) { h.denies(5); h.lists(1, 2, 3, 4, 5); h.after(Grace / 2); h.fills("s5", addr(5)) },
+		wrong: func(h *history) {
+			h.denies(5)
+			h.after(time.Second)
+			h.lists(1, 2, 3, 4, 5)
+			h.after(2 * Grace)
+			h.fills("s5", addr(5))
+		},
+		right: func(h *history) {
+			h.denies(5)
+			h.after(time.Second)
+			h.lists(1, 2, 3, 4, 5)
+			h.after(Grace / 2)
+			h.fills("s5", addr(5))
+		},
 	},
 	{
 		name: "refused", text: "10.0.0.5:80 into service, which is denied",
-		wrong: func(h *history) { h.denies(5); h.lists(1, 5); h.after(2 * Grace); h.fills("s5", addr(5)) },
-		right: func(h *history) { h.denies(5); h.lists(5); h.after(2 * Grace); h.fills("s5", addr(5)) }, // all that there is
+		wrong: func(h *history) {
+			h.denies(5)
+			h.after(time.Second)
+			h.lists(1, 5)
+			h.after(2 * Grace)
+			h.fills("s5", addr(5))
+		},
+		right: func(h *history) {
+			h.denies(5)
+			h.after(time.Second)
+			h.lists(5)
+			h.after(2 * Grace)
+			h.fills("s5", addr(5))
+		}, // all that there is
+	},
+	{
+		name: "agent", text: "its agent brings 10.0.0.4:80 back, which is gone since",
+		wrong: func(h *history) { h.lists(1, 2, 3); h.empties("s4"); h.after(Calm + time.Second); h.revives("s4") },
+		right: func(h *history) { h.lists(1, 2, 3); h.empties("s4"); h.after(Calm - time.Second); h.revives("s4") },
 	},
 	{
 		name: "override", text: "although an operator asked for state maint of web 10.0.0.5:80",
@@ -373,8 +411,20 @@ var onStatus = []rule{
 	},
 	{
 		name: "durable", text: `an operator paused "web", and that is forgotten`,
-		wrong: func(h *history) { h.Paused(h.now, "web"); h.says(nil) },
-		right: func(h *history) { h.Paused(h.now, "web"); h.says(func(s *Status) { s.Pauses = []string{"web"} }) },
+		wrong: func(h *history) { h.Paused(h.now, "web", h.now.Add(time.Hour)); h.says(nil) },
+		right: func(h *history) {
+			h.Paused(h.now, "web", h.now.Add(time.Hour))
+			h.says(func(s *Status) { s.Pauses = []string{"web"} })
+		},
+	},
+	{
+		name: "durable", text: `an operator paused "web", and that is forgotten`,
+		wrong: func(h *history) {
+			h.Paused(h.now, "web", h.now.Add(time.Minute))
+			h.after(30 * time.Second)
+			h.says(nil)
+		},
+		right: func(h *history) { h.Paused(h.now, "web", h.now.Add(time.Minute)); h.after(time.Minute); h.says(nil) },
 	},
 	{
 		name: "up", text: "answers since 12:00:00, and is said to be down",
