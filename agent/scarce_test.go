@@ -144,3 +144,43 @@ func TestHoldThatIsOverSaysSo(t *testing.T) {
 		}
 	})
 }
+
+// TestListedAgainWithoutRoomIsOverflow: what gave its slot up and is listed again has none,
+// and that is said at once.
+func TestListedAgainWithoutRoomIsOverflow(t *testing.T) {
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.source.reading = families([]int{80, 81}, []int{90})
+		w.start()
+		w.source.say(gap(80, 81), nil)
+		w.settle()
+		w.source.say(gap(80, 81, 82), nil)
+		w.pass(5 * time.Second)
+		w.wantKept("90", "90")
+		w.source.say(families([]int{80, 81, 82}, []int{90}), nil)
+		w.settle()
+		if n := len(w.status().Backends[0].Overflow); n != 1 {
+			w.t.Errorf("%d have no slot, want the one that is listed again", n)
+		}
+	}, a)
+}
+
+// TestTakeoverElsewhereKeepsNoSlot: a slot that holds an address which no source ever listed
+// is left alone at that instance; at the others it is like any.
+func TestTakeoverElsewhereKeepsNoSlot(t *testing.T) {
+	a, b := newFake("a", "web", 4), newFake("b", "web", 4)
+	a.servers["web"][0].Addr, a.servers["web"][0].Class = addr(90), slots.Ready
+	for _, c := range []*fakeConn{a, b} {
+		c.servers["web"][1].Addr, c.servers["web"][1].Class = addr(80), slots.Ready
+	}
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(time.Second)
+		w.want(a, "web1=:90 web2=:80")
+		b.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(99), slots.Ready })
+		w.pass(2 * DefaultResync)
+		w.want(a, "web1=:90 web2=:80")
+		w.want(b, "web2=:80")
+	}, a, b)
+}

@@ -82,7 +82,7 @@ func (o *Oracle) certain(ask Ask) {
 }
 
 // Paused tells that an operator was told that nothing is written to a backend, or to all,
-// until then.
+// until then; zero for no end.
 func (o *Oracle) Paused(_ time.Time, backend string, until time.Time) { o.paused[backend] = until }
 
 // Resumed is the opposite of [Oracle.Paused].
@@ -103,7 +103,7 @@ func (o *Oracle) expire(at time.Time) {
 		}
 	}
 	for backend, until := range o.paused {
-		if at.After(until.Add(-time.Second)) {
+		if !until.IsZero() && at.After(until.Add(-time.Second)) {
 			delete(o.paused, backend)
 			o.resumed = at
 		}
