@@ -40,7 +40,7 @@ demo: deps-demo build ## the main job in under a minute, with two real HAProxies
 test: deps ## go vet and every test, with the race detector and the real HAProxy, Consul and DNS servers
 	go vet ./...
 	SLOTSYNC_SEEDS=8 go test -race -shuffle=on -p 1 -parallel 8 -timeout $(TIMEOUT) ./...
-	SLOTSYNC_SEEDS=500 go test -timeout $(TIMEOUT) ./agent/simulation/...
+	@tools/simulate.sh 1 1000
 
 test-long: deps ## the same with the long variants
 	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
@@ -48,12 +48,7 @@ test-long: deps ## the same with the long variants
 	go run ./tools/mutate -tests
 
 simulate: ## SEEDS (20000) seeds of the simulation in each mode, from SEED (1) on; says what they reached
-	@mkdir -p .cache/simulate
-	SLOTSYNC_SEED=$(SEED) SLOTSYNC_SEEDS=$(SEEDS) SLOTSYNC_RUNNING=$(CURDIR)/.cache/simulate/running \
-		go test -count=1 -v -timeout 12h -run '^TestSimulation$$' -coverpkg=./agent,./agent/guard,./agent/sources \
-		-coverprofile .cache/simulate/coverage ./agent/simulation
-	@go tool cover -func .cache/simulate/coverage | awk '$$NF == "0.0%" {print "never reached: " $$1 " " $$2}' | sort
-	@go tool cover -func .cache/simulate/coverage | tail -1
+	@tools/simulate.sh $(SEED) $(SEEDS) cover
 
 mutate: deps ## break each safety rule in turn: a test has to fail; writes docs/proof.md
 	go run ./tools/mutate -write docs/proof.md

@@ -87,7 +87,11 @@ var verbs = []struct {
 
 // planOf returns the plan of a seed.
 func planOf(seed uint64, live bool) plan {
-	r := rand.New(rand.NewPCG(seed, 15))
+	stream := uint64(15)
+	if live {
+		stream++
+	}
+	r := rand.New(rand.NewPCG(seed, stream))
 	p := plan{seed: seed, live: live, setting: settingOf(r)}
 	total := 0
 	for _, v := range verbs {
@@ -114,9 +118,9 @@ func pauseOf(r *rand.Rand) time.Duration {
 	case n < 13:
 		return time.Duration(r.IntN(5000)) * time.Millisecond
 	case n < 19:
-		return time.Duration(r.IntN(40)) * time.Second
+		return time.Duration(r.IntN(30)) * time.Second
 	}
-	return time.Duration(60+r.IntN(120)) * time.Second
+	return time.Duration(60+r.IntN(90)) * time.Second
 }
 
 func settingOf(r *rand.Rand) setting {

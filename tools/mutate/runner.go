@@ -111,7 +111,7 @@ func (r *runner) simulate(ctx context.Context, overlay string, seeds int) outcom
 	if overlay != "" {
 		args = append(args, "-count=1", "-failfast", "-overlay="+overlay)
 	}
-	found := r.goTest(ctx, r.simLimit, append(args, simulation), "SLOTSYNC_SEEDS="+strconv.Itoa(seeds), "SLOTSYNC_SHRINK=no")
+	found := r.goTest(ctx, r.simLimit, append(args, simulation), "SLOTSYNC_SEEDS="+strconv.Itoa(seeds), "SLOTSYNC_SHRINK=no", "SLOTSYNC_PROCS=1")
 	if len(found.by) > 0 {
 		found.by = []string{cmp.Or(seedIn(found.said), found.by[0]+" in the simulation")}
 	}

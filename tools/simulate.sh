@@ -1,0 +1,39 @@
+#!/bin/bash
+# Runs seeds of the simulation in both modes beside each other: tools/simulate.sh FIRST COUNT [cover]. With "cover" it says which
+# functions of the agent no seed has reached.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+first=$1 count=$2
+out=.cache/simulate
+mkdir -p "$out"
+cover=()
+if [ "${3:-}" = cover ]; then cover=(-coverpkg=./agent,./agent/guard,./agent/sources); fi
+go test -c "${cover[@]}" -o "$out/simulation.test" ./agent/simulation
+
+# One processor for each: goroutines that wait for one another all the time are three times as fast on one.
+export SLOTSYNC_PROCS=1 SLOTSYNC_SEED=$first SLOTSYNC_SEEDS=$count SLOTSYNC_RUNNING=$PWD/$out/running
+pids=()
+for mode in safety liveness; do
+	(
+		args=(-test.v -test.timeout 12h -test.run "^TestSimulation\$/^$mode\$")
+		if [ ${#cover[@]} -gt 0 ]; then args+=(-test.coverprofile "$PWD/$out/$mode.cover"); fi
+		"$out/simulation.test" "${args[@]}" >"$out/$mode.log"
+	) &
+	pids+=($!)
+done
+code=0
+for pid in "${pids[@]}"; do wait "$pid" || code=$?; done
+for mode in safety liveness; do
+	echo "simulation, $mode:"
+	grep -v '^=== ' "$out/$mode.log" || true
+done
+if [ "$code" != 0 ]; then
+	echo "the simulation failed (exit $code); the seeds that ran last: safety $(cat $out/running.safety), liveness $(cat $out/running.liveness)"
+	exit 1
+fi
+if [ ${#cover[@]} -gt 0 ]; then
+	{ cat "$out/safety.cover"; tail -n +2 "$out/liveness.cover"; } >"$out/both.cover"
+	go tool cover -func "$out/both.cover" | awk '$NF == "0.0%" {print "never reached: " $1 " " $2}' | sort -u
+	go tool cover -func "$out/both.cover" | tail -1
+fi
