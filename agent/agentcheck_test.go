@@ -223,3 +223,29 @@ func TestServingCountsTraffic(t *testing.T) {
 		}
 	}, a, b)
 }
+
+// TestRefusedFillIsNobodysDoing: a slot with an agent-check that could not be made ready is
+// not out of service by its agent's word: it is tried again.
+func TestRefusedFillIsNobodysDoing(t *testing.T) {
+	for name, fail := range map[string]func(*fakeConn){
+		"refused": func(a *fakeConn) { a.refuse["web1"] = slots.OtherCause },
+		"denied":  func(a *fakeConn) { a.err = &slots.InstanceError{Fault: slots.Denied} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			a.withAgents()
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81)...)
+				w.start()
+				w.state("web1", StateMaint, Who{})
+				w.want(a, "web2=:81")
+				a.with(func() { fail(a) })
+				w.state("web1", StateReady, Who{})
+				w.want(a, "web2=:81")
+				a.with(func() { delete(a.refuse, "web1"); a.err = nil })
+				w.pass(2 * DefaultResync)
+				w.want(a, "web1=:80 web2=:81")
+			}, a)
+		})
+	}
+}

@@ -21,13 +21,6 @@ func (w *worker) apply(ctx context.Context, b batch, clean map[string]bool) (ref
 		l := w.locals[name]
 		touched[name] = true
 		l.sent(c)
-		if c.From.Agent && c.SetClass && c.Class == slots.Ready {
-			// if it reads back otherwise, that is the agent's word
-			l.readied[c.Number] = c.From.Addr
-			if c.Addr.IsValid() {
-				l.readied[c.Number] = c.Addr
-			}
-		}
 		l.written = now
 		if clean[name] && c.Kind != slots.Remove && l.correct(c.Number, now) {
 			w.note(note{text: "somebody else keeps changing this slot; writing to it pauses", backend: name, slot: c.Slot, detail: l.fights[c.Number].pause.String(), warn: true})
@@ -39,9 +32,30 @@ func (w *worker) apply(ctx context.Context, b batch, clean map[string]bool) (ref
 	if err != nil {
 		return false, err
 	}
+	w.readied(b, out.Refusals)
 	w.observe(slices.Sorted(maps.Keys(touched)), out.View)
 	w.tally(b, out.Refusals, clean)
 	return w.refuse(b, out.Refusals), nil
+}
+
+// readied notes which slots with an agent-check were made ready: if one reads back
+// otherwise, that is its agent's word.
+func (w *worker) readied(b batch, refused []slots.Refusal) {
+	for i, c := range b.changes {
+		if !c.From.Agent || !c.SetClass || c.Class != slots.Ready || isRefused(refused, c) {
+			continue
+		}
+		addr := c.From.Addr
+		if c.Addr.IsValid() {
+			addr = c.Addr
+		}
+		w.locals[b.owners[i]].readied[c.Number] = addr
+	}
+}
+
+// isRefused reports whether HAProxy refused any change of the slot of c.
+func isRefused(refused []slots.Refusal, c slots.Change) bool {
+	return slices.ContainsFunc(refused, func(r slots.Refusal) bool { return r.Change.Backend == c.Backend && r.Change.Slot == c.Slot })
 }
 
 // A batch is changes of several backends, each with the backend that it belongs to.
@@ -75,8 +89,7 @@ func (b batch) refusals(refused []slots.Refusal, f func(owner string, r slots.Re
 // tally counts the changes that were made.
 func (w *worker) tally(b batch, refused []slots.Refusal, clean map[string]bool) {
 	for i, c := range b.changes {
-		same := func(r slots.Refusal) bool { return r.Change.Backend == c.Backend && r.Change.Slot == c.Slot }
-		if len(refused) > 0 && slices.ContainsFunc(refused, same) {
+		if isRefused(refused, c) {
 			continue
 		}
 		name := b.owners[i]

@@ -269,7 +269,7 @@ func (c *core) desired(in *instance, now time.Time) desired {
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		full, seen := in.full[b.Name]
 		adopted := b.phase == phaseRestored && full // what is in service stays as it is
-		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated) == 0; !w.quiet {
+		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !w.quiet {
 			w.targets = b.targetsAt(in)
 			if adopted {
 				w.targets = b.onlyOperated(w.targets, in.last.backends[b.Name].own)
@@ -308,7 +308,7 @@ func (b *backend) targetsAt(in *instance) []slots.Target {
 }
 
 // onlyOperated leaves alone every slot but those of endpoints that operators asked
-// something of, and those that are free. Where the slot of such an endpoint serves another
+// something of, those that they gave back, and those that are free. Where the slot of such an endpoint serves another
 // one, a free slot is found for it.
 func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
 	server := finder(own, serverNumber)
@@ -317,6 +317,7 @@ func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slo
 		s := server(t.Number)
 		switch {
 		case t.Leave, s != nil && s.Class == slots.Maint && !t.Addr.IsValid():
+		case s != nil && s.Addr == t.Addr && !b.started[t.Number].IsZero():
 		case s != nil && b.operated[s.Addr], b.operated[t.Addr] && (s == nil || s.Class == slots.Maint || s.Addr == t.Addr):
 		case b.operated[t.Addr]:
 			out[i] = slots.Target{Number: t.Number, Leave: true}

@@ -104,7 +104,7 @@ func (a *Agent) newInstance(in Instance) *instance {
 	n.last.process = s.Process
 	n.last.backends = map[string]localReport{}
 	for _, b := range a.opts.Backends {
-		externals, prefix := s.externals(b), s.Prefixes[b.Name]
+		externals, prefix := s.externals(b, time.Now()), s.Prefixes[b.Name]
 		if len(externals) > 0 || prefix != "" {
 			n.last.backends[b.Name] = localReport{externals: externals, prefix: prefix}
 		}

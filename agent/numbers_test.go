@@ -302,7 +302,7 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 		if got := s.Backends[0].numbers("web1"); got[addr(81)] != 2 {
 			t.Errorf("slots are read as %v", got)
 		}
-		if got := s.instance("a").externals(w.opts.Backends[0]); got[2].Addr != addr(81) {
+		if got := s.instance("a").externals(w.opts.Backends[0], time.Now()); got[2].Addr != addr(81) {
 			t.Errorf("externals are read as %v", got)
 		}
 	}, a)

@@ -85,7 +85,7 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 		r := a.reloadNamed(n.Name)
 		if r == nil {
 			r = &reloading{needs: needs{}}
-			r.restore(a.stored.reload(n.Name))
+			r.restore(a.stored.reload(n.Name), time.Now())
 			a.recover(ctx, n)
 		}
 		r.Reload = n

@@ -1,7 +1,10 @@
 package agent
 
 import (
+	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -43,5 +46,34 @@ func TestRestartInTheMiddleOfAComparisonIsNoticedByAllBackends(t *testing.T) {
 		if got := showServers(a.servers["api"]); got != "web1=:90" {
 			w.t.Errorf("api: %q", got)
 		}
+	}, a)
+}
+
+// TestClockWasAhead: what somebody took out of service while the clock was ahead can be
+// given back by an operator.
+func TestClockWasAhead(t *testing.T) {
+	a := newFake("a", "web", 4)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(2 * DefaultResync)
+		w.want(a, "web2=:81")
+		w.stop()
+		path := filepath.Join(w.opts.StateDir, stateFile)
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, bytes.ReplaceAll(text, []byte("2000-01-01T00:"), []byte("2000-01-01T05:")), 0o600)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.start()
+		w.pass(time.Second)
+		w.want(a, "web2=:81")
+		w.state("web1", StateReady, Who{})
+		w.pass(time.Second)
+		w.want(a, "web1=:80 web2=:81")
 	}, a)
 }

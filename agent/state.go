@@ -116,10 +116,12 @@ type storedExternal struct {
 	Number *int `json:"number,omitempty"`
 }
 
-// externals are those of the slots of b, by number.
-func (s storedInstance) externals(b Backend) map[int]external {
+// externals are those of the slots of b, by number. None is from later than now, whatever
+// the clock was: an operator who gives the slot back comes after it.
+func (s storedInstance) externals(b Backend, now time.Time) map[int]external {
 	out := map[int]external{}
 	for name, e := range s.Externals[b.Name] {
+		e.Since = notAfter(e.Since, now)
 		if e.Number != nil {
 			out[*e.Number] = e.external
 		} else if number, ok := numberIn(name, b.Prefix); ok {
@@ -148,8 +150,19 @@ func (s stored) reload(name string) storedReload {
 }
 
 // restore takes what was stored.
-func (r *reloading) restore(s storedReload) {
-	r.latched, r.done = s.Latched, s.Done
+func (r *reloading) restore(s storedReload, now time.Time) {
+	r.latched = s.Latched
+	for _, at := range s.Done {
+		r.done = append(r.done, notAfter(at, now))
+	}
+}
+
+// notAfter is at, or now if the clock was ahead when at was stored.
+func notAfter(at, now time.Time) time.Time {
+	if at.After(now) {
+		return now
+	}
+	return at
 }
 
 // snapshot returns what has to be stored.

@@ -88,13 +88,15 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 	}
 	b.restoreFeeds(s)
 	for _, l := range s.Leaving {
-		if most := now.Add(b.Drain); l.Until.After(most) { // a clock was ahead
-			l.Until = most
-		}
+		l.Until = notAfter(l.Until, now.Add(b.Drain))
 		b.leaving[l.Endpoint.Addr] = l
 	}
-	maps.Copy(b.ends, s.Ends)
-	maps.Copy(b.added, s.Added)
+	for a, at := range s.Ends {
+		b.ends[a] = notAfter(at, now.Add(b.Drain))
+	}
+	for a, at := range s.Added {
+		b.added[a] = notAfter(at, now)
+	}
 	age := now.Sub(s.At)
 	b.stale = age >= restoreAge || age <= -restoreAge
 	if len(b.guard.Published()) > 0 && age < restoreAge && age > -restoreAge {

@@ -174,7 +174,11 @@ func TestObserve(t *testing.T) {
 		},
 		{
 			name: "busy anywhere", views: [][]slots.Server{show("-"), since(show("m1"), 0, 1)},
-			want: slots.Table{{Number: 1, Busy: true}},
+			want: slots.Table{{Number: 1, Last: addr(1), Freed: epoch, Busy: true}},
+		},
+		{
+			name: "a restart of one instance makes it unused there alone", views: [][]slots.Server{show("-"), show("-"), show("m1")},
+			want: slots.Table{{Number: 1, Last: addr(1), Freed: epoch}},
 		},
 		{
 			name: "a held slot is not busy", table: slots.Table{{Number: 1, Endpoint: ready(1)[0]}}, views: [][]slots.Server{since(show("r1"), 0, 1)},

@@ -19,8 +19,8 @@ import (
 //	held     none         gone, and its endpoint without a slot; kept if it is Dynamic
 //	any      one, Dynamic Dynamic, unless another one has it in its template
 //	Dynamic  as template  no longer Dynamic
-//	free     a majority   Last is the address that most show, the first one's if equally many do
-//	free     placeholder  Last and Freed zero: never used
+//	free     an address   Last is the one that most show, the first one's if equally many do
+//	free     placeholders Last and Freed zero: never used
 //	free     sessions, or ready  Busy
 //	not ready  sessions, or not known  Busy
 func (t Table) Observe(views [][]Server, now time.Time) Table {
@@ -133,11 +133,15 @@ func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
 	return s
 }
 
-// majority returns the address that most of shown have, and how long ago the
-// latest of those changed.
+// majority returns the address that most of shown have, of those that have one, and how
+// long ago the latest of those changed. One that was restarted has forgotten what others
+// still serve.
 func majority(shown []sighting) (a netip.AddrPort, since time.Duration) {
 	votes := 0
 	for i, s := range shown {
+		if !s.addr.IsValid() {
+			continue
+		}
 		n, shortest := 0, s.since
 		for _, other := range shown[i:] {
 			if other.addr == s.addr {
