@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -229,7 +230,7 @@ func TestServingCountsTraffic(t *testing.T) {
 func TestRefusedFillIsNobodysDoing(t *testing.T) {
 	for name, fail := range map[string]func(*fakeConn){
 		"refused": func(a *fakeConn) { a.refuse["web1"] = slots.OtherCause },
-		"denied":  func(a *fakeConn) { a.err = &slots.InstanceError{Fault: slots.Denied} },
+		"denied":  func(a *fakeConn) { a.err = &slots.InstanceError{Fault: slots.Denied, Err: errors.New("may not")} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 5)
