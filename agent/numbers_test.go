@@ -339,3 +339,23 @@ func TestSlotsThatHAProxyResolves(t *testing.T) {
 		})
 	}
 }
+
+// TestExternalInAStandIn: what somebody took out of service is shown as that also where the
+// instance has the endpoint in another slot than the table.
+func TestExternalInAStandIn(t *testing.T) {
+	a, b := newFake("a", "web", 3), newFake("b", "web", 3)
+	b.with(func() {
+		b.servers["web"] = templateOf(slots.Range{Prefix: "web", First: 101, Last: 103}, "slot.invalid")
+	})
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.want(b, "web101=:80")
+		b.set("web101", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(2 * DefaultResync)
+		row := w.status().Backends[0].Slots[0].Instances[1]
+		if row.Name != "web101" || row.HeldBy != "external" {
+			t.Errorf("shown as %+v", row)
+		}
+	}, a, b)
+}

@@ -105,10 +105,17 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 	return s
 }
 
-// standIn is the slot in which an endpoint is at an instance that lacks its own.
+// standIn is the slot in which an endpoint is at an instance that lacks its own: where it
+// is in service, or where somebody took it out.
 func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, bool) {
-	for _, s := range in.last.backends[backend].own {
+	r := in.last.backends[backend]
+	for _, s := range r.own {
 		if s.Addr == a && s.Class != slots.Maint {
+			return s, true
+		}
+	}
+	for _, s := range r.own {
+		if _, taken := r.externals[s.Number]; taken && s.Addr == a {
 			return s, true
 		}
 	}

@@ -112,7 +112,7 @@ func (w *world) doPart(s step) bool {
 	case "confirm otherwise":
 		v.change(func() { p.lie, p.confirm = "empty", true })
 	case "drop part":
-		v.change(func() { p.dropped = len(v.parts) > 1 })
+		v.change(func() { p.dropped = len(v.parts) > 1 && (!v.Parent || p != v.parts[0]) })
 	case "silent":
 		v.change(func() { v.silent = true })
 	case "fail":
