@@ -2,6 +2,8 @@ package simulation
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -132,7 +134,9 @@ func try(t *testing.T, p plan, seen *coverage) {
 	}
 	small := shrink(t, p, broken[0].Rule)
 	var text bytes.Buffer
-	broken = run(t, small, newCoverage(), &text)
+	var history []oracle.Entry
+	broken = runRecorded(t, small, newCoverage(), &text, func(e oracle.Entry) { history = append(history, e) })
+	keepHistory(t, history)
 	lines := strings.Split(text.String(), "\n")
 	t.Errorf("seed %d: %s\n%s\nthe end of the log:\n%s", p.seed, list(broken), small, strings.Join(lines[max(0, len(lines)-60):], "\n"))
 }
@@ -164,4 +168,50 @@ func shrink(t *testing.T, p plan, rule string) plan {
 		}
 	}
 	return p
+}
+
+// keepHistory leaves a history where SLOTSYNC_HISTORY says.
+func keepHistory(t *testing.T, history []oracle.Entry) {
+	t.Helper()
+	path := os.Getenv("SLOTSYNC_HISTORY")
+	if path == "" {
+		return
+	}
+	text, err := json.Marshal(history)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHistoryCanBeJudgedAgain: what a seed does depends on how goroutines are scheduled; its
+// history does not, and is judged the same each time. SLOTSYNC_REPLAY names one that was
+// kept to be judged instead.
+func TestHistoryCanBeJudgedAgain(t *testing.T) {
+	if path := os.Getenv("SLOTSYNC_REPLAY"); path != "" {
+		text, err := os.ReadFile(path)
+		var history []oracle.Entry
+		if err == nil {
+			err = json.Unmarshal(text, &history)
+		}
+		broken, err2 := oracle.Replay(history)
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatal(err)
+		}
+		t.Fatalf("%d entries:\n%s", len(history), list(broken))
+	}
+	for seed := range uint64(4) {
+		history := []oracle.Entry{}
+		first := runRecorded(t, planOf(seed+1, seed%2 == 0), newCoverage(), nil, func(e oracle.Entry) { history = append(history, e) })
+		// the same, and a command too many in the end
+		at := history[len(history)-1].Args[0]
+		bad := append(slices.Clip(history), oracle.Entry{Name: "Quiet", Args: []json.RawMessage{at, []byte(`"a"`), []byte("1")}})
+		again, err := oracle.Replay(history)
+		worse, err2 := oracle.Replay(bad)
+		if err != nil || err2 != nil || !slices.Equal(first, again) || len(worse) <= len(again) {
+			t.Errorf("seed %d: %d entries: first %v, again %v, with one more %v; %v %v", seed+1, len(history), first, again, worse, err, err2)
+		}
+	}
 }

@@ -67,7 +67,13 @@ type configuration struct {
 
 // run runs a plan and returns what it broke. log gets what happens and what the agent logs; it
 // may be nil.
-func run(t *testing.T, p plan, seen *coverage, log io.Writer) (out []oracle.Violation) {
+func run(t *testing.T, p plan, seen *coverage, log io.Writer) []oracle.Violation {
+	t.Helper()
+	return runRecorded(t, p, seen, log, nil)
+}
+
+// runRecorded is run, and hands the history to record as it is made.
+func runRecorded(t *testing.T, p plan, seen *coverage, log io.Writer, record func(oracle.Entry)) (out []oracle.Violation) {
 	t.Helper()
 	base := os.TempDir()
 	if _, err := os.Stat("/dev/shm"); err == nil {
@@ -81,6 +87,7 @@ func run(t *testing.T, p plan, seen *coverage, log io.Writer) (out []oracle.Viol
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, plan: p, dir: dir, log: log, judged: oracle.New(), seen: seen}
 		w.conf = configuration{backends: p.setting.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}}
+		w.judged.Record(record)
 		w.begin()
 		defer w.end()
 		w.play()

@@ -37,6 +37,7 @@ func (in *instance) calm(at time.Time, d time.Duration) bool {
 
 // Process tells that another process answers, with these servers by backend.
 func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server) {
+	o.keep("Process", at, name, backends)
 	in := o.instances[name]
 	if in == nil {
 		in = newInstance(at)
@@ -55,6 +56,7 @@ func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server
 
 // Sees tells how the servers of an instance are now: some changes show late.
 func (o *Oracle) Sees(name string, backends map[string][]Server) {
+	o.keep("Sees", name, backends)
 	for backend, servers := range backends {
 		rows := map[string]Server{}
 		for _, s := range servers {
@@ -66,10 +68,14 @@ func (o *Oracle) Sees(name string, backends map[string][]Server) {
 
 // Faulty tells that something is wrong with the way to an instance, or with its answers;
 // Well that nothing is.
-func (o *Oracle) Faulty(at time.Time, name string) { o.instances[name].well = false }
+func (o *Oracle) Faulty(at time.Time, name string) {
+	o.keep("Faulty", at, name)
+	o.instances[name].well = false
+}
 
 // Well is the opposite of [Oracle.Faulty].
 func (o *Oracle) Well(at time.Time, name string) {
+	o.keep("Well", at, name)
 	o.instances[name].well, o.instances[name].fault = true, at
 }
 
@@ -88,6 +94,11 @@ var commands = regexp.MustCompile(`^[a-z]+( [A-Za-z0-9_.:/-]+)+%?( [A-Za-z0-9_.:
 
 // Executed tells that an instance has executed a command on one of its servers.
 func (o *Oracle) Executed(at time.Time, c Command) {
+	o.keep("Executed", at, c)
+	o.executed(at, c)
+}
+
+func (o *Oracle) executed(at time.Time, c Command) {
 	in := o.instances[c.Instance]
 	if in == nil {
 		return
@@ -119,6 +130,7 @@ func (o *Oracle) Executed(at time.Time, c Command) {
 // AgentSaid tells that HAProxy did what the agent of a server said. It must not bring back
 // who left.
 func (o *Oracle) AgentSaid(at time.Time, c Command) {
+	o.keep("AgentSaid", at, c)
 	in, b := o.instances[c.Instance], o.backendOf(c.Backend)
 	if in == nil || c.Before == nil || c.After == nil {
 		return
@@ -134,7 +146,7 @@ func (o *Oracle) AgentSaid(at time.Time, c Command) {
 		}
 		return
 	}
-	o.Executed(at, c)
+	o.executed(at, c)
 }
 
 // judge looks at what the agent did.

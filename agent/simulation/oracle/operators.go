@@ -31,6 +31,7 @@ func (a Ask) holds(backend string, e netip.AddrPort) bool {
 // Asked tells that an operator was told that this is in force and stored, until then; zero
 // for no end. Of one kind there is one for each endpoint.
 func (o *Oracle) Asked(at time.Time, ask Ask, until time.Time) {
+	o.keep("Asked", at, ask, until)
 	for old := range o.acked {
 		if old.Backend == ask.Backend && old.Addr == ask.Addr && old.Kind == ask.Kind {
 			delete(o.acked, old)
@@ -46,6 +47,7 @@ func (o *Oracle) Asked(at time.Time, ask Ask, until time.Time) {
 
 // Ended tells that it is no more. It may have been in force until now.
 func (o *Oracle) Ended(at time.Time, ask Ask) {
+	o.keep("Ended", at, ask)
 	for old := range o.acked {
 		if old.Backend == ask.Backend && old.Addr == ask.Addr && (old.Kind == ask.Kind || ask.Kind == "") {
 			delete(o.acked, old)
@@ -58,6 +60,7 @@ func (o *Oracle) Ended(at time.Time, ask Ask) {
 // Unsure tells that it is in force, or would be, and may be lost with the agent: it could
 // not be stored, or was not answered. It takes the place of what was asked before.
 func (o *Oracle) Unsure(ask Ask) {
+	o.keep("Unsure", ask)
 	for old := range o.acked {
 		if old.Backend == ask.Backend && old.Addr == ask.Addr && old.Kind == ask.Kind {
 			delete(o.acked, old)
@@ -68,10 +71,16 @@ func (o *Oracle) Unsure(ask Ask) {
 }
 
 // Doubtful tells that it may be in force, from now until more is told of it.
-func (o *Oracle) Doubtful(ask Ask) { o.doubtful[ask] = true }
+func (o *Oracle) Doubtful(ask Ask) {
+	o.keep("Doubtful", ask)
+	o.doubtful[ask] = true
+}
 
 // Refused tells that it was not taken: whatever was asked before of the same kind stays.
-func (o *Oracle) Refused(ask Ask) { delete(o.doubtful, ask) }
+func (o *Oracle) Refused(ask Ask) {
+	o.keep("Refused", ask)
+	delete(o.doubtful, ask)
+}
 
 func (o *Oracle) certain(ask Ask) {
 	for old := range o.doubtful {
@@ -83,10 +92,14 @@ func (o *Oracle) certain(ask Ask) {
 
 // Paused tells that an operator was told that nothing is written to a backend, or to all,
 // until then; zero for no end.
-func (o *Oracle) Paused(_ time.Time, backend string, until time.Time) { o.paused[backend] = until }
+func (o *Oracle) Paused(at time.Time, backend string, until time.Time) {
+	o.keep("Paused", at, backend, until)
+	o.paused[backend] = until
+}
 
 // Resumed is the opposite of [Oracle.Paused].
 func (o *Oracle) Resumed(at time.Time, backend string) {
+	o.keep("Resumed", at, backend)
 	if backend == "" {
 		clear(o.paused)
 	}
@@ -118,6 +131,7 @@ func (o *Oracle) inForce(at time.Time, ask Ask) bool {
 
 // MayList tells that an operator is about to add an endpoint.
 func (o *Oracle) MayList(backend string, a netip.AddrPort) {
+	o.keep("MayList", backend, a)
 	if b := o.backends[backend]; b != nil {
 		b.listed[a] = true
 	}
@@ -126,6 +140,7 @@ func (o *Oracle) MayList(backend string, a netip.AddrPort) {
 // DayPassed tells that a day has passed without the agent: what was asked about endpoints
 // that nobody listed may have ended, and what was listed is too old to be served from.
 func (o *Oracle) DayPassed(at time.Time) {
+	o.keep("DayPassed", at)
 	for ask := range o.acked {
 		delete(o.acked, ask)
 		o.ended[ask] = at
@@ -144,6 +159,7 @@ func (o *Oracle) DayPassed(at time.Time) {
 // ClockJumped tells that what was stored is of another time than it seems: what is to end at
 // a time may end sooner or later.
 func (o *Oracle) ClockJumped(at time.Time) {
+	o.keep("ClockJumped", at)
 	for ask := range o.acked {
 		delete(o.acked, ask)
 		o.ended[ask] = at

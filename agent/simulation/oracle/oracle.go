@@ -114,6 +114,7 @@ type Oracle struct {
 	unstored time.Time
 	resumed  time.Time
 	events   []Event
+	record   func(Entry) // nil: nothing is kept
 	done     []removal
 }
 
@@ -136,6 +137,7 @@ func (o *Oracle) wrong(at time.Time, rule, format string, args ...any) {
 
 // Configured tells what the agent is to do from now on. What it does not name, it leaves.
 func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string) {
+	o.keep("Configured", at, backends, instances)
 	o.changed = at
 	now := map[string]*backend{}
 	for _, conf := range backends {
@@ -180,6 +182,7 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 
 // Started tells that the agent runs, Stopped that it does not: it was killed, or ended.
 func (o *Oracle) Started(at time.Time) {
+	o.keep("Started", at)
 	o.running, o.events, o.done = at, nil, nil
 	clear(o.differ)
 	for _, b := range o.backends {
@@ -193,6 +196,7 @@ func (o *Oracle) Started(at time.Time) {
 
 // Stopped is the opposite of [Oracle.Started].
 func (o *Oracle) Stopped(at time.Time) {
+	o.keep("Stopped", at)
 	o.running = time.Time{}
 	stored := at.Add(-Grace)
 	if !o.unstored.IsZero() {
@@ -213,7 +217,13 @@ func (o *Oracle) steady(at time.Time) bool {
 }
 
 // Unstored tells that the agent cannot store anything from now on, Stored that it can.
-func (o *Oracle) Unstored(at time.Time) { o.unstored = at }
+func (o *Oracle) Unstored(at time.Time) {
+	o.keep("Unstored", at)
+	o.unstored = at
+}
 
 // Stored is the opposite of [Oracle.Unstored].
-func (o *Oracle) Stored() { o.unstored = time.Time{} }
+func (o *Oracle) Stored() {
+	o.keep("Stored")
+	o.unstored = time.Time{}
+}

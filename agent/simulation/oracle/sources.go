@@ -68,6 +68,7 @@ func newBackend() *backend {
 
 // Failed tells that a source has answered with an error.
 func (o *Oracle) Failed(at time.Time, backend, source string) {
+	o.keep("Failed", at, backend, source)
 	b := o.backends[backend]
 	if b == nil || b.feeds[source] == nil {
 		return
@@ -81,6 +82,7 @@ func (o *Oracle) Failed(at time.Time, backend, source string) {
 
 // Listed tells what a source has answered; strongest says that it was asked to confirm.
 func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, strongest bool) {
+	o.keep("Listed", at, backend, source, parts, strongest)
 	b := o.backends[backend]
 	if b == nil || b.feeds[source] == nil {
 		return
@@ -267,6 +269,7 @@ func (b *backend) reckon(at time.Time) {
 
 // Accepted tells that an operator let these go.
 func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort) {
+	o.keep("Accepted", at, backend, removed)
 	b := o.backends[backend]
 	if b == nil {
 		return

@@ -73,10 +73,14 @@ type removal struct {
 const Stale = 15 * time.Second
 
 // Told tells of an event of the agent.
-func (o *Oracle) Told(e Event) { o.events = append(o.events, e) }
+func (o *Oracle) Told(e Event) {
+	o.keep("Told", e)
+	o.events = append(o.events, e)
+}
 
 // Says judges what the agent says of itself at that time.
 func (o *Oracle) Says(at time.Time, s Status) {
+	o.keep("Says", at, s)
 	o.forget(at)
 	o.expire(at)
 	for _, b := range s.Backends {
@@ -346,6 +350,7 @@ func (o *Oracle) forget(at time.Time) {
 // held any more, and time was given: every instance serves exactly what is listed, and
 // says so.
 func (o *Oracle) Calmed(at time.Time, s Status) {
+	o.keep("Calmed", at, s)
 	for _, st := range s.Instances {
 		in := o.instances[st.Name]
 		if in == nil || !in.managed {
@@ -394,6 +399,7 @@ func (o *Oracle) converged(at time.Time, instance, name string, in *instance, b 
 // Quiet tells how many commands that change something an instance got while nothing was to
 // be done.
 func (o *Oracle) Quiet(at time.Time, instance string, commands int) {
+	o.keep("Quiet", at, instance, commands)
 	if commands > 0 {
 		o.wrong(at, "minimal", "%s got %d commands although nothing had changed", instance, commands)
 	}
