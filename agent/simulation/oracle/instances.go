@@ -257,9 +257,11 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale: // a pause puts off
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
-		} else if b.holds(at) != "" {
-			b.confirm(a)
+			return
 		}
+	}
+	if _, gone := b.gone[a]; gone && (b.confirmed[a] >= 3 || b.holds(at) != "") {
+		b.confirm(a)
 	}
 }
 

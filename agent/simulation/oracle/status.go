@@ -192,7 +192,7 @@ func (o *Oracle) saysInSync(at time.Time, s InstanceStatus, in *instance, b *bac
 	}
 	for _, row := range rows {
 		a := served(&row)
-		if said.Live && a.IsValid() && !strings.HasPrefix(row.Name, "static") && !slices.Contains(said.Wanted, a) && !slices.Contains(said.Taken, a) {
+		if said.Live && a.IsValid() && b.owns(row.Name) && !slices.Contains(said.Wanted, a) && !slices.Contains(said.Taken, a) {
 			o.wrong(at, "truth", "%s is in sync, and %s serves %s, which is not wanted", s.Name, row.Name, a)
 		}
 	}
@@ -275,13 +275,20 @@ func (in *instance) servesAny(backend string) bool {
 	return false
 }
 
+// prefixed reports whether the instance has slots of the configured prefix.
 func (in *instance) prefixed(b *backend) bool {
 	for name := range in.backends[b.Name] {
-		if number, ok := strings.CutPrefix(name, b.Prefix); ok && strings.Trim(number, "0123456789") == "" {
+		if b.owns(name) {
 			return true
 		}
 	}
 	return false
+}
+
+// owns reports whether a server is a slot.
+func (b *backend) owns(name string) bool {
+	number, ok := strings.CutPrefix(name, b.Prefix)
+	return ok && !strings.HasPrefix(name, "static") && (b.Prefix == "" || strings.Trim(number, "0123456789") == "")
 }
 
 // saysSeries: metrics say what the status says.
