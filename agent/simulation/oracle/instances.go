@@ -241,6 +241,7 @@ func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip
 func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
 	o.done = append(o.done, removal{at, c.Instance, c.Before.Name, c.Text})
 	o.room(at, b)
+	defer b.confirm(at, a)
 	if !b.listed[a] || o.excused(at, in, b, c, a) {
 		return
 	}
@@ -257,11 +258,7 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale: // a pause puts off
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
-			return
 		}
-	}
-	if _, gone := b.gone[a]; gone && (b.confirmed[a] >= 3 || b.holds(at) != "") {
-		b.confirm(a)
 	}
 }
 

@@ -320,8 +320,12 @@ func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	return why
 }
 
-// confirm takes an endpoint for no loss any more: that it is gone was held, and confirmed.
-func (b *backend) confirm(a netip.AddrPort) {
+// confirm takes an endpoint that left for no loss any more, if that it is gone was held or
+// confirmed.
+func (b *backend) confirm(at time.Time, a netip.AddrPort) {
+	if _, gone := b.gone[a]; !gone || b.confirmed[a] < 3 && b.holds(at) == "" {
+		return
+	}
 	for _, m := range b.past {
 		delete(m.set, a)
 	}

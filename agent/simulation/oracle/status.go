@@ -259,11 +259,18 @@ func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said 
 		return
 	}
 	for a, since := range b.there {
-		if b.old(a) || b.lost[a] || at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] {
+		if b.old(a) || b.lost[a] || at.Sub(since) < Late || at.Sub(b.was[a]) < Late || o.asked(at, b.Name, a) || in.serves(b.Name, a) || in.theirs[a] || in.waits(said, name, a) {
 			continue
 		}
 		o.wrong(at, "must", "%s does not serve %s, which is listed since %s", name, a, since.Format(time.TimeOnly))
 	}
+}
+
+// waits reports whether the slot of the endpoint has sessions there that have to end first.
+func (in *instance) waits(said BackendStatus, name string, a netip.AddrPort) bool {
+	return slices.ContainsFunc(said.Rows, func(r Row) bool {
+		return r.Instance == name && r.Endpoint == a && in.backends[said.Name][r.Name].Sessions > 0
+	})
 }
 
 func (in *instance) servesAny(backend string) bool {
