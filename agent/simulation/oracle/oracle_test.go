@@ -391,6 +391,23 @@ var onStatus = []rule{
 		},
 	},
 	{
+		name: "stays", text: "serves 10.0.0.4:80, which nobody lists since",
+		wrong: func(h *history) { // for longer than its hold
+			h.lists(1, 2, 3)
+			h.after(3 * time.Minute)
+			h.lists(1, 2, 3)
+			h.says(outOfSync)
+		},
+		right: func(h *history) { // the source failed meanwhile
+			h.lists(1, 2, 3)
+			h.after(2 * time.Minute)
+			h.Failed(h.now, "web", "consul")
+			h.after(time.Minute)
+			h.lists(1, 2, 3)
+			h.says(outOfSync)
+		},
+	},
+	{
 		name: "durable", text: "an operator asked for state maint of web 10.0.0.4:80, and that is forgotten",
 		wrong: func(h *history) { h.Asked(h.now, stopped(4), time.Time{}); h.after(2 * time.Second); h.says(nil) },
 		right: func(h *history) {

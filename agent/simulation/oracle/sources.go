@@ -29,7 +29,7 @@ type backend struct {
 	// confirmed counts the strongest reads that lacked what is gone.
 	confirmed map[netip.AddrPort]int
 	past      []moment
-	troubled  time.Time // when a source failed last
+	failed    time.Time // when a source failed last
 	scarce    time.Time // when there were fewer slots than endpoints
 	held      bool      // as the agent says
 	taken     int       // slots that are left alone, as it says
@@ -47,7 +47,10 @@ type moment struct {
 	set map[netip.AddrPort]bool
 }
 
-type feed struct{ parts map[string]*part }
+type feed struct {
+	parts map[string]*part
+	heard time.Time // when it answered last
+}
 
 // A part is what it listed last, as far as nothing proved that it is gone.
 type part struct {
@@ -76,7 +79,7 @@ func (o *Oracle) Failed(at time.Time, backend, source string) {
 	for _, p := range b.feeds[source].parts {
 		p.state, p.now = Unknown, nil
 	}
-	b.troubled = at
+	b.failed = at
 	b.reckon(at)
 }
 
@@ -88,12 +91,10 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 		return
 	}
 	f := b.feeds[source]
+	f.heard = at
 	states := map[string]string{}
 	for _, p := range parts {
 		states[p.Name] = p.State
-		if p.State != Whole {
-			b.troubled = at
-		}
 	}
 	for name, p := range f.parts {
 		if _, ok := states[name]; ok {

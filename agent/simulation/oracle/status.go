@@ -108,6 +108,7 @@ func (o *Oracle) Says(at time.Time, s Status) {
 					o.saysInSync(at, in, real, mine, b)
 				}
 				o.must(at, in.Name, real, mine, b)
+				o.stays(at, in.Name, real, mine, b)
 			}
 		}
 	}
@@ -263,6 +264,29 @@ func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said 
 			continue
 		}
 		o.wrong(at, "must", "%s does not serve %s, which is listed since %s", name, a, since.Format(time.TimeOnly))
+	}
+}
+
+// stays: what every part that listed it is whole without leaves when its hold is over,
+// whatever other parts are.
+func (o *Oracle) stays(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
+	if b.Hold < 0 || b.EmptyHold < 0 || b.Primary != "" || len(b.Deny) > 0 || !o.steady(at) || !in.calm(at, Calm) || !said.Live ||
+		at.Sub(b.pausedAt) < Late || said.Fought || at.Sub(o.resumed) < Late || b.Prefix != "" && !in.prefixed(b) {
+		return
+	}
+	patience := 2*(b.Hold+b.EmptyHold) + 2*Late
+	for _, f := range b.feeds {
+		if at.Sub(f.heard) > Late {
+			return // it is silent
+		}
+	}
+	for a, since := range b.gone {
+		switch {
+		case b.state(a) != "" || at.Sub(since) < patience || at.Sub(b.failed) < patience || at.Sub(o.running) < patience || at.Sub(o.changed) < patience:
+		case !in.serves(b.Name, a) || in.theirs[a] || slices.Contains(said.Taken, a) || o.asked(at, b.Name, a):
+		default:
+			o.wrong(at, "stays", "%s serves %s, which nobody lists since %s", name, a, since.Format(time.TimeOnly))
+		}
 	}
 }
 
