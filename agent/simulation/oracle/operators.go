@@ -148,6 +148,7 @@ func (o *Oracle) DayPassed(at time.Time) {
 	}
 	clear(o.paused)
 	for _, b := range o.backends {
+		b.past = nil
 		for _, f := range b.feeds {
 			for _, p := range f.parts {
 				p.old = true

@@ -402,7 +402,7 @@ var onStatus = []rule{
 			h.lists(1, 2, 3)
 			h.after(2 * time.Minute)
 			h.Failed(h.now, "web", "consul")
-			h.after(time.Minute)
+			h.after(10 * time.Second)
 			h.lists(1, 2, 3)
 			h.says(outOfSync)
 		},

@@ -59,6 +59,10 @@ type part struct {
 	has    map[netip.AddrPort]string // with the state
 	now    map[netip.AddrPort]bool   // listed by the latest answer
 	old    bool                      // it was not whole for a day
+	// ever are all that it listed, whole since when it has been so without a break; zero
+	// if it is not.
+	ever  map[netip.AddrPort]bool
+	whole time.Time
 }
 
 func newBackend() *backend {
@@ -77,7 +81,7 @@ func (o *Oracle) Failed(at time.Time, backend, source string) {
 		return
 	}
 	for _, p := range b.feeds[source].parts {
-		p.state, p.now = Unknown, nil
+		p.state, p.now, p.whole = Unknown, nil, time.Time{}
 	}
 	b.failed = at
 	b.reckon(at)
@@ -103,11 +107,11 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 		if p.parent == "" || states[p.parent] == Whole {
 			delete(f.parts, name) // it has ended
 		} else {
-			p.state, p.now = Unknown, nil
+			p.state, p.now, p.whole = Unknown, nil, time.Time{}
 		}
 	}
 	for _, p := range parts {
-		f.hear(p)
+		f.hear(at, p)
 		for _, e := range p.Endpoints {
 			if !b.listed[e.Addr] {
 				b.listed[e.Addr], b.first[e.Addr] = true, at
@@ -127,13 +131,18 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 	}
 }
 
-func (f *feed) hear(news Part) {
+func (f *feed) hear(at time.Time, news Part) {
 	p := f.parts[news.Name]
 	if p == nil {
-		p = &part{has: map[netip.AddrPort]string{}}
+		p = &part{has: map[netip.AddrPort]string{}, ever: map[netip.AddrPort]bool{}}
 		f.parts[news.Name] = p
 	}
 	p.parent, p.state, p.now = news.Parent, news.State, map[netip.AddrPort]bool{}
+	if news.State != Whole {
+		p.whole = time.Time{}
+	} else if p.whole.IsZero() {
+		p.whole = at
+	}
 	if news.State == Unknown {
 		return
 	}
@@ -145,7 +154,7 @@ func (f *feed) hear(news Part) {
 		if !p.now[e.Addr] || rank(e.State) > rank(p.has[e.Addr]) {
 			p.has[e.Addr] = e.State
 		}
-		p.now[e.Addr] = true
+		p.now[e.Addr], p.ever[e.Addr] = true, true
 	}
 }
 
@@ -167,6 +176,19 @@ func (b *backend) state(a netip.AddrPort) string {
 		}
 	}
 	return cmp.Or(listed, kept)
+}
+
+// wholeWithout reports whether every part that ever listed the endpoint has been whole for
+// so long.
+func (b *backend) wholeWithout(at time.Time, a netip.AddrPort, d time.Duration) bool {
+	for _, f := range b.feeds {
+		for _, p := range f.parts {
+			if p.ever[a] && (p.whole.IsZero() || at.Sub(p.whole) < d) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // everywhere reports whether every feed has the endpoint as ready.

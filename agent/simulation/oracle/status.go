@@ -274,7 +274,7 @@ func (o *Oracle) stays(at time.Time, name string, in *instance, b *backend, said
 		at.Sub(b.pausedAt) < Late || said.Fought || at.Sub(o.resumed) < Late || b.Prefix != "" && !in.prefixed(b) {
 		return
 	}
-	patience := 2*(b.Hold+b.EmptyHold) + 2*Late
+	patience := max(b.Hold, b.EmptyHold) + Late
 	for _, f := range b.feeds {
 		if at.Sub(f.heard) > Late {
 			return // it is silent
@@ -282,7 +282,7 @@ func (o *Oracle) stays(at time.Time, name string, in *instance, b *backend, said
 	}
 	for a, since := range b.gone {
 		switch {
-		case b.state(a) != "" || at.Sub(since) < patience || at.Sub(b.failed) < patience || at.Sub(o.running) < patience || at.Sub(o.changed) < patience:
+		case b.state(a) != "" || !b.wholeWithout(at, a, patience) || at.Sub(since) < patience || at.Sub(b.failed) < patience || at.Sub(o.running) < patience || at.Sub(o.changed) < patience:
 		case !in.serves(b.Name, a) || in.theirs[a] || slices.Contains(said.Taken, a) || o.asked(at, b.Name, a):
 		default:
 			o.wrong(at, "stays", "%s serves %s, which nobody lists since %s", name, a, since.Format(time.TimeOnly))
