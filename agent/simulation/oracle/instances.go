@@ -255,7 +255,8 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	switch state := b.state(a); {
 	case state == Ready && !b.refused(a):
 		o.wrong(at, "kept", "%s: %q takes %s out of service, which is %s", c.Instance, c.Text, a, b.why(a))
-	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale: // a pause puts off
+	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale && at.Sub(b.tight) > Calm:
+		// a pause puts off, and who is held gives way where slots are scarce
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
 		}

@@ -129,9 +129,6 @@ func (o *Oracle) room(at time.Time, b *backend) {
 			need++
 		}
 	}
-	if b.Dynamic {
-		return
-	}
 	for _, in := range o.instances {
 		held := 0 // what nobody lists has its slot as long as it is held
 		for _, s := range in.backends[b.Name] {
@@ -140,7 +137,10 @@ func (o *Oracle) room(at time.Time, b *backend) {
 			}
 		}
 		if in.managed && ours(in.backends[b.Name]) < need+held+2 { // two wait for their sessions to end
-			b.scarce = at
+			b.tight = at
+			if !b.Dynamic {
+				b.scarce = at
+			}
 		}
 	}
 }
