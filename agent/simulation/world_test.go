@@ -84,6 +84,7 @@ func runRecorded(t *testing.T, p plan, seen *coverage, log io.Writer, record fun
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	seen.recent = nil // events meet within a run
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, plan: p, dir: dir, log: log, judged: oracle.New(), seen: seen}
 		w.conf = configuration{backends: p.setting.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}}
