@@ -32,28 +32,25 @@ func (b *backend) overrule(next overrides, now time.Time) {
 	b.leave(before, next.add(b.Name, b.guard.Published(), b.Policy), now)
 }
 
-// noteOperated notes which endpoints of the stored set overrides are about that end or
-// begin, for as long as that set is all that is known.
+// noteOperated notes which endpoints overrides are about, for as long as the stored set is
+// all that is known. Those of overrides that ended stay noted: they have to be put back.
 func (b *backend) noteOperated(next overrides) {
 	if b.phase != phaseRestored {
 		b.operated = nil
 		return
 	}
-	operated := maps.Clone(b.operated)
-	if operated == nil {
-		operated = map[netip.AddrPort]bool{}
-	}
-	for _, list := range []overrides{b.overrides, next} {
-		for s := range list {
-			operated[s.addr] = s.addr.Port() != 0
-			for _, e := range b.guard.Published() {
-				if s.concerns(b.Name, e.Addr) {
-					operated[e.Addr] = true
-				}
+	operated := map[netip.AddrPort]bool{}
+	maps.Copy(operated, b.operated)
+	for s := range next {
+		if s.addr.Port() != 0 {
+			operated[s.addr] = true // it may be one that was added
+		}
+		for _, e := range b.guard.Published() {
+			if s.concerns(b.Name, e.Addr) {
+				operated[e.Addr] = true
 			}
 		}
 	}
-	maps.DeleteFunc(operated, func(_ netip.AddrPort, is bool) bool { return !is })
 	b.operated = operated
 }
 
