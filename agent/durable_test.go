@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"github.com/slotsync/slotsync/securedir"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // crash has the agent start anew with what was on the disk at this moment: what it

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -17,12 +16,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/simulation/oracle"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
@@ -431,28 +427,11 @@ func reportAll(t *testing.T, o *oracle.Oracle) {
 
 // startLying starts the agent of a world, with a liar in front of the first HAProxy.
 func (w *world) startLying(l *liar) {
-	w.life = &life{conns: map[net.Conn]bool{}}
-	w.registry = prometheus.NewRegistry()
-	o, told, names := w.options()
-	client, err := haproxy.New(haproxy.Options{Socket: "/run/a.sock", Timeout: o.Timeout, Dial: l.dial})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	o.Instances[0].Conn = mortalClient{client, w.life}
-	o.Log = slog.New(slog.DiscardHandler)
-	if w.log != nil {
-		o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	o.Metrics = metrics.New(w.registry, "simulation", metrics.Lists{})
-	a, err := agent.New(o)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	now := time.Now()
-	w.oracleDo(func(j *oracle.Oracle) { j.Configured(now, told, names); j.Started(now) })
-	w.agent, w.ended, w.heard = a, make(chan error, 1), 1
-	var ctx context.Context
-	ctx, w.cancel = context.WithCancel(context.Background())
-	go func() { w.ended <- a.Run(ctx) }()
-	synctest.Wait()
+	w.startWith(func(o *agent.Options) {
+		client, err := haproxy.New(haproxy.Options{Socket: "/run/a.sock", Timeout: o.Timeout, Dial: l.dial})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		o.Instances[0].Conn = mortalClient{client, w.life}
+	})
 }

@@ -119,7 +119,7 @@ func (w *world) status() oracle.Status {
 }
 
 func backendStatus(b agent.BackendStatus) oracle.BackendStatus {
-	out := oracle.BackendStatus{Name: b.Name, Live: b.Phase == "live", Held: b.Hold != nil, Paused: b.Paused != nil, Problem: b.Problem != ""}
+	out := oracle.BackendStatus{Name: b.Name, Live: b.Phase == "live", Held: b.Hold != nil, Paused: b.Paused != nil}
 	for _, e := range b.Endpoints {
 		if e.State.String() == oracle.Ready {
 			out.Wanted = append(out.Wanted, e.Addr)

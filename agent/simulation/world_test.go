@@ -224,10 +224,14 @@ func (w *world) backend(i int, b backendSetting) (agent.Backend, oracle.Backend)
 }
 
 // start starts an agent with what was stored.
-func (w *world) start() {
+func (w *world) start() { w.startWith(func(*agent.Options) {}) }
+
+// startWith is start with other options, as change makes them of its own.
+func (w *world) startWith(change func(*agent.Options)) {
 	w.life = &life{conns: map[net.Conn]bool{}}
 	w.registry = prometheus.NewRegistry()
 	o, told, names := w.options()
+	change(&o)
 	o.Log = slog.New(slog.DiscardHandler)
 	if w.log != nil {
 		o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

@@ -141,12 +141,7 @@ func (o *Oracle) MayList(backend string, a netip.AddrPort) {
 // that nobody listed may have ended, and what was listed is too old to be served from.
 func (o *Oracle) DayPassed(at time.Time) {
 	o.keep("DayPassed", at)
-	for ask := range o.acked {
-		delete(o.acked, ask)
-		o.ended[ask] = at
-		o.doubtful[ask] = true
-	}
-	clear(o.paused)
+	o.doubtAll(at)
 	for _, b := range o.backends {
 		b.past = nil
 		for _, f := range b.feeds {
@@ -157,15 +152,20 @@ func (o *Oracle) DayPassed(at time.Time) {
 	}
 }
 
-// ClockJumped tells that what was stored is of another time than it seems: what is to end at
-// a time may end sooner or later.
-func (o *Oracle) ClockJumped(at time.Time) {
-	o.keep("ClockJumped", at)
+// doubtAll notes that all that was asked may have ended.
+func (o *Oracle) doubtAll(at time.Time) {
 	for ask := range o.acked {
 		delete(o.acked, ask)
 		o.ended[ask] = at
 		o.doubtful[ask] = true
 	}
 	clear(o.paused)
+}
+
+// ClockJumped tells that what was stored is of another time than it seems: what is to end at
+// a time may end sooner or later.
+func (o *Oracle) ClockJumped(at time.Time) {
+	o.keep("ClockJumped", at)
+	o.doubtAll(at)
 	o.resumed = at
 }

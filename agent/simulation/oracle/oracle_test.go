@@ -496,7 +496,7 @@ var onEnd = []rule{
 	{
 		name: "converge", text: "web is held, kept or taken over in the end",
 		wrong: func(h *history) { h.ends(func(s *Status) { s.Backends[0].Held = true }) },
-		right: func(h *history) { h.ends(func(s *Status) { s.Backends[0].Problem = true }) },
+		right: func(h *history) { h.ends(func(s *Status) { s.Backends[0].Overflow = []netip.AddrPort{addr(9)} }) },
 	},
 	{
 		name: "minimal", text: "edge got 1 commands although nothing had changed",

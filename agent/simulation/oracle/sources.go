@@ -32,7 +32,6 @@ type backend struct {
 	failed    time.Time // when a source failed last
 	scarce    time.Time // when there were fewer slots than endpoints, and none could be added
 	tight     time.Time // when there were fewer in the template
-	held      bool      // as the agent says
 	taken     int       // slots that are left alone, as it says
 	pausedAt  time.Time // when it was last paused, as the agent says
 	// stayed is for how long the endpoint had been there when it went.

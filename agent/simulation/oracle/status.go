@@ -41,9 +41,8 @@ type BackendStatus struct {
 	Overflow []netip.AddrPort
 	Paused   bool
 	// Fought: somebody else keeps changing slots.
-	Fought  bool
-	Problem bool
-	Rows    []Row
+	Fought bool
+	Rows   []Row
 }
 
 // A Row is one slot at one instance, as the agent read it.
@@ -85,7 +84,6 @@ func (o *Oracle) Says(at time.Time, s Status) {
 	o.expire(at)
 	for _, b := range s.Backends {
 		if mine := o.backendOf(b.Name); mine != nil {
-			mine.held = b.Held
 			if b.Paused || b.Blocked {
 				mine.pausedAt = at
 			}
