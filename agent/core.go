@@ -283,10 +283,17 @@ func (c *core) desired(in *instance, now time.Time) desired {
 	return d
 }
 
+// elsewhere splits a target in two: its slot is left alone, and what it wants has no slot yet
+// (a number below zero), so that one is found that the instance has free.
+func elsewhere(t slots.Target) (left, moved slots.Target) {
+	left = slots.Target{Number: t.Number, Leave: true}
+	t.Number, t.Dynamic = -1-t.Number, false
+	return left, t
+}
+
 // targetsAt returns the targets at one instance. Slots that hold a stranger there are left
-// alone; those that hold one at another instance alone are free here. An endpoint whose slot
-// a stranger has here gets a target without a slot (a number below zero), for which one is
-// found that the instance has free.
+// alone, and their endpoints go elsewhere; slots that hold one at another instance alone are
+// free here.
 func (b *backend) targetsAt(in *instance) []slots.Target {
 	strangers := in.strangers[b.Name]
 	if len(b.taken) == 0 && len(strangers) == 0 {
@@ -298,18 +305,17 @@ func (b *backend) targetsAt(in *instance) []slots.Target {
 			out[i].Leave = t.Leave && !in.judged[b.Name]
 			continue
 		}
-		out[i] = slots.Target{Number: t.Number, Leave: true}
-		if t.Addr.IsValid() {
-			t.Number, t.Dynamic = -1-t.Number, false
-			out = append(out, t)
+		left, moved := elsewhere(t)
+		if out[i] = left; moved.Addr.IsValid() {
+			out = append(out, moved)
 		}
 	}
 	return out
 }
 
 // onlyOperated leaves alone every slot but those of endpoints that operators asked
-// something of, those that they gave back, and those that are free. Where the slot of such an endpoint serves another
-// one, a free slot is found for it.
+// something of, those that they gave back, and those that are free. Where the slot of
+// such an endpoint serves another one, it goes elsewhere.
 func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
 	server := finder(own, serverNumber)
 	out := slices.Clone(targets)
@@ -320,9 +326,9 @@ func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slo
 		case s != nil && s.Addr == t.Addr && !b.started[t.Number].IsZero():
 		case s != nil && b.operated[s.Addr], b.operated[t.Addr] && (s == nil || s.Class == slots.Maint || s.Addr == t.Addr):
 		case b.operated[t.Addr]:
-			out[i] = slots.Target{Number: t.Number, Leave: true}
-			t.Number, t.Dynamic = -1-t.Number, false
-			out = append(out, t)
+			left, moved := elsewhere(t)
+			out[i] = left
+			out = append(out, moved)
 		default:
 			out[i].Leave = true
 		}
