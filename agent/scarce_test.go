@@ -37,6 +37,19 @@ func TestOverflowEndsWhenWhatHasNoSlotIsOnlyKept(t *testing.T) {
 	}, a)
 }
 
+// yields starts with three slots, and has 90, which is only kept by then, give its to 82.
+func (w *world) yields(a *fakeConn) {
+	w.t.Helper()
+	w.source.reading = families([]int{80, 81}, []int{90})
+	w.start()
+	w.source.say(gap(80, 81), nil)
+	w.settle()
+	w.source.say(gap(80, 81, 82), nil)
+	w.pass(5 * time.Second)
+	w.wantPorts(a, 80, 81, 82)
+	w.wantKept("90", "90")
+}
+
 // TestKeptTakesItsSlotBack: when there is room again, and when it is listed again, with
 // nothing else that changes.
 func TestKeptTakesItsSlotBack(t *testing.T) {
@@ -48,14 +61,7 @@ func TestKeptTakesItsSlotBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 3)
 			inWorld(t, func(w *world) {
-				w.source.reading = families([]int{80, 81}, []int{90})
-				w.start()
-				w.source.say(gap(80, 81), nil)
-				w.settle()
-				w.source.say(gap(80, 81, 82), nil)
-				w.pass(5 * time.Second)
-				w.wantPorts(a, 80, 81, 82)
-				w.wantKept("90", "90")
+				w.yields(a)
 				if name == "it is listed again" {
 					a.grow(4)
 					a.set("web4", func(s *slots.Server) { s.Class = slots.Maint })
@@ -150,13 +156,7 @@ func TestHoldThatIsOverSaysSo(t *testing.T) {
 func TestListedAgainWithoutRoomIsOverflow(t *testing.T) {
 	a := newFake("a", "web", 3)
 	inWorld(t, func(w *world) {
-		w.source.reading = families([]int{80, 81}, []int{90})
-		w.start()
-		w.source.say(gap(80, 81), nil)
-		w.settle()
-		w.source.say(gap(80, 81, 82), nil)
-		w.pass(5 * time.Second)
-		w.wantKept("90", "90")
+		w.yields(a)
 		w.source.say(families([]int{80, 81, 82}, []int{90}), nil)
 		w.settle()
 		if n := len(w.status().Backends[0].Overflow); n != 1 {
