@@ -140,9 +140,11 @@ func (g *Guard) split(lacking []netip.AddrPort, o Offer) (gone, passing []netip.
 func (g *Guard) judge(next []discovery.Endpoint, gone []netip.AddrPort, o Offer, now time.Time) (kind string) {
 	base, loss, proved := g.loss(next, o, now)
 	tooMany := loss >= Smallest && float64(loss) > g.rules.MaxRemoval*float64(base)
+	emptied := discovery.CountReady(next) == 0 && discovery.CountReady(g.published) > 0 ||
+		countPresent(next) == 0 && countPresent(g.published) > 0
 	switch {
 	case len(gone) == 0:
-	case discovery.CountReady(next) == 0 && countPresent(g.published) > 0:
+	case emptied:
 		kind = Empty
 	case tooMany, countPresent(next) < g.rules.MinEndpoints, g.hold != nil && proved == 0:
 		kind = Removal

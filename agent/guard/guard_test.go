@@ -178,6 +178,10 @@ func TestNothingButMaintenanceIsEmpty(t *testing.T) {
 	r.after(time.Second, Offer{Set: resting(80, 81, 82, 83)})
 	r.wantKind("")
 	r.want()
+	r.after(time.Second, Offer{Set: resting(80, 81, 82)}) // nothing took traffic before either
+	r.wantKind("")
+	r.after(time.Second, Offer{})
+	r.wantKind(Empty)
 }
 
 func TestLossIsLessByNewcomersThatWork(t *testing.T) {
