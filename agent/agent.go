@@ -281,15 +281,15 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus, taken := len(b.surplus), len(b.taken)
+	surplus, taken := b.surplus, len(b.taken)
 	if !a.refresh(b, now) {
-		if len(b.surplus) != surplus { // what gave its slot up may be only kept by now
-			a.decided(b, surplus, taken)
+		if !slices.Equal(surplus, b.surplus) { // no slot of it changes anything at an instance
+			a.decided(b, len(surplus), taken)
 		}
 		return
 	}
 	a.publish(b, b.news, now)
 	b.news = time.Time{}
 	a.dirty = true
-	a.decided(b, surplus, taken)
+	a.decided(b, len(surplus), taken)
 }

@@ -39,7 +39,8 @@ func (w *worker) apply(ctx context.Context, b batch, clean map[string]bool) (ref
 }
 
 // readied notes which slots with an agent-check were made ready: if one reads back
-// otherwise, that is its agent's word.
+// otherwise, that is its agent's word. After a batch of unknown outcome nothing is noted:
+// a fill that was never made must not be taken for that.
 func (w *worker) readied(b batch, refused []slots.Refusal) {
 	for i, c := range b.changes {
 		if !c.From.Agent || !c.SetClass || c.Class != slots.Ready || isRefused(refused, c) {

@@ -161,7 +161,7 @@ func (b *backend) reevaluate(j judgement, now time.Time) bool {
 	if first && !answered {
 		return false
 	}
-	b.phase, b.heard = phaseLive, true
+	b.phase, b.heard, b.operated = phaseLive, true, nil
 	isKept := make(map[netip.AddrPort]bool, len(b.kept))
 	for a := range b.kept {
 		isKept[a] = true

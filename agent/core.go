@@ -313,22 +313,49 @@ func (b *backend) targetsAt(in *instance) []slots.Target {
 	return out
 }
 
-// onlyOperated leaves alone every slot but those of endpoints that operators asked
-// something of, those that they gave back, and those that are free. Where the slot of
-// such an endpoint serves another one, it goes elsewhere.
+// onlyOperated leaves alone every slot of an instance but those of endpoints that operators
+// asked something of, and those that they gave back.
+//
+//	the slot                                   becomes
+//	has such an endpoint                       what is wanted of that endpoint
+//	has one that is wanted no more             free
+//	was given back                             what is wanted
+//	is wanted for one that the instance lacks  that; where it serves another, that goes elsewhere
+//	is free, in maintenance                    free: what goes elsewhere may have it
+//	any other                                  left alone
 func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
+	wanted := map[netip.AddrPort]slots.Target{}
+	for _, t := range targets {
+		if b.operated[t.Addr] {
+			wanted[t.Addr] = t
+		}
+	}
+	at := map[netip.AddrPort]*slots.Server{} // where they are, best where they serve
+	for i := range own {
+		s := &own[i]
+		if _, ok := wanted[s.Addr]; ok && (at[s.Addr] == nil || s.Class > at[s.Addr].Class) {
+			at[s.Addr] = s
+		}
+	}
 	server := finder(own, serverNumber)
 	out := slices.Clone(targets)
 	for i, t := range targets {
 		s := server(t.Number)
+		idle := s == nil || s.Class == slots.Maint
 		switch {
-		case t.Leave, s != nil && s.Class == slots.Maint && !t.Addr.IsValid():
+		case t.Leave:
+		case s != nil && at[s.Addr] == s:
+			out[i] = wanted[s.Addr]
+			out[i].Number, out[i].Dynamic = t.Number, t.Dynamic
+		case s != nil && b.operated[s.Addr]:
+			out[i] = slots.Target{Number: t.Number, Dynamic: t.Dynamic}
 		case s != nil && s.Addr == t.Addr && !b.started[t.Number].IsZero():
-		case s != nil && b.operated[s.Addr], b.operated[t.Addr] && (s == nil || s.Class == slots.Maint || s.Addr == t.Addr):
-		case b.operated[t.Addr]:
+		case b.operated[t.Addr] && at[t.Addr] == nil && idle:
+		case b.operated[t.Addr] && at[t.Addr] == nil:
 			left, moved := elsewhere(t)
 			out[i] = left
 			out = append(out, moved)
+		case !t.Addr.IsValid() && idle:
 		default:
 			out[i].Leave = true
 		}

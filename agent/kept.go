@@ -122,8 +122,8 @@ func (b *backend) makeYield(n int, may func(netip.AddrPort) bool) bool {
 	return len(victims) > 0
 }
 
-// takeBack gives the slots that are free by now to kept ones that gave theirs up, the one
-// that is kept for the shortest time first. It reports whether any got one.
+// takeBack lets as many kept endpoints that gave their slots up have one as are free by
+// now, the one that is kept for the shortest time first. It reports whether any may.
 func (b *backend) takeBack() bool {
 	free := 0
 	for _, s := range b.table {

@@ -36,7 +36,6 @@ func (b *backend) overrule(next overrides, now time.Time) {
 // all that is known. Those of overrides that ended stay noted: they have to be put back.
 func (b *backend) noteOperated(next overrides) {
 	if b.phase != phaseRestored {
-		b.operated = nil
 		return
 	}
 	operated := map[netip.AddrPort]bool{}

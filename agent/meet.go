@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -44,19 +45,13 @@ func (c *core) meet(in *instance, r report) []*backend {
 			continue
 		}
 		if _, known := in.full[b.Name]; !known {
-			in.full[b.Name], b.due = b.adopts(own), true
+			in.full[b.Name], b.due = hasReady(own, b.operated), true
 			out = append(out, b)
 		} else if r.backends[b.Name].problem == "" && c.stale(b, r.backends[b.Name].usable) {
 			out = append(out, b)
 		}
 	}
 	return out
-}
-
-// adopts reports whether the instance has slots in service that it had before this agent
-// knew it, and not by an operator's wish alone.
-func (b *backend) adopts(own []slots.Server) bool {
-	return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Class == slots.Ready && !b.operated[s.Addr] })
 }
 
 // forget drops what is known of a backend whose slots are other ones now.
@@ -140,10 +135,12 @@ func (c *core) numbers(b *backend) map[int]bool {
 	return out
 }
 
-func hasReady(own []slots.Server) bool {
+// hasReady reports whether any slot serves an endpoint besides those: what stands ready at
+// the template's own address serves none.
+func hasReady(own []slots.Server, besides map[netip.AddrPort]bool) bool {
 	placeholder := slots.Placeholder(own)
 	return slices.ContainsFunc(own, func(s slots.Server) bool {
-		return s.Class == slots.Ready && !slots.IsPlaceholder(s.Addr, placeholder)
+		return s.Class == slots.Ready && !slots.IsPlaceholder(s.Addr, placeholder) && !besides[s.Addr]
 	})
 }
 

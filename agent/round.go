@@ -268,7 +268,7 @@ func (w *worker) save(names []string) {
 	for _, proxy := range w.proxies(names) {
 		var servers []slots.Server
 		for _, name := range every {
-			if l := w.locals[name]; l.want.proxy == proxy && l.own != nil && l.problem == "" && (!l.want.quiet || hasReady(l.own)) {
+			if l := w.locals[name]; l.want.proxy == proxy && l.own != nil && l.problem == "" && (!l.want.quiet || hasReady(l.own, nil)) {
 				servers = append(servers, l.saved()...)
 			}
 		}

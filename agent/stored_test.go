@@ -94,26 +94,73 @@ func TestDrainFromBeforeARestartReachesWhoServes(t *testing.T) {
 	}, a)
 }
 
-// TestServerAddedToAStoredSet: it takes a slot that is free, and none that serves.
+// TestServerAddedToAStoredSet: it takes a slot that is free, and none that serves or that
+// somebody took out.
 func TestServerAddedToAStoredSet(t *testing.T) {
-	a, b := newFake("a", "web", 3), newFake("b", "web", 3)
+	for size, want := range map[int]string{
+		3: "web2=:81 web3=:95",
+		4: "web2=:81 web3=:95 web4=:90",
+	} {
+		a, b := newFake("a", "web", 3), newFake("b", "web", size)
+		inWorld(t, func(w *world) {
+			w.source.reading = families([]int{80, 81}, nil)
+			w.start()
+			// What serves at b in the slot that is free elsewhere is nobody's, for all that is known.
+			w.silent(func() {
+				b.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(95), slots.Ready })
+				b.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+			})
+			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(time.Minute)
+			w.want(a, "web1=:80 web2=:81 web3=:90")
+			w.want(b, want)
+		}, a, b)
+	}
+}
+
+// TestDrainWhereTheOrderIsAnother: an instance that has the endpoints in other slots than the
+// table serves each where it has it.
+func TestDrainWhereTheOrderIsAnother(t *testing.T) {
+	a, b := newFake("a", "web", 2), newFake("b", "web", 2)
 	inWorld(t, func(w *world) {
 		w.source.reading = families([]int{80, 81}, nil)
 		w.start()
-		// What serves at b in the slot that is free elsewhere is nobody's, for all that is known.
 		w.silent(func() {
-			b.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(95), slots.Ready })
-			b.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
+			b.set("web1", func(s *slots.Server) { s.Addr = addr(81) })
+			b.set("web2", func(s *slots.Server) { s.Addr = addr(80) })
 		})
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
-			w.t.Fatal(err)
-		}
+		w.state(addr(80).String(), StateDrain, Who{})
 		w.pass(time.Minute)
-		w.want(a, "web1=:80 web2=:81 web3=:90")
-		if got := b.show(); got != "web1=:90 web2=:81 web3=:95" && got != "web2=:81 web3=:95" {
-			t.Errorf("b shows %q", got)
-		}
+		w.want(a, "web1=:80/drain web2=:81")
+		w.want(b, "web1=:81 web2=:80/drain")
+		w.state(addr(80).String(), StateReady, Who{})
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+		w.want(b, "web1=:81 web2=:80")
 	}, a, b)
+}
+
+// TestTemplateThatIsNotDisabledIsFilled: slots that stand ready at the template's own address
+// serve nobody: the stored set goes in.
+func TestTemplateThatIsNotDisabledIsFilled(t *testing.T) {
+	a := newFake("a", "web", 4)
+	inWorld(t, func(w *world) {
+		w.source.reading = families([]int{80, 81}, nil)
+		w.start()
+		w.silent(func() {
+			a.with(func() {
+				a.process.Pid++
+				a.addBackend("web", 4)
+				for i := range a.servers["web"] {
+					a.servers["web"][i].Class, a.servers["web"][i].Disabled = slots.Ready, false
+				}
+			})
+		})
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
 }
 
 // TestServerAddedToAStoredSetThatFillsAllSlots: nothing that serves gives way to it.
