@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 first=$1 count=$2
 out=.cache/simulate
 mkdir -p "$out"
+rm -f "$out"/running.*
 cover=()
 if [ "${3:-}" = cover ]; then cover=(-coverpkg=./agent,./agent/guard,./agent/sources); fi
 go test -c "${cover[@]}" -o "$out/simulation.test" ./agent/simulation
@@ -29,7 +30,7 @@ for mode in safety liveness; do
 	grep -v '^=== ' "$out/$mode.log" || true
 done
 if [ "$code" != 0 ]; then
-	echo "the simulation failed (exit $code); the seeds that ran last: safety $(cat $out/running.safety), liveness $(cat $out/running.liveness)"
+	echo "the simulation failed (exit $code); the seeds that ran last: $(tail -n +1 "$out"/running.* 2>/dev/null | tr -s "\n" " ")"
 	exit 1
 fi
 if [ ${#cover[@]} -gt 0 ]; then

@@ -46,8 +46,8 @@ func (s *Source) String() string {
 // below it. A file that cannot be read is unknown, one that may be half written is
 // partial, and both are told of when that has lasted, unless they add something. At
 // first, and after an error, Next waits for a file that may be half written. An error is
-// a folder that is not there or holds no file at all, and one of whose files none ever
-// could be read, the one that is named after the service among them.
+// a folder that is not there or holds no file at all, and one in which no file could ever
+// be read, if one of them is named after the service.
 func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	latest, err := s.first(ctx)
 	for err == nil {

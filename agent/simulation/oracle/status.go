@@ -167,10 +167,9 @@ func (o *Oracle) saysAsked(at time.Time, s Status) {
 	}
 }
 
-// saysUp: what answers is up, and what does not is not.
+// saysUp: what answers is up.
 func (o *Oracle) saysUp(at time.Time, s InstanceStatus, in *instance) {
-	switch {
-	case in.calm(at, Calm) && !s.Up:
+	if in.calm(at, Calm) && !s.Up {
 		o.wrong(at, "up", "%s answers since %s, and is said to be down", s.Name, in.fault.Format(time.TimeOnly))
 	}
 }
