@@ -89,6 +89,12 @@ type Command struct {
 	Other bool
 }
 
+// moves reports whether c changes where the server's traffic goes, now or, as addresses do,
+// in a moment, or whether it gets any.
+func (c Command) moves() bool {
+	return strings.Contains(c.Text, " addr ") || c.Before == nil || c.After == nil || c.Before.State != c.After.State || c.Before.Addr != c.After.Addr
+}
+
 // commands are those that the agent may send, all of what is said to HAProxy's command line.
 var commands = regexp.MustCompile(`^[a-z]+( [A-Za-z0-9_.:/-]+)+%?( [A-Za-z0-9_.:/-]+%?)*$`)
 
@@ -110,7 +116,9 @@ func (o *Oracle) executed(at time.Time, c Command) {
 		}
 		key := [2]string{c.Backend, s.Name}
 		if c.Other {
-			in.hand[key], in.theirs[s.Addr] = at, true
+			if c.moves() {
+				in.hand[key], in.theirs[s.Addr] = at, true
+			}
 		} else if !c.Refused {
 			in.calls[key], in.last = at, at
 		}

@@ -134,7 +134,7 @@ func (o *Oracle) room(at time.Time, b *backend) {
 				held++
 			}
 		}
-		if in.managed && ours(in.backends[b.Name]) < need+held+2 { // two wait for their sessions to end
+		if in.managed && b.room(in.backends[b.Name]) < need+held+2 { // two wait for their sessions to end
 			b.tight = at
 			if !b.Dynamic {
 				b.scarce = at
@@ -143,10 +143,11 @@ func (o *Oracle) room(at time.Time, b *backend) {
 	}
 }
 
-// ours is how many slots there are.
-func ours(rows map[string]Server) (n int) {
+// room is how many slots there are for what is listed: those that have it, and those
+// without sessions.
+func (b *backend) room(rows map[string]Server) (n int) {
 	for _, s := range rows {
-		if !strings.HasPrefix(s.Name, "static") && s.Addr.IsValid() && s.Sessions == 0 {
+		if !strings.HasPrefix(s.Name, "static") && s.Addr.IsValid() && (s.Sessions == 0 || b.state(s.Addr) != "") {
 			n++
 		}
 	}
