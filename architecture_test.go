@@ -21,17 +21,17 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":        {"securedir", "agent", "discovery"},
-		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "reload", "metrics"},
+		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
 		"agent/guard":      {"discovery"},
 		"agent/sources":    {"discovery"},
 		"agent/simulation": {}, // its tests reach everything
 		"slots/haproxy":    {"securedir", "slots", "discovery"},
 		"slots":            {"discovery"},
-		"reload":           {"securedir", "slots"},
+		"slots/reload":     {"securedir", "slots"},
 		"discovery/consul": {"discovery"},
 		"discovery/dns":    {"discovery"},
 		"discovery/file":   {"discovery"},
@@ -39,15 +39,15 @@ func arrows() map[string][]string {
 		"discovery":        {},
 		"metrics":          {},
 		"securedir":        {},
-		"loopback":         {}, // of tests and the demo
+		"tools/loopback":   {}, // ports for tests and the demo
 		"tools/mutate":     {}, // runs the tests of all of them
 
 		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},
-		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "loopback"},
+		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "tools/loopback"},
 		"discovery/discoverytest":     {"discovery"},
-		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery", "loopback"},
-		"discovery/dns/dnstest":       {"discovery/dns", "discovery", "loopback"},
+		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery", "tools/loopback"},
+		"discovery/dns/dnstest":       {"discovery/dns", "discovery", "tools/loopback"},
 		"discovery/nomad/nomadtest":   {"discovery/discoverytest"},
 	}
 }

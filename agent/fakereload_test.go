@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // fakeReload reloads fakes: they come back with the slots that were rendered,

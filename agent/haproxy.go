@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // This file does with HAProxy's configuration and process what people ask for.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // overflow runs the transaction that these backends need.

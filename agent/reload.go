@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // A Reload is a way to reload HAProxy, and the instances that it reloads.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // leastFiles and mostFiles bound how often files are looked at: as often as at instances,

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // templated is how many of an instance's slots are in its configuration.

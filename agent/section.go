@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // This file changes sections of HAProxy's configuration for people.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/reload"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 func TestSectionsAreEdited(t *testing.T) {

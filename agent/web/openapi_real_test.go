@@ -21,10 +21,10 @@ import (
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // A teller is a source that says what it is told to, and fails where that is nil.

@@ -19,8 +19,8 @@ import (
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 	"github.com/slotsync/slotsync/metrics"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // What is set shorter in the demo than elsewhere, and how large it is.

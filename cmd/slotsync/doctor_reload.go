@@ -14,9 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // Modes of access(2).

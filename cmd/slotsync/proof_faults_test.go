@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // TestReloadStepsFail lets every step of a reload fail on a real HAProxy that a

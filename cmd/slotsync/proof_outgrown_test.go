@@ -10,8 +10,8 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 const (

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // TestSections adds, edits and deletes a group (a listen section), a frontend and

@@ -8,9 +8,9 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // A wiring is everything that a configuration names, made and not yet started.

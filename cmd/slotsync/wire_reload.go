@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/reload"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // dir is where versions of the file are kept: another file has others. It is "" where

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/loopback"
+	"github.com/slotsync/slotsync/tools/loopback"
 )
 
 // startTimeout is how long a start may take. An agent that has met no server yet tells one

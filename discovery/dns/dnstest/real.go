@@ -15,7 +15,7 @@ import (
 
 	"github.com/miekg/dns"
 
-	"github.com/slotsync/slotsync/loopback"
+	"github.com/slotsync/slotsync/tools/loopback"
 )
 
 // realTimeout bounds the start of a real server and the taking over of a zone.

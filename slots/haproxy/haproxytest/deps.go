@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/loopback"
+	"github.com/slotsync/slotsync/tools/loopback"
 )
 
 // Versions are the versions of HAProxy that are tested.
