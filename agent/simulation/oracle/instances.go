@@ -24,6 +24,9 @@ type instance struct {
 	calls map[[2]string]time.Time
 	last  time.Time // when it did that to any
 	born  time.Time // this process
+	// found are the addresses that were in service when the agent met this process first, and
+	// that nobody ever listed.
+	found map[[2]string]netip.AddrPort
 }
 
 func newInstance(at time.Time) *instance {
@@ -51,7 +54,24 @@ func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server
 		}
 		in.backends[backend] = rows
 	}
-	in.fault, in.born = at, at
+	in.fault, in.born, in.found = at, at, nil
+}
+
+// meet notes what an agent that starts now finds in a process that none has met.
+func (in *instance) meet(o *Oracle) {
+	if in.born.Before(o.stopped) {
+		return // the one before it knew it
+	}
+	in.found = map[[2]string]netip.AddrPort{}
+	for name, rows := range in.backends {
+		if b := o.backendOf(name); b != nil {
+			for _, s := range rows {
+				if a := served(&s); a.IsValid() && b.owns(s.Name) && !b.listed[a] {
+					in.found[[2]string{name, s.Name}] = a
+				}
+			}
+		}
+	}
 }
 
 // Sees tells how the servers of an instance are now: some changes show late.
@@ -250,7 +270,14 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	o.done = append(o.done, removal{at, c.Instance, c.Before.Name, c.Text})
 	o.room(at, b)
 	defer b.confirm(at, a)
-	if !b.listed[a] || o.excused(at, in, b, c, a) {
+	defer delete(b.stayed, a)
+	if o.excused(at, in, b, c, a) {
+		return
+	}
+	if !b.listed[a] {
+		if !b.accepted[a] && in.found[[2]string{c.Backend, c.Before.Name}] == a {
+			o.wrong(at, "foreign", "%s: %q takes %s out of service, which nobody ever listed", c.Instance, c.Text, a)
+		}
 		return
 	}
 	since := Grace

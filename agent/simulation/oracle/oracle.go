@@ -102,6 +102,7 @@ type Oracle struct {
 	violations []Violation
 	// running is since when the agent runs; zero: it does not.
 	running time.Time
+	stopped time.Time // when it ended last
 	// changed is when its configuration changed last.
 	changed  time.Time
 	acked    map[Ask]time.Time    // what operators were told is in force
@@ -184,6 +185,9 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 func (o *Oracle) Started(at time.Time) {
 	o.keep("Started", at)
 	o.running, o.events, o.done = at, nil, nil
+	for _, in := range o.instances {
+		in.meet(o)
+	}
 	clear(o.differ)
 	for _, b := range o.backends {
 		for _, f := range b.feeds {
@@ -197,7 +201,7 @@ func (o *Oracle) Started(at time.Time) {
 // Stopped is the opposite of [Oracle.Started].
 func (o *Oracle) Stopped(at time.Time) {
 	o.keep("Stopped", at)
-	o.running = time.Time{}
+	o.running, o.stopped = time.Time{}, at
 	stored := at.Add(-Grace)
 	if !o.unstored.IsZero() {
 		stored = o.unstored.Add(-Grace)

@@ -34,7 +34,8 @@ type backend struct {
 	tight     time.Time // when there were fewer in the template
 	taken     int       // slots that are left alone, as it says
 	pausedAt  time.Time // when it was last paused, as the agent says
-	// stayed is for how long the endpoint had been there when it went.
+	// stayed is for how long the endpoint had been there when it went, the longest time
+	// since it was taken out of service last.
 	stayed map[netip.AddrPort]time.Duration
 	// lost are endpoints that came so shortly before the agent ended that it may not have
 	// stored them, and that were not listed since.
@@ -282,7 +283,7 @@ func (b *backend) reckon(at time.Time) {
 			}
 		} else {
 			if since, was := b.there[a]; was {
-				b.stayed[a] = at.Sub(since)
+				b.stayed[a] = max(b.stayed[a], at.Sub(since))
 			}
 			delete(b.there, a)
 		}
@@ -308,7 +309,7 @@ func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort
 	}
 	b.reckon(at)
 	for _, a := range removed {
-		if _, gone := b.gone[a]; gone {
+		if _, gone := b.gone[a]; gone || !b.listed[a] {
 			b.accepted[a] = true
 		}
 	}

@@ -89,6 +89,7 @@ func (o *Oracle) Says(at time.Time, s Status) {
 			}
 			mine.taken = len(b.Taken)
 			o.room(at, mine)
+			o.saysTaken(at, mine, b)
 		}
 	}
 	o.saysAsked(at, s)
@@ -112,6 +113,15 @@ func (o *Oracle) Says(at time.Time, s Status) {
 	}
 	o.saysSeries(at, s)
 	o.saysEvents(at)
+}
+
+// saysTaken: what a source listed once, and nothing proved to be gone, is no takeover.
+func (o *Oracle) saysTaken(at time.Time, b *backend, said BackendStatus) {
+	for _, a := range said.Taken {
+		if b.state(a) != "" && !b.refused(a) && !b.lost[a] && !b.old(a) && at.Sub(b.first[a]) > Grace && o.steady(at) {
+			o.wrong(at, "foreign", "%s is said to be listed by nobody ever, and was listed first at %s", a, b.first[a].Format(time.TimeOnly))
+		}
+	}
 }
 
 // room notes when there are fewer slots than endpoints.
@@ -233,6 +243,16 @@ func (in *instance) touched(at time.Time, backend string) bool {
 	return false
 }
 
+// handled reports whether somebody else ever changed a server of the backend in this process.
+func (in *instance) handled(backend string) bool {
+	for key := range in.hand {
+		if key[0] == backend {
+			return true
+		}
+	}
+	return false
+}
+
 func (in *instance) serves(backend string, a netip.AddrPort) bool {
 	for _, s := range in.backends[backend] {
 		if served(&s) == a {
@@ -251,7 +271,7 @@ func (in *instance) held(said BackendStatus, name string, a netip.AddrPort) bool
 // unknown, held or broken.
 func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
 	switch {
-	case !said.Live && in.servesAny(b.Name): // it is left as it was found
+	case !said.Live && (in.servesAny(b.Name) || in.handled(b.Name)): // it is left as it was found
 		return
 	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
 		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):
