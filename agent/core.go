@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -170,26 +171,30 @@ func (c *core) initial(b *backend) map[int]int {
 // climb gives every endpoint a slot, as far as slots can be had without a
 // reload: free ones, then those of endpoints that are leaving and have no
 // sessions any more, those of kept ones that are down, added ones, and at last those
-// of kept ones that are up.
+// of kept ones that are up. A kept endpoint that lost its slot gets a free or an added one.
 func (c *core) climb(b *backend, now time.Time) {
 	refused := !b.Dynamic || c.undynamic(b)
 	if refused {
 		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) })
 	}
+	var kept []discovery.Endpoint // without a slot
 	for again := true; again; again = len(b.surplus) > 0 && b.giveWay(now) {
-		b.assign(now)
+		kept = b.assign(now)
 	}
 	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, c.downAt(b)) {
-		b.assign(now)
+		kept = b.assign(now)
 	}
 	if len(b.surplus) > 0 && !refused {
 		b.table, b.surplus = b.table.Grow(b.surplus, b.MaxSlots)
 	}
 	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, anySlot) {
-		b.assign(now)
+		kept = b.assign(now)
 	}
 	if len(b.surplus) == 0 && b.takeBack() {
-		b.assign(now)
+		kept = b.assign(now)
+	}
+	if len(kept) > 0 && !refused {
+		b.table, _ = b.table.Grow(kept, b.MaxSlots)
 	}
 	if len(b.surplus) == 0 {
 		b.short = time.Time{}
@@ -200,14 +205,15 @@ func (c *core) climb(b *backend, now time.Time) {
 }
 
 // assign gives free slots, and those of endpoints that drain without sessions, to
-// endpoints that have none.
-func (b *backend) assign(now time.Time) {
+// endpoints that have none. It returns those that are only kept and got none.
+func (b *backend) assign(now time.Time) (kept []discovery.Endpoint) {
 	b.table, b.surplus = b.table.Assign(b.wanted(), now)
 	if len(b.surplus) > 0 && len(b.leaving) > 0 {
 		b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed())
 		b.dropReclaimed()
 	}
-	b.surplus = b.listedIn(b.surplus)
+	b.surplus, kept = b.partKept(b.surplus)
+	return kept
 }
 
 // undynamic reports whether no instance takes dynamic servers in b.

@@ -161,12 +161,20 @@ func (c *core) downAt(b *backend) func(netip.AddrPort) bool {
 	return func(a netip.AddrPort) bool { return down[a] && !up[a] }
 }
 
-// listedIn returns those of eps that are not only kept: the others do without a slot.
-func (b *backend) listedIn(eps []discovery.Endpoint) []discovery.Endpoint {
+// partKept splits eps in those that are listed and those that are only kept, which do
+// without a slot if none can be had.
+func (b *backend) partKept(eps []discovery.Endpoint) (listed, kept []discovery.Endpoint) {
 	if len(b.kept) == 0 {
-		return eps
+		return eps, nil
 	}
-	return slices.DeleteFunc(slices.Clone(eps), func(e discovery.Endpoint) bool { _, kept := b.kept[e.Addr]; return kept })
+	for _, e := range eps {
+		if _, only := b.kept[e.Addr]; only {
+			kept = append(kept, e)
+		} else {
+			listed = append(listed, e)
+		}
+	}
+	return listed, kept
 }
 
 // withoutYielded returns those of eps that did not give their slot away.

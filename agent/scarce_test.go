@@ -83,6 +83,26 @@ func TestKeptTakesItsSlotBack(t *testing.T) {
 	}
 }
 
+// TestKeptWithoutASlotIsAdded: a template that shrinks while writing is paused takes the slot
+// of a kept endpoint, and that is added afterwards as a listed one would be.
+func TestKeptWithoutASlotIsAdded(t *testing.T) {
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Dynamic = true
+		w.source.reading = families([]int{80, 81}, []int{90})
+		w.start()
+		w.source.say(gap(80, 81), nil)
+		w.settle()
+		if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{For: 30 * time.Second}); err != nil {
+			w.t.Fatal(err)
+		}
+		a.with(func() { a.process.Pid++; a.addBackend("web", 1) })
+		w.pass(time.Minute)
+		w.wantPorts(a, 80, 81, 90)
+		w.wantSync("a", true)
+	}, a)
+}
+
 // TestListedAgainIsDecidedAnew: what gave its slot up and is listed again is decided about,
 // though what is in force is the same.
 func TestListedAgainIsDecidedAnew(t *testing.T) {
