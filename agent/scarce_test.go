@@ -93,7 +93,7 @@ func TestKeptWithoutASlotIsAdded(t *testing.T) {
 		w.start()
 		w.source.say(gap(80, 81), nil)
 		w.settle()
-		if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{For: 30 * time.Second}); err != nil {
+		if _, err := w.agent.Pause(w.t.Context(), "web", true, Who{For: 30 * time.Second}); err != nil {
 			w.t.Fatal(err)
 		}
 		a.with(func() { a.process.Pid++; a.addBackend("web", 1) })
