@@ -6,9 +6,21 @@
 // answer so. Every reply is therefore classified by its headers and by what was
 // asked before it may become a reading; see judge.
 //
-// The package uses the names and types of consul/api but not its client, which
-// takes CONSUL_* variables from the environment for whatever is left empty and
-// ignores an index that cannot be read.
+// What Consul shares with Nomad (blocking queries, connections, what is believed of an
+// index) is in longpoll. Here is how Consul is asked and what its replies say, and three
+// rules of its own: what a token may not read any more is not gone (rights), data that was
+// streamed to the agent proves nothing without its servers (freshness), and an agent that
+// is too old ignores what it does not know (version).
+//
+// The package uses the names and types of consul/api but not its client. That client takes
+// CONSUL_* variables from the environment for whatever is left empty: a token, a namespace,
+// the path of a token file, without which it cannot be made. It drops the error where the
+// index or the age of a reply cannot be read, and does not know the header that says that
+// any server may have answered. It accepts a list that something follows, of any length,
+// and refuses all of it for one field of another type, used or not. It decodes every field,
+// which takes three times as long and seven times the memory (BenchmarkDecode40). A
+// transport below it that mends this would be more code than the request and the headers
+// are here.
 package consul
 
 import (

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"reflect"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/longpoll"
@@ -226,16 +229,25 @@ func TestDecodeKeepsStrings(t *testing.T) {
 	}
 }
 
+// BenchmarkDecode40 compares decode with what the client of consul/api does with a reply.
 func BenchmarkDecode40(b *testing.B) {
 	entry := `{"Node":{"ID":"b3f4c1d2","Node":"vm","Address":"127.0.0.1","TaggedAddresses":{"lan":"127.0.0.1","wan":"127.0.0.1"},"Meta":{"a":""}},` +
 		`"Service":{"ID":"web-1","Service":"web","Tags":["a"],"Address":"127.20.1.1","Meta":null,"Port":8000,"Weights":{"Passing":1,"Warning":1},"Proxy":{}},` +
 		`"Checks":[{"Node":"vm","CheckID":"serfHealth","Name":"Serf Health Status","Status":"passing","Output":"Agent alive and reachable"}]}`
 	raw := []byte("[" + strings.Repeat(entry+",", 39) + entry + "]")
-	b.SetBytes(int64(len(raw)))
-	for b.Loop() {
-		if _, err := decode(raw); err != nil {
-			b.Fatal(err)
-		}
+	for name, decode := range map[string]func() error{
+		"slim":       func() error { _, err := decode(raw); return err },
+		"consul/api": func() error { var all []*api.ServiceEntry; return json.NewDecoder(bytes.NewReader(raw)).Decode(&all) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := decode(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
