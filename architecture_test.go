@@ -21,26 +21,27 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent/web":        {"securedir", "agent", "discovery"},
-		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
-		"agent/guard":      {"discovery"},
-		"agent/sources":    {"discovery"},
-		"agent/simulation": {}, // its tests reach everything
-		"slots/haproxy":    {"securedir", "slots", "discovery"},
-		"slots":            {"discovery"},
-		"slots/reload":     {"securedir", "slots"},
-		"discovery/consul": {"discovery"},
-		"discovery/dns":    {"discovery"},
-		"discovery/file":   {"discovery"},
-		"discovery/nomad":  {"discovery"},
-		"discovery":        {},
-		"metrics":          {},
-		"securedir":        {},
-		"tools/loopback":   {}, // ports for tests and the demo
-		"tools/mutate":     {}, // runs the tests of all of them
+		"agent/web":          {"securedir", "agent", "discovery", "discovery/longpoll"},
+		"agent":              {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
+		"agent/guard":        {"discovery"},
+		"agent/sources":      {"discovery"},
+		"agent/simulation":   {}, // its tests reach everything
+		"slots/haproxy":      {"securedir", "slots", "discovery"},
+		"slots":              {"discovery"},
+		"slots/reload":       {"securedir", "slots"},
+		"discovery/consul":   {"discovery", "discovery/longpoll"},
+		"discovery/dns":      {"discovery"},
+		"discovery/file":     {"discovery"},
+		"discovery/longpoll": {"discovery"},
+		"discovery/nomad":    {"discovery", "discovery/longpoll"},
+		"discovery":          {},
+		"metrics":            {},
+		"securedir":          {},
+		"tools/loopback":     {}, // ports for tests and the demo
+		"tools/mutate":       {}, // runs the tests of all of them
 
 		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // An Access is by what an agent and who asks it know each other over TCP. The zero
@@ -25,7 +25,7 @@ type Access struct {
 	// has no colon (RFC 7617, section 2).
 	User, Password string
 	// TLS says who an agent at https:// has to be, and which certificate it is shown.
-	TLS discovery.TLS
+	TLS longpoll.TLS
 }
 
 // show puts into a request who asks.
@@ -43,7 +43,7 @@ func (a Access) show(req *http.Request) {
 
 // secure has transport speak TLS as a says.
 func (a Access) secure(transport *http.Transport) error {
-	trust, err := discovery.NewTrust(a.TLS)
+	trust, err := longpoll.NewTrust(a.TLS)
 	if err != nil {
 		return err
 	}

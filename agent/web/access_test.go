@@ -7,7 +7,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // TestClientWithAConfig has a client ask listeners that exporter-toolkit checks, for
@@ -18,9 +18,9 @@ func TestClientWithAConfig(t *testing.T) {
 		by.client(by, "client") // makes its files
 	}
 	file := func(by *authority, name string) string { return filepath.Join(by.dir, name) }
-	trusts := discovery.TLS{CAFile: file(a, "ca.crt")}
-	shows := discovery.TLS{CAFile: file(a, "ca.crt"), CertFile: file(a, "client.crt"), KeyFile: file(a, "client.key")}
-	stranger := discovery.TLS{CAFile: file(a, "ca.crt"), CertFile: file(other, "client.crt"), KeyFile: file(other, "client.key")}
+	trusts := longpoll.TLS{CAFile: file(a, "ca.crt")}
+	shows := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(a, "client.crt"), KeyFile: file(a, "client.key")}
+	stranger := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(other, "client.crt"), KeyFile: file(other, "client.key")}
 	plain, both := a.serverTLS(""), a.serverTLS(", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt")
 	given := a.serverTLS(", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt")
 	tests := []struct {
@@ -31,7 +31,7 @@ func TestClientWithAConfig(t *testing.T) {
 		{"a token", plain, web.Access{TLS: trusts, Token: token("token")}, ""},
 		{"nothing but trust", plain, web.Access{TLS: trusts}, "not for everybody"},
 		{"no trust", plain, web.Access{Token: token("token")}, "--ca-file"},
-		{"trust in another", plain, web.Access{TLS: discovery.TLS{CAFile: file(other, "other.crt")}}, "--ca-file"},
+		{"trust in another", plain, web.Access{TLS: longpoll.TLS{CAFile: file(other, "other.crt")}}, "--ca-file"},
 		{"a certificate", both, web.Access{TLS: shows}, ""},
 		{"a certificate, if given", given, web.Access{TLS: shows}, ""},
 		{"no certificate", both, web.Access{TLS: trusts}, "--cert-file and --key-file"},
@@ -83,7 +83,7 @@ func TestClientSpeaksPlainlyToTLS(t *testing.T) {
 
 func TestClientWithoutItsFiles(t *testing.T) {
 	dir := t.TempDir()
-	for _, by := range []discovery.TLS{{CAFile: dir + "/none"}, {CertFile: dir + "/none", KeyFile: dir + "/none"}} {
+	for _, by := range []longpoll.TLS{{CAFile: dir + "/none"}, {CertFile: dir + "/none", KeyFile: dir + "/none"}} {
 		if _, err := web.NewClient("https://127.0.0.1:1", web.Access{TLS: by}); err == nil || !strings.Contains(err.Error(), "/none") {
 			t.Errorf("%+v: %v", by, err)
 		}

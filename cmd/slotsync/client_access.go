@@ -11,8 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/web"
-	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // maxPassword bounds the file of a password, in bytes.
@@ -73,7 +72,7 @@ func (x access) of(addr, tokenFile string, env environment) (by web.Access, err 
 		return by, err
 	}
 	x = x.orFrom(env)
-	by.TLS = discovery.TLS{CAFile: x.caFile, CertFile: x.certFile, KeyFile: x.keyFile}
+	by.TLS = longpoll.TLS{CAFile: x.caFile, CertFile: x.certFile, KeyFile: x.keyFile}
 	if x.user != "" {
 		by.User = x.user
 		by.Password, err = readPassword(x.passwordFile)
@@ -92,7 +91,7 @@ func readToken(named, configured string) (func() string, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := consul.NewTokenFile(path)
+	f, err := longpoll.NewTokenFile(path)
 	// Over the unix socket nobody needs the token, and few may read it.
 	if named == "" && errors.Is(err, fs.ErrPermission) {
 		return nil, nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 const consulHead = "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nbackends: [{name: w, source: s, service: w}]\n"
@@ -46,10 +46,10 @@ func TestConsulEnvironment(t *testing.T) {
 		{"auth", environment{"CONSUL_HTTP_AUTH": "u:p:q"}, func(c *consulConfig) any { return c.auth }, "u:p:q"},
 		{"verify", environment{"CONSUL_HTTP_SSL_VERIFY": "false"}, func(c *consulConfig) any { return c.options.TLS.InsecureSkipVerify }, true},
 		{"verify after all", environment{"CONSUL_HTTP_SSL_VERIFY": "true"}, func(c *consulConfig) any { return c.options.TLS.InsecureSkipVerify }, false},
-		{"authorities", environment{"CONSUL_CACERT": "/a", "CONSUL_CAPATH": "/b"}, func(c *consulConfig) any { return c.options.TLS }, discovery.TLS{CAFile: "/a", CAPath: "/b"}},
+		{"authorities", environment{"CONSUL_CACERT": "/a", "CONSUL_CAPATH": "/b"}, func(c *consulConfig) any { return c.options.TLS }, longpoll.TLS{CAFile: "/a", CAPath: "/b"}},
 		{"relative", environment{"CONSUL_CACERT": "ca.pem"}, func(c *consulConfig) any { return c.options.TLS.CAFile }, here},
 		{"certificate", environment{"CONSUL_CLIENT_CERT": "/a", "CONSUL_CLIENT_KEY": "/b"}, func(c *consulConfig) any { return c.options.TLS },
-			discovery.TLS{CertFile: "/a", KeyFile: "/b"}},
+			longpoll.TLS{CertFile: "/a", KeyFile: "/b"}},
 		{"server name", environment{"CONSUL_TLS_SERVER_NAME": "n"}, func(c *consulConfig) any { return c.options.TLS.ServerName }, "n"},
 		{"namespace", environment{"CONSUL_NAMESPACE": "n"}, func(c *consulConfig) any { return c.options.Namespace }, "n"},
 		{"partition", environment{"CONSUL_PARTITION": "p"}, func(c *consulConfig) any { return c.options.Partition }, "p"},
@@ -73,7 +73,7 @@ func TestNomadEnvironment(t *testing.T) {
 		"NOMAD_CLIENT_CERT": "/c", "NOMAD_CLIENT_KEY": "/d", "NOMAD_TLS_SERVER_NAME": "n", "NOMAD_SKIP_VERIFY": "true",
 	})
 	o := s.nomad.options
-	want := discovery.TLS{CAFile: "/a", CAPath: "/b", CertFile: "/c", KeyFile: "/d", ServerName: "n", InsecureSkipVerify: true}
+	want := longpoll.TLS{CAFile: "/a", CAPath: "/b", CertFile: "/c", KeyFile: "/d", ServerName: "n", InsecureSkipVerify: true}
 	if o.Address != "https://n:1" || s.nomad.token != "t" || o.Namespace != "ns" || o.Region != "r" || o.TLS != want || len(cfg.overruled) > 0 {
 		t.Errorf("%+v, %v", s.nomad, cfg.overruled)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
-	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/metrics"
 )
 
@@ -119,7 +119,7 @@ func (s *service) options(cfg *config, w wiring) agent.Options {
 }
 
 // tokens are those that requests are checked against; nil for none.
-type tokens struct{ all, read *consul.TokenFile }
+type tokens struct{ all, read *longpoll.TokenFile }
 
 // setTokens makes the token files of cfg those that requests are checked against.
 func (s *service) setTokens(cfg *config) (err error) {
@@ -135,18 +135,18 @@ func (s *service) setTokens(cfg *config) (err error) {
 }
 
 // openToken opens the file at path, nil if path is "".
-func openToken(path string) (*consul.TokenFile, error) {
+func openToken(path string) (*longpoll.TokenFile, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return consul.NewTokenFile(path)
+	return longpoll.NewTokenFile(path)
 }
 
 func (s *service) bearer() string { return tokenOf(s.tokens.Load().all) }
 
 func (s *service) readBearer() string { return tokenOf(s.tokens.Load().read) }
 
-func tokenOf(file *consul.TokenFile) string {
+func tokenOf(file *longpoll.TokenFile) string {
 	if file == nil {
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // A rights is what the token may read of one service, as far as replies tell: Consul
@@ -16,7 +17,7 @@ import (
 // since the token was first used is all that there is for that token. One of which
 // something is left out now, and was not before, may lack what is there.
 //
-// Streams do not tell. What they lack is therefore read plainly; see [Source.lost].
+// Streams do not tell. What they lack is therefore read plainly; see [adapter.lost].
 type rights struct {
 	mu       sync.Mutex // guards following
 	asker    string     // see [Client.asker]; empty: nobody yet
@@ -106,13 +107,6 @@ func (s *rights) isNarrowed() bool {
 	return s.narrowed
 }
 
-// changed reports whether somebody else asks than the one that the lists are of.
-func (s *rights) changed(asker string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asker != "" && s.asker != asker
-}
-
 // accept makes it normal that something is left out.
 func (s *rights) accept() {
 	s.mu.Lock()
@@ -132,9 +126,9 @@ type memory struct {
 
 // Memory implements [discovery.Rememberer].
 func (s *Source) Memory() []byte {
-	s.rights.mu.Lock()
-	m := memory{Asker: s.rights.asker, Filtered: s.rights.filtered, Shown: s.rights.shown}
-	s.rights.mu.Unlock()
+	s.adapter.rights.mu.Lock()
+	m := memory{Asker: s.adapter.rights.asker, Filtered: s.adapter.rights.filtered, Shown: s.adapter.rights.shown}
+	s.adapter.rights.mu.Unlock()
 	if m.Asker == "" {
 		return nil
 	}
@@ -151,19 +145,19 @@ func (s *Source) Remember(text []byte) {
 	if json.Unmarshal(text, &m) != nil {
 		return
 	}
-	s.rights.mu.Lock()
-	defer s.rights.mu.Unlock()
-	if s.rights.asker == "" {
-		s.rights.asker, s.rights.filtered, s.rights.shown = m.Asker, m.Filtered, m.Shown
+	s.adapter.rights.mu.Lock()
+	defer s.adapter.rights.mu.Unlock()
+	if s.adapter.rights.asker == "" {
+		s.adapter.rights.asker, s.adapter.rights.filtered, s.adapter.rights.shown = m.Asker, m.Filtered, m.Shown
 	}
 }
 
 // Accept implements [discovery.Acceptor]: what this token may not read of the list any
 // more is normal from now on.
-func (s *Source) Accept() { s.rights.accept() }
+func (s *Source) Accept() { s.adapter.rights.accept() }
 
 // asker tells apart who asks for what, and does not tell the token.
 func (c *Client) asker(q Query, token string) string {
-	sum := sha256.Sum256([]byte("slotsync rights\x00" + token + "\x00" + c.url(q, ask{mode: Default})))
+	sum := sha256.Sum256([]byte("slotsync rights\x00" + token + "\x00" + c.url(q, longpoll.Request{})))
 	return hex.EncodeToString(sum[:12])
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 const (
@@ -158,20 +158,14 @@ func (c *Client) suits(ctx context.Context, q Query, token string) error {
 // self asks the agent for its version; the zero version if it does not tell, as
 // to tokens without agent:read.
 func (c *Client) self(ctx context.Context, token string) (version, error) {
-	u := c.at.Base
-	u.Path += "/v1/agent/self"
-	resp, err := c.open(ctx, u.String(), token)
+	_, text, err := c.http.Peek(ctx, c.http.URL("/v1/agent/self", nil, longpoll.Request{}), token, maxSelf)
 	if class := discovery.ClassOf(err); err != nil && (class == discovery.Auth || class == discovery.Config) {
 		return version{}, nil
 	}
 	if err != nil {
 		return version{}, err
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSelf))
-	if err != nil {
-		return version{}, c.api.Unreadable(ctx, err)
-	}
+	raw := []byte(text)
 	var said struct{ Config struct{ Version string } }
 	if tooDeep(raw) || json.Unmarshal(raw, &said) != nil {
 		return version{}, discovery.Errorf(discovery.Protocol, "what the agent says of itself is not JSON: is this Consul?")

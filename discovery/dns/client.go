@@ -94,7 +94,7 @@ type Client struct {
 	flights  flights
 	roster   roster
 	detours  detours
-	gate     discovery.Gate
+	gate     discovery.RecoveryProbe
 	reach    func(ctx context.Context, to netip.AddrPort) error // says why there is no way to it
 
 	opening sync.Mutex // guards following

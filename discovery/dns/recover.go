@@ -10,7 +10,7 @@ import (
 )
 
 // probeTime bounds one look at whether servers are back. With the second that
-// [discovery.Gate] waits before it, no more than two pass between two of them.
+// [discovery.RecoveryProbe] waits before it, no more than two pass between two of them.
 const probeTime = 700 * time.Millisecond
 
 // Recovered implements [discovery.Recoverer]. Where no server answered, or none

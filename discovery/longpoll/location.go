@@ -1,4 +1,4 @@
-package discovery
+package longpoll
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // A Location is where a system listens that is asked over HTTP.
@@ -57,7 +59,7 @@ func redacted(u *url.URL) string {
 	if shown.Fragment != "" {
 		shown.Fragment, shown.RawFragment = "xxxxx", ""
 	}
-	return Printable(shown.String(), 200)
+	return discovery.Printable(shown.String(), 200)
 }
 
 // String returns the address, for people.
@@ -68,17 +70,17 @@ func (l Location) String() string {
 	return l.Base.String()
 }
 
-// Question is what is asked at a URL, and of whom, for [Activity].
-func (l Location) Question(url string) string {
-	return Printable("GET "+strings.TrimPrefix(url, l.Base.String())+" of "+l.String(), 1000)
+// question is what is asked at a URL, and of whom, for [discovery.Activity].
+func (l Location) question(url string) string {
+	return discovery.Printable("GET "+strings.TrimPrefix(url, l.Base.String())+" of "+l.String(), 1000)
 }
 
 // A Dial connects, as [net.Dialer.DialContext] does.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// Dial returns what connects to the unix socket if there is one, else to where
+// dial returns what connects to the unix socket if there is one, else to where
 // requests go, within 5 seconds.
-func (l Location) Dial() Dial {
+func (l Location) dial() Dial {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	if l.Socket == "" {
 		return dialer.DialContext

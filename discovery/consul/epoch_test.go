@@ -43,25 +43,3 @@ func TestC23NobodyIsTold(t *testing.T) {
 		}
 	})
 }
-
-func TestErasDoNotEndAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var e eras
-		first, over := e.now()
-		e.close(first)
-		second, _ := e.now()
-		if over.Err() == nil || second == first {
-			t.Error("the first did not end")
-		}
-		e.close(first)
-		e.close(second)
-		if n, over := e.now(); n != second || over.Err() != nil {
-			t.Error("the second ended at once")
-		}
-		time.Sleep(eraLeast)
-		e.close(second)
-		if n, _ := e.now(); n == second {
-			t.Error("the second did not end")
-		}
-	})
-}

@@ -17,7 +17,7 @@ type system struct {
 	up    bool
 	sick  map[int]bool // members that it never answers
 	asked []time.Time
-	gate  discovery.Gate
+	gate  discovery.RecoveryProbe
 }
 
 var errDown = discovery.Errorf(discovery.Transport, "down")
@@ -138,11 +138,11 @@ func TestWatchIsCurrentSoonAfterRecovery(t *testing.T) {
 	}
 }
 
-// TestGateGoesOnAfterAQuestionThatIsCut: who leaves while it asks does not put off the
+// TestRecoveryProbeGoesOnAfterAQuestionThatIsCut: who leaves while it asks does not put off the
 // others, who learn at once what it would have learnt.
-func TestGateGoesOnAfterAQuestionThatIsCut(t *testing.T) {
+func TestRecoveryProbeGoesOnAfterAQuestionThatIsCut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g discovery.Gate
+		var g discovery.RecoveryProbe
 		first, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() {
@@ -160,11 +160,11 @@ func TestGateGoesOnAfterAQuestionThatIsCut(t *testing.T) {
 	})
 }
 
-// TestGateWaitsAfterEveryAnswer: one who is answered, badly, and leaves for that, has
+// TestRecoveryProbeWaitsAfterEveryAnswer: one who is answered, badly, and leaves for that, has
 // asked.
-func TestGateWaitsAfterEveryAnswer(t *testing.T) {
+func TestRecoveryProbeWaitsAfterEveryAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g discovery.Gate
+		var g discovery.RecoveryProbe
 		asked := 0
 		for begun := time.Now(); time.Since(begun) < time.Minute; {
 			ctx, leave := context.WithCancel(t.Context())
@@ -176,7 +176,7 @@ func TestGateWaitsAfterEveryAnswer(t *testing.T) {
 	})
 }
 
-func TestGateAsksOnceASecond(t *testing.T) {
+func TestRecoveryProbeAsksOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &system{}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -192,7 +192,7 @@ func TestGateAsksOnceASecond(t *testing.T) {
 	})
 }
 
-func TestGateLetsGo(t *testing.T) {
+func TestRecoveryProbeLetsGo(t *testing.T) {
 	ok := func(context.Context) error { return nil }
 	tests := []struct {
 		name string
@@ -209,7 +209,7 @@ func TestGateLetsGo(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var g discovery.Gate
+				var g discovery.RecoveryProbe
 				for range 2 { // it is as good as new afterwards
 					ctx, cancel := context.WithTimeout(t.Context(), test.ctx)
 					start := time.Now()
@@ -225,9 +225,9 @@ func TestGateLetsGo(t *testing.T) {
 }
 
 // Who leaves hands the turn on; so does who panics.
-func TestGateTurnIsHandedOn(t *testing.T) {
+func TestRecoveryProbeTurnIsHandedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g discovery.Gate
+		var g discovery.RecoveryProbe
 		var all sync.WaitGroup
 		all.Go(func() {
 			defer func() { _ = recover() }()
@@ -297,9 +297,9 @@ func TestWatchWithRecoverer(t *testing.T) {
 }
 
 // One that is answered without having waited lets all others go on.
-func TestGateIsOpenedFromOutside(t *testing.T) {
+func TestRecoveryProbeIsOpenedFromOutside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var g discovery.Gate
+		var g discovery.RecoveryProbe
 		g.Open() // nobody waits
 		var all sync.WaitGroup
 		for range 10 {

@@ -1,4 +1,4 @@
-package discovery
+package longpoll
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
@@ -59,7 +61,7 @@ func NewTrust(t TLS) (*Trust, error) {
 	return out, out.problem
 }
 
-// Remarks says, for [Activity], what is wrong with the files, in place of which
+// Remarks says, for [discovery.Activity], what is wrong with the files, in place of which
 // earlier ones are used; nil if nothing is.
 func (t *Trust) Remarks() []string {
 	t.mu.Lock()
@@ -67,7 +69,7 @@ func (t *Trust) Remarks() []string {
 	if t.problem == nil {
 		return nil
 	}
-	return []string{Printable("earlier TLS files are used: "+t.problem.Error(), 300)}
+	return []string{discovery.Printable("earlier TLS files are used: "+t.problem.Error(), 300)}
 }
 
 // Dialer returns a function for [net/http.Transport].DialTLSContext, which prefers
@@ -90,9 +92,9 @@ func (t *Trust) Dialer(dial func(ctx context.Context, network, address string) (
 	}
 }
 
-// Transport returns one that makes at most most connections by dial, and speaks TLS
+// transport returns one that makes at most most connections by dial, and speaks TLS
 // with https as t says.
-func (t *Trust) Transport(dial Dial, most int) *http.Transport {
+func (t *Trust) transport(dial Dial, most int) *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
 		DialTLSContext:         t.Dialer(dial),

@@ -1,4 +1,4 @@
-package discovery_test
+package longpoll
 
 import (
 	"context"
@@ -28,7 +28,7 @@ func TestWithToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var asked []string
 			token := func() string { return test.tokens[0] }
-			got, err := discovery.WithToken(token, func() { test.tokens = test.tokens[1:] }, func(token string) (string, error) {
+			got, err := withToken(token, func() { test.tokens = test.tokens[1:] }, func(token string) (string, error) {
 				asked = append(asked, token)
 				if token != test.good {
 					return "", refused
@@ -41,7 +41,7 @@ func TestWithToken(t *testing.T) {
 		})
 	}
 	n := 0
-	_, err := discovery.WithToken(nil, nil, func(token string) (int, error) { n++; return 0, refused })
+	_, err := withToken(nil, nil, func(token string) (int, error) { n++; return 0, refused })
 	if err != error(refused) || n != 1 {
 		t.Errorf("without a token: %v after %d requests", err, n)
 	}
@@ -54,33 +54,33 @@ func TestWithin(t *testing.T) {
 			return 1, discovery.Errorf(discovery.Transport, "slow: %w", ctx.Err())
 		}
 		begin := time.Now()
-		_, err := discovery.Within(t.Context(), time.Minute, slow)
+		_, err := within(t.Context(), time.Minute, slow)
 		if took := time.Since(begin); discovery.ClassOf(err) != discovery.Transport || took != time.Minute || err == context.DeadlineExceeded {
 			t.Errorf("%v after %s", err, took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if got, err := discovery.Within(ctx, time.Minute, slow); err != context.DeadlineExceeded || got != 0 {
+		if got, err := within(ctx, time.Minute, slow); err != context.DeadlineExceeded || got != 0 {
 			t.Errorf("ctx ended: %d, %v", got, err)
 		}
 	})
 }
 
-// A transport answers as its function does.
-type transport func(*http.Request) (*http.Response, error)
+// A roundTrip answers as its function does.
+type roundTrip func(*http.Request) (*http.Response, error)
 
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestGet(t *testing.T) {
-	dead := discovery.NewAPI("X", transport(func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }), nil)
-	if resp, err := dead.Get(t.Context(), "http://x/?a=secret", func(*http.Request) {}); resp != nil || err == nil || err.Error() != "transport: ask X: no route" {
+	dead := newAPI("X", roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }), nil)
+	if resp, err := dead.get(t.Context(), "http://x/?a=secret", func(*http.Request) {}); resp != nil || err == nil || err.Error() != "transport: ask X: no route" {
 		t.Errorf("got %v %v", resp, err)
 	}
-	if resp, err := dead.Get(t.Context(), "http://x:y/", nil); resp != nil || discovery.ClassOf(err) != discovery.Config {
+	if resp, err := dead.get(t.Context(), "http://x:y/", nil); resp != nil || discovery.ClassOf(err) != discovery.Config {
 		t.Errorf("got %v %v", resp, err)
 	}
 	var asked []string
-	live := discovery.NewAPI("X", transport(func(r *http.Request) (*http.Response, error) {
+	live := newAPI("X", roundTrip(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.Method+" "+r.URL.String()+" "+r.Header.Get("X-Token"))
 		status := http.StatusOK
 		if r.URL.Path == "/away" {
@@ -88,16 +88,16 @@ func TestGet(t *testing.T) {
 		}
 		header := http.Header{"Location": {"http://elsewhere/"}}
 		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader("yes")), Request: r}, nil
-	}), func(status int, _ string) discovery.Class { return discovery.ClassOfStatus(status) })
+	}), func(status int, _ string) discovery.Class { return ClassOfStatus(status) })
 	dress := func(r *http.Request) { r.Header.Set("X-Token", "t") }
-	resp, err := live.Get(t.Context(), "http://x/here", dress)
+	resp, err := live.get(t.Context(), "http://x/here", dress)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := discovery.ReadBody(resp.Body, 10); err != nil || string(raw) != "yes" {
+	if raw, err := ReadBody(resp.Body, 10); err != nil || string(raw) != "yes" {
 		t.Errorf("got %q %v", raw, err)
 	}
-	if _, err := live.Get(t.Context(), "http://x/away", dress); discovery.ClassOf(err) != discovery.Protocol {
+	if _, err := live.get(t.Context(), "http://x/away", dress); discovery.ClassOf(err) != discovery.Protocol {
 		t.Errorf("elsewhere: %v", err)
 	}
 	if want := "GET http://x/here t, GET http://x/away t"; strings.Join(asked, ", ") != want {
@@ -110,7 +110,7 @@ func TestRefused(t *testing.T) {
 		if strings.Contains(body, "faulty") {
 			return discovery.Protocol
 		}
-		return discovery.ClassOfStatus(status)
+		return ClassOfStatus(status)
 	}
 	tests := []struct {
 		status     int
@@ -123,34 +123,34 @@ func TestRefused(t *testing.T) {
 		{500, strings.Repeat(" ", 5000) + "faulty", "server: X answered 500: "},
 	}
 	for _, test := range tests {
-		api := discovery.NewAPI("X", transport(func(*http.Request) (*http.Response, error) {
+		api := newAPI("X", roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: test.status, Body: io.NopCloser(strings.NewReader(test.body))}, nil
 		}), class)
-		if _, err := api.Get(t.Context(), "http://x/", func(*http.Request) {}); err == nil || err.Error() != test.want {
+		if _, err := api.get(t.Context(), "http://x/", func(*http.Request) {}); err == nil || err.Error() != test.want {
 			t.Errorf("got %q, want %q", err, test.want)
 		}
 	}
 }
 
 func TestReadBody(t *testing.T) {
-	if got, err := discovery.ReadBody(strings.NewReader("abc"), 3); err != nil || string(got) != "abc" {
+	if got, err := ReadBody(strings.NewReader("abc"), 3); err != nil || string(got) != "abc" {
 		t.Errorf("got %q %v", got, err)
 	}
-	if got, err := discovery.ReadBody(strings.NewReader("abcd"), 3); err == nil || got != nil || !strings.Contains(err.Error(), "larger than 3 bytes") {
+	if got, err := ReadBody(strings.NewReader("abcd"), 3); err == nil || got != nil || !strings.Contains(err.Error(), "larger than 3 bytes") {
 		t.Errorf("got %q %v", got, err)
 	}
 	cut := errors.New("cut")
 	broken := io.MultiReader(strings.NewReader("a"), brokenReader{cut})
-	if got, err := discovery.ReadBody(broken, 3); !errors.Is(err, cut) || got != nil {
+	if got, err := ReadBody(broken, 3); !errors.Is(err, cut) || got != nil {
 		t.Errorf("got %q %v", got, err)
 	}
-	api := discovery.API{System: "X"}
-	if err := api.Unreadable(t.Context(), cut); err.Error() != "protocol: read X's reply: cut" {
+	api := api{system: "X"}
+	if err := api.unreadable(t.Context(), cut); err.Error() != "protocol: read X's reply: cut" {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := api.Unreadable(ctx, cut); err.Error() != "transport: read X's reply: context canceled" {
+	if err := api.unreadable(ctx, cut); err.Error() != "transport: read X's reply: context canceled" {
 		t.Errorf("got %v", err)
 	}
 }
