@@ -281,7 +281,7 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus, taken := b.surplus, len(b.taken)
+	surplus, taken := b.surplus, len(b.unmanaged)
 	if !a.refresh(b, now) {
 		if !slices.Equal(surplus, b.surplus) { // no slot of it changes anything at an instance
 			a.decided(b, len(surplus), taken)

@@ -13,16 +13,11 @@ import (
 type instance struct {
 	Instance
 	last report
-	// met: it answered at least once, and its slots are in last. continued: that process
+	// met: it answered at least once, and its slots are known. continued: that process
 	// had answered when the state was stored.
 	met, continued bool
-	// strangers are the live addresses, by backend and slot, that no source has
-	// ever listed: left alone until somebody accepts that they go.
-	strangers map[string]map[int]netip.AddrPort
-	// judged are the backends of which the strangers were looked for, full
-	// those that had ready slots when they were first seen; false: none, absent:
-	// not seen yet.
-	judged, full map[string]bool
+	// backends is what is known of its backends, by our name; see [instance.at].
+	backends map[string]*backendAt
 	// pending are the generations that were sent and not read back, oldest
 	// first.
 	pending  []stamp
@@ -38,6 +33,30 @@ type instance struct {
 	// it has.
 	send  func(desired)
 	stale bool
+}
+
+// A backendAt is what the loop knows about one backend at one instance.
+type backendAt struct {
+	// localReport is what its worker reported last, or before that what was stored; known
+	// says that there is either.
+	localReport
+	known bool
+	// seenOnce: its slots were seen. full: some of them were ready then.
+	seenOnce, full bool
+	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
+	// left alone until somebody accepts that they go. judged: they were looked for.
+	unmanaged map[int]netip.AddrPort
+	judged    bool
+}
+
+// at returns what is known of a backend there, which may be nothing.
+func (in *instance) at(backend string) *backendAt {
+	at := in.backends[backend]
+	if at == nil {
+		at = &backendAt{}
+		in.backends[backend] = at
+	}
+	return at
 }
 
 // A stamp is when a generation of a backend came to be, and when its source spoke.
@@ -101,8 +120,8 @@ func (c *core) of(b *backend) []*instance {
 func (c *core) views(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		if r := in.last.backends[b.Name]; r.own != nil && r.problem == "" {
-			out = append(out, r.usable)
+		if at := in.at(b.Name); at.own != nil && at.problem == "" {
+			out = append(out, at.usable)
 		}
 	}
 	return out
@@ -127,7 +146,7 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 		b.dropStale(c.live(b), now)
 	}
 	b.initial = c.initial(b)
-	fresh, strangers := b.due || b.gen == 0, b.taken
+	fresh, unmanaged := b.due || b.gen == 0, b.unmanaged
 	if !b.adopted {
 		b.table = slots.Adopt(c.viewsToAdopt(b), b.wanted(), b.prefer, now)
 		b.adopted = true
@@ -138,15 +157,15 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 		b.vanish(before, now)
 	}
 	b.recall(now)
-	b.taken = c.judge(b)
-	misfit := c.misfits(b, b.taken)
+	b.unmanaged = c.judge(b)
+	misfit := c.misfits(b, b.unmanaged)
 	fresh = fresh || misfit != b.misfit
 	b.misfit = misfit
-	b.reserve(b.taken)
+	b.reserve(b.unmanaged)
 	c.climb(b, now)
 	c.dropReused(b)
 	b.due = false
-	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(strangers, b.taken)
+	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(unmanaged, b.unmanaged)
 }
 
 // initial returns the weights that the slots of b have in the configuration, if
@@ -212,7 +231,7 @@ func (b *backend) assign(now time.Time) {
 
 // undynamic reports whether no instance takes dynamic servers in b.
 func (c *core) undynamic(b *backend) bool {
-	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.last.backends[b.Name].undynamic == "" })
+	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).undynamic == "" })
 }
 
 // shown reports whether any instance has a slot with this number.
@@ -267,12 +286,12 @@ func (c *core) desired(in *instance, now time.Time) desired {
 			w.paused, w.hard = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
-		full, seen := in.full[b.Name]
-		adopted := b.phase == phaseRestored && full // what is in service stays as it is
-		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !w.quiet {
-			w.targets = b.targetsAt(in)
+		at := in.at(b.Name)
+		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
+		if w.quiet = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !w.quiet {
+			w.targets = b.targetsAt(at)
 			if adopted {
-				w.targets = b.onlyOperated(w.targets, in.last.backends[b.Name].own)
+				w.targets = b.onlyOperated(w.targets, at.own)
 			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
 				w.targets = emptied(w.targets)
@@ -291,18 +310,17 @@ func elsewhere(t slots.Target) (left, moved slots.Target) {
 	return left, t
 }
 
-// targetsAt returns the targets at one instance. Slots that hold a stranger there are left
-// alone, and their endpoints go elsewhere; slots that hold one at another instance alone are
-// free here.
-func (b *backend) targetsAt(in *instance) []slots.Target {
-	strangers := in.strangers[b.Name]
-	if len(b.taken) == 0 && len(strangers) == 0 {
+// targetsAt returns the targets at one instance. Slots that hold an unmanaged address there
+// are left alone, and their endpoints go elsewhere; slots that hold one at another instance
+// alone are free here.
+func (b *backend) targetsAt(at *backendAt) []slots.Target {
+	if len(b.unmanaged) == 0 && len(at.unmanaged) == 0 {
 		return b.sent
 	}
 	out := slices.Clone(b.sent)
 	for i, t := range b.sent {
-		if _, ok := strangers[t.Number]; !ok {
-			out[i].Leave = t.Leave && !in.judged[b.Name]
+		if _, ok := at.unmanaged[t.Number]; !ok {
+			out[i].Leave = t.Leave && !at.judged
 			continue
 		}
 		left, moved := elsewhere(t)
@@ -368,14 +386,14 @@ func (c *core) problems(b *backend) []string {
 	var out []string
 	lacking := 0
 	for _, in := range c.of(b) {
-		r, ok := in.last.backends[b.Name]
+		at := in.at(b.Name)
 		switch {
-		case !ok || !in.met:
-		case r.lacking:
+		case !in.met:
+		case at.lacking:
 			lacking++
 			out = append(out, in.Name+" has no backend "+b.Proxy)
-		case r.problem != "":
-			out = append(out, in.Name+": "+r.problem)
+		case at.problem != "":
+			out = append(out, in.Name+": "+at.problem)
 		}
 		if names := in.fought(b.Name); len(names) > 0 {
 			out = append(out, in.Name+": somebody else keeps changing "+list(names)+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"maps"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -23,7 +21,7 @@ func (a *Agent) employ(ctx context.Context, in *instance) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := a.newWorker(in)
 	r := &running{key: in.Key, worker: w, cancel: cancel, done: make(chan struct{})}
-	w.post = func(rep report) { a.post(ctx, func(context.Context) { a.reported(in, rep) }) }
+	w.post = func(rep report) { a.post(ctx, func(context.Context) { a.onReport(in, rep) }) }
 	in.send = func(d desired) {
 		select {
 		case <-w.inbox:
@@ -43,15 +41,15 @@ func (a *Agent) employ(ctx context.Context, in *instance) {
 	})
 }
 
-// reported takes what a worker reported.
-func (a *Agent) reported(in *instance, r report) {
+// onReport takes what a worker reported.
+func (a *Agent) onReport(in *instance, r report) {
 	if !slices.Contains(a.instances, in) {
 		return
 	}
 	before := in.last
-	stale := a.meet(in, r)
+	n := a.applyReport(in, r)
 	in.told.add(r.said)
-	a.logReport(in, before, r, a.propagated(in, r))
+	a.logReport(in, before, r, n.short, a.propagated(in, r))
 	a.ready = a.ready || r.err == nil && r.inSync && !a.unfilled(in)
 	for _, b := range a.backends {
 		if a.endTurnover(b, r.at) {
@@ -61,10 +59,10 @@ func (a *Agent) reported(in *instance, r report) {
 			a.reevaluate(b, nil, time.Time{}, r.at)
 		}
 	}
-	for _, b := range stale {
+	for _, b := range n.stale {
 		a.decide(b, time.Now())
 	}
-	a.dirty = a.dirty || !in.last.process.Same(before.process) || externalsDiffer(before, in.last)
+	a.dirty = a.dirty || !in.last.process.Same(before.process) || n.externals
 	a.gaugeInstance(in, r.at)
 }
 
@@ -85,28 +83,15 @@ func (a *Agent) propagated(in *instance, r report) map[string]time.Duration {
 	return slowest
 }
 
-func externalsDiffer(before, after report) bool {
-	for name, r := range after.backends {
-		if !maps.Equal(r.externals, before.backends[name].externals) {
-			return true
-		}
-	}
-	return false
-}
-
 // newInstance returns an instance of which no more is known than was stored.
 func (a *Agent) newInstance(in Instance) *instance {
-	n := &instance{
-		Instance: in, strangers: map[string]map[int]netip.AddrPort{}, judged: map[string]bool{}, full: map[string]bool{},
-		told: transcript{},
-	}
+	n := &instance{Instance: in, backends: map[string]*backendAt{}, told: transcript{}}
 	s := a.stored.instance(in.Name)
 	n.last.process = s.Process
-	n.last.backends = map[string]localReport{}
 	for _, b := range a.opts.Backends {
 		externals, prefix := s.externals(b, time.Now()), s.Prefixes[b.Name]
 		if len(externals) > 0 || prefix != "" {
-			n.last.backends[b.Name] = localReport{externals: externals, prefix: prefix}
+			n.backends[b.Name] = &backendAt{localReport: localReport{externals: externals, prefix: prefix}, known: true}
 		}
 	}
 	return n

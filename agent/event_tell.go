@@ -70,7 +70,7 @@ func tableEvents(b *backend, surplusBefore, takenBefore int, takeoverID string) 
 		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.table), n)})
 	}
 	hold := map[string]string{"hold": holdTakeover, "id": takeoverID}
-	switch n := len(b.taken); {
+	switch n := len(b.unmanaged); {
 	case n > 0 && takenBefore == 0:
 		out = append(out, Event{Kind: EventHoldBegun, Backend: b.Name, Fields: hold,
 			Text: fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, takeoverID)})
@@ -81,7 +81,7 @@ func tableEvents(b *backend, surplusBefore, takenBefore int, takeoverID string) 
 }
 
 // reportEvents tell what a worker did, and how long it took after the news of it.
-func reportEvents(in *instance, before, r report, propagated map[string]time.Duration) (out []Event) {
+func reportEvents(in *instance, before, r report, short []string, propagated map[string]time.Duration) (out []Event) {
 	add := func(e Event) {
 		e.Instance = in.Name
 		out = append(out, e)
@@ -104,7 +104,7 @@ func reportEvents(in *instance, before, r report, propagated map[string]time.Dur
 		add(Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + r.made[name].String(),
 			Changes: r.made[name].counts(), Slots: r.moved[name], Fields: took})
 	}
-	for _, name := range lackingChanged(before, r) {
+	for _, name := range short {
 		e := Event{Kind: EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}
 		if n := r.backends[name].surplus; n > 0 {
 			e.Kind, e.Text = EventOverflow, fmt.Sprintf("its template has fewer slots than others: %d endpoints have none there", n)
@@ -118,21 +118,6 @@ func reportEvents(in *instance, before, r report, propagated map[string]time.Dur
 		add(Event{Kind: cmp.Or(n.kind, EventNote), Backend: n.backend, Slot: n.slot, Text: n.text, Fields: map[string]string{"detail": n.detail}})
 	}
 	return out
-}
-
-// lackingChanged names the backends of which an instance has enough slots now and had
-// not before, or the other way round.
-func lackingChanged(before, r report) (names []string) {
-	if r.err != nil {
-		return nil
-	}
-	short := func(l localReport) bool { return l.surplus > 0 && len(l.own) > 0 } // one without any slot is told of otherwise
-	for _, name := range slices.Sorted(maps.Keys(r.backends)) {
-		if short(r.backends[name]) != short(before.backends[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func stepEvent(in *instance) Event {

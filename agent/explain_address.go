@@ -102,7 +102,7 @@ func keptAddress(status BackendStatus, address string) *KeptAddress {
 // explainAt returns the slot, and every other one in which the address is live, at
 // an instance.
 func (a *Agent) explainAt(b *backend, in *instance, number int, address string, now time.Time) []InstanceExplanation {
-	r := in.last.backends[b.Name]
+	r := in.at(b.Name)
 	var out []InstanceExplanation
 	for _, s := range r.own {
 		live := address != "" && s.Class != slots.Maint && s.Addr.String() == address
@@ -121,7 +121,7 @@ const noSlot = -1
 
 // explain is one slot of an instance, which has it if it exists.
 func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) InstanceExplanation {
-	r := in.last.backends[b.Name]
+	r := in.at(b.Name)
 	i := InstanceExplanation{
 		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, number: s.Number, Up: in.up(), Waiting: r.waiting > 0, Problem: r.problem,
 		PausedUntil: r.fights[s.Number], HeldSince: r.externals[s.Number].Since, Said: []Exchange{},

@@ -11,23 +11,31 @@ import (
 
 // This file takes what instances report.
 
-// meet takes what an instance reported and returns the backends that have to be
-// decided anew because of it.
-func (c *core) meet(in *instance, r report) []*backend {
+// A change is what a report changed of what is known of an instance.
+type change struct {
+	// stale are the backends that have to be decided anew.
+	stale []*backend
+	// short are those of which it has enough slots now and had not before, or the other
+	// way round, sorted by name.
+	short []string
+	// externals: somebody took a slot out of service, or gave one back.
+	externals bool
+}
+
+// applyReport takes what an instance reported.
+func (c *core) applyReport(in *instance, r report) change {
 	first := !in.met && r.err == nil && r.compared
 	if r.err != nil {
-		r.backends, r.process = in.last.backends, in.last.process
+		r.process = in.last.process
 	}
 	if first {
 		in.continued = in.last.process.Pid != 0 && in.last.process.Same(r.process)
 	} else if r.restarted {
 		in.continued = false
 	}
-	if r.err == nil { // what was on its way while the slots became other ones
-		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {
-			b := c.backend(name)
-			return b == nil || b.Proxy != l.proxy || b.Prefix != "" && l.prefix != "" && b.Prefix != l.prefix
-		})
+	var out change
+	if r.err == nil {
+		out = c.know(in, r.backends)
 	}
 	in.last = r
 	if r.restarted {
@@ -35,41 +43,63 @@ func (c *core) meet(in *instance, r report) []*backend {
 		c.refill(in)
 	}
 	if r.err != nil {
-		return nil
+		return out
 	}
 	in.met = in.met || first
-	var out []*backend
 	for _, b := range c.backends {
-		own := r.backends[b.Name].own
-		if own == nil {
+		at := in.at(b.Name)
+		if at.own == nil {
 			continue
 		}
-		if _, known := in.full[b.Name]; !known {
-			in.full[b.Name], b.due = hasReady(own, b.operated), true
-			out = append(out, b)
-		} else if r.backends[b.Name].problem == "" && c.stale(b, r.backends[b.Name].usable) {
-			out = append(out, b)
+		if !at.seenOnce {
+			at.seenOnce, at.full, b.due = true, hasReady(at.own, b.operated), true
+			out.stale = append(out.stale, b)
+		} else if at.problem == "" && c.stale(b, at.usable) {
+			out.stale = append(out.stale, b)
 		}
 	}
 	return out
 }
 
+// know takes what an instance reported of its backends, but for what was on its way while
+// the slots became other ones.
+func (c *core) know(in *instance, reported map[string]localReport) (out change) {
+	maps.DeleteFunc(reported, func(name string, l localReport) bool {
+		b := c.backend(name)
+		return b == nil || b.Proxy != l.proxy || b.Prefix != "" && l.prefix != "" && b.Prefix != l.prefix
+	})
+	for name, at := range in.backends {
+		if _, still := reported[name]; !still {
+			at.localReport, at.known = localReport{}, false
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(reported)) {
+		l, at := reported[name], in.at(name)
+		if at.short() != l.short() {
+			out.short = append(out.short, name)
+		}
+		out.externals = out.externals || !maps.Equal(at.externals, l.externals)
+		at.localReport, at.known = l, true
+	}
+	return out
+}
+
+// short reports whether endpoints have no slot there. One without any slot is told of
+// otherwise.
+func (l *localReport) short() bool { return l.surplus > 0 && len(l.own) > 0 }
+
 // forget drops what is known of a backend whose slots are other ones now.
 func (in *instance) forget(backend string) {
-	delete(in.last.backends, backend)
-	delete(in.strangers, backend)
-	delete(in.judged, backend)
-	delete(in.full, backend)
+	delete(in.backends, backend)
 }
 
 // giveBack forgets that somebody took a slot out of service, also at an instance that
 // does not answer now.
 func (in *instance) giveBack(backend string, slot int) {
-	r := in.last.backends[backend]
-	if _, taken := r.externals[slot]; taken {
-		r.externals = maps.Clone(r.externals) // it may be on its way to the state directory
-		delete(r.externals, slot)
-		in.last.backends[backend] = r
+	at := in.at(backend)
+	if _, taken := at.externals[slot]; taken {
+		at.externals = maps.Clone(at.externals) // it may be on its way to the state directory
+		delete(at.externals, slot)
 	}
 }
 
@@ -77,22 +107,22 @@ func (in *instance) giveBack(backend string, slot int) {
 // the old one was left alone for want of a source: they may all be empty now.
 func (c *core) refill(in *instance) {
 	for _, b := range c.backends {
-		if b.phase == phaseRestored && in.full[b.Name] {
-			delete(in.full, b.Name)
+		if at := in.at(b.Name); b.phase == phaseRestored && at.full {
+			at.seenOnce, at.full = false, false
 		}
 	}
 }
 
 // stale reports whether the table has to be brought up to date with what an
-// instance shows of what it can use: slots came or went, or a stranger did, or their weights in the
+// instance shows of what it can use: slots came or went, or an unmanaged address did, or their weights in the
 // configuration are other ones, and somebody asks for a share of them.
 func (c *core) stale(b *backend, own []slots.Server) bool {
 	if !b.adopted {
 		return true
 	}
-	if len(b.taken) > 0 {
+	if len(b.unmanaged) > 0 {
 		live := inService(own)
-		for slot, a := range b.taken {
+		for slot, a := range b.unmanaged {
 			if live[slot] != a {
 				return true
 			}

@@ -155,7 +155,7 @@ func (a *Agent) readInstances(ctx context.Context) map[string]*worker {
 	}
 	group.Wait()
 	for i, in := range a.instances {
-		a.meet(in, reports[i])
+		a.applyReport(in, reports[i])
 	}
 	return workers
 }

@@ -168,8 +168,8 @@ func (a *Agent) holders(b *backend, server string) (ref ServerRef, out []shutAt)
 		ref = a.ref(b, addr)
 	}
 	for _, in := range a.of(b) {
-		for _, s := range in.last.backends[b.Name].own {
-			unused := s.Class == slots.Maint && slots.IsPlaceholder(s.Addr, slots.Placeholder(in.last.backends[b.Name].own))
+		for _, s := range in.at(b.Name).own {
+			unused := s.Class == slots.Maint && slots.IsPlaceholder(s.Addr, slots.Placeholder(in.at(b.Name).own))
 			if in.Query == nil || !(err == nil && s.Addr == addr || named && s.Number == number && !unused) {
 				continue
 			}

@@ -72,9 +72,9 @@ func (a *Agent) sameSlots(b *backend, next Backend) bool {
 	}
 	found := false
 	for _, in := range a.of(b) {
-		switch r := in.last.backends[b.Name]; {
-		case r.prefix == "":
-		case next.Prefix == r.prefix, next.Prefix == "" && r.findable:
+		switch at := in.at(b.Name); {
+		case at.prefix == "":
+		case next.Prefix == at.prefix, next.Prefix == "" && at.findable:
 			found = true
 		default:
 			return false
@@ -91,8 +91,8 @@ func (a *Agent) liveIn(b *backend) []string {
 // liveAt returns the addresses that are in service in all slots of an instance.
 func liveAt(in *instance) []string {
 	var views [][]slots.Server
-	for _, r := range in.last.backends {
-		views = append(views, r.own)
+	for _, at := range in.backends {
+		views = append(views, at.own)
 	}
 	return ready(views)
 }
@@ -242,9 +242,9 @@ func feedsOf(feeds []*feed) []Feed {
 	return out
 }
 
-// judgeAgain has strangers looked for again: what may be removed has changed.
+// judgeAgain has unmanaged addresses looked for again: what may be removed has changed.
 func (a *Agent) judgeAgain(b *backend) {
 	for _, in := range a.instances {
-		delete(in.judged, b.Name)
+		in.at(b.Name).judged = false
 	}
 }

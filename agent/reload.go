@@ -213,8 +213,8 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 func (a *Agent) lacks(r *reloading, b *backend, now time.Time) (have int, lacks bool) {
 	have, short := b.templated(), len(b.surplus) > 0
 	for _, in := range a.of(b) {
-		seen, ok := in.last.backends[b.Name]
-		if !slices.Contains(r.Instances, in.Name) || !ok || seen.own == nil {
+		seen := in.at(b.Name)
+		if !slices.Contains(r.Instances, in.Name) || seen.own == nil {
 			continue
 		}
 		have = min(have, templated(seen.own))

@@ -105,7 +105,7 @@ func (b *backend) extended(tmpl template, n int) slots.Table {
 // prefix is that of the slots of b, as configured or as found.
 func (c *core) prefix(b *backend) string {
 	for _, in := range c.of(b) {
-		if prefix := in.last.backends[b.Name].prefix; prefix != "" {
+		if prefix := in.at(b.Name).prefix; prefix != "" {
 			return prefix
 		}
 	}
@@ -118,8 +118,8 @@ func (c *core) template(b *backend, instances []string) template {
 		if !slices.Contains(instances, in.Name) {
 			continue
 		}
-		l := in.last.backends[b.Name]
-		if r, _ := slots.RangeOf(l.own, l.prefix); r.Last >= r.First {
+		at := in.at(b.Name)
+		if r, _ := slots.RangeOf(at.own, at.prefix); r.Last >= r.First {
 			return template{r}
 		}
 	}

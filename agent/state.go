@@ -184,7 +184,7 @@ func (c *core) snapshot(now time.Time) stored {
 	for _, in := range c.instances {
 		out := storedInstance{Name: in.Name, Process: in.last.process,
 			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}}
-		for name, r := range in.last.backends {
+		for name, r := range in.backends {
 			if r.prefix != "" {
 				out.Prefixes[name] = r.prefix
 			}

@@ -136,20 +136,21 @@ func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 
 // takeoverChanged tells of slots that wait to be taken over, where there were none.
 func (a *Agent) takeoverChanged(b *backend, before int) {
-	switch n := len(b.taken); {
+	switch n := len(b.unmanaged); {
 	case n > 0 && before == 0:
 		id := a.takeoverID(b)
 		a.opts.Log.Warn("takeover: slots serve addresses that no source has ever listed; they are left alone", "backend", b.Name,
-			"addresses", strings.Join(addressStrings(a.strangersOf(b)), " "), "nothing_is_written", b.misfit, "id", id, "to_end_it", "slotsync accept "+b.Name+" "+id)
+			"addresses", strings.Join(addressStrings(a.unmanagedOf(b)), " "), "nothing_is_written", b.misfit, "id", id, "to_end_it", "slotsync accept "+b.Name+" "+id)
 	case n == 0 && before > 0:
 		a.opts.Log.Info("no slot waits to be taken over any more", "backend", b.Name)
 	}
 }
 
-// logReport tells what a worker did.
-func (a *Agent) logReport(in *instance, before, r report, propagated map[string]time.Duration) {
+// logReport tells what a worker did; short are the backends of which an instance has enough
+// slots now and had not before, or the other way round.
+func (a *Agent) logReport(in *instance, before, r report, short []string, propagated map[string]time.Duration) {
 	log, m := a.opts.Log.With("instance", in.Name), a.opts.Metrics
-	a.addAll(reportEvents(in, before, r, propagated))
+	a.addAll(reportEvents(in, before, r, short, propagated))
 	switch {
 	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
 		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.err)
@@ -171,7 +172,7 @@ func (a *Agent) logReport(in *instance, before, r report, propagated map[string]
 	for _, name := range slices.Sorted(maps.Keys(r.made)) {
 		log.Info("slots changed", "backend", name, "changes", r.made[name].String(), "took", r.took.Round(time.Microsecond))
 	}
-	for _, name := range lackingChanged(before, r) {
+	for _, name := range short {
 		if n := r.backends[name].surplus; n > 0 {
 			log.Warn("endpoints have no slot at this instance: its template has fewer than others", "backend", name, "left_over", n)
 		} else {
@@ -246,17 +247,17 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 	m := a.opts.Metrics
 	a.gaugeLink(in, now)
 	for _, b := range a.backends {
-		r, ok := in.last.backends[b.Name]
-		if !ok {
+		at := in.at(b.Name)
+		if !at.known {
 			continue
 		}
-		counts, surplus, externals, paused := a.countSlots(b, in, r), r.surplus, len(r.externals), a.pausedNow(b, now)
+		counts, surplus, externals, paused := b.countSlots(at), at.surplus, len(at.externals), a.pausedNow(b, now)
 		for _, other := range a.beside(b) { // metrics go by HAProxy's backend
-			r := in.last.backends[other.Name]
-			for state, n := range a.countSlots(other, in, r) {
+			there := in.at(other.Name)
+			for state, n := range other.countSlots(there) {
 				counts[state] += n
 			}
-			surplus, externals, paused = surplus+r.surplus, externals+len(r.externals), paused || a.pausedNow(other, now)
+			surplus, externals, paused = surplus+there.surplus, externals+len(there.externals), paused || a.pausedNow(other, now)
 		}
 		m.Slots(in.Name, b.Proxy, counts)
 		m.InstanceOverflow(in.Name, b.Proxy, surplus)
@@ -282,17 +283,17 @@ func (a *Agent) beside(b *backend) []*backend {
 }
 
 // countSlots counts the slots of one instance by what they are.
-func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]int {
+func (b *backend) countSlots(at *backendAt) map[string]int {
 	out := map[string]int{}
 	used := map[int]bool{}
 	for _, slot := range b.table {
 		used[slot.Number] = !slot.Free()
 	}
-	for _, s := range r.own {
-		_, stranger := in.strangers[b.Name][s.Number]
-		_, external := r.externals[s.Number]
+	for _, s := range at.own {
+		_, unmanaged := at.unmanaged[s.Number]
+		_, external := at.externals[s.Number]
 		switch {
-		case stranger:
+		case unmanaged:
 			out["takeover"]++
 		case external:
 			out["external"]++
@@ -309,7 +310,7 @@ func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]i
 // somewhere.
 func (a *Agent) fighting(b *backend, now time.Time) bool {
 	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
-		for _, until := range in.last.backends[b.Name].fights {
+		for _, until := range in.at(b.Name).fights {
 			if until.After(now) {
 				return true
 			}

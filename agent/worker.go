@@ -160,7 +160,7 @@ func (a *Agent) newWorker(in *instance) *worker {
 		name: in.Name, conn: in.Conn, process: in.last.process, hasFile: in.StateFile,
 		inbox: make(chan desired, 1), syncs: make(chan chan<- error), locals: map[string]*local{},
 	}
-	for name, l := range in.last.backends {
+	for name, l := range in.backends {
 		w.locals[name] = newLocal(l.externals, l.prefix)
 	}
 	return w
