@@ -25,8 +25,9 @@ func arrows() map[string][]string {
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":        {"securedir", "agent", "discovery"},
-		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
+		"agent":            {"securedir", "agent/guard", "agent/reconciler", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
 		"agent/guard":      {"discovery"},
+		"agent/reconciler": {"slots"},
 		"agent/sources":    {"discovery"},
 		"agent/simulation": {}, // its tests reach everything
 		"slots/haproxy":    {"securedir", "slots", "discovery"},
@@ -170,6 +171,31 @@ func TestArrowsPointDown(t *testing.T) {
 			maps.DeleteFunc(left, func(folder string, _ []string) bool { return done[folder] })
 			t.Fatalf("a cycle, or an arrow to nowhere, among %v", slices.Sorted(maps.Keys(left)))
 		}
+	}
+}
+
+// TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
+// parameter of it.
+func TestPurePackagesStartNoGoroutine(t *testing.T) {
+	pure := []string{"agent/guard", "agent/sources", "slots"}
+	for _, file := range parseModule(t) {
+		if !slices.Contains(pure, file.folder()) {
+			continue
+		}
+		ast.Inspect(file.syntax, func(node ast.Node) bool {
+			switch n := node.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s: starts a goroutine", file.name)
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "Go" {
+					t.Errorf("%s: starts a goroutine in a group", file.name)
+				}
+				if in, ok := n.X.(*ast.Ident); ok && in.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "NewTimer", "Sleep"}, n.Sel.Name) {
+					t.Errorf("%s: asks for the time", file.name)
+				}
+			}
+			return true
+		})
 	}
 }
 

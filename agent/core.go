@@ -1,18 +1,21 @@
 package agent
 
 import (
+	"context"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // instance is what the loop knows about one HAProxy.
 type instance struct {
 	Instance
-	last report
+	last reconciler.Report // but for its backends
 	// met: it answered at least once, and its slots are known. continued: that process
 	// had answered when the state was stored.
 	met, continued bool
@@ -23,23 +26,23 @@ type instance struct {
 	pending  []stamp
 	applied  uint64
 	restarts int
-	// told is what was said to its slots last.
-	told transcript
+	// commandLog is what was said to its slots last.
+	commandLog commandLog
 	// inStep is whether it was in step when that was told last, behind for how many
 	// ticks in a row it is not.
 	inStep bool
 	behind int
-	// send hands the worker its newest targets; stale: there are newer ones than
-	// it has.
-	send  func(desired)
-	stale bool
+	// reconciler writes to it; cancel ends it. outdated: it has not what is wanted now.
+	reconciler *reconciler.Reconciler
+	cancel     context.CancelFunc
+	outdated   bool
 }
 
 // A backendAt is what the loop knows about one backend at one instance.
 type backendAt struct {
-	// localReport is what its worker reported last, or before that what was stored; known
-	// says that there is either.
-	localReport
+	// BackendReport is what was reported last, or before that what was stored; known says
+	// that there is either.
+	reconciler.BackendReport
 	known bool
 	// seenOnce: its slots were seen. full: some of them were ready then.
 	seenOnce, full bool
@@ -74,7 +77,7 @@ const maxPending = 64
 // nothing and is told the time.
 type core struct {
 	gen       uint64
-	timing    timing
+	timing    reconciler.Timing
 	backends  []*backend
 	instances []*instance
 	// opened: enough instances answered, or enough time has passed, to decide
@@ -120,8 +123,8 @@ func (c *core) of(b *backend) []*instance {
 func (c *core) views(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		if at := in.at(b.Name); at.own != nil && at.problem == "" {
-			out = append(out, at.usable)
+		if at := in.at(b.Name); at.Own != nil && at.Problem == "" {
+			out = append(out, at.Usable)
 		}
 	}
 	return out
@@ -231,7 +234,7 @@ func (b *backend) assign(now time.Time) {
 
 // undynamic reports whether no instance takes dynamic servers in b.
 func (c *core) undynamic(b *backend) bool {
-	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).undynamic == "" })
+	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).AddUnsupported == "" })
 }
 
 // shown reports whether any instance has a slot with this number.
@@ -242,7 +245,7 @@ func (c *core) shown(b *backend, number int) bool {
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
-// The instances hear of it with the next [core.tell].
+// The instances hear of it with the next [core.broadcast].
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
@@ -251,55 +254,58 @@ func (c *core) publish(b *backend, news, now time.Time) {
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}
-		in.stale = true
+		in.outdated = true
 	}
 }
 
-// tell has every instance hear the newest, once for all that was published: what it
-// is sent holds all backends.
-func (c *core) tell(now time.Time) {
+// broadcast sets for every instance what it should be, once for all that was published:
+// that holds all backends.
+func (c *core) broadcast(now time.Time) {
 	for _, in := range c.instances {
-		if in.stale {
-			in.stale = false
-			in.send(c.desired(in, now))
+		if in.outdated {
+			in.outdated = false
+			in.reconciler.Set(c.spec(in, now))
 		}
 	}
 }
 
-// tellAll has every instance hear the newest, whether a backend has it anew or not.
-func (c *core) tellAll(now time.Time) {
+// broadcastAll is [core.broadcast] for every instance, whether anything was published or not.
+func (c *core) broadcastAll(now time.Time) {
 	for _, in := range c.instances {
-		in.stale = true
+		in.outdated = true
 	}
-	c.tell(now)
+	c.broadcast(now)
 }
 
-// desired returns everything that in should be.
-func (c *core) desired(in *instance, now time.Time) desired {
-	d := desired{gen: c.gen, timing: c.timing, wants: map[string]want{}}
+// spec returns everything that in should be.
+func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
+	out := reconciler.Spec{Generation: c.gen, Timing: c.timing, Backends: map[string]reconciler.BackendSpec{}}
 	for _, b := range c.backends {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, resumed: b.resumed, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, watched: len(b.guard.Incoming()) > 0, started: maps.Clone(b.started), ends: b.ending()}
+		s := reconciler.BackendSpec{
+			Generation: b.gen, Proxy: b.Proxy, Prefix: b.Prefix, Resumed: b.resumed, Repair: b.RepairExternal, Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions,
+			Watched: len(b.guard.Incoming()) > 0, Started: maps.Clone(b.started), SessionEnds: b.ending(),
+		}
 		if p := c.pauses.of(b.Name, now); p != nil {
-			w.paused, w.hard = true, p.Hard
+			s.Paused, s.Strict = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
 		at := in.at(b.Name)
 		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
-		if w.quiet = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !w.quiet {
-			w.targets = b.targetsAt(at)
+		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
+			s.Targets = b.targetsAt(at)
 			if adopted {
-				w.targets = b.onlyOperated(w.targets, at.own)
+				s.Targets = b.onlyOperated(s.Targets, at.Own)
 			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
-				w.targets = emptied(w.targets)
+				s.Targets = emptied(s.Targets)
 			}
 		}
-		d.wants[b.Name] = w
+		out.Backends[b.Name] = s
 	}
-	return d
+	return out
 }
 
 // elsewhere splits a target in two: its slot is left alone, and what it wants has no slot yet
@@ -355,7 +361,7 @@ func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slo
 			at[s.Addr] = s
 		}
 	}
-	server := finder(own, serverNumber)
+	server := slots.FindServer(own)
 	out := slices.Clone(targets)
 	for i, t := range targets {
 		s := server(t.Number)
@@ -389,14 +395,14 @@ func (c *core) problems(b *backend) []string {
 		at := in.at(b.Name)
 		switch {
 		case !in.met:
-		case at.lacking:
+		case at.Missing:
 			lacking++
 			out = append(out, in.Name+" has no backend "+b.Proxy)
-		case at.problem != "":
-			out = append(out, in.Name+": "+at.problem)
+		case at.Problem != "":
+			out = append(out, in.Name+": "+at.Problem)
 		}
 		if names := in.fought(b.Name); len(names) > 0 {
-			out = append(out, in.Name+": somebody else keeps changing "+list(names)+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
+			out = append(out, in.Name+": somebody else keeps changing "+strings.Join(names, ", ")+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
 		}
 	}
 	none := false

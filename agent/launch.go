@@ -89,8 +89,8 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	a.dirty = true
 	a.toldReload(r, l, res, err)
 	for _, name := range r.Instances {
-		if w := a.workers[name]; w != nil {
-			a.group.Go(func() { _ = w.sync(ctx) })
+		if w := a.reconcilers[name]; w != nil {
+			a.group.Go(func() { _ = w.Sync(ctx) })
 		}
 	}
 }

@@ -2,10 +2,10 @@ package agent
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -23,38 +23,38 @@ type change struct {
 }
 
 // applyReport takes what an instance reported.
-func (c *core) applyReport(in *instance, r report) change {
-	first := !in.met && r.err == nil && r.compared
-	if r.err != nil {
-		r.process = in.last.process
+func (c *core) applyReport(in *instance, r reconciler.Report) change {
+	first := !in.met && r.Err == nil && r.Compared
+	if r.Err != nil {
+		r.Process = in.last.Process
 	}
 	if first {
-		in.continued = in.last.process.Pid != 0 && in.last.process.Same(r.process)
-	} else if r.restarted {
+		in.continued = in.last.Process.Pid != 0 && in.last.Process.Same(r.Process)
+	} else if r.Restarted {
 		in.continued = false
 	}
 	var out change
-	if r.err == nil {
-		out = c.know(in, r.backends)
+	if r.Err == nil {
+		out = c.know(in, r.Backends)
 	}
 	in.last = r
-	if r.restarted {
+	if r.Restarted {
 		in.restarts++
 		c.refill(in)
 	}
-	if r.err != nil {
+	if r.Err != nil {
 		return out
 	}
 	in.met = in.met || first
 	for _, b := range c.backends {
 		at := in.at(b.Name)
-		if at.own == nil {
+		if at.Own == nil {
 			continue
 		}
 		if !at.seenOnce {
-			at.seenOnce, at.full, b.due = true, hasReady(at.own, b.operated), true
+			at.seenOnce, at.full, b.due = true, slots.HasReady(at.Own, b.operated), true
 			out.stale = append(out.stale, b)
-		} else if at.problem == "" && c.stale(b, at.usable) {
+		} else if at.Problem == "" && c.stale(b, at.Usable) {
 			out.stale = append(out.stale, b)
 		}
 	}
@@ -63,30 +63,30 @@ func (c *core) applyReport(in *instance, r report) change {
 
 // know takes what an instance reported of its backends, but for what was on its way while
 // the slots became other ones.
-func (c *core) know(in *instance, reported map[string]localReport) (out change) {
-	maps.DeleteFunc(reported, func(name string, l localReport) bool {
+func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) (out change) {
+	maps.DeleteFunc(reported, func(name string, l reconciler.BackendReport) bool {
 		b := c.backend(name)
-		return b == nil || b.Proxy != l.proxy || b.Prefix != "" && l.prefix != "" && b.Prefix != l.prefix
+		return b == nil || b.Proxy != l.Proxy || b.Prefix != "" && l.Prefix != "" && b.Prefix != l.Prefix
 	})
 	for name, at := range in.backends {
 		if _, still := reported[name]; !still {
-			at.localReport, at.known = localReport{}, false
+			at.BackendReport, at.known = reconciler.BackendReport{}, false
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(reported)) {
 		l, at := reported[name], in.at(name)
-		if at.short() != l.short() {
+		if isShort(at.BackendReport) != isShort(l) {
 			out.short = append(out.short, name)
 		}
-		out.externals = out.externals || !maps.Equal(at.externals, l.externals)
-		at.localReport, at.known = l, true
+		out.externals = out.externals || !maps.Equal(at.Externals, l.Externals)
+		at.BackendReport, at.known = l, true
 	}
 	return out
 }
 
-// short reports whether endpoints have no slot there. One without any slot is told of
+// isShort reports whether endpoints have no slot there. One without any slot is told of
 // otherwise.
-func (l *localReport) short() bool { return l.surplus > 0 && len(l.own) > 0 }
+func isShort(r reconciler.BackendReport) bool { return r.Overflow > 0 && len(r.Own) > 0 }
 
 // forget drops what is known of a backend whose slots are other ones now.
 func (in *instance) forget(backend string) {
@@ -97,9 +97,9 @@ func (in *instance) forget(backend string) {
 // does not answer now.
 func (in *instance) giveBack(backend string, slot int) {
 	at := in.at(backend)
-	if _, taken := at.externals[slot]; taken {
-		at.externals = maps.Clone(at.externals) // it may be on its way to the state directory
-		delete(at.externals, slot)
+	if _, taken := at.Externals[slot]; taken {
+		at.Externals = maps.Clone(at.Externals) // it may be on its way to the state directory
+		delete(at.Externals, slot)
 	}
 }
 
@@ -134,14 +134,14 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 	if (!b.Dynamic || c.undynamic(b)) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) }) {
 		return true
 	}
-	slot := finder(b.table, func(s *slots.Slot) int { return s.Number })
+	slot := slots.FindSlot(b.table)
 	if len(b.surplus) > 0 && len(own) > 0 || slices.ContainsFunc(own, func(s slots.Server) bool {
 		known := slot(s.Number)
 		return known == nil || known.Dynamic != s.Dynamic
 	}) {
 		return true
 	}
-	has := finder(own, serverNumber)
+	has := slots.FindServer(own)
 	var elsewhere map[int]bool // made if it is needed
 	return slices.ContainsFunc(b.table, func(s slots.Slot) bool {
 		if s.Dynamic || has(s.Number) != nil {
@@ -163,15 +163,6 @@ func (c *core) numbers(b *backend) map[int]bool {
 		}
 	}
 	return out
-}
-
-// hasReady reports whether any slot serves an endpoint besides those: what stands ready at
-// the template's own address serves none.
-func hasReady(own []slots.Server, besides map[netip.AddrPort]bool) bool {
-	placeholder := slots.Placeholder(own)
-	return slices.ContainsFunc(own, func(s slots.Server) bool {
-		return s.Class == slots.Ready && !slots.IsPlaceholder(s.Addr, placeholder) && !besides[s.Addr]
-	})
 }
 
 // apply notes how far an instance is, and returns the generations that it has

@@ -214,11 +214,11 @@ func (a *Agent) lacks(r *reloading, b *backend, now time.Time) (have int, lacks 
 	have, short := b.templated(), len(b.surplus) > 0
 	for _, in := range a.of(b) {
 		seen := in.at(b.Name)
-		if !slices.Contains(r.Instances, in.Name) || seen.own == nil {
+		if !slices.Contains(r.Instances, in.Name) || seen.Own == nil {
 			continue
 		}
-		have = min(have, templated(seen.own))
-		short = short || seen.surplus > 0
+		have = min(have, templated(seen.Own))
+		short = short || seen.Overflow > 0
 	}
 	if b.changesOver(now) { // it has twice what it needs, for seconds
 		return have, false

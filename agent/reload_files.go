@@ -14,7 +14,7 @@ const leastFiles, mostFiles = 500 * time.Millisecond, needQuiet / 2
 // lookAtFiles looks at the files of a reload, as often as at an instance, and returns when
 // it does so next. A disk may be slow, so that the loop does not wait for it.
 func (a *Agent) lookAtFiles(ctx context.Context, r *reloading, now time.Time) (next time.Time) {
-	every := min(max(a.timing.poll, leastFiles), mostFiles)
+	every := min(max(a.timing.Poll, leastFiles), mostFiles)
 	switch {
 	case !r.Transaction.Renders() || r.reading || r.running:
 		return next

@@ -105,7 +105,7 @@ func (b *backend) extended(tmpl template, n int) slots.Table {
 // prefix is that of the slots of b, as configured or as found.
 func (c *core) prefix(b *backend) string {
 	for _, in := range c.of(b) {
-		if prefix := in.at(b.Name).prefix; prefix != "" {
+		if prefix := in.at(b.Name).Prefix; prefix != "" {
 			return prefix
 		}
 	}
@@ -119,7 +119,7 @@ func (c *core) template(b *backend, instances []string) template {
 			continue
 		}
 		at := in.at(b.Name)
-		if r, _ := slots.RangeOf(at.own, at.prefix); r.Last >= r.First {
+		if r, _ := slots.RangeOf(at.Own, at.Prefix); r.Last >= r.First {
 			return template{r}
 		}
 	}

@@ -29,7 +29,7 @@ func (a *Agent) retire(ctx context.Context, next Options) error {
 		for _, b := range a.givenUp(a.next) {
 			a.publish(b, time.Time{}, time.Now())
 		}
-		return a.timing.timeout
+		return a.timing.Timeout
 	})
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (c *core) retiring() bool {
 				continue
 			}
 			at := in.at(b.Name)
-			for slot := range inService(at.own) {
+			for slot := range inService(at.Own) {
 				if _, unmanaged := at.unmanaged[slot]; !unmanaged {
 					return true
 				}

@@ -13,11 +13,11 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-func (in *instance) up() bool { return in.met && in.last.err == nil }
+func (in *instance) up() bool { return in.met && in.last.Err == nil }
 
 // inSync reports whether in has nothing more to do, or is not let do it by a pause.
 func (in *instance) inSync() bool {
-	return in.up() && in.last.inSync && !slices.ContainsFunc(in.pending, func(s stamp) bool { return !in.at(s.backend).held })
+	return in.up() && in.last.InSync && !slices.ContainsFunc(in.pending, func(s stamp) bool { return !in.at(s.backend).Paused })
 }
 
 // inSync reports whether in is as the table wants it, and can be.
@@ -31,17 +31,17 @@ func (c *core) unfilled(in *instance) bool {
 		switch {
 		case !slices.Contains(c.of(b), in):
 			return false
-		case len(r.usable) < len(r.own):
-			return len(b.surplus) > 0 || r.surplus > 0
+		case len(r.Usable) < len(r.Own):
+			return len(b.surplus) > 0 || r.Overflow > 0
 		}
-		return (r.lacking || r.problem != "") && (!b.heard || len(b.wanted()) > 0)
+		return (r.Missing || r.Problem != "") && (!b.heard || len(b.wanted()) > 0)
 	})
 }
 
 // fought returns the names of the slots over which there is a fight, sorted.
 func (in *instance) fought(backend string) []string {
 	var out []string
-	for _, number := range slices.Sorted(maps.Keys(in.at(backend).fights)) {
+	for _, number := range slices.Sorted(maps.Keys(in.at(backend).Conflicts)) {
 		out = append(out, in.slotName(backend, number))
 	}
 	return out
@@ -217,19 +217,19 @@ func (in *instance) show(now time.Time) InstanceStatus {
 		s.Desired = in.pending[n-1].gen
 	}
 	if in.met {
-		s.Version, s.Pid = in.last.process.Version, in.last.process.Pid
+		s.Version, s.Pid = in.last.Process.Version, in.last.Process.Pid
 	}
-	if in.last.err != nil {
-		fault, _ := slots.FaultOf(in.last.err)
-		s.LastError, s.Fault = in.last.err.Error(), string(fault)
+	if in.last.Err != nil {
+		fault, _ := slots.FaultOf(in.last.Err)
+		s.LastError, s.Fault = in.last.Err.Error(), string(fault)
 	}
 	for name, r := range in.backends {
-		if r.unloaded {
+		if r.Unloaded {
 			s.Unloaded = append(s.Unloaded, name)
 		}
-		s.Waiting += r.waiting
-		s.External += len(r.externals)
-		s.Overflow += r.surplus
+		s.Waiting += r.Waiting
+		s.External += len(r.Externals)
+		s.Overflow += r.Overflow
 	}
 	slices.Sort(s.Unloaded)
 	return s

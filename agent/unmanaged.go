@@ -23,12 +23,12 @@ func (c *core) judge(b *backend) map[int]netip.AddrPort {
 	out := map[int]netip.AddrPort{}
 	for _, in := range c.of(b) {
 		at := in.at(b.Name)
-		if at.own == nil || at.problem != "" {
+		if at.Own == nil || at.Problem != "" {
 			continue
 		}
 		if !at.judged && b.heard {
 			at.judged = true
-			at.unmanaged = b.findUnmanaged(at.own)
+			at.unmanaged = b.findUnmanaged(at.Own)
 			if in.continued {
 				maps.DeleteFunc(at.unmanaged, func(slot int, _ netip.AddrPort) bool { return b.had(slot) })
 			}
@@ -36,7 +36,7 @@ func (c *core) judge(b *backend) map[int]netip.AddrPort {
 		if len(at.unmanaged) == 0 {
 			continue
 		}
-		live := inService(at.own)
+		live := inService(at.Own)
 		maps.DeleteFunc(at.unmanaged, func(slot int, a netip.AddrPort) bool {
 			return b.owns(a) || live[slot] != a
 		})
@@ -75,13 +75,13 @@ func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
 		r := in.at(b.Name)
-		if r.own == nil || r.problem != "" {
+		if r.Own == nil || r.Problem != "" {
 			continue
 		}
-		view := r.usable
-		for i, s := range r.usable {
+		view := r.Usable
+		for i, s := range r.Usable {
 			if in.continued && s.Class != slots.Maint && b.had(s.Number) && !b.owns(s.Addr) {
-				if &view[0] == &r.usable[0] {
+				if &view[0] == &r.Usable[0] {
 					view = slices.Clone(view)
 				}
 				view[i].Class = slots.Maint
