@@ -24,24 +24,25 @@ func arrows() map[string][]string {
 			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent/web":        {"securedir", "agent", "discovery"},
-		"agent":            {"securedir", "agent/guard", "agent/reconciler", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
-		"agent/guard":      {"discovery"},
-		"agent/reconciler": {"slots"},
-		"agent/sources":    {"discovery"},
-		"agent/simulation": {}, // its tests reach everything
-		"slots/haproxy":    {"securedir", "slots", "discovery"},
-		"slots":            {"discovery"},
-		"slots/reload":     {"securedir", "slots"},
-		"discovery/consul": {"discovery"},
-		"discovery/dns":    {"discovery"},
-		"discovery/file":   {"discovery"},
-		"discovery/nomad":  {"discovery"},
-		"discovery":        {},
-		"metrics":          {},
-		"securedir":        {},
-		"tools/loopback":   {}, // ports for tests and the demo
-		"tools/mutate":     {}, // runs the tests of all of them
+		"agent/web":          {"securedir", "agent", "discovery"},
+		"agent":              {"securedir", "agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
+		"agent/guard":        {"discovery"},
+		"agent/reconciler":   {"slots"},
+		"agent/reloadpolicy": {},
+		"agent/sources":      {"discovery"},
+		"agent/simulation":   {}, // its tests reach everything
+		"slots/haproxy":      {"securedir", "slots", "discovery"},
+		"slots":              {"discovery"},
+		"slots/reload":       {"securedir", "slots"},
+		"discovery/consul":   {"discovery"},
+		"discovery/dns":      {"discovery"},
+		"discovery/file":     {"discovery"},
+		"discovery/nomad":    {"discovery"},
+		"discovery":          {},
+		"metrics":            {},
+		"securedir":          {},
+		"tools/loopback":     {}, // ports for tests and the demo
+		"tools/mutate":       {}, // runs the tests of all of them
 
 		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},
@@ -177,7 +178,7 @@ func TestArrowsPointDown(t *testing.T) {
 // TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
 // parameter of it.
 func TestPurePackagesStartNoGoroutine(t *testing.T) {
-	pure := []string{"agent/guard", "agent/sources", "slots"}
+	pure := []string{"agent/guard", "agent/reloadpolicy", "agent/sources", "slots"}
 	for _, file := range parseModule(t) {
 		if !slices.Contains(pure, file.folder()) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -27,9 +28,9 @@ func (b *backend) slotsToRender(r template) int {
 	n := b.templated()
 	switch {
 	case n == 0: // HAProxy does not have the backend yet
-		n = grow(0, max(1, len(b.wanted())), b.MaxSlots)
+		n = reloadpolicy.TargetSize(0, max(1, len(b.wanted())), b.MaxSlots)
 	case len(b.surplus) > 0:
-		n = grow(n, b.needed(), b.MaxSlots)
+		n = reloadpolicy.TargetSize(n, b.needed(), b.MaxSlots)
 	}
 	for _, s := range b.table {
 		if k := r.place(s.Number); !s.Free() && k <= b.MaxSlots {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -39,9 +40,8 @@ func (s stored) operatorsAt() time.Time {
 
 // A storedReload is what was reloaded lately, and what for.
 type storedReload struct {
-	Name    string      `json:"name"`
-	Latched []latch     `json:"latched"`
-	Done    []time.Time `json:"done"`
+	Name string `json:"name"`
+	reloadpolicy.State
 }
 
 type storedBackend struct {
@@ -150,14 +150,6 @@ func (s stored) reload(name string) storedReload {
 	return storedReload{}
 }
 
-// restore takes what was stored.
-func (r *reloading) restore(s storedReload, now time.Time) {
-	r.latched = s.Latched
-	for _, at := range s.Done {
-		r.done = append(r.done, notAfter(at, now))
-	}
-}
-
 // notAfter is at, or now if the clock was ahead when at was stored.
 func notAfter(at, now time.Time) time.Time {
 	if at.After(now) {
@@ -170,7 +162,7 @@ func notAfter(at, now time.Time) time.Time {
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
 	for _, r := range a.reloads {
-		s.Reloads = append(s.Reloads, storedReload{r.Name, r.latched, recent(r.done, now)})
+		s.Reloads = append(s.Reloads, storedReload{r.Name, r.policy.State(now)})
 	}
 	return s
 }
