@@ -24,9 +24,11 @@ func arrows() map[string][]string {
 			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent/web":          {"securedir", "agent", "discovery", "discovery/longpoll"},
-		"agent":              {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
+		"agent":              {"agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "discovery", "metrics", "securedir", "slots", "slots/reload"},
 		"agent/guard":        {"discovery"},
+		"agent/reconciler":   {"slots"},
+		"agent/reloadpolicy": {},
+		"agent/web":          {"agent", "discovery", "discovery/longpoll", "securedir"},
 		"agent/sources":      {"discovery"},
 		"agent/simulation":   {}, // its tests reach everything
 		"slots/haproxy":      {"securedir", "slots", "discovery"},
@@ -171,6 +173,31 @@ func TestArrowsPointDown(t *testing.T) {
 			maps.DeleteFunc(left, func(folder string, _ []string) bool { return done[folder] })
 			t.Fatalf("a cycle, or an arrow to nowhere, among %v", slices.Sorted(maps.Keys(left)))
 		}
+	}
+}
+
+// TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
+// parameter of it.
+func TestPurePackagesStartNoGoroutine(t *testing.T) {
+	pure := []string{"agent/guard", "agent/reloadpolicy", "agent/sources", "slots"}
+	for _, file := range parseModule(t) {
+		if !slices.Contains(pure, file.folder()) {
+			continue
+		}
+		ast.Inspect(file.syntax, func(node ast.Node) bool {
+			switch n := node.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s: starts a goroutine", file.name)
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "Go" {
+					t.Errorf("%s: starts a goroutine in a group", file.name)
+				}
+				if in, ok := n.X.(*ast.Ident); ok && in.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "NewTimer", "Sleep"}, n.Sel.Name) {
+					t.Errorf("%s: asks for the time", file.name)
+				}
+			}
+			return true
+		})
 	}
 }
 

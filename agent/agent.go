@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
 const (
@@ -34,8 +36,9 @@ type Agent struct {
 
 	// Owned by the loop.
 	core
-	workers map[string]*running
-	saver   *fileWriter // the state
+	// reconcilers are those that were started last, by instance.
+	reconcilers map[string]*reconciler.Reconciler
+	saver       *fileWriter // the state
 	// operators is the file of overrides and pauses.
 	operators *fileWriter
 	// stateFault: the state directory could not be used last.
@@ -69,15 +72,15 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
+	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
 	a.saver = newFileWriter(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
 	a.operators = newFileWriter(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
-func (o Options) timing() timing {
-	return timing{cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.Poll, DefaultPoll), cmp.Or(o.Resync, DefaultResync)}
+func (o Options) timing() reconciler.Timing {
+	return reconciler.Timing{Timeout: cmp.Or(o.Timeout, DefaultTimeout), Poll: cmp.Or(o.Poll, DefaultPoll), Resync: cmp.Or(o.Resync, DefaultResync)}
 }
 
 // Run keeps the instances in step until ctx is done, and returns nil when every
@@ -137,10 +140,10 @@ func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	return nb
 }
 
-// start sets workers and watches going.
+// start sets reconcilers and watches going.
 func (a *Agent) start(ctx context.Context) {
 	for _, in := range a.instances {
-		a.employ(ctx, in)
+		a.startReconciler(ctx, in)
 	}
 	for _, b := range a.backends {
 		for _, f := range b.feeds {
@@ -202,7 +205,7 @@ func (a *Agent) drain(ctx context.Context) {
 func (a *Agent) loop(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	timer := time.NewTimer(a.timing.timeout)
+	timer := time.NewTimer(a.timing.Timeout)
 	defer timer.Stop()
 	for {
 		select {
@@ -269,7 +272,7 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 			next = earlier(next, now.Add(time.Second/roundRate))
 		}
 	}
-	a.tell(now)
+	a.broadcast(now)
 	if at := a.considerReloads(ctx, now); !at.IsZero() {
 		next = earlier(next, at)
 	}
@@ -281,7 +284,7 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus, taken := b.surplus, len(b.taken)
+	surplus, taken := b.surplus, len(b.unmanaged)
 	if !a.refresh(b, now) {
 		if !slices.Equal(surplus, b.surplus) { // no slot of it changes anything at an instance
 			a.decided(b, len(surplus), taken)

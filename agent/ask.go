@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
 // This file answers what others ask of a running agent.
@@ -141,40 +143,19 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 // status after it. The error joins those of the instances that could not be
 // compared.
 func (a *Agent) Sync(ctx context.Context) (Status, error) {
-	var workers []*running
+	var asked []*reconciler.Reconciler
 	if err := a.ask(ctx, func(context.Context) {
 		for _, in := range a.instances {
-			workers = append(workers, a.workers[in.Name])
+			asked = append(asked, in.reconciler)
 		}
 	}); err != nil {
 		return Status{}, err
 	}
-	errs := make([]error, len(workers))
+	errs := make([]error, len(asked))
 	var group sync.WaitGroup
-	for i, r := range workers {
-		group.Go(func() { errs[i] = r.sync(ctx) })
+	for i, r := range asked {
+		group.Go(func() { errs[i] = r.Sync(ctx) })
 	}
 	group.Wait()
 	return a.Status(), errors.Join(errs...)
-}
-
-// sync has a worker compare its instance.
-func (r *running) sync(ctx context.Context) error {
-	reply := make(chan error, 1)
-	select {
-	case r.worker.syncs <- reply:
-	case <-r.done:
-		return errStopped
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-reply:
-		if err != nil {
-			return fmt.Errorf("instance %s: %w", r.worker.name, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

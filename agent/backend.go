@@ -66,8 +66,9 @@ type backend struct {
 	surplus []discovery.Endpoint
 	short   time.Time // since when there is a surplus
 	trend   trend     // of the endpoints that want a slot
-	// taken are the slots that hold a stranger at some instance.
-	taken map[int]netip.AddrPort
+	// unmanaged are the slots that hold an address at some instance that no source has ever
+	// listed.
+	unmanaged map[int]netip.AddrPort
 	// vanished are slots that no instance has any more, by number.
 	vanished map[int]vanished
 	// gen is the generation in which the targets last changed, due whether they

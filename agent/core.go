@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"context"
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -13,32 +16,51 @@ import (
 // instance is what the loop knows about one HAProxy.
 type instance struct {
 	Instance
-	last report
-	// met: it answered at least once, and its slots are in last. continued: that process
+	last reconciler.Report // but for its backends
+	// met: it answered at least once, and its slots are known. continued: that process
 	// had answered when the state was stored.
 	met, continued bool
-	// strangers are the live addresses, by backend and slot, that no source has
-	// ever listed: left alone until somebody accepts that they go.
-	strangers map[string]map[int]netip.AddrPort
-	// judged are the backends of which the strangers were looked for, full
-	// those that had ready slots when they were first seen; false: none, absent:
-	// not seen yet.
-	judged, full map[string]bool
+	// backends is what is known of its backends, by our name; see [instance.at].
+	backends map[string]*backendAt
 	// pending are the generations that were sent and not read back, oldest
 	// first.
 	pending  []stamp
 	applied  uint64
 	restarts int
-	// told is what was said to its slots last.
-	told transcript
+	// commandLog is what was said to its slots last.
+	commandLog commandLog
 	// inStep is whether it was in step when that was told last, behind for how many
 	// ticks in a row it is not.
 	inStep bool
 	behind int
-	// send hands the worker its newest targets; stale: there are newer ones than
-	// it has.
-	send  func(desired)
-	stale bool
+	// reconciler writes to it; cancel ends it. outdated: it has not what is wanted now.
+	reconciler *reconciler.Reconciler
+	cancel     context.CancelFunc
+	outdated   bool
+}
+
+// A backendAt is what the loop knows about one backend at one instance.
+type backendAt struct {
+	// BackendReport is what was reported last, or before that what was stored; known says
+	// that there is either.
+	reconciler.BackendReport
+	known bool
+	// seenOnce: its slots were seen. full: some of them were ready then.
+	seenOnce, full bool
+	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
+	// left alone until somebody accepts that they go. judged: they were looked for.
+	unmanaged map[int]netip.AddrPort
+	judged    bool
+}
+
+// at returns what is known of a backend there, which may be nothing.
+func (in *instance) at(backend string) *backendAt {
+	at := in.backends[backend]
+	if at == nil {
+		at = &backendAt{}
+		in.backends[backend] = at
+	}
+	return at
 }
 
 // A stamp is when a generation of a backend came to be, and when its source spoke.
@@ -56,7 +78,7 @@ const maxPending = 64
 // nothing and is told the time.
 type core struct {
 	gen       uint64
-	timing    timing
+	timing    reconciler.Timing
 	backends  []*backend
 	instances []*instance
 	// opened: enough instances answered, or enough time has passed, to decide
@@ -102,8 +124,8 @@ func (c *core) of(b *backend) []*instance {
 func (c *core) views(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		if r := in.last.backends[b.Name]; r.own != nil && r.problem == "" {
-			out = append(out, r.usable)
+		if at := in.at(b.Name); at.Own != nil && at.Problem == "" {
+			out = append(out, at.Usable)
 		}
 	}
 	return out
@@ -128,7 +150,7 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 		b.dropStale(c.live(b), now)
 	}
 	b.initial = c.initial(b)
-	fresh, strangers := b.due || b.gen == 0, b.taken
+	fresh, unmanaged := b.due || b.gen == 0, b.unmanaged
 	if !b.adopted {
 		b.table = slots.Adopt(c.viewsToAdopt(b), b.wanted(), b.prefer, now)
 		b.adopted = true
@@ -139,15 +161,15 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 		b.vanish(before, now)
 	}
 	b.recall(now)
-	b.taken = c.judge(b)
-	misfit := c.misfits(b, b.taken)
+	b.unmanaged = c.judge(b)
+	misfit := c.misfits(b, b.unmanaged)
 	fresh = fresh || misfit != b.misfit
 	b.misfit = misfit
-	b.reserve(b.taken)
+	b.reserve(b.unmanaged)
 	c.climb(b, now)
 	c.dropReused(b)
 	b.due = false
-	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(strangers, b.taken)
+	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(unmanaged, b.unmanaged)
 }
 
 // initial returns the weights that the slots of b have in the configuration, if
@@ -218,7 +240,7 @@ func (b *backend) assign(now time.Time) (kept []discovery.Endpoint) {
 
 // undynamic reports whether no instance takes dynamic servers in b.
 func (c *core) undynamic(b *backend) bool {
-	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.last.backends[b.Name].undynamic == "" })
+	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).AddUnsupported == "" })
 }
 
 // shown reports whether any instance has a slot with this number.
@@ -229,7 +251,7 @@ func (c *core) shown(b *backend, number int) bool {
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
-// The instances hear of it with the next [core.tell].
+// The instances hear of it with the next [core.broadcast].
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
@@ -238,55 +260,58 @@ func (c *core) publish(b *backend, news, now time.Time) {
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}
-		in.stale = true
+		in.outdated = true
 	}
 }
 
-// tell has every instance hear the newest, once for all that was published: what it
-// is sent holds all backends.
-func (c *core) tell(now time.Time) {
+// broadcast sets for every instance what it should be, once for all that was published:
+// that holds all backends.
+func (c *core) broadcast(now time.Time) {
 	for _, in := range c.instances {
-		if in.stale {
-			in.stale = false
-			in.send(c.desired(in, now))
+		if in.outdated {
+			in.outdated = false
+			in.reconciler.Set(c.spec(in, now))
 		}
 	}
 }
 
-// tellAll has every instance hear the newest, whether a backend has it anew or not.
-func (c *core) tellAll(now time.Time) {
+// broadcastAll is [core.broadcast] for every instance, whether anything was published or not.
+func (c *core) broadcastAll(now time.Time) {
 	for _, in := range c.instances {
-		in.stale = true
+		in.outdated = true
 	}
-	c.tell(now)
+	c.broadcast(now)
 }
 
-// desired returns everything that in should be.
-func (c *core) desired(in *instance, now time.Time) desired {
-	d := desired{gen: c.gen, timing: c.timing, wants: map[string]want{}}
+// spec returns everything that in should be.
+func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
+	out := reconciler.Spec{Generation: c.gen, Timing: c.timing, Backends: map[string]reconciler.BackendSpec{}}
 	for _, b := range c.backends {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, resumed: b.resumed, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, watched: len(b.guard.Incoming()) > 0, started: maps.Clone(b.started), ends: b.ending()}
+		s := reconciler.BackendSpec{
+			Generation: b.gen, Proxy: b.Proxy, Prefix: b.Prefix, Resumed: b.resumed, Repair: b.RepairExternal, Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions,
+			Watched: len(b.guard.Incoming()) > 0, Started: maps.Clone(b.started), SessionEnds: b.ending(),
+		}
 		if p := c.pauses.of(b.Name, now); p != nil {
-			w.paused, w.hard = true, p.Hard
+			s.Paused, s.Strict = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
-		full, seen := in.full[b.Name]
-		adopted := b.phase == phaseRestored && full // what is in service stays as it is
-		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !w.quiet {
-			w.targets = b.targetsAt(in)
+		at := in.at(b.Name)
+		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
+		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
+			s.Targets = b.targetsAt(at)
 			if adopted {
-				w.targets = b.onlyOperated(w.targets, in.last.backends[b.Name].own)
+				s.Targets = b.onlyOperated(s.Targets, at.Own)
 			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
-				w.targets = emptied(w.targets)
+				s.Targets = emptied(s.Targets)
 			}
 		}
-		d.wants[b.Name] = w
+		out.Backends[b.Name] = s
 	}
-	return d
+	return out
 }
 
 // elsewhere splits a target in two: its slot is left alone, and what it wants has no slot yet
@@ -297,18 +322,17 @@ func elsewhere(t slots.Target) (left, moved slots.Target) {
 	return left, t
 }
 
-// targetsAt returns the targets at one instance. Slots that hold a stranger there are left
-// alone, and their endpoints go elsewhere; slots that hold one at another instance alone are
-// free here.
-func (b *backend) targetsAt(in *instance) []slots.Target {
-	strangers := in.strangers[b.Name]
-	if len(b.taken) == 0 && len(strangers) == 0 {
+// targetsAt returns the targets at one instance. Slots that hold an unmanaged address there
+// are left alone, and their endpoints go elsewhere; slots that hold one at another instance
+// alone are free here.
+func (b *backend) targetsAt(at *backendAt) []slots.Target {
+	if len(b.unmanaged) == 0 && len(at.unmanaged) == 0 {
 		return b.sent
 	}
 	out := slices.Clone(b.sent)
 	for i, t := range b.sent {
-		if _, ok := strangers[t.Number]; !ok {
-			out[i].Leave = t.Leave && !in.judged[b.Name]
+		if _, ok := at.unmanaged[t.Number]; !ok {
+			out[i].Leave = t.Leave && !at.judged
 			continue
 		}
 		left, moved := elsewhere(t)
@@ -343,7 +367,7 @@ func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slo
 			at[s.Addr] = s
 		}
 	}
-	server := finder(own, serverNumber)
+	server := slots.FindServer(own)
 	out := slices.Clone(targets)
 	for i, t := range targets {
 		s := server(t.Number)
@@ -374,17 +398,17 @@ func (c *core) problems(b *backend) []string {
 	var out []string
 	lacking := 0
 	for _, in := range c.of(b) {
-		r, ok := in.last.backends[b.Name]
+		at := in.at(b.Name)
 		switch {
-		case !ok || !in.met:
-		case r.lacking:
+		case !in.met:
+		case at.Missing:
 			lacking++
 			out = append(out, in.Name+" has no backend "+b.Proxy)
-		case r.problem != "":
-			out = append(out, in.Name+": "+r.problem)
+		case at.Problem != "":
+			out = append(out, in.Name+": "+at.Problem)
 		}
 		if names := in.fought(b.Name); len(names) > 0 {
-			out = append(out, in.Name+": somebody else keeps changing "+list(names)+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
+			out = append(out, in.Name+": somebody else keeps changing "+strings.Join(names, ", ")+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
 		}
 	}
 	none := false

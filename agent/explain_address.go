@@ -102,16 +102,16 @@ func keptAddress(status BackendStatus, address string) *KeptAddress {
 // explainAt returns the slot, and every other one in which the address is live, at
 // an instance.
 func (a *Agent) explainAt(b *backend, in *instance, number int, address string, now time.Time) []InstanceExplanation {
-	r := in.last.backends[b.Name]
+	r := in.at(b.Name)
 	var out []InstanceExplanation
-	for _, s := range r.own {
+	for _, s := range r.Own {
 		live := address != "" && s.Class != slots.Maint && s.Addr.String() == address
 		if s.Number == number || live {
 			out = append(out, in.explain(b, s, true, now))
 		}
 	}
 	if number != noSlot && len(out) == 0 {
-		out = append(out, in.explain(b, slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.own) == 0, now))
+		out = append(out, in.explain(b, slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.Own) == 0, now))
 	}
 	return out
 }
@@ -121,22 +121,22 @@ const noSlot = -1
 
 // explain is one slot of an instance, which has it if it exists.
 func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) InstanceExplanation {
-	r := in.last.backends[b.Name]
+	r := in.at(b.Name)
 	i := InstanceExplanation{
-		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, number: s.Number, Up: in.up(), Waiting: r.waiting > 0, Problem: r.problem,
-		PausedUntil: r.fights[s.Number], HeldSince: r.externals[s.Number].Since, Said: []Exchange{},
+		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, number: s.Number, Up: in.up(), Waiting: r.Waiting > 0, Problem: r.Problem,
+		PausedUntil: r.Conflicts[s.Number], HeldSince: r.Externals[s.Number].Since, Said: []Exchange{},
 	}
-	if r.lacking {
+	if r.Missing {
 		i.Problem = "it has no backend " + b.Proxy
 	}
-	if in.last.err != nil {
-		i.Error = in.last.err.Error()
+	if in.last.Err != nil {
+		i.Error = in.last.Err.Error()
 	}
-	if exists && !r.seen.IsZero() {
-		i.Seen = r.seen
-		i.Since = r.seen.Add(-s.Since)
+	if exists && !r.Seen.IsZero() {
+		i.Seen = r.Seen
+		i.Since = r.Seen.Add(-s.Since)
 	}
-	for _, said := range in.told[toldSlot{b.Proxy, s.Name}] {
+	for _, said := range in.commandLog[slotName{b.Proxy, s.Name}] {
 		i.Said = append(i.Said, Exchange{said.Command, said.Reply, said.Answered, said.At})
 	}
 	return i

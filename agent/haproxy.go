@@ -94,8 +94,8 @@ func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) (
 }
 
 // perform runs a transaction that a person asked for, and waits for its end.
-func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloading) launch) error {
-	over := newOver()
+func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*reloading) launch) error {
+	done := make(chan error, 1) // never blocks the one who tells
 	refused, err := answer(ctx, a, func(loop context.Context) error {
 		r := a.reloadNamed(name)
 		switch {
@@ -104,8 +104,8 @@ func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloadi
 		case a.reloadBusy, a.recovering > 0:
 			return ErrReloading
 		}
-		l := make(r)
-		l.by, l.over, l.causes = by, over, r.causes()
+		l := prepare(r)
+		l.by, l.done, l.triggers = by, done, r.policy.Triggers()
 		a.launch(loop, r, l)
 		return nil
 	})
@@ -113,15 +113,12 @@ func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloadi
 		return err
 	}
 	select {
-	case err := <-over:
+	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
-
-// newOver never blocks the one who tells.
-func newOver() chan error { return make(chan error, 1) }
 
 // transaction returns the one of a reload, of the first if name is "".
 func (a *Agent) transaction(ctx context.Context, name string) (string, Transaction, error) {

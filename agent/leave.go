@@ -159,3 +159,21 @@ func (b *backend) remaining() []discovery.Endpoint {
 	}
 	return discovery.Normalize(out)
 }
+
+// dropReused forgets when to end the sessions of endpoints whose address no slot of b
+// has any more.
+func (c *core) dropReused(b *backend) {
+	if len(b.ends) == 0 {
+		return
+	}
+	has := map[netip.AddrPort]bool{}
+	for _, s := range b.table {
+		has[s.Endpoint.Addr], has[s.Last] = true, true
+	}
+	for _, own := range c.views(b) {
+		for _, s := range own {
+			has[s.Addr] = true
+		}
+	}
+	maps.DeleteFunc(b.ends, func(a netip.AddrPort, _ time.Time) bool { return !has[a] })
+}

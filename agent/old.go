@@ -20,8 +20,8 @@ type OldWorker struct {
 	Sessions int `json:"sessions"`
 }
 
-// lookForOld asks for the old workers of a reload, if that can be known.
-func (a *Agent) lookForOld(ctx context.Context, r *reloading, now time.Time) {
+// pollOldWorkers asks for the old workers of a reload, if that can be known.
+func (a *Agent) pollOldWorkers(ctx context.Context, r *reloading, now time.Time) {
 	if r.OldWorkers == nil || r.looking || now.Before(r.lookAt) {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -54,7 +55,7 @@ func (a *Agent) settled() bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.err == nil && !in.inSync() })
+	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.Err == nil && !in.inSync() })
 }
 
 // Undone says what a round left undone: sources that are not known, backends that cannot
@@ -109,7 +110,7 @@ func orElse(s, otherwise string) string {
 func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 	a.begin()
 	a.opened = true
-	workers := a.readInstances(ctx)
+	a.readInstances(ctx)
 	a.readSources(ctx)
 	now := time.Now()
 	for _, b := range a.backends {
@@ -118,10 +119,10 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 			a.publish(b, time.Time{}, now)
 		}
 	}
-	a.tell(now)
+	a.broadcast(now)
 	p := Plan{}
 	for _, in := range a.instances {
-		p.Instances = append(p.Instances, workers[in.Name].preview(in.last.err))
+		p.Instances = append(p.Instances, in.preview())
 	}
 	for _, b := range a.backends {
 		p.Backends = append(p.Backends, a.showBackend(b, now))
@@ -141,32 +142,18 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 }
 
 // readInstances reads every instance once, at the same time.
-func (a *Agent) readInstances(ctx context.Context) map[string]*worker {
-	workers := map[string]*worker{}
-	reports := make([]report, len(a.instances))
+func (a *Agent) readInstances(ctx context.Context) {
+	reports := make([]reconciler.Report, len(a.instances))
 	var group sync.WaitGroup
 	for i, in := range a.instances {
-		w := a.newWorker(in)
-		w.post = func(r report) { reports[i] = r }
-		in.send = w.take
-		w.take(a.desired(in, time.Now()))
-		workers[in.Name] = w
-		group.Go(func() { w.readOnce(ctx) })
+		in.reconciler = a.newReconciler(in, func(r reconciler.Report) { reports[i] = r })
+		in.reconciler.Set(a.spec(in, time.Now()))
+		group.Go(func() { in.reconciler.Read(ctx) })
 	}
 	group.Wait()
 	for i, in := range a.instances {
-		a.meet(in, reports[i])
+		a.applyReport(in, reports[i])
 	}
-	return workers
-}
-
-// readOnce reads the instance and reports it, without writing anything.
-func (w *worker) readOnce(ctx context.Context) {
-	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
-	defer cancel()
-	r := report{compared: true, at: time.Now()}
-	r.err = w.view(brief, w.names(), true, &r)
-	w.report(r)
 }
 
 // readSources asks every source once, at the same time.
@@ -196,26 +183,15 @@ func (a *Agent) readSources(ctx context.Context) {
 	}
 }
 
-// preview says what the next round would do.
-func (w *worker) preview(err error) InstancePlan {
-	p := InstancePlan{Instance: w.name, Changes: []PlannedChange{}}
-	if err != nil {
-		p.Error = err.Error()
+// preview says what the next round would do at an instance.
+func (in *instance) preview() InstancePlan {
+	p := InstancePlan{Instance: in.Name, Changes: []PlannedChange{}}
+	if in.last.Err != nil {
+		p.Error = in.last.Err.Error()
 		return p
 	}
-	for _, name := range w.names() {
-		l := w.locals[name]
-		if l.idle() || l.own == nil {
-			continue
-		}
-		wanted := map[int]slots.Target{}
-		for _, t := range l.effective() {
-			wanted[t.Number] = t
-		}
-		plan := l.plan()
-		for i, c := range slices.Concat(plan.Changes, plan.Waiting) {
-			p.Changes = append(p.Changes, planned(name, c, wanted[c.Number], i >= len(plan.Changes)))
-		}
+	for _, next := range in.reconciler.Preview() {
+		p.Changes = append(p.Changes, planned(next.Backend, next.Change, next.Target, next.Waiting))
 	}
 	return p
 }

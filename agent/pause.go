@@ -126,7 +126,7 @@ func (a *Agent) paused(said string, which []Pause) {
 	for _, b := range a.backends {
 		b.due = true
 	}
-	a.tellAll(time.Now())
+	a.broadcastAll(time.Now())
 	for _, p := range which {
 		a.opts.Log.Info(said, "backend", cmp.Or(p.Backend, "all"), "by", p.By, "reason", p.Reason, "until", p.Until)
 	}

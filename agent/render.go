@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -27,9 +28,9 @@ func (b *backend) slotsToRender(r template) int {
 	n := b.templated()
 	switch {
 	case n == 0: // HAProxy does not have the backend yet
-		n = grow(0, max(1, len(b.wanted())), b.MaxSlots)
+		n = reloadpolicy.TargetSize(0, max(1, len(b.wanted())), b.MaxSlots)
 	case len(b.surplus) > 0:
-		n = grow(n, b.needed(), b.MaxSlots)
+		n = reloadpolicy.TargetSize(n, b.needed(), b.MaxSlots)
 	}
 	for _, s := range b.table {
 		if k := r.place(s.Number); !s.Free() && k <= b.MaxSlots {
@@ -105,7 +106,7 @@ func (b *backend) extended(tmpl template, n int) slots.Table {
 // prefix is that of the slots of b, as configured or as found.
 func (c *core) prefix(b *backend) string {
 	for _, in := range c.of(b) {
-		if prefix := in.last.backends[b.Name].prefix; prefix != "" {
+		if prefix := in.at(b.Name).Prefix; prefix != "" {
 			return prefix
 		}
 	}
@@ -118,8 +119,8 @@ func (c *core) template(b *backend, instances []string) template {
 		if !slices.Contains(instances, in.Name) {
 			continue
 		}
-		l := in.last.backends[b.Name]
-		if r, _ := slots.RangeOf(l.own, l.prefix); r.Last >= r.First {
+		at := in.at(b.Name)
+		if r, _ := slots.RangeOf(at.Own, at.Prefix); r.Last >= r.First {
 			return template{r}
 		}
 	}

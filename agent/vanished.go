@@ -83,7 +83,7 @@ func (c *core) slotName(b *backend, number int) string {
 
 // slotName is the name of a slot at in; "" if it has none such.
 func (in *instance) slotName(backend string, number int) string {
-	for _, s := range in.last.backends[backend].own {
+	for _, s := range in.at(backend).Own {
 		if s.Number == number {
 			return s.Name
 		}
@@ -95,7 +95,7 @@ func (in *instance) slotName(backend string, number int) string {
 func (c *core) slotNames(b *backend) func(number int) string {
 	names := map[int]string{}
 	for _, in := range slices.Backward(c.of(b)) {
-		for _, s := range in.last.backends[b.Name].own {
+		for _, s := range in.at(b.Name).Own {
 			names[s.Number] = s.Name
 		}
 	}
@@ -106,7 +106,7 @@ func (c *core) slotNames(b *backend) func(number int) string {
 // numberOf returns the number of the slot that any instance calls by this name.
 func (c *core) numberOf(b *backend, name string) (int, bool) {
 	for _, in := range c.of(b) {
-		for _, s := range in.last.backends[b.Name].own {
+		for _, s := range in.at(b.Name).Own {
 			if s.Name == name {
 				return s.Number, true
 			}

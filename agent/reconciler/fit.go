@@ -1,4 +1,4 @@
-package agent
+package reconciler
 
 import (
 	"context"
@@ -18,25 +18,25 @@ const barredFor = 15 * time.Second
 // was found stays for as long as the process has it, since what is added would make the
 // template look like another; in a new one it stays unless there is exactly one other
 // template.
-func (l *local) findPrefix(servers []slots.Server) (prefix, problem string) {
-	w := l.want
-	if w.prefix != "" {
-		if len(slots.Own(servers, w.prefix)) == 0 {
-			return "", "no server of backend " + w.proxy + " is named " + w.prefix + " and a number: check `slots:`"
+func (b *backendState) findPrefix(servers []slots.Server) (prefix, problem string) {
+	spec := b.spec
+	if spec.Prefix != "" {
+		if len(slots.Own(servers, spec.Prefix)) == 0 {
+			return "", "no server of backend " + spec.Proxy + " is named " + spec.Prefix + " and a number: check `slots:`"
 		}
-		return w.prefix, ""
+		return spec.Prefix, ""
 	}
-	if l.prefix != "" && !l.inherited && len(slots.Own(servers, l.prefix)) > 0 {
-		return l.prefix, ""
+	if b.prefix != "" && !b.inherited && len(slots.Own(servers, b.prefix)) > 0 {
+		return b.prefix, ""
 	}
 	found, candidates := slots.FindPrefix(servers)
 	switch {
 	case found != "":
 		return found, ""
-	case l.prefix != "" && slots.IsTemplate(servers, l.prefix):
-		return l.prefix, ""
+	case b.prefix != "" && slots.IsTemplate(servers, b.prefix):
+		return b.prefix, ""
 	}
-	return "", "which servers of backend " + w.proxy + " are slots? Set `slots:` to one of: " + list(candidates)
+	return "", "which servers of backend " + spec.Proxy + " are slots? Set `slots:` to one of: " + list(candidates)
 }
 
 func list(words []string) string {
@@ -62,26 +62,26 @@ func unfit(proxy string, own []slots.Server) string {
 
 // askResolvers finds out, once for each process, whether HAProxy's own resolvers have the
 // slots of the backends: then nothing is written there.
-func (w *worker) askResolvers(ctx context.Context, names []string) error {
-	asked, about := map[string]slots.Server{}, map[string]*local{}
+func (r *Reconciler) askResolvers(ctx context.Context, names []string) error {
+	asked, about := map[string]slots.Server{}, map[string]*backendState{}
 	for _, name := range names {
-		l := w.locals[name]
-		if l.asked || l.own == nil {
+		b := r.backends[name]
+		if b.resolversAsked || b.own == nil {
 			continue
 		}
-		if i := slices.IndexFunc(l.own, func(s slots.Server) bool { return s.FQDN != "" }); i >= 0 {
-			asked[l.want.proxy], about[name] = l.own[i], l
+		if i := slices.IndexFunc(b.own, func(s slots.Server) bool { return s.FQDN != "" }); i >= 0 {
+			asked[b.spec.Proxy], about[name] = b.own[i], b
 		}
-		l.asked = true
+		b.resolversAsked = true
 	}
 	if len(asked) == 0 {
 		return nil
 	}
-	found, err := w.conn.Resolved(ctx, asked)
-	for name, l := range about {
-		if l.asked = err == nil; l.asked && found[l.want.proxy] {
-			l.resolved, l.problem = true, slots.ResolvedWords(l.want.proxy)
-			w.tellProblem(name, l)
+	found, err := r.conn.Resolved(ctx, asked)
+	for name, b := range about {
+		if b.resolversAsked = err == nil; b.resolversAsked && found[b.spec.Proxy] {
+			b.resolved, b.problem = true, slots.ResolvedWords(b.spec.Proxy)
+			r.reportProblem(name, b)
 		}
 	}
 	return err
@@ -89,13 +89,13 @@ func (w *worker) askResolvers(ctx context.Context, names []string) error {
 
 // usable returns the slots that can be filled: those that can be given an address and did
 // not refuse one lately, if there are others.
-func (l *local) usable(now time.Time) []slots.Server {
+func (b *backendState) usable(now time.Time) []slots.Server {
 	fit := func(s slots.Server) bool { return canHold(&s) }
 	open := func(s slots.Server) bool {
-		at, barred := l.barred[s.Number]
+		at, barred := b.barred[s.Number]
 		return fit(s) && (!barred || now.Sub(at) >= barredFor)
 	}
-	return orFewer(orFewer(l.own, fit), open)
+	return orFewer(orFewer(b.own, fit), open)
 }
 
 // orFewer returns those of own for which may holds, and all if there are none: of the
@@ -113,23 +113,23 @@ func orFewer(own []slots.Server, may func(slots.Server) bool) []slots.Server {
 	return slices.DeleteFunc(slices.Clone(own), func(s slots.Server) bool { return !may(s) })
 }
 
-// refit puts what is wanted into slots that the instance has, or that can be added.
-func (l *local) refit(now time.Time) {
-	usable := l.usable(now)
-	may := finder(usable, serverNumber)
-	want := l.addable(l.want.targets)
-	l.fitted = slots.Fit(l.own, want, slots.Ability{
+// fitTargets puts what is wanted into slots that the instance has, or that can be added.
+func (b *backendState) fitTargets(now time.Time) {
+	usable := b.usable(now)
+	may := slots.FindServer(usable)
+	want := b.addable(b.spec.Targets)
+	b.fitted = slots.Fit(b.own, want, slots.Ability{
 		Usable: func(s *slots.Server) bool { return may(s.Number) != nil },
-		Add:    l.want.dynamic && l.undynamic == "",
+		Add:    b.spec.Dynamic && b.addUnsupported == "",
 	})
 }
 
 // addable returns targets of which none is to be added that cannot be.
-func (l *local) addable(want []slots.Target) []slots.Target {
-	if l.want.dynamic && l.undynamic == "" {
+func (b *backendState) addable(want []slots.Target) []slots.Target {
+	if b.spec.Dynamic && b.addUnsupported == "" {
 		return want
 	}
-	has := finder(l.own, serverNumber)
+	has := slots.FindServer(b.own)
 	shared := true
 	for i, t := range want {
 		if t.Dynamic && has(t.Number) == nil {
@@ -141,7 +141,3 @@ func (l *local) addable(want []slots.Target) []slots.Target {
 	}
 	return want
 }
-
-func targetNumber(t *slots.Target) int { return t.Number }
-
-func serverNumber(s *slots.Server) int { return s.Number }

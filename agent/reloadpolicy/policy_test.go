@@ -1,17 +1,17 @@
-package agent
+package reloadpolicy
 
 import (
 	"testing"
 	"time"
 )
 
-func TestGrow(t *testing.T) {
+func TestTargetSize(t *testing.T) {
 	for _, c := range []struct{ have, wanted, most, want int }{
 		{0, 0, 1000, 0}, {0, 1, 1000, 10}, {4, 10, 1000, 20}, {20, 21, 1000, 40}, {20, 60, 1000, 90},
 		{20, 21, 25, 25}, {20, 21, 10, 20}, {1000, 2000, 1000, 1000},
 	} {
-		if got := grow(c.have, c.wanted, c.most); got != c.want {
-			t.Errorf("grow(%d, %d, %d) = %d, want %d", c.have, c.wanted, c.most, got, c.want)
+		if got := TargetSize(c.have, c.wanted, c.most); got != c.want {
+			t.Errorf("TargetSize(%d, %d, %d) = %d, want %d", c.have, c.wanted, c.most, got, c.want)
 		}
 	}
 }
@@ -45,17 +45,17 @@ func TestBudget(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	done := []time.Time{start, start.Add(10 * time.Minute), start.Add(20 * time.Minute)}
 	for _, c := range []struct {
-		b    budget
+		r    Rules
 		want time.Duration
 	}{
-		{budget{}, 20 * time.Minute}, {budget{30 * time.Second, 10}, 20*time.Minute + 30*time.Second},
-		{budget{30 * time.Second, 3}, time.Hour}, {budget{time.Minute, 2}, 70 * time.Minute},
+		{Rules{}, 20 * time.Minute}, {Rules{30 * time.Second, 10, 0}, 20*time.Minute + 30*time.Second},
+		{Rules{30 * time.Second, 3, 0}, time.Hour}, {Rules{time.Minute, 2, 0}, 70 * time.Minute},
 	} {
-		if got := c.b.next(done); !got.Equal(start.Add(c.want)) {
-			t.Errorf("%+v: next at %s", c.b, got.Sub(start))
+		if got := c.r.next(done); !got.Equal(start.Add(c.want)) {
+			t.Errorf("%+v: next at %s", c.r, got.Sub(start))
 		}
 	}
-	if got := (budget{time.Hour, 1}).next(nil); !got.IsZero() {
+	if got := (Rules{time.Hour, 1, 0}).next(nil); !got.IsZero() {
 		t.Errorf("the first one waits until %s", got)
 	}
 }
@@ -65,43 +65,16 @@ func TestBudget(t *testing.T) {
 func TestRecentReloads(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	done := []time.Time{now.Add(-61 * time.Minute), now.Add(-50 * time.Minute), now.Add(-40 * time.Minute), now.Add(24 * time.Hour)}
-	b := budget{30 * time.Second, 3}
+	r := Rules{30 * time.Second, 3, 0}
 	for range 2 { // what is asked for changes nothing
 		if got := recent(done, now); len(got) != 2 {
 			t.Fatalf("%v count", got)
 		}
-		if got := b.next(recent(done, now)); !got.Equal(now.Add(-40*time.Minute + 30*time.Second)) {
+		if got := r.next(recent(done, now)); !got.Equal(now.Add(-40*time.Minute + 30*time.Second)) {
 			t.Errorf("next at %s", got)
 		}
 	}
 	if len(done) != 4 || done[3].IsZero() {
 		t.Errorf("what was done is %v", done)
-	}
-}
-
-func TestTrend(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var g trend
-	if g.perHour() != 0 || g.fullIn(5) != 0 {
-		t.Error("something grows that was never seen")
-	}
-	for m := range 180 {
-		g.observe(10+m, start.Add(time.Duration(m)*time.Minute))
-	}
-	if got := g.perHour(); got != 59 {
-		t.Errorf("grows by %d an hour", got)
-	}
-	if got := g.fullIn(59); got != time.Hour {
-		t.Errorf("full in %s", got)
-	}
-	var burst trend
-	burst.observe(1, start)
-	burst.observe(10, start.Add(time.Minute))
-	if pace, full := burst.perHour(), burst.fullIn(18); pace != 9 || full != 2*time.Hour {
-		t.Errorf("%d an hour fill 18 slots in %s", pace, full)
-	}
-	g.observe(5, start.Add(24*time.Hour)) // a gap: what was is long ago
-	if g.perHour() != 0 || len(g.counts) > trendMinutes {
-		t.Errorf("grows by %d over %d minutes", g.perHour(), len(g.counts))
 	}
 }

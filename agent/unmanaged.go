@@ -16,39 +16,38 @@ import (
 // holdTakeover is the kind of hold of live addresses that no source has ever listed.
 const holdTakeover = "takeover"
 
-// judge finds the strangers of b at instances that have not been judged, drops
-// those that are gone, or that the source lists or an operator added by now, and returns the slots
-// that are theirs, with the address.
+// judge finds the unmanaged addresses of b at instances where they were not looked for,
+// drops those that are gone, or that the source lists or an operator added by now, and
+// returns the slots that they have anywhere, with the address.
 func (c *core) judge(b *backend) map[int]netip.AddrPort {
 	out := map[int]netip.AddrPort{}
 	for _, in := range c.of(b) {
-		r := in.last.backends[b.Name]
-		own := r.own
-		if own == nil || r.problem != "" {
+		at := in.at(b.Name)
+		if at.Own == nil || at.Problem != "" {
 			continue
 		}
-		if !in.judged[b.Name] && b.heard {
-			in.judged[b.Name] = true
-			in.strangers[b.Name] = b.strangers(own)
+		if !at.judged && b.heard {
+			at.judged = true
+			at.unmanaged = b.findUnmanaged(at.Own)
 			if in.continued {
-				maps.DeleteFunc(in.strangers[b.Name], func(slot int, _ netip.AddrPort) bool { return b.had(slot) })
+				maps.DeleteFunc(at.unmanaged, func(slot int, _ netip.AddrPort) bool { return b.had(slot) })
 			}
 		}
-		if len(in.strangers[b.Name]) == 0 {
+		if len(at.unmanaged) == 0 {
 			continue
 		}
-		live := inService(own)
-		maps.DeleteFunc(in.strangers[b.Name], func(slot int, a netip.AddrPort) bool {
+		live := inService(at.Own)
+		maps.DeleteFunc(at.unmanaged, func(slot int, a netip.AddrPort) bool {
 			return b.owns(a) || live[slot] != a
 		})
-		maps.Copy(out, in.strangers[b.Name])
+		maps.Copy(out, at.unmanaged)
 	}
 	return out
 }
 
-// strangers returns the addresses that are in service and that the source never
+// findUnmanaged returns the addresses that are in service and that the source never
 // named. A template's own address is not one of them.
-func (b *backend) strangers(own []slots.Server) map[int]netip.AddrPort {
+func (b *backend) findUnmanaged(own []slots.Server) map[int]netip.AddrPort {
 	out := map[int]netip.AddrPort{}
 	placeholder := slots.Placeholder(own)
 	for slot, a := range inService(own) {
@@ -75,14 +74,14 @@ func (b *backend) had(slot int) bool {
 func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		r := in.last.backends[b.Name]
-		if r.own == nil || r.problem != "" {
+		r := in.at(b.Name)
+		if r.Own == nil || r.Problem != "" {
 			continue
 		}
-		view := r.usable
-		for i, s := range r.usable {
+		view := r.Usable
+		for i, s := range r.Usable {
 			if in.continued && s.Class != slots.Maint && b.had(s.Number) && !b.owns(s.Addr) {
-				if &view[0] == &r.usable[0] {
+				if &view[0] == &r.Usable[0] {
 					view = slices.Clone(view)
 				}
 				view[i].Class = slots.Maint
@@ -109,19 +108,19 @@ func inService(own []slots.Server) map[int]netip.AddrPort {
 	return out
 }
 
-// reserve keeps slots from being used that hold a stranger somewhere.
-func (b *backend) reserve(taken map[int]netip.AddrPort) {
+// reserve keeps slots from being used that hold an unmanaged address somewhere.
+func (b *backend) reserve(unmanaged map[int]netip.AddrPort) {
 	for i, s := range b.table {
-		_, strange := taken[s.Number]
-		b.table[i].Reserved = strange && s.Free()
+		_, live := unmanaged[s.Number]
+		b.table[i].Reserved = live && s.Free()
 	}
 }
 
 // misfits reports whether the sources may be those of another service: they list none
 // of the addresses that take traffic, and never did. Servers that HAProxy's check says
 // are all down are no argument.
-func (c *core) misfits(b *backend, strangers map[int]netip.AddrPort) bool {
-	if len(strangers) == 0 {
+func (c *core) misfits(b *backend, unmanaged map[int]netip.AddrPort) bool {
+	if len(unmanaged) == 0 {
 		return false
 	}
 	listed := discovery.ByAddr(b.guard.Published())
@@ -142,8 +141,8 @@ func (c *core) misfits(b *backend, strangers map[int]netip.AddrPort) bool {
 	return alive
 }
 
-// takeoverID is the id under which the strangers of b can be accepted.
-func (c *core) takeoverID(b *backend) string { return guard.ID("t", c.strangersOf(b)) }
+// takeoverID is the id under which the unmanaged addresses of b can be accepted.
+func (c *core) takeoverID(b *backend) string { return guard.ID("t", c.unmanagedOf(b)) }
 
 // accept has those go that id stood for when it was shown and that are still not listed:
 // of a hold, of what is kept, or of a takeover. It returns them; ok is false if there is
@@ -158,13 +157,13 @@ func (c *core) accept(b *backend, id string, now time.Time) (gone []netip.AddrPo
 	if gone, ok = b.acceptKept(id, c.checks(b), now); ok {
 		return gone, true
 	}
-	if len(c.strangersOf(b)) == 0 || id != c.takeoverID(b) {
+	if len(c.unmanagedOf(b)) == 0 || id != c.takeoverID(b) {
 		return nil, false
 	}
-	gone = c.strangersOf(b)
+	gone = c.unmanagedOf(b)
 	b.feeds[0].known.AddListed(gone, now)
 	for _, in := range c.of(b) {
-		delete(in.strangers, b.Name)
+		in.at(b.Name).unmanaged = nil
 	}
 	b.due = true
 	return gone, true
@@ -179,17 +178,17 @@ func (c *core) holdIDs(b *backend, now time.Time) []string {
 	for _, s := range b.keptSets() {
 		out = append(out, s.id)
 	}
-	if len(c.strangersOf(b)) > 0 {
+	if len(c.unmanagedOf(b)) > 0 {
 		out = append(out, c.takeoverID(b))
 	}
 	return out
 }
 
-// strangersOf returns the strangers of b over all instances, sorted.
-func (c *core) strangersOf(b *backend) []netip.AddrPort {
+// unmanagedOf returns the unmanaged addresses of b over all instances, sorted.
+func (c *core) unmanagedOf(b *backend) []netip.AddrPort {
 	all := map[netip.AddrPort]bool{}
 	for _, in := range c.of(b) {
-		for _, a := range in.strangers[b.Name] {
+		for _, a := range in.at(b.Name).unmanaged {
 			all[a] = true
 		}
 	}

@@ -1,4 +1,4 @@
-package agent
+package reconciler
 
 import (
 	"fmt"
@@ -22,37 +22,37 @@ type row struct {
 	at   time.Time // since when
 }
 
-// wrote notes what the state file has of a backend of HAProxy.
-func (w *worker) wrote(proxy string, servers []slots.Server, now time.Time) {
-	if !w.hasFile {
+// noteRows notes what the state file has of a backend of HAProxy.
+func (r *Reconciler) noteRows(proxy string, servers []slots.Server, now time.Time) {
+	if !r.options.StateFile {
 		return
 	}
-	if w.rows == nil {
-		w.rows = map[string]map[string]row{}
+	if r.fileRows == nil {
+		r.fileRows = map[string]map[string]row{}
 	}
-	before, rows := w.rows[proxy], map[string]row{}
+	before, rows := r.fileRows[proxy], map[string]row{}
 	for _, s := range servers {
 		if s.Class != slots.Ready || s.Dynamic {
 			continue
 		}
-		r := row{s.Addr, now}
+		line := row{s.Addr, now}
 		if was, ok := before[s.Name]; ok && was.addr == s.Addr {
-			r.at = was.at
+			line.at = was.at
 		}
-		rows[s.Name] = r
+		rows[s.Name] = line
 	}
-	w.rows[proxy] = rows
+	r.fileRows[proxy] = rows
 }
 
-// judgeLoaded says whether a process that has just come up has the slots of the backends
+// checkLoaded says whether a process that has just come up has the slots of the backends
 // as the state file has them: one of them is enough.
-func (w *worker) judgeLoaded(names []string, now time.Time) {
+func (r *Reconciler) checkLoaded(names []string, now time.Time) {
 	for _, name := range names {
-		l := w.locals[name]
-		loaded, of := loadedRows(w.rows[l.want.proxy], l.own, now.Add(-settledRow))
-		if l.unloaded = of > 0 && loaded == 0; l.unloaded {
-			w.note(note{text: "HAProxy came up without what the state file says: it does not load it", backend: name, warn: true,
-				detail: fmt.Sprintf("0 of %d slots that were written as ready are; HAProxy needs load-server-state-from-file for this backend, and the same "+
+		b := r.backends[name]
+		loaded, of := loadedRows(r.fileRows[b.spec.Proxy], b.own, now.Add(-settledRow))
+		if b.unloaded = of > 0 && loaded == 0; b.unloaded {
+			r.event(Event{Text: "HAProxy came up without what the state file says: it does not load it", Backend: name, Warn: true,
+				Detail: fmt.Sprintf("0 of %d slots that were written as ready are; HAProxy needs load-server-state-from-file for this backend, and the same "+
 					"file as state_file: slotsync doctor says more", of)})
 		}
 	}
@@ -62,11 +62,11 @@ func (w *worker) judgeLoaded(names []string, now time.Time) {
 // the slot is as the row says.
 func loadedRows(rows map[string]row, own []slots.Server, before time.Time) (loaded, of int) {
 	for _, s := range own {
-		r, ok := rows[s.Name]
-		if !ok || r.at.After(before) {
+		line, ok := rows[s.Name]
+		if !ok || line.at.After(before) {
 			continue
 		}
-		if of++; s.Addr == r.addr && s.Class == slots.Ready {
+		if of++; s.Addr == line.addr && s.Class == slots.Ready {
 			loaded++
 		}
 	}
