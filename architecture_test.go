@@ -21,11 +21,14 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+			"agent", "agent/api", "agent/client", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent/web":        {"securedir", "agent", "discovery"},
-		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
+		"agent/web":        {"securedir", "agent/api", "agent/event", "discovery", "slots"},
+		"agent/client":     {"agent/api", "discovery", "slots"},
+		"agent/event":      {"agent/api", "discovery"},
+		"agent/api":        {"discovery", "slots"},
+		"agent":            {"securedir", "agent/api", "agent/event", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
 		"agent/guard":      {"discovery"},
 		"agent/sources":    {"discovery"},
 		"agent/simulation": {}, // its tests reach everything

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // This file makes events of what happens.
 
 // Events are what changes, from the start of the process on. It does not block.
-func (a *Agent) Events() *Events { return a.events }
+func (a *Agent) Events() *event.Log { return a.events }
 
 func (a *Agent) addAll(events []Event) {
 	for _, e := range events {
@@ -177,7 +178,7 @@ func (m *moved) add(backend, slot string) {
 	if *m == nil {
 		*m = moved{}
 	}
-	if list := (*m)[backend]; len(list) < maxEventSlots && !slices.Contains(list, slot) {
+	if list := (*m)[backend]; len(list) < event.MaxSlots && !slices.Contains(list, slot) {
 		(*m)[backend] = append(list, slot)
 	}
 }
