@@ -21,27 +21,30 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
+			"agent", "agent/api", "agent/client", "agent/guard", "agent/sources", "agent/web", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad", "metrics", "securedir", "slots", "slots/haproxy", "slots/reload",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent":              {"agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "discovery", "metrics", "securedir", "slots", "slots/reload"},
+		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "discovery", "metrics", "securedir", "slots", "slots/reload"},
+		"agent/api":          {"discovery", "slots"},
+		"agent/client":       {"agent/api", "discovery", "discovery/longpoll", "slots"},
+		"agent/event":        {"agent/api", "discovery"},
 		"agent/guard":        {"discovery"},
 		"agent/reconciler":   {"slots"},
 		"agent/reloadpolicy": {},
-		"agent/web":          {"agent", "discovery", "discovery/longpoll", "securedir"},
-		"agent/sources":      {"discovery"},
 		"agent/simulation":   {}, // its tests reach everything
-		"slots/haproxy":      {"securedir", "slots", "discovery"},
-		"slots":              {"discovery"},
-		"slots/reload":       {"securedir", "slots"},
+		"agent/sources":      {"discovery"},
+		"agent/web":          {"agent/api", "agent/event", "discovery", "securedir", "slots"},
+		"discovery":          {},
 		"discovery/consul":   {"discovery", "discovery/longpoll"},
 		"discovery/dns":      {"discovery"},
 		"discovery/file":     {"discovery"},
 		"discovery/longpoll": {"discovery"},
 		"discovery/nomad":    {"discovery", "discovery/longpoll"},
-		"discovery":          {},
 		"metrics":            {},
 		"securedir":          {},
+		"slots":              {"discovery"},
+		"slots/haproxy":      {"discovery", "securedir", "slots"},
+		"slots/reload":       {"securedir", "slots"},
 		"tools/loopback":     {}, // ports for tests and the demo
 		"tools/mutate":       {}, // runs the tests of all of them
 

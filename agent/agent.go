@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
@@ -29,7 +30,7 @@ type Agent struct {
 	do   chan errand // what the loop is to do next
 	quit chan struct{}
 
-	events  *Events
+	events  *event.Log
 	ticked  atomic.Int64 // unix nanoseconds
 	started atomic.Int64
 	last    atomic.Pointer[Status] // when the loop ended
@@ -72,7 +73,7 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
+	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: event.New(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
 	a.saver = newFileWriter(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
 	a.operators = newFileWriter(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)

@@ -94,13 +94,6 @@ func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T,
 	return <-got, nil
 }
 
-// An Accepted is what an operator had go.
-type Accepted struct {
-	Backend string   `json:"backend"`
-	ID      string   `json:"id"`
-	Removed []string `json:"removed"`
-}
-
 // Accept has those of a backend, by our name of it, go that id stood for when it was
 // shown: what the guard holds, what is kept, or live addresses that no source has ever
 // listed. What is listed again by now stays. It fails with [ErrNoBackend],

@@ -21,10 +21,6 @@ const (
 	operatorsVersion = 1
 )
 
-// ErrNotStored: what was asked for is in force and could not be stored: it is lost with
-// the next restart, unless a later try succeeds.
-var ErrNotStored = errors.New("in force, and lost at the next restart: it could not be stored")
-
 // operatorsState is what operators asked for, in a small file of its own: to write it
 // takes no longer than the disk needs.
 type operatorsState struct {

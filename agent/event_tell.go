@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/reconciler"
 )
@@ -15,7 +16,7 @@ import (
 // This file makes events of what happens.
 
 // Events are what changes, from the start of the process on. It does not block.
-func (a *Agent) Events() *Events { return a.events }
+func (a *Agent) Events() *event.Log { return a.events }
 
 func (a *Agent) addAll(events []Event) {
 	for _, e := range events {

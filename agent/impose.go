@@ -11,7 +11,7 @@ import (
 
 // impose puts an override in force.
 func (a *Agent) impose(o Override, who Who, now time.Time) error {
-	who, err := who.limited(who.MaxFor)
+	who, err := limited(who, who.MaxFor)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -58,52 +57,6 @@ func (a *Agent) settled() bool {
 	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.Err == nil && !in.inSync() })
 }
 
-// Undone says what a round left undone: sources that are not known, backends that cannot
-// be filled or are paused, instances that are not in sync. It is nil if there is nothing.
-func (s Status) Undone() error {
-	var errs []error
-	for _, src := range s.Sources {
-		if src.State == "failing" || src.State == "unknown" {
-			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, orElse(src.LastError, "no answer in time")))
-		}
-		for _, p := range src.unknown() {
-			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, p))
-		}
-	}
-	for _, b := range s.Backends {
-		if b.Problem != "" {
-			errs = append(errs, fmt.Errorf("backend %s: %s", b.Name, b.Problem))
-		}
-		if b.Paused != nil {
-			errs = append(errs, fmt.Errorf("backend %s: nothing is written until %s, by %s", b.Name, b.Paused.UTC().Format(time.RFC3339), b.PausedBy))
-		}
-	}
-	for _, in := range s.Instances {
-		if !in.InSync {
-			errs = append(errs, fmt.Errorf("instance %s: %s", in.Name, orElse(in.LastError, "not in step in time")))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// unknown names the parts of a source that could not be read, and why.
-func (s SourceStatus) unknown() []string {
-	var out []string
-	for _, p := range s.Parts {
-		if p.State == discovery.Unknown.String() {
-			out = append(out, p.Name+": "+p.Reason)
-		}
-	}
-	return out
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
 // Plan says what a round would do, in place of [Agent.Run], and does none of
 // it. Reading needs no more than level user. The error is that of ctx; what
 // could not be asked is in the plan.
@@ -130,7 +83,7 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 			if f.failing != nil {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.failing.Error())
 			}
-			for _, part := range f.show(b.Name, now).unknown() {
+			for _, part := range f.show(b.Name, now).UnknownParts() {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.Source.String()+": "+part)
 			}
 		}

@@ -201,7 +201,7 @@ func statusParts(r discovery.Reading) (out []PartStatus, more int) {
 		case len(out) == maxParts:
 			more++
 		default:
-			out = append(out, PartStatus{p.Name, p.State.String(), p.Reason()})
+			out = append(out, PartStatus{Name: p.Name, State: p.State.String(), Reason: p.Reason()})
 		}
 	}
 	return out, more

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -62,7 +63,7 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 			n.Why = "HAProxy is going to be reloaded when " + strings.Join(r.Instances, " and ") + " answer"
 		}
 		if tried := r.policy.Attempted(b.Name, r.files.Tag); tried != nil {
-			n.Latched, n.Why = true, orElse(tried.Why, "a reload has brought no more slots: does the template use them?")
+			n.Latched, n.Why = true, cmp.Or(tried.Why, "a reload has brought no more slots: does the template use them?")
 			n.Why += "; it is tried again when the file, the template or the number of slots changes, or by `slotsync haproxy reload`"
 		}
 		return n

@@ -3,29 +3,16 @@ package web
 import (
 	"encoding/json"
 	"net/http"
-)
 
-// What an answer says that it is.
-const (
-	jsonType    = "application/json"
-	problemType = "application/problem+json"
-	textType    = "text/plain; charset=utf-8"
+	"github.com/slotsync/slotsync/agent/api"
 )
-
-// A Problem is an error as RFC 9457 writes it.
-type Problem struct {
-	Type   string `json:"type"`   // always "about:blank": the status says it all
-	Title  string `json:"title"`  // the status in words
-	Status int    `json:"status"` // of HTTP
-	Detail string `json:"detail"` // what went wrong, for people
-}
 
 func problem(w http.ResponseWriter, status int, detail string) {
-	body, err := json.Marshal(Problem{"about:blank", http.StatusText(status), status, detail})
+	body, err := json.Marshal(api.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail})
 	if err != nil {
 		panic("web: a problem cannot be written: " + err.Error())
 	}
-	write(w, status, problemType, body)
+	write(w, status, api.ProblemType, body)
 }
 
 // answer writes v as JSON, whole or not at all.
@@ -35,7 +22,7 @@ func answer(w http.ResponseWriter, v any) {
 		problem(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	write(w, http.StatusOK, jsonType, body)
+	write(w, http.StatusOK, api.JSONType, body)
 }
 
 func write(w http.ResponseWriter, status int, kind string, body []byte) {
@@ -46,5 +33,5 @@ func write(w http.ResponseWriter, status int, kind string, body []byte) {
 }
 
 func text(w http.ResponseWriter, status int, body string) {
-	write(w, status, textType, []byte(body))
+	write(w, status, api.TextType, []byte(body))
 }

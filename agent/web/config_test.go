@@ -24,7 +24,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
 )
 
@@ -314,7 +314,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		f.events.Add(agent.Event{Kind: agent.EventNote, Text: "so it is"})
+		f.events.Add(api.Event{Kind: api.EventNote, Text: "so it is"})
 		got := make([]byte, 200)
 		n, err := io.ReadAtLeast(resp.Body, got, 150)
 		if err != nil || !strings.Contains(string(got[:n]), "so it is") {

@@ -10,17 +10,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
 )
 
 // This file tells of events as Server-Sent Events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
 const (
-	eventType = "text/event-stream"
-	// heartbeat is how often something is sent, so that both ends know the other is
-	// there.
-	heartbeat = 15 * time.Second
 	// eventTimeout bounds the sending of one event.
 	eventTimeout = 5 * time.Second
 	// eventsFor is how long one request is answered. Who reads on asks again, and
@@ -45,7 +42,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer reader.Close()
-	w.Header().Set("Content-Type", eventType)
+	w.Header().Set("Content-Type", api.EventType)
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -65,7 +62,7 @@ func (s *Server) seated(next http.HandlerFunc) http.HandlerFunc {
 			case s.seats <- struct{}{}:
 				defer func() { <-s.seats }()
 			default:
-				noSeat(w, agent.ErrManyReaders)
+				noSeat(w, api.ErrManyReaders)
 				return
 			}
 		}
@@ -91,13 +88,13 @@ func wantedAfter(r *http.Request) (uint64, error) {
 }
 
 // tellEvents sends what was and what comes, until one end has enough.
-func (s *Server) tellEvents(to *stream, r *http.Request, past []agent.Event, reader *agent.Reader) {
+func (s *Server) tellEvents(to *stream, r *http.Request, past []api.Event, reader *event.Reader) {
 	defer to.end()
 	to.send(": events of slotsync\n\n")
 	for _, e := range past {
 		to.event(e)
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(api.Heartbeat)
 	defer beat.Stop()
 	over := time.NewTimer(eventsFor)
 	defer over.Stop()
@@ -127,7 +124,7 @@ type stream struct {
 	err error
 }
 
-func (s *stream) event(e agent.Event) {
+func (s *stream) event(e api.Event) {
 	data, err := json.Marshal(e)
 	if err != nil {
 		panic("web: an event cannot be written: " + err.Error())

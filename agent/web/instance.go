@@ -4,36 +4,25 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/slots"
 )
 
-// Instances is what can be asked of a single HAProxy. See [agent.Agent] for the
+// Instances is what can be asked of a single HAProxy. See agent.Agent for the
 // errors.
 type Instances interface {
-	Dump(ctx context.Context, instance, what string) (agent.Dump, error)
+	Dump(ctx context.Context, instance, what string) (slots.Dump, error)
 	Raw(ctx context.Context, instance, command, by string) (string, error)
-}
-
-// A RawBody is a line of commands for HAProxy.
-type RawBody struct {
-	Command string `json:"command"`
-	By      string `json:"by,omitempty"`
-}
-
-// A RawAnswer is what HAProxy said to it.
-type RawAnswer struct {
-	Reply string `json:"reply"`
 }
 
 func (s *Server) instanceRoutes() []route {
 	// what raw may do depends on what is sent
 	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, reads}}
-	for _, what := range agent.Dumps() {
+	for _, what := range slots.Dumps {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
 		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, reads})
 	}
@@ -72,7 +61,7 @@ func withoutCookies(rows []map[string]string) []map[string]string {
 
 // raw passes a line on. What may write is for those who may do everything.
 func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
-	var body RawBody
+	var body api.RawBody
 	if err := readJSON(r, &body); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -85,7 +74,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 			problem(w, statusOf(err, http.StatusBadGateway), err.Error())
 			return
 		}
-		answer(w, RawAnswer{reply})
+		answer(w, api.RawAnswer{Reply: reply})
 	}
 	if OnlyShows(body.Command) && !reveals(body.Command) {
 		pass(w, r)
@@ -127,15 +116,4 @@ func reveals(command string) bool {
 // cookies of servers; [Client.Dump] has it without.
 func revealing() []string {
 	return []string{"stat", "env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
-}
-
-// Dump asks an instance for info, stat, sess or servers.
-func (c *Client) Dump(ctx context.Context, instance, what string) (agent.Dump, error) {
-	return into[agent.Dump](ctx, c, http.MethodGet, "/v1/instances/"+url.PathEscape(instance)+"/"+what, nil)
-}
-
-// Raw sends a line of commands to an instance, and returns the answer.
-func (c *Client) Raw(ctx context.Context, instance string, body RawBody) (string, error) {
-	a, err := into[RawAnswer](ctx, c, http.MethodPost, "/v1/instances/"+url.PathEscape(instance)+"/raw", body)
-	return a.Reply, err
 }

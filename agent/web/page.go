@@ -7,7 +7,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
 )
 
 // This file serves the page that people look at. It is made here, whole, and works
@@ -76,13 +77,13 @@ func (s *Server) view(who caller, l look) pageView {
 }
 
 // keptEvents returns all events that are kept, oldest first. It fails if too many ask.
-func keptEvents(from *agent.Events) ([]agent.Event, error) {
+func keptEvents(from *event.Log) ([]api.Event, error) {
 	all, reader, err := from.Read(1)
 	if err != nil {
 		return nil, err
 	}
 	reader.Close()
-	if len(all) > 0 && all[0].Kind == agent.EventGap {
+	if len(all) > 0 && all[0].Kind == api.EventGap {
 		all = all[1:]
 	}
 	return all, nil

@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // A wish is what somebody asks for with a form of the page.
@@ -16,12 +16,12 @@ type wish struct {
 	do              string // drain, maint, ready, weight, accept, pause or resume
 	backend, server string
 	weight, id      string
-	who             agent.Who
+	who             api.Who
 }
 
 func wishOf(form url.Values, c caller) (wish, error) {
-	body := WhoBody{For: strings.TrimSpace(form.Get("for")), Reason: form.Get("reason"), By: "the page"}
-	who, err := body.who(c)
+	body := api.WhoBody{For: strings.TrimSpace(form.Get("for")), Reason: form.Get("reason"), By: "the page"}
+	who, err := whoOf(body, c)
 	w := wish{do: form.Get("do"), backend: form.Get("backend"), server: form.Get("server"), weight: strings.TrimSpace(form.Get("weight")), id: noted(form.Get("id")), who: who}
 	return w, err
 }
@@ -41,7 +41,7 @@ func (w wish) String() string {
 func (s *Server) grant(ctx context.Context, w wish) (err error) {
 	everywhere := w.backend == "" && w.server != ""
 	switch w.do {
-	case agent.StateDrain, agent.StateMaint, agent.StateReady, "weight":
+	case api.StateDrain, api.StateMaint, api.StateReady, "weight":
 		if everywhere {
 			return s.grantAddress(ctx, w)
 		}
@@ -53,7 +53,7 @@ func (s *Server) grant(ctx context.Context, w wish) (err error) {
 	case "resume":
 		err = s.o.Agent.Resume(ctx, w.backend)
 	default:
-		err = fmt.Errorf("%w: there is no %q", agent.ErrBadRequest, noted(w.do))
+		err = fmt.Errorf("%w: there is no %q", api.ErrBadRequest, noted(w.do))
 	}
 	return err
 }
@@ -75,7 +75,7 @@ func (s *Server) grantServer(ctx context.Context, w wish) error {
 func (s *Server) grantAddress(ctx context.Context, w wish) error {
 	ip, err := netip.ParseAddr(w.server)
 	if err != nil {
-		return fmt.Errorf("%w: say the address, or the backend", agent.ErrBadRequest)
+		return fmt.Errorf("%w: say the address, or the backend", api.ErrBadRequest)
 	}
 	if w.do != "weight" {
 		_, err = s.o.Agent.SetAddressState(ctx, ip, w.do, w.who)
@@ -93,7 +93,7 @@ func (s *Server) grantAddress(ctx context.Context, w wish) error {
 func (w wish) weighed() (string, error) {
 	switch w.weight {
 	case "":
-		return "", fmt.Errorf("%w: say which weight: a number, a share as in 20%%, or source", agent.ErrBadRequest)
+		return "", fmt.Errorf("%w: say which weight: a number, a share as in 20%%, or source", api.ErrBadRequest)
 	case "source":
 		return "", nil
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // A backendView is one backend; only its first line and its troubles unless it is open.
@@ -44,7 +44,7 @@ type liveView struct {
 	Instances, Words, Class string
 }
 
-func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView {
+func viewBackend(b *api.BackendStatus, s api.Status, open bool) backendView {
 	v := backendView{
 		Name: b.Name, Phase: b.Phase, Open: open, Slots: len(b.Slots), Bar: bar(b), Troubles: troubles(b),
 		Counts: countWords(b), Class: "good",
@@ -62,7 +62,7 @@ func viewBackend(b *agent.BackendStatus, s agent.Status, open bool) backendView 
 		return v
 	}
 	v.From, v.Sources = comesFrom(b.Name, s.Sources)
-	away := absence(agent.Silent(s.Instances))
+	away := absence(api.Silent(s.Instances))
 	v.Maps = slotMaps(b, away)
 	for i := range b.Slots {
 		if slot := &b.Slots[i]; worthARow(slot) {
@@ -85,7 +85,7 @@ type acceptView struct {
 }
 
 // comesFrom names the sources whose endpoints a backend has.
-func comesFrom(backend string, sources []agent.SourceStatus) (string, []sourceView) {
+func comesFrom(backend string, sources []api.SourceStatus) (string, []sourceView) {
 	var names []string
 	var views []sourceView
 	for _, src := range sources {
@@ -101,13 +101,13 @@ func comesFrom(backend string, sources []agent.SourceStatus) (string, []sourceVi
 }
 
 // worthARow leaves out slots that are free everywhere.
-func worthARow(s *agent.SlotStatus) bool {
-	return s.Endpoint != "" || slices.ContainsFunc(s.Instances, func(in agent.InstanceSlot) bool {
-		return !in.Lacking && (in.State.String() != agent.StateMaint || in.HeldBy != "" || in.LastReply != "")
+func worthARow(s *api.SlotStatus) bool {
+	return s.Endpoint != "" || slices.ContainsFunc(s.Instances, func(in api.InstanceSlot) bool {
+		return !in.Lacking && (in.State.String() != api.StateMaint || in.HeldBy != "" || in.LastReply != "")
 	})
 }
 
-func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Override, away absence) slotRow {
+func viewSlot(b *api.BackendStatus, s *api.SlotStatus, overrides []api.Override, away absence) slotRow {
 	r := slotRow{Backend: b.Name, Slot: s.Name, Endpoint: s.Endpoint, Title: s.Title, State: s.State, Override: s.Override, Class: worst(s)}
 	from := s.From
 	if len(from) == 0 && s.Endpoint != "" && s.State != "takeover" {
@@ -118,9 +118,9 @@ func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Ove
 			continue
 		}
 		switch o.Kind {
-		case agent.OverrideServer:
+		case api.OverrideServer:
 			from = append(slices.Clone(s.From), "added by "+cmp.Or(o.By, "the API"))
-		case agent.OverrideState:
+		case api.OverrideState:
 			r.Drained = true
 		}
 	}
@@ -135,7 +135,7 @@ func viewSlot(b *agent.BackendStatus, s *agent.SlotStatus, overrides []agent.Ove
 }
 
 // liveViews says what the instances show, those that show the same together.
-func liveViews(s *agent.SlotStatus, away absence) []liveView {
+func liveViews(s *api.SlotStatus, away absence) []liveView {
 	var out []liveView
 	for i := range s.Instances {
 		in := &s.Instances[i]
@@ -150,7 +150,7 @@ func liveViews(s *agent.SlotStatus, away absence) []liveView {
 	return out
 }
 
-func liveWords(s *agent.SlotStatus, in *agent.InstanceSlot) string {
+func liveWords(s *api.SlotStatus, in *api.InstanceSlot) string {
 	if in.Lacking {
 		return "has no such slot"
 	}
@@ -180,13 +180,13 @@ func liveWords(s *agent.SlotStatus, in *agent.InstanceSlot) string {
 }
 
 // countWords says how many slots are in which state.
-func countWords(b *agent.BackendStatus) string {
+func countWords(b *api.BackendStatus) string {
 	n := map[string]int{}
 	for _, s := range b.Slots {
 		n[s.State]++
 	}
 	var words []string
-	for _, state := range []string{"ready", "drain", "down", "takeover", "free", agent.SlotUnusable} {
+	for _, state := range []string{"ready", "drain", "down", "takeover", "free", api.SlotUnusable} {
 		if n[state] > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n[state], state))
 		}
@@ -195,7 +195,7 @@ func countWords(b *agent.BackendStatus) string {
 }
 
 // troubles says in words what somebody should look at.
-func troubles(b *agent.BackendStatus) []string {
+func troubles(b *api.BackendStatus) []string {
 	var words []string
 	if b.Phase == "waiting" {
 		words = append(words, "Waiting: its source has not said yet what there is")
@@ -234,7 +234,7 @@ func troubles(b *agent.BackendStatus) []string {
 }
 
 // takenOut names the slots that are out of service behind the agent's back, a few of them.
-func takenOut(b *agent.BackendStatus) []string {
+func takenOut(b *api.BackendStatus) []string {
 	const named = 3
 	var where []string
 	n := 0
@@ -255,7 +255,7 @@ func takenOut(b *agent.BackendStatus) []string {
 }
 
 // checkedDown counts the slots that take traffic and that some instance finds down.
-func checkedDown(b *agent.BackendStatus) (n int) {
+func checkedDown(b *api.BackendStatus) (n int) {
 	for i := range b.Slots {
 		if worst(&b.Slots[i]) == classDown {
 			n++
@@ -264,7 +264,7 @@ func checkedDown(b *agent.BackendStatus) (n int) {
 	return n
 }
 
-func holdWords(h *agent.Hold) string {
+func holdWords(h *api.Hold) string {
 	end := ", until somebody accepts it"
 	if !h.ReleasesAt.IsZero() {
 		end = ", until " + clock(h.ReleasesAt) + " UTC at the earliest"
@@ -273,7 +273,7 @@ func holdWords(h *agent.Hold) string {
 }
 
 // keptWords says what is kept of one part of a source.
-func keptWords(k agent.KeptSet) string {
+func keptWords(k api.KeptSet) string {
 	words := fmt.Sprintf("Kept since %s UTC: %s that no source lists now (%s)", clock(k.Since), count(len(k.Endpoints), "endpoint"), k.Words())
 	if n := len(k.Yielded); n > 0 {
 		words += fmt.Sprintf("; %d gave the slot to what is listed", n)
@@ -281,7 +281,7 @@ func keptWords(k agent.KeptSet) string {
 	return words
 }
 
-func forecast(f agent.Forecast) string {
+func forecast(f api.Forecast) string {
 	if f.FullInSeconds <= 0 {
 		return ""
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 const (
@@ -30,12 +30,12 @@ type chartBar struct {
 
 // charts draws what the events tell of changed slots. There are no more than are kept:
 // after very many of them the charts begin later.
-func charts(events []agent.Event, now time.Time) []chart {
+func charts(events []api.Event, now time.Time) []chart {
 	var changes, slowest [chartBars]float64
 	var all, worst float64
 	for _, e := range events {
 		back := now.Sub(e.At)
-		if e.Kind != agent.EventSlotsChanged || back >= chartSpan {
+		if e.Kind != api.EventSlotsChanged || back >= chartSpan {
 			continue
 		}
 		at := chartBars - 1 - max(int(back/chartStep), 0)

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 const (
@@ -68,7 +68,7 @@ func (l look) open(backend string, many bool) bool {
 }
 
 // matches reports whether a backend, or anything in it, bears the text.
-func (l look) matches(b *agent.BackendStatus) bool {
+func (l look) matches(b *api.BackendStatus) bool {
 	if l.trouble && len(troubles(b)) == 0 {
 		return false
 	}
@@ -77,7 +77,7 @@ func (l look) matches(b *agent.BackendStatus) bool {
 	if want == "" || has(b.Name) || has(b.Backend) {
 		return true
 	}
-	return slices.ContainsFunc(b.Slots, func(s agent.SlotStatus) bool {
+	return slices.ContainsFunc(b.Slots, func(s api.SlotStatus) bool {
 		return s.Endpoint != "" && (has(s.Endpoint) || has(s.Title))
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // slotsARow is how many slots stand beside each other in a map.
@@ -66,9 +66,9 @@ func legend() []cellView {
 }
 
 // cellOf says how a slot looks at an instance.
-func cellOf(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
+func cellOf(s *api.SlotStatus, in *api.InstanceSlot) cellView {
 	c := cellView{Class: classUp, Letter: "R", Held: in.HeldBy != ""}
-	maint := in.State.String() == agent.StateMaint
+	maint := in.State.String() == api.StateMaint
 	switch {
 	case in.Lacking:
 		c.Class, c.Letter = classLacking, "·"
@@ -78,7 +78,7 @@ func cellOf(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 		c.Class, c.Letter = classMaint, "M"
 	case in.Address != s.Endpoint:
 		c.Class, c.Letter = classDiffers, "≠"
-	case in.State.String() == agent.StateDrain:
+	case in.State.String() == api.StateDrain:
 		c.Class, c.Letter = classDrain, "D"
 	case in.Check == "down":
 		c.Class, c.Letter = classDown, "!"
@@ -96,7 +96,7 @@ func cellOf(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 type absence []string
 
 // cell is how a slot looks at an instance, and at one that is away looked.
-func (a absence) cell(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
+func (a absence) cell(s *api.SlotStatus, in *api.InstanceSlot) cellView {
 	c := cellOf(s, in)
 	c.Words = liveWords(s, in)
 	if !slices.Contains(a, in.Instance) {
@@ -108,7 +108,7 @@ func (a absence) cell(s *agent.SlotStatus, in *agent.InstanceSlot) cellView {
 }
 
 // worst is how a slot looks where it looks worst.
-func worst(s *agent.SlotStatus) string {
+func worst(s *api.SlotStatus) string {
 	order := []string{classDown, classDiffers, classMaint, classDrain, classUp, classNoCheck, classFree, classLacking}
 	at := len(order) - 1
 	for i := range s.Instances {
@@ -119,7 +119,7 @@ func worst(s *agent.SlotStatus) string {
 }
 
 // bar is the map of a backend in one line.
-func bar(b *agent.BackendStatus) []run {
+func bar(b *api.BackendStatus) []run {
 	var runs []run
 	for i := range b.Slots {
 		class := worst(&b.Slots[i])
@@ -132,7 +132,7 @@ func bar(b *agent.BackendStatus) []run {
 	return runs
 }
 
-func slotMaps(b *agent.BackendStatus, away absence) []slotMap {
+func slotMaps(b *api.BackendStatus, away absence) []slotMap {
 	var out []slotMap
 	for some := range slices.Chunk(b.Slots, slotsARow) {
 		m := slotMap{Caption: fmt.Sprintf("Slots %s to %s", some[0].Name, some[len(some)-1].Name)}
@@ -146,7 +146,7 @@ func slotMaps(b *agent.BackendStatus, away absence) []slotMap {
 }
 
 // add puts the slot in column i. rows says where the row of an instance is.
-func (m *slotMap) add(rows map[string]int, s *agent.SlotStatus, i int, away absence) {
+func (m *slotMap) add(rows map[string]int, s *api.SlotStatus, i int, away absence) {
 	title := strings.TrimSpace(s.Name + ": " + orFree(s.Endpoint) + " " + s.Title)
 	m.Heads = append(m.Heads, headView{Label: number(s.Name), Slot: s.Name, Title: title, Link: worthARow(s)})
 	for j := range s.Instances {

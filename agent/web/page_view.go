@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // A pageView is all that the page shows, ready to be written.
@@ -76,7 +76,7 @@ type eventView struct {
 }
 
 // viewOf is what the page shows of s and the events, oldest first.
-func viewOf(s agent.Status, events []agent.Event, l look) pageView {
+func viewOf(s api.Status, events []api.Event, l look) pageView {
 	v := pageView{
 		Title: "slotsync", Version: s.Version, At: s.At.UTC(), Up: ago(s.At.Sub(s.Started)), Look: l.href(),
 		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Legend: legend(),
@@ -112,18 +112,18 @@ func viewOf(s agent.Status, events []agent.Event, l look) pageView {
 }
 
 // addOverrides lists what operators asked for, also of what nobody lists now.
-func (v *pageView) addOverrides(overrides []agent.Override) {
+func (v *pageView) addOverrides(overrides []api.Override) {
 	shown := overrides[:min(len(overrides), maxOverrides)]
 	v.OverridesMore = len(overrides) - len(shown)
 	for i := range shown {
 		o := &shown[i]
-		ends := map[string]string{agent.OverrideState: agent.StateReady, agent.OverrideWeight: "weight"}[o.Kind]
+		ends := map[string]string{api.OverrideState: api.StateReady, api.OverrideWeight: "weight"}[o.Kind]
 		v.Overrides = append(v.Overrides, overrideView{"o-" + o.Kind + "-" + o.Backend + "-" + o.Address, v.Look, o.Backend, o.Address, o.Words(), ends})
 	}
 }
 
-func (v *pageView) addBackends(s agent.Status, l look) {
-	var shown []*agent.BackendStatus
+func (v *pageView) addBackends(s api.Status, l look) {
+	var shown []*api.BackendStatus
 	for i := range s.Backends {
 		b := &s.Backends[i]
 		if len(troubles(b)) > 0 {
@@ -147,7 +147,7 @@ func (v *pageView) addBackends(s agent.Status, l look) {
 }
 
 // addSources shows those of the backends that are shown, failing ones first.
-func (v *pageView) addSources(s agent.Status) {
+func (v *pageView) addSources(s api.Status) {
 	shown := map[string]bool{}
 	for _, b := range v.Backends {
 		shown[b.Name] = true
@@ -169,7 +169,7 @@ func (v *pageView) addSources(s agent.Status) {
 // rank puts what is wrong first.
 func rank(class string) int { return slices.Index([]string{"bad", "warn", "", "good"}, class) }
 
-func viewInstance(in agent.InstanceStatus) instanceView {
+func viewInstance(in api.InstanceStatus) instanceView {
 	v := instanceView{
 		Name: in.Name, Socket: in.Socket, Version: in.Version, Pid: in.Pid, Restarts: in.Restarts, Error: in.LastError,
 		Lag: span(in.LagSeconds), Class: "good", Words: "in sync",
@@ -194,7 +194,7 @@ func viewInstance(in agent.InstanceStatus) instanceView {
 	return v
 }
 
-func viewSource(src agent.SourceStatus) sourceView {
+func viewSource(src api.SourceStatus) sourceView {
 	v := sourceView{
 		Name: src.Name, Backend: src.Backend, Asks: src.Asks, Endpoints: src.Endpoints, Error: src.LastError,
 		Words: src.State, Class: "good", Age: "never",
@@ -226,7 +226,7 @@ func viewSource(src agent.SourceStatus) sourceView {
 	return v
 }
 
-func viewReload(r agent.ReloadStatus, now time.Time) reloadView {
+func viewReload(r api.ReloadStatus, now time.Time) reloadView {
 	v := reloadView{Name: r.Name, Instances: strings.Join(r.Instances, ", "), Error: r.Error, Words: "never by this process"}
 	switch {
 	case r.Running:
@@ -244,7 +244,7 @@ func viewReload(r agent.ReloadStatus, now time.Time) reloadView {
 }
 
 // viewEvents shows the last ones, the newest first.
-func viewEvents(events []agent.Event) []eventView {
+func viewEvents(events []api.Event) []eventView {
 	var out []eventView
 	for _, e := range slices.Backward(events[max(0, len(events)-keptOfEvents):]) {
 		var about []string
@@ -263,9 +263,9 @@ func viewEvents(events []agent.Event) []eventView {
 
 func eventClass(kind string) string {
 	switch kind {
-	case agent.EventSourceFailing, agent.EventInstanceDown, agent.EventOverflow, agent.EventReloadFailed:
+	case api.EventSourceFailing, api.EventInstanceDown, api.EventOverflow, api.EventReloadFailed:
 		return "bad"
-	case agent.EventHoldBegun, agent.EventKeptBegun, agent.EventFailover, agent.EventDrift, agent.EventExternalTaken, agent.EventInstanceBehind, agent.EventPaused:
+	case api.EventHoldBegun, api.EventKeptBegun, api.EventFailover, api.EventDrift, api.EventExternalTaken, api.EventInstanceBehind, api.EventPaused:
 		return "warn"
 	}
 	return ""

@@ -10,20 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // changeTimeout bounds what a request may make the agent do.
 const changeTimeout = 30 * time.Second
-
-// readyText is what /-/ready says if there is nothing to add.
-const readyText = "ready"
-
-// nothingAt begins what is said of a path that there is not.
-const nothingAt = "there is nothing at "
-
-// drainRemoved is the parameter of a reload that empties what it removes.
-const drainRemoved = "drain_removed"
 
 const index = `slotsync
 
@@ -91,7 +82,7 @@ func (s *Server) routes() http.Handler {
 		byPath[r.path][r.method] = r.handler()
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem(w, http.StatusNotFound, nothingAt+r.URL.Path)
+		problem(w, http.StatusNotFound, api.NothingAt+r.URL.Path)
 	})
 	return mux
 }
@@ -99,7 +90,7 @@ func (s *Server) routes() http.Handler {
 func (r route) handler() http.HandlerFunc {
 	h := r.handle
 	if !strings.HasPrefix(r.path, "/page/") && isChange(&http.Request{Method: r.method}) {
-		h = typed(r.takes(), h)
+		h = typed(api.BodyType(r.method, r.path), h)
 	}
 	return needing(r.needs, h)
 }
@@ -138,7 +129,7 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
-	var body AcceptBody
+	var body api.AcceptBody
 	if err := readJSON(r, &body); err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -156,7 +147,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
 	defer cancel()
-	drain, err := wanted(r.URL.Query(), drainRemoved)
+	drain, err := wanted(r.URL.Query(), api.DrainRemoved)
 	if err != nil {
 		problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -194,21 +185,21 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		text(w, http.StatusServiceUnavailable, strings.Join(status.NotReady, "\n"))
 		return
 	}
-	text(w, http.StatusOK, readyText)
+	text(w, http.StatusOK, api.ReadyText)
 }
 
 // statusOf is how HTTP says err, other if it has no word of its own for it.
 func statusOf(err error, other int) int {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoServer), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
+	case errors.Is(err, api.ErrNoBackend), errors.Is(err, api.ErrNoServer), errors.Is(err, api.ErrNoSubject), errors.Is(err, api.ErrNoVersion), errors.Is(err, api.ErrNoSection), errors.Is(err, api.ErrNoInstance):
 		return http.StatusNotFound
-	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoSuchID), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrOverruled), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
+	case errors.Is(err, api.ErrNothingHeld), errors.Is(err, api.ErrNoSuchID), errors.Is(err, api.ErrDiscovered), errors.Is(err, api.ErrOverruled), errors.Is(err, api.ErrNotPaused), errors.Is(err, api.ErrNoReload), errors.Is(err, api.ErrReloading):
 		return http.StatusConflict
-	case errors.Is(err, agent.ErrNotStored):
+	case errors.Is(err, api.ErrNotStored):
 		return http.StatusInsufficientStorage
-	case errors.Is(err, agent.ErrBadRequest):
+	case errors.Is(err, api.ErrBadRequest):
 		return http.StatusBadRequest
-	case errors.Is(err, agent.ErrChanged):
+	case errors.Is(err, api.ErrChanged):
 		return http.StatusPreconditionFailed
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout

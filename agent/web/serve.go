@@ -8,14 +8,16 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // Bounds of one request. A slow client keeps a connection, and nothing else, for
 // no longer than these.
 const (
 	headerTimeout = 5 * time.Second
-	bodyTimeout   = 15 * time.Second // header included
-	writeTimeout  = bodyTimeout + changeTimeout + 15*time.Second
+	bodyTimeout   = 15 * time.Second  // header included
+	writeTimeout  = api.AnswerTimeout // what it may do is bounded by changeTimeout
 	idleTimeout   = time.Minute
 	maxHeader     = 32 << 10
 	// maxStreams bounds the requests of one connection over HTTP/2. Each may hold a

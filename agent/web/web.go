@@ -24,28 +24,29 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
 )
 
 // An Agent is what is shown and told. Its methods are called from many
 // goroutines.
 type Agent interface {
 	// Status is what the agent knows now. It does not block.
-	Status() agent.Status
+	Status() api.Status
 	// Healthy returns why the loop does not run, nil if it ticked within 10 s.
 	Healthy() error
 	// Sync starts a round and returns when every reachable instance was
 	// compared, or with ctx's error.
-	Sync(ctx context.Context) (agent.Status, error)
-	// Accept has that go which the id stands for: [agent.ErrNoBackend],
-	// [agent.ErrNothingHeld] or [agent.ErrNoSuchID] if there is no such thing.
-	Accept(ctx context.Context, backend, id, by string) (agent.Accepted, error)
+	Sync(ctx context.Context) (api.Status, error)
+	// Accept has that go which the id stands for: [api.ErrNoBackend],
+	// [api.ErrNothingHeld] or [api.ErrNoSuchID] if there is no such thing.
+	Accept(ctx context.Context, backend, id, by string) (api.Accepted, error)
 	// Explain says why a backend, or an address or a slot in it, is as it is:
-	// [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no such thing. about
+	// [api.ErrNoBackend] or [api.ErrNoSubject] if there is no such thing. about
 	// is "" for the backend as a whole.
-	Explain(ctx context.Context, backend, about string) (agent.Explanation, error)
+	Explain(ctx context.Context, backend, about string) (api.Explanation, error)
 	// Events are what changes.
-	Events() *agent.Events
+	Events() *event.Log
 	HAProxy
 	Instances
 	Operators

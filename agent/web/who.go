@@ -151,11 +151,3 @@ func typed(takes string, next http.HandlerFunc) http.HandlerFunc {
 		next(w, r)
 	}
 }
-
-// takes is the type of what a change of a route carries.
-func (r route) takes() string {
-	if r.method == http.MethodPut && strings.HasPrefix(r.path, sectionsPath) {
-		return "text/plain"
-	}
-	return jsonType
-}

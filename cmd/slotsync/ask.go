@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 // ask asks the agent that a finds, and prints the answer: as JSON, or as text does.
-func ask[T any](ctx context.Context, a *app, output string, of func(*web.Client) (T, error), text func(T) error) error {
+func ask[T any](ctx context.Context, a *app, output string, of func(*client.Client) (T, error), text func(T) error) error {
 	if err := knownOutput(output); err != nil {
 		return err
 	}

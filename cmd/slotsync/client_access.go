@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
@@ -67,7 +67,7 @@ func (x access) check(addr string, env environment) error {
 
 // of is the access to an agent at addr. tokenFile is the one of the configuration, which
 // counts where nothing else says who asks.
-func (x access) of(addr, tokenFile string, env environment) (by web.Access, err error) {
+func (x access) of(addr, tokenFile string, env environment) (by client.Access, err error) {
 	if err := x.check(addr, env); err != nil {
 		return by, err
 	}

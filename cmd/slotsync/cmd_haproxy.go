@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 func newHAProxyCommand(a *app) *cobra.Command {
@@ -38,7 +39,7 @@ stopped by your service manager.`,
 func newHAProxyReloadCommand(a *app) *cobra.Command {
 	var check, needed bool
 	var name, output string
-	var body web.ReloadBody
+	var body api.ReloadBody
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Reload HAProxy, as a transaction",
@@ -90,7 +91,7 @@ exit 0 if not, 3 if so.`,
 }
 
 // onlyAsked refuses what a question has no use for.
-func onlyAsked(check, needed bool, body web.ReloadBody, name string) error {
+func onlyAsked(check, needed bool, body api.ReloadBody, name string) error {
 	switch {
 	case check && needed:
 		return usageErrorf("--check and --needed are two questions: ask one")
@@ -124,7 +125,7 @@ func actor(uid, name, sudo string) string {
 	return name
 }
 
-func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, output string) error {
+func (a *app) reloadNeeded(cmd *cobra.Command, c *client.Client, output string) error {
 	n, err := c.Needed(cmd.Context())
 	if err != nil {
 		return err
@@ -147,7 +148,7 @@ func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, output string) err
 	return &exitError{code: exitDiffers}
 }
 
-func (a *app) checkHAProxy(cmd *cobra.Command, c *web.Client, name, output string) error {
+func (a *app) checkHAProxy(cmd *cobra.Command, c *client.Client, name, output string) error {
 	answer, err := c.CheckHAProxy(cmd.Context(), name)
 	if err != nil {
 		return err

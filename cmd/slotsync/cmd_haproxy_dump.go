@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 // maxNamed bounds the instances that are named together.
@@ -153,7 +153,7 @@ func (d dumpCommand) known(got []shownBy[agent.Dump], wanted []string) error {
 }
 
 // everyInstance asks all instances at the same time, or the one that is named.
-func everyInstance[T any](ctx context.Context, c *web.Client, only string, ask func(context.Context, string) (T, error)) ([]shownBy[T], error) {
+func everyInstance[T any](ctx context.Context, c *client.Client, only string, ask func(context.Context, string) (T, error)) ([]shownBy[T], error) {
 	names := []string{only}
 	if only == "" {
 		status, err := c.Status(ctx)

@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 func newServerCommand(a *app) *cobra.Command {
@@ -67,8 +68,8 @@ func (w *wish) check() error {
 	return nil
 }
 
-func (w *wish) body() web.WhoBody {
-	return web.WhoBody{For: w.duration, Reason: w.reason, By: whoami(), Keep: w.keep}
+func (w *wish) body() api.WhoBody {
+	return api.WhoBody{For: w.duration, Reason: w.reason, By: whoami(), Keep: w.keep}
 }
 
 // parseServer takes BACKEND/SERVER apart.
@@ -110,13 +111,13 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 			if err := w.check(); err != nil {
 				return err
 			}
-			body := web.StateBody{State: state, WhoBody: w.body()}
+			body := api.StateBody{State: state, WhoBody: w.body()}
 			if address != "" {
-				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error) {
 					return c.SetAddressState(ctx, ip, body)
 				})
 			}
-			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.SetState(ctx, backend, server, body)
 			})
 		},
@@ -133,7 +134,7 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 
 // operate asks something of one server, and says which it was and where that is not in
 // force yet.
-func (a *app) operate(ctx context.Context, name, what, output string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) error {
+func (a *app) operate(ctx context.Context, name, what, output string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) error {
 	c, ref, err := a.tell(ctx, name, what, output, do)
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (a *app) operate(ctx context.Context, name, what, output string, do func(ct
 }
 
 // tell does one thing to one server, and says which it was.
-func (a *app) tell(ctx context.Context, name, what, output string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) (*web.Client, agent.ServerRef, error) {
+func (a *app) tell(ctx context.Context, name, what, output string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) (*client.Client, agent.ServerRef, error) {
 	backend, server, err := parseServer(name)
 	if err != nil {
 		return nil, agent.ServerRef{}, err
@@ -173,7 +174,7 @@ func (a *app) done(ref agent.ServerRef, what string) {
 
 // operateAddress does one thing to an address on all backends, and says to which
 // endpoints that was.
-func (a *app) operateAddress(ctx context.Context, address, what, output string, do func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
+func (a *app) operateAddress(ctx context.Context, address, what, output string, do func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return usageErrorf("--address: %q is no IP address", shown(address))
@@ -226,8 +227,8 @@ until it is removed, or for as long as --for says.`,
 			if err := checkWeight(weight); weight != "" && err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
-				return c.AddServer(ctx, backend, web.ServerBody{Address: server, Name: name, Weight: web.Weight(weight), WhoBody: w.body()})
+			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+				return c.AddServer(ctx, backend, api.ServerBody{Address: server, Name: name, Weight: api.Weight(weight), WhoBody: w.body()})
 			})
 		},
 	}
@@ -250,7 +251,7 @@ func newServerRemoveCommand(a *app) *cobra.Command {
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "removed", output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], "removed", output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.RemoveServer(ctx, backend, server)
 			})
 		},
@@ -275,7 +276,7 @@ once: drain or stop it first.`,
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.ShutSessions(ctx, backend, server)
 			})
 			return err

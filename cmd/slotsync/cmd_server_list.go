@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 func newServerListCommand(a *app) *cobra.Command {
@@ -21,12 +22,12 @@ func newServerListCommand(a *app) *cobra.Command {
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s agent.Status
-			return ask(cmd.Context(), a, output, func(c *web.Client) (rows []web.ServerRow, err error) {
+			return ask(cmd.Context(), a, output, func(c *client.Client) (rows []api.ServerRow, err error) {
 				if rows, err = listServers(cmd.Context(), c, nth(args, 0)); err == nil && output == "text" {
 					s, err = c.Status(cmd.Context()) // rows do not say who answers
 				}
 				return rows, err
-			}, func(rows []web.ServerRow) error { return a.serverTable(rows, agent.Silent(s.Instances)) })
+			}, func(rows []api.ServerRow) error { return a.serverTable(rows, agent.Silent(s.Instances)) })
 		},
 	}
 	outputFlag(cmd, &output)
@@ -36,7 +37,7 @@ func newServerListCommand(a *app) *cobra.Command {
 
 // serverTable prints rows, with the instances where a server is otherwise than it is
 // asked to be, and those that are silent.
-func (a *app) serverTable(rows []web.ServerRow, silent []string) error {
+func (a *app) serverTable(rows []api.ServerRow, silent []string) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tINSTANCES\tASKED FOR")
 	for _, r := range rows {
@@ -47,12 +48,12 @@ func (a *app) serverTable(rows []web.ServerRow, silent []string) error {
 }
 
 // listServers lists those of a backend, or of all if it is "".
-func listServers(ctx context.Context, c *web.Client, backend string) ([]web.ServerRow, error) {
+func listServers(ctx context.Context, c *client.Client, backend string) ([]api.ServerRow, error) {
 	if backend != "" {
 		return c.Servers(ctx, backend)
 	}
 	addresses, err := c.Addresses(ctx)
-	rows := []web.ServerRow{}
+	rows := []api.ServerRow{}
 	for _, a := range addresses {
 		rows = append(rows, a.Servers...)
 	}

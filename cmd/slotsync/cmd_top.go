@@ -13,7 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 const (
@@ -50,7 +51,7 @@ and weighed from there, and holds accepted, each after a question; ? lists the k
 }
 
 // top shows pictures until somebody quits or ctx is done.
-func (a *app) top(ctx context.Context, c *web.Client) error {
+func (a *app) top(ctx context.Context, c *client.Client) error {
 	ctx, cancel := context.WithCancel(ctx)
 	program := tea.NewProgram(newTopModel(ctx, topClient{c}, a.env["NO_COLOR"] == ""), tea.WithContext(ctx), tea.WithInput(os.Stdin), tea.WithOutput(a.stdout))
 	var group sync.WaitGroup
@@ -66,7 +67,7 @@ func (a *app) top(ctx context.Context, c *web.Client) error {
 
 // passEvents passes on what the agent still knows to have changed and what changes,
 // until ctx is done, and asks an agent that is gone again.
-func passEvents(ctx context.Context, c *web.Client, pass func(agent.Event)) {
+func passEvents(ctx context.Context, c *client.Client, pass func(agent.Event)) {
 	const oldest = 1 // of all that are kept; that there were others before is no news
 	last := uint64(oldest)
 	for ctx.Err() == nil {
@@ -85,7 +86,7 @@ func passEvents(ctx context.Context, c *web.Client, pass func(agent.Event)) {
 }
 
 // A topClient asks a running agent.
-type topClient struct{ *web.Client }
+type topClient struct{ *client.Client }
 
 // look asks for the status and for the counters of every instance that is up. One that
 // does not say them in time is left out.
@@ -112,20 +113,20 @@ func (c topClient) look(ctx context.Context) (topLook, error) {
 func (c topClient) do(ctx context.Context, act topAct) error {
 	ctx, cancel := context.WithTimeout(ctx, topChange)
 	defer cancel()
-	who := web.WhoBody{By: whoami(), Reason: "slotsync top"}
+	who := api.WhoBody{By: whoami(), Reason: "slotsync top"}
 	weight := act.weight
 	if weight == "source" {
 		weight = ""
 	}
-	state, weighed := web.StateBody{State: act.what, WhoBody: who}, web.WeightBody{Weight: web.Weight(weight), WhoBody: who}
+	state, weighed := api.StateBody{State: act.what, WhoBody: who}, api.WeightBody{Weight: api.Weight(weight), WhoBody: who}
 	var err error
 	switch everywhere := act.backend == ""; {
 	case act.what == "pause":
-		_, err = c.Pause(ctx, web.PauseBody{Backend: act.backend, WhoBody: who})
+		_, err = c.Pause(ctx, api.PauseBody{Backend: act.backend, WhoBody: who})
 	case act.what == "resume":
 		err = c.Resume(ctx, act.backend)
 	case act.what == "accept":
-		_, err = c.Accept(ctx, act.backend, web.AcceptBody{ID: act.id, By: who.By})
+		_, err = c.Accept(ctx, act.backend, api.AcceptBody{ID: act.id, By: who.By})
 	case everywhere:
 		err = c.doAddress(ctx, act, state, weighed)
 	case act.what == "weight":
@@ -140,7 +141,7 @@ func (c topClient) do(ctx context.Context, act topAct) error {
 }
 
 // doAddress does it to an address on all backends.
-func (c topClient) doAddress(ctx context.Context, act topAct, state web.StateBody, weight web.WeightBody) error {
+func (c topClient) doAddress(ctx context.Context, act topAct, state api.StateBody, weight api.WeightBody) error {
 	ip, err := netip.ParseAddr(act.server)
 	if err != nil {
 		return err

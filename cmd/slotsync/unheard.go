@@ -7,12 +7,12 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 // warnUnheard says on standard error where what was asked of backends (ours) is not in
 // force yet. An agent that does not say has taken it all the same.
-func (a *app) warnUnheard(ctx context.Context, c *web.Client, backends []string) {
+func (a *app) warnUnheard(ctx context.Context, c *client.Client, backends []string) {
 	s, err := c.Status(ctx)
 	if err != nil {
 		return

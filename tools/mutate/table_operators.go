@@ -40,7 +40,7 @@ func operatorMutants() []mutant {
 			file: "agent/durable.go", edits: []edit{{"if o.At.Before(s.operatorsAt()) ||", "if o.At.Before(s.operatorsAt()) && false ||"}},
 			tests: []unit{{"agent", "TestOperatorsOverARollBack"}}},
 		{rule: "Stored overrides are checked like those that come in", how: "they are believed",
-			file: "agent/state_operators.go", edits: []edit{{"o.valid() && n[o.Limited]", "n[o.Limited]"}},
+			file: "agent/state_operators.go", edits: []edit{{"isValid(&o) && n[o.Limited]", "n[o.Limited]"}},
 			tests: []unit{{"agent", "TestStoredOverridesAreChecked"}}},
 		{rule: "Nothing is written while a backend is paused", how: "it is",
 			file: "agent/reconciler/backend_state.go", edits: []edit{{"return b.spec.Paused && (b.spec.Strict || !b.freshProcess)", "return b.spec.Paused && b.spec.Strict"}},

@@ -1,4 +1,4 @@
-package agent
+package api
 
 import "errors"
 
@@ -38,4 +38,9 @@ var (
 	ErrNoSection = errors.New("no such section")
 	// ErrBadSection: what was given is not that section and nothing else.
 	ErrBadSection = errors.New("not that section")
+	// ErrNotStored: what was asked for is in force and could not be stored: it is lost with
+	// the next restart, unless a later try succeeds.
+	ErrNotStored = errors.New("in force, and lost at the next restart: it could not be stored")
+	// ErrManyReaders: no more can be told of events at a time.
+	ErrManyReaders = errors.New("too many read events already")
 )

@@ -1,4 +1,4 @@
-package web
+package client
 
 import (
 	"bytes"
@@ -12,28 +12,28 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // Needed asks whether HAProxy has to be reloaded, and what came of the last
 // times.
-func (c *Client) Needed(ctx context.Context) (ReloadAnswer, error) {
-	return into[ReloadAnswer](ctx, c, http.MethodGet, "/v1/haproxy/reload", nil)
+func (c *Client) Needed(ctx context.Context) (api.ReloadAnswer, error) {
+	return into[api.ReloadAnswer](ctx, c, http.MethodGet, "/v1/haproxy/reload", nil)
 }
 
 // ReloadHAProxy reloads HAProxy and waits for the end of it. The error says at
 // which step it failed, and what was done about it.
-func (c *Client) ReloadHAProxy(ctx context.Context, body ReloadBody) ([]agent.ReloadStatus, error) {
-	return into[[]agent.ReloadStatus](ctx, c.patient(), http.MethodPost, "/v1/haproxy/reload", body)
+func (c *Client) ReloadHAProxy(ctx context.Context, body api.ReloadBody) ([]api.ReloadStatus, error) {
+	return into[[]api.ReloadStatus](ctx, c.patient(), http.MethodPost, "/v1/haproxy/reload", body)
 }
 
 // CheckHAProxy renders HAProxy's configuration and has it checked.
-func (c *Client) CheckHAProxy(ctx context.Context, name string) (CheckAnswer, error) {
-	return into[CheckAnswer](ctx, c.patient(), http.MethodPost, "/v1/haproxy/config/check"+query("reload", name), nil)
+func (c *Client) CheckHAProxy(ctx context.Context, name string) (api.CheckAnswer, error) {
+	return into[api.CheckAnswer](ctx, c.patient(), http.MethodPost, "/v1/haproxy/config/check"+query("reload", name), nil)
 }
 
 // HAProxyConfig returns HAProxy's configuration, or the version of it. The error
-// wraps [agent.ErrNoVersion] if that is not kept.
+// wraps [api.ErrNoVersion] if that is not kept.
 func (c *Client) HAProxyConfig(ctx context.Context, name, version string) (string, error) {
 	path := "/v1/haproxy/config"
 	if version != "" {
@@ -43,27 +43,27 @@ func (c *Client) HAProxyConfig(ctx context.Context, name, version string) (strin
 }
 
 // HAProxyDiff returns what changed between two versions, "" for the file as it
-// is. The error wraps [agent.ErrNoVersion] if one is not kept.
+// is. The error wraps [api.ErrNoVersion] if one is not kept.
 func (c *Client) HAProxyDiff(ctx context.Context, name, from, to string) (string, error) {
 	return c.words(ctx, "/v1/haproxy/config/diff"+query("reload", name, "from", from, "to", to))
 }
 
 // HAProxyVersions returns what is kept of HAProxy's configuration, newest first.
-func (c *Client) HAProxyVersions(ctx context.Context, name string) ([]agent.ConfigVersion, error) {
-	return into[[]agent.ConfigVersion](ctx, c, http.MethodGet, "/v1/haproxy/config/versions"+query("reload", name), nil)
+func (c *Client) HAProxyVersions(ctx context.Context, name string) ([]api.ConfigVersion, error) {
+	return into[[]api.ConfigVersion](ctx, c, http.MethodGet, "/v1/haproxy/config/versions"+query("reload", name), nil)
 }
 
 // RestoreHAProxy puts a version in force, and waits for the end of it. The error
-// wraps [agent.ErrNoVersion] if it is not kept.
-func (c *Client) RestoreHAProxy(ctx context.Context, name, id, by string) ([]agent.ReloadStatus, error) {
+// wraps [api.ErrNoVersion] if it is not kept.
+func (c *Client) RestoreHAProxy(ctx context.Context, name, id, by string) ([]api.ReloadStatus, error) {
 	path := "/v1/haproxy/config/versions/" + url.PathEscape(id) + "/restore" + query("reload", name, "by", by)
-	return into[[]agent.ReloadStatus](ctx, c.patient(), http.MethodPost, path, nil)
+	return into[[]api.ReloadStatus](ctx, c.patient(), http.MethodPost, path, nil)
 }
 
 // patient is c with the time that a reload may take.
 func (c *Client) patient() *Client {
 	longer, client := *c, *c.http
-	client.Timeout = transactionTimeout + time.Minute
+	client.Timeout = api.TransactionTimeout + time.Minute
 	longer.http = &client
 	return &longer
 }
@@ -115,7 +115,7 @@ func (c *Client) words(ctx context.Context, path string) (string, error) {
 	if err := answer.haproxy(); err != nil {
 		return "", err
 	}
-	if answer.kind != textType {
+	if answer.kind != api.TextType {
 		return "", fmt.Errorf("what answers at %s is no slotsync", c.addr)
 	}
 	return string(answer.body), nil
@@ -124,8 +124,8 @@ func (c *Client) words(ctx context.Context, path string) (string, error) {
 // haproxy returns why the reply is not what was asked for.
 func (r reply) haproxy() error {
 	detail := r.detail()
-	if which, ok := strings.CutSuffix(detail, agent.ErrNoVersion.Error()); ok && r.status == http.StatusNotFound {
-		return fmt.Errorf("%s%w", which, agent.ErrNoVersion)
+	if which, ok := strings.CutSuffix(detail, api.ErrNoVersion.Error()); ok && r.status == http.StatusNotFound {
+		return fmt.Errorf("%s%w", which, api.ErrNoVersion)
 	}
 	if r.status == http.StatusForbidden {
 		return errors.New(detail + " (--agent, --token-file)")

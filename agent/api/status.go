@@ -1,4 +1,7 @@
-package agent
+// Package api has the types of the HTTP API: what the agent answers, what it can be asked
+// for, and what it can fail with. A type may put itself into words or be asked what
+// follows from its own fields; nothing here does anything.
+package api
 
 import (
 	"time"
@@ -279,32 +282,4 @@ type SourceStatus struct {
 	PartsMore int                   `json:"parts_more,omitempty"`
 	Kept      int                   `json:"kept,omitempty"`
 	Rejected  []discovery.Rejection `json:"rejected,omitempty"`
-}
-
-// A PlannedChange is one change that a round would make.
-type PlannedChange struct {
-	Backend string     `json:"backend"`
-	Slot    string     `json:"slot"`
-	Kind    slots.Kind `json:"kind"`
-	// From and To are what is and what would be, as in "10.0.0.1:80 ready".
-	From string `json:"from"`
-	To   string `json:"to"`
-	// Waiting: not yet, because sessions have to end or a slot to be filled or
-	// emptied first.
-	Waiting bool `json:"waiting,omitempty"`
-}
-
-// An InstancePlan is what a round would do to one instance.
-type InstancePlan struct {
-	Instance string          `json:"instance"`
-	Error    string          `json:"error,omitempty"`
-	Changes  []PlannedChange `json:"changes"`
-}
-
-// A Plan is what a round would do.
-type Plan struct {
-	Instances []InstancePlan  `json:"instances"`
-	Backends  []BackendStatus `json:"backends"`
-	// Problems are sources and backends that could not be judged.
-	Problems []string `json:"problems,omitempty"`
 }

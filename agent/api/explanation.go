@@ -1,4 +1,4 @@
-package agent
+package api
 
 import (
 	"time"
@@ -29,9 +29,6 @@ type Explanation struct {
 	// more than 50. More counts the others.
 	Addresses []AddressExplanation `json:"addresses"`
 	More      int                  `json:"more,omitempty"`
-
-	takeoverID string // "" if there is no takeover
-	blocked    bool   // nothing is written because of it
 }
 
 // A SourceExplanation is what one source was asked, said, and will be asked. Of
@@ -133,8 +130,7 @@ type Saying struct {
 // An InstanceExplanation is one slot of one instance, and what was said to it.
 type InstanceExplanation struct {
 	InstanceSlot
-	number int
-	Slot   string `json:"slot"`
+	Slot string `json:"slot"`
 	// Up: the instance answers. Else Error says why not, and the rest is what it
 	// showed last.
 	Up    bool   `json:"up"`

@@ -1,4 +1,4 @@
-package web
+package client
 
 import (
 	"bufio"
@@ -14,12 +14,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 const (
 	// silence is how long nothing may come from an agent that is there.
-	silence = 3 * heartbeat
+	silence = 3 * api.Heartbeat
 	// maxEventLine bounds one line of what a client reads, in bytes.
 	maxEventLine = 1 << 20
 )
@@ -29,18 +29,18 @@ var errSilent = errors.New("nothing came for too long")
 // Events yields what changes after the event with that ID, 0 for from now on. It ends
 // with an error, or when ctx does; the agent ends it after an hour, and when it stops.
 // Then it can be called again with the last ID: if events are missing by then, the
-// first is of kind [agent.EventGap].
-func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[agent.Event, error] {
-	return func(yield func(agent.Event, error) bool) {
-		err := c.readEvents(ctx, after, func(e agent.Event) bool { return yield(e, nil) })
+// first is of kind [api.EventGap].
+func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
+	return func(yield func(api.Event, error) bool) {
+		err := c.readEvents(ctx, after, func(e api.Event) bool { return yield(e, nil) })
 		if err != nil && ctx.Err() == nil {
-			yield(agent.Event{}, err)
+			yield(api.Event{}, err)
 		}
 	}
 }
 
 // readEvents takes events until take has enough.
-func (c *Client) readEvents(ctx context.Context, after uint64, take func(agent.Event) bool) error {
+func (c *Client) readEvents(ctx context.Context, after uint64, take func(api.Event) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(silence, func() { cancel(errSilent) })
@@ -58,7 +58,7 @@ func (c *Client) readEvents(ctx context.Context, after uint64, take func(agent.E
 		if !ok {
 			continue
 		}
-		var e agent.Event
+		var e api.Event
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
 			return fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
 		}
@@ -83,7 +83,7 @@ func (c *Client) openEvents(ctx context.Context, after uint64) (*http.Response, 
 	if err != nil {
 		return nil, c.unreachable(cmp.Or(context.Cause(ctx), err))
 	}
-	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || kind != eventType {
+	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || kind != api.EventType {
 		defer resp.Body.Close()
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxEventLine)) // the status says enough
 		err := reply{addr: c.addr, status: resp.StatusCode, kind: kind, body: body}.want(http.StatusOK)

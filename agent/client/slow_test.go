@@ -1,12 +1,10 @@
-package web_test
+package client
 
 import (
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/slotsync/slotsync/agent/web"
 )
 
 // TestClientSaysWhatItWaitsFor wants a word about what takes long, and none about what
@@ -14,16 +12,16 @@ import (
 func TestClientSaysWhatItWaitsFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told []string
-		c := &web.Client{Slow: func(question string) { told = append(told, question) }}
-		answered := c.Watch("soon")
+		c := &Client{Slow: func(question string) { told = append(told, question) }}
+		answered := c.watch("soon")
 		time.Sleep(1900 * time.Millisecond)
 		answered()
-		answered = c.Watch("late")
+		answered = c.watch("late")
 		time.Sleep(time.Minute)
 		answered()
 		if want := []string{"late"}; !slices.Equal(told, want) {
 			t.Errorf("told of %q, want %q", told, want)
 		}
 	})
-	new(web.Client).Watch("nobody wants to know")()
+	new(Client).watch("nobody wants to know")()
 }

@@ -1,10 +1,16 @@
-package agent
+package api
 
 import (
 	"slices"
 	"time"
+)
 
-	"github.com/slotsync/slotsync/agent/guard"
+// What a [Hold] can be of.
+const (
+	HoldEmpty     = "empty"     // the sources list nothing any more
+	HoldRemoval   = "removal"   // they list far fewer at once
+	HoldUnhealthy = "unhealthy" // all that is registered is unhealthy
+	HoldTakeover  = "takeover"  // live addresses that no source has ever listed
 )
 
 // Kept is the kind of an [Acceptable] that nothing is held for.
@@ -51,13 +57,13 @@ func (h *Hold) acceptable() Acceptable {
 // Words says what is held, as in "the source lists far fewer".
 func (h *Hold) Words() string {
 	switch h.Kind {
-	case guard.Empty:
+	case HoldEmpty:
 		return "the source lists nothing"
-	case guard.Removal:
+	case HoldRemoval:
 		return "the source lists far fewer"
-	case guard.Unhealthy:
+	case HoldUnhealthy:
 		return "all that is registered is unhealthy"
-	case holdTakeover:
+	case HoldTakeover:
 		if h.BlocksWriting {
 			return "slots serve addresses that no source has ever listed, and none that one lists: nothing is written (is the name right?)"
 		}

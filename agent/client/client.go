@@ -1,4 +1,5 @@
-package web
+// Package client asks an agent over its HTTP API, as the commands do.
+package client
 
 import (
 	"bytes"
@@ -13,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
 	// clientTimeout is more than a server takes to give up by itself.
-	clientTimeout = writeTimeout + 5*time.Second
+	clientTimeout = api.AnswerTimeout + 5*time.Second
 	// maxAnswer bounds what a client reads: the status of 100,000 slots fits.
 	maxAnswer = 256 << 20
 	// maxDetail bounds the text of an error, in runes.
@@ -42,10 +43,10 @@ type Client struct {
 	http *http.Client
 }
 
-// NewClient returns a client of the agent at addr: unix:///path, http://host:port
+// New returns a client of the agent at addr: unix:///path, http://host:port
 // or https://host:port. It reads the files that by names. Nothing is connected yet.
 // An address that may hold a password is refused, and not quoted.
-func NewClient(addr string, by Access) (*Client, error) {
+func New(addr string, by Access) (*Client, error) {
 	const want = "the agent's address is unix:///path, http://host:port or https://host:port"
 	u, err := url.Parse(addr)
 	c := &Client{addr: addr, by: by}
@@ -78,19 +79,19 @@ func NewClient(addr string, by Access) (*Client, error) {
 }
 
 // Status asks what the agent knows and does.
-func (c *Client) Status(ctx context.Context) (agent.Status, error) {
+func (c *Client) Status(ctx context.Context) (api.Status, error) {
 	return c.statusOf(ctx, http.MethodGet, "/v1/status")
 }
 
 // Sync starts a round and waits until every reachable instance was compared.
-func (c *Client) Sync(ctx context.Context) (agent.Status, error) {
+func (c *Client) Sync(ctx context.Context) (api.Status, error) {
 	return c.statusOf(ctx, http.MethodPost, "/v1/sync")
 }
 
 // Accept has that go which the id stands for: a hold of a backend, what is kept of it, or
-// a takeover. The error wraps [agent.ErrNoBackend], [agent.ErrNothingHeld] or
-// [agent.ErrNoSuchID] if that is why it could not.
-func (c *Client) Accept(ctx context.Context, backend string, body AcceptBody) (done agent.Accepted, err error) {
+// a takeover. The error wraps [api.ErrNoBackend], [api.ErrNothingHeld] or
+// [api.ErrNoSuchID] if that is why it could not.
+func (c *Client) Accept(ctx context.Context, backend string, body api.AcceptBody) (done api.Accepted, err error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
 		return done, err
@@ -99,9 +100,9 @@ func (c *Client) Accept(ctx context.Context, backend string, body AcceptBody) (d
 	if err != nil {
 		return done, err
 	}
-	reasons := map[int][]error{http.StatusNotFound: {agent.ErrNoBackend}, http.StatusConflict: {agent.ErrNothingHeld, agent.ErrNoSuchID}}
+	reasons := map[int][]error{http.StatusNotFound: {api.ErrNoBackend}, http.StatusConflict: {api.ErrNothingHeld, api.ErrNoSuchID}}
 	for _, reason := range reasons[answer.status] {
-		if answer.kind == problemType && strings.Contains(answer.detail(), reason.Error()) {
+		if answer.kind == api.ProblemType && strings.Contains(answer.detail(), reason.Error()) {
 			return done, &refusedError{answer.detail(), reason}
 		}
 	}
@@ -109,7 +110,7 @@ func (c *Client) Accept(ctx context.Context, backend string, body AcceptBody) (d
 		return done, err
 	}
 	if err := json.Unmarshal(answer.body, &done); err != nil {
-		return agent.Accepted{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+		return api.Accepted{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
 	}
 	return done, nil
 }
@@ -128,9 +129,9 @@ func (e *refusedError) Unwrap() error { return e.reason }
 
 // Explain asks why a backend is as it is, or an address or a slot in it: about is
 // ip:port, [v6]:port, an IP address, the name of a slot, or "" for the backend as a
-// whole. The error wraps [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no
+// whole. The error wraps [api.ErrNoBackend] or [api.ErrNoSubject] if there is no
 // such thing.
-func (c *Client) Explain(ctx context.Context, backend, about string) (e agent.Explanation, err error) {
+func (c *Client) Explain(ctx context.Context, backend, about string) (e api.Explanation, err error) {
 	path := "/v1/backends/" + url.PathEscape(backend) + "/explain"
 	if about != "" {
 		path += "/" + url.PathEscape(about)
@@ -139,7 +140,7 @@ func (c *Client) Explain(ctx context.Context, backend, about string) (e agent.Ex
 	if err != nil {
 		return e, err
 	}
-	for _, none := range []error{agent.ErrNoBackend, agent.ErrNoSubject} {
+	for _, none := range []error{api.ErrNoBackend, api.ErrNoSubject} {
 		if answer.status == http.StatusNotFound && strings.Contains(answer.detail(), none.Error()) {
 			return e, fmt.Errorf("explain %s: %w", strings.TrimSpace(backend+" "+about), none)
 		}
@@ -148,7 +149,7 @@ func (c *Client) Explain(ctx context.Context, backend, about string) (e agent.Ex
 		return e, err
 	}
 	if err := json.Unmarshal(answer.body, &e); err != nil {
-		return agent.Explanation{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+		return api.Explanation{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
 	}
 	return e, nil
 }
@@ -159,7 +160,7 @@ func (c *Client) Explain(ctx context.Context, backend, about string) (e agent.Ex
 func (c *Client) Reload(ctx context.Context, drain bool) error {
 	path := "/-/reload"
 	if drain {
-		path += "?" + drainRemoved + "=true"
+		path += "?" + api.DrainRemoved + "=true"
 	}
 	answer, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
@@ -175,7 +176,7 @@ func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if answer.kind != textType || answer.status != http.StatusServiceUnavailable {
+	if answer.kind != api.TextType || answer.status != http.StatusServiceUnavailable {
 		return nil, answer.ready()
 	}
 	for line := range strings.Lines(string(answer.body)) {
@@ -184,7 +185,7 @@ func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
 	return reasons, nil
 }
 
-func (c *Client) statusOf(ctx context.Context, method, path string) (status agent.Status, err error) {
+func (c *Client) statusOf(ctx context.Context, method, path string) (status api.Status, err error) {
 	answer, err := c.do(ctx, method, path)
 	if err != nil {
 		return status, err
@@ -193,7 +194,7 @@ func (c *Client) statusOf(ctx context.Context, method, path string) (status agen
 		return status, err
 	}
 	if err := json.Unmarshal(answer.body, &status); err != nil {
-		return agent.Status{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
+		return api.Status{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
 	}
 	return status, nil
 }
@@ -221,8 +222,8 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	if err != nil {
 		return reply{}, err
 	}
-	if isChange(req) {
-		req.Header.Set("Content-Type", route{method: method, path: path}.takes())
+	if method != http.MethodGet {
+		req.Header.Set("Content-Type", api.BodyType(method, path))
 	}
 	switch etag {
 	case "":
@@ -275,7 +276,7 @@ func (r reply) want(status int) error {
 		return fmt.Errorf("what answers at %s is no slotsync: %d %s", r.addr, r.status, http.StatusText(r.status))
 	case r.status == http.StatusUnauthorized:
 		return fmt.Errorf("the agent at %s refuses: %s (--token-file, or --user and --password-file)", r.addr, r.detail())
-	case r.status == http.StatusNotFound && r.kind == problemType && !strings.HasPrefix(r.detail(), nothingAt):
+	case r.status == http.StatusNotFound && r.kind == api.ProblemType && !strings.HasPrefix(r.detail(), api.NothingAt):
 		return errors.New(r.detail()) // the path is right, and what it names is not there
 	case r.status == http.StatusBadRequest && strings.HasPrefix(string(r.body), "Client sent an HTTP request to an HTTPS server"):
 		return fmt.Errorf("the agent at %s speaks TLS: name it as https://", r.addr)
@@ -290,7 +291,7 @@ func (r reply) ready() error {
 	if err := r.want(http.StatusOK); err != nil {
 		return err
 	}
-	if r.kind != textType || string(r.body) != readyText+"\n" {
+	if r.kind != api.TextType || string(r.body) != api.ReadyText+"\n" {
 		return fmt.Errorf("what answers at %s is no slotsync", r.addr)
 	}
 	return nil
@@ -298,8 +299,8 @@ func (r reply) ready() error {
 
 // detail is what a problem says, or the status of anything else.
 func (r reply) detail() string {
-	var p Problem
-	if r.kind == problemType && json.Unmarshal(r.body, &p) == nil && p.Detail != "" {
+	var p api.Problem
+	if r.kind == api.ProblemType && json.Unmarshal(r.body, &p) == nil && p.Detail != "" {
 		return discovery.Printable(strings.ReplaceAll(p.Detail, "\n", "; "), maxDetail)
 	}
 	return fmt.Sprintf("%s answers %d %s", r.addr, r.status, http.StatusText(r.status))
