@@ -25,11 +25,12 @@ func arrows() map[string][]string {
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":          {"securedir", "agent", "discovery"},
-		"agent":              {"securedir", "agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
+		"agent":              {"securedir", "agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "slots", "slots/reload", "metrics"},
 		"agent/guard":        {"discovery"},
 		"agent/reconciler":   {"slots"},
 		"agent/reloadpolicy": {},
 		"agent/sources":      {"discovery"},
+		"agent/store":        {"securedir"},
 		"agent/simulation":   {}, // its tests reach everything
 		"slots/haproxy":      {"securedir", "slots", "discovery"},
 		"slots":              {"discovery"},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/store"
 )
 
 const (
@@ -38,9 +39,9 @@ type Agent struct {
 	core
 	// reconcilers are those that were started last, by instance.
 	reconcilers map[string]*reconciler.Reconciler
-	saver       *fileWriter // the state
+	saver       *store.File // the state
 	// operators is the file of overrides and pauses.
-	operators *fileWriter
+	operators *store.File
 	// stateFault: the state directory could not be used last.
 	stateFault atomic.Bool
 	dirty      bool      // the state has to be stored
@@ -74,8 +75,8 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
-	a.saver = newFileWriter(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
-	a.operators = newFileWriter(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
+	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
+	a.operators = store.NewFile(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
@@ -93,8 +94,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.begin()
 	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
 	var saved sync.WaitGroup
-	saved.Go(func() { a.saver.run(saving) })
-	saved.Go(func() { a.operators.run(saving) })
+	saved.Go(func() { a.saver.Run(saving) })
+	saved.Go(func() { a.operators.Run(saving) })
 	a.start(ctx)
 	a.loop(ctx)
 	cancel()
@@ -176,9 +177,9 @@ func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 // store has everything stored as it is now.
 func (a *Agent) store(now time.Time) {
 	a.storedLast = now
-	a.saver.put(a.snapshot(now))
+	a.saver.Put(a.snapshot(now))
 	if !a.operatorsAt.IsZero() {
-		a.operators.put(a.operatorsState())
+		a.operators.Put(a.operatorsState())
 	}
 }
 

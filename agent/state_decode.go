@@ -2,7 +2,6 @@ package agent
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -21,8 +21,8 @@ func decodeState(text []byte) (stored, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return stored{}, err
 	}
-	if s.Version != stateVersion {
-		return stored{}, fmt.Errorf("version %d, this is version %d", s.Version, stateVersion)
+	if err := store.CheckVersion(s.Version, stateVersion); err != nil {
+		return stored{}, err
 	}
 	for i := range s.Backends {
 		s.Backends[i].sanitize()
