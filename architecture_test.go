@@ -25,8 +25,9 @@ func arrows() map[string][]string {
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent/web":          {"securedir", "agent", "discovery"},
-		"agent":              {"securedir", "agent/guard", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "slots", "slots/reload", "metrics"},
+		"agent":              {"securedir", "agent/guard", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "slots", "slots/reload", "metrics"},
 		"agent/guard":        {"discovery"},
+		"agent/placement":    {"discovery", "slots"},
 		"agent/reconciler":   {"slots"},
 		"agent/reloadpolicy": {},
 		"agent/sources":      {"discovery"},
@@ -179,7 +180,7 @@ func TestArrowsPointDown(t *testing.T) {
 // TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
 // parameter of it.
 func TestPurePackagesStartNoGoroutine(t *testing.T) {
-	pure := []string{"agent/guard", "agent/reloadpolicy", "agent/sources", "slots"}
+	pure := []string{"agent/guard", "agent/placement", "agent/reloadpolicy", "agent/sources", "slots"}
 	for _, file := range parseModule(t) {
 		if !slices.Contains(pure, file.folder()) {
 			continue

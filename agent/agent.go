@@ -285,15 +285,15 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus, taken := b.surplus, len(b.unmanaged)
-	if !a.refresh(b, now) {
-		if !slices.Equal(surplus, b.surplus) { // no slot of it changes anything at an instance
-			a.decided(b, len(surplus), taken)
+	overflow, unmanaged := b.placement.Overflow(), len(b.unmanaged)
+	if !a.recompute(b, now) {
+		if !slices.Equal(overflow, b.placement.Overflow()) { // no slot of it changes anything at an instance
+			a.decided(b, len(overflow), unmanaged)
 		}
 		return
 	}
 	a.publish(b, b.news, now)
 	b.news = time.Time{}
 	a.dirty = true
-	a.decided(b, len(surplus), taken)
+	a.decided(b, len(overflow), unmanaged)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
@@ -53,7 +54,7 @@ func (s *storedBackend) sanitize() {
 	maps.DeleteFunc(s.Added, func(a netip.AddrPort, _ time.Time) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Numbers, func(a netip.AddrPort, n int) bool { return discovery.Check(a) != "" || n < 0 })
-	maps.DeleteFunc(s.Vanished, func(n int, v vanished) bool { return discovery.Check(v.Addr) != "" || n < 0 })
+	maps.DeleteFunc(s.Vanished, func(n int, v placement.Vanished) bool { return discovery.Check(v.Addr) != "" || n < 0 })
 	most := discovery.MaxEndpoints * max(1, len(s.Feeds))
 	s.Baseline = slices.DeleteFunc(s.Baseline, func(c storedCount) bool { return c.N < 0 || c.N > most })
 	if h := s.Hold; h != nil {

@@ -272,7 +272,7 @@ func FuzzState(f *testing.F) {
 			b := newBackend(Backend{Name: "web", Feeds: []Feed{{Name: "x"}, {Name: "y", Key: "a"}}})
 			b.restore(stored, now)
 			b.reevaluate(judgement{}, now)
-			for a := range b.named() {
+			for a := range b.named(stored) {
 				if discovery.Check(a) != "" {
 					t.Fatalf("%s came in", a)
 				}
@@ -286,8 +286,8 @@ func FuzzState(f *testing.F) {
 	})
 }
 
-// named are all addresses that a backend knows.
-func (b *backend) named() map[netip.AddrPort]bool {
+// named are all addresses that a backend knows which was restored from s.
+func (b *backend) named(s storedBackend) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
 	sets := [][]discovery.Endpoint{b.guard.Published(), b.wanted()}
 	if t, ok := b.guard.Turnover(); ok {
@@ -304,7 +304,7 @@ func (b *backend) named() map[netip.AddrPort]bool {
 			out[e.Addr] = true
 		}
 	}
-	for a := range b.prefer {
+	for a := range s.numbers(b.Prefix) {
 		out[a] = true
 	}
 	return out
