@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/store"
 )
 
 const (
@@ -39,9 +40,9 @@ type Agent struct {
 	core
 	// reconcilers are those that were started last, by instance.
 	reconcilers map[string]*reconciler.Reconciler
-	saver       *fileWriter // the state
+	saver       *store.File // the state
 	// operators is the file of overrides and pauses.
-	operators *fileWriter
+	operators *store.File
 	// stateFault: the state directory could not be used last.
 	stateFault atomic.Bool
 	dirty      bool      // the state has to be stored
@@ -75,8 +76,8 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: event.New(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
-	a.saver = newFileWriter(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
-	a.operators = newFileWriter(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
+	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
+	a.operators = store.NewFile(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
@@ -94,8 +95,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.begin()
 	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
 	var saved sync.WaitGroup
-	saved.Go(func() { a.saver.run(saving) })
-	saved.Go(func() { a.operators.run(saving) })
+	saved.Go(func() { a.saver.Run(saving) })
+	saved.Go(func() { a.operators.Run(saving) })
 	a.start(ctx)
 	a.loop(ctx)
 	cancel()
@@ -177,9 +178,9 @@ func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 // store has everything stored as it is now.
 func (a *Agent) store(now time.Time) {
 	a.storedLast = now
-	a.saver.put(a.snapshot(now))
+	a.saver.Put(a.snapshot(now))
 	if !a.operatorsAt.IsZero() {
-		a.operators.put(a.operatorsState())
+		a.operators.Put(a.operatorsState())
 	}
 }
 
@@ -285,15 +286,15 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus, taken := b.surplus, len(b.unmanaged)
-	if !a.refresh(b, now) {
-		if !slices.Equal(surplus, b.surplus) { // no slot of it changes anything at an instance
-			a.decided(b, len(surplus), taken)
+	overflow, unmanaged := b.placement.Overflow(), len(b.unmanaged)
+	if !a.recompute(b, now) {
+		if !slices.Equal(overflow, b.placement.Overflow()) { // no slot of it changes anything at an instance
+			a.decided(b, len(overflow), unmanaged)
 		}
 		return
 	}
 	a.publish(b, b.news, now)
 	b.news = time.Time{}
 	a.dirty = true
-	a.decided(b, len(surplus), taken)
+	a.decided(b, len(overflow), unmanaged)
 }

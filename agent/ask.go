@@ -129,7 +129,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 			}
 		}
 		return done, nil
-	}, func() <-chan error { return a.saver.flush(a.snapshot(time.Now())) })
+	}, func() <-chan error { return a.saver.Flush(a.snapshot(time.Now())) })
 }
 
 // Sync compares every instance with what it should be, now, and returns the

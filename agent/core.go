@@ -3,13 +3,12 @@ package agent
 import (
 	"context"
 	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -49,7 +48,7 @@ type backendAt struct {
 	seenOnce, full bool
 	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
 	// left alone until somebody accepts that they go. judged: they were looked for.
-	unmanaged map[int]netip.AddrPort
+	unmanaged placement.Unmanaged
 	judged    bool
 }
 
@@ -136,10 +135,10 @@ func (c *core) decidable(b *backend) bool {
 	return b.phase != phaseWaiting && c.opened && len(c.views(b)) > 0
 }
 
-// refresh decides anew which endpoint sits in which slot of b, and reports
+// recompute decides anew which endpoint sits in which slot of b, and reports
 // whether any instance has to hear of it. It does nothing before there are an
 // answer and slots to decide about, and not more often than the pace allows.
-func (c *core) refresh(b *backend, now time.Time) bool {
+func (c *core) recompute(b *backend, now time.Time) bool {
 	if !c.decidable(b) {
 		return false
 	}
@@ -149,105 +148,77 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	if b.stale {
 		b.dropStale(c.live(b), now)
 	}
-	b.initial = c.initial(b)
-	fresh, unmanaged := b.due || b.gen == 0, b.unmanaged
-	if !b.adopted {
-		b.table = slots.Adopt(c.viewsToAdopt(b), b.wanted(), b.prefer, now)
-		b.adopted = true
-		b.vanish(b.prefer, now)
+	b.weights = c.templateWeights(b)
+	fresh, unmanaged, misfit := b.due || b.gen == 0, b.unmanaged, b.misfit
+	if b.placement.Adopted() {
+		b.placement.Observe(c.views(b), now)
 	} else {
-		before := b.places()
-		b.table = b.table.Observe(c.views(b), now)
-		b.vanish(before, now)
+		b.placement.Adopt(c.viewsToAdopt(b), b.wanted(), now)
 	}
-	b.recall(now)
-	b.unmanaged = c.judge(b)
-	misfit := c.misfits(b, b.unmanaged)
-	fresh = fresh || misfit != b.misfit
-	b.misfit = misfit
-	b.reserve(b.unmanaged)
-	c.climb(b, now)
+	b.unmanaged = c.findUnmanaged(b)
+	b.misfit = c.misfits(b)
+	b.placement.Reserve(b.unmanaged)
+	c.allocateSlots(b, now)
 	c.dropReused(b)
 	b.due = false
-	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(unmanaged, b.unmanaged)
+	return fresh || misfit != b.misfit || !slices.Equal(b.sent, b.targets()) || !maps.Equal(unmanaged, b.unmanaged)
 }
 
-// initial returns the weights that the slots of b have in the configuration, if
-// anybody asks for a share of them; addedSlot is the one of a server that is added.
-func (c *core) initial(b *backend) map[int]int {
+// templateWeights returns the weights that the slots of b have in the configuration, if any
+// override may ask for a share of them.
+func (c *core) templateWeights(b *backend) placement.Weights {
 	if len(b.overrides) == 0 {
 		return nil
 	}
-	out := map[int]int{}
-	for _, own := range c.views(b) {
-		for _, s := range own {
-			out[s.Number] = max(out[s.Number], s.Initial)
-		}
-		if i := slices.IndexFunc(own, func(s slots.Server) bool { return !s.Dynamic }); i >= 0 {
-			out[addedSlot] = max(out[addedSlot], own[i].Initial)
-		}
-	}
-	return out
+	return placement.TemplateWeights(c.views(b))
 }
 
-// climb gives every endpoint a slot, as far as slots can be had without a
+// allocateSlots gives every endpoint a slot, as far as slots can be had without a
 // reload: free ones, then those of endpoints that are leaving and have no
 // sessions any more, those of kept ones that are down, added ones, and at last those
 // of kept ones that are up. A kept endpoint that lost its slot gets a free or an added one.
-func (c *core) climb(b *backend, now time.Time) {
-	refused := !b.Dynamic || c.undynamic(b)
-	if refused {
-		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) })
+func (c *core) allocateSlots(b *backend, now time.Time) {
+	dynamic := b.Dynamic && !c.addUnsupported(b)
+	if !dynamic {
+		b.placement.DropGhosts(c.views(b))
 	}
-	var kept []discovery.Endpoint // without a slot
-	for again := true; again; again = len(b.surplus) > 0 && b.giveWay(now) {
-		kept = b.assign(now)
+	for again := true; again; again = b.placement.Short() && b.giveWay(now) {
+		b.assign(now)
 	}
-	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, c.downAt(b)) {
-		kept = b.assign(now)
+	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, placement.Down(c.views(b))) {
+		b.assign(now)
 	}
-	if len(b.surplus) > 0 && !refused {
-		b.table, b.surplus = b.table.Grow(b.surplus, b.MaxSlots)
+	if dynamic {
+		b.placement.Grow(b.MaxSlots)
 	}
-	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, anySlot) {
-		kept = b.assign(now)
+	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, anySlot) {
+		b.assign(now)
 	}
-	if len(b.surplus) == 0 && b.takeBack() {
-		kept = b.assign(now)
+	if b.placement.TakeBack(b.keptSince) {
+		b.assign(now)
 	}
-	if len(kept) > 0 && !refused {
-		b.table, _ = b.table.Grow(kept, b.MaxSlots)
+	if dynamic {
+		b.placement.GrowKept(b.MaxSlots)
 	}
-	if len(b.surplus) == 0 {
-		b.short = time.Time{}
-	} else if b.short.IsZero() {
-		b.short = now
-	}
-	b.trend.observe(b.needed(), now)
+	b.placement.Settle(now)
 }
 
 // assign gives free slots, and those of endpoints that drain without sessions, to
-// endpoints that have none. It returns those that are only kept and got none.
-func (b *backend) assign(now time.Time) (kept []discovery.Endpoint) {
-	b.table, b.surplus = b.table.Assign(b.wanted(), now)
-	if len(b.surplus) > 0 && len(b.leaving) > 0 {
-		b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed())
+// endpoints that have none.
+func (b *backend) assign(now time.Time) {
+	b.placement.Assign(b.wanted(), now)
+	if b.placement.Short() && len(b.leaving) > 0 {
+		b.placement.Reclaim(b.departed())
 		b.dropReclaimed()
 	}
-	b.surplus, kept = b.partKept(b.surplus)
-	return kept
+	if len(b.kept) > 0 {
+		b.placement.DropKept(b.keptSince)
+	}
 }
 
-// undynamic reports whether no instance takes dynamic servers in b.
-func (c *core) undynamic(b *backend) bool {
+// addUnsupported reports whether no instance takes dynamic servers in b.
+func (c *core) addUnsupported(b *backend) bool {
 	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).AddUnsupported == "" })
-}
-
-// shown reports whether any instance has a slot with this number.
-func (c *core) shown(b *backend, number int) bool {
-	return slices.ContainsFunc(c.views(b), func(own []slots.Server) bool {
-		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Number == number })
-	})
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
@@ -301,94 +272,18 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		at := in.at(b.Name)
 		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
 		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
-			s.Targets = b.targetsAt(at)
+			s.Targets = b.sent
+			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 {
+				s.Targets = placement.Around(s.Targets, at.unmanaged, at.judged)
+			}
 			if adopted {
-				s.Targets = b.onlyOperated(s.Targets, at.Own)
+				s.Targets = placement.OnlyOperated(s.Targets, at.Own, b.operated, b.started)
 			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
-				s.Targets = emptied(s.Targets)
+				s.Targets = placement.Emptied(s.Targets)
 			}
 		}
 		out.Backends[b.Name] = s
-	}
-	return out
-}
-
-// elsewhere splits a target in two: its slot is left alone, and what it wants has no slot yet
-// (a number below zero), so that one is found that the instance has free.
-func elsewhere(t slots.Target) (left, moved slots.Target) {
-	left = slots.Target{Number: t.Number, Leave: true}
-	t.Number, t.Dynamic = -1-t.Number, false
-	return left, t
-}
-
-// targetsAt returns the targets at one instance. Slots that hold an unmanaged address there
-// are left alone, and their endpoints go elsewhere; slots that hold one at another instance
-// alone are free here.
-func (b *backend) targetsAt(at *backendAt) []slots.Target {
-	if len(b.unmanaged) == 0 && len(at.unmanaged) == 0 {
-		return b.sent
-	}
-	out := slices.Clone(b.sent)
-	for i, t := range b.sent {
-		if _, ok := at.unmanaged[t.Number]; !ok {
-			out[i].Leave = t.Leave && !at.judged
-			continue
-		}
-		left, moved := elsewhere(t)
-		if out[i] = left; moved.Addr.IsValid() {
-			out = append(out, moved)
-		}
-	}
-	return out
-}
-
-// onlyOperated leaves alone every slot of an instance but those of endpoints that operators
-// asked something of, and those that they gave back.
-//
-//	the slot                                   becomes
-//	has such an endpoint                       what is wanted of that endpoint
-//	has one that is wanted no more             free
-//	was given back                             what is wanted
-//	is wanted for one that the instance lacks  that; where it serves another, that goes elsewhere
-//	is free, in maintenance                    free: what goes elsewhere may have it
-//	any other                                  left alone
-func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
-	wanted := map[netip.AddrPort]slots.Target{}
-	for _, t := range targets {
-		if b.operated[t.Addr] {
-			wanted[t.Addr] = t
-		}
-	}
-	at := map[netip.AddrPort]*slots.Server{} // where they are, best where they serve
-	for i := range own {
-		s := &own[i]
-		if _, ok := wanted[s.Addr]; ok && (at[s.Addr] == nil || s.Class > at[s.Addr].Class) {
-			at[s.Addr] = s
-		}
-	}
-	server := slots.FindServer(own)
-	out := slices.Clone(targets)
-	for i, t := range targets {
-		s := server(t.Number)
-		idle := s == nil || s.Class == slots.Maint
-		switch {
-		case t.Leave:
-		case s != nil && at[s.Addr] == s:
-			out[i] = wanted[s.Addr]
-			out[i].Number, out[i].Dynamic = t.Number, t.Dynamic
-		case s != nil && b.operated[s.Addr]:
-			out[i] = slots.Target{Number: t.Number, Dynamic: t.Dynamic}
-		case s != nil && s.Addr == t.Addr && !b.started[t.Number].IsZero():
-		case b.operated[t.Addr] && at[t.Addr] == nil && idle:
-		case b.operated[t.Addr] && at[t.Addr] == nil:
-			left, moved := elsewhere(t)
-			out[i] = left
-			out = append(out, moved)
-		case !t.Addr.IsValid() && idle:
-		default:
-			out[i].Leave = true
-		}
 	}
 	return out
 }

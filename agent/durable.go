@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"time"
 
-	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/agent/store"
 )
 
 // This file keeps what operators asked for: it is on the disk before they are told that
@@ -37,7 +34,7 @@ func (a *Agent) operatorsState() operatorsState {
 // durably has the loop do f, and returns what that returns once the overrides and pauses
 // that it changed are on the disk.
 func durably[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
-	return storing(ctx, a, f, func() <-chan error { return a.operators.flush(a.operatorsState()) })
+	return storing(ctx, a, f, func() <-chan error { return a.operators.Flush(a.operatorsState()) })
 }
 
 // storing has the loop do f and then begin to store what it changed, and returns when
@@ -73,30 +70,20 @@ func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, e
 
 // loadOperators returns what operators asked for: what is in the file of its own, unless
 // the release before this one, which does not know that, has written the state since.
-func loadOperators(dir *securedir.Dir, s stored) (stored, error) {
-	text, info, err := dir.ReadOwn(operatorsFile, maxState)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
+func loadOperators(dir *store.Dir, s stored) (stored, error) {
 	var o operatorsState
-	if err == nil {
-		err = json.Unmarshal(text, &o)
+	found, err := dir.Read(operatorsFile, func(text []byte) error {
+		if err := json.Unmarshal(text, &o); err != nil {
+			return err
+		}
+		return store.CheckVersion(o.Version, operatorsVersion)
+	})
+	if !found || err != nil {
+		return s, err
 	}
-	if err == nil && o.Version != operatorsVersion {
-		err = fmt.Errorf("version %d, this is version %d", o.Version, operatorsVersion)
-	}
-	if err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), operatorsFile), err)
-	}
-	if o.At.Before(s.operatorsAt()) || s.OperatorsAt == nil && writtenAfter(dir, stateFile, info) {
+	if o.At.Before(s.operatorsAt()) || s.OperatorsAt == nil && dir.Newer(stateFile, operatorsFile) {
 		return s, nil
 	}
 	s.OperatorsAt, s.Overrides, s.Pauses = &o.At, o.Overrides, o.Pauses
 	return s, nil
-}
-
-// writtenAfter reports whether the file of that name was written after other.
-func writtenAfter(dir *securedir.Dir, name string, other fs.FileInfo) bool {
-	info, err := dir.Stat(name)
-	return err == nil && info.ModTime().After(other.ModTime())
 }

@@ -63,12 +63,12 @@ func failoverEvent(b *backend) Event {
 // tableEvents tell what changed besides the slots: how many endpoints have none, and
 // how many slots wait to be taken over.
 func tableEvents(b *backend, surplusBefore, takenBefore int, takeoverID string) (out []Event) {
-	switch n := len(b.surplus); {
+	switch n := len(b.placement.Overflow()); {
 	case n == surplusBefore:
 	case n == 0:
 		out = append(out, Event{Kind: EventOverflowEnded, Backend: b.Name, Text: "every endpoint has a slot again"})
 	default:
-		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.table), n)})
+		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)})
 	}
 	hold := map[string]string{"hold": holdTakeover, "id": takeoverID}
 	switch n := len(b.unmanaged); {

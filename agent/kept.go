@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // This file is about endpoints that are kept: no source lists them, and what listed them
@@ -36,13 +34,13 @@ func (b *backend) setKept(kept map[netip.AddrPort]sources.Kept) (back bool) {
 	for _, s := range b.keptSets() {
 		b.shownKept[s.id] = s.addrs
 	}
-	for a := range b.yielded {
-		if _, still := kept[a]; !still {
-			delete(b.yielded, a)
-			back = true
-		}
-	}
-	return back
+	return b.placement.EndYield(b.keptSince)
+}
+
+// keptSince says since when an endpoint is kept, if it is.
+func (b *backend) keptSince(a netip.AddrPort) (since time.Time, is bool) {
+	k, is := b.kept[a]
+	return k.Since, is
 }
 
 // keptSets returns what is kept, by source and part.
@@ -101,88 +99,6 @@ func (b *backend) feed(name string) *feed {
 		return nil
 	}
 	return b.feeds[i]
-}
-
-// makeYield has kept endpoints give their slots to n that are listed and have none:
-// those for which may holds, the one that is kept longest first. It reports whether any
-// did.
-func (b *backend) makeYield(n int, may func(netip.AddrPort) bool) bool {
-	var victims []netip.AddrPort
-	for _, s := range b.table {
-		if _, kept := b.kept[s.Endpoint.Addr]; !s.Free() && kept && may(s.Endpoint.Addr) {
-			victims = append(victims, s.Endpoint.Addr)
-		}
-	}
-	slices.SortFunc(victims, func(x, y netip.AddrPort) int {
-		return cmp.Or(b.kept[x].Since.Compare(b.kept[y].Since), x.Compare(y))
-	})
-	for _, a := range victims[:min(n, len(victims))] {
-		b.yielded[a] = true
-	}
-	return len(victims) > 0
-}
-
-// takeBack lets as many kept endpoints that gave their slots up have one as are free by
-// now, the one that is kept for the shortest time first. It reports whether any may.
-func (b *backend) takeBack() bool {
-	free := 0
-	for _, s := range b.table {
-		if s.Free() && !s.Reserved {
-			free++
-		}
-	}
-	if free == 0 || len(b.yielded) == 0 {
-		return false
-	}
-	back := slices.SortedFunc(maps.Keys(b.yielded), func(x, y netip.AddrPort) int {
-		return cmp.Or(b.kept[y].Since.Compare(b.kept[x].Since), x.Compare(y))
-	})
-	for _, a := range back[:min(free, len(back))] {
-		delete(b.yielded, a)
-	}
-	return true
-}
-
-// downAt returns a function that reports whether HAProxy's check says that an endpoint
-// is down, wherever it is.
-func (c *core) downAt(b *backend) func(netip.AddrPort) bool {
-	up, down := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
-	for _, own := range c.views(b) {
-		for _, s := range own {
-			switch {
-			case s.Class == slots.Maint:
-			case s.Checked && !s.Up:
-				down[s.Addr] = true
-			default:
-				up[s.Addr] = true
-			}
-		}
-	}
-	return func(a netip.AddrPort) bool { return down[a] && !up[a] }
-}
-
-// partKept splits eps in those that are listed and those that are only kept, which do
-// without a slot if none can be had.
-func (b *backend) partKept(eps []discovery.Endpoint) (listed, kept []discovery.Endpoint) {
-	if len(b.kept) == 0 {
-		return eps, nil
-	}
-	for _, e := range eps {
-		if _, only := b.kept[e.Addr]; only {
-			kept = append(kept, e)
-		} else {
-			listed = append(listed, e)
-		}
-	}
-	return listed, kept
-}
-
-// withoutYielded returns those of eps that did not give their slot away.
-func (b *backend) withoutYielded(eps []discovery.Endpoint) []discovery.Endpoint {
-	if len(b.yielded) == 0 {
-		return eps
-	}
-	return slices.DeleteFunc(slices.Clone(eps), func(e discovery.Endpoint) bool { return b.yielded[e.Addr] })
 }
 
 // anySlot lets every kept endpoint give way.

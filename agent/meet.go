@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -117,52 +118,22 @@ func (c *core) refill(in *instance) {
 // instance shows of what it can use: slots came or went, or an unmanaged address did, or their weights in the
 // configuration are other ones, and somebody asks for a share of them.
 func (c *core) stale(b *backend, own []slots.Server) bool {
-	if !b.adopted {
+	if !b.placement.Adopted() {
 		return true
 	}
 	if len(b.unmanaged) > 0 {
-		live := inService(own)
+		live := placement.InService(own)
 		for slot, a := range b.unmanaged {
 			if live[slot] != a {
 				return true
 			}
 		}
 	}
-	if len(b.overrides) > 0 && !maps.Equal(b.initial, c.initial(b)) {
+	if len(b.overrides) > 0 && !maps.Equal(b.weights, c.templateWeights(b)) {
 		return true
 	}
-	if (!b.Dynamic || c.undynamic(b)) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) }) {
-		return true
-	}
-	slot := slots.FindSlot(b.table)
-	if len(b.surplus) > 0 && len(own) > 0 || slices.ContainsFunc(own, func(s slots.Server) bool {
-		known := slot(s.Number)
-		return known == nil || known.Dynamic != s.Dynamic
-	}) {
-		return true
-	}
-	has := slots.FindServer(own)
-	var elsewhere map[int]bool // made if it is needed
-	return slices.ContainsFunc(b.table, func(s slots.Slot) bool {
-		if s.Dynamic || has(s.Number) != nil {
-			return false
-		}
-		if elsewhere == nil {
-			elsewhere = c.numbers(b)
-		}
-		return !elsewhere[s.Number]
-	})
-}
-
-// numbers are those of the slots that any instance has.
-func (c *core) numbers(b *backend) map[int]bool {
-	out := map[int]bool{}
-	for _, own := range c.views(b) {
-		for _, s := range own {
-			out[s.Number] = true
-		}
-	}
-	return out
+	views := func() [][]slots.Server { return c.views(b) }
+	return (!b.Dynamic || c.addUnsupported(b)) && b.placement.HasGhosts(views) || b.placement.Outdated(own, views)
 }
 
 // apply notes how far an instance is, and returns the generations that it has

@@ -68,7 +68,7 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 	now := time.Now()
 	for _, b := range a.backends {
 		b.due = true
-		if a.refresh(b, now) {
+		if a.recompute(b, now) {
 			a.publish(b, time.Time{}, now)
 		}
 	}

@@ -166,7 +166,7 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 		return addr, nil
 	}
 	number, named := c.numberOf(b, server)
-	for _, s := range b.table {
+	for _, s := range b.placement.Table() {
 		if !named || s.Number != number {
 			continue
 		}
@@ -180,8 +180,9 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 
 func (c *core) ref(b *backend, addr netip.AddrPort) ServerRef {
 	r := ServerRef{Backend: b.Name, Endpoint: addr.String()}
-	if i := slices.IndexFunc(b.table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
-		r.Slot = c.slotName(b, b.table[i].Number)
+	table := b.placement.Table()
+	if i := slices.IndexFunc(table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
+		r.Slot = c.slotName(b, table[i].Number)
 	}
 	return r
 }
@@ -195,7 +196,7 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 	a.release(o, who.By, now)
 	about := subjectOf(&o)
 	for _, b := range a.backends {
-		for _, s := range b.table {
+		for _, s := range b.placement.Table() {
 			if !s.Free() && about.concerns(b.Name, s.Endpoint.Addr) {
 				b.started[s.Number] = now
 				b.due, a.dirty = true, true

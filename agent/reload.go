@@ -170,7 +170,7 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 	for _, b := range a.backends {
 		have, lacks := a.lacks(r, b, now)
 		lacks = lacks && a.pauses.of(b.Name, now) == nil
-		r.policy.Observe(b.Name, have, b.needed(), lacks, now)
+		r.policy.Observe(b.Name, have, b.placement.Needed(), lacks, now)
 	}
 	r.policy.Retain(func(name string) bool { return a.backend(name) != nil })
 }
@@ -178,7 +178,7 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 // lacks reports how many slots the instances of r have of b, the least of them,
 // and whether a reload would give them more that they need.
 func (a *Agent) lacks(r *reloading, b *backend, now time.Time) (have int, lacks bool) {
-	have, short := b.templated(), len(b.surplus) > 0
+	have, short := b.placement.Templated(), b.placement.Short()
 	for _, in := range a.of(b) {
 		seen := in.at(b.Name)
 		if !slices.Contains(r.Instances, in.Name) || seen.Own == nil {

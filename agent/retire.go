@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/agent/placement"
 )
 
 // retirePace is how often it is looked whether slots that are given up are out
@@ -84,7 +84,7 @@ func (c *core) retiring() bool {
 				continue
 			}
 			at := in.at(b.Name)
-			for slot := range inService(at.Own) {
+			for slot := range placement.InService(at.Own) {
 				if _, unmanaged := at.unmanaged[slot]; !unmanaged {
 					return true
 				}
@@ -92,13 +92,4 @@ func (c *core) retiring() bool {
 		}
 	}
 	return false
-}
-
-// emptied returns targets that have the same slots out of service.
-func emptied(targets []slots.Target) []slots.Target {
-	out := make([]slots.Target, len(targets))
-	for i, t := range targets {
-		out[i] = slots.Target{Number: t.Number, Leave: t.Leave}
-	}
-	return out
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -107,9 +108,15 @@ func TestKeptWithoutASlotIsAdded(t *testing.T) {
 // though what is in force is the same.
 func TestListedAgainIsDecidedAnew(t *testing.T) {
 	b := newBackend(Backend{Name: "web"})
-	b.yielded[addr(90)] = true
-	if !b.setKept(nil) || len(b.yielded) > 0 || b.setKept(nil) {
-		t.Errorf("it is not told: %v", b.yielded)
+	p, now := b.placement, time.Now()
+	p.Adopt([][]slots.Server{{{Name: "web1", Number: 1, Addr: addr(90), Class: slots.Ready}}}, eps(90), now)
+	p.Assign(eps(80, 90), now)
+	kept := func(a netip.AddrPort) (since time.Time, is bool) { return now, a == addr(90) }
+	if !p.Yield(kept, anySlot) || !p.Yielded(addr(90)) {
+		t.Fatalf("nothing gave way: %v", p.Table())
+	}
+	if !b.setKept(nil) || p.Yielded(addr(90)) || b.setKept(nil) {
+		t.Errorf("it is not told: %v", p.Yielded(addr(90)))
 	}
 }
 

@@ -32,7 +32,7 @@ func (c *core) unfilled(in *instance) bool {
 		case !slices.Contains(c.of(b), in):
 			return false
 		case len(r.Usable) < len(r.Own):
-			return len(b.surplus) > 0 || r.Overflow > 0
+			return b.placement.Short() || r.Overflow > 0
 		}
 		return (r.Missing || r.Problem != "") && (!b.heard || len(b.wanted()) > 0)
 	})
@@ -95,7 +95,7 @@ func (a *Agent) notReady() []string {
 func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	s := BackendStatus{
 		Name: b.Name, Backend: b.Proxy, Phase: b.phase,
-		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.surplus), Slots: []SlotStatus{},
+		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
 	if p := a.pauses.of(b.Name, now); p != nil {
@@ -128,8 +128,8 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 
 // shownTable is the table of b, or before it is made, the slots as they are.
 func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
-	if b.adopted {
-		return b.table
+	if b.placement.Adopted() {
+		return b.placement.Table()
 	}
 	return slots.Table{}.Observe(a.views(b), now)
 }
@@ -158,7 +158,7 @@ func (b *backend) statusKept() []KeptSet {
 	for _, k := range b.keptSets() {
 		s := KeptSet{ID: k.id, Source: k.source, Part: k.part, Reason: k.reason, Since: k.since, Endpoints: addressStrings(k.addrs)}
 		for _, a := range k.addrs {
-			if b.yielded[a] {
+			if b.placement.Yielded(a) {
 				s.Yielded = append(s.Yielded, a.String())
 			}
 		}

@@ -32,7 +32,7 @@ func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 // needsReload reports whether b lacks slots, on all instances or on some that a
 // reload gives more.
 func (a *Agent) needsReload(b *backend) bool {
-	if len(b.surplus) > 0 {
+	if b.placement.Short() {
 		return true
 	}
 	for _, r := range a.reloads {
@@ -48,7 +48,7 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 	if !a.needsReload(b) {
 		return nil
 	}
-	n := &NeedReload{Slots: b.templated(), Wanted: b.needed(), Since: b.short, Why: "no reload can give more slots: set reload.template"}
+	n := &NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: "no reload can give more slots: set reload.template"}
 	for _, r := range a.reloads {
 		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
 			continue
@@ -73,12 +73,6 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 
 // forecast says how long the free slots last.
 func (b *backend) forecast() Forecast {
-	f := Forecast{PerHour: b.trend.perHour()}
-	for _, s := range b.table {
-		if s.Free() && !s.Reserved {
-			f.Free++
-		}
-	}
-	f.FullInSeconds = b.trend.fullIn(f.Free).Seconds()
-	return f
+	free, perHour, fullIn := b.placement.Forecast()
+	return Forecast{Free: free, PerHour: perHour, FullInSeconds: fullIn.Seconds()}
 }

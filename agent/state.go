@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/agent/sources"
@@ -66,7 +67,7 @@ type storedBackend struct {
 	Slots   map[netip.AddrPort]string `json:"slots"`
 	Numbers map[netip.AddrPort]int    `json:"numbers,omitempty"`
 	// Vanished are slots that no instance has any more.
-	Vanished map[int]vanished `json:"vanished,omitempty"`
+	Vanished map[int]placement.Vanished `json:"vanished,omitempty"`
 
 	// Source and Listed are those of the one feed there was before there could be
 	// several.

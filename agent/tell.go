@@ -121,15 +121,15 @@ func (a *Agent) failedOver(b *backend) {
 // were to be taken over, before.
 func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 	a.addAll(tableEvents(b, surplusBefore, takenBefore, a.takeoverID(b)))
-	overflow := len(b.surplus)
+	overflow := len(b.placement.Overflow())
 	for _, other := range a.beside(b) {
-		overflow += len(other.surplus)
+		overflow += len(other.placement.Overflow())
 	}
 	a.opts.Metrics.Overflow(b.Proxy, overflow)
 	a.gaugeHolds(b)
 	a.takeoverChanged(b, takenBefore)
-	if n := len(b.surplus); n != surplusBefore && n > 0 {
-		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.table), "left_over", n)
+	if n := len(b.placement.Overflow()); n != surplusBefore && n > 0 {
+		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.placement.Table()), "left_over", n)
 	} else if n != surplusBefore {
 		a.opts.Log.Info("every endpoint has a slot again", "backend", b.Name)
 	}
@@ -287,7 +287,7 @@ func (a *Agent) beside(b *backend) []*backend {
 func (b *backend) countSlots(at *backendAt) map[string]int {
 	out := map[string]int{}
 	used := map[int]bool{}
-	for _, slot := range b.table {
+	for _, slot := range b.placement.Table() {
 		used[slot.Number] = !slot.Free()
 	}
 	for _, s := range at.Own {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -16,11 +17,11 @@ import (
 // holdTakeover is the kind of hold of live addresses that no source has ever listed.
 const holdTakeover = "takeover"
 
-// judge finds the unmanaged addresses of b at instances where they were not looked for,
-// drops those that are gone, or that the source lists or an operator added by now, and
+// findUnmanaged finds the unmanaged addresses of b at instances where they were not looked
+// for, drops those that are gone, or that the source lists or an operator added by now, and
 // returns the slots that they have anywhere, with the address.
-func (c *core) judge(b *backend) map[int]netip.AddrPort {
-	out := map[int]netip.AddrPort{}
+func (c *core) findUnmanaged(b *backend) placement.Unmanaged {
+	out := placement.Unmanaged{}
 	for _, in := range c.of(b) {
 		at := in.at(b.Name)
 		if at.Own == nil || at.Problem != "" {
@@ -28,64 +29,28 @@ func (c *core) judge(b *backend) map[int]netip.AddrPort {
 		}
 		if !at.judged && b.heard {
 			at.judged = true
-			at.unmanaged = b.findUnmanaged(at.Own)
+			at.unmanaged = placement.FindUnmanaged(at.Own, b.owns)
 			if in.continued {
-				maps.DeleteFunc(at.unmanaged, func(slot int, _ netip.AddrPort) bool { return b.had(slot) })
+				b.placement.DropTaken(at.unmanaged)
 			}
 		}
-		if len(at.unmanaged) == 0 {
-			continue
-		}
-		live := inService(at.Own)
-		maps.DeleteFunc(at.unmanaged, func(slot int, a netip.AddrPort) bool {
-			return b.owns(a) || live[slot] != a
-		})
+		at.unmanaged.Refresh(at.Own, b.owns)
 		maps.Copy(out, at.unmanaged)
 	}
 	return out
 }
 
-// findUnmanaged returns the addresses that are in service and that the source never
-// named. A template's own address is not one of them.
-func (b *backend) findUnmanaged(own []slots.Server) map[int]netip.AddrPort {
-	out := map[int]netip.AddrPort{}
-	placeholder := slots.Placeholder(own)
-	for slot, a := range inService(own) {
-		if !b.owns(a) && !slots.IsPlaceholder(a, placeholder) {
-			out[slot] = a
-		}
-	}
-	return out
-}
-
-// had reports whether an endpoint had the slot when the state was stored: in the process
-// of then, who has it now took it from that.
-func (b *backend) had(slot int) bool {
-	for _, number := range b.prefer {
-		if number == slot {
-			return true
-		}
-	}
-	return false
-}
-
-// viewsToAdopt are the views of b, in which a slot that somebody took from the endpoint it
-// had is out of service: that is to be corrected.
+// viewsToAdopt are the views of b to make the table of.
 func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		r := in.at(b.Name)
-		if r.Own == nil || r.Problem != "" {
+		at := in.at(b.Name)
+		if at.Own == nil || at.Problem != "" {
 			continue
 		}
-		view := r.Usable
-		for i, s := range r.Usable {
-			if in.continued && s.Class != slots.Maint && b.had(s.Number) && !b.owns(s.Addr) {
-				if &view[0] == &r.Usable[0] {
-					view = slices.Clone(view)
-				}
-				view[i].Class = slots.Maint
-			}
+		view := at.Usable
+		if in.continued {
+			view = b.placement.WithoutTaken(view, b.owns)
 		}
 		out = append(out, view)
 	}
@@ -98,47 +63,17 @@ func (b *backend) owns(a netip.AddrPort) bool {
 	return added || b.mayRemove(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
 }
 
-func inService(own []slots.Server) map[int]netip.AddrPort {
-	out := map[int]netip.AddrPort{}
-	for _, s := range own {
-		if s.Class != slots.Maint {
-			out[s.Number] = s.Addr
-		}
-	}
-	return out
-}
-
-// reserve keeps slots from being used that hold an unmanaged address somewhere.
-func (b *backend) reserve(unmanaged map[int]netip.AddrPort) {
-	for i, s := range b.table {
-		_, live := unmanaged[s.Number]
-		b.table[i].Reserved = live && s.Free()
-	}
-}
-
 // misfits reports whether the sources may be those of another service: they list none
-// of the addresses that take traffic, and never did. Servers that HAProxy's check says
-// are all down are no argument.
-func (c *core) misfits(b *backend, unmanaged map[int]netip.AddrPort) bool {
-	if len(unmanaged) == 0 {
+// of the addresses that take traffic, and never did.
+func (c *core) misfits(b *backend) bool {
+	if len(b.unmanaged) == 0 {
 		return false
 	}
 	listed := discovery.ByAddr(b.guard.Published())
-	down := c.downAt(b)
-	alive := false
-	for _, own := range c.views(b) {
-		placeholder := slots.Placeholder(own)
-		for _, s := range own {
-			if s.Class != slots.Ready || slots.IsPlaceholder(s.Addr, placeholder) {
-				continue
-			}
-			if _, ok := listed[s.Addr]; ok || b.owns(s.Addr) {
-				return false
-			}
-			alive = alive || !down(s.Addr)
-		}
-	}
-	return alive
+	return placement.IsMisfit(c.views(b), func(a netip.AddrPort) bool {
+		_, ok := listed[a]
+		return ok || b.owns(a)
+	})
 }
 
 // takeoverID is the id under which the unmanaged addresses of b can be accepted.

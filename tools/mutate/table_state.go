@@ -22,7 +22,7 @@ func stateMutants() []mutant {
 			file: "agent/stale.go", edits: []edit{{"return !live[e.Addr] && !named[e.Addr]", "return !named[e.Addr]"}},
 			tests: []unit{{"agent", "TestStaleSetThatServesIsKept"}}},
 		{rule: "A state that somebody else has put there is not read", how: "it is", past: true,
-			file: "agent/state_file.go", edits: []edit{{"dir.ReadOwn(stateFile, maxState)", "dir.Read(stateFile, maxState)"}},
+			file: "agent/store/dir.go", edits: []edit{{"d.in.ReadOwn(name, MaxSize)", "d.in.Read(name, MaxSize)"}},
 			tests: []unit{{"agent", "TestStateOfSomebodyElse|TestPlantedState|TestPlantedStateInAFolderThatWasMended"}}},
 		{rule: "A folder that others can write to is refused", how: "it is used", past: true,
 			file: "securedir/securedir.go", edits: []edit{{"if who := others(w.stat.Mode, w.stat.Gid); who != \"\" && (!passing ||", "if who := others(w.stat.Mode, w.stat.Gid); who != \"\" && passing && (!passing ||"}},
