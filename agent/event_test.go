@@ -171,7 +171,7 @@ func TestRecordingDelaysNobody(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		defer r.Close() // it reads nothing
+		defer r.Close()      // it reads nothing
 		for i := range 512 { // twice what a reader may leave unread
 			w.agent.Events().Add(Event{Kind: EventNote, Text: fmt.Sprint(i)})
 		}
