@@ -21,7 +21,7 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/api", "agent/client", "agent/guard", "agent/sources", "agent/web", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad", "metrics", "securedir", "slots", "slots/haproxy", "slots/reload",
+			"agent", "agent/api", "agent/client", "agent/guard", "agent/sources", "agent/web", "agent/web/auth", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad", "metrics", "securedir", "slots", "slots/haproxy", "slots/reload",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
 		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
@@ -35,7 +35,10 @@ func arrows() map[string][]string {
 		"agent/simulation":   {}, // its tests reach everything
 		"agent/sources":      {"discovery"},
 		"agent/store":        {"securedir"},
-		"agent/web":          {"agent/api", "agent/event", "discovery", "securedir", "slots"},
+		"agent/web":          {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth", "agent/web/page", "slots"},
+		"agent/web/answer":   {"agent/api"},
+		"agent/web/auth":     {"agent/api", "agent/web/answer"},
+		"agent/web/page":     {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth"},
 		"discovery":          {},
 		"discovery/consul":   {"discovery", "discovery/longpoll"},
 		"discovery/dns":      {"discovery"},
@@ -71,13 +74,13 @@ func confined() map[string][]string {
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
 		"github.com/miekg/dns":                   {"discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync"},
-		"github.com/prometheus/exporter-toolkit": {"agent/web"},
+		"github.com/prometheus/exporter-toolkit": {"agent/web/auth"},
 		"github.com/segmentio/encoding":          {"discovery/consul"},
 		"github.com/spf13/cobra":                 {"cmd/slotsync"},
 		"github.com/spf13/pflag":                 {"cmd/slotsync"},
 		"github.com/spf13/viper":                 {"cmd/slotsync"},
-		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync", "discovery/file"},
-		"log/slog":                               {"agent", "agent/web", "cmd/slotsync"},
+		"go.yaml.in/yaml/v3":                     {"agent/web/auth", "cmd/slotsync", "discovery/file"},
+		"log/slog":                               {"agent", "agent/web", "agent/web/auth", "cmd/slotsync"},
 	}
 }
 
@@ -237,7 +240,7 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
 		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
 		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
-		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, agent/web/auth, cmd/slotsync"},
 		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
 			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync"},
 		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},

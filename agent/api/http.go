@@ -31,6 +31,8 @@ const (
 // How long the agent takes to answer at most.
 const (
 	AnswerTimeout = time.Minute
+	// ChangeTimeout is for what a request may make the agent do.
+	ChangeTimeout = 30 * time.Second
 	// TransactionTimeout is for what waits for a reload of HAProxy. What has begun goes on
 	// without who asks.
 	TransactionTimeout = 10 * time.Minute

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // An AcceptBody names by its id what is accepted to go: a hold, what is kept, or a
@@ -85,3 +88,9 @@ type RawBody struct {
 	Command string `json:"command"`
 	By      string `json:"by,omitempty"`
 }
+
+// maxNote bounds what is noted, in runes.
+const maxNote = 200
+
+// Sanitize returns what somebody wrote as it goes into the history and the log.
+func Sanitize(text string) string { return discovery.Printable(strings.TrimSpace(text), maxNote) }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // users is the part of a file that knows ann, whose password is "secret".
@@ -285,7 +286,7 @@ func TestFaultyConfigIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", file, err)
 		}
 	}
-	if err := web.CheckConfig(filepath.Join(a.dir, "none")); err == nil || !strings.HasSuffix(err.Error(), "none: no such file or directory") {
+	if err := auth.CheckConfig(filepath.Join(a.dir, "none")); err == nil || !strings.HasSuffix(err.Error(), "none: no such file or directory") {
 		t.Errorf("no file: %v", err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // This file tells of events as Server-Sent Events
@@ -23,9 +25,9 @@ const (
 	// eventsFor is how long one request is answered. Who reads on asks again, and
 	// shows again who he is.
 	eventsFor = time.Hour
-	// seats is how many who show nothing are told at a time: fewer than the agent
+	// maxAnonymousStreams is how many who show nothing are told at a time: fewer than the agent
 	// tells, so that they keep nobody out who may do everything.
-	seats = 48
+	maxAnonymousStreams = 48
 	// lastEventID is the parameter for those who cannot set the header.
 	lastEventID = "last_event_id"
 )
@@ -33,7 +35,7 @@ const (
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	after, err := wantedAfter(r)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	past, reader, err := s.o.Agent.Events().Read(after)
@@ -51,16 +53,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 
 func noSeat(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "5")
-	problem(w, http.StatusServiceUnavailable, err.Error())
+	answer.Problem(w, http.StatusServiceUnavailable, err.Error())
 }
 
 // seated bounds how many who show nothing are in next at a time.
 func (s *Server) seated(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !isOwner(r) {
+		if !auth.IsAdmin(r) {
 			select {
-			case s.seats <- struct{}{}:
-				defer func() { <-s.seats }()
+			case s.anonymousStreams <- struct{}{}:
+				defer func() { <-s.anonymousStreams }()
 			default:
 				noSeat(w, api.ErrManyReaders)
 				return

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
@@ -244,7 +245,7 @@ func TestNeighboursLeaveSeats(t *testing.T) {
 		if w := <-refused; w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}
-		go h(httptest.NewRecorder(), from(ask(), caller{may: full}))
+		go auth.Unix(h).ServeHTTP(httptest.NewRecorder(), ask())
 		synctest.Wait()
 		if len(told) != 49 {
 			t.Error("an owner is not told")

@@ -17,6 +17,7 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -279,7 +280,7 @@ func options(f *fake) web.Options {
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintln(w, "slotsync_build_info 1")
 		}),
-		Reload: f.Reload, Loopback: web.LoopbackOperate,
+		Reload: f.Reload, Options: auth.Options{Loopback: auth.LoopbackOperate},
 	}
 }
 

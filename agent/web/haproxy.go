@@ -11,7 +11,8 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // HAProxy is what can be done with HAProxy's own process and configuration. name
@@ -32,14 +33,14 @@ type HAProxy interface {
 // everybody on this machine.
 func (s *Server) haproxyRoutes() []route {
 	return append([]route{
-		{"GET", "/v1/haproxy/reload", s.needed, full},
-		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, full},
-		{"GET", "/v1/haproxy/config", s.haproxyConfig, full},
-		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, full},
-		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, full},
-		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, full},
-		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, full},
-		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, full},
+		{"GET", "/v1/haproxy/reload", s.needed, auth.Full},
+		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, auth.Full},
+		{"GET", "/v1/haproxy/config", s.haproxyConfig, auth.Full},
+		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, auth.Full},
+		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, auth.Full},
+		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, auth.Full},
+		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, auth.Full},
+		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, auth.Full},
 	}, s.sectionRoutes()...)
 }
 
@@ -58,31 +59,25 @@ func (s *Server) needed(w http.ResponseWriter, _ *http.Request) {
 			a.Needed, a.Needs[b.Name] = true, b.NeedReload
 		}
 	}
-	answer(w, a)
+	answer.JSON(w, a)
 }
 
 func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	var body api.ReloadBody
 	if err := readJSON(r, &body); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	req := api.ReloadRequest{Name: body.Name, By: callerOf(r).by(body.By), Reason: noted(body.Reason), Force: body.Force}
+	req := api.ReloadRequest{Name: body.Name, By: auth.CallerOf(r).Actor(body.By), Reason: api.Sanitize(body.Reason), Force: body.Force}
 	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, reloads)
+	answer.JSON(w, reloads)
 }
-
-// noted is what somebody wrote, as it goes into the history and the log.
-func noted(text string) string { return discovery.Printable(strings.TrimSpace(text), maxNoted) }
-
-// maxNoted bounds what is noted, in runes.
-const maxNoted = 200
 
 // readJSON takes the body, if there is one, and nothing but what v knows.
 func readJSON(r *http.Request, v any) error {
@@ -106,16 +101,16 @@ func (s *Server) checkHAProxy(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	words, err := s.o.Agent.CheckHAProxy(ctx, r.URL.Query().Get("reload"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, api.CheckAnswer{OK: true, Words: words})
+	answer.JSON(w, api.CheckAnswer{OK: true, Words: words})
 }
 
 func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
 	config, etag, err := s.o.Agent.HAProxyConfig(r.Context(), r.URL.Query().Get("reload"), r.PathValue("id"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
 	if etag != "" {
@@ -129,17 +124,17 @@ func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
 func (s *Server) haproxyVersions(w http.ResponseWriter, r *http.Request) {
 	versions, err := s.o.Agent.HAProxyVersions(r.Context(), r.URL.Query().Get("reload"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
-	answer(w, versions)
+	answer.JSON(w, versions)
 }
 
 func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	diff, err := s.o.Agent.HAProxyDiff(r.Context(), q.Get("reload"), q.Get("from"), q.Get("to"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
 	w.Header().Set("Content-Type", api.TextType)
@@ -149,17 +144,17 @@ func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
 	etag, err := wantedTag(r)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), callerOf(r).by(r.URL.Query().Get("by")), etag)
+	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), auth.CallerOf(r).Actor(r.URL.Query().Get("by")), etag)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, reloads)
+	answer.JSON(w, reloads)
 }
 
 // wantedTag is the tag that HAProxy's configuration must have for a change; "" if

@@ -9,6 +9,8 @@ import (
 	"unicode"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -21,28 +23,28 @@ type Instances interface {
 
 func (s *Server) instanceRoutes() []route {
 	// what raw may do depends on what is sent
-	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, reads}}
+	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, auth.Read}}
 	for _, what := range slots.Dumps {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
-		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, reads})
+		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, auth.Read})
 	}
 	return all
 }
 
 func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
 	d, err := s.o.Agent.Dump(ctx, r.PathValue("instance"), what)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
 		return
 	}
 	// the lists are there also where HAProxy shows nothing
-	if !isOwner(r) {
+	if !auth.IsAdmin(r) {
 		d.Rows = withoutCookies(d.Rows)
 	}
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
-	answer(w, d)
+	answer.JSON(w, d)
 }
 
 // withoutCookies hides what the cookies say that have HAProxy send somebody to one server:
@@ -63,24 +65,24 @@ func withoutCookies(rows []map[string]string) []map[string]string {
 func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	var body api.RawBody
 	if err := readJSON(r, &body); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	pass := func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 		defer cancel()
-		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, callerOf(r).by(body.By))
+		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, auth.CallerOf(r).Actor(body.By))
 		if err != nil {
-			problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+			answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
 			return
 		}
-		answer(w, api.RawAnswer{Reply: reply})
+		answer.JSON(w, api.RawAnswer{Reply: reply})
 	}
 	if OnlyShows(body.Command) && !reveals(body.Command) {
 		pass(w, r)
 		return
 	}
-	needing(full, pass)(w, r)
+	auth.Require(auth.Full, pass)(w, r)
 }
 
 // OnlyShows reports whether a line does no more than show something: each of its

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // Operators is what operators can ask of endpoints. See agent.Agent for the errors.
@@ -28,17 +30,17 @@ type Operators interface {
 func (s *Server) operatorRoutes() []route {
 	const servers = "/v1/backends/{backend}/servers"
 	return []route{
-		{"GET", servers, s.servers, reads},
-		{"POST", servers, s.addServer, full},
-		{"DELETE", servers + "/{server}", s.removeServer, full},
-		{"PUT", servers + "/{server}/state", s.setState, operates},
-		{"PUT", servers + "/{server}/weight", s.setWeight, operates},
-		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, full},
-		{"GET", "/v1/addresses", s.addresses, reads},
-		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, operates},
-		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, operates},
-		{"POST", "/v1/pause", s.pause, operates},
-		{"POST", "/v1/resume", s.resume, operates},
+		{"GET", servers, s.servers, auth.Read},
+		{"POST", servers, s.addServer, auth.Full},
+		{"DELETE", servers + "/{server}", s.removeServer, auth.Full},
+		{"PUT", servers + "/{server}/state", s.setState, auth.Operate},
+		{"PUT", servers + "/{server}/weight", s.setWeight, auth.Operate},
+		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, auth.Full},
+		{"GET", "/v1/addresses", s.addresses, auth.Read},
+		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, auth.Operate},
+		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, auth.Operate},
+		{"POST", "/v1/pause", s.pause, auth.Operate},
+		{"POST", "/v1/resume", s.resume, auth.Operate},
 	}
 }
 
@@ -63,11 +65,11 @@ func (s *Server) servers(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("backend")
 	for _, b := range s.o.Agent.Status().Backends {
 		if b.Name == name {
-			answer(w, serverRows(b))
+			answer.JSON(w, serverRows(b))
 			return
 		}
 	}
-	problem(w, http.StatusNotFound, api.ErrNoBackend.Error()+": "+noted(name))
+	answer.Problem(w, http.StatusNotFound, api.ErrNoBackend.Error()+": "+api.Sanitize(name))
 }
 
 func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
@@ -89,29 +91,29 @@ func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
 		out = append(out, *row)
 	}
 	slices.SortFunc(out, func(a, b api.AddressRow) int { return strings.Compare(a.Address, b.Address) })
-	answer(w, out)
+	answer.JSON(w, out)
 }
 
 // asking reads the body of a request and answers with what do returns.
 func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) api.WhoBody, do func(context.Context, B, api.Who) (A, error)) {
 	var body B
 	err := readJSON(r, &body)
-	wish, failed := whoOf(who(body), callerOf(r))
+	wish, failed := auth.CallerOf(r).Who(who(body))
 	if err == nil {
 		err = failed
 	}
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
 	a, err := do(ctx, body, wish)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
 		return
 	}
-	answer(w, a)
+	answer.JSON(w, a)
 }
 
 func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +125,7 @@ func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
 func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
 	ip, err := netip.ParseAddr(r.PathValue("ip"))
 	if err != nil {
-		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
+		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
 		return
 	}
 	asking(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) ([]api.ServerRef, error) {
@@ -134,7 +136,7 @@ func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
 func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
 	ip, err := netip.ParseAddr(r.PathValue("ip"))
 	if err != nil {
-		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
+		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
 		return
 	}
 	asking(w, r, func(b weightWish) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who api.Who) ([]api.ServerRef, error) {

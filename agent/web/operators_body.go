@@ -16,21 +16,7 @@ func errNoWeight() error {
 	return fmt.Errorf(`%w: weight is missing: a number, a text as in "20%%", or "" for what its source says`, api.ErrBadRequest)
 }
 
-// whoOf reads what c sends.
-func whoOf(b api.WhoBody, c caller) (api.Who, error) {
-	w := api.Who{By: c.by(b.By), Reason: noted(b.Reason), Keep: b.Keep, MaxFor: c.maxFor}
-	if b.For == "" {
-		return w, nil
-	}
-	d, err := api.ParseDuration(b.For)
-	if err != nil || d <= 0 {
-		return w, fmt.Errorf("for: %q is no duration, as in 10m, 24h or 7d", noted(b.For))
-	}
-	w.For = d
-	return w, nil
-}
-
 // badAddress says what an address of an endpoint looks like.
 func badAddress(text string) error {
-	return fmt.Errorf("%w: %q is not ip:port, as in 10.0.0.1:80 or [fd00::1]:80", api.ErrBadRequest, noted(text))
+	return fmt.Errorf("%w: %q is not ip:port, as in 10.0.0.1:80 or [fd00::1]:80", api.ErrBadRequest, api.Sanitize(text))
 }

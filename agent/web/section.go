@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // Sections is what can be done with the sections of HAProxy's configuration. See
@@ -19,12 +21,12 @@ type Sections interface {
 }
 
 func (s *Server) sectionRoutes() []route {
-	all := []route{{"GET", api.SectionsPath, s.sections, full}}
+	all := []route{{"GET", api.SectionsPath, s.sections, auth.Full}}
 	for _, path := range []string{api.SectionsPath + "/{type}", api.SectionsPath + "/{type}/{name}"} {
 		all = append(all,
-			route{"GET", path, s.section, full},
-			route{"PUT", path, s.editSection, full},
-			route{"DELETE", path, s.editSection, full})
+			route{"GET", path, s.section, auth.Full},
+			route{"PUT", path, s.editSection, auth.Full},
+			route{"DELETE", path, s.editSection, auth.Full})
 	}
 	return all
 }
@@ -32,17 +34,17 @@ func (s *Server) sectionRoutes() []route {
 func (s *Server) sections(w http.ResponseWriter, r *http.Request) {
 	all, etag, err := s.o.Agent.HAProxySections(r.Context(), r.URL.Query().Get("reload"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
 	w.Header().Set("ETag", `"`+etag+`"`)
-	answer(w, all)
+	answer.JSON(w, all)
 }
 
 func (s *Server) section(w http.ResponseWriter, r *http.Request) {
 	text, etag, err := s.o.Agent.HAProxySection(r.Context(), r.URL.Query().Get("reload"), r.PathValue("type"), r.PathValue("name"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
 	w.Header().Set("ETag", `"`+etag+`"`)
@@ -54,7 +56,7 @@ func (s *Server) section(w http.ResponseWriter, r *http.Request) {
 func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
 	e, dry, code, err := wantedEdit(r)
 	if err != nil {
-		problem(w, code, err.Error())
+		answer.Problem(w, code, err.Error())
 		return
 	}
 	ctx, cancel := patiently(w, r)
@@ -64,17 +66,17 @@ func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
 		a.Reloads, err = s.o.Agent.EditHAProxySection(ctx, e)
 	}
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, a)
+	answer.JSON(w, a)
 }
 
 // wantedEdit reads an edit from a request. A change has to name what it was made
 // of: two people who edit at a time must not undo each other unseen (RFC 6585, 3).
 func wantedEdit(r *http.Request) (e api.SectionEdit, dry bool, code int, err error) {
 	q := r.URL.Query()
-	e = api.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: callerOf(r).by(q.Get("by"))}
+	e = api.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: auth.CallerOf(r).Actor(q.Get("by"))}
 	dry, err = wanted(q, api.DryRun)
 	if err == nil {
 		e.Force, err = wanted(q, "force")

@@ -196,7 +196,7 @@ func TestSyncIsBounded(t *testing.T) {
 		if code := get(t, l, "POST /v1/sync"); code != http.StatusGatewayTimeout {
 			t.Errorf("%d", code)
 		}
-		if took := time.Since(start); took != changeTimeout {
+		if took := time.Since(start); took != api.ChangeTimeout {
 			t.Errorf("took %v", took)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/slotsync/slotsync/agent/client"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // client finds the running agent: the one that was named, else the unix socket,
@@ -130,7 +130,7 @@ func (h httpConfig) address() string {
 		host = "::1"
 	}
 	scheme := "http://"
-	if asks, err := web.ReadConfig(h.webConfigFile); err == nil && asks.TLS {
+	if asks, err := auth.ReadConfig(h.webConfigFile); err == nil && asks.TLS {
 		scheme = "https://"
 	}
 	return scheme + net.JoinHostPort(host, port)

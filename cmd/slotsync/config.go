@@ -13,7 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 )
@@ -80,7 +80,7 @@ type httpConfig struct {
 	hosts           []string
 	tokenFile       string
 	readTokenFile   string // of a token with which one may only read
-	loopback        web.Loopback
+	loopback        auth.Loopback
 	maxFor          time.Duration
 	webConfigFile   string // of Prometheus' exporter-toolkit, for the TCP listener
 }

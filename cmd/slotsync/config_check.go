@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // config judges all of raw. What it returns is sound if c has no faults.
@@ -132,8 +132,8 @@ func realPath(path string) string {
 func (c *checker) http(raw rawHTTP) httpConfig {
 	h := httpConfig{listen: raw.Listen, socket: raw.Socket, socketIsDefault: !c.given("http.socket"),
 		socketGroup: raw.SocketGroup, hosts: raw.Hosts, tokenFile: raw.TokenFile, readTokenFile: raw.ReadTokenFile, webConfigFile: raw.WebConfigFile,
-		loopback: web.Loopback(c.oneOf("http.loopback", raw.Loopback, web.Loopbacks()...)),
-		maxFor:   c.duration("http.max_for", raw.MaxFor, web.DefaultMaxFor, time.Minute, 10*web.DefaultMaxFor)}
+		loopback: auth.Loopback(c.oneOf("http.loopback", raw.Loopback, auth.Loopbacks()...)),
+		maxFor:   c.duration("http.max_for", raw.MaxFor, auth.DefaultMaxFor, time.Minute, 10*auth.DefaultMaxFor)}
 	c.listener(raw)
 	c.webConfig(raw)
 	c.apiSocket(raw)
@@ -164,7 +164,7 @@ func (c *checker) apiSocket(raw rawHTTP) {
 // which others can reach asks them who they are.
 func (c *checker) webConfig(raw rawHTTP) {
 	path := raw.WebConfigFile
-	asks, err := web.Config{}, error(nil)
+	asks, err := auth.Config{}, error(nil)
 	switch {
 	case path == "":
 	case raw.Listen == "":
@@ -172,8 +172,8 @@ func (c *checker) webConfig(raw rawHTTP) {
 	case !filepath.IsAbs(path):
 		c.add("http.web_config_file", "%q is not an absolute path", shown(path))
 	default:
-		if err = web.CheckConfig(path); err == nil {
-			asks, err = web.ReadConfig(path)
+		if err = auth.CheckConfig(path); err == nil {
+			asks, err = auth.ReadConfig(path)
 		}
 		if err != nil {
 			c.add("http.web_config_file", "%s", strings.TrimPrefix(oneLine(err.Error()), "http.web_config_file "))

@@ -5,7 +5,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // othersRead is the permission of everybody to read a file.
@@ -31,12 +31,12 @@ func examineSecrets(cfg *config) []finding {
 
 // listener adds what of the TCP listener lets others do or see more than they need to.
 func (f *findings) listener(h httpConfig) {
-	asks, err := web.ReadConfig(h.webConfigFile)
+	asks, err := auth.ReadConfig(h.webConfigFile)
 	if h.listen == "" || err != nil {
 		return
 	}
 	local := isLoopback(h.listen)
-	if local && h.loopback == web.LoopbackOperate && h.tokenFile == "" && !asks.Knows() {
+	if local && h.loopback == auth.LoopbackOperate && h.tokenFile == "" && !asks.Knows() {
 		f.add(verdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
 			"127.0.0.1, drain, stop and pause: set it to read, and use the unix socket or http.token_file")
 	}

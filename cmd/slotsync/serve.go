@@ -18,6 +18,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/metrics"
 )
@@ -173,7 +174,9 @@ func (s *service) bind(h httpConfig) (err error) {
 	s.web, err = web.New(web.Options{
 		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
 		Listen: h.listen, Socket: h.socket, SocketMode: h.socketMode, SocketGroup: h.socketGroup,
-		Hosts: h.hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.loopback, MaxFor: h.maxFor, Config: h.webConfigFile, Log: s.log,
+		Options: auth.Options{
+			Hosts: h.hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.loopback, MaxFor: h.maxFor, Config: h.webConfigFile, Log: s.log,
+		},
 	})
 	if err != nil {
 		return &exitError{code: exitUsage, err: err}

@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"cmp"
@@ -62,7 +62,7 @@ func viewBackend(b *api.BackendStatus, s api.Status, open bool) backendView {
 		return v
 	}
 	v.From, v.Sources = comesFrom(b.Name, s.Sources)
-	away := absence(api.Silent(s.Instances))
+	away := downInstances(api.Silent(s.Instances))
 	v.Maps = slotMaps(b, away)
 	for i := range b.Slots {
 		if slot := &b.Slots[i]; worthARow(slot) {
@@ -107,7 +107,7 @@ func worthARow(s *api.SlotStatus) bool {
 	})
 }
 
-func viewSlot(b *api.BackendStatus, s *api.SlotStatus, overrides []api.Override, away absence) slotRow {
+func viewSlot(b *api.BackendStatus, s *api.SlotStatus, overrides []api.Override, away downInstances) slotRow {
 	r := slotRow{Backend: b.Name, Slot: s.Name, Endpoint: s.Endpoint, Title: s.Title, State: s.State, Override: s.Override, Class: worst(s)}
 	from := s.From
 	if len(from) == 0 && s.Endpoint != "" && s.State != "takeover" {
@@ -135,7 +135,7 @@ func viewSlot(b *api.BackendStatus, s *api.SlotStatus, overrides []api.Override,
 }
 
 // liveViews says what the instances show, those that show the same together.
-func liveViews(s *api.SlotStatus, away absence) []liveView {
+func liveViews(s *api.SlotStatus, away downInstances) []liveView {
 	var out []liveView
 	for i := range s.Instances {
 		in := &s.Instances[i]

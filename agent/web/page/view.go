@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"cmp"
@@ -13,20 +13,20 @@ import (
 // A pageView is all that the page shows, ready to be written.
 type pageView struct {
 	Title, Version string
-	// Stranger: who asks may see nothing before signing in.
-	Stranger bool
-	Who      string // who asks, and with which rights
-	Operates bool   // who asks may drain and so on
-	Signed   bool   // and has signed in
-	SignIn   signInView
-	Said     string // why what was asked for last was not done
-	At       time.Time
-	Up       string // for how long
-	NotReady []string
-	Look     string // the address of what is shown
-	Filter   string
-	Trouble  bool
-	Troubled int
+	// Anonymous: who asks may see nothing before signing in.
+	Anonymous bool
+	Who       string // who asks, and with which rights
+	Operates  bool   // who asks may drain and so on
+	Signed    bool   // and has signed in
+	SignIn    signInView
+	Said      string // why what was asked for last was not done
+	At        time.Time
+	Up        string // for how long
+	NotReady  []string
+	Look      string // the address of what is shown
+	Filter    string
+	Trouble   bool
+	Troubled  int
 	// TroubleLook is the address with the other backends left out, or shown again.
 	TroubleLook   string
 	Shown, Total  int
@@ -76,7 +76,7 @@ type eventView struct {
 }
 
 // viewOf is what the page shows of s and the events, oldest first.
-func viewOf(s api.Status, events []api.Event, l look) pageView {
+func viewOf(s api.Status, events []api.Event, l viewState) pageView {
 	v := pageView{
 		Title: "slotsync", Version: s.Version, At: s.At.UTC(), Up: ago(s.At.Sub(s.Started)), Look: l.href(),
 		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Legend: legend(),
@@ -122,7 +122,7 @@ func (v *pageView) addOverrides(overrides []api.Override) {
 	}
 }
 
-func (v *pageView) addBackends(s api.Status, l look) {
+func (v *pageView) addBackends(s api.Status, l viewState) {
 	var shown []*api.BackendStatus
 	for i := range s.Backends {
 		b := &s.Backends[i]

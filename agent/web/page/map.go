@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"fmt"
@@ -91,12 +91,12 @@ func cellOf(s *api.SlotStatus, in *api.InstanceSlot) cellView {
 	return c
 }
 
-// An absence is the names of the instances that do not answer now: what they have
+// downInstances are the names of the instances that do not answer now: what they have
 // shown is from before.
-type absence []string
+type downInstances []string
 
 // cell is how a slot looks at an instance, and at one that is away looked.
-func (a absence) cell(s *api.SlotStatus, in *api.InstanceSlot) cellView {
+func (a downInstances) cell(s *api.SlotStatus, in *api.InstanceSlot) cellView {
 	c := cellOf(s, in)
 	c.Words = liveWords(s, in)
 	if !slices.Contains(a, in.Instance) {
@@ -132,7 +132,7 @@ func bar(b *api.BackendStatus) []run {
 	return runs
 }
 
-func slotMaps(b *api.BackendStatus, away absence) []slotMap {
+func slotMaps(b *api.BackendStatus, away downInstances) []slotMap {
 	var out []slotMap
 	for some := range slices.Chunk(b.Slots, slotsARow) {
 		m := slotMap{Caption: fmt.Sprintf("Slots %s to %s", some[0].Name, some[len(some)-1].Name)}
@@ -146,7 +146,7 @@ func slotMaps(b *api.BackendStatus, away absence) []slotMap {
 }
 
 // add puts the slot in column i. rows says where the row of an instance is.
-func (m *slotMap) add(rows map[string]int, s *api.SlotStatus, i int, away absence) {
+func (m *slotMap) add(rows map[string]int, s *api.SlotStatus, i int, away downInstances) {
 	title := strings.TrimSpace(s.Name + ": " + orFree(s.Endpoint) + " " + s.Title)
 	m.Heads = append(m.Heads, headView{Label: number(s.Name), Slot: s.Name, Title: title, Link: worthARow(s)})
 	for j := range s.Instances {

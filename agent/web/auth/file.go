@@ -1,4 +1,4 @@
-package web
+package auth
 
 import (
 	"context"
@@ -17,6 +17,9 @@ import (
 
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
 )
 
 // This file serves the TCP listener as a file of Prometheus' exporter-toolkit says
@@ -107,11 +110,11 @@ func withoutValues(text string) string {
 	return strings.ReplaceAll(regexp.MustCompile(cited).ReplaceAllString(text, "a value"), "\n", ";")
 }
 
-// discreet is a log for what reads such files.
-type discreet struct{ slog.Handler }
+// redactHandler is a log for what reads such files.
+type redactHandler struct{ slog.Handler }
 
 // Handle implements [slog.Handler].
-func (d discreet) Handle(ctx context.Context, r slog.Record) error {
+func (d redactHandler) Handle(ctx context.Context, r slog.Record) error {
 	out := slog.NewRecord(r.Time, r.Level, withoutValues(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Value.Kind() == slog.KindString {
@@ -124,15 +127,17 @@ func (d discreet) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // WithAttrs implements [slog.Handler].
-func (d discreet) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return discreet{d.Handler.WithAttrs(attrs)}
+func (d redactHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return redactHandler{d.Handler.WithAttrs(attrs)}
 }
 
 // WithGroup implements [slog.Handler].
-func (d discreet) WithGroup(name string) slog.Handler { return discreet{d.Handler.WithGroup(name)} }
+func (d redactHandler) WithGroup(name string) slog.Handler {
+	return redactHandler{d.Handler.WithGroup(name)}
+}
 
-// serveConfigured serves l as the file says.
-func (s *Server) serveConfigured(srv *http.Server, l net.Listener) error {
+// Serve serves l as [Options.Config] says, which must be a file.
+func (g *Gate) Serve(srv *http.Server, l net.Listener) error {
 	handler := srv.Handler
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if v, ok := w.(*verdict); ok {
@@ -141,23 +146,23 @@ func (s *Server) serveConfigured(srv *http.Server, l net.Listener) error {
 	})
 	// The toolkit puts its checks before the handler that it is given, and would
 	// refuse who shows a token. It is given one that passes nothing on, and its
-	// checks are asked in checkAccess.
+	// checks are asked in CheckAccess.
 	adopt := func() {
 		gate := srv.Handler
-		s.gate.Store(&gate)
+		g.toolkit.Store(&gate)
 		srv.Handler = handler
 	}
-	return toolkit.Serve(&adopting{Listener: l, adopt: sync.OnceFunc(adopt)}, srv, &toolkit.FlagConfig{WebConfigFile: &s.o.Config}, s.o.Log)
+	return toolkit.Serve(&handlerSwap{Listener: l, adopt: sync.OnceFunc(adopt)}, srv, &toolkit.FlagConfig{WebConfigFile: &g.o.Config}, g.o.Log)
 }
 
-// adopting does something before the first connection.
-type adopting struct {
+// handlerSwap does something before the first connection.
+type handlerSwap struct {
 	net.Listener
 	adopt func()
 }
 
 // Accept implements [net.Listener].
-func (l *adopting) Accept() (net.Conn, error) {
+func (l *handlerSwap) Accept() (net.Conn, error) {
 	l.adopt()
 	return l.Listener.Accept()
 }
@@ -179,8 +184,8 @@ func (v *verdict) Write(text []byte) (int, error) { return len(text), nil }
 // WriteHeader implements [http.ResponseWriter].
 func (v *verdict) WriteHeader(status int) { v.status = status }
 
-// An askedGate is what the file, asked for a request, says of who sends it.
-type askedGate struct {
+// An askedToolkit is what the file, asked for a request, says of who sends it.
+type askedToolkit struct {
 	*verdict
 	asks        Config // what the file asks for, before and after
 	user        string // whose password is right; "" for none
@@ -188,20 +193,20 @@ type askedGate struct {
 	err         error  // why the file cannot be read
 }
 
-// askGate asks the file of r, which shows c. It is read before and after the checks: a
+// askToolkit asks the file of r, which shows c. It is read before and after the checks: a
 // user counts only if there are users all the time.
-func (s *Server) askGate(r *http.Request, c credentials) askedGate {
-	before, err := ReadConfig(s.o.Config)
-	a := askedGate{verdict: &verdict{header: http.Header{}}}
-	(*s.gate.Load()).ServeHTTP(a.verdict, r)
-	after, failed := ReadConfig(s.o.Config)
+func (g *Gate) askToolkit(r *http.Request, c credentials) askedToolkit {
+	before, err := ReadConfig(g.o.Config)
+	a := askedToolkit{verdict: &verdict{header: http.Header{}}}
+	(*g.toolkit.Load()).ServeHTTP(a.verdict, r)
+	after, failed := ReadConfig(g.o.Config)
 	a.err = errors.Join(err, failed)
 	a.asks = Config{TLS: after.TLS, Certificates: before.Certificates && after.Certificates, Users: before.Users && after.Users}
 	if a.err != nil {
 		return a
 	}
 	if name, _, ok := r.BasicAuth(); ok && a.passed && a.asks.Users && len(c.authorization) == 1 {
-		a.user = noted(name)
+		a.user = api.Sanitize(name)
 	}
 	if a.asks.Certificates && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		a.certificate = holderOf(r.TLS.VerifiedChains[0][0])
@@ -212,16 +217,16 @@ func (s *Server) askGate(r *http.Request, c credentials) askedGate {
 // holderOf is whose a certificate is.
 func holderOf(c *x509.Certificate) string {
 	names := slices.Concat([]string{c.Subject.CommonName}, c.EmailAddresses, c.DNSNames, []string{"the certificate's holder"})
-	return noted(names[slices.IndexFunc(names, func(name string) bool { return noted(name) != "" })])
+	return api.Sanitize(names[slices.IndexFunc(names, func(name string) bool { return api.Sanitize(name) != "" })])
 }
 
-// passGate completes c with what the file knows of who sends r, and returns what it asks
+// passToolkit completes c with what the file knows of who sends r, and returns what it asks
 // for. It answers and reports false where the file has r refused.
-func (s *Server) passGate(w http.ResponseWriter, r *http.Request, c *credentials) (Config, bool) {
-	a := s.askGate(r, *c)
+func (g *Gate) passToolkit(w http.ResponseWriter, r *http.Request, c *credentials) (Config, bool) {
+	a := g.askToolkit(r, *c)
 	if a.err != nil {
-		s.o.Log.Warn("nobody is let in", "err", a.err.Error())
-		problem(w, http.StatusInternalServerError, "http.web_config_file cannot be read: the log says why")
+		g.o.Log.Warn("nobody is let in", "err", a.err.Error())
+		answer.Problem(w, http.StatusInternalServerError, "http.web_config_file cannot be read: the log says why")
 		return a.asks, false
 	}
 	for name, values := range a.header {
@@ -230,7 +235,7 @@ func (s *Server) passGate(w http.ResponseWriter, r *http.Request, c *credentials
 		}
 	}
 	c.user, c.certificate = a.user, a.certificate
-	known := tokenIn(c.authorization, s.o.Token()) || tokenIn(c.authorization, s.o.ReadToken()) ||
+	known := tokenIn(c.authorization, g.o.Token()) || tokenIn(c.authorization, g.o.ReadToken()) ||
 		len(c.authorization) == 0 && c.session != nil
 	switch {
 	case a.passed:
@@ -239,9 +244,9 @@ func (s *Server) passGate(w http.ResponseWriter, r *http.Request, c *credentials
 		w.Header().Del("WWW-Authenticate")
 		return a.asks, true
 	case a.status == http.StatusUnauthorized:
-		s.unauthorized(w, len(c.authorization) > 0)
+		g.unauthorized(w, len(c.authorization) > 0)
 	default:
-		problem(w, a.status, "the listener refuses: "+strings.ToLower(http.StatusText(a.status)))
+		answer.Problem(w, a.status, "the listener refuses: "+strings.ToLower(http.StatusText(a.status)))
 	}
 	return a.asks, false
 }

@@ -1,4 +1,4 @@
-package web
+package auth
 
 import (
 	"crypto/rand"
@@ -18,8 +18,6 @@ import (
 const (
 	// sessionFor is how long somebody stays signed in.
 	sessionFor = time.Hour
-	// where the forms go by which one signs in and out
-	signInPath, signOutPath = "/page/sign-in", "/page/sign-out"
 	// maxSessions bounds how many are signed in; the oldest is signed out for a newer one.
 	maxSessions = 64
 )
@@ -27,7 +25,7 @@ const (
 // A session is somebody who has signed in.
 type session struct {
 	id    [sha256.Size]byte // digest of what the cookie says
-	who   caller
+	who   Caller
 	uid   int // whose browser it is, -1 if that is not known
 	until time.Time
 	// user is "" for a token.
@@ -90,49 +88,49 @@ func cookieName(r *http.Request) string {
 // that names none is no credential that is wrong: browsers keep them. Whoever else has
 // got hold of one cannot use it as another user of this machine, nor, for a change, from
 // another page.
-func (s *Server) sessionOf(r *http.Request) *session {
+func (g *Gate) sessionOf(r *http.Request) *session {
 	c, err := r.Cookie(cookieName(r))
 	if err != nil {
 		return nil
 	}
-	found := s.sessions.find(c.Value, time.Now())
-	if found == nil || found.uid != peerOf(r).uid || isChange(r) && !sameOrigin(r) {
+	found := g.sessions.find(c.Value, time.Now())
+	if found == nil || found.uid != PeerOf(r).UID || IsChange(r) && !SameOrigin(r) {
 		return nil
 	}
-	if proof, ok := s.proofOf(*found); !ok || proof != found.proof {
-		s.sessions.end(c.Value)
+	if proof, ok := g.proofOf(*found); !ok || proof != found.proof {
+		g.sessions.end(c.Value)
 		return nil
 	}
 	return found
 }
 
-// sameOrigin reports whether a browser says that r comes from a page of its own host;
-// [Server.checkOrigin] looks at what it says.
-func sameOrigin(r *http.Request) bool {
+// SameOrigin reports whether a browser says that r comes from a page of its own host;
+// [Gate.CheckOrigin] looks at what it says.
+func SameOrigin(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") == "same-origin"
 }
 
 // proofOf is what a session of the kind of n would be proved by now.
-func (s *Server) proofOf(n session) (proof [sha256.Size]byte, ok bool) {
+func (g *Gate) proofOf(n session) (proof [sha256.Size]byte, ok bool) {
 	var known string
 	switch {
 	case n.user != "":
-		f, err := readConfigFile(s.o.Config)
+		f, err := readConfigFile(g.o.Config)
 		if err != nil {
 			return proof, false
 		}
 		known = f.Users[n.user]
-	case n.who.may == full:
-		known = s.o.Token()
+	case n.who.May == Full:
+		known = g.o.Token()
 	default:
-		known = s.o.ReadToken()
+		known = g.o.ReadToken()
 	}
 	return sha256.Sum256([]byte(known)), known != ""
 }
 
 // recognize returns who signs in with a secret: the password of user, or a token where
 // user is "".
-func (s *Server) recognize(r *http.Request, user, secret string) (n session, ok bool) {
+func (g *Gate) recognize(r *http.Request, user, secret string) (n session, ok bool) {
 	shown := r.Clone(r.Context())
 	shown.Header = http.Header{}
 	if user == "" {
@@ -142,74 +140,43 @@ func (s *Server) recognize(r *http.Request, user, secret string) (n session, ok 
 	}
 	c := credentials{authorization: shown.Header.Values("Authorization")}
 	if user != "" {
-		if s.gate.Load() == nil {
+		if g.toolkit.Load() == nil {
 			return n, false
 		}
-		if c.user = s.askGate(shown, c).user; c.user == "" {
+		if c.user = g.askToolkit(shown, c).user; c.user == "" {
 			return n, false
 		}
 	}
-	n = session{who: s.judge(c, caller{}), uid: peerOf(r).uid, user: c.user}
-	n.who.session = true
-	n.proof, ok = s.proofOf(n)
-	return n, ok && n.who.may > noRights
+	n = session{who: g.authorize(c, Caller{}), uid: PeerOf(r).UID, user: c.user}
+	n.who.SignedIn = true
+	n.proof, ok = g.proofOf(n)
+	return n, ok && n.who.May > None
 }
 
-// signIn takes the form by which somebody signs in.
-func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
-	if !readForm(w, r) {
-		return
-	}
-	n, ok := s.recognize(r, strings.TrimSpace(r.PostForm.Get("user")), strings.TrimSpace(r.PostForm.Get("secret")))
+// SignIn begins a session of who shows a secret: the password of user, or a token where
+// user is "". The cookie is what the browser keeps of it.
+func (g *Gate) SignIn(r *http.Request, user, secret string) (c *http.Cookie, ok bool) {
+	n, ok := g.recognize(r, user, secret)
 	if !ok {
-		s.refuseSignIn(w, r)
-		return
+		return nil, false
 	}
-	http.SetCookie(w, cookie(r, s.sessions.add(n, time.Now()), sessionFor))
-	s.o.Log.Info("somebody has signed in on the page", "who", n.who.name, "from", r.RemoteAddr)
-	http.Redirect(w, r, formLook(r).href(), http.StatusSeeOther)
+	g.o.Log.Info("somebody has signed in on the page", "who", n.who.Name, "from", r.RemoteAddr)
+	return cookie(r, g.sessions.add(n, time.Now()), sessionFor), true
 }
 
-func (s *Server) refuseSignIn(w http.ResponseWriter, r *http.Request) {
-	const wrong = "This is neither the token nor a user's password."
-	if !wantsPage(r) {
-		problem(w, http.StatusForbidden, wrong)
-		return
-	}
-	s.writePage(w, http.StatusForbidden, "page", pageView{Title: "slotsync", Stranger: true, Said: wrong, SignIn: s.signsIn()})
-}
-
-// signOut ends the session that the cookie names.
-func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
-	if !readForm(w, r) {
-		return
-	}
+// SignOut ends the session that r's cookie names. The cookie is what the browser forgets
+// it by.
+func (g *Gate) SignOut(r *http.Request) *http.Cookie {
 	if c, err := r.Cookie(cookieName(r)); err == nil {
-		s.sessions.end(c.Value)
+		g.sessions.end(c.Value)
 	}
-	http.SetCookie(w, cookie(r, "", -time.Second))
-	http.Redirect(w, r, formLook(r).href(), http.StatusSeeOther)
+	return cookie(r, "", -time.Second)
 }
 
-// signsIn is by what one can sign in now.
-func (s *Server) signsIn() signInView {
-	asks, err := ReadConfig(s.o.Config)
-	return signInView{Token: s.o.Token() != "" || s.o.ReadToken() != "", Users: err == nil && asks.Users}
-}
-
-// words says who c is, and what c may do.
-func (c caller) words() string {
-	words := "You"
-	if c.name != "" {
-		words = "As " + c.name + " you"
-	}
-	switch {
-	case c.may >= full:
-		return words + " may do everything here."
-	case c.may >= operates:
-		return words + " may drain, stop, weigh, pause and accept here."
-	}
-	return words + " may look here, and change nothing."
+// SignsInBy reports by what one can sign in now: a token, a password.
+func (g *Gate) SignsInBy() (token, password bool) {
+	asks, err := ReadConfig(g.o.Config)
+	return g.o.Token() != "" || g.o.ReadToken() != "", err == nil && asks.Users
 }
 
 // cookie is what a browser keeps of a session. It is sent over TLS alone where the page

@@ -1,4 +1,4 @@
-package web
+package page
 
 import (
 	"net/url"
@@ -15,24 +15,24 @@ const (
 	maxOpened = 500
 )
 
-// A look is what somebody wants to see of it all. It is the query of the page's
+// A viewState is what somebody wants to see of it all. It is the query of the page's
 // address, so that it can be kept, sent, and used without JavaScript.
-type look struct {
+type viewState struct {
 	filter  string
 	trouble bool // only backends that somebody has to look at
 	opened  []string
 	closed  []string
 }
 
-func lookOf(q url.Values) look {
-	return look{
-		filter: noted(q.Get("filter")), trouble: q.Get("trouble") != "",
+func viewStateOf(q url.Values) viewState {
+	return viewState{
+		filter: api.Sanitize(q.Get("filter")), trouble: q.Get("trouble") != "",
 		opened: q["open"][:min(len(q["open"]), maxOpened)], closed: q["close"][:min(len(q["close"]), maxOpened)],
 	}
 }
 
 // href is the address of the page with that look.
-func (l look) href() string {
+func (l viewState) href() string {
 	q := url.Values{"open": l.opened, "close": l.closed}
 	if l.filter != "" {
 		q.Set("filter", l.filter)
@@ -45,7 +45,7 @@ func (l look) href() string {
 
 // toggled is l with one backend open that is not, or the other way round. many says
 // that backends are closed unless they are opened.
-func (l look) toggled(backend string, open, many bool) look {
+func (l viewState) toggled(backend string, open, many bool) viewState {
 	without := func(list []string) []string {
 		return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == backend })
 	}
@@ -60,7 +60,7 @@ func (l look) toggled(backend string, open, many bool) look {
 }
 
 // open reports whether all of a backend is shown.
-func (l look) open(backend string, many bool) bool {
+func (l viewState) open(backend string, many bool) bool {
 	if many {
 		return slices.Contains(l.opened, backend)
 	}
@@ -68,7 +68,7 @@ func (l look) open(backend string, many bool) bool {
 }
 
 // matches reports whether a backend, or anything in it, bears the text.
-func (l look) matches(b *api.BackendStatus) bool {
+func (l viewState) matches(b *api.BackendStatus) bool {
 	if l.trouble && len(troubles(b)) == 0 {
 		return false
 	}

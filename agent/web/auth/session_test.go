@@ -1,4 +1,4 @@
-package web
+package auth
 
 import (
 	"context"
@@ -16,7 +16,7 @@ func TestSessionsAreBounded(t *testing.T) {
 		var s sessions
 		var secrets []string
 		for range maxSessions + 2 {
-			secrets = append(secrets, s.add(session{who: caller{may: full}}, time.Now()))
+			secrets = append(secrets, s.add(session{who: Caller{May: Full}}, time.Now()))
 			time.Sleep(time.Second)
 		}
 		if len(s.all) != maxSessions || s.find(secrets[0], time.Now()) != nil || s.find(secrets[1], time.Now()) != nil {
@@ -48,27 +48,26 @@ func TestSessionsAreBounded(t *testing.T) {
 // TestSessionIsOfOneUser: who has got hold of the cookie of another user of this machine
 // cannot use it.
 func TestSessionIsOfOneUser(t *testing.T) {
-	s, err := New(Options{Agent: newStuck(), Metrics: http.NotFoundHandler(), Reload: func(context.Context, bool) error { return nil },
-		Listen: "127.0.0.1:0", Token: func() string { return "secret" }})
-	if err != nil {
+	g := NewGate(Options{Token: func() string { return "secret" }})
+	if err := g.ListensAt("127.0.0.1:0", true); err != nil {
 		t.Fatal(err)
 	}
 	as := func(uid int, secret string) *http.Request {
 		ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9750}))
 		if uid >= 0 {
-			ctx = context.WithValue(ctx, peerKey{}, &placed{peer: peer{uid: uid}})
+			ctx = WithPeer(ctx, Peer{UID: uid})
 		}
 		r := httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx)
 		r.AddCookie(&http.Cookie{Name: "slotsync-9750", Value: secret})
 		return r
 	}
-	n, ok := s.recognize(as(1000, ""), "", "secret")
+	n, ok := g.recognize(as(1000, ""), "", "secret")
 	if !ok {
 		t.Fatal("the token is not known")
 	}
-	secret := s.sessions.add(n, time.Now())
+	secret := g.sessions.add(n, time.Now())
 	for uid, want := range map[int]bool{1000: true, 1001: false, 0: false, -1: false} {
-		if got := s.sessionOf(as(uid, secret)) != nil; got != want {
+		if got := g.sessionOf(as(uid, secret)) != nil; got != want {
 			t.Errorf("user %d: %t", uid, got)
 		}
 	}
