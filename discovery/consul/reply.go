@@ -25,11 +25,11 @@ type reply struct {
 	leader    bool          // the server knows one
 	streaming bool          // the agent follows the service itself: leader and age mean nothing
 	cached    bool          // it comes from the agent's cache
-	anybody   bool          // any server may have answered, also if the leader was asked (discovery_max_stale)
+	anyServer bool          // any server may have answered, also if the leader was asked (discovery_max_stale)
 	filtered  bool          // instances were left out for lack of rights
 	deny      bool          // without a token nothing may be read
 	token     bool          // one was sent
-	asker     string        // see [Client.asker]
+	identity  string        // see [Client.identity]
 }
 
 // Index implements [longpoll.Reply].
@@ -58,7 +58,7 @@ func parseHeader(h http.Header) reply {
 		leader:    h.Get("X-Consul-KnownLeader") == "true",
 		streaming: h.Get("X-Consul-Query-Backend") == "streaming",
 		cached:    h.Get("X-Cache") == "HIT",
-		anybody:   h.Get("X-Consul-Effective-Consistency") == "stale",
+		anyServer: h.Get("X-Consul-Effective-Consistency") == "stale",
 		filtered:  h.Get("X-Consul-Results-Filtered-By-ACLs") == "true",
 		deny:      h.Get("X-Consul-Default-ACL-Policy") == "deny",
 	}
@@ -74,7 +74,7 @@ func (r reply) note() string {
 		return index + "no leader"
 	case r.mode == longpoll.Consistent:
 		return index + "confirmed by the leader"
-	case r.mode == longpoll.Default && !r.anybody:
+	case r.mode == longpoll.Default && !r.anyServer:
 		return index + "from the leader"
 	case r.cached:
 		return index + fmt.Sprintf("cached %s ago", age)
@@ -181,7 +181,7 @@ func stringEnd(text []byte) int {
 	}
 }
 
-// judge classifies the reply to a. have is how many instances the last one that
+// judge classifies the reply to req. have is how many instances the last one that
 // was applied had, -1 if there was none; mayBeNone is what [rights.mayBeNone] says.
 //
 //	condition, first that fits              blocking read   plain read
@@ -204,8 +204,8 @@ func stringEnd(text []byte) int {
 //
 // Lists that are null or hold null are refused before, by decode. Whether a list that
 // is applied lacks what the token may not read any more is said by [rights.see].
-func judge(a longpoll.Request, have int, mayBeNone bool, maxStale time.Duration, r reply) (longpoll.Disposition, error) {
-	blocking, n := a.Blocking(), len(r.entries)
+func judge(req longpoll.Request, have int, mayBeNone bool, maxStale time.Duration, r reply) (longpoll.Disposition, error) {
+	blocking, n := req.Blocking(), len(r.entries)
 	switch {
 	case r.index == 0:
 		return 0, discovery.Errorf(discovery.Protocol, "the reply has no X-Consul-Index: is this Consul?")
@@ -213,7 +213,7 @@ func judge(a longpoll.Request, have int, mayBeNone bool, maxStale time.Duration,
 		return longpoll.Reseed, nil
 	case r.index == 1:
 		return 0, discovery.Errorf(discovery.Server, "the agent has no data yet (index 1)")
-	case !r.leader && !r.streaming && blocking && r.index > a.Index:
+	case !r.leader && !r.streaming && blocking && r.index > req.Index:
 		return longpoll.ApplyPartly, nil
 	case !r.leader && !r.streaming && blocking:
 		return longpoll.Reseed, nil // old data adds what has gone since
@@ -223,17 +223,17 @@ func judge(a longpoll.Request, have int, mayBeNone bool, maxStale time.Duration,
 		return 0, discovery.Errorf(discovery.Auth, "instances are missing: the token lacks node:read or service:read")
 	case n == 0 && r.deny && !r.token:
 		return 0, discovery.Errorf(discovery.Auth, "nothing can be read without a token (default policy deny)")
-	case !blocking && r.anybody && longpoll.Collapsed(have, n):
+	case !blocking && r.anyServer && longpoll.Collapsed(have, n):
 		return longpoll.Doubtful, nil
 	case !blocking:
 		return longpoll.Apply, nil
-	case r.age > maxStale && !r.streaming && a.Mode != longpoll.Default:
+	case r.age > maxStale && !r.streaming && req.Mode != longpoll.Default:
 		return longpoll.TooOld, nil
-	case r.index < a.Index:
+	case r.index < req.Index:
 		return longpoll.Reseed, nil
-	case r.index == a.Index && !r.streaming && (r.filtered && n < have || have >= 0 && n > have):
+	case r.index == req.Index && !r.streaming && (r.filtered && n < have || have >= 0 && n > have):
 		return longpoll.Doubtful, nil // rights have no index
-	case r.index == a.Index:
+	case r.index == req.Index:
 		return longpoll.Unchanged, nil
 	case longpoll.Collapsed(have, n):
 		return longpoll.Doubtful, nil

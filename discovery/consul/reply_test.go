@@ -31,7 +31,7 @@ func TestJudge(t *testing.T) {
 	anonymous := func(r *reply) { r.token, r.deny = false, true }
 	allowed := func(r *reply) { r.token, r.deny = false, false }
 	old := func(r *reply) { r.age = time.Hour }
-	anybody := func(r *reply) { r.anybody = true }
+	anybody := func(r *reply) { r.anyServer = true }
 	plain := longpoll.Request{Mode: longpoll.Default}
 	at := func(index uint64) longpoll.Request {
 		return longpoll.Request{Mode: longpoll.Stale, Index: index, Wait: time.Minute}
@@ -125,7 +125,7 @@ func TestParseHeader(t *testing.T) {
 		{"all", header("X-Consul-Index", "18446744073709551615", "X-Consul-KnownLeader", "true", "X-Consul-LastContact", "6",
 			"X-Consul-Query-Backend", "streaming", "X-Consul-Results-Filtered-By-ACLs", "true", "X-Consul-Default-ACL-Policy", "deny",
 			"X-Cache", "HIT", "X-Consul-Effective-Consistency", "stale"),
-			reply{index: 1<<64 - 1, leader: true, age: 6 * time.Millisecond, streaming: true, filtered: true, deny: true, cached: true, anybody: true}},
+			reply{index: 1<<64 - 1, leader: true, age: 6 * time.Millisecond, streaming: true, filtered: true, deny: true, cached: true, anyServer: true}},
 		{"C27 a word", header("X-Consul-Index", "abc"), reply{}},
 		{"C27 negative", header("X-Consul-Index", "-1"), reply{}},
 		{"C27 too large", header("X-Consul-Index", "18446744073709551616"), reply{}},
@@ -161,7 +161,7 @@ func TestNotes(t *testing.T) {
 		"index 43, leader 0s ago":           {index: 43, leader: true, mode: longpoll.Cached},
 		"index 43, no leader":               {index: 43, mode: longpoll.Stale, age: time.Hour},
 		"index 43, streamed to the agent":   {index: 43, mode: longpoll.Stale, streaming: true},
-		"index 43, leader 20ms ago":         {index: 43, leader: true, mode: longpoll.Default, anybody: true, age: 20 * time.Millisecond},
+		"index 43, leader 20ms ago":         {index: 43, leader: true, mode: longpoll.Default, anyServer: true, age: 20 * time.Millisecond},
 	} {
 		if got := (Query{}).reading(r).Note; got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -10,29 +10,29 @@ import (
 )
 
 // get asks once. Its errors are ctx's own or a [discovery.Error].
-func (c *Client) get(ctx context.Context, q Query, a longpoll.Request) (reply, error) {
-	return longpoll.Ask(ctx, c.http, a, func(ctx context.Context, token string) (reply, error) { return c.exchange(ctx, q, a, token) })
+func (c *Client) get(ctx context.Context, q Query, req longpoll.Request) (reply, error) {
+	return longpoll.Ask(ctx, c.http, req, func(ctx context.Context, token string) (reply, error) { return c.exchange(ctx, q, req, token) })
 }
 
-func (c *Client) exchange(ctx context.Context, q Query, a longpoll.Request, token string) (reply, error) {
-	if err := c.suits(ctx, q, token); err != nil {
+func (c *Client) exchange(ctx context.Context, q Query, req longpoll.Request, token string) (reply, error) {
+	if err := c.requireVersion(ctx, q, token); err != nil {
 		return reply{}, err
 	}
-	resp, err := c.http.Open(ctx, c.url(q, a), token)
+	resp, err := c.http.Open(ctx, c.url(q, req), token)
 	if err != nil && discovery.ClassOf(err) == discovery.Transport {
-		c.agent.lose()
+		c.agent.mayBeReplaced()
 	}
 	if err != nil {
 		return reply{}, err
 	}
 	defer resp.Body.Close()
 	r := parseHeader(resp.Header)
-	r.token, r.asker, r.mode = token != "", c.asker(q, token), a.Mode
+	r.token, r.identity, r.mode = token != "", c.identity(q, token), req.Mode
 	if r.entries, err = readEntries(resp.Body); err != nil {
-		c.agent.lose()
+		c.agent.mayBeReplaced()
 		return reply{}, c.http.Unreadable(ctx, err)
 	}
-	if err := c.shown(r); err != nil {
+	if err := c.checkNamespace(r); err != nil {
 		return reply{}, err
 	}
 	return r, nil
@@ -49,7 +49,7 @@ func readEntries(body io.Reader) ([]entry, error) {
 	return decode(raw)
 }
 
-func (c *Client) url(q Query, a longpoll.Request) string {
+func (c *Client) url(q Query, req longpoll.Request) string {
 	v := url.Values{}
 	for key, value := range map[string]string{
 		"dc": c.datacenter(q), "ns": c.opts.Namespace, "partition": c.opts.Partition, "filter": q.Filter,
@@ -64,5 +64,5 @@ func (c *Client) url(q Query, a longpoll.Request) string {
 	if len(q.NodeMeta) > 0 {
 		v["node-meta"] = q.NodeMeta
 	}
-	return c.http.URL("/v1/health/service/"+q.Service, v, a)
+	return c.http.URL("/v1/health/service/"+q.Service, v, req)
 }

@@ -76,7 +76,7 @@ func (a *adapter) Get(ctx context.Context, q longpoll.Request) (reply, error) {
 
 // Judge implements [longpoll.Service].
 func (a *adapter) Judge(q longpoll.Request, had int, r reply) (longpoll.Disposition, error) {
-	return judge(q, had, a.rights.mayBeNone(r.asker), a.client.opts.MaxStale, r)
+	return judge(q, had, a.rights.mayBeNone(r.identity), a.client.opts.MaxStale, r)
 }
 
 // Reading implements [longpoll.Service].

@@ -92,7 +92,7 @@ func decode(raw []byte) ([]*api.ServiceRegistration, error) {
 	return list, nil
 }
 
-// judge classifies the reply to a. have is how many instances the last one that
+// judge classifies the reply to req. have is how many instances the last one that
 // was applied had.
 //
 //	condition, first that fits              blocking query  plain read
@@ -109,8 +109,8 @@ func decode(raw []byte) ([]*api.ServiceRegistration, error) {
 //	otherwise                               Apply           Apply
 //
 // A list that is null or holds null is refused before, by decode.
-func judge(q Query, a longpoll.Request, have int, r reply) (longpoll.Disposition, error) {
-	blocking, n := a.Blocking(), len(r.list)
+func judge(q Query, req longpoll.Request, have int, r reply) (longpoll.Disposition, error) {
+	blocking, n := req.Blocking(), len(r.list)
 	other := func(i *api.ServiceRegistration) bool { return i.ServiceName != q.Service }
 	switch {
 	case r.index == 0:
@@ -119,7 +119,7 @@ func judge(q Query, a longpoll.Request, have int, r reply) (longpoll.Disposition
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is one page of several")
 	case slices.ContainsFunc(r.list, other):
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is about another service")
-	case !r.leader && blocking && r.index > a.Index:
+	case !r.leader && blocking && r.index > req.Index:
 		return longpoll.ApplyPartly, nil
 	case !r.leader && blocking:
 		return longpoll.Reseed, nil // old data adds what has gone since
@@ -127,11 +127,11 @@ func judge(q Query, a longpoll.Request, have int, r reply) (longpoll.Disposition
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
 	case !blocking:
 		return longpoll.Apply, nil
-	case a.Mode == longpoll.Stale && r.age > maxStale:
+	case req.Mode == longpoll.Stale && r.age > maxStale:
 		return longpoll.TooOld, nil
-	case r.index < a.Index:
+	case r.index < req.Index:
 		return longpoll.Reseed, nil
-	case r.index == a.Index:
+	case r.index == req.Index:
 		return longpoll.Unchanged, nil
 	case longpoll.Collapsed(have, n):
 		return longpoll.Doubtful, nil

@@ -24,12 +24,12 @@ func (c *Client) exchange(ctx context.Context, url, token string) (reply, error)
 	return r, nil
 }
 
-func (c *Client) url(q Query, a longpoll.Request) string {
+func (c *Client) url(q Query, req longpoll.Request) string {
 	v := url.Values{}
 	for key, value := range map[string]string{"namespace": c.opts.Namespace, "region": c.opts.Region, "filter": q.Filter} {
 		if value != "" {
 			v.Set(key, value)
 		}
 	}
-	return c.http.URL("/v1/service/"+q.Service, v, a)
+	return c.http.URL("/v1/service/"+q.Service, v, req)
 }

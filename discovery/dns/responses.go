@@ -6,9 +6,9 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// A census is what was heard of each server that was asked about one set.
-type census struct {
-	found  *reply
+// responses are what the servers said that were asked about one set.
+type responses struct {
+	shown  *reply
 	denied []reply   // without records
 	failed []failure // one for each server that has not answered
 }
@@ -19,11 +19,11 @@ type failure struct {
 	err    error
 }
 
-func (c *census) add(server string, r reply, err error) {
+func (c *responses) add(server string, r reply, err error) {
 	switch {
 	case err == nil && r.outcome == found:
-		if c.found == nil {
-			c.found = &r
+		if c.shown == nil {
+			c.shown = &r
 		}
 	case err == nil:
 		c.denied = append(c.denied, r)
@@ -35,7 +35,7 @@ func (c *census) add(server string, r reply, err error) {
 	}
 }
 
-func (c *census) failureOf(server string) error {
+func (c *responses) failureOf(server string) error {
 	for _, f := range c.failed {
 		if f.server == server {
 			return f.err
@@ -44,16 +44,16 @@ func (c *census) failureOf(server string) error {
 	return nil
 }
 
-// isOver says whether server is not worth asking again: it answered, if only with a
+// settled reports whether server is not worth asking again: it answered, if only with a
 // failure.
-func (c *census) isOver(server string) bool {
+func (c *responses) settled(server string) bool {
 	err := c.failureOf(server)
 	return err != nil && discovery.ClassOf(err) != discovery.Transport ||
 		slices.ContainsFunc(c.denied, func(r reply) bool { return r.server == server })
 }
 
-// told is the first failure that came from a server.
-func (c *census) told() error {
+// serverFailure is the first failure that a server answered with.
+func (c *responses) serverFailure() error {
 	for _, f := range c.failed {
 		if discovery.ClassOf(f.err) != discovery.Transport {
 			return f.err

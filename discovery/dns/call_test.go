@@ -46,8 +46,8 @@ func TestEqualQuestionsAreOne(t *testing.T) {
 		if n := asked.Load(); n != 2 {
 			t.Errorf("%d questions, want 2", n)
 		}
-		if len(c.flights.by) != 0 {
-			t.Errorf("%d are remembered", len(c.flights.by))
+		if len(c.calls.by) != 0 {
+			t.Errorf("%d are remembered", len(c.calls.by))
 		}
 	})
 }
@@ -72,8 +72,8 @@ func TestOneLeavesOthersStay(t *testing.T) {
 		time.Sleep(time.Second / 2)
 		cancel()
 		wg.Wait()
-		if n := asked.Load(); n != 1 || c.roster.by[one].fails != 0 {
-			t.Errorf("asked %d times, %d failures", n, c.roster.by[one].fails)
+		if n := asked.Load(); n != 1 || c.servers.by[one].fails != 0 {
+			t.Errorf("asked %d times, %d failures", n, c.servers.by[one].fails)
 		}
 	})
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// A place is where an instance says that it is reached, before anybody has looked
-// whether it can be.
-type place struct {
+// An address is where an instance says that it is reached. It may be unfit for an
+// endpoint.
+type address struct {
 	host string
 	port int
 }
 
-func (p place) String() string { return fmt.Sprintf("%s port %d", p.host, p.port) }
+func (a address) String() string { return fmt.Sprintf("%s port %d", a.host, a.port) }
 
-// place returns where e is reached. The reason is not "" if that cannot be read.
+// address returns where e is reached. The reason is not "" if that cannot be read.
 //
 //	address: that of the tag, of the service or else its node; the service's; the node's
 //	port:    the one of the name; that of the tag; the service's; its default one; the query's
-func (q Query) place(e entry) (at place, reason string) {
+func (q Query) address(e entry) (at address, reason string) {
 	tagged, err := q.tagged(e)
 	named, usual, err2 := q.ports(e)
 	if err != nil || err2 != nil {

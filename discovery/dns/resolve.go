@@ -29,8 +29,8 @@ type asker struct {
 type verdict struct {
 	reply        // that it rests on
 	items []item // of outcome found
-	// err says that nobody answered who may speak: who has had records, or anybody
-	// where nobody has. What follows is for answers without records and error.
+	// err says that no server answered whose answer counts: one that has had records, or
+	// any where none has. What follows is for answers without records and error.
 	err    error
 	proved bool   // a server that has had records says, twice, that there are none
 	why    string // they prove nothing
@@ -41,27 +41,27 @@ type verdict struct {
 // Where this begins a reason, no server has ever shown records of the set.
 const noneYet = discovery.NoneYet
 
-// consult asks servers about k until one shows records. Where one has none the others
+// resolve asks servers about k until one shows records. Where one has none the others
 // are asked too, all at once, unless quiet says that it is known that they have none.
-func (a asker) consult(ctx context.Context, k key, tries []try, quiet bool) verdict {
+func (a asker) resolve(ctx context.Context, k key, tries []try, quiet bool) verdict {
 	return a.decide(ctx, k, a.poll(ctx, k, tries, quiet))
 }
 
-func (a asker) poll(ctx context.Context, k key, tries []try, quiet bool) *census {
-	c := new(census)
+func (a asker) poll(ctx context.Context, k key, tries []try, quiet bool) *responses {
+	c := new(responses)
 	for i, t := range tries {
-		if c.isOver(t.server) {
+		if c.settled(t.server) {
 			continue
 		}
 		r, err := a.client.query(ctx, a.settings, t, k.name, k.qtype)
 		c.add(t.server, r, err)
 		switch {
-		case c.found != nil:
+		case c.shown != nil:
 			return c
 		case err == nil:
 			holds := len(a.holders.of(k, []string{t.server})) > 0
 			if !holds && (!quiet || r.outcome != noData || r.alias != "") || len(a.settings.servers) > 1 && holds {
-				a.rest(ctx, k, tries[i+1:], c)
+				a.askOthers(ctx, k, tries[i+1:], c)
 			}
 			return c
 		case ctx.Err() != nil:
@@ -71,15 +71,15 @@ func (a asker) poll(ctx context.Context, k key, tries []try, quiet bool) *census
 	return c
 }
 
-// rest asks those that have not answered yet at the same time: the servers of tries,
+// askOthers asks those that have not answered yet at the same time: the servers of tries,
 // each once, and those that are known to have had k.
-func (a asker) rest(ctx context.Context, k key, tries []try, c *census) {
+func (a asker) askOthers(ctx context.Context, k key, tries []try, c *responses) {
 	for _, s := range a.holders.of(k, a.settings.servers) {
 		tries = append(slices.Clone(tries), try{server: s})
 	}
 	var asked []try
 	for _, t := range tries {
-		if !c.isOver(t.server) && !slices.ContainsFunc(asked, func(o try) bool { return o.server == t.server }) {
+		if !c.settled(t.server) && !slices.ContainsFunc(asked, func(o try) bool { return o.server == t.server }) {
 			asked = append(asked, t)
 		}
 	}
@@ -96,12 +96,12 @@ func (a asker) rest(ctx context.Context, k key, tries []try, c *census) {
 
 // decide says what c comes to. Records count, whoever shows them. That there are none
 // counts if one says so, and again in the strongest way, who has shown some before.
-func (a asker) decide(ctx context.Context, k key, c *census) verdict {
-	if c.found != nil {
-		return a.shown(k, *c.found)
+func (a asker) decide(ctx context.Context, k key, c *responses) verdict {
+	if c.shown != nil {
+		return a.withRecords(k, *c.shown)
 	}
 	holders := a.holders.of(k, a.settings.servers)
-	out := verdict{told: c.told()}
+	out := verdict{told: c.serverFailure()}
 	for _, r := range c.denied {
 		holds := slices.Contains(holders, r.server)
 		lone := len(holders) == 0 && len(c.denied) == 1 && (r.outcome == nxDomain || r.alias != "")
@@ -111,7 +111,7 @@ func (a asker) decide(ctx context.Context, k key, c *census) verdict {
 		again, err := a.client.query(ctx, a.settings, a.strongest(r.server), k.name, k.qtype)
 		switch {
 		case err == nil && again.outcome == found:
-			return a.shown(k, again)
+			return a.withRecords(k, again)
 		case err != nil && holds:
 			out.reply, out.why = r, fmt.Sprintf("%s, and no second answer: %v", says(r), cause(err))
 		case err == nil && again.alias != "":
@@ -130,7 +130,7 @@ func (a asker) decide(ctx context.Context, k key, c *census) verdict {
 	case out.why != "" || out.err != nil:
 		return out
 	case len(holders) > 0:
-		return a.silenced(holders, c, out)
+		return a.holdersSilent(holders, c, out)
 	case len(c.denied) > 0:
 		return a.neverHad(ctx, k, c, out)
 	}
@@ -152,11 +152,11 @@ func (a asker) knowsName(ctx context.Context, k key, server string) bool {
 	return err == nil && r.outcome == found
 }
 
-// shown is the answer of a server with records.
-func (a asker) shown(k key, r reply) verdict {
+// withRecords is the answer of a server with records.
+func (a asker) withRecords(k key, r reply) verdict {
 	a.holders.add(k, r.server)
 	if !a.system && !a.settings.rotate {
-		a.client.roster.prefer(r.server)
+		a.client.servers.prefer(r.server)
 	}
 	out := verdict{reply: r, items: itemsOf(r), note: says(r)}
 	if err := capped(len(out.items)); err != nil {
@@ -165,8 +165,8 @@ func (a asker) shown(k key, r reply) verdict {
 	return out
 }
 
-// silenced is the answer where those who have had records do not answer.
-func (a asker) silenced(holders []string, c *census, out verdict) verdict {
+// holdersSilent is the answer where those that have had records do not answer.
+func (a asker) holdersSilent(holders []string, c *responses, out verdict) verdict {
 	out.err = discovery.Errorf(discovery.Transport, "%s, which had it, was not asked in time", holders[0])
 	for _, s := range holders {
 		if err := c.failureOf(s); err != nil {
@@ -182,7 +182,7 @@ func (a asker) silenced(holders []string, c *census, out verdict) verdict {
 }
 
 // neverHad is the answer where nobody has ever had records, and somebody says so.
-func (a asker) neverHad(ctx context.Context, k key, c *census, out verdict) verdict {
+func (a asker) neverHad(ctx context.Context, k key, c *responses, out verdict) verdict {
 	out.reply = c.denied[0]
 	for _, r := range c.denied {
 		out.ttl = min(out.ttl, r.ttl)

@@ -9,30 +9,30 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// surveyEvery is how often, ±20 %, every server is asked for every name that it has
+// searchEvery is how often, ±20 %, every server is asked for every name that it has
 // not shown records of. At first it is sooner.
-const surveyEvery = 5 * time.Minute
+const searchEvery = 5 * time.Minute
 
-// survey finds out, if it is time to, which servers have the names besides those that
-// answered: when those fail, it depends on the others. It asks one question at a time,
+// findHolders finds out, if it is time to, which servers have the names besides those that
+// answered: when those fail, only the others may say that there are none. It asks one question at a time,
 // a server that does not answer no further one, and ends with ctx.
-func (s *Source) survey(ctx context.Context) {
+func (s *Source) findHolders(ctx context.Context) {
 	l := s.begin()
-	if len(l.settings.servers) < 2 || time.Since(s.surveyed) < surveyEvery {
+	if len(l.settings.servers) < 2 || time.Since(s.searched) < searchEvery {
 		return
 	}
-	s.surveyed = time.Now().Add(surveyEvery/5 - rand.N(surveyEvery*2/5))
+	s.searched = time.Now().Add(searchEvery/5 - rand.N(searchEvery*2/5))
 	s.mu.Lock()
 	questions := append(slices.Clone(s.round.roots), s.round.targets...)
 	s.mu.Unlock()
 	go func() {
-		for _, server := range l.client.roster.others(l.settings.servers, "") {
-			l.ofOne(ctx, server, questions)
+		for _, server := range l.client.servers.others(l.settings.servers, "") {
+			l.askServer(ctx, server, questions)
 		}
 	}()
 }
 
-func (l lookup) ofOne(ctx context.Context, server string, questions []question) {
+func (l lookup) askServer(ctx context.Context, server string, questions []question) {
 	for _, q := range questions {
 		if len(l.holders.of(q.of, []string{server})) > 0 {
 			continue

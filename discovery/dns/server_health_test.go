@@ -17,7 +17,7 @@ const three = "192.0.2.3:53"
 func TestOrder(t *testing.T) {
 	servers := []string{one, two, three}
 	synctest.Test(t, func(t *testing.T) {
-		var r roster
+		var r serverHealth
 		want := func(what string, want ...string) {
 			t.Helper()
 			alive, out := r.order(servers, false)
@@ -61,26 +61,26 @@ func TestOrder(t *testing.T) {
 // What is lost in one moment is one failure.
 func TestFailuresAtOneTimeAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var r roster
+		var r serverHealth
 		asked := time.Now()
 		for range 64 {
 			time.Sleep(time.Millisecond)
 			r.failed(one, asked)
 		}
-		if h := r.by[one]; h.fails != 1 || !h.out.IsZero() {
+		if h := r.by[one]; h.fails != 1 || !h.demotedUntil.IsZero() {
 			t.Errorf("%+v", h)
 		}
 	})
 }
 
 func TestRosterIsBounded(t *testing.T) {
-	var r roster
-	var d detours
-	for i := range 3 * maxDetours {
+	var r serverHealth
+	var d preferTCP
+	for i := range 3 * maxPreferTCP {
 		r.failed(fmt.Sprint(i), time.Now())
 		d.set(fmt.Sprint(i), "a test", time.Minute)
 	}
-	if len(r.by) > maxHealth || len(d.by) > maxDetours {
+	if len(r.by) > maxHealth || len(d.by) > maxPreferTCP {
 		t.Errorf("%d servers, %d names", len(r.by), len(d.by))
 	}
 }
@@ -171,7 +171,7 @@ func TestSecondOpinionIsOfALiveServer(t *testing.T) {
 			return answering(&records, one, three)(network, server, q)
 		}, one, two, three)
 		for range maxFails {
-			s.client.roster.failed(two, time.Now().Add(time.Second))
+			s.client.servers.failed(two, time.Now().Add(time.Second))
 		}
 		next(t, s)
 		records, asked = records[:1], nil
