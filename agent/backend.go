@@ -168,7 +168,17 @@ func (b *backend) reevaluate(j judgement, now time.Time) bool {
 	if changed {
 		b.startLeaving(before, b.guard.Published(), now)
 	}
-	return changed || first || back
+	return changed || first || back || b.claims()
+}
+
+// claims reports whether any of what no source had ever listed is a feed's now.
+func (b *backend) claims() bool {
+	for _, a := range b.unmanaged {
+		if b.owns(a) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *backend) contributions() []sources.Contribution {

@@ -50,6 +50,10 @@ type backendAt struct {
 	// left alone until somebody accepts that they go. judged: they were looked for.
 	unmanaged placement.Unmanaged
 	judged    bool
+	// unmanagedThen are those of when the state was stored. corrected: of what somebody took
+	// since then in the same process, none is one.
+	unmanagedThen placement.Unmanaged
+	corrected     bool
 }
 
 // at returns what is known of a backend there, which may be nothing.
@@ -149,19 +153,20 @@ func (c *core) recompute(b *backend, now time.Time) bool {
 		b.dropStale(c.live(b), now)
 	}
 	b.weights = c.templateWeights(b)
-	fresh, unmanaged, misfit := b.due || b.gen == 0, b.unmanaged, b.misfit
+	fresh, misfit := b.due || b.gen == 0, b.misfit
 	if b.placement.Adopted() {
 		b.placement.Observe(c.views(b), now)
 	} else {
 		b.placement.Adopt(c.viewsToAdopt(b), b.wanted(), now)
 	}
-	b.unmanaged = c.findUnmanaged(b)
+	var changed bool
+	b.unmanaged, changed = c.findUnmanaged(b)
 	b.misfit = c.misfits(b)
 	b.placement.Reserve(b.unmanaged)
 	c.allocateSlots(b, now)
 	c.dropReused(b)
 	b.due = false
-	return fresh || misfit != b.misfit || !slices.Equal(b.sent, b.targets()) || !maps.Equal(unmanaged, b.unmanaged)
+	return fresh || misfit != b.misfit || !slices.Equal(b.sent, b.targets()) || changed
 }
 
 // templateWeights returns the weights that the slots of b have in the configuration, if any
@@ -178,8 +183,10 @@ func (c *core) templateWeights(b *backend) placement.Weights {
 // sessions any more, those of kept ones that are down, added ones, and at last those
 // of kept ones that are up. A kept endpoint that lost its slot gets a free or an added one.
 func (c *core) allocateSlots(b *backend, now time.Time) {
-	dynamic := b.Dynamic && !c.addUnsupported(b)
-	if !dynamic {
+	most := 0 // slots, of which some may be added
+	if dynamic := b.Dynamic && !c.addUnsupported(b); dynamic {
+		most = b.MaxSlots
+	} else {
 		b.placement.DropGhosts(c.views(b))
 	}
 	for again := true; again; again = b.placement.Short() && b.giveWay(now) {
@@ -188,18 +195,14 @@ func (c *core) allocateSlots(b *backend, now time.Time) {
 	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, placement.Down(c.views(b))) {
 		b.assign(now)
 	}
-	if dynamic {
-		b.placement.Grow(b.MaxSlots)
-	}
-	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, anySlot) {
+	b.placement.Grow(most)
+	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, nil) {
 		b.assign(now)
 	}
-	if b.placement.TakeBack(b.keptSince) {
+	if b.placement.TakeBack(b.keptSince, most) {
 		b.assign(now)
 	}
-	if dynamic {
-		b.placement.GrowKept(b.MaxSlots)
-	}
+	b.placement.GrowKept(most)
 	b.placement.Settle(now)
 }
 

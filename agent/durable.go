@@ -31,6 +31,15 @@ func (a *Agent) operatorsState() operatorsState {
 	return operatorsState{operatorsVersion, a.operatorsAt, a.overrides.sorted(), a.pauses.sorted()}
 }
 
+// operatorsAsked notes that operators changed something. It is always later than the change
+// before it, whatever the clock was then: of two files the later one counts.
+func (a *Agent) operatorsAsked(now time.Time) {
+	if !now.After(a.operatorsAt) {
+		now = a.operatorsAt.Add(1)
+	}
+	a.operatorsAt, a.dirty = now, true
+}
+
 // durably has the loop do f, and returns what that returns once the overrides and pauses
 // that it changed are on the disk.
 func durably[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {

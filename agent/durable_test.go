@@ -95,6 +95,27 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 	}
 }
 
+// TestAcknowledgedAfterTheClockWasAhead: what is asked for now counts more than what is dated
+// later.
+func TestAcknowledgedAfterTheClockWasAhead(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.state("web2", StateDrain, Who{})
+		w.pass(10 * time.Second)
+		w.stop()
+		w.ahead()
+		w.start()
+		w.pass(10 * time.Second)
+		w.state("web1", StateDrain, Who{})
+		w.crash()
+		w.start()
+		w.pass(2 * time.Second)
+		w.want(a, "web1=:80/drain web2=:81/drain")
+	}, a)
+}
+
 // What cannot be stored is done nevertheless, said, and stored as soon as it can be.
 func TestNotStoredIsSaid(t *testing.T) {
 	a := newFake("a", "web", 5)

@@ -48,7 +48,8 @@ func (a *Agent) release(o Override, by string, now time.Time) bool {
 // overrule makes next the overrides in force, which differ in those of one backend, of
 // all if it is "".
 func (a *Agent) overrule(next overrides, backend string, now time.Time) {
-	a.overrides, a.dirty, a.operatorsAt = next, true, now
+	a.overrides = next
+	a.operatorsAsked(now)
 	for _, b := range a.backends {
 		if backend == "" || backend == b.Name {
 			b.overrule(next.of(b.Name), now)

@@ -100,6 +100,3 @@ func (b *backend) feed(name string) *feed {
 	}
 	return b.feeds[i]
 }
-
-// anySlot lets every kept endpoint give way.
-func anySlot(netip.AddrPort) bool { return true }

@@ -95,7 +95,7 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 
 // paused tells the instances what is paused now, and says what became of which pauses.
 func (a *Agent) paused(said string, which []Pause) {
-	a.dirty, a.operatorsAt = true, time.Now()
+	a.operatorsAsked(time.Now())
 	for _, b := range a.backends {
 		b.due = true
 	}

@@ -92,6 +92,7 @@ func (a *Agent) newInstance(in Instance) *instance {
 		if len(externals) > 0 || prefix != "" {
 			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix}, known: true}
 		}
+		n.at(b.Name).unmanagedThen = s.Unmanaged[b.Name]
 	}
 	return n
 }

@@ -51,12 +51,24 @@ func (w *world) yields(a *fakeConn) {
 	w.wantKept("90", "90")
 }
 
+// dynamic has the backend get servers at run time from now on.
+func (w *world) dynamic() {
+	w.t.Helper()
+	next := w.opts
+	next.Backends = []Backend{next.Backends[0]}
+	next.Backends[0].Dynamic = true
+	if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestKeptTakesItsSlotBack: when there is room again, and when it is listed again, with
 // nothing else that changes.
 func TestKeptTakesItsSlotBack(t *testing.T) {
 	for name, back := range map[string]func(w *world, a *fakeConn){
 		"the template has grown": func(_ *world, a *fakeConn) { a.grow(5) },
 		"it is listed again":     func(w *world, _ *fakeConn) { w.source.say(families([]int{80, 81, 82}, []int{90}), nil) },
+		"servers can be added":   func(w *world, _ *fakeConn) { w.dynamic() },
 		"another has left":       func(w *world, _ *fakeConn) { w.source.say(gap(80, 81), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +124,7 @@ func TestListedAgainIsDecidedAnew(t *testing.T) {
 	p.Adopt([][]slots.Server{{{Name: "web1", Number: 1, Addr: addr(90), Class: slots.Ready}}}, eps(90), now)
 	p.Assign(eps(80, 90), now)
 	kept := func(a netip.AddrPort) (since time.Time, is bool) { return now, a == addr(90) }
-	if !p.Yield(kept, anySlot) || !p.Yielded(addr(90)) {
+	if !p.Yield(kept, nil) || !p.Yielded(addr(90)) {
 		t.Fatalf("nothing gave way: %v", p.Table())
 	}
 	if !b.setKept(nil) || p.Yielded(addr(90)) || b.setKept(nil) {

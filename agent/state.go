@@ -109,6 +109,9 @@ type storedInstance struct {
 	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
 	// Prefixes are those of the slots of that process, by backend.
 	Prefixes map[string]string `json:"prefixes,omitempty"`
+	// Unmanaged are live addresses of that process that no source had ever listed, by backend
+	// and slot.
+	Unmanaged map[string]placement.Unmanaged `json:"unmanaged,omitempty"`
 }
 
 // A storedExternal says besides which slot it is about: the name alone does not, where
@@ -177,10 +180,15 @@ func (c *core) snapshot(now time.Time) stored {
 	}
 	for _, in := range c.instances {
 		out := storedInstance{Name: in.Name, Process: in.last.Process,
-			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}}
+			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Unmanaged: map[string]placement.Unmanaged{}}
 		for name, r := range in.backends {
 			if r.Prefix != "" {
 				out.Prefixes[name] = r.Prefix
+			}
+			if b := c.backend(name); b != nil {
+				if u := b.unmanagedAt(r); len(u) > 0 {
+					out.Unmanaged[name] = u
+				}
 			}
 			for number, e := range r.Externals {
 				if out.Externals[name] == nil {

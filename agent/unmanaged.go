@@ -19,25 +19,41 @@ const holdTakeover = "takeover"
 
 // findUnmanaged finds the unmanaged addresses of b at instances where they were not looked
 // for, drops those that are gone, or that the source lists or an operator added by now, and
-// returns the slots that they have anywhere, with the address.
-func (c *core) findUnmanaged(b *backend) placement.Unmanaged {
-	out := placement.Unmanaged{}
+// returns the slots that they have anywhere, with the address. changed: they are others at
+// some instance.
+func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool) {
+	out = placement.Unmanaged{}
 	for _, in := range c.of(b) {
 		at := in.at(b.Name)
 		if at.Own == nil || at.Problem != "" {
+			changed = at.unmanaged.DropOwned(b.owns) || changed
 			continue
 		}
 		if !at.judged && b.heard {
 			at.judged = true
 			at.unmanaged = placement.FindUnmanaged(at.Own, b.owns)
-			if in.continued {
-				b.placement.DropTaken(at.unmanaged)
+			if in.continued && !at.corrected {
+				at.corrected = true
+				b.placement.DropTaken(at.unmanaged, at.unmanagedThen)
 			}
+			changed = changed || len(at.unmanaged) > 0
 		}
-		at.unmanaged.Refresh(at.Own, b.owns)
+		changed = at.unmanaged.Refresh(at.Own, b.owns) || changed
 		maps.Copy(out, at.unmanaged)
 	}
-	return out
+	return out, changed
+}
+
+// unmanagedAt are the unmanaged addresses of b at an instance, or those that would be if they
+// had been looked for, or were before it was heard of.
+func (b *backend) unmanagedAt(at *backendAt) placement.Unmanaged {
+	switch {
+	case at.judged:
+		return maps.Clone(at.unmanaged)
+	case at.Own == nil:
+		return at.unmanagedThen
+	}
+	return placement.FindUnmanaged(at.Own, b.owns)
 }
 
 // viewsToAdopt are the views of b to make the table of.
@@ -50,7 +66,7 @@ func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 		}
 		view := at.Usable
 		if in.continued {
-			view = b.placement.WithoutTaken(view, b.owns)
+			view = b.placement.WithoutTaken(view, at.unmanagedThen, b.owns)
 		}
 		out = append(out, view)
 	}

@@ -32,7 +32,8 @@ type Placement struct {
 	stored map[netip.AddrPort]int
 	// vanished are slots that no instance has any more, by number.
 	vanished map[int]Vanished
-	// yielded are kept endpoints that gave their slot to one that is listed.
+	// yielded are kept endpoints that gave their slot to one that is listed, and whether they
+	// served.
 	yielded map[netip.AddrPort]bool
 }
 
@@ -193,14 +194,14 @@ func (p *Placement) Reclaim(leaving map[netip.AddrPort]bool) {
 
 // Grow adds slots for endpoints that have none, up to most in all.
 func (p *Placement) Grow(most int) {
-	if p.Short() {
+	if p.Short() && len(p.table) < most {
 		p.table, p.overflow = p.table.Grow(p.overflow, most)
 	}
 }
 
 // GrowKept adds slots for endpoints that are only kept and have none, up to most in all.
 func (p *Placement) GrowKept(most int) {
-	if len(p.slotless) > 0 {
+	if len(p.slotless) > 0 && len(p.table) < most {
 		p.table, p.slotless = p.table.Grow(p.slotless, most)
 	}
 }
@@ -223,16 +224,17 @@ func (p *Placement) DropKept(kept Kept) {
 	p.overflow = listed
 }
 
-// Yield has kept endpoints give their slots to those that are listed and have none: those for
-// which may holds, the one that is kept longest first. It reports whether any did.
-func (p *Placement) Yield(kept Kept, may func(netip.AddrPort) bool) bool {
+// Yield has kept endpoints give their slots to those that are listed and have none: those that
+// are down, or all if down is nil, the one that is kept longest first. It reports whether any
+// did.
+func (p *Placement) Yield(kept Kept, down func(netip.AddrPort) bool) bool {
 	type victim struct {
 		addr  netip.AddrPort
 		since time.Time
 	}
 	var victims []victim
 	for _, s := range p.table {
-		if since, is := kept(s.Endpoint.Addr); !s.Free() && is && may(s.Endpoint.Addr) {
+		if since, is := kept(s.Endpoint.Addr); !s.Free() && is && (down == nil || down(s.Endpoint.Addr)) {
 			victims = append(victims, victim{s.Endpoint.Addr, since})
 		}
 	}
@@ -240,29 +242,36 @@ func (p *Placement) Yield(kept Kept, may func(netip.AddrPort) bool) bool {
 		return cmp.Or(x.since.Compare(y.since), x.addr.Compare(y.addr))
 	})
 	for _, v := range victims[:min(len(p.overflow), len(victims))] {
-		p.yielded[v.addr] = true
+		p.yielded[v.addr] = down == nil
 	}
 	return len(victims) > 0
 }
 
 // TakeBack lets as many kept endpoints that gave their slots up have one as are free by
-// now, the one that is kept for the shortest time first. It reports whether any may.
-func (p *Placement) TakeBack(kept Kept) bool {
+// now, the one that is kept for the shortest time first; for those that served, slots may be
+// added, up to most in all. It reports whether any may have one.
+func (p *Placement) TakeBack(kept Kept, most int) bool {
 	if p.Short() || len(p.yielded) == 0 {
 		return false
 	}
-	free := p.free()
-	if free == 0 {
-		return false
-	}
+	free, added := p.free(), max(most-len(p.table)-len(p.slotless), 0)
 	since := func(a netip.AddrPort) time.Time { at, _ := kept(a); return at }
 	back := slices.SortedFunc(maps.Keys(p.yielded), func(x, y netip.AddrPort) int {
 		return cmp.Or(since(y).Compare(since(x)), x.Compare(y))
 	})
-	for _, a := range back[:min(free, len(back))] {
+	before := len(p.yielded)
+	for _, a := range back {
+		switch {
+		case free > 0:
+			free--
+		case added > 0 && p.yielded[a]:
+			added--
+		default:
+			continue
+		}
 		delete(p.yielded, a)
 	}
-	return true
+	return len(p.yielded) < before
 }
 
 // EndYield forgets which of those gave up their slot that are not kept any more, and reports
@@ -274,14 +283,14 @@ func (p *Placement) EndYield(kept Kept) bool {
 }
 
 // Yielded reports whether a kept endpoint gave its slot to one that is listed.
-func (p *Placement) Yielded(a netip.AddrPort) bool { return p.yielded[a] }
+func (p *Placement) Yielded(a netip.AddrPort) bool { _, has := p.yielded[a]; return has }
 
 // WithoutYielded returns those of eps that did not give their slot away.
 func (p *Placement) WithoutYielded(eps []discovery.Endpoint) []discovery.Endpoint {
 	if len(p.yielded) == 0 {
 		return eps
 	}
-	return slices.DeleteFunc(slices.Clone(eps), func(e discovery.Endpoint) bool { return p.yielded[e.Addr] })
+	return slices.DeleteFunc(slices.Clone(eps), func(e discovery.Endpoint) bool { return p.Yielded(e.Addr) })
 }
 
 // Settle notes what came of it all: since when slots lack, and how many are needed.

@@ -47,12 +47,12 @@ func elsewhere(t slots.Target) (left, moved slots.Target) {
 }
 
 // Around returns targets that leave the slots of u alone; what they were to hold goes
-// elsewhere. Other slots that are reserved hold an unmanaged address at another instance
+// elsewhere, unless it is there. Other slots that are reserved hold an unmanaged address at another instance
 // alone: they are free here, if it is known by searched that they hold none.
 func Around(targets []slots.Target, u Unmanaged, searched bool) []slots.Target {
 	out := slices.Clone(targets)
 	for i, t := range targets {
-		if _, ok := u[t.Number]; !ok {
+		if a, ok := u[t.Number]; !ok || a == t.Addr {
 			out[i].Leave = t.Leave && !searched
 			continue
 		}

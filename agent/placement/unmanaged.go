@@ -36,27 +36,36 @@ func FindUnmanaged(own []slots.Server, owned func(netip.AddrPort) bool) Unmanage
 	return out
 }
 
-// Refresh drops those that are gone, or owned by now.
-func (u Unmanaged) Refresh(own []slots.Server, owned func(netip.AddrPort) bool) {
+// Refresh drops those that are gone, or owned by now, and reports whether there were any.
+func (u Unmanaged) Refresh(own []slots.Server, owned func(netip.AddrPort) bool) bool {
 	if len(u) == 0 {
-		return
+		return false
 	}
-	live := InService(own)
+	before, live := len(u), InService(own)
 	maps.DeleteFunc(u, func(slot int, a netip.AddrPort) bool { return owned(a) || live[slot] != a })
+	return len(u) < before
+}
+
+// DropOwned drops those that are owned by now, and reports whether there were any.
+func (u Unmanaged) DropOwned(owned func(netip.AddrPort) bool) bool {
+	before := len(u)
+	maps.DeleteFunc(u, func(_ int, a netip.AddrPort) bool { return owned(a) })
+	return len(u) < before
 }
 
 // DropTaken drops those whose slot an endpoint had when the state was stored: in the process
-// of then, who has it now took it from that.
-func (p *Placement) DropTaken(u Unmanaged) {
-	maps.DeleteFunc(u, func(slot int, _ netip.AddrPort) bool { return p.had(slot) })
+// of then, who has it now took it from that, unless it was unmanaged then already.
+func (p *Placement) DropTaken(u, then Unmanaged) {
+	maps.DeleteFunc(u, func(slot int, a netip.AddrPort) bool { return p.had(slot) && then[slot] != a })
 }
 
 // WithoutTaken returns view, of the process of when the state was stored, with the slots out
-// of service that somebody took from the endpoint they had: that is to be corrected.
-func (p *Placement) WithoutTaken(view []slots.Server, owned func(netip.AddrPort) bool) []slots.Server {
+// of service that somebody took from the endpoint they had: that is to be corrected. What was
+// unmanaged then was not taken.
+func (p *Placement) WithoutTaken(view []slots.Server, then Unmanaged, owned func(netip.AddrPort) bool) []slots.Server {
 	out := view
 	for i, s := range view {
-		if s.Class != slots.Maint && p.had(s.Number) && !owned(s.Addr) {
+		if s.Class != slots.Maint && p.had(s.Number) && !owned(s.Addr) && then[s.Number] != s.Addr {
 			if &out[0] == &view[0] {
 				out = slices.Clone(view)
 			}

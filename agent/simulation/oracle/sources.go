@@ -344,14 +344,19 @@ func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	return why
 }
 
-// confirm takes an endpoint that left for no loss any more, if that it is gone was held or
-// confirmed.
+// confirm takes an endpoint that left for no loss any more, if that it is gone was accepted,
+// held or confirmed; and so all that is gone as long and as surely, in service or not.
 func (b *backend) confirm(at time.Time, a netip.AddrPort) {
-	if _, gone := b.gone[a]; !gone || b.confirmed[a] < 3 && b.holds(at) == "" {
+	since, gone := b.gone[a]
+	if !gone || !b.accepted[a] && b.confirmed[a] < 3 && b.holds(at) == "" {
 		return
 	}
-	for _, m := range b.past {
-		delete(m.set, a)
+	for other, went := range b.gone {
+		if other == a || !went.After(since) && (b.accepted[other] || b.confirmed[other] >= 3) {
+			for _, m := range b.past {
+				delete(m.set, other)
+			}
+		}
 	}
 }
 

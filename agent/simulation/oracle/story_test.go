@@ -85,6 +85,16 @@ func (h *history) executes(server, command string, change func(*Server), other b
 	h.Executed(h.now, Command{Instance: "edge", Backend: "web", Text: text, Before: &before, After: &after, Other: other})
 }
 
+// finds has an agent meet another process, a minute ago, where this server serves a.
+func (h *history) finds(server string, a netip.AddrPort) {
+	h.Stopped(h.now)
+	h.row(server).Addr, h.row(server).State = a, Ready
+	h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+	h.Started(h.now)
+	h.lists(h.listed...)
+	h.after(time.Minute)
+}
+
 // fills has the agent give a free slot an address and put it into service.
 func (h *history) fills(server string, a netip.AddrPort) {
 	h.sends(server, fmt.Sprintf("set server SERVER addr %s port %d", a.Addr(), a.Port()), func(s *Server) { s.Addr = a })
