@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -85,12 +86,25 @@ func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []net
 		}
 	}
 	before := b.guard.Published()
-	b.reevaluate(judgement{checked: checked}, now)
+	if b.reevaluate(judgement{checked: checked}, now); !b.heard {
+		b.guard.Withdraw(gone)
+		b.operated = with(b.operated, gone)
+	}
 	b.guard.AcceptThese(gone, now) // what is accepted is not held for being many
 	b.startLeaving(before, b.guard.Published(), now)
 	b.due = true
 	slices.SortFunc(gone, netip.AddrPort.Compare)
 	return slices.Compact(gone), true
+}
+
+// with is set and these in it.
+func with(set map[netip.AddrPort]bool, addrs []netip.AddrPort) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	maps.Copy(out, set)
+	for _, a := range addrs {
+		out[a] = true
+	}
+	return out
 }
 
 func (b *backend) feed(name string) *feed {

@@ -105,25 +105,32 @@ type Oracle struct {
 	stopped time.Time // when it ended last
 	// changed is when its configuration changed last.
 	changed  time.Time
-	acked    map[Ask]time.Time    // what operators were told is in force
-	ended    map[Ask]time.Time    // and is no more
-	until    map[Ask]time.Time    // when what was asked last ends by itself
-	doubtful map[Ask]bool         // may be in force
-	differ   map[string]time.Time // since when a gauge differs from the status
-	paused   map[string]time.Time // until when
+	acked    map[Ask]time.Time     // what operators were told is in force
+	ended    map[Ask]time.Time     // and is no more
+	until    map[Ask]time.Time     // when what was asked last ends by itself
+	doubtful map[Ask]bool          // may be in force
+	differ   map[string]difference // gauges that differ from the status
+	paused   map[string]time.Time  // until when
 	// unstored is since when the agent cannot store anything; zero: it can.
 	unstored time.Time
 	resumed  time.Time
 	events   []Event
 	record   func(Entry) // nil: nothing is kept
 	done     []removal
+	moved    []move
+}
+
+// A difference is that a gauge is not what the status says, for so long.
+type difference struct {
+	value float64 // in the status
+	since time.Time
 }
 
 // New returns an oracle that has been told nothing.
 func New() *Oracle {
 	return &Oracle{
 		backends: map[string]*backend{}, instances: map[string]*instance{}, acked: map[Ask]time.Time{},
-		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]time.Time{}, paused: map[string]time.Time{},
+		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]difference{}, paused: map[string]time.Time{},
 	}
 }
 
@@ -207,7 +214,7 @@ func (o *Oracle) Stopped(at time.Time) {
 		stored = o.unstored.Add(-Grace)
 	}
 	for _, b := range o.backends {
-		for a, since := range b.there {
+		for a, since := range b.told {
 			if since.After(stored) {
 				b.lost[a] = true
 			}

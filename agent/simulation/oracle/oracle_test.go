@@ -340,6 +340,30 @@ func (h *history) shows(gauge float64) {
 }
 
 // onEnd are the rules about how it ends when every fault has.
+// onMove are about slots that another process begins with.
+var onMove = []rule{
+	{
+		name: "kept", text: "took 10.0.0.4:80 out of service, which is listed, and it is not back",
+		wrong: func(h *history) {
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.after(time.Minute)
+			h.empties("s4")
+			h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4"}})
+			h.after(Grace)
+			h.says(func(s *Status) { outOfSync(s); s.Backends[0].Fought = true }) // which is not looked at otherwise
+		},
+		right: func(h *history) {
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.after(time.Minute)
+			h.empties("s4")
+			h.fills("s5", addr(4))
+			h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4", "s5"}})
+			h.after(Grace)
+			h.says(outOfSync)
+		},
+	},
+}
+
 // onTakeover are about what an agent finds that nobody ever listed.
 var onTakeover = []rule{
 	{
@@ -401,7 +425,7 @@ var onEnd = []rule{
 }
 
 func TestRules(t *testing.T) {
-	for _, r := range slices.Concat(onServers, onLoss, onTakeover, onStatus, onEnd) {
+	for _, r := range slices.Concat(onServers, onLoss, onMove, onTakeover, onStatus, onEnd) {
 		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
 			h := begin(r.conf)
 			h.says(nil)

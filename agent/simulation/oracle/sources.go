@@ -37,6 +37,8 @@ type backend struct {
 	// stayed is for how long the endpoint had been there when it went, the longest time
 	// since it was taken out of service last.
 	stayed map[netip.AddrPort]time.Duration
+	// told is when the endpoint came, or was listed again after it was lost.
+	told map[netip.AddrPort]time.Time
 	// lost are endpoints that came so shortly before the agent ended that it may not have
 	// stored them, and that were not listed since.
 	lost map[netip.AddrPort]bool
@@ -70,7 +72,7 @@ func newBackend() *backend {
 	return &backend{
 		feeds: map[string]*feed{}, listed: map[netip.AddrPort]bool{}, first: map[netip.AddrPort]time.Time{}, gone: map[netip.AddrPort]time.Time{},
 		was: map[netip.AddrPort]time.Time{}, there: map[netip.AddrPort]time.Time{}, accepted: map[netip.AddrPort]bool{},
-		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{}, lost: map[netip.AddrPort]bool{},
+		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{}, lost: map[netip.AddrPort]bool{}, told: map[netip.AddrPort]time.Time{},
 	}
 }
 
@@ -112,13 +114,16 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 		}
 	}
 	for _, p := range parts {
-		f.hear(at, p)
 		for _, e := range p.Endpoints {
 			if !b.listed[e.Addr] {
 				b.listed[e.Addr], b.first[e.Addr] = true, at
 			}
+			if b.told[e.Addr].IsZero() || b.lost[e.Addr] || b.state(e.Addr) == "" {
+				b.told[e.Addr] = at
+			}
 			delete(b.lost, e.Addr)
 		}
+		f.hear(at, p)
 	}
 	b.reckon(at)
 	if strongest {

@@ -32,6 +32,9 @@ func begin(conf Backend) *history {
 	h.rows = append(h.rows, Server{Name: "static1", Addr: addr(99), State: Ready, Weight: 1})
 	h.configured()
 	h.Process(h.now, "edge", map[string][]Server{"web": h.rows, "other": {{Name: "s1", Addr: addr(70), State: Ready}}})
+	for n := range 4 { // which the agent has filled
+		h.instances["edge"].filled[[2]string{"web", h.rows[n].Name}] = true
+	}
 	h.Started(h.now)
 	h.lists(1, 2, 3, 4)
 	h.after(time.Minute)
