@@ -215,7 +215,7 @@ func (o *Oracle) Stopped(at time.Time) {
 	}
 	for _, b := range o.backends {
 		for a, since := range b.told {
-			if since.After(stored) {
+			if since.After(stored) || !o.unstored.IsZero() { // who lists it may not be stored
 				b.lost[a] = true
 			}
 		}
