@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/event"
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/store"
 )
@@ -121,7 +122,7 @@ func (a *Agent) begin() {
 	if a.stored, err = loadState(a.opts.Folders, a.opts.StateDir); err != nil {
 		a.stateFailed(err)
 	}
-	a.overrides, a.pauses, a.operatorsAt = a.stored.overrides(), a.stored.pauses(now), a.stored.operatorsAt()
+	a.overrides, a.pauses, a.operatorsAt = override.Restore(a.stored.Overrides), override.RestorePauses(a.stored.Pauses, now), a.stored.operatorsAt()
 	for _, in := range a.opts.Instances {
 		a.instances = append(a.instances, a.newInstance(in))
 	}
@@ -133,7 +134,7 @@ func (a *Agent) begin() {
 
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	nb := newBackend(b)
-	nb.overrides = a.overrides.of(b.Name)
+	nb.overrides = a.overrides.Of(b.Name)
 	if s, ok := a.stored.backend(b.Name); ok {
 		nb.restore(s, now)
 	}
@@ -220,7 +221,7 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-timer.C:
 		case now := <-ticker.C:
 			a.ticked.Store(now.UnixNano())
-			a.lapse(now)
+			a.expireAsked(now)
 			a.gauge(now)
 			if a.dirty || a.outdated(now) {
 				a.dirty = false

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
@@ -77,7 +78,7 @@ type backend struct {
 	// overrides are what operators want of it. started are the slots that
 	// an operator gave back, with when. weights are those of the template, if any
 	// override may ask for a share of them.
-	overrides overrides
+	overrides override.Set
 	// added are the endpoints that operators added and do not want any more, with
 	// since when: they may be removed wherever they are found.
 	added   map[netip.AddrPort]time.Time
@@ -233,6 +234,6 @@ func earlier(a, b time.Time) time.Time {
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
 	targets := b.placement.Table().Targets(slots.Scale(b.guard.Published()))
-	b.overrides.reweigh(b.Name, targets, b.weights.Of)
+	b.overrides.Reweigh(b.Name, targets, b.weights.Of)
 	return targets
 }

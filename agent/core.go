@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
@@ -88,8 +89,8 @@ type core struct {
 	// which slot holds what.
 	opened bool
 	// overrides and pauses are what operators asked for.
-	overrides   overrides
-	pauses      pauses
+	overrides   override.Set
+	pauses      override.Pauses
 	operatorsAt time.Time // when either last changed
 	// next is what comes after, while slots that it does not serve are emptied;
 	// nil at all other times.
@@ -268,7 +269,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 			Generation: b.gen, Proxy: b.Proxy, Prefix: b.Prefix, Resumed: b.resumed, Repair: b.RepairExternal, Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions,
 			Watched: len(b.guard.Incoming()) > 0, Started: maps.Clone(b.started), SessionEnds: b.ending(),
 		}
-		if p := c.pauses.of(b.Name, now); p != nil {
+		if p := c.pauses.Of(b.Name, now); p != nil {
 			s.Paused, s.Strict = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.

@@ -203,7 +203,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 	if next.Failover.Primary != b.Failover.Primary {
 		b.at = sources.Position{} // it is of the feeds that stood in for another one
 	}
-	b.govern(withDefaults(next), time.Now())
+	b.setRules(withDefaults(next), time.Now())
 	b.due = true
 	b.feeds = nil
 	kept := make([]bool, len(before))

@@ -66,7 +66,7 @@ func (a *Agent) show(now time.Time) Status {
 		show.InSync = show.InSync && a.opened && !a.unfilled(in) // nothing is wanted before
 		s.Instances = append(s.Instances, show)
 	}
-	s.Overrides, s.Pauses = a.overrides.sorted(), a.pauses.sorted()
+	s.Overrides, s.Pauses = a.overrides.Sorted(), a.pauses.Sorted()
 	s.Reloads = []ReloadStatus{}
 	for _, r := range a.reloads {
 		s.Reloads = append(s.Reloads, a.showReload(r, now))
@@ -98,7 +98,7 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
-	if p := a.pauses.of(b.Name, now); p != nil {
+	if p := a.pauses.Of(b.Name, now); p != nil {
 		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
 	if t, ok := b.guard.Turnover(); ok {

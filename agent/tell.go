@@ -269,7 +269,7 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 
 // pausedNow reports whether anything keeps the agent from writing to slots of b.
 func (a *Agent) pausedNow(b *backend, now time.Time) bool {
-	return a.fighting(b, now) || a.pauses.of(b.Name, now) != nil
+	return a.fighting(b, now) || a.pauses.Of(b.Name, now) != nil
 }
 
 // beside are the other backends that fill the same backend of HAProxy.
