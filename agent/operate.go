@@ -187,7 +187,7 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 				b.started[s.Number] = now
 				b.due, a.dirty = true, true
 				for _, in := range a.of(b) {
-					in.giveBack(b.Name, s.Number)
+					in.clearExternal(b.Name, s.Number)
 				}
 			}
 		}

@@ -32,14 +32,14 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (
 	})
 }
 
-// Resume ends the pause of a backend, or every one if backend is "", and the fights over
+// Resume ends the pause of a backend, or every one if backend is "", and the conflicts over
 // its slots. It fails with [ErrNotPaused] if there is neither.
 func (a *Agent) Resume(ctx context.Context, backend string) error {
 	_, err := durably(ctx, a, func(context.Context) (struct{}, error) {
 		now := time.Now()
 		fought := false
 		for _, b := range a.backends {
-			if (backend == "" || backend == b.Name) && a.fighting(b, now) {
+			if (backend == "" || backend == b.Name) && a.hasConflict(b, now) {
 				b.resumed, fought = now, true
 			}
 		}

@@ -135,7 +135,7 @@ func recovered(ctx context.Context, t Transaction) (res reload.Result, had bool,
 
 // considerReloads starts the reload that is due, and returns when one will be.
 func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.Time) {
-	if !a.opened {
+	if !a.barrierOpen {
 		return next
 	}
 	for _, r := range a.reloads {

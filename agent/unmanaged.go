@@ -29,8 +29,8 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 			changed = at.unmanaged.DropOwned(b.owns) || changed
 			continue
 		}
-		if !at.judged && b.heard {
-			at.judged = true
+		if !at.searched && b.heard {
+			at.searched = true
 			at.unmanaged = placement.FindUnmanaged(at.Own, b.owns)
 			if in.continued && !at.corrected {
 				at.corrected = true
@@ -48,7 +48,7 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 // had been looked for, or were before it was heard of.
 func (b *backend) unmanagedAt(at *backendAt) placement.Unmanaged {
 	switch {
-	case at.judged:
+	case at.searched:
 		return maps.Clone(at.unmanaged)
 	case at.Own == nil:
 		return at.unmanagedThen

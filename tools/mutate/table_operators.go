@@ -4,7 +4,7 @@ package main
 func operatorMutants() []mutant {
 	return []mutant{
 		{rule: "An operator's drain holds on all instances", how: "it changes nothing",
-			file: "agent/leave.go", edits: []edit{{"return b.overrides.Apply(b.Name, b.remaining())", "return b.remaining()"}},
+			file: "agent/departure.go", edits: []edit{{"return b.overrides.Apply(b.Name, b.remaining())", "return b.remaining()"}},
 			tests: []unit{{"agent", "TestOverrideHoldsOnAllInstances"}}},
 		{rule: "An operator cannot put back what a source takes out", how: "drain makes a server that is down drain",
 			file: "agent/override/set.go", edits: []edit{{"\tcase e.State != discovery.Ready:\n", "\tcase e.State == discovery.Drain:\n"}},

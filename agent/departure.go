@@ -15,7 +15,7 @@ import (
 // startLeaving lets endpoints leave that are not published any more, unless an operator added
 // them.
 func (b *backend) startLeaving(before, after []discovery.Endpoint, now time.Time) {
-	b.leave(b.overrides.WithAdded(b.Name, before, b.Policy), b.overrides.WithAdded(b.Name, after, b.Policy), now)
+	b.startDraining(b.overrides.WithAdded(b.Name, before, b.Policy), b.overrides.WithAdded(b.Name, after, b.Policy), now)
 }
 
 // setOverrides puts other overrides in force. What an operator does not want to be there
@@ -30,7 +30,7 @@ func (b *backend) setOverrides(next override.Set, now time.Time) {
 	}
 	b.noteOperated(next)
 	b.overrides, b.due = next, true
-	b.leave(before, next.WithAdded(b.Name, b.guard.Published(), b.Policy), now)
+	b.startDraining(before, next.WithAdded(b.Name, b.guard.Published(), b.Policy), now)
 }
 
 // noteOperated notes which endpoints overrides are about, for as long as the stored set is
@@ -63,17 +63,17 @@ func (b *backend) setRules(next Backend, now time.Time) {
 	for _, f := range b.feeds {
 		f.known.SetPolicy(next.Policy, now)
 	}
-	b.leave(before, b.overrides.WithAdded(b.Name, b.guard.Published(), b.Policy), now)
+	b.startDraining(before, b.overrides.WithAdded(b.Name, b.guard.Published(), b.Policy), now)
 }
 
-// leave starts the drain of endpoints that stopped being ready, and sets when their
+// startDraining starts the drain of endpoints that stopped being ready, and sets when their
 // sessions end, where the backend is configured so.
-func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
+func (b *backend) startDraining(before, after []discovery.Endpoint, now time.Time) {
 	next := discovery.ByAddr(after)
 	for a, e := range next {
 		if e.State != discovery.Down {
 			delete(b.leaving, a)
-			delete(b.ends, a)
+			delete(b.sessionEnds, a)
 		}
 	}
 	for _, e := range before {
@@ -85,7 +85,7 @@ func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
 			b.leaving[e.Addr] = leaving{e, now.Add(b.Drain)}
 		}
 		if b.Shutdown {
-			b.ends[e.Addr] = now.Add(b.Drain)
+			b.sessionEnds[e.Addr] = now.Add(b.Drain)
 		}
 	}
 }
@@ -93,15 +93,15 @@ func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
 // ending returns when sessions are to be ended, for those who write; nil if none
 // are.
 func (b *backend) ending() map[netip.AddrPort]time.Time {
-	if !b.Shutdown || len(b.ends) == 0 {
+	if !b.Shutdown || len(b.sessionEnds) == 0 {
 		return nil
 	}
-	return maps.Clone(b.ends)
+	return maps.Clone(b.sessionEnds)
 }
 
-// departed returns the addresses that drain although no source lists them any
+// removed returns the addresses that drain although no source lists them any
 // more.
-func (b *backend) departed() map[netip.AddrPort]bool {
+func (b *backend) removed() map[netip.AddrPort]bool {
 	there := discovery.ByAddr(b.guard.Published())
 	out := map[netip.AddrPort]bool{}
 	for a := range b.leaving {
@@ -118,11 +118,11 @@ func (b *backend) dropReclaimed() {
 	for _, s := range b.placement.Table() {
 		holds[s.Endpoint.Addr] = true
 	}
-	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.departed()[a] })
+	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.removed()[a] })
 }
 
-// settle ends the drains that are over and returns whether any was.
-func (b *backend) settle(now time.Time) bool {
+// expireDrains ends the drains that are over and returns whether any was.
+func (b *backend) expireDrains(now time.Time) bool {
 	if len(b.leaving) == 0 {
 		return false
 	}
@@ -164,7 +164,7 @@ func (b *backend) remaining() []discovery.Endpoint {
 // dropReused forgets when to end the sessions of endpoints whose address no slot of b
 // has any more.
 func (c *core) dropReused(b *backend) {
-	if len(b.ends) == 0 {
+	if len(b.sessionEnds) == 0 {
 		return
 	}
 	has := map[netip.AddrPort]bool{}
@@ -176,5 +176,5 @@ func (c *core) dropReused(b *backend) {
 			has[s.Addr] = true
 		}
 	}
-	maps.DeleteFunc(b.ends, func(a netip.AddrPort, _ time.Time) bool { return !has[a] })
+	maps.DeleteFunc(b.sessionEnds, func(a netip.AddrPort, _ time.Time) bool { return !has[a] })
 }
