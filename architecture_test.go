@@ -24,11 +24,12 @@ func arrows() map[string][]string {
 			"agent", "agent/api", "agent/client", "agent/guard", "agent/sources", "agent/web", "agent/web/auth", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad", "metrics", "securedir", "slots", "slots/haproxy", "slots/reload",
 			"discovery/dns/dnstest", // the demo answers DNS itself
 		},
-		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
+		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
 		"agent/api":          {"discovery", "slots"},
 		"agent/client":       {"agent/api", "discovery", "discovery/longpoll", "slots"},
 		"agent/event":        {"agent/api", "discovery"},
 		"agent/guard":        {"discovery"},
+		"agent/override":     {"agent/api", "discovery", "slots"},
 		"agent/placement":    {"discovery", "slots"},
 		"agent/reconciler":   {"slots"},
 		"agent/reloadpolicy": {},
@@ -187,7 +188,7 @@ func TestArrowsPointDown(t *testing.T) {
 // TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
 // parameter of it.
 func TestPurePackagesStartNoGoroutine(t *testing.T) {
-	pure := []string{"agent/guard", "agent/placement", "agent/reloadpolicy", "agent/sources", "slots"}
+	pure := []string{"agent/guard", "agent/override", "agent/placement", "agent/reloadpolicy", "agent/sources", "slots"}
 	for _, file := range parseModule(t) {
 		if !slices.Contains(pure, file.folder()) {
 			continue

@@ -58,8 +58,8 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 			a.reevaluate(b, nil, time.Time{}, r.At)
 		}
 	}
-	for _, b := range n.stale {
-		a.decide(b, time.Now())
+	for _, b := range n.redo {
+		a.publishIfChanged(b, time.Now())
 	}
 	a.dirty = a.dirty || !in.last.Process.Same(before.Process) || n.externals
 	a.gaugeInstance(in, r.At)

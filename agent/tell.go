@@ -269,7 +269,7 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 
 // pausedNow reports whether anything keeps the agent from writing to slots of b.
 func (a *Agent) pausedNow(b *backend, now time.Time) bool {
-	return a.fighting(b, now) || a.pauses.of(b.Name, now) != nil
+	return a.hasConflict(b, now) || a.pauses.Of(b.Name, now) != nil
 }
 
 // beside are the other backends that fill the same backend of HAProxy.
@@ -307,9 +307,9 @@ func (b *backend) countSlots(at *backendAt) map[string]int {
 	return out
 }
 
-// fighting reports whether a fight keeps the agent from writing to a slot of b
+// hasConflict reports whether a conflict keeps the agent from writing to a slot of b
 // somewhere.
-func (a *Agent) fighting(b *backend, now time.Time) bool {
+func (a *Agent) hasConflict(b *backend, now time.Time) bool {
 	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
 		for _, until := range in.at(b.Name).Conflicts {
 			if until.After(now) {
