@@ -51,6 +51,21 @@ type route struct {
 	needs auth.Rights
 }
 
+// A Route is one thing that can be asked for, and the least right that it takes.
+type Route struct {
+	Method, Path string // the path as in [http.ServeMux]
+	Needs        auth.Rights
+}
+
+// Routes lists everything that programs can ask for.
+func Routes() []Route {
+	var out []Route
+	for _, r := range new(Server).table() {
+		out = append(out, Route{r.method, r.path, r.needs})
+	}
+	return out
+}
+
 // table lists everything that can be asked for.
 func (s *Server) table() []route {
 	own := []route{
@@ -65,7 +80,7 @@ func (s *Server) table() []route {
 		{"GET", "/-/healthy", s.healthy, auth.Read},
 		{"GET", "/-/ready", s.ready, auth.Read},
 		{"POST", "/-/reload", s.reload, auth.Operate},
-		{"GET", "/metrics", s.o.Metrics.ServeHTTP, auth.Read},
+		{"GET", "/metrics", s.metrics, auth.Read},
 	}
 	return slices.Concat(own, s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
 }
@@ -134,6 +149,8 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Allow", allow)
 	answer.Problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
 }
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.o.Metrics.ServeHTTP(w, r) }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	answer.JSON(w, s.o.Agent.Status())
