@@ -72,7 +72,7 @@ func (s *Server) table() []route {
 		{"GET", "/{$}", s.front, auth.Read},
 		{"GET", "/v1/openapi.json", s.openAPI, auth.Read},
 		{"GET", "/v1/status", s.status, auth.Read},
-		{"GET", "/v1/events", s.seated(s.events), auth.Read},
+		{"GET", "/v1/events", s.limitAnonymous(s.events), auth.Read},
 		{"POST", "/v1/sync", s.sync, auth.Operate},
 		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate},
 		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read},
@@ -186,7 +186,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
-	drain, err := wanted(r.URL.Query(), api.DrainRemoved)
+	drain, err := boolParam(r.URL.Query(), api.DrainRemoved)
 	if err != nil {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -198,9 +198,9 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// wanted reads a switch, which is off if it is absent. What is neither true nor false
+// boolParam reads a switch, which is off if it is absent. What is neither true nor false
 // is no word to guess at: without a dry run, an edit is made.
-func wanted(q url.Values, name string) (bool, error) {
+func boolParam(q url.Values, name string) (bool, error) {
 	switch values := q[name]; {
 	case len(values) == 0:
 		return false, nil
