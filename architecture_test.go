@@ -53,6 +53,8 @@ func arrows() map[string][]string {
 		"slots/reload":       {"securedir", "slots"},
 		"tools/loopback":     {}, // ports for tests and the demo
 		"tools/mutate":       {}, // runs the tests of all of them
+		"tools/oapi":         {}, // a client that is generated, in a module of its own
+		"tools/openapi":      {"agent/api", "agent/web", "agent/web/auth", "discovery", "slots"},
 
 		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},
