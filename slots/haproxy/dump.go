@@ -99,11 +99,11 @@ func (c *Client) command(ctx context.Context, command string, answers int) (stri
 	select {
 	case s := <-told:
 		if s.err != nil {
-			return "", c.explain(ctx, s.err, false)
+			return "", c.faultOf(ctx, s.err, false)
 		}
 		return strings.TrimRight(s.text, "\n"), nil
 	case <-ctx.Done():
-		return "", c.explain(ctx, ctx.Err(), false)
+		return "", c.faultOf(ctx, ctx.Err(), false)
 	}
 }
 

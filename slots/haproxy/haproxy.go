@@ -94,21 +94,20 @@ func New(o Options) (*Client, error) {
 // String returns the socket as it was configured.
 func (c *Client) String() string { return c.socket }
 
-// Info asks which process answers. It has no deadline but ctx's: whoever waits
-// for a HAProxy that hangs does so with one such probe, which costs it one
-// connection.
+// Info asks which process answers. It has no deadline but ctx's: to wait for a HAProxy
+// that hangs, leave one such probe open, which costs HAProxy one connection.
 func (c *Client) Info(ctx context.Context) (slots.Process, error) {
 	c.drop() // it may lead to a process that was followed by another one
-	raw, err := c.single(ctx, "show info")
+	raw, err := c.askAlone(ctx, "show info")
 	if err != nil {
-		c.doubt()
+		c.forgetProcess()
 		return slots.Process{}, err
 	}
 	p, err := parseInfo(strings.TrimSuffix(raw, "\n\n"))
 	if err != nil {
 		return p, garbled(false, "%s: %w", c.at, err)
 	}
-	c.vouch(p)
+	c.noteProcess(p)
 	return p, nil
 }
 
@@ -186,13 +185,13 @@ func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[
 		for _, text := range a.reads {
 			maps.Copy(ids, backendIDs(text))
 		}
-		c.state.learn(ids)
+		c.state.setIDs(ids)
 	}
 	return nil
 }
 
-// vouch notes that p has just answered.
-func (c *Client) vouch(p slots.Process) time.Time {
+// noteProcess notes that p has just answered.
+func (c *Client) noteProcess(p slots.Process) time.Time {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,8 +202,8 @@ func (c *Client) vouch(p slots.Process) time.Time {
 	return now
 }
 
-// doubt forgets when the process answered last.
-func (c *Client) doubt() {
+// forgetProcess forgets when the process answered last.
+func (c *Client) forgetProcess() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen = time.Time{}
