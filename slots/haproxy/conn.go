@@ -168,8 +168,8 @@ func (c *Client) faultOf(ctx context.Context, err error, writes bool) error {
 // dial connects. A unix socket takes a connection at once or not at all, so that
 // the timers which a context needs are of no use there.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	if c.instead != nil {
-		return c.instead(ctx)
+	if c.dialInstead != nil {
+		return c.dialInstead(ctx)
 	}
 	return c.at.dial(ctx, &c.dialer)
 }

@@ -3,7 +3,7 @@
 //
 // A line of commands is written whole, and the next one goes out when it is
 // answered to the end: lines that are sent ahead are dropped by some versions.
-// A look and the changes that follow on it share a connection in interactive
+// A reading and the changes that follow on it share a connection in interactive
 // mode ("prompt"), for 50 ms at most: a connection of its own costs a line more
 // than most lines do, and one that is kept stays with the old worker after a
 // reload.
@@ -58,13 +58,13 @@ type Options struct {
 // except Apply, of which one may run at a time. Errors of Info, View, Apply and
 // Level are [slots.InstanceError].
 type Client struct {
-	socket  string
-	at      address
-	timeout time.Duration
-	dialer  net.Dialer
-	instead func(context.Context) (net.Conn, error) // nil: the socket is dialled
-	state   stateFile
-	people  chan struct{} // holds one for each that is asked for people
+	socket      string
+	at          address
+	timeout     time.Duration
+	dialer      net.Dialer
+	dialInstead func(context.Context) (net.Conn, error) // nil: the socket is dialled
+	state       stateFile
+	adminSlots  chan struct{} // holds one for each that is asked for people
 
 	mu      sync.Mutex
 	process slots.Process // what answered last
@@ -88,7 +88,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, instead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: make(chan struct{}, maxPeople)}, nil
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, adminSlots: make(chan struct{}, maxAdmin)}, nil
 }
 
 // String returns the socket as it was configured.
