@@ -38,7 +38,7 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 	if r.Err == nil {
 		out = c.know(in, r.Backends)
 	}
-	in.last = r
+	in.last, in.last.Backends = r, nil // they are in in.backends
 	if r.Restarted {
 		in.restarts++
 		c.refill(in)
