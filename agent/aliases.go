@@ -129,11 +129,7 @@ var (
 	ErrNoSection   = api.ErrNoSection
 	ErrBadSection  = api.ErrBadSection
 	ErrNotStored   = api.ErrNotStored
-	ErrManyReaders = api.ErrManyReaders
 )
-
-// EventKinds lists what [Event.Kind] can be.
-func EventKinds() []string { return api.EventKinds() }
 
 // Silent is [api.Silent].
 func Silent(instances []InstanceStatus) []string { return api.Silent(instances) }

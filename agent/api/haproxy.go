@@ -51,6 +51,7 @@ type SectionEdit struct {
 	Force bool
 }
 
+// String names the section, as in "backend web".
 func (e SectionEdit) String() string { return strings.TrimSpace(e.Type + " " + e.Name) }
 
 // An OldWorker is a process that a reload has left with its last connections.
