@@ -16,6 +16,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newAcceptCommand(a *app) *cobra.Command {
@@ -65,18 +66,18 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 // acceptedWords says what went.
 func acceptedWords(done agent.Accepted) string {
 	if len(done.Removed) == 0 {
-		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", shown(done.Backend), shown(done.ID))
+		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", textfmt.Clip(done.Backend), textfmt.Clip(done.ID))
 	}
-	return fmt.Sprintf("%s: accepted: %s", shown(done.Backend), listed(done.Removed, 20))
+	return fmt.Sprintf("%s: accepted: %s", textfmt.Clip(done.Backend), textfmt.List(done.Removed, 20))
 }
 
 // acceptFailed adds what to do where nothing could be accepted.
 func acceptFailed(err error, backend string) error {
 	switch {
 	case errors.Is(err, agent.ErrNoBackend):
-		return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
+		return fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
 	case errors.Is(err, agent.ErrNothingHeld):
-		return fmt.Errorf("nothing of %s is held or kept", shown(backend))
+		return fmt.Errorf("nothing of %s is held or kept", textfmt.Clip(backend))
 	}
 	return err
 }
@@ -97,7 +98,7 @@ func (a *app) chooseID(ctx context.Context, c *web.Client, backend, output strin
 	case len(list) == 0:
 		return "", acceptFailed(agent.ErrNothingHeld, backend)
 	case output != "text" || !isTerminal(os.Stdin) || !isTerminal(a.stdout):
-		return "", usageErrorf("accept takes an id of %s here: %s", shown(backend), listed(ids(list), 20))
+		return "", usageErrorf("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
 	return askID(os.Stdin, a.stdout, list)
 }
@@ -106,7 +107,7 @@ func (a *app) chooseID(ctx context.Context, c *web.Client, backend, output strin
 func ids(list []agent.Acceptable) []string {
 	var out []string
 	for _, x := range list {
-		out = append(out, fmt.Sprintf("%s (%s, %s)", x.ID, x.Kind, count(len(x.Endpoints), "endpoint")))
+		out = append(out, fmt.Sprintf("%s (%s, %s)", x.ID, x.Kind, textfmt.Count(len(x.Endpoints), "endpoint")))
 	}
 	return out
 }
@@ -117,9 +118,9 @@ func askID(in io.Reader, out io.Writer, list []agent.Acceptable) (string, error)
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		fmt.Fprintf(out, "%s  %s since %s: %s\n", shown(x.ID), shown(x.Kind), x.Since.Format(time.TimeOnly), oneLine(x.Reason))
+		fmt.Fprintf(out, "%s  %s since %s: %s\n", textfmt.Clip(x.ID), textfmt.Clip(x.Kind), x.Since.Format(time.TimeOnly), textfmt.OneLine(x.Reason))
 		for _, e := range x.Endpoints {
-			fmt.Fprintf(out, "    %s would go\n", shown(e))
+			fmt.Fprintf(out, "    %s would go\n", textfmt.Clip(e))
 		}
 	}
 	question := "\nLet them go? [y/N] "
@@ -148,7 +149,7 @@ func answeredID(said string, list []agent.Acceptable) (string, error) {
 	if said == "" || strings.EqualFold(said, "n") || strings.EqualFold(said, "no") {
 		return "", errors.New("nothing is accepted")
 	}
-	return "", fmt.Errorf("nothing is accepted: %q is none of %s", shown(said), listed(ids(list), 20))
+	return "", fmt.Errorf("nothing is accepted: %q is none of %s", textfmt.Clip(said), textfmt.List(ids(list), 20))
 }
 
 // acceptRows writes what of all backends can be accepted.
@@ -161,7 +162,7 @@ func acceptRows(b *strings.Builder, s agent.Status) {
 				fmt.Fprintln(table, "\nID\tBACKEND\tKIND\tSINCE\tWOULD GO\tWHY")
 				some = true
 			}
-			tableLine(table, x.ID, be.Name, x.Kind, x.Since.Format(time.TimeOnly), listed(x.Endpoints, 3), oneLine(x.Reason))
+			tableLine(table, x.ID, be.Name, x.Kind, x.Since.Format(time.TimeOnly), textfmt.List(x.Endpoints, 3), textfmt.OneLine(x.Reason))
 		}
 	}
 	_ = table.Flush() // into memory

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newCheckCommand(a *app) *cobra.Command {
@@ -50,8 +52,8 @@ warned of, on standard error.`,
 }
 
 func (a *app) checked(cfg *config) {
-	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, count(len(cfg.instances), "instance"),
-		count(len(cfg.sources), "source"), count(len(cfg.backends), "backend"))
+	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, textfmt.Count(len(cfg.instances), "instance"),
+		textfmt.Count(len(cfg.sources), "source"), textfmt.Count(len(cfg.backends), "backend"))
 	for _, note := range notes(cfg.overruled) {
 		fmt.Fprintln(a.stdout, "note: "+note)
 	}
@@ -85,12 +87,4 @@ func (a *app) checkedJSON(err error) error {
 		return err
 	}
 	return &exitError{code: exitUsage}
-}
-
-// count writes "1 slot" and "2 slots".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

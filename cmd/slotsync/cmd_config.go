@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newConfigCommand(a *app) *cobra.Command {
@@ -26,7 +28,7 @@ environment VARIABLE.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "yaml" && output != "json" {
-				return usageErrorf("-o is yaml or json, not %q", shown(output))
+				return usageErrorf("-o is yaml or json, not %q", textfmt.Clip(output))
 			}
 			s, err := a.settings()
 			if err != nil {

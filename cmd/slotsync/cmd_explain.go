@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newExplainCommand(a *app) *cobra.Command {
@@ -54,9 +55,9 @@ func explained(ctx context.Context, c *web.Client, backend, about string) (agent
 	e, err := c.Explain(ctx, backend, about)
 	switch {
 	case errors.Is(err, agent.ErrNoBackend):
-		err = fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
+		err = fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
 	case errors.Is(err, agent.ErrNoSubject):
-		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(backend))
+		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", textfmt.Clip(about), textfmt.Clip(backend))
 	}
 	return e, err
 }

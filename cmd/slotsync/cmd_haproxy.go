@@ -12,6 +12,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newHAProxyCommand(a *app) *cobra.Command {
@@ -141,7 +142,7 @@ func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, output string) err
 	if output != "json" {
 		for _, name := range slices.Sorted(maps.Keys(n.Needs)) {
 			need := n.Needs[name]
-			fmt.Fprintf(a.stdout, "%s: %s, %s: %s\n", shown(name), count(need.Wanted, "endpoint"), count(need.Slots, "slot"), oneLine(need.Why))
+			fmt.Fprintf(a.stdout, "%s: %s, %s: %s\n", textfmt.Clip(name), textfmt.Count(need.Wanted, "endpoint"), textfmt.Count(need.Slots, "slot"), textfmt.OneLine(need.Why))
 		}
 	}
 	return &exitError{code: exitDiffers}
@@ -156,7 +157,7 @@ func (a *app) checkHAProxy(cmd *cobra.Command, c *web.Client, name, output strin
 		return printJSON(a.stdout, answer)
 	}
 	for line := range strings.Lines(answer.Words) {
-		fmt.Fprintln(a.stdout, oneLine(line))
+		fmt.Fprintln(a.stdout, textfmt.OneLine(line))
 	}
 	fmt.Fprintln(a.stdout, "no fault is found")
 	return nil
@@ -187,9 +188,9 @@ func (a *app) reloadsDone(done []agent.ReloadStatus, output string) error {
 		if r.Last == nil {
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s: HAProxy is reloaded (%s)", shown(r.Name), listed(r.Instances, 10))
+		fmt.Fprintf(a.stdout, "%s: HAProxy is reloaded (%s)", textfmt.Clip(r.Name), textfmt.List(r.Instances, 10))
 		if r.Version != "" {
-			fmt.Fprintf(a.stdout, ", version %s", shown(r.Version))
+			fmt.Fprintf(a.stdout, ", version %s", textfmt.Clip(r.Version))
 		}
 		fmt.Fprintln(a.stdout)
 	}

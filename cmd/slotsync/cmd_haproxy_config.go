@@ -9,12 +9,12 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -86,20 +86,10 @@ func versionFailed(err error) error {
 // printFile prints text as it is, unless a terminal would obey it.
 func (a *app) printFile(text string) error {
 	if isTerminal(a.stdout) {
-		text = harmless(text)
+		text = textfmt.Printable(text)
 	}
 	_, err := io.WriteString(a.stdout, text)
 	return err
-}
-
-// harmless is text with a dot for everything that a terminal would obey.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
-			return r
-		}
-		return '.'
-	}, text)
 }
 
 func nth(args []string, i int) string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // maxNamed bounds the instances that are named together.
@@ -132,7 +133,7 @@ func (d dumpCommand) found(got []shownBy[agent.Dump], backend, server string) er
 	if !answered {
 		return nil
 	}
-	return fmt.Errorf("no HAProxy has %s: slotsync haproxy stat lists all", strings.Trim(shown(backend)+"/"+shown(server), "/"))
+	return fmt.Errorf("no HAProxy has %s: slotsync haproxy stat lists all", strings.Trim(textfmt.Clip(backend)+"/"+textfmt.Clip(server), "/"))
 }
 
 // known refuses columns that no instance has. Sessions bring their own, and are not judged.
@@ -146,7 +147,7 @@ func (d dumpCommand) known(got []shownBy[agent.Dump], wanted []string) error {
 	}
 	for _, c := range wanted {
 		if !slices.Contains(all, c) {
-			return usageErrorf("there is no column %q%s", shown(c), didYouMean(c, all))
+			return usageErrorf("there is no column %q%s", textfmt.Clip(c), didYouMean(c, all))
 		}
 	}
 	return nil
@@ -172,7 +173,7 @@ func everyInstance[T any](ctx context.Context, c *web.Client, only string, ask f
 			answer, err := ask(ctx, name)
 			got[i] = shownBy[T]{Instance: name, Answer: answer}
 			if err != nil {
-				got[i].Error = oneLine(err.Error())
+				got[i].Error = textfmt.OneLine(err.Error())
 			}
 		})
 	}
@@ -285,11 +286,11 @@ func silent[T any](got []shownBy[T]) error {
 		if names[g.Error] == nil {
 			reasons = append(reasons, g.Error)
 		}
-		names[g.Error] = append(names[g.Error], shown(g.Instance))
+		names[g.Error] = append(names[g.Error], textfmt.Clip(g.Instance))
 	}
 	var errs []error
 	for _, reason := range reasons {
-		errs = append(errs, fmt.Errorf("%s: %s", listed(names[reason], maxNamed), reason))
+		errs = append(errs, fmt.Errorf("%s: %s", textfmt.List(names[reason], maxNamed), reason))
 	}
 	return errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // outputBytes has answers printed as they came.
@@ -158,7 +159,7 @@ func rawAllowed(line string, yes bool) error {
 	case strings.TrimSpace(line) == "":
 		return usageErrorf("raw takes a command, as in: slotsync haproxy raw show pools")
 	case !yes && !web.OnlyShows(line):
-		return usageErrorf("%q may change something: add --yes if that is meant", shown(line))
+		return usageErrorf("%q may change something: add --yes if that is meant", textfmt.Clip(line))
 	}
 	return nil
 }
@@ -172,11 +173,11 @@ func (a *app) rawText(got []shownBy[string], asTheyCame bool) error {
 			continue
 		}
 		if len(got) > 1 {
-			fmt.Fprintf(a.stdout, "== %s\n", shown(g.Instance))
+			fmt.Fprintf(a.stdout, "== %s\n", textfmt.Clip(g.Instance))
 		}
 		text := g.Answer
 		if !asTheyCame {
-			text = harmless(text)
+			text = textfmt.Printable(text)
 		}
 		if _, err := io.WriteString(a.stdout, strings.TrimRight(text, "\n")+"\n"); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newPauseCommand(a *app) *cobra.Command {
@@ -49,7 +50,7 @@ func everything(backend string) string {
 	if backend == "" {
 		return "all backends"
 	}
-	return shown(backend)
+	return textfmt.Clip(backend)
 }
 
 // A resumed is a pause that was ended, and those that are left.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newPlanCommand(a *app) *cobra.Command {
@@ -56,7 +57,7 @@ func outputFlag(cmd *cobra.Command, output *string) {
 
 func knownOutput(output string) error {
 	if output != "text" && output != "json" {
-		return usageErrorf("-o is text or json, not %q", shown(output))
+		return usageErrorf("-o is text or json, not %q", textfmt.Clip(output))
 	}
 	return nil
 }
@@ -84,14 +85,14 @@ func printPlan(w io.Writer, p agent.Plan, output string) error {
 	}
 	for _, b := range p.Backends {
 		if b.Hold != nil {
-			fmt.Fprintf(w, "%s: held (%s): %s\n", b.Name, b.Hold.Kind, listed(b.Hold.WouldRemove, 5))
+			fmt.Fprintf(w, "%s: held (%s): %s\n", b.Name, b.Hold.Kind, textfmt.List(b.Hold.WouldRemove, 5))
 		}
 		if len(b.Overflow) > 0 {
-			fmt.Fprintf(w, "%s: no slot is left for %s\n", b.Name, count(len(b.Overflow), "endpoint"))
+			fmt.Fprintf(w, "%s: no slot is left for %s\n", b.Name, textfmt.Count(len(b.Overflow), "endpoint"))
 		}
 	}
 	for _, problem := range p.Problems {
-		fmt.Fprintf(w, "problem: %s\n", oneLine(problem))
+		fmt.Fprintf(w, "problem: %s\n", textfmt.OneLine(problem))
 	}
 	return nil
 }

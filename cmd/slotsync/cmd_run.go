@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newRunCommand(a *app) *cobra.Command {
@@ -140,7 +141,7 @@ func (a *app) printRound(status agent.Status, output string) error {
 	var errs []error
 	for _, in := range status.Instances {
 		if output == "text" {
-			fmt.Fprintf(a.stdout, "%s  %s\n", shown(in.Name), instanceWords(in))
+			fmt.Fprintf(a.stdout, "%s  %s\n", textfmt.Clip(in.Name), instanceWords(in))
 		}
 		if !in.Up || !in.InSync {
 			errs = append(errs, fmt.Errorf("%s: %s", in.Name, instanceWords(in)))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newServerCommand(a *app) *cobra.Command {
@@ -62,7 +63,7 @@ func (w *wish) check() error {
 		return err
 	}
 	if d, err := agent.ParseDuration(w.duration); err != nil || d <= 0 {
-		return usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", shown(w.duration))
+		return usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", textfmt.Clip(w.duration))
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func (w *wish) body() web.WhoBody {
 func parseServer(text string) (backend, server string, err error) {
 	backend, server, ok := strings.Cut(text, "/")
 	if !ok || backend == "" || server == "" {
-		return "", "", usageErrorf("%q is not BACKEND/ADDRESS:PORT or BACKEND/SLOT", shown(text))
+		return "", "", usageErrorf("%q is not BACKEND/ADDRESS:PORT or BACKEND/SLOT", textfmt.Clip(text))
 	}
 	return backend, server, nil
 }
@@ -166,9 +167,9 @@ func (a *app) tell(ctx context.Context, name, what, output string, do func(ctx c
 func (a *app) done(ref agent.ServerRef, what string) {
 	slot := ""
 	if ref.Slot != "" {
-		slot = " (slot " + shown(ref.Slot) + ")"
+		slot = " (slot " + textfmt.Clip(ref.Slot) + ")"
 	}
-	fmt.Fprintf(a.stdout, "%s/%s%s: %s\n", shown(ref.Backend), shown(ref.Endpoint), slot, what)
+	fmt.Fprintf(a.stdout, "%s/%s%s: %s\n", textfmt.Clip(ref.Backend), textfmt.Clip(ref.Endpoint), slot, what)
 }
 
 // operateAddress does one thing to an address on all backends, and says to which
@@ -176,7 +177,7 @@ func (a *app) done(ref agent.ServerRef, what string) {
 func (a *app) operateAddress(ctx context.Context, address, what, output string, do func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return usageErrorf("--address: %q is no IP address", shown(address))
+		return usageErrorf("--address: %q is no IP address", textfmt.Clip(address))
 	}
 	c, err := a.client(ctx)
 	if err != nil {
@@ -221,7 +222,7 @@ until it is removed, or for as long as --for says.`,
 			if _, server, err := parseServer(args[0]); err != nil {
 				return err
 			} else if _, err := netip.ParseAddrPort(server); err != nil {
-				return usageErrorf("%q is not ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80", shown(server))
+				return usageErrorf("%q is not ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80", textfmt.Clip(server))
 			}
 			if err := checkWeight(weight); weight != "" && err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newServerWeightCommand(a *app) *cobra.Command {
@@ -33,7 +34,7 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			weight := args[len(args)-1]
-			body, what := web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()}, "weight "+shown(weight)
+			body, what := web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()}, "weight "+textfmt.Clip(weight)
 			if weight == "source" {
 				body.Weight = ""
 			} else if err := checkWeight(weight); err != nil {

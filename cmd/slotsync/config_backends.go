@@ -7,6 +7,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -87,7 +88,7 @@ func (c *checker) chosen(path string, names, known []string) []string {
 	for i, name := range names {
 		here := fmt.Sprintf("%s[%d]", path, i)
 		if slices.Contains(names[:i], name) {
-			c.add(here, "instance %q is there twice", shown(name))
+			c.add(here, "instance %q is there twice", textfmt.Clip(name))
 			continue
 		}
 		c.reference(here, name, "instance", known)
@@ -98,7 +99,7 @@ func (c *checker) chosen(path string, names, known []string) []string {
 // apart makes sure that no slot is filled twice.
 func (c *checker) apart(path string, b, other backendConfig, index int) {
 	if b.name != "" && b.name == other.name {
-		c.add(path+".name", "backends[%d] has the name %q already", index, shown(b.name))
+		c.add(path+".name", "backends[%d] has the name %q already", index, textfmt.Clip(b.name))
 		return
 	}
 	if b.proxy == "" || b.proxy != other.proxy || !overlap(b.instances, other.instances) {
@@ -109,7 +110,7 @@ func (c *checker) apart(path string, b, other backendConfig, index int) {
 		at = path + ".name"
 	}
 	if why := slots.Collide(b.prefix, other.prefix); why != "" {
-		c.add(at, "HAProxy's backend %q is filled by backends[%d] already: %s", shown(b.proxy), index, why)
+		c.add(at, "HAProxy's backend %q is filled by backends[%d] already: %s", textfmt.Clip(b.proxy), index, why)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -78,7 +79,7 @@ func (b borrower) boolean(variable string, keys ...string) (on, ok bool) {
 	}
 	on, err := strconv.ParseBool(b.env[variable])
 	if err != nil {
-		b.fault(variable, "wants true or false, not %q", shown(b.env[variable]))
+		b.fault(variable, "wants true or false, not %q", textfmt.Clip(b.env[variable]))
 	}
 	return on, err == nil
 }

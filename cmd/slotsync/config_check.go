@@ -14,6 +14,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // config judges all of raw. What it returns is sound if c has no faults.
@@ -44,7 +45,7 @@ func (c *checker) stateDir(text string) string {
 	case text == nothingKept:
 		return ""
 	case !filepath.IsAbs(text):
-		c.add("state_dir", "%q is neither an absolute path nor none", shown(text))
+		c.add("state_dir", "%q is neither an absolute path nor none", textfmt.Clip(text))
 	}
 	return text
 }
@@ -67,13 +68,13 @@ func (c *checker) instances(raw rawHAProxy, timeout time.Duration) []instanceCon
 		in.key = keyOf(r.Name, in.real, r.StateFile, timeout)
 		for j, other := range list {
 			if r.Name != "" && other.name == r.Name {
-				c.add(path+".name", "haproxy.instances[%d] has the name %q already", j, shown(r.Name))
+				c.add(path+".name", "haproxy.instances[%d] has the name %q already", j, textfmt.Clip(r.Name))
 			}
 			if in.real != "" && other.real == in.real {
-				c.add(path+".socket", "instance %q has this socket already", shown(other.name))
+				c.add(path+".socket", "instance %q has this socket already", textfmt.Clip(other.name))
 			}
 			if r.StateFile != "" && filepath.Clean(other.stateFile) == filepath.Clean(r.StateFile) {
-				c.add(path+".state_file", "instance %q writes this file already: each needs its own", shown(other.name))
+				c.add(path+".state_file", "instance %q writes this file already: each needs its own", textfmt.Clip(other.name))
 			}
 		}
 		c.stateFile(path+".state_file", r.StateFile)
@@ -87,9 +88,9 @@ func (c *checker) stateFile(path, file string) {
 	switch {
 	case file == "":
 	case !filepath.IsAbs(file):
-		c.add(path, "%q is not an absolute path", shown(file))
+		c.add(path, "%q is not an absolute path", textfmt.Clip(file))
 	case strings.ContainsAny(rest, "{}"):
-		c.add(path, "%q: only {backend} is replaced, and once", shown(file))
+		c.add(path, "%q: only {backend} is replaced, and once", textfmt.Clip(file))
 	}
 }
 
@@ -106,7 +107,7 @@ func (c *checker) socket(path, text string) string {
 		c.add(path, "is missing: a path, unix:///path or tcp://host:port")
 		return ""
 	case strings.Contains(file, "://") || !filepath.IsAbs(file):
-		c.add(path, "%q is not an absolute path, unix:///path or tcp://host:port", shown(text))
+		c.add(path, "%q is not an absolute path, unix:///path or tcp://host:port", textfmt.Clip(text))
 		return ""
 	case len(file) > maxSocketPath:
 		c.add(path, "the path is %d bytes long, and the system takes %d: use a shorter one, or a link to it", len(file), maxSocketPath)
@@ -139,7 +140,7 @@ func (c *checker) http(raw rawHTTP) httpConfig {
 	c.apiSocket(raw)
 	mode, err := strconv.ParseUint(raw.SocketMode, 8, 32)
 	if err != nil || mode > 0o777 {
-		c.add("http.socket_mode", "%q is not a file mode, as in \"0660\"", shown(raw.SocketMode))
+		c.add("http.socket_mode", "%q is not a file mode, as in \"0660\"", textfmt.Clip(raw.SocketMode))
 	}
 	h.socketMode = fs.FileMode(mode) & fs.ModePerm
 	for i, host := range raw.Hosts {
@@ -156,7 +157,7 @@ func (c *checker) listener(raw rawHTTP) {
 
 func (c *checker) apiSocket(raw rawHTTP) {
 	if raw.Socket != "" && (!filepath.IsAbs(raw.Socket) || len(raw.Socket) > maxSocketPath) {
-		c.add("http.socket", "%q is not an absolute path of at most %d bytes", shown(raw.Socket), maxSocketPath)
+		c.add("http.socket", "%q is not an absolute path of at most %d bytes", textfmt.Clip(raw.Socket), maxSocketPath)
 	}
 }
 
@@ -170,18 +171,18 @@ func (c *checker) webConfig(raw rawHTTP) {
 	case raw.Listen == "":
 		c.add("http.web_config_file", "has no effect without http.listen")
 	case !filepath.IsAbs(path):
-		c.add("http.web_config_file", "%q is not an absolute path", shown(path))
+		c.add("http.web_config_file", "%q is not an absolute path", textfmt.Clip(path))
 	default:
 		if err = web.CheckConfig(path); err == nil {
 			asks, err = web.ReadConfig(path)
 		}
 		if err != nil {
-			c.add("http.web_config_file", "%s", strings.TrimPrefix(oneLine(err.Error()), "http.web_config_file "))
+			c.add("http.web_config_file", "%s", strings.TrimPrefix(textfmt.OneLine(err.Error()), "http.web_config_file "))
 		}
 	}
 	if raw.Listen != "" && raw.TokenFile+raw.ReadTokenFile == "" && !isLoopback(raw.Listen) && err == nil && !asks.Knows() {
 		c.add("http.listen", "%s can be reached from other machines: set http.token_file, have http.web_config_file ask for "+
-			"client certificates or passwords, or listen on 127.0.0.1", shown(raw.Listen))
+			"client certificates or passwords, or listen on 127.0.0.1", textfmt.Clip(raw.Listen))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 )
@@ -139,7 +140,7 @@ func (c *checker) consulFeed(path string, r rawFeed, f *feedConfig) {
 	}
 	for i, pair := range r.NodeMeta {
 		if key, _, ok := strings.Cut(pair, ":"); !ok || key == "" {
-			c.add(fmt.Sprintf("%s.node_meta[%d]", path, i), "%q is not key:value", shown(pair))
+			c.add(fmt.Sprintf("%s.node_meta[%d]", path, i), "%q is not key:value", textfmt.Clip(pair))
 		}
 	}
 	q := consul.Query{
@@ -162,7 +163,7 @@ func (c *checker) consulFeed(path string, r rawFeed, f *feedConfig) {
 func (c *checker) tags(path string, tags []string) {
 	for i, tag := range tags {
 		if tag == "" || discovery.Printable(tag, 255) != tag {
-			c.add(fmt.Sprintf("%s[%d]", path, i), "%q is not a tag", shown(tag))
+			c.add(fmt.Sprintf("%s[%d]", path, i), "%q is not a tag", textfmt.Clip(tag))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/dns"
 )
@@ -13,7 +14,7 @@ import (
 func (c *checker) dns(path string, r *rawSource, s *sourceConfig) {
 	for i, server := range r.Servers {
 		if a, err := netip.ParseAddrPort(server); err != nil || a.Port() == 0 {
-			c.add(fmt.Sprintf("%s.servers[%d]", path, i), "%q is not ip:port, as in 127.0.0.1:53", shown(server))
+			c.add(fmt.Sprintf("%s.servers[%d]", path, i), "%q is not ip:port, as in 127.0.0.1:53", textfmt.Clip(server))
 		}
 	}
 	o := dns.Options{
@@ -29,7 +30,7 @@ func (c *checker) dns(path string, r *rawSource, s *sourceConfig) {
 		o.Timeout = c.duration(path+".timeout", r.Timeout, 2*time.Second, 10*time.Millisecond, 8*time.Second)
 	}
 	if o.MinRefresh > o.MaxRefresh {
-		c.add(path+".min_refresh", "%s is more than max_refresh, %s", short(o.MinRefresh), short(o.MaxRefresh))
+		c.add(path+".min_refresh", "%s is more than max_refresh, %s", textfmt.Duration(o.MinRefresh), textfmt.Duration(o.MaxRefresh))
 	}
 	if probe := o; len(o.Servers) > 0 { // else NewClient reads a file
 		probe.Search = false
@@ -57,7 +58,7 @@ func (c *checker) dnsFeed(path string, r rawFeed, family string, f *feedConfig) 
 	case r.Record == "":
 		c.add(path+".record", "is missing")
 	case !isDomain(r.Record):
-		c.add(path+".record", "%q is not a name in DNS", shown(r.Record))
+		c.add(path+".record", "%q is not a name in DNS", textfmt.Clip(r.Record))
 	}
 	switch {
 	case q.Type == "SRV" && c.given(path+".port"):

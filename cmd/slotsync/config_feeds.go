@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
@@ -107,11 +108,11 @@ func (c *checker) feedName(path string, r rawFrom, others []feedConfig, f *feedC
 	for _, other := range others {
 		switch {
 		case other.name == f.name && r.Name == "":
-			c.add(path+".source", "source %q is there twice: give the entries names that differ", shown(f.name))
+			c.add(path+".source", "source %q is there twice: give the entries names that differ", textfmt.Clip(f.name))
 		case other.name == f.name:
-			c.add(path+".name", "another entry has the name %q already", shown(f.name))
+			c.add(path+".name", "another entry has the name %q already", textfmt.Clip(f.name))
 		case other.identity == f.identity:
-			c.add(path+".source", "asks for the same as %q", shown(other.name))
+			c.add(path+".source", "asks for the same as %q", textfmt.Clip(other.name))
 		}
 	}
 }
@@ -151,7 +152,7 @@ func (c *checker) feed(path, name string, r rawFeed, b *backendConfig, sources f
 // fixed checks endpoints that the configuration names itself.
 func (c *checker) fixed(path string, r rawBackend, policy discovery.Policy) feedConfig {
 	if len(r.Endpoints) == 0 {
-		c.add(path, "backend %q has neither source, from nor endpoints", shown(r.Name))
+		c.add(path, "backend %q has neither source, from nor endpoints", textfmt.Clip(r.Name))
 	}
 	f := feedConfig{name: fixedName, identity: "the configuration", key: keyOf(r.Endpoints)}
 	for i, text := range r.Endpoints {

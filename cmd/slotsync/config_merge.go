@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // merge lays the environment over the document, and both over the defaults.
@@ -59,13 +61,13 @@ func fromEnvironment(kind reflect.Kind, text string) (any, error) {
 	case reflect.Bool:
 		b, err := strconv.ParseBool(text)
 		if err != nil {
-			return nil, fmt.Errorf("wants true or false, not %q", shown(text))
+			return nil, fmt.Errorf("wants true or false, not %q", textfmt.Clip(text))
 		}
 		return b, nil
 	case reflect.Int:
 		i, err := strconv.Atoi(text)
 		if err != nil {
-			return nil, fmt.Errorf("wants a whole number, not %q", shown(text))
+			return nil, fmt.Errorf("wants a whole number, not %q", textfmt.Clip(text))
 		}
 		return i, nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -81,7 +82,7 @@ func (p *parser) add(at place, path, format string, args ...any) {
 
 // addBeside reports a key of path that is none, and hides no other fault of path.
 func (p *parser) addBeside(at place, path, key, format string, args ...any) {
-	p.faults = append(p.faults, fault{place: at, path: join(path, shown(key)), message: label(path) + fmt.Sprintf(format, args...)})
+	p.faults = append(p.faults, fault{place: at, path: join(path, textfmt.Clip(key)), message: label(path) + fmt.Sprintf(format, args...)})
 }
 
 // end makes sure that nothing follows the first document.
@@ -105,7 +106,7 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 		p.add(nodePlace(n), path, "anchors and aliases (& and *) are not supported: write the value out")
 		return nil
 	case n.Style&yaml.TaggedStyle != 0:
-		p.add(nodePlace(n), path, "tags such as %s are not supported", shown(n.Tag))
+		p.add(nodePlace(n), path, "tags such as %s are not supported", textfmt.Clip(n.Tag))
 		return nil
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
 		if kind := t.Kind(); kind == reflect.Int || kind == reflect.Bool {
@@ -140,13 +141,13 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 			continue
 		}
 		if line := seen[name]; line > 0 {
-			p.add(nodePlace(key), path, "key %q is there twice, first in line %d", shown(name), line)
+			p.add(nodePlace(key), path, "key %q is there twice, first in line %d", textfmt.Clip(name), line)
 			continue
 		}
 		seen[name] = key.Line
 		f, ok := known[name]
 		if !ok {
-			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", shown(name), didYouMean(name, slices.Sorted(maps.Keys(known))))
+			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", textfmt.Clip(name), didYouMean(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		if v := p.field(value, f, join(path, name)); v != nil {
@@ -204,7 +205,7 @@ func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
 	if !ok {
 		hint := ""
 		if kind == reflect.String {
-			hint = fmt.Sprintf(": write %q", shown(n.Value))
+			hint = fmt.Sprintf(": write %q", textfmt.Clip(n.Value))
 		}
 		p.add(nodePlace(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
 		return nil
@@ -245,13 +246,13 @@ func kindOf(n *yaml.Node) string {
 	}
 	switch n.ShortTag() {
 	case "!!int", "!!float":
-		return "the number " + shown(n.Value)
+		return "the number " + textfmt.Clip(n.Value)
 	case "!!bool":
 		return n.Value
 	case "!!timestamp":
 		return "a date"
 	}
-	return fmt.Sprintf("the string %q", shown(n.Value))
+	return fmt.Sprintf("the string %q", textfmt.Clip(n.Value))
 }
 
 func nodePlace(n *yaml.Node) place { return place{line: max(n.Line, 1), col: max(n.Column, 1)} }
@@ -270,9 +271,6 @@ func label(path string) string {
 	}
 	return path + ": "
 }
-
-// shown cuts what came from the file to what fits into a line.
-func shown(s string) string { return discovery.Printable(s, 60) }
 
 // syntaxPlace finds the line in an error of the YAML parser, which names it in
 // its text alone.

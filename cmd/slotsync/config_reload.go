@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // A reloadConfig is one way to reload HAProxy.
@@ -88,9 +90,9 @@ func (c *checker) program(path string, words []string) {
 	case program == "":
 		c.add(path, "the first word is the program, and it is empty")
 	case len(words) == 1 && strings.ContainsAny(program, " \t"):
-		c.add(path, "%q is one word: there is no shell, write each argument as an entry of the list", shown(program))
+		c.add(path, "%q is one word: there is no shell, write each argument as an entry of the list", textfmt.Clip(program))
 	case strings.Contains(program, "/") && !filepath.IsAbs(program):
-		c.add(path, "%q is neither an absolute path nor a name to be looked for in $PATH", shown(program))
+		c.add(path, "%q is neither an absolute path nor a name to be looked for in $PATH", textfmt.Clip(program))
 	}
 }
 
@@ -101,7 +103,7 @@ func (c *checker) managed(path string, raw rawReload) {
 	}
 	for key, file := range map[string]string{"template": raw.Template, "file": raw.File} {
 		if file != "" && !filepath.IsAbs(file) {
-			c.add(path+"."+key, "%q is not an absolute path", shown(file))
+			c.add(path+"."+key, "%q is not an absolute path", textfmt.Clip(file))
 		}
 	}
 	if raw.Template != "" && realPath(raw.Template) == realPath(raw.File) {
@@ -138,7 +140,7 @@ func (c *checker) distinctFiles(list []reloadConfig) {
 	for i, r := range list {
 		for _, other := range list[:i] {
 			if r.template != "" && other.template != "" && r.file != "" && realPath(other.file) == realPath(r.file) {
-				c.add("haproxy.instances", "reloads %q and %q render the same file %s", other.name, r.name, shown(r.file))
+				c.add("haproxy.instances", "reloads %q and %q render the same file %s", other.name, r.name, textfmt.Clip(r.file))
 			}
 		}
 	}
@@ -150,7 +152,7 @@ func (c *checker) templatesNeedSlots(list []reloadConfig, backends []backendConf
 	for i, b := range backends {
 		rendered := slices.ContainsFunc(list, func(r reloadConfig) bool { return r.template != "" && r.serves(b) })
 		if rendered && b.prefix == "" {
-			c.add(fmt.Sprintf("backends[%d]", i), "slots is missing: a template needs to know how the servers of %s are named", shown(b.name))
+			c.add(fmt.Sprintf("backends[%d]", i), "slots is missing: a template needs to know how the servers of %s are named", textfmt.Clip(b.name))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/file"
 )
@@ -33,7 +34,7 @@ func (c *checker) sources(raw []rawSource) map[string]sourceConfig {
 		path := fmt.Sprintf("sources[%d]", i)
 		c.name(path+".name", r.Name)
 		if j, ok := first[r.Name]; ok && r.Name != "" {
-			c.add(path+".name", "sources[%d] has the name %q already", j, shown(r.Name))
+			c.add(path+".name", "sources[%d] has the name %q already", j, textfmt.Clip(r.Name))
 			continue
 		}
 		first[r.Name] = i
@@ -51,7 +52,7 @@ func (c *checker) sources(raw []rawSource) map[string]sourceConfig {
 		case "":
 			c.add(path+".type", "is missing: one of %s", strings.Join(kinds(), ", "))
 		default:
-			c.add(path+".type", "%q is none of %s%s", shown(r.Type), strings.Join(kinds(), ", "), didYouMean(r.Type, kinds()))
+			c.add(path+".type", "%q is none of %s%s", textfmt.Clip(r.Type), strings.Join(kinds(), ", "), didYouMean(r.Type, kinds()))
 		}
 		all[r.Name] = s
 	}

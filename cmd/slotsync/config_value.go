@@ -11,6 +11,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // A checker turns raw values into typed ones and collects what is wrong with
@@ -96,17 +97,17 @@ func parent(path string) string {
 // least.
 func (c *checker) duration(path, text string, fallback, least, most time.Duration) time.Duration {
 	if text == "" {
-		c.assume(path, short(fallback))
+		c.assume(path, textfmt.Duration(fallback))
 		return fallback
 	}
 	d, err := agent.ParseDuration(text)
 	switch {
 	case err != nil && isNumber(text):
-		c.add(path, "%s has no unit%s", shown(text), withUnit(text, least, most))
+		c.add(path, "%s has no unit%s", textfmt.Clip(text), withUnit(text, least, most))
 	case err != nil:
-		c.add(path, "%q is not a duration, as in 500ms, 30s or 5m", shown(text))
+		c.add(path, "%q is not a duration, as in 500ms, 30s or 5m", textfmt.Clip(text))
 	case d < least || d > most:
-		c.add(path, "%s is not within %s and %s", shown(text), short(least), short(most))
+		c.add(path, "%s is not within %s and %s", textfmt.Clip(text), textfmt.Duration(least), textfmt.Duration(most))
 	default:
 		c.usual[path] = d == fallback
 		return d
@@ -127,19 +128,7 @@ func withUnit(number string, least, most time.Duration) string {
 			return fmt.Sprintf(": write %q", number+unit)
 		}
 	}
-	return fmt.Sprintf(", and with any it is not within %s and %s", short(least), short(most))
-}
-
-// short writes 5m where Go writes 5m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return fmt.Sprintf(", and with any it is not within %s and %s", textfmt.Duration(least), textfmt.Duration(most))
 }
 
 // count returns n, or fallback if it is 0. It must be within most and least.
@@ -165,7 +154,7 @@ func (c *checker) hold(path, text string, fallback time.Duration) time.Duration 
 	case text == "never":
 		return guard.Never
 	case err != nil && !isNumber(text):
-		c.add(path, "%q is not a hold: a duration as in 30s, 0s for none, or never", shown(text))
+		c.add(path, "%q is not a hold: a duration as in 30s, 0s for none, or never", textfmt.Clip(text))
 		return fallback
 	case err == nil && d == 0:
 		return guard.Off
@@ -190,7 +179,7 @@ func holdWord(d time.Duration) string {
 	case guard.Off:
 		return "0s"
 	}
-	return short(d)
+	return textfmt.Duration(d)
 }
 
 // flag returns on, and notes it where nobody gave it.
@@ -214,7 +203,7 @@ func (c *checker) percent(path, text string, fallback float64) float64 {
 		return fallback
 	}
 	if !ok || err != nil || n < 1 || n > 100 {
-		c.add(path, "%q is not a share, from 1%% to 100%%", shown(text))
+		c.add(path, "%q is not a share, from 1%% to 100%%", textfmt.Clip(text))
 		return fallback
 	}
 	c.usual[path] = float64(n)/100 == fallback
@@ -228,7 +217,7 @@ func (c *checker) oneOf(path, text string, words ...string) string {
 		return words[0]
 	}
 	if !slices.Contains(words, text) {
-		c.add(path, "%q is none of %s%s", shown(text), strings.Join(words, ", "), didYouMean(text, words))
+		c.add(path, "%q is none of %s%s", textfmt.Clip(text), strings.Join(words, ", "), didYouMean(text, words))
 		return words[0]
 	}
 	c.usual[path] = text == words[0]

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -19,7 +20,7 @@ func (c *checker) name(path, text string) {
 		return
 	}
 	if len(text) > 128 || strings.ContainsFunc(text, func(r rune) bool { return !isPlain(r) && r != '.' && r != ':' }) {
-		c.add(path, "%q is not a name: letters, digits and _ . : - only, at most 128", shown(text))
+		c.add(path, "%q is not a name: letters, digits and _ . : - only, at most 128", textfmt.Clip(text))
 	}
 }
 
@@ -48,11 +49,11 @@ func (c *checker) reference(path, text, kind string, names []string) bool {
 	}
 	switch hint := didYouMean(text, names); {
 	case hint != "":
-		c.add(path, "there is no %s named %q%s", kind, shown(text), hint)
+		c.add(path, "there is no %s named %q%s", kind, textfmt.Clip(text), hint)
 	case len(names) == 0:
-		c.add(path, "there is no %s named %q: none is configured", kind, shown(text))
+		c.add(path, "there is no %s named %q: none is configured", kind, textfmt.Clip(text))
 	default:
-		c.add(path, "there is no %s named %q: there is %s", kind, shown(text), strings.Join(names, ", "))
+		c.add(path, "there is no %s named %q: there is %s", kind, textfmt.Clip(text), strings.Join(names, ", "))
 	}
 	return false
 }
@@ -60,7 +61,7 @@ func (c *checker) reference(path, text, kind string, names []string) bool {
 func (c *checker) endpoint(path, text string) (discovery.Endpoint, bool) {
 	addr, err := netip.ParseAddrPort(text)
 	if err != nil {
-		c.add(path, "%q is not an address and port, as in 10.0.0.1:80 or [2001:db8::1]:80", shown(text))
+		c.add(path, "%q is not an address and port, as in 10.0.0.1:80 or [2001:db8::1]:80", textfmt.Clip(text))
 		return discovery.Endpoint{}, false
 	}
 	if reason := discovery.Check(addr); reason != "" {
@@ -74,18 +75,18 @@ func (c *checker) endpoint(path, text string) (discovery.Endpoint, bool) {
 func (c *checker) hostPort(path, text string, least int) {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil || (host == "" && least > 0) {
-		c.add(path, "%q is not host:port", shown(text))
+		c.add(path, "%q is not host:port", textfmt.Clip(text))
 		return
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < least || n > 65535 {
-		c.add(path, "port %q is not within %d and 65535", shown(port), least)
+		c.add(path, "port %q is not within %d and 65535", textfmt.Clip(port), least)
 	}
 }
 
 // file checks the path of a file that is read later.
 func (c *checker) file(path, file string) {
 	if file != "" && !filepath.IsAbs(file) {
-		c.add(path, "%q is not an absolute path", shown(file))
+		c.add(path, "%q is not an absolute path", textfmt.Clip(file))
 	}
 }
 
@@ -100,11 +101,11 @@ func (c *checker) networks(path string, list []string) []netip.Prefix {
 		}
 		switch {
 		case err != nil:
-			c.add(here, "%q is not a network, as in 10.0.0.0/8 or 2001:db8::/32", shown(text))
+			c.add(here, "%q is not a network, as in 10.0.0.0/8 or 2001:db8::/32", textfmt.Clip(text))
 		case n != n.Masked():
-			c.add(here, "%s has bits beyond its length; did you mean %q?", shown(text), n.Masked())
+			c.add(here, "%s has bits beyond its length; did you mean %q?", textfmt.Clip(text), n.Masked())
 		case n.Addr().Is4In6():
-			c.add(here, "%s: write IPv4 networks as such: addresses are compared in that form", shown(text))
+			c.add(here, "%s: write IPv4 networks as such: addresses are compared in that form", textfmt.Clip(text))
 		default:
 			all = append(all, n)
 		}

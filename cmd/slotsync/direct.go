@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // A direct is one backend that is described on the command line instead of in a
@@ -50,7 +52,7 @@ func (d *direct) document() (document, error) {
 	case d.consul == "" && d.consulAddress != "", d.dns == "" && len(d.dnsServers) > 0:
 		return document{}, usageErrorf("--consul-address goes with --consul, and --dns-server with --dns")
 	case d.dns != "" && !strings.HasPrefix(d.dns, "_") && !strings.Contains(d.dns, ":"):
-		return document{}, usageErrorf("--dns: address records have no port: write it behind the name, as in %s:80", shown(d.dns))
+		return document{}, usageErrorf("--dns: address records have no port: write it behind the name, as in %s:80", textfmt.Clip(d.dns))
 	}
 	doc := document{values: map[string]any{}, places: map[string]place{"": {}}}
 	d.instances(&doc)

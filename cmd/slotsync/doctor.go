@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
@@ -37,7 +38,7 @@ type findings struct {
 }
 
 func (f *findings) add(verdict, format string, args ...any) {
-	f.list = append(f.list, finding{verdict, f.subject, oneLine(fmt.Sprintf(format, args...))})
+	f.list = append(f.list, finding{verdict, f.subject, textfmt.OneLine(fmt.Sprintf(format, args...))})
 }
 
 func newDoctorCommand(a *app) *cobra.Command {

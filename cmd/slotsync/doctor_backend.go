@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -43,7 +44,7 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) (findings
 			ready++
 		}
 	}
-	f.add(verdictOK, "%s %s to %s, %d of them ready", count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
+	f.add(verdictOK, "%s %s to %s, %d of them ready", textfmt.Count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
 	f.judgeForm(in, prefix, own)
 	f.judgeAdded(b, own)
 	f.judgeRange(prefix, own)
@@ -88,6 +89,6 @@ func (f *findings) some(verdict string, own []slots.Server, bad func(slots.Serve
 		}
 	}
 	if n > 0 {
-		f.add(verdict, "%d of %s (%s first) %s", n, count(len(own), "slot"), first, text)
+		f.add(verdict, "%d of %s (%s first) %s", n, textfmt.Count(len(own), "slot"), first, text)
 	}
 }

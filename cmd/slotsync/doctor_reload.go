@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -73,7 +74,7 @@ func (f *findings) master(ctx context.Context, cfg *config, r reloadConfig, proc
 // judgeWorkers says whether the workers of a master are those of the instances
 // that it is to reload.
 func (f *findings) judgeWorkers(r reloadConfig, workers []haproxy.Worker, instances []instanceConfig, processes []slots.Process) {
-	f.add(verdictOK, "the master at %s answers, %s", r.master, count(len(workers), "worker"))
+	f.add(verdictOK, "the master at %s answers, %s", r.master, textfmt.Count(len(workers), "worker"))
 	for i, in := range instances {
 		pid := processes[i].Pid
 		if pid == 0 || !slices.Contains(r.instances, in.name) {
@@ -94,7 +95,7 @@ func (f *findings) oldWorkers(workers []haproxy.Worker) {
 	}
 	oldest := slices.MaxFunc(old, func(a, b haproxy.Worker) int { return cmp.Compare(a.Age, b.Age) })
 	f.add(verdictWarn, "%s of earlier reloads, the oldest pid %d, %s old: they serve their last connections at the addresses of then; "+
-		"`hard-stop-after` bounds that", count(len(old), "old worker"), oldest.Pid, short(oldest.Age.Round(time.Second)))
+		"`hard-stop-after` bounds that", textfmt.Count(len(old), "old worker"), oldest.Pid, textfmt.Duration(oldest.Age.Round(time.Second)))
 }
 
 // program says whether a program can be started.

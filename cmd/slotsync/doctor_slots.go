@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -82,7 +83,7 @@ func judgeSlots(backends []backendConfig, instances []findings) []finding {
 		}
 		if len(fewer) > 0 {
 			list = append(list, finding{verdictWarn, "backend " + b.name, fmt.Sprintf("%d slots at %s, and fewer at %s: an endpoint takes no traffic where its slot is lacking: write the same number everywhere",
-				most, listed(full, 5), listed(fewer, 5))})
+				most, textfmt.List(full, 5), textfmt.List(fewer, 5))})
 		}
 	}
 	return list

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -73,7 +74,7 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 		if err != nil {
 			verdict = verdictWarn
 		}
-		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, short(time.Since(start).Round(time.Millisecond)))
+		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, textfmt.Duration(time.Since(start).Round(time.Millisecond)))
 	}
 	switch {
 	case err == nil:
@@ -95,7 +96,7 @@ func (f *findings) judgeReading(r discovery.Reading) {
 		n[e.State]++
 	}
 	gaps := gapsOf(r)
-	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", count(len(eps), "endpoint"),
+	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", textfmt.Count(len(eps), "endpoint"),
 		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
 	switch {
 	case len(eps) == 0 && len(gaps) == 0:

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // ourVariables is what the names of our variables begin with, and perhaps others.
@@ -39,7 +41,7 @@ type misspelt struct{ name, meant string }
 
 // String says so. The value is not shown: it may be a secret.
 func (m misspelt) String() string {
-	return shown(m.name) + " is set, and there is no such variable; did you mean " + m.meant + "?"
+	return textfmt.Clip(m.name) + " is set, and there is no such variable; did you mean " + m.meant + "?"
 }
 
 // misspelt returns the variables whose names are nearly known, in their order. Others

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // The exit codes of every command.
@@ -70,9 +69,5 @@ func report(w io.Writer, err error) {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	fmt.Fprintln(w, "slotsync: "+oneLine(text))
-}
-
-func oneLine(text string) string {
-	return discovery.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "), 2000)
+	fmt.Fprintln(w, "slotsync: "+textfmt.OneLine(text))
 }

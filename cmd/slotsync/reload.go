@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // reload reads the configuration again and puts it in force, whole or not at
@@ -18,8 +20,8 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 	err := s.replace(ctx, drainRemoved)
 	s.metrics.Reloaded(err == nil)
 	if err != nil {
-		s.log.Error("the configuration is refused, the old one stays in force", "err", oneLine(err.Error()))
-		notify("READY=1\nSTATUS=the configuration is refused: " + oneLine(err.Error()))
+		s.log.Error("the configuration is refused, the old one stays in force", "err", textfmt.OneLine(err.Error()))
+		notify("READY=1\nSTATUS=the configuration is refused: " + textfmt.OneLine(err.Error()))
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
 	s.warn(s.cfg)

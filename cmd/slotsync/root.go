@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // An app is what all commands share: where they write, and what they were told
@@ -72,12 +74,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		known = append(known, c.Name())
 	}
 	if len(known) > 0 {
-		return usageErrorf("there is no command %q%s (see %s --help)", shown(args[0]), didYouMean(args[0], known), cmd.CommandPath())
+		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), didYouMean(args[0], known), cmd.CommandPath())
 	}
 	if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
-		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), shown(args[0]))
+		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), textfmt.Clip(args[0]))
 	}
-	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), shown(args[0]), cmd.CommandPath())
+	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), textfmt.Clip(args[0]), cmd.CommandPath())
 }
 
 // agentFlags adds what commands need that talk to a running agent.

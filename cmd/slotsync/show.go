@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -22,7 +23,7 @@ type tableStyle struct {
 func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	var b strings.Builder
 	if !s.Ready {
-		fmt.Fprintf(&b, "%s\n\n", t.warn("not ready: "+listed(s.NotReady, 5)))
+		fmt.Fprintf(&b, "%s\n\n", t.warn("not ready: "+textfmt.List(s.NotReady, 5)))
 	}
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "INSTANCE\tSOCKET\tHAPROXY\tPID\tSTATE")
@@ -54,7 +55,7 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 		fmt.Fprintln(table, "\nRELOAD\tINSTANCES\tLAST\tNEXT\tRESULT")
 	}
 	for _, r := range s.Reloads {
-		tableLine(table, r.Name, listed(r.Instances, 5), lastReload(r, s.At), nextReload(r, s.At), reloadResult(r))
+		tableLine(table, r.Name, textfmt.List(r.Instances, 5), lastReload(r, s.At), nextReload(r, s.At), reloadResult(r))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -113,7 +114,7 @@ func instanceWords(in agent.InstanceStatus) string {
 	var words []string
 	switch {
 	case !in.Up && in.LastError != "":
-		words = append(words, "down: "+oneLine(in.LastError))
+		words = append(words, "down: "+textfmt.OneLine(in.LastError))
 	case !in.Up:
 		words = append(words, "down")
 	case in.InSync:
@@ -121,7 +122,7 @@ func instanceWords(in agent.InstanceStatus) string {
 	default:
 		words = append(words, fmt.Sprintf("behind by %s", seconds(in.LagSeconds)))
 		if in.LastError != "" {
-			words = append(words, oneLine(in.LastError))
+			words = append(words, textfmt.OneLine(in.LastError))
 		}
 	}
 	for _, n := range []struct {
@@ -133,7 +134,7 @@ func instanceWords(in agent.InstanceStatus) string {
 		}
 	}
 	if len(in.Unloaded) > 0 {
-		words = append(words, "came up without its state file for "+listed(in.Unloaded, 5))
+		words = append(words, "came up without its state file for "+textfmt.List(in.Unloaded, 5))
 	}
 	return strings.Join(words, ", ")
 }
@@ -144,10 +145,10 @@ func sourceWords(s agent.SourceStatus) string {
 		words += ", last answer " + seconds(s.AgeSeconds) + " ago"
 	}
 	if s.LastError != "" && s.State != "ok" {
-		words += ": " + oneLine(s.LastError)
+		words += ": " + textfmt.OneLine(s.LastError)
 	}
 	if n := len(s.Parts) + s.PartsMore; n > 0 {
-		words += ", " + count(n, "part") + " not whole"
+		words += ", " + textfmt.Count(n, "part") + " not whole"
 	}
 	if s.Kept > 0 {
 		words += fmt.Sprintf(", %d kept", s.Kept)
@@ -165,7 +166,7 @@ const maxPartRows = 5
 func partRows(sources []agent.SourceStatus) (rows [][]string) {
 	for _, s := range sources {
 		for _, p := range s.Parts[:min(len(s.Parts), maxPartRows)] {
-			rows = append(rows, []string{dash(p.Name), s.Name, s.Backend, p.State, oneLine(p.Reason)})
+			rows = append(rows, []string{dash(p.Name), s.Name, s.Backend, p.State, textfmt.OneLine(p.Reason)})
 		}
 		if more := len(s.Parts) + s.PartsMore - maxPartRows; more > 0 {
 			rows = append(rows, []string{fmt.Sprintf("%d more", more), s.Name, s.Backend, "-", "-"})
@@ -186,7 +187,7 @@ func backendWords(b agent.BackendStatus, now time.Time) string {
 		words = append(words, keptText(k)+acceptCommand(b.Name, k.ID))
 	}
 	if len(b.Overflow) > 0 {
-		words = append(words, count(len(b.Overflow), "endpoint")+" without a slot")
+		words = append(words, textfmt.Count(len(b.Overflow), "endpoint")+" without a slot")
 	}
 	if b.NeedReload != nil {
 		words = append(words, needWords(*b.NeedReload, now))
@@ -194,16 +195,16 @@ func backendWords(b agent.BackendStatus, now time.Time) string {
 		words = append(words, text)
 	}
 	if b.Paused != nil {
-		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly)+" by "+oneLine(b.PausedBy))
+		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly)+" by "+textfmt.OneLine(b.PausedBy))
 	}
 	if b.Problem != "" {
-		words = append(words, oneLine(b.Problem))
+		words = append(words, textfmt.OneLine(b.Problem))
 	}
 	return strings.Join(words, ", ")
 }
 
 func holdText(h agent.Hold, now time.Time) string {
-	text := fmt.Sprintf("held (%s) since %s: would remove %s", h.Kind, h.Since.Format(time.TimeOnly), listed(h.WouldRemove, 3))
+	text := fmt.Sprintf("held (%s) since %s: would remove %s", h.Kind, h.Since.Format(time.TimeOnly), textfmt.List(h.WouldRemove, 3))
 	if h.BlocksWriting {
 		text += ", and nothing is written before"
 	}
@@ -215,24 +216,16 @@ func holdText(h agent.Hold, now time.Time) string {
 
 // acceptCommand says how to let it go.
 func acceptCommand(backend, id string) string {
-	return " (slotsync accept " + strings.TrimSpace(shown(backend)+" "+shown(id)) + ")"
+	return " (slotsync accept " + strings.TrimSpace(textfmt.Clip(backend)+" "+textfmt.Clip(id)) + ")"
 }
 
 // keptText says what is kept of one part of a source, and since when.
 func keptText(k agent.KeptSet) string {
-	text := fmt.Sprintf("%d kept since %s (%s)", len(k.Endpoints), k.Since.Format(time.TimeOnly), oneLine(k.Words()))
+	text := fmt.Sprintf("%d kept since %s (%s)", len(k.Endpoints), k.Since.Format(time.TimeOnly), textfmt.OneLine(k.Words()))
 	if n := len(k.Yielded); n > 0 {
 		text += fmt.Sprintf(", %d of them without a slot", n)
 	}
 	return text
-}
-
-// listed joins the first most words, and counts the rest.
-func listed(words []string, most int) string {
-	if len(words) > most {
-		words = append(append([]string{}, words[:most]...), fmt.Sprintf("%d more", len(words)-most))
-	}
-	return oneLine(strings.Join(words, ", "))
 }
 
 func seconds(s float64) string {

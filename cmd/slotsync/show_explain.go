@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -17,10 +18,10 @@ import (
 func printExplanation(w io.Writer, e agent.Explanation) error {
 	b := &strings.Builder{}
 	if len(e.Addresses) == 1 || e.About == "" {
-		fmt.Fprintf(b, "%s\n", oneLine(e.Verdict))
+		fmt.Fprintf(b, "%s\n", textfmt.OneLine(e.Verdict))
 	} else {
 		for _, x := range e.Addresses {
-			fmt.Fprintf(b, "%s\n", oneLine(x.Verdict))
+			fmt.Fprintf(b, "%s\n", textfmt.OneLine(x.Verdict))
 		}
 	}
 	for _, x := range e.Addresses {
@@ -29,15 +30,15 @@ func printExplanation(w io.Writer, e agent.Explanation) error {
 	if e.More > 0 {
 		fmt.Fprintf(b, "\n%d more addresses are not shown.\n", e.More)
 	}
-	fmt.Fprintf(b, "\nGUARD\n  %s\n", oneLine(e.Guard.Why))
+	fmt.Fprintf(b, "\nGUARD\n  %s\n", textfmt.OneLine(e.Guard.Why))
 	if h := e.Guard.Hold; h != nil {
-		fmt.Fprintf(b, "  held (%s) since %s: %s%s\n", h.Kind, h.Since.Format(time.TimeOnly), listed(h.WouldRemove, 10), acceptCommand(e.Name, h.ID))
+		fmt.Fprintf(b, "  held (%s) since %s: %s%s\n", h.Kind, h.Since.Format(time.TimeOnly), textfmt.List(h.WouldRemove, 10), acceptCommand(e.Name, h.ID))
 	}
 	for _, s := range e.Sources {
 		explainSource(b, e, s)
 	}
-	fmt.Fprintf(b, "\nBACKEND %s\n  %s of HAProxy's backend %s, %d of them free; %s\n", e.Name, count(e.Slots, "slot"), e.Backend, e.Free, e.Phase)
-	_, err := io.WriteString(w, strings.ReplaceAll(harmless(b.String()), "\t", "."))
+	fmt.Fprintf(b, "\nBACKEND %s\n  %s of HAProxy's backend %s, %d of them free; %s\n", e.Name, textfmt.Count(e.Slots, "slot"), e.Backend, e.Free, e.Phase)
+	_, err := io.WriteString(w, strings.ReplaceAll(textfmt.Printable(b.String()), "\t", "."))
 	return err
 }
 
@@ -51,7 +52,7 @@ func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExpl
 	fmt.Fprintf(b, "\n%s%s\n", title, named(x.Name))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, s := range x.Said {
-		fmt.Fprintf(table, "  %s says\t%s\n", shown(s.Source), sayingWords(s, e.At))
+		fmt.Fprintf(table, "  %s says\t%s\n", textfmt.Clip(s.Source), sayingWords(s, e.At))
 	}
 	fmt.Fprintf(table, "  in force\t%s\n", forceWords(x, e.At))
 	if k := x.Kept; k != nil {
@@ -89,19 +90,19 @@ func explainSaid(b *strings.Builder, at agent.InstanceExplanation) {
 		case !s.Answered:
 			reply = "(no reply)"
 		case s.Reply != "":
-			reply = oneLine(s.Reply)
+			reply = textfmt.OneLine(s.Reply)
 		}
-		fmt.Fprintf(b, "    %s  %s\n              reply: %s\n", s.At.Format(time.TimeOnly), oneLine(s.Command), reply)
+		fmt.Fprintf(b, "    %s  %s\n              reply: %s\n", s.At.Format(time.TimeOnly), textfmt.OneLine(s.Command), reply)
 	}
 }
 
 // explainSource shows what was asked, what came back, and when it is asked again.
 func explainSource(b *strings.Builder, e agent.Explanation, s agent.SourceExplanation) {
-	fmt.Fprintf(b, "\nSOURCE %s (%s)\n", s.Name, oneLine(s.Asks))
+	fmt.Fprintf(b, "\nSOURCE %s (%s)\n", s.Name, textfmt.OneLine(s.Asks))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(what, words string) {
 		if words != "" {
-			fmt.Fprintf(table, "  %s\t%s\n", what, oneLine(words))
+			fmt.Fprintf(table, "  %s\t%s\n", what, textfmt.OneLine(words))
 		}
 	}
 	state := s.State
@@ -121,7 +122,7 @@ func explainSource(b *strings.Builder, e agent.Explanation, s agent.SourceExplan
 		row("not whole", fmt.Sprintf("%d more parts", s.PartsMore))
 	}
 	if s.Kept > 0 {
-		row("kept", count(s.Kept, "endpoint"))
+		row("kept", textfmt.Count(s.Kept, "endpoint"))
 	}
 	row("rests on", s.Note)
 	row("error", s.LastError)
@@ -217,7 +218,7 @@ func sessionWords(n int) string {
 func trafficWords(at agent.InstanceExplanation) string {
 	switch {
 	case at.Why != "":
-		return "no: " + oneLine(at.Why)
+		return "no: " + textfmt.OneLine(at.Why)
 	case at.Traffic:
 		return "yes"
 	}

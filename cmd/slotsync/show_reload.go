@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -30,10 +31,10 @@ func reloadResult(r agent.ReloadStatus) string {
 	if r.Last != nil {
 		result := "ok"
 		if r.Error != "" {
-			result = "failed: " + discovery.Printable(oneLine(r.Error), 300)
+			result = "failed: " + discovery.Printable(textfmt.OneLine(r.Error), 300)
 		}
 		if r.Reason != "" {
-			result += " (" + discovery.Printable(oneLine(r.Reason), 80) + ")"
+			result += " (" + discovery.Printable(textfmt.OneLine(r.Reason), 80) + ")"
 		}
 		words = append(words, result)
 	}
@@ -42,7 +43,7 @@ func reloadResult(r agent.ReloadStatus) string {
 	}
 	if len(r.OldWorkers) > 0 {
 		oldest := slices.MaxFunc(r.OldWorkers, func(a, b agent.OldWorker) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
-		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", count(len(r.OldWorkers), "old worker"), oldest.Pid, seconds(oldest.AgeSeconds)))
+		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", textfmt.Count(len(r.OldWorkers), "old worker"), oldest.Pid, seconds(oldest.AgeSeconds)))
 	}
 	return dash(strings.Join(words, ", "))
 }
@@ -58,18 +59,20 @@ func nextReload(r agent.ReloadStatus, now time.Time) string {
 	return "in " + ago(now, *r.NextAfter)
 }
 
-func ago(then, now time.Time) string { return short(max(0, now.Sub(then)).Round(time.Second)) }
+func ago(then, now time.Time) string {
+	return textfmt.Duration(max(0, now.Sub(then)).Round(time.Second))
+}
 
 func needWords(n agent.NeedReload, now time.Time) string {
 	state := "reload needed"
 	if n.Latched {
 		state = "reload needed, given up"
 	}
-	text := fmt.Sprintf("%s: %s for %s", state, count(n.Slots, "slot"), count(n.Wanted, "endpoint"))
+	text := fmt.Sprintf("%s: %s for %s", state, textfmt.Count(n.Slots, "slot"), textfmt.Count(n.Wanted, "endpoint"))
 	if !n.Since.IsZero() {
 		text += " since " + n.Since.Format(time.TimeOnly)
 	}
-	return text + ": " + oneLine(n.Why)
+	return text + ": " + textfmt.OneLine(n.Why)
 }
 
 // forecastWords says when no slot is left, if that is soon.
@@ -82,5 +85,5 @@ func forecastWords(f agent.Forecast) string {
 	if full < time.Minute {
 		unit = time.Second
 	}
-	return fmt.Sprintf("%d free, full in %s at %d an hour", f.Free, short(full.Round(unit)), f.PerHour)
+	return fmt.Sprintf("%d free, full in %s at %d an hour", f.Free, textfmt.Duration(full.Round(unit)), f.PerHour)
 }

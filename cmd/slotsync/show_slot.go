@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -30,7 +31,7 @@ func instancesOf(slot agent.SlotStatus, silent []string) string {
 		names[i] = append(names[i], in.Instance)
 	}
 	for i, said := range words {
-		words[i] = listed(names[i], 3) + ": " + said
+		words[i] = textfmt.List(names[i], 3) + ": " + said
 	}
 	return dash(strings.Join(words, "; "))
 }

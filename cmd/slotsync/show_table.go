@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -17,7 +18,7 @@ const maxCell = 60
 func tableLine(table io.Writer, cells ...string) {
 	last := len(cells) - 1
 	for i, text := range cells {
-		if cells[i] = oneLine(text); i < last {
+		if cells[i] = textfmt.OneLine(text); i < last {
 			cells[i] = discovery.Printable(cells[i], maxCell)
 		}
 	}

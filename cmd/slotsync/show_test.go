@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -231,7 +232,7 @@ func TestReportIsOneLine(t *testing.T) {
 
 func TestTerminalObeysNoFile(t *testing.T) {
 	const text = "backend web\n\tserver ä 10.0.0.1:80 # \x1b]0;x\x07\r\u0085\u202e\xff\n"
-	if got := harmless(text); got != "backend web\n\tserver ä 10.0.0.1:80 # .]0;x....\ufffd\n" {
+	if got := textfmt.Printable(text); got != "backend web\n\tserver ä 10.0.0.1:80 # .]0;x....\ufffd\n" {
 		t.Errorf("%q", got)
 	}
 	var b bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // notify tells systemd, if it started us, how we are (sd_notify(3)).
@@ -54,7 +55,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		if err := s.agent.Healthy(); err != nil {
-			notify("STATUS=" + oneLine(err.Error()))
+			notify("STATUS=" + textfmt.OneLine(err.Error()))
 			continue
 		}
 		state := "STATUS=" + summary(s.agent.Status())

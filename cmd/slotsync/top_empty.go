@@ -5,12 +5,13 @@ import (
 	"slices"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // nothing says why a view is empty, and what would be there.
 func (m topModel) nothing() string {
 	if unfiltered := m.unfiltered(); m.filter != "" && len(unfiltered.table().rows) > 0 {
-		return fmt.Sprintf("nothing here has %q in it: esc shows everything", shown(m.filter))
+		return fmt.Sprintf("nothing here has %q in it: esc shows everything", textfmt.Clip(m.filter))
 	}
 	if m.view == topEvents {
 		return "no event yet: what changes is listed here, newest first"
@@ -35,7 +36,7 @@ func (m topModel) noServers() string {
 	answers := slices.ContainsFunc(asked, func(in agent.InstanceStatus) bool { return in.Up })
 	switch {
 	case !answers && m.instance > 0:
-		return shown(asked[0].Name) + " does not answer: its servers and their counters would be here (1 says why)"
+		return textfmt.Clip(asked[0].Name) + " does not answer: its servers and their counters would be here (1 says why)"
 	case !answers:
 		return "no HAProxy answers: servers and their counters would be here (1 says why)"
 	case len(m.everyServer().rows) > 0:

@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // maxTyped bounds what is typed, in runes.
@@ -122,7 +123,7 @@ func (m topModel) entered() topModel {
 	}
 	if m.typed != "source" {
 		if err := agent.CheckWeight(m.typed); err != nil {
-			m.note = oneLine(err.Error())
+			m.note = textfmt.OneLine(err.Error())
 			return m
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // maxTopEvents is how many events are kept to be looked at.
@@ -38,13 +39,13 @@ func (t topAct) String() string {
 	words := []string{t.what, everything(t.backend)}
 	switch {
 	case t.server != "" && t.backend == "":
-		words[1] = shown(t.server) + " on all backends"
+		words[1] = textfmt.Clip(t.server) + " on all backends"
 	case t.server != "":
-		words[1] = shown(t.backend) + "/" + shown(t.server)
+		words[1] = textfmt.Clip(t.backend) + "/" + textfmt.Clip(t.server)
 	}
 	for _, more := range []string{t.weight, t.id} {
 		if more != "" {
-			words = append(words, shown(more))
+			words = append(words, textfmt.Clip(more))
 		}
 	}
 	return strings.Join(words, " ")
@@ -130,7 +131,7 @@ func (m topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case topDone:
 		m.note = msg.act.String() + ": done"
 		if msg.err != nil {
-			m.note = oneLine(msg.err.Error())
+			m.note = textfmt.OneLine(msg.err.Error())
 		}
 	case topEvent:
 		m.events = append([]agent.Event{agent.Event(msg)}, m.events...)

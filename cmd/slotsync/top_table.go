@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // A topView is one of the tables.
@@ -137,7 +138,7 @@ func sourceTable(s agent.Status) topTable {
 		}
 		for _, x := range b.Acceptable() {
 			t.rows = append(t.rows, topRow{mood: topOdd, backend: b.Name, id: x.ID, cells: []string{b.Name, x.Kind, strconv.Itoa(len(x.Endpoints)),
-				fmt.Sprintf("%.0f", s.At.Sub(x.Since).Seconds()), x.ID, x.Reason + ": " + listed(x.Endpoints, 10)}})
+				fmt.Sprintf("%.0f", s.At.Sub(x.Since).Seconds()), x.ID, x.Reason + ": " + textfmt.List(x.Endpoints, 10)}})
 		}
 	}
 	return t

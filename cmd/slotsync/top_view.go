@@ -9,6 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // topFrame is how many lines there are besides those of the table: two above, its head,
@@ -52,7 +53,7 @@ func (m topModel) screen() []string {
 // summary says how everything is, or that the agent is gone.
 func (m topModel) summary() string {
 	if m.err != nil {
-		text := "AGENT GONE: " + oneLine(m.err.Error())
+		text := "AGENT GONE: " + textfmt.OneLine(m.err.Error())
 		if !m.seen.status.At.IsZero() {
 			text += " (seen " + m.seen.status.At.Local().Format(time.TimeOnly) + ")"
 		}
@@ -81,8 +82,8 @@ func (m topModel) summary() string {
 	if odd != "" {
 		mood = topOdd
 	}
-	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s%s  %s", shown(s.Version), synced, len(s.Instances),
-		answering, len(s.Sources), count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), mood)
+	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s%s  %s", textfmt.Clip(s.Version), synced, len(s.Instances),
+		answering, len(s.Sources), textfmt.Count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), mood)
 }
 
 // oddities counts what is not as the sources say.
@@ -123,10 +124,10 @@ func (m topModel) tabs() string {
 		words = append(words, text)
 	}
 	if m.instance > 0 {
-		words = append(words, "only "+shown(m.seen.status.Instances[m.instance-1].Name))
+		words = append(words, "only "+textfmt.Clip(m.seen.status.Instances[m.instance-1].Name))
 	}
 	if m.filter != "" {
-		words = append(words, "with "+shown(m.filter))
+		words = append(words, "with "+textfmt.Clip(m.filter))
 	}
 	return strings.Join(words, "  ")
 }
@@ -177,7 +178,7 @@ func (t topTable) texts(r topRow) []string {
 		if show := t.columns[i].show; show != nil {
 			text = show(text)
 		}
-		all = append(all, oneLine(text))
+		all = append(all, textfmt.OneLine(text))
 	}
 	return all
 }

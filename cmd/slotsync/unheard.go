@@ -8,6 +8,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // warnUnheard says on standard error where what was asked of backends (ours) is not in
@@ -31,7 +32,7 @@ func unheard(s agent.Status, backends []string) []string {
 		}
 	}
 	if away := awayFrom(s, backends); len(away) > 0 {
-		lines = append(lines, fmt.Sprintf("not in force yet at %s: no answer from there; it is made up for as soon as there is one", listed(away, 5)))
+		lines = append(lines, fmt.Sprintf("not in force yet at %s: no answer from there; it is made up for as soon as there is one", textfmt.List(away, 5)))
 	}
 	return lines
 }
@@ -39,7 +40,7 @@ func unheard(s agent.Status, backends []string) []string {
 func stillPaused(p agent.Pause) string {
 	end := "slotsync resume"
 	if p.Backend != "" {
-		end += " " + shown(p.Backend)
+		end += " " + textfmt.Clip(p.Backend)
 	}
 	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", everything(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
 }
