@@ -5,11 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"os"
-	"reflect"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -47,93 +42,19 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 	return c, ctx.Err()
 }
 
-// agentHTTP is where the configuration says that the agent listens; the defaults, if
-// there is no configuration. An agent that refuses a configuration goes on with the one
-// before, and has to be found: what is wrong elsewhere does not matter, and where the
-// whole cannot be read the defaults stand for it, with doubts that say so.
+// agentHTTP is where the configuration says that the agent listens, with doubts where it
+// cannot be read as a whole.
 func (a *app) agentHTTP() (h httpConfig, doubts []string, err error) {
-	path, data := findConfig(a.configFile), []byte(nil)
-	if path != "" && (a.configFile != "" || a.needsConfig()) {
-		data, err = readConfig(path)
-		if errors.Is(err, errNoConfig) {
-			return h, nil, configFailed(path, err)
-		}
-		if err != nil {
-			doubts = append(doubts, configFailed(path, err).Error())
-		}
+	path := ""
+	if a.configFile != "" || a.needsConfig() {
+		path = findConfig(a.configFile)
 	}
-	doc, faults := parseYAML(data)
-	whole := &configError{file: path, faults: slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !ofWhole(f) })}
-	doubts = append(doubts, whole.lines()...)
-	if doc.values == nil {
-		doc.values = map[string]any{}
-	}
-	raw, more := merge(doc, a.env)
-	c := newChecker(doc, a.env)
-	h = c.agentAddress(raw.HTTP)
-	if !a.needsConfig() {
-		return h, nil, nil
-	}
-	faults = slices.DeleteFunc(slices.Concat(faults, more, c.faults), func(f fault) bool { return !ofAddress(f.path) })
-	if len(faults) > 0 {
-		faults = append(faults, fault{message: "where the agent listens cannot be read from this: name it with --agent"})
-	}
-	return h, doubts, newConfigError(path, faults)
-}
-
-// agentAddress checks what those need who ask the agent. The files that its listener
-// uses are not opened: they are the agent's, and few may read them.
-func (c *checker) agentAddress(raw rawHTTP) httpConfig {
-	c.listener(raw)
-	c.apiSocket(raw)
-	return httpConfig{listen: raw.Listen, socket: raw.Socket, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
-}
-
-// ofWhole reports whether a fault leaves open what else the configuration says: it is
-// about all of it, or about a key that may have been meant to be http.
-func ofWhole(f fault) bool {
-	return f.path == "" || !strings.ContainsAny(f.path, ".[") && nearest(f.path, []string{"http"}) != "" && f.path != "http"
-}
-
-// ofAddress reports whether a fault at path may be why the agent is not found: it is in
-// what says where the agent listens, or in a key of http that may have been meant to.
-func ofAddress(path string) bool {
-	key, ok := strings.CutPrefix(path, "http.")
-	if !ok {
-		return path == "http"
-	}
-	_, known := maps.Collect(fields(reflect.TypeFor[rawHTTP]()))[key]
-	return key == "listen" || key == "socket" || !known && !strings.HasPrefix(key, "hosts")
+	return loadListener(path, a.env, !a.needsConfig())
 }
 
 // needsConfig reports whether neither flags nor variables say where the agent
 // is.
 func (a *app) needsConfig() bool { return cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"]) == "" }
-
-// address is the unix socket if it is there, else the listener.
-func (h httpConfig) address() string {
-	if h.socket != "" {
-		if _, err := os.Stat(h.socket); err == nil || h.listen == "" {
-			return "unix://" + h.socket
-		}
-	}
-	host, port, err := net.SplitHostPort(h.listen)
-	if err != nil {
-		return ""
-	}
-	// What listens everywhere is asked here.
-	switch ip := net.ParseIP(host); {
-	case host == "" || ip.Equal(net.IPv4zero):
-		host = "127.0.0.1"
-	case ip.Equal(net.IPv6unspecified):
-		host = "::1"
-	}
-	scheme := "http://"
-	if asks, err := web.ReadConfig(h.webConfigFile); err == nil && asks.TLS {
-		scheme = "https://"
-	}
-	return scheme + net.JoinHostPort(host, port)
-}
 
 // nobodyThere reports whether err means that no agent runs where it was asked.
 func nobodyThere(err error) bool {

@@ -35,7 +35,7 @@ environment VARIABLE.`,
 				return err
 			}
 			if output == "json" {
-				return a.printSettings(s, origins)
+				return printJSON(a.stdout, s.values(origins))
 			}
 			_, err = fmt.Fprint(a.stdout, s.inYAML(origins))
 			return err
@@ -54,12 +54,4 @@ func (a *app) settings() (settings, error) {
 	}
 	_, s, err := loadSettings(path, a.env)
 	return s, err
-}
-
-func (a *app) printSettings(s settings, origins bool) error {
-	list := s.list()
-	if !origins {
-		return printJSON(a.stdout, plain(list))
-	}
-	return printJSON(a.stdout, map[string]any{"config": plain(list), "origins": s.origins(list)})
 }

@@ -47,7 +47,7 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
 		},
 	}
 	outputFlag(cmd, &output)
-	d.flags(cmd)
+	inlineFlags(cmd, &d)
 	return cmd
 }
 

@@ -49,7 +49,7 @@ of --consul and --dns describe one backend.`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
-	d.flags(cmd)
+	inlineFlags(cmd, &d)
 	return cmd
 }
 
@@ -74,11 +74,7 @@ func (a *app) loader(d direct) (func() (*config, error), error) {
 	if a.configFile != "" {
 		return nil, usageErrorf("--config does not go with --socket, --backend and what belongs to them")
 	}
-	doc, err := d.document()
-	if err != nil {
-		return nil, err
-	}
-	return func() (*config, error) { return newConfig("", doc.clone(), nil, a.env) }, nil
+	return func() (*config, error) { return d.config(a.env) }, nil
 }
 
 // wired reads the configuration once and makes everything that it names.
@@ -91,14 +87,14 @@ func (a *app) wired(d direct) (*config, wiring, error) {
 	if err != nil {
 		return nil, wiring{}, err
 	}
-	w, err := cfg.wire(nil)
+	w, err := newWiring(cfg, nil)
 	return cfg, w, err
 }
 
 // once makes one round by itself. It fails if an instance is not in sync after
 // it.
 func (a *app) once(ctx context.Context, cfg *config, output string) error {
-	w, err := cfg.wire(nil)
+	w, err := newWiring(cfg, nil)
 	if err != nil {
 		return err
 	}
@@ -124,7 +120,7 @@ func (a *app) once(ctx context.Context, cfg *config, output string) error {
 // newAgent makes an agent for one round or none, which nobody asks for metrics.
 func (a *app) newAgent(cfg *config, w wiring) (*agent.Agent, error) {
 	_, m := newMetrics()
-	ag, err := agent.New(cfg.options(w, newLogger(a.stderr, cfg.logFormat, cfg.logLevel), m))
+	ag, err := agent.New(agentOptions(cfg, w, newLogger(a.stderr, cfg.logFormat, cfg.logLevel), m))
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}

@@ -9,12 +9,12 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-const consulHead = "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nbackends: [{name: w, source: s, service: w}]\n"
+const sourceHead = "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nbackends: [{name: w, source: s, service: w}]\n"
 
 // sourceOf returns the source s of a configuration that has this one.
 func sourceOf(t *testing.T, source string, env environment) (sourceConfig, *config) {
 	t.Helper()
-	cfg, err := parse(consulHead+"sources: [{name: s, "+source+"}]\n", env)
+	cfg, err := parse(sourceHead+"sources: [{name: s, "+source+"}]\n", env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestFaultsOfTheEnvironment(t *testing.T) {
 		{"nomad", "NOMAD_SKIP_VERIFY", "x", "NOMAD_SKIP_VERIFY: wants true or false"},
 		{"nomad", "NOMAD_TOKEN", "canary\n\x1b", "NOMAD_TOKEN: holds characters that no token has"},
 	} {
-		_, err := parse(consulHead+"sources: [{name: s, type: "+tt.kind+"}]\n", environment{tt.variable: tt.value})
+		_, err := parse(sourceHead+"sources: [{name: s, type: "+tt.kind+"}]\n", environment{tt.variable: tt.value})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: got %v, want %s", tt.variable, err, tt.want)
 		}

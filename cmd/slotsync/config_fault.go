@@ -87,3 +87,17 @@ func (e *configError) where(f fault) string {
 	}
 	return fmt.Sprintf("%s:%d:%d: ", e.file, f.line, f.col)
 }
+
+// A faultRow is one fault of a configuration, as JSON.
+type faultRow struct {
+	// File and Line are where it is, from 1; absent for what is not in a file, or about
+	// the whole of it.
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	// Variable is the one of the environment that it is in.
+	Variable string `json:"variable,omitempty"`
+	// Path is the key, as in "backends[2].guard.window"; absent for the whole.
+	Path string `json:"path,omitempty"`
+	Text string `json:"text"`
+}

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
@@ -59,14 +58,6 @@ backends:
 	}
 	if b.guard.MinEndpoints != 2 || b.guard.TurnoverWait != guard.Off || b.onAllUnhealthy != "drop" || b.feeds[1].consul.Datacenter != "dc2" {
 		t.Errorf("%+v", b)
-	}
-	w, err := cfg.wire(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := b.options(w.sources[0])
-	if len(o.Feeds) != 5 || o.Feeds[1].Name != "far" || o.OnAllUnhealthy != agent.DropUnhealthy {
-		t.Errorf("%+v", o)
 	}
 }
 

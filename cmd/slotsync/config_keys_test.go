@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -115,80 +113,4 @@ func changed(text, change string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// Sources of one system that differ in nothing share its client, also over a
-// reload; those that differ do not.
-func TestSystemsAreShared(t *testing.T) {
-	text := "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nsources: [{name: s, type: consul}, {name: d, type: dns, servers: ['127.0.0.1:1']}]\n" +
-		"backends: [{name: w, source: s, service: w}, {name: v, source: s, service: v}, {name: u, source: d, record: u.x, port: 1}]\n"
-	first := wired(t, text, nil)
-	if len(first.systems) != 2 {
-		t.Errorf("%d systems for 2 sources", len(first.systems))
-	}
-	second := wired(t, strings.Replace(text, "service: v", "service: t", 1), first.systems)
-	for key, s := range first.systems {
-		if second.systems[key] != s {
-			t.Errorf("%s is opened again", key)
-		}
-	}
-	third := wired(t, strings.Replace(text, "type: consul", "type: consul, wait: 30s", 1), first.systems)
-	var kept int
-	for key, s := range first.systems {
-		if third.systems[key] == s {
-			kept++
-		}
-	}
-	if kept != 1 || len(third.systems) != 2 {
-		t.Errorf("%d of %d systems are kept, want 1 of 2", kept, len(third.systems))
-	}
-}
-
-func wired(t *testing.T, text string, open systems) wiring {
-	t.Helper()
-	cfg, err := parse(text, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := cfg.wire(open)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return w
-}
-
-// What a configuration that is not used has opened is closed; what the one before
-// has is not.
-func TestWhatIsNotUsedIsClosed(t *testing.T) {
-	closed := map[string]bool{}
-	fake := func(name string) *system { return &system{close: func() { closed[name] = true }} }
-	before := systems{"a": fake("a"), "b": fake("b")}
-	next := systems{"a": before["a"], "c": fake("c")}
-	before.closeBut(next)
-	if fmt.Sprint(closed) != "map[b:true]" {
-		t.Errorf("closed: %v", closed)
-	}
-	next.closeBut(before)
-	if fmt.Sprint(closed) != "map[b:true c:true]" {
-		t.Errorf("closed: %v", closed)
-	}
-}
-
-// Files that are named are read when the configuration is put in force, and a
-// fault in them names the source.
-func TestFilesOfSources(t *testing.T) {
-	dir := t.TempDir()
-	empty := dir + "/empty"
-	if err := os.WriteFile(empty, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, source := range []string{"type: consul, token_file: " + empty, "type: nomad, token_file: " + empty, "type: consul, tls: {ca_file: " + empty + "}"} {
-		cfg, err := parse(consulHead+"sources: [{name: s, "+source+"}]\n", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cfg.wire(nil); err == nil || !strings.Contains(err.Error(), "source s: ") || exitCode(err) != exitUsage {
-			t.Errorf("%s: %v", source, err)
-		}
-	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -160,4 +162,14 @@ func (c *checker) templatesNeedSlots(list []reloadConfig, backends []backendConf
 // serves reports whether b is on one of the instances that r reloads.
 func (r reloadConfig) serves(b backendConfig) bool {
 	return len(b.instances) == 0 || slices.ContainsFunc(b.instances, func(name string) bool { return slices.Contains(r.instances, name) })
+}
+
+// dir is where versions of the file are kept: another file has others. It is "" where
+// nothing is to be kept.
+func (r reloadConfig) dir(stateDir string) string {
+	if stateDir == "" {
+		return ""
+	}
+	of := sha256.Sum256([]byte(filepath.Clean(r.file)))
+	return filepath.Join(stateDir, "haproxy", r.name+"-"+hex.EncodeToString(of[:4]))
 }

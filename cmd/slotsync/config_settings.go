@@ -105,6 +105,15 @@ func (s settings) secretsOf(path string) []string {
 	})
 }
 
+// values returns the settings as JSON has them, with their origins if asked for.
+func (s settings) values(origins bool) map[string]any {
+	list := s.list()
+	if !origins {
+		return plain(list)
+	}
+	return map[string]any{"config": plain(list), "origins": s.origins(list)}
+}
+
 // plain returns the list as JSON has it.
 func plain(list []setting) map[string]any {
 	out := map[string]any{}

@@ -179,9 +179,6 @@ func TestNoStateDir(t *testing.T) {
 	if err != nil || cfg.stateDir != "" || cfg.reloads[0].dir(cfg.stateDir) != "" {
 		t.Errorf("%+v, %v", cfg, err)
 	}
-	if _, err := cfg.wire(nil); err != nil {
-		t.Error(err)
-	}
 	wantFault(t, strings.Replace(minimal, "name: web", "name: web, slots: web", 1)+"state_dir: none\nreload: {master: /m, file: /f, template: /t}\n",
 		`3:12: state_dir: none does not go with the template of reload "haproxy"`)
 }
@@ -218,26 +215,6 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-func TestNeedRestart(t *testing.T) {
-	old, err := parse(minimal, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for key, text := range map[string]string{
-		"state_dir": "state_dir: /x", "http.listen": "http: {listen: ''}", "http.socket": "http: {socket: ''}",
-		"http.hosts": "http: {hosts: [x]}", "http.loopback": "http: {loopback: operate}", "http.max_for": "http: {max_for: 2d}", "http.socket_mode": "http: {socket_mode: '0600'}", "http.socket_group": "http: {socket_group: x}",
-		"log.format": "log: {format: json}", "": "log: {level: debug}",
-	} {
-		next, err := parse(minimal+text, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := strings.Join(needRestart(old, next), " "); got != key {
-			t.Errorf("%s: %q", text, got)
-		}
-	}
-}
-
 func TestDirect(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -257,10 +234,7 @@ func TestDirect(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			doc, err := tt.d.document()
-			if err == nil {
-				_, err = newConfig("", doc, nil, nil)
-			}
+			_, err := tt.d.config(nil)
 			if tt.fault == "" && err != nil || tt.fault != "" && (err == nil || !strings.Contains(err.Error(), tt.fault)) {
 				t.Errorf("got %v, want %q", err, tt.fault)
 			}
@@ -272,11 +246,7 @@ func TestDirect(t *testing.T) {
 func TestDirectObeysTheVariablesOfConsul(t *testing.T) {
 	env := environment{"CONSUL_HTTP_ADDR": "consul.example.org:8500", "CONSUL_HTTP_SSL": "true", "CONSUL_HTTP_TOKEN": "t", "CONSUL_CACERT": "/ca.pem", "CONSUL_NAMESPACE": "n"}
 	for flag, want := range map[string]string{"": "https://consul.example.org:8500", "http://c:1": "http://c:1"} {
-		doc, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web", consulAddress: flag}).document()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg, err := newConfig("", doc, nil, env)
+		cfg, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web", consulAddress: flag}).config(env)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,11 +255,7 @@ func TestDirectObeysTheVariablesOfConsul(t *testing.T) {
 			t.Errorf("%q: %+v", flag, got)
 		}
 	}
-	doc, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web"}).document()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cfg, err := newConfig("", doc, nil, nil); err != nil || cfg.sources["consul"].consul.options.Address != consulDefault {
+	if cfg, err := (&direct{sockets: []string{"/run/a.sock"}, backend: "web", consul: "web"}).config(nil); err != nil || cfg.sources["consul"].consul.options.Address != consulDefault {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }

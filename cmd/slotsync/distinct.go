@@ -17,7 +17,7 @@ type answer struct {
 // who asks every instance who it is, each until it says so or ctx is done, and
 // sends what they say. Each is asked by a client of its own, since a HAProxy
 // that hangs keeps one waiting for as long as it hangs.
-func (cfg *config) who(ctx context.Context) <-chan answer {
+func who(ctx context.Context, cfg *config) <-chan answer {
 	answers := make(chan answer, len(cfg.instances))
 	for _, in := range cfg.instances {
 		client, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout})
@@ -53,7 +53,7 @@ type roll struct{ seen []answer }
 func (r *roll) add(a answer) error {
 	for _, other := range r.seen {
 		if other.process.Same(a.process) && other.instance != a.instance {
-			return &exitError{code: exitUsage, err: sameProcess(other.instance, a.instance, a.process)}
+			return &usageError{sameProcess(other.instance, a.instance, a.process)}
 		}
 	}
 	r.seen = append(r.seen, a)
@@ -68,7 +68,7 @@ func distinct(ctx context.Context, cfg *config, limit time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(limit, cfg.timeout))
 	defer cancel()
-	return (&roll{}).watch(ctx, cfg.who(ctx), len(cfg.instances))
+	return (&roll{}).watch(ctx, who(ctx, cfg), len(cfg.instances))
 }
 
 // watch adds n answers, or as many as come before ctx is done.

@@ -77,7 +77,7 @@ if anything fails.`,
 		},
 	}
 	outputFlag(cmd, &output)
-	d.flags(cmd)
+	inlineFlags(cmd, &d)
 	return cmd
 }
 

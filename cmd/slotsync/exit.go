@@ -51,6 +51,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*configError](err); ok {
 		return exitUsage
 	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
 	return exitFailed
 }
 

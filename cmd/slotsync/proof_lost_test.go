@@ -7,12 +7,11 @@ import (
 	"testing"
 	"time"
 
-	mdns "github.com/slotsync/slotsync/discovery/dns"
-
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	mdns "github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )

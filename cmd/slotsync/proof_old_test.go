@@ -18,7 +18,7 @@ func TestOldWorkerIsReported(t *testing.T) {
 		r := newRig(t, nil, backendOf(fleet.source))
 		r.opts.Instances = append(r.opts.Instances, e.instance(t))
 		how := e.reload(t)
-		how.OldWorkers = reloadConfig{master: e.Master, timeout: 5 * time.Second}.oldWorkers()
+		how.OldWorkers = oldWorkers(reloadConfig{master: e.Master, timeout: 5 * time.Second})
 		r.opts.Reloads = append(r.opts.Reloads, how)
 		r.start()
 		eventually(t, 20*time.Second, func() string { return r.inStep(1) })

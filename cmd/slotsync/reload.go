@@ -42,7 +42,7 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if err := next.refuseUnsafe(); err != nil {
 		return err
 	}
-	w, err := next.wire(s.systems)
+	w, err := newWiring(next, s.systems)
 	if err != nil {
 		return err
 	}

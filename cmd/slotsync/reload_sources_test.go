@@ -70,17 +70,14 @@ func TestC39WatchesGoOnOverReloads(t *testing.T) {
 		"backends: [{name: w, source: s, service: w}, {name: v, from: [{source: s, service: v}, {source: s, name: far, service: far, datacenter: far}]}]\n", t.TempDir(), fake.url)
 	open := systems{}
 	options := func(text string) agent.Options {
-		cfg, err := parse(text, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := cfg.wire(open)
+		cfg := configOf(t, text)
+		w, err := newWiring(cfg, open)
 		if err != nil {
 			t.Fatal(err)
 		}
 		open = w.systems
 		_, m := newMetrics()
-		o := cfg.options(w, slog.New(slog.DiscardHandler), m)
+		o := agentOptions(cfg, w, slog.New(slog.DiscardHandler), m)
 		o.StateDir = ""
 		return o
 	}

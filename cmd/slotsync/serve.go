@@ -86,7 +86,7 @@ func (s *service) warn(cfg *config) {
 // prepare takes the locks and makes the agent and its server. Nothing is
 // written to any instance yet.
 func (s *service) prepare(ctx context.Context) error {
-	w, err := s.cfg.wire(nil)
+	w, err := newWiring(s.cfg, nil)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s *service) prepare(ctx context.Context) error {
 	}
 	s.claims.keep(s.cfg.instanceNames())
 	if s.agent, err = agent.New(s.options(s.cfg, w)); err != nil {
-		return &exitError{code: exitUsage, err: err}
+		return &usageError{err}
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (s *service) prepare(ctx context.Context) error {
 // options are what the agent is told of cfg. An instance whose process answers for
 // another one, too, is refused for as long as it does.
 func (s *service) options(cfg *config, w wiring) agent.Options {
-	o := cfg.options(w, s.log, s.metrics)
+	o := agentOptions(cfg, w, s.log, s.metrics)
 	for i := range o.Instances {
 		in := &o.Instances[i]
 		in.Conn = claimed{in.Conn, in.Name, &s.claims}
@@ -128,7 +128,7 @@ func (s *service) setTokens(cfg *config) (err error) {
 		t.read, err = openToken(cfg.http.readTokenFile)
 	}
 	if err != nil {
-		return usageErrorf("http: %w", err)
+		return usagef("http: %w", err)
 	}
 	s.tokens.Store(t)
 	return nil
@@ -176,7 +176,7 @@ func (s *service) bind(h httpConfig) (err error) {
 		Hosts: h.hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.loopback, MaxFor: h.maxFor, Config: h.webConfigFile, Log: s.log,
 	})
 	if err != nil {
-		return &exitError{code: exitUsage, err: err}
+		return &usageError{err}
 	}
 	return s.web.Listen()
 }

@@ -22,44 +22,44 @@ type wiring struct {
 	transactions []*reload.Transaction
 }
 
-// wire makes the clients of all instances and sources. It connects to nothing,
+// newWiring makes the clients of all instances and sources. It connects to nothing,
 // and reads the files of tokens and certificates. Systems that are open already
 // are used again.
-func (cfg *config) wire(open systems) (wiring, error) {
+func newWiring(cfg *config, open systems) (wiring, error) {
 	w := wiring{systems: systems{}}
 	for _, in := range cfg.instances {
 		c, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout, StateFile: in.stateFile, Folders: cfg.shared})
 		if err != nil {
-			return w, usageErrorf("instance %s: %w", in.name, err)
+			return w, usagef("instance %s: %w", in.name, err)
 		}
 		w.clients = append(w.clients, c)
 	}
-	if err := cfg.wireReloads(&w); err != nil {
+	if err := w.addReloads(cfg); err != nil {
 		return w, err
 	}
-	err := cfg.wireSources(&w, open)
+	err := w.addSources(cfg, open)
 	if err != nil {
 		w.systems.closeBut(open)
 	}
 	return w, err
 }
 
-// options are what the agent is told.
-func (cfg *config) options(w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
+// agentOptions are what the agent is told.
+func agentOptions(cfg *config, w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
 	o := agent.Options{Timeout: cfg.timeout, Poll: cfg.poll, Resync: cfg.resync, StateDir: cfg.stateDir, Folders: cfg.shared, Log: log, Metrics: m}
 	for i, in := range cfg.instances {
 		o.Instances = append(o.Instances, agent.Instance{Name: in.name, Conn: w.clients[i], Query: w.clients[i], Key: in.key, StateFile: in.stateFile != ""})
 	}
 	for i, b := range cfg.backends {
-		o.Backends = append(o.Backends, b.options(w.sources[i]))
+		o.Backends = append(o.Backends, agentBackend(b, w.sources[i]))
 	}
 	for i, r := range cfg.reloads {
-		o.Reloads = append(o.Reloads, r.options(w.transactions[i]))
+		o.Reloads = append(o.Reloads, agentReload(r, w.transactions[i]))
 	}
 	return o
 }
 
-func (b backendConfig) options(sources []discovery.Source) agent.Backend {
+func agentBackend(b backendConfig, sources []discovery.Source) agent.Backend {
 	leave := slots.Maint
 	if b.drainFirst {
 		leave = slots.Drain

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"path/filepath"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/slots"
@@ -12,18 +9,8 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
-// dir is where versions of the file are kept: another file has others. It is "" where
-// nothing is to be kept.
-func (r reloadConfig) dir(stateDir string) string {
-	if stateDir == "" {
-		return ""
-	}
-	of := sha256.Sum256([]byte(filepath.Clean(r.file)))
-	return filepath.Join(stateDir, "haproxy", r.name+"-"+hex.EncodeToString(of[:4]))
-}
-
 // reloader is how HAProxy is reloaded.
-func (r reloadConfig) reloader() (reload.Reloader, error) {
+func reloader(r reloadConfig) (reload.Reloader, error) {
 	if r.master == "" {
 		return reload.Command(r.command), nil
 	}
@@ -41,8 +28,8 @@ func (p process) Name() string { return p.name }
 func (p process) Process(ctx context.Context) (slots.Process, error) { return p.client.Info(ctx) }
 
 // transaction makes what reloads, over the clients of the instances.
-func (r reloadConfig) transaction(cfg *config, clients []*haproxy.Client) (*reload.Transaction, error) {
-	how, err := r.reloader()
+func transaction(cfg *config, r reloadConfig, clients []*haproxy.Client) (*reload.Transaction, error) {
+	how, err := reloader(r)
 	if err != nil {
 		return nil, err
 	}
@@ -60,22 +47,22 @@ func (r reloadConfig) transaction(cfg *config, clients []*haproxy.Client) (*relo
 	return reload.New(o)
 }
 
-// wireReloads makes the transactions of all reloads.
-func (cfg *config) wireReloads(w *wiring) error {
+// addReloads makes the transactions of all reloads.
+func (w *wiring) addReloads(cfg *config) error {
 	for _, r := range cfg.reloads {
-		t, err := r.transaction(cfg, w.clients)
+		t, err := transaction(cfg, r, w.clients)
 		if err != nil {
-			return usageErrorf("reload %s: %w", r.name, err)
+			return usagef("reload %s: %w", r.name, err)
 		}
 		w.transactions = append(w.transactions, t)
 	}
 	return nil
 }
 
-// options are what the agent is told of a reload.
-func (r reloadConfig) options(t *reload.Transaction) agent.Reload {
+// agentReload is what the agent is told of a reload.
+func agentReload(r reloadConfig, t *reload.Transaction) agent.Reload {
 	return agent.Reload{
-		OldWorkers: r.oldWorkers(),
+		OldWorkers: oldWorkers(r),
 		Name:       r.name, Key: r.key, Instances: r.instances, Transaction: t,
 		MinInterval: r.minInterval, MaxPerHour: r.maxPerHour, Jitter: r.jitter,
 	}
@@ -83,7 +70,7 @@ func (r reloadConfig) options(t *reload.Transaction) agent.Reload {
 
 // oldWorkers asks the master for the processes that reloads have left; nil where
 // there is no master to ask.
-func (r reloadConfig) oldWorkers() func(context.Context) ([]agent.OldWorker, error) {
+func oldWorkers(r reloadConfig) func(context.Context) ([]agent.OldWorker, error) {
 	if r.master == "" {
 		return nil
 	}

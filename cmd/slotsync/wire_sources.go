@@ -44,9 +44,9 @@ func (all systems) reread() {
 	}
 }
 
-// wireSources opens the systems of the sources, and asks them for what the
+// addSources opens the systems of the sources, and asks them for what the
 // backends want.
-func (cfg *config) wireSources(w *wiring, open systems) error {
+func (w *wiring) addSources(cfg *config, open systems) error {
 	for name, s := range cfg.sources {
 		if w.systems[s.key] == nil {
 			w.systems[s.key] = open[s.key]
@@ -54,19 +54,19 @@ func (cfg *config) wireSources(w *wiring, open systems) error {
 		if w.systems[s.key] != nil {
 			continue
 		}
-		opened, err := s.open()
+		opened, err := openSource(s)
 		if err != nil {
 			delete(w.systems, s.key)
-			return usageErrorf("source %s: %w", name, err)
+			return usagef("source %s: %w", name, err)
 		}
 		w.systems[s.key] = opened
 	}
 	for _, b := range cfg.backends {
 		var list []discovery.Source
 		for _, f := range b.feeds {
-			source, err := cfg.source(f, w.systems)
+			source, err := w.systems.source(cfg, f)
 			if err != nil {
-				return usageErrorf("backend %s: %w", b.name, err)
+				return usagef("backend %s: %w", b.name, err)
 			}
 			list = append(list, source)
 		}
@@ -93,27 +93,27 @@ func (w wiring) asked(cfg *config) []asked {
 	return list
 }
 
-func (cfg *config) source(f feedConfig, open systems) (discovery.Source, error) {
+func (all systems) source(cfg *config, f feedConfig) (discovery.Source, error) {
 	if f.source == "" {
 		return discovery.Static(f.endpoints), nil
 	}
-	return open[cfg.sources[f.source].key].ask(f)
+	return all[cfg.sources[f.source].key].ask(f)
 }
 
-// open makes the client. The files of certificates and tokens are read.
-func (s sourceConfig) open() (*system, error) {
+// openSource makes the client. The files of certificates and tokens are read.
+func openSource(s sourceConfig) (*system, error) {
 	switch {
 	case s.consul != nil:
-		return s.consul.open()
+		return openConsul(s.consul)
 	case s.dns != nil:
 		return openDNS(*s.dns)
 	case s.file != nil:
 		return openFiles(*s.file)
 	}
-	return s.nomad.open()
+	return openNomad(s.nomad)
 }
 
-func (s *consulConfig) open() (*system, error) {
+func openConsul(s *consulConfig) (*system, error) {
 	o := s.options
 	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *consulConfig) open() (*system, error) {
 	return &system{ask: ask, token: token, close: client.Close, diagnose: client.Diagnose}, nil
 }
 
-func (s *nomadConfig) open() (*system, error) {
+func openNomad(s *nomadConfig) (*system, error) {
 	o := s.options
 	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
 	if err != nil {

@@ -2,12 +2,9 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"net"
 	"strconv"
 	"strings"
-
-	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -22,18 +19,6 @@ type direct struct {
 	dnsServers            []string
 }
 
-func (d *direct) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringArrayVar(&d.sockets, "socket", nil, "Runtime API of an HAProxy: path or tcp://host:port (may repeat)")
-	f.StringVar(&d.backend, "backend", "", "HAProxy's backend")
-	f.StringVar(&d.slots, "slots", "", "prefix of the server-template (default: found)")
-	f.StringVar(&d.consul, "consul", "", "`SERVICE` in Consul")
-	f.StringVar(&d.consulAddress, "consul-address", "", "Consul's HTTP API (default $CONSUL_HTTP_ADDR, http://127.0.0.1:8500)")
-	f.StringVar(&d.dns, "dns", "", "`NAME` of SRV records, or NAME:PORT of address records")
-	f.StringArrayVar(&d.dnsServers, "dns-server", nil, "DNS server as ip:port (may repeat; default /etc/resolv.conf)")
-	f.StringArrayVar(&d.stateFiles, "state-file", nil, "server-state file to write, with {backend} in it if there is one for each; one for each --socket")
-}
-
 func (d *direct) empty() bool {
 	return len(d.sockets)+len(d.stateFiles)+len(d.dnsServers) == 0 && d.backend+d.slots+d.consul+d.consulAddress+d.dns == ""
 }
@@ -42,17 +27,17 @@ func (d *direct) empty() bool {
 func (d *direct) document() (document, error) {
 	switch {
 	case len(d.sockets) == 0:
-		return document{}, usageErrorf("--socket is missing: the Runtime API of HAProxy, as in /run/haproxy/admin.sock")
+		return document{}, usagef("--socket is missing: the Runtime API of HAProxy, as in /run/haproxy/admin.sock")
 	case d.backend == "":
-		return document{}, usageErrorf("--backend is missing: the backend of HAProxy to fill")
+		return document{}, usagef("--backend is missing: the backend of HAProxy to fill")
 	case (d.consul == "") == (d.dns == ""):
-		return document{}, usageErrorf("one of --consul SERVICE and --dns NAME is needed, and not both")
+		return document{}, usagef("one of --consul SERVICE and --dns NAME is needed, and not both")
 	case len(d.stateFiles) > 0 && len(d.stateFiles) != len(d.sockets):
-		return document{}, usageErrorf("--state-file is given %d times and --socket %d times: one for each, in the same order", len(d.stateFiles), len(d.sockets))
+		return document{}, usagef("--state-file is given %d times and --socket %d times: one for each, in the same order", len(d.stateFiles), len(d.sockets))
 	case d.consul == "" && d.consulAddress != "", d.dns == "" && len(d.dnsServers) > 0:
-		return document{}, usageErrorf("--consul-address goes with --consul, and --dns-server with --dns")
+		return document{}, usagef("--consul-address goes with --consul, and --dns-server with --dns")
 	case d.dns != "" && !strings.HasPrefix(d.dns, "_") && !strings.Contains(d.dns, ":"):
-		return document{}, usageErrorf("--dns: address records have no port: write it behind the name, as in %s:80", textfmt.Clip(d.dns))
+		return document{}, usagef("--dns: address records have no port: write it behind the name, as in %s:80", textfmt.Clip(d.dns))
 	}
 	doc := document{values: map[string]any{}, places: map[string]place{"": {}}}
 	d.instances(&doc)
@@ -124,7 +109,11 @@ func (d *direct) source(doc *document, source, backend map[string]any) {
 	doc.places["backends[0].port"] = place{name: "--dns"}
 }
 
-// clone returns a copy whose places can be changed.
-func (doc document) clone() document {
-	return document{values: doc.values, places: maps.Clone(doc.places)}
+// config is the whole configuration: what the flags do not say is of env, or the default.
+func (d *direct) config(env environment) (*config, error) {
+	doc, err := d.document()
+	if err != nil {
+		return nil, err
+	}
+	return newConfig("", doc, nil, env)
 }
