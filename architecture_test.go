@@ -23,7 +23,11 @@ func arrows() map[string][]string {
 		"cmd/slotsync": {
 			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
-			"cmd/slotsync/textfmt",
+			"cmd/slotsync/config", "cmd/slotsync/textfmt",
+		},
+		"cmd/slotsync/config": {
+			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web", "securedir", "slots", "slots/haproxy",
+			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 		},
 		"cmd/slotsync/textfmt": {"discovery"},
 
@@ -70,9 +74,10 @@ func confined() map[string][]string {
 		"github.com/segmentio/encoding":          {"discovery/consul"},
 		"github.com/spf13/cobra":                 {"cmd/slotsync"},
 		"github.com/spf13/pflag":                 {"cmd/slotsync"},
-		"github.com/spf13/viper":                 {"cmd/slotsync"},
-		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync", "discovery/file"},
-		"log/slog":                               {"agent", "agent/web", "cmd/slotsync"},
+		"github.com/go-viper/mapstructure/v2":    {"cmd/slotsync/config"},
+		"github.com/spf13/viper":                 {"cmd/slotsync/config"},
+		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync/config", "discovery/file"},
+		"log/slog":                               {"agent", "agent/web", "cmd/slotsync", "cmd/slotsync/config"},
 	}
 }
 
@@ -207,7 +212,7 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
 		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
 		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
-		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync, cmd/slotsync/config"},
 		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
 			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync"},
 		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // client finds the running agent: the one that was named, else the unix socket,
@@ -18,7 +19,7 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"], h.address())
+	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"], h.AgentURL())
 	if addr == "" {
 		return nil, usageErrorf("the configuration has neither http.socket nor http.listen: name the agent with --agent")
 	}
@@ -26,9 +27,9 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 		fmt.Fprintf(a.stderr, "slotsync: warning: %s; %s is asked all the same\n", line, addr)
 	}
 	if strings.HasPrefix(addr, "unix://") {
-		h.tokenFile = "" // nobody needs it there, and few may read it
+		h.TokenFile = "" // nobody needs it there, and few may read it
 	}
-	by, err := a.access.of(addr, h.tokenFile, a.env)
+	by, err := a.access.of(addr, h.TokenFile, a.env)
 	if err != nil {
 		return nil, err
 	}
@@ -44,12 +45,12 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 
 // agentHTTP is where the configuration says that the agent listens, with doubts where it
 // cannot be read as a whole.
-func (a *app) agentHTTP() (h httpConfig, doubts []string, err error) {
+func (a *app) agentHTTP() (h config.HTTP, doubts []string, err error) {
 	path := ""
 	if a.configFile != "" || a.needsConfig() {
-		path = findConfig(a.configFile)
+		path = config.Find(a.configFile)
 	}
-	return loadListener(path, a.env, !a.needsConfig())
+	return config.LoadListener(path, a.env, !a.needsConfig())
 }
 
 // needsConfig reports whether neither flags nor variables say where the agent

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -28,12 +29,12 @@ warned of, on standard error.`,
 			if err := knownOutput(output); err != nil {
 				return err
 			}
-			for _, m := range a.env.misspelt() {
+			for _, m := range a.env.Misspelt() {
 				fmt.Fprintf(a.stderr, "warning: %s\n", m)
 			}
 			cfg, err := a.config()
 			if err == nil {
-				for _, line := range cfg.warnings.lines() {
+				for _, line := range cfg.Warnings.Lines() {
 					fmt.Fprintln(a.stderr, "warning: "+line)
 				}
 			}
@@ -51,23 +52,23 @@ warned of, on standard error.`,
 	return cmd
 }
 
-func (a *app) checked(cfg *config) {
-	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, textfmt.Count(len(cfg.instances), "instance"),
-		textfmt.Count(len(cfg.sources), "source"), textfmt.Count(len(cfg.backends), "backend"))
-	for _, note := range notes(cfg.overruled) {
+func (a *app) checked(cfg *config.Config) {
+	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.File, textfmt.Count(len(cfg.Instances), "instance"),
+		textfmt.Count(len(cfg.Sources), "source"), textfmt.Count(len(cfg.Backends), "backend"))
+	for _, note := range cfg.Notes() {
 		fmt.Fprintln(a.stdout, "note: "+note)
 	}
 }
 
 // checkedJSON prints the faults that err holds: none, if it is nil.
 func (a *app) checkedJSON(err error) error {
-	rows := []faultRow{}
-	found, ok := errors.AsType[*configError](err)
+	rows := []config.FaultRow{}
+	found, ok := errors.AsType[*config.Error](err)
 	if !ok && err != nil {
 		return err // there is nothing to be judged
 	}
 	if found != nil {
-		rows = found.rows()
+		rows = found.Rows()
 	}
 	if err := printJSON(a.stdout, rows); err != nil || found == nil {
 		return err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -35,9 +36,9 @@ environment VARIABLE.`,
 				return err
 			}
 			if output == "json" {
-				return printJSON(a.stdout, s.values(origins))
+				return printJSON(a.stdout, s.JSON(origins))
 			}
-			_, err = fmt.Fprint(a.stdout, s.inYAML(origins))
+			_, err = fmt.Fprint(a.stdout, s.YAML(origins))
 			return err
 		},
 	}
@@ -47,11 +48,11 @@ environment VARIABLE.`,
 }
 
 // settings loads the configuration that was named or found.
-func (a *app) settings() (settings, error) {
+func (a *app) settings() (config.Settings, error) {
 	path, err := a.configPath()
 	if err != nil {
-		return settings{}, err
+		return config.Settings{}, err
 	}
-	_, s, err := loadSettings(path, a.env)
+	_, s, err := config.LoadSettings(path, a.env)
 	return s, err
 }

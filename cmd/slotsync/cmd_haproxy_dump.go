@@ -147,7 +147,7 @@ func (d dumpCommand) known(got []shownBy[agent.Dump], wanted []string) error {
 	}
 	for _, c := range wanted {
 		if !slices.Contains(all, c) {
-			return usageErrorf("there is no column %q%s", textfmt.Clip(c), didYouMean(c, all))
+			return usageErrorf("there is no column %q%s", textfmt.Clip(c), textfmt.DidYouMean(c, all))
 		}
 	}
 	return nil

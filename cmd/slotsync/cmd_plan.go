@@ -8,11 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newPlanCommand(a *app) *cobra.Command {
-	var d direct
+	var d config.Inline
 	var output string
 	cmd := &cobra.Command{
 		Use:   "plan",

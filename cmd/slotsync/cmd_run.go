@@ -9,11 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newRunCommand(a *app) *cobra.Command {
-	var d direct
+	var d config.Inline
 	var once bool
 	cmd := &cobra.Command{
 		Use:   "run",
@@ -38,7 +39,7 @@ of --consul and --dns describe one backend.`,
 			if err != nil {
 				return err
 			}
-			if err := cfg.refuseUnsafe(); err != nil {
+			if err := cfg.CheckFolders(); err != nil {
 				return err
 			}
 			a.warnMisspelt(cfg)
@@ -54,31 +55,31 @@ of --consul and --dns describe one backend.`,
 }
 
 // warnMisspelt logs the variables that were perhaps meant for slotsync.
-func (a *app) warnMisspelt(cfg *config) {
-	log := newLogger(a.stderr, cfg.logFormat, cfg.logLevel)
-	for _, m := range a.env.misspelt() {
-		log.Warn("a variable is set that nobody looks up", "variable", m.name, "did_you_mean", m.meant)
+func (a *app) warnMisspelt(cfg *config.Config) {
+	log := newLogger(a.stderr, cfg.LogFormat, cfg.LogLevel)
+	for _, m := range a.env.Misspelt() {
+		log.Warn("a variable is set that nobody looks up", "variable", m.Name, "did_you_mean", m.Meant)
 	}
 }
 
 // loader returns what reads the configuration, now and at each reload.
-func (a *app) loader(d direct) (func() (*config, error), error) {
-	if d.empty() {
-		path := findConfig(a.configFile)
+func (a *app) loader(d config.Inline) (func() (*config.Config, error), error) {
+	if d.Empty() {
+		path := config.Find(a.configFile)
 		if path == "" {
 			return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config, or describe one backend with "+
-				"--socket, --backend and --consul or --dns", configPaths()[0], configPaths()[1])
+				"--socket, --backend and --consul or --dns", config.Paths()[0], config.Paths()[1])
 		}
-		return func() (*config, error) { return loadConfig(path, a.env) }, nil
+		return func() (*config.Config, error) { return config.Load(path, a.env) }, nil
 	}
 	if a.configFile != "" {
 		return nil, usageErrorf("--config does not go with --socket, --backend and what belongs to them")
 	}
-	return func() (*config, error) { return d.config(a.env) }, nil
+	return func() (*config.Config, error) { return d.Load(a.env) }, nil
 }
 
 // wired reads the configuration once and makes everything that it names.
-func (a *app) wired(d direct) (*config, wiring, error) {
+func (a *app) wired(d config.Inline) (*config.Config, wiring, error) {
 	load, err := a.loader(d)
 	if err != nil {
 		return nil, wiring{}, err
@@ -93,7 +94,7 @@ func (a *app) wired(d direct) (*config, wiring, error) {
 
 // once makes one round by itself. It fails if an instance is not in sync after
 // it.
-func (a *app) once(ctx context.Context, cfg *config, output string) error {
+func (a *app) once(ctx context.Context, cfg *config.Config, output string) error {
 	w, err := newWiring(cfg, nil)
 	if err != nil {
 		return err
@@ -118,9 +119,9 @@ func (a *app) once(ctx context.Context, cfg *config, output string) error {
 }
 
 // newAgent makes an agent for one round or none, which nobody asks for metrics.
-func (a *app) newAgent(cfg *config, w wiring) (*agent.Agent, error) {
+func (a *app) newAgent(cfg *config.Config, w wiring) (*agent.Agent, error) {
 	_, m := newMetrics()
-	ag, err := agent.New(agentOptions(cfg, w, newLogger(a.stderr, cfg.logFormat, cfg.logLevel), m))
+	ag, err := agent.New(agentOptions(cfg, w, newLogger(a.stderr, cfg.LogFormat, cfg.LogLevel), m))
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}

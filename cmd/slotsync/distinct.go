@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
@@ -17,17 +18,17 @@ type answer struct {
 // who asks every instance who it is, each until it says so or ctx is done, and
 // sends what they say. Each is asked by a client of its own, since a HAProxy
 // that hangs keeps one waiting for as long as it hangs.
-func who(ctx context.Context, cfg *config) <-chan answer {
-	answers := make(chan answer, len(cfg.instances))
-	for _, in := range cfg.instances {
-		client, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout})
+func who(ctx context.Context, cfg *config.Config) <-chan answer {
+	answers := make(chan answer, len(cfg.Instances))
+	for _, in := range cfg.Instances {
+		client, err := haproxy.New(haproxy.Options{Socket: in.Socket, Timeout: cfg.Timeout})
 		if err != nil {
 			continue // wire has said so
 		}
 		go func() {
 			for ctx.Err() == nil {
 				if p, err := client.Info(ctx); err == nil {
-					answers <- answer{in.name, p}
+					answers <- answer{in.Name, p}
 					return
 				}
 				pause(ctx, time.Second)
@@ -53,7 +54,7 @@ type roll struct{ seen []answer }
 func (r *roll) add(a answer) error {
 	for _, other := range r.seen {
 		if other.process.Same(a.process) && other.instance != a.instance {
-			return &usageError{sameProcess(other.instance, a.instance, a.process)}
+			return &config.UsageError{Err: sameProcess(other.instance, a.instance, a.process)}
 		}
 	}
 	r.seen = append(r.seen, a)
@@ -62,13 +63,13 @@ func (r *roll) add(a answer) error {
 
 // distinct waits up to limit for all instances to answer, and fails if two of
 // them are one process.
-func distinct(ctx context.Context, cfg *config, limit time.Duration) error {
-	if len(cfg.instances) < 2 {
+func distinct(ctx context.Context, cfg *config.Config, limit time.Duration) error {
+	if len(cfg.Instances) < 2 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(limit, cfg.timeout))
+	ctx, cancel := context.WithTimeout(ctx, min(limit, cfg.Timeout))
 	defer cancel()
-	return (&roll{}).watch(ctx, who(ctx, cfg), len(cfg.instances))
+	return (&roll{}).watch(ctx, who(ctx, cfg), len(cfg.Instances))
 }
 
 // watch adds n answers, or as many as come before ctx is done.

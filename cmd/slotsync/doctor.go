@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -42,7 +43,7 @@ func (f *findings) add(verdict, format string, args ...any) {
 }
 
 func newDoctorCommand(a *app) *cobra.Command {
-	var d direct
+	var d config.Inline
 	var output string
 	cmd := &cobra.Command{
 		Use:   "doctor",
@@ -82,9 +83,9 @@ if anything fails.`,
 }
 
 // examineEnvironment looks for variables that were perhaps meant for slotsync.
-func examineEnvironment(env environment) []finding {
+func examineEnvironment(env config.Environment) []finding {
 	f := findings{subject: "environment"}
-	for _, m := range env.misspelt() {
+	for _, m := range env.Misspelt() {
 		f.add(verdictWarn, "%s", m)
 	}
 	return f.list
@@ -104,18 +105,18 @@ func printFindings(w io.Writer, list []finding, output string) error {
 
 // examine asks everybody at the same time and returns what was found, in the
 // order of the configuration.
-func examine(ctx context.Context, cfg *config, w wiring) []finding {
+func examine(ctx context.Context, cfg *config.Config, w wiring) []finding {
 	var wg sync.WaitGroup
-	instances := make([]findings, len(cfg.instances))
-	processes := make([]slots.Process, len(cfg.instances))
-	for i := range cfg.instances {
+	instances := make([]findings, len(cfg.Instances))
+	processes := make([]slots.Process, len(cfg.Instances))
+	for i := range cfg.Instances {
 		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, w.clients[i]) })
 	}
 	var sources []finding
 	wg.Go(func() { sources = examineSources(ctx, cfg, w) })
 	wg.Wait()
-	reloads := make([]findings, len(cfg.reloads))
-	for i, r := range cfg.reloads {
+	reloads := make([]findings, len(cfg.Reloads))
+	for i, r := range cfg.Reloads {
 		wg.Go(func() {
 			reloads[i] = examineReload(ctx, cfg, r, processes)
 			reloads[i].rehearse(ctx, cfg, r, w.transactions[i])
@@ -129,31 +130,31 @@ func examine(ctx context.Context, cfg *config, w wiring) []finding {
 		if processes[i].Pid == 0 {
 			continue
 		}
-		if err := roll.add(answer{cfg.instances[i].name, processes[i]}); err != nil {
+		if err := roll.add(answer{cfg.Instances[i].Name, processes[i]}); err != nil {
 			list = append(list, finding{verdictFail, f.subject, err.Error()})
 		}
 	}
-	list = append(list, judgeSlots(cfg.backends, instances)...)
+	list = append(list, judgeSlots(cfg.Backends, instances)...)
 	for _, f := range reloads {
 		list = append(list, f.list...)
 	}
 	return append(list, sources...)
 }
 
-func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Client) (findings, slots.Process) {
-	in := cfg.instances[i]
-	f := findings{subject: "instance " + in.name, slots: map[string]int{}}
-	asking, cancel := context.WithTimeout(ctx, cfg.timeout)
+func examineInstance(ctx context.Context, cfg *config.Config, i int, client *haproxy.Client) (findings, slots.Process) {
+	in := cfg.Instances[i]
+	f := findings{subject: "instance " + in.Name, slots: map[string]int{}}
+	asking, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
 	process, err := client.Info(asking)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%s takes the connection and does not answer within %s: HAProxy hangs, or all `stats maxconn` connections are taken", in.socket, cfg.timeout)
+			err = fmt.Errorf("%s takes the connection and does not answer within %s: HAProxy hangs, or all `stats maxconn` connections are taken", in.Socket, cfg.Timeout)
 		}
 		f.add(verdictFail, "%v", err)
 		return f, process
 	}
-	f.add(verdictOK, "%s answers, pid %d", in.socket, process.Pid)
+	f.add(verdictOK, "%s answers, pid %d", in.Socket, process.Pid)
 	admin := f.level(asking, client)
 	f.list = append(f.list, judgeVersion(f.subject, process.Version)...)
 	view, err := client.View(ctx, nil, false)
@@ -161,16 +162,16 @@ func examineInstance(ctx context.Context, cfg *config, i int, client *haproxy.Cl
 		f.add(verdictFail, "its servers cannot be read: %v", err)
 		return f, process
 	}
-	f.checkStateFile(in, cfg.backends, process.Pid)
-	for _, b := range cfg.backends {
-		if len(b.instances) == 0 || slices.Contains(b.instances, in.name) {
+	f.checkStateFile(in, cfg.Backends, process.Pid)
+	for _, b := range cfg.Backends {
+		if len(b.Instances) == 0 || slices.Contains(b.Instances, in.Name) {
 			judged, n := judgeBackend(in, b, view)
-			f.slots[b.name] = n
-			judged.judgeLoading(in, b.proxy, process.Pid)
-			judged.judgeWarnings(in, view.Servers[b.proxy], process.Pid)
+			f.slots[b.Name] = n
+			judged.judgeLoading(in, b.Proxy, process.Pid)
+			judged.judgeWarnings(in, view.Servers[b.Proxy], process.Pid)
 			if admin {
-				judged.askResolvers(ctx, client, b, view.Servers[b.proxy])
-				judged.tryDynamic(ctx, client, b, view.Servers[b.proxy])
+				judged.askResolvers(ctx, client, b, view.Servers[b.Proxy])
+				judged.tryDynamic(ctx, client, b, view.Servers[b.Proxy])
 			}
 			f.list = append(f.list, judged.list...)
 		}

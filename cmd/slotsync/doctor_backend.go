@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -14,14 +15,14 @@ const recommended = "server-template %s %d-%d slot.invalid:1 init-addr last,127.
 const fullWeight = 100
 
 // judgeBackend says what one instance has to fill for b, and how many slots that is.
-func judgeBackend(in instanceConfig, b backendConfig, view slots.View) (findings, int) {
-	f := findings{subject: fmt.Sprintf("instance %s, backend %s", in.name, b.proxy)}
-	servers, ok := view.Servers[b.proxy]
+func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findings, int) {
+	f := findings{subject: fmt.Sprintf("instance %s, backend %s", in.Name, b.Proxy)}
+	servers, ok := view.Servers[b.Proxy]
 	if !ok {
 		f.add(verdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
 		return f, 0
 	}
-	prefix := b.prefix
+	prefix := b.Prefix
 	found, all := slots.FindPrefix(servers)
 	if found != "" {
 		all = []string{found}
@@ -53,7 +54,7 @@ func judgeBackend(in instanceConfig, b backendConfig, view slots.View) (findings
 }
 
 // judgeForm says what the way in which the slots are written costs.
-func (f *findings) judgeForm(in instanceConfig, prefix string, own []slots.Server) {
+func (f *findings) judgeForm(in config.Instance, prefix string, own []slots.Server) {
 	before := len(f.list)
 	write := writeSlots(prefix, own)
 	f.some(verdictFail, own, func(s slots.Server) bool { return s.Off },
@@ -68,7 +69,7 @@ func (f *findings) judgeForm(in instanceConfig, prefix string, own []slots.Serve
 		"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1")
 	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Initial < fullWeight },
 		fmt.Sprintf("have a template weight below %d, which cannot express every percent: write `weight %d`", fullWeight, fullWeight))
-	if in.stateFile == "" {
+	if in.StateFile == "" {
 		f.add(verdictWarn, "without state_file a restarted HAProxy is empty until the agent has filled it: set it, and `load-server-state-from-file`")
 		return
 	}

@@ -5,37 +5,38 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/securedir"
 )
 
 // examineFolders says in which folders others can change what slotsync reads and writes.
-func examineFolders(cfg *config) []finding {
+func examineFolders(cfg *config.Config) []finding {
 	f := findings{subject: "folders"}
-	for _, one := range cfg.folders() {
-		if err := one.unsafe(cfg.shared); err != nil {
+	for _, one := range cfg.Folders() {
+		if err := one.CheckSafe(cfg.FolderPolicy); err != nil {
 			f.add(verdictFail, "%v", err)
-		} else if everybodys(one.path) {
-			f.add(verdictWarn, "%s: every task of the allocation can write to %s", one.key, one.path)
+		} else if everybodys(one.Path) {
+			f.add(verdictWarn, "%s: every task of the allocation can write to %s", one.Key, one.Path)
 		}
 	}
-	for _, r := range cfg.reloads {
-		if r.template != "" {
-			f.suspect("reload.template", folder{path: r.template, file: true}, cfg.shared)
+	for _, r := range cfg.Reloads {
+		if r.Template != "" {
+			f.suspect("reload.template", config.Folder{Path: r.Template, File: true}, cfg.FolderPolicy)
 		}
 	}
-	for _, in := range cfg.instances {
-		if filepath.IsAbs(in.real) && everybodys(filepath.Dir(in.real)) {
+	for _, in := range cfg.Instances {
+		if filepath.IsAbs(in.Real) && everybodys(filepath.Dir(in.Real)) {
 			f.add(verdictWarn, "the socket of %s: everybody can write to %s, and take HAProxy's place while it is down: have HAProxy make it in a folder of its own",
-				in.name, filepath.Dir(in.real))
+				in.Name, filepath.Dir(in.Real))
 		}
 	}
 	return f.list
 }
 
 // suspect warns of what is only read.
-func (f *findings) suspect(key string, one folder, p securedir.Policy) {
-	one.key = key
-	if err := one.unsafe(p); err != nil {
+func (f *findings) suspect(key string, one config.Folder, p securedir.Policy) {
+	one.Key = key
+	if err := one.CheckSafe(p); err != nil {
 		f.add(verdictWarn, "%v", err)
 	}
 }

@@ -6,13 +6,14 @@ import (
 	"unicode"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 )
 
 // judgeLeader names the settings for a service of which exactly one is to be used, as with
 // Patroni or Redis, where the guard is not set so: it would let the old leader get
 // connections for the time of a hold.
-func (f *findings) judgeLeader(rules guard.Rules, q feedConfig, r discovery.Reading) {
+func (f *findings) judgeLeader(rules guard.Rules, q config.Feed, r discovery.Reading) {
 	if rules.RemovalHold == guard.Off && rules.TurnoverWait == guard.Off || !namesLeader(q, r) {
 		return
 	}
@@ -22,8 +23,8 @@ func (f *findings) judgeLeader(rules guard.Rules, q feedConfig, r discovery.Read
 
 // namesLeader reports whether what is asked for is a leader, or the only endpoint is
 // called one.
-func namesLeader(q feedConfig, r discovery.Reading) bool {
-	asked := slices.Concat([]string{q.consul.Service, q.consul.Filter, q.nomad.Service, q.nomad.Filter, q.dns.Record, q.file.Service}, q.consul.Tags, q.nomad.Tags)
+func namesLeader(q config.Feed, r discovery.Reading) bool {
+	asked := slices.Concat([]string{q.Consul.Service, q.Consul.Filter, q.Nomad.Service, q.Nomad.Filter, q.DNS.Record, q.File.Service}, q.Consul.Tags, q.Nomad.Tags)
 	if eps := r.Endpoints(); len(eps) == 1 {
 		asked = append(asked, eps[0].Name)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
@@ -24,21 +25,21 @@ func TestJudgeLeader(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		rules   guard.Rules
-		feed    feedConfig
+		feed    config.Feed
 		reading discovery.Reading
 		hint    bool
 	}{
-		{"a tag", guard.Rules{}, feedConfig{consul: consul.Query{Service: "pg", Tags: []string{"v3", "Leader"}}}, named("a"), true},
-		{"a service", guard.Rules{}, feedConfig{nomad: nomad.Query{Service: "redis-master"}}, named(), true},
-		{"a filter", guard.Rules{}, feedConfig{consul: consul.Query{Service: "pg", Filter: `"primary" in Service.Tags`}}, named("a", "b"), true},
-		{"a name in DNS", guard.Rules{}, feedConfig{dns: dns.Query{Record: "master.pg.service.consul"}}, named(), true},
-		{"a service in files", guard.Rules{}, feedConfig{file: file.Query{Service: "pg_primary"}}, named(), true},
-		{"the only endpoint", guard.Rules{}, feedConfig{consul: consul.Query{Service: "pg"}}, named("pg-leader-2"), true},
-		{"one of several endpoints", guard.Rules{}, feedConfig{consul: consul.Query{Service: "pg"}}, named("pg-leader-2", "pg-1"), false},
-		{"part of a word", guard.Rules{}, feedConfig{consul: consul.Query{Service: "webmaster", Tags: []string{"leaders", "primaryx"}}}, named(), false},
-		{"nothing of the kind", guard.Rules{RemovalHold: time.Second}, feedConfig{consul: consul.Query{Service: "web"}}, named("web-1"), false},
-		{"half set", guard.Rules{RemovalHold: guard.Off}, feedConfig{consul: consul.Query{Service: "pg", Tags: []string{"leader"}}}, named(), true},
-		{"set", guard.Rules{RemovalHold: guard.Off, TurnoverWait: guard.Off}, feedConfig{consul: consul.Query{Service: "pg", Tags: []string{"leader"}}}, named(), false},
+		{"a tag", guard.Rules{}, config.Feed{Consul: consul.Query{Service: "pg", Tags: []string{"v3", "Leader"}}}, named("a"), true},
+		{"a service", guard.Rules{}, config.Feed{Nomad: nomad.Query{Service: "redis-master"}}, named(), true},
+		{"a filter", guard.Rules{}, config.Feed{Consul: consul.Query{Service: "pg", Filter: `"primary" in Service.Tags`}}, named("a", "b"), true},
+		{"a name in DNS", guard.Rules{}, config.Feed{DNS: dns.Query{Record: "master.pg.service.consul"}}, named(), true},
+		{"a service in files", guard.Rules{}, config.Feed{File: file.Query{Service: "pg_primary"}}, named(), true},
+		{"the only endpoint", guard.Rules{}, config.Feed{Consul: consul.Query{Service: "pg"}}, named("pg-leader-2"), true},
+		{"one of several endpoints", guard.Rules{}, config.Feed{Consul: consul.Query{Service: "pg"}}, named("pg-leader-2", "pg-1"), false},
+		{"part of a word", guard.Rules{}, config.Feed{Consul: consul.Query{Service: "webmaster", Tags: []string{"leaders", "primaryx"}}}, named(), false},
+		{"nothing of the kind", guard.Rules{RemovalHold: time.Second}, config.Feed{Consul: consul.Query{Service: "web"}}, named("web-1"), false},
+		{"half set", guard.Rules{RemovalHold: guard.Off}, config.Feed{Consul: consul.Query{Service: "pg", Tags: []string{"leader"}}}, named(), true},
+		{"set", guard.Rules{RemovalHold: guard.Off, TurnoverWait: guard.Off}, config.Feed{Consul: consul.Query{Service: "pg", Tags: []string{"leader"}}}, named(), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var f findings

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // A stateLoad is how HAProxy's configuration says that the state of a backend's servers is
@@ -23,9 +25,9 @@ type loadingConfig struct {
 
 // judgeLoading says whether the HAProxy of this pid reads what is written as its state file,
 // as far as its configuration can be read from here.
-func (f *findings) judgeLoading(in instanceConfig, proxy string, pid int) {
+func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
 	_, files := runningConfig(pid)
-	if in.stateFile == "" || len(files) == 0 {
+	if in.StateFile == "" || len(files) == 0 {
 		return
 	}
 	c := loadingConfig{backends: map[string]stateLoad{}}
@@ -36,13 +38,13 @@ func (f *findings) judgeLoading(in instanceConfig, proxy string, pid int) {
 		}
 		c.read(text)
 	}
-	ours := strings.ReplaceAll(in.stateFile, "{backend}", proxy)
+	ours := strings.ReplaceAll(in.StateFile, "{backend}", proxy)
 	switch path, known := c.path(proxy); {
 	case !known:
 	case path == "":
 		f.add(verdictFail, "HAProxy does not load the state file of %s: write `load-server-state-from-file local` and `server-state-file-name %s` "+
 			"into the backend, or leave state_file out", proxy, ours)
-	case realPath(path) != realPath(ours):
+	case config.RealPath(path) != config.RealPath(ours):
 		f.add(verdictFail, "HAProxy loads the state of %s from %s, and state_file writes %s: after a restart its slots would be empty: name one file", proxy, path, ours)
 	default:
 		f.add(verdictOK, "HAProxy loads %s at its start", path)

@@ -3,6 +3,7 @@ package main
 import (
 	"testing"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -28,12 +29,12 @@ func TestJudgeLoading(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := haproxytest.Start(t, haproxytest.Config{Version: "3.0", Text: head + tt.global + defaults + tt.defaults + web + tt.web})
 			f := findings{subject: "x"}
-			f.judgeLoading(instanceConfig{name: "edge", stateFile: tt.file}, "web", p.Pid())
+			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "web", p.Pid())
 			expect(t, f.list, []string{tt.want})
 			f = findings{subject: "x"}
-			f.judgeLoading(instanceConfig{name: "edge", stateFile: tt.file}, "elsewhere", p.Pid())
-			f.judgeLoading(instanceConfig{name: "edge"}, "web", p.Pid())
-			f.judgeLoading(instanceConfig{name: "edge", stateFile: tt.file}, "web", 0)
+			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "elsewhere", p.Pid())
+			f.judgeLoading(config.Instance{Name: "edge"}, "web", p.Pid())
+			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "web", 0)
 			expect(t, f.list, nil)
 		})
 	}

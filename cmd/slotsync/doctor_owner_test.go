@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
@@ -16,16 +17,16 @@ func TestJudgeOwners(t *testing.T) {
 	agent, srv := used, free
 	agent.Agent, srv.Resolved = true, true
 	for name, test := range map[string]struct {
-		backend backendConfig
+		backend config.Backend
 		own     []slots.Server
 		want    []string
 	}{
-		"fine":           {backendConfig{proxy: "web"}, []slots.Server{free, used}, nil},
-		"agent":          {backendConfig{proxy: "web"}, []slots.Server{free, agent}, []string{"ok their weight is the agent's"}},
-		"an SRV record":  {backendConfig{proxy: "web"}, []slots.Server{srv}, []string{"fail remove `resolvers`"}},
-		"none is spare":  {backendConfig{proxy: "web"}, []slots.Server{used}, []string{"warn have a spare slot"}},
-		"may be added":   {backendConfig{proxy: "web", dynamic: true}, []slots.Server{used}, nil},
-		"never been set": {backendConfig{proxy: "web"}, []slots.Server{free}, nil},
+		"fine":           {config.Backend{Proxy: "web"}, []slots.Server{free, used}, nil},
+		"agent":          {config.Backend{Proxy: "web"}, []slots.Server{free, agent}, []string{"ok their weight is the agent's"}},
+		"an SRV record":  {config.Backend{Proxy: "web"}, []slots.Server{srv}, []string{"fail remove `resolvers`"}},
+		"none is spare":  {config.Backend{Proxy: "web"}, []slots.Server{used}, []string{"warn have a spare slot"}},
+		"may be added":   {config.Backend{Proxy: "web", Dynamic: true}, []slots.Server{used}, nil},
+		"never been set": {config.Backend{Proxy: "web"}, []slots.Server{free}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var f findings
@@ -47,7 +48,7 @@ func TestAskResolvers(t *testing.T) {
 	}
 	for _, name := range []string{"web", "res"} {
 		var f findings
-		f.askResolvers(t.Context(), client, backendConfig{proxy: name}, view.Servers[name])
+		f.askResolvers(t.Context(), client, config.Backend{Proxy: name}, view.Servers[name])
 		if found := len(f.list) == 1 && strings.Contains(f.list[0].Text, "remove `resolvers`"); found != (name == "res") {
 			t.Errorf("%s: %+v", name, f.list)
 		}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -28,37 +29,37 @@ const (
 
 // examineReload says what may keep HAProxy from being reloaded in the way r.
 // processes are those that the instances have shown, the zero one where none has.
-func examineReload(ctx context.Context, cfg *config, r reloadConfig, processes []slots.Process) findings {
-	f := findings{subject: "reload " + r.name}
-	if r.master != "" {
+func examineReload(ctx context.Context, cfg *config.Config, r config.Reload, processes []slots.Process) findings {
+	f := findings{subject: "reload " + r.Name}
+	if r.Master != "" {
 		f.master(ctx, cfg, r, processes)
 	} else {
-		f.program("it is reloaded by", "reload.command", r.command)
+		f.program("it is reloaded by", "reload.command", r.Command)
 	}
-	if len(r.check) > 0 {
-		f.program("its file is checked by", "reload.check", r.check)
+	if len(r.Check) > 0 {
+		f.program("its file is checked by", "reload.check", r.Check)
 	}
-	f.judgeUnchecked(r, cfg.instances, processes)
+	f.judgeUnchecked(r, cfg.Instances, processes)
 	f.files(cfg, r)
 	return f
 }
 
 // judgeUnchecked says where a file that is not checked would end HAProxy.
-func (f *findings) judgeUnchecked(r reloadConfig, instances []instanceConfig, processes []slots.Process) {
-	if len(r.check) > 0 || r.file == "" {
+func (f *findings) judgeUnchecked(r config.Reload, instances []config.Instance, processes []slots.Process) {
+	if len(r.Check) > 0 || r.File == "" {
 		return
 	}
 	for i, p := range processes {
 		v, ok := parseRelease(p.Version)
-		if ok && v.is(3, 4) && slices.Contains(r.instances, instances[i].name) {
-			f.add(verdictFail, "instance %s runs HAProxy %s, whose master may end at a file that it cannot parse: set reload.check, as in [haproxy, -c, -f, \"{{.File}}\"]", instances[i].name, p.Version)
+		if ok && v.is(3, 4) && slices.Contains(r.Instances, instances[i].Name) {
+			f.add(verdictFail, "instance %s runs HAProxy %s, whose master may end at a file that it cannot parse: set reload.check, as in [haproxy, -c, -f, \"{{.File}}\"]", instances[i].Name, p.Version)
 		}
 	}
 }
 
 // master asks the master for its workers.
-func (f *findings) master(ctx context.Context, cfg *config, r reloadConfig, processes []slots.Process) {
-	m, err := haproxy.NewMaster(r.master, cfg.timeout)
+func (f *findings) master(ctx context.Context, cfg *config.Config, r config.Reload, processes []slots.Process) {
+	m, err := haproxy.NewMaster(r.Master, cfg.Timeout)
 	if err != nil {
 		f.add(verdictFail, "%v", err)
 		return
@@ -68,20 +69,20 @@ func (f *findings) master(ctx context.Context, cfg *config, r reloadConfig, proc
 		f.add(verdictFail, "reload.master does not answer: %v", err)
 		return
 	}
-	f.judgeWorkers(r, workers, cfg.instances, processes)
+	f.judgeWorkers(r, workers, cfg.Instances, processes)
 }
 
 // judgeWorkers says whether the workers of a master are those of the instances
 // that it is to reload.
-func (f *findings) judgeWorkers(r reloadConfig, workers []haproxy.Worker, instances []instanceConfig, processes []slots.Process) {
-	f.add(verdictOK, "the master at %s answers, %s", r.master, textfmt.Count(len(workers), "worker"))
+func (f *findings) judgeWorkers(r config.Reload, workers []haproxy.Worker, instances []config.Instance, processes []slots.Process) {
+	f.add(verdictOK, "the master at %s answers, %s", r.Master, textfmt.Count(len(workers), "worker"))
 	for i, in := range instances {
 		pid := processes[i].Pid
-		if pid == 0 || !slices.Contains(r.instances, in.name) {
+		if pid == 0 || !slices.Contains(r.Instances, in.Name) {
 			continue
 		}
 		if !slices.ContainsFunc(workers, func(w haproxy.Worker) bool { return w.Pid == pid }) {
-			f.add(verdictFail, "instance %s is process %d, which is no worker of this master: a reload would not be seen there", in.name, pid)
+			f.add(verdictFail, "instance %s is process %d, which is no worker of this master: a reload would not be seen there", in.Name, pid)
 		}
 	}
 	f.oldWorkers(workers)
@@ -109,38 +110,38 @@ func (f *findings) program(does, key string, words []string) {
 }
 
 // files says whether the template can be read and the file replaced.
-func (f *findings) files(cfg *config, r reloadConfig) {
-	if r.file == "" {
+func (f *findings) files(cfg *config.Config, r config.Reload) {
+	if r.File == "" {
 		return
 	}
 	before := len(f.list)
-	file := realPath(r.file)
-	f.readable("reload.file", file, r.template != "")
-	if r.template == "" {
+	file := config.RealPath(r.File)
+	f.readable("reload.file", file, r.Template != "")
+	if r.Template == "" {
 		return
 	}
-	f.readable("reload.template", r.template, false)
+	f.readable("reload.template", r.Template, false)
 	f.writable("reload.file is replaced in", filepath.Dir(file))
-	f.writable("versions are kept below", existing(r.dir(cfg.stateDir)))
+	f.writable("versions are kept below", existing(r.VersionsDir(cfg.StateDir)))
 	if len(f.list) == before {
 		f.template(cfg, r)
 	}
 }
 
 // sampleData has one slot for each backend of a reload.
-func sampleData(cfg *config, r reloadConfig) (d reload.Data) {
-	for _, b := range cfg.backends {
-		if len(b.instances) > 0 && !slices.ContainsFunc(r.instances, func(name string) bool { return slices.Contains(b.instances, name) }) {
+func sampleData(cfg *config.Config, r config.Reload) (d reload.Data) {
+	for _, b := range cfg.Backends {
+		if len(b.Instances) > 0 && !slices.ContainsFunc(r.Instances, func(name string) bool { return slices.Contains(b.Instances, name) }) {
 			continue
 		}
-		d.Backends = append(d.Backends, reload.Backend{Name: b.name, Proxy: b.proxy, Prefix: cmp.Or(b.prefix, b.proxy), Slots: 1})
+		d.Backends = append(d.Backends, reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: cmp.Or(b.Prefix, b.Proxy), Slots: 1})
 	}
 	return d
 }
 
 // rehearse does what a reload does, up to the replacement of the file.
-func (f *findings) rehearse(ctx context.Context, cfg *config, r reloadConfig, t *reload.Transaction) {
-	if r.file == "" || slices.ContainsFunc(f.list, func(one finding) bool { return one.Verdict == verdictFail }) {
+func (f *findings) rehearse(ctx context.Context, cfg *config.Config, r config.Reload, t *reload.Transaction) {
+	if r.File == "" || slices.ContainsFunc(f.list, func(one finding) bool { return one.Verdict == verdictFail }) {
 		return // it was said what is wrong
 	}
 	if _, err := t.Rehearse(ctx, sampleData(cfg, r)); err != nil {
@@ -148,22 +149,22 @@ func (f *findings) rehearse(ctx context.Context, cfg *config, r reloadConfig, t 
 		return
 	}
 	switch {
-	case len(r.check) > 0 && r.template != "":
+	case len(r.Check) > 0 && r.Template != "":
 		f.add(verdictOK, "the check takes what is rendered, and the file can be replaced")
-	case len(r.check) > 0:
+	case len(r.Check) > 0:
 		f.add(verdictOK, "the check takes the file")
-	case r.template != "":
+	case r.Template != "":
 		f.add(verdictOK, "the file can be replaced")
 	}
 }
 
 // template renders the template with one slot for each backend.
-func (f *findings) template(cfg *config, r reloadConfig) {
-	if err := reload.TryTemplate(r.template, sampleData(cfg, r)); err != nil {
+func (f *findings) template(cfg *config.Config, r config.Reload) {
+	if err := reload.TryTemplate(r.Template, sampleData(cfg, r)); err != nil {
 		f.add(verdictFail, "reload.template: %v", err)
 		return
 	}
-	f.add(verdictOK, "%s is rendered from %s", r.file, r.template)
+	f.add(verdictOK, "%s is rendered from %s", r.File, r.Template)
 }
 
 // readable adds a finding unless path is a file that can be read, or need not be
@@ -205,19 +206,19 @@ func existing(path string) string {
 }
 
 // tryDynamic says whether servers can be added to b at run time.
-func (f *findings) tryDynamic(ctx context.Context, client *haproxy.Client, b backendConfig, servers []slots.Server) {
-	prefix := b.prefix
+func (f *findings) tryDynamic(ctx context.Context, client *haproxy.Client, b config.Backend, servers []slots.Server) {
+	prefix := b.Prefix
 	if found, _ := slots.FindPrefix(servers); prefix == "" {
 		prefix = found
 	}
-	if !b.dynamic || prefix == "" {
+	if !b.Dynamic || prefix == "" {
 		return
 	}
 	options := ""
-	if b.dynamicOptions != "" {
-		options = fmt.Sprintf(" with %q", b.dynamicOptions)
+	if b.DynamicOptions != "" {
+		options = fmt.Sprintf(" with %q", b.DynamicOptions)
 	}
-	if err := client.TryDynamic(ctx, b.proxy, prefix, b.dynamicOptions); err != nil {
+	if err := client.TryDynamic(ctx, b.Proxy, prefix, b.DynamicOptions); err != nil {
 		words := strings.TrimRight(err.Error(), ". ")
 		f.add(verdictFail, "servers cannot be added%s: %s: correct dynamic_options, or set `dynamic: false`", options, words)
 		return

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -25,11 +26,11 @@ func writeSlots(prefix string, own []slots.Server) string {
 
 // judgeAdded compares the slots with what servers that are added get: they have none of
 // the keywords of default-server or the template.
-func (f *findings) judgeAdded(b backendConfig, own []slots.Server) {
-	if !b.dynamic {
+func (f *findings) judgeAdded(b config.Backend, own []slots.Server) {
+	if !b.Dynamic {
 		return
 	}
-	words := strings.Fields(b.dynamicOptions)
+	words := strings.Fields(b.DynamicOptions)
 	template := func(s slots.Server) bool { return !s.Dynamic }
 	for _, k := range []struct {
 		word string
@@ -44,7 +45,7 @@ func (f *findings) judgeAdded(b backendConfig, own []slots.Server) {
 		switch has := slices.Contains(words, k.word); {
 		case n == len(all) && n > 0 && !has:
 			f.add(verdictFail, "the slots have `%s` and servers that are added have not, so that these %s: set dynamic_options to what the template has, as in %q",
-				k.word, k.harm, strings.TrimSpace(b.dynamicOptions+" "+k.word))
+				k.word, k.harm, strings.TrimSpace(b.DynamicOptions+" "+k.word))
 		case n == 0 && has:
 			f.add(verdictWarn, "servers that are added have `%s` and the slots have not: make dynamic_options what the template has", k.word)
 		}
@@ -60,20 +61,20 @@ func (f *findings) judgeRange(prefix string, own []slots.Server) {
 
 // judgeSlots says which instances have fewer slots for a backend than others. instances
 // is what was found at each.
-func judgeSlots(backends []backendConfig, instances []findings) []finding {
+func judgeSlots(backends []config.Backend, instances []findings) []finding {
 	var list []finding
 	for _, b := range backends {
-		if b.dynamic {
+		if b.Dynamic {
 			continue // what is added at run time may be missing for a moment
 		}
 		most := 0
 		for _, f := range instances {
-			most = max(most, f.slots[b.name])
+			most = max(most, f.slots[b.Name])
 		}
 		var fewer, full []string
 		for _, f := range instances {
 			name := strings.TrimPrefix(f.subject, "instance ")
-			switch n := f.slots[b.name]; {
+			switch n := f.slots[b.Name]; {
 			case n == 0: // that it has none was said, or it does not serve it
 			case n < most:
 				fewer = append(fewer, fmt.Sprintf("%s (%d)", name, n))
@@ -82,7 +83,7 @@ func judgeSlots(backends []backendConfig, instances []findings) []finding {
 			}
 		}
 		if len(fewer) > 0 {
-			list = append(list, finding{verdictWarn, "backend " + b.name, fmt.Sprintf("%d slots at %s, and fewer at %s: an endpoint takes no traffic where its slot is lacking: write the same number everywhere",
+			list = append(list, finding{verdictWarn, "backend " + b.Name, fmt.Sprintf("%d slots at %s, and fewer at %s: an endpoint takes no traffic where its slot is lacking: write the same number everywhere",
 				most, textfmt.List(full, 5), textfmt.List(fewer, 5))})
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -21,22 +22,22 @@ const maxRejections, maxGaps = 5, 10
 
 // examineSources asks every system and every feed, all at the same time, and
 // returns what was found: the systems first.
-func examineSources(ctx context.Context, cfg *config, w wiring) []finding {
+func examineSources(ctx context.Context, cfg *config.Config, w wiring) []finding {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	asked := w.asked(cfg)
 	watches := map[string]int{}
 	for _, q := range asked {
-		watches[q.feed.source]++
+		watches[q.feed.Source]++
 	}
-	names := slices.Sorted(maps.Keys(cfg.sources))
+	names := slices.Sorted(maps.Keys(cfg.Sources))
 	all := make([]findings, len(names)+len(asked))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { all[i] = examineSystem(ctx, name, w.systems[cfg.sources[name].key], watches[name]) })
+		wg.Go(func() { all[i] = examineSystem(ctx, name, w.systems[cfg.Sources[name].Key], watches[name]) })
 	}
 	for i, q := range asked {
-		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.sources[q.feed.source].file != nil) })
+		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.Sources[q.feed.Source].File != nil) })
 	}
 	wg.Wait()
 	var list []finding
@@ -66,7 +67,7 @@ func (f *findings) take(list []discovery.Finding) {
 // examineFeed asks one source of a backend as the agent does first, and looks at
 // what it rests on.
 func examineFeed(ctx context.Context, q asked, files bool) findings {
-	f := findings{subject: fmt.Sprintf("source of %s (%s)", q.backend.name, q.source)}
+	f := findings{subject: fmt.Sprintf("source of %s (%s)", q.backend.Name, q.source)}
 	start := time.Now()
 	reading, err := q.source.Next(ctx)
 	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" && (err == nil || !files) {
@@ -79,8 +80,8 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 	switch {
 	case err == nil:
 		f.judgeReading(reading)
-		f.judgePolicy(q.backend.policy, reading)
-		f.judgeLeader(q.backend.guard, q.feed, reading)
+		f.judgePolicy(q.backend.Policy, reading)
+		f.judgeLeader(q.backend.Guard, q.feed, reading)
 	case files: // what is wrong with a file says what to do about it
 		f.add(verdictFail, "%s", err)
 	default:

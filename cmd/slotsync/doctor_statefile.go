@@ -7,15 +7,17 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // checkStateFile says whether the state files of an instance can be written
 // here, and be read by a HAProxy that starts.
-func (f *findings) checkStateFile(in instanceConfig, backends []backendConfig, pid int) {
-	if in.stateFile == "" {
+func (f *findings) checkStateFile(in config.Instance, backends []config.Backend, pid int) {
+	if in.StateFile == "" {
 		return // said of each backend
 	}
-	dir := stateFolder(in.stateFile)
+	dir := config.StateFolder(in.StateFile)
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
@@ -30,7 +32,7 @@ func (f *findings) checkStateFile(in instanceConfig, backends []backendConfig, p
 	}
 	if reader := whoStarts(pid); reader > 0 {
 		for _, b := range backends {
-			file := strings.ReplaceAll(in.stateFile, "{backend}", b.proxy)
+			file := strings.ReplaceAll(in.StateFile, "{backend}", b.Proxy)
 			if text := unreadable(file, reader); text != "" {
 				f.add(verdictWarn, "%s: HAProxy is started by user %d, who cannot read it: put both into one group", text, reader)
 			}

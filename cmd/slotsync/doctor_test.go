@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -55,36 +56,36 @@ func TestJudgeBackend(t *testing.T) {
 		return map[string][]slots.Server{"web": list}
 	}
 	same := func(*slots.Server) {}
-	in := instanceConfig{name: "edge", stateFile: "/s/{backend}"}
-	web := backendConfig{name: "w", proxy: "web"}
+	in := config.Instance{Name: "edge", StateFile: "/s/{backend}"}
+	web := config.Backend{Name: "w", Proxy: "web"}
 	for _, tt := range []struct {
 		name    string
-		in      instanceConfig
-		backend backendConfig
+		in      config.Instance
+		backend config.Backend
 		servers map[string][]slots.Server
 		want    []string
 	}{
 		{"recommended", in, web, with(same, "s1", "s2"), []string{"ok 2 slots s1 to s2, 0 of them ready", "ok recommended form"}},
 		{"no backend", in, web, nil, []string{"fail no backend of this name"}},
 		{"two prefixes", in, web, with(same, "a1", "b1"), []string{"fail candidates are a, b"}},
-		{"wrong prefix", in, backendConfig{proxy: "web", prefix: "x"}, with(same, "a1"), []string{"fail candidates are a"}},
+		{"wrong prefix", in, config.Backend{Proxy: "web", Prefix: "x"}, with(same, "a1"), []string{"fail candidates are a"}},
 		{"no template", in, web, with(same, "static"), []string{"fail add a server-template"}},
 		{"numeric", in, web, with(func(s *slots.Server) { s.FQDN = "" }, "s1"), []string{"ok 1 slot", "warn numeric address"}},
 		{"no address", in, web, with(func(s *slots.Server) { s.NoAddress, s.Addr = true, netip.AddrPort{} }, "s1"), []string{"ok 1 slot", "fail init-addr none"}},
 		{"port 0", in, web, with(func(s *slots.Server) { s.Addr = netip.MustParseAddrPort("127.0.0.1:0") }, "s1"), []string{"ok 1 slot", "warn write :1"}},
 		{"weight 1", in, web, with(func(s *slots.Server) { s.Initial = 1 }, "s1"), []string{"ok 1 slot", "warn write `weight 100`"}},
-		{"enabled", in, backendConfig{proxy: "web", prefix: "s"}, with(func(s *slots.Server) { s.Disabled, s.Class = false, slots.Ready }, "s1"),
+		{"enabled", in, config.Backend{Proxy: "web", Prefix: "s"}, with(func(s *slots.Server) { s.Disabled, s.Class = false, slots.Ready }, "s1"),
 			[]string{"ok 1 of them ready", "warn not `disabled`"}},
 		{"a disabled backend", in, web, with(func(s *slots.Server) { s.Off, s.Addr = true, netip.AddrPort{} }, "s1"), []string{"ok 1 slot", "fail remove `disabled` from the backend"}},
 		{"a gap", in, web, with(same, "s5", "s6", "s8"), []string{"ok 3 slots s5 to s8", "ok recommended form", "warn cannot be grown in their place: there is no s7 between s6 and s8"}},
 		{"suggests its own keywords", in, web, with(func(s *slots.Server) { s.FQDN, s.Checked, s.TLS = "", true, true }, "s5"),
 			[]string{"ok 1 slot", "warn server-template s 5-5 slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100 check ssl"}},
-		{"added in clear text", in, backendConfig{proxy: "web", dynamic: true, dynamicOptions: "inter 1s"},
+		{"added in clear text", in, config.Backend{Proxy: "web", Dynamic: true, DynamicOptions: "inter 1s"},
 			with(func(s *slots.Server) { s.TLS, s.Checked = true, true }, "s1", "s2"),
 			[]string{"ok 2 slots", "ok recommended form", `fail as in "inter 1s ssl"`, `fail whether they work or not`}},
-		{"added with TLS alone", in, backendConfig{proxy: "web", dynamic: true, dynamicOptions: "ssl verify none"}, with(same, "s1"),
+		{"added with TLS alone", in, config.Backend{Proxy: "web", Dynamic: true, DynamicOptions: "ssl verify none"}, with(same, "s1"),
 			[]string{"ok 1 slot", "ok recommended form", "warn servers that are added have `ssl`"}},
-		{"no state file", instanceConfig{name: "edge"}, web, with(same, "s1"), []string{"ok 1 slot", "warn without state_file"}},
+		{"no state file", config.Instance{Name: "edge"}, web, with(same, "s1"), []string{"ok 1 slot", "warn without state_file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			judged, _ := judgeBackend(tt.in, tt.backend, slots.View{Servers: tt.servers})
@@ -157,13 +158,13 @@ func TestDoctorCutShort(t *testing.T) {
 	cancel()
 	var out, errs bytes.Buffer
 	args := []string{"doctor", "--socket", t.TempDir() + "/none.sock", "--backend", "web", "--dns", "web.example.org:80"}
-	if code := run(ctx, args, &out, &errs, environment{}); code != exitFailed || errs.String() != "slotsync: interrupted\n" || out.Len() > 0 {
+	if code := run(ctx, args, &out, &errs, config.Environment{}); code != exitFailed || errs.String() != "slotsync: interrupted\n" || out.Len() > 0 {
 		t.Errorf("exit %d, %q on standard error and %q on standard output", code, errs.String(), out.String())
 	}
 }
 
 func TestJudgeSlots(t *testing.T) {
-	backends := []backendConfig{{name: "web"}, {name: "api"}}
+	backends := []config.Backend{{Name: "web"}, {Name: "api"}}
 	at := func(name string, web, api int) findings {
 		return findings{subject: "instance " + name, slots: map[string]int{"web": web, "api": api}}
 	}

@@ -8,15 +8,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // judgeWarnings says whether HAProxy, of this pid, lets warnings keep it from starting:
 // there is one for each slot that is `disabled` in the configuration and filled by the
 // state file, in every version and however the file is written.
-func (f *findings) judgeWarnings(in instanceConfig, own []slots.Server, pid int) {
+func (f *findings) judgeWarnings(in config.Instance, own []slots.Server, pid int) {
 	disabled := slices.ContainsFunc(own, func(s slots.Server) bool { return s.Disabled })
-	if in.stateFile == "" || !disabled {
+	if in.StateFile == "" || !disabled {
 		return
 	}
 	if where := zeroWarning(pid); where != "" {

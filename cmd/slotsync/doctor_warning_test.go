@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
@@ -16,19 +17,19 @@ func TestJudgeWarnings(t *testing.T) {
 	const head = "global\n  stats socket {socket} level admin\n  chroot /\n  user root\n"
 	const tail = "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n  timeout server 1s\nbackend web\n  server a 127.0.0.1:1\n"
 	disabled := []slots.Server{{Name: "web1", Disabled: true}}
-	kept := instanceConfig{name: "edge", stateFile: "/s/{backend}"}
+	kept := config.Instance{Name: "edge", StateFile: "/s/{backend}"}
 	for _, version := range haproxytest.Versions {
 		strict := haproxytest.Start(t, haproxytest.Config{Version: version, Text: head + "  zero-warning\n" + tail})
 		lax := haproxytest.Start(t, haproxytest.Config{Version: version, Text: head + tail})
 		for _, c := range []struct {
-			in   instanceConfig
+			in   config.Instance
 			own  []slots.Server
 			pid  int
 			want []string
 		}{
 			{kept, disabled, strict.Pid(), []string{"fail zero-warning at " + strict.File() + ":5"}},
 			{kept, []slots.Server{{Name: "web1"}}, strict.Pid(), nil},
-			{instanceConfig{name: "edge"}, disabled, strict.Pid(), nil},
+			{config.Instance{Name: "edge"}, disabled, strict.Pid(), nil},
 			{kept, disabled, lax.Pid(), nil},
 			{kept, disabled, 0, nil},
 		} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -48,10 +49,10 @@ func exitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
-	if _, ok := errors.AsType[*configError](err); ok {
+	if _, ok := errors.AsType[*config.Error](err); ok {
 		return exitUsage
 	}
-	if _, ok := errors.AsType[*usageError](err); ok {
+	if _, ok := errors.AsType[*config.UsageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed
@@ -59,8 +60,8 @@ func exitCode(err error) int {
 
 // report prints err to w: one line, or one for each fault of a configuration.
 func report(w io.Writer, err error) {
-	if e, ok := errors.AsType[*configError](err); ok {
-		for _, line := range e.lines() {
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		for _, line := range e.Lines() {
 			fmt.Fprintln(w, line)
 		}
 		return

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
@@ -17,10 +18,10 @@ type locks map[string]*haproxy.Lock
 // take adds the locks for all instances of cfg that are not held yet, and has the clients
 // of w look after theirs. One that somebody else holds is waited for. If one
 // cannot be had, those that it added are given back.
-func (l locks) take(ctx context.Context, cfg *config, w wiring, wait time.Duration) error {
+func (l locks) take(ctx context.Context, cfg *config.Config, w wiring, wait time.Duration) error {
 	var added []string
-	for i, in := range cfg.instances {
-		if lock, ok := l[in.real]; ok {
+	for i, in := range cfg.Instances {
+		if lock, ok := l[in.Real]; ok {
 			w.clients[i].Guard(lock)
 			continue
 		}
@@ -28,17 +29,17 @@ func (l locks) take(ctx context.Context, cfg *config, w wiring, wait time.Durati
 		if err != nil {
 			return errors.Join(err, l.release(added))
 		}
-		l[in.real] = lock
-		added = append(added, in.real)
+		l[in.Real] = lock
+		added = append(added, in.Real)
 	}
 	return nil
 }
 
 // keep gives back the locks of all instances that cfg does not have.
-func (l locks) keep(cfg *config) error {
+func (l locks) keep(cfg *config.Config) error {
 	var gone []string
 	for name := range l {
-		if !slices.ContainsFunc(cfg.instances, func(in instanceConfig) bool { return in.real == name }) {
+		if !slices.ContainsFunc(cfg.Instances, func(in config.Instance) bool { return in.Real == name }) {
 			gone = append(gone, name)
 		}
 	}

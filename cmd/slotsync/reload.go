@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -25,7 +26,7 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
 	s.warn(s.cfg)
-	s.log.Info("the configuration is read again", "instances", len(s.cfg.instances), "backends", len(s.cfg.backends))
+	s.log.Info("the configuration is read again", "instances", len(s.cfg.Instances), "backends", len(s.cfg.Backends))
 	notify("READY=1")
 	return nil
 }
@@ -39,7 +40,7 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if fixed := needRestart(s.cfg, next); len(fixed) > 0 {
 		return fmt.Errorf("%s cannot change while slotsync runs: restart it", strings.Join(fixed, ", "))
 	}
-	if err := next.refuseUnsafe(); err != nil {
+	if err := next.CheckFolders(); err != nil {
 		return err
 	}
 	w, err := newWiring(next, s.systems)
@@ -53,12 +54,12 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	s.systems.closeBut(w.systems)
 	w.systems.reread()
 	s.cfg, s.systems = next, w.systems
-	s.level.Set(next.logLevel)
+	s.level.Set(next.LogLevel)
 	return s.locks.keep(next)
 }
 
 // adopt has the agent go on with next. If it fails, nothing has changed.
-func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemoved bool) error {
+func (s *service) adopt(ctx context.Context, next *config.Config, w wiring, drainRemoved bool) error {
 	if err := distinct(ctx, next, time.Second); err != nil {
 		return err
 	}
@@ -70,11 +71,11 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 	if err == nil {
 		options := s.options(next, w)
 		options.DrainRemoved = drainRemoved
-		s.claims.keep(next.instanceNames())
+		s.claims.keep(next.InstanceNames())
 		err = s.agent.Reconfigure(ctx, options)
 	}
 	if err != nil {
-		s.claims.keep(s.cfg.instanceNames())
+		s.claims.keep(s.cfg.InstanceNames())
 		s.tokens.Store(before)
 		_ = s.locks.keep(s.cfg) // closing a lock cannot fail in a way that matters
 	}
@@ -82,22 +83,22 @@ func (s *service) adopt(ctx context.Context, next *config, w wiring, drainRemove
 }
 
 // needRestart names the keys that differ and are used at the start alone.
-func needRestart(old, next *config) []string {
+func needRestart(old, next *config.Config) []string {
 	var keys []string
 	for _, k := range []struct {
 		name    string
 		differs bool
 	}{
-		{"state_dir", old.stateDir != next.stateDir},
-		{"http.listen", old.http.listen != next.http.listen},
-		{"http.socket", old.http.socket != next.http.socket},
-		{"http.socket_mode", old.http.socketMode != next.http.socketMode},
-		{"http.socket_group", old.http.socketGroup != next.http.socketGroup},
-		{"http.web_config_file", old.http.webConfigFile != next.http.webConfigFile},
-		{"http.loopback", old.http.loopback != next.http.loopback},
-		{"http.max_for", old.http.maxFor != next.http.maxFor},
-		{"http.hosts", !slices.Equal(old.http.hosts, next.http.hosts)},
-		{"log.format", old.logFormat != next.logFormat},
+		{"state_dir", old.StateDir != next.StateDir},
+		{"http.listen", old.HTTP.Listen != next.HTTP.Listen},
+		{"http.socket", old.HTTP.Socket != next.HTTP.Socket},
+		{"http.socket_mode", old.HTTP.SocketMode != next.HTTP.SocketMode},
+		{"http.socket_group", old.HTTP.SocketGroup != next.HTTP.SocketGroup},
+		{"http.web_config_file", old.HTTP.WebConfigFile != next.HTTP.WebConfigFile},
+		{"http.loopback", old.HTTP.Loopback != next.HTTP.Loopback},
+		{"http.max_for", old.HTTP.MaxFor != next.HTTP.MaxFor},
+		{"http.hosts", !slices.Equal(old.HTTP.Hosts, next.HTTP.Hosts)},
+		{"log.format", old.LogFormat != next.LogFormat},
 	} {
 		if k.differs {
 			keys = append(keys, k.name)

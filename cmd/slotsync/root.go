@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -15,14 +16,14 @@ import (
 // before their own flags.
 type app struct {
 	stdout, stderr io.Writer
-	env            environment
+	env            config.Environment
 	configFile     string
 	agentURL       string
 	access         access
 }
 
 // run executes the command line and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, env environment) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, env config.Environment) int {
 	root := newRootCommand(&app{stdout: stdout, stderr: stderr, env: env})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -74,7 +75,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		known = append(known, c.Name())
 	}
 	if len(known) > 0 {
-		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), didYouMean(args[0], known), cmd.CommandPath())
+		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), textfmt.DidYouMean(args[0], known), cmd.CommandPath())
 	}
 	if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
 		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), textfmt.Clip(args[0]))
@@ -89,18 +90,18 @@ func (a *app) agentFlags(cmd *cobra.Command) {
 }
 
 // config loads the configuration that was named or found.
-func (a *app) config() (*config, error) {
+func (a *app) config() (*config.Config, error) {
 	path, err := a.configPath()
 	if err != nil {
 		return nil, err
 	}
-	return loadConfig(path, a.env)
+	return config.Load(path, a.env)
 }
 
 // configPath is where the configuration is that was named or found.
 func (a *app) configPath() (string, error) {
-	if path := findConfig(a.configFile); path != "" {
+	if path := config.Find(a.configFile); path != "" {
 		return path, nil
 	}
-	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", configPaths()[0], configPaths()[1])
+	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", config.Paths()[0], config.Paths()[1])
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -50,6 +51,6 @@ func TestSamples(t *testing.T) {
 func slotsyncSays(t *testing.T, args ...string) (code int, said string) {
 	t.Helper()
 	var out bytes.Buffer
-	code = run(t.Context(), args, &out, &out, newEnvironment(nil))
+	code = run(t.Context(), args, &out, &out, config.NewEnvironment(nil))
 	return code, out.String()
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/metrics"
 )
@@ -27,7 +28,7 @@ const stopTime = 4 * time.Second
 
 // A service is an agent at work, with all that it is reached by.
 type service struct {
-	load     func() (*config, error)
+	load     func() (*config.Config, error)
 	log      *slog.Logger
 	level    *slog.LevelVar
 	registry *prometheus.Registry
@@ -37,20 +38,20 @@ type service struct {
 	tokens   atomic.Pointer[tokens]
 
 	mu      sync.Mutex // guards following
-	cfg     *config
+	cfg     *config.Config
 	systems systems // of cfg
 	locks   locks
 	claims  claims
 }
 
 // serve runs the agent until ctx is done.
-func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, error)) error {
+func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
 	ctx, done := asProgram(ctx)
 	defer done()
 	a.spare()
 	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
-	s.level.Set(cfg.logLevel)
-	s.log = newLogger(a.stderr, cfg.logFormat, s.level)
+	s.level.Set(cfg.LogLevel)
+	s.log = newLogger(a.stderr, cfg.LogFormat, s.level)
 	s.registry, s.metrics = newMetrics()
 	// SIGHUP must not end the process at any moment from here on.
 	hup := make(chan os.Signal, 1)
@@ -69,16 +70,16 @@ func (a *app) serve(ctx context.Context, cfg *config, load func() (*config, erro
 	}
 	s.metrics.Reloaded(true)
 	s.warn(cfg)
-	for _, o := range cfg.overruled {
-		s.log.Info("the configuration says something else than the environment", "variable", o.variable, "key", o.path)
+	for _, o := range cfg.Overruled {
+		s.log.Info("the configuration says something else than the environment", "variable", o.Variable, "key", o.Path)
 	}
-	s.log.Info("started", "version", version, "instances", len(cfg.instances), "backends", len(cfg.backends), "listen", s.web.Addr())
+	s.log.Info("started", "version", version, "instances", len(cfg.Instances), "backends", len(cfg.Backends), "listen", s.web.Addr())
 	return s.run(ctx, hup)
 }
 
 // warn logs the keys of cfg that have no effect.
-func (s *service) warn(cfg *config) {
-	for _, line := range cfg.warnings.lines() {
+func (s *service) warn(cfg *config.Config) {
+	for _, line := range cfg.Warnings.Lines() {
 		s.log.Warn("a key of the configuration has no effect", "key", line)
 	}
 }
@@ -91,7 +92,7 @@ func (s *service) prepare(ctx context.Context) error {
 		return err
 	}
 	s.systems = w.systems
-	if err := s.locks.take(ctx, s.cfg, w, s.cfg.lockWait); err != nil {
+	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
 		return fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
 	}
 	if err := distinct(ctx, s.cfg, time.Second); err != nil {
@@ -100,16 +101,16 @@ func (s *service) prepare(ctx context.Context) error {
 	if err := s.setTokens(s.cfg); err != nil {
 		return err
 	}
-	s.claims.keep(s.cfg.instanceNames())
+	s.claims.keep(s.cfg.InstanceNames())
 	if s.agent, err = agent.New(s.options(s.cfg, w)); err != nil {
-		return &usageError{err}
+		return &config.UsageError{Err: err}
 	}
 	return nil
 }
 
 // options are what the agent is told of cfg. An instance whose process answers for
 // another one, too, is refused for as long as it does.
-func (s *service) options(cfg *config, w wiring) agent.Options {
+func (s *service) options(cfg *config.Config, w wiring) agent.Options {
 	o := agentOptions(cfg, w, s.log, s.metrics)
 	for i := range o.Instances {
 		in := &o.Instances[i]
@@ -122,13 +123,13 @@ func (s *service) options(cfg *config, w wiring) agent.Options {
 type tokens struct{ all, read *consul.TokenFile }
 
 // setTokens makes the token files of cfg those that requests are checked against.
-func (s *service) setTokens(cfg *config) (err error) {
+func (s *service) setTokens(cfg *config.Config) (err error) {
 	t := &tokens{}
-	if t.all, err = openToken(cfg.http.tokenFile); err == nil {
-		t.read, err = openToken(cfg.http.readTokenFile)
+	if t.all, err = openToken(cfg.HTTP.TokenFile); err == nil {
+		t.read, err = openToken(cfg.HTTP.ReadTokenFile)
 	}
 	if err != nil {
-		return usagef("http: %w", err)
+		return config.Usagef("http: %w", err)
 	}
 	s.tokens.Store(t)
 	return nil
@@ -156,11 +157,11 @@ func tokenOf(file *consul.TokenFile) string {
 // listen opens the listeners. A unix socket that nobody asked for by name is
 // done without where it cannot be had.
 func (s *service) listen() error {
-	h := s.cfg.http
+	h := s.cfg.HTTP
 	err := s.bind(h)
-	if err != nil && h.socketIsDefault && h.listen != "" && !usable(filepath.Dir(h.socket)) {
-		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.socket, "err", err)
-		h.socket = ""
+	if err != nil && h.SocketIsDefault && h.Listen != "" && !usable(filepath.Dir(h.Socket)) {
+		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.Socket, "err", err)
+		h.Socket = ""
 		err = s.bind(h)
 	}
 	if err != nil {
@@ -169,14 +170,14 @@ func (s *service) listen() error {
 	return nil
 }
 
-func (s *service) bind(h httpConfig) (err error) {
+func (s *service) bind(h config.HTTP) (err error) {
 	s.web, err = web.New(web.Options{
 		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
-		Listen: h.listen, Socket: h.socket, SocketMode: h.socketMode, SocketGroup: h.socketGroup,
-		Hosts: h.hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.loopback, MaxFor: h.maxFor, Config: h.webConfigFile, Log: s.log,
+		Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
+		Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
 	})
 	if err != nil {
-		return &usageError{err}
+		return &config.UsageError{Err: err}
 	}
 	return s.web.Listen()
 }

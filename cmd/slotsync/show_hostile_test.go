@@ -16,6 +16,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // obeyed is what a terminal obeys: clear it, write its title, and the same in one
@@ -109,7 +110,7 @@ func TestNothingIsObeyedByATerminal(t *testing.T) {
 				args = append(args, "--name", "x")
 			}
 			var out bytes.Buffer
-			run(t.Context(), args, &out, &out, environment{})
+			run(t.Context(), args, &out, &out, config.Environment{})
 			checkObeyed(t, fmt.Sprint(line, " ", form), out.String())
 			if form == "json" {
 				checkSameText(t, line, out.Bytes())
@@ -141,7 +142,7 @@ func TestNoCellPushesTheOthersAway(t *testing.T) {
 	} {
 		args := append(strings.Fields(line), "--agent", url)
 		var table, whole bytes.Buffer
-		run(t.Context(), args, &table, io.Discard, environment{})
+		run(t.Context(), args, &table, io.Discard, config.Environment{})
 		for row := range strings.Lines(table.String()) {
 			cells := regexp.MustCompile("  +").Split(strings.TrimSpace(row), -1)
 			for _, cell := range cells[:len(cells)-1] {
@@ -153,7 +154,7 @@ func TestNoCellPushesTheOthersAway(t *testing.T) {
 		if !strings.Contains(table.String(), "x…  ") {
 			t.Errorf("%s: nothing is cut:\n%s", line, table.String())
 		}
-		if run(t.Context(), append(args, "-o", "json"), &whole, io.Discard, environment{}); !strings.Contains(whole.String(), long) {
+		if run(t.Context(), append(args, "-o", "json"), &whole, io.Discard, config.Environment{}); !strings.Contains(whole.String(), long) {
 			t.Errorf("%s: JSON is cut too:\n%s", line, whole.String())
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -208,7 +209,7 @@ func TestPlanVerdict(t *testing.T) {
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
-	list := newRootCommand(&app{env: environment{}}).Commands()
+	list := newRootCommand(&app{env: config.Environment{}}).Commands()
 	for i := 0; i < len(list); i++ { // those within a command are appended
 		c := list[i]
 		list = append(list, c.Commands()...)
@@ -216,7 +217,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 			t.Errorf("%s has no example or no description", c.CommandPath())
 		}
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), append(strings.Fields(c.CommandPath())[1:], "--help"), &out, &errs, environment{}); code != 0 || !strings.Contains(out.String(), "Examples:") {
+		if code := run(t.Context(), append(strings.Fields(c.CommandPath())[1:], "--help"), &out, &errs, config.Environment{}); code != 0 || !strings.Contains(out.String(), "Examples:") {
 			t.Errorf("%s --help: exit %d, %s%s", c.CommandPath(), code, out.String(), errs.String())
 		}
 	}

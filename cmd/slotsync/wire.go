@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -25,12 +26,12 @@ type wiring struct {
 // newWiring makes the clients of all instances and sources. It connects to nothing,
 // and reads the files of tokens and certificates. Systems that are open already
 // are used again.
-func newWiring(cfg *config, open systems) (wiring, error) {
+func newWiring(cfg *config.Config, open systems) (wiring, error) {
 	w := wiring{systems: systems{}}
-	for _, in := range cfg.instances {
-		c, err := haproxy.New(haproxy.Options{Socket: in.socket, Timeout: cfg.timeout, StateFile: in.stateFile, Folders: cfg.shared})
+	for _, in := range cfg.Instances {
+		c, err := haproxy.New(haproxy.Options{Socket: in.Socket, Timeout: cfg.Timeout, StateFile: in.StateFile, Folders: cfg.FolderPolicy})
 		if err != nil {
-			return w, usagef("instance %s: %w", in.name, err)
+			return w, config.Usagef("instance %s: %w", in.Name, err)
 		}
 		w.clients = append(w.clients, c)
 	}
@@ -45,38 +46,38 @@ func newWiring(cfg *config, open systems) (wiring, error) {
 }
 
 // agentOptions are what the agent is told.
-func agentOptions(cfg *config, w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
-	o := agent.Options{Timeout: cfg.timeout, Poll: cfg.poll, Resync: cfg.resync, StateDir: cfg.stateDir, Folders: cfg.shared, Log: log, Metrics: m}
-	for i, in := range cfg.instances {
-		o.Instances = append(o.Instances, agent.Instance{Name: in.name, Conn: w.clients[i], Query: w.clients[i], Key: in.key, StateFile: in.stateFile != ""})
+func agentOptions(cfg *config.Config, w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
+	o := agent.Options{Timeout: cfg.Timeout, Poll: cfg.Poll, Resync: cfg.Resync, StateDir: cfg.StateDir, Folders: cfg.FolderPolicy, Log: log, Metrics: m}
+	for i, in := range cfg.Instances {
+		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.clients[i], Query: w.clients[i], Key: in.Key, StateFile: in.StateFile != ""})
 	}
-	for i, b := range cfg.backends {
+	for i, b := range cfg.Backends {
 		o.Backends = append(o.Backends, agentBackend(b, w.sources[i]))
 	}
-	for i, r := range cfg.reloads {
+	for i, r := range cfg.Reloads {
 		o.Reloads = append(o.Reloads, agentReload(r, w.transactions[i]))
 	}
 	return o
 }
 
-func agentBackend(b backendConfig, sources []discovery.Source) agent.Backend {
+func agentBackend(b config.Backend, sources []discovery.Source) agent.Backend {
 	leave := slots.Maint
-	if b.drainFirst {
+	if b.DrainFirst {
 		leave = slots.Drain
 	}
 	var feeds []agent.Feed
-	for i, f := range b.feeds {
-		feeds = append(feeds, agent.Feed{Name: f.name, Source: sources[i], Key: f.key, Identity: f.identity})
+	for i, f := range b.Feeds {
+		feeds = append(feeds, agent.Feed{Name: f.Name, Source: sources[i], Key: f.Key, Identity: f.Identity})
 	}
-	unhealthy := b.onAllUnhealthy
+	unhealthy := b.OnAllUnhealthy
 	if unhealthy == "auto" {
 		unhealthy = ""
 	}
 	return agent.Backend{
-		Name: b.name, Proxy: b.proxy, Prefix: b.prefix, Instances: b.instances,
-		Feeds: feeds, Failover: b.failover, OnAllUnhealthy: unhealthy,
-		Dynamic: b.dynamic, DynamicOptions: b.dynamicOptions, MaxSlots: b.maxSlots,
-		Policy: b.policy, Guard: b.guard, Leave: leave, Drain: b.drain, Shutdown: b.drainShutdown, RepairExternal: b.repairExternal,
+		Name: b.Name, Proxy: b.Proxy, Prefix: b.Prefix, Instances: b.Instances,
+		Feeds: feeds, Failover: b.Failover, OnAllUnhealthy: unhealthy,
+		Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions, MaxSlots: b.MaxSlots,
+		Policy: b.Policy, Guard: b.Guard, Leave: leave, Drain: b.Drain, Shutdown: b.DrainShutdown, RepairExternal: b.RepairExternal,
 	}
 }
 

@@ -4,17 +4,18 @@ import (
 	"context"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // reloader is how HAProxy is reloaded.
-func reloader(r reloadConfig) (reload.Reloader, error) {
-	if r.master == "" {
-		return reload.Command(r.command), nil
+func reloader(r config.Reload) (reload.Reloader, error) {
+	if r.Master == "" {
+		return reload.Command(r.Command), nil
 	}
-	return haproxy.NewMaster(r.master, r.timeout)
+	return haproxy.NewMaster(r.Master, r.Timeout)
 }
 
 // A process is an instance that shows which process answers.
@@ -28,18 +29,18 @@ func (p process) Name() string { return p.name }
 func (p process) Process(ctx context.Context) (slots.Process, error) { return p.client.Info(ctx) }
 
 // transaction makes what reloads, over the clients of the instances.
-func transaction(cfg *config, r reloadConfig, clients []*haproxy.Client) (*reload.Transaction, error) {
+func transaction(cfg *config.Config, r config.Reload, clients []*haproxy.Client) (*reload.Transaction, error) {
 	how, err := reloader(r)
 	if err != nil {
 		return nil, err
 	}
 	o := reload.Options{
-		Template: r.template, File: r.file, Check: r.check, Keep: r.keep,
-		Dir: r.dir(cfg.stateDir), Folders: cfg.shared, Timeout: r.timeout, Reloader: how,
+		Template: r.Template, File: r.File, Check: r.Check, Keep: r.Keep,
+		Dir: r.VersionsDir(cfg.StateDir), Folders: cfg.FolderPolicy, Timeout: r.Timeout, Reloader: how,
 	}
-	for i, in := range cfg.instances {
-		for _, name := range r.instances {
-			if in.name == name {
+	for i, in := range cfg.Instances {
+		for _, name := range r.Instances {
+			if in.Name == name {
 				o.Instances = append(o.Instances, process{name, clients[i]})
 			}
 		}
@@ -48,11 +49,11 @@ func transaction(cfg *config, r reloadConfig, clients []*haproxy.Client) (*reloa
 }
 
 // addReloads makes the transactions of all reloads.
-func (w *wiring) addReloads(cfg *config) error {
-	for _, r := range cfg.reloads {
+func (w *wiring) addReloads(cfg *config.Config) error {
+	for _, r := range cfg.Reloads {
 		t, err := transaction(cfg, r, w.clients)
 		if err != nil {
-			return usagef("reload %s: %w", r.name, err)
+			return config.Usagef("reload %s: %w", r.Name, err)
 		}
 		w.transactions = append(w.transactions, t)
 	}
@@ -60,22 +61,22 @@ func (w *wiring) addReloads(cfg *config) error {
 }
 
 // agentReload is what the agent is told of a reload.
-func agentReload(r reloadConfig, t *reload.Transaction) agent.Reload {
+func agentReload(r config.Reload, t *reload.Transaction) agent.Reload {
 	return agent.Reload{
 		OldWorkers: oldWorkers(r),
-		Name:       r.name, Key: r.key, Instances: r.instances, Transaction: t,
-		MinInterval: r.minInterval, MaxPerHour: r.maxPerHour, Jitter: r.jitter,
+		Name:       r.Name, Key: r.Key, Instances: r.Instances, Transaction: t,
+		MinInterval: r.MinInterval, MaxPerHour: r.MaxPerHour, Jitter: r.Jitter,
 	}
 }
 
 // oldWorkers asks the master for the processes that reloads have left; nil where
 // there is no master to ask.
-func oldWorkers(r reloadConfig) func(context.Context) ([]agent.OldWorker, error) {
-	if r.master == "" {
+func oldWorkers(r config.Reload) func(context.Context) ([]agent.OldWorker, error) {
+	if r.Master == "" {
 		return nil
 	}
 	return func(ctx context.Context) ([]agent.OldWorker, error) {
-		master, err := haproxy.NewMaster(r.master, r.timeout)
+		master, err := haproxy.NewMaster(r.Master, r.Timeout)
 		if err != nil {
 			return nil, err
 		}

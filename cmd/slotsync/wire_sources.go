@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
@@ -15,7 +16,7 @@ import (
 // as long as a configuration names it, so that a changed backend does not open
 // another set of connections beside those that go on.
 type system struct {
-	ask   func(f feedConfig) (discovery.Source, error)
+	ask   func(f config.Feed) (discovery.Source, error)
 	token *consul.TokenFile // nil: none
 	close func()
 	// diagnose looks at the system itself, of which so many services are watched;
@@ -46,27 +47,27 @@ func (all systems) reread() {
 
 // addSources opens the systems of the sources, and asks them for what the
 // backends want.
-func (w *wiring) addSources(cfg *config, open systems) error {
-	for name, s := range cfg.sources {
-		if w.systems[s.key] == nil {
-			w.systems[s.key] = open[s.key]
+func (w *wiring) addSources(cfg *config.Config, open systems) error {
+	for name, s := range cfg.Sources {
+		if w.systems[s.Key] == nil {
+			w.systems[s.Key] = open[s.Key]
 		}
-		if w.systems[s.key] != nil {
+		if w.systems[s.Key] != nil {
 			continue
 		}
 		opened, err := openSource(s)
 		if err != nil {
-			delete(w.systems, s.key)
-			return usagef("source %s: %w", name, err)
+			delete(w.systems, s.Key)
+			return config.Usagef("source %s: %w", name, err)
 		}
-		w.systems[s.key] = opened
+		w.systems[s.Key] = opened
 	}
-	for _, b := range cfg.backends {
+	for _, b := range cfg.Backends {
 		var list []discovery.Source
-		for _, f := range b.feeds {
+		for _, f := range b.Feeds {
 			source, err := w.systems.source(cfg, f)
 			if err != nil {
-				return usagef("backend %s: %w", b.name, err)
+				return config.Usagef("backend %s: %w", b.Name, err)
 			}
 			list = append(list, source)
 		}
@@ -77,63 +78,63 @@ func (w *wiring) addSources(cfg *config, open systems) error {
 
 // An asked source is one feed of a backend.
 type asked struct {
-	backend backendConfig
-	feed    feedConfig
+	backend config.Backend
+	feed    config.Feed
 	source  discovery.Source
 }
 
 // asked lists all sources of cfg, in its order.
-func (w wiring) asked(cfg *config) []asked {
+func (w wiring) asked(cfg *config.Config) []asked {
 	var list []asked
-	for i, b := range cfg.backends {
-		for j, f := range b.feeds {
+	for i, b := range cfg.Backends {
+		for j, f := range b.Feeds {
 			list = append(list, asked{b, f, w.sources[i][j]})
 		}
 	}
 	return list
 }
 
-func (all systems) source(cfg *config, f feedConfig) (discovery.Source, error) {
-	if f.source == "" {
-		return discovery.Static(f.endpoints), nil
+func (all systems) source(cfg *config.Config, f config.Feed) (discovery.Source, error) {
+	if f.Source == "" {
+		return discovery.Static(f.Endpoints), nil
 	}
-	return all[cfg.sources[f.source].key].ask(f)
+	return all[cfg.Sources[f.Source].Key].ask(f)
 }
 
 // openSource makes the client. The files of certificates and tokens are read.
-func openSource(s sourceConfig) (*system, error) {
+func openSource(s config.Source) (*system, error) {
 	switch {
-	case s.consul != nil:
-		return openConsul(s.consul)
-	case s.dns != nil:
-		return openDNS(*s.dns)
-	case s.file != nil:
-		return openFiles(*s.file)
+	case s.Consul != nil:
+		return openConsul(s.Consul)
+	case s.DNS != nil:
+		return openDNS(*s.DNS)
+	case s.File != nil:
+		return openFiles(*s.File)
 	}
-	return openNomad(s.nomad)
+	return openNomad(s.Nomad)
 }
 
-func openConsul(s *consulConfig) (*system, error) {
-	o := s.options
-	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
+func openConsul(s *config.Consul) (*system, error) {
+	o := s.Options
+	token, err := credentials(s.TokenFile, s.Token, &o.Token, &o.Denied)
 	if err != nil {
 		return nil, err
 	}
-	if s.auth != "" {
-		user, password, _ := strings.Cut(s.auth, ":")
+	if s.Auth != "" {
+		user, password, _ := strings.Cut(s.Auth, ":")
 		o.Auth = func() (string, string) { return user, password }
 	}
 	client, err := consul.NewClient(o)
 	if err != nil {
 		return nil, err
 	}
-	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.consul) }
+	ask := func(f config.Feed) (discovery.Source, error) { return client.Source(f.Consul) }
 	return &system{ask: ask, token: token, close: client.Close, diagnose: client.Diagnose}, nil
 }
 
-func openNomad(s *nomadConfig) (*system, error) {
-	o := s.options
-	token, err := credentials(s.tokenFile, s.token, &o.Token, &o.Denied)
+func openNomad(s *config.Nomad) (*system, error) {
+	o := s.Options
+	token, err := credentials(s.TokenFile, s.Token, &o.Token, &o.Denied)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +142,7 @@ func openNomad(s *nomadConfig) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.nomad) }
+	ask := func(f config.Feed) (discovery.Source, error) { return client.Source(f.Nomad) }
 	return &system{ask: ask, token: token, close: client.Close, diagnose: client.Diagnose}, nil
 }
 
@@ -167,7 +168,7 @@ func openDNS(o dns.Options) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask := func(f feedConfig) (discovery.Source, error) { return client.Source(f.dns) }
+	ask := func(f config.Feed) (discovery.Source, error) { return client.Source(f.DNS) }
 	return &system{ask: ask, close: func() { _ = client.Close() }}, nil // it has no errors
 }
 
@@ -176,6 +177,6 @@ func openFiles(o file.Options) (*system, error) {
 	if err != nil {
 		return nil, err
 	}
-	ask := func(f feedConfig) (discovery.Source, error) { return files.Source(f.file) }
+	ask := func(f config.Feed) (discovery.Source, error) { return files.Source(f.File) }
 	return &system{ask: ask, close: func() {}}, nil
 }

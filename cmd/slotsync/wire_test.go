@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // Sources of one system that differ in nothing share its client, also over a
@@ -82,13 +83,13 @@ func TestFilesOfSources(t *testing.T) {
 const consulHead = "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nbackends: [{name: w, source: s, service: w}]\n"
 
 // configOf reads text as slotsync.yaml.
-func configOf(t *testing.T, text string) *config {
+func configOf(t *testing.T, text string) *config.Config {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "slotsync.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := loadConfig(path, nil)
+	cfg, err := config.Load(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ backends:
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := agentBackend(cfg.backends[0], w.sources[0])
+	o := agentBackend(cfg.Backends[0], w.sources[0])
 	if len(o.Feeds) != 5 || o.Feeds[1].Name != "far" || o.OnAllUnhealthy != agent.DropUnhealthy {
 		t.Errorf("%+v", o)
 	}
