@@ -23,8 +23,9 @@ func arrows() map[string][]string {
 		"cmd/slotsync": {
 			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"discovery/dns/dnstest", // the demo answers DNS itself
-			"cmd/slotsync/config", "cmd/slotsync/textfmt",
+			"cmd/slotsync/config", "cmd/slotsync/output", "cmd/slotsync/textfmt",
 		},
+		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent", "agent/web", "discovery", "slots"},
 		"cmd/slotsync/config": {
 			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web", "securedir", "slots", "slots/haproxy",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",

@@ -9,18 +9,18 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newAcceptCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "accept BACKEND [ID]",
 		Short: "Let go what is held, kept, or to be taken over",
@@ -42,33 +42,25 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, output, func(c *web.Client) (agent.Accepted, error) {
+			return ask(cmd.Context(), a, format, func(c *web.Client) (agent.Accepted, error) {
 				id := nth(args, 1)
 				if id == "" {
 					var err error
-					if id, err = a.chooseID(cmd.Context(), c, args[0], output); err != nil {
+					if id, err = a.chooseID(cmd.Context(), c, args[0], format); err != nil {
 						return agent.Accepted{}, err
 					}
 				}
 				done, err := c.Accept(cmd.Context(), args[0], web.AcceptBody{ID: id, By: whoami()})
 				return done, acceptFailed(err, args[0])
 			}, func(done agent.Accepted) error {
-				_, err := fmt.Fprintln(a.stdout, acceptedWords(done))
+				_, err := fmt.Fprintln(a.stdout, output.AcceptedText(done))
 				return err
 			})
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
-}
-
-// acceptedWords says what went.
-func acceptedWords(done agent.Accepted) string {
-	if len(done.Removed) == 0 {
-		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", textfmt.Clip(done.Backend), textfmt.Clip(done.ID))
-	}
-	return fmt.Sprintf("%s: accepted: %s", textfmt.Clip(done.Backend), textfmt.List(done.Removed, 20))
 }
 
 // acceptFailed adds what to do where nothing could be accepted.
@@ -84,7 +76,7 @@ func acceptFailed(err error, backend string) error {
 
 // chooseID asks on a terminal what is to go. Elsewhere it fails with the ids that there
 // are.
-func (a *app) chooseID(ctx context.Context, c *web.Client, backend, output string) (string, error) {
+func (a *app) chooseID(ctx context.Context, c *web.Client, backend, format string) (string, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
 		return "", err
@@ -97,7 +89,7 @@ func (a *app) chooseID(ctx context.Context, c *web.Client, backend, output strin
 	switch {
 	case len(list) == 0:
 		return "", acceptFailed(agent.ErrNothingHeld, backend)
-	case output != "text" || !isTerminal(os.Stdin) || !isTerminal(a.stdout):
+	case format != "text" || !isTerminal(os.Stdin) || !isTerminal(a.stdout):
 		return "", usageErrorf("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
 	return askID(os.Stdin, a.stdout, list)
@@ -150,20 +142,4 @@ func answeredID(said string, list []agent.Acceptable) (string, error) {
 		return "", errors.New("nothing is accepted")
 	}
 	return "", fmt.Errorf("nothing is accepted: %q is none of %s", textfmt.Clip(said), textfmt.List(ids(list), 20))
-}
-
-// acceptRows writes what of all backends can be accepted.
-func acceptRows(b *strings.Builder, s agent.Status) {
-	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	some := false
-	for _, be := range s.Backends {
-		for _, x := range be.Acceptable() {
-			if !some {
-				fmt.Fprintln(table, "\nID\tBACKEND\tKIND\tSINCE\tWOULD GO\tWHY")
-				some = true
-			}
-			tableLine(table, x.ID, be.Name, x.Kind, x.Since.Format(time.TimeOnly), textfmt.List(x.Endpoints, 3), textfmt.OneLine(x.Reason))
-		}
-	}
-	_ = table.Flush() // into memory
 }

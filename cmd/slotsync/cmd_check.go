@@ -7,11 +7,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newCheckCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
@@ -26,7 +27,7 @@ warned of, on standard error.`,
   slotsync check --config ./slotsync.yaml`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			for _, m := range a.env.Misspelt() {
@@ -38,7 +39,7 @@ warned of, on standard error.`,
 					fmt.Fprintln(a.stderr, "warning: "+line)
 				}
 			}
-			if output == "json" {
+			if format == "json" {
 				return a.checkedJSON(err)
 			}
 			if err != nil {
@@ -48,7 +49,7 @@ warned of, on standard error.`,
 			return nil
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	return cmd
 }
 
@@ -70,7 +71,7 @@ func (a *app) checkedJSON(err error) error {
 	if found != nil {
 		rows = found.Rows()
 	}
-	if err := printJSON(a.stdout, rows); err != nil || found == nil {
+	if err := output.WriteJSON(a.stdout, rows); err != nil || found == nil {
 		return err
 	}
 	return &exitError{code: exitUsage}

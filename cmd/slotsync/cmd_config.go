@@ -6,11 +6,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newConfigCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	var origins bool
 	cmd := &cobra.Command{
 		Use:   "config",
@@ -28,21 +29,21 @@ environment VARIABLE.`,
   slotsync config --config ./slotsync.yaml -o json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if output != "yaml" && output != "json" {
-				return usageErrorf("-o is yaml or json, not %q", textfmt.Clip(output))
+			if format != "yaml" && format != "json" {
+				return usageErrorf("-o is yaml or json, not %q", textfmt.Clip(format))
 			}
 			s, err := a.settings()
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return printJSON(a.stdout, s.JSON(origins))
+			if format == "json" {
+				return output.WriteJSON(a.stdout, s.JSON(origins))
 			}
 			_, err = fmt.Fprint(a.stdout, s.YAML(origins))
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "yaml or json")
+	cmd.Flags().StringVarP(&format, "output", "o", "yaml", "yaml or json")
 	cmd.Flags().BoolVar(&origins, "origins", false, "say of each value where it is from")
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -19,7 +20,7 @@ import (
 const outputBytes = "bytes"
 
 func newRawCommand(a *app) *cobra.Command {
-	var output, instance string
+	var format, instance string
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "raw [COMMAND...]",
@@ -39,12 +40,12 @@ after it.`,
   echo "show info; show stat" | slotsync haproxy raw
   slotsync haproxy raw --instance edge-1    # interactive`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != outputBytes {
-				if err := knownOutput(output); err != nil {
+			if format != outputBytes {
+				if err := knownOutput(format); err != nil {
 					return err
 				}
 			}
-			r := &rawSender{app: a, instance: instance, output: output, yes: yes}
+			r := &rawSender{app: a, instance: instance, output: format, yes: yes}
 			if len(args) == 0 {
 				return r.lines(cmd.Context(), cmd.InOrStdin())
 			}
@@ -53,7 +54,7 @@ after it.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "send it although it may change something")
 	instanceFlag(cmd, &instance)
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it")
 	a.agentFlags(cmd)
 	return cmd
 }
@@ -81,9 +82,9 @@ func (r *rawSender) send(ctx context.Context, line string) error {
 		return err
 	}
 	if r.output == "json" {
-		return errors.Join(printJSON(r.stdout, got), silent(got))
+		return errors.Join(output.WriteJSON(r.stdout, got), output.Unanswered(got))
 	}
-	return errors.Join(r.rawText(got, r.output == outputBytes), silent(got))
+	return errors.Join(output.WriteAnswers(r.stdout, got, r.output == outputBytes), output.Unanswered(got))
 }
 
 func (r *rawSender) connect(ctx context.Context) (err error) {
@@ -160,28 +161,6 @@ func rawAllowed(line string, yes bool) error {
 		return usageErrorf("raw takes a command, as in: slotsync haproxy raw show pools")
 	case !yes && !web.OnlyShows(line):
 		return usageErrorf("%q may change something: add --yes if that is meant", textfmt.Clip(line))
-	}
-	return nil
-}
-
-// rawText prints answers, under the name of the instance if there are several. They may
-// hold what clients sent: unless they are wanted as they came, nothing in them reaches a
-// terminal as an order, also through a pipe.
-func (a *app) rawText(got []shownBy[string], asTheyCame bool) error {
-	for _, g := range got {
-		if g.Error != "" {
-			continue
-		}
-		if len(got) > 1 {
-			fmt.Fprintf(a.stdout, "== %s\n", textfmt.Clip(g.Instance))
-		}
-		text := g.Answer
-		if !asTheyCame {
-			text = textfmt.Printable(text)
-		}
-		if _, err := io.WriteString(a.stdout, strings.TrimRight(text, "\n")+"\n"); err != nil {
-			return err
-		}
 	}
 	return nil
 }

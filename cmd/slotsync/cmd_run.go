@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 func newRunCommand(a *app) *cobra.Command {
@@ -94,7 +92,7 @@ func (a *app) wired(d config.Inline) (*config.Config, wiring, error) {
 
 // once makes one round by itself. It fails if an instance is not in sync after
 // it.
-func (a *app) once(ctx context.Context, cfg *config.Config, output string) error {
+func (a *app) once(ctx context.Context, cfg *config.Config, format string) error {
 	w, err := newWiring(cfg, nil)
 	if err != nil {
 		return err
@@ -115,7 +113,7 @@ func (a *app) once(ctx context.Context, cfg *config.Config, output string) error
 	if err != nil {
 		return err
 	}
-	return a.printRound(status, output)
+	return output.WriteRound(a.stdout, status, format)
 }
 
 // newAgent makes an agent for one round or none, which nobody asks for metrics.
@@ -126,26 +124,4 @@ func (a *app) newAgent(cfg *config.Config, w wiring) (*agent.Agent, error) {
 		return nil, &exitError{code: exitUsage, err: err}
 	}
 	return ag, nil
-}
-
-// printRound says how every instance is after a round.
-func (a *app) printRound(status agent.Status, output string) error {
-	if output == "json" {
-		if err := printJSON(a.stdout, status); err != nil {
-			return err
-		}
-	}
-	var errs []error
-	for _, in := range status.Instances {
-		if output == "text" {
-			fmt.Fprintf(a.stdout, "%s  %s\n", textfmt.Clip(in.Name), instanceWords(in))
-		}
-		if !in.Up || !in.InSync {
-			errs = append(errs, fmt.Errorf("%s: %s", in.Name, instanceWords(in)))
-		}
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("not every instance is in sync: %w (slotsync doctor says more)", errors.Join(errs...))
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 )
 
 func newStatusCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	var watch, all bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -34,7 +35,7 @@ what the guard holds, and which endpoint sits in which slot.`,
   slotsync status --agent http://127.0.0.1:9750`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			c, err := a.client(cmd.Context())
@@ -42,11 +43,11 @@ what the guard holds, and which endpoint sits in which slot.`,
 				return err
 			}
 			show := a.statusText(all)
-			if output == "json" {
+			if format == "json" {
 				show = a.statusJSON(watch)
 			}
 			if watch {
-				return a.watch(cmd.Context(), c, show, output == "text")
+				return a.watch(cmd.Context(), c, show, format == "text")
 			}
 			status, err := c.Status(cmd.Context())
 			if err != nil {
@@ -55,7 +56,7 @@ what the guard holds, and which endpoint sits in which slot.`,
 			return show(status)
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again when it changes and every second, until interrupted")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "show free slots too")
 	a.agentFlags(cmd)
@@ -63,17 +64,17 @@ what the guard holds, and which endpoint sits in which slot.`,
 }
 
 func (a *app) statusText(all bool) func(agent.Status) error {
-	style := tableStyle{colour: isTerminal(a.stdout) && a.env["NO_COLOR"] == "", all: all}
-	return func(s agent.Status) error { return style.status(a.stdout, s) }
+	style := output.Style{Colour: isTerminal(a.stdout) && a.env["NO_COLOR"] == "", All: all}
+	return func(s agent.Status) error { return style.WriteStatus(a.stdout, s) }
 }
 
 // statusJSON prints a status on one line each if there will be many.
 func (a *app) statusJSON(many bool) func(agent.Status) error {
 	return func(s agent.Status) error {
 		if many {
-			return writeJSON(a.stdout, s, "")
+			return output.WriteIndented(a.stdout, s, "")
 		}
-		return printJSON(a.stdout, s)
+		return output.WriteJSON(a.stdout, s)
 	}
 }
 

@@ -2,12 +2,9 @@ package main
 
 import (
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/mattn/go-isatty"
 )
 
 // plainPace is how often the state is printed where it cannot be refreshed in
@@ -40,11 +37,6 @@ type demoScreen struct {
 func newDemoScreen(out io.Writer, noColour bool) *demoScreen {
 	live := isTerminal(out)
 	return &demoScreen{out: out, live: live, Style: demoStyle{Colour: live && !noColour}}
-}
-
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && isatty.IsTerminal(file.Fd())
 }
 
 // Say prints lines that stay.

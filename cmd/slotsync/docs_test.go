@@ -92,13 +92,13 @@ func scripted(line string) string {
 	for _, m := range regexp.MustCompile(`exit (\d)`).FindAllStringSubmatch(comment, -1) {
 		codes += "|" + m[1]
 	}
-	command, output, redirected := strings.Cut(strings.TrimSpace(command), " > ")
+	command, format, redirected := strings.Cut(strings.TrimSpace(command), " > ")
 	if !strings.Contains(command, "'") { // a script knows no other quotes
 		command = strings.ReplaceAll(command, `"`, "'")
 	}
 	command = strings.NewReplacer("10.0.0.", "127.9.0.", "/run/slotsync/slotsync.sock", "$SS/api.sock").Replace(command)
 	if redirected {
-		return "exits " + codes + " " + command + "\ncp stdout " + output
+		return "exits " + codes + " " + command + "\ncp stdout " + format
 	}
 	return "exits " + codes + " " + command
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -44,7 +45,7 @@ func (f *findings) add(verdict, format string, args ...any) {
 
 func newDoctorCommand(a *app) *cobra.Command {
 	var d config.Inline
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Ask the live instances and sources what may go wrong",
@@ -57,7 +58,7 @@ if anything fails.`,
   slotsync doctor --socket /run/haproxy/admin.sock --backend web --consul web`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			cfg, w, err := a.wired(d)
@@ -68,7 +69,7 @@ if anything fails.`,
 			if err := cmd.Context().Err(); err != nil {
 				return err // what was cut short looks as if it were at fault
 			}
-			if err := printFindings(a.stdout, list, output); err != nil {
+			if err := printFindings(a.stdout, list, format); err != nil {
 				return err
 			}
 			if slices.ContainsFunc(list, func(f finding) bool { return f.Verdict == verdictFail }) {
@@ -77,7 +78,7 @@ if anything fails.`,
 			return nil
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	inlineFlags(cmd, &d)
 	return cmd
 }
@@ -91,9 +92,9 @@ func examineEnvironment(env config.Environment) []finding {
 	return f.list
 }
 
-func printFindings(w io.Writer, list []finding, output string) error {
-	if output == "json" {
-		return printJSON(w, list)
+func printFindings(w io.Writer, list []finding, format string) error {
+	if format == "json" {
+		return output.WriteJSON(w, list)
 	}
 	for _, f := range list {
 		if _, err := fmt.Fprintf(w, "%-4s  %s: %s\n", f.Verdict, f.Subject, f.Text); err != nil {

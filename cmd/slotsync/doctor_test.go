@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -176,5 +178,15 @@ func TestJudgeSlots(t *testing.T) {
 	got := judgeSlots(backends, []findings{at("edge-1", 10, 8), at("edge-2", 3, 8), at("edge-3", 9, 8)})
 	if len(got) != 1 || got[0] != (finding{verdictWarn, "backend web", want}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+func write(t *testing.T, file string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(file, nil, mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(file, mode); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -36,7 +37,7 @@ type topAct struct {
 
 // String says what it does.
 func (t topAct) String() string {
-	words := []string{t.what, everything(t.backend)}
+	words := []string{t.what, output.BackendName(t.backend)}
 	switch {
 	case t.server != "" && t.backend == "":
 		words[1] = textfmt.Clip(t.server) + " on all backends"

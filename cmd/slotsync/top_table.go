@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -107,7 +108,7 @@ func instanceTable(s agent.Status) topTable {
 		} else if !in.InSync {
 			mood = topOdd
 		}
-		t.rows = append(t.rows, topRow{mood: mood, cells: []string{in.Name, instanceWords(in), in.Version, number(in.Pid), fmt.Sprintf("%.1f", in.LagSeconds),
+		t.rows = append(t.rows, topRow{mood: mood, cells: []string{in.Name, output.InstanceState(in), in.Version, output.Number(in.Pid), fmt.Sprintf("%.1f", in.LagSeconds),
 			strconv.Itoa(in.Restarts), strconv.Itoa(in.Waiting), strconv.Itoa(in.External), strconv.Itoa(in.Overflow), in.Socket}})
 	}
 	return t
@@ -121,7 +122,7 @@ func sourceTable(s agent.Status) topTable {
 		if len(b.Acceptable()) > 0 || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
 			mood = topOdd
 		}
-		t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", backendWords(b, s.At)}})
+		t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", output.BackendState(b, s.At)}})
 		for _, src := range s.Sources {
 			if src.Backend != b.Name {
 				continue
@@ -134,7 +135,7 @@ func sourceTable(s agent.Status) topTable {
 				mood = topBad
 			}
 			t.rows = append(t.rows, topRow{mood: mood, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
-				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, sourceWords(src)}})
+				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, output.SourceState(src)}})
 		}
 		for _, x := range b.Acceptable() {
 			t.rows = append(t.rows, topRow{mood: topOdd, backend: b.Name, id: x.ID, cells: []string{b.Name, x.Kind, strconv.Itoa(len(x.Endpoints)),
@@ -156,8 +157,8 @@ func eventTable(events []agent.Event) topTable {
 // overrideTable lists what operators have asked for.
 func overrideTable(s agent.Status) topTable {
 	t := topTable{columns: heads("BACKEND", "ENDPOINT", "ASKED FOR")}
-	for _, r := range overrideRows(s) {
-		t.rows = append(t.rows, topRow{mood: topOdd, backend: r.backend, server: r.endpoint, cells: []string{r.where, r.endpoint, r.words}})
+	for _, r := range output.Overrides(s) {
+		t.rows = append(t.rows, topRow{mood: topOdd, backend: r.Backend, server: r.Endpoint, cells: []string{r.Where, r.Endpoint, r.Text}})
 	}
 	return t
 }

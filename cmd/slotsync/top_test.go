@@ -299,3 +299,16 @@ func TestTopBoundsItsEvents(t *testing.T) {
 		t.Errorf("%d events, the newest is %d", len(m.events), m.events[0].ID)
 	}
 }
+
+// TestTopObeysNothing in any view, with any question.
+func TestTopObeysNothing(t *testing.T) {
+	seen := topLook{status: hostile[agent.Status](), stats: make([]agent.Dump, 1)}
+	b := &seen.status.Backends[0]
+	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", obeyed, "weight", obeyed, "stot", obeyed, "lastchg", obeyed)
+	for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"tab"}, {"2", "d"}, {"2", "w"}, {"2", "w", "5", "enter"}, {"2", "p"}, {"2", "d", "y"}} {
+		m := startTop(t, &fakeTop{seen: seen})
+		next, _ := m.Update(topEvent(hostile[agent.Event]()))
+		next, _ = next.Update(tea.WindowSizeMsg{Width: 1000, Height: 20})
+		checkObeyed(t, fmt.Sprint(keys), strings.Join(press(t, next.(topModel), keys...).screen(), "\n"))
+	}
+}

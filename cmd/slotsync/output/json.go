@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-func printJSON(w io.Writer, v any) error {
-	return writeJSON(w, v, "  ")
+func WriteJSON(w io.Writer, v any) error {
+	return WriteIndented(w, v, "  ")
 }
 
-// writeJSON writes v with that indentation, "" for one line. What a terminal would obey
+// WriteIndented writes v with that indentation, "" for one line. What a terminal would obey
 // stands in texts alone, and is written there as \u and its number: the same to whoever
 // parses it.
-func writeJSON(w io.Writer, v any, indent string) error {
+func WriteIndented(w io.Writer, v any, indent string) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetIndent("", indent)

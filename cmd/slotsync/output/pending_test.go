@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"testing"
@@ -41,7 +41,7 @@ func TestUnheard(t *testing.T) {
 			[]string{"all backends: writing is paused until 2026-01-02T03:04:05Z: slotsync resume ends that", away}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, unheard(c.status, c.backends)); diff != "" {
+			if diff := cmp.Diff(c.want, Pending(c.status, c.backends)); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -10,8 +10,7 @@ func TestRawIsHarmless(t *testing.T) {
 	const evil = "a\x1b]0;taken\x07\x1b[2J\r\u009b31m\x00\tb\nc\n\n"
 	for asTheyCame, want := range map[bool]string{false: "a.]0;taken..[2J..31m.\tb\nc\n", true: "a\x1b]0;taken\x07\x1b[2J\r\u009b31m\x00\tb\nc\n"} {
 		var out bytes.Buffer
-		a := &app{stdout: &out}
-		if err := a.rawText([]shownBy[string]{{Instance: "edge-1", Answer: evil}}, asTheyCame); err != nil || out.String() != want {
+		if err := WriteAnswers(&out, []Answer[string]{{Instance: "edge-1", Value: evil}}, asTheyCame); err != nil || out.String() != want {
 			t.Errorf("%t: %q, %v", asTheyCame, out.String(), err)
 		}
 	}

@@ -1,9 +1,7 @@
-package main
+package output
 
 import (
 	"bytes"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,21 +10,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/cmd/slotsync/config"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
-
-func write(t *testing.T, file string, mode fs.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(file, nil, mode); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(file, mode); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestShowStatus(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -94,14 +80,14 @@ SLOT      ENDPOINT     STATE         NAME   INSTANCES
 www/web1  10.0.0.1:80  ready (kept)  web-1  edge-1: maint (external); edge-3: lacks it
 `
 	var b bytes.Buffer
-	if err := (tableStyle{}).status(&b, s); err != nil {
+	if err := (Style{}).WriteStatus(&b, s); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Error(diff)
 	}
 	b.Reset()
-	if err := (tableStyle{colour: true, all: true}).status(&b, s); err != nil {
+	if err := (Style{Colour: true, All: true}).WriteStatus(&b, s); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "www/web2") || !strings.HasPrefix(b.String(), "\x1b[33mnot ready") {
@@ -147,7 +133,7 @@ edge-4   edge-4          now      at once     -
 edge-5   edge-5          never    when asked  1 old worker (oldest pid 9, 1m1s)
 `
 	var b bytes.Buffer
-	if err := (tableStyle{}).status(&b, s); err != nil {
+	if err := (Style{}).WriteStatus(&b, s); err != nil {
 		t.Fatal(err)
 	}
 	_, got, _ := strings.Cut(b.String(), "\nBACKEND")
@@ -170,7 +156,7 @@ edge-1  web/web2  empty  10.0.0.2:80 ready -> 10.0.0.2:80 maint (not yet: others
 edge-2  in sync
 `
 	var b bytes.Buffer
-	if err := printPlan(&b, p, "text"); err != nil {
+	if err := WritePlan(&b, p, "text"); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, b.String()); diff != "" {
@@ -181,63 +167,11 @@ edge-2  in sync
 // TestSilentSaysItOnce: what all instances refuse alike is one reason, and each is named.
 func TestSilentSaysItOnce(t *testing.T) {
 	const refused, away = "the agent refuses", "no answer"
-	err := silent([]shownBy[string]{{"edge-1", refused, ""}, {"edge-2", away, ""}, {"edge-3", "", "fine"}, {"edge-4", refused, ""}})
+	err := Unanswered([]Answer[string]{{"edge-1", refused, ""}, {"edge-2", away, ""}, {"edge-3", "", "fine"}, {"edge-4", refused, ""}})
 	if want := "edge-1, edge-4: the agent refuses\nedge-2: no answer"; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	if err := silent([]shownBy[string]{{"edge-3", "", "fine"}}); err != nil {
+	if err := Unanswered([]Answer[string]{{"edge-3", "", "fine"}}); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestPlanVerdict(t *testing.T) {
-	change := []agent.PlannedChange{{Slot: "web1"}}
-	for _, tt := range []struct {
-		name string
-		plan agent.Plan
-		want int
-	}{
-		{"in sync", agent.Plan{Instances: []agent.InstancePlan{{}}}, exitFine},
-		{"pending", agent.Plan{Instances: []agent.InstancePlan{{}, {Changes: change}}}, exitDiffers},
-		{"error beside changes", agent.Plan{Instances: []agent.InstancePlan{{Changes: change}, {Error: "down"}}}, exitFailed},
-		{"problem", agent.Plan{Instances: []agent.InstancePlan{{Changes: change}}, Problems: []string{"source"}}, exitFailed},
-	} {
-		if got := exitCode(planVerdict(tt.plan)); got != tt.want {
-			t.Errorf("%s: %d, not %d", tt.name, got, tt.want)
-		}
-	}
-}
-
-func TestEveryCommandHasAnExample(t *testing.T) {
-	list := newRootCommand(&app{env: config.Environment{}}).Commands()
-	for i := 0; i < len(list); i++ { // those within a command are appended
-		c := list[i]
-		list = append(list, c.Commands()...)
-		if c.Example == "" || c.Short == "" {
-			t.Errorf("%s has no example or no description", c.CommandPath())
-		}
-		var out, errs bytes.Buffer
-		if code := run(t.Context(), append(strings.Fields(c.CommandPath())[1:], "--help"), &out, &errs, config.Environment{}); code != 0 || !strings.Contains(out.String(), "Examples:") {
-			t.Errorf("%s --help: exit %d, %s%s", c.CommandPath(), code, out.String(), errs.String())
-		}
-	}
-}
-
-func TestReportIsOneLine(t *testing.T) {
-	var b bytes.Buffer
-	report(&b, usageErrorf("a\nb\x1b[2J"))
-	if got := b.String(); got != "slotsync: a; b.[2J\n" {
-		t.Errorf("%q", got)
-	}
-}
-
-func TestTerminalObeysNoFile(t *testing.T) {
-	const text = "backend web\n\tserver ä 10.0.0.1:80 # \x1b]0;x\x07\r\u0085\u202e\xff\n"
-	if got := textfmt.Printable(text); got != "backend web\n\tserver ä 10.0.0.1:80 # .]0;x....\ufffd\n" {
-		t.Errorf("%q", got)
-	}
-	var b bytes.Buffer
-	if err := (&app{stdout: &b}).printFile(text); err != nil || b.String() != text {
-		t.Errorf("what is no terminal gets %q, %v", b.String(), err)
 	}
 }

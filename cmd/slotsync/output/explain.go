@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"fmt"
@@ -13,9 +13,9 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// printExplanation writes e for people, the verdict first. Everything from outside
+// WriteExplanation writes e for people, the verdict first. Everything from outside
 // is made printable.
-func printExplanation(w io.Writer, e agent.Explanation) error {
+func WriteExplanation(w io.Writer, e agent.Explanation) error {
 	b := &strings.Builder{}
 	if len(e.Addresses) == 1 || e.About == "" {
 		fmt.Fprintf(b, "%s\n", textfmt.OneLine(e.Verdict))

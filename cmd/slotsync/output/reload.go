@@ -1,8 +1,9 @@
-package main
+package output
 
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -86,4 +87,22 @@ func forecastWords(f agent.Forecast) string {
 		unit = time.Second
 	}
 	return fmt.Sprintf("%d free, full in %s at %d an hour", f.Free, textfmt.Duration(full.Round(unit)), f.PerHour)
+}
+
+// WriteReloads says which HAProxies are reloaded.
+func WriteReloads(w io.Writer, done []agent.ReloadStatus, format string) error {
+	if format == "json" {
+		return WriteJSON(w, done)
+	}
+	for _, r := range done {
+		if r.Last == nil {
+			continue
+		}
+		fmt.Fprintf(w, "%s: HAProxy is reloaded (%s)", textfmt.Clip(r.Name), textfmt.List(r.Instances, 10))
+		if r.Version != "" {
+			fmt.Fprintf(w, ", version %s", textfmt.Clip(r.Version))
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
 }

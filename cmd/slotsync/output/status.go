@@ -1,4 +1,6 @@
-package main
+// Package output writes what commands show: status, lists and explanations, as text and as
+// JSON. Nothing that came from outside is obeyed by a terminal.
+package output
 
 import (
 	"fmt"
@@ -13,14 +15,14 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// A tableStyle says how a status is shown.
-type tableStyle struct {
-	colour bool
-	all    bool // free slots too
+// A Style says how a status is shown.
+type Style struct {
+	Colour bool
+	All    bool // free slots too
 }
 
-// status writes s as tables. Everything from outside is made printable.
-func (t tableStyle) status(w io.Writer, s agent.Status) error {
+// WriteStatus writes s as tables. Everything from outside is made printable.
+func (t Style) WriteStatus(w io.Writer, s agent.Status) error {
 	var b strings.Builder
 	if !s.Ready {
 		fmt.Fprintf(&b, "%s\n\n", t.warn("not ready: "+textfmt.List(s.NotReady, 5)))
@@ -28,11 +30,11 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "INSTANCE\tSOCKET\tHAPROXY\tPID\tSTATE")
 	for _, in := range s.Instances {
-		tableLine(table, in.Name, in.Socket, dash(in.Version), number(in.Pid), instanceWords(in))
+		tableLine(table, in.Name, in.Socket, dash(in.Version), Number(in.Pid), InstanceState(in))
 	}
 	fmt.Fprintln(table, "\nSOURCE\tBACKEND\tASKS\tENDPOINTS\tSTATE")
 	for _, src := range s.Sources {
-		tableLine(table, src.Name, src.Backend, src.Asks, strconv.Itoa(src.Endpoints), sourceWords(src))
+		tableLine(table, src.Name, src.Backend, src.Asks, strconv.Itoa(src.Endpoints), SourceState(src))
 	}
 	for i, row := range partRows(s.Sources) {
 		if i == 0 {
@@ -43,12 +45,12 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	fmt.Fprintln(table, "\nBACKEND\tHAPROXY'S\tSLOTS\tREADY\tDRAIN\tDOWN\tSTATE")
 	for _, be := range s.Backends {
 		n := slotCounts(be)
-		tableLine(table, be.Name, be.Backend, strconv.Itoa(len(be.Slots)), strconv.Itoa(be.Serving), strconv.Itoa(n["drain"]), strconv.Itoa(n["down"]), backendWords(be, s.At))
+		tableLine(table, be.Name, be.Backend, strconv.Itoa(len(be.Slots)), strconv.Itoa(be.Serving), strconv.Itoa(n["drain"]), strconv.Itoa(n["down"]), BackendState(be, s.At))
 	}
-	if rows := overrideRows(s); len(rows) > 0 {
+	if rows := Overrides(s); len(rows) > 0 {
 		fmt.Fprintln(table, "\nOVERRIDE\tENDPOINT\tASKED FOR")
 		for _, r := range rows {
-			tableLine(table, r.where, dash(r.endpoint), r.words)
+			tableLine(table, r.Where, dash(r.Endpoint), r.Text)
 		}
 	}
 	if len(s.Reloads) > 0 {
@@ -66,30 +68,12 @@ func (t tableStyle) status(w io.Writer, s agent.Status) error {
 	return err
 }
 
-// An overrideRow is one thing that operators have asked for, also of what nobody lists.
-type overrideRow struct {
-	where, endpoint, words string
-	backend                string // ours; "" for all
-}
-
-// overrideRows lists what operators have asked for: where nothing is written first.
-func overrideRows(s agent.Status) []overrideRow {
-	var rows []overrideRow
-	for _, p := range s.Pauses {
-		rows = append(rows, overrideRow{where: everything(p.Backend), words: p.Words(), backend: p.Backend})
-	}
-	for _, o := range s.Overrides {
-		rows = append(rows, overrideRow{everything(o.Backend), o.Address, o.Words(), o.Backend})
-	}
-	return rows
-}
-
-func (t tableStyle) slots(b *strings.Builder, s agent.Status) {
+func (t Style) slots(b *strings.Builder, s agent.Status) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	shown, away := 0, agent.Silent(s.Instances)
 	for _, be := range s.Backends {
 		for _, slot := range be.Slots {
-			if slot.State == "free" && !t.all {
+			if slot.State == "free" && !t.All {
 				continue
 			}
 			if shown++; shown == 1 {
@@ -109,8 +93,8 @@ func slotCounts(b agent.BackendStatus) map[string]int {
 	return n
 }
 
-// instanceWords says how an instance is doing.
-func instanceWords(in agent.InstanceStatus) string {
+// InstanceState says how an instance is doing.
+func InstanceState(in agent.InstanceStatus) string {
 	var words []string
 	switch {
 	case !in.Up && in.LastError != "":
@@ -139,7 +123,7 @@ func instanceWords(in agent.InstanceStatus) string {
 	return strings.Join(words, ", ")
 }
 
-func sourceWords(s agent.SourceStatus) string {
+func SourceState(s agent.SourceStatus) string {
 	words := s.State
 	if s.AgeSeconds >= 0 && s.State == "failing" {
 		words += ", last answer " + seconds(s.AgeSeconds) + " ago"
@@ -175,7 +159,7 @@ func partRows(sources []agent.SourceStatus) (rows [][]string) {
 	return rows
 }
 
-func backendWords(b agent.BackendStatus, now time.Time) string {
+func BackendState(b agent.BackendStatus, now time.Time) string {
 	words := []string{b.Phase}
 	if b.Hold != nil {
 		words = append(words, holdText(*b.Hold, now)+acceptCommand(b.Name, b.Hold.ID))
@@ -243,15 +227,15 @@ func dash(s string) string {
 	return s
 }
 
-func number(n int) string {
+func Number(n int) string {
 	if n == 0 {
 		return "-"
 	}
 	return fmt.Sprint(n)
 }
 
-func (t tableStyle) warn(text string) string {
-	if !t.colour {
+func (t Style) warn(text string) string {
+	if !t.Colour {
 		return text
 	}
 	return "\x1b[33m" + text + "\x1b[0m"

@@ -1,30 +1,16 @@
-package main
+package output
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// warnUnheard says on standard error where what was asked of backends (ours) is not in
-// force yet. An agent that does not say has taken it all the same.
-func (a *app) warnUnheard(ctx context.Context, c *web.Client, backends []string) {
-	s, err := c.Status(ctx)
-	if err != nil {
-		return
-	}
-	for _, line := range unheard(s, backends) {
-		fmt.Fprintln(a.stderr, "slotsync: "+line)
-	}
-}
-
-// unheard says why what is asked of backends is not written now, and when it will be.
-func unheard(s agent.Status, backends []string) []string {
+// Pending says why what is asked of backends is not written now, and when it will be.
+func Pending(s agent.Status, backends []string) []string {
 	var lines []string
 	for _, p := range s.Pauses {
 		if p.Backend == "" || slices.Contains(backends, p.Backend) {
@@ -42,7 +28,7 @@ func stillPaused(p agent.Pause) string {
 	if p.Backend != "" {
 		end += " " + textfmt.Clip(p.Backend)
 	}
-	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", everything(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
+	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
 }
 
 // awayFrom names the instances of the backends that do not answer. Which backends one has

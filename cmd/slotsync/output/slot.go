@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"slices"
@@ -16,7 +16,7 @@ func instancesOf(slot agent.SlotStatus, silent []string) string {
 	var names [][]string
 	var words []string
 	for _, in := range slot.Instances {
-		said := otherwise(slot, in)
+		said := deviation(slot, in)
 		if slices.Contains(silent, in.Instance) {
 			said = "no answer"
 		}
@@ -52,9 +52,9 @@ func heldState(b agent.BackendStatus, slot agent.SlotStatus) string {
 	return slot.State + " (" + strings.Join(why, ", ") + ")"
 }
 
-// otherwise says how the slot is otherwise at an instance than the table says, "" if it is
+// deviation says how the slot is otherwise at an instance than the table says, "" if it is
 // not. That an operator holds it stands elsewhere.
-func otherwise(slot agent.SlotStatus, in agent.InstanceSlot) string {
+func deviation(slot agent.SlotStatus, in agent.InstanceSlot) string {
 	switch {
 	case in.Lacking:
 		return "lacks it"

@@ -1,4 +1,4 @@
-package main
+package output
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ func TestTablesSayWhoIsSilent(t *testing.T) {
 	shows := []agent.InstanceSlot{{Instance: "edge-1", Address: at, State: slots.Drain, HeldBy: "operator"}, {Instance: "edge-2", Address: at, State: slots.Ready, HeldBy: "operator"}}
 	instances := []agent.InstanceStatus{{Name: "edge-1", Up: true}, {Name: "edge-2"}}
 	var b bytes.Buffer
-	if err := (tableStyle{}).status(&b, agent.Status{Ready: true, Instances: instances, Backends: []agent.BackendStatus{{Name: "web", Backend: "web",
+	if err := (Style{}).WriteStatus(&b, agent.Status{Ready: true, Instances: instances, Backends: []agent.BackendStatus{{Name: "web", Backend: "web",
 		Slots: []agent.SlotStatus{{Name: "web1", Endpoint: at, State: "drain", Instances: shows}}}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestTablesSayWhoIsSilent(t *testing.T) {
 	}
 	b.Reset()
 	rows := []web.ServerRow{{ServerRef: agent.ServerRef{Backend: "web", Endpoint: at, Slot: "web1"}, State: "drain", Override: "drain by ann", Instances: shows}}
-	if err := (&app{stdout: &b}).serverTable(rows, agent.Silent(instances)); err != nil {
+	if err := WriteServers(&b, rows, agent.Silent(instances)); err != nil {
 		t.Fatal(err)
 	}
 	if want := "web      10.0.0.1:80  web1  drain  -     edge-2: no answer  drain by ann\n"; !strings.Contains(b.String(), want) {
