@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
@@ -125,8 +127,8 @@ func (r *benchRig) agent(backends ...agent.Backend) *agent.Agent {
 // agentWith is agent, with something around each connection.
 func (r *benchRig) agentWith(around func(int, agent.Conn) agent.Conn, backends ...agent.Backend) *agent.Agent {
 	r.tb.Helper()
-	_, m := newMetrics()
-	o := agent.Options{Backends: backends, StateDir: r.tb.TempDir(), Log: newLogger(io.Discard, "text", nil), Metrics: m}
+	_, m := daemon.NewMetrics(version)
+	o := agent.Options{Backends: backends, StateDir: r.tb.TempDir(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m}
 	for i, p := range r.proxies {
 		c, err := haproxy.New(haproxy.Options{Socket: p.Socket})
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -26,15 +27,11 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
 			if err := knownOutput(format); err != nil {
 				return err
 			}
-			cfg, w, err := a.wired(d)
+			cfg, err := a.loadOnce(d)
 			if err != nil {
 				return err
 			}
-			ag, err := a.newAgent(cfg, w)
-			if err != nil {
-				return err
-			}
-			plan, err := ag.Plan(cmd.Context())
+			plan, err := daemon.Plan(cmd.Context(), cfg, a.runOptions())
 			if err != nil {
 				return err
 			}

@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 func newRunCommand(a *app) *cobra.Command {
 	var d config.Inline
-	var once bool
+	var single bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent",
@@ -40,24 +39,16 @@ of --consul and --dns describe one backend.`,
 			if err := cfg.CheckFolders(); err != nil {
 				return err
 			}
-			a.warnMisspelt(cfg)
-			if once {
-				return a.once(cmd.Context(), cfg, "text")
+			daemon.WarnMisspelt(cfg, a.runOptions())
+			if single {
+				return a.syncOnce(cmd.Context(), cfg, "text")
 			}
-			return a.serve(cmd.Context(), cfg, load)
+			return daemon.Serve(cmd.Context(), cfg, load, a.runOptions())
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
+	cmd.Flags().BoolVar(&single, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
 	inlineFlags(cmd, &d)
 	return cmd
-}
-
-// warnMisspelt logs the variables that were perhaps meant for slotsync.
-func (a *app) warnMisspelt(cfg *config.Config) {
-	log := newLogger(a.stderr, cfg.LogFormat, cfg.LogLevel)
-	for _, m := range a.env.Misspelt() {
-		log.Warn("a variable is set that nobody looks up", "variable", m.Name, "did_you_mean", m.Meant)
-	}
 }
 
 // loader returns what reads the configuration, now and at each reload.
@@ -76,52 +67,24 @@ func (a *app) loader(d config.Inline) (func() (*config.Config, error), error) {
 	return func() (*config.Config, error) { return d.Load(a.env) }, nil
 }
 
-// wired reads the configuration once and makes everything that it names.
-func (a *app) wired(d config.Inline) (*config.Config, wiring, error) {
+// loadOnce reads the configuration of a command that does not go on.
+func (a *app) loadOnce(d config.Inline) (*config.Config, error) {
 	load, err := a.loader(d)
 	if err != nil {
-		return nil, wiring{}, err
+		return nil, err
 	}
-	cfg, err := load()
-	if err != nil {
-		return nil, wiring{}, err
-	}
-	w, err := newWiring(cfg, nil)
-	return cfg, w, err
+	return load()
 }
 
-// once makes one round by itself. It fails if an instance is not in sync after
-// it.
-func (a *app) once(ctx context.Context, cfg *config.Config, format string) error {
-	w, err := newWiring(cfg, nil)
-	if err != nil {
-		return err
-	}
-	held := locks{}
-	defer held.close()
-	if err := held.take(ctx, cfg, w, 0); err != nil {
-		return err
-	}
-	if err := distinct(ctx, cfg, time.Second); err != nil {
-		return err
-	}
-	ag, err := a.newAgent(cfg, w)
-	if err != nil {
-		return err
-	}
-	status, err := ag.Once(ctx)
+func (a *app) runOptions() daemon.Options {
+	return daemon.Options{Log: a.stderr, Version: version, Environment: a.env}
+}
+
+// syncOnce makes one round by itself. It fails if an instance is not in sync after it.
+func (a *app) syncOnce(ctx context.Context, cfg *config.Config, format string) error {
+	status, err := daemon.Once(ctx, cfg, a.runOptions())
 	if err != nil {
 		return err
 	}
 	return output.WriteRound(a.stdout, status, format)
-}
-
-// newAgent makes an agent for one round or none, which nobody asks for metrics.
-func (a *app) newAgent(cfg *config.Config, w wiring) (*agent.Agent, error) {
-	_, m := newMetrics()
-	ag, err := agent.New(agentOptions(cfg, w, newLogger(a.stderr, cfg.LogFormat, cfg.LogLevel), m))
-	if err != nil {
-		return nil, &exitError{code: exitUsage, err: err}
-	}
-	return ag, nil
 }

@@ -125,3 +125,11 @@ func listen(ctx context.Context, c *web.Client, news chan<- struct{}) {
 		pause(ctx, listenPace)
 	}
 }
+
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -51,7 +51,7 @@ func (a *app) syncAlone(cmd *cobra.Command, unreachable error, format string) er
 	if err != nil {
 		return err
 	}
-	err = a.once(cmd.Context(), cfg, format)
+	err = a.syncOnce(cmd.Context(), cfg, format)
 	if _, ok := errors.AsType[*haproxy.LockedError](err); ok {
 		return fmt.Errorf("%w, and %w: name it with --agent", err, unreachable)
 	}

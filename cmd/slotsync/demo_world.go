@@ -12,13 +12,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
-	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/reload"
 )
@@ -103,6 +101,7 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, m := daemon.NewMetrics(version)
 	return agent.New(agent.Options{
 		Instances: instances, Reloads: reloads,
 		Backends: []agent.Backend{{
@@ -115,7 +114,7 @@ func (w *demoWorld) newAgent() (*agent.Agent, error) {
 		}},
 		StateDir: state,
 		Log:      slog.New(slog.NewTextHandler(w.log, nil)),
-		Metrics:  metrics.New(prometheus.NewRegistry(), version, metricLists()),
+		Metrics:  m,
 	})
 }
 
@@ -153,7 +152,7 @@ func (p *demoProxy) transaction(conn *haproxy.Client, versions string) (*reload.
 	}
 	return reload.New(reload.Options{
 		Template: p.Template, File: p.Config, Check: []string{p.binary, "-c", "-f", "{{.File}}"},
-		Dir: versions, Timeout: startLimit, Reloader: master, Instances: []reload.Instance{process{p.Name, conn}},
+		Dir: versions, Timeout: startLimit, Reloader: master, Instances: []reload.Instance{daemon.Process{Instance: p.Name, Client: conn}},
 	})
 }
 

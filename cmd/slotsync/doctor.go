@@ -12,10 +12,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // The verdicts of a finding.
@@ -61,11 +64,16 @@ if anything fails.`,
 			if err := knownOutput(format); err != nil {
 				return err
 			}
-			cfg, w, err := a.wired(d)
+			cfg, err := a.loadOnce(d)
 			if err != nil {
 				return err
 			}
-			list := slices.Concat(examineEnvironment(a.env), examineSecrets(cfg), examineFolders(cfg), examine(cmd.Context(), cfg, w))
+			w, err := daemon.Wire(cfg, nil)
+			if err != nil {
+				return err
+			}
+			c := clients{w.Clients, w.Transactions, w.Sources, w.Systems.Diagnosers()}
+			list := slices.Concat(examineEnvironment(a.env), examineSecrets(cfg), examineFolders(cfg), examine(cmd.Context(), cfg, c))
 			if err := cmd.Context().Err(); err != nil {
 				return err // what was cut short looks as if it were at fault
 			}
@@ -82,6 +90,17 @@ if anything fails.`,
 	inlineFlags(cmd, &d)
 	return cmd
 }
+
+// clients are what is asked, made of a configuration.
+type clients struct {
+	instances []*haproxy.Client       // in the order of the configuration
+	reloads   []*reload.Transaction   // in that of the reloads
+	sources   [][]discovery.Source    // in that of the backends and their feeds
+	diagnose  map[string]diagnoseFunc // of a source as a whole, by its key; none where its parts say all
+}
+
+// A diagnoseFunc looks at a source, of which so many services are watched.
+type diagnoseFunc = func(ctx context.Context, watches int) []discovery.Finding
 
 // examineEnvironment looks for variables that were perhaps meant for slotsync.
 func examineEnvironment(env config.Environment) []finding {
@@ -106,33 +125,32 @@ func printFindings(w io.Writer, list []finding, format string) error {
 
 // examine asks everybody at the same time and returns what was found, in the
 // order of the configuration.
-func examine(ctx context.Context, cfg *config.Config, w wiring) []finding {
+func examine(ctx context.Context, cfg *config.Config, c clients) []finding {
 	var wg sync.WaitGroup
 	instances := make([]findings, len(cfg.Instances))
 	processes := make([]slots.Process, len(cfg.Instances))
 	for i := range cfg.Instances {
-		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, w.clients[i]) })
+		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, c.instances[i]) })
 	}
 	var sources []finding
-	wg.Go(func() { sources = examineSources(ctx, cfg, w) })
+	wg.Go(func() { sources = examineSources(ctx, cfg, c) })
 	wg.Wait()
 	reloads := make([]findings, len(cfg.Reloads))
 	for i, r := range cfg.Reloads {
 		wg.Go(func() {
 			reloads[i] = examineReload(ctx, cfg, r, processes)
-			reloads[i].rehearse(ctx, cfg, r, w.transactions[i])
+			reloads[i].rehearse(ctx, cfg, r, c.reloads[i])
 		})
 	}
 	wg.Wait()
 	var list []finding
-	var roll roll
 	for i, f := range instances {
 		list = append(list, f.list...)
 		if processes[i].Pid == 0 {
 			continue
 		}
-		if err := roll.add(answer{cfg.Instances[i].Name, processes[i]}); err != nil {
-			list = append(list, finding{verdictFail, f.subject, err.Error()})
+		if j := slices.IndexFunc(processes[:i], processes[i].Same); j >= 0 {
+			list = append(list, finding{verdictFail, f.subject, config.SameProcess(cfg.Instances[j].Name, cfg.Instances[i].Name, processes[i]).Error()})
 		}
 	}
 	list = append(list, judgeSlots(cfg.Backends, instances)...)

@@ -22,10 +22,10 @@ const maxRejections, maxGaps = 5, 10
 
 // examineSources asks every system and every feed, all at the same time, and
 // returns what was found: the systems first.
-func examineSources(ctx context.Context, cfg *config.Config, w wiring) []finding {
+func examineSources(ctx context.Context, cfg *config.Config, c clients) []finding {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	asked := w.asked(cfg)
+	asked := c.asked(cfg)
 	watches := map[string]int{}
 	for _, q := range asked {
 		watches[q.feed.Source]++
@@ -34,7 +34,7 @@ func examineSources(ctx context.Context, cfg *config.Config, w wiring) []finding
 	all := make([]findings, len(names)+len(asked))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { all[i] = examineSystem(ctx, name, w.systems[cfg.Sources[name].Key], watches[name]) })
+		wg.Go(func() { all[i] = examineSystem(ctx, name, c.diagnose[cfg.Sources[name].Key], watches[name]) })
 	}
 	for i, q := range asked {
 		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.Sources[q.feed.Source].File != nil) })
@@ -48,12 +48,12 @@ func examineSources(ctx context.Context, cfg *config.Config, w wiring) []finding
 }
 
 // examineSystem looks at what all feeds of one source have in common.
-func examineSystem(ctx context.Context, name string, s *system, watches int) findings {
+func examineSystem(ctx context.Context, name string, diagnose diagnoseFunc, watches int) findings {
 	f := findings{subject: "source " + name}
-	if s == nil || s.diagnose == nil {
+	if diagnose == nil {
 		return f
 	}
-	f.take(s.diagnose(ctx, watches))
+	f.take(diagnose(ctx, watches))
 	return f
 }
 
@@ -157,4 +157,22 @@ func sourceAdvice(err error) string {
 		discovery.Protocol:  "is this the right address?",
 	}[discovery.ClassOf(err)]
 	return err.Error() + ": " + what
+}
+
+// An asked source is one feed of a backend.
+type asked struct {
+	backend config.Backend
+	feed    config.Feed
+	source  discovery.Source
+}
+
+// asked lists all sources of cfg, in its order.
+func (c clients) asked(cfg *config.Config) []asked {
+	var list []asked
+	for i, b := range cfg.Backends {
+		for j, f := range b.Feeds {
+			list = append(list, asked{b, f, c.sources[i][j]})
+		}
+	}
+	return list
 }

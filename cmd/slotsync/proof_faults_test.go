@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -128,7 +129,7 @@ func (e *managedEdge) options(t *testing.T) reload.Options {
 	return reload.Options{
 		Template: e.template(t), File: e.File(), Dir: t.TempDir(), Timeout: 10 * time.Second,
 		Check:    []string{haproxytest.Binary(t, e.Config.Version), "-c", "-f", "{{.File}}"},
-		Reloader: master, Instances: []reload.Instance{process{e.name, client}},
+		Reloader: master, Instances: []reload.Instance{daemon.Process{Instance: e.name, Client: client}},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 )
 
 // TestOldWorkerIsReported has a HAProxy reloaded while a client keeps its
@@ -20,7 +21,7 @@ func TestOldWorkerIsReported(t *testing.T) {
 		r := newRig(t, nil, backendOf(fleet.source))
 		r.opts.Instances = append(r.opts.Instances, e.instance(t))
 		how := e.reload(t)
-		how.OldWorkers = oldWorkers(config.Reload{Master: e.Master, Timeout: 5 * time.Second})
+		how.OldWorkers = daemon.OldWorkers(config.Reload{Master: e.Master, Timeout: 5 * time.Second})
 		r.opts.Reloads = append(r.opts.Reloads, how)
 		r.start()
 		eventually(t, 20*time.Second, func() string { return r.inStep(1) })

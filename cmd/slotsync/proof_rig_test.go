@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -41,7 +42,7 @@ type rig struct {
 // newRig returns an agent that was not started, for the sockets and backends.
 func newRig(tb testing.TB, sockets map[string]string, backends ...agent.Backend) *rig {
 	tb.Helper()
-	_, m := newMetrics()
+	_, m := daemon.NewMetrics(version)
 	r := &rig{tb: tb, stop: func() {}}
 	r.opts = agent.Options{Backends: backends, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m, StateDir: tb.TempDir()}
 	for name, socket := range sockets {

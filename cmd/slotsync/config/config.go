@@ -18,6 +18,7 @@ import (
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A Config is a configuration without faults, in types.
@@ -56,6 +57,11 @@ func (cfg *Config) InstanceNames() []string {
 		names[i] = in.Name
 	}
 	return names
+}
+
+// SameProcess says that two instances are reached, by two sockets, in one process.
+func SameProcess(one, other string, p slots.Process) error {
+	return fmt.Errorf("instances %s and %s are one HAProxy (pid %d on %s): configure one of the two sockets", one, other, p.Pid, p.Node)
 }
 
 // A Backend is what fills the slots of one backend of HAProxy.

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
-// sparing is the GOGC of an agent that nobody told otherwise: it makes little
-// garbage, so that half as much room for it costs no time worth speaking of.
-const sparing = 50
+// leanGC is the GOGC that is used if neither GOGC nor GOMEMLIMIT is set: the agent makes
+// little garbage, so that half as much room for it costs no time worth speaking of.
+const leanGC = 50
 
-// spare has the process get by with less memory, unless the environment says what
+// tuneGC has the process get by with less memory, unless the environment says what
 // it may have.
-func (a *app) spare() {
-	if a.env["GOGC"] == "" && a.env["GOMEMLIMIT"] == "" {
-		debug.SetGCPercent(sparing)
+func tuneGC(env config.Environment) {
+	if env["GOGC"] == "" && env["GOMEMLIMIT"] == "" {
+		debug.SetGCPercent(leanGC)
 	}
 }
 

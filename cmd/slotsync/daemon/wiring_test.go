@@ -1,6 +1,7 @@
-package main
+package daemon
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,30 +18,30 @@ func TestSystemsAreShared(t *testing.T) {
 	text := "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nsources: [{name: s, type: consul}, {name: d, type: dns, servers: ['127.0.0.1:1']}]\n" +
 		"backends: [{name: w, source: s, service: w}, {name: v, source: s, service: v}, {name: u, source: d, record: u.x, port: 1}]\n"
 	first := wired(t, text, nil)
-	if len(first.systems) != 2 {
-		t.Errorf("%d systems for 2 sources", len(first.systems))
+	if len(first.Systems) != 2 {
+		t.Errorf("%d systems for 2 sources", len(first.Systems))
 	}
-	second := wired(t, strings.Replace(text, "service: v", "service: t", 1), first.systems)
-	for key, s := range first.systems {
-		if second.systems[key] != s {
+	second := wired(t, strings.Replace(text, "service: v", "service: t", 1), first.Systems)
+	for key, s := range first.Systems {
+		if second.Systems[key] != s {
 			t.Errorf("%s is opened again", key)
 		}
 	}
-	third := wired(t, strings.Replace(text, "type: consul", "type: consul, wait: 30s", 1), first.systems)
+	third := wired(t, strings.Replace(text, "type: consul", "type: consul, wait: 30s", 1), first.Systems)
 	var kept int
-	for key, s := range first.systems {
-		if third.systems[key] == s {
+	for key, s := range first.Systems {
+		if third.Systems[key] == s {
 			kept++
 		}
 	}
-	if kept != 1 || len(third.systems) != 2 {
-		t.Errorf("%d of %d systems are kept, want 1 of 2", kept, len(third.systems))
+	if kept != 1 || len(third.Systems) != 2 {
+		t.Errorf("%d of %d systems are kept, want 1 of 2", kept, len(third.Systems))
 	}
 }
 
-func wired(t *testing.T, text string, open systems) wiring {
+func wired(t *testing.T, text string, open systems) Wiring {
 	t.Helper()
-	w, err := newWiring(configOf(t, text), open)
+	w, err := Wire(configOf(t, text), open)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestFilesOfSources(t *testing.T) {
 	}
 	for _, source := range []string{"type: consul, token_file: " + empty, "type: nomad, token_file: " + empty, "type: consul, tls: {ca_file: " + empty + "}"} {
 		cfg := configOf(t, consulHead+"sources: [{name: s, "+source+"}]\n")
-		if _, err := newWiring(cfg, nil); err == nil || !strings.Contains(err.Error(), "source s: ") || exitCode(err) != exitUsage {
+		if _, err := Wire(cfg, nil); err == nil || !strings.Contains(err.Error(), "source s: ") || !isUsage(err) {
 			t.Errorf("%s: %v", source, err)
 		}
 	}
@@ -100,7 +101,7 @@ func configOf(t *testing.T, text string) *config.Config {
 func TestWiringWithoutStateDir(t *testing.T) {
 	cfg := configOf(t, "haproxy: {instances: [{name: edge, socket: /run/a.sock}]}\nbackends: [{name: web, endpoints: ['10.0.0.1:80']}]\n"+
 		"state_dir: none\nreload: {master: /m, file: /f}\n")
-	if _, err := newWiring(cfg, nil); err != nil {
+	if _, err := Wire(cfg, nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -120,12 +121,17 @@ backends:
       - {source: d, record: w.x, port: 80}
     on_all_unhealthy: drop
 `)
-	w, err := newWiring(cfg, nil)
+	w, err := Wire(cfg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := agentBackend(cfg.Backends[0], w.sources[0])
+	o := agentBackend(cfg.Backends[0], w.Sources[0])
 	if len(o.Feeds) != 5 || o.Feeds[1].Name != "far" || o.OnAllUnhealthy != agent.DropUnhealthy {
 		t.Errorf("%+v", o)
 	}
+}
+
+func isUsage(err error) bool {
+	_, ok := errors.AsType[*config.UsageError](err)
+	return ok
 }

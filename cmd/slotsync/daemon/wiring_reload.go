@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -18,15 +18,15 @@ func reloader(r config.Reload) (reload.Reloader, error) {
 	return haproxy.NewMaster(r.Master, r.Timeout)
 }
 
-// A process is an instance that shows which process answers.
-type process struct {
-	name   string
-	client *haproxy.Client
+// A Process is an instance that shows which process answers.
+type Process struct {
+	Instance string
+	Client   *haproxy.Client
 }
 
-func (p process) Name() string { return p.name }
+func (p Process) Name() string { return p.Instance }
 
-func (p process) Process(ctx context.Context) (slots.Process, error) { return p.client.Info(ctx) }
+func (p Process) Process(ctx context.Context) (slots.Process, error) { return p.Client.Info(ctx) }
 
 // transaction makes what reloads, over the clients of the instances.
 func transaction(cfg *config.Config, r config.Reload, clients []*haproxy.Client) (*reload.Transaction, error) {
@@ -41,7 +41,7 @@ func transaction(cfg *config.Config, r config.Reload, clients []*haproxy.Client)
 	for i, in := range cfg.Instances {
 		for _, name := range r.Instances {
 			if in.Name == name {
-				o.Instances = append(o.Instances, process{name, clients[i]})
+				o.Instances = append(o.Instances, Process{name, clients[i]})
 			}
 		}
 	}
@@ -49,13 +49,13 @@ func transaction(cfg *config.Config, r config.Reload, clients []*haproxy.Client)
 }
 
 // addReloads makes the transactions of all reloads.
-func (w *wiring) addReloads(cfg *config.Config) error {
+func (w *Wiring) addReloads(cfg *config.Config) error {
 	for _, r := range cfg.Reloads {
-		t, err := transaction(cfg, r, w.clients)
+		t, err := transaction(cfg, r, w.Clients)
 		if err != nil {
 			return config.Usagef("reload %s: %w", r.Name, err)
 		}
-		w.transactions = append(w.transactions, t)
+		w.Transactions = append(w.Transactions, t)
 	}
 	return nil
 }
@@ -63,15 +63,15 @@ func (w *wiring) addReloads(cfg *config.Config) error {
 // agentReload is what the agent is told of a reload.
 func agentReload(r config.Reload, t *reload.Transaction) agent.Reload {
 	return agent.Reload{
-		OldWorkers: oldWorkers(r),
+		OldWorkers: OldWorkers(r),
 		Name:       r.Name, Key: r.Key, Instances: r.Instances, Transaction: t,
 		MinInterval: r.MinInterval, MaxPerHour: r.MaxPerHour, Jitter: r.Jitter,
 	}
 }
 
-// oldWorkers asks the master for the processes that reloads have left; nil where
+// OldWorkers asks the master for the processes that reloads have left; nil where
 // there is no master to ask.
-func oldWorkers(r config.Reload) func(context.Context) ([]agent.OldWorker, error) {
+func OldWorkers(r config.Reload) func(context.Context) ([]agent.OldWorker, error) {
 	if r.Master == "" {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"fmt"
@@ -71,12 +71,12 @@ func TestC39WatchesGoOnOverReloads(t *testing.T) {
 	open := systems{}
 	options := func(text string) agent.Options {
 		cfg := configOf(t, text)
-		w, err := newWiring(cfg, open)
+		w, err := Wire(cfg, open)
 		if err != nil {
 			t.Fatal(err)
 		}
-		open = w.systems
-		_, m := newMetrics()
+		open = w.Systems
+		_, m := NewMetrics("test")
 		o := agentOptions(cfg, w, slog.New(slog.DiscardHandler), m)
 		o.StateDir = ""
 		return o

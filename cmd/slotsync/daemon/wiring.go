@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"log/slog"
@@ -14,48 +14,48 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
-// A wiring is everything that a configuration names, made and not yet started.
-type wiring struct {
-	clients []*haproxy.Client    // in the order of the instances
-	sources [][]discovery.Source // in the order of the backends and their feeds
-	systems systems
-	// transactions are in the order of the reloads
-	transactions []*reload.Transaction
+// A Wiring is everything that a configuration names, made and not yet started.
+type Wiring struct {
+	Clients []*haproxy.Client    // in the order of the instances
+	Sources [][]discovery.Source // in the order of the backends and their feeds
+	Systems systems
+	// Transactions are in the order of the reloads
+	Transactions []*reload.Transaction
 }
 
-// newWiring makes the clients of all instances and sources. It connects to nothing,
+// Wire makes the clients of all instances and sources. It connects to nothing,
 // and reads the files of tokens and certificates. Systems that are open already
 // are used again.
-func newWiring(cfg *config.Config, open systems) (wiring, error) {
-	w := wiring{systems: systems{}}
+func Wire(cfg *config.Config, open systems) (Wiring, error) {
+	w := Wiring{Systems: systems{}}
 	for _, in := range cfg.Instances {
 		c, err := haproxy.New(haproxy.Options{Socket: in.Socket, Timeout: cfg.Timeout, StateFile: in.StateFile, Folders: cfg.FolderPolicy})
 		if err != nil {
 			return w, config.Usagef("instance %s: %w", in.Name, err)
 		}
-		w.clients = append(w.clients, c)
+		w.Clients = append(w.Clients, c)
 	}
 	if err := w.addReloads(cfg); err != nil {
 		return w, err
 	}
 	err := w.addSources(cfg, open)
 	if err != nil {
-		w.systems.closeBut(open)
+		w.Systems.closeBut(open)
 	}
 	return w, err
 }
 
 // agentOptions are what the agent is told.
-func agentOptions(cfg *config.Config, w wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
+func agentOptions(cfg *config.Config, w Wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
 	o := agent.Options{Timeout: cfg.Timeout, Poll: cfg.Poll, Resync: cfg.Resync, StateDir: cfg.StateDir, Folders: cfg.FolderPolicy, Log: log, Metrics: m}
 	for i, in := range cfg.Instances {
-		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.clients[i], Query: w.clients[i], Key: in.Key, StateFile: in.StateFile != ""})
+		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.Clients[i], Query: w.Clients[i], Key: in.Key, StateFile: in.StateFile != ""})
 	}
 	for i, b := range cfg.Backends {
-		o.Backends = append(o.Backends, agentBackend(b, w.sources[i]))
+		o.Backends = append(o.Backends, agentBackend(b, w.Sources[i]))
 	}
 	for i, r := range cfg.Reloads {
-		o.Reloads = append(o.Reloads, agentReload(r, w.transactions[i]))
+		o.Reloads = append(o.Reloads, agentReload(r, w.Transactions[i]))
 	}
 	return o
 }
@@ -81,8 +81,8 @@ func agentBackend(b config.Backend, sources []discovery.Source) agent.Backend {
 	}
 }
 
-// newMetrics makes the metrics of one agent, and what gathers them.
-func newMetrics() (*prometheus.Registry, *metrics.Metrics) {
+// NewMetrics makes the metrics of one agent, and what gathers them.
+func NewMetrics(version string) (*prometheus.Registry, *metrics.Metrics) {
 	registry := prometheus.NewRegistry()
 	return registry, metrics.New(registry, version, metricLists())
 }

@@ -1,4 +1,6 @@
-package main
+// Package daemon makes one agent of a configuration: sources, instances, reloads and the web
+// server, with what systemd, signals and the locks of instances ask of a process.
+package daemon
 
 import (
 	"context"
@@ -44,15 +46,15 @@ type service struct {
 	claims  claims
 }
 
-// serve runs the agent until ctx is done.
-func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
+// Serve runs the agent until ctx is done.
+func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), o Options) error {
 	ctx, done := asProgram(ctx)
 	defer done()
-	a.spare()
+	tuneGC(o.Environment)
 	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
 	s.level.Set(cfg.LogLevel)
-	s.log = newLogger(a.stderr, cfg.LogFormat, s.level)
-	s.registry, s.metrics = newMetrics()
+	s.log = newLogger(o.Log, cfg.LogFormat, s.level)
+	s.registry, s.metrics = NewMetrics(o.Version)
 	// SIGHUP must not end the process at any moment from here on.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -73,7 +75,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*confi
 	for _, o := range cfg.Overruled {
 		s.log.Info("the configuration says something else than the environment", "variable", o.Variable, "key", o.Path)
 	}
-	s.log.Info("started", "version", version, "instances", len(cfg.Instances), "backends", len(cfg.Backends), "listen", s.web.Addr())
+	s.log.Info("started", "version", o.Version, "instances", len(cfg.Instances), "backends", len(cfg.Backends), "listen", s.web.Addr())
 	return s.run(ctx, hup)
 }
 
@@ -87,15 +89,15 @@ func (s *service) warn(cfg *config.Config) {
 // prepare takes the locks and makes the agent and its server. Nothing is
 // written to any instance yet.
 func (s *service) prepare(ctx context.Context) error {
-	w, err := newWiring(s.cfg, nil)
+	w, err := Wire(s.cfg, nil)
 	if err != nil {
 		return err
 	}
-	s.systems = w.systems
+	s.systems = w.Systems
 	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
 		return fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
 	}
-	if err := distinct(ctx, s.cfg, time.Second); err != nil {
+	if err := checkDistinct(ctx, s.cfg, time.Second); err != nil {
 		return err
 	}
 	if err := s.setTokens(s.cfg); err != nil {
@@ -110,7 +112,7 @@ func (s *service) prepare(ctx context.Context) error {
 
 // options are what the agent is told of cfg. An instance whose process answers for
 // another one, too, is refused for as long as it does.
-func (s *service) options(cfg *config.Config, w wiring) agent.Options {
+func (s *service) options(cfg *config.Config, w Wiring) agent.Options {
 	o := agentOptions(cfg, w, s.log, s.metrics)
 	for i := range o.Instances {
 		in := &o.Instances[i]

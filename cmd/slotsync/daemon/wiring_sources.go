@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -36,6 +36,17 @@ func (all systems) closeBut(others systems) {
 	}
 }
 
+// Diagnosers are what look at a system as a whole, by the key of its source.
+func (all systems) Diagnosers() map[string]func(ctx context.Context, watches int) []discovery.Finding {
+	list := map[string]func(ctx context.Context, watches int) []discovery.Finding{}
+	for key, s := range all {
+		if s.diagnose != nil {
+			list[key] = s.diagnose
+		}
+	}
+	return list
+}
+
 // reread looks at the files of all tokens now.
 func (all systems) reread() {
 	for _, s := range all {
@@ -47,51 +58,33 @@ func (all systems) reread() {
 
 // addSources opens the systems of the sources, and asks them for what the
 // backends want.
-func (w *wiring) addSources(cfg *config.Config, open systems) error {
+func (w *Wiring) addSources(cfg *config.Config, open systems) error {
 	for name, s := range cfg.Sources {
-		if w.systems[s.Key] == nil {
-			w.systems[s.Key] = open[s.Key]
+		if w.Systems[s.Key] == nil {
+			w.Systems[s.Key] = open[s.Key]
 		}
-		if w.systems[s.Key] != nil {
+		if w.Systems[s.Key] != nil {
 			continue
 		}
 		opened, err := openSource(s)
 		if err != nil {
-			delete(w.systems, s.Key)
+			delete(w.Systems, s.Key)
 			return config.Usagef("source %s: %w", name, err)
 		}
-		w.systems[s.Key] = opened
+		w.Systems[s.Key] = opened
 	}
 	for _, b := range cfg.Backends {
 		var list []discovery.Source
 		for _, f := range b.Feeds {
-			source, err := w.systems.source(cfg, f)
+			source, err := w.Systems.source(cfg, f)
 			if err != nil {
 				return config.Usagef("backend %s: %w", b.Name, err)
 			}
 			list = append(list, source)
 		}
-		w.sources = append(w.sources, list)
+		w.Sources = append(w.Sources, list)
 	}
 	return nil
-}
-
-// An asked source is one feed of a backend.
-type asked struct {
-	backend config.Backend
-	feed    config.Feed
-	source  discovery.Source
-}
-
-// asked lists all sources of cfg, in its order.
-func (w wiring) asked(cfg *config.Config) []asked {
-	var list []asked
-	for i, b := range cfg.Backends {
-		for j, f := range b.Feeds {
-			list = append(list, asked{b, f, w.sources[i][j]})
-		}
-	}
-	return list
 }
 
 func (all systems) source(cfg *config.Config, f config.Feed) (discovery.Source, error) {

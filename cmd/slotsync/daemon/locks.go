@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -18,14 +18,14 @@ type locks map[string]*haproxy.Lock
 // take adds the locks for all instances of cfg that are not held yet, and has the clients
 // of w look after theirs. One that somebody else holds is waited for. If one
 // cannot be had, those that it added are given back.
-func (l locks) take(ctx context.Context, cfg *config.Config, w wiring, wait time.Duration) error {
+func (l locks) take(ctx context.Context, cfg *config.Config, w Wiring, wait time.Duration) error {
 	var added []string
 	for i, in := range cfg.Instances {
 		if lock, ok := l[in.Real]; ok {
-			w.clients[i].Guard(lock)
+			w.Clients[i].Guard(lock)
 			continue
 		}
-		lock, err := w.clients[i].LockWithin(ctx, wait)
+		lock, err := w.Clients[i].LockWithin(ctx, wait)
 		if err != nil {
 			return errors.Join(err, l.release(added))
 		}

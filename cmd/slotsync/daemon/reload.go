@@ -1,4 +1,4 @@
-package main
+package daemon
 
 import (
 	"context"
@@ -43,24 +43,24 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if err := next.CheckFolders(); err != nil {
 		return err
 	}
-	w, err := newWiring(next, s.systems)
+	w, err := Wire(next, s.systems)
 	if err != nil {
 		return err
 	}
 	if err := s.adopt(ctx, next, w, drainRemoved); err != nil {
-		w.systems.closeBut(s.systems)
+		w.Systems.closeBut(s.systems)
 		return err
 	}
-	s.systems.closeBut(w.systems)
-	w.systems.reread()
-	s.cfg, s.systems = next, w.systems
+	s.systems.closeBut(w.Systems)
+	w.Systems.reread()
+	s.cfg, s.systems = next, w.Systems
 	s.level.Set(next.LogLevel)
 	return s.locks.keep(next)
 }
 
 // adopt has the agent go on with next. If it fails, nothing has changed.
-func (s *service) adopt(ctx context.Context, next *config.Config, w wiring, drainRemoved bool) error {
-	if err := distinct(ctx, next, time.Second); err != nil {
+func (s *service) adopt(ctx context.Context, next *config.Config, w Wiring, drainRemoved bool) error {
+	if err := checkDistinct(ctx, next, time.Second); err != nil {
 		return err
 	}
 	before := s.tokens.Load()

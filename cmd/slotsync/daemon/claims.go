@@ -1,12 +1,12 @@
-package main
+package daemon
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -45,7 +45,7 @@ func (c *claims) take(name string, p slots.Process) error {
 	c.by[name] = p
 	for _, earlier := range c.names[:at] {
 		if q, ok := c.by[earlier]; ok && q.Same(p) {
-			return &slots.InstanceError{Fault: slots.Denied, Err: sameProcess(earlier, name, p)}
+			return &slots.InstanceError{Fault: slots.Denied, Err: config.SameProcess(earlier, name, p)}
 		}
 	}
 	return nil
@@ -56,10 +56,6 @@ func (c *claims) drop(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.by, name)
-}
-
-func sameProcess(one, other string, p slots.Process) error {
-	return fmt.Errorf("instances %s and %s are one HAProxy (pid %d on %s): configure one of the two sockets", one, other, p.Pid, p.Node)
 }
 
 // A claimed connection is refused while its process answers for another instance.
