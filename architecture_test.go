@@ -22,12 +22,19 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
 			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
-			"discovery/dns/dnstest", // the demo answers DNS itself
-			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/output", "cmd/slotsync/textfmt",
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt",
 		},
 		"cmd/slotsync/daemon": {
 			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/web", "metrics", "slots", "slots/haproxy", "slots/reload",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+		},
+		"cmd/slotsync/demo": {
+			"cmd/slotsync/daemon", "cmd/slotsync/demo/traffic", "cmd/slotsync/textfmt", "agent", "agent/guard", "slots", "slots/haproxy", "slots/reload",
+			"discovery", "discovery/dns",
+		},
+		"cmd/slotsync/demo/traffic": {},
+		"cmd/slotsync/doctor": {
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
 		},
 		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent", "agent/web", "discovery", "slots"},
 		"cmd/slotsync/config": {
@@ -51,7 +58,7 @@ func arrows() map[string][]string {
 		"discovery":        {},
 		"metrics":          {},
 		"securedir":        {},
-		"tools/loopback":   {}, // ports for tests and the demo
+		"tools/loopback":   {}, // ports for tests
 		"tools/mutate":     {}, // runs the tests of all of them
 
 		"agent/simulation/oracle":     {}, // of the contract alone
@@ -73,7 +80,7 @@ func confined() map[string][]string {
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
 		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
-		"github.com/miekg/dns":                   {"discovery/dns", "discovery/dns/dnstest"},
+		"github.com/miekg/dns":                   {"cmd/slotsync/demo", "discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync/daemon"},
 		"github.com/prometheus/exporter-toolkit": {"agent/web"},
 		"github.com/segmentio/encoding":          {"discovery/consul"},
@@ -82,7 +89,7 @@ func confined() map[string][]string {
 		"github.com/go-viper/mapstructure/v2":    {"cmd/slotsync/config"},
 		"github.com/spf13/viper":                 {"cmd/slotsync/config"},
 		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync/config", "discovery/file"},
-		"log/slog":                               {"agent", "agent/web", "cmd/slotsync", "cmd/slotsync/config", "cmd/slotsync/daemon"},
+		"log/slog":                               {"agent", "agent/web", "cmd/slotsync", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo"},
 	}
 }
 
@@ -217,7 +224,7 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
 		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
 		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
-		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync, cmd/slotsync/config, cmd/slotsync/daemon"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync, cmd/slotsync/config, cmd/slotsync/daemon, cmd/slotsync/demo"},
 		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
 			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync/daemon"},
 		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},

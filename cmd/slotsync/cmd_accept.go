@@ -89,7 +89,7 @@ func (a *app) chooseID(ctx context.Context, c *web.Client, backend, format strin
 	switch {
 	case len(list) == 0:
 		return "", acceptFailed(agent.ErrNothingHeld, backend)
-	case format != "text" || !isTerminal(os.Stdin) || !isTerminal(a.stdout):
+	case format != "text" || !textfmt.IsTerminal(os.Stdin) || !textfmt.IsTerminal(a.stdout):
 		return "", usageErrorf("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
 	return askID(os.Stdin, a.stdout, list)

@@ -82,7 +82,7 @@ func versionFailed(err error) error {
 
 // printFile prints text as it is, unless a terminal would obey it.
 func (a *app) printFile(text string) error {
-	if isTerminal(a.stdout) {
+	if textfmt.IsTerminal(a.stdout) {
 		text = textfmt.Printable(text)
 	}
 	_, err := io.WriteString(a.stdout, text)

@@ -98,7 +98,7 @@ func (r *rawSender) connect(ctx context.Context) (err error) {
 func (r *rawSender) lines(ctx context.Context, in io.Reader) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	person := isTerminal(in)
+	person := textfmt.IsTerminal(in)
 	read := typed(ctx, in)
 	for n := 0; ; n++ {
 		if person {

@@ -11,6 +11,7 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 const (
@@ -64,7 +65,7 @@ what the guard holds, and which endpoint sits in which slot.`,
 }
 
 func (a *app) statusText(all bool) func(agent.Status) error {
-	style := output.Style{Colour: isTerminal(a.stdout) && a.env["NO_COLOR"] == "", All: all}
+	style := output.Style{Colour: textfmt.IsTerminal(a.stdout) && a.env["NO_COLOR"] == "", All: all}
 	return func(s agent.Status) error { return style.WriteStatus(a.stdout, s) }
 }
 
@@ -92,7 +93,7 @@ func (a *app) watch(ctx context.Context, c *web.Client, show func(agent.Status) 
 		if ctx.Err() != nil {
 			return nil
 		}
-		if text && isTerminal(a.stdout) {
+		if text && textfmt.IsTerminal(a.stdout) {
 			fmt.Fprint(a.stdout, "\x1b[H\x1b[2J")
 		}
 		if err != nil {

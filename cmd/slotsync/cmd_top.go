@@ -14,6 +14,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 const (
@@ -34,7 +35,7 @@ and weighed from there, and holds accepted, each after a question; ? lists the k
   slotsync top --agent http://127.0.0.1:9750`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !isTerminal(a.stdout) {
+			if !textfmt.IsTerminal(a.stdout) {
 				return usageErrorf("top needs a terminal: slotsync status --watch writes to anything")
 			}
 			c, err := a.client(cmd.Context())

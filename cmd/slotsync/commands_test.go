@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 
@@ -59,5 +60,16 @@ func TestTerminalObeysNoFile(t *testing.T) {
 	var b bytes.Buffer
 	if err := (&app{stdout: &b}).printFile(text); err != nil || b.String() != text {
 		t.Errorf("what is no terminal gets %q, %v", b.String(), err)
+	}
+}
+
+// TestDoctorCutShort wants no finding about what was not waited for.
+func TestDoctorCutShort(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs bytes.Buffer
+	args := []string{"doctor", "--socket", t.TempDir() + "/none.sock", "--backend", "web", "--dns", "web.example.org:80"}
+	if code := run(ctx, args, &out, &errs, config.Environment{}); code != exitFailed || errs.String() != "slotsync: interrupted\n" || out.Len() > 0 {
+		t.Errorf("exit %d, %q on standard error and %q on standard output", code, errs.String(), out.String())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -82,7 +83,7 @@ func (f *fleet) start() *member {
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	m := &member{addr: addrOf(listener)}
+	m := &member{addr: listener.Addr().(*net.TCPAddr).AddrPort()}
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(m, w, r) })}
 	go func() { _ = server.Serve(listener) }() // ends at Close
 	f.tb.Cleanup(func() { _ = server.Close() })
@@ -94,7 +95,7 @@ func (f *fleet) serve(m *member, w http.ResponseWriter, r *http.Request) {
 	if left := m.left.Load(); left != 0 && r.URL.Path != checkPath {
 		f.noteLate(m, time.Unix(0, left), r)
 	}
-	w.Header().Set(instanceHeader, m.addr.String())
+	w.Header().Set(traffic.InstanceHeader, m.addr.String())
 	_, _ = fmt.Fprintln(w, m.addr)
 }
 

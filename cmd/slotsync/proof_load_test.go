@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 )
 
 // A load asks targets without end. Half of its clients open a connection for
@@ -16,9 +18,12 @@ type load struct {
 	workers sync.WaitGroup
 
 	mu      sync.Mutex
-	windows []trafficWindow
+	windows []traffic.Window
 	account loadAccount
 }
+
+// loadTimeout bounds one request.
+const loadTimeout = 5 * time.Second
 
 // loadAccount is what came of all requests.
 type loadAccount struct {
@@ -29,13 +34,13 @@ type loadAccount struct {
 
 // startLoad sets n clients going at every target, until the test ends or stop is
 // called.
-func startLoad(tb testing.TB, n int, pause time.Duration, targets ...trafficTarget) (l *load, stop func()) {
+func startLoad(tb testing.TB, n int, pause time.Duration, targets ...traffic.Target) (l *load, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l = &load{pause: pause, account: loadAccount{ByTarget: map[string]int{}}}
-	o := trafficOptions{Timeout: 5 * time.Second}
+	o := traffic.Options{Timeout: loadTimeout}
 	for _, target := range targets {
 		for i := range n {
-			l.workers.Go(func() { l.work(ctx, newTrafficClient(o, target, i%2 == 1)) })
+			l.workers.Go(func() { l.work(ctx, traffic.NewClient(o, target, i%2 == 1)) })
 		}
 	}
 	stop = func() { cancel(); l.workers.Wait() }
@@ -43,8 +48,8 @@ func startLoad(tb testing.TB, n int, pause time.Duration, targets ...trafficTarg
 	return l, stop
 }
 
-func (l *load) work(ctx context.Context, c *trafficClient) {
-	defer c.close()
+func (l *load) work(ctx context.Context, c *traffic.Client) {
+	defer c.Close()
 	tick := time.NewTicker(l.pause)
 	defer tick.Stop()
 	for {
@@ -53,11 +58,11 @@ func (l *load) work(ctx context.Context, c *trafficClient) {
 			return
 		case <-tick.C:
 		}
-		kept := c.conn != nil
-		r := c.ask(ctx)
-		repeated := kept && r.Err != nil && r.Status == 0 && r.Took < c.timeout
+		kept := c.Kept()
+		r := c.Ask(ctx)
+		repeated := kept && r.Err != nil && r.Status == 0 && r.Took < loadTimeout
 		if repeated {
-			r = c.ask(ctx)
+			r = c.Ask(ctx)
 		}
 		if ctx.Err() == nil {
 			l.book(r, repeated)
@@ -67,7 +72,7 @@ func (l *load) work(ctx context.Context, c *trafficClient) {
 
 // book counts r. No connection, or one that breaks, is excused in a window;
 // an answer that says "503" never is.
-func (l *load) book(r trafficRequest, repeated bool) {
+func (l *load) book(r traffic.Request, repeated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := &l.account
@@ -77,11 +82,11 @@ func (l *load) book(r trafficRequest, repeated bool) {
 		a.Repeated++
 	}
 	switch {
-	case !r.failed():
-	case r.Status == 0 && slices.ContainsFunc(l.windows, func(w trafficWindow) bool { return w.excuses(r) }):
+	case !r.Failed():
+	case r.Status == 0 && slices.ContainsFunc(l.windows, func(w traffic.Window) bool { return w.Excuses(r) }):
 		a.Excused++
 	default:
-		if a.Failed++; a.Failed <= maxFailuresKept {
+		if a.Failed++; a.Failed <= 10 {
 			a.Failures = append(a.Failures, r.String())
 		}
 	}
@@ -93,7 +98,7 @@ func (l *load) window(target string) (end func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := len(l.windows)
-	l.windows = append(l.windows, trafficWindow{Target: target, From: time.Now()})
+	l.windows = append(l.windows, traffic.Window{Target: target, From: time.Now()})
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -40,7 +41,7 @@ func outgrow(t *testing.T, version string, dynamic bool) {
 	backend.Dynamic, backend.DynamicOptions, backend.Prefix = dynamic, "check inter 2s", "web"
 	r := newRig(t, nil, backend)
 	var edges []*managedEdge
-	var targets []trafficTarget
+	var targets []traffic.Target
 	for i := range 2 {
 		e := newManagedEdge(t, version, fmt.Sprintf("edge-%d", i+1))
 		edges = append(edges, e)

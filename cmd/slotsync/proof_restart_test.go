@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
@@ -96,7 +97,7 @@ func newRestartWorld(t *testing.T, version string) *restartWorld {
 	b := backendOf(w.fleet.source)
 	b.Guard.RemovalHold = guard.Off // all are replaced every second or two, which looks like a wrong answer where somebody looks late
 	r := newRig(t, nil, b)
-	var targets []trafficTarget
+	var targets []traffic.Target
 	for i := range 2 {
 		e := newEdge(t, version, fmt.Sprintf("edge-%d", i+1))
 		w.edges = append(w.edges, e)

@@ -3,11 +3,14 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
@@ -49,20 +52,20 @@ func (plan rollout) run(t *testing.T, version string) {
 	p := haproxytest.Start(t, haproxytest.Config{Version: version, Backends: []haproxytest.Backend{e}})
 	source := &toldSource{next: make(chan []discovery.Endpoint, 1), said: make(chan time.Time, 4*plan.n+9)}
 	r := newRig(t, map[string]string{"edge": p.Socket}, backendOf(source))
-	var serving []*demoServer
-	start := func(k int) (out []*demoServer) {
+	var serving []*webServer
+	start := func(k int) (out []*webServer) {
 		for range k {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := startDemoServer(fmt.Sprintf("web-%d", len(serving)), l)
+			s := startWebServer(fmt.Sprintf("web-%d", len(serving)), l)
 			t.Cleanup(s.Close)
 			out = append(out, s)
 		}
 		return out
 	}
-	list := func(servers []*demoServer) {
+	list := func(servers []*webServer) {
 		t.Helper()
 		var eps []discovery.Endpoint
 		for _, s := range servers {
@@ -74,7 +77,7 @@ func (plan rollout) run(t *testing.T, version string) {
 	serving = start(plan.n)
 	r.start()
 	list(serving)
-	load, stop := startLoad(t, 4, 20*time.Millisecond, trafficTarget{Name: "edge", Addr: fmt.Sprintf("127.0.0.1:%d", e.Frontend)})
+	load, stop := startLoad(t, 4, 20*time.Millisecond, traffic.Target{Name: "edge", Addr: fmt.Sprintf("127.0.0.1:%d", e.Frontend)})
 	look := look(t, r, p.Socket)
 	tick := time.NewTicker(plan.every)
 	defer tick.Stop()
@@ -101,3 +104,21 @@ func (plan rollout) run(t *testing.T, version string) {
 		t.Errorf("held: %v; ready slots were as few as %v", held, fewest)
 	}
 }
+
+// A webServer answers every request with its own name.
+type webServer struct {
+	Addr netip.AddrPort
+	http *http.Server
+}
+
+func startWebServer(name string, l net.Listener) *webServer {
+	answer := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(traffic.InstanceHeader, name)
+		_, _ = fmt.Fprintln(w, name)
+	}
+	s := &webServer{l.Addr().(*net.TCPAddr).AddrPort(), &http.Server{Handler: http.HandlerFunc(answer), ReadHeaderTimeout: 10 * time.Second}}
+	go func() { _ = s.http.Serve(l) }() // ends at Close
+	return s
+}
+
+func (s *webServer) Close() { _ = s.http.Close() }

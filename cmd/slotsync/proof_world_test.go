@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -102,7 +103,7 @@ func newEdge(tb testing.TB, version, name string) *edge {
 	return &edge{Process: p, name: name, frontend: frontend}
 }
 
-func (e *edge) target() trafficTarget { return trafficTarget{Name: e.name, Addr: e.frontend} }
+func (e *edge) target() traffic.Target { return traffic.Target{Name: e.name, Addr: e.frontend} }
 
 // listens reports whether the frontend takes connections.
 func (e *edge) listens() bool {
