@@ -22,7 +22,7 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
 			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
-			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt",
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt", "cmd/slotsync/top",
 		},
 		"cmd/slotsync/daemon": {
 			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/web", "metrics", "slots", "slots/haproxy", "slots/reload",
@@ -42,6 +42,7 @@ func arrows() map[string][]string {
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 		},
 		"cmd/slotsync/textfmt": {"discovery"},
+		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/web"},
 
 		"agent/web":        {"securedir", "agent", "discovery"},
 		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
@@ -74,8 +75,8 @@ func arrows() map[string][]string {
 // confined says where alone a dependency may be imported, so that each stands behind one package of ours.
 func confined() map[string][]string {
 	return map[string][]string{
-		"charm.land/bubbletea/v2":                {"cmd/slotsync"},
-		"charm.land/lipgloss/v2":                 {"cmd/slotsync"},
+		"charm.land/bubbletea/v2":                {"cmd/slotsync/top"},
+		"charm.land/lipgloss/v2":                 {"cmd/slotsync/top"},
 		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync/daemon"},
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
 		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
@@ -89,7 +90,7 @@ func confined() map[string][]string {
 		"github.com/go-viper/mapstructure/v2":    {"cmd/slotsync/config"},
 		"github.com/spf13/viper":                 {"cmd/slotsync/config"},
 		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync/config", "discovery/file"},
-		"log/slog":                               {"agent", "agent/web", "cmd/slotsync", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo"},
+		"log/slog":                               {"agent", "agent/web", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo"},
 	}
 }
 
@@ -224,7 +225,7 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
 		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
 		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
-		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync, cmd/slotsync/config, cmd/slotsync/daemon, cmd/slotsync/demo"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync/config, cmd/slotsync/daemon, cmd/slotsync/demo"},
 		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
 			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync/daemon"},
 		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},

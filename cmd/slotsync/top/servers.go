@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"cmp"
@@ -11,19 +11,19 @@ import (
 	"github.com/slotsync/slotsync/agent"
 )
 
-// A topMood is how a line is doing.
-type topMood int
+// A severity is how a line is doing.
+type severity int
 
 const (
-	topPlain topMood = iota
-	topFine
-	topOdd
-	topBad
-	topIdle
+	severityPlain severity = iota
+	severityFine
+	severityOdd
+	severityBad
+	severityIdle
 )
 
 // serverColumns are hatop's, by HAProxy's names of them.
-func serverColumns() (fields []string, columns []topColumn) {
+func serverColumns() (fields []string, columns []column) {
 	for _, c := range []struct {
 		field, head string
 		show        func(string) string
@@ -33,15 +33,15 @@ func serverColumns() (fields []string, columns []topColumn) {
 		{"stot", "STOT", rounded}, {"bin", "BIN", rounded}, {"bout", "BOUT", rounded}, {"ereq", "EREQ", nil}, {"econ", "ECON", nil}, {"eresp", "ERSP", nil},
 		{"dreq", "DREQ", nil}, {"dresp", "DRSP", nil}, {"wretr", "RETR", nil}, {"lastchg", "LASTCHG", lasting}, {"downtime", "DOWN", lasting}, {"chkfail", "FAIL", nil},
 	} {
-		fields, columns = append(fields, c.field), append(columns, topColumn{head: c.head, show: c.show})
+		fields, columns = append(fields, c.field), append(columns, column{head: c.head, show: c.show})
 	}
 	return fields, columns
 }
 
 // serverTable lists what every instance counts, or the one that is chosen.
-func (m topModel) serverTable() topTable {
+func (m model) serverTable() table {
 	fields, columns := serverColumns()
-	t := topTable{columns: slices.Concat(heads("INSTANCE", "SERVER", "ENDPOINT", "HELD"), columns, heads("NAME"))}
+	t := table{columns: slices.Concat(heads("INSTANCE", "SERVER", "ENDPOINT", "HELD"), columns, heads("NAME"))}
 	slots := slotsByName(m.seen.status)
 	for i, dump := range m.seen.stats {
 		if m.instance != 0 && m.instance != i+1 {
@@ -54,7 +54,7 @@ func (m topModel) serverTable() topTable {
 				continue
 			}
 			instance := m.seen.status.Instances[i].Name
-			r := topRow{cells: []string{instance, name, at.endpoint, cmp.Or(at.held[instance], at.kept)}, mood: moodOf(row["status"]), backend: at.backend, server: at.endpoint}
+			r := tableRow{cells: []string{instance, name, at.endpoint, cmp.Or(at.held[instance], at.kept)}, severity: severityOf(row["status"]), backend: at.backend, server: at.endpoint}
 			for _, f := range fields {
 				r.cells = append(r.cells, row[f])
 			}
@@ -65,8 +65,8 @@ func (m topModel) serverTable() topTable {
 	return t
 }
 
-// A topSlot is what the agent knows of a server of HAProxy's.
-type topSlot struct {
+// A slotInfo is what the agent knows of a server of HAProxy's.
+type slotInfo struct {
 	backend, endpoint string
 	free              bool
 	title             string            // what people call the endpoint
@@ -75,10 +75,10 @@ type topSlot struct {
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
-func slotsByName(s agent.Status) map[string]topSlot {
-	all := map[string]topSlot{}
+func slotsByName(s agent.Status) map[string]slotInfo {
+	all := map[string]slotInfo{}
 	for _, b := range s.Backends {
-		all[b.Backend+"/BACKEND"] = topSlot{backend: b.Name}
+		all[b.Backend+"/BACKEND"] = slotInfo{backend: b.Name}
 		for _, slot := range b.Slots {
 			held, kept := map[string]string{}, ""
 			if b.KeptOf(slot.Endpoint) != nil {
@@ -87,25 +87,25 @@ func slotsByName(s agent.Status) map[string]topSlot {
 			for _, in := range slot.Instances {
 				held[in.Instance] = in.HeldBy
 			}
-			all[b.Backend+"/"+slot.Name] = topSlot{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held, kept}
+			all[b.Backend+"/"+slot.Name] = slotInfo{b.Name, slot.Endpoint, slot.Endpoint == "", slot.Title, held, kept}
 		}
 	}
 	return all
 }
 
-// moodOf reads HAProxy's word for a state.
-func moodOf(status string) topMood {
+// severityOf reads HAProxy's word for a state.
+func severityOf(status string) severity {
 	switch word, _, _ := strings.Cut(status, " "); word {
 	case "UP", "OPEN":
-		return topFine
+		return severityFine
 	case "DOWN", "STOP":
-		return topBad
+		return severityBad
 	case "MAINT":
-		return topIdle
+		return severityIdle
 	case "NOLB", "DRAIN":
-		return topOdd
+		return severityOdd
 	}
-	return topPlain // "no check" says nothing
+	return severityPlain // "no check" says nothing
 }
 
 // rounded writes large numbers with a unit.

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"fmt"
@@ -9,26 +9,26 @@ import (
 )
 
 // nothing says why a view is empty, and what would be there.
-func (m topModel) nothing() string {
+func (m model) nothing() string {
 	if unfiltered := m.unfiltered(); m.filter != "" && len(unfiltered.table().rows) > 0 {
 		return fmt.Sprintf("nothing here has %q in it: esc shows everything", textfmt.Clip(m.filter))
 	}
-	if m.view == topEvents {
+	if m.view == viewEvents {
 		return "no event yet: what changes is listed here, newest first"
 	}
 	if m.seen.status.At.IsZero() {
 		return "nothing is known: the agent has not answered yet"
 	}
-	return map[topView]string{
-		topInstances: "no HAProxy is configured: what each of them runs, and how far behind it is, would be here",
-		topServers:   m.noServers(),
-		topSources:   "no backend is configured: its sources, and what the guard holds, would be here",
-		topOverrides: "nobody has asked for anything: what operators drain, stop, weigh, add and pause is listed here",
+	return map[viewKind]string{
+		viewInstances: "no HAProxy is configured: what each of them runs, and how far behind it is, would be here",
+		viewServers:   m.noServers(),
+		viewSources:   "no backend is configured: its sources, and what the guard holds, would be here",
+		viewOverrides: "nobody has asked for anything: what operators drain, stop, weigh, add and pause is listed here",
 	}[m.view]
 }
 
 // noServers says why no server is shown.
-func (m topModel) noServers() string {
+func (m model) noServers() string {
 	asked := m.seen.status.Instances
 	if m.instance > 0 {
 		asked = asked[m.instance-1 : m.instance]
@@ -46,13 +46,13 @@ func (m topModel) noServers() string {
 }
 
 // unfiltered is m without its filter.
-func (m topModel) unfiltered() topModel {
+func (m model) unfiltered() model {
 	m.filter, m.cursor = "", 0
 	return m
 }
 
 // everyServer lists servers, those in free slots too.
-func (m topModel) everyServer() topTable {
+func (m model) everyServer() table {
 	m.all = true
 	return m.serverTable()
 }

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"fmt"
@@ -12,15 +12,15 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// topFrame is how many lines there are besides those of the table: two above, its head,
+// frame is how many lines there are besides those of the table: two above, its head,
 // and the last.
-const topFrame = 4
+const frame = 4
 
-// maxTopCell bounds a column that is not whole, in cells of the terminal, but for the last.
-const maxTopCell = 40
+// maxCell bounds a column that is not whole, in cells of the terminal, but for the last.
+const maxCell = 40
 
 // View implements [tea.Model].
-func (m topModel) View() tea.View {
+func (m model) View() tea.View {
 	v := tea.NewView(strings.Join(m.screen(), "\n"))
 	v.AltScreen = true
 	v.WindowTitle = "slotsync top"
@@ -28,13 +28,13 @@ func (m topModel) View() tea.View {
 }
 
 // lines is how many rows of the table fit.
-func (m topModel) lines() int { return max(1, m.height-topFrame) }
+func (m model) lines() int { return max(1, m.height-frame) }
 
 // screen is every line, as many and as wide as fit.
-func (m topModel) screen() []string {
+func (m model) screen() []string {
 	lines := []string{m.summary(), m.tabs()}
-	if m.mode == topHelps {
-		lines = append(lines, topHelp()...)
+	if m.mode == helps {
+		lines = append(lines, helpLines()...)
 	} else {
 		lines = append(lines, m.drawn()...)
 	}
@@ -51,13 +51,13 @@ func (m topModel) screen() []string {
 }
 
 // summary says how everything is, or that the agent is gone.
-func (m topModel) summary() string {
+func (m model) summary() string {
 	if m.err != nil {
 		text := "AGENT GONE: " + textfmt.OneLine(m.err.Error())
 		if !m.seen.status.At.IsZero() {
 			text += " (seen " + m.seen.status.At.Local().Format(time.TimeOnly) + ")"
 		}
-		return m.paint(text, topBad)
+		return m.paint(text, severityBad)
 	}
 	s := m.seen.status
 	if s.At.IsZero() {
@@ -74,13 +74,13 @@ func (m topModel) summary() string {
 			answering++
 		}
 	}
-	mood := topFine
+	mood := severityFine
 	if synced < len(s.Instances) || answering < len(s.Sources) || !s.Ready {
-		mood = topOdd
+		mood = severityOdd
 	}
 	odd := oddities(s)
 	if odd != "" {
-		mood = topOdd
+		mood = severityOdd
 	}
 	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s%s  %s", textfmt.Clip(s.Version), synced, len(s.Instances),
 		answering, len(s.Sources), textfmt.Count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), mood)
@@ -114,11 +114,11 @@ func oddities(s agent.Status) string {
 }
 
 // tabs says what is shown.
-func (m topModel) tabs() string {
+func (m model) tabs() string {
 	var words []string
-	for i, name := range topViews() {
+	for i, name := range viewNames() {
 		text := fmt.Sprintf("%d %s", i+1, name)
-		if topView(i) == m.view {
+		if viewKind(i) == m.view {
 			text = "[" + text + "]"
 		}
 		words = append(words, text)
@@ -133,7 +133,7 @@ func (m topModel) tabs() string {
 }
 
 // drawn is the head of the table, and the rows around the cursor.
-func (m topModel) drawn() []string {
+func (m model) drawn() []string {
 	t := m.table()
 	first := max(0, min(m.cursor-m.lines()/2, len(t.rows)-m.lines()))
 	shownRows := t.rows[first:min(len(t.rows), first+m.lines())]
@@ -154,7 +154,7 @@ func (m topModel) drawn() []string {
 		return append(lines, "", " "+m.nothing())
 	}
 	for i, r := range shownRows {
-		lines[i+1] = m.paint(lines[i+1], r.mood)
+		lines[i+1] = m.paint(lines[i+1], r.severity)
 		if first+i == m.cursor {
 			lines[i+1] = m.marked(lines[i+1])
 		}
@@ -163,7 +163,7 @@ func (m topModel) drawn() []string {
 }
 
 // marked shows that the cursor is on a line.
-func (m topModel) marked(line string) string {
+func (m model) marked(line string) string {
 	if !m.colour {
 		return ">" + strings.TrimPrefix(line, " ")
 	}
@@ -172,7 +172,7 @@ func (m topModel) marked(line string) string {
 
 // texts are the cells of a row as people read them. Nothing in them is obeyed by a
 // terminal.
-func (t topTable) texts(r topRow) []string {
+func (t table) texts(r tableRow) []string {
 	var all []string
 	for i, text := range r.cells {
 		if show := t.columns[i].show; show != nil {
@@ -185,12 +185,12 @@ func (t topTable) texts(r topRow) []string {
 
 // aligned gives every column the width that it needs, with a space before each line for
 // the cursor.
-func (t topTable) aligned(cells [][]string) []string {
+func (t table) aligned(cells [][]string) []string {
 	widths := make([]int, len(cells[0]))
 	for _, row := range cells {
 		for i, text := range row {
 			if !t.columns[i].whole && i < len(row)-1 {
-				text = lipgloss.NewStyle().MaxWidth(maxTopCell).Render(text)
+				text = lipgloss.NewStyle().MaxWidth(maxCell).Render(text)
 				row[i] = text
 			}
 			widths[i] = max(widths[i], lipgloss.Width(text))
@@ -212,15 +212,15 @@ func (t topTable) aligned(cells [][]string) []string {
 }
 
 // bottom is the last line: a question, what came of the last, or the keys.
-func (m topModel) bottom() string {
+func (m model) bottom() string {
 	switch {
-	case m.mode == topFilters:
+	case m.mode == filters:
 		return "filter: " + m.typed + "_  (esc for everything)"
-	case m.mode == topWeighs:
+	case m.mode == weighs:
 		return m.act.String() + " (0 to 256, 20%, source): " + m.typed + "_"
-	case m.mode == topConfirms:
-		return m.paint(m.act.String()+"? y/n", topOdd)
-	case m.mode == topHelps:
+	case m.mode == confirms:
+		return m.paint(m.act.String()+"? y/n", severityOdd)
+	case m.mode == helps:
 		return "any key goes back"
 	case m.note != "":
 		return m.note
@@ -229,7 +229,7 @@ func (m topModel) bottom() string {
 }
 
 // keys names the keys, as many as fit: first those by which the others are found.
-func (m topModel) keys() string {
+func (m model) keys() string {
 	line := "? help  q quit"
 	for _, key := range []string{"esc everything", "1-5 view", "/ filter", "d drain", "m maint", "r ready", "w weight", "p pause", "A accept", "tab instance", "s sort"} {
 		if key == "esc everything" && m.filter == "" {
@@ -244,8 +244,8 @@ func (m topModel) keys() string {
 }
 
 // paint colours a line, where there are colours.
-func (m topModel) paint(text string, mood topMood) string {
-	colours := map[topMood]string{topFine: "2", topOdd: "3", topBad: "1", topIdle: "8"}
+func (m model) paint(text string, mood severity) string {
+	colours := map[severity]string{severityFine: "2", severityOdd: "3", severityBad: "1", severityIdle: "8"}
 	if c, ok := colours[mood]; ok && m.colour {
 		return lipgloss.NewStyle().Foreground(lipgloss.Color(c)).Render(text)
 	}

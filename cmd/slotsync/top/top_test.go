@@ -1,9 +1,10 @@
-package main
+package top
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,20 +18,20 @@ import (
 
 // A fakeTop says what it is told to, and notes what is done.
 type fakeTop struct {
-	seen topLook
+	seen snapshot
 	err  error
 	acts []string
 }
 
-func (f *fakeTop) look(context.Context) (topLook, error) { return f.seen, f.err }
+func (f *fakeTop) look(context.Context) (snapshot, error) { return f.seen, f.err }
 
-func (f *fakeTop) do(_ context.Context, act topAct) error {
+func (f *fakeTop) do(_ context.Context, act action) error {
 	f.acts = append(f.acts, act.String())
 	return f.err
 }
 
 // topScene is two HAProxies, of which the second says nothing.
-func topScene() topLook {
+func topScene() snapshot {
 	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
 	status := agent.Status{
 		Version: "1.2.3", At: at, Ready: true,
@@ -51,18 +52,18 @@ func topScene() topLook {
 	dump.Add("pxname", "web", "svname", "web3", "status", "MAINT", "scur", "0")
 	dump.Add("pxname", "web", "svname", "BACKEND", "status", "UP", "scur", "37")
 	dump.Add("pxname", "in", "svname", "FRONTEND", "status", "OPEN", "scur", "40")
-	return topLook{status: status, stats: []agent.Dump{dump, {}}}
+	return snapshot{status: status, stats: []agent.Dump{dump, {}}}
 }
 
 // press sends keys to a model, one a word, and does what it asks for.
-func press(t *testing.T, m topModel, keys ...string) topModel {
+func press(t *testing.T, m model, keys ...string) model {
 	t.Helper()
 	for _, name := range keys {
 		next, cmd := m.Update(pressOf(name))
-		m = next.(topModel)
+		m = next.(model)
 		if cmd != nil && name == "y" {
 			next, _ = m.Update(cmd())
-			m = next.(topModel)
+			m = next.(model)
 		}
 	}
 	return m
@@ -76,15 +77,15 @@ func pressOf(name string) tea.KeyPressMsg {
 	return tea.KeyPressMsg{Code: []rune(name)[0], Text: name}
 }
 
-func startTop(t *testing.T, f *fakeTop) topModel {
+func startTop(t *testing.T, f *fakeTop) model {
 	t.Helper()
-	m := newTopModel(t.Context(), f, false)
+	m := newModel(t.Context(), f, false)
 	next, cmd := m.Update(m.Init()())
 	if cmd == nil {
 		t.Fatal("nothing asks again")
 	}
 	next, _ = next.Update(tea.WindowSizeMsg{Width: 240, Height: 20})
-	return next.(topModel)
+	return next.(model)
 }
 
 func TestTopShows(t *testing.T) {
@@ -128,8 +129,8 @@ func TestTopShows(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := startTop(t, &fakeTop{seen: topScene()})
-			next, _ := m.Update(topEvent{Kind: "instance_down", Instance: "edge-2", Text: "edge-2 is gone"})
-			text := strings.Join(press(t, next.(topModel), tt.keys...).screen(), "\n")
+			next, _ := m.Update(eventMsg{Kind: "instance_down", Instance: "edge-2", Text: "edge-2 is gone"})
+			text := strings.Join(press(t, next.(model), tt.keys...).screen(), "\n")
 			for _, want := range tt.has {
 				if !strings.Contains(text, want) {
 					t.Errorf("%q is not there:\n%s", want, text)
@@ -197,7 +198,7 @@ func TestTopResumesAll(t *testing.T) {
 func TestTopSorts(t *testing.T) {
 	m := startTop(t, &fakeTop{seen: topScene()})
 	_, columns := serverColumns()
-	sessions := slices.IndexFunc(columns, func(c topColumn) bool { return c.head == "SCUR" }) + 5
+	sessions := slices.IndexFunc(columns, func(c column) bool { return c.head == "SCUR" }) + 5
 	for range sessions {
 		m = press(t, m, "s")
 	}
@@ -213,13 +214,13 @@ func TestTopSorts(t *testing.T) {
 // TestTopGoesOnWithoutAnAgent: it says so, keeps what it saw, and asks again.
 func TestTopGoesOnWithoutAnAgent(t *testing.T) {
 	m := startTop(t, &fakeTop{seen: topScene()})
-	next, cmd := m.Update(topSeen{err: errors.New("no agent listens\x1b[2J")})
-	text := strings.Join(next.(topModel).screen(), "\n")
+	next, cmd := m.Update(seenMsg{err: errors.New("no agent listens\x1b[2J")})
+	text := strings.Join(next.(model).screen(), "\n")
 	if cmd == nil || !strings.Contains(text, "AGENT GONE: no agent listens") || !strings.Contains(text, "web/web1") || strings.Contains(text, "\x1b") {
 		t.Errorf("asks again: %t\n%s", cmd != nil, text)
 	}
-	next, _ = next.Update(topSeen{look: topScene()})
-	if text := strings.Join(next.(topModel).screen(), "\n"); strings.Contains(text, "GONE") {
+	next, _ = next.Update(seenMsg{look: topScene()})
+	if text := strings.Join(next.(model).screen(), "\n"); strings.Contains(text, "GONE") {
 		t.Errorf("it is back:\n%s", text)
 	}
 }
@@ -233,7 +234,7 @@ func TestTopFits(t *testing.T) {
 			m := startTop(t, f)
 			m.colour = true
 			next, _ := m.Update(size)
-			lines := press(t, next.(topModel), keys...).screen()
+			lines := press(t, next.(model), keys...).screen()
 			if len(lines) > size.Height {
 				t.Errorf("%v %v: %d lines", size, keys, len(lines))
 			}
@@ -254,7 +255,7 @@ func TestTopNamesItsKeys(t *testing.T) {
 		240: "? help  q quit  1-5 view  / filter  d drain  m maint  r ready  w weight  p pause  A accept  tab instance  s sort",
 	} {
 		next, _ := startTop(t, &fakeTop{seen: topScene()}).Update(tea.WindowSizeMsg{Width: width, Height: 24})
-		lines := next.(topModel).screen()
+		lines := next.(model).screen()
 		if got := lines[len(lines)-1]; got != want {
 			t.Errorf("%d wide: %q, want %q", width, got, want)
 		}
@@ -266,22 +267,22 @@ func TestTopSaysThatThereIsNothing(t *testing.T) {
 	at := agent.Status{At: time.Now()}
 	up, down := at, at
 	up.Instances, down.Instances = []agent.InstanceStatus{{Name: "edge-1", Up: true}}, []agent.InstanceStatus{{Name: "edge-1"}}
-	free := topLook{status: up, stats: []agent.Dump{{}}}
+	free := snapshot{status: up, stats: []agent.Dump{{}}}
 	free.status.Backends = []agent.BackendStatus{{Name: "web", Backend: "web", Slots: []agent.SlotStatus{{Name: "web1", State: "free"}}}}
 	free.stats[0].Add("pxname", "web", "svname", "web1", "status", "MAINT")
 	for _, tt := range []struct {
 		key  string
-		seen topLook
+		seen snapshot
 		want string
 	}{
-		{"1", topLook{}, "nothing is known: the agent has not answered yet"},
-		{"1", topLook{status: at}, "no HAProxy is configured"},
-		{"2", topLook{status: down, stats: make([]agent.Dump, 1)}, "no HAProxy answers"},
-		{"2", topLook{status: up, stats: make([]agent.Dump, 1)}, "HAProxy has shown no counters yet"},
+		{"1", snapshot{}, "nothing is known: the agent has not answered yet"},
+		{"1", snapshot{status: at}, "no HAProxy is configured"},
+		{"2", snapshot{status: down, stats: make([]agent.Dump, 1)}, "no HAProxy answers"},
+		{"2", snapshot{status: up, stats: make([]agent.Dump, 1)}, "HAProxy has shown no counters yet"},
 		{"2", free, "every slot is free: a shows them"},
-		{"3", topLook{status: at}, "no backend is configured"},
-		{"4", topLook{}, "no event yet"},
-		{"5", topLook{status: at}, "nobody has asked for anything"},
+		{"3", snapshot{status: at}, "no backend is configured"},
+		{"4", snapshot{}, "no event yet"},
+		{"5", snapshot{status: at}, "nobody has asked for anything"},
 	} {
 		if text := strings.Join(press(t, startTop(t, &fakeTop{seen: tt.seen}), tt.key).screen(), "\n"); !strings.Contains(text, tt.want) {
 			t.Errorf("%q is not there:\n%s", tt.want, text)
@@ -290,25 +291,73 @@ func TestTopSaysThatThereIsNothing(t *testing.T) {
 }
 
 func TestTopBoundsItsEvents(t *testing.T) {
-	m := newTopModel(t.Context(), &fakeTop{}, false)
-	for i := range maxTopEvents + 5 {
-		next, _ := m.Update(topEvent{ID: uint64(i)})
-		m = next.(topModel)
+	m := newModel(t.Context(), &fakeTop{}, false)
+	for i := range maxEvents + 5 {
+		next, _ := m.Update(eventMsg{ID: uint64(i)})
+		m = next.(model)
 	}
-	if len(m.events) != maxTopEvents || m.events[0].ID != maxTopEvents+4 {
+	if len(m.events) != maxEvents || m.events[0].ID != maxEvents+4 {
 		t.Errorf("%d events, the newest is %d", len(m.events), m.events[0].ID)
 	}
 }
 
 // TestTopObeysNothing in any view, with any question.
 func TestTopObeysNothing(t *testing.T) {
-	seen := topLook{status: hostile[agent.Status](), stats: make([]agent.Dump, 1)}
+	seen := snapshot{status: hostileValue[agent.Status](), stats: make([]agent.Dump, 1)}
 	b := &seen.status.Backends[0]
-	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", obeyed, "weight", obeyed, "stot", obeyed, "lastchg", obeyed)
+	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", obeyedText, "weight", obeyedText, "stot", obeyedText, "lastchg", obeyedText)
 	for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"tab"}, {"2", "d"}, {"2", "w"}, {"2", "w", "5", "enter"}, {"2", "p"}, {"2", "d", "y"}} {
 		m := startTop(t, &fakeTop{seen: seen})
-		next, _ := m.Update(topEvent(hostile[agent.Event]()))
+		next, _ := m.Update(eventMsg(hostileValue[agent.Event]()))
 		next, _ = next.Update(tea.WindowSizeMsg{Width: 1000, Height: 20})
-		checkObeyed(t, fmt.Sprint(keys), strings.Join(press(t, next.(topModel), keys...).screen(), "\n"))
+		checkScreen(t, fmt.Sprint(keys), strings.Join(press(t, next.(model), keys...).screen(), "\n"))
+	}
+}
+
+// obeyedText is what a terminal obeys: clear it, write its title, and the same in one
+// character each (ECMA-48, 8.3: CSI, OSC, ST), besides a cell and a line that end early.
+const obeyedText = "x\x1b[2J\x1b]0;taken\x07\u009b2J\u009d0;taken\u009c\r\b\x7f\u202e\ty"
+
+// fill puts text into every text of v, and one of everything into its lists.
+func fillValue(v reflect.Value, text string, depth int) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fillValue(v.Elem(), text, depth)
+	case reflect.Slice:
+		if depth > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+			fillValue(v.Index(0), text, depth-1)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				fillValue(v.Field(i), text, depth)
+			}
+		}
+	}
+}
+
+// hostileValue is a T that has what a terminal obeys in all of its texts.
+func hostileValue[T any]() T { return filledWith[T](obeyedText) }
+
+// filledWith is a T with text in all of its texts.
+func filledWith[T any](text string) (v T) {
+	fillValue(reflect.ValueOf(&v).Elem(), text, 6)
+	return v
+}
+
+// checkScreen wants nothing in a text that a terminal obeys, but that its lines end.
+func checkScreen(t *testing.T, what, text string) {
+	t.Helper()
+	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == '\u202e' }); i >= 0 {
+		t.Errorf("%s: a terminal would obey %q", what, text[max(0, i-60):min(len(text), i+60)])
+	}
+	if !strings.Contains(text, "2J") {
+		t.Errorf("%s shows nothing of it:\n%s", what, text)
 	}
 }

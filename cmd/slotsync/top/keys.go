@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"slices"
@@ -13,8 +13,8 @@ import (
 // maxTyped bounds what is typed, in runes.
 const maxTyped = 60
 
-// topHelp lists the keys.
-func topHelp() []string {
+// helpLines lists the keys.
+func helpLines() []string {
 	return []string{
 		"1 2 3 4 5   instances, servers, sources and holds, events, what operators asked for",
 		"up down     choose a line (also k j, page up, page down)",
@@ -32,23 +32,23 @@ func topHelp() []string {
 }
 
 // pressed does what a key means now.
-func (m topModel) pressed(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
+func (m model) pressed(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	if key.String() == "ctrl+c" {
 		return m, tea.Quit
 	}
 	switch m.mode {
-	case topFilters, topWeighs:
+	case filters, weighs:
 		return m.typing(key), nil
-	case topConfirms:
-		m.mode = topBrowses
+	case confirms:
+		m.mode = browses
 		if key.String() == "y" {
 			m.note = m.act.String() + " …"
 			return m, m.do(m.act)
 		}
 		m.note = "nothing is done"
 		return m, nil
-	case topHelps:
-		m.mode = topBrowses
+	case helps:
+		m.mode = browses
 		return m, nil
 	}
 	m.note = ""
@@ -59,10 +59,10 @@ func (m topModel) pressed(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 }
 
 // browse does what a key means that changes what is shown, or begins a question.
-func (m topModel) browse(key string) topModel {
+func (m model) browse(key string) model {
 	switch key {
 	case "1", "2", "3", "4", "5":
-		m.view, m.sorted, m.cursor = topView(key[0]-'1'), 0, 0
+		m.view, m.sorted, m.cursor = viewKind(key[0]-'1'), 0, 0
 	case "tab":
 		m.instance, m.cursor = (m.instance+1)%(len(m.seen.status.Instances)+1), 0
 	case "s":
@@ -71,11 +71,11 @@ func (m topModel) browse(key string) topModel {
 		m.all = !m.all
 		m.cursor = 0
 	case "/":
-		m.mode, m.typed = topFilters, m.filter
+		m.mode, m.typed = filters, m.filter
 	case "esc":
 		m = m.unfiltered()
 	case "?":
-		m.mode = topHelps
+		m.mode = helps
 	case "up", "k", "down", "j", "pgup", "pgdown", "home", "end":
 		m.cursor = m.moved(key)
 	case "d", "m", "r", "w", "p", "A":
@@ -85,7 +85,7 @@ func (m topModel) browse(key string) topModel {
 }
 
 // moved is where the cursor is after a key.
-func (m topModel) moved(key string) int {
+func (m model) moved(key string) int {
 	last := len(m.table().rows) - 1
 	to := map[string]int{"up": m.cursor - 1, "k": m.cursor - 1, "down": m.cursor + 1, "j": m.cursor + 1,
 		"pgup": m.cursor - m.lines(), "pgdown": m.cursor + m.lines(), "home": 0, "end": last}[key]
@@ -93,14 +93,14 @@ func (m topModel) moved(key string) int {
 }
 
 // typing takes a text, until enter or escape, which ends a filter too.
-func (m topModel) typing(key tea.KeyPressMsg) topModel {
+func (m model) typing(key tea.KeyPressMsg) model {
 	runes := []rune(m.typed)
 	switch key.String() {
 	case "esc":
-		if m.mode == topFilters {
+		if m.mode == filters {
 			m = m.unfiltered()
 		}
-		m.mode = topBrowses
+		m.mode = browses
 	case "enter":
 		return m.entered()
 	case "backspace":
@@ -114,10 +114,10 @@ func (m topModel) typing(key tea.KeyPressMsg) topModel {
 }
 
 // entered takes what was typed.
-func (m topModel) entered() topModel {
+func (m model) entered() model {
 	was := m.mode
-	m.mode = topBrowses
-	if was == topFilters {
+	m.mode = browses
+	if was == filters {
 		m.filter, m.cursor = m.typed, 0
 		return m
 	}
@@ -127,19 +127,19 @@ func (m topModel) entered() topModel {
 			return m
 		}
 	}
-	m.act.weight, m.mode = m.typed, topConfirms
+	m.act.weight, m.mode = m.typed, confirms
 	return m
 }
 
 // asked begins to ask whether something is to be done to what the cursor is on.
-func (m topModel) asked(key string) topModel {
+func (m model) asked(key string) model {
 	row, ok := m.chosen()
 	if key == "p" {
 		if row.backend == "" && !m.isPaused("") {
 			m.note = "choose a line of a backend first (2, 3, up, down); slotsync pause stops the writing to all"
 			return m
 		}
-		m.act, m.mode = topAct{what: "pause", backend: row.backend}, topConfirms
+		m.act, m.mode = action{what: "pause", backend: row.backend}, confirms
 		if m.isPaused(row.backend) {
 			m.act.what = "resume"
 		}
@@ -150,7 +150,7 @@ func (m topModel) asked(key string) topModel {
 			m.note = "choose a line with an id first (3, up, down)"
 			return m
 		}
-		m.act, m.mode = topAct{what: "accept", backend: row.backend, id: row.id}, topConfirms
+		m.act, m.mode = action{what: "accept", backend: row.backend, id: row.id}, confirms
 		return m
 	}
 	if !ok || row.server == "" {
@@ -158,23 +158,23 @@ func (m topModel) asked(key string) topModel {
 		return m
 	}
 	what := map[string]string{"d": agent.StateDrain, "m": agent.StateMaint, "r": agent.StateReady, "w": "weight"}[key]
-	m.act = topAct{what: what, backend: row.backend, server: row.server}
-	if m.mode = topConfirms; key == "w" {
-		m.mode, m.typed = topWeighs, ""
+	m.act = action{what: what, backend: row.backend, server: row.server}
+	if m.mode = confirms; key == "w" {
+		m.mode, m.typed = weighs, ""
 	}
 	return m
 }
 
 // chosen is the line that the cursor is on.
-func (m topModel) chosen() (topRow, bool) {
+func (m model) chosen() (tableRow, bool) {
 	rows := m.table().rows
 	if m.cursor >= len(rows) {
-		return topRow{}, false
+		return tableRow{}, false
 	}
 	return rows[m.cursor], true
 }
 
 // isPaused reports whether an operator has paused this backend, "" for all.
-func (m topModel) isPaused(backend string) bool {
+func (m model) isPaused(backend string) bool {
 	return slices.ContainsFunc(m.seen.status.Pauses, func(p agent.Pause) bool { return p.Backend == backend })
 }

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"context"
@@ -12,31 +12,31 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// maxTopEvents is how many events are kept to be looked at.
-const maxTopEvents = 500
+// maxEvents is how many events are kept to be looked at.
+const maxEvents = 500
 
-// A topAgent is what top asks.
-type topAgent interface {
-	look(ctx context.Context) (topLook, error)
-	do(ctx context.Context, act topAct) error
+// A agentAPI is what top asks.
+type agentAPI interface {
+	look(ctx context.Context) (snapshot, error)
+	do(ctx context.Context, act action) error
 }
 
-// A topLook is what was seen at one moment; stats are in the order of the instances,
+// A snapshot is what was seen at one moment; stats are in the order of the instances,
 // each empty if the instance does not say them.
-type topLook struct {
+type snapshot struct {
 	status agent.Status
 	stats  []agent.Dump
 }
 
-// A topAct is a change that somebody asks for.
-type topAct struct {
+// A action is a change that somebody asks for.
+type action struct {
 	what            string // ready, drain, maint, weight, pause, resume, accept
 	backend, server string // "" for all; an address alone on all backends
 	weight, id      string
 }
 
 // String says what it does.
-func (t topAct) String() string {
+func (t action) String() string {
 	words := []string{t.what, output.BackendName(t.backend)}
 	switch {
 	case t.server != "" && t.backend == "":
@@ -54,97 +54,97 @@ func (t topAct) String() string {
 
 // What comes to the model besides keys and sizes.
 type (
-	topSeen struct {
-		look topLook
+	seenMsg struct {
+		look snapshot
 		err  error
 	}
-	topDone struct {
-		act topAct
+	doneMsg struct {
+		act action
 		err error
 	}
-	topEvent agent.Event
-	topTick  struct{}
+	eventMsg agent.Event
+	tickMsg  struct{}
 )
 
-// A topMode is what keys mean.
-type topMode int
+// A mode is what keys mean.
+type mode int
 
 const (
-	topBrowses  topMode = iota
-	topFilters          // a filter is typed
-	topWeighs           // a weight is typed
-	topConfirms         // y or n
-	topHelps
+	browses  mode = iota
+	filters       // a filter is typed
+	weighs        // a weight is typed
+	confirms      // y or n
+	helps
 )
 
-// A topModel is the state of top. Update and View are pure; what is to be done is in
+// A model is the state of top. Update and View are pure; what is to be done is in
 // the commands that Update returns.
-type topModel struct {
+type model struct {
 	ctx    context.Context // of the commands, which are given none
-	agent  topAgent
+	agent  agentAPI
 	colour bool
 
-	seen   topLook
+	seen   snapshot
 	err    error // why the agent could not be asked last
 	events []agent.Event
 
-	mode     topMode
-	view     topView
+	mode     mode
+	view     viewKind
 	instance int // 0 for all, else its place from 1
 	sorted   int // 0 for as it comes, else the column from 1
 	all      bool
 	cursor   int
 	filter   string
 	typed    string
-	act      topAct // waits for an answer
+	act      action // waits for an answer
 	note     string
 
 	width, height int
 }
 
-func newTopModel(ctx context.Context, a topAgent, colour bool) topModel {
-	return topModel{ctx: ctx, agent: a, colour: colour, view: topServers, width: 80, height: 24}
+func newModel(ctx context.Context, a agentAPI, colour bool) model {
+	return model{ctx: ctx, agent: a, colour: colour, view: viewServers, width: 80, height: 24}
 }
 
 // Init implements [tea.Model].
-func (m topModel) Init() tea.Cmd { return m.look() }
+func (m model) Init() tea.Cmd { return m.look() }
 
-func (m topModel) look() tea.Cmd {
+func (m model) look() tea.Cmd {
 	return func() tea.Msg {
 		seen, err := m.agent.look(m.ctx)
-		return topSeen{seen, err}
+		return seenMsg{seen, err}
 	}
 }
 
-func (m topModel) do(act topAct) tea.Cmd {
-	return func() tea.Msg { return topDone{act, m.agent.do(m.ctx, act)} }
+func (m model) do(act action) tea.Cmd {
+	return func() tea.Msg { return doneMsg{act, m.agent.do(m.ctx, act)} }
 }
 
 // Update implements [tea.Model].
-func (m topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-	case topTick:
+	case tickMsg:
 		return m, m.look()
-	case topSeen:
-		return m.saw(msg), tea.Tick(topPace, func(time.Time) tea.Msg { return topTick{} })
-	case topDone:
+	case seenMsg:
+		return m.update(msg), tea.Tick(pace, func(time.Time) tea.Msg { return tickMsg{} })
+	case doneMsg:
 		m.note = msg.act.String() + ": done"
 		if msg.err != nil {
 			m.note = textfmt.OneLine(msg.err.Error())
 		}
-	case topEvent:
+	case eventMsg:
 		m.events = append([]agent.Event{agent.Event(msg)}, m.events...)
-		m.events = m.events[:min(len(m.events), maxTopEvents)]
+		m.events = m.events[:min(len(m.events), maxEvents)]
 	case tea.KeyPressMsg:
 		return m.pressed(msg)
 	}
 	return m, nil
 }
 
-// saw takes a look over, or keeps the last one when there is none.
-func (m topModel) saw(s topSeen) topModel {
+// update takes a look over, or keeps the last one when there is none.
+func (m model) update(s seenMsg) model {
 	if m.err = s.err; s.err != nil {
 		return m
 	}
