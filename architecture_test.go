@@ -21,12 +21,16 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/guard", "agent/sources", "agent/web", "metrics", "slots/reload", "securedir", "slots", "slots/haproxy", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt", "cmd/slotsync/top",
+			"agent", "agent/api", "agent/client", "agent/web", "discovery", "discovery/longpoll", "slots/haproxy",
+		},
+		"cmd/slotsync/config": {
+			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
+			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/daemon": {
-			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/web", "metrics", "slots", "slots/haproxy", "slots/reload",
-			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/web", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
+			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/demo": {
 			"cmd/slotsync/daemon", "cmd/slotsync/demo/traffic", "cmd/slotsync/textfmt", "agent", "agent/guard", "slots", "slots/haproxy", "slots/reload",
@@ -34,33 +38,40 @@ func arrows() map[string][]string {
 		},
 		"cmd/slotsync/demo/traffic": {},
 		"cmd/slotsync/doctor": {
-			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
 		},
-		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent", "agent/web", "discovery", "slots"},
-		"cmd/slotsync/config": {
-			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web", "securedir", "slots", "slots/haproxy",
-			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/nomad",
-		},
+		"cmd/slotsync/output":  {"cmd/slotsync/textfmt", "agent", "agent/api", "discovery", "slots"},
 		"cmd/slotsync/textfmt": {"discovery"},
-		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/web"},
+		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/client"},
 
-		"agent/web":        {"securedir", "agent", "discovery"},
-		"agent":            {"securedir", "agent/guard", "agent/sources", "discovery", "slots", "slots/reload", "metrics"},
-		"agent/guard":      {"discovery"},
-		"agent/sources":    {"discovery"},
-		"agent/simulation": {}, // its tests reach everything
-		"slots/haproxy":    {"securedir", "slots", "discovery"},
-		"slots":            {"discovery"},
-		"slots/reload":     {"securedir", "slots"},
-		"discovery/consul": {"discovery"},
-		"discovery/dns":    {"discovery"},
-		"discovery/file":   {"discovery"},
-		"discovery/nomad":  {"discovery"},
-		"discovery":        {},
-		"metrics":          {},
-		"securedir":        {},
-		"tools/loopback":   {}, // ports for tests
-		"tools/mutate":     {}, // runs the tests of all of them
+		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
+		"agent/api":          {"discovery", "slots"},
+		"agent/client":       {"agent/api", "discovery", "discovery/longpoll", "slots"},
+		"agent/event":        {"agent/api", "discovery"},
+		"agent/guard":        {"discovery"},
+		"agent/placement":    {"discovery", "slots"},
+		"agent/reconciler":   {"slots"},
+		"agent/reloadpolicy": {},
+		"agent/simulation":   {}, // its tests reach everything
+		"agent/sources":      {"discovery"},
+		"agent/store":        {"securedir"},
+		"agent/web":          {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth", "agent/web/page", "slots"},
+		"agent/web/answer":   {"agent/api"},
+		"agent/web/auth":     {"agent/api", "agent/web/answer"},
+		"agent/web/page":     {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth"},
+		"discovery":          {},
+		"discovery/consul":   {"discovery", "discovery/longpoll"},
+		"discovery/dns":      {"discovery"},
+		"discovery/file":     {"discovery"},
+		"discovery/longpoll": {"discovery"},
+		"discovery/nomad":    {"discovery", "discovery/longpoll"},
+		"metrics":            {},
+		"securedir":          {},
+		"slots":              {"discovery"},
+		"slots/haproxy":      {"discovery", "securedir", "slots"},
+		"slots/reload":       {"securedir", "slots"},
+		"tools/loopback":     {}, // ports for tests
+		"tools/mutate":       {}, // runs the tests of all of them
 
 		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},
@@ -83,14 +94,14 @@ func confined() map[string][]string {
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
 		"github.com/miekg/dns":                   {"cmd/slotsync/demo", "discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync/daemon"},
-		"github.com/prometheus/exporter-toolkit": {"agent/web"},
+		"github.com/prometheus/exporter-toolkit": {"agent/web/auth"},
 		"github.com/segmentio/encoding":          {"discovery/consul"},
 		"github.com/spf13/cobra":                 {"cmd/slotsync"},
 		"github.com/spf13/pflag":                 {"cmd/slotsync"},
 		"github.com/go-viper/mapstructure/v2":    {"cmd/slotsync/config"},
 		"github.com/spf13/viper":                 {"cmd/slotsync/config"},
-		"go.yaml.in/yaml/v3":                     {"agent/web", "cmd/slotsync/config", "discovery/file"},
-		"log/slog":                               {"agent", "agent/web", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo"},
+		"go.yaml.in/yaml/v3":                     {"agent/web/auth", "cmd/slotsync/config", "discovery/file"},
+		"log/slog":                               {"agent", "agent/web", "agent/web/auth", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo"},
 	}
 }
 
@@ -194,6 +205,31 @@ func TestArrowsPointDown(t *testing.T) {
 	}
 }
 
+// TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
+// parameter of it.
+func TestPurePackagesStartNoGoroutine(t *testing.T) {
+	pure := []string{"agent/guard", "agent/placement", "agent/reloadpolicy", "agent/sources", "slots"}
+	for _, file := range parseModule(t) {
+		if !slices.Contains(pure, file.folder()) {
+			continue
+		}
+		ast.Inspect(file.syntax, func(node ast.Node) bool {
+			switch n := node.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s: starts a goroutine", file.name)
+			case *ast.SelectorExpr:
+				if n.Sel.Name == "Go" {
+					t.Errorf("%s: starts a goroutine in a group", file.name)
+				}
+				if in, ok := n.X.(*ast.Ident); ok && in.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "NewTimer", "Sleep"}, n.Sel.Name) {
+					t.Errorf("%s: asks for the time", file.name)
+				}
+			}
+			return true
+		})
+	}
+}
+
 func TestNoCatchAllFolders(t *testing.T) {
 	banned := []string{"internal", "pkg", "util", "utils", "common", "helpers"}
 	for _, file := range parseModule(t) {
@@ -225,7 +261,7 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
 		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
 		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
-		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, cmd/slotsync/config, cmd/slotsync/daemon, cmd/slotsync/demo"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, agent/web/auth, cmd/slotsync/config, cmd/slotsync/daemon, cmd/slotsync/demo"},
 		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
 			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync/daemon"},
 		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},

@@ -7,6 +7,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/event"
+	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/store"
 )
 
 const (
@@ -27,17 +31,18 @@ type Agent struct {
 	do   chan errand // what the loop is to do next
 	quit chan struct{}
 
-	events  *Events
+	events  *event.Log
 	ticked  atomic.Int64 // unix nanoseconds
 	started atomic.Int64
 	last    atomic.Pointer[Status] // when the loop ended
 
 	// Owned by the loop.
 	core
-	workers map[string]*running
-	saver   *fileWriter // the state
+	// reconcilers are those that were started last, by instance.
+	reconcilers map[string]*reconciler.Reconciler
+	saver       *store.File // the state
 	// operators is the file of overrides and pauses.
-	operators *fileWriter
+	operators *store.File
 	// stateFault: the state directory could not be used last.
 	stateFault atomic.Bool
 	dirty      bool      // the state has to be stored
@@ -69,15 +74,15 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: NewEvents(time.Now()), workers: map[string]*running{}}
+	a := &Agent{opts: opts, do: make(chan errand, 64), quit: make(chan struct{}), events: event.New(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
-	a.saver = newFileWriter(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
-	a.operators = newFileWriter(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
+	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
+	a.operators = store.NewFile(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
 }
 
-func (o Options) timing() timing {
-	return timing{cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.Poll, DefaultPoll), cmp.Or(o.Resync, DefaultResync)}
+func (o Options) timing() reconciler.Timing {
+	return reconciler.Timing{Timeout: cmp.Or(o.Timeout, DefaultTimeout), Poll: cmp.Or(o.Poll, DefaultPoll), Resync: cmp.Or(o.Resync, DefaultResync)}
 }
 
 // Run keeps the instances in step until ctx is done, and returns nil when every
@@ -90,8 +95,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.begin()
 	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
 	var saved sync.WaitGroup
-	saved.Go(func() { a.saver.run(saving) })
-	saved.Go(func() { a.operators.run(saving) })
+	saved.Go(func() { a.saver.Run(saving) })
+	saved.Go(func() { a.operators.Run(saving) })
 	a.start(ctx)
 	a.loop(ctx)
 	cancel()
@@ -137,10 +142,10 @@ func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	return nb
 }
 
-// start sets workers and watches going.
+// start sets reconcilers and watches going.
 func (a *Agent) start(ctx context.Context) {
 	for _, in := range a.instances {
-		a.employ(ctx, in)
+		a.startReconciler(ctx, in)
 	}
 	for _, b := range a.backends {
 		for _, f := range b.feeds {
@@ -173,9 +178,9 @@ func (a *Agent) enqueue(ctx context.Context, e errand) bool {
 // store has everything stored as it is now.
 func (a *Agent) store(now time.Time) {
 	a.storedLast = now
-	a.saver.put(a.snapshot(now))
+	a.saver.Put(a.snapshot(now))
 	if !a.operatorsAt.IsZero() {
-		a.operators.put(a.operatorsState())
+		a.operators.Put(a.operatorsState())
 	}
 }
 
@@ -202,7 +207,7 @@ func (a *Agent) drain(ctx context.Context) {
 func (a *Agent) loop(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	timer := time.NewTimer(a.timing.timeout)
+	timer := time.NewTimer(a.timing.Timeout)
 	defer timer.Stop()
 	for {
 		select {
@@ -269,7 +274,7 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 			next = earlier(next, now.Add(time.Second/roundRate))
 		}
 	}
-	a.tell(now)
+	a.broadcast(now)
 	if at := a.considerReloads(ctx, now); !at.IsZero() {
 		next = earlier(next, at)
 	}
@@ -281,15 +286,15 @@ func (a *Agent) step(ctx context.Context, now time.Time) time.Duration {
 
 // decide makes the targets of b anew and sends them out if they changed.
 func (a *Agent) decide(b *backend, now time.Time) {
-	surplus, taken := b.surplus, len(b.taken)
-	if !a.refresh(b, now) {
-		if !slices.Equal(surplus, b.surplus) { // no slot of it changes anything at an instance
-			a.decided(b, len(surplus), taken)
+	overflow, unmanaged := b.placement.Overflow(), len(b.unmanaged)
+	if !a.recompute(b, now) {
+		if !slices.Equal(overflow, b.placement.Overflow()) { // no slot of it changes anything at an instance
+			a.decided(b, len(overflow), unmanaged)
 		}
 		return
 	}
 	a.publish(b, b.news, now)
 	b.news = time.Time{}
 	a.dirty = true
-	a.decided(b, len(surplus), taken)
+	a.decided(b, len(overflow), unmanaged)
 }

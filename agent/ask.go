@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
 // This file answers what others ask of a running agent.
@@ -92,13 +94,6 @@ func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T,
 	return <-got, nil
 }
 
-// An Accepted is what an operator had go.
-type Accepted struct {
-	Backend string   `json:"backend"`
-	ID      string   `json:"id"`
-	Removed []string `json:"removed"`
-}
-
 // Accept has those of a backend, by our name of it, go that id stood for when it was
 // shown: what the guard holds, what is kept, or live addresses that no source has ever
 // listed. What is listed again by now stays. It fails with [ErrNoBackend],
@@ -134,47 +129,26 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 			}
 		}
 		return done, nil
-	}, func() <-chan error { return a.saver.flush(a.snapshot(time.Now())) })
+	}, func() <-chan error { return a.saver.Flush(a.snapshot(time.Now())) })
 }
 
 // Sync compares every instance with what it should be, now, and returns the
 // status after it. The error joins those of the instances that could not be
 // compared.
 func (a *Agent) Sync(ctx context.Context) (Status, error) {
-	var workers []*running
+	var asked []*reconciler.Reconciler
 	if err := a.ask(ctx, func(context.Context) {
 		for _, in := range a.instances {
-			workers = append(workers, a.workers[in.Name])
+			asked = append(asked, in.reconciler)
 		}
 	}); err != nil {
 		return Status{}, err
 	}
-	errs := make([]error, len(workers))
+	errs := make([]error, len(asked))
 	var group sync.WaitGroup
-	for i, r := range workers {
-		group.Go(func() { errs[i] = r.sync(ctx) })
+	for i, r := range asked {
+		group.Go(func() { errs[i] = r.Sync(ctx) })
 	}
 	group.Wait()
 	return a.Status(), errors.Join(errs...)
-}
-
-// sync has a worker compare its instance.
-func (r *running) sync(ctx context.Context) error {
-	reply := make(chan error, 1)
-	select {
-	case r.worker.syncs <- reply:
-	case <-r.done:
-		return errStopped
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-reply:
-		if err != nil {
-			return fmt.Errorf("instance %s: %w", r.worker.name, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

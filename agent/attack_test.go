@@ -37,9 +37,7 @@ func TestPlantedState(t *testing.T) {
 			if s, err := loadState(securedir.Policy{}, dir); !errors.Is(err, securedir.ErrUnsafe) || len(s.Overrides) > 0 {
 				t.Errorf("loaded %+v, %v", s.Overrides, err)
 			}
-			failed := 0
-			w := newFileWriter(securedir.Policy{}, dir, stateFile, func(error) { failed++ }, func() {})
-			if err := w.write(stored{Version: stateVersion}); !errors.Is(err, securedir.ErrUnsafe) || failed != 1 {
+			if failed, err := writeFile(dir, stateFile, stored{Version: stateVersion}); !errors.Is(err, securedir.ErrUnsafe) || failed != 1 {
 				t.Errorf("wrote: %v", err)
 			}
 			text, err := os.ReadFile(filepath.Join(victim, "victim"))
@@ -62,8 +60,7 @@ func TestPlantedStateInAFolderThatWasMended(t *testing.T) {
 	if _, err := loadState(securedir.Policy{}, dir); !errors.Is(err, securedir.ErrUnsafe) {
 		t.Errorf("got %v", err)
 	}
-	w := newFileWriter(securedir.Policy{}, dir, stateFile, func(error) {}, func() {})
-	if err := w.write(stored{Version: stateVersion}); err != nil {
+	if _, err := writeFile(dir, stateFile, stored{Version: stateVersion}); err != nil {
 		t.Error(err)
 	}
 	if _, err := loadState(securedir.Policy{}, dir); err != nil {

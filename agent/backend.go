@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -42,34 +43,26 @@ type backend struct {
 	at    sources.Position
 	shift time.Time // when that becomes another one by itself; zero for never
 	guard *guard.Guard
-	// kept are the endpoints that no source lists and none may remove, yielded those of
-	// them that gave their slot to one that is listed.
-	kept    map[netip.AddrPort]sources.Kept
-	yielded map[netip.AddrPort]bool
+	// kept are the endpoints that no source lists and none may remove.
+	kept map[netip.AddrPort]sources.Kept
 	// shownKept are the addresses that an id of what is kept stood for.
 	shownKept map[string][]netip.AddrPort
-	// misfit: the sources may be those of another service; see core.misfits.
+	// misfit: the sources may be those of another service; see [placement.IsMisfit].
 	misfit bool
 	phase  string
 	// stale: what was stored is too old to be filled from.
-	stale bool
-	// prefer is where endpoints sat when the state was stored.
-	prefer   map[netip.AddrPort]int
+	stale    bool
 	storedAt time.Time
 	// leaving are endpoints that drain before they go; see Backend.Leave.
 	leaving map[netip.AddrPort]leaving
 	// ends are when the sessions of endpoints that left are to be ended; see
 	// Backend.Shutdown. It is kept while a slot has the address.
-	ends    map[netip.AddrPort]time.Time
-	table   slots.Table
-	adopted bool
-	surplus []discovery.Endpoint
-	short   time.Time // since when there is a surplus
-	trend   trend     // of the endpoints that want a slot
-	// taken are the slots that hold a stranger at some instance.
-	taken map[int]netip.AddrPort
-	// vanished are slots that no instance has any more, by number.
-	vanished map[int]vanished
+	ends map[netip.AddrPort]time.Time
+	// placement is which of its endpoints are in which slots.
+	placement *placement.Placement
+	// unmanaged are the slots that hold an address at some instance that no source has ever
+	// listed.
+	unmanaged placement.Unmanaged
 	// gen is the generation in which the targets last changed, due whether they
 	// have to be made anew when the pace allows it.
 	gen  uint64
@@ -82,14 +75,14 @@ type backend struct {
 	// confirming: a confirmation is under way.
 	confirming bool
 	// overrides are what operators want of it. started are the slots that
-	// an operator gave back, with when. initial are the weights of the template,
-	// see core.initial.
+	// an operator gave back, with when. weights are those of the template, if any
+	// override may ask for a share of them.
 	overrides overrides
 	// added are the endpoints that operators added and do not want any more, with
 	// since when: they may be removed wherever they are found.
 	added   map[netip.AddrPort]time.Time
 	started map[int]time.Time
-	initial map[int]int
+	weights placement.Weights
 	// operated are the endpoints that an override is or was about while nothing but what
 	// was stored is known: their slots alone are written to where others serve already.
 	operated map[netip.AddrPort]bool
@@ -102,15 +95,16 @@ type backend struct {
 func newBackend(b Backend) *backend {
 	b = withDefaults(b)
 	nb := &backend{
-		Backend: b,
-		guard:   guard.New(b.Guard),
-		yielded: map[netip.AddrPort]bool{}, shownKept: map[string][]netip.AddrPort{},
-		phase:   phaseWaiting,
-		leaving: map[netip.AddrPort]leaving{},
-		ends:    map[netip.AddrPort]time.Time{},
-		added:   map[netip.AddrPort]time.Time{},
-		started: map[int]time.Time{}, vanished: map[int]vanished{},
-		pace: rate.NewLimiter(roundRate, roundBurst),
+		Backend:   b,
+		guard:     guard.New(b.Guard),
+		placement: placement.New(),
+		shownKept: map[string][]netip.AddrPort{},
+		phase:     phaseWaiting,
+		leaving:   map[netip.AddrPort]leaving{},
+		ends:      map[netip.AddrPort]time.Time{},
+		added:     map[netip.AddrPort]time.Time{},
+		started:   map[int]time.Time{},
+		pace:      rate.NewLimiter(roundRate, roundBurst),
 	}
 	for _, f := range b.Feeds {
 		nb.feeds = append(nb.feeds, newFeed(f, b.Policy))
@@ -174,7 +168,17 @@ func (b *backend) reevaluate(j judgement, now time.Time) bool {
 	if changed {
 		b.startLeaving(before, b.guard.Published(), now)
 	}
-	return changed || first || back
+	return changed || first || back || b.claims()
+}
+
+// claims reports whether any of what no source had ever listed is a feed's now.
+func (b *backend) claims() bool {
+	for _, a := range b.unmanaged {
+		if b.owns(a) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *backend) contributions() []sources.Contribution {
@@ -228,12 +232,7 @@ func earlier(a, b time.Time) time.Time {
 
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
-	targets := b.table.Targets(slots.Scale(b.guard.Published()))
-	b.overrides.reweigh(b.Name, targets, func(number int) int {
-		if w, ok := b.initial[number]; ok {
-			return w
-		}
-		return b.initial[addedSlot]
-	})
+	targets := b.placement.Table().Targets(slots.Scale(b.guard.Published()))
+	b.overrides.reweigh(b.Name, targets, b.weights.Of)
 	return targets
 }

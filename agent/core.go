@@ -1,43 +1,69 @@
 package agent
 
 import (
+	"context"
 	"maps"
-	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/placement"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // instance is what the loop knows about one HAProxy.
 type instance struct {
 	Instance
-	last report
-	// met: it answered at least once, and its slots are in last. continued: that process
+	last reconciler.Report // but for its backends
+	// met: it answered at least once, and its slots are known. continued: that process
 	// had answered when the state was stored.
 	met, continued bool
-	// strangers are the live addresses, by backend and slot, that no source has
-	// ever listed: left alone until somebody accepts that they go.
-	strangers map[string]map[int]netip.AddrPort
-	// judged are the backends of which the strangers were looked for, full
-	// those that had ready slots when they were first seen; false: none, absent:
-	// not seen yet.
-	judged, full map[string]bool
+	// backends is what is known of its backends, by our name; see [instance.at].
+	backends map[string]*backendAt
 	// pending are the generations that were sent and not read back, oldest
 	// first.
 	pending  []stamp
 	applied  uint64
 	restarts int
-	// told is what was said to its slots last.
-	told transcript
+	// commandLog is what was said to its slots last.
+	commandLog commandLog
 	// inStep is whether it was in step when that was told last, behind for how many
 	// ticks in a row it is not.
 	inStep bool
 	behind int
-	// send hands the worker its newest targets; stale: there are newer ones than
-	// it has.
-	send  func(desired)
-	stale bool
+	// reconciler writes to it; cancel ends it. outdated: it has not what is wanted now.
+	reconciler *reconciler.Reconciler
+	cancel     context.CancelFunc
+	outdated   bool
+}
+
+// A backendAt is what the loop knows about one backend at one instance.
+type backendAt struct {
+	// BackendReport is what was reported last, or before that what was stored; known says
+	// that there is either.
+	reconciler.BackendReport
+	known bool
+	// seenOnce: its slots were seen. full: some of them were ready then.
+	seenOnce, full bool
+	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
+	// left alone until somebody accepts that they go. judged: they were looked for.
+	unmanaged placement.Unmanaged
+	judged    bool
+	// unmanagedThen are those of when the state was stored. corrected: of what somebody took
+	// since then in the same process, none is one.
+	unmanagedThen placement.Unmanaged
+	corrected     bool
+}
+
+// at returns what is known of a backend there, which may be nothing.
+func (in *instance) at(backend string) *backendAt {
+	at := in.backends[backend]
+	if at == nil {
+		at = &backendAt{}
+		in.backends[backend] = at
+	}
+	return at
 }
 
 // A stamp is when a generation of a backend came to be, and when its source spoke.
@@ -55,7 +81,7 @@ const maxPending = 64
 // nothing and is told the time.
 type core struct {
 	gen       uint64
-	timing    timing
+	timing    reconciler.Timing
 	backends  []*backend
 	instances []*instance
 	// opened: enough instances answered, or enough time has passed, to decide
@@ -101,8 +127,8 @@ func (c *core) of(b *backend) []*instance {
 func (c *core) views(b *backend) [][]slots.Server {
 	var out [][]slots.Server
 	for _, in := range c.of(b) {
-		if r := in.last.backends[b.Name]; r.own != nil && r.problem == "" {
-			out = append(out, r.usable)
+		if at := in.at(b.Name); at.Own != nil && at.Problem == "" {
+			out = append(out, at.Usable)
 		}
 	}
 	return out
@@ -113,10 +139,10 @@ func (c *core) decidable(b *backend) bool {
 	return b.phase != phaseWaiting && c.opened && len(c.views(b)) > 0
 }
 
-// refresh decides anew which endpoint sits in which slot of b, and reports
+// recompute decides anew which endpoint sits in which slot of b, and reports
 // whether any instance has to hear of it. It does nothing before there are an
 // answer and slots to decide about, and not more often than the pace allows.
-func (c *core) refresh(b *backend, now time.Time) bool {
+func (c *core) recompute(b *backend, now time.Time) bool {
 	if !c.decidable(b) {
 		return false
 	}
@@ -126,104 +152,80 @@ func (c *core) refresh(b *backend, now time.Time) bool {
 	if b.stale {
 		b.dropStale(c.live(b), now)
 	}
-	b.initial = c.initial(b)
-	fresh, strangers := b.due || b.gen == 0, b.taken
-	if !b.adopted {
-		b.table = slots.Adopt(c.viewsToAdopt(b), b.wanted(), b.prefer, now)
-		b.adopted = true
-		b.vanish(b.prefer, now)
+	b.weights = c.templateWeights(b)
+	fresh, misfit := b.due || b.gen == 0, b.misfit
+	if b.placement.Adopted() {
+		b.placement.Observe(c.views(b), now)
 	} else {
-		before := b.places()
-		b.table = b.table.Observe(c.views(b), now)
-		b.vanish(before, now)
+		b.placement.Adopt(c.viewsToAdopt(b), b.wanted(), now)
 	}
-	b.recall(now)
-	b.taken = c.judge(b)
-	misfit := c.misfits(b, b.taken)
-	fresh = fresh || misfit != b.misfit
-	b.misfit = misfit
-	b.reserve(b.taken)
-	c.climb(b, now)
+	var changed bool
+	b.unmanaged, changed = c.findUnmanaged(b)
+	b.misfit = c.misfits(b)
+	b.placement.Reserve(b.unmanaged)
+	c.allocateSlots(b, now)
 	c.dropReused(b)
 	b.due = false
-	return fresh || !slices.Equal(b.sent, b.targets()) || !maps.Equal(strangers, b.taken)
+	return fresh || misfit != b.misfit || !slices.Equal(b.sent, b.targets()) || changed
 }
 
-// initial returns the weights that the slots of b have in the configuration, if
-// anybody asks for a share of them; addedSlot is the one of a server that is added.
-func (c *core) initial(b *backend) map[int]int {
+// templateWeights returns the weights that the slots of b have in the configuration, if any
+// override may ask for a share of them.
+func (c *core) templateWeights(b *backend) placement.Weights {
 	if len(b.overrides) == 0 {
 		return nil
 	}
-	out := map[int]int{}
-	for _, own := range c.views(b) {
-		for _, s := range own {
-			out[s.Number] = max(out[s.Number], s.Initial)
-		}
-		if i := slices.IndexFunc(own, func(s slots.Server) bool { return !s.Dynamic }); i >= 0 {
-			out[addedSlot] = max(out[addedSlot], own[i].Initial)
-		}
-	}
-	return out
+	return placement.TemplateWeights(c.views(b))
 }
 
-// climb gives every endpoint a slot, as far as slots can be had without a
+// allocateSlots gives every endpoint a slot, as far as slots can be had without a
 // reload: free ones, then those of endpoints that are leaving and have no
 // sessions any more, those of kept ones that are down, added ones, and at last those
-// of kept ones that are up.
-func (c *core) climb(b *backend, now time.Time) {
-	refused := !b.Dynamic || c.undynamic(b)
-	if refused {
-		b.table = slices.DeleteFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) })
+// of kept ones that are up. A kept endpoint that lost its slot gets a free or an added one.
+func (c *core) allocateSlots(b *backend, now time.Time) {
+	most := 0 // slots, of which some may be added
+	if dynamic := b.Dynamic && !c.addUnsupported(b); dynamic {
+		most = b.MaxSlots
+	} else {
+		b.placement.DropGhosts(c.views(b))
 	}
-	for again := true; again; again = len(b.surplus) > 0 && b.giveWay(now) {
+	for again := true; again; again = b.placement.Short() && b.giveWay(now) {
 		b.assign(now)
 	}
-	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, c.downAt(b)) {
+	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, placement.Down(c.views(b))) {
 		b.assign(now)
 	}
-	if len(b.surplus) > 0 && !refused {
-		b.table, b.surplus = b.table.Grow(b.surplus, b.MaxSlots)
-	}
-	if n := len(b.surplus); n > 0 && len(b.kept) > 0 && b.makeYield(n, anySlot) {
+	b.placement.Grow(most)
+	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, nil) {
 		b.assign(now)
 	}
-	if len(b.surplus) == 0 && b.takeBack() {
+	if b.placement.TakeBack(b.keptSince, most) {
 		b.assign(now)
 	}
-	if len(b.surplus) == 0 {
-		b.short = time.Time{}
-	} else if b.short.IsZero() {
-		b.short = now
-	}
-	b.trend.observe(b.needed(), now)
+	b.placement.GrowKept(most)
+	b.placement.Settle(now)
 }
 
 // assign gives free slots, and those of endpoints that drain without sessions, to
 // endpoints that have none.
 func (b *backend) assign(now time.Time) {
-	b.table, b.surplus = b.table.Assign(b.wanted(), now)
-	if len(b.surplus) > 0 && len(b.leaving) > 0 {
-		b.table, b.surplus = b.table.Reclaim(b.surplus, b.departed())
+	b.placement.Assign(b.wanted(), now)
+	if b.placement.Short() && len(b.leaving) > 0 {
+		b.placement.Reclaim(b.departed())
 		b.dropReclaimed()
 	}
-	b.surplus = b.listedIn(b.surplus)
+	if len(b.kept) > 0 {
+		b.placement.DropKept(b.keptSince)
+	}
 }
 
-// undynamic reports whether no instance takes dynamic servers in b.
-func (c *core) undynamic(b *backend) bool {
-	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.last.backends[b.Name].undynamic == "" })
-}
-
-// shown reports whether any instance has a slot with this number.
-func (c *core) shown(b *backend, number int) bool {
-	return slices.ContainsFunc(c.views(b), func(own []slots.Server) bool {
-		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Number == number })
-	})
+// addUnsupported reports whether no instance takes dynamic servers in b.
+func (c *core) addUnsupported(b *backend) bool {
+	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).AddUnsupported == "" })
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
-// The instances hear of it with the next [core.tell].
+// The instances hear of it with the next [core.broadcast].
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
@@ -232,133 +234,59 @@ func (c *core) publish(b *backend, news, now time.Time) {
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}
-		in.stale = true
+		in.outdated = true
 	}
 }
 
-// tell has every instance hear the newest, once for all that was published: what it
-// is sent holds all backends.
-func (c *core) tell(now time.Time) {
+// broadcast sets for every instance what it should be, once for all that was published:
+// that holds all backends.
+func (c *core) broadcast(now time.Time) {
 	for _, in := range c.instances {
-		if in.stale {
-			in.stale = false
-			in.send(c.desired(in, now))
+		if in.outdated {
+			in.outdated = false
+			in.reconciler.Set(c.spec(in, now))
 		}
 	}
 }
 
-// tellAll has every instance hear the newest, whether a backend has it anew or not.
-func (c *core) tellAll(now time.Time) {
+// broadcastAll is [core.broadcast] for every instance, whether anything was published or not.
+func (c *core) broadcastAll(now time.Time) {
 	for _, in := range c.instances {
-		in.stale = true
+		in.outdated = true
 	}
-	c.tell(now)
+	c.broadcast(now)
 }
 
-// desired returns everything that in should be.
-func (c *core) desired(in *instance, now time.Time) desired {
-	d := desired{gen: c.gen, timing: c.timing, wants: map[string]want{}}
+// spec returns everything that in should be.
+func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
+	out := reconciler.Spec{Generation: c.gen, Timing: c.timing, Backends: map[string]reconciler.BackendSpec{}}
 	for _, b := range c.backends {
 		if !slices.Contains(c.of(b), in) {
 			continue
 		}
-		w := want{gen: b.gen, proxy: b.Proxy, prefix: b.Prefix, resumed: b.resumed, repair: b.RepairExternal, dynamic: b.Dynamic, options: b.DynamicOptions, watched: len(b.guard.Incoming()) > 0, started: maps.Clone(b.started), ends: b.ending()}
+		s := reconciler.BackendSpec{
+			Generation: b.gen, Proxy: b.Proxy, Prefix: b.Prefix, Resumed: b.resumed, Repair: b.RepairExternal, Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions,
+			Watched: len(b.guard.Incoming()) > 0, Started: maps.Clone(b.started), SessionEnds: b.ending(),
+		}
 		if p := c.pauses.of(b.Name, now); p != nil {
-			w.paused, w.hard = true, p.Hard
+			s.Paused, s.Strict = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
-		full, seen := in.full[b.Name]
-		adopted := b.phase == phaseRestored && full // what is in service stays as it is
-		if w.quiet = b.gen == 0 || !seen || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !w.quiet {
-			w.targets = b.targetsAt(in)
+		at := in.at(b.Name)
+		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
+		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
+			s.Targets = b.sent
+			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 {
+				s.Targets = placement.Around(s.Targets, at.unmanaged, at.judged)
+			}
 			if adopted {
-				w.targets = b.onlyOperated(w.targets, in.last.backends[b.Name].own)
+				s.Targets = placement.OnlyOperated(s.Targets, at.Own, b.operated, b.started)
 			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {
-				w.targets = emptied(w.targets)
+				s.Targets = placement.Emptied(s.Targets)
 			}
 		}
-		d.wants[b.Name] = w
-	}
-	return d
-}
-
-// elsewhere splits a target in two: its slot is left alone, and what it wants has no slot yet
-// (a number below zero), so that one is found that the instance has free.
-func elsewhere(t slots.Target) (left, moved slots.Target) {
-	left = slots.Target{Number: t.Number, Leave: true}
-	t.Number, t.Dynamic = -1-t.Number, false
-	return left, t
-}
-
-// targetsAt returns the targets at one instance. Slots that hold a stranger there are left
-// alone, and their endpoints go elsewhere; slots that hold one at another instance alone are
-// free here.
-func (b *backend) targetsAt(in *instance) []slots.Target {
-	strangers := in.strangers[b.Name]
-	if len(b.taken) == 0 && len(strangers) == 0 {
-		return b.sent
-	}
-	out := slices.Clone(b.sent)
-	for i, t := range b.sent {
-		if _, ok := strangers[t.Number]; !ok {
-			out[i].Leave = t.Leave && !in.judged[b.Name]
-			continue
-		}
-		left, moved := elsewhere(t)
-		if out[i] = left; moved.Addr.IsValid() {
-			out = append(out, moved)
-		}
-	}
-	return out
-}
-
-// onlyOperated leaves alone every slot of an instance but those of endpoints that operators
-// asked something of, and those that they gave back.
-//
-//	the slot                                   becomes
-//	has such an endpoint                       what is wanted of that endpoint
-//	has one that is wanted no more             free
-//	was given back                             what is wanted
-//	is wanted for one that the instance lacks  that; where it serves another, that goes elsewhere
-//	is free, in maintenance                    free: what goes elsewhere may have it
-//	any other                                  left alone
-func (b *backend) onlyOperated(targets []slots.Target, own []slots.Server) []slots.Target {
-	wanted := map[netip.AddrPort]slots.Target{}
-	for _, t := range targets {
-		if b.operated[t.Addr] {
-			wanted[t.Addr] = t
-		}
-	}
-	at := map[netip.AddrPort]*slots.Server{} // where they are, best where they serve
-	for i := range own {
-		s := &own[i]
-		if _, ok := wanted[s.Addr]; ok && (at[s.Addr] == nil || s.Class > at[s.Addr].Class) {
-			at[s.Addr] = s
-		}
-	}
-	server := finder(own, serverNumber)
-	out := slices.Clone(targets)
-	for i, t := range targets {
-		s := server(t.Number)
-		idle := s == nil || s.Class == slots.Maint
-		switch {
-		case t.Leave:
-		case s != nil && at[s.Addr] == s:
-			out[i] = wanted[s.Addr]
-			out[i].Number, out[i].Dynamic = t.Number, t.Dynamic
-		case s != nil && b.operated[s.Addr]:
-			out[i] = slots.Target{Number: t.Number, Dynamic: t.Dynamic}
-		case s != nil && s.Addr == t.Addr && !b.started[t.Number].IsZero():
-		case b.operated[t.Addr] && at[t.Addr] == nil && idle:
-		case b.operated[t.Addr] && at[t.Addr] == nil:
-			left, moved := elsewhere(t)
-			out[i] = left
-			out = append(out, moved)
-		case !t.Addr.IsValid() && idle:
-		default:
-			out[i].Leave = true
-		}
+		out.Backends[b.Name] = s
 	}
 	return out
 }
@@ -368,17 +296,17 @@ func (c *core) problems(b *backend) []string {
 	var out []string
 	lacking := 0
 	for _, in := range c.of(b) {
-		r, ok := in.last.backends[b.Name]
+		at := in.at(b.Name)
 		switch {
-		case !ok || !in.met:
-		case r.lacking:
+		case !in.met:
+		case at.Missing:
 			lacking++
 			out = append(out, in.Name+" has no backend "+b.Proxy)
-		case r.problem != "":
-			out = append(out, in.Name+": "+r.problem)
+		case at.Problem != "":
+			out = append(out, in.Name+": "+at.Problem)
 		}
 		if names := in.fought(b.Name); len(names) > 0 {
-			out = append(out, in.Name+": somebody else keeps changing "+list(names)+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
+			out = append(out, in.Name+": somebody else keeps changing "+strings.Join(names, ", ")+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
 		}
 	}
 	none := false

@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"time"
 
-	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/agent/store"
 )
 
 // This file keeps what operators asked for: it is on the disk before they are told that
@@ -20,10 +17,6 @@ const (
 	operatorsFile    = "operators.json"
 	operatorsVersion = 1
 )
-
-// ErrNotStored: what was asked for is in force and could not be stored: it is lost with
-// the next restart, unless a later try succeeds.
-var ErrNotStored = errors.New("in force, and lost at the next restart: it could not be stored")
 
 // operatorsState is what operators asked for, in a small file of its own: to write it
 // takes no longer than the disk needs.
@@ -38,10 +31,19 @@ func (a *Agent) operatorsState() operatorsState {
 	return operatorsState{operatorsVersion, a.operatorsAt, a.overrides.sorted(), a.pauses.sorted()}
 }
 
+// operatorsAsked notes that operators changed something. It is always later than the change
+// before it, whatever the clock was then: of two files the later one counts.
+func (a *Agent) operatorsAsked(now time.Time) {
+	if !now.After(a.operatorsAt) {
+		now = a.operatorsAt.Add(1)
+	}
+	a.operatorsAt, a.dirty = now, true
+}
+
 // durably has the loop do f, and returns what that returns once the overrides and pauses
 // that it changed are on the disk.
 func durably[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
-	return storing(ctx, a, f, func() <-chan error { return a.operators.flush(a.operatorsState()) })
+	return storing(ctx, a, f, func() <-chan error { return a.operators.Flush(a.operatorsState()) })
 }
 
 // storing has the loop do f and then begin to store what it changed, and returns when
@@ -77,30 +79,20 @@ func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, e
 
 // loadOperators returns what operators asked for: what is in the file of its own, unless
 // the release before this one, which does not know that, has written the state since.
-func loadOperators(dir *securedir.Dir, s stored) (stored, error) {
-	text, info, err := dir.ReadOwn(operatorsFile, maxState)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
+func loadOperators(dir *store.Dir, s stored) (stored, error) {
 	var o operatorsState
-	if err == nil {
-		err = json.Unmarshal(text, &o)
+	found, err := dir.Read(operatorsFile, func(text []byte) error {
+		if err := json.Unmarshal(text, &o); err != nil {
+			return err
+		}
+		return store.CheckVersion(o.Version, operatorsVersion)
+	})
+	if !found || err != nil {
+		return s, err
 	}
-	if err == nil && o.Version != operatorsVersion {
-		err = fmt.Errorf("version %d, this is version %d", o.Version, operatorsVersion)
-	}
-	if err != nil {
-		return s, fmt.Errorf("%s: %w", filepath.Join(dir.Path(), operatorsFile), err)
-	}
-	if o.At.Before(s.operatorsAt()) || s.OperatorsAt == nil && writtenAfter(dir, stateFile, info) {
+	if o.At.Before(s.operatorsAt()) || s.OperatorsAt == nil && dir.Newer(stateFile, operatorsFile) {
 		return s, nil
 	}
 	s.OperatorsAt, s.Overrides, s.Pauses = &o.At, o.Overrides, o.Pauses
 	return s, nil
-}
-
-// writtenAfter reports whether the file of that name was written after other.
-func writtenAfter(dir *securedir.Dir, name string, other fs.FileInfo) bool {
-	info, err := dir.Stat(name)
-	return err == nil && info.ModTime().After(other.ModTime())
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 )
@@ -94,6 +95,27 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 	}
 }
 
+// TestAcknowledgedAfterTheClockWasAhead: what is asked for now counts more than what is dated
+// later.
+func TestAcknowledgedAfterTheClockWasAhead(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.state("web2", StateDrain, Who{})
+		w.pass(10 * time.Second)
+		w.stop()
+		w.ahead()
+		w.start()
+		w.pass(10 * time.Second)
+		w.state("web1", StateDrain, Who{})
+		w.crash()
+		w.start()
+		w.pass(2 * time.Second)
+		w.want(a, "web1=:80/drain web2=:81/drain")
+	}, a)
+}
+
 // What cannot be stored is done nevertheless, said, and stored as soon as it can be.
 func TestNotStoredIsSaid(t *testing.T) {
 	a := newFake("a", "web", 5)
@@ -145,7 +167,7 @@ func TestOperatorsOverARollBack(t *testing.T) {
 	now := time.Now().Round(0)
 	write := func(name string, v any) {
 		t.Helper()
-		if err := newFileWriter(securedir.Policy{}, dir, name, func(err error) { t.Error(err) }, func() {}).write(v); err != nil {
+		if failed, err := writeFile(dir, name, v); err != nil || failed > 0 {
 			t.Fatal(err)
 		}
 	}
@@ -211,7 +233,7 @@ func TestDiskThatHangs(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.agent.operators = newFileWriter(securedir.Policy{}, w.opts.StateDir, operatorsFile, func(error) {}, func() {}) // nobody writes
+		w.agent.operators = store.NewFile(securedir.Policy{}, w.opts.StateDir, operatorsFile, func(error) {}, func() {}) // nobody writes
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if _, err := w.agent.SetState(ctx, "web", "web1", StateDrain, Who{}); !errors.Is(err, ErrNotStored) || !errors.Is(err, context.DeadlineExceeded) {

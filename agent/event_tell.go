@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -9,13 +8,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
 // This file makes events of what happens.
 
 // Events are what changes, from the start of the process on. It does not block.
-func (a *Agent) Events() *Events { return a.events }
+func (a *Agent) Events() *event.Log { return a.events }
 
 func (a *Agent) addAll(events []Event) {
 	for _, e := range events {
@@ -62,15 +63,15 @@ func failoverEvent(b *backend) Event {
 // tableEvents tell what changed besides the slots: how many endpoints have none, and
 // how many slots wait to be taken over.
 func tableEvents(b *backend, surplusBefore, takenBefore int, takeoverID string) (out []Event) {
-	switch n := len(b.surplus); {
+	switch n := len(b.placement.Overflow()); {
 	case n == surplusBefore:
 	case n == 0:
 		out = append(out, Event{Kind: EventOverflowEnded, Backend: b.Name, Text: "every endpoint has a slot again"})
 	default:
-		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.table), n)})
+		out = append(out, Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)})
 	}
 	hold := map[string]string{"hold": holdTakeover, "id": takeoverID}
-	switch n := len(b.taken); {
+	switch n := len(b.unmanaged); {
 	case n > 0 && takenBefore == 0:
 		out = append(out, Event{Kind: EventHoldBegun, Backend: b.Name, Fields: hold,
 			Text: fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, takeoverID)})
@@ -80,59 +81,44 @@ func tableEvents(b *backend, surplusBefore, takenBefore int, takeoverID string) 
 	return out
 }
 
-// reportEvents tell what a worker did, and how long it took after the news of it.
-func reportEvents(in *instance, before, r report, propagated map[string]time.Duration) (out []Event) {
+// reportEvents tell what a reconciler did, and how long it took after the news of it.
+func reportEvents(in *instance, before, r reconciler.Report, short []string, propagated map[string]time.Duration) (out []Event) {
 	add := func(e Event) {
 		e.Instance = in.Name
 		out = append(out, e)
 	}
-	process := map[string]string{"pid": itoa(r.process.Pid), "version": r.process.Version}
+	process := map[string]string{"pid": itoa(r.Process.Pid), "version": r.Process.Version}
 	switch {
-	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
-		add(Event{Kind: EventInstanceDown, Text: "cannot be kept in step: " + r.err.Error()})
-	case r.err == nil && (before.err != nil || before.at.IsZero()):
+	case r.Err != nil && (before.Err == nil || faultOf(before.Err) != faultOf(r.Err)):
+		add(Event{Kind: EventInstanceDown, Text: "cannot be kept in step: " + r.Err.Error()})
+	case r.Err == nil && (before.Err != nil || before.At.IsZero()):
 		add(Event{Kind: EventInstanceUp, Text: "answers", Fields: process})
 	}
-	if r.restarted {
+	if r.Restarted {
 		add(Event{Kind: EventInstanceRestarted, Text: "runs a new process", Fields: process})
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.made)) {
-		took := map[string]string{"took": r.took.Round(time.Microsecond).String()}
+	for _, name := range slices.Sorted(maps.Keys(r.Changes)) {
+		took := map[string]string{"took": r.Took.Round(time.Microsecond).String()}
 		if p, ok := propagated[name]; ok {
 			took["propagation"] = p.Round(time.Microsecond).String()
 		}
-		add(Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + r.made[name].String(),
-			Changes: r.made[name].counts(), Slots: r.moved[name], Fields: took})
+		add(Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + r.Changes[name].String(),
+			Changes: countsByKind(r.Changes[name]), Slots: r.Moved[name], Fields: took})
 	}
-	for _, name := range lackingChanged(before, r) {
+	for _, name := range short {
 		e := Event{Kind: EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}
-		if n := r.backends[name].surplus; n > 0 {
+		if n := r.Backends[name].Overflow; n > 0 {
 			e.Kind, e.Text = EventOverflow, fmt.Sprintf("its template has fewer slots than others: %d endpoints have none there", n)
 		}
 		add(e)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.drift)) {
-		add(Event{Kind: EventDrift, Backend: name, Text: "corrected what nobody asked for: " + r.drift[name].String(), Changes: r.drift[name].counts()})
+	for _, name := range slices.Sorted(maps.Keys(r.Drift)) {
+		add(Event{Kind: EventDrift, Backend: name, Text: "corrected what nobody asked for: " + r.Drift[name].String(), Changes: countsByKind(r.Drift[name])})
 	}
-	for _, n := range r.notes {
-		add(Event{Kind: cmp.Or(n.kind, EventNote), Backend: n.backend, Slot: n.slot, Text: n.text, Fields: map[string]string{"detail": n.detail}})
+	for _, n := range r.Events {
+		add(Event{Kind: kindOf(n.Kind), Backend: n.Backend, Slot: n.Slot, Text: n.Text, Fields: map[string]string{"detail": n.Detail}})
 	}
 	return out
-}
-
-// lackingChanged names the backends of which an instance has enough slots now and had
-// not before, or the other way round.
-func lackingChanged(before, r report) (names []string) {
-	if r.err != nil {
-		return nil
-	}
-	short := func(l localReport) bool { return l.surplus > 0 && len(l.own) > 0 } // one without any slot is told of otherwise
-	for _, name := range slices.Sorted(maps.Keys(r.backends)) {
-		if short(r.backends[name]) != short(before.backends[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 func stepEvent(in *instance) Event {
@@ -170,23 +156,23 @@ func reloadEvent(kind string, r *reloading, l launch, text string) Event {
 	return Event{Kind: kind, Text: text, Fields: map[string]string{"reload": r.Name, "reason": l.reason, "by": l.by}}
 }
 
-// moved are the slots that were changed, by backend, as many as an event names.
-type moved map[string][]string
-
-func (m *moved) add(backend, slot string) {
-	if *m == nil {
-		*m = moved{}
-	}
-	if list := (*m)[backend]; len(list) < maxEventSlots && !slices.Contains(list, slot) {
-		(*m)[backend] = append(list, slot)
-	}
-}
-
-// counts are the kinds as texts.
-func (k kinds) counts() map[string]int {
+// countsByKind are the counts with kinds as texts.
+func countsByKind(k reconciler.KindCounts) map[string]int {
 	out := make(map[string]int, len(k))
 	for kind, n := range k {
 		out[string(kind)] = n
 	}
 	return out
+}
+
+// kindOf is the kind of the event for what happened at an instance.
+func kindOf(k reconciler.EventKind) string {
+	switch k {
+	case reconciler.SlotTaken:
+		return EventExternalTaken
+	case reconciler.SlotGivenBack:
+		return EventExternalGiven
+	case reconciler.Noted:
+	}
+	return EventNote
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // explainAddress puts together what is known of one address, or of a free slot.
-func (a *Agent) explainAddress(b *backend, status BackendStatus, e *Explanation, addr netip.AddrPort, slot string) AddressExplanation {
-	x := AddressExplanation{Said: []Saying{}, Slot: slot, Instances: []InstanceExplanation{}}
+func (a *Agent) explainAddress(b *backend, status BackendStatus, e *explanation, addr netip.AddrPort, slot string) AddressExplanation {
+	x := explainedAddress{Said: []Saying{}, Slot: slot, Instances: []InstanceExplanation{}}
 	if addr.IsValid() {
 		x.Address = addr.String()
 		if addr.Port() == 0 {
@@ -32,29 +32,29 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *Explanation,
 	if placed = placed && x.Slot != ""; !placed {
 		number = noSlot
 	}
-	for _, in := range a.of(b) {
-		x.Instances = append(x.Instances, a.explainAt(b, in, number, x.Address, e.At)...)
-	}
 	pause := a.pauses.of(b.Name, e.At)
-	for i := range x.Instances {
-		at := &x.Instances[i]
-		if pause != nil {
-			at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
-		}
-		at.Traffic = at.Up && at.serves(x.Address)
-		if want := x.InForce; x.Address != "" && (want == nil || at.number == number) {
-			at.Why = at.why(x.Address, want, e.At)
-		}
-		if at.number == number && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
-			x.Since = at.Since
+	for _, in := range a.of(b) {
+		for _, s := range a.slotsAt(b, in, number, x.Address) {
+			at := in.explain(b, s.Server, s.exists, e.At)
+			if pause != nil {
+				at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
+			}
+			at.Traffic = at.Up && at.serves(x.Address)
+			if want := x.InForce; x.Address != "" && (want == nil || s.Number == number) {
+				at.Why = at.why(x.Address, want, e.At)
+			}
+			if s.Number == number && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
+				x.Since = at.Since
+			}
+			x.Instances = append(x.Instances, InstanceExplanation(at))
 		}
 	}
 	x.Verdict = x.verdict(e)
-	return x
+	return AddressExplanation(x)
 }
 
 // place notes whether the address is in force, and which slot holds it.
-func (x *AddressExplanation) place(b *backend, status BackendStatus, addr netip.AddrPort) {
+func (x *explainedAddress) place(b *backend, status BackendStatus, addr netip.AddrPort) {
 	if i := slices.IndexFunc(status.Endpoints, func(e discovery.Endpoint) bool { return e.Addr == addr }); i >= 0 {
 		e := status.Endpoints[i]
 		x.InForce, x.Name = &e, e.Name
@@ -93,25 +93,33 @@ func (x *AddressExplanation) place(b *backend, status BackendStatus, addr netip.
 func keptAddress(status BackendStatus, address string) *KeptAddress {
 	for _, s := range status.Kept {
 		if slices.Contains(s.Endpoints, address) {
-			return &KeptAddress{s.ID, s.Source, s.Part, s.Reason, s.Since, slices.Contains(s.Yielded, address)}
+			return &KeptAddress{
+				ID: s.ID, Source: s.Source, Part: s.Part, Reason: s.Reason, Since: s.Since, Yielded: slices.Contains(s.Yielded, address),
+			}
 		}
 	}
 	return nil
 }
 
-// explainAt returns the slot, and every other one in which the address is live, at
-// an instance.
-func (a *Agent) explainAt(b *backend, in *instance, number int, address string, now time.Time) []InstanceExplanation {
-	r := in.last.backends[b.Name]
-	var out []InstanceExplanation
-	for _, s := range r.own {
+// A slotAt is a slot of an instance, which has it if it exists.
+type slotAt struct {
+	slots.Server
+	exists bool
+}
+
+// slotsAt returns the slot of that number, and every other one in which the address is
+// live, at an instance.
+func (a *Agent) slotsAt(b *backend, in *instance, number int, address string) []slotAt {
+	r := in.at(b.Name)
+	var out []slotAt
+	for _, s := range r.Own {
 		live := address != "" && s.Class != slots.Maint && s.Addr.String() == address
 		if s.Number == number || live {
-			out = append(out, in.explain(b, s, true, now))
+			out = append(out, slotAt{s, true})
 		}
 	}
 	if number != noSlot && len(out) == 0 {
-		out = append(out, in.explain(b, slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.own) == 0, now))
+		out = append(out, slotAt{slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.Own) == 0})
 	}
 	return out
 }
@@ -120,24 +128,24 @@ func (a *Agent) explainAt(b *backend, in *instance, number int, address string, 
 const noSlot = -1
 
 // explain is one slot of an instance, which has it if it exists.
-func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) InstanceExplanation {
-	r := in.last.backends[b.Name]
-	i := InstanceExplanation{
-		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, number: s.Number, Up: in.up(), Waiting: r.waiting > 0, Problem: r.problem,
-		PausedUntil: r.fights[s.Number], HeldSince: r.externals[s.Number].Since, Said: []Exchange{},
+func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) explainedInstance {
+	r := in.at(b.Name)
+	i := explainedInstance{
+		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, Up: in.up(), Waiting: r.Waiting > 0, Problem: r.Problem,
+		PausedUntil: r.Conflicts[s.Number], HeldSince: r.Externals[s.Number].Since, Said: []Exchange{},
 	}
-	if r.lacking {
+	if r.Missing {
 		i.Problem = "it has no backend " + b.Proxy
 	}
-	if in.last.err != nil {
-		i.Error = in.last.err.Error()
+	if in.last.Err != nil {
+		i.Error = in.last.Err.Error()
 	}
-	if exists && !r.seen.IsZero() {
-		i.Seen = r.seen
-		i.Since = r.seen.Add(-s.Since)
+	if exists && !r.Seen.IsZero() {
+		i.Seen = r.Seen
+		i.Since = r.Seen.Add(-s.Since)
 	}
-	for _, said := range in.told[toldSlot{b.Proxy, s.Name}] {
-		i.Said = append(i.Said, Exchange{said.Command, said.Reply, said.Answered, said.At})
+	for _, said := range in.commandLog[slotName{b.Proxy, s.Name}] {
+		i.Said = append(i.Said, Exchange{Command: said.Command, Reply: said.Reply, Answered: said.Answered, At: said.At})
 	}
 	return i
 }

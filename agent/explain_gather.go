@@ -30,9 +30,9 @@ func (a *Agent) Explain(ctx context.Context, name, about string) (Explanation, e
 			refused = fmt.Errorf("%w: %q", ErrNoBackend, name)
 			return Explanation{}
 		}
-		var e Explanation
+		var e explanation
 		e, refused = a.explain(b, about, time.Now())
-		return e
+		return e.Explanation
 	})
 	if err := cmp.Or(err, refused); err != nil {
 		return Explanation{}, err
@@ -40,13 +40,20 @@ func (a *Agent) Explain(ctx context.Context, name, about string) (Explanation, e
 	return e, nil
 }
 
+// An explanation is an [Explanation] in the making, and what its words need besides.
+type explanation struct {
+	Explanation
+	takeoverID string // "" if there is no takeover
+	blocked    bool   // nothing is written because of it
+}
+
 // explain puts together what is known of b, and of what was asked about.
-func (a *Agent) explain(b *backend, about string, now time.Time) (Explanation, error) {
+func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, error) {
 	status := a.showBackend(b, now)
-	e := Explanation{
+	e := explanation{Explanation: Explanation{
 		Schema: Schema, At: now, Name: b.Name, Backend: b.Proxy, About: about, Phase: b.phase,
 		Slots: len(status.Slots), Addresses: []AddressExplanation{},
-	}
+	}}
 	if status.Takeover != nil {
 		e.takeoverID, e.blocked = status.Takeover.ID, status.Takeover.BlocksWriting
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // explainGuard says what the guard makes of what the sources say.
-func explainGuard(b BackendStatus, e *Explanation) GuardExplanation {
+func explainGuard(b BackendStatus, e *explanation) GuardExplanation {
 	g := GuardExplanation{State: "published", InForce: len(b.Endpoints), Hold: b.Hold}
 	switch {
 	case b.Hold != nil:
@@ -34,7 +34,7 @@ func explainGuard(b BackendStatus, e *Explanation) GuardExplanation {
 }
 
 // inForceWords says on what word the endpoints are in force.
-func inForceWords(b BackendStatus, e *Explanation, n int) string {
+func inForceWords(b BackendStatus, e *explanation, n int) string {
 	kept := 0
 	for _, s := range b.Kept {
 		kept += len(s.Endpoints)
@@ -50,7 +50,7 @@ func inForceWords(b BackendStatus, e *Explanation, n int) string {
 }
 
 // waitingWords says what is waited for.
-func waitingWords(e *Explanation) string {
+func waitingWords(e *explanation) string {
 	var words []string
 	for _, s := range e.Sources {
 		switch {
@@ -77,7 +77,7 @@ func ended(words string) string {
 }
 
 // holdWords says what is held, why, and what ends it.
-func holdWords(h *Hold, e *Explanation) string {
+func holdWords(h *Hold, e *explanation) string {
 	n := len(h.WouldRemove)
 	var what string
 	switch h.Kind {
@@ -104,7 +104,7 @@ func holdWords(h *Hold, e *Explanation) string {
 }
 
 // backendVerdict says what one has to know of a backend first.
-func backendVerdict(b BackendStatus, instances []InstanceStatus, e *Explanation) string {
+func backendVerdict(b BackendStatus, instances []InstanceStatus, e *explanation) string {
 	words := backendWords(b, e)
 	if e.Guard.State != "waiting" && e.Guard.State != "restored" { // which names them
 		words += e.silence()
@@ -120,7 +120,7 @@ func backendVerdict(b BackendStatus, instances []InstanceStatus, e *Explanation)
 	return words
 }
 
-func backendWords(b BackendStatus, e *Explanation) string {
+func backendWords(b BackendStatus, e *explanation) string {
 	switch {
 	case b.Problem != "":
 		return fmt.Sprintf("%s cannot be filled: %s", e.Name, ended(b.Problem))

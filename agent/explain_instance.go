@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -8,8 +9,11 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
+// An explainedInstance is an [InstanceExplanation] that is being put into words.
+type explainedInstance InstanceExplanation
+
 // serves reports whether the slot has the address and takes traffic.
-func (i *InstanceExplanation) serves(address string) bool {
+func (i *explainedInstance) serves(address string) bool {
 	return !i.Lacking && i.Address == address && i.State == slots.Ready && i.Check != "down"
 }
 
@@ -25,7 +29,7 @@ func (i *InstanceExplanation) serves(address string) bool {
 //	sessions have to end
 //	it is not written yet
 //	the check fails
-func (i *InstanceExplanation) why(address string, want *discovery.Endpoint, now time.Time) string {
+func (i *explainedInstance) why(address string, want *discovery.Endpoint, now time.Time) string {
 	switch {
 	case !i.Up:
 		return i.unreachable(now)
@@ -49,13 +53,13 @@ func (i *InstanceExplanation) why(address string, want *discovery.Endpoint, now 
 	case i.PausedUntil.After(now):
 		return fmt.Sprintf("somebody else keeps changing its slots: nothing is written for another %s", ago(i.PausedUntil, now))
 	case i.Waiting && i.Sessions != 0:
-		return "the slot waits for the sessions of " + orElse(i.Address, "its last address") + " to end"
+		return "the slot waits for the sessions of " + cmp.Or(i.Address, "its last address") + " to end"
 	}
-	return fmt.Sprintf("it is still %s at %s", i.State, orElse(i.Address, "no address"))
+	return fmt.Sprintf("it is still %s at %s", i.State, cmp.Or(i.Address, "no address"))
 }
 
 // as reports whether the slot is what is wanted.
-func (i *InstanceExplanation) as(address string, want *discovery.Endpoint) bool {
+func (i *explainedInstance) as(address string, want *discovery.Endpoint) bool {
 	switch {
 	case want == nil:
 		return i.Address != address || i.State == slots.Maint
@@ -68,7 +72,7 @@ func (i *InstanceExplanation) as(address string, want *discovery.Endpoint) bool 
 }
 
 // unreachable says what is known of an instance that does not answer.
-func (i *InstanceExplanation) unreachable(now time.Time) string {
+func (i *explainedInstance) unreachable(now time.Time) string {
 	words := "it does not answer"
 	if i.Error != "" {
 		words += " (" + i.Error + ")"
@@ -76,5 +80,5 @@ func (i *InstanceExplanation) unreachable(now time.Time) string {
 	if i.Seen.IsZero() {
 		return words
 	}
-	return words + fmt.Sprintf("; %s ago it was %s at %s", ago(now, i.Seen), i.State, orElse(i.Address, "no address"))
+	return words + fmt.Sprintf("; %s ago it was %s at %s", ago(now, i.Seen), i.State, cmp.Or(i.Address, "no address"))
 }

@@ -190,17 +190,17 @@ func TestExplainIsBounded(t *testing.T) {
 }
 
 func TestTranscriptIsBounded(t *testing.T) {
-	told := transcript{}
+	told := commandLog{}
 	for i := range 10 {
 		told.add([]slots.Exchange{{Backend: "web", Slot: "web1", Command: fmt.Sprint(i)}})
 	}
-	if got := told[toldSlot{"web", "web1"}]; len(got) != keepSaid || got[0].Command != "6" || got[3].Command != "9" {
+	if got := told[slotName{"web", "web1"}]; len(got) != keepCommands || got[0].Command != "6" || got[3].Command != "9" {
 		t.Errorf("got %+v", got)
 	}
-	for i := range maxTold + 10 {
+	for i := range maxLogged + 10 {
 		told.add([]slots.Exchange{{Backend: "web", Slot: fmt.Sprint(i)}})
 	}
-	if len(told) != maxTold {
+	if len(told) != maxLogged {
 		t.Errorf("%d slots", len(told))
 	}
 }

@@ -13,6 +13,9 @@ import (
 // This file puts explanations into words. It is pure: words follow from the facts
 // that an [Explanation] has.
 
+// An explainedAddress is an [AddressExplanation] that is being put into words.
+type explainedAddress AddressExplanation
+
 // refusal says why an address is refused, for one of [discovery.Reasons].
 func refusal(reason string) string {
 	switch reason {
@@ -43,7 +46,7 @@ func refusal(reason string) string {
 }
 
 // verdict says what one has to know of an address first.
-func (a *AddressExplanation) verdict(e *Explanation) string {
+func (a *explainedAddress) verdict(e *explanation) string {
 	refused := a.saying(SaysRefused)
 	strange := a.at(func(i InstanceExplanation) bool { return i.HeldBy == holdTakeover && i.Address == a.Address })
 	switch {
@@ -62,12 +65,12 @@ func (a *AddressExplanation) verdict(e *Explanation) string {
 }
 
 // freeSlot is the verdict on a slot that holds nothing.
-func (a *AddressExplanation) freeSlot() string {
+func (a *explainedAddress) freeSlot() string {
 	return fmt.Sprintf("Slot %s is free: it holds no endpoint.", a.Slot)
 }
 
 // absent is the verdict on an address that is not in force.
-func (a *AddressExplanation) absent(e *Explanation) string {
+func (a *explainedAddress) absent(e *explanation) string {
 	live := a.at(func(i InstanceExplanation) bool { return i.Up && i.Address == a.Address && i.State != slots.Maint })
 	listed := a.saying(SaysReady, SaysDrain, SaysDown)
 	last, by := a.lastListed()
@@ -89,7 +92,7 @@ func (a *AddressExplanation) absent(e *Explanation) string {
 
 // leftBehind names the instances that do not answer and may still send traffic to
 // an address that is gone.
-func (a *AddressExplanation) leftBehind() string {
+func (a *explainedAddress) leftBehind() string {
 	away := a.at(func(i InstanceExplanation) bool { return !i.Up && i.Address == a.Address && i.State != slots.Maint })
 	if len(away) == 0 {
 		return ""
@@ -98,7 +101,7 @@ func (a *AddressExplanation) leftBehind() string {
 }
 
 // present is the verdict on an address that is in force.
-func (a *AddressExplanation) present(e *Explanation) string {
+func (a *explainedAddress) present(e *explanation) string {
 	switch {
 	case a.InForce.State == discovery.Down:
 		return fmt.Sprintf("%s is out of service: %s says that it is down%s.", a.Address, a.sayer(SaysDown), because(a.InForce.Reason))
@@ -123,7 +126,7 @@ func (a *AddressExplanation) present(e *Explanation) string {
 }
 
 // exceptions names the instances that are not as they should be.
-func (a *AddressExplanation) exceptions() string {
+func (a *explainedAddress) exceptions() string {
 	var words []string
 	for _, i := range a.Instances {
 		if i.Why != "" {
@@ -137,7 +140,7 @@ func (a *AddressExplanation) exceptions() string {
 }
 
 // keptBy says that an address is in force although no source lists it.
-func (a *AddressExplanation) keptBy(e *Explanation) string {
+func (a *explainedAddress) keptBy(e *explanation) string {
 	if k := a.Kept; k != nil {
 		of := k.Source
 		if k.Part != "" {
@@ -153,7 +156,7 @@ func (a *AddressExplanation) keptBy(e *Explanation) string {
 }
 
 // silence names the sources that do not answer.
-func (e *Explanation) silence() string {
+func (e *explanation) silence() string {
 	var words string
 	for _, s := range e.Sources {
 		if s.State == "failing" && s.InUse {
@@ -163,17 +166,17 @@ func (e *Explanation) silence() string {
 	return words
 }
 
-func (e *Explanation) inUse(source string) bool {
+func (e *explanation) inUse(source string) bool {
 	return slices.ContainsFunc(e.Sources, func(s SourceExplanation) bool { return s.Name == source && s.InUse })
 }
 
 // saying returns what the sources say that say one of these.
-func (a *AddressExplanation) saying(words ...string) []Saying {
+func (a *explainedAddress) saying(words ...string) []Saying {
 	return slices.DeleteFunc(slices.Clone(a.Said), func(s Saying) bool { return !slices.Contains(words, s.Says) })
 }
 
 // operated says what operators asked of the address.
-func (a *AddressExplanation) operated() string {
+func (a *explainedAddress) operated() string {
 	var words []string
 	for _, o := range a.Overrides {
 		words = append(words, o.Words())
@@ -185,9 +188,9 @@ func (a *AddressExplanation) operated() string {
 }
 
 // sayer names who says so.
-func (a *AddressExplanation) sayer(word string) string {
+func (a *explainedAddress) sayer(word string) string {
 	var who []string
-	if slices.ContainsFunc(a.Overrides, func(o Override) bool { return o.says(word) }) {
+	if slices.ContainsFunc(a.Overrides, func(o Override) bool { return implies(&o, word) }) {
 		who = append(who, "an operator")
 	}
 	for _, s := range a.saying(word) {
@@ -200,7 +203,7 @@ func (a *AddressExplanation) sayer(word string) string {
 }
 
 // lastListed is when any source listed the address last, and which.
-func (a *AddressExplanation) lastListed() (at time.Time, by string) {
+func (a *explainedAddress) lastListed() (at time.Time, by string) {
 	for _, s := range a.Said {
 		if s.LastListed.After(at) {
 			at, by = s.LastListed, s.Source
@@ -210,7 +213,7 @@ func (a *AddressExplanation) lastListed() (at time.Time, by string) {
 }
 
 // at returns the instances of which is says yes.
-func (a *AddressExplanation) at(is func(InstanceExplanation) bool) []InstanceExplanation {
+func (a *explainedAddress) at(is func(InstanceExplanation) bool) []InstanceExplanation {
 	return slices.DeleteFunc(slices.Clone(a.Instances), func(i InstanceExplanation) bool { return !is(i) })
 }
 

@@ -55,7 +55,7 @@ func TestVerdictOfAnAddress(t *testing.T) {
 	tests := []struct {
 		name string
 		x    AddressExplanation
-		with func(*Explanation)
+		with func(*explanation)
 		want string
 	}{
 		{"free slot", AddressExplanation{Slot: "web7"}, nil, "Slot web7 is free: it holds no endpoint."},
@@ -72,15 +72,15 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"listed by one that stands by", AddressExplanation{Address: explained, Said: []Saying{{Source: "files", Says: SaysReady}}}, nil,
 			"10.0.0.1:80 is listed by files, which stands by: other sources are in use."},
 		{"listed and not in force", AddressExplanation{Address: explained, Said: says(SaysReady, "")},
-			func(e *Explanation) { e.Guard.Why = "the answer of consul is being read." },
+			func(e *explanation) { e.Guard.Why = "the answer of consul is being read." },
 			"10.0.0.1:80 is listed by consul and not yet in force: the answer of consul is being read."},
 		{"nothing known", AddressExplanation{Address: explained, Said: says(SaysNothing, "")},
-			func(e *Explanation) { e.Phase, e.Guard.Why = phaseWaiting, "consul has not answered yet." },
+			func(e *explanation) { e.Phase, e.Guard.Why = phaseWaiting, "consul has not answered yet." },
 			"Nothing is known of 10.0.0.1:80: consul has not answered yet."},
 		{"gone", AddressExplanation{Address: explained, Said: []Saying{{Source: "files", LastListed: before(time.Hour)}, {Source: "consul", LastListed: before(3 * time.Minute)}}}, nil,
 			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 3m0s ago."},
 		{"never listed", AddressExplanation{Address: explained, Said: says(SaysUnlisted, "")},
-			func(e *Explanation) { e.Sources = []SourceExplanation{mute} },
+			func(e *explanation) { e.Sources = []SourceExplanation{mute} },
 			"No source of web lists 10.0.0.1:80, or ever did: is the address right? consul does not answer for 2m0s: what it said last stays in force."},
 		{"down", AddressExplanation{Address: explained, InForce: as(discovery.Down, "critical"), Slot: "web3", Said: says(SaysDown, "critical")}, nil,
 			"10.0.0.1:80 is out of service: consul says that it is down (critical)."},
@@ -102,10 +102,10 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"ready nowhere", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{stuck}}, nil,
 			"10.0.0.1:80 should take traffic in slot web3, and does not; not at edge-2: it does not answer."},
 		{"kept by the guard", AddressExplanation{Address: explained, InForce: ready, Held: true, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")}},
-			func(e *Explanation) { e.Guard = held },
+			func(e *explanation) { e.Guard = held },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is only kept: the sources lack 3 at once."},
 		{"others are kept", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")}},
-			func(e *Explanation) { e.Guard = held },
+			func(e *explanation) { e.Guard = held },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3."},
 		{"drained by an operator", AddressExplanation{Address: explained, InForce: as(discovery.Drain, "drained by an operator"), Slot: "web3", Said: says(SaysReady, ""),
 			Overrides: []Override{{Kind: OverrideState, State: StateDrain, By: "ann", Reason: "disk"}}}, nil,
@@ -119,19 +119,19 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"kept", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")},
 			Kept: &KeptAddress{ID: "k123456", Source: "dns", Part: "A of t4.example.org", Reason: "server: SERVFAIL from 10.0.0.53", Since: explainedAt.Add(-time.Minute)}}, nil,
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is kept: dns, A of t4.example.org has not been known to be without it for 1m0s (server: SERVFAIL from 10.0.0.53). `slotsync accept web k123456` has it go."},
-		{"blocked by a takeover", AddressExplanation{Address: explained, InForce: ready, Slot: "web3"}, func(e *Explanation) { e.blocked = true },
+		{"blocked by a takeover", AddressExplanation{Address: explained, InForce: ready, Slot: "web3"}, func(e *explanation) { e.blocked = true },
 			"10.0.0.1:80 takes no traffic yet: nothing is written to www until `slotsync accept web t123456`, since no source ever listed any of the addresses that take traffic."},
 		{"its source fails", AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []InstanceExplanation{serving("edge-1")}},
-			func(e *Explanation) { e.Sources = []SourceExplanation{mute} },
+			func(e *explanation) { e.Sources = []SourceExplanation{mute} },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. consul does not answer for 2m0s: what it said last stays in force."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := Explanation{At: explainedAt, Name: "web", Backend: "www", Phase: phaseLive, Slots: 10, takeoverID: "t123456", Sources: []SourceExplanation{consul, spare}}
+			e := explanation{takeoverID: "t123456", Explanation: Explanation{At: explainedAt, Name: "web", Backend: "www", Phase: phaseLive, Slots: 10, Sources: []SourceExplanation{consul, spare}}}
 			if test.with != nil {
 				test.with(&e)
 			}
-			if got := test.x.verdict(&e); got != test.want {
+			if got := (*explainedAddress)(&test.x).verdict(&e); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -189,7 +189,7 @@ func TestWhyAnInstanceDiffers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			i := serving("edge-1")
 			test.with(&i)
-			if got := i.why(explained, test.want, explainedAt); got != test.says {
+			if got := (*explainedInstance)(&i).why(explained, test.want, explainedAt); got != test.says {
 				t.Errorf("got  %s\nwant %s", got, test.says)
 			}
 		})
@@ -204,10 +204,10 @@ func TestServes(t *testing.T) {
 		"check":   func(i *InstanceExplanation) { i.Check = "down" },
 	} {
 		i := serving("edge-1")
-		if !i.serves(explained) {
+		if !(*explainedInstance)(&i).serves(explained) {
 			t.Error("it does not serve")
 		}
-		if with(&i); i.serves(explained) {
+		if with(&i); (*explainedInstance)(&i).serves(explained) {
 			t.Errorf("%s: it serves", name)
 		}
 	}
@@ -254,7 +254,7 @@ func TestGuardInWords(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := Explanation{At: explainedAt, Name: "web", Sources: test.sources}
+			e := explanation{Explanation: Explanation{At: explainedAt, Name: "web", Sources: test.sources}}
 			g := explainGuard(test.b, &e)
 			if g.State != test.state || g.Why != test.want {
 				t.Errorf("got  %s: %s\nwant %s: %s", g.State, g.Why, test.state, test.want)
@@ -299,7 +299,7 @@ func TestVerdictOfABackend(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := Explanation{At: explainedAt, Name: "web", Slots: 10, Guard: test.guard}
+			e := explanation{Explanation: Explanation{At: explainedAt, Name: "web", Slots: 10, Guard: test.guard}}
 			if got := backendVerdict(test.b, test.instances, &e); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}

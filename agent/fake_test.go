@@ -13,6 +13,14 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
+// What [reconciler.Reconciler] keeps to.
+const (
+	alertEvery = 40 * time.Millisecond  // how often it looks after it wrote
+	seenLately = 50 * time.Millisecond  // how long what was seen is as good as seen now
+	syncAfter  = 500 * time.Millisecond // when it has state files survive a power loss
+	barredFor  = 15 * time.Second       // how long it does not try a slot that took no address
+)
+
 // fakeConn is an HAProxy that keeps state, refuses what the real one refuses,
 // and fails as it is told.
 type fakeConn struct {

@@ -287,6 +287,14 @@ func TestFeedsAreReconfigured(t *testing.T) {
 		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdTakeover {
 			w.t.Errorf("hold: %+v", hold)
 		}
+
+		other.asked = false // it comes back and lists what was nobody's
+		change(w.opts.Backends[0].Feeds[0], kept)
+		w.pass(time.Minute)
+		w.wantPorts(a, 81, 91)
+		if hold := w.status().Backends[0].Takeover; hold != nil {
+			w.t.Errorf("takeover of what is listed: %+v", hold)
+		}
 	}, a)
 }
 

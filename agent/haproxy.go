@@ -5,33 +5,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // This file does with HAProxy's configuration and process what people ask for.
-
-// A ReloadRequest is what a person asks for.
-type ReloadRequest struct {
-	// Name is of the reload that is meant; "" for all, one after the other.
-	Name string
-	// By says who asks, and must not be empty; Reason why.
-	By, Reason string
-	// Force overwrites a file that was changed by hand.
-	Force bool
-}
-
-// A ConfigVersion is one version of HAProxy's configuration that is kept.
-type ConfigVersion struct {
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
-	By     string    `json:"by,omitempty"` // "": the agent itself
-	SHA256 string    `json:"sha256"`
-	Bytes  int       `json:"bytes"`
-	Good   bool      `json:"good"` // HAProxy ran with it
-}
 
 // reloadNames returns the reloads that name stands for.
 func (a *Agent) reloadNames(ctx context.Context, name string) ([]string, error) {
@@ -94,8 +72,8 @@ func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) (
 }
 
 // perform runs a transaction that a person asked for, and waits for its end.
-func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloading) launch) error {
-	over := newOver()
+func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*reloading) launch) error {
+	done := make(chan error, 1) // never blocks the one who tells
 	refused, err := answer(ctx, a, func(loop context.Context) error {
 		r := a.reloadNamed(name)
 		switch {
@@ -104,8 +82,8 @@ func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloadi
 		case a.reloadBusy, a.recovering > 0:
 			return ErrReloading
 		}
-		l := make(r)
-		l.by, l.over, l.causes = by, over, r.causes()
+		l := prepare(r)
+		l.by, l.done, l.triggers = by, done, r.policy.Triggers()
 		a.launch(loop, r, l)
 		return nil
 	})
@@ -113,15 +91,12 @@ func (a *Agent) perform(ctx context.Context, name, by string, make func(*reloadi
 		return err
 	}
 	select {
-	case err := <-over:
+	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
-
-// newOver never blocks the one who tells.
-func newOver() chan error { return make(chan error, 1) }
 
 // transaction returns the one of a reload, of the first if name is "".
 func (a *Agent) transaction(ctx context.Context, name string) (string, Transaction, error) {
@@ -198,7 +173,7 @@ func (a *Agent) HAProxyVersions(ctx context.Context, name string) ([]ConfigVersi
 	kept, err := t.Versions()
 	out := []ConfigVersion{}
 	for _, v := range kept {
-		out = append(out, ConfigVersion{v.ID, v.At, v.Reason, v.By, v.SHA256, v.Bytes, v.Good})
+		out = append(out, ConfigVersion{ID: v.ID, At: v.At, Reason: v.Reason, By: v.By, SHA256: v.SHA256, Bytes: v.Bytes, Good: v.Good})
 	}
 	return out, err
 }

@@ -11,7 +11,7 @@ import (
 
 // impose puts an override in force.
 func (a *Agent) impose(o Override, who Who, now time.Time) error {
-	who, err := who.limited(who.MaxFor)
+	who, err := limited(who, who.MaxFor)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,8 @@ func (a *Agent) release(o Override, by string, now time.Time) bool {
 // overrule makes next the overrides in force, which differ in those of one backend, of
 // all if it is "".
 func (a *Agent) overrule(next overrides, backend string, now time.Time) {
-	a.overrides, a.dirty, a.operatorsAt = next, true, now
+	a.overrides = next
+	a.operatorsAsked(now)
 	for _, b := range a.backends {
 		if backend == "" || backend == b.Name {
 			b.overrule(next.of(b.Name), now)

@@ -10,7 +10,6 @@ import (
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // This file is about endpoints that are kept: no source lists them, and what listed them
@@ -36,13 +35,13 @@ func (b *backend) setKept(kept map[netip.AddrPort]sources.Kept) (back bool) {
 	for _, s := range b.keptSets() {
 		b.shownKept[s.id] = s.addrs
 	}
-	for a := range b.yielded {
-		if _, still := kept[a]; !still {
-			delete(b.yielded, a)
-			back = true
-		}
-	}
-	return back
+	return b.placement.EndYield(b.keptSince)
+}
+
+// keptSince says since when an endpoint is kept, if it is.
+func (b *backend) keptSince(a netip.AddrPort) (since time.Time, is bool) {
+	k, is := b.kept[a]
+	return k.Since, is
 }
 
 // keptSets returns what is kept, by source and part.
@@ -87,12 +86,25 @@ func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []net
 		}
 	}
 	before := b.guard.Published()
-	b.reevaluate(judgement{checked: checked}, now)
+	if b.reevaluate(judgement{checked: checked}, now); !b.heard {
+		b.guard.Withdraw(gone)
+		b.operated = with(b.operated, gone)
+	}
 	b.guard.AcceptThese(gone, now) // what is accepted is not held for being many
 	b.startLeaving(before, b.guard.Published(), now)
 	b.due = true
 	slices.SortFunc(gone, netip.AddrPort.Compare)
 	return slices.Compact(gone), true
+}
+
+// with is set and these in it.
+func with(set map[netip.AddrPort]bool, addrs []netip.AddrPort) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	maps.Copy(out, set)
+	for _, a := range addrs {
+		out[a] = true
+	}
+	return out
 }
 
 func (b *backend) feed(name string) *feed {
@@ -102,80 +114,3 @@ func (b *backend) feed(name string) *feed {
 	}
 	return b.feeds[i]
 }
-
-// makeYield has kept endpoints give their slots to n that are listed and have none:
-// those for which may holds, the one that is kept longest first. It reports whether any
-// did.
-func (b *backend) makeYield(n int, may func(netip.AddrPort) bool) bool {
-	var victims []netip.AddrPort
-	for _, s := range b.table {
-		if _, kept := b.kept[s.Endpoint.Addr]; !s.Free() && kept && may(s.Endpoint.Addr) {
-			victims = append(victims, s.Endpoint.Addr)
-		}
-	}
-	slices.SortFunc(victims, func(x, y netip.AddrPort) int {
-		return cmp.Or(b.kept[x].Since.Compare(b.kept[y].Since), x.Compare(y))
-	})
-	for _, a := range victims[:min(n, len(victims))] {
-		b.yielded[a] = true
-	}
-	return len(victims) > 0
-}
-
-// takeBack lets as many kept endpoints that gave their slots up have one as are free by
-// now, the one that is kept for the shortest time first. It reports whether any may.
-func (b *backend) takeBack() bool {
-	free := 0
-	for _, s := range b.table {
-		if s.Free() && !s.Reserved {
-			free++
-		}
-	}
-	if free == 0 || len(b.yielded) == 0 {
-		return false
-	}
-	back := slices.SortedFunc(maps.Keys(b.yielded), func(x, y netip.AddrPort) int {
-		return cmp.Or(b.kept[y].Since.Compare(b.kept[x].Since), x.Compare(y))
-	})
-	for _, a := range back[:min(free, len(back))] {
-		delete(b.yielded, a)
-	}
-	return true
-}
-
-// downAt returns a function that reports whether HAProxy's check says that an endpoint
-// is down, wherever it is.
-func (c *core) downAt(b *backend) func(netip.AddrPort) bool {
-	up, down := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
-	for _, own := range c.views(b) {
-		for _, s := range own {
-			switch {
-			case s.Class == slots.Maint:
-			case s.Checked && !s.Up:
-				down[s.Addr] = true
-			default:
-				up[s.Addr] = true
-			}
-		}
-	}
-	return func(a netip.AddrPort) bool { return down[a] && !up[a] }
-}
-
-// listedIn returns those of eps that are not only kept: the others do without a slot.
-func (b *backend) listedIn(eps []discovery.Endpoint) []discovery.Endpoint {
-	if len(b.kept) == 0 {
-		return eps
-	}
-	return slices.DeleteFunc(slices.Clone(eps), func(e discovery.Endpoint) bool { _, kept := b.kept[e.Addr]; return kept })
-}
-
-// withoutYielded returns those of eps that did not give their slot away.
-func (b *backend) withoutYielded(eps []discovery.Endpoint) []discovery.Endpoint {
-	if len(b.yielded) == 0 {
-		return eps
-	}
-	return slices.DeleteFunc(slices.Clone(eps), func(e discovery.Endpoint) bool { return b.yielded[e.Addr] })
-}
-
-// anySlot lets every kept endpoint give way.
-func anySlot(netip.AddrPort) bool { return true }

@@ -248,3 +248,33 @@ func TestKeptSurvivesARestart(t *testing.T) {
 		}, a)
 	}
 }
+
+// TestKeptIsAcceptedBeforeASourceSpoke: of what was stored, too, and with it goes what it
+// serves.
+func TestKeptIsAcceptedBeforeASourceSpoke(t *testing.T) {
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.source.reading = families([]int{80, 81}, []int{90})
+		w.start()
+		w.source.say(gap(80, 81), nil)
+		w.pass(time.Minute)
+		kept := w.wantKept("90", "")
+		w.crash()
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(5 * time.Second)
+		w.wantPorts(a, 80, 81, 90)
+		if _, err := w.agent.Accept(w.t.Context(), "web", kept.ID, "ann"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(5 * time.Second)
+		w.wantPorts(a, 80, 81)
+		w.source.say(families([]int{80, 81}, nil), nil)
+		w.pass(5 * time.Second)
+		w.wantPorts(a, 80, 81)
+		if h := w.status().Backends[0].Hold; h != nil {
+			w.t.Errorf("what was accepted is held: %+v", h)
+		}
+	}, a)
+}

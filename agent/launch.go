@@ -6,35 +6,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
-// overflow runs the transaction that these backends need.
-func (a *Agent) overflow(ctx context.Context, r *reloading, backends []string) {
+// startReload runs the transaction that these backends need.
+func (a *Agent) startReload(ctx context.Context, r *reloading, backends []string) {
 	req := reload.Request{Reason: "overflow: " + strings.Join(backends, ", "), Data: a.data(r)}
 	run := r.Transaction
 	a.launch(ctx, r, launch{
-		reason: req.Reason, causes: r.causes(),
+		reason: req.Reason, triggers: r.policy.Triggers(),
 		run: func(ctx context.Context) (reload.Result, error) { return run.Run(ctx, req) },
 	})
 }
 
-// causes are what a reload may cure now: all that lack slots are served by it.
-func (r *reloading) causes() []cause {
-	out := make([]cause, 0, len(r.needs))
-	for name, n := range r.needs {
-		out = append(out, cause{Backend: name, Slots: n.slots})
-	}
-	return out
-}
-
 // A launch is one transaction that is under way.
 type launch struct {
-	reason string
-	by     string  // "": nobody asked
-	causes []cause // that it may cure
-	run    func(context.Context) (reload.Result, error)
-	over   chan error // hears of the end, if not nil
+	reason   string
+	by       string                 // "": nobody asked
+	triggers []reloadpolicy.Trigger // that it may cure
+	run      func(context.Context) (reload.Result, error)
+	done     chan error // hears of the end, if not nil
 }
 
 // launch starts a transaction, of which there is one at a time.
@@ -56,8 +48,8 @@ func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 
 // end tells who waits for it.
 func (l launch) end(err error) {
-	if l.over != nil {
-		l.over <- err
+	if l.done != nil {
+		l.done <- err
 	}
 }
 
@@ -66,31 +58,25 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	defer l.end(err)
 	now := time.Now()
 	a.reloadBusy, r.running = false, false
-	a.sawFiles(r, files)
-	r.last, r.lastErr, r.lastAt, r.jitter = &res, err, now, 0
-	r.done = append(recent(r.done, now), now)
+	a.onFiles(r, files)
+	r.last, r.lastErr, r.lastAt = &res, err, now
+	r.policy.Reloaded(now)
 	if l.by != "" {
-		r.latched = nil // a person asked: what was tried before may be tried again
+		r.policy.Forget()
 	}
 	why := ""
 	if err != nil {
 		why = err.Error()
 	}
 	if errors.Is(err, reload.ErrBusy) {
-		l.causes = nil // another process reloads; nothing was tried
+		l.triggers = nil // another process reloads; nothing was tried
 	}
-	for _, c := range l.causes {
-		c.File = files.Tag
-		r.latched = append(r.latched, latch{c, now, why})
-	}
-	if extra := len(r.latched) - max(maxLatched, 2*len(a.backends)); extra > 0 {
-		r.latched = r.latched[extra:]
-	}
+	r.policy.Record(l.triggers, files.Tag, why, max(maxAttempts, 2*len(a.backends)), now)
 	a.dirty = true
 	a.toldReload(r, l, res, err)
 	for _, name := range r.Instances {
-		if w := a.workers[name]; w != nil {
-			a.group.Go(func() { _ = w.sync(ctx) })
+		if w := a.reconcilers[name]; w != nil {
+			a.group.Go(func() { _ = w.Sync(ctx) })
 		}
 	}
 }

@@ -114,7 +114,7 @@ func (b *backend) departed() map[netip.AddrPort]bool {
 // dropReclaimed ends the drains of those that have no slot any more.
 func (b *backend) dropReclaimed() {
 	holds := map[netip.AddrPort]bool{}
-	for _, s := range b.table {
+	for _, s := range b.placement.Table() {
 		holds[s.Endpoint.Addr] = true
 	}
 	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.departed()[a] })
@@ -138,7 +138,7 @@ func (b *backend) wanted() []discovery.Endpoint {
 // remaining returns the endpoints that are published or added, and those that are
 // leaving.
 func (b *backend) remaining() []discovery.Endpoint {
-	listed := b.overrides.add(b.Name, b.withoutYielded(b.guard.Published()), b.Policy)
+	listed := b.overrides.add(b.Name, b.placement.WithoutYielded(b.guard.Published()), b.Policy)
 	if len(b.leaving) == 0 {
 		return listed
 	}
@@ -158,4 +158,22 @@ func (b *backend) remaining() []discovery.Endpoint {
 		}
 	}
 	return discovery.Normalize(out)
+}
+
+// dropReused forgets when to end the sessions of endpoints whose address no slot of b
+// has any more.
+func (c *core) dropReused(b *backend) {
+	if len(b.ends) == 0 {
+		return
+	}
+	has := map[netip.AddrPort]bool{}
+	for _, s := range b.placement.Table() {
+		has[s.Endpoint.Addr], has[s.Last] = true, true
+	}
+	for _, own := range c.views(b) {
+		for _, s := range own {
+			has[s.Addr] = true
+		}
+	}
+	maps.DeleteFunc(b.ends, func(a netip.AddrPort, _ time.Time) bool { return !has[a] })
 }

@@ -2,74 +2,105 @@ package agent
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/placement"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // This file takes what instances report.
 
-// meet takes what an instance reported and returns the backends that have to be
-// decided anew because of it.
-func (c *core) meet(in *instance, r report) []*backend {
-	first := !in.met && r.err == nil && r.compared
-	if r.err != nil {
-		r.backends, r.process = in.last.backends, in.last.process
+// A change is what a report changed of what is known of an instance.
+type change struct {
+	// stale are the backends that have to be decided anew.
+	stale []*backend
+	// short are those of which it has enough slots now and had not before, or the other
+	// way round, sorted by name.
+	short []string
+	// externals: somebody took a slot out of service, or gave one back.
+	externals bool
+}
+
+// applyReport takes what an instance reported.
+func (c *core) applyReport(in *instance, r reconciler.Report) change {
+	first := !in.met && r.Err == nil && r.Compared
+	if r.Err != nil {
+		r.Process = in.last.Process
 	}
 	if first {
-		in.continued = in.last.process.Pid != 0 && in.last.process.Same(r.process)
-	} else if r.restarted {
+		in.continued = in.last.Process.Pid != 0 && in.last.Process.Same(r.Process)
+	} else if r.Restarted {
 		in.continued = false
 	}
-	if r.err == nil { // what was on its way while the slots became other ones
-		maps.DeleteFunc(r.backends, func(name string, l localReport) bool {
-			b := c.backend(name)
-			return b == nil || b.Proxy != l.proxy || b.Prefix != "" && l.prefix != "" && b.Prefix != l.prefix
-		})
+	var out change
+	if r.Err == nil {
+		out = c.know(in, r.Backends)
 	}
 	in.last = r
-	if r.restarted {
+	if r.Restarted {
 		in.restarts++
 		c.refill(in)
 	}
-	if r.err != nil {
-		return nil
+	if r.Err != nil {
+		return out
 	}
 	in.met = in.met || first
-	var out []*backend
 	for _, b := range c.backends {
-		own := r.backends[b.Name].own
-		if own == nil {
+		at := in.at(b.Name)
+		if at.Own == nil {
 			continue
 		}
-		if _, known := in.full[b.Name]; !known {
-			in.full[b.Name], b.due = hasReady(own, b.operated), true
-			out = append(out, b)
-		} else if r.backends[b.Name].problem == "" && c.stale(b, r.backends[b.Name].usable) {
-			out = append(out, b)
+		if !at.seenOnce {
+			at.seenOnce, at.full, b.due = true, slots.HasReady(at.Own, b.operated), true
+			out.stale = append(out.stale, b)
+		} else if at.Problem == "" && c.stale(b, at.Usable) {
+			out.stale = append(out.stale, b)
 		}
 	}
 	return out
 }
 
+// know takes what an instance reported of its backends, but for what was on its way while
+// the slots became other ones.
+func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) (out change) {
+	maps.DeleteFunc(reported, func(name string, l reconciler.BackendReport) bool {
+		b := c.backend(name)
+		return b == nil || b.Proxy != l.Proxy || b.Prefix != "" && l.Prefix != "" && b.Prefix != l.Prefix
+	})
+	for name, at := range in.backends {
+		if _, still := reported[name]; !still {
+			at.BackendReport, at.known = reconciler.BackendReport{}, false
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(reported)) {
+		l, at := reported[name], in.at(name)
+		if isShort(at.BackendReport) != isShort(l) {
+			out.short = append(out.short, name)
+		}
+		out.externals = out.externals || !maps.Equal(at.Externals, l.Externals)
+		at.BackendReport, at.known = l, true
+	}
+	return out
+}
+
+// isShort reports whether endpoints have no slot there. One without any slot is told of
+// otherwise.
+func isShort(r reconciler.BackendReport) bool { return r.Overflow > 0 && len(r.Own) > 0 }
+
 // forget drops what is known of a backend whose slots are other ones now.
 func (in *instance) forget(backend string) {
-	delete(in.last.backends, backend)
-	delete(in.strangers, backend)
-	delete(in.judged, backend)
-	delete(in.full, backend)
+	delete(in.backends, backend)
 }
 
 // giveBack forgets that somebody took a slot out of service, also at an instance that
 // does not answer now.
 func (in *instance) giveBack(backend string, slot int) {
-	r := in.last.backends[backend]
-	if _, taken := r.externals[slot]; taken {
-		r.externals = maps.Clone(r.externals) // it may be on its way to the state directory
-		delete(r.externals, slot)
-		in.last.backends[backend] = r
+	at := in.at(backend)
+	if _, taken := at.Externals[slot]; taken {
+		at.Externals = maps.Clone(at.Externals) // it may be on its way to the state directory
+		delete(at.Externals, slot)
 	}
 }
 
@@ -77,71 +108,32 @@ func (in *instance) giveBack(backend string, slot int) {
 // the old one was left alone for want of a source: they may all be empty now.
 func (c *core) refill(in *instance) {
 	for _, b := range c.backends {
-		if b.phase == phaseRestored && in.full[b.Name] {
-			delete(in.full, b.Name)
+		if at := in.at(b.Name); b.phase == phaseRestored && at.full {
+			at.seenOnce, at.full = false, false
 		}
 	}
 }
 
 // stale reports whether the table has to be brought up to date with what an
-// instance shows of what it can use: slots came or went, or a stranger did, or their weights in the
+// instance shows of what it can use: slots came or went, or an unmanaged address did, or their weights in the
 // configuration are other ones, and somebody asks for a share of them.
 func (c *core) stale(b *backend, own []slots.Server) bool {
-	if !b.adopted {
+	if !b.placement.Adopted() {
 		return true
 	}
-	if len(b.taken) > 0 {
-		live := inService(own)
-		for slot, a := range b.taken {
+	if len(b.unmanaged) > 0 {
+		live := placement.InService(own)
+		for slot, a := range b.unmanaged {
 			if live[slot] != a {
 				return true
 			}
 		}
 	}
-	if len(b.overrides) > 0 && !maps.Equal(b.initial, c.initial(b)) {
+	if len(b.overrides) > 0 && !maps.Equal(b.weights, c.templateWeights(b)) {
 		return true
 	}
-	if (!b.Dynamic || c.undynamic(b)) && slices.ContainsFunc(b.table, func(s slots.Slot) bool { return s.Dynamic && !c.shown(b, s.Number) }) {
-		return true
-	}
-	slot := finder(b.table, func(s *slots.Slot) int { return s.Number })
-	if len(b.surplus) > 0 && len(own) > 0 || slices.ContainsFunc(own, func(s slots.Server) bool {
-		known := slot(s.Number)
-		return known == nil || known.Dynamic != s.Dynamic
-	}) {
-		return true
-	}
-	has := finder(own, serverNumber)
-	var elsewhere map[int]bool // made if it is needed
-	return slices.ContainsFunc(b.table, func(s slots.Slot) bool {
-		if s.Dynamic || has(s.Number) != nil {
-			return false
-		}
-		if elsewhere == nil {
-			elsewhere = c.numbers(b)
-		}
-		return !elsewhere[s.Number]
-	})
-}
-
-// numbers are those of the slots that any instance has.
-func (c *core) numbers(b *backend) map[int]bool {
-	out := map[int]bool{}
-	for _, own := range c.views(b) {
-		for _, s := range own {
-			out[s.Number] = true
-		}
-	}
-	return out
-}
-
-// hasReady reports whether any slot serves an endpoint besides those: what stands ready at
-// the template's own address serves none.
-func hasReady(own []slots.Server, besides map[netip.AddrPort]bool) bool {
-	placeholder := slots.Placeholder(own)
-	return slices.ContainsFunc(own, func(s slots.Server) bool {
-		return s.Class == slots.Ready && !slots.IsPlaceholder(s.Addr, placeholder) && !besides[s.Addr]
-	})
+	views := func() [][]slots.Server { return c.views(b) }
+	return (!b.Dynamic || c.addUnsupported(b)) && b.placement.HasGhosts(views) || b.placement.Outdated(own, views)
 }
 
 // apply notes how far an instance is, and returns the generations that it has

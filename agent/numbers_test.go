@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
@@ -275,7 +276,7 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 				Slots map[string]string `json:"slots"`
 			} `json:"backends"`
 			Instances []struct {
-				Externals map[string]map[string]external `json:"externals"`
+				Externals map[string]map[string]reconciler.External `json:"externals"`
 			} `json:"instances"`
 		}
 		s, err := loadState(securedir.Policy{}, w.opts.StateDir)

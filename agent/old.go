@@ -11,17 +11,8 @@ const (
 	oldEvery, oldTimeout = 5 * time.Second, 4 * time.Second
 )
 
-// An OldWorker is a process that a reload has left with its last connections.
-// What it knew then it goes on serving.
-type OldWorker struct {
-	Pid        int     `json:"pid"`
-	AgeSeconds float64 `json:"age_seconds"`
-	// Sessions are its connections; -1: it did not say.
-	Sessions int `json:"sessions"`
-}
-
-// lookForOld asks for the old workers of a reload, if that can be known.
-func (a *Agent) lookForOld(ctx context.Context, r *reloading, now time.Time) {
+// pollOldWorkers asks for the old workers of a reload, if that can be known.
+func (a *Agent) pollOldWorkers(ctx context.Context, r *reloading, now time.Time) {
 	if r.OldWorkers == nil || r.looking || now.Before(r.lookAt) {
 		return
 	}

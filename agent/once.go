@@ -3,11 +3,11 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -54,53 +54,7 @@ func (a *Agent) settled() bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.err == nil && !in.inSync() })
-}
-
-// Undone says what a round left undone: sources that are not known, backends that cannot
-// be filled or are paused, instances that are not in sync. It is nil if there is nothing.
-func (s Status) Undone() error {
-	var errs []error
-	for _, src := range s.Sources {
-		if src.State == "failing" || src.State == "unknown" {
-			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, orElse(src.LastError, "no answer in time")))
-		}
-		for _, p := range src.unknown() {
-			errs = append(errs, fmt.Errorf("backend %s: %s: %s", src.Backend, src.Asks, p))
-		}
-	}
-	for _, b := range s.Backends {
-		if b.Problem != "" {
-			errs = append(errs, fmt.Errorf("backend %s: %s", b.Name, b.Problem))
-		}
-		if b.Paused != nil {
-			errs = append(errs, fmt.Errorf("backend %s: nothing is written until %s, by %s", b.Name, b.Paused.UTC().Format(time.RFC3339), b.PausedBy))
-		}
-	}
-	for _, in := range s.Instances {
-		if !in.InSync {
-			errs = append(errs, fmt.Errorf("instance %s: %s", in.Name, orElse(in.LastError, "not in step in time")))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// unknown names the parts of a source that could not be read, and why.
-func (s SourceStatus) unknown() []string {
-	var out []string
-	for _, p := range s.Parts {
-		if p.State == discovery.Unknown.String() {
-			out = append(out, p.Name+": "+p.Reason)
-		}
-	}
-	return out
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
+	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.Err == nil && !in.inSync() })
 }
 
 // Plan says what a round would do, in place of [Agent.Run], and does none of
@@ -109,19 +63,19 @@ func orElse(s, otherwise string) string {
 func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 	a.begin()
 	a.opened = true
-	workers := a.readInstances(ctx)
+	a.readInstances(ctx)
 	a.readSources(ctx)
 	now := time.Now()
 	for _, b := range a.backends {
 		b.due = true
-		if a.refresh(b, now) {
+		if a.recompute(b, now) {
 			a.publish(b, time.Time{}, now)
 		}
 	}
-	a.tell(now)
+	a.broadcast(now)
 	p := Plan{}
 	for _, in := range a.instances {
-		p.Instances = append(p.Instances, workers[in.Name].preview(in.last.err))
+		p.Instances = append(p.Instances, in.preview())
 	}
 	for _, b := range a.backends {
 		p.Backends = append(p.Backends, a.showBackend(b, now))
@@ -129,7 +83,7 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 			if f.failing != nil {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.failing.Error())
 			}
-			for _, part := range f.show(b.Name, now).unknown() {
+			for _, part := range f.show(b.Name, now).UnknownParts() {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.Source.String()+": "+part)
 			}
 		}
@@ -141,32 +95,18 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 }
 
 // readInstances reads every instance once, at the same time.
-func (a *Agent) readInstances(ctx context.Context) map[string]*worker {
-	workers := map[string]*worker{}
-	reports := make([]report, len(a.instances))
+func (a *Agent) readInstances(ctx context.Context) {
+	reports := make([]reconciler.Report, len(a.instances))
 	var group sync.WaitGroup
 	for i, in := range a.instances {
-		w := a.newWorker(in)
-		w.post = func(r report) { reports[i] = r }
-		in.send = w.take
-		w.take(a.desired(in, time.Now()))
-		workers[in.Name] = w
-		group.Go(func() { w.readOnce(ctx) })
+		in.reconciler = a.newReconciler(in, func(r reconciler.Report) { reports[i] = r })
+		in.reconciler.Set(a.spec(in, time.Now()))
+		group.Go(func() { in.reconciler.Read(ctx) })
 	}
 	group.Wait()
 	for i, in := range a.instances {
-		a.meet(in, reports[i])
+		a.applyReport(in, reports[i])
 	}
-	return workers
-}
-
-// readOnce reads the instance and reports it, without writing anything.
-func (w *worker) readOnce(ctx context.Context) {
-	brief, cancel := context.WithTimeout(ctx, w.want.timing.timeout)
-	defer cancel()
-	r := report{compared: true, at: time.Now()}
-	r.err = w.view(brief, w.names(), true, &r)
-	w.report(r)
 }
 
 // readSources asks every source once, at the same time.
@@ -196,26 +136,15 @@ func (a *Agent) readSources(ctx context.Context) {
 	}
 }
 
-// preview says what the next round would do.
-func (w *worker) preview(err error) InstancePlan {
-	p := InstancePlan{Instance: w.name, Changes: []PlannedChange{}}
-	if err != nil {
-		p.Error = err.Error()
+// preview says what the next round would do at an instance.
+func (in *instance) preview() InstancePlan {
+	p := InstancePlan{Instance: in.Name, Changes: []PlannedChange{}}
+	if in.last.Err != nil {
+		p.Error = in.last.Err.Error()
 		return p
 	}
-	for _, name := range w.names() {
-		l := w.locals[name]
-		if l.idle() || l.own == nil {
-			continue
-		}
-		wanted := map[int]slots.Target{}
-		for _, t := range l.effective() {
-			wanted[t.Number] = t
-		}
-		plan := l.plan()
-		for i, c := range slices.Concat(plan.Changes, plan.Waiting) {
-			p.Changes = append(p.Changes, planned(name, c, wanted[c.Number], i >= len(plan.Changes)))
-		}
+	for _, next := range in.reconciler.Preview() {
+		p.Changes = append(p.Changes, planned(next.Backend, next.Change, next.Target, next.Waiting))
 	}
 	return p
 }

@@ -36,7 +36,7 @@ func (a *Agent) awaited() time.Time {
 		missing = missing || !in.met
 		slow = slow || !in.met && in.mayAnswer()
 	}
-	switch most := a.begun.Add(a.timing.timeout); {
+	switch most := a.begun.Add(a.timing.Timeout); {
 	case !missing:
 		return time.Time{}
 	case slow || a.firstMet.IsZero():
@@ -48,9 +48,9 @@ func (a *Agent) awaited() time.Time {
 
 // mayAnswer reports whether somebody listens there, as far as is known.
 func (in *instance) mayAnswer() bool {
-	if in.last.err == nil {
+	if in.last.Err == nil {
 		return true
 	}
-	fault, _ := slots.FaultOf(in.last.err)
+	fault, _ := slots.FaultOf(in.last.Err)
 	return fault != slots.Absent && fault != slots.Denied
 }

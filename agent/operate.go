@@ -15,21 +15,9 @@ import (
 
 // This file does to endpoints what operators ask for.
 
-// A Who says whose wish something is, why, and for how long.
-type Who struct {
-	By, Reason string
-	// For is how long it holds; 0 for no end.
-	For time.Duration
-	// Keep: also when its endpoint has not been listed for 24 hours.
-	Keep bool
-	// MaxFor is the longest it may hold, of somebody who has not full rights; 0 for
-	// somebody who has.
-	MaxFor time.Duration
-}
-
 // limited is w with an end, usual if none was asked for, if w has not full rights. It
 // fails where the end would be too late, or is in the past.
-func (w Who) limited(usual time.Duration) (Who, error) {
+func limited(w Who, usual time.Duration) (Who, error) {
 	switch {
 	case w.For < 0:
 		return w, fmt.Errorf("%w: it cannot last %s", ErrBadRequest, w.For)
@@ -40,13 +28,6 @@ func (w Who) limited(usual time.Duration) (Who, error) {
 		w.For = min(usual, w.MaxFor)
 	}
 	return w, nil
-}
-
-// A ServerRef names one endpoint of one backend, and the slot that it has.
-type ServerRef struct {
-	Backend  string `json:"backend"`
-	Endpoint string `json:"endpoint"`
-	Slot     string `json:"slot"` // "" for none
 }
 
 // SetState drains an endpoint, stops it, or gives it back to what its source says
@@ -185,7 +166,7 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 		return addr, nil
 	}
 	number, named := c.numberOf(b, server)
-	for _, s := range b.table {
+	for _, s := range b.placement.Table() {
 		if !named || s.Number != number {
 			continue
 		}
@@ -199,8 +180,9 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 
 func (c *core) ref(b *backend, addr netip.AddrPort) ServerRef {
 	r := ServerRef{Backend: b.Name, Endpoint: addr.String()}
-	if i := slices.IndexFunc(b.table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
-		r.Slot = c.slotName(b, b.table[i].Number)
+	table := b.placement.Table()
+	if i := slices.IndexFunc(table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
+		r.Slot = c.slotName(b, table[i].Number)
 	}
 	return r
 }
@@ -212,9 +194,9 @@ func (a *Agent) setState(o Override, who Who, now time.Time) error {
 		return a.impose(o, who, now)
 	}
 	a.release(o, who.By, now)
-	about := o.subject()
+	about := subjectOf(&o)
 	for _, b := range a.backends {
-		for _, s := range b.table {
+		for _, s := range b.placement.Table() {
 			if !s.Free() && about.concerns(b.Name, s.Endpoint.Addr) {
 				b.started[s.Number] = now
 				b.due, a.dirty = true, true

@@ -2,15 +2,13 @@
 //
 // One loop owns every decision: it takes what sources say ([discovery.Watch]),
 // passes it through the guard, assigns endpoints to slots and hands each
-// instance its newest targets. One worker per instance makes them true and
+// instance its newest targets. One [reconciler.Reconciler] per instance makes them true and
 // reads them back, so that a slow or dead instance delays no other. The agent
-// knows neither HAProxy's wire nor any discovery system: it is given a [Conn]
+// knows neither HAProxy's wire nor any discovery system: it is given a [slots.Conn]
 // for each instance and a [discovery.Source] for each feed of a backend.
 package agent
 
 import (
-	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -22,40 +20,15 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// A Conn speaks to one HAProxy. Its methods are called from one goroutine at a
-// time. Every error is a [slots.InstanceError], except ctx's own.
-type Conn interface {
-	// Info asks who answers. It waits as long as ctx lets it.
-	Info(ctx context.Context) (slots.Process, error)
-	// View reads the servers of the backends, all of them if none is named,
-	// and with sessions set their current sessions. It has a deadline of its
-	// own.
-	View(ctx context.Context, backends []string, sessions bool) (slots.View, error)
-	// Apply makes the changes at the process that was seen and reads back what
-	// came of them. It stops at another process with [slots.Restarted].
-	Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error)
-	// Save writes what the servers of a backend should be to where a starting
-	// HAProxy reads it. It does nothing where no state file is configured.
-	Save(backend string, servers []slots.Server) error
-	// Sync makes what Save wrote survive a power loss.
-	Sync() error
-	// Resolved returns the backends of asked, which has one server of each, in which
-	// HAProxy's own resolvers find the address of that server, as far as that can be
-	// found out.
-	Resolved(ctx context.Context, asked map[string]slots.Server) (map[string]bool, error)
-	// String is the socket, as configured.
-	fmt.Stringer
-}
-
 // An Instance is one HAProxy that the agent writes to.
 type Instance struct {
 	Name string // unique; the label haproxy in metrics
-	Conn Conn
+	Conn slots.Conn
 	// Query asks the same HAProxy for people; nil if that cannot be done.
 	Query Querier
 	// StateFile: what Conn saves is meant to be loaded by HAProxy when it starts.
 	StateFile bool
-	// Key changes when anything about the connection does: a worker whose key
+	// Key changes when anything about the connection does: a reconciler whose key
 	// is the same goes on over a [Agent.Reconfigure].
 	Key string
 }

@@ -37,7 +37,7 @@ func TestOverrideHoldsOnAllInstances(t *testing.T) {
 		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
 		ref := w.state("127.0.0.9:81", StateDrain, Who{By: "ann", Reason: "disk"})
-		if ref != (ServerRef{"web", "127.0.0.9:81", "web2"}) {
+		if ref != (ServerRef{Backend: "web", Endpoint: "127.0.0.9:81", Slot: "web2"}) {
 			w.t.Errorf("got %+v", ref)
 		}
 		for _, c := range []*fakeConn{a, b} {
@@ -304,7 +304,7 @@ func manyOverrides(n int) overrides {
 	l := overrides{}.put(Override{Address: "127.0.0.8", Kind: OverrideState, State: StateDrain})
 	for port := range n {
 		o := Override{Backend: "web", Address: addr(port + 1).String(), Kind: OverrideState, State: StateDrain}
-		l[o.subject()] = &o
+		l[subjectOf(&o)] = &o
 	}
 	return l
 }

@@ -19,13 +19,13 @@ type overrides map[subject]*Override
 func (l overrides) put(o Override) overrides {
 	next := overrides{}
 	maps.Copy(next, l)
-	next[o.subject()] = &o
+	next[subjectOf(&o)] = &o
 	return next
 }
 
 // drop returns l without the one that is about the same as o, and whether there was one.
 func (l overrides) drop(o Override) (overrides, bool) {
-	gone := o.subject()
+	gone := subjectOf(&o)
 	left := maps.Clone(l)
 	delete(left, gone)
 	return left, len(left) != len(l)
@@ -97,7 +97,7 @@ func (l overrides) expire(listed map[string][]discovery.Endpoint, now time.Time)
 				o.Listed = now
 			}
 		}
-		if o.over(now) {
+		if isOver(o, now) {
 			gone[s] = o
 		} else {
 			left[s] = o

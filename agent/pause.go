@@ -11,33 +11,6 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// A Pause stops the writing to the slots of a backend, or of all.
-type Pause struct {
-	// Backend is ours; "" for all.
-	Backend string    `json:"backend"`
-	By      string    `json:"by,omitempty"`
-	Reason  string    `json:"reason,omitempty"`
-	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until"`
-	// Hard: not even an instance that was restarted is filled.
-	Hard bool `json:"hard,omitempty"`
-}
-
-// Words says what p is, as in "nothing is written until 2026-11-21T17:00:00Z, by ann: storage moves".
-func (p Pause) Words() string {
-	words := "nothing is written until " + p.Until.UTC().Format(time.RFC3339)
-	if p.By != "" {
-		words += ", by " + p.By
-	}
-	if p.Reason != "" {
-		words += ": " + p.Reason
-	}
-	return words
-}
-
-// DefaultPause is how long a pause lasts if nobody says.
-const DefaultPause = time.Hour
-
 // pauses are by backend, "" for all.
 type pauses map[string]Pause
 
@@ -80,7 +53,7 @@ func (p pauses) dropWhere(drop func(Pause) bool) (dropped []Pause) {
 // who.For, or [DefaultPause]. An instance that is restarted is filled nevertheless,
 // unless hard. It fails with [ErrNoBackend] or [ErrBadRequest].
 func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (Pause, error) {
-	who, err := who.limited(DefaultPause)
+	who, err := limited(who, DefaultPause)
 	if err != nil {
 		return Pause{}, err
 	}
@@ -122,11 +95,11 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 
 // paused tells the instances what is paused now, and says what became of which pauses.
 func (a *Agent) paused(said string, which []Pause) {
-	a.dirty, a.operatorsAt = true, time.Now()
+	a.operatorsAsked(time.Now())
 	for _, b := range a.backends {
 		b.due = true
 	}
-	a.tellAll(time.Now())
+	a.broadcastAll(time.Now())
 	for _, p := range which {
 		a.opts.Log.Info(said, "backend", cmp.Or(p.Backend, "all"), "by", p.By, "reason", p.Reason, "until", p.Until)
 	}

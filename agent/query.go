@@ -10,11 +10,12 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
-// This file asks instances for people, past the workers.
+// This file asks instances for people, past their reconcilers.
 
 // A Dump is a table that an instance shows of itself.
 type Dump = slots.Dump
@@ -72,12 +73,12 @@ func shows(line string) bool {
 	})
 }
 
-// compareNow has an instance compared, unless ctx ends before. What keeps the worker
-// from it stands in the status.
+// compareNow has an instance compared, unless ctx ends before. What keeps it from that
+// stands in the status.
 func (a *Agent) compareNow(ctx context.Context, instance string) {
-	r, err := answer(ctx, a, func(context.Context) *running { return a.workers[instance] })
+	r, err := answer(ctx, a, func(context.Context) *reconciler.Reconciler { return a.reconcilers[instance] })
 	if err == nil && r != nil {
-		_ = r.sync(ctx)
+		_ = r.Sync(ctx)
 	}
 }
 
@@ -168,8 +169,8 @@ func (a *Agent) holders(b *backend, server string) (ref ServerRef, out []shutAt)
 		ref = a.ref(b, addr)
 	}
 	for _, in := range a.of(b) {
-		for _, s := range in.last.backends[b.Name].own {
-			unused := s.Class == slots.Maint && slots.IsPlaceholder(s.Addr, slots.Placeholder(in.last.backends[b.Name].own))
+		for _, s := range in.at(b.Name).Own {
+			unused := s.Class == slots.Maint && slots.IsPlaceholder(s.Addr, slots.Placeholder(in.at(b.Name).Own))
 			if in.Query == nil || !(err == nil && s.Addr == addr || named && s.Number == number && !unused) {
 				continue
 			}

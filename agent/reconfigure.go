@@ -13,7 +13,7 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// Reconfigure goes on with other options. Workers and watches whose key is the
+// Reconfigure goes on with other options. Reconcilers and watches whose key is the
 // same go on; so does what was published for a backend whose source changed,
 // until the new source has spoken, and then the guard and the takeover rule
 // apply. What is gone is left as it is, or with opts.DrainRemoved taken out of
@@ -72,9 +72,9 @@ func (a *Agent) sameSlots(b *backend, next Backend) bool {
 	}
 	found := false
 	for _, in := range a.of(b) {
-		switch r := in.last.backends[b.Name]; {
-		case r.prefix == "":
-		case next.Prefix == r.prefix, next.Prefix == "" && r.findable:
+		switch at := in.at(b.Name); {
+		case at.Prefix == "":
+		case next.Prefix == at.Prefix, next.Prefix == "" && at.PrefixIsFound:
 			found = true
 		default:
 			return false
@@ -91,8 +91,8 @@ func (a *Agent) liveIn(b *backend) []string {
 // liveAt returns the addresses that are in service in all slots of an instance.
 func liveAt(in *instance) []string {
 	var views [][]slots.Server
-	for _, r := range in.last.backends {
-		views = append(views, r.own)
+	for _, at := range in.backends {
+		views = append(views, at.Own)
 	}
 	return ready(views)
 }
@@ -115,25 +115,25 @@ func ready(views [][]slots.Server) []string {
 func (a *Agent) change(ctx context.Context, opts Options) {
 	a.timing = opts.timing()
 	a.stored = a.snapshot(time.Now())
-	employ := a.changeInstances(opts)
+	start := a.changeInstances(opts)
 	a.changeBackends(ctx, opts)
 	a.changeReloads(ctx, opts.Reloads)
-	for _, in := range employ {
-		a.employ(ctx, in)
+	for _, in := range start {
+		a.startReconciler(ctx, in)
 	}
-	a.tellAll(time.Now())
+	a.broadcastAll(time.Now())
 	a.track()
 	a.dirty = true
 }
 
-// changeInstances returns those that need a worker.
-func (a *Agent) changeInstances(opts Options) (employ []*instance) {
+// changeInstances returns those that need a reconciler.
+func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	next, kept := opts.Instances, []*instance(nil)
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
 			in = a.newInstance(n)
-			employ = append(employ, in)
+			start = append(start, in)
 		}
 		kept = append(kept, in)
 	}
@@ -141,7 +141,7 @@ func (a *Agent) changeInstances(opts Options) (employ []*instance) {
 		if slices.Contains(kept, in) {
 			continue
 		}
-		a.workers[in.Name].cancel()
+		in.cancel()
 		if !slices.ContainsFunc(next, func(n Instance) bool { return n.Name == in.Name }) {
 			live := liveAt(in)
 			a.opts.Log.Warn("instance is no longer configured; "+left("its slots", "", opts.DrainRemoved, live), "instance", in.Name,
@@ -149,7 +149,7 @@ func (a *Agent) changeInstances(opts Options) (employ []*instance) {
 		}
 	}
 	a.instances = kept
-	return employ
+	return start
 }
 
 // left says what became of slots that are given up, some of which are live.
@@ -242,9 +242,9 @@ func feedsOf(feeds []*feed) []Feed {
 	return out
 }
 
-// judgeAgain has strangers looked for again: what may be removed has changed.
+// judgeAgain has unmanaged addresses looked for again: what may be removed has changed.
 func (a *Agent) judgeAgain(b *backend) {
 	for _, in := range a.instances {
-		delete(in.judged, b.Name)
+		in.at(b.Name).judged = false
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/reload"
 )
@@ -62,10 +63,7 @@ type Transaction interface {
 // reloading is what the loop knows about one Reload.
 type reloading struct {
 	Reload
-	needs   needs
-	latched []latch
-	done    []time.Time   // reloads of the last hour
-	jitter  time.Duration // of the need that is there now
+	policy  *reloadpolicy.Policy
 	running bool
 	old     []OldWorker
 	looking bool // for them
@@ -84,11 +82,11 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 	for _, n := range next {
 		r := a.reloadNamed(n.Name)
 		if r == nil {
-			r = &reloading{needs: needs{}}
-			r.restore(a.stored.reload(n.Name), time.Now())
+			r = &reloading{policy: reloadpolicy.New(a.stored.reload(n.Name).State, time.Now())}
 			a.recover(ctx, n)
 		}
 		r.Reload = n
+		r.policy.SetRules(reloadpolicy.Rules{MinInterval: n.MinInterval, MaxPerHour: n.MaxPerHour, Jitter: n.Jitter})
 		kept = append(kept, r)
 	}
 	a.reloads = kept
@@ -111,7 +109,7 @@ func (a *Agent) recover(ctx context.Context, r Reload) {
 		a.post(ctx, func(context.Context) {
 			a.recovering--
 			if kept := a.reloadNamed(r.Name); kept != nil && (had || err != nil) {
-				kept.done = append(kept.done, time.Now())
+				kept.policy.Reloaded(time.Now())
 			}
 			switch {
 			case err != nil:
@@ -141,84 +139,53 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 		return next
 	}
 	for _, r := range a.reloads {
-		a.lookForOld(ctx, r, now)
-		next = earlier(next, a.lookAtFiles(ctx, r, now))
+		a.pollOldWorkers(ctx, r, now)
+		next = earlier(next, a.pollFiles(ctx, r, now))
 		a.observeNeeds(r, now)
 	}
-	failed := a.failedFor()
+	var failed []string
 	for _, r := range a.reloads {
-		if len(r.needs) == 0 {
-			r.jitter = 0
-			continue
-		}
-		backends := r.open(r.files.Tag, failed)
+		failed = append(failed, r.policy.Failed(r.files.Tag)...)
+	}
+	for _, r := range a.reloads {
+		backends := r.policy.Pending(r.files.Tag, failed)
 		if len(backends) == 0 || r.filesAt.IsZero() || a.reloadBusy || a.recovering > 0 || !a.up(r) {
 			continue
 		}
-		if r.jitter == 0 && r.Jitter > 0 {
-			r.jitter = rand.N(r.Jitter)
-		}
-		at := r.needs.settled(backends)
-		if allowed := r.budget().next(recent(r.done, now)); allowed.After(at) {
-			at = allowed
-		}
-		if at = at.Add(r.jitter); now.Before(at) {
+		if at := r.policy.DueAt(backends, now, rand.N[time.Duration]); now.Before(at) {
 			next = earlier(next, at)
 			continue
 		}
-		a.overflow(ctx, r, backends)
+		a.startReload(ctx, r, backends)
 	}
 	return next
 }
 
-// failedFor returns the backends for which a reload has failed, and that still
-// need one; nil if there are none.
-func (a *Agent) failedFor() map[string]bool {
-	var failed map[string]bool
-	for _, r := range a.reloads {
-		for name, n := range r.needs {
-			if l := r.latch(cause{name, n.slots, r.files.Tag}); l != nil && l.Why != "" {
-				if failed == nil {
-					failed = map[string]bool{}
-				}
-				failed[name] = true
-			}
-		}
-	}
-	return failed
-}
-
-func (r *reloading) budget() budget { return budget{r.MinInterval, r.MaxPerHour} }
-
 // observeNeeds brings the needs of r up to date.
 func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 	if !r.Transaction.Renders() {
-		clear(r.needs)
+		r.policy.Retain(func(string) bool { return false })
 		return
 	}
 	for _, b := range a.backends {
 		have, lacks := a.lacks(r, b, now)
 		lacks = lacks && a.pauses.of(b.Name, now) == nil
-		r.needs.observe(b.Name, have, b.needed(), lacks, now)
+		r.policy.Observe(b.Name, have, b.placement.Needed(), lacks, now)
 	}
-	for name := range r.needs {
-		if a.backend(name) == nil {
-			delete(r.needs, name)
-		}
-	}
+	r.policy.Retain(func(name string) bool { return a.backend(name) != nil })
 }
 
 // lacks reports how many slots the instances of r have of b, the least of them,
 // and whether a reload would give them more that they need.
 func (a *Agent) lacks(r *reloading, b *backend, now time.Time) (have int, lacks bool) {
-	have, short := b.templated(), len(b.surplus) > 0
+	have, short := b.placement.Templated(), b.placement.Short()
 	for _, in := range a.of(b) {
-		seen, ok := in.last.backends[b.Name]
-		if !slices.Contains(r.Instances, in.Name) || !ok || seen.own == nil {
+		seen := in.at(b.Name)
+		if !slices.Contains(r.Instances, in.Name) || seen.Own == nil {
 			continue
 		}
-		have = min(have, templated(seen.own))
-		short = short || seen.surplus > 0
+		have = min(have, templated(seen.Own))
+		short = short || seen.Overflow > 0
 	}
 	if b.changesOver(now) { // it has twice what it needs, for seconds
 		return have, false
@@ -240,27 +207,5 @@ func (r *reloading) serves(instances []*instance) bool {
 	return slices.ContainsFunc(instances, func(in *instance) bool { return slices.Contains(r.Instances, in.Name) })
 }
 
-// open returns the backends whose need was not acted on yet, sorted, but for
-// those of which any reload has failed: what broke one would break the next.
-func (r *reloading) open(etag string, failed map[string]bool) []string {
-	var out []string
-	for name, n := range r.needs {
-		if !failed[name] && r.latch(cause{name, n.slots, etag}) == nil {
-			out = append(out, name)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// latch returns what came of a cause; nil if it was not acted on.
-func (r *reloading) latch(c cause) *latch {
-	i := slices.IndexFunc(r.latched, func(l latch) bool { return l.Cause == c })
-	if i < 0 {
-		return nil
-	}
-	return &r.latched[i]
-}
-
-// maxLatched bounds the causes that are remembered, where there are few backends.
-const maxLatched = 100
+// maxAttempts bounds the attempts that are remembered, where there are few backends.
+const maxAttempts = 100

@@ -4,17 +4,18 @@ import (
 	"context"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // leastFiles and mostFiles bound how often files are looked at: as often as at instances,
 // and at least once before a need is acted on.
-const leastFiles, mostFiles = 500 * time.Millisecond, needQuiet / 2
+const leastFiles, mostFiles = 500 * time.Millisecond, reloadpolicy.MaxFileAge
 
-// lookAtFiles looks at the files of a reload, as often as at an instance, and returns when
+// pollFiles looks at the files of a reload, as often as at an instance, and returns when
 // it does so next. A disk may be slow, so that the loop does not wait for it.
-func (a *Agent) lookAtFiles(ctx context.Context, r *reloading, now time.Time) (next time.Time) {
-	every := min(max(a.timing.poll, leastFiles), mostFiles)
+func (a *Agent) pollFiles(ctx context.Context, r *reloading, now time.Time) (next time.Time) {
+	every := min(max(a.timing.Poll, leastFiles), mostFiles)
 	switch {
 	case !r.Transaction.Renders() || r.reading || r.running:
 		return next
@@ -27,15 +28,15 @@ func (a *Agent) lookAtFiles(ctx context.Context, r *reloading, now time.Time) (n
 		files := look.Files()
 		a.post(ctx, func(context.Context) {
 			if r.reading = false; !r.filesAt.After(now) { // else a reload has ended since
-				a.sawFiles(r, files)
+				a.onFiles(r, files)
 			}
 		})
 	})
 	return next
 }
 
-// sawFiles takes what is on disk, and tells of a file that somebody else has changed.
-func (a *Agent) sawFiles(r *reloading, files reload.Files) {
+// onFiles takes what is on disk, and tells of a file that somebody else has changed.
+func (a *Agent) onFiles(r *reloading, files reload.Files) {
 	if was := r.files.ByHand; files.ByHand != was {
 		a.changedByHand(r, files.ByHand)
 	}

@@ -3,8 +3,8 @@ package agent
 import (
 	"cmp"
 	"slices"
-	"time"
 
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -24,14 +24,14 @@ func templated(own []slots.Server) int {
 // slotsToRender is how many slots the configuration of b should have: also those
 // that were added at run time, whose endpoints stay where they are.
 func (b *backend) slotsToRender(r template) int {
-	n := b.templated()
+	n := b.placement.Templated()
 	switch {
 	case n == 0: // HAProxy does not have the backend yet
-		n = grow(0, max(1, len(b.wanted())), b.MaxSlots)
-	case len(b.surplus) > 0:
-		n = grow(n, b.needed(), b.MaxSlots)
+		n = reloadpolicy.TargetSize(0, max(1, len(b.wanted())), b.MaxSlots)
+	case b.placement.Short():
+		n = reloadpolicy.TargetSize(n, b.placement.Needed(), b.MaxSlots)
 	}
-	for _, s := range b.table {
+	for _, s := range b.placement.Table() {
 		if k := r.place(s.Number); !s.Free() && k <= b.MaxSlots {
 			n = max(n, k)
 		}
@@ -57,7 +57,7 @@ func (c *core) data(r *reloading) reload.Data {
 		n := b.slotsToRender(tmpl)
 		out := reload.Backend{Name: b.Name, Proxy: b.Proxy, Prefix: tmpl.Prefix, Offset: tmpl.First - 1, Slots: n}
 		weights := slots.Scale(b.guard.Published())
-		for _, s := range b.extended(tmpl, n) {
+		for _, s := range b.placement.Extended(tmpl.First, n, b.wanted()) {
 			if e := s.Endpoint; !s.Free() {
 				slot := tmpl.Name(s.Number)
 				if k := tmpl.place(s.Number); k < 1 || k > n {
@@ -83,29 +83,10 @@ func stateWord(s discovery.State) string {
 	return slots.Maint.String()
 }
 
-// extended is the table as it will be with n slots.
-func (b *backend) extended(tmpl template, n int) slots.Table {
-	t := slices.Clone(b.table)
-	for i := range t {
-		t[i].Dynamic = false
-	}
-	known := make(map[int]bool, len(t))
-	for _, s := range t {
-		known[s.Number] = true
-	}
-	for k := range n {
-		if number := tmpl.First + k; !known[number] {
-			t = append(t, slots.Slot{Number: number})
-		}
-	}
-	t, _ = t.Assign(b.wanted(), time.Time{})
-	return t
-}
-
 // prefix is that of the slots of b, as configured or as found.
 func (c *core) prefix(b *backend) string {
 	for _, in := range c.of(b) {
-		if prefix := in.last.backends[b.Name].prefix; prefix != "" {
+		if prefix := in.at(b.Name).Prefix; prefix != "" {
 			return prefix
 		}
 	}
@@ -118,32 +99,10 @@ func (c *core) template(b *backend, instances []string) template {
 		if !slices.Contains(instances, in.Name) {
 			continue
 		}
-		l := in.last.backends[b.Name]
-		if r, _ := slots.RangeOf(l.own, l.prefix); r.Last >= r.First {
+		at := in.at(b.Name)
+		if r, _ := slots.RangeOf(at.Own, at.Prefix); r.Last >= r.First {
 			return template{r}
 		}
 	}
 	return template{slots.Range{Prefix: cmp.Or(b.Prefix, b.Proxy), First: 1}}
-}
-
-// templated is how many slots the configuration of b has.
-func (b *backend) templated() int {
-	n := 0
-	for _, s := range b.table {
-		if !s.Dynamic {
-			n++
-		}
-	}
-	return n
-}
-
-// needed is how many endpoints of b should have a slot.
-func (b *backend) needed() int {
-	n := len(b.surplus)
-	for _, s := range b.table {
-		if !s.Free() {
-			n++
-		}
-	}
-	return n
 }

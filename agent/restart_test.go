@@ -3,6 +3,8 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,6 +51,24 @@ func TestRestartInTheMiddleOfAComparisonIsNoticedByAllBackends(t *testing.T) {
 	}, a)
 }
 
+// ahead has what is stored be of five hours later than it is.
+func (w *world) ahead() {
+	w.t.Helper()
+	for _, name := range []string{stateFile, operatorsFile} {
+		path := filepath.Join(w.opts.StateDir, name)
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = os.WriteFile(path, bytes.ReplaceAll(text, []byte("2000-01-01T00:"), []byte("2000-01-01T05:")), 0o600)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // TestClockWasAhead: what somebody took out of service while the clock was ahead can be
 // given back by an operator.
 func TestClockWasAhead(t *testing.T) {
@@ -61,14 +81,7 @@ func TestClockWasAhead(t *testing.T) {
 		w.pass(2 * DefaultResync)
 		w.want(a, "web2=:81")
 		w.stop()
-		path := filepath.Join(w.opts.StateDir, stateFile)
-		text, err := os.ReadFile(path)
-		if err == nil {
-			err = os.WriteFile(path, bytes.ReplaceAll(text, []byte("2000-01-01T00:"), []byte("2000-01-01T05:")), 0o600)
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		w.ahead()
 		w.start()
 		w.pass(time.Second)
 		w.want(a, "web2=:81")

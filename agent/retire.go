@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/agent/placement"
 )
 
 // retirePace is how often it is looked whether slots that are given up are out
@@ -29,7 +29,7 @@ func (a *Agent) retire(ctx context.Context, next Options) error {
 		for _, b := range a.givenUp(a.next) {
 			a.publish(b, time.Time{}, time.Now())
 		}
-		return a.timing.timeout
+		return a.timing.Timeout
 	})
 	if err != nil {
 		return err
@@ -76,28 +76,20 @@ func (c *core) givenUp(next *Options) []*backend {
 }
 
 // retiring reports whether a slot that is given up is in service at an instance
-// that answers. Strangers are not ours to empty.
+// that answers. Unmanaged addresses are not ours to empty.
 func (c *core) retiring() bool {
 	for _, b := range c.givenUp(c.next) {
 		for _, in := range c.of(b) {
 			if c.next.serves(b.Name, in.Name) || !in.up() {
 				continue
 			}
-			for slot := range inService(in.last.backends[b.Name].own) {
-				if _, strange := in.strangers[b.Name][slot]; !strange {
+			at := in.at(b.Name)
+			for slot := range placement.InService(at.Own) {
+				if _, unmanaged := at.unmanaged[slot]; !unmanaged {
 					return true
 				}
 			}
 		}
 	}
 	return false
-}
-
-// emptied returns targets that have the same slots out of service.
-func emptied(targets []slots.Target) []slots.Target {
-	out := make([]slots.Target, len(targets))
-	for i, t := range targets {
-		out[i] = slots.Target{Number: t.Number, Leave: t.Leave}
-	}
-	return out
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -50,12 +51,24 @@ func (w *world) yields(a *fakeConn) {
 	w.wantKept("90", "90")
 }
 
+// dynamic has the backend get servers at run time from now on.
+func (w *world) dynamic() {
+	w.t.Helper()
+	next := w.opts
+	next.Backends = []Backend{next.Backends[0]}
+	next.Backends[0].Dynamic = true
+	if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestKeptTakesItsSlotBack: when there is room again, and when it is listed again, with
 // nothing else that changes.
 func TestKeptTakesItsSlotBack(t *testing.T) {
 	for name, back := range map[string]func(w *world, a *fakeConn){
 		"the template has grown": func(_ *world, a *fakeConn) { a.grow(5) },
 		"it is listed again":     func(w *world, _ *fakeConn) { w.source.say(families([]int{80, 81, 82}, []int{90}), nil) },
+		"servers can be added":   func(w *world, _ *fakeConn) { w.dynamic() },
 		"another has left":       func(w *world, _ *fakeConn) { w.source.say(gap(80, 81), nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -83,13 +96,39 @@ func TestKeptTakesItsSlotBack(t *testing.T) {
 	}
 }
 
+// TestKeptWithoutASlotIsAdded: a template that shrinks while writing is paused takes the slot
+// of a kept endpoint, and that is added afterwards as a listed one would be.
+func TestKeptWithoutASlotIsAdded(t *testing.T) {
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Dynamic = true
+		w.source.reading = families([]int{80, 81}, []int{90})
+		w.start()
+		w.source.say(gap(80, 81), nil)
+		w.settle()
+		if _, err := w.agent.Pause(w.t.Context(), "web", true, Who{For: 30 * time.Second}); err != nil {
+			w.t.Fatal(err)
+		}
+		a.with(func() { a.process.Pid++; a.addBackend("web", 1) })
+		w.pass(time.Minute)
+		w.wantPorts(a, 80, 81, 90)
+		w.wantSync("a", true)
+	}, a)
+}
+
 // TestListedAgainIsDecidedAnew: what gave its slot up and is listed again is decided about,
 // though what is in force is the same.
 func TestListedAgainIsDecidedAnew(t *testing.T) {
 	b := newBackend(Backend{Name: "web"})
-	b.yielded[addr(90)] = true
-	if !b.setKept(nil) || len(b.yielded) > 0 || b.setKept(nil) {
-		t.Errorf("it is not told: %v", b.yielded)
+	p, now := b.placement, time.Now()
+	p.Adopt([][]slots.Server{{{Name: "web1", Number: 1, Addr: addr(90), Class: slots.Ready}}}, eps(90), now)
+	p.Assign(eps(80, 90), now)
+	kept := func(a netip.AddrPort) (since time.Time, is bool) { return now, a == addr(90) }
+	if !p.Yield(kept, nil) || !p.Yielded(addr(90)) {
+		t.Fatalf("nothing gave way: %v", p.Table())
+	}
+	if !b.setKept(nil) || p.Yielded(addr(90)) || b.setKept(nil) {
+		t.Errorf("it is not told: %v", p.Yielded(addr(90)))
 	}
 }
 

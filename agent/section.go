@@ -11,33 +11,6 @@ import (
 
 // This file changes sections of HAProxy's configuration for people.
 
-// A ConfigSection is one section of HAProxy's configuration, as it stands in the
-// template if there is one, else in the file.
-type ConfigSection struct {
-	Type string `json:"type"`
-	Name string `json:"name"` // "" for sections without one
-	Line int    `json:"line"`
-}
-
-// A SectionEdit changes one section.
-type SectionEdit struct {
-	// Reload is the name of the reload whose configuration is meant; it may be ""
-	// where there is one only.
-	Reload string
-	// Type and Name of the section.
-	Type, Name string
-	// Body is the whole section; nil deletes it.
-	Body []byte
-	// ETag is the one of what was read; "" for whatever is there.
-	ETag string
-	// By says who asks. Force overwrites a file that was changed by hand since it
-	// was rendered.
-	By    string
-	Force bool
-}
-
-func (e SectionEdit) String() string { return strings.TrimSpace(e.Type + " " + e.Name) }
-
 // HAProxySections lists the sections of HAProxy's configuration, and a tag that
 // changes with it.
 func (a *Agent) HAProxySections(ctx context.Context, name string) ([]ConfigSection, string, error) {
@@ -48,7 +21,7 @@ func (a *Agent) HAProxySections(ctx context.Context, name string) ([]ConfigSecti
 	all, etag, err := t.Sections()
 	out := []ConfigSection{}
 	for _, s := range all {
-		out = append(out, ConfigSection{s.Type, s.Name, s.Line})
+		out = append(out, ConfigSection{Type: s.Type, Name: s.Name, Line: s.Line})
 	}
 	return out, etag, err
 }
@@ -70,7 +43,7 @@ func (a *Agent) PreviewHAProxySection(ctx context.Context, e SectionEdit) (strin
 	if err != nil {
 		return "", err
 	}
-	diff, err := t.Preview(e.edit(reload.Data{}))
+	diff, err := t.Preview(editOf(e, reload.Data{}))
 	return diff, sectionFailed(err)
 }
 
@@ -83,11 +56,11 @@ func (a *Agent) EditHAProxySection(ctx context.Context, e SectionEdit) ([]Reload
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.Preview(e.edit(reload.Data{})); err != nil {
+	if _, err := t.Preview(editOf(e, reload.Data{})); err != nil {
 		return nil, sectionFailed(err)
 	}
 	err = a.perform(ctx, name, e.By, func(r *reloading) launch {
-		ask := e.edit(a.data(r))
+		ask := editOf(e, a.data(r))
 		return launch{reason: "edit of " + e.String(), run: func(ctx context.Context) (reload.Result, error) { return t.Edit(ctx, ask) }}
 	})
 	return a.Status().Reloads, sectionFailed(err)
@@ -106,7 +79,7 @@ func (a *Agent) edited(ctx context.Context, e SectionEdit) (string, Transaction,
 	return a.transaction(ctx, names[0])
 }
 
-func (e SectionEdit) edit(d reload.Data) reload.Edit {
+func editOf(e SectionEdit, d reload.Data) reload.Edit {
 	return reload.Edit{Type: e.Type, Name: e.Name, Body: e.Body, ETag: e.ETag, By: e.By, Force: e.Force, Data: d}
 }
 

@@ -13,11 +13,11 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-func (in *instance) up() bool { return in.met && in.last.err == nil }
+func (in *instance) up() bool { return in.met && in.last.Err == nil }
 
 // inSync reports whether in has nothing more to do, or is not let do it by a pause.
 func (in *instance) inSync() bool {
-	return in.up() && in.last.inSync && !slices.ContainsFunc(in.pending, func(s stamp) bool { return !in.last.backends[s.backend].held })
+	return in.up() && in.last.InSync && !slices.ContainsFunc(in.pending, func(s stamp) bool { return !in.at(s.backend).Paused })
 }
 
 // inSync reports whether in is as the table wants it, and can be.
@@ -27,21 +27,21 @@ func (c *core) inSync(in *instance) bool { return in.inSync() && !c.unfilled(in)
 // wanted or may be, or has slots that cannot be used while endpoints have none.
 func (c *core) unfilled(in *instance) bool {
 	return slices.ContainsFunc(c.backends, func(b *backend) bool {
-		r := in.last.backends[b.Name]
+		r := in.at(b.Name)
 		switch {
 		case !slices.Contains(c.of(b), in):
 			return false
-		case len(r.usable) < len(r.own):
-			return len(b.surplus) > 0 || r.surplus > 0
+		case len(r.Usable) < len(r.Own):
+			return b.placement.Short() || r.Overflow > 0
 		}
-		return (r.lacking || r.problem != "") && (!b.heard || len(b.wanted()) > 0)
+		return (r.Missing || r.Problem != "") && (!b.heard || len(b.wanted()) > 0)
 	})
 }
 
 // fought returns the names of the slots over which there is a fight, sorted.
 func (in *instance) fought(backend string) []string {
 	var out []string
-	for _, number := range slices.Sorted(maps.Keys(in.last.backends[backend].fights)) {
+	for _, number := range slices.Sorted(maps.Keys(in.at(backend).Conflicts)) {
 		out = append(out, in.slotName(backend, number))
 	}
 	return out
@@ -79,7 +79,7 @@ func (a *Agent) show(now time.Time) Status {
 func (a *Agent) notReady() []string {
 	var out []string
 	for _, b := range a.backends {
-		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.full[b.Name] })
+		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.at(b.Name).full })
 		for _, f := range b.feeds {
 			if b.phase == phaseWaiting && f.answered.IsZero() && !adopted {
 				out = append(out, "backend "+b.Name+": "+f.Source.String()+" has not answered yet")
@@ -95,7 +95,7 @@ func (a *Agent) notReady() []string {
 func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	s := BackendStatus{
 		Name: b.Name, Backend: b.Proxy, Phase: b.phase,
-		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.surplus), Slots: []SlotStatus{},
+		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
 	if p := a.pauses.of(b.Name, now); p != nil {
@@ -128,8 +128,8 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 
 // shownTable is the table of b, or before it is made, the slots as they are.
 func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
-	if b.adopted {
-		return b.table
+	if b.placement.Adopted() {
+		return b.placement.Table()
 	}
 	return slots.Table{}.Observe(a.views(b), now)
 }
@@ -145,11 +145,11 @@ func guardHold(b *backend, now time.Time) *Hold {
 
 // takeover is the hold of live addresses that no source has ever listed; nil for none.
 func (a *Agent) takeover(b *backend) *Hold {
-	strangers := a.strangersOf(b)
-	if len(strangers) == 0 {
+	unmanaged := a.unmanagedOf(b)
+	if len(unmanaged) == 0 {
 		return nil
 	}
-	return &Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(strangers), BlocksWriting: b.misfit}
+	return &Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
 }
 
 // statusKept is what is kept, for people.
@@ -158,7 +158,7 @@ func (b *backend) statusKept() []KeptSet {
 	for _, k := range b.keptSets() {
 		s := KeptSet{ID: k.id, Source: k.source, Part: k.part, Reason: k.reason, Since: k.since, Endpoints: addressStrings(k.addrs)}
 		for _, a := range k.addrs {
-			if b.yielded[a] {
+			if b.placement.Yielded(a) {
 				s.Yielded = append(s.Yielded, a.String())
 			}
 		}
@@ -201,7 +201,7 @@ func statusParts(r discovery.Reading) (out []PartStatus, more int) {
 		case len(out) == maxParts:
 			more++
 		default:
-			out = append(out, PartStatus{p.Name, p.State.String(), p.Reason()})
+			out = append(out, PartStatus{Name: p.Name, State: p.State.String(), Reason: p.Reason()})
 		}
 	}
 	return out, more
@@ -217,19 +217,19 @@ func (in *instance) show(now time.Time) InstanceStatus {
 		s.Desired = in.pending[n-1].gen
 	}
 	if in.met {
-		s.Version, s.Pid = in.last.process.Version, in.last.process.Pid
+		s.Version, s.Pid = in.last.Process.Version, in.last.Process.Pid
 	}
-	if in.last.err != nil {
-		fault, _ := slots.FaultOf(in.last.err)
-		s.LastError, s.Fault = in.last.err.Error(), string(fault)
+	if in.last.Err != nil {
+		fault, _ := slots.FaultOf(in.last.Err)
+		s.LastError, s.Fault = in.last.Err.Error(), string(fault)
 	}
-	for name, r := range in.last.backends {
-		if r.unloaded {
+	for name, r := range in.backends {
+		if r.Unloaded {
 			s.Unloaded = append(s.Unloaded, name)
 		}
-		s.Waiting += r.waiting
-		s.External += len(r.externals)
-		s.Overflow += r.surplus
+		s.Waiting += r.Waiting
+		s.External += len(r.Externals)
+		s.Overflow += r.Overflow
 	}
 	slices.Sort(s.Unloaded)
 	return s

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -11,10 +12,11 @@ func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
 		OldWorkers:    append([]OldWorker{}, r.old...),
 		ChangedByHand: r.files.ByHand,
-		Running:       a.reloadBusy && r.running, InHour: len(recent(r.done, now)),
+		Running:       a.reloadBusy && r.running,
 	}
-	if at := r.budget().next(recent(r.done, now)); at.After(now) {
-		s.NextAfter = &at
+	inHour, next := r.policy.Budget(now)
+	if s.InHour = inHour; next.After(now) {
+		s.NextAfter = &next
 	}
 	if r.last == nil {
 		return s
@@ -30,11 +32,11 @@ func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
 // needsReload reports whether b lacks slots, on all instances or on some that a
 // reload gives more.
 func (a *Agent) needsReload(b *backend) bool {
-	if len(b.surplus) > 0 {
+	if b.placement.Short() {
 		return true
 	}
 	for _, r := range a.reloads {
-		if _, ok := r.needs[b.Name]; ok {
+		if _, ok := r.policy.Need(b.Name); ok {
 			return true
 		}
 	}
@@ -46,22 +48,22 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 	if !a.needsReload(b) {
 		return nil
 	}
-	n := &NeedReload{Slots: b.templated(), Wanted: b.needed(), Since: b.short, Why: "no reload can give more slots: set reload.template"}
+	n := &NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: "no reload can give more slots: set reload.template"}
 	for _, r := range a.reloads {
 		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
 			continue
 		}
-		need, open := r.needs[b.Name]
+		need, open := r.policy.Need(b.Name)
 		if n.Why = "max_slots is reached"; !open {
 			continue
 		}
-		n.Slots, n.Since = need.slots, need.since
+		n.Slots, n.Since = need.Slots, need.Since
 		n.Why = "HAProxy is going to be reloaded"
 		if !a.up(r) {
 			n.Why = "HAProxy is going to be reloaded when " + strings.Join(r.Instances, " and ") + " answer"
 		}
-		if l := r.latch(cause{b.Name, need.slots, r.files.Tag}); l != nil {
-			n.Latched, n.Why = true, orElse(l.Why, "a reload has brought no more slots: does the template use them?")
+		if tried := r.policy.Attempted(b.Name, r.files.Tag); tried != nil {
+			n.Latched, n.Why = true, cmp.Or(tried.Why, "a reload has brought no more slots: does the template use them?")
 			n.Why += "; it is tried again when the file, the template or the number of slots changes, or by `slotsync haproxy reload`"
 		}
 		return n
@@ -71,12 +73,6 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 
 // forecast says how long the free slots last.
 func (b *backend) forecast() Forecast {
-	f := Forecast{PerHour: b.trend.perHour()}
-	for _, s := range b.table {
-		if s.Free() && !s.Reserved {
-			f.Free++
-		}
-	}
-	f.FullInSeconds = b.trend.fullIn(f.Free).Seconds()
-	return f
+	free, perHour, fullIn := b.placement.Forecast()
+	return Forecast{Free: free, PerHour: perHour, FullInSeconds: fullIn.Seconds()}
 }

@@ -19,7 +19,7 @@ func (a *Agent) serving(b *backend) int {
 	least := -1
 	for _, in := range a.of(b) {
 		serves := map[netip.AddrPort]bool{}
-		for _, s := range in.last.backends[b.Name].own {
+		for _, s := range in.at(b.Name).Own {
 			if _, listed := wanted[s.Addr]; listed && s.Class == slots.Ready && (s.Up || !s.Checked) {
 				serves[s.Addr] = true
 			}
@@ -63,7 +63,7 @@ func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 	out := map[string]map[int]slots.Server{}
 	for _, in := range a.of(b) {
 		row := map[int]slots.Server{}
-		for _, s := range in.last.backends[b.Name].own {
+		for _, s := range in.at(b.Name).Own {
 			row[s.Number] = s
 		}
 		out[in.Name] = row
@@ -77,7 +77,7 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
 		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)
-	} else if addr, ok := b.taken[slot.Number]; ok {
+	} else if addr, ok := b.unmanaged[slot.Number]; ok {
 		s.Endpoint, s.State = addr.String(), holdTakeover
 	}
 	held := b.heldWhy(slot)
@@ -108,14 +108,14 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 // standIn is the slot in which an endpoint is at an instance that lacks its own: where it
 // is in service, or where somebody took it out.
 func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, bool) {
-	r := in.last.backends[backend]
-	for _, s := range r.own {
+	r := in.at(backend)
+	for _, s := range r.Own {
 		if s.Addr == a && s.Class != slots.Maint {
 			return s, true
 		}
 	}
-	for _, s := range r.own {
-		if _, taken := r.externals[s.Number]; taken && s.Addr == a {
+	for _, s := range r.Own {
+		if _, taken := r.Externals[s.Number]; taken && s.Addr == a {
 			return s, true
 		}
 	}
@@ -145,7 +145,7 @@ func (b *backend) heldWhy(slot slots.Slot) string {
 }
 
 func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) InstanceSlot {
-	r := in.last.backends[b.Name]
+	r := in.at(b.Name)
 	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, AgentCheck: live.Agent, Sessions: live.Sessions, Lacking: !exists}
 	if live.Addr.IsValid() {
 		s.Address = live.Addr.String()
@@ -156,15 +156,15 @@ func (in *instance) showSlot(b *backend, number int, live slots.Server, exists b
 			s.Check = "up"
 		}
 	}
-	if _, ok := r.externals[number]; ok {
+	if _, ok := r.Externals[number]; ok {
 		s.HeldBy, s.Reason = "external", "taken out of service by somebody else"
-	} else if _, ok := in.strangers[b.Name][number]; ok {
+	} else if _, ok := r.unmanaged[number]; ok {
 		s.HeldBy, s.Reason = holdTakeover, "no source has ever listed this address"
 	}
-	if until, ok := r.fights[number]; ok && until.After(now) && s.HeldBy == "" {
+	if until, ok := r.Conflicts[number]; ok && until.After(now) && s.HeldBy == "" {
 		s.Reason, s.PausedUntil = "somebody else keeps changing it", &until
 	}
-	if refusal, ok := r.refused[number]; ok {
+	if refusal, ok := r.Refused[number]; ok {
 		s.LastReply = refusal.Reply
 	}
 	return s

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -144,19 +143,6 @@ func TestSessionsEndAfterARestart(t *testing.T) {
 		w.pass(6 * time.Second)
 		w.wantShuts(a, "shut web2")
 	})
-}
-
-// TestEndedSessionsAreForgotten: addresses come and go for months.
-func TestEndedSessionsAreForgotten(t *testing.T) {
-	l := newLocal(nil, "")
-	at := time.Now()
-	l.take(want{ends: map[netip.AddrPort]time.Time{addr(80): at, addr(81): at}})
-	l.ended = map[netip.AddrPort]time.Time{addr(80): at, addr(81): at}
-	l.take(want{ends: map[netip.AddrPort]time.Time{addr(81): at}})
-	l.awaitEnds()
-	if len(l.ended) != 1 || !l.ended[addr(81)].Equal(at) {
-		t.Errorf("remembered: %v", l.ended)
-	}
 }
 
 // TestSessionsEndWhereAnotherWaits: with all slots taken, the endpoint that comes waits for

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -34,7 +35,7 @@ func (b *backend) dropStale(live map[netip.AddrPort]bool, now time.Time) {
 func (c *core) live(b *backend) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
 	for _, own := range c.views(b) {
-		for _, a := range inService(own) {
+		for _, a := range placement.InService(own) {
 			out[a] = true
 		}
 	}

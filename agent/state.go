@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
+	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -38,9 +41,8 @@ func (s stored) operatorsAt() time.Time {
 
 // A storedReload is what was reloaded lately, and what for.
 type storedReload struct {
-	Name    string      `json:"name"`
-	Latched []latch     `json:"latched"`
-	Done    []time.Time `json:"done"`
+	Name string `json:"name"`
+	reloadpolicy.State
 }
 
 type storedBackend struct {
@@ -65,7 +67,7 @@ type storedBackend struct {
 	Slots   map[netip.AddrPort]string `json:"slots"`
 	Numbers map[netip.AddrPort]int    `json:"numbers,omitempty"`
 	// Vanished are slots that no instance has any more.
-	Vanished map[int]vanished `json:"vanished,omitempty"`
+	Vanished map[int]placement.Vanished `json:"vanished,omitempty"`
 
 	// Source and Listed are those of the one feed there was before there could be
 	// several.
@@ -107,25 +109,28 @@ type storedInstance struct {
 	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
 	// Prefixes are those of the slots of that process, by backend.
 	Prefixes map[string]string `json:"prefixes,omitempty"`
+	// Unmanaged are live addresses of that process that no source had ever listed, by backend
+	// and slot.
+	Unmanaged map[string]placement.Unmanaged `json:"unmanaged,omitempty"`
 }
 
 // A storedExternal says besides which slot it is about: the name alone does not, where
 // its prefix ends in digits.
 type storedExternal struct {
-	external
+	reconciler.External
 	Number *int `json:"number,omitempty"`
 }
 
 // externals are those of the slots of b, by number. None is from later than now, whatever
 // the clock was: an operator who gives the slot back comes after it.
-func (s storedInstance) externals(b Backend, now time.Time) map[int]external {
-	out := map[int]external{}
+func (s storedInstance) externals(b Backend, now time.Time) map[int]reconciler.External {
+	out := map[int]reconciler.External{}
 	for name, e := range s.Externals[b.Name] {
 		e.Since = notAfter(e.Since, now)
 		if e.Number != nil {
-			out[*e.Number] = e.external
+			out[*e.Number] = e.External
 		} else if number, ok := numberIn(name, b.Prefix); ok {
-			out[number] = e.external
+			out[number] = e.External
 		}
 	}
 	return out
@@ -149,14 +154,6 @@ func (s stored) reload(name string) storedReload {
 	return storedReload{}
 }
 
-// restore takes what was stored.
-func (r *reloading) restore(s storedReload, now time.Time) {
-	r.latched = s.Latched
-	for _, at := range s.Done {
-		r.done = append(r.done, notAfter(at, now))
-	}
-}
-
 // notAfter is at, or now if the clock was ahead when at was stored.
 func notAfter(at, now time.Time) time.Time {
 	if at.After(now) {
@@ -169,7 +166,7 @@ func notAfter(at, now time.Time) time.Time {
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
 	for _, r := range a.reloads {
-		s.Reloads = append(s.Reloads, storedReload{r.Name, r.latched, recent(r.done, now)})
+		s.Reloads = append(s.Reloads, storedReload{r.Name, r.policy.State(now)})
 	}
 	return s
 }
@@ -182,17 +179,22 @@ func (c *core) snapshot(now time.Time) stored {
 		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
 	}
 	for _, in := range c.instances {
-		out := storedInstance{Name: in.Name, Process: in.last.process,
-			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}}
-		for name, r := range in.last.backends {
-			if r.prefix != "" {
-				out.Prefixes[name] = r.prefix
+		out := storedInstance{Name: in.Name, Process: in.last.Process,
+			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Unmanaged: map[string]placement.Unmanaged{}}
+		for name, r := range in.backends {
+			if r.Prefix != "" {
+				out.Prefixes[name] = r.Prefix
 			}
-			for number, e := range r.externals {
+			if b := c.backend(name); b != nil {
+				if u := b.unmanagedAt(r); len(u) > 0 {
+					out.Unmanaged[name] = u
+				}
+			}
+			for number, e := range r.Externals {
 				if out.Externals[name] == nil {
 					out.Externals[name] = map[string]storedExternal{}
 				}
-				out.Externals[name][r.prefix+strconv.Itoa(number)] = storedExternal{e, &number}
+				out.Externals[name][r.Prefix+strconv.Itoa(number)] = storedExternal{e, &number}
 			}
 		}
 		s.Instances = append(s.Instances, out)

@@ -15,7 +15,7 @@ import (
 
 func (b *backend) store(name func(number int) string, now time.Time) storedBackend {
 	s := storedBackend{
-		Name: b.Name, At: b.answeredAt(), Slots: map[netip.AddrPort]string{}, Numbers: b.places(), Vanished: maps.Clone(b.vanished),
+		Name: b.Name, At: b.answeredAt(), Slots: map[netip.AddrPort]string{}, Numbers: b.placement.Places(), Vanished: b.placement.Vanished(),
 	}
 	for _, f := range b.feeds {
 		s.Feeds = append(s.Feeds, f.store())
@@ -78,8 +78,8 @@ func (f *feed) store() storedFeed {
 // to remove anything.
 func (b *backend) restore(s storedBackend, now time.Time) {
 	b.guard.Restore(guard.State{Published: s.Endpoints, Past: s.Past, Hold: s.Hold, Unhealthy: s.Unhealthy, Turnover: s.Turnover}, now)
-	b.prefer, b.storedAt = s.numbers(b.Prefix), s.At
-	maps.Copy(b.vanished, s.Vanished)
+	b.placement.Restore(s.numbers(b.Prefix), s.Vanished)
+	b.storedAt = s.At
 	if s.Failover != nil && (s.Failover.Primary == "" || s.Failover.Primary == b.Failover.Primary) {
 		b.at = sources.Position{FailedOver: s.Failover.Away}
 		if s.Failover.Elapsed > 0 {

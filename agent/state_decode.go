@@ -2,14 +2,15 @@ package agent
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -21,8 +22,8 @@ func decodeState(text []byte) (stored, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return stored{}, err
 	}
-	if s.Version != stateVersion {
-		return stored{}, fmt.Errorf("version %d, this is version %d", s.Version, stateVersion)
+	if err := store.CheckVersion(s.Version, stateVersion); err != nil {
+		return stored{}, err
 	}
 	for i := range s.Backends {
 		s.Backends[i].sanitize()
@@ -53,7 +54,7 @@ func (s *storedBackend) sanitize() {
 	maps.DeleteFunc(s.Added, func(a netip.AddrPort, _ time.Time) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Numbers, func(a netip.AddrPort, n int) bool { return discovery.Check(a) != "" || n < 0 })
-	maps.DeleteFunc(s.Vanished, func(n int, v vanished) bool { return discovery.Check(v.Addr) != "" || n < 0 })
+	maps.DeleteFunc(s.Vanished, func(n int, v placement.Vanished) bool { return discovery.Check(v.Addr) != "" || n < 0 })
 	most := discovery.MaxEndpoints * max(1, len(s.Feeds))
 	s.Baseline = slices.DeleteFunc(s.Baseline, func(c storedCount) bool { return c.N < 0 || c.N > most })
 	if h := s.Hold; h != nil {

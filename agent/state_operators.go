@@ -13,17 +13,17 @@ import (
 func (s stored) overrides() overrides {
 	out, n := overrides{}, map[bool]int{}
 	for _, o := range s.Overrides {
-		if n[o.Limited]++; o.valid() && n[o.Limited] <= quotaOf(o.Limited) {
+		if n[o.Limited]++; isValid(&o) && n[o.Limited] <= quotaOf(o.Limited) {
 			o.By, o.Reason, o.Name = discovery.Printable(o.By, 100), discovery.Printable(o.Reason, 200), discovery.Printable(o.Name, 100)
-			out[o.subject()] = &o
+			out[subjectOf(&o)] = &o
 		}
 	}
 	return out
 }
 
-// valid reports whether o could have been asked for.
-func (o *Override) valid() bool {
-	addr := o.subject().addr
+// isValid reports whether o could have been asked for.
+func isValid(o *Override) bool {
+	addr := subjectOf(o).addr
 	if o.Backend == "" {
 		addr = netip.AddrPortFrom(addr.Addr(), 1)
 	}

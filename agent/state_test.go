@@ -1,25 +1,47 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
-	"github.com/slotsync/slotsync/securedir"
-	"github.com/slotsync/slotsync/securedir/securedirtest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/securedir/securedirtest"
 )
+
+const (
+	badFile    = stateFile + ".bad" // where a state that cannot be used is kept
+	retryStore = 5 * time.Second    // how soon it is tried again to write what could not be
+)
+
+// writeFile writes one file of a state directory, and returns how often that failed until it
+// was told what came of it.
+func writeFile(dir, name string, value any) (failed int, err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := store.NewFile(securedir.Policy{}, dir, name, func(error) { failed++ }, func() {})
+	written := f.Flush(value)
+	var group sync.WaitGroup
+	group.Go(func() { f.Run(ctx) })
+	err = <-written
+	until := failed
+	cancel()
+	group.Wait()
+	return until, err
+}
 
 func TestStateDirectoryIsMade(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "lib", "slotsync")
-	s := newFileWriter(securedir.Policy{}, dir, stateFile, func(err error) { t.Error(err) }, func() {})
-	if err := s.write(stored{Version: stateVersion}); err != nil {
+	if failed, err := writeFile(dir, stateFile, stored{Version: stateVersion}); err != nil || failed > 0 {
 		t.Error(err)
 	}
 	if _, err := loadState(securedir.Policy{}, dir); err != nil {
@@ -38,8 +60,7 @@ func TestStateIsOfItsOwner(t *testing.T) {
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	s := newFileWriter(securedir.Policy{}, dir, stateFile, func(err error) { t.Error(err) }, func() {})
-	if err := s.write(stored{Version: stateVersion}); err != nil {
+	if failed, err := writeFile(dir, stateFile, stored{Version: stateVersion}); err != nil || failed > 0 {
 		t.Error(err)
 	}
 	info, err := os.Stat(path)
@@ -207,7 +228,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := f.Truncate(maxState + 1); err != nil {
+	if err := f.Truncate(store.MaxSize + 1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := loadState(securedir.Policy{}, dir); err == nil || !strings.Contains(err.Error(), "bytes") {
@@ -251,7 +272,7 @@ func FuzzState(f *testing.F) {
 			b := newBackend(Backend{Name: "web", Feeds: []Feed{{Name: "x"}, {Name: "y", Key: "a"}}})
 			b.restore(stored, now)
 			b.reevaluate(judgement{}, now)
-			for a := range b.named() {
+			for a := range b.named(stored) {
 				if discovery.Check(a) != "" {
 					t.Fatalf("%s came in", a)
 				}
@@ -265,8 +286,8 @@ func FuzzState(f *testing.F) {
 	})
 }
 
-// named are all addresses that a backend knows.
-func (b *backend) named() map[netip.AddrPort]bool {
+// named are all addresses that a backend knows which was restored from s.
+func (b *backend) named(s storedBackend) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
 	sets := [][]discovery.Endpoint{b.guard.Published(), b.wanted()}
 	if t, ok := b.guard.Turnover(); ok {
@@ -283,7 +304,7 @@ func (b *backend) named() map[netip.AddrPort]bool {
 			out[e.Addr] = true
 		}
 	}
-	for a := range b.prefer {
+	for a := range s.numbers(b.Prefix) {
 		out[a] = true
 	}
 	return out
@@ -297,7 +318,7 @@ func TestStateIsWrittenWhereItStays(t *testing.T) {
 	if err := os.Chtimes(everybodys, long, long); err != nil {
 		t.Fatal(err)
 	}
-	if err := newFileWriter(securedir.Policy{}, dir, stateFile, func(error) {}, func() {}).replace([]byte("{}\n")); err != nil {
+	if _, err := writeFile(dir, stateFile, stored{Version: stateVersion}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(everybodys); err != nil || time.Since(info.ModTime()) < time.Minute {

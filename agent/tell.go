@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -120,15 +121,15 @@ func (a *Agent) failedOver(b *backend) {
 // were to be taken over, before.
 func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 	a.addAll(tableEvents(b, surplusBefore, takenBefore, a.takeoverID(b)))
-	overflow := len(b.surplus)
+	overflow := len(b.placement.Overflow())
 	for _, other := range a.beside(b) {
-		overflow += len(other.surplus)
+		overflow += len(other.placement.Overflow())
 	}
 	a.opts.Metrics.Overflow(b.Proxy, overflow)
 	a.gaugeHolds(b)
 	a.takeoverChanged(b, takenBefore)
-	if n := len(b.surplus); n != surplusBefore && n > 0 {
-		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.table), "left_over", n)
+	if n := len(b.placement.Overflow()); n != surplusBefore && n > 0 {
+		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.placement.Table()), "left_over", n)
 	} else if n != surplusBefore {
 		a.opts.Log.Info("every endpoint has a slot again", "backend", b.Name)
 	}
@@ -136,66 +137,67 @@ func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 
 // takeoverChanged tells of slots that wait to be taken over, where there were none.
 func (a *Agent) takeoverChanged(b *backend, before int) {
-	switch n := len(b.taken); {
+	switch n := len(b.unmanaged); {
 	case n > 0 && before == 0:
 		id := a.takeoverID(b)
 		a.opts.Log.Warn("takeover: slots serve addresses that no source has ever listed; they are left alone", "backend", b.Name,
-			"addresses", strings.Join(addressStrings(a.strangersOf(b)), " "), "nothing_is_written", b.misfit, "id", id, "to_end_it", "slotsync accept "+b.Name+" "+id)
+			"addresses", strings.Join(addressStrings(a.unmanagedOf(b)), " "), "nothing_is_written", b.misfit, "id", id, "to_end_it", "slotsync accept "+b.Name+" "+id)
 	case n == 0 && before > 0:
 		a.opts.Log.Info("no slot waits to be taken over any more", "backend", b.Name)
 	}
 }
 
-// logReport tells what a worker did.
-func (a *Agent) logReport(in *instance, before, r report, propagated map[string]time.Duration) {
+// logReport tells what a reconciler did; short are the backends of which an instance has enough
+// slots now and had not before, or the other way round.
+func (a *Agent) logReport(in *instance, before, r reconciler.Report, short []string, propagated map[string]time.Duration) {
 	log, m := a.opts.Log.With("instance", in.Name), a.opts.Metrics
-	a.addAll(reportEvents(in, before, r, propagated))
+	a.addAll(reportEvents(in, before, r, short, propagated))
 	switch {
-	case r.err != nil && (before.err == nil || faultOf(before.err) != faultOf(r.err)):
-		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.err)
-	case r.err == nil && before.err != nil:
-		log.Info("instance is back", "pid", r.process.Pid, "version", r.process.Version)
-	case r.err == nil && before.at.IsZero():
-		log.Info("instance answers", "socket", in.Conn.String(), "pid", r.process.Pid, "version", r.process.Version)
+	case r.Err != nil && (before.Err == nil || faultOf(before.Err) != faultOf(r.Err)):
+		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.Err)
+	case r.Err == nil && before.Err != nil:
+		log.Info("instance is back", "pid", r.Process.Pid, "version", r.Process.Version)
+	case r.Err == nil && before.At.IsZero():
+		log.Info("instance answers", "socket", in.Conn.String(), "pid", r.Process.Pid, "version", r.Process.Version)
 	}
-	if r.restarted {
+	if r.Restarted {
 		m.Restarted(in.Name)
-		log.Info("instance runs a new process", "pid", r.process.Pid)
+		log.Info("instance runs a new process", "pid", r.Process.Pid)
 	}
-	if r.took > 0 {
-		m.Round(in.Name, r.took)
+	if r.Took > 0 {
+		m.Round(in.Name, r.Took)
 	}
-	for _, c := range r.counts {
+	for _, c := range r.Commands {
 		m.Commands(in.Name, c.Command, c.Result, c.N)
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.made)) {
-		log.Info("slots changed", "backend", name, "changes", r.made[name].String(), "took", r.took.Round(time.Microsecond))
+	for _, name := range slices.Sorted(maps.Keys(r.Changes)) {
+		log.Info("slots changed", "backend", name, "changes", r.Changes[name].String(), "took", r.Took.Round(time.Microsecond))
 	}
-	for _, name := range lackingChanged(before, r) {
-		if n := r.backends[name].surplus; n > 0 {
+	for _, name := range short {
+		if n := r.Backends[name].Overflow; n > 0 {
 			log.Warn("endpoints have no slot at this instance: its template has fewer than others", "backend", name, "left_over", n)
 		} else {
 			log.Info("every endpoint has a slot at this instance again", "backend", name)
 		}
 	}
-	for name, kinds := range r.drift {
+	for name, kinds := range r.Drift {
 		for kind, n := range kinds {
 			m.Drift(in.Name, a.proxyOf(name), string(kind), n)
 		}
 		log.Warn("drift corrected: nobody asked for what was there", "backend", name, "changes", kinds.String())
 	}
-	for _, n := range r.notes {
-		attrs := []any{"backend", n.backend}
-		if n.slot != "" {
-			attrs = append(attrs, "slot", n.slot)
+	for _, n := range r.Events {
+		attrs := []any{"backend", n.Backend}
+		if n.Slot != "" {
+			attrs = append(attrs, "slot", n.Slot)
 		}
-		if n.detail != "" {
-			attrs = append(attrs, "detail", n.detail)
+		if n.Detail != "" {
+			attrs = append(attrs, "detail", n.Detail)
 		}
-		if n.warn {
-			log.Warn(n.text, attrs...)
+		if n.Warn {
+			log.Warn(n.Text, attrs...)
 		} else {
-			log.Info(n.text, attrs...)
+			log.Info(n.Text, attrs...)
 		}
 	}
 }
@@ -246,17 +248,17 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 	m := a.opts.Metrics
 	a.gaugeLink(in, now)
 	for _, b := range a.backends {
-		r, ok := in.last.backends[b.Name]
-		if !ok {
+		at := in.at(b.Name)
+		if !at.known {
 			continue
 		}
-		counts, surplus, externals, paused := a.countSlots(b, in, r), r.surplus, len(r.externals), a.pausedNow(b, now)
+		counts, surplus, externals, paused := b.countSlots(at), at.Overflow, len(at.Externals), a.pausedNow(b, now)
 		for _, other := range a.beside(b) { // metrics go by HAProxy's backend
-			r := in.last.backends[other.Name]
-			for state, n := range a.countSlots(other, in, r) {
+			there := in.at(other.Name)
+			for state, n := range other.countSlots(there) {
 				counts[state] += n
 			}
-			surplus, externals, paused = surplus+r.surplus, externals+len(r.externals), paused || a.pausedNow(other, now)
+			surplus, externals, paused = surplus+there.Overflow, externals+len(there.Externals), paused || a.pausedNow(other, now)
 		}
 		m.Slots(in.Name, b.Proxy, counts)
 		m.InstanceOverflow(in.Name, b.Proxy, surplus)
@@ -282,17 +284,17 @@ func (a *Agent) beside(b *backend) []*backend {
 }
 
 // countSlots counts the slots of one instance by what they are.
-func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]int {
+func (b *backend) countSlots(at *backendAt) map[string]int {
 	out := map[string]int{}
 	used := map[int]bool{}
-	for _, slot := range b.table {
+	for _, slot := range b.placement.Table() {
 		used[slot.Number] = !slot.Free()
 	}
-	for _, s := range r.own {
-		_, stranger := in.strangers[b.Name][s.Number]
-		_, external := r.externals[s.Number]
+	for _, s := range at.Own {
+		_, unmanaged := at.unmanaged[s.Number]
+		_, external := at.Externals[s.Number]
 		switch {
-		case stranger:
+		case unmanaged:
 			out["takeover"]++
 		case external:
 			out["external"]++
@@ -309,19 +311,11 @@ func (a *Agent) countSlots(b *backend, in *instance, r localReport) map[string]i
 // somewhere.
 func (a *Agent) fighting(b *backend, now time.Time) bool {
 	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
-		for _, until := range in.last.backends[b.Name].fights {
+		for _, until := range in.at(b.Name).Conflicts {
 			if until.After(now) {
 				return true
 			}
 		}
 		return false
 	})
-}
-
-func (k kinds) String() string {
-	words := make([]string, 0, len(k))
-	for _, kind := range slices.Sorted(maps.Keys(k)) {
-		words = append(words, string(kind)+"="+itoa(k[kind]))
-	}
-	return strings.Join(words, " ")
 }

@@ -48,10 +48,10 @@ func (a *Agent) gaugeHolds(b *backend) {
 	for _, kind := range holdKinds {
 		held := b.guard.Kind() == kind
 		if kind == holdTakeover {
-			held = len(a.strangersOf(b)) > 0
+			held = len(a.unmanagedOf(b)) > 0
 		}
 		for _, other := range a.beside(b) {
-			held = held || other.guard.Kind() == kind || kind == holdTakeover && len(a.strangersOf(other)) > 0
+			held = held || other.guard.Kind() == kind || kind == holdTakeover && len(a.unmanagedOf(other)) > 0
 		}
 		a.opts.Metrics.Held(b.Proxy, kind, held)
 	}

@@ -68,7 +68,7 @@ func (c *core) working(b *backend, of map[netip.AddrPort]bool, unchecked time.Du
 // those has one: a quarter goes at once. It reports whether any did.
 func (b *backend) giveWay(now time.Time) bool {
 	incoming := b.guard.Incoming()
-	if len(incoming) == 0 || slices.ContainsFunc(b.table, func(s slots.Slot) bool { return incoming[s.Endpoint.Addr] }) {
+	if len(incoming) == 0 || b.placement.HasAny(incoming) {
 		return false
 	}
 	before := b.guard.Published()

@@ -3,7 +3,6 @@ package discovery_test
 import (
 	"encoding/json"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,32 +40,4 @@ func TestActivityAsJSON(t *testing.T) {
 			t.Errorf("back: %+v, %v", back, err)
 		}
 	}
-}
-
-func TestDiary(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var d discovery.Diary
-		if a, polls := d.Read(); polls || !cmp.Equal(a, discovery.Activity{}) {
-			t.Errorf("before anything: %+v", a)
-		}
-		begin, next := time.Now(), time.Now().Add(time.Minute)
-		d.Polls(next)
-		if a, polls := d.Read(); !polls || a.Next != next {
-			t.Errorf("polling: %+v %t", a, polls)
-		}
-		d.Asked(false, func() string { return "plainly" })
-		if a, polls := d.Read(); !polls || a.Question != "plainly" || a.Asked != begin || !a.Next.IsZero() {
-			t.Errorf("asked: %+v %t", a, polls)
-		}
-		time.Sleep(time.Second)
-		d.Answered("unused", discovery.Errorf(discovery.Server, "no\nleader"))
-		if a, _ := d.Read(); a.Answer != "server: no.leader" || a.Answered != begin.Add(time.Second) {
-			t.Errorf("failed: %+v", a)
-		}
-		d.Asked(true, func() string { return "blocking" })
-		d.Answered("200", nil)
-		if a, polls := d.Read(); polls || a.Question != "blocking" || a.Answer != "200" {
-			t.Errorf("answered: %+v %t", a, polls)
-		}
-	})
 }

@@ -5,9 +5,13 @@
 // there and what that proves, or with an [Error], which says nothing about endpoints at
 // all. An error is never an empty set, neither of a source nor of a part.
 //
-// It also holds what several of those packages need to ask their systems: over HTTP
-// ([API], [Location], [Trust]), by blocking queries ([Setbacks], [Collapsed]), again
-// after trouble ([Gate], [Hopes]), and for those who want to know ([Diary]).
+// [Watch] calls a source for as long as it is wanted, at a pace that neither the source
+// nor the agent suffers from. [Policy] says which addresses a backend takes. What else a
+// source can do is an interface of its own: go on soon after trouble ([Recoverer]), say
+// what it does ([Active]), remember over restarts ([Rememberer]), be told that what it
+// lacks is gone ([Acceptor]), look for what is wrong with it ([Diagnoser]).
+//
+// The package itself asks nobody: it opens no file and no connection.
 package discovery
 
 import (

@@ -204,3 +204,12 @@ func FuzzPrintable(f *testing.F) {
 		}
 	})
 }
+
+func TestPasses(t *testing.T) {
+	for _, c := range discovery.Classes {
+		want := c != discovery.Busy && c != discovery.Config && c != discovery.Protocol
+		if c.Passes() != want {
+			t.Errorf("%s: %t", c, !want)
+		}
+	}
+}

@@ -135,4 +135,17 @@ func backoff(c Class, fails int) time.Duration {
 	return min(first<<min(fails-1, 16), most)
 }
 
+// Sleep returns after d, or when ctx is done.
+func Sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
 func jittered(d time.Duration) time.Duration { return max(leastPause, rand.N(d)) }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
@@ -63,6 +65,13 @@ func (g *Guard) Accept(id string, now time.Time) (gone []netip.AddrPort, ok bool
 		return nil, false
 	}
 	return g.AcceptThese(shown, now), true
+}
+
+// Withdraw takes these out of what is in force, where that is a restored set and nothing was
+// offered yet.
+func (g *Guard) Withdraw(addrs []netip.AddrPort) {
+	g.publish(slices.DeleteFunc(slices.Clone(g.published), func(e discovery.Endpoint) bool { return slices.Contains(addrs, e.Addr) }))
+	g.past.forget(addrs)
 }
 
 // AcceptThese is [Guard.Accept] of addresses.

@@ -76,13 +76,32 @@ var verbs = []struct {
 }{
 	{"join", 8}, {"leave", 8}, {"replace", 3}, {"lose most", 4}, {"lose all", 3}, {"come back", 6}, {"down", 3}, {"maintenance", 2},
 	{"unknown part", 5}, {"partial part", 3}, {"lie empty", 3}, {"lie short", 3}, {"confirm otherwise", 2}, {"silent", 3}, {"fail", 4}, {"drop part", 2}, {"heal source", 9},
-	{"restart", 3}, {"restart empty", 2}, {"reload grown", 1}, {"reload shrunk", 1}, {"rename", 1}, {"renumber", 1}, {"no backend", 1}, {"backend back", 3},
+	{"restart", 3}, {"restart empty", 2}, {"refilled", 1}, {"reload grown", 1}, {"reload shrunk", 1}, {"rename", 1}, {"renumber", 1}, {"no backend", 1}, {"backend back", 3},
 	{"hang", 3}, {"away", 3}, {"cut", 2}, {"lose addresses", 1}, {"late addresses", 1}, {"heal instance", 10}, {"another machine", 1},
 	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"agent weight", 2}, {"agent state", 2}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
 	{"drain", 3}, {"stop", 2}, {"start", 4}, {"weight", 1}, {"stop address", 1}, {"start address", 2}, {"add server", 2}, {"remove server", 2},
 	{"pause", 1}, {"resume", 3}, {"accept", 3},
 	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1},
-	{"kill", 3}, {"kill soon", 5}, {"stop agent", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk works", 4},
+	{"kill", 3}, {"kill soon", 5}, {"found running", 3}, {"stop agent", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk works", 4},
+}
+
+// scenes are verbs that happen to the same thing one after the other: what is rare to meet
+// by chance, and hid a fault once.
+var scenes = [][]string{
+	{"lose most", "confirm otherwise"},                  // its own confirmations contradict a loss
+	{"confirm otherwise", "lose most"},                  // and then it is true
+	{"lose most", "lose all"},                           // a hold becomes one of another kind
+	{"unknown part", "kill"},                            // what is kept is kept over a restart
+	{"unknown part", "leave", "found running"},          // and is nobody else's where HAProxy is another
+	{"partial part", "leave"},                           // what is not in a partial answer has not left
+	{"maintenance", "lose most"},                        // what is left takes no traffic
+	{"drain", "kill soon"}, {"add server", "kill soon"}, // what is acknowledged is durable
+	{"found running", "hand state"}, {"found running", "accept"}, // somebody else's addresses
+	{"hand address", "kill"},                           // a slot that was taken while nobody looked
+	{"hand state", "hand state", "hand state"},         // a fight
+	{"agent state", "leave"}, {"leave", "agent state"}, // an agent-check brings nobody back
+	{"reload shrunk", "join", "join"}, // an endpoint whose slot is gone
+	{"unknown part", "join", "join"},  // who is kept gives way
 }
 
 // planOf returns the plan of a seed.
@@ -98,6 +117,10 @@ func planOf(seed uint64, live bool) plan {
 		total += v.weight
 	}
 	for range 8 + r.IntN(22) {
+		if r.IntN(12) == 0 {
+			p.steps = append(p.steps, sceneOf(r)...)
+			continue
+		}
 		n := r.IntN(total)
 		for _, v := range verbs {
 			if n -= v.weight; n < 0 {
@@ -107,6 +130,19 @@ func planOf(seed uint64, live bool) plan {
 		}
 	}
 	return p
+}
+
+// sceneOf is a scene, after which there is often time for all that follows.
+func sceneOf(r *rand.Rand) []step {
+	var out []step
+	a, b, c := r.IntN(1<<16), r.IntN(1<<16), r.IntN(1<<16)
+	for _, verb := range scenes[r.IntN(len(scenes))] {
+		out = append(out, step{verb, a, b, c, time.Duration(r.IntN(4000)) * time.Millisecond})
+	}
+	if last := &out[len(out)-1]; r.IntN(2) == 0 {
+		last.pause += 70 * time.Second
+	}
+	return out
 }
 
 // pauseOf is often next to nothing, so that things meet, and now and then long enough for

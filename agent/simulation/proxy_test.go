@@ -144,6 +144,28 @@ func (p *proxy) restart(filled bool) {
 	p.tell()
 }
 
+// refill puts a process in place of the one that runs whose first slots somebody else has
+// filled: with endpoints of the first source, and with addresses that no source lists.
+func (p *proxy) refill(s step) {
+	var text strings.Builder
+	for i, b := range p.backends {
+		pool := p.w.services[i][0].parts[0].pool
+		for n := range 1 + s.c%4 {
+			a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 98, byte(i), byte(1 + n)}), 9000)
+			if s.b>>n%2 == 0 {
+				a = pool[n]
+			}
+			fmt.Fprintf(&text, "1 %s %d %s %s 2 0 100 100 1 1 0 0 0 0 0 0 - %d\n", b.Name, n+1, b.Slot(n+1), a.Addr(), a.Port())
+		}
+	}
+	file := filepath.Join(p.w.dir, "refilled-"+p.name)
+	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+		p.w.t.Fatal(err)
+	}
+	p.fake.RestartFrom(func(string) string { return file }, p.backends...)
+	p.tell()
+}
+
 // fault notes that something is wrong with it.
 func (p *proxy) fault(kind string) {
 	p.faults[kind] = true

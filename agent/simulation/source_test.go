@@ -172,6 +172,7 @@ func (w *watch) waitSilent(ctx context.Context) error {
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
+			w.w.judge(w.life, func(o *oracle.Oracle) { o.Failed(time.Now(), w.backend, w.name) })
 			return ctx.Err()
 		}
 	}

@@ -169,6 +169,10 @@ func (w *world) doAgent(s step) bool {
 		w.reap()
 		time.Sleep(time.Duration(s.a%5000) * time.Millisecond)
 		w.start()
+	case "found running":
+		w.reap()
+		w.proxies[s.a%len(w.proxies)].refill(s)
+		w.start()
 	case "kill soon":
 		w.fuse.Store(int64(1 + s.a%30))
 	case "stop agent":

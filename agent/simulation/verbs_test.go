@@ -127,6 +127,8 @@ func (w *world) doInstance(s step) bool {
 		p.restart(true)
 	case "restart empty":
 		p.restart(false)
+	case "refilled":
+		p.refill(s)
 	case "another machine":
 		p.fake.SetNode(fmt.Sprintf("host-%s-%d", p.name, s.b%3))
 		p.restart(s.c%2 == 0)

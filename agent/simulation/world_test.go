@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
@@ -237,6 +238,9 @@ func (w *world) startWith(change func(*agent.Options)) {
 		o.Log = slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	o.Metrics = metrics.New(w.registry, "simulation", metrics.Lists{})
+	// what the process and the runtime say takes as long as all the rest
+	w.registry.Unregister(collectors.NewGoCollector())
+	w.registry.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a, err := agent.New(o)
 	if err != nil {
 		w.t.Fatal(err)

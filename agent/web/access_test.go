@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // TestClientWithAConfig has a client ask listeners that exporter-toolkit checks, for
@@ -18,30 +18,30 @@ func TestClientWithAConfig(t *testing.T) {
 		by.client(by, "client") // makes its files
 	}
 	file := func(by *authority, name string) string { return filepath.Join(by.dir, name) }
-	trusts := discovery.TLS{CAFile: file(a, "ca.crt")}
-	shows := discovery.TLS{CAFile: file(a, "ca.crt"), CertFile: file(a, "client.crt"), KeyFile: file(a, "client.key")}
-	stranger := discovery.TLS{CAFile: file(a, "ca.crt"), CertFile: file(other, "client.crt"), KeyFile: file(other, "client.key")}
+	trusts := longpoll.TLS{CAFile: file(a, "ca.crt")}
+	shows := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(a, "client.crt"), KeyFile: file(a, "client.key")}
+	stranger := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(other, "client.crt"), KeyFile: file(other, "client.key")}
 	plain, both := a.serverTLS(""), a.serverTLS(", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt")
 	given := a.serverTLS(", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt")
 	tests := []struct {
 		name, file string
-		by         web.Access
+		by         client.Access
 		want       string // in the error; "" for none
 	}{
-		{"a token", plain, web.Access{TLS: trusts, Token: token("token")}, ""},
-		{"nothing but trust", plain, web.Access{TLS: trusts}, "not for everybody"},
-		{"no trust", plain, web.Access{Token: token("token")}, "--ca-file"},
-		{"trust in another", plain, web.Access{TLS: discovery.TLS{CAFile: file(other, "other.crt")}}, "--ca-file"},
-		{"a certificate", both, web.Access{TLS: shows}, ""},
-		{"a certificate, if given", given, web.Access{TLS: shows}, ""},
-		{"no certificate", both, web.Access{TLS: trusts}, "--cert-file and --key-file"},
-		{"a certificate of another", both, web.Access{TLS: stranger}, "--cert-file and --key-file"},
-		{"a user", plain + users, web.Access{TLS: trusts, User: "ann", Password: "secret"}, ""},
-		{"a user without TLS", users, web.Access{User: "ann", Password: "secret"}, ""},
-		{"a wrong password", plain + users, web.Access{TLS: trusts, User: "ann", Password: "canary"}, "--user and --password-file"},
-		{"nobody", users, web.Access{}, "--token-file"},
-		{"a token before a user", users, web.Access{Token: token("token"), User: "ann", Password: "canary"}, ""},
-		{"a certificate and a user", both + users, web.Access{TLS: shows, User: "ann", Password: "secret"}, ""},
+		{"a token", plain, client.Access{TLS: trusts, Token: token("token")}, ""},
+		{"nothing but trust", plain, client.Access{TLS: trusts}, "not for everybody"},
+		{"no trust", plain, client.Access{Token: token("token")}, "--ca-file"},
+		{"trust in another", plain, client.Access{TLS: longpoll.TLS{CAFile: file(other, "other.crt")}}, "--ca-file"},
+		{"a certificate", both, client.Access{TLS: shows}, ""},
+		{"a certificate, if given", given, client.Access{TLS: shows}, ""},
+		{"no certificate", both, client.Access{TLS: trusts}, "--cert-file and --key-file"},
+		{"a certificate of another", both, client.Access{TLS: stranger}, "--cert-file and --key-file"},
+		{"a user", plain + users, client.Access{TLS: trusts, User: "ann", Password: "secret"}, ""},
+		{"a user without TLS", users, client.Access{User: "ann", Password: "secret"}, ""},
+		{"a wrong password", plain + users, client.Access{TLS: trusts, User: "ann", Password: "canary"}, "--user and --password-file"},
+		{"nobody", users, client.Access{}, "--token-file"},
+		{"a token before a user", users, client.Access{Token: token("token"), User: "ann", Password: "canary"}, ""},
+		{"a certificate and a user", both + users, client.Access{TLS: shows, User: "ann", Password: "secret"}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestClientWithAConfig(t *testing.T) {
 			if strings.Contains(tt.file, "tls_server_config") {
 				addr = strings.Replace(addr, "http:", "https:", 1)
 			}
-			c, err := web.NewClient(addr, tt.by)
+			c, err := client.New(addr, tt.by)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,12 +83,12 @@ func TestClientSpeaksPlainlyToTLS(t *testing.T) {
 
 func TestClientWithoutItsFiles(t *testing.T) {
 	dir := t.TempDir()
-	for _, by := range []discovery.TLS{{CAFile: dir + "/none"}, {CertFile: dir + "/none", KeyFile: dir + "/none"}} {
-		if _, err := web.NewClient("https://127.0.0.1:1", web.Access{TLS: by}); err == nil || !strings.Contains(err.Error(), "/none") {
+	for _, by := range []longpoll.TLS{{CAFile: dir + "/none"}, {CertFile: dir + "/none", KeyFile: dir + "/none"}} {
+		if _, err := client.New("https://127.0.0.1:1", client.Access{TLS: by}); err == nil || !strings.Contains(err.Error(), "/none") {
 			t.Errorf("%+v: %v", by, err)
 		}
 		for _, addr := range []string{"http://127.0.0.1:1", "unix:///none"} { // nothing of it is used there
-			if _, err := web.NewClient(addr, web.Access{TLS: by}); err != nil {
+			if _, err := client.New(addr, client.Access{TLS: by}); err != nil {
 				t.Errorf("%s: %v", addr, err)
 			}
 		}
@@ -101,8 +101,8 @@ func TestClientSaysWhatIsNotThere(t *testing.T) {
 	o.Listen = "127.0.0.1:0"
 	c, ctx := newClient(t, "http://"+serve(t, o).Addr(), nil), t.Context()
 	errs := map[string]error{}
-	_, errs["no such backend"] = c.SetState(ctx, "api", "web1", web.StateBody{State: agent.StateDrain})
-	_, errs["no such server"] = c.SetWeight(ctx, "web", "web9", web.WeightBody{Weight: "5"})
+	_, errs["no such backend"] = c.SetState(ctx, "api", "web1", api.StateBody{State: api.StateDrain})
+	_, errs["no such server"] = c.SetWeight(ctx, "web", "web9", api.WeightBody{Weight: "5"})
 	_, errs["no such instance"] = c.Dump(ctx, "edge-9", "info")
 	for want, err := range errs {
 		checkError(t, err, want)

@@ -24,8 +24,9 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // users is the part of a file that knows ann, whose password is "secret".
@@ -285,7 +286,7 @@ func TestFaultyConfigIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", file, err)
 		}
 	}
-	if err := web.CheckConfig(filepath.Join(a.dir, "none")); err == nil || !strings.HasSuffix(err.Error(), "none: no such file or directory") {
+	if err := auth.CheckConfig(filepath.Join(a.dir, "none")); err == nil || !strings.HasSuffix(err.Error(), "none: no such file or directory") {
 		t.Errorf("no file: %v", err)
 	}
 }
@@ -314,7 +315,7 @@ func TestEventsOverHTTP2(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer resp.Body.Close()
-		f.events.Add(agent.Event{Kind: agent.EventNote, Text: "so it is"})
+		f.events.Add(api.Event{Kind: api.EventNote, Text: "so it is"})
 		got := make([]byte, 200)
 		n, err := io.ReadAtLeast(resp.Body, got, 150)
 		if err != nil || !strings.Contains(string(got[:n]), "so it is") {

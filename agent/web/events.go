@@ -10,25 +10,24 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // This file tells of events as Server-Sent Events
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
 const (
-	eventType = "text/event-stream"
-	// heartbeat is how often something is sent, so that both ends know the other is
-	// there.
-	heartbeat = 15 * time.Second
 	// eventTimeout bounds the sending of one event.
 	eventTimeout = 5 * time.Second
 	// eventsFor is how long one request is answered. Who reads on asks again, and
 	// shows again who he is.
 	eventsFor = time.Hour
-	// seats is how many who show nothing are told at a time: fewer than the agent
+	// maxAnonymousStreams is how many who show nothing are told at a time: fewer than the agent
 	// tells, so that they keep nobody out who may do everything.
-	seats = 48
+	maxAnonymousStreams = 48
 	// lastEventID is the parameter for those who cannot set the header.
 	lastEventID = "last_event_id"
 )
@@ -36,7 +35,7 @@ const (
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	after, err := wantedAfter(r)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	past, reader, err := s.o.Agent.Events().Read(after)
@@ -45,7 +44,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer reader.Close()
-	w.Header().Set("Content-Type", eventType)
+	w.Header().Set("Content-Type", api.EventType)
 	if r.Method == http.MethodHead {
 		return
 	}
@@ -54,18 +53,18 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 
 func noSeat(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "5")
-	problem(w, http.StatusServiceUnavailable, err.Error())
+	answer.Problem(w, http.StatusServiceUnavailable, err.Error())
 }
 
 // seated bounds how many who show nothing are in next at a time.
 func (s *Server) seated(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !isOwner(r) {
+		if !auth.IsAdmin(r) {
 			select {
-			case s.seats <- struct{}{}:
-				defer func() { <-s.seats }()
+			case s.anonymousStreams <- struct{}{}:
+				defer func() { <-s.anonymousStreams }()
 			default:
-				noSeat(w, agent.ErrManyReaders)
+				noSeat(w, api.ErrManyReaders)
 				return
 			}
 		}
@@ -91,13 +90,13 @@ func wantedAfter(r *http.Request) (uint64, error) {
 }
 
 // tellEvents sends what was and what comes, until one end has enough.
-func (s *Server) tellEvents(to *stream, r *http.Request, past []agent.Event, reader *agent.Reader) {
+func (s *Server) tellEvents(to *stream, r *http.Request, past []api.Event, reader *event.Reader) {
 	defer to.end()
 	to.send(": events of slotsync\n\n")
 	for _, e := range past {
 		to.event(e)
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(api.Heartbeat)
 	defer beat.Stop()
 	over := time.NewTimer(eventsFor)
 	defer over.Stop()
@@ -127,7 +126,7 @@ type stream struct {
 	err error
 }
 
-func (s *stream) event(e agent.Event) {
+func (s *stream) event(e api.Event) {
 	data, err := json.Marshal(e)
 	if err != nil {
 		panic("web: an event cannot be written: " + err.Error())

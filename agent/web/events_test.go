@@ -8,14 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
@@ -63,7 +63,7 @@ func TestEventsAreSent(t *testing.T) {
 			t.Errorf("first %q", got)
 		}
 		start := time.Now()
-		a.list.Add(agent.Event{Kind: agent.EventSlotsChanged, Text: "a\r\nid: 7\n\nb", Backend: "web"})
+		a.list.Add(api.Event{Kind: api.EventSlotsChanged, Text: "a\r\nid: 7\n\nb", Backend: "web"})
 		got := next(t, r)
 		if want := `event: slots_changed|data: {"id":"`; !strings.HasPrefix(got, "id: ") || !strings.Contains(got, want) || !strings.Contains(got, `"text":"a..id: 7..b"`) {
 			t.Errorf("%q", got)
@@ -73,14 +73,14 @@ func TestEventsAreSent(t *testing.T) {
 		}
 		for range 5 {
 			if got := next(t, r); got != ":" {
-				t.Errorf("a heartbeat: %q", got)
+				t.Errorf("a api.Heartbeat: %q", got)
 			}
 		}
-		if took := time.Since(start); took != 5*heartbeat {
+		if took := time.Since(start); took != 5*api.Heartbeat {
 			t.Errorf("five heartbeats took %v", took)
 		}
 		// later than any deadline of the server
-		a.list.Add(agent.Event{Kind: agent.EventNote})
+		a.list.Add(api.Event{Kind: api.EventNote})
 		if got := next(t, r); !strings.Contains(got, "event: note") {
 			t.Errorf("%q", got)
 		}
@@ -90,7 +90,7 @@ func TestEventsAreSent(t *testing.T) {
 func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 	a := newStuck()
 	for i := range 1003 {
-		a.list.Add(agent.Event{Kind: agent.EventNote, Text: strconv.Itoa(i)})
+		a.list.Add(api.Event{Kind: api.EventNote, Text: strconv.Itoa(i)})
 	}
 	past, reader, err := a.list.Read(1)
 	if err != nil {
@@ -165,7 +165,7 @@ func TestWhoDoesNotReadEventsIsDropped(t *testing.T) {
 				next(t, quick)
 				start := time.Now()
 				for i := range events {
-					a.list.Add(agent.Event{Kind: agent.EventNote, Text: strconv.Itoa(i)})
+					a.list.Add(api.Event{Kind: api.EventNote, Text: strconv.Itoa(i)})
 					if got := next(t, quick); !strings.Contains(got, `"text":"`+strconv.Itoa(i)+`"`) {
 						t.Fatalf("the other reads %q", got)
 					}
@@ -212,65 +212,6 @@ func TestEventsEnd(t *testing.T) {
 	})
 }
 
-// clientOf is one over pipes.
-func clientOf(l *discoverytest.Pipes) *Client {
-	return &Client{addr: "test", base: "http://localhost", http: &http.Client{Timeout: clientTimeout, Transport: &http.Transport{DialContext: l.Dial, DisableKeepAlives: true}}}
-}
-
-func TestClientReadsEvents(t *testing.T) {
-	a := newStuck()
-	serving(t, a, func(l *discoverytest.Pipes, stop func() error) {
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		go func() {
-			for i := range 3 {
-				time.Sleep(time.Minute) // longer than any other request may take
-				a.list.Add(agent.Event{Kind: agent.EventNote, Text: strconv.Itoa(i)})
-			}
-		}()
-		var texts []string
-		for e, err := range clientOf(l).Events(ctx, 0) {
-			if err != nil {
-				t.Error(err)
-			}
-			if texts = append(texts, e.Text); len(texts) == 3 {
-				break
-			}
-		}
-		if !slices.Equal(texts, []string{"0", "1", "2"}) {
-			t.Errorf("%q", texts)
-		}
-		stopped := make(chan struct{})
-		go func() { defer close(stopped); _ = stop() }()
-		var last error
-		for _, last = range clientOf(l).Events(ctx, 1) {
-		}
-		if <-stopped; last == nil {
-			t.Error("the agent has stopped, and nothing says so")
-		}
-	})
-}
-
-// TestClientGivesUpOnSilence: what accepts and says nothing is not waited for.
-func TestClientGivesUpOnSilence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := discoverytest.NewPipes()
-		go func() {
-			c, err := l.Accept()
-			if err == nil {
-				_, _ = io.Copy(io.Discard, c)
-			}
-		}()
-		start := time.Now()
-		var last error
-		for _, last = range clientOf(l).Events(t.Context(), 0) {
-		}
-		if took := time.Since(start); last == nil || took != silence {
-			t.Errorf("after %v: %v", took, last)
-		}
-	})
-}
-
 // TestNeighboursLeaveSeats: however many who show nothing are told of events, there is
 // a place for who may do everything.
 func TestNeighboursLeaveSeats(t *testing.T) {
@@ -304,7 +245,7 @@ func TestNeighboursLeaveSeats(t *testing.T) {
 		if w := <-refused; w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 			t.Errorf("%d %v", w.Code, w.Header())
 		}
-		go h(httptest.NewRecorder(), from(ask(), caller{may: full}))
+		go auth.Unix(h).ServeHTTP(httptest.NewRecorder(), ask())
 		synctest.Wait()
 		if len(told) != 49 {
 			t.Error("an owner is not told")

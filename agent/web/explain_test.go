@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 func TestExplain(t *testing.T) {
@@ -65,10 +65,10 @@ func TestClientExplain(t *testing.T) {
 			t.Errorf("%q: %+v, %v", about, e, err)
 		}
 	}
-	if _, err := c.Explain(t.Context(), "a/b", ""); !errors.Is(err, agent.ErrNoBackend) {
+	if _, err := c.Explain(t.Context(), "a/b", ""); !errors.Is(err, api.ErrNoBackend) {
 		t.Error(err)
 	}
-	if _, err := c.Explain(t.Context(), "web", "web9"); !errors.Is(err, agent.ErrNoSubject) {
+	if _, err := c.Explain(t.Context(), "web", "web9"); !errors.Is(err, api.ErrNoSubject) {
 		t.Error(err)
 	}
 	older := httptest.NewServer(nil)

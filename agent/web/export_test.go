@@ -18,8 +18,5 @@ func (s *Server) Table() []RouteInfo {
 	return out
 }
 
-// Watch is what every call does while it waits.
-func (c *Client) Watch(question string) (answered func()) { return c.watch(question) }
-
 // Admit lets those into the socket at path who may use it.
 func Admit(path string, mode fs.FileMode, gid int) error { return admit(path, mode, gid) }

@@ -10,48 +10,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // HAProxy is what can be done with HAProxy's own process and configuration. name
 // is of a reload of the configuration, "" for the first (of ReloadHAProxy: all).
-// See [agent.Agent] for the errors.
+// See agent.Agent for the errors.
 type HAProxy interface {
-	ReloadHAProxy(ctx context.Context, req agent.ReloadRequest) ([]agent.ReloadStatus, error)
-	RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]agent.ReloadStatus, error)
+	ReloadHAProxy(ctx context.Context, req api.ReloadRequest) ([]api.ReloadStatus, error)
+	RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]api.ReloadStatus, error)
 	CheckHAProxy(ctx context.Context, name string) (words string, err error)
 	HAProxyConfig(ctx context.Context, name, version string) (text []byte, etag string, err error)
-	HAProxyVersions(ctx context.Context, name string) ([]agent.ConfigVersion, error)
+	HAProxyVersions(ctx context.Context, name string) ([]api.ConfigVersion, error)
 	HAProxyDiff(ctx context.Context, name, from, to string) (string, error)
 	Sections
-}
-
-// transactionTimeout bounds how long a request waits for a reload. What has begun
-// goes on without it.
-const transactionTimeout = 10 * time.Minute
-
-// A ReloadAnswer says whether HAProxy has to be reloaded, and what came of the
-// last times.
-type ReloadAnswer struct {
-	Needed  bool                         `json:"needed"`
-	Needs   map[string]*agent.NeedReload `json:"needs"` // by backend
-	Reloads []agent.ReloadStatus         `json:"reloads"`
-}
-
-// A ReloadBody is what a reload may be asked for with.
-type ReloadBody struct {
-	Name   string `json:"name,omitempty"`
-	Reason string `json:"reason,omitempty"`
-	By     string `json:"by,omitempty"`
-	// Force overwrites a file that was changed by hand.
-	Force bool `json:"force,omitempty"`
-}
-
-// A CheckAnswer is what the check of a configuration said.
-type CheckAnswer struct {
-	OK    bool   `json:"ok"`
-	Words string `json:"words"`
 }
 
 // haproxyRoutes are those of HAProxy's process and configuration. A section of
@@ -59,57 +33,51 @@ type CheckAnswer struct {
 // everybody on this machine.
 func (s *Server) haproxyRoutes() []route {
 	return append([]route{
-		{"GET", "/v1/haproxy/reload", s.needed, full},
-		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, full},
-		{"GET", "/v1/haproxy/config", s.haproxyConfig, full},
-		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, full},
-		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, full},
-		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, full},
-		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, full},
-		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, full},
+		{"GET", "/v1/haproxy/reload", s.needed, auth.Full},
+		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, auth.Full},
+		{"GET", "/v1/haproxy/config", s.haproxyConfig, auth.Full},
+		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, auth.Full},
+		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, auth.Full},
+		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, auth.Full},
+		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, auth.Full},
+		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, auth.Full},
 	}, s.sectionRoutes()...)
 }
 
 // patiently gives the request as long as a reload may take.
 func patiently(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
 	// where it cannot be set, the request ends sooner and the reload goes on
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(transactionTimeout + time.Minute))
-	return context.WithTimeout(r.Context(), transactionTimeout)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(api.TransactionTimeout + time.Minute))
+	return context.WithTimeout(r.Context(), api.TransactionTimeout)
 }
 
 func (s *Server) needed(w http.ResponseWriter, _ *http.Request) {
 	status := s.o.Agent.Status()
-	a := ReloadAnswer{Needs: map[string]*agent.NeedReload{}, Reloads: append([]agent.ReloadStatus{}, status.Reloads...)}
+	a := api.ReloadAnswer{Needs: map[string]*api.NeedReload{}, Reloads: append([]api.ReloadStatus{}, status.Reloads...)}
 	for _, b := range status.Backends {
 		if b.NeedReload != nil {
 			a.Needed, a.Needs[b.Name] = true, b.NeedReload
 		}
 	}
-	answer(w, a)
+	answer.JSON(w, a)
 }
 
 func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
-	var body ReloadBody
+	var body api.ReloadBody
 	if err := readJSON(r, &body); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	req := agent.ReloadRequest{Name: body.Name, By: callerOf(r).by(body.By), Reason: noted(body.Reason), Force: body.Force}
+	req := api.ReloadRequest{Name: body.Name, By: auth.CallerOf(r).Actor(body.By), Reason: api.Sanitize(body.Reason), Force: body.Force}
 	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, reloads)
+	answer.JSON(w, reloads)
 }
-
-// noted is what somebody wrote, as it goes into the history and the log.
-func noted(text string) string { return discovery.Printable(strings.TrimSpace(text), maxNoted) }
-
-// maxNoted bounds what is noted, in runes.
-const maxNoted = 200
 
 // readJSON takes the body, if there is one, and nothing but what v knows.
 func readJSON(r *http.Request, v any) error {
@@ -133,22 +101,22 @@ func (s *Server) checkHAProxy(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	words, err := s.o.Agent.CheckHAProxy(ctx, r.URL.Query().Get("reload"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, CheckAnswer{OK: true, Words: words})
+	answer.JSON(w, api.CheckAnswer{OK: true, Words: words})
 }
 
 func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
 	config, etag, err := s.o.Agent.HAProxyConfig(r.Context(), r.URL.Query().Get("reload"), r.PathValue("id"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
 	if etag != "" {
 		w.Header().Set("ETag", `"`+etag+`"`)
 	}
-	w.Header().Set("Content-Type", textType)
+	w.Header().Set("Content-Type", api.TextType)
 	// Whoever asked may be gone; there is nobody else to tell.
 	_, _ = w.Write(config)
 }
@@ -156,37 +124,37 @@ func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
 func (s *Server) haproxyVersions(w http.ResponseWriter, r *http.Request) {
 	versions, err := s.o.Agent.HAProxyVersions(r.Context(), r.URL.Query().Get("reload"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
-	answer(w, versions)
+	answer.JSON(w, versions)
 }
 
 func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	diff, err := s.o.Agent.HAProxyDiff(r.Context(), q.Get("reload"), q.Get("from"), q.Get("to"))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
 	}
-	w.Header().Set("Content-Type", textType)
+	w.Header().Set("Content-Type", api.TextType)
 	_, _ = io.WriteString(w, diff)
 }
 
 func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
 	etag, err := wantedTag(r)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	ctx, cancel := patiently(w, r)
 	defer cancel()
-	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), callerOf(r).by(r.URL.Query().Get("by")), etag)
+	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), auth.CallerOf(r).Actor(r.URL.Query().Get("by")), etag)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
-	answer(w, reloads)
+	answer.JSON(w, reloads)
 }
 
 // wantedTag is the tag that HAProxy's configuration must have for a change; "" if

@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 func TestHAProxyClient(t *testing.T) {
 	f := newFake()
-	need := &agent.NeedReload{Slots: 10, Wanted: 12, Why: "so"}
+	need := &api.NeedReload{Slots: 10, Wanted: 12, Why: "so"}
 	f.status.Backends[0].NeedReload = need
 	o := options(f)
 	o.Listen, o.Socket, o.Token = "127.0.0.1:0", filepath.Join(socketDir(t), "a.sock"), token("secret")
@@ -35,11 +33,11 @@ func TestHAProxyClient(t *testing.T) {
 				}
 			}
 			needed, err := c.Needed(ctx)
-			same("Needed", web.ReloadAnswer{Needed: true, Needs: map[string]*agent.NeedReload{"web": need}, Reloads: f.status.Reloads}, needed, err)
-			done, err := c.ReloadHAProxy(ctx, web.ReloadBody{Name: "edge-1", By: "anna", Reason: "so", Force: true})
+			same("Needed", api.ReloadAnswer{Needed: true, Needs: map[string]*api.NeedReload{"web": need}, Reloads: f.status.Reloads}, needed, err)
+			done, err := c.ReloadHAProxy(ctx, api.ReloadBody{Name: "edge-1", By: "anna", Reason: "so", Force: true})
 			same("ReloadHAProxy", f.status.Reloads, done, err)
 			check, err := c.CheckHAProxy(ctx, "a&b")
-			same("CheckHAProxy", web.CheckAnswer{OK: true, Words: "Configuration file is valid"}, check, err)
+			same("CheckHAProxy", api.CheckAnswer{OK: true, Words: "Configuration file is valid"}, check, err)
 			text, err := c.HAProxyConfig(ctx, "edge-1", "")
 			same("HAProxyConfig", configText+"# of edge-1", text, err)
 			text, err = c.HAProxyConfig(ctx, "", versionID)
@@ -54,7 +52,7 @@ func TestHAProxyClient(t *testing.T) {
 			same("what was done", []string{`reload haproxy "edge-1" by "` + by + `" for "so", force true`, `check "a&b"`,
 				`restore "` + versionID + `" of "" by "` + by + `", etag ""`}, f.changes(), nil)
 			for what, err := range haproxyErrors(ctx, c, "../x") {
-				if wants := strings.Contains(what, "of a version"); wants != errors.Is(err, agent.ErrNoVersion) {
+				if wants := strings.Contains(what, "of a version"); wants != errors.Is(err, api.ErrNoVersion) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
@@ -70,10 +68,10 @@ func TestHAProxyClient(t *testing.T) {
 }
 
 // haproxyErrors are those of every method that asks about HAProxy.
-func haproxyErrors(ctx context.Context, c *web.Client, version string) map[string]error {
+func haproxyErrors(ctx context.Context, c *client.Client, version string) map[string]error {
 	errs := map[string]error{}
 	_, errs["Needed"] = c.Needed(ctx)
-	_, errs["ReloadHAProxy"] = c.ReloadHAProxy(ctx, web.ReloadBody{})
+	_, errs["ReloadHAProxy"] = c.ReloadHAProxy(ctx, api.ReloadBody{})
 	_, errs["CheckHAProxy"] = c.CheckHAProxy(ctx, "")
 	_, errs["HAProxyConfig"] = c.HAProxyConfig(ctx, "", "")
 	_, errs["HAProxyConfig of a version"] = c.HAProxyConfig(ctx, "", version)
@@ -89,24 +87,5 @@ func TestHAProxyClientWithoutToken(t *testing.T) {
 	s := serve(t, o)
 	for what, err := range haproxyErrors(t.Context(), newClient(t, "http://"+s.Addr(), nil), versionID) {
 		t.Run(what, func(t *testing.T) { checkError(t, err, "not for everybody", "http.socket", "--token-file") })
-	}
-}
-
-func TestHAProxyClientOfSomethingElse(t *testing.T) {
-	for name, answers := range map[string]http.HandlerFunc{
-		"a page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"an older one": http.NotFound,
-		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
-	} {
-		srv := httptest.NewServer(answers)
-		defer srv.Close()
-		for what, err := range haproxyErrors(t.Context(), newClient(t, srv.URL, nil), versionID) {
-			t.Run(name+"/"+what, func(t *testing.T) {
-				checkError(t, err, srv.URL)
-				if errors.Is(err, agent.ErrNoVersion) {
-					t.Errorf("it is said to lack the version: %v", err)
-				}
-			})
-		}
 	}
 }

@@ -12,8 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // haproxyRoutes is all that can be asked of HAProxy's process and configuration.
@@ -119,9 +118,9 @@ func TestHAProxyRoutes(t *testing.T) {
 		did  []string
 	}{
 		{"reload", "POST /v1/haproxy/reload", nil, 200, `"name":"haproxy"`, []string{`reload haproxy "" by "the API" for "", force false`}},
-		{"none configured", "POST /v1/haproxy/reload", agent.ErrNoReload, 409, "set `reload:`", nil},
-		{"none of this name", "POST /v1/haproxy/reload", fmt.Errorf("%w: none is named %q", agent.ErrNoReload, "x"), 409, `none is named "x"`, nil},
-		{"under way", "POST /v1/haproxy/reload", agent.ErrReloading, 409, "under way", nil},
+		{"none configured", "POST /v1/haproxy/reload", api.ErrNoReload, 409, "set `reload:`", nil},
+		{"none of this name", "POST /v1/haproxy/reload", fmt.Errorf("%w: none is named %q", api.ErrNoReload, "x"), 409, `none is named "x"`, nil},
+		{"under way", "POST /v1/haproxy/reload", api.ErrReloading, 409, "under way", nil},
 		{"failed", "POST /v1/haproxy/reload", errors.New("step check failed: [ALERT] line 3"), 422, "step check failed", nil},
 		{"takes too long", "POST /v1/haproxy/reload", context.DeadlineExceeded, 504, "deadline", nil},
 		{"the agent stops", "POST /v1/haproxy/reload", context.Canceled, 503, "canceled", nil},
@@ -130,7 +129,7 @@ func TestHAProxyRoutes(t *testing.T) {
 		{"config", "GET /v1/haproxy/config?reload=edge-1", nil, 200, configText + "# of edge-1", nil},
 		{"config cannot be read", "GET /v1/haproxy/config", errors.New("permission denied"), 500, "permission denied", nil},
 		{"versions", "GET /v1/haproxy/config/versions", nil, 200, `"good":true`, nil},
-		{"versions without a reload", "GET /v1/haproxy/config/versions", agent.ErrNoReload, 409, "no reload is configured", nil},
+		{"versions without a reload", "GET /v1/haproxy/config/versions", api.ErrNoReload, 409, "no reload is configured", nil},
 		{"version", "GET " + versions + versionID, nil, 200, configText, nil},
 		{"no such version", "GET " + versions + "x", nil, 404, `"x": no such version is kept`, nil},
 		{"version that climbs", "GET " + versions + "..%2F..%2Fetc%2Fpasswd", nil, 404, "no such version is kept", nil},
@@ -140,7 +139,7 @@ func TestHAProxyRoutes(t *testing.T) {
 			[]string{`restore "` + versionID + `" of "edge-1" by "anna", etag ""`}},
 		{"restore nothing", "POST " + versions + "x/restore", nil, 404, "no such version is kept", nil},
 		{"restore fails", "POST " + versions + versionID + "/restore", errors.New("step worker failed"), 422, "step worker failed", nil},
-		{"restore under way", "POST " + versions + versionID + "/restore", agent.ErrReloading, 409, "under way", nil},
+		{"restore under way", "POST " + versions + versionID + "/restore", api.ErrReloading, 409, "under way", nil},
 		{"put a reload", "PUT /v1/haproxy/reload", nil, 405, "takes GET, POST", nil},
 		{"post the configuration", "POST /v1/haproxy/config", nil, 405, "takes GET", nil},
 		{"get a check", "GET /v1/haproxy/config/check", nil, 405, "takes POST", nil},
@@ -171,7 +170,7 @@ func TestHAProxyRoutes(t *testing.T) {
 func TestNeededReload(t *testing.T) {
 	since := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	f := newFake()
-	read := func() (a web.ReloadAnswer, text string) {
+	read := func() (a api.ReloadAnswer, text string) {
 		w := asked(t, f, "GET /v1/haproxy/reload", "")
 		if err := json.Unmarshal(w.Body.Bytes(), &a); w.Code != 200 || err != nil {
 			t.Fatalf("%d %s: %v", w.Code, w.Body, err)
@@ -181,14 +180,14 @@ func TestNeededReload(t *testing.T) {
 	if a, _ := read(); a.Needed || len(a.Needs) > 0 || len(a.Reloads) != 1 {
 		t.Errorf("%+v", a)
 	}
-	need := &agent.NeedReload{Slots: 10, Wanted: 12, Since: since, Latched: true, Why: "max_slots is reached"}
-	f.status.Backends = append(f.status.Backends, agent.BackendStatus{Name: "api", NeedReload: need})
-	want := web.ReloadAnswer{Needed: true, Needs: map[string]*agent.NeedReload{"api": need}, Reloads: f.status.Reloads}
+	need := &api.NeedReload{Slots: 10, Wanted: 12, Since: since, Latched: true, Why: "max_slots is reached"}
+	f.status.Backends = append(f.status.Backends, api.BackendStatus{Name: "api", NeedReload: need})
+	want := api.ReloadAnswer{Needed: true, Needs: map[string]*api.NeedReload{"api": need}, Reloads: f.status.Reloads}
 	got, _ := read()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	f.status = agent.Status{}
+	f.status = api.Status{}
 	if _, text := read(); text != `{"needed":false,"needs":{},"reloads":[]}`+"\n" {
 		t.Errorf("lists that are none: %s", text)
 	}

@@ -4,56 +4,47 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/slots"
 )
 
-// Instances is what can be asked of a single HAProxy. See [agent.Agent] for the
+// Instances is what can be asked of a single HAProxy. See agent.Agent for the
 // errors.
 type Instances interface {
-	Dump(ctx context.Context, instance, what string) (agent.Dump, error)
+	Dump(ctx context.Context, instance, what string) (slots.Dump, error)
 	Raw(ctx context.Context, instance, command, by string) (string, error)
-}
-
-// A RawBody is a line of commands for HAProxy.
-type RawBody struct {
-	Command string `json:"command"`
-	By      string `json:"by,omitempty"`
-}
-
-// A RawAnswer is what HAProxy said to it.
-type RawAnswer struct {
-	Reply string `json:"reply"`
 }
 
 func (s *Server) instanceRoutes() []route {
 	// what raw may do depends on what is sent
-	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, reads}}
-	for _, what := range agent.Dumps() {
+	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, auth.Read}}
+	for _, what := range slots.Dumps {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
-		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, reads})
+		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, auth.Read})
 	}
 	return all
 }
 
 func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
 	d, err := s.o.Agent.Dump(ctx, r.PathValue("instance"), what)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
 		return
 	}
 	// the lists are there also where HAProxy shows nothing
-	if !isOwner(r) {
+	if !auth.IsAdmin(r) {
 		d.Rows = withoutCookies(d.Rows)
 	}
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
-	answer(w, d)
+	answer.JSON(w, d)
 }
 
 // withoutCookies hides what the cookies say that have HAProxy send somebody to one server:
@@ -72,26 +63,26 @@ func withoutCookies(rows []map[string]string) []map[string]string {
 
 // raw passes a line on. What may write is for those who may do everything.
 func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
-	var body RawBody
+	var body api.RawBody
 	if err := readJSON(r, &body); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	pass := func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+		ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 		defer cancel()
-		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, callerOf(r).by(body.By))
+		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, auth.CallerOf(r).Actor(body.By))
 		if err != nil {
-			problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+			answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
 			return
 		}
-		answer(w, RawAnswer{reply})
+		answer.JSON(w, api.RawAnswer{Reply: reply})
 	}
 	if OnlyShows(body.Command) && !reveals(body.Command) {
 		pass(w, r)
 		return
 	}
-	needing(full, pass)(w, r)
+	auth.Require(auth.Full, pass)(w, r)
 }
 
 // OnlyShows reports whether a line does no more than show something: each of its
@@ -127,15 +118,4 @@ func reveals(command string) bool {
 // cookies of servers; [Client.Dump] has it without.
 func revealing() []string {
 	return []string{"stat", "env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
-}
-
-// Dump asks an instance for info, stat, sess or servers.
-func (c *Client) Dump(ctx context.Context, instance, what string) (agent.Dump, error) {
-	return into[agent.Dump](ctx, c, http.MethodGet, "/v1/instances/"+url.PathEscape(instance)+"/"+what, nil)
-}
-
-// Raw sends a line of commands to an instance, and returns the answer.
-func (c *Client) Raw(ctx context.Context, instance string, body RawBody) (string, error) {
-	a, err := into[RawAnswer](ctx, c, http.MethodPost, "/v1/instances/"+url.PathEscape(instance)+"/raw", body)
-	return a.Reply, err
 }

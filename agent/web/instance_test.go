@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/slots"
 )
 
 func TestInstanceRoutes(t *testing.T) {
@@ -60,11 +62,11 @@ func TestWhoMaySayAnything(t *testing.T) {
 		"SHOW info": false, "@1 show info": false, "prompt": false, `show info\;set weight a/b 0`: false,
 	} {
 		f.done = nil
-		_, err := newClient(t, "http://"+s.Addr(), nil).Raw(t.Context(), "edge-1", web.RawBody{Command: command})
+		_, err := newClient(t, "http://"+s.Addr(), nil).Raw(t.Context(), "edge-1", api.RawBody{Command: command})
 		if free != (err == nil) || free != (len(f.changes()) == 1) || free != web.OnlyShows(command) {
 			t.Errorf("%q: %v, done %q", command, err, f.changes())
 		}
-		if _, err := newClient(t, "http://"+s.Addr(), token("secret")).Raw(t.Context(), "edge-1", web.RawBody{Command: command}); err != nil {
+		if _, err := newClient(t, "http://"+s.Addr(), token("secret")).Raw(t.Context(), "edge-1", api.RawBody{Command: command}); err != nil {
 			t.Errorf("%q with the token: %v", command, err)
 		}
 	}
@@ -76,7 +78,7 @@ func TestInstanceClient(t *testing.T) {
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
 	c := newClient(t, "unix://"+o.Socket, nil)
-	want := agent.Dump{}
+	want := slots.Dump{}
 	want.Add("what", "sess", "status", "UP")
 	d, err := c.Dump(t.Context(), "edge-1", "sess")
 	if diff := cmp.Diff(want, d); err != nil || diff != "" {
@@ -85,7 +87,7 @@ func TestInstanceClient(t *testing.T) {
 	if _, err := c.Dump(t.Context(), "a/b", "sess"); err == nil || !strings.Contains(err.Error(), `"a/b"`) {
 		t.Errorf("got %v", err)
 	}
-	if reply, err := c.Raw(t.Context(), "edge-1", web.RawBody{Command: "show info"}); err != nil || reply != "said show info" {
+	if reply, err := c.Raw(t.Context(), "edge-1", api.RawBody{Command: "show info"}); err != nil || reply != "said show info" {
 		t.Errorf("got %q, %v", reply, err)
 	}
 }
@@ -99,7 +101,7 @@ func TestCookiesOfServersAreHidden(t *testing.T) {
 	tcp := "http://" + s.Addr()
 	for _, tt := range []struct {
 		name string
-		c    *web.Client
+		c    *client.Client
 		want string
 	}{
 		{"nobody", newClient(t, tcp, nil), "hidden"}, {"reading token", newClient(t, tcp, token("readers")), "hidden"},

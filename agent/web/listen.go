@@ -56,8 +56,7 @@ func (s *Server) listenTCP() error {
 	s.tcp = &sharing{l, newPlaces(maxConns)}
 	// A name may have turned out to be something else than it seemed.
 	a, ok := l.Addr().(*net.TCPAddr)
-	s.loopback = ok && a.IP.IsLoopback()
-	return s.authenticated()
+	return s.gate.ListensAt(s.o.Listen, ok && a.IP.IsLoopback())
 }
 
 func (s *Server) listenUnix() error {

@@ -3,6 +3,8 @@ package web
 import (
 	_ "embed"
 	"net/http"
+
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // openAPIDocument describes the API for programs, as OpenAPI 3.1.
@@ -11,6 +13,6 @@ import (
 var openAPIDocument []byte
 
 func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", jsonType)
+	w.Header().Set("Content-Type", api.JSONType)
 	_, _ = w.Write(openAPIDocument) // whoever asked may be gone
 }

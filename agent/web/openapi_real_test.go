@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
@@ -124,7 +125,7 @@ func (r *realRig) agentOptions() agent.Options {
 		}
 	}
 	rules := guard.Rules{EmptyHold: time.Hour, RemovalHold: time.Hour, MaxRemoval: guard.DefaultMaxRemoval, Window: time.Minute}
-	lists := metrics.Lists{Reasons: discovery.Reasons[:], Overrides: agent.OverrideKinds[:]}
+	lists := metrics.Lists{Reasons: discovery.Reasons[:], Overrides: api.OverrideKinds[:]}
 	return agent.Options{
 		Instances: []agent.Instance{{Name: "edge-1", Conn: there, Query: there, Key: "1"}, {Name: "edge-2", Conn: gone, Query: gone, Key: "2"}},
 		Backends: []agent.Backend{
@@ -132,8 +133,8 @@ func (r *realRig) agentOptions() agent.Options {
 			{Name: "api", Proxy: "api", Prefix: "api", Guard: rules, Feeds: []agent.Feed{{Name: "fixed", Source: discovery.Static(readingOf(3).Endpoints()), Key: "2"}, {Name: "broken", Source: newTeller(nil), Key: "3"}}},
 		},
 		Reloads: []agent.Reload{{Name: "haproxy", Key: "1", Instances: []string{"edge-1"}, Transaction: transaction,
-			OldWorkers: func(context.Context) ([]agent.OldWorker, error) {
-				return []agent.OldWorker{{Pid: 1, Sessions: -1}}, nil
+			OldWorkers: func(context.Context) ([]api.OldWorker, error) {
+				return []api.OldWorker{{Pid: 1, Sessions: -1}}, nil
 			}}},
 		Timeout: time.Second, Poll: 100 * time.Millisecond, Resync: 300 * time.Millisecond,
 		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New(prometheus.NewRegistry(), "test", lists),
@@ -160,7 +161,7 @@ func (r *realRig) done(pattern, what, body string, header ...string) string {
 	return w.Body.String()
 }
 
-func (r *realRig) status() (s agent.Status) {
+func (r *realRig) status() (s api.Status) {
 	r.t.Helper()
 	if err := json.Unmarshal([]byte(r.done("GET /v1/status", "GET /v1/status", "")), &s); err != nil {
 		r.t.Fatal(err)
@@ -169,7 +170,7 @@ func (r *realRig) status() (s agent.Status) {
 }
 
 // until waits for a status of which wrong says nothing.
-func (r *realRig) until(wrong func(agent.Status) string) {
+func (r *realRig) until(wrong func(api.Status) string) {
 	r.t.Helper()
 	ticker, deadline := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
 	defer ticker.Stop()
@@ -189,7 +190,7 @@ func (r *realRig) until(wrong func(agent.Status) string) {
 // filled waits until the HAProxy that is there has what it is to have.
 func (r *realRig) filled() {
 	r.t.Helper()
-	r.until(func(s agent.Status) string {
+	r.until(func(s api.Status) string {
 		if len(s.Instances) == 0 || !s.Instances[0].InSync || s.Backends[0].Slots[3].Endpoint == "" {
 			return "edge-1 is not in sync"
 		}
@@ -231,7 +232,7 @@ func (r *realRig) change() (id string) {
 	const server, sections, versions = "/v1/backends/{backend}/servers/{server}", "/v1/haproxy/config/sections", "/v1/haproxy/config/versions"
 	spare := "/v1/backends/web/servers/127.0.0.9:9001"
 	r.done("POST /v1/backends/{backend}/servers", "POST /v1/backends/web/servers", `{"address":"127.0.0.9:9001","name":"spare","weight":5,"by":"ann"}`)
-	r.until(func(s agent.Status) string {
+	r.until(func(s api.Status) string {
 		if s.Backends[0].Slots[4].Endpoint == "" {
 			return "the spare has no slot"
 		}
@@ -255,7 +256,7 @@ func (r *realRig) change() (id string) {
 		r.do("DELETE "+sections+path, "DELETE "+sections+what, "", match)
 	}
 	r.do("POST /v1/haproxy/config/check", "POST /v1/haproxy/config/check", "")
-	var kept []agent.ConfigVersion
+	var kept []api.ConfigVersion
 	if err := json.Unmarshal([]byte(r.done("GET "+versions, "GET "+versions, "")), &kept); err != nil || len(kept) == 0 {
 		r.t.Fatalf("%d versions are kept: %v", len(kept), err)
 	}
@@ -279,7 +280,7 @@ func (r *realRig) disturb() {
 	r.filled()
 	haproxytest.Ask(r.t, r.proxy.Socket, "set server web/web3 state maint")
 	r.told.next <- readingOf(0)
-	r.until(func(s agent.Status) string {
+	r.until(func(s api.Status) string {
 		b, api := s.Backends[0], s.Backends[1]
 		for why, wrong := range map[string]bool{
 			"nothing is held": b.Hold == nil, "nothing was taken out": s.Instances[0].External == 0, "edge-2 is up": s.Instances[1].Up || s.Instances[1].LastError == "",
@@ -317,7 +318,7 @@ func (r *realRig) checkEvents() {
 			r.t.Errorf("%s in %s", fault, data)
 		}
 	}
-	for _, kind := range []string{agent.EventHoldBegun, agent.EventSlotsChanged, agent.EventReloadEnded, agent.EventOverrideSet, agent.EventPaused, agent.EventExternalTaken, agent.EventSourceFailing} {
+	for _, kind := range []string{api.EventHoldBegun, api.EventSlotsChanged, api.EventReloadEnded, api.EventOverrideSet, api.EventPaused, api.EventExternalTaken, api.EventSourceFailing} {
 		if !kinds[kind] {
 			r.t.Errorf("there is no %s among %v", kind, kinds)
 		}

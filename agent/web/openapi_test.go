@@ -18,9 +18,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A document is what openapi.json says, as far as it is tested.
@@ -169,12 +170,12 @@ func checkParameters(t *testing.T, d document, at, path string, op operation) {
 // schema. Those that they are made of follow.
 func documented() map[string]any {
 	return map[string]any{
-		"Status": agent.Status{}, "Event": agent.Event{}, "Explanation": agent.Explanation{}, "ServerRef": agent.ServerRef{},
-		"ConfigVersion": agent.ConfigVersion{}, "ConfigSection": agent.ConfigSection{}, "Dump": agent.Dump{},
-		"ServerRow": web.ServerRow{}, "AddressRow": web.AddressRow{}, "ReloadAnswer": web.ReloadAnswer{}, "CheckAnswer": web.CheckAnswer{},
-		"SectionAnswer": web.SectionAnswer{}, "RawAnswer": web.RawAnswer{}, "Problem": web.Problem{}, "ReloadBody": web.ReloadBody{},
-		"RawBody": web.RawBody{}, "StateBody": web.StateBody{}, "WeightBody": web.WeightBody{}, "ServerBody": web.ServerBody{},
-		"PauseBody": web.PauseBody{}, "WhoBody": web.WhoBody{}, "AcceptBody": web.AcceptBody{}, "Accepted": agent.Accepted{},
+		"Status": api.Status{}, "Event": api.Event{}, "Explanation": api.Explanation{}, "ServerRef": api.ServerRef{},
+		"ConfigVersion": api.ConfigVersion{}, "ConfigSection": api.ConfigSection{}, "Dump": slots.Dump{},
+		"ServerRow": api.ServerRow{}, "AddressRow": api.AddressRow{}, "ReloadAnswer": api.ReloadAnswer{}, "CheckAnswer": api.CheckAnswer{},
+		"SectionAnswer": api.SectionAnswer{}, "RawAnswer": api.RawAnswer{}, "Problem": api.Problem{}, "ReloadBody": api.ReloadBody{},
+		"RawBody": api.RawBody{}, "StateBody": api.StateBody{}, "WeightBody": api.WeightBody{}, "ServerBody": api.ServerBody{},
+		"PauseBody": api.PauseBody{}, "WhoBody": api.WhoBody{}, "AcceptBody": api.AcceptBody{}, "Accepted": api.Accepted{},
 	}
 }
 
@@ -243,7 +244,7 @@ func TestEventKindsAreDescribed(t *testing.T) {
 	for _, k := range kind["enum"].([]any) {
 		got = append(got, k.(string))
 	}
-	if diff := cmp.Diff(agent.EventKinds(), got); diff != "" {
+	if diff := cmp.Diff(api.EventKinds(), got); diff != "" {
 		t.Errorf("(-agent +openapi.json):\n%s", diff)
 	}
 }
@@ -285,22 +286,22 @@ func full() *fake {
 	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
 	ep := discovery.Endpoint{Addr: netip.MustParseAddrPort("10.0.0.1:80"), Weight: 3, State: discovery.Drain, Name: "a", Reason: "b"}
 	f.status.At, f.status.Started, f.status.NotReady = at, at, []string{"no"}
-	f.status.Backends = []agent.BackendStatus{{Name: "web", Backend: "web", Phase: "live", Endpoints: []discovery.Endpoint{ep}, Overflow: []discovery.Endpoint{ep},
-		Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Since: at, Title: "a", Override: "b",
-			Instances: []agent.InstanceSlot{{Instance: "edge-1", Address: "10.0.0.1:80", Weight: 1, Check: "up", Sessions: -1, HeldBy: "external", Reason: "x", LastReply: "y", Lacking: true}}}},
-		Hold:     &agent.Hold{ID: "h1a2b3", Kind: "removal", Since: at, ReleasesAt: at, Confirmations: 1, WouldRemove: []string{"10.0.0.1:80"}},
-		Takeover: &agent.Hold{ID: "t1a2b3", Kind: "takeover", Since: at, WouldRemove: []string{"10.0.0.3:80"}, BlocksWriting: true},
-		Kept: []agent.KeptSet{{ID: "k99aa0", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL", Since: at,
+	f.status.Backends = []api.BackendStatus{{Name: "web", Backend: "web", Phase: "live", Endpoints: []discovery.Endpoint{ep}, Overflow: []discovery.Endpoint{ep},
+		Slots: []api.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Since: at, Title: "a", Override: "b",
+			Instances: []api.InstanceSlot{{Instance: "edge-1", Address: "10.0.0.1:80", Weight: 1, Check: "up", Sessions: -1, HeldBy: "external", Reason: "x", LastReply: "y", Lacking: true}}}},
+		Hold:     &api.Hold{ID: "h1a2b3", Kind: "removal", Since: at, ReleasesAt: at, Confirmations: 1, WouldRemove: []string{"10.0.0.1:80"}},
+		Takeover: &api.Hold{ID: "t1a2b3", Kind: "takeover", Since: at, WouldRemove: []string{"10.0.0.3:80"}, BlocksWriting: true},
+		Kept: []api.KeptSet{{ID: "k99aa0", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL", Since: at,
 			Endpoints: []string{"10.0.0.1:80", "10.0.0.2:80"}, Yielded: []string{"10.0.0.2:80"}}},
-		Turnover:   &agent.Turnover{Since: at, EndsAt: at, Leaving: []string{"10.0.0.1:80"}},
-		NeedReload: &agent.NeedReload{Slots: 1, Wanted: 2, Since: at, Latched: true, Why: "z"},
-		Forecast:   agent.Forecast{Free: 1, PerHour: 2, FullInSeconds: 3}, PausedBy: "ann", Paused: &at, Problem: "p"}}
-	f.status.Sources = []agent.SourceStatus{{Name: "consul", Backend: "web", Asks: "consul service web", State: "ok", InUse: true, Next: at,
+		Turnover:   &api.Turnover{Since: at, EndsAt: at, Leaving: []string{"10.0.0.1:80"}},
+		NeedReload: &api.NeedReload{Slots: 1, Wanted: 2, Since: at, Latched: true, Why: "z"},
+		Forecast:   api.Forecast{Free: 1, PerHour: 2, FullInSeconds: 3}, PausedBy: "ann", Paused: &at, Problem: "p"}}
+	f.status.Sources = []api.SourceStatus{{Name: "consul", Backend: "web", Asks: "consul service web", State: "ok", InUse: true, Next: at,
 		Activity: discovery.Activity{Question: "q", Asked: at, Answer: "a", Answered: at, Next: at, Remarks: []string{"r"}}, AgeSeconds: 0.5, Endpoints: 1,
-		Note: "n", LastError: "e", Parts: []agent.PartStatus{{Name: "AAAA of web", State: "unknown", Reason: "SERVFAIL"}}, PartsMore: 1, Kept: 2, Rejected: []discovery.Rejection{{Reason: "zone", Name: "x", Value: "y"}}}}
-	f.status.Reloads[0].Last, f.status.Reloads[0].NextAfter, f.status.Reloads[0].OldWorkers = &at, &at, []agent.OldWorker{{Pid: 1, AgeSeconds: 2, Sessions: -1}}
-	f.status.Overrides = []agent.Override{{Backend: "web", Address: "10.0.0.1:80", Kind: agent.OverrideState, State: "drain", By: "ann", Reason: "r", Since: at, Until: &at, Keep: true, Listed: at}}
-	f.status.Pauses = []agent.Pause{{Backend: "web", By: "ann", Reason: "r", Since: at, Until: at, Hard: true}}
+		Note: "n", LastError: "e", Parts: []api.PartStatus{{Name: "AAAA of web", State: "unknown", Reason: "SERVFAIL"}}, PartsMore: 1, Kept: 2, Rejected: []discovery.Rejection{{Reason: "zone", Name: "x", Value: "y"}}}}
+	f.status.Reloads[0].Last, f.status.Reloads[0].NextAfter, f.status.Reloads[0].OldWorkers = &at, &at, []api.OldWorker{{Pid: 1, AgeSeconds: 2, Sessions: -1}}
+	f.status.Overrides = []api.Override{{Backend: "web", Address: "10.0.0.1:80", Kind: api.OverrideState, State: "drain", By: "ann", Reason: "r", Since: at, Until: &at, Keep: true, Listed: at}}
+	f.status.Pauses = []api.Pause{{Backend: "web", By: "ann", Reason: "r", Since: at, Until: at, Hard: true}}
 	return f
 }
 
@@ -421,7 +422,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 // brokenFake is a fake in which much fails.
 func brokenFake() *fake {
 	f := full()
-	f.haproxy, f.syncErr, f.reload, f.sick = errors.New("no"), context.DeadlineExceeded, agent.ErrBadRequest, agent.ErrBadRequest
+	f.haproxy, f.syncErr, f.reload, f.sick = errors.New("no"), context.DeadlineExceeded, api.ErrBadRequest, api.ErrBadRequest
 	f.held, f.status.Ready = false, false
 	return f
 }

@@ -7,36 +7,22 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
-// Operators is what operators can ask of endpoints. See [agent.Agent] for the errors.
+// Operators is what operators can ask of endpoints. See agent.Agent for the errors.
 type Operators interface {
-	SetState(ctx context.Context, backend, server, state string, who agent.Who) (agent.ServerRef, error)
-	SetAddressState(ctx context.Context, ip netip.Addr, state string, who agent.Who) ([]agent.ServerRef, error)
-	SetAddressWeight(ctx context.Context, ip netip.Addr, weight string, who agent.Who) ([]agent.ServerRef, error)
-	SetWeight(ctx context.Context, backend, server, weight string, who agent.Who) (agent.ServerRef, error)
-	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who agent.Who) (agent.ServerRef, error)
-	RemoveServer(ctx context.Context, backend, server string) (agent.ServerRef, error)
-	ShutSessions(ctx context.Context, backend, server string) (agent.ServerRef, error)
-	Pause(ctx context.Context, backend string, hard bool, who agent.Who) (agent.Pause, error)
+	SetState(ctx context.Context, backend, server, state string, who api.Who) (api.ServerRef, error)
+	SetAddressState(ctx context.Context, ip netip.Addr, state string, who api.Who) ([]api.ServerRef, error)
+	SetAddressWeight(ctx context.Context, ip netip.Addr, weight string, who api.Who) ([]api.ServerRef, error)
+	SetWeight(ctx context.Context, backend, server, weight string, who api.Who) (api.ServerRef, error)
+	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who api.Who) (api.ServerRef, error)
+	RemoveServer(ctx context.Context, backend, server string) (api.ServerRef, error)
+	ShutSessions(ctx context.Context, backend, server string) (api.ServerRef, error)
+	Pause(ctx context.Context, backend string, hard bool, who api.Who) (api.Pause, error)
 	Resume(ctx context.Context, backend string) error
-}
-
-// A ServerRow is one endpoint of a backend, and where it is.
-type ServerRow struct {
-	agent.ServerRef
-	Name  string `json:"name,omitempty"`
-	State string `json:"state"`
-	// Override is what an operator asked of it, in words.
-	Override  string               `json:"override,omitempty"`
-	Instances []agent.InstanceSlot `json:"instances"`
-}
-
-// An AddressRow is one address, and every endpoint that has it.
-type AddressRow struct {
-	Address string      `json:"address"`
-	Servers []ServerRow `json:"servers"`
 }
 
 // operatorRoutes are those that do something to endpoints. To add one sends traffic
@@ -44,33 +30,33 @@ type AddressRow struct {
 func (s *Server) operatorRoutes() []route {
 	const servers = "/v1/backends/{backend}/servers"
 	return []route{
-		{"GET", servers, s.servers, reads},
-		{"POST", servers, s.addServer, full},
-		{"DELETE", servers + "/{server}", s.removeServer, full},
-		{"PUT", servers + "/{server}/state", s.setState, operates},
-		{"PUT", servers + "/{server}/weight", s.setWeight, operates},
-		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, full},
-		{"GET", "/v1/addresses", s.addresses, reads},
-		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, operates},
-		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, operates},
-		{"POST", "/v1/pause", s.pause, operates},
-		{"POST", "/v1/resume", s.resume, operates},
+		{"GET", servers, s.servers, auth.Read},
+		{"POST", servers, s.addServer, auth.Full},
+		{"DELETE", servers + "/{server}", s.removeServer, auth.Full},
+		{"PUT", servers + "/{server}/state", s.setState, auth.Operate},
+		{"PUT", servers + "/{server}/weight", s.setWeight, auth.Operate},
+		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, auth.Full},
+		{"GET", "/v1/addresses", s.addresses, auth.Read},
+		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, auth.Operate},
+		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, auth.Operate},
+		{"POST", "/v1/pause", s.pause, auth.Operate},
+		{"POST", "/v1/resume", s.resume, auth.Operate},
 	}
 }
 
 // serverRows lists the endpoints of a backend, those without a slot last.
-func serverRows(b agent.BackendStatus) []ServerRow {
-	rows := []ServerRow{}
+func serverRows(b api.BackendStatus) []api.ServerRow {
+	rows := []api.ServerRow{}
 	for _, slot := range b.Slots {
 		if slot.Endpoint == "" {
 			continue
 		}
-		rows = append(rows, ServerRow{ServerRef: agent.ServerRef{Backend: b.Name, Endpoint: slot.Endpoint, Slot: slot.Name},
+		rows = append(rows, api.ServerRow{ServerRef: api.ServerRef{Backend: b.Name, Endpoint: slot.Endpoint, Slot: slot.Name},
 			Name: slot.Title, State: slot.State, Override: slot.Override, Instances: slot.Instances})
 	}
 	for _, e := range b.Overflow {
-		rows = append(rows, ServerRow{ServerRef: agent.ServerRef{Backend: b.Name, Endpoint: e.Addr.String()},
-			Name: e.Name, State: "overflow", Instances: []agent.InstanceSlot{}})
+		rows = append(rows, api.ServerRow{ServerRef: api.ServerRef{Backend: b.Name, Endpoint: e.Addr.String()},
+			Name: e.Name, State: "overflow", Instances: []api.InstanceSlot{}})
 	}
 	return rows
 }
@@ -79,15 +65,15 @@ func (s *Server) servers(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("backend")
 	for _, b := range s.o.Agent.Status().Backends {
 		if b.Name == name {
-			answer(w, serverRows(b))
+			answer.JSON(w, serverRows(b))
 			return
 		}
 	}
-	problem(w, http.StatusNotFound, agent.ErrNoBackend.Error()+": "+noted(name))
+	answer.Problem(w, http.StatusNotFound, api.ErrNoBackend.Error()+": "+api.Sanitize(name))
 }
 
 func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
-	rows := map[netip.Addr]*AddressRow{}
+	rows := map[netip.Addr]*api.AddressRow{}
 	for _, b := range s.o.Agent.Status().Backends {
 		for _, row := range serverRows(b) {
 			at, err := netip.ParseAddrPort(row.Endpoint)
@@ -95,43 +81,43 @@ func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
 				continue
 			}
 			if rows[at.Addr()] == nil {
-				rows[at.Addr()] = &AddressRow{Address: at.Addr().String()}
+				rows[at.Addr()] = &api.AddressRow{Address: at.Addr().String()}
 			}
 			rows[at.Addr()].Servers = append(rows[at.Addr()].Servers, row)
 		}
 	}
-	out := []AddressRow{}
+	out := []api.AddressRow{}
 	for _, row := range rows {
 		out = append(out, *row)
 	}
-	slices.SortFunc(out, func(a, b AddressRow) int { return strings.Compare(a.Address, b.Address) })
-	answer(w, out)
+	slices.SortFunc(out, func(a, b api.AddressRow) int { return strings.Compare(a.Address, b.Address) })
+	answer.JSON(w, out)
 }
 
 // asking reads the body of a request and answers with what do returns.
-func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) WhoBody, do func(context.Context, B, agent.Who) (A, error)) {
+func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) api.WhoBody, do func(context.Context, B, api.Who) (A, error)) {
 	var body B
 	err := readJSON(r, &body)
-	wish, failed := who(body).who(callerOf(r))
+	wish, failed := auth.CallerOf(r).Who(who(body))
 	if err == nil {
 		err = failed
 	}
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
 	a, err := do(ctx, body, wish)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusBadGateway), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
 		return
 	}
-	answer(w, a)
+	answer.JSON(w, a)
 }
 
 func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b StateBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b StateBody, who agent.Who) (agent.ServerRef, error) {
+	asking(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) (api.ServerRef, error) {
 		return s.o.Agent.SetState(ctx, r.PathValue("backend"), r.PathValue("server"), b.State, who)
 	})
 }
@@ -139,10 +125,10 @@ func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
 func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
 	ip, err := netip.ParseAddr(r.PathValue("ip"))
 	if err != nil {
-		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
+		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
 		return
 	}
-	asking(w, r, func(b StateBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b StateBody, who agent.Who) ([]agent.ServerRef, error) {
+	asking(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) ([]api.ServerRef, error) {
 		return s.o.Agent.SetAddressState(ctx, ip, b.State, who)
 	})
 }
@@ -150,10 +136,10 @@ func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
 func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
 	ip, err := netip.ParseAddr(r.PathValue("ip"))
 	if err != nil {
-		problem(w, http.StatusBadRequest, noted(r.PathValue("ip"))+" is no address")
+		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
 		return
 	}
-	asking(w, r, func(b weightWish) WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who agent.Who) ([]agent.ServerRef, error) {
+	asking(w, r, func(b weightWish) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who api.Who) ([]api.ServerRef, error) {
 		if b.Weight == nil {
 			return nil, errNoWeight()
 		}
@@ -162,44 +148,44 @@ func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) setWeight(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b weightWish) WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who agent.Who) (agent.ServerRef, error) {
+	asking(w, r, func(b weightWish) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who api.Who) (api.ServerRef, error) {
 		if b.Weight == nil {
-			return agent.ServerRef{}, errNoWeight()
+			return api.ServerRef{}, errNoWeight()
 		}
 		return s.o.Agent.SetWeight(ctx, r.PathValue("backend"), r.PathValue("server"), string(*b.Weight), who)
 	})
 }
 
 func (s *Server) addServer(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b ServerBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b ServerBody, who agent.Who) (agent.ServerRef, error) {
+	asking(w, r, func(b api.ServerBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.ServerBody, who api.Who) (api.ServerRef, error) {
 		at, err := netip.ParseAddrPort(b.Address)
 		if err != nil {
-			return agent.ServerRef{}, badAddress(b.Address)
+			return api.ServerRef{}, badAddress(b.Address)
 		}
 		return s.o.Agent.AddServer(ctx, r.PathValue("backend"), at, b.Name, string(b.Weight), who)
 	})
 }
 
 func (s *Server) removeServer(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b WhoBody) WhoBody { return b }, func(ctx context.Context, _ WhoBody, _ agent.Who) (agent.ServerRef, error) {
+	asking(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
 		return s.o.Agent.RemoveServer(ctx, r.PathValue("backend"), r.PathValue("server"))
 	})
 }
 
 func (s *Server) shutSessions(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b WhoBody) WhoBody { return b }, func(ctx context.Context, _ WhoBody, _ agent.Who) (agent.ServerRef, error) {
+	asking(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
 		return s.o.Agent.ShutSessions(ctx, r.PathValue("backend"), r.PathValue("server"))
 	})
 }
 
 func (s *Server) pause(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b PauseBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b PauseBody, who agent.Who) (agent.Pause, error) {
+	asking(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, who api.Who) (api.Pause, error) {
 		return s.o.Agent.Pause(ctx, b.Backend, b.Hard, who)
 	})
 }
 
 func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b PauseBody) WhoBody { return b.WhoBody }, func(ctx context.Context, b PauseBody, _ agent.Who) (struct{}, error) {
+	asking(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, _ api.Who) (struct{}, error) {
 		return struct{}{}, s.o.Agent.Resume(ctx, b.Backend)
 	})
 }

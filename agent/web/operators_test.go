@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -19,10 +19,10 @@ const serversOfWeb = "/v1/backends/web/servers"
 
 func withServers(f *fake) {
 	at := netip.MustParseAddrPort("[fd00::1]:80")
-	f.status.Backends[0].Slots = []agent.SlotStatus{
-		{Name: "web1", Endpoint: "10.0.0.1:80", State: "drain", Title: "one", Override: "drain by ann", Instances: []agent.InstanceSlot{}},
-		{Name: "web2", State: "free", Instances: []agent.InstanceSlot{}},
-		{Name: "web3", Endpoint: "10.0.0.1:81", State: "ready", Instances: []agent.InstanceSlot{}},
+	f.status.Backends[0].Slots = []api.SlotStatus{
+		{Name: "web1", Endpoint: "10.0.0.1:80", State: "drain", Title: "one", Override: "drain by ann", Instances: []api.InstanceSlot{}},
+		{Name: "web2", State: "free", Instances: []api.InstanceSlot{}},
+		{Name: "web3", Endpoint: "10.0.0.1:81", State: "ready", Instances: []api.InstanceSlot{}},
 	}
 	f.status.Backends[0].Overflow = []discovery.Endpoint{{Addr: at, Name: "late"}}
 }
@@ -102,8 +102,8 @@ func TestWhoMayOperate(t *testing.T) {
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
 	c := newClient(t, "http://"+s.Addr(), nil)
-	drain := func(c *web.Client) error {
-		_, err := c.SetState(t.Context(), "web", "web1", web.StateBody{State: "drain", WhoBody: web.WhoBody{By: "the console"}})
+	drain := func(c *client.Client) error {
+		_, err := c.SetState(t.Context(), "web", "web1", api.StateBody{State: "drain", WhoBody: api.WhoBody{By: "the console"}})
 		return err
 	}
 	if err := drain(c); err == nil || !strings.Contains(err.Error(), "http.token_file") {
@@ -139,14 +139,14 @@ func TestOperatorClient(t *testing.T) {
 	c, ctx := newClient(t, "unix://"+o.Socket, nil), t.Context()
 	var errs []error
 	add := func(_ any, err error) { errs = append(errs, err) }
-	add(c.SetState(ctx, "web", "[fd00::1]:80", web.StateBody{State: "drain", WhoBody: web.WhoBody{For: "1h", By: "ann"}}))
-	add(c.SetAddressState(ctx, netip.MustParseAddr("fd00::1"), web.StateBody{State: "ready"}))
-	add(c.SetWeight(ctx, "web", "web1", web.WeightBody{Weight: "20%"}))
-	add(c.SetAddressWeight(ctx, netip.MustParseAddr("fd00::1"), web.WeightBody{Weight: "8"}))
-	add(c.AddServer(ctx, "web", web.ServerBody{Address: "10.0.0.9:80"}))
+	add(c.SetState(ctx, "web", "[fd00::1]:80", api.StateBody{State: "drain", WhoBody: api.WhoBody{For: "1h", By: "ann"}}))
+	add(c.SetAddressState(ctx, netip.MustParseAddr("fd00::1"), api.StateBody{State: "ready"}))
+	add(c.SetWeight(ctx, "web", "web1", api.WeightBody{Weight: "20%"}))
+	add(c.SetAddressWeight(ctx, netip.MustParseAddr("fd00::1"), api.WeightBody{Weight: "8"}))
+	add(c.AddServer(ctx, "web", api.ServerBody{Address: "10.0.0.9:80"}))
 	add(c.RemoveServer(ctx, "web", "web2"))
 	add(c.ShutSessions(ctx, "web", "web2"))
-	add(c.Pause(ctx, web.PauseBody{Hard: true}))
+	add(c.Pause(ctx, api.PauseBody{Hard: true}))
 	add(nil, c.Resume(ctx, "web"))
 	if err := errors.Join(errs...); err != nil {
 		t.Error(err)
@@ -173,11 +173,11 @@ func TestOperatorClient(t *testing.T) {
 func TestNotStoredIsInsufficientStorage(t *testing.T) {
 	f := newFake()
 	withServers(f)
-	f.haproxy = fmt.Errorf("%w: no space left on device", agent.ErrNotStored)
+	f.haproxy = fmt.Errorf("%w: no space left on device", api.ErrNotStored)
 	o := options(f)
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
-	_, err := newClient(t, "unix://"+o.Socket, nil).SetState(t.Context(), "web", "web1", web.StateBody{State: "drain"})
+	_, err := newClient(t, "unix://"+o.Socket, nil).SetState(t.Context(), "web", "web1", api.StateBody{State: "drain"})
 	if err == nil || !strings.Contains(err.Error(), "in force, and lost at the next restart: it could not be stored: no space left on device") {
 		t.Errorf("got %v", err)
 	}

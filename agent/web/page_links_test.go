@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 func TestPageLinksKeepTheLook(t *testing.T) {
-	s := agent.Status{At: pageTime}
+	s := api.Status{At: pageTime}
 	for i := range 30 {
 		s.Backends = append(s.Backends, filled(fmt.Sprintf("b%d", i), "x", 2, 1))
 	}
@@ -56,7 +56,7 @@ func TestPageAsksForTheToken(t *testing.T) {
 // TestPageOfMany holds the page of 200 backends of 50 slots against what a browser and
 // the people before it can take.
 func TestPageOfMany(t *testing.T) {
-	s := agent.Status{At: pageTime, Ready: true}
+	s := api.Status{At: pageTime, Ready: true}
 	for i := range 200 {
 		s.Backends = append(s.Backends, filled(fmt.Sprintf("backend-%03d", i), "a name", 50, 40))
 	}

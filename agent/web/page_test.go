@@ -15,7 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -30,11 +31,11 @@ func endpoint(i int, name string) discovery.Endpoint {
 }
 
 // filled is a backend with n slots, of which the first used are in use at two instances.
-func filled(name, title string, n, used int) agent.BackendStatus {
-	b := agent.BackendStatus{Name: name, Backend: name, Phase: "live"}
+func filled(name, title string, n, used int) api.BackendStatus {
+	b := api.BackendStatus{Name: name, Backend: name, Phase: "live"}
 	for i := range n {
-		s := agent.SlotStatus{Name: fmt.Sprintf("srv%d", i+1), State: "free"}
-		in := agent.InstanceSlot{Weight: 100, Sessions: i % 3}
+		s := api.SlotStatus{Name: fmt.Sprintf("srv%d", i+1), State: "free"}
+		in := api.InstanceSlot{Weight: 100, Sessions: i % 3}
 		if i < used {
 			s.Endpoint, s.State, s.Title, s.From = endpoint(i, "").Addr.String(), "ready", title, []string{title}
 			in.Address, in.State, in.Check = s.Endpoint, slots.Ready, "up"
@@ -49,7 +50,7 @@ func filled(name, title string, n, used int) agent.BackendStatus {
 }
 
 // small is a status with one of everything, and text in all of its texts.
-func small(text string) agent.Status {
+func small(text string) api.Status {
 	until := pageTime.Add(time.Hour)
 	b := filled("web", text, 6, 4)
 	b.Slots[1].Instances[0].Check = "down"
@@ -58,38 +59,38 @@ func small(text string) agent.Status {
 	b.Slots[3].Instances[0].Address, b.Slots[3].Instances[1].State = "10.9.9.9:80", slots.Maint
 	b.Slots[3].Instances[1].LastReply = text
 	b.Slots[5].Instances[1].Lacking = true
-	b.Hold = &agent.Hold{ID: "h1a2b3", Kind: "removal", Since: pageTime.Add(-time.Minute), ReleasesAt: until, WouldRemove: []string{text}}
-	b.Takeover = &agent.Hold{ID: "t1a2b3", Kind: "takeover", Since: pageTime.Add(-time.Minute), WouldRemove: []string{text}, BlocksWriting: true}
-	b.Kept = []agent.KeptSet{{ID: "k1a2b3", Source: text, Part: text, Reason: text, Since: pageTime.Add(-time.Minute),
+	b.Hold = &api.Hold{ID: "h1a2b3", Kind: "removal", Since: pageTime.Add(-time.Minute), ReleasesAt: until, WouldRemove: []string{text}}
+	b.Takeover = &api.Hold{ID: "t1a2b3", Kind: "takeover", Since: pageTime.Add(-time.Minute), WouldRemove: []string{text}, BlocksWriting: true}
+	b.Kept = []api.KeptSet{{ID: "k1a2b3", Source: text, Part: text, Reason: text, Since: pageTime.Add(-time.Minute),
 		Endpoints: []string{b.Slots[0].Endpoint, text}, Yielded: []string{text}}}
 	b.Overflow = []discovery.Endpoint{endpoint(9, text)}
-	b.NeedReload = &agent.NeedReload{Slots: 6, Wanted: 7, Why: text}
+	b.NeedReload = &api.NeedReload{Slots: 6, Wanted: 7, Why: text}
 	b.Paused, b.PausedBy, b.Problem, b.Backend = &until, text, text, text
-	b.Turnover = &agent.Turnover{EndsAt: until, Leaving: []string{text}}
-	return agent.Status{
-		Version: "1.2.3", At: pageTime, Started: pageTime.Add(-time.Hour), NotReady: []string{text}, Backends: []agent.BackendStatus{b},
-		Instances: []agent.InstanceStatus{
+	b.Turnover = &api.Turnover{EndsAt: until, Leaving: []string{text}}
+	return api.Status{
+		Version: "1.2.3", At: pageTime, Started: pageTime.Add(-time.Hour), NotReady: []string{text}, Backends: []api.BackendStatus{b},
+		Instances: []api.InstanceStatus{
 			{Name: "edge-1", Socket: text, Up: true, InSync: true, Version: text, Pid: 42, LastError: text},
 			{Name: "edge-2", LagSeconds: 1.5, External: 1},
 		},
-		Sources: []agent.SourceStatus{{Name: text, Backend: "web", Asks: text, State: "failing", LastError: text, Note: text, InUse: true, Kept: 2,
-			Parts: []agent.PartStatus{{Name: text, State: "unknown", Reason: text}}, PartsMore: 1,
+		Sources: []api.SourceStatus{{Name: text, Backend: "web", Asks: text, State: "failing", LastError: text, Note: text, InUse: true, Kept: 2,
+			Parts: []api.PartStatus{{Name: text, State: "unknown", Reason: text}}, PartsMore: 1,
 			Rejected: []discovery.Rejection{{Reason: text, Name: text, Value: text}}}},
-		Reloads:   []agent.ReloadStatus{{Name: text, Instances: []string{text}, Reason: text, Error: text, Last: &pageTime}},
-		Overrides: []agent.Override{{Backend: "web", Address: "10.0.0.2:80", Kind: agent.OverrideState, By: text}},
-		Pauses:    []agent.Pause{{Backend: "web", By: text, Reason: text, Until: until}},
+		Reloads:   []api.ReloadStatus{{Name: text, Instances: []string{text}, Reason: text, Error: text, Last: &pageTime}},
+		Overrides: []api.Override{{Backend: "web", Address: "10.0.0.2:80", Kind: api.OverrideState, By: text}},
+		Pauses:    []api.Pause{{Backend: "web", By: text, Reason: text, Until: until}},
 	}
 }
 
 func withEvents(f *fake, text string) *fake {
-	f.events = agent.NewEvents(time.UnixMilli(1))
-	f.events.Add(agent.Event{At: pageTime.Add(-35 * time.Second), Kind: agent.EventSlotsChanged, Backend: "web", Instance: "edge-1", Text: text,
+	f.events = event.New(time.UnixMilli(1))
+	f.events.Add(api.Event{At: pageTime.Add(-35 * time.Second), Kind: api.EventSlotsChanged, Backend: "web", Instance: "edge-1", Text: text,
 		Changes: map[string]int{"fill": 3}, Fields: map[string]string{"took": "3ms", "propagation": "4ms"}})
-	f.events.Add(agent.Event{At: pageTime.Add(-5 * time.Second), Kind: agent.EventSourceFailing, Source: text, Text: text})
+	f.events.Add(api.Event{At: pageTime.Add(-5 * time.Second), Kind: api.EventSourceFailing, Source: text, Text: text})
 	return f
 }
 
-func pageFake(s agent.Status, text string) *fake {
+func pageFake(s api.Status, text string) *fake {
 	f := newFake()
 	f.status = s
 	return withEvents(f, text)
@@ -114,7 +115,7 @@ func answered(t *testing.T, h http.Handler, r *http.Request) (*http.Response, st
 	return w.Result(), string(body)
 }
 
-func page(t *testing.T, s agent.Status, target string) string {
+func page(t *testing.T, s api.Status, target string) string {
 	t.Helper()
 	res, body := browse(t, newServer(t, options(pageFake(s, "so it is"))).Handler(true), target)
 	if res.StatusCode != http.StatusOK {
@@ -353,10 +354,10 @@ func TestPageFragmentIsItsMain(t *testing.T) {
 // TestPageListsOverrides: also those of what nobody lists, and no more than can be read.
 func TestPageListsOverrides(t *testing.T) {
 	s := small("x")
-	s.Overrides = []agent.Override{
-		{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk"},
-		{Backend: "web", Address: "10.0.0.9:80", Kind: agent.OverrideWeight, Weight: "20%"},
-		{Backend: "web", Address: "10.0.0.8:80", Kind: agent.OverrideServer, By: "bob"},
+	s.Overrides = []api.Override{
+		{Address: "10.0.0.9", Kind: api.OverrideState, State: "maint", By: "ann", Reason: "disk"},
+		{Backend: "web", Address: "10.0.0.9:80", Kind: api.OverrideWeight, Weight: "20%"},
+		{Backend: "web", Address: "10.0.0.8:80", Kind: api.OverrideServer, By: "bob"},
 	}
 	body := page(t, s, "/")
 	for _, want := range []string{"Asked for by operators: 3<", `<th scope="row">all</th><td class="mono">10.0.0.9</td>`, "maint by ann: disk", "weight 20%", "added by bob",
@@ -369,7 +370,7 @@ func TestPageListsOverrides(t *testing.T) {
 		t.Error("a server that was added is released")
 	}
 	for i := range 200 {
-		s.Overrides = append(s.Overrides, agent.Override{Backend: "web", Address: endpoint(i, "").Addr.String(), Kind: agent.OverrideState, State: "drain"})
+		s.Overrides = append(s.Overrides, api.Override{Backend: "web", Address: endpoint(i, "").Addr.String(), Kind: api.OverrideState, State: "drain"})
 	}
 	if body := page(t, s, "/"); !strings.Contains(body, "Asked for by operators: 200 and 3 more") || !strings.Contains(body, "slotsync status") || strings.Contains(body, "o-state-web-10.0.0.199:80") {
 		t.Error("203 are not cut to 200, or it does not say so")

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/securedir/securedirtest"
 )
 
@@ -28,7 +28,7 @@ func dialRaw(family int, to unix.Sockaddr) (int, error) {
 }
 
 // accepted is the next connection of l, and who the system says that it is from.
-func accepted(t *testing.T, l net.Listener) (net.Conn, peer) {
+func accepted(t *testing.T, l net.Listener) (net.Conn, auth.Peer) {
 	t.Helper()
 	if l, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
 		if err := l.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
@@ -40,36 +40,7 @@ func accepted(t *testing.T, l net.Listener) (net.Conn, peer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	return c, askPeer(c)
-}
-
-// TestPeerOverTCP: the kernel says whose a connection of this machine is, also of another
-// user, and of nobody whose program has let go of it.
-func TestPeerOverTCP(t *testing.T) {
-	for _, at := range []string{"127.0.0.1", "::1", "::ffff:127.0.0.1"} {
-		t.Run(at, func(t *testing.T) {
-			l, err := net.Listen("tcp", net.JoinHostPort(at, "0"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			c, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			far, p := accepted(t, l)
-			want := netip.MustParseAddr(at).Unmap()
-			if p.uid != os.Getuid() || p.addr != want || p.key() != "uid "+strconv.Itoa(os.Getuid()) {
-				t.Errorf("got %+v, key %q", p, p.key())
-			}
-			if err := c.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if p := askPeer(far); p.uid != -1 || p.user() != "" {
-				t.Errorf("of one that is closed: %+v %q", p, p.user())
-			}
-		})
-	}
+	return c, auth.AskPeer(c)
 }
 
 func TestPeerIsAnotherUser(t *testing.T) {
@@ -107,22 +78,11 @@ func TestPeerIsAnotherUser(t *testing.T) {
 		defer unix.Close(fd)
 	}
 	for _, l := range []net.Listener{l, u} {
-		if _, p := accepted(t, l); p.uid != securedirtest.Nobody {
+		if _, p := accepted(t, l); p.UID != securedirtest.Nobody {
 			t.Errorf("%s: got %+v", l.Addr().Network(), p)
 		}
 	}
 	if errs[2] == nil {
 		t.Error("who is not in the group may use the socket")
-	}
-}
-
-func TestPeerKeys(t *testing.T) {
-	for text, want := range map[string]string{"10.0.0.1": "10.0.0.1", "2001:db8::1": "2001:db8::/64", "2001:db8::ffff:1": "2001:db8::/64"} {
-		if got := (peer{uid: -1, addr: netip.MustParseAddr(text)}).key(); got != want {
-			t.Errorf("%s: %q", text, got)
-		}
-	}
-	if got := (peer{uid: 4294967}).user(); got != "uid 4294967" {
-		t.Errorf("got %q", got)
 	}
 }

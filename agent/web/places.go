@@ -1,8 +1,12 @@
 package web
 
 import (
+	"context"
+	"crypto/tls"
 	"net"
 	"sync"
+
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // places are the connections that a listener may have, shared out among who is at their
@@ -19,7 +23,7 @@ func newPlaces(most int) *places { return &places{most: most, open: map[*placed]
 // A placed connection has one of the places, until it is closed.
 type placed struct {
 	net.Conn
-	peer peer
+	peer auth.Peer
 	of   *places
 	nth  uint64
 	busy int // requests that are being answered; guarded by of.mu
@@ -45,12 +49,12 @@ func (c *placed) answering() (done func()) {
 }
 
 // admit gives c a place, nil if there is none for it.
-func (p *places) admit(c net.Conn, from peer) *placed {
+func (p *places) admit(c net.Conn, from auth.Peer) *placed {
 	p.mu.Lock()
 	n := &placed{Conn: c, peer: from, of: p, nth: p.next}
 	var gives *placed
 	if len(p.open) >= p.most {
-		if gives = p.whoGives(from.key()); gives == nil {
+		if gives = p.whoGives(from.Key()); gives == nil {
 			p.mu.Unlock()
 			return nil
 		}
@@ -71,7 +75,7 @@ func (p *places) admit(c net.Conn, from peer) *placed {
 func (p *places) whoGives(newcomer string) *placed {
 	held := map[string]int{}
 	for c := range p.open {
-		held[c.peer.key()]++
+		held[c.peer.Key()]++
 	}
 	greediest := newcomer
 	for key, n := range held {
@@ -81,7 +85,7 @@ func (p *places) whoGives(newcomer string) *placed {
 	}
 	var waiting, oldest *placed
 	for c := range p.open {
-		if c.peer.key() != greediest {
+		if c.peer.Key() != greediest {
 			continue
 		}
 		if oldest == nil || c.nth < oldest.nth {
@@ -111,9 +115,24 @@ func (l *sharing) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if placed := l.places.admit(c, askPeer(c)); placed != nil {
+		if placed := l.places.admit(c, auth.AskPeer(c)); placed != nil {
 			return placed, nil
 		}
 		_ = c.Close() // there is nobody to tell
 	}
+}
+
+// placeKey is where a connection's context carries its place.
+type placeKey struct{}
+
+// withPlace notes in the context of a connection which place it has, and who is at its
+// other end.
+func withPlace(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	if p, ok := c.(*placed); ok {
+		return auth.WithPeer(context.WithValue(ctx, placeKey{}, p), p.peer)
+	}
+	return ctx
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // A pretended connection notes that it is closed.
@@ -55,7 +57,7 @@ func TestPlacesAreSharedOut(t *testing.T) {
 			for i, name := range names {
 				c := &pretended{name: name}
 				all = append(all, c)
-				got := p.admit(c, peer{uid: int(name[0])})
+				got := p.admit(c, auth.Peer{UID: int(name[0])})
 				if (got == nil) != (i == len(names)-1 && tt.gives < 0) {
 					t.Fatalf("%d, %s: %v", i, name, got)
 				}
@@ -132,7 +134,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 		for range 10 {
 			near, far := net.Pipe()
 			defer far.Close()
-			c := p.admit(near, nobodyKnown())
+			c := p.admit(near, auth.Peer{UID: -1})
 			if c == nil {
 				t.Fatal("there is no place")
 			}

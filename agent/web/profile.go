@@ -3,17 +3,19 @@ package web
 import (
 	"net/http"
 	"net/http/pprof"
+
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // profileRoutes are those of Go's profiles. They tell of memory, and cost time: they
 // are not for everybody.
 func profileRoutes() []route {
 	return []route{
-		{"GET", "/debug/pprof/", profileOf, full},
-		{"GET", "/debug/pprof/cmdline", pprof.Cmdline, full},
-		{"GET", "/debug/pprof/profile", pprof.Profile, full},
-		{"GET", "/debug/pprof/symbol", pprof.Symbol, full},
-		{"GET", "/debug/pprof/trace", pprof.Trace, full},
+		{"GET", "/debug/pprof/", profileOf, auth.Full},
+		{"GET", "/debug/pprof/cmdline", pprof.Cmdline, auth.Full},
+		{"GET", "/debug/pprof/profile", pprof.Profile, auth.Full},
+		{"GET", "/debug/pprof/symbol", pprof.Symbol, auth.Full},
+		{"GET", "/debug/pprof/trace", pprof.Trace, auth.Full},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // A comer is a way to come to the agent.
@@ -22,7 +23,7 @@ type comer struct {
 	// change is the status where only changes are refused; 0: they are not.
 	change int
 	// says is what http.loopback says.
-	says web.Loopback
+	says auth.Loopback
 }
 
 func comers() []comer {
@@ -30,7 +31,7 @@ func comers() []comer {
 	right, wrong := "Authorization: Bearer secret", "Authorization: Bearer Secret"
 	reading := "Authorization: Bearer readers"
 	evil, site := "Origin: https://evil.example", "Sec-Fetch-Site: cross-site"
-	const read, operate, none = web.LoopbackRead, web.LoopbackOperate, web.LoopbackNone
+	const read, operate, none = auth.LoopbackRead, auth.LoopbackOperate, auth.LoopbackNone
 	return []comer{
 		{"unix socket", "", "", nil, "all", 0, read},
 		{"unix socket, wrong token", "", "secret", []string{wrong}, "all", 0, read},

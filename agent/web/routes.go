@@ -8,22 +8,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/answer"
+	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/agent/web/page"
 )
-
-// changeTimeout bounds what a request may make the agent do.
-const changeTimeout = 30 * time.Second
-
-// readyText is what /-/ready says if there is nothing to add.
-const readyText = "ready"
-
-// nothingAt begins what is said of a path that there is not.
-const nothingAt = "there is nothing at "
-
-// drainRemoved is the parameter of a reload that empties what it removes.
-const drainRemoved = "drain_removed"
 
 const index = `slotsync
 
@@ -58,26 +48,49 @@ type route struct {
 	method, path string
 	handle       http.HandlerFunc
 	// needs are the rights that it takes.
-	needs rights
+	needs auth.Rights
 }
 
 // table lists everything that can be asked for.
 func (s *Server) table() []route {
 	own := []route{
-		{"GET", "/{$}", s.front, reads},
-		{"GET", "/v1/openapi.json", s.openAPI, reads},
-		{"GET", "/v1/status", s.status, reads},
-		{"GET", "/v1/events", s.seated(s.events), reads},
-		{"POST", "/v1/sync", s.sync, operates},
-		{"POST", "/v1/backends/{backend}/accept", s.accept, operates},
-		{"GET", "/v1/backends/{backend}/explain", s.explain, reads},
-		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, reads},
-		{"GET", "/-/healthy", s.healthy, reads},
-		{"GET", "/-/ready", s.ready, reads},
-		{"POST", "/-/reload", s.reload, operates},
-		{"GET", "/metrics", s.o.Metrics.ServeHTTP, reads},
+		{"GET", "/{$}", s.front, auth.Read},
+		{"GET", "/v1/openapi.json", s.openAPI, auth.Read},
+		{"GET", "/v1/status", s.status, auth.Read},
+		{"GET", "/v1/events", s.seated(s.events), auth.Read},
+		{"POST", "/v1/sync", s.sync, auth.Operate},
+		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate},
+		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read},
+		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, auth.Read},
+		{"GET", "/-/healthy", s.healthy, auth.Read},
+		{"GET", "/-/ready", s.ready, auth.Read},
+		{"POST", "/-/reload", s.reload, auth.Operate},
+		{"GET", "/metrics", s.o.Metrics.ServeHTTP, auth.Read},
 	}
 	return slices.Concat(own, s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
+}
+
+// pageRoutes are what the page consists of, and what its forms are sent to. To sign in
+// takes no rights yet.
+func (s *Server) pageRoutes() []route {
+	return []route{
+		{"GET", "/page/page.css", page.File, auth.Read},
+		{"GET", "/page/page.js", page.File, auth.Read},
+		{"POST", "/page/act", s.page.Act, auth.Operate},
+		{"POST", page.SignInPath, s.page.SignIn, auth.None},
+		{"POST", page.SignOutPath, s.page.SignOut, auth.None},
+	}
+}
+
+// front answers with the page for browsers, and with a list of what there is for
+// everybody else.
+func (s *Server) front(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if page.Wanted(r) {
+		s.page.Show(w, r)
+		return
+	}
+	answer.Text(w, http.StatusOK, index)
 }
 
 func (s *Server) routes() http.Handler {
@@ -91,17 +104,17 @@ func (s *Server) routes() http.Handler {
 		byPath[r.path][r.method] = r.handler()
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		problem(w, http.StatusNotFound, nothingAt+r.URL.Path)
+		answer.Problem(w, http.StatusNotFound, api.NothingAt+r.URL.Path)
 	})
 	return mux
 }
 
 func (r route) handler() http.HandlerFunc {
 	h := r.handle
-	if !strings.HasPrefix(r.path, "/page/") && isChange(&http.Request{Method: r.method}) {
-		h = typed(r.takes(), h)
+	if !strings.HasPrefix(r.path, "/page/") && auth.IsChange(&http.Request{Method: r.method}) {
+		h = typed(api.BodyType(r.method, r.path), h)
 	}
-	return needing(r.needs, h)
+	return auth.Require(r.needs, h)
 }
 
 // methods are what can be done with one path. HEAD goes where GET does.
@@ -119,50 +132,50 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	allow := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
 	w.Header().Set("Allow", allow)
-	problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
+	answer.Problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	answer(w, s.o.Agent.Status())
+	answer.JSON(w, s.o.Agent.Status())
 }
 
 func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
 	status, err := s.o.Agent.Sync(ctx)
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), "sync: "+err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), "sync: "+err.Error())
 		return
 	}
-	answer(w, status)
+	answer.JSON(w, status)
 }
 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
-	var body AcceptBody
+	var body api.AcceptBody
 	if err := readJSON(r, &body); err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
-	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), noted(body.ID), callerOf(r).by(body.By))
+	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), api.Sanitize(body.ID), auth.CallerOf(r).Actor(body.By))
 	if err != nil {
-		problem(w, statusOf(err, http.StatusInternalServerError), "accept: "+err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), "accept: "+err.Error())
 		return
 	}
-	answer(w, done)
+	answer.JSON(w, done)
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
-	drain, err := wanted(r.URL.Query(), drainRemoved)
+	drain, err := wanted(r.URL.Query(), api.DrainRemoved)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err.Error())
+		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	if err := s.o.Reload(ctx, drain); err != nil {
-		problem(w, statusOf(err, http.StatusUnprocessableEntity), err.Error())
+		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -182,38 +195,17 @@ func wanted(q url.Values, name string) (bool, error) {
 
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 	if err := s.o.Agent.Healthy(); err != nil {
-		text(w, http.StatusInternalServerError, err.Error())
+		answer.Text(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	text(w, http.StatusOK, "healthy")
+	answer.Text(w, http.StatusOK, "healthy")
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	status := s.o.Agent.Status()
 	if !status.Ready {
-		text(w, http.StatusServiceUnavailable, strings.Join(status.NotReady, "\n"))
+		answer.Text(w, http.StatusServiceUnavailable, strings.Join(status.NotReady, "\n"))
 		return
 	}
-	text(w, http.StatusOK, readyText)
-}
-
-// statusOf is how HTTP says err, other if it has no word of its own for it.
-func statusOf(err error, other int) int {
-	switch {
-	case errors.Is(err, agent.ErrNoBackend), errors.Is(err, agent.ErrNoServer), errors.Is(err, agent.ErrNoSubject), errors.Is(err, agent.ErrNoVersion), errors.Is(err, agent.ErrNoSection), errors.Is(err, agent.ErrNoInstance):
-		return http.StatusNotFound
-	case errors.Is(err, agent.ErrNothingHeld), errors.Is(err, agent.ErrNoSuchID), errors.Is(err, agent.ErrDiscovered), errors.Is(err, agent.ErrOverruled), errors.Is(err, agent.ErrNotPaused), errors.Is(err, agent.ErrNoReload), errors.Is(err, agent.ErrReloading):
-		return http.StatusConflict
-	case errors.Is(err, agent.ErrNotStored):
-		return http.StatusInsufficientStorage
-	case errors.Is(err, agent.ErrBadRequest):
-		return http.StatusBadRequest
-	case errors.Is(err, agent.ErrChanged):
-		return http.StatusPreconditionFailed
-	case errors.Is(err, context.DeadlineExceeded):
-		return http.StatusGatewayTimeout
-	case errors.Is(err, context.Canceled):
-		return http.StatusServiceUnavailable
-	}
-	return other
+	answer.Text(w, http.StatusOK, api.ReadyText)
 }

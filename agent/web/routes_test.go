@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 func TestRoutes(t *testing.T) {
@@ -96,7 +96,7 @@ func unquoted(w *httptest.ResponseRecorder) string {
 func TestStatusIsWhole(t *testing.T) {
 	f := newFake()
 	w := ask(t, newServer(t, options(f)).Handler(true), "", "GET /v1/status")
-	var got agent.Status
+	var got api.Status
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 func TestSectionRoutes(t *testing.T) {
@@ -81,19 +80,19 @@ func TestSectionClient(t *testing.T) {
 	if err != nil || etag != configTag || text != "backend a/b c # of \"\"\n" {
 		t.Errorf("got %q, %q, %v", text, etag, err)
 	}
-	if _, _, err := c.HAProxySection(t.Context(), "", "backend", "none"); !errors.Is(err, agent.ErrNoSection) {
+	if _, _, err := c.HAProxySection(t.Context(), "", "backend", "none"); !errors.Is(err, api.ErrNoSection) {
 		t.Errorf("got %v", err)
 	}
-	e := agent.SectionEdit{Type: "global", Body: []byte("global\n"), ETag: etag, By: "ann"}
+	e := api.SectionEdit{Type: "global", Body: []byte("global\n"), ETag: etag, By: "ann"}
 	dry, err := c.EditHAProxySection(t.Context(), e, true)
-	if diff := cmp.Diff(web.SectionAnswer{Diff: "+global\n", Reloads: []agent.ReloadStatus{}}, dry); err != nil || diff != "" {
+	if diff := cmp.Diff(api.SectionAnswer{Diff: "+global\n", Reloads: []api.ReloadStatus{}}, dry); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	if done, err := c.EditHAProxySection(t.Context(), e, false); err != nil || len(done.Reloads) != 1 {
 		t.Errorf("got %+v, %v", done, err)
 	}
 	e.ETag = "other"
-	if _, err := c.EditHAProxySection(t.Context(), e, false); !errors.Is(err, agent.ErrChanged) {
+	if _, err := c.EditHAProxySection(t.Context(), e, false); !errors.Is(err, api.ErrChanged) {
 		t.Errorf("got %v", err)
 	}
 	if diff := cmp.Diff([]string{`edit global of "" by "` + askedBy(t, "unix:") + ` (ann)", etag "` + configTag + `", force false: "global\n"`}, f.changes()); diff != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // A kind is a kind of caller: a column of the table in docs/security.md.
@@ -36,7 +37,7 @@ func kinds(a *authority) []kind {
 		a.t.Fatal(err)
 	}
 	shown := &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{pair.Leaf}}}
-	loopback := func(says web.Loopback) func(*web.Options) {
+	loopback := func(says auth.Loopback) func(*web.Options) {
 		return func(o *web.Options) { o.Loopback, o.Token, o.ReadToken = says, nil, nil }
 	}
 	file := func(text string) func(*web.Options) {
@@ -45,15 +46,15 @@ func kinds(a *authority) []kind {
 	certificates := a.serverTLS(", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt")
 	const here, anywhere = "127.0.0.1:0", "0.0.0.0:0"
 	return []kind{
-		{"unix socket", "", loopback(web.LoopbackNone), "", nil, a},
+		{"unix socket", "", loopback(auth.LoopbackNone), "", nil, a},
 		{"token", anywhere, nil, "Authorization: Bearer secret", nil, a},
 		{"user", anywhere, file(users), annRight, nil, a},
 		{"certificate", anywhere, file(certificates), "", shown, a},
 		{"reading token", anywhere, nil, "Authorization: Bearer readers", nil, a},
-		{"loopback: read", here, loopback(web.LoopbackRead), "", nil, a},
-		{"loopback: operate", here, loopback(web.LoopbackOperate), "", nil, a},
-		{"loopback: operate, and a token is configured", here, func(o *web.Options) { o.Loopback = web.LoopbackOperate }, "", nil, a},
-		{"loopback: none", here, loopback(web.LoopbackNone), "", nil, a},
+		{"loopback: read", here, loopback(auth.LoopbackRead), "", nil, a},
+		{"loopback: operate", here, loopback(auth.LoopbackOperate), "", nil, a},
+		{"loopback: operate, and a token is configured", here, func(o *web.Options) { o.Loopback = auth.LoopbackOperate }, "", nil, a},
+		{"loopback: none", here, loopback(auth.LoopbackNone), "", nil, a},
 		{"not on loopback", anywhere, nil, "", nil, a},
 	}
 }

@@ -8,14 +8,16 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // Bounds of one request. A slow client keeps a connection, and nothing else, for
 // no longer than these.
 const (
 	headerTimeout = 5 * time.Second
-	bodyTimeout   = 15 * time.Second // header included
-	writeTimeout  = bodyTimeout + changeTimeout + 15*time.Second
+	bodyTimeout   = 15 * time.Second  // header included
+	writeTimeout  = api.AnswerTimeout // what it may do is bounded by api.ChangeTimeout
 	idleTimeout   = time.Minute
 	maxHeader     = 32 << 10
 	// maxStreams bounds the requests of one connection over HTTP/2. Each may hold a
@@ -57,7 +59,7 @@ func (s *Server) server(requests context.Context, unix bool) *http.Server {
 	return &http.Server{
 		Handler:           s.Handler(unix),
 		BaseContext:       func(net.Listener) context.Context { return requests },
-		ConnContext:       withPeer,
+		ConnContext:       withPlace,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      writeTimeout,
@@ -67,7 +69,7 @@ func (s *Server) server(requests context.Context, unix bool) *http.Server {
 			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: 16 << 10,
 			MaxReceiveBufferPerStream: maxBody, MaxReceiveBufferPerConnection: maxBody,
 		},
-		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(s.gate.Log().Handler(), slog.LevelWarn),
 	}
 }
 
@@ -87,7 +89,7 @@ func (s *Server) answer(srv *http.Server, l net.Listener) error {
 	if l == s.unix || s.o.Config == "" {
 		return srv.Serve(l)
 	}
-	return s.serveConfigured(srv, l)
+	return s.gate.Serve(srv, l)
 }
 
 // stop lets requests end within the grace, all servers at once, and cuts what is
@@ -110,7 +112,7 @@ func stop(servers []*http.Server) {
 // answering has a request that has arrived keep the place of its connection.
 func answering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(peerKey{}).(*placed); ok {
+		if c, ok := r.Context().Value(placeKey{}).(*placed); ok {
 			defer c.answering()()
 		}
 		next.ServeHTTP(w, r)

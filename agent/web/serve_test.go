@@ -15,7 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
 )
 
@@ -36,28 +37,28 @@ type stuck struct {
 	Instances
 	Operators
 	started, ended chan struct{}
-	list           *agent.Events
+	list           *event.Log
 }
 
-func (s stuck) Events() *agent.Events { return s.list }
+func (s stuck) Events() *event.Log { return s.list }
 
-func (stuck) Status() agent.Status { return agent.Status{Schema: agent.Schema} }
-func (stuck) Healthy() error       { return nil }
-func (stuck) Accept(context.Context, string, string, string) (agent.Accepted, error) {
-	return agent.Accepted{}, nil
+func (stuck) Status() api.Status { return api.Status{Schema: api.Schema} }
+func (stuck) Healthy() error     { return nil }
+func (stuck) Accept(context.Context, string, string, string) (api.Accepted, error) {
+	return api.Accepted{}, nil
 }
-func (stuck) Explain(context.Context, string, string) (agent.Explanation, error) {
-	return agent.Explanation{}, nil
+func (stuck) Explain(context.Context, string, string) (api.Explanation, error) {
+	return api.Explanation{}, nil
 }
 
-func (s stuck) Sync(ctx context.Context) (agent.Status, error) {
+func (s stuck) Sync(ctx context.Context) (api.Status, error) {
 	close(s.started)
 	<-ctx.Done()
 	close(s.ended)
-	return agent.Status{}, ctx.Err()
+	return api.Status{}, ctx.Err()
 }
 
-func (s stuck) ReloadHAProxy(ctx context.Context, _ agent.ReloadRequest) ([]agent.ReloadStatus, error) {
+func (s stuck) ReloadHAProxy(ctx context.Context, _ api.ReloadRequest) ([]api.ReloadStatus, error) {
 	_, err := s.Sync(ctx)
 	return nil, err
 }
@@ -91,7 +92,7 @@ func serving(t *testing.T, a Agent, f func(l *discoverytest.Pipes, stop func() e
 }
 
 func newStuck() stuck {
-	return stuck{started: make(chan struct{}), ended: make(chan struct{}), list: agent.NewEvents(time.Now())}
+	return stuck{started: make(chan struct{}), ended: make(chan struct{}), list: event.New(time.Now())}
 }
 
 func TestSlowClients(t *testing.T) {
@@ -195,7 +196,7 @@ func TestSyncIsBounded(t *testing.T) {
 		if code := get(t, l, "POST /v1/sync"); code != http.StatusGatewayTimeout {
 			t.Errorf("%d", code)
 		}
-		if took := time.Since(start); took != changeTimeout {
+		if took := time.Since(start); took != api.ChangeTimeout {
 			t.Errorf("took %v", took)
 		}
 	})
@@ -208,7 +209,7 @@ func TestReloadIsWaitedFor(t *testing.T) {
 		if code := get(t, l, "POST /v1/haproxy/reload"); code != http.StatusGatewayTimeout {
 			t.Errorf("%d", code)
 		}
-		if took := time.Since(start); took != transactionTimeout {
+		if took := time.Since(start); took != api.TransactionTimeout {
 			t.Errorf("took %v", took)
 		}
 	})

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
 // A browser keeps cookies and says where its forms come from.
@@ -93,7 +93,7 @@ func TestSignIn(t *testing.T) {
 	current, reading := "secret", "readers"
 	f := newFake()
 	o := options(f)
-	o.Loopback, o.Listen = web.LoopbackRead, "127.0.0.1:0"
+	o.Loopback, o.Listen = auth.LoopbackRead, "127.0.0.1:0"
 	o.Token, o.ReadToken = func() string { return current }, func() string { return reading }
 	o.Config = a.write("web.yml", a.serverTLS(", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt"))
 	base := "https://" + serve(t, o).Addr()

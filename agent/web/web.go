@@ -16,36 +16,34 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
-	"sync/atomic"
-	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/event"
+	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/agent/web/page"
 )
 
 // An Agent is what is shown and told. Its methods are called from many
 // goroutines.
 type Agent interface {
 	// Status is what the agent knows now. It does not block.
-	Status() agent.Status
+	Status() api.Status
 	// Healthy returns why the loop does not run, nil if it ticked within 10 s.
 	Healthy() error
 	// Sync starts a round and returns when every reachable instance was
 	// compared, or with ctx's error.
-	Sync(ctx context.Context) (agent.Status, error)
-	// Accept has that go which the id stands for: [agent.ErrNoBackend],
-	// [agent.ErrNothingHeld] or [agent.ErrNoSuchID] if there is no such thing.
-	Accept(ctx context.Context, backend, id, by string) (agent.Accepted, error)
+	Sync(ctx context.Context) (api.Status, error)
+	// Accept has that go which the id stands for: [api.ErrNoBackend],
+	// [api.ErrNothingHeld] or [api.ErrNoSuchID] if there is no such thing.
+	Accept(ctx context.Context, backend, id, by string) (api.Accepted, error)
 	// Explain says why a backend, or an address or a slot in it, is as it is:
-	// [agent.ErrNoBackend] or [agent.ErrNoSubject] if there is no such thing. about
+	// [api.ErrNoBackend] or [api.ErrNoSubject] if there is no such thing. about
 	// is "" for the backend as a whole.
-	Explain(ctx context.Context, backend, about string) (agent.Explanation, error)
+	Explain(ctx context.Context, backend, about string) (api.Explanation, error)
 	// Events are what changes.
-	Events() *agent.Events
+	Events() *event.Log
 	HAProxy
 	Instances
 	Operators
@@ -72,105 +70,55 @@ type Options struct {
 	SocketMode fs.FileMode
 	// SocketGroup is the name or number of its group, "" for the process's own.
 	SocketGroup string
-	// Hosts are further names under which the listener may be asked: "name"
-	// stands for itself alone and with the listener's port, "name:port" for
-	// exactly that.
-	Hosts []string
-	// Token returns the bearer token in force, "" for none. It is called for
-	// every request over TCP, so that a token can change. May be nil.
-	Token func() string
-	// ReadToken returns a bearer token with which one may read and nothing else, as Token
-	// does. May be nil.
-	ReadToken func() string
-	// Loopback is what may be done over loopback TCP by who shows nothing; "" for
-	// [LoopbackRead].
-	Loopback Loopback
-	// MaxFor bounds how long what is asked for without full rights holds; 0 for
-	// [DefaultMaxFor].
-	MaxFor time.Duration
-	// Config is a file of Prometheus' exporter-toolkit, for the TCP listener: TLS,
-	// client certificates, users with passwords, limits. It is read again with every
-	// connection and request. "" for none.
-	Config string
-	// Log takes what goes wrong with a connection, as warnings. Nil for nowhere.
-	Log *slog.Logger
+	// By what somebody is known over TCP, and what they may do. Its Log also takes what
+	// goes wrong with a connection.
+	auth.Options
 }
 
 // A Server answers over TCP, a unix socket, or both. [New] makes one, Listen
 // binds it, Serve answers.
 type Server struct {
 	o        Options
-	loopback bool // the TCP listener can be reached from this machine only
+	gate     *auth.Gate
+	page     *page.Page
 	tcp      net.Listener
 	unix     net.Listener
-	// gate checks requests as Config says; nil: none does. It is there with the first connection.
-	gate     atomic.Pointer[http.Handler]
 	stopping chan struct{} // closed when Serve ends
-	seats    chan struct{} // holds one for each who may not do everything and is told of events
-	sessions sessions      // of who signed in on the page
+	// anonymousStreams holds one for each who may not do everything and is told of events.
+	anonymousStreams chan struct{}
 }
 
 // New checks o and binds nothing yet. A listener that others can reach is refused
 // where nobody has to show who he is.
 func New(o Options) (*Server, error) {
-	if o.Token == nil {
-		o.Token = func() string { return "" }
-	}
-	if o.ReadToken == nil {
-		o.ReadToken = func() string { return "" }
-	}
-	if o.MaxFor == 0 {
-		o.MaxFor = DefaultMaxFor
-	}
 	if o.SocketMode == 0 {
 		o.SocketMode = DefaultSocketMode
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+	gate := auth.NewGate(o.Options)
+	s := &Server{
+		o: o, gate: gate, page: page.New(o.Agent, gate), stopping: make(chan struct{}), anonymousStreams: make(chan struct{}, maxAnonymousStreams),
 	}
-	o.Log = slog.New(discreet{o.Log.Handler()})
-	s := &Server{o: o, stopping: make(chan struct{}), seats: make(chan struct{}, seats)}
 	if o.Listen == "" {
 		return s, nil
 	}
-	if err := CheckConfig(o.Config); err != nil {
+	if err := auth.CheckConfig(o.Config); err != nil {
 		return nil, err
 	}
 	host, _, err := net.SplitHostPort(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("http listener %q: %w", o.Listen, err)
 	}
-	s.loopback = isLoopback(host)
-	return s, s.authenticated()
-}
-
-func (s *Server) authenticated() error {
-	if s.loopback || s.o.Token() != "" || s.o.ReadToken() != "" {
-		return nil
-	}
-	if asks, err := ReadConfig(s.o.Config); err != nil || asks.Knows() {
-		return err
-	}
-	return fmt.Errorf("http listener %s can be reached from other machines and asks for no token, client certificate or password: "+
-		"give it one of these, or let it listen on 127.0.0.1", s.o.Listen)
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
+	return s, gate.ListensAt(o.Listen, auth.IsLoopback(host))
 }
 
 // Handler answers what comes in over TCP, or over the unix socket. It is for
 // tests; Serve uses it.
 func (s *Server) Handler(unix bool) http.Handler {
-	h := s.checkOrigin(readBody(answering(s.routes())))
+	h := s.gate.CheckOrigin(readBody(answering(s.routes())))
 	if unix {
-		return secured(known(h))
+		return secured(auth.Unix(h))
 	}
-	return secured(s.checkHost(s.doorstep(h, s.checkAccess(h))))
+	return secured(s.gate.CheckHost(s.page.SignInFirst(h, s.gate.CheckAccess(h))))
 }
 
 // Addr is the TCP address that Listen bound, "" if there is none.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
 )
 
@@ -60,7 +61,7 @@ func typeOf(method, path string) string {
 // checkProblem wants a problem (RFC 9457) that says the status of the answer.
 func checkProblem(t *testing.T, what string, w *httptest.ResponseRecorder) {
 	t.Helper()
-	var p web.Problem
+	var p api.Problem
 	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
 		t.Fatalf("%s: %d, %v in %q", what, w.Code, err, w.Body)
 	}

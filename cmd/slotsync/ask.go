@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 // ask asks the agent that a finds, and prints the answer: as JSON, or as text does.
-func ask[T any](ctx context.Context, a *app, format string, of func(*web.Client) (T, error), text func(T) error) error {
+func ask[T any](ctx context.Context, a *app, format string, of func(*client.Client) (T, error), text func(T) error) error {
 	if err := knownOutput(format); err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (s *toldSource) String() string { return "what it is told" }
 
 // A watchedConn tells what was read, and when.
 type watchedConn struct {
-	agent.Conn
+	slots.Conn
 	shown chan shownView
 }
 
@@ -58,14 +58,14 @@ type shownView struct {
 	ready, idle int
 }
 
-// Apply implements [agent.Conn].
+// Apply implements [slots.Conn].
 func (c watchedConn) Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error) {
 	out, err := c.Conn.Apply(ctx, seen, changes)
 	c.tell(out.View)
 	return out, err
 }
 
-// View implements [agent.Conn].
+// View implements [slots.Conn].
 func (c watchedConn) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
 	v, err := c.Conn.View(ctx, backends, sessions)
 	c.tell(v)
@@ -132,7 +132,7 @@ func (r *benchRig) watchedAgent(source discovery.Source) (*agent.Agent, [2]chan 
 	backend := benchBackend(burstOurs, source)
 	backend.Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
 	var views [2]chan shownView
-	a := r.agentWith(func(i int, c agent.Conn) agent.Conn {
+	a := r.agentWith(func(i int, c slots.Conn) slots.Conn {
 		views[i] = make(chan shownView, 4096)
 		return watchedConn{c, views[i]}
 	}, backend)

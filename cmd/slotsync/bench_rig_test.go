@@ -17,6 +17,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
@@ -121,11 +122,11 @@ func (r *benchRig) compete() (stop func()) {
 // agent makes an agent as the program does, with its log going nowhere.
 func (r *benchRig) agent(backends ...agent.Backend) *agent.Agent {
 	r.tb.Helper()
-	return r.agentWith(func(_ int, c agent.Conn) agent.Conn { return c }, backends...)
+	return r.agentWith(func(_ int, c slots.Conn) slots.Conn { return c }, backends...)
 }
 
 // agentWith is agent, with something around each connection.
-func (r *benchRig) agentWith(around func(int, agent.Conn) agent.Conn, backends ...agent.Backend) *agent.Agent {
+func (r *benchRig) agentWith(around func(int, slots.Conn) slots.Conn, backends ...agent.Backend) *agent.Agent {
 	r.tb.Helper()
 	_, m := daemon.NewMetrics(version)
 	o := agent.Options{Backends: backends, StateDir: r.tb.TempDir(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: m}

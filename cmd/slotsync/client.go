@@ -8,13 +8,13 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // client finds the running agent: the one that was named, else the unix socket,
 // else the listener of the configuration.
-func (a *app) client(ctx context.Context) (*web.Client, error) {
+func (a *app) client(ctx context.Context) (*client.Client, error) {
 	h, doubts, err := a.agentHTTP()
 	if err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (a *app) client(ctx context.Context) (*web.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := web.NewClient(addr, by)
+	c, err := client.New(addr, by)
 	if err != nil {
 		return nil, &exitError{code: exitUsage, err: err}
 	}

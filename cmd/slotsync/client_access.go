@@ -10,10 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
-	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // maxPassword bounds the file of a password, in bytes.
@@ -69,12 +68,12 @@ func (x access) check(addr string, env config.Environment) error {
 
 // of is the access to an agent at addr. tokenFile is the one of the configuration, which
 // counts where nothing else says who asks.
-func (x access) of(addr, tokenFile string, env config.Environment) (by web.Access, err error) {
+func (x access) of(addr, tokenFile string, env config.Environment) (by client.Access, err error) {
 	if err := x.check(addr, env); err != nil {
 		return by, err
 	}
 	x = x.orFrom(env)
-	by.TLS = discovery.TLS{CAFile: x.caFile, CertFile: x.certFile, KeyFile: x.keyFile}
+	by.TLS = longpoll.TLS{CAFile: x.caFile, CertFile: x.certFile, KeyFile: x.keyFile}
 	if x.user != "" {
 		by.User = x.user
 		by.Password, err = readPassword(x.passwordFile)
@@ -93,7 +92,7 @@ func readToken(named, configured string) (func() string, error) {
 	if path == "" {
 		return nil, nil
 	}
-	f, err := consul.NewTokenFile(path)
+	f, err := longpoll.NewTokenFile(path)
 	// Over the unix socket nobody needs the token, and few may read it.
 	if named == "" && errors.Is(err, fs.ErrPermission) {
 		return nil, nil

@@ -14,7 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -42,7 +43,7 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, format, func(c *web.Client) (agent.Accepted, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (agent.Accepted, error) {
 				id := nth(args, 1)
 				if id == "" {
 					var err error
@@ -50,7 +51,7 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 						return agent.Accepted{}, err
 					}
 				}
-				done, err := c.Accept(cmd.Context(), args[0], web.AcceptBody{ID: id, By: whoami()})
+				done, err := c.Accept(cmd.Context(), args[0], api.AcceptBody{ID: id, By: whoami()})
 				return done, acceptFailed(err, args[0])
 			}, func(done agent.Accepted) error {
 				_, err := fmt.Fprintln(a.stdout, output.AcceptedText(done))
@@ -76,7 +77,7 @@ func acceptFailed(err error, backend string) error {
 
 // chooseID asks on a terminal what is to go. Elsewhere it fails with the ids that there
 // are.
-func (a *app) chooseID(ctx context.Context, c *web.Client, backend, format string) (string, error) {
+func (a *app) chooseID(ctx context.Context, c *client.Client, backend, format string) (string, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
 		return "", err

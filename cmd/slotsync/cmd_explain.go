@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -41,7 +41,7 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
-			return ask(cmd.Context(), a, format, func(c *web.Client) (agent.Explanation, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (agent.Explanation, error) {
 				return explained(cmd.Context(), c, backend, about)
 			}, func(e agent.Explanation) error { return output.WriteExplanation(a.stdout, e) })
 		},
@@ -52,7 +52,7 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 }
 
 // explained has about explained, and says where the right name of it is found.
-func explained(ctx context.Context, c *web.Client, backend, about string) (agent.Explanation, error) {
+func explained(ctx context.Context, c *client.Client, backend, about string) (agent.Explanation, error) {
 	e, err := c.Explain(ctx, backend, about)
 	switch {
 	case errors.Is(err, agent.ErrNoBackend):

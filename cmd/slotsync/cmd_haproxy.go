@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -40,7 +41,7 @@ stopped by your service manager.`,
 func newHAProxyReloadCommand(a *app) *cobra.Command {
 	var check, needed bool
 	var name, format string
-	var body web.ReloadBody
+	var body api.ReloadBody
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Reload HAProxy, as a transaction",
@@ -92,7 +93,7 @@ exit 0 if not, 3 if so.`,
 }
 
 // onlyAsked refuses what a question has no use for.
-func onlyAsked(check, needed bool, body web.ReloadBody, name string) error {
+func onlyAsked(check, needed bool, body api.ReloadBody, name string) error {
 	switch {
 	case check && needed:
 		return usageErrorf("--check and --needed are two questions: ask one")
@@ -126,7 +127,7 @@ func actor(uid, name, sudo string) string {
 	return name
 }
 
-func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, format string) error {
+func (a *app) reloadNeeded(cmd *cobra.Command, c *client.Client, format string) error {
 	n, err := c.Needed(cmd.Context())
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (a *app) reloadNeeded(cmd *cobra.Command, c *web.Client, format string) err
 	return &exitError{code: exitDiffers}
 }
 
-func (a *app) checkHAProxy(cmd *cobra.Command, c *web.Client, name, format string) error {
+func (a *app) checkHAProxy(cmd *cobra.Command, c *client.Client, name, format string) error {
 	answer, err := c.CheckHAProxy(cmd.Context(), name)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -48,13 +48,13 @@ func newConfigShowCommand(a *app) *cobra.Command {
 		Example: `  slotsync haproxy config show
   slotsync haproxy config show 20301121T101500.000Z-1f0c9a2b`,
 		Args: versionArgs(0, 1),
-	}, func(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
+	}, func(ctx context.Context, c *client.Client, name string, args []string) (string, error) {
 		return c.HAProxyConfig(ctx, name, nth(args, 0))
 	})
 }
 
 // fileCommand makes cmd print what the agent is asked for.
-func (a *app) fileCommand(cmd cobra.Command, ask func(ctx context.Context, c *web.Client, name string, args []string) (string, error)) *cobra.Command {
+func (a *app) fileCommand(cmd cobra.Command, ask func(ctx context.Context, c *client.Client, name string, args []string) (string, error)) *cobra.Command {
 	var name string
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := a.client(cmd.Context())
@@ -105,7 +105,7 @@ func newConfigHistoryCommand(a *app) *cobra.Command {
   slotsync haproxy config history -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, format, func(c *web.Client) ([]agent.ConfigVersion, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) ([]agent.ConfigVersion, error) {
 				return c.HAProxyVersions(cmd.Context(), name)
 			}, func(kept []agent.ConfigVersion) error { return output.WriteVersions(a.stdout, kept) })
 		},
@@ -148,7 +148,7 @@ nothing if nothing was. Exit 0 if there is no difference, 3 if there is one.`,
 	return cmd
 }
 
-func configDiff(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
+func configDiff(ctx context.Context, c *client.Client, name string, args []string) (string, error) {
 	from := nth(args, 0)
 	if from == "" {
 		kept, err := c.HAProxyVersions(ctx, name)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -144,7 +144,7 @@ func (d dumpCommand) known(got []output.Answer[agent.Dump], wanted []string) err
 }
 
 // everyInstance asks all instances at the same time, or the one that is named.
-func everyInstance[T any](ctx context.Context, c *web.Client, only string, ask func(context.Context, string) (T, error)) ([]output.Answer[T], error) {
+func everyInstance[T any](ctx context.Context, c *client.Client, only string, ask func(context.Context, string) (T, error)) ([]output.Answer[T], error) {
 	names := []string{only}
 	if only == "" {
 		status, err := c.Status(ctx)

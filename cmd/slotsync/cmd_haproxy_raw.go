@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -64,7 +66,7 @@ type rawSender struct {
 	*app
 	instance, output string
 	yes              bool
-	agent            *web.Client // nil until the first line that may be sent
+	agent            *client.Client // nil until the first line that may be sent
 }
 
 // send sends one line to every instance, or to the one that is wanted.
@@ -76,7 +78,7 @@ func (r *rawSender) send(ctx context.Context, line string) error {
 		return err
 	}
 	got, err := everyInstance(ctx, r.agent, r.instance, func(ctx context.Context, name string) (string, error) {
-		return r.agent.Raw(ctx, name, web.RawBody{Command: line, By: whoami()})
+		return r.agent.Raw(ctx, name, api.RawBody{Command: line, By: whoami()})
 	})
 	if err != nil {
 		return err

@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
@@ -46,7 +47,7 @@ func newSectionListCommand(a *app) *cobra.Command {
 		Example: `  slotsync haproxy config section list`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, format, func(c *web.Client) ([]agent.ConfigSection, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) ([]agent.ConfigSection, error) {
 				return c.HAProxySections(cmd.Context(), name)
 			}, func(all []agent.ConfigSection) error { return output.WriteSections(a.stdout, all) })
 		},
@@ -64,7 +65,7 @@ func newSectionShowCommand(a *app) *cobra.Command {
 		Example: `  slotsync haproxy config section show backend web
   slotsync haproxy config section show global`,
 		Args: versionArgs(1, 2),
-	}, func(ctx context.Context, c *web.Client, name string, args []string) (string, error) {
+	}, func(ctx context.Context, c *client.Client, name string, args []string) (string, error) {
 		text, _, err := c.HAProxySection(ctx, name, args[0], nth(args, 1))
 		return text, sectionFailed(err)
 	})
@@ -130,7 +131,7 @@ func (a *app) sectionEditCommand(cmd cobra.Command, body func() ([]byte, error))
 
 // editSection shows the change before it is made, and makes it only of what was
 // shown.
-func (a *app) editSection(ctx context.Context, c *web.Client, e agent.SectionEdit, dry bool, format string) error {
+func (a *app) editSection(ctx context.Context, c *client.Client, e agent.SectionEdit, dry bool, format string) error {
 	_, etag, err := c.HAProxySection(ctx, e.Reload, e.Type, e.Name)
 	if errors.Is(err, agent.ErrNoSection) && e.Body != nil {
 		etag, err = "*", nil // it is a new one: the agent refuses two of a name
@@ -164,7 +165,7 @@ func (a *app) editSection(ctx context.Context, c *web.Client, e agent.SectionEdi
 	return output.WriteReloads(a.stdout, restored(done.Reloads, e.Reload), format)
 }
 
-func (a *app) editJSON(done web.SectionAnswer, format string) error {
+func (a *app) editJSON(done api.SectionAnswer, format string) error {
 	if format != "json" {
 		return nil
 	}

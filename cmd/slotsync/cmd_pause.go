@@ -8,7 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
@@ -29,8 +30,8 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 			if err := w.check(); err != nil {
 				return err
 			}
-			return ask(cmd.Context(), a, w.output, func(c *web.Client) (agent.Pause, error) {
-				return c.Pause(cmd.Context(), web.PauseBody{Backend: nth(args, 0), Hard: hard, WhoBody: w.body()})
+			return ask(cmd.Context(), a, w.output, func(c *client.Client) (agent.Pause, error) {
+				return c.Pause(cmd.Context(), api.PauseBody{Backend: nth(args, 0), Hard: hard, WhoBody: w.body()})
 			}, func(p agent.Pause) error {
 				_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", output.BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339))
 				return err
@@ -56,7 +57,7 @@ func newResumeCommand(a *app) *cobra.Command {
   slotsync resume web -o json`,
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, format, func(c *web.Client) (output.Resumed, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (output.Resumed, error) {
 				return resume(cmd.Context(), c, nth(args, 0))
 			}, func(done output.Resumed) error { return output.WriteResumed(a.stdout, done) })
 		},
@@ -67,7 +68,7 @@ func newResumeCommand(a *app) *cobra.Command {
 }
 
 // resume ends a pause. An agent that does not say which are left has ended it all the same.
-func resume(ctx context.Context, c *web.Client, backend string) (output.Resumed, error) {
+func resume(ctx context.Context, c *client.Client, backend string) (output.Resumed, error) {
 	done := output.Resumed{Backend: backend, Pauses: []agent.Pause{}}
 	if err := c.Resume(ctx, backend); err != nil {
 		return done, err

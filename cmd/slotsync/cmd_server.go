@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -69,8 +70,8 @@ func (w *wish) check() error {
 	return nil
 }
 
-func (w *wish) body() web.WhoBody {
-	return web.WhoBody{For: w.duration, Reason: w.reason, By: whoami(), Keep: w.keep}
+func (w *wish) body() api.WhoBody {
+	return api.WhoBody{For: w.duration, Reason: w.reason, By: whoami(), Keep: w.keep}
 }
 
 // parseServer takes BACKEND/SERVER apart.
@@ -112,13 +113,13 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 			if err := w.check(); err != nil {
 				return err
 			}
-			body := web.StateBody{State: state, WhoBody: w.body()}
+			body := api.StateBody{State: state, WhoBody: w.body()}
 			if address != "" {
-				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error) {
 					return c.SetAddressState(ctx, ip, body)
 				})
 			}
-			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.SetState(ctx, backend, server, body)
 			})
 		},
@@ -135,7 +136,7 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 
 // operate asks something of one server, and says which it was and where that is not in
 // force yet.
-func (a *app) operate(ctx context.Context, name, what, format string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) error {
+func (a *app) operate(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) error {
 	c, ref, err := a.tell(ctx, name, what, format, do)
 	if err != nil {
 		return err
@@ -145,7 +146,7 @@ func (a *app) operate(ctx context.Context, name, what, format string, do func(ct
 }
 
 // tell does one thing to one server, and says which it was.
-func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error)) (*web.Client, agent.ServerRef, error) {
+func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) (*client.Client, agent.ServerRef, error) {
 	backend, server, err := parseServer(name)
 	if err != nil {
 		return nil, agent.ServerRef{}, err
@@ -167,7 +168,7 @@ func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx c
 
 // operateAddress does one thing to an address on all backends, and says to which
 // endpoints that was.
-func (a *app) operateAddress(ctx context.Context, address, what, format string, do func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
+func (a *app) operateAddress(ctx context.Context, address, what, format string, do func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return usageErrorf("--address: %q is no IP address", textfmt.Clip(address))
@@ -220,8 +221,8 @@ until it is removed, or for as long as --for says.`,
 			if err := checkWeight(weight); weight != "" && err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
-				return c.AddServer(ctx, backend, web.ServerBody{Address: server, Name: name, Weight: web.Weight(weight), WhoBody: w.body()})
+			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+				return c.AddServer(ctx, backend, api.ServerBody{Address: server, Name: name, Weight: api.Weight(weight), WhoBody: w.body()})
 			})
 		},
 	}
@@ -244,7 +245,7 @@ func newServerRemoveCommand(a *app) *cobra.Command {
 			if err := knownOutput(format); err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "removed", format, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], "removed", format, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.RemoveServer(ctx, backend, server)
 			})
 		},
@@ -269,7 +270,7 @@ once: drain or stop it first.`,
 			if err := knownOutput(format); err != nil {
 				return err
 			}
-			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", format, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", format, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.ShutSessions(ctx, backend, server)
 			})
 			return err
@@ -282,7 +283,7 @@ once: drain or stop it first.`,
 
 // warnUnheard says on standard error where what was asked of backends (ours) is not in
 // force yet. An agent that does not say has taken it all the same.
-func (a *app) warnUnheard(ctx context.Context, c *web.Client, backends []string) {
+func (a *app) warnUnheard(ctx context.Context, c *client.Client, backends []string) {
 	s, err := c.Status(ctx)
 	if err != nil {
 		return

@@ -6,7 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
@@ -20,12 +21,12 @@ func newServerListCommand(a *app) *cobra.Command {
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s agent.Status
-			return ask(cmd.Context(), a, format, func(c *web.Client) (rows []web.ServerRow, err error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (rows []api.ServerRow, err error) {
 				if rows, err = listServers(cmd.Context(), c, nth(args, 0)); err == nil && format == "text" {
 					s, err = c.Status(cmd.Context()) // rows do not say who answers
 				}
 				return rows, err
-			}, func(rows []web.ServerRow) error {
+			}, func(rows []api.ServerRow) error {
 				return output.WriteServers(a.stdout, rows, agent.Silent(s.Instances))
 			})
 		},
@@ -36,12 +37,12 @@ func newServerListCommand(a *app) *cobra.Command {
 }
 
 // listServers lists those of a backend, or of all if it is "".
-func listServers(ctx context.Context, c *web.Client, backend string) ([]web.ServerRow, error) {
+func listServers(ctx context.Context, c *client.Client, backend string) ([]api.ServerRow, error) {
 	if backend != "" {
 		return c.Servers(ctx, backend)
 	}
 	addresses, err := c.Addresses(ctx)
-	rows := []web.ServerRow{}
+	rows := []api.ServerRow{}
 	for _, a := range addresses {
 		rows = append(rows, a.Servers...)
 	}

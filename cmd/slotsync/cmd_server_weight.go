@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -34,7 +35,7 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			weight := args[len(args)-1]
-			body, what := web.WeightBody{Weight: web.Weight(weight), WhoBody: w.body()}, "weight "+textfmt.Clip(weight)
+			body, what := api.WeightBody{Weight: api.Weight(weight), WhoBody: w.body()}, "weight "+textfmt.Clip(weight)
 			if weight == "source" {
 				body.Weight = ""
 			} else if err := checkWeight(weight); err != nil {
@@ -44,11 +45,11 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 				return err
 			}
 			if address != "" {
-				return a.operateAddress(cmd.Context(), address, what, w.output, func(ctx context.Context, c *web.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+				return a.operateAddress(cmd.Context(), address, what, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error) {
 					return c.SetAddressWeight(ctx, ip, body)
 				})
 			}
-			return a.operate(cmd.Context(), args[0], what, w.output, func(ctx context.Context, c *web.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], what, w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.SetWeight(ctx, backend, server, body)
 			})
 		},

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -81,7 +81,7 @@ func (a *app) statusJSON(many bool) func(agent.Status) error {
 
 // watch shows the status until ctx is done, whenever something changes and every
 // second. An agent that does not answer is asked again; that is worth watching too.
-func (a *app) watch(ctx context.Context, c *web.Client, show func(agent.Status) error, text bool) error {
+func (a *app) watch(ctx context.Context, c *client.Client, show func(agent.Status) error, text bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	news := make(chan struct{}, 1)
 	var reading sync.WaitGroup
@@ -112,7 +112,7 @@ func (a *app) watch(ctx context.Context, c *web.Client, show func(agent.Status) 
 
 // listen fills news when something has changed, until ctx is done. Without events
 // the status is still asked for every second.
-func listen(ctx context.Context, c *web.Client, news chan<- struct{}) {
+func listen(ctx context.Context, c *client.Client, news chan<- struct{}) {
 	for ctx.Err() == nil {
 		for _, err := range c.Events(ctx, 0) {
 			if err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 )
 
 // A lookup asks the agent what may stand at a place, after the arguments before it.
-type lookup func(ctx context.Context, c *web.Client, args []string) ([]string, error)
+type lookup func(ctx context.Context, c *client.Client, args []string) ([]string, error)
 
 // addCompletions has a shell complete what the agent knows, for every command below
 // root that takes it. Nothing else is a file, but where a flag names one.
@@ -126,5 +126,5 @@ func offered(found []string, begun string) []string {
 
 // words are the same whatever the agent knows.
 func words(all ...string) lookup {
-	return func(context.Context, *web.Client, []string) ([]string, error) { return all, nil }
+	return func(context.Context, *client.Client, []string) ([]string, error) { return all, nil }
 }

@@ -6,13 +6,13 @@ import (
 	"net/netip"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 var errNoAgent = errors.New("no agent is configured")
 
 // fromStatus reads the status of the agent.
-func fromStatus(ctx context.Context, c *web.Client, read func(agent.Status) []string) ([]string, error) {
+func fromStatus(ctx context.Context, c *client.Client, read func(agent.Status) []string) ([]string, error) {
 	if c == nil {
 		return nil, errNoAgent
 	}
@@ -32,33 +32,33 @@ func each[T any](all []T, name func(T) string) []string {
 	return names
 }
 
-func backendNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func backendNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) []string {
 		return each(s.Backends, func(b agent.BackendStatus) string { return b.Name })
 	})
 }
 
 // proxyNames are HAProxy's names of the backends.
-func proxyNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func proxyNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) []string {
 		return each(s.Backends, func(b agent.BackendStatus) string { return b.Backend })
 	})
 }
 
-func instanceNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func instanceNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) []string {
 		return each(s.Instances, func(in agent.InstanceStatus) string { return in.Name })
 	})
 }
 
-func reloadNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func reloadNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) []string {
 		return each(s.Reloads, func(r agent.ReloadStatus) string { return r.Name })
 	})
 }
 
 // slotNames are the slots of all backends.
-func slotNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func slotNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
 		for _, b := range s.Backends {
 			names = append(names, each(b.Slots, func(s agent.SlotStatus) string { return s.Name })...)
@@ -68,7 +68,7 @@ func slotNames(ctx context.Context, c *web.Client, _ []string) ([]string, error)
 }
 
 // serverNames are the endpoints that there are, each by its address and by its slot.
-func serverNames(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func serverNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
 		for _, b := range s.Backends {
 			for _, name := range subjects(b) {
@@ -93,7 +93,7 @@ func subjects(b agent.BackendStatus) (names []string) {
 }
 
 // subjectsOf are those of the backend that stands before.
-func subjectsOf(ctx context.Context, c *web.Client, args []string) ([]string, error) {
+func subjectsOf(ctx context.Context, c *client.Client, args []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
 		for _, b := range s.Backends {
 			if b.Name == args[0] {
@@ -105,7 +105,7 @@ func subjectsOf(ctx context.Context, c *web.Client, args []string) ([]string, er
 }
 
 // acceptIDs are the ids of the backend that stands before.
-func acceptIDs(ctx context.Context, c *web.Client, args []string) ([]string, error) {
+func acceptIDs(ctx context.Context, c *client.Client, args []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
 		for _, b := range s.Backends {
 			if b.Name == args[0] {
@@ -117,7 +117,7 @@ func acceptIDs(ctx context.Context, c *web.Client, args []string) ([]string, err
 }
 
 // endpointAddresses are those of all endpoints, without ports.
-func endpointAddresses(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func endpointAddresses(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
 		for _, b := range s.Backends {
 			for _, name := range subjects(b) {
@@ -130,7 +130,7 @@ func endpointAddresses(ctx context.Context, c *web.Client, _ []string) ([]string
 	})
 }
 
-func versionIDs(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func versionIDs(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	if c == nil {
 		return nil, errNoAgent
 	}
@@ -138,7 +138,7 @@ func versionIDs(ctx context.Context, c *web.Client, _ []string) ([]string, error
 	return each(kept, func(v agent.ConfigVersion) string { return v.ID }), err
 }
 
-func sectionTypes(ctx context.Context, c *web.Client, _ []string) ([]string, error) {
+func sectionTypes(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 	if c == nil {
 		return nil, errNoAgent
 	}
@@ -147,7 +147,7 @@ func sectionTypes(ctx context.Context, c *web.Client, _ []string) ([]string, err
 }
 
 // sectionNames are those of the type that stands before.
-func sectionNames(ctx context.Context, c *web.Client, args []string) ([]string, error) {
+func sectionNames(ctx context.Context, c *client.Client, args []string) ([]string, error) {
 	if c == nil {
 		return nil, errNoAgent
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -104,7 +105,7 @@ func comeBack(t *testing.T, n int, secure bool) {
 	w := newConsulWorld(t, server, server.Join(t, consultest.HTTPS(authority)), n)
 	o, most := consul.Options{Address: w.agent.URL()}, currentOverHTTP
 	if secure {
-		o = consul.Options{Address: w.agent.HTTPSURL(), TLS: consul.TLS{CAFile: caFile(t, authority)}}
+		o = consul.Options{Address: w.agent.HTTPSURL(), TLS: longpoll.TLS{CAFile: caFile(t, authority)}}
 		most = currentOverHTTPS
 	}
 	w.watch(o)
@@ -136,7 +137,7 @@ func TestConsulTokenComesBack(t *testing.T) {
 	var token atomic.Value
 	token.Store(server.NewToken(rules))
 	w.token = func() string { return token.Load().(string) }
-	w.watch(consul.Options{Address: w.agent.HTTPSURL(), TLS: consul.TLS{CAFile: caFile(t, authority)}, Wait: 2 * time.Second})
+	w.watch(consul.Options{Address: w.agent.HTTPSURL(), TLS: longpoll.TLS{CAFile: caFile(t, authority)}, Wait: 2 * time.Second})
 	w.settle(20 * time.Second)
 	for range share(30) / 3 {
 		stop := w.churn()

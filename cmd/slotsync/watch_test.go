@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 // TestWatchShowsAChangeAtOnce: an event has the status shown again, sooner than by
@@ -35,7 +35,7 @@ func TestWatchShowsAChangeAtOnce(t *testing.T) {
 	}))
 	defer server.Close()
 	defer stop()
-	c, err := web.NewClient(server.URL, web.Access{})
+	c, err := client.New(server.URL, client.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}

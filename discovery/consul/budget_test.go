@@ -1,7 +1,6 @@
 package consul
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -109,7 +108,7 @@ func TestC12MoreServicesThanConnections(t *testing.T) {
 					t.Errorf("%d are not current after a poll interval: %v", count, err)
 				}
 				plain, blocking := g.most()
-				if _, conns := f.Connections(); conns > connections || plain > readsHTTP1 || blocking > queries {
+				if _, conns := f.Connections(); conns > connections || plain > reads || blocking > queries {
 					t.Errorf("%d connections, %d plain reads and %d blocking queries at a time", conns, plain, blocking)
 				}
 				// Whoever leaves gives a place to one that polls, once the agent no
@@ -142,10 +141,11 @@ func TestC39WatchesAreReplaced(t *testing.T) {
 			w.End()
 		}
 		synctest.Wait()
-		if n := len(c.budget.queries) + len(c.budget.http1); n != 0 {
-			t.Errorf("%d places are still taken", n)
+		taken, read, n := c.http.InUse()
+		if taken+read != 0 {
+			t.Errorf("%d places are still taken", taken+read)
 		}
-		if n := len(c.budget.counted); n < queries {
+		if n < queries {
 			t.Errorf("%d queries are counted that were given up", n)
 		}
 		second := startMany(t, f, c, 150)
@@ -163,7 +163,7 @@ func TestC39WatchesAreReplaced(t *testing.T) {
 			t.Errorf("%d blocking queries within a wait, want at most %d", blocking, most)
 		}
 		time.Sleep(2 * time.Minute)
-		if n := len(c.budget.counted); n != queries {
+		if _, _, n := c.http.InUse(); n != queries {
 			t.Errorf("%d queries are counted in the end", n)
 		}
 	})
@@ -183,7 +183,7 @@ func TestC11NothingIsStarted(t *testing.T) {
 		before := len(f.Requests())
 		f.Always(discoverytest.Reply(429, "Your IP is issuing too many concurrent connections"))
 		time.Sleep(10 * time.Minute)
-		if n := len(f.Requests()) - before; n > queries+600/4*readsHTTP1+600/4*10 {
+		if n := len(f.Requests()) - before; n > queries+600/4*reads+600/4*10 {
 			t.Errorf("%d requests within 10 minutes", n)
 		}
 		braked := false
@@ -204,65 +204,6 @@ func TestC11NothingIsStarted(t *testing.T) {
 			if last := updates[len(updates)-1]; last.Err != nil {
 				t.Errorf("watch %d has not recovered: %v", i, last.Err)
 			}
-		}
-	})
-}
-
-// TestReadsDoNotWaitForEver has more sources ask than an agent that hangs answers.
-func TestReadsDoNotWaitForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget()
-		for range readsHTTP1 {
-			if _, err := b.read(t.Context(), true); err != nil {
-				t.Fatal(err)
-			}
-		}
-		begun := time.Now()
-		if _, err := b.read(t.Context(), true); discovery.ClassOf(err) != discovery.Transport || time.Since(begun) != patience {
-			t.Errorf("%v after %s", err, time.Since(begun))
-		}
-		if leave, err := b.read(t.Context(), false); err != nil {
-			t.Errorf("over HTTP/2: %v", err)
-		} else {
-			leave()
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := b.read(ctx, true); err != context.DeadlineExceeded {
-			t.Errorf("ended: %v", err)
-		}
-		b.brake.pull()
-		begun = time.Now()
-		if leave, err := b.read(t.Context(), false); err != nil || time.Since(begun) < brakeFor*4/5 || time.Since(begun) > brakeFor*7/5 {
-			t.Errorf("braked: %v after %s", err, time.Since(begun))
-		} else {
-			leave()
-		}
-	})
-}
-
-func TestSeatEndsWithContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget()
-		ctx, cancel := context.WithCancel(t.Context())
-		s, other := b.sit(ctx), b.sit(t.Context())
-		if !s.taken() || !other.taken() || len(b.queries) != 2 || (*seat)(nil).taken() {
-			t.Error("not seated")
-		}
-		cancel()
-		synctest.Wait()
-		s.leave()
-		if s.taken() || !other.taken() || len(b.queries) != 1 {
-			t.Errorf("%d places are taken", len(b.queries))
-		}
-		other.leave()
-		for range queries {
-			if b.sit(t.Context()) == nil {
-				t.Fatal("no place")
-			}
-		}
-		if b.sit(t.Context()) != nil {
-			t.Error("a place too many")
 		}
 	})
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 func TestNewClientRefuses(t *testing.T) {
@@ -39,9 +40,9 @@ func TestNewClientRefuses(t *testing.T) {
 		"max_stale":                  {MaxStale: -time.Second},
 		"wait 1ms":                   {Wait: time.Millisecond},
 		"wait 11m":                   {Wait: 11 * time.Minute},
-		"tls.ca_file: open":          {TLS: TLS{CAFile: "/nowhere"}},
-		"holds no certificate":       {TLS: TLS{CAFile: empty}},
-		"tls.cert_file and":          {TLS: TLS{CertFile: empty}},
+		"tls.ca_file: open":          {TLS: longpoll.TLS{CAFile: "/nowhere"}},
+		"holds no certificate":       {TLS: longpoll.TLS{CAFile: empty}},
+		"tls.cert_file and":          {TLS: longpoll.TLS{CertFile: empty}},
 	} {
 		if _, err := NewClient(o); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(want)) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", want, err)
@@ -58,8 +59,8 @@ func TestClientAddresses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.at.String() != want {
-			t.Errorf("%q became %q", address, c.at)
+		if c.http.At.String() != want {
+			t.Errorf("%q became %q", address, c.http.At)
 		}
 	}
 }
@@ -142,7 +143,7 @@ func serveTLS(t *testing.T, http2 bool) *tlsServer {
 
 func (s *tlsServer) client(t *testing.T) *Client {
 	t.Helper()
-	c, err := NewClient(Options{Address: s.URL, TLS: TLS{CAFile: s.ca, ServerName: "example.com"}})
+	c, err := NewClient(Options{Address: s.URL, TLS: longpoll.TLS{CAFile: s.ca, ServerName: "example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +205,7 @@ func TestUnknownAuthority(t *testing.T) {
 	if discovery.ClassOf(err) != discovery.Transport || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("%v", err)
 	}
-	c, err = NewClient(Options{Address: server.URL, TLS: TLS{InsecureSkipVerify: true}})
+	c, err = NewClient(Options{Address: server.URL, TLS: longpoll.TLS{InsecureSkipVerify: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,14 +243,14 @@ func TestC14BlackHole(t *testing.T) {
 			defer close(done)
 			_ = server.ServeTLS(listener{conns}, "", "") // it ends with the listener
 		}()
-		c, err := NewClient(Options{Address: "https://consul.example.org", TLS: TLS{InsecureSkipVerify: true}})
+		c, err := NewClient(Options{Address: "https://consul.example.org", TLS: longpoll.TLS{InsecureSkipVerify: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(c.Close)
 		var black atomic.Bool
 		var dialed atomic.Int64
-		c.wire.dial = func(context.Context, string, string) (net.Conn, error) {
+		c.http.Dial = func(context.Context, string, string) (net.Conn, error) {
 			near, far := net.Pipe()
 			conns <- far
 			if dialed.Add(1) > 1 {

@@ -2,11 +2,11 @@ package consul
 
 import (
 	"context"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // Diagnose asks the agent, once, for what its answers rest on: which version it is,
@@ -14,28 +14,28 @@ import (
 // which every service looks empty. watches is how many services are going to be
 // watched. It returns when ctx is done at the latest.
 func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding {
-	token := discovery.TokenOf(c.opts.Token)
+	token := c.http.Token()
 	v, err := c.self(ctx, token)
 	if err != nil {
 		return []discovery.Finding{discovery.Findingf(discovery.Faulty, "the agent cannot be asked: %v", err)}
 	}
-	return []discovery.Finding{c.checkVersion(v), c.checkToken(ctx, token, v), c.checkNodes(ctx, token), c.checkBudget(watches)}
+	return []discovery.Finding{c.checkVersion(v), c.checkToken(ctx, token, v), c.checkNodes(ctx, token), c.http.CheckBudget(watches)}
 }
 
 // checkVersion says what the agent told of itself.
 func (c *Client) checkVersion(v version) discovery.Finding {
 	switch {
 	case v == (version{}) && c.opts.Namespace+c.opts.Partition != "":
-		return discovery.Findingf(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.at)
+		return discovery.Findingf(discovery.Dubious, "%s does not tell this token its version, so that nobody knows whether it ignores namespaces and partitions: it needs agent:read", c.http.At)
 	case v == (version{}):
-		return discovery.Findingf(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
+		return discovery.Findingf(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.http.At)
 	}
-	return discovery.Findingf(discovery.Fine, "%s is Consul %s", c.at, v.text)
+	return discovery.Findingf(discovery.Fine, "%s is Consul %s", c.http.At, v.text)
 }
 
 // checkToken finds out whether the agent knows the token.
 func (c *Client) checkToken(ctx context.Context, token string, v version) discovery.Finding {
-	_, _, err := c.peek(ctx, "/v1/acl/token/self", token)
+	_, _, err := c.peek(ctx, "/v1/acl/token/self", longpoll.Request{}, token)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "ACL support disabled"):
 		return discovery.Findingf(discovery.Fine, "ACLs are off")
@@ -53,7 +53,7 @@ func (c *Client) checkToken(ctx context.Context, token string, v version) discov
 // checkNodes finds out whether nodes may be read: there is always one, the agent's
 // own.
 func (c *Client) checkNodes(ctx context.Context, token string) discovery.Finding {
-	body, hidden, err := c.peek(ctx, "/v1/catalog/nodes?stale", token)
+	body, hidden, err := c.peek(ctx, "/v1/catalog/nodes", longpoll.Request{Mode: longpoll.Stale}, token)
 	switch {
 	case err != nil:
 		return discovery.Findingf(discovery.Faulty, "its nodes cannot be read: %v", err)
@@ -65,33 +65,15 @@ func (c *Client) checkNodes(ctx context.Context, token string) discovery.Finding
 	return discovery.Findingf(discovery.Fine, "nodes may be read")
 }
 
-// checkBudget compares the watches with the connections that they may take.
-func (c *Client) checkBudget(watches int) discovery.Finding {
-	switch {
-	case !c.wire.http1.Load():
-		return discovery.Findingf(discovery.Fine, "%d services to watch share %d connections (HTTP/2)", watches, multiplexed)
-	case watches > queries:
-		return discovery.Findingf(discovery.Dubious, "%d services to watch, and %d connections for that over HTTP/1: %d are polled every %s; use https, where they share connections",
-			watches, queries, watches-queries, c.opts.PollInterval)
-	}
-	return discovery.Findingf(discovery.Fine, "%d services to watch, with up to %d connections", watches, queries)
-}
-
 // maxPeek is more than the beginning that tells.
 const maxPeek = 4 << 10
 
-// peek returns the beginning of what is at a path, and whether something was left
+// peek returns the beginning of what q is answered at a path, and whether something was left
 // out of it for lack of rights.
-func (c *Client) peek(ctx context.Context, path, token string) (body string, hidden bool, err error) {
-	u := c.at.Base.String() + path
-	resp, err := c.open(ctx, u, token)
+func (c *Client) peek(ctx context.Context, path string, q longpoll.Request, token string) (body string, hidden bool, err error) {
+	header, body, err := c.http.Peek(ctx, c.http.URL(path, nil, q), token, maxPeek)
 	if err != nil {
 		return "", false, err
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxPeek))
-	if err != nil {
-		return "", false, c.api.Unreadable(ctx, err)
-	}
-	return strings.TrimSpace(string(raw)), parseHeader(resp.Header).filtered, nil
+	return body, parseHeader(header).filtered, nil
 }

@@ -116,7 +116,7 @@ func TestDiagnoseNewer(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := clientOf(t, test.answer, test.token)
 			for i, want := range test.want {
-				test.want[i] = strings.ReplaceAll(want, "$URL", c.at.String())
+				test.want[i] = strings.ReplaceAll(want, "$URL", c.http.At.String())
 			}
 			wantFindings(t, diagnose(t, c, 1), test.want...)
 		})
@@ -128,7 +128,7 @@ func TestDiagnoseSharesConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.checkBudget(1000); got.Verdict != "ok" || got.Text != "1000 services to watch share 4 connections (HTTP/2)" {
+	if got := c.http.CheckBudget(1000); got.Verdict != "ok" || got.Text != "1000 services to watch share 4 connections (HTTP/2)" {
 		t.Errorf("got %+v", got)
 	}
 	spaced := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"Config":{}}`)) }, "t")

@@ -41,7 +41,7 @@ func (q Query) reading(r reply) discovery.Reading {
 	var out discovery.Reading
 	var part discovery.Part
 	for _, e := range r.entries {
-		at, reason := q.place(e)
+		at, reason := q.address(e)
 		endpoint := discovery.Endpoint{}
 		if reason == "" {
 			endpoint, reason = q.endpoint(e, at)
@@ -62,9 +62,9 @@ func (q Query) reading(r reply) discovery.Reading {
 	return out
 }
 
-// endpoint returns e, which is at a place, as an endpoint, or why it cannot be
+// endpoint returns e, which is at an address, as an endpoint, or why it cannot be
 // one.
-func (q Query) endpoint(e entry, at place) (discovery.Endpoint, string) {
+func (q Query) endpoint(e entry, at address) (discovery.Endpoint, string) {
 	addr, reason := discovery.Parse(at.host, at.port)
 	if reason != "" {
 		return discovery.Endpoint{}, reason

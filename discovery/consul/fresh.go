@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 const (
@@ -14,17 +15,17 @@ const (
 	deniedFor  = time.Second      // ±20 %: how long a proof that failed is not tried again
 )
 
-// A freshness remembers when an agent last proved that it hears from servers that
-// know a leader. Replies that an agent makes of what was streamed to it prove
-// nothing: without servers it gives out its old data for ever, and shows no sign
-// of trouble.
-type freshness struct {
-	mu      sync.Mutex // guards following
-	centers map[string]*proof
+// proofs has, for each datacenter, when the agent last proved that it hears from servers
+// that know a leader. Replies that an agent makes of what was streamed to it prove
+// nothing: without servers it gives out its old data for ever, and shows no sign of
+// trouble.
+type proofs struct {
+	mu           sync.Mutex // guards following
+	byDatacenter map[string]*freshness
 }
 
-// A proof is for one datacenter.
-type proof struct {
+// A freshness is the proof for one datacenter.
+type freshness struct {
 	mu    sync.Mutex    // guards following
 	until time.Time     // it holds
 	err   error         // of the last try, until it holds again
@@ -32,53 +33,53 @@ type proof struct {
 	doing chan struct{} // closed when the try that runs is over; nil: none does
 }
 
-func (f *freshness) of(datacenter string) *proof {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.centers == nil {
-		f.centers = map[string]*proof{}
+func (p *proofs) of(datacenter string) *freshness {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.byDatacenter == nil {
+		p.byDatacenter = map[string]*freshness{}
 	}
-	if f.centers[datacenter] == nil {
-		f.centers[datacenter] = &proof{}
+	if p.byDatacenter[datacenter] == nil {
+		p.byDatacenter[datacenter] = &freshness{}
 	}
-	return f.centers[datacenter]
+	return p.byDatacenter[datacenter]
 }
 
 // note says that there is a proof now.
-func (p *proof) note() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.until, p.err = time.Now().Add(discovery.Around(proofLasts)), nil
+func (f *freshness) note() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.until, f.err = time.Now().Add(longpoll.Around(proofLasts)), nil
 }
 
 // holds reports whether there is one, and why not.
-func (p *proof) holds() (bool, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Now().Before(p.until), p.err
+func (f *freshness) holds() (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Now().Before(f.until), f.err
 }
 
-// need returns nil when there is a proof, after calling try if that takes one. Of
+// need returns nil when there is a proof, after calling try if there is none. Of
 // many callers one tries, and all get its result.
-func (p *proof) need(ctx context.Context, try func(context.Context) error) error {
+func (f *freshness) need(ctx context.Context, try func(context.Context) error) error {
 	for ctx.Err() == nil {
-		p.mu.Lock()
+		f.mu.Lock()
 		now := time.Now()
 		switch {
-		case now.Before(p.until):
-			p.mu.Unlock()
+		case now.Before(f.until):
+			f.mu.Unlock()
 			return nil
-		case p.err != nil && now.Before(p.again):
-			defer p.mu.Unlock()
-			return p.err
-		case p.doing == nil:
-			p.doing = make(chan struct{})
-			p.mu.Unlock()
-			p.try(ctx, try)
+		case f.err != nil && now.Before(f.again):
+			defer f.mu.Unlock()
+			return f.err
+		case f.doing == nil:
+			f.doing = make(chan struct{})
+			f.mu.Unlock()
+			f.try(ctx, try)
 			continue
 		}
-		doing := p.doing
-		p.mu.Unlock()
+		doing := f.doing
+		f.mu.Unlock()
 		select {
 		case <-ctx.Done():
 		case <-doing:
@@ -87,25 +88,25 @@ func (p *proof) need(ctx context.Context, try func(context.Context) error) error
 	return ctx.Err()
 }
 
-// try has the caller try for all. If it goes, another one does.
-func (p *proof) try(ctx context.Context, try func(context.Context) error) {
+// try calls try on behalf of all callers. If this one's context ends, another one tries.
+func (f *freshness) try(ctx context.Context, try func(context.Context) error) {
 	err := try(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	close(p.doing)
-	p.doing = nil
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	close(f.doing)
+	f.doing = nil
 	switch now := time.Now(); {
 	case err == nil:
-		p.until, p.err = now.Add(discovery.Around(proofLasts)), nil
+		f.until, f.err = now.Add(longpoll.Around(proofLasts)), nil
 	case ctx.Err() == nil:
-		p.err, p.again = err, now.Add(discovery.Around(deniedFor))
+		f.err, f.again = err, now.Add(longpoll.Around(deniedFor))
 	}
 }
 
 // prove asks for any service, of any server: that it answers, knows a leader and
 // is not behind is what matters. consul is the one that every datacenter has.
 func (c *Client) prove(ctx context.Context, datacenter string) error {
-	r, err := c.get(ctx, Query{Service: "consul", Datacenter: datacenter}, ask{mode: Stale})
+	r, err := c.get(ctx, Query{Service: "consul", Datacenter: datacenter}, longpoll.Request{Mode: longpoll.Stale})
 	class := discovery.ClassOf(err)
 	switch {
 	case ctx.Err() != nil:

@@ -178,7 +178,7 @@ func TestStreamedReplies(t *testing.T) {
 				} else if test.proof != nil && (asked[2].URL.Path != "/v1/health/service/consul" || !asked[2].URL.Query().Has("stale")) {
 					t.Errorf("the proof: %s", asked[2].URL)
 				}
-				if err != nil && s.state.index != 0 {
+				if err != nil && s.Index() != 0 {
 					t.Error("the next read is not plain")
 				}
 			})
@@ -191,7 +191,7 @@ func TestProofIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := consultest.NewFake(t)
 		c := fakeClient(t, f, Options{})
-		p := c.fresh.of("")
+		p := c.proofs.of("")
 		var wg sync.WaitGroup
 		need := func(n int, ok bool) {
 			t.Helper()

@@ -53,7 +53,7 @@ func FuzzSource(f *testing.F) {
 func answerWith(t *testing.T, status int, index string, flags byte, body []byte) {
 	fake, s := knowing(t, threeListed)
 	k := discoverytest.Keeper{}
-	before := k.Take(s.state.last)
+	before := k.Take(s.Last())
 	header := []string{"X-Consul-Index", index, "X-Consul-LastContact", "0"}
 	for flag, pair := range map[byte][2]string{
 		leaderKnown: {"X-Consul-KnownLeader", "true"}, fromStream: {"X-Consul-Query-Backend", "streaming"},

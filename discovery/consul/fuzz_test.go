@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 func FuzzDecode(f *testing.F) {
@@ -58,7 +59,7 @@ func FuzzJudge(f *testing.F) {
 			t.Fatalf("note %q", note)
 		}
 		r.entries = make([]entry, n)
-		for _, a := range []ask{{mode: Default}, {mode: consistent}, {mode: Stale, index: asked}, {mode: Default, index: asked}} {
+		for _, a := range []longpoll.Request{{Mode: longpoll.Default}, {Mode: longpoll.Consistent}, {Mode: longpoll.Stale, Index: asked}, {Mode: longpoll.Default, Index: asked}} {
 			v, err := judge(a, had, false, 10*time.Second, r)
 			if wrong := misjudged(a, had, r, v, err); wrong != "" {
 				t.Fatalf("%s: %+v of %d, had %d: %+v is %d %v", wrong, a, n, had, r.index, v, err)
@@ -68,21 +69,21 @@ func FuzzJudge(f *testing.F) {
 }
 
 // misjudged returns which rule a verdict breaks.
-func misjudged(a ask, had int, r reply, v verdict, err error) string {
+func misjudged(a longpoll.Request, had int, r reply, v longpoll.Disposition, err error) string {
 	n := len(r.entries)
-	removes := err == nil && v == apply && n < had
+	removes := err == nil && v == longpoll.Apply && n < had
 	switch {
-	case err == nil && (r.index == 0 || r.index == 1 && v != reseed):
+	case err == nil && (r.index == 0 || r.index == 1 && v != longpoll.Reseed):
 		return "a reply without state was used"
-	case err == nil && a.index > 0 && r.index <= a.index && (v == apply || v == applyPartly || v == readPlainly):
+	case err == nil && a.Index > 0 && r.index <= a.Index && (v == longpoll.Apply || v == longpoll.ApplyPartly || v == longpoll.ReadPlainly):
 		return "the payload of an old index was used"
 	case removes && !r.leader && !r.streaming:
 		return "without a leader something was removed"
 	case removes && r.filtered && n == 0:
 		return "what may not be read was removed"
-	case removes && n == 0 && (a.index > 0 || r.deny && !r.token):
+	case removes && n == 0 && (a.Index > 0 || r.deny && !r.token):
 		return "nothing was left, unconfirmed"
-	case a.index == 0 && err == nil && v != apply && v != doubtful:
+	case a.Index == 0 && err == nil && v != longpoll.Apply && v != longpoll.Doubtful:
 		return "a plain read has no index to be measured by"
 	}
 	return ""

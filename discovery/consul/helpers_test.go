@@ -19,7 +19,7 @@ func fakeClient(t *testing.T, f *consultest.Fake, o Options) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.wire.dial = f.Dial
+	c.http.Dial = f.Dial
 	t.Cleanup(c.Close)
 	return c
 }

@@ -76,8 +76,8 @@ func TestC23NewIndexes(t *testing.T) {
 		}
 		f.SetQuietly("web", consultest.Instances(10)...)
 		f.SetIndex(7)
-		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 10 || s.state.index != 7 {
-			t.Fatalf("%+v %v, waits beyond %d", r, err, s.state.index)
+		if r, err := s.Next(t.Context()); err != nil || len(r.Endpoints()) != 10 || s.Index() != 7 {
+			t.Fatalf("%+v %v, waits beyond %d", r, err, s.Index())
 		}
 		f.Set("web", consultest.Instances(11)...)
 		r, err := s.Next(t.Context())
@@ -122,8 +122,8 @@ func TestC26AfterTheHighest(t *testing.T) {
 				t.Fatalf("%+v %v", r, err)
 			}
 		}
-		if s.state.index != 5 {
-			t.Errorf("it waits beyond %d", s.state.index)
+		if s.Index() != 5 {
+			t.Errorf("it waits beyond %d", s.Index())
 		}
 	})
 }

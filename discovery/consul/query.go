@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // Which instances are ready; see [Query.Health].
@@ -60,7 +61,8 @@ func (c *Client) Source(q Query) (*Source, error) {
 	if err := q.check(); err != nil {
 		return nil, fmt.Errorf("service %s: %w", q.Service, err)
 	}
-	return newSource(c, q.canonical()), nil
+	a := &adapter{client: c, query: q.canonical()}
+	return &Source{longpoll.NewSource(c.http, a), a}, nil
 }
 
 // canonical returns q such that equal questions have equal URLs, and so share

@@ -10,6 +10,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // share returns n, or a part of it where the tests do not run whole.
@@ -94,7 +95,7 @@ func TestC13RealAgentOverHTTPS(t *testing.T) {
 	write(t, ca, authority.PEM())
 	registerMany(t, server, n, 3)
 	before := server.Connections()
-	watches := watchMany(t, realClient(t, server, Options{Address: server.HTTPSURL(), TLS: TLS{CAFile: ca}}), n)
+	watches := watchMany(t, realClient(t, server, Options{Address: server.HTTPSURL(), TLS: longpoll.TLS{CAFile: ca}}), n)
 	cold := await(t, watches, 3, 30*time.Second)
 	conns := server.Connections() - before
 	registerMany(t, server, n, 2)
@@ -116,7 +117,7 @@ func TestC37RealLeaderIsKilled(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, ca, authority.PEM())
 	registerMany(t, server, n, 3)
-	watches := watchMany(t, realClient(t, agent, Options{Address: agent.HTTPSURL(), TLS: TLS{CAFile: ca}}), n)
+	watches := watchMany(t, realClient(t, agent, Options{Address: agent.HTTPSURL(), TLS: longpoll.TLS{CAFile: ca}}), n)
 	await(t, watches, 3, 20*time.Second)
 	server.Kill()
 	failing := func(w *discoverytest.Watched) bool {

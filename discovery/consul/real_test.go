@@ -11,6 +11,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // TestC23RealRestarts kills a real Consul; what it knew stays until it says
@@ -191,7 +192,7 @@ func TestRealTokens(t *testing.T) {
 		}
 	}
 	write(first)
-	file, err := NewTokenFile(path)
+	file, err := longpoll.NewTokenFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestAllAreBackSoon(t *testing.T) {
 					currentWithin(t, watches, 4, 2*time.Second)
 					time.Sleep(5 * time.Second)
 					haveRecovered(t, watches, test.class)
-					if plain, blocking := g.most(); plain > 2*readsHTTP1 || blocking > 2*queries { // the fake may not know yet that some were given up
+					if plain, blocking := g.most(); plain > 2*reads || blocking > 2*queries { // the fake may not know yet that some were given up
 						t.Errorf("%d plain reads and %d blocking queries at a time", plain, blocking)
 					}
 				})
@@ -159,8 +159,8 @@ func TestC10Attempts(t *testing.T) {
 		f := consultest.NewFake(t)
 		c := fakeClient(t, f, Options{})
 		var dialed atomic.Int64
-		dial := c.wire.dial
-		c.wire.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dial := c.http.Dial
+		c.http.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialed.Add(1)
 			return dial(ctx, network, address)
 		}

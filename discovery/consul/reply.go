@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // A reply is what a 200 says: the instances, and in its headers what they rest
@@ -24,11 +25,26 @@ type reply struct {
 	leader    bool          // the server knows one
 	streaming bool          // the agent follows the service itself: leader and age mean nothing
 	cached    bool          // it comes from the agent's cache
-	anybody   bool          // any server may have answered, also if the leader was asked (discovery_max_stale)
+	anyServer bool          // any server may have answered, also if the leader was asked (discovery_max_stale)
 	filtered  bool          // instances were left out for lack of rights
 	deny      bool          // without a token nothing may be read
 	token     bool          // one was sent
-	asker     string        // see [Client.asker]
+	identity  string        // see [Client.identity]
+}
+
+// Index implements [longpoll.Reply].
+func (r reply) Index() uint64 { return r.index }
+
+// Len implements [longpoll.Reply].
+func (r reply) Len() int { return len(r.entries) }
+
+// String implements [longpoll.Reply].
+func (r reply) String() string {
+	s := fmt.Sprintf("200, %d instances, index %d", len(r.entries), r.index)
+	if r.streaming {
+		s += ", backend streaming"
+	}
+	return s
 }
 
 func parseHeader(h http.Header) reply {
@@ -42,7 +58,7 @@ func parseHeader(h http.Header) reply {
 		leader:    h.Get("X-Consul-KnownLeader") == "true",
 		streaming: h.Get("X-Consul-Query-Backend") == "streaming",
 		cached:    h.Get("X-Cache") == "HIT",
-		anybody:   h.Get("X-Consul-Effective-Consistency") == "stale",
+		anyServer: h.Get("X-Consul-Effective-Consistency") == "stale",
 		filtered:  h.Get("X-Consul-Results-Filtered-By-ACLs") == "true",
 		deny:      h.Get("X-Consul-Default-ACL-Policy") == "deny",
 	}
@@ -56,9 +72,9 @@ func (r reply) note() string {
 		return index + "streamed to the agent"
 	case !r.leader:
 		return index + "no leader"
-	case r.mode == consistent:
+	case r.mode == longpoll.Consistent:
 		return index + "confirmed by the leader"
-	case r.mode == Default && !r.anybody:
+	case r.mode == longpoll.Default && !r.anyServer:
 		return index + "from the leader"
 	case r.cached:
 		return index + fmt.Sprintf("cached %s ago", age)
@@ -165,82 +181,62 @@ func stringEnd(text []byte) int {
 	}
 }
 
-// A verdict says what a reply is worth.
-type verdict uint8
-
-const (
-	// apply: the set is as the reply says.
-	apply verdict = iota
-	// applyPartly: what is in it may be added; ask with a plain read next.
-	applyPartly
-	// unchanged: the last set still holds; the payload is not to be used.
-	unchanged
-	// reseed: the payload is not to be used; ask with a plain read.
-	reseed
-	// tooOld: as reseed, and leave out Stale for a while.
-	tooOld
-	// doubtful: so much is gone that a consistent read has to say so.
-	doubtful
-	// readPlainly: the payload is not to be used; a plain read says more.
-	readPlainly
-)
-
-// judge classifies the reply to a. have is how many instances the last one that
+// judge classifies the reply to req. have is how many instances the last one that
 // was applied had, -1 if there was none; mayBeNone is what [rights.mayBeNone] says.
 //
 //	condition, first that fits              blocking read   plain read
 //	no readable index, or index 0           protocol error  protocol error
-//	index 1: there is no state              reseed          server error
+//	index 1: there is no state              Reseed          server error
 //	no leader known, and not streaming,
-//	    index higher than asked             applyPartly     server error
-//	    index as asked, or lower            reseed          server error
+//	    index higher than asked             ApplyPartly     server error
+//	    index as asked, or lower            Reseed          server error
 //	none, filtered by ACLs, unless that
 //	    may mean that there is none         auth error      auth error
 //	none, no token, and policy deny         auth error      auth error
-//	older than maxStale, and not streaming  tooOld          -
-//	index lower than asked                  reseed          -
+//	older than maxStale, and not streaming  TooOld          -
+//	index lower than asked                  Reseed          -
 //	index as asked, not streaming, and
-//	    more, or filtered and fewer         doubtful        -
-//	index as asked                          unchanged       -
-//	none left, or half and 3 or more gone   doubtful        apply; doubtful if
+//	    more, or filtered and fewer         Doubtful        -
+//	index as asked                          Unchanged       -
+//	none left, or half and 3 or more gone   Doubtful        Apply; Doubtful if
 //	                                                        any server answered
-//	otherwise                               apply           apply
+//	otherwise                               Apply           Apply
 //
 // Lists that are null or hold null are refused before, by decode. Whether a list that
 // is applied lacks what the token may not read any more is said by [rights.see].
-func judge(a ask, have int, mayBeNone bool, maxStale time.Duration, r reply) (verdict, error) {
-	blocking, n := a.index > 0, len(r.entries)
+func judge(req longpoll.Request, have int, mayBeNone bool, maxStale time.Duration, r reply) (longpoll.Disposition, error) {
+	blocking, n := req.Blocking(), len(r.entries)
 	switch {
 	case r.index == 0:
 		return 0, discovery.Errorf(discovery.Protocol, "the reply has no X-Consul-Index: is this Consul?")
 	case r.index == 1 && blocking:
-		return reseed, nil
+		return longpoll.Reseed, nil
 	case r.index == 1:
 		return 0, discovery.Errorf(discovery.Server, "the agent has no data yet (index 1)")
-	case !r.leader && !r.streaming && blocking && r.index > a.index:
-		return applyPartly, nil
+	case !r.leader && !r.streaming && blocking && r.index > req.Index:
+		return longpoll.ApplyPartly, nil
 	case !r.leader && !r.streaming && blocking:
-		return reseed, nil // old data adds what has gone since
+		return longpoll.Reseed, nil // old data adds what has gone since
 	case !r.leader && !r.streaming:
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
 	case r.filtered && n == 0 && !mayBeNone:
 		return 0, discovery.Errorf(discovery.Auth, "instances are missing: the token lacks node:read or service:read")
 	case n == 0 && r.deny && !r.token:
 		return 0, discovery.Errorf(discovery.Auth, "nothing can be read without a token (default policy deny)")
-	case !blocking && r.anybody && discovery.Collapsed(have, n):
-		return doubtful, nil
+	case !blocking && r.anyServer && longpoll.Collapsed(have, n):
+		return longpoll.Doubtful, nil
 	case !blocking:
-		return apply, nil
-	case r.age > maxStale && !r.streaming && a.mode != Default:
-		return tooOld, nil
-	case r.index < a.index:
-		return reseed, nil
-	case r.index == a.index && !r.streaming && (r.filtered && n < have || have >= 0 && n > have):
-		return doubtful, nil // rights have no index
-	case r.index == a.index:
-		return unchanged, nil
-	case discovery.Collapsed(have, n):
-		return doubtful, nil
+		return longpoll.Apply, nil
+	case r.age > maxStale && !r.streaming && req.Mode != longpoll.Default:
+		return longpoll.TooOld, nil
+	case r.index < req.Index:
+		return longpoll.Reseed, nil
+	case r.index == req.Index && !r.streaming && (r.filtered && n < have || have >= 0 && n > have):
+		return longpoll.Doubtful, nil // rights have no index
+	case r.index == req.Index:
+		return longpoll.Unchanged, nil
+	case longpoll.Collapsed(have, n):
+		return longpoll.Doubtful, nil
 	}
-	return apply, nil
+	return longpoll.Apply, nil
 }

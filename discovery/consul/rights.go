@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // A rights is what the token may read of one service, as far as replies tell: Consul
@@ -16,15 +17,15 @@ import (
 // since the token was first used is all that there is for that token. One of which
 // something is left out now, and was not before, may lack what is there.
 //
-// Streams do not tell. What they lack is therefore read plainly; see [Source.lost].
+// Streams do not tell. What they lack is therefore read plainly; see [adapter.lost].
 type rights struct {
-	mu       sync.Mutex // guards following
-	asker    string     // see [Client.asker]; empty: nobody yet
-	filtered bool       // it is normal that something is left out
-	shown    bool       // there was an instance at least once
-	narrowed bool       // something is left out that was not before
-	listed   []netip.AddrPort
-	read     bool // listed is what this process was told last
+	mu        sync.Mutex // guards following
+	identity  string     // see [Client.identity]; empty: nothing was asked yet
+	filtered  bool       // it is normal that something is left out
+	everShown bool       // there was an instance at least once
+	narrowed  bool       // something is left out that was not before
+	listed    []netip.AddrPort
+	told      bool // listed is what this process was told last
 }
 
 // see takes notice of a reply that is used, and of what was made of it. It reports
@@ -35,20 +36,20 @@ func (s *rights) see(r reply, reading discovery.Reading) (narrowed bool) {
 	if r.streaming && !r.filtered { // streams do not tell, but one that does is believed
 		return s.narrowed
 	}
-	if first := s.asker != r.asker; first {
-		s.asker, s.filtered, s.shown, s.narrowed, s.listed, s.read = r.asker, r.filtered, false, false, nil, false
+	if first := s.identity != r.identity; first {
+		s.identity, s.filtered, s.everShown, s.narrowed, s.listed, s.told = r.identity, r.filtered, false, false, nil, false
 	}
 	switch {
 	case !r.filtered:
 		s.filtered, s.narrowed = false, false
 	case s.filtered || s.narrowed:
-	case s.read && !lacks(reading, s.listed):
+	case s.told && !lacks(reading, s.listed):
 		// It is about instances that have never been there for this token.
 		s.filtered = true
 	default:
 		s.narrowed = true
 	}
-	s.shown = s.shown || len(r.entries) > 0
+	s.everShown = s.everShown || len(r.entries) > 0
 	return s.narrowed
 }
 
@@ -63,7 +64,7 @@ func (s *rights) keep(told discovery.Reading) {
 	case told.Whole():
 		s.listed = nil
 	}
-	s.read = true
+	s.told = true
 	for _, e := range told.Parts[0].Endpoints {
 		if i, there := slices.BinarySearchFunc(s.listed, e.Addr, netip.AddrPort.Compare); !there {
 			s.listed = slices.Insert(s.listed, i, e.Addr)
@@ -94,23 +95,16 @@ func addresses(r discovery.Reading) []netip.AddrPort {
 
 // mayBeNone reports whether an empty list of which something was left out says that
 // there is nothing: so it is for a token that never saw all, and saw something.
-func (s *rights) mayBeNone(asker string) bool {
+func (s *rights) mayBeNone(identity string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asker == asker && s.filtered && s.shown
+	return s.identity == identity && s.filtered && s.everShown
 }
 
 func (s *rights) isNarrowed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.narrowed
-}
-
-// changed reports whether somebody else asks than the one that the lists are of.
-func (s *rights) changed(asker string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asker != "" && s.asker != asker
 }
 
 // accept makes it normal that something is left out.
@@ -132,9 +126,9 @@ type memory struct {
 
 // Memory implements [discovery.Rememberer].
 func (s *Source) Memory() []byte {
-	s.rights.mu.Lock()
-	m := memory{Asker: s.rights.asker, Filtered: s.rights.filtered, Shown: s.rights.shown}
-	s.rights.mu.Unlock()
+	s.adapter.rights.mu.Lock()
+	m := memory{Asker: s.adapter.rights.identity, Filtered: s.adapter.rights.filtered, Shown: s.adapter.rights.everShown}
+	s.adapter.rights.mu.Unlock()
 	if m.Asker == "" {
 		return nil
 	}
@@ -151,19 +145,20 @@ func (s *Source) Remember(text []byte) {
 	if json.Unmarshal(text, &m) != nil {
 		return
 	}
-	s.rights.mu.Lock()
-	defer s.rights.mu.Unlock()
-	if s.rights.asker == "" {
-		s.rights.asker, s.rights.filtered, s.rights.shown = m.Asker, m.Filtered, m.Shown
+	s.adapter.rights.mu.Lock()
+	defer s.adapter.rights.mu.Unlock()
+	if s.adapter.rights.identity == "" {
+		s.adapter.rights.identity, s.adapter.rights.filtered, s.adapter.rights.everShown = m.Asker, m.Filtered, m.Shown
 	}
 }
 
 // Accept implements [discovery.Acceptor]: what this token may not read of the list any
 // more is normal from now on.
-func (s *Source) Accept() { s.rights.accept() }
+func (s *Source) Accept() { s.adapter.rights.accept() }
 
-// asker tells apart who asks for what, and does not tell the token.
-func (c *Client) asker(q Query, token string) string {
-	sum := sha256.Sum256([]byte("slotsync rights\x00" + token + "\x00" + c.url(q, ask{mode: Default})))
+// identity is a digest of a token and what is asked with it: it tells them apart and
+// does not reveal the token.
+func (c *Client) identity(q Query, token string) string {
+	sum := sha256.Sum256([]byte("slotsync rights\x00" + token + "\x00" + c.url(q, longpoll.Request{})))
 	return hex.EncodeToString(sum[:12])
 }

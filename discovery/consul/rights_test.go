@@ -293,7 +293,7 @@ func TestRights(t *testing.T) {
 						list = append(list, i)
 					}
 				}
-				r := reply{entries: make([]entry, len(list)), filtered: hides, asker: "x"}
+				r := reply{entries: make([]entry, len(list)), filtered: hides, identity: "x"}
 				var eps []discovery.Endpoint
 				for _, i := range list {
 					addr, _ := discovery.Parse("10.0.0."+string(rune('0'+i)), 80)

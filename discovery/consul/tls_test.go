@@ -20,6 +20,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // A vault is an agent in memory that speaks TLS, whose certificates are exchanged.
@@ -33,7 +34,7 @@ type vault struct {
 }
 
 // newVault returns one whose certificates issuer issues, and a client for it.
-func newVault(t *testing.T, issuer *consultest.Authority, o TLS) *vault {
+func newVault(t *testing.T, issuer *consultest.Authority, o longpoll.TLS) *vault {
 	t.Helper()
 	v := &vault{t: t, issuer: issuer}
 	f := consultest.NewFake(t)
@@ -50,7 +51,7 @@ func newVault(t *testing.T, issuer *consultest.Authority, o TLS) *vault {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.wire.dial = func(context.Context, string, string) (net.Conn, error) {
+	c.http.Dial = func(context.Context, string, string) (net.Conn, error) {
 		near, far := net.Pipe()
 		conns <- newEager(far)
 		return newEager(near), nil
@@ -165,9 +166,9 @@ func TestAuthoritiesAreRenewed(t *testing.T) {
 	for _, directory := range []bool{false, true} {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "ca.pem")
-		o := TLS{CAFile: file}
+		o := longpoll.TLS{CAFile: file}
 		if directory {
-			o = TLS{CAPath: dir}
+			o = longpoll.TLS{CAPath: dir}
 			if err := os.Mkdir(filepath.Join(dir, "..data"), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -202,7 +203,7 @@ func TestAuthoritiesAreRenewed(t *testing.T) {
 func TestClientCertificateIsRenewed(t *testing.T) {
 	a, other := consultest.NewAuthority(t), consultest.NewAuthority(t)
 	dir := t.TempDir()
-	o := TLS{CAFile: filepath.Join(dir, "ca"), CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"), ServerName: "localhost"}
+	o := longpoll.TLS{CAFile: filepath.Join(dir, "ca"), CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key"), ServerName: "localhost"}
 	cert, key := a.Issue(t)
 	write(t, o.CAFile, a.PEM())
 	write(t, o.CertFile, cert)
@@ -230,7 +231,7 @@ func TestAuthoritiesThatAreNone(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for want, o := range map[string]TLS{
+	for want, o := range map[string]longpoll.TLS{
 		"holds no file":              {CAPath: empty},
 		"holds no certificate":       {CAPath: bad},
 		"tls.ca_path: open /nowhere": {CAPath: "/nowhere"},

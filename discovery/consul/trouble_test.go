@@ -96,11 +96,10 @@ func TestC9HalfOpen(t *testing.T) {
 		f := consultest.NewFake(t)
 		f.Set("web", consultest.Instances(3)...)
 		s := fakeSource(t, f, Options{}, Query{})
-		if _, err := s.Next(t.Context()); err != nil {
-			t.Fatal(err)
-		}
 		for name, h := range map[string]http.HandlerFunc{"after the headers": consultest.HalfOpen(50), "at once": consultest.Hang} {
-			s.state.failed = false
+			if _, err := s.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			f.Script(h)
 			begun := time.Now()
 			_, err := s.Next(t.Context())

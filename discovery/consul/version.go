@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 const (
@@ -90,11 +90,11 @@ func (c *Client) needs(q Query) []need {
 	return out
 }
 
-// refuses returns an error for the first of needs that an agent of version v does
+// lacks returns an error for the first of needs that an agent of version v does
 // not know. One that does not tell its version is given the benefit of the doubt:
 // filters are older than anything still in use, and whether it knows namespaces
-// its replies have to show; see [Client.shown].
-func (v version) refuses(needs []need) error {
+// its replies have to show; see [Client.checkNamespace].
+func (v version) lacks(needs []need) error {
 	if v == (version{}) {
 		return nil
 	}
@@ -113,23 +113,23 @@ func (v version) refuses(needs []need) error {
 
 // An agent is what was learnt of the program that answers.
 type agent struct {
-	turn    chan struct{}           // held by the one that asks
-	asked   time.Time               // guarded by turn
-	version atomic.Pointer[version] // nil before it was asked
-	lost    atomic.Bool             // a connection broke since: it may be another one now
-	shows   atomic.Bool             // a reply was of the namespace and partition that were asked for
+	turn            chan struct{}           // held by the one that asks
+	asked           time.Time               // guarded by turn
+	version         atomic.Pointer[version] // nil before it was asked
+	replaced        atomic.Bool             // a connection broke since: it may be another one now
+	knowsNamespaces atomic.Bool             // a reply was of the namespace and partition that were asked for
 }
 
-// lose says that another agent may answer from now on.
-func (g *agent) lose() {
-	g.shows.Store(false)
-	g.lost.Store(true)
+// mayBeReplaced says that another agent may answer from now on.
+func (g *agent) mayBeReplaced() {
+	g.knowsNamespaces.Store(false)
+	g.replaced.Store(true)
 }
 
-// suits returns an error if the agent does not know what q needs. It is asked
+// requireVersion returns an error if the agent does not know what q needs. It is asked
 // which version it is before the first query that needs any, and when it may be
 // another one or have been upgraded, but not more often than each 30 seconds.
-func (c *Client) suits(ctx context.Context, q Query, token string) error {
+func (c *Client) requireVersion(ctx context.Context, q Query, token string) error {
 	needs := c.needs(q)
 	if len(needs) == 0 {
 		return nil
@@ -142,36 +142,30 @@ func (c *Client) suits(ctx context.Context, q Query, token string) error {
 		return discovery.Errorf(discovery.Transport, "ask Consul for its version: %w", ctx.Err())
 	}
 	v, now := g.version.Load(), time.Now()
-	if v == nil || now.Sub(g.asked) >= askAgain && (g.lost.Load() || v.refuses(needs) != nil) {
-		g.lost.Store(false)
+	if v == nil || now.Sub(g.asked) >= askAgain && (g.replaced.Load() || v.lacks(needs) != nil) {
+		g.replaced.Store(false)
 		self, err := c.self(ctx, token)
 		if err != nil {
-			g.lost.Store(true)
+			g.replaced.Store(true)
 			return err
 		}
 		g.asked, v = now, &self
 		g.version.Store(v)
 	}
-	return v.refuses(needs)
+	return v.lacks(needs)
 }
 
 // self asks the agent for its version; the zero version if it does not tell, as
 // to tokens without agent:read.
 func (c *Client) self(ctx context.Context, token string) (version, error) {
-	u := c.at.Base
-	u.Path += "/v1/agent/self"
-	resp, err := c.open(ctx, u.String(), token)
+	_, text, err := c.http.Peek(ctx, c.http.URL("/v1/agent/self", nil, longpoll.Request{}), token, maxSelf)
 	if class := discovery.ClassOf(err); err != nil && (class == discovery.Auth || class == discovery.Config) {
 		return version{}, nil
 	}
 	if err != nil {
 		return version{}, err
 	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSelf))
-	if err != nil {
-		return version{}, c.api.Unreadable(ctx, err)
-	}
+	raw := []byte(text)
 	var said struct{ Config struct{ Version string } }
 	if tooDeep(raw) || json.Unmarshal(raw, &said) != nil {
 		return version{}, discovery.Errorf(discovery.Protocol, "what the agent says of itself is not JSON: is this Consul?")
@@ -179,28 +173,28 @@ func (c *Client) self(ctx context.Context, token string) (version, error) {
 	return parseVersion(said.Config.Version), nil
 }
 
-// shown returns an error if r is of another namespace or partition than was asked
+// checkNamespace returns an error if r is of another namespace or partition than was asked
 // for, or may be: an agent that did not tell its version, and has not shown that
 // it knows them, may have ignored them, and no instances at all show nothing.
-func (c *Client) shown(r reply) error {
+func (c *Client) checkNamespace(r reply) error {
 	namespace, partition := c.opts.Namespace, c.opts.Partition
 	if namespace == "" && partition == "" {
 		return nil
 	}
 	for _, e := range r.entries {
 		if !within(namespace, e.Service.Namespace) || !within(partition, e.Service.Partition) {
-			c.agent.lose()
+			c.agent.mayBeReplaced()
 			return discovery.Errorf(discovery.Config, "asked for namespace %q of partition %q, the agent tells of %q and %q: it ignores them",
 				namespace, partition, e.Service.Namespace, e.Service.Partition)
 		}
 	}
 	if len(r.entries) > 0 {
-		c.agent.shows.Store(true)
+		c.agent.knowsNamespaces.Store(true)
 	}
-	if v := c.agent.version.Load(); c.agent.shows.Load() || v != nil && *v != (version{}) {
+	if v := c.agent.version.Load(); c.agent.knowsNamespaces.Load() || v != nil && *v != (version{}) {
 		return nil
 	}
-	c.agent.lose()
+	c.agent.mayBeReplaced()
 	return discovery.Errorf(discovery.Config, "none in this namespace or partition, and without agent:read nobody knows whether the agent ignores them")
 }
 

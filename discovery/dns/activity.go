@@ -11,21 +11,22 @@ import (
 // Activity implements [discovery.Active].
 func (s *Source) Activity() discovery.Activity {
 	c := s.client
-	name, a := s.alone()
+	name, a := s.ownActivity()
 	if c.file != nil {
 		if r := c.file.remark(); r != "" {
 			a.Remarks = append(a.Remarks, r)
 		}
 	}
-	a.Remarks = append(a.Remarks, c.roster.remarks()...)
-	if d, ok := c.detours.of(name); ok {
+	a.Remarks = append(a.Remarks, c.servers.remarks()...)
+	if d, ok := c.preferTCP.of(name); ok {
 		a.Remarks = append(a.Remarks, fmt.Sprintf("asked over TCP until %s: %s", clock(d.until), d.why))
 	}
 	return a
 }
 
-// alone returns what is known of this source alone, and the name that it asks for.
-func (s *Source) alone() (name string, a discovery.Activity) {
+// ownActivity returns what is known of this source, without what its client shares, and
+// the name that it asks for.
+func (s *Source) ownActivity() (name string, a discovery.Activity) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name, a = s.subject.name, s.activity
@@ -55,17 +56,17 @@ func few(lines []string) []string {
 	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more of the kind", len(lines)-most))
 }
 
-// asking notes a question, as it begins.
-func (s *Source) asking(l lookup) {
-	question := s.question(l.names[0], l.client.roster.first(l.settings.servers), l.client.network(l.settings, l.names[0]))
+// noteQuestion notes a question as it begins.
+func (s *Source) noteQuestion(l lookup) {
+	question := s.question(l.names[0], l.client.servers.first(l.settings.servers), l.client.network(l.settings, l.names[0]))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.activity.Question, s.activity.Asked = question, time.Now()
 	s.activity.Next = time.Time{}
 }
 
-// told notes what came of it, and what the question was in the end. It needs s.mu.
-func (s *Source) told(got assembly, late bool) {
+// noteAnswer notes what came of it, and what the question was in the end. It needs s.mu.
+func (s *Source) noteAnswer(got assembly, late bool) {
 	s.gaps = notable(got.reading.Normalized())
 	if got.err == nil {
 		s.priority = got.inUse
@@ -81,15 +82,15 @@ func (s *Source) told(got assembly, late bool) {
 	if got.best.server != "" {
 		s.activity.Question = s.question(s.round.roots[0].of.name, got.best.server, got.best.network)
 	}
-	s.activity.Answer = got.tells()
+	s.activity.Answer = got.summary()
 }
 
 func (s *Source) question(name, server, network string) string {
 	return fmt.Sprintf("%s %s of %s over %s", s.kind, label(name), server, network)
 }
 
-// tells is what came, in the words of dig.
-func (a assembly) tells() string {
+// summary is what came, in the words of dig.
+func (a assembly) summary() string {
 	ttl := fmt.Sprintf(", TTL %v", a.best.ttl)
 	switch {
 	case a.records == 1:

@@ -83,10 +83,10 @@ func TestRemarks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := scripted(t, constant("x.test. 5 IN A 10.0.0.1"), one)
 		for range maxFails {
-			s.client.roster.failed(two, time.Now())
+			s.client.servers.failed(two, time.Now())
 		}
-		s.client.roster.setPlain(one)
-		s.client.detours.set("x.test.", "false answers came over UDP", time.Minute)
+		s.client.servers.setLacksEDNS(one)
+		s.client.preferTCP.set("x.test.", "false answers came over UDP", time.Minute)
 		want := []string{
 			one + " is asked without EDNS until ", two + " is asked last until ", "asked over TCP until ",
 		}

@@ -22,7 +22,7 @@ type try struct {
 // everybody lists the tries of a lookup of k: round by round, the servers that are
 // known to have it first, unless they are to take turns, and those that are dead last.
 func (a asker) everybody(k key) []try {
-	alive, out := a.client.roster.order(a.settings.servers, a.settings.rotate)
+	alive, out := a.client.servers.order(a.settings.servers, a.settings.rotate)
 	if !a.settings.rotate {
 		alive, out = a.holdersFirst(k, alive), a.holdersFirst(k, out)
 	}
@@ -40,7 +40,7 @@ func (a asker) everybody(k key) []try {
 // servers that are alive, and the same one over TCP, where nobody forges or cuts.
 func (a asker) others(k key, server string) []try {
 	var all []try
-	for _, s := range a.holdersFirst(k, a.client.roster.others(a.settings.servers, server)) {
+	for _, s := range a.holdersFirst(k, a.client.servers.others(a.settings.servers, server)) {
 		all = append(all, try{server: s})
 	}
 	return append(all, a.strongest(server))
@@ -61,9 +61,9 @@ func (a asker) holdersFirst(k key, servers []string) []string {
 	return first
 }
 
-// query asks one server once, together with whoever else asks it the same now.
+// query asks one server once. Equal queries at the same time share one answer.
 func (c *Client) query(ctx context.Context, o settings, t try, name string, qtype uint16) (reply, error) {
-	return c.flights.join(ctx, errand{t, name, qtype}, func(ctx context.Context) (reply, error) {
+	return c.calls.do(ctx, callKey{t, name, qtype}, func(ctx context.Context) (reply, error) {
 		select {
 		case c.inFlight <- struct{}{}:
 		case <-ctx.Done():
@@ -71,25 +71,25 @@ func (c *Client) query(ctx context.Context, o settings, t try, name string, qtyp
 		}
 		defer func() { <-c.inFlight }()
 		asked := time.Now()
-		r, err := c.fly(ctx, o, t, name, qtype)
+		r, err := c.queryOnce(ctx, o, t, name, qtype)
 		switch {
 		case err == nil:
-			c.roster.succeeded(t.server)
+			c.servers.succeeded(t.server)
 		case ctx.Err() == nil:
-			c.roster.failed(t.server, asked)
+			c.servers.failed(t.server, asked)
 		}
 		return r, err
 	})
 }
 
-// fly asks once, and again without EDNS if the server seems not to know it.
-func (c *Client) fly(ctx context.Context, o settings, t try, name string, qtype uint16) (reply, error) {
-	edns := !c.roster.isPlain(t.server)
+// queryOnce asks once, and again without EDNS if the server seems not to know it.
+func (c *Client) queryOnce(ctx context.Context, o settings, t try, name string, qtype uint16) (reply, error) {
+	edns := !c.servers.lacksEDNS(t.server)
 	a, err := c.attempt(ctx, o, t, newQuery(name, qtype, edns))
 	if err == nil && edns && rejectsEDNS(a.msg) {
 		a, err = c.attempt(ctx, o, t, newQuery(name, qtype, false))
 		if err == nil && !rejectsEDNS(a.msg) {
-			c.roster.setPlain(t.server)
+			c.servers.setLacksEDNS(t.server)
 		}
 	}
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *Client) attempt(ctx context.Context, o settings, t try, q *wire.Msg) (a
 		if c.options.TCP == Never {
 			return arrival{}, cmp.Or(err, error(discovery.Errorf(discovery.Protocol, "%s: truncated, and TCP is off", t.server)))
 		}
-		c.detour(name, err)
+		c.noteUDPFailure(name, err)
 		q = q.Copy()
 		q.Id = wire.Id()
 	}
@@ -142,7 +142,7 @@ func (c *Client) attempt(ctx context.Context, o settings, t try, q *wire.Msg) (a
 	case err == nil && m.Truncated:
 		return arrival{}, discovery.Errorf(discovery.Protocol, "%s: truncated over TCP", t.server)
 	case err != nil && discovery.ClassOf(err) == discovery.Transport:
-		c.detours.end(name) // where TCP leads nowhere, UDP may have more to say next time
+		c.preferTCP.end(name) // where TCP leads nowhere, UDP may have more to say next time
 	}
 	return arrival{m, "tcp", false}, err
 }
@@ -151,7 +151,7 @@ func (c *Client) attempt(ctx context.Context, o settings, t try, q *wire.Msg) (a
 // port that is published for UDP alone, over UDP. What comes then may be cut.
 func (c *Client) rather(ctx context.Context, o settings, server string, q *wire.Msg) (arrival, error) {
 	var failed error
-	if !c.roster.lacksTCP(server) {
+	if !c.servers.lacksTCP(server) {
 		m, err := c.once(ctx, o, "tcp", server, q)
 		switch {
 		case err == nil && m.Truncated:
@@ -169,7 +169,7 @@ func (c *Client) rather(ctx context.Context, o settings, server string, q *wire.
 		return arrival{}, discovery.Errorf(discovery.Protocol, "%s: truncated over UDP, and TCP does not work: open its TCP port", server)
 	case err == nil:
 		if failed != nil {
-			c.roster.setLacksTCP(server)
+			c.servers.setLacksTCP(server)
 		}
 		return arrival{m, "udp", true}, nil
 	case failed != nil:
@@ -178,14 +178,14 @@ func (c *Client) rather(ctx context.Context, o settings, server string, q *wire.
 	return arrival{}, err
 }
 
-// detour remembers what a reply over UDP taught about name: err, or that it was
-// truncated.
-func (c *Client) detour(name string, err error) {
+// noteUDPFailure remembers that name is better asked for over TCP: a reply over UDP failed
+// with err, or was truncated.
+func (c *Client) noteUDPFailure(name string, err error) {
 	switch {
 	case err == nil:
-		c.detours.set(name, "its answers do not fit into UDP", cutTime)
+		c.preferTCP.set(name, "its answers do not fit into UDP", cutTime)
 	case errors.Is(err, errJunk):
-		c.detours.set(name, "false answers came over UDP", junkTime)
+		c.preferTCP.set(name, "false answers came over UDP", junkTime)
 	}
 }
 
@@ -201,7 +201,7 @@ func (c *Client) overTCP(o settings, name string) bool {
 	if o.tcp || c.options.TCP == Never {
 		return o.tcp
 	}
-	_, ok := c.detours.of(name)
+	_, ok := c.preferTCP.of(name)
 	return ok || isConsul(name)
 }
 

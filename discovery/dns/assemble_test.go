@@ -106,7 +106,7 @@ func TestVerdictProperties(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		first, second := draw(t, "first"), draw(t, "second")
-		both := agreed(verdict{items: first}, verdict{items: second}).items
+		both := merged(verdict{items: first}, verdict{items: second}).items
 		for _, i := range draw(t, "known") {
 			inEither := slices.Contains(first, i) || slices.Contains(second, i)
 			if inEither != slices.Contains(both, i) {
@@ -114,12 +114,12 @@ func TestVerdictProperties(t *testing.T) {
 			}
 		}
 		var st set
-		st.take(result{verdict: verdict{items: first}}, 0)
-		st.take(unconfirmed(verdict{items: second}, never(canceled(), "x")), 0)
+		st.update(result{verdict: verdict{items: first}}, 0)
+		st.update(keepMissing(verdict{items: second}, noSecondAnswer), 0)
 		if len(lacking(st.last, first))+len(lacking(st.last, second)) > 0 {
-			t.Fatalf("unconfirmed, and forgotten: %v", st.last)
+			t.Fatalf("missing without a second answer, and forgotten: %v", st.last)
 		}
-		st.take(unknown(verdict{err: never(canceled(), "x")}), 0)
+		st.update(unknown(verdict{err: never(canceled(), "x")}), 0)
 		if len(lacking(st.last, first)) > 0 {
 			t.Fatalf("unknown, and forgotten: %v", st.last)
 		}

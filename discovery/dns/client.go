@@ -86,16 +86,16 @@ type Options struct {
 // goroutines, and starts none that outlives a call. TCP connections that it
 // keeps are closed after 7s without use, or by Close.
 type Client struct {
-	options  Options // complete, except what the file says
-	file     *resolvFile
-	links    *links
-	exchange exchanger
-	inFlight chan struct{}
-	flights  flights
-	roster   roster
-	detours  detours
-	gate     discovery.Gate
-	reach    func(ctx context.Context, to netip.AddrPort) error // says why there is no way to it
+	options   Options // complete, except what the file says
+	file      *resolvFile
+	links     *links
+	exchange  exchanger
+	inFlight  chan struct{}
+	calls     calls
+	servers   serverHealth
+	preferTCP preferTCP
+	recovery  discovery.RecoveryProbe
+	reach     func(ctx context.Context, to netip.AddrPort) error // says why there is no way to it
 
 	opening sync.Mutex // guards following
 	systems *resolvFile

@@ -85,10 +85,10 @@ func (s *Source) confirmed(ctx context.Context, l lookup, q question) result {
 		a = *q.glue
 	}
 	if q.glue == nil || len(lacking(a.items, last)) > 0 {
-		tries := l.others(q.of, l.client.roster.first(l.settings.servers))
+		tries := l.others(q.of, l.client.servers.first(l.settings.servers))
 		direct := l.ask(ctx, q, tries, false)
 		if q.glue != nil && direct.outcome == found {
-			direct = agreed(a, direct)
+			direct = merged(a, direct)
 		}
 		a = direct
 	}
@@ -100,6 +100,6 @@ func (s *Source) confirmed(ctx context.Context, l lookup, q question) result {
 	case a.outcome != found:
 		return result{verdict: a, state: discovery.Partial, why: a.why}
 	}
-	s.hear(st, a, true)
-	return s.judge(st, a)
+	s.addSample(st, a, true)
+	return s.resultOf(st, a)
 }

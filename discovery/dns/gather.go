@@ -83,7 +83,7 @@ func (s *Source) progress(questions []question) progress {
 		case !st.busy && st.result.err == nil:
 			p.known++
 		case !st.busy:
-		case st.sick:
+		case st.wasUnknown:
 			p.missing++
 		default:
 			p.missing++
@@ -105,11 +105,11 @@ func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 		if st.busy {
 			continue
 		}
-		if s.along(st, q) {
+		if s.useGlue(st, q) {
 			continue
 		}
-		st.busy, st.sick, st.late, st.asked = true, st.result.err != nil, false, time.Now()
-		if st.sick {
+		st.busy, st.wasUnknown, st.missed, st.asked = true, st.result.err != nil, false, time.Now()
+		if st.wasUnknown {
 			sick = append(sick, q)
 		} else {
 			healthy = append(healthy, q)
@@ -123,13 +123,13 @@ func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 	}
 }
 
-// along takes what came along with another answer, if it lacks nothing.
-func (s *Source) along(st *set, q question) bool {
+// useGlue takes what came along with another answer, if it lacks nothing.
+func (s *Source) useGlue(st *set, q question) bool {
 	parts := st.partial.on || st.partial.mode == Partial
 	if q.glue == nil || q.glue.cut || parts || st.trouble || len(lacking(q.glue.items, st.last)) > 0 {
 		return false
 	}
-	st.take(result{verdict: *q.glue}, 0)
+	st.update(result{verdict: *q.glue}, 0)
 	return true
 }
 
@@ -138,7 +138,7 @@ func (s *Source) run(ctx context.Context, l lookup, q question, slots chan struc
 	var r result
 	select {
 	case slots <- struct{}{}:
-		r = s.within(ctx, l, q)
+		r = s.lookLimited(ctx, l, q)
 		<-slots
 	case <-ctx.Done():
 		r = unknown(verdict{err: discovery.Errorf(discovery.Transport, "%w", ctx.Err())})
@@ -150,16 +150,16 @@ func (s *Source) run(ctx context.Context, l lookup, q question, slots chan struc
 	if r.isNoneYet() && r.ttl == 0 {
 		pace = s.client.options.MaxRefresh
 	}
-	st.take(r, pace)
-	s.news = s.news || st.late && r.err == nil
-	st.busy, st.late = false, false
+	st.update(r, pace)
+	s.news = s.news || st.missed && r.err == nil
+	st.busy, st.missed = false, false
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
 
-func (s *Source) within(ctx context.Context, l lookup, q question) (r result) {
+func (s *Source) lookLimited(ctx context.Context, l lookup, q question) (r result) {
 	defer func() {
-		// A panic here would be nobody's to recover, and end the program.
+		// Nothing else recovers a panic in this goroutine: it would end the program.
 		if p := recover(); p != nil {
 			r = unknown(verdict{err: discovery.Errorf(discovery.Protocol, "looking up %v panicked: %v", q.of, p)})
 		}

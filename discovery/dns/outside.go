@@ -13,7 +13,7 @@ import (
 // derived consults about a name that a record led to. One that the servers do not
 // serve is asked for where the machine asks.
 func (a asker) derived(ctx context.Context, k key, tries []try, quiet bool) verdict {
-	own := a.consult(ctx, k, tries, quiet)
+	own := a.resolve(ctx, k, tries, quiet)
 	if !a.isOutside(k, own) {
 		return own
 	}
@@ -24,7 +24,7 @@ func (a asker) derived(ctx context.Context, k key, tries []try, quiet bool) verd
 		}
 		return own
 	}
-	theirs := machine.consult(ctx, k, machine.everybody(k), quiet)
+	theirs := machine.resolve(ctx, k, machine.everybody(k), quiet)
 	switch {
 	case theirs.err != nil && own.err != nil:
 		theirs.err = discovery.Errorf(discovery.ClassOf(theirs.err), "%w; the system's resolver: %v", cause(own.err), cause(theirs.err))

@@ -18,7 +18,9 @@ const (
 )
 
 // A partialSet puts together a set whose answers are random parts of it, as those of
-// Route 53 are, and finds out whether they are. A part has as many members as the
+// Route 53 are, and finds out whether they are. Without that a backend would lose and gain
+// endpoints with each answer until somebody sets answers: partial, and nothing tells who
+// needs to: from one answer it cannot be seen. A part has as many members as the
 // one before and other ones; and since that is also what a deployment looks like,
 // which takes away one after the other, parts are only those that bring
 // something back, or change more than the half each time.
@@ -47,11 +49,11 @@ type partialSet struct {
 	doubted  bool // two answers at one time differed
 
 	seen  map[item]int // the streak's members by id, and the number of their last answer
-	known map[item]sighting
+	known map[item]lastSeen
 }
 
-// A sighting is an item, and when an answer had it last.
-type sighting struct {
+// A lastSeen is an item, and when an answer had it last.
+type lastSeen struct {
 	item  item
 	at    time.Time
 	count int
@@ -74,9 +76,9 @@ func (p *partialSet) resume() {
 	}
 }
 
-// hear takes an answer into account. before is what becomes the first known set, if
+// add takes an answer into account. before is what becomes the first known set, if
 // with this answer they turn out to be parts.
-func (p *partialSet) hear(a sample, before []item, now time.Time) {
+func (p *partialSet) add(a sample, before []item, now time.Time) {
 	if p.cut && !a.cut {
 		*p = partialSet{mode: p.mode, hold: p.hold}
 	}
@@ -91,7 +93,7 @@ func (p *partialSet) hear(a sample, before []item, now time.Time) {
 	p.interval = a.interval
 	if !p.on && (a.cut || p.mode == Partial || p.areParts()) {
 		p.on, p.cut, p.fresh = true, a.cut, len(before) == 0
-		p.sight(before, now)
+		p.see(before, now)
 	}
 	if !p.on {
 		return
@@ -99,7 +101,7 @@ func (p *partialSet) hear(a sample, before []item, now time.Time) {
 	if p.begun.IsZero() {
 		p.begun = now
 	}
-	p.sight(a.items, now)
+	p.see(a.items, now)
 }
 
 // repeats says whether a is the last answer again, out of a cache: that says
@@ -141,13 +143,13 @@ func (p *partialSet) suspects() bool {
 	return p.mode == Auto && p.streak >= 2 && (p.doubted || p.changed >= max(2, p.size/4))
 }
 
-func (p *partialSet) sight(items []item, now time.Time) {
+func (p *partialSet) see(items []item, now time.Time) {
 	if p.known == nil {
-		p.known = map[item]sighting{}
+		p.known = map[item]lastSeen{}
 	}
 	for _, i := range items {
 		if _, ok := p.known[i.id()]; ok || len(p.known) <= discovery.MaxEndpoints { // one more is an error
-			p.known[i.id()] = sighting{i, now, p.count}
+			p.known[i.id()] = lastSeen{i, now, p.count}
 		}
 	}
 }
@@ -156,7 +158,7 @@ func (p *partialSet) sight(items []item, now time.Time) {
 // for too long.
 func (p *partialSet) assembled(now time.Time) []item {
 	misses := needed(p.size, len(p.known), p.interval)
-	maps.DeleteFunc(p.known, func(_ item, s sighting) bool {
+	maps.DeleteFunc(p.known, func(_ item, s lastSeen) bool {
 		return p.count-s.count >= misses && now.Sub(s.at) >= p.hold
 	})
 	out := make([]item, 0, len(p.known))

@@ -74,7 +74,7 @@ func TestDetection(t *testing.T) {
 			p := partialSet{mode: Auto, hold: time.Minute}
 			now := time.Now()
 			for letters := range strings.SplitSeq(c.answers, " ") {
-				p.hear(sample{items: sets(letters), server: one, ttl: 5 * time.Second, interval: 5 * time.Second}, nil, now)
+				p.add(sample{items: sets(letters), server: one, ttl: 5 * time.Second, interval: 5 * time.Second}, nil, now)
 				now = now.Add(5 * time.Second)
 			}
 			if p.on != c.want {
@@ -88,7 +88,7 @@ func TestRepetitionsDoNotCount(t *testing.T) {
 	p := partialSet{mode: Partial, hold: time.Minute}
 	begin := time.Now()
 	hear := func(at time.Duration, ttl time.Duration, server string) int {
-		p.hear(sample{items: sets("abc"), server: server, ttl: ttl}, nil, begin.Add(at))
+		p.add(sample{items: sets("abc"), server: server, ttl: ttl}, nil, begin.Add(at))
 		return p.count
 	}
 	steps := []struct {
@@ -328,7 +328,7 @@ func TestPartsAreBounded(t *testing.T) {
 			n := 1000*i + j
 			items = append(items, item{addr: netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})})
 		}
-		p.hear(sample{items: normalized(items), server: one, interval: time.Second}, nil, now)
+		p.add(sample{items: normalized(items), server: one, interval: time.Second}, nil, now)
 	}
 	if n := len(p.known); n != discovery.MaxEndpoints+1 {
 		t.Errorf("%d are known", n)
@@ -337,7 +337,7 @@ func TestPartsAreBounded(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for i := range 3 * streakParts {
-		p.hear(sample{items: sets(string(rune('a' + i%20))), server: one}, nil, now)
+		p.add(sample{items: sets(string(rune('a' + i%20))), server: one}, nil, now)
 	}
 	if n := len(p.seen); n > streakParts {
 		t.Errorf("%d members of a streak", n)

@@ -10,7 +10,7 @@ import (
 )
 
 // probeTime bounds one look at whether servers are back. With the second that
-// [discovery.Gate] waits before it, no more than two pass between two of them.
+// [discovery.RecoveryProbe] waits before it, no more than two pass between two of them.
 const probeTime = 700 * time.Millisecond
 
 // Recovered implements [discovery.Recoverer]. Where no server answered, or none
@@ -23,15 +23,15 @@ func (s *Source) Recovered(ctx context.Context, failed error) {
 		<-ctx.Done()
 		return
 	}
-	if class == discovery.Transport && s.missedIt() {
+	if class == discovery.Transport && s.recoveredMeanwhile() {
 		return
 	}
 	for ctx.Err() == nil {
 		turn, next := context.WithCancel(ctx)
-		s.client.gate.Wait(turn, func(ctx context.Context) error {
+		s.client.recovery.Wait(turn, func(ctx context.Context) error {
 			err := s.answers(ctx, class)
 			if err != nil {
-				next() // another one's question may fare better
+				next() // the question of another source may be answered
 			}
 			return err
 		})
@@ -43,14 +43,14 @@ func (s *Source) Recovered(ctx context.Context, failed error) {
 	}
 }
 
-// missedIt says whether servers came back while the lookup still waited for the
-// answer to what it had asked before. A lookup that failed at once is not worth
+// recoveredMeanwhile reports whether servers came back while the lookup still waited for
+// the answer to what it had asked before. A lookup that failed at once is not worth
 // repeating at once.
-func (s *Source) missedIt() bool {
+func (s *Source) recoveredMeanwhile() bool {
 	s.mu.Lock()
 	asked, took := s.activity.Asked, s.activity.Answered.Sub(s.activity.Asked)
 	s.mu.Unlock()
-	return took >= s.client.setup().timeout && s.client.roster.answeredSince(asked)
+	return took >= s.client.setup().timeout && s.client.servers.answeredSince(asked)
 }
 
 // answers asks all servers at once. A server that was silent is back when it says

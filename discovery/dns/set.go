@@ -9,22 +9,23 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// settleTime is how long nothing is missed after servers have failed.
+// settleTime is how long missing records are ignored after an outage: a server that was
+// just started may not know everything yet.
 const settleTime = 10 * time.Second
 
 // A set is what a source knows about the records of one name and type, each of which
 // is asked for, answered and in trouble by itself.
 type set struct {
-	last    []item // that were there and are not proved to be gone
-	partial partialSet
-	result  result
-	until   time.Time // when the TTL of the last direct answer is over
-	asked   time.Time // when it was last asked for; zero: never
-	trouble bool      // nobody knew at the last lookup
-	settled time.Time // until then, servers that were in trouble may not know everything again
-	busy    bool      // it is being asked for
-	sick    bool      // it is, and was unknown before
-	late    bool      // a reading was made without it, while it was busy
+	last       []item // that were there and are not proved to be gone
+	partial    partialSet
+	result     result
+	until      time.Time // when the TTL of the last direct answer is over
+	asked      time.Time // when it was last asked for; zero: never
+	trouble    bool      // nobody knew at the last lookup
+	settled    time.Time // until then, servers that were in trouble may not know everything again
+	busy       bool      // it is being asked for
+	wasUnknown bool      // it is, and was unknown before
+	missed     bool      // a reading was made without it, while it was busy
 }
 
 // A result is what a lookup of a set established.
@@ -43,7 +44,7 @@ func (r result) isNoneYet() bool {
 // view is the result as far as it is known now.
 func (st *set) view() result {
 	r := st.result
-	if st.busy && !st.sick {
+	if st.busy && !st.wasUnknown {
 		r = unknown(verdict{err: discovery.Errorf(discovery.Transport, "no answer in time, it is still waited for")})
 	}
 	r.had = len(st.last)
@@ -81,36 +82,36 @@ func (s *Source) look(ctx context.Context, a asker, st *set, q question) result 
 	} else {
 		first = a.ask(ctx, q, a.everybody(q.of), quiet)
 	}
-	settling := s.settle(ctx, st, first.err)
+	settling := s.noteTrouble(ctx, st, first.err)
 	switch {
 	case first.err != nil:
 		return unknown(first)
 	case first.proved && settling && len(last) > 0:
-		return unsettled(first)
+		return keepMissing(first, afterTrouble)
 	case first.proved:
 		return result{verdict: first}
 	case first.outcome != found:
 		return result{verdict: first, state: discovery.Partial, why: first.why}
 	}
-	parts := s.hear(st, first, false)
+	parts := s.addSample(st, first, false)
 	if parts || len(lacking(first.items, last)) == 0 {
-		return s.judge(st, first)
+		return s.resultOf(st, first)
 	}
 	second := a.again(ctx, q, first)
 	switch {
 	case second.err != nil:
-		return unconfirmed(first, second.err)
+		return keepMissing(first, noSecondAnswer+discovery.Printable(second.err.Error(), 200))
 	case second.outcome != found && !second.proved:
-		return unconfirmed(first, fmt.Errorf("%s", second.why))
+		return keepMissing(first, noSecondAnswer+discovery.Printable(second.why, 200))
 	}
-	both := agreed(first, second)
+	both := merged(first, second)
 	if second.outcome == found {
-		s.hear(st, second, true)
+		s.addSample(st, second, true)
 	}
 	if settling && len(lacking(both.items, last)) > 0 {
-		return unsettled(both)
+		return keepMissing(both, afterTrouble)
 	}
-	return s.judge(st, both)
+	return s.resultOf(st, both)
 }
 
 // ask asks q, and where the servers do not serve what a record led to, others.
@@ -118,7 +119,7 @@ func (a asker) ask(ctx context.Context, q question, tries []try, quiet bool) ver
 	if q.child {
 		return a.derived(ctx, q.of, tries, quiet)
 	}
-	return a.consult(ctx, q.of, tries, quiet)
+	return a.resolve(ctx, q.of, tries, quiet)
 }
 
 // again asks for a second opinion on first: another server that has it, or the same
@@ -131,9 +132,9 @@ func (a asker) again(ctx context.Context, q question, first verdict) verdict {
 	return a.ask(ctx, q, tries, false)
 }
 
-// settle notes trouble and its end: a server that was just started may have only a
-// part of what it is going to know. It says whether that is so now.
-func (s *Source) settle(ctx context.Context, st *set, err error) bool {
+// noteTrouble notes that a set could not be looked up, or can again. It reports whether
+// that was so until shortly before: see [settleTime].
+func (s *Source) noteTrouble(ctx context.Context, st *set, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -147,17 +148,18 @@ func (s *Source) settle(ctx context.Context, st *set, err error) bool {
 	return now.Before(st.settled) || now.Before(s.settled)
 }
 
-// hear takes an answer with records into account, and says whether answers are taken
-// for parts.
-func (s *Source) hear(st *set, a verdict, second bool) (parts bool) {
+// addSample takes an answer with records into account, and reports whether answers are
+// taken for parts.
+func (s *Source) addSample(st *set, a verdict, second bool) (parts bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.partial.hear(sample{a.items, a.server, a.ttl, max(s.client.pace(a.ttl), a.ttl), second, a.cut}, st.last, time.Now())
+	st.partial.add(sample{a.items, a.server, a.ttl, max(s.client.pace(a.ttl), a.ttl), second, a.cut}, st.last, time.Now())
 	return st.partial.on
 }
 
-// judge makes of records what they are worth, if answers may be parts.
-func (s *Source) judge(st *set, a verdict) result {
+// resultOf is the result of an answer with records. Where answers are parts of a larger set
+// it is that set, as far as it is known.
+func (s *Source) resultOf(st *set, a verdict) result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := &st.partial
@@ -178,8 +180,8 @@ func (s *Source) judge(st *set, a verdict) result {
 	return result{verdict: a}
 }
 
-// agreed is two answers: what either shows is there.
-func agreed(first, second verdict) verdict {
+// merged is two answers in one: what either shows is there.
+func merged(first, second verdict) verdict {
 	both := first
 	both.items = union(first.items, second.items)
 	both.ttl = min(first.ttl, second.ttl)
@@ -194,20 +196,21 @@ func agreed(first, second verdict) verdict {
 	return both
 }
 
-// unconfirmed is an answer that lacks something, which nobody confirmed.
-func unconfirmed(a verdict, err error) result {
+// Why what an answer lacks may be there.
+const (
+	noSecondAnswer = "no second answer: "
+	afterTrouble   = "the servers failed until shortly before, and may not know everything yet"
+)
+
+// keepMissing is the result of an answer that lacks something which is kept for this
+// reason. The set is asked for again soon.
+func keepMissing(a verdict, reason string) result {
 	a.ttl = 0
-	return result{verdict: a, state: discovery.Partial, why: "no second answer: " + discovery.Printable(err.Error(), 200)}
+	return result{verdict: a, state: discovery.Partial, why: reason}
 }
 
-// unsettled is an answer soon after trouble.
-func unsettled(a verdict) result {
-	a.ttl = 0
-	return result{verdict: a, state: discovery.Partial, why: "the servers failed until shortly before, and may not know everything yet"}
-}
-
-// take makes r what is known of st. It needs s.mu.
-func (st *set) take(r result, pace time.Duration) {
+// update makes r what is known of st. It needs s.mu.
+func (st *set) update(r result, pace time.Duration) {
 	st.result = r
 	switch r.state {
 	case discovery.Whole:

@@ -18,21 +18,21 @@ type Source struct {
 	subject subject
 	kind    string
 	due     time.Time // when Next asks again; zero: at once
-	placed  bool      // whether it has its place among the others
+	placed  bool      // whether it is spread out among the others
 	holders holders
 	slots   chan struct{} // one for each lookup at a time,
 	spare   chan struct{} // and of what was unknown before
 
 	mu       sync.Mutex // guards following, never held while asking
 	sets     map[key]*set
-	settled  time.Time     // until then, what the name leads to may not be known everywhere again
+	settled  time.Time     // until then servers may not know again all that the name leads to
 	failing  bool          // the name itself was unknown at the last lookup
 	changed  chan struct{} // closed and replaced when a set was looked up
 	news     bool          // what the last reading did not wait for is known
 	round    round
 	priority uint16 // of the SRV records in use
 	pinned   string // the name that first had records, of the search list
-	surveyed time.Time
+	searched time.Time
 	gaps     []string // of the last reading, that are worth a remark
 	activity discovery.Activity
 }
@@ -63,7 +63,7 @@ func (c *Client) Source(q Query) (*Source, error) {
 func sourceOf(c *Client, sub subject, kind string) *Source {
 	return &Source{
 		client: c, subject: sub, kind: kind, slots: make(chan struct{}, 2*maxParallel), spare: make(chan struct{}, maxParallel),
-		sets: map[key]*set{}, changed: make(chan struct{}), surveyed: time.Now().Add(-surveyEvery*4/5 - rand.N(surveyEvery/10)),
+		sets: map[key]*set{}, changed: make(chan struct{}), searched: time.Now().Add(-searchEvery*4/5 - rand.N(searchEvery/10)),
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	defer s.mu.Unlock()
 	s.news = false
 	got := s.assemble(s.round, s.viewed)
-	s.told(got, late)
+	s.noteAnswer(got, late)
 	if got.err != nil {
 		s.due = time.Time{}
 		return discovery.Reading{}, got.err
@@ -123,7 +123,7 @@ func (s *Source) await(ctx context.Context) (late bool, err error) {
 	if s.due.IsZero() || !time.Now().Before(s.due) {
 		return false, nil
 	}
-	s.survey(ctx)
+	s.findHolders(ctx)
 	due := time.NewTimer(time.Until(s.due))
 	defer due.Stop()
 	for {
@@ -159,7 +159,7 @@ func (s *Source) wait(ttl time.Duration) time.Duration {
 // too large.
 func (s *Source) read(ctx context.Context) error {
 	l := s.begin()
-	s.asking(l)
+	s.noteQuestion(l)
 	r := round{lookup: l}
 	var err error
 	if r.roots, err = s.roots(ctx, l); err != nil {
@@ -181,7 +181,7 @@ func (s *Source) read(ctx context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if ctx.Err() == nil {
-			s.told(assembly{err: err}, false)
+			s.noteAnswer(assembly{err: err}, false)
 		}
 		return err
 	}
@@ -226,7 +226,7 @@ func (s *Source) result(k key) result {
 // s.mu.
 func (s *Source) viewed(q question) result {
 	st := s.set(q.set)
-	st.late = st.busy
+	st.missed = st.busy
 	return st.view()
 }
 

@@ -279,13 +279,13 @@ func TestRemovalsNeedTwoAnswers(t *testing.T) {
 		second.SetRcode(wire.RcodeServerFailure)
 		for range 2 {
 			wantPart(t, next(t, s), "A of web.test", discovery.Partial, "no second answer: ", "10.0.0.1:80")
-			s.client.roster.succeeded(first.Addr()) // it is not dead
-			s.client.roster.succeeded(second.Addr())
+			s.client.servers.succeeded(first.Addr()) // it is not dead
+			s.client.servers.succeeded(second.Addr())
 		}
 		first.Remove("web.test")
 		wantPart(t, next(t, s), "A of web.test", discovery.Partial, "no second answer: ")
-		s.client.roster.succeeded(first.Addr())
-		s.client.roster.succeeded(second.Addr())
+		s.client.servers.succeeded(first.Addr())
+		s.client.servers.succeeded(second.Addr())
 		second.SetRcode(wire.RcodeSuccess)
 		second.SetA("web.test", 0, old...)
 		wantStrong(t, next(t, s), "10.0.0.1:80")

@@ -41,7 +41,7 @@ func TestD9ServerClosesConnections(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if h := s.client.roster.by[server.Addr()]; h.fails != 0 || !h.failed.IsZero() || len(streams) != 3 {
+	if h := s.client.servers.by[server.Addr()]; h.fails != 0 || !h.lastFailure.IsZero() || len(streams) != 3 {
 		t.Errorf("300 questions: %d connections, %+v", len(streams), h)
 	}
 }
@@ -195,10 +195,10 @@ func TestD37MonotonicTime(t *testing.T) {
 	s := newSource(t, Options{Servers: []string{one}}, Query{Record: "x.test", Type: TypeA, Port: 80})
 	s.client.exchange = constant("x.test. 30 IN A 10.0.0.1").exchange
 	next(t, s)
-	s.client.roster.failed(one, time.Now())
-	s.client.detours.set("x.test.", "a test", time.Minute)
+	s.client.servers.failed(one, time.Now())
+	s.client.preferTCP.set("x.test.", "a test", time.Minute)
 	for name, at := range map[string]time.Time{
-		"due": s.due, "last failure": s.client.roster.by[one].failed, "detour": s.client.detours.by["x.test."].until, "expiry": s.set(key{"x.test.", wire.TypeA}).partial.expires,
+		"due": s.due, "last failure": s.client.servers.by[one].lastFailure, "detour": s.client.preferTCP.by["x.test."].until, "expiry": s.set(key{"x.test.", wire.TypeA}).partial.expires,
 	} {
 		if !bytes.Contains([]byte(at.String()), []byte(" m=")) {
 			t.Errorf("%s is on the wall clock: %s", name, at)

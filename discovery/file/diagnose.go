@@ -18,9 +18,9 @@ const maxTold = 20
 // Diagnose implements [discovery.Diagnoser]: it names the files, and says when
 // each was changed and how much of the service it holds.
 func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
-	seen, err := s.files.look(ctx, false)
+	seen, err := s.files.read(ctx, false)
 	if err == nil {
-		seen, err = s.files.settled(ctx, seen, s.query.settles)
+		seen, err = s.files.settled(ctx, seen, s.query.mayBeHalfWritten)
 	}
 	if err == nil {
 		err = seen.err
@@ -32,8 +32,8 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	add := func(verdict, format string, args ...any) {
 		out = append(out, discovery.Findingf(verdict, format, args...))
 	}
-	if seen.closed != nil {
-		add(discovery.Faulty, "there may be more files: %s", seen.closed)
+	if seen.listErr != nil {
+		add(discovery.Faulty, "there may be more files: %s", seen.listErr)
 	}
 	for i, v := range seen.files {
 		if i == maxTold {

@@ -45,16 +45,16 @@ type Query struct {
 type Files struct {
 	dir, pattern string
 	literal      bool // the path is the name of one file
-	listen       func(dir string) (*bell, error)
+	newWatcher   func(dir string) (*watcher, error)
 
-	turn   chan struct{} // held by the one that watches for all
-	desk   chan struct{} // held by the one that reads
-	memory memory        // of the one that reads
+	watchLock chan struct{} // held by the caller that watches for all
+	readLock  chan struct{} // held by the caller that reads
+	memory    memory        // guarded by readLock
 
-	mu      sync.Mutex // guards following, never held while reading
-	latest  snapshot
-	changed chan struct{} // closed and replaced when latest has another version
-	deaf    error         // why nobody tells of changes; nil: somebody does
+	mu       sync.Mutex // guards following, never held while reading
+	latest   snapshot
+	changed  chan struct{} // closed and replaced when latest has another version
+	watchErr error         // why changes are not noticed at once; nil: they are
 }
 
 // New returns the files of o.Path, or what is wrong with it. It reads nothing
@@ -64,24 +64,24 @@ func New(o Options) (*Files, error) {
 	switch {
 	case !filepath.IsAbs(o.Path):
 		return nil, fmt.Errorf("path %q is not absolute", o.Path)
-	case !readable(pattern):
+	case !hasKnownFormat(pattern):
 		return nil, fmt.Errorf("path %q does not end in .yaml, .yml or .json", o.Path)
-	case special(dir):
+	case isPattern(dir):
 		return nil, fmt.Errorf("path %q: only its last part may be a pattern", o.Path)
 	}
 	if _, err := filepath.Match(pattern, ""); err != nil {
 		return nil, fmt.Errorf("path %q: %w", o.Path, err)
 	}
 	return &Files{
-		dir: filepath.Clean(dir), pattern: pattern, literal: !special(pattern), listen: listen,
-		turn: make(chan struct{}, 1), desk: make(chan struct{}, 1), changed: make(chan struct{}), memory: memory{},
+		dir: filepath.Clean(dir), pattern: pattern, literal: !isPattern(pattern), newWatcher: newWatcher,
+		watchLock: make(chan struct{}, 1), readLock: make(chan struct{}, 1), changed: make(chan struct{}), memory: memory{},
 	}, nil
 }
 
-func special(path string) bool { return strings.ContainsAny(path, `*?[\`) }
+func isPattern(path string) bool { return strings.ContainsAny(path, `*?[\`) }
 
-// readable says whether the name tells of a format that is known.
-func readable(name string) bool {
+// hasKnownFormat reports whether the name ends in a format that can be read.
+func hasKnownFormat(name string) bool {
 	switch filepath.Ext(name) {
 	case ".yaml", ".yml", ".json":
 		return len(name) > len(filepath.Ext(name))

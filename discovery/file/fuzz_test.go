@@ -50,7 +50,7 @@ func find(t *testing.T, dir string, text []byte, isJSON bool) {
 	write(t, dir, "other"+filepath.Ext(name), `[{"targets": ["10.0.0.9:80"], "labels": {"service": "web"}}]`)
 	of, err := New(Options{Path: filepath.Join(dir, "*"+filepath.Ext(name))})
 	do(t, err)
-	s := source(t, deaf(of), "web")
+	s := source(t, unwatched(of), "web")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	r, err := s.Next(ctx)

@@ -37,9 +37,9 @@ func source(t *testing.T, f *Files, service string) *Source {
 	return s
 }
 
-// deaf makes f one that nobody tells of changes.
-func deaf(f *Files) *Files {
-	f.listen = func(string) (*bell, error) { return nil, errors.New("too many open files") }
+// unwatched makes f one whose changes are not noticed.
+func unwatched(f *Files) *Files {
+	f.newWatcher = func(string) (*watcher, error) { return nil, errors.New("too many open files") }
 	return f
 }
 

@@ -12,8 +12,10 @@ import (
 // maxDepth is far more than groups have.
 const maxDepth = 100
 
-// treeOfJSON returns raw as the same tree that YAML makes. JSON is not quite a
-// part of YAML: its \/ and its pairs of \u escapes mean nothing there.
+// treeOfJSON returns raw as the same tree that YAML makes, so that both formats share one
+// parser, and every fault its line. The YAML decoder itself cannot read it: it refuses the
+// pairs of \u escapes that json.dumps of Python writes for an emoji in a label, and accepts
+// much that is no JSON.
 func treeOfJSON(raw []byte) (*yaml.Node, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		return nil, errEmpty

@@ -13,7 +13,7 @@ import (
 const (
 	settle = 250 * time.Millisecond // a version that takes away is believed when it lasted so long
 	grace  = 2 * time.Second        // and that a file is gone
-	// patience is how long those who want to know for sure wait for a file that is
+	// patience is how long a caller that wants to be sure waits for a file that is
 	// written to all the time.
 	patience = 3 * time.Second
 )
@@ -26,25 +26,25 @@ type memory map[string]known
 // held that could be read and has settled.
 type known struct {
 	version
-	since  time.Time // when this version was first seen
-	held   []item
-	good   bool      // one has settled, if only to say that there is nothing
-	gone   time.Time // since when there is no file; zero: there is one
-	unseen bool      // nobody can tell whether there is one
+	since    time.Time // when this version was first seen
+	held     []item
+	good     bool      // a version has settled, if only to say that there is nothing
+	gone     time.Time // since when the file is missing; zero: it is there
+	unlisted bool      // the folder could not be listed: there may be one
 }
 
-// see returns what is known after seen was all there is at that time or, where the
-// folder cannot be listed, what there still is of the files that are known.
-func (m memory) see(seen []sight, listed bool, now time.Time) memory {
+// updated returns what is known after the files in seen were found at that time. listed
+// says that there are no others: the folder could be listed.
+func (m memory) updated(seen []seenFile, listed bool, now time.Time) memory {
 	next := make(memory, len(seen))
 	for _, s := range seen {
-		next[s.name] = m[s.name].becomes(s, now)
+		next[s.name] = m[s.name].updated(s, now)
 	}
 	for name, k := range m {
 		if _, there := next[name]; there {
 			continue
 		}
-		k.unseen = !listed
+		k.unlisted = !listed
 		if listed && k.gone.IsZero() {
 			k.gone = now
 		}
@@ -55,12 +55,12 @@ func (m memory) see(seen []sight, listed bool, now time.Time) memory {
 	return next
 }
 
-func (k known) becomes(s sight, now time.Time) known {
-	k.gone, k.unseen = time.Time{}, false
-	if !s.same {
+func (k known) updated(s seenFile, now time.Time) known {
+	k.gone, k.unlisted = time.Time{}, false
+	if !s.unchanged {
 		switch {
 		case k.since.IsZero() && s.mtime.Before(now) && !s.mtime.IsZero():
-			k.since = s.mtime // nobody has written to it since
+			k.since = s.mtime // it was not written to since
 		case k.since.IsZero() || s.sum != k.sum:
 			k.since = now
 		}
@@ -94,13 +94,13 @@ func lacks(now, old []item) bool {
 
 // A view is what a file says now.
 type view struct {
-	name     string
-	items    []item
-	held     []item // what it said when it last had settled,
-	good     bool   // if it ever had
-	state    discovery.Completeness
-	why      string // it is not whole
-	settling bool   // in a moment more is known
+	name             string
+	items            []item
+	held             []item // what it said when it last had settled,
+	good             bool   // if it ever had
+	state            discovery.Completeness
+	why              string // it is not whole
+	mayBeHalfWritten bool   // it may be half written or replaced: more is known in a moment
 }
 
 // views returns what all files say, by name, and when they have to be looked at again
@@ -114,7 +114,7 @@ func (m memory) views(now time.Time) (all []view, next time.Time) {
 	for name, k := range m {
 		all = append(all, k.view(name, now))
 		switch {
-		case k.unseen:
+		case k.unlisted:
 		case !k.gone.IsZero():
 			sooner(k.gone.Add(grace))
 		case k.pending(now):
@@ -128,14 +128,14 @@ func (m memory) views(now time.Time) (all []view, next time.Time) {
 func (k known) view(name string, now time.Time) view {
 	v := view{name: name, held: k.held, good: k.good}
 	switch {
-	case k.unseen:
+	case k.unlisted:
 		v.state, v.why = discovery.Unknown, "it cannot be read, and its folder cannot be listed"
 	case !k.gone.IsZero():
-		v.state, v.why, v.settling = discovery.Unknown, "it has just vanished", true
+		v.state, v.why, v.mayBeHalfWritten = discovery.Unknown, "it has just vanished", true
 	case k.pending(now) && k.err != nil:
-		v.state, v.why, v.settling = discovery.Unknown, halfWritten, true
+		v.state, v.why, v.mayBeHalfWritten = discovery.Unknown, halfWritten, true
 	case k.pending(now):
-		v.items, v.state, v.why, v.settling = k.items, discovery.Partial, halfWritten, true
+		v.items, v.state, v.why, v.mayBeHalfWritten = k.items, discovery.Partial, halfWritten, true
 	case k.err != nil:
 		v.state, v.why = discovery.Unknown, discovery.Printable(k.err.Error(), 160)
 	default:
@@ -147,7 +147,7 @@ func (k known) view(name string, now time.Time) view {
 const halfWritten = "it may be half written"
 
 func (v view) equal(w view) bool {
-	return v.name == w.name && v.state == w.state && v.why == w.why && v.settling == w.settling && v.good == w.good &&
+	return v.name == w.name && v.state == w.state && v.why == w.why && v.mayBeHalfWritten == w.mayBeHalfWritten && v.good == w.good &&
 		slices.Equal(v.items, w.items) && slices.Equal(v.held, w.held)
 }
 

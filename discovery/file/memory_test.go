@@ -60,7 +60,7 @@ func TestMemory(t *testing.T) {
 			m := memory{}
 			for i, s := range test.steps {
 				now := begin.Add(s.at)
-				m = m.see(look(s.text, begin), true, now)
+				m = m.updated(look(s.text, begin), true, now)
 				views, next := m.views(now)
 				if got := counts(views); got != s.want {
 					t.Errorf("step %d: %q counts, want %q", i, got, s.want)
@@ -75,7 +75,7 @@ func TestMemory(t *testing.T) {
 
 // look is what is seen of a file with that text, which was there long ago at
 // first.
-func look(text string, begin time.Time) []sight {
+func look(text string, begin time.Time) []seenFile {
 	if text == "-" {
 		return nil
 	}
@@ -86,7 +86,7 @@ func look(text string, begin time.Time) []sight {
 	if text == "!" || text == "" {
 		v.items, v.err = nil, errors.New("no")
 	}
-	return []sight{{name: "web.yaml", version: v}}
+	return []seenFile{{name: "web.yaml", version: v}}
 }
 
 func counts(views []view) string {
@@ -114,8 +114,8 @@ func counts(views []view) string {
 // illegible.
 func TestMemoryOfTheSame(t *testing.T) {
 	begin := time.Now()
-	m := memory{}.see(look("1", begin), true, begin)
-	m = m.see([]sight{{name: "web.yaml", same: true, version: m["web.yaml"].version}}, true, begin.Add(time.Minute))
+	m := memory{}.updated(look("1", begin), true, begin)
+	m = m.updated([]seenFile{{name: "web.yaml", unchanged: true, version: m["web.yaml"].version}}, true, begin.Add(time.Minute))
 	views, next := m.views(begin.Add(time.Minute))
 	if counts(views) != "1" || !next.IsZero() {
 		t.Errorf("%q, next %s", counts(views), next)
@@ -126,23 +126,23 @@ func TestMemoryOfTheSame(t *testing.T) {
 // there is one. It is not gone, however long that lasts.
 func TestMemoryOfTheUnseen(t *testing.T) {
 	begin := time.Now()
-	m := memory{}.see(look("1 2", begin), true, begin)
+	m := memory{}.updated(look("1 2", begin), true, begin)
 	for _, after := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {
-		m = m.see(nil, false, begin.Add(after))
-		if views, next := m.views(begin.Add(after)); counts(views) != "?" || views[0].settling || !next.IsZero() {
+		m = m.updated(nil, false, begin.Add(after))
+		if views, next := m.views(begin.Add(after)); counts(views) != "?" || views[0].mayBeHalfWritten || !next.IsZero() {
 			t.Errorf("after %s: %q, next %s", after, counts(views), next)
 		}
 	}
 	now := begin.Add(25 * time.Hour)
-	if views, _ := m.see(look("1 2", begin), true, now).views(now); counts(views) != "1 2" {
+	if views, _ := m.updated(look("1 2", begin), true, now).views(now); counts(views) != "1 2" {
 		t.Errorf("it is seen again: %q", counts(views))
 	}
-	gone := m.see(nil, true, now)
+	gone := m.updated(nil, true, now)
 	if views, next := gone.views(now); counts(views) != "?" || !next.Equal(now.Add(grace)) {
 		t.Errorf("it is not there: %q, next %s", counts(views), next)
 	}
 	now = now.Add(grace)
-	if views, _ := gone.see(nil, true, now).views(now); counts(views) != "gone" {
+	if views, _ := gone.updated(nil, true, now).views(now); counts(views) != "gone" {
 		t.Errorf("and still is not: %q", counts(views))
 	}
 }

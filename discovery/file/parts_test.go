@@ -27,7 +27,7 @@ func TestF1AskedJustAfterAWrite(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				replace(t, dir, "web.yaml", group(1, 2))
 				begin := time.Now()
-				r, err := ask(source(t, deaf(files(t, dir)), "web"), t.Context())
+				r, err := ask(source(t, unwatched(files(t, dir)), "web"), t.Context())
 				if got := discoverytest.Describe(r); got != "1 2" || err != nil || time.Since(begin) != settle {
 					t.Errorf("%q, %v after %s", got, err, time.Since(begin))
 				}
@@ -53,8 +53,8 @@ func TestF1AskedJustAfterAWrite(t *testing.T) {
 
 // hearing makes f one that is told of changes ten times a second.
 func hearing(f *Files) *Files {
-	f.listen = func(dir string) (*bell, error) {
-		rung, over := make(chan fsnotify.Event), make(chan struct{})
+	f.newWatcher = func(dir string) (*watcher, error) {
+		events, over := make(chan fsnotify.Event), make(chan struct{})
 		go func() {
 			for {
 				select {
@@ -65,11 +65,11 @@ func hearing(f *Files) *Files {
 				select {
 				case <-over:
 					return
-				case rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}:
+				case events <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}:
 				}
 			}
 		}()
-		return &bell{rung: rung, close: func() { close(over) }}, nil
+		return &watcher{events: events, close: func() { close(over) }}, nil
 	}
 	return f
 }
@@ -81,7 +81,7 @@ func TestLossesAreToldOnce(t *testing.T) {
 	write(t, dir, "web.yaml", group(1, 2, 3))
 	write(t, dir, "other.yaml", "- targets: [10.0.0.9:80]\n  labels: {service: web}")
 	synctest.Test(t, func(t *testing.T) {
-		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+		w := discoverytest.Watch(t, source(t, unwatched(files(t, dir)), "web"))
 		w.Is(t, "1 2 3 9")
 		write(t, dir, "web.yaml", group(1, 2))
 		time.Sleep(10 * time.Second)
@@ -105,7 +105,7 @@ func TestF2AnotherFileIsIllegible(t *testing.T) {
 	write(t, dir, "foreign.yaml", "- targets: [10.0.0.9:80")
 	write(t, dir, "web.yaml", group(1, 2))
 	synctest.Test(t, func(t *testing.T) {
-		s := source(t, deaf(files(t, dir)), "web")
+		s := source(t, unwatched(files(t, dir)), "web")
 		w := discoverytest.Watch(t, s)
 		u := w.Is(t, "1 2 ?")
 		if gaps := u.Reading.Gaps(); len(gaps) != 1 || !strings.HasPrefix(gaps[0], "foreign.yaml: protocol: line 1") {
@@ -143,7 +143,7 @@ func TestF5EmptyBesideOneThatNeverWasLegible(t *testing.T) {
 			write(t, dir, "a.yaml", "- targets: [10.0.0.1:80]\n  labels: {service: web}")
 			synctest.Test(t, func(t *testing.T) {
 				kept, heard := discoverytest.Keeper{}, 0
-				w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+				w := discoverytest.Watch(t, source(t, unwatched(files(t, dir)), "web"))
 				is := func(want ...int) {
 					t.Helper()
 					time.Sleep(40 * time.Second)
@@ -201,7 +201,7 @@ func TestF4FolderThatCannotBeListed(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	write(t, dir, "more.yaml", "- targets: [10.0.0.2:80]\n  labels: {service: web}")
 	synctest.Test(t, func(t *testing.T) {
-		s := source(t, deaf(files(t, dir)), "web")
+		s := source(t, unwatched(files(t, dir)), "web")
 		w := discoverytest.Watch(t, s)
 		w.Is(t, "1 2")
 		for i := range maxFiles {

@@ -123,7 +123,7 @@ func TestF5Parts(t *testing.T) {
 func play(t *testing.T, turns []turn) string {
 	f := &folder{t.TempDir(), map[string][]int{}, map[string]bool{}, map[string][]int{}}
 	k, heard := discoverytest.Keeper{}, 0
-	w := discoverytest.Watch(t, source(t, deaf(files(t, f.dir)), "web"))
+	w := discoverytest.Watch(t, source(t, unwatched(files(t, f.dir)), "web"))
 	for i, turn := range turns {
 		if turn.restart {
 			w.End()
@@ -132,7 +132,7 @@ func play(t *testing.T, turns []turn) string {
 			f.change(t, c)
 		}
 		if turn.restart {
-			w, heard = discoverytest.Watch(t, source(t, deaf(files(t, f.dir)), "web")), 0
+			w, heard = discoverytest.Watch(t, source(t, unwatched(files(t, f.dir)), "web")), 0
 		}
 		time.Sleep(40 * time.Second) // longer than a pause after an error
 		updates, _ := w.Seen()

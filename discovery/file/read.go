@@ -19,9 +19,9 @@ const (
 	maxFile    = 32 << 20 // bytes
 	maxFiles   = 1000
 	maxEntries = 100_000 // of the directory
-	// racy is how far apart a change and a reading must be for the times of the
+	// timestampGrain is how far apart a change and a reading must be for the times of the
 	// file system to tell one from the other.
-	racy = 100 * time.Millisecond
+	timestampGrain = 100 * time.Millisecond
 )
 
 // A mark tells one version of a file from others as far as that is possible
@@ -40,15 +40,15 @@ func markOf(info os.FileInfo) mark {
 	return m
 }
 
-// A sight is one file as it was just seen.
-type sight struct {
-	name string
-	same bool // as it was the last time; it has that version
+// A seenFile is one file as it was just seen.
+type seenFile struct {
+	name      string
+	unchanged bool // since the last time; it has that version
 	version
 }
 
 // legible reports whether it could be read.
-func (s sight) legible() bool { return s.err == nil }
+func (s seenFile) legible() bool { return s.err == nil }
 
 // A version is one content of a file.
 type version struct {
@@ -57,19 +57,19 @@ type version struct {
 	items []item
 	err   error
 	mtime time.Time
-	// unsure: nothing but reading it again tells whether it is still the same.
+	// unsure says that only reading the file again tells whether it is still the same.
 	unsure bool
 }
 
-// find looks at every file of the path. Those that known has already are read
+// scan looks at every file of the path. Those that known has already are read
 // only if they have changed, or anew. The error is that there may be others than those
 // that are known.
-func (f *Files) find(known memory, anew bool) ([]sight, error) {
+func (f *Files) scan(known memory, anew bool) ([]seenFile, error) {
 	names, closed := f.names()
 	if closed != nil {
 		names = slices.Sorted(maps.Keys(known))
 	}
-	seen := make([]sight, 0, len(names))
+	seen := make([]seenFile, 0, len(names))
 	for _, name := range names {
 		old, has := known[name]
 		s, err := visit(f.dir, name, old.version, has && !anew)
@@ -117,20 +117,21 @@ func (f *Files) matches(name string) bool {
 	return ok && err == nil && (!strings.HasPrefix(name, ".") || strings.HasPrefix(f.pattern, "."))
 }
 
-// visit returns the file as it is now. The error is only that there is none.
-func visit(dir, name string, old version, trust bool) (sight, error) {
+// visit returns the file as it is now. The only error is that there is no such file.
+// trust lets an unchanged mark stand for unchanged content.
+func visit(dir, name string, old version, trust bool) (seenFile, error) {
 	path := filepath.Join(dir, name)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return sight{}, err
+		return seenFile{}, err
 	}
 	if err == nil && trust && !old.unsure && markOf(info) == old.mark {
-		return sight{name: name, same: true, version: old}, nil
+		return seenFile{name: name, unchanged: true, version: old}, nil
 	}
 	v, raw, err := load(path, info, err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return sight{}, err
+		return seenFile{}, err
 	case err != nil:
 		v.err, v.unsure = err, true
 		v.sum = sha256.Sum256([]byte(err.Error()))
@@ -142,17 +143,16 @@ func visit(dir, name string, old version, trust bool) (sight, error) {
 		}
 		v.items, v.err = parse(name, raw)
 	}
-	return sight{name: name, version: v}, nil
+	return seenFile{name: name, version: v}, nil
 }
 
-// load reads the file whole, if it is one and the last question about it was
-// answered.
+// load reads the file whole, if it is a regular one. err is that of info.
 func load(path string, info os.FileInfo, err error) (version, []byte, error) {
 	if err != nil {
 		return version{}, nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return version{}, nil, errNoFile
+		return version{}, nil, errNotRegular
 	}
 	// It may have become a pipe since.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -164,10 +164,10 @@ func load(path string, info os.FileInfo, err error) (version, []byte, error) {
 		return version{}, nil, err
 	}
 	v := version{mark: markOf(info), mtime: info.ModTime()}
-	v.unsure = time.Since(v.mtime) < racy
+	v.unsure = time.Since(v.mtime) < timestampGrain
 	switch {
 	case !info.Mode().IsRegular():
-		return v, nil, errNoFile
+		return v, nil, errNotRegular
 	case info.Size() > maxFile:
 		return v, nil, errTooLarge
 	}
@@ -179,6 +179,6 @@ func load(path string, info os.FileInfo, err error) (version, []byte, error) {
 }
 
 var (
-	errNoFile   = errors.New("it is not a regular file")
-	errTooLarge = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
+	errNotRegular = errors.New("it is not a regular file")
+	errTooLarge   = fmt.Errorf("it is larger than %d MiB", maxFile>>20)
 )

@@ -26,8 +26,8 @@ func (q Query) reading(s snapshot) (discovery.Reading, error) {
 		return discovery.Reading{}, s.err
 	}
 	folder := discovery.Part{Name: partName(s.path)}
-	if s.closed != nil {
-		folder.State, folder.Err = discovery.Unknown, s.closed
+	if s.listErr != nil {
+		folder.State, folder.Err = discovery.Unknown, s.listErr
 	}
 	r := discovery.Reading{Note: count(len(s.files), "file")}
 	var illegible *view // the first that is named after the service
@@ -39,7 +39,7 @@ func (q Query) reading(s snapshot) (discovery.Reading, error) {
 			continue
 		}
 		part, rejected := q.part(v, folder.Name)
-		if illegible == nil && part.State == discovery.Unknown && q.meant(v) {
+		if illegible == nil && part.State == discovery.Unknown && q.namesake(v) {
 			illegible = &s.files[i]
 		}
 		r.Parts, r.Rejected = append(r.Parts, part), append(r.Rejected, rejected...)
@@ -77,20 +77,20 @@ func (q Query) part(v view, folder string) (discovery.Part, []discovery.Rejectio
 	return part, rejected
 }
 
-// concerns says whether v is a part of what is known of the service. A file that cannot
+// concerns reports whether v is a part of what is known of the service. A file that cannot
 // be read may hold some of it, and so may one that never could be.
 func (q Query) concerns(v view) bool {
-	return q.meant(v) || v.state == discovery.Unknown && !v.settling || v.state != discovery.Whole && !v.good ||
+	return q.namesake(v) || v.state == discovery.Unknown && !v.mayBeHalfWritten || v.state != discovery.Whole && !v.good ||
 		slices.ContainsFunc(v.items, q.wants) || v.state != discovery.Whole && slices.ContainsFunc(v.held, q.wants)
 }
 
-// settles says whether more will be known in a moment of a file that is a part.
-func (q Query) settles(v view) bool { return v.settling && q.concerns(v) }
+// mayBeHalfWritten reports whether more will be known in a moment of a file that is a part.
+func (q Query) mayBeHalfWritten(v view) bool { return v.mayBeHalfWritten && q.concerns(v) }
 
 func (q Query) wants(i item) bool { return q.Service == "" || q.Service == i.service }
 
-// meant says whether v is named after the service.
-func (q Query) meant(v view) bool {
+// namesake reports whether v is named after the service.
+func (q Query) namesake(v view) bool {
 	return q.Service == "" || strings.TrimSuffix(v.name, filepath.Ext(v.name)) == q.Service
 }
 
@@ -101,12 +101,12 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// news reports whether now says anything that last did not, but for what may be gone of
-// files that are settling.
-func (q Query) news(from snapshot, now, last discovery.Reading) bool {
+// hasNews reports whether now says anything that last did not. What is missing of files
+// that may be half written is no news.
+func (q Query) hasNews(from snapshot, now, last discovery.Reading) bool {
 	settling := map[string]bool{}
 	for _, v := range from.files {
-		if v.settling {
+		if v.mayBeHalfWritten {
 			settling[partName(v.name)] = true
 		}
 	}
@@ -138,8 +138,8 @@ func adds(now, old []discovery.Endpoint) bool {
 // remarks says of each file that is not whole why that is.
 func (s snapshot) remarks() []string {
 	var all []string
-	if s.closed != nil && s.err == nil {
-		all = append(all, "there may be more files: "+s.closed.Error())
+	if s.listErr != nil && s.err == nil {
+		all = append(all, "there may be more files: "+s.listErr.Error())
 	}
 	for _, v := range s.files {
 		if v.why != "" && len(all) < 10 {

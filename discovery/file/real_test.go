@@ -175,8 +175,8 @@ func TestManyServices(t *testing.T) {
 	}
 	f := files(t, dir)
 	var open, most atomic.Int32
-	f.listen = func(dir string) (*bell, error) {
-		b, err := listen(dir)
+	f.newWatcher = func(dir string) (*watcher, error) {
+		b, err := newWatcher(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -203,7 +203,7 @@ func TestManyServices(t *testing.T) {
 		t.Errorf("all of them were seen after %s", took)
 	}
 	if most.Load() != 1 {
-		t.Errorf("%d bells at a time", most.Load())
+		t.Errorf("%d watchers at a time", most.Load())
 	}
 	for _, w := range watches {
 		w.Cancel()
@@ -226,9 +226,9 @@ func TestQuickWrites(t *testing.T) {
 	m := memory{}
 	for i := range 50 {
 		write(t, dir, "web.yaml", group(i+1))
-		seen, err := f.find(m, false)
+		seen, err := f.scan(m, false)
 		do(t, err)
-		m = m.see(seen, true, time.Now())
+		m = m.updated(seen, true, time.Now())
 		if got := m["web.yaml"].items; !slices.Equal(told(got), []string{fmt.Sprintf("web 10.0.0.%d:80", i+1)}) {
 			t.Fatalf("write %d: %q", i, told(got))
 		}

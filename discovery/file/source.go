@@ -37,10 +37,10 @@ func (s *Source) String() string {
 }
 
 // Next implements [discovery.Source]. It returns when the set is another one, and
-// every 30 seconds, since the files still say so. Changes are told of by the
-// system for the directory, not for what links in it lead to elsewhere: those
-// are seen within 30 seconds, and so is everything where the system tells
-// nothing, within 2. While a file is being read, ctx is not obeyed.
+// every 30 seconds, since the files still say so. The
+// system reports changes in the directory, but not in what its links lead to: those
+// are seen within 30 seconds. Where the system reports nothing, everything is seen
+// within 2. While a file is being read, ctx is not obeyed.
 //
 // The listing of the folder is a part, which has no endpoints, and each file is one
 // below it. A file that cannot be read is unknown, one that may be half written is
@@ -60,8 +60,8 @@ func (s *Source) Next(ctx context.Context) (discovery.Reading, error) {
 	return discovery.Reading{}, err
 }
 
-// first returns what there is to look at first: after news the latest snapshot,
-// after an error, and at first, the files themselves.
+// first returns the snapshot to begin with: after news the latest one, after an error,
+// and at first, a new one.
 func (s *Source) first(ctx context.Context) (snapshot, error) {
 	s.mu.Lock()
 	told := !s.told.IsZero()
@@ -71,14 +71,14 @@ func (s *Source) first(ctx context.Context) (snapshot, error) {
 		if err != nil {
 			return latest, err
 		}
-		return s.files.settled(ctx, latest, s.query.settles)
+		return s.files.settled(ctx, latest, s.query.mayBeHalfWritten)
 	}
 	latest, _ := s.files.now()
 	return latest, ctx.Err()
 }
 
-// note keeps what is known now, and says whether it has to be told. Trouble with a file
-// that may be half written has not, as long as what was told last is not old.
+// note keeps what is known now, and reports whether Next has to return it. Trouble with a
+// file that may be half written is not returned while the last answer is not old.
 func (s *Source) note(latest snapshot, r discovery.Reading, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,9 +86,9 @@ func (s *Source) note(latest snapshot, r discovery.Reading, err error) bool {
 	s.seen = latest
 	switch due := s.told.IsZero() || now.Sub(s.told) >= rescan; {
 	case due:
-	case err != nil && slices.ContainsFunc(latest.files, s.query.settles):
+	case err != nil && slices.ContainsFunc(latest.files, s.query.mayBeHalfWritten):
 		return false
-	case err == nil && !s.query.news(latest, r, s.last):
+	case err == nil && !s.query.hasNews(latest, r, s.last):
 		return false
 	}
 	s.err = err
@@ -100,7 +100,7 @@ func (s *Source) note(latest snapshot, r discovery.Reading, err error) bool {
 	return true
 }
 
-// again returns when the same is worth telling once more.
+// again returns when the same set is returned once more.
 func (s *Source) again() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,9 +113,9 @@ func (s *Source) again() time.Time {
 // Confirm implements [discovery.Source]: it reads every file, whether it has
 // changed or not, and waits for one that may be half written.
 func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
-	latest, err := s.files.look(ctx, true)
+	latest, err := s.files.read(ctx, true)
 	if err == nil {
-		latest, err = s.files.settled(ctx, latest, s.query.settles)
+		latest, err = s.files.settled(ctx, latest, s.query.mayBeHalfWritten)
 	}
 	if err != nil {
 		return discovery.Reading{}, err
@@ -124,7 +124,7 @@ func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 }
 
 // Recovered implements [discovery.Recoverer]: what was wrong with the files is
-// worth another look as soon as they change.
+// worth reading again as soon as they change.
 func (s *Source) Recovered(ctx context.Context, _ error) {
 	s.mu.Lock()
 	seen := s.seen.version
@@ -155,8 +155,8 @@ func (s *Source) Activity() discovery.Activity {
 	a.Remarks = seen.remarks()
 	s.files.mu.Lock()
 	defer s.files.mu.Unlock()
-	if s.files.deaf != nil {
-		a.Remarks = append(a.Remarks, fmt.Sprintf("looked at every %s: %s", deafScan, discovery.Printable(s.files.deaf.Error(), 200)))
+	if s.files.watchErr != nil {
+		a.Remarks = append(a.Remarks, fmt.Sprintf("looked at every %s: %s", unwatchedScan, discovery.Printable(s.files.watchErr.Error(), 200)))
 	}
 	return a
 }

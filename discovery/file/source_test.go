@@ -61,14 +61,14 @@ func TestDeaf(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1, 2))
 	synctest.Test(t, func(t *testing.T) {
-		s := source(t, deaf(files(t, dir)), "web")
+		s := source(t, unwatched(files(t, dir)), "web")
 		w := discoverytest.Watch(t, s)
 		w.Is(t, "1 2")
 		begin := time.Now()
 		replace(t, dir, "web.yaml", group(2, 3))
 		w.Is(t, "2 3 ~")
 		w.Is(t, "2 3")
-		if took := time.Since(begin); took > deafScan+settle+100*time.Millisecond {
+		if took := time.Since(begin); took > unwatchedScan+settle+100*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
 		a := s.Activity()
@@ -82,7 +82,7 @@ func TestTheSameIsToldAgain(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", group(1))
 	synctest.Test(t, func(t *testing.T) {
-		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+		w := discoverytest.Watch(t, source(t, unwatched(files(t, dir)), "web"))
 		time.Sleep(10 * time.Minute)
 		updates := w.End()
 		if n := len(updates); n < 19 || n > 22 || len(discoverytest.History(updates)) > 2 {
@@ -96,16 +96,16 @@ func TestRemovedFile(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	write(t, dir, "more.yaml", "- targets: [10.0.0.2:80]\n  labels: {service: web}")
 	synctest.Test(t, func(t *testing.T) {
-		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+		w := discoverytest.Watch(t, source(t, unwatched(files(t, dir)), "web"))
 		w.Is(t, "1 2")
 		begin := time.Now()
 		do(t, os.Remove(filepath.Join(dir, "more.yaml")))
 		w.Is(t, "1")
-		if took := time.Since(begin); took < grace || took > deafScan+grace+100*time.Millisecond {
+		if took := time.Since(begin); took < grace || took > unwatchedScan+grace+100*time.Millisecond {
 			t.Errorf("it took %s", took)
 		}
 		do(t, os.Rename(filepath.Join(dir, "web.yaml"), filepath.Join(dir, "web.yaml.old")))
-		time.Sleep(deafScan)
+		time.Sleep(unwatchedScan)
 		do(t, os.Rename(filepath.Join(dir, "web.yaml.old"), filepath.Join(dir, "web.yaml")))
 		time.Sleep(time.Minute)
 		want := []string{"1 2", "1"}
@@ -121,7 +121,7 @@ func TestRemovedService(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	write(t, dir, "api.yaml", group(2))
 	synctest.Test(t, func(t *testing.T) {
-		w := discoverytest.Watch(t, source(t, deaf(files(t, dir)), "web"))
+		w := discoverytest.Watch(t, source(t, unwatched(files(t, dir)), "web"))
 		w.Is(t, "1")
 		do(t, os.Remove(filepath.Join(dir, "web.yaml")))
 		w.Is(t, "")
@@ -156,7 +156,7 @@ func TestF6NothingThere(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f, err := New(Options{Path: filepath.Join(dir, test.path)})
 				do(t, err)
-				w := discoverytest.Watch(t, source(t, deaf(f), "web"))
+				w := discoverytest.Watch(t, source(t, unwatched(f), "web"))
 				w.Is(t, "1")
 				do(t, test.take(dir))
 				time.Sleep(2 * time.Hour)
@@ -170,7 +170,7 @@ func TestF6NothingThere(t *testing.T) {
 				begin := time.Now()
 				do(t, test.bring(dir))
 				w.Is(t, "1")
-				if took := time.Since(begin); took > deafScan+settle {
+				if took := time.Since(begin); took > unwatchedScan+settle {
 					t.Errorf("it came back after %s", took)
 				}
 			})
@@ -183,7 +183,7 @@ func TestIllegible(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	write(t, dir, "api.yaml", group(2))
 	synctest.Test(t, func(t *testing.T) {
-		f := deaf(files(t, dir))
+		f := unwatched(files(t, dir))
 		s := source(t, f, "web")
 		web, api := discoverytest.Watch(t, s), discoverytest.Watch(t, source(t, f, "api"))
 		web.Is(t, "1")
@@ -222,7 +222,7 @@ func TestNeverLegible(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "web.yaml", "half")
 	synctest.Test(t, func(t *testing.T) {
-		f := deaf(files(t, dir))
+		f := unwatched(files(t, dir))
 		s := source(t, f, "web")
 		web, api, all := discoverytest.Watch(t, s), discoverytest.Watch(t, source(t, f, "api")), discoverytest.Watch(t, source(t, f, ""))
 		begin := time.Now()
@@ -292,8 +292,8 @@ func TestOverflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := files(t, dir)
 		broken, closed := make(chan error), 0
-		f.listen = func(string) (*bell, error) {
-			return &bell{rung: make(chan fsnotify.Event), broken: broken, close: func() { closed++ }}, nil
+		f.newWatcher = func(string) (*watcher, error) {
+			return &watcher{events: make(chan fsnotify.Event), errors: broken, close: func() { closed++ }}, nil
 		}
 		s := source(t, f, "web")
 		w := discoverytest.Watch(t, s)
@@ -316,7 +316,7 @@ func TestOverflow(t *testing.T) {
 		}
 		w.End()
 		if closed < 2 {
-			t.Errorf("%d bells were closed", closed)
+			t.Errorf("%d watchers were closed", closed)
 		}
 	})
 }
@@ -327,21 +327,21 @@ func TestBurst(t *testing.T) {
 	write(t, dir, "web.yaml", group(1))
 	synctest.Test(t, func(t *testing.T) {
 		f := files(t, dir)
-		rung := make(chan fsnotify.Event)
-		f.listen = func(string) (*bell, error) { return &bell{rung: rung, close: func() {}}, nil }
+		events := make(chan fsnotify.Event)
+		f.newWatcher = func(string) (*watcher, error) { return &watcher{events: events, close: func() {}}, nil }
 		w := discoverytest.Watch(t, source(t, f, "web"))
 		w.Is(t, "1")
 		time.Sleep(5 * time.Second)
 		write(t, dir, "web.yaml", group(1, 2))
 		begin := time.Now()
-		rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
+		events <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
 		w.Is(t, "1 2")
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("the first was seen after %s", took)
 		}
 		for i := range 100 {
 			write(t, dir, "web.yaml", group(1, 2, 3, i+4))
-			rung <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
+			events <- fsnotify.Event{Name: filepath.Join(dir, "web.yaml"), Op: fsnotify.Write}
 			time.Sleep(time.Millisecond)
 		}
 		w.Is(t, "1 2 3 103")

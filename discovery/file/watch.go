@@ -9,37 +9,35 @@ import (
 )
 
 const (
-	rescan   = 30 * time.Second       // the longest time in which nobody looks
-	deafScan = 2 * time.Second        // the same where nobody tells of changes
-	quiet    = 200 * time.Millisecond // between two looks, however much happens
+	rescan        = 30 * time.Second       // how often the files are read though nothing was noticed
+	unwatchedScan = 2 * time.Second        // the same where changes cannot be noticed
+	quiet         = 200 * time.Millisecond // between two readings, however much happens
 )
 
-// A bell rings when something happens in a directory.
-type bell struct {
-	rung   <-chan fsnotify.Event
-	broken <-chan error
+// A watcher reports changes in a directory. Without events it reports nothing.
+type watcher struct {
+	events <-chan fsnotify.Event
+	errors <-chan error
 	close  func()
 }
 
-// listen watches dir, and what holds it, where dir itself may be replaced: the
-// ..data of a Kubernetes volume is a link that is. Until there is a dir again,
-// what holds it is enough.
-func listen(dir string) (*bell, error) {
-	w, err := fsnotify.NewWatcher()
+// newWatcher watches dir and its parent, since dir itself may be replaced, as the link
+// ..data of a Kubernetes volume is. While there is no dir the parent is enough.
+func newWatcher(dir string) (*watcher, error) {
+	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, err
 	}
-	above := w.Add(filepath.Dir(dir))
-	if err := w.Add(dir); err != nil && above != nil {
-		_ = w.Close() // it watches nothing
+	above := notify.Add(filepath.Dir(dir))
+	if err := notify.Add(dir); err != nil && above != nil {
+		_ = notify.Close() // it watches nothing
 		return nil, err
 	}
-	return &bell{rung: w.Events, broken: w.Errors, close: func() { _ = w.Close() }}, nil // what it held is not needed
+	return &watcher{events: notify.Events, errors: notify.Errors, close: func() { _ = notify.Close() }}, nil // what it held is not needed
 }
 
 // after returns the first snapshot that is not the one seen, or at that time the
-// one that there is then. The error is ctx's own. Of those who wait one watches
-// for all.
+// one that there is then. The error is ctx's own. One caller watches for all.
 func (f *Files) after(ctx context.Context, seen uint64, until time.Time) (snapshot, error) {
 	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -52,53 +50,53 @@ func (f *Files) after(ctx context.Context, seen uint64, until time.Time) (snapsh
 		case <-waiting.Done():
 			return f.current(ctx)
 		case <-changed:
-		case f.turn <- struct{}{}:
-			f.tend(waiting, seen)
-			<-f.turn
+		case f.watchLock <- struct{}{}:
+			f.watch(waiting, seen)
+			<-f.watchLock
 		}
 	}
 }
 
-// tend watches until there is another snapshot than the one seen, the directory
+// watch watches until there is another snapshot than the one seen, the directory
 // is another one, or ctx is done.
-func (f *Files) tend(ctx context.Context, seen uint64) {
-	b, err := f.listen(f.dir)
+func (f *Files) watch(ctx context.Context, seen uint64) {
+	w, err := f.newWatcher(f.dir)
 	if err != nil {
-		b = &bell{close: func() {}}
+		w = &watcher{close: func() {}}
 	}
-	defer func() { b.close() }()
-	f.hear(err)
+	defer func() { w.close() }()
+	f.setWatchErr(err)
 	for {
-		// What happened before the bell was there is seen by this look.
-		s, err := f.look(ctx, false)
+		// What happened before there was a watcher is seen by this reading.
+		s, err := f.read(ctx, false)
 		if err != nil || s.version != seen {
 			return
 		}
-		moved, err := f.wait(ctx, b, s)
+		moved, err := f.wait(ctx, w, s)
 		if moved || ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			b.close()
-			b = &bell{close: func() {}}
-			f.hear(err)
+			w.close()
+			w = &watcher{close: func() {}}
+			f.setWatchErr(err)
 		}
 	}
 }
 
-// hear notes whether changes are told of.
-func (f *Files) hear(err error) {
+// setWatchErr notes why changes are not noticed; nil: they are.
+func (f *Files) setWatchErr(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.deaf = err
+	f.watchErr = err
 }
 
-// wait returns when it is time to look again after s. moved says that the
-// directory may be another one, the error that the bell is of no use any more.
-func (f *Files) wait(ctx context.Context, b *bell, s snapshot) (moved bool, err error) {
+// wait returns when it is time to read again after s. moved says that the
+// directory may be another one, the error that w is of no use any more.
+func (f *Files) wait(ctx context.Context, w *watcher, s snapshot) (moved bool, err error) {
 	most := rescan
-	if b.rung == nil {
-		most = deafScan
+	if w.events == nil {
+		most = unwatchedScan
 	}
 	due := s.at.Add(most)
 	if !s.next.IsZero() && s.next.Before(due) {
@@ -112,9 +110,9 @@ func (f *Files) wait(ctx context.Context, b *bell, s snapshot) (moved bool, err 
 			return moved, nil
 		case <-timer.C:
 			return moved, nil
-		case err := <-b.broken:
+		case err := <-w.errors:
 			return moved, err
-		case event := <-b.rung:
+		case event := <-w.events:
 			if event.Name != f.dir && filepath.Dir(event.Name) != f.dir {
 				continue
 			}

@@ -3,35 +3,35 @@ package nomad
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"strings"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // Diagnose asks the agent, once, for what its answers rest on: which version it is,
 // whether it has a leader, and whether it knows the token. watches is how many
 // services are going to be watched. It returns when ctx is done at the latest.
 func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding {
-	token := discovery.TokenOf(c.opts.Token)
+	token := c.http.Token()
 	leader, err := c.peek(ctx, "/v1/status/leader", token)
 	if err != nil {
 		return []discovery.Finding{discovery.Findingf(discovery.Faulty, "the agent cannot be asked: %v", err)}
 	}
 	var out []discovery.Finding
 	if strings.Trim(leader, `" `) == "" {
-		out = append(out, discovery.Findingf(discovery.Faulty, "%s knows no leader: its servers have to elect one", c.at))
+		out = append(out, discovery.Findingf(discovery.Faulty, "%s knows no leader: its servers have to elect one", c.http.At))
 	}
-	return append(out, c.checkVersion(ctx, token), c.checkToken(ctx, token), checkBudget(c, watches))
+	return append(out, c.checkVersion(ctx, token), c.checkToken(ctx, token), c.http.CheckBudget(watches))
 }
 
 // checkVersion says what the agent tells of itself.
 func (c *Client) checkVersion(ctx context.Context, token string) discovery.Finding {
 	version := c.version(ctx, token)
 	if version == "" {
-		return discovery.Findingf(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.at)
+		return discovery.Findingf(discovery.Fine, "%s answers, and does not tell this token its version (agent:read)", c.http.At)
 	}
-	return discovery.Findingf(discovery.Fine, "%s is Nomad %s", c.at, discovery.Printable(version, 30))
+	return discovery.Findingf(discovery.Fine, "%s is Nomad %s", c.http.At, discovery.Printable(version, 30))
 }
 
 // version is what the agent says that it is; "" if it does not.
@@ -64,28 +64,11 @@ func (c *Client) checkToken(ctx context.Context, token string) discovery.Finding
 	return discovery.Findingf(discovery.Faulty, "the token is refused (%v): give it a valid one", err)
 }
 
-// checkBudget compares the watches with the connections that they may take.
-func checkBudget(c *Client, watches int) discovery.Finding {
-	if watches > queries {
-		return discovery.Findingf(discovery.Dubious, "%d services to watch, and %d connections for that: %d are polled every %s",
-			watches, queries, watches-queries, c.opts.PollInterval)
-	}
-	return discovery.Findingf(discovery.Fine, "%d services to watch, with up to %d connections", watches, queries)
-}
-
 // maxSelf bounds what an agent says of itself.
 const maxSelf = 4 << 20
 
 // peek returns what is at a path.
 func (c *Client) peek(ctx context.Context, path, token string) (string, error) {
-	resp, err := c.open(ctx, c.at.Base.String()+path, token)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSelf))
-	if err != nil {
-		return "", discovery.Errorf(discovery.Transport, "read Nomad's reply: %w", err)
-	}
-	return string(raw), nil
+	_, body, err := c.http.Peek(ctx, c.http.URL(path, nil, longpoll.Request{}), token, maxSelf)
+	return body, err
 }

@@ -17,7 +17,7 @@ func fakeClient(t *testing.T, f *nomadtest.Fake, o Options) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.wire.dial = f.Dial
+	c.http.Dial = f.Dial
 	t.Cleanup(c.Close)
 	return c
 }

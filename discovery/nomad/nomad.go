@@ -10,19 +10,23 @@
 // is believed if a plain read by a server that knows its leader says so. Nomad
 // answers with an empty list for a namespace that does not exist.
 //
-// The package uses the types of nomad/api but not its client, which takes NOMAD_*
-// variables from the environment for whatever is left empty, follows redirects
-// and reads replies of any size.
+// What Nomad shares with Consul is in longpoll. The package uses the types of nomad/api but
+// not its client. That client takes NOMAD_* variables from the environment for whatever is
+// left empty, a token among them. It drops the error where the index of a reply cannot be
+// read, reads replies of any size, packed ones too, and accepts a list that something
+// follows. What it would save is the URL of one question and the reading of four headers.
 package nomad
 
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // Options say where Nomad is and how it is asked.
@@ -47,11 +51,11 @@ type Options struct {
 	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s;
 	// Nomad allows 10 minutes.
 	Wait time.Duration
-	// PollInterval is how often, ±20 %, a service is asked for that finds no place
+	// PollInterval is how often, or up to a fifth later, a service is asked for that finds no place
 	// among the 40 blocking queries of a client. 0 stands for 10 s.
 	PollInterval time.Duration
 	// TLS is used for https.
-	TLS discovery.TLS
+	TLS longpoll.TLS
 }
 
 // A Query says which service is watched, and which of its instances.
@@ -64,47 +68,61 @@ type Query struct {
 	Filter string
 }
 
+const (
+	// queries is how many blocking queries there may be at a time: each holds a
+	// connection, of which an agent takes 100 from one address by default
+	// (http_max_conns_per_client), and those that were given up count until their
+	// wait is over.
+	queries = 40
+	// reads is how many plain reads there may be besides.
+	reads = 8
+)
+
 // A Client asks one Nomad agent. It is safe for use by many sources at a time.
 type Client struct {
-	opts   Options
-	at     discovery.Location
-	wire   *wire
-	api    discovery.API
-	budget budget
-	gate   discovery.Gate
+	opts Options
+	http *longpoll.Client
 }
 
 // NewClient returns a client for what o says. It reads the files of o.TLS and
 // connects to nothing. Nothing is taken from the environment.
 func NewClient(o Options) (*Client, error) {
-	o.Wait = cmp.Or(o.Wait, time.Minute)
-	o.PollInterval = cmp.Or(o.PollInterval, 10*time.Second)
-	switch {
-	case o.Wait < time.Second || o.Wait > 10*time.Minute:
-		return nil, fmt.Errorf("wait %s is not within 1s and 10m", o.Wait)
-	case o.PollInterval < time.Second || o.PollInterval > 10*time.Minute:
-		return nil, fmt.Errorf("poll_interval %s is not within 1s and 10m", o.PollInterval)
-	}
 	for key, name := range map[string]string{"namespace": o.Namespace, "region": o.Region} {
 		if name != "" && !label.MatchString(name) {
 			return nil, fmt.Errorf("%s %q is not a name: letters, digits, - _ and ., 128 at most", key, discovery.Printable(name, 70))
 		}
 	}
-	at, err := discovery.ParseLocation(cmp.Or(o.Address, "http://127.0.0.1:4646"))
+	mode := longpoll.Default
+	if o.Stale {
+		mode = longpoll.Stale
+	}
+	client, err := longpoll.NewClient(longpoll.Options{
+		System: "Nomad", Address: cmp.Or(o.Address, "http://127.0.0.1:4646"), TLS: o.TLS, Queries: queries, Reads: reads,
+		Token: o.Token, Denied: o.Denied, Sign: sign, ClassOf: classOf,
+		// Nomad knows no read that is more consistent than one by the leader.
+		Mode: mode, Confirm: longpoll.Default, Wait: o.Wait, PollInterval: o.PollInterval,
+	})
 	if err != nil {
 		return nil, err
 	}
-	w, err := newWire(at, o.TLS)
-	if err != nil {
-		return nil, err
-	}
-	return &Client{opts: o, at: at, wire: w, api: discovery.NewAPI("Nomad", w.transport, classOf), budget: newBudget()}, nil
+	return &Client{opts: o, http: client}, nil
 }
+
+func sign(r *http.Request, token string) {
+	if token != "" {
+		r.Header.Set("X-Nomad-Token", token)
+	}
+}
+
+// classOf returns what a status means. A 404 is an agent that is older than 1.3,
+// which has no services of its own, or another program: a service that is not
+// there is a 200.
+func classOf(status int, _ string) discovery.Class { return longpoll.ClassOfStatus(status) }
 
 var label = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 
 // Close closes the connections that are idle.
-func (c *Client) Close() { c.api.Client.CloseIdleConnections() }
+func (c *Client) Close() { c.http.Close() }
 
 // service is what Nomad lets be the name of a service (RFC 1123), and a little
 // more; it is one segment of a path.
@@ -122,5 +140,6 @@ func (c *Client) Source(q Query) (*Source, error) {
 		return nil, fmt.Errorf("service %s: a tag is empty", q.Service)
 	}
 	q.Tags = slices.Clone(q.Tags)
-	return &Source{client: c, query: q, hopes: discovery.NewHopes(hopeEvery, hopeBurst)}, nil
+	a := &adapter{client: c, query: q}
+	return &Source{longpoll.NewSource(c.http, a), a}, nil
 }

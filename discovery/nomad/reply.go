@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // maxStale is how long ago a server may have heard of the leader.
@@ -28,6 +29,17 @@ type reply struct {
 	age    time.Duration // since the server heard of the leader
 	leader bool          // the server knows one
 	cut    bool          // it is one page of several
+}
+
+// Index implements [longpoll.Reply].
+func (r reply) Index() uint64 { return r.index }
+
+// Len implements [longpoll.Reply].
+func (r reply) Len() int { return len(r.list) }
+
+// String implements [longpoll.Reply].
+func (r reply) String() string {
+	return fmt.Sprintf("200, %d instances, index %d", len(r.list), r.index)
 }
 
 func parseHeader(h http.Header) reply {
@@ -80,25 +92,7 @@ func decode(raw []byte) ([]*api.ServiceRegistration, error) {
 	return list, nil
 }
 
-// A verdict says what a reply is worth.
-type verdict uint8
-
-const (
-	// apply: the set is as the reply says.
-	apply verdict = iota
-	// applyPartly: what is in it may be added; ask with a plain read next.
-	applyPartly
-	// unchanged: the last set still holds; the payload is not to be used.
-	unchanged
-	// reseed: the payload is not to be used; ask with a plain read.
-	reseed
-	// tooOld: as reseed, and ask the leader for a while.
-	tooOld
-	// doubtful: so much is gone that a plain read has to say so.
-	doubtful
-)
-
-// judge classifies the reply to a. have is how many instances the last one that
+// judge classifies the reply to req. have is how many instances the last one that
 // was applied had.
 //
 //	condition, first that fits              blocking query  plain read
@@ -106,17 +100,17 @@ const (
 //	one page of several                     protocol error  protocol error
 //	an instance of another service          protocol error  protocol error
 //	no leader known,
-//	    index higher than asked             applyPartly     server error
-//	    index as asked, or lower            reseed          server error
-//	stale, and older than 10 s              tooOld          -
-//	index lower than asked                  reseed          -
-//	index as asked                          unchanged       -
-//	none left, or half and 3 or more gone   doubtful        apply
-//	otherwise                               apply           apply
+//	    index higher than asked             ApplyPartly     server error
+//	    index as asked, or lower            Reseed          server error
+//	stale, and older than 10 s              TooOld          -
+//	index lower than asked                  Reseed          -
+//	index as asked                          Unchanged       -
+//	none left, or half and 3 or more gone   Doubtful        Apply
+//	otherwise                               Apply           Apply
 //
 // A list that is null or holds null is refused before, by decode.
-func judge(q Query, a ask, have int, r reply) (verdict, error) {
-	blocking, n := a.index > 0, len(r.list)
+func judge(q Query, req longpoll.Request, have int, r reply) (longpoll.Disposition, error) {
+	blocking, n := req.Blocking(), len(r.list)
 	other := func(i *api.ServiceRegistration) bool { return i.ServiceName != q.Service }
 	switch {
 	case r.index == 0:
@@ -125,24 +119,24 @@ func judge(q Query, a ask, have int, r reply) (verdict, error) {
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is one page of several")
 	case slices.ContainsFunc(r.list, other):
 		return 0, discovery.Errorf(discovery.Protocol, "the reply is about another service")
-	case !r.leader && blocking && r.index > a.index:
-		return applyPartly, nil
+	case !r.leader && blocking && r.index > req.Index:
+		return longpoll.ApplyPartly, nil
 	case !r.leader && blocking:
-		return reseed, nil // old data adds what has gone since
+		return longpoll.Reseed, nil // old data adds what has gone since
 	case !r.leader:
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
 	case !blocking:
-		return apply, nil
-	case a.stale && r.age > maxStale:
-		return tooOld, nil
-	case r.index < a.index:
-		return reseed, nil
-	case r.index == a.index:
-		return unchanged, nil
-	case discovery.Collapsed(have, n):
-		return doubtful, nil
+		return longpoll.Apply, nil
+	case req.Mode == longpoll.Stale && r.age > maxStale:
+		return longpoll.TooOld, nil
+	case r.index < req.Index:
+		return longpoll.Reseed, nil
+	case r.index == req.Index:
+		return longpoll.Unchanged, nil
+	case longpoll.Collapsed(have, n):
+		return longpoll.Doubtful, nil
 	}
-	return apply, nil
+	return longpoll.Apply, nil
 }
 
 // reading turns instances into endpoints, one by one: one that is not fit to be an

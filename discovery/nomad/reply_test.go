@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/nomad/api"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // recorded is an answer of the form that the documentation of Nomad's API shows
@@ -93,10 +94,10 @@ func TestJudge(t *testing.T) {
 	n := func(n int) []*api.ServiceRegistration {
 		return slices.Repeat([]*api.ServiceRegistration{{ServiceName: "web"}}, n)
 	}
-	plain, block, stale := ask{}, ask{index: 50}, ask{index: 50, stale: true}
+	plain, block, stale := longpoll.Request{}, longpoll.Request{Index: 50}, longpoll.Request{Mode: longpoll.Stale, Index: 50}
 	tests := []struct {
 		name string
-		ask  ask
+		ask  longpoll.Request
 		have int
 		r    reply
 		want string
@@ -115,7 +116,7 @@ func TestJudge(t *testing.T) {
 		{"a lower index", block, 5, reply{index: 49, leader: true, list: n(1)}, "reseed"},
 		{"index 1", block, 5, reply{index: 1, leader: true}, "reseed"},
 		{"the same index", block, 5, reply{index: 50, leader: true}, "unchanged"},
-		{"index 1 from the start", ask{index: 1}, 0, reply{index: 1, leader: true}, "unchanged"},
+		{"index 1 from the start", longpoll.Request{Index: 1}, 0, reply{index: 1, leader: true}, "unchanged"},
 		{"all gone", block, 1, reply{index: 51, leader: true}, "doubtful"},
 		{"half gone", block, 6, reply{index: 51, leader: true, list: n(3)}, "doubtful"},
 		{"some gone", block, 6, reply{index: 51, leader: true, list: n(4)}, "apply"},
@@ -123,7 +124,7 @@ func TestJudge(t *testing.T) {
 		{"all gone, plainly", plain, 6, reply{index: 51, leader: true}, "apply"},
 		{"a lower index, plainly", plain, 6, reply{index: 3, leader: true, list: n(1)}, "apply"},
 	}
-	names := map[verdict]string{apply: "apply", applyPartly: "applyPartly", unchanged: "unchanged", reseed: "reseed", tooOld: "tooOld", doubtful: "doubtful"}
+	names := map[longpoll.Disposition]string{longpoll.Apply: "apply", longpoll.ApplyPartly: "applyPartly", longpoll.Unchanged: "unchanged", longpoll.Reseed: "reseed", longpoll.TooOld: "tooOld", longpoll.Doubtful: "doubtful"}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			v, err := judge(Query{Service: "web"}, test.ask, test.have, test.r)

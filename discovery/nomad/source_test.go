@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/discovery/nomad/nomadtest"
 )
 
@@ -20,7 +21,7 @@ func TestOptions(t *testing.T) {
 	for name, o := range map[string]Options{
 		"scheme": {Address: "ftp://x:1"}, "password": {Address: "http://u:p@x:1"}, "query": {Address: "http://x:1?a"}, "relative socket": {Address: "unix://x"},
 		"no host": {Address: "http://"}, "wait": {Wait: time.Millisecond}, "long wait": {Wait: time.Hour}, "poll": {PollInterval: time.Millisecond},
-		"all namespaces": {Namespace: "*"}, "namespace": {Namespace: "a b"}, "region": {Region: "a&b=c"}, "CA": {TLS: discovery.TLS{CAFile: "/nowhere"}},
+		"all namespaces": {Namespace: "*"}, "namespace": {Namespace: "a b"}, "region": {Region: "a&b=c"}, "CA": {TLS: longpoll.TLS{CAFile: "/nowhere"}},
 	} {
 		if _, err := NewClient(o); err == nil {
 			t.Errorf("%s: it was taken", name)
@@ -188,7 +189,7 @@ func TestWrongAnswers(t *testing.T) {
 func TestTooManyBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
-		f.Script(nomadtest.Good(50, strings.Repeat(" ", maxBody)+"[]"))
+		f.Script(nomadtest.Good(50, strings.Repeat(" ", longpoll.MaxBody)+"[]"))
 		if _, err := fakeSource(t, f, Options{}).Next(t.Context()); discovery.ClassOf(err) != discovery.Protocol || !strings.Contains(err.Error(), "larger") {
 			t.Errorf("%v", err)
 		}

@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/discovery/nomad/nomadtest"
 )
 
@@ -161,11 +161,11 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct {
-		tls  discovery.TLS
+		tls  longpoll.TLS
 		want string
 	}{
-		"a known authority": {discovery.TLS{CAFile: ca}, "1 2"}, "an unknown one": {discovery.TLS{}, "transport"},
-		"another name": {discovery.TLS{CAFile: ca, ServerName: "other.test"}, "transport"}, "any": {discovery.TLS{InsecureSkipVerify: true}, "1 2"},
+		"a known authority": {longpoll.TLS{CAFile: ca}, "1 2"}, "an unknown one": {longpoll.TLS{}, "transport"},
+		"another name": {longpoll.TLS{CAFile: ca, ServerName: "other.test"}, "transport"}, "any": {longpoll.TLS{InsecureSkipVerify: true}, "1 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := NewClient(Options{Address: server.URL, TLS: test.tls})

@@ -3,6 +3,7 @@ package oracle
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,10 +25,41 @@ type instance struct {
 	calls map[[2]string]time.Time
 	last  time.Time // when it did that to any
 	born  time.Time // this process
+	// found are the addresses that were in service when the agent met this process first, and
+	// that nobody ever listed.
+	found map[[2]string]netip.AddrPort
+	// filled are the servers that the agent gave the address they have in this process.
+	filled map[[2]string]bool
+}
+
+// A move is that an endpoint left a slot in which the process began with it: it may have to
+// go to the one that it has elsewhere, and has to be back in a moment.
+type move struct {
+	at                time.Time
+	instance, backend string
+	addr              netip.AddrPort
+	command           string
+	born              time.Time // the process
+}
+
+// back judges whether what moved is in service again.
+func (o *Oracle) back(at time.Time) {
+	o.moved = slices.DeleteFunc(o.moved, func(m move) bool {
+		if at.Sub(m.at) < Grace {
+			return false
+		}
+		in, b := o.instances[m.instance], o.backendOf(m.backend)
+		if b == nil || !in.born.Equal(m.born) || !in.calm(at, at.Sub(m.at)+Grace) || o.running.IsZero() || o.running.After(m.at) || o.changed.After(m.at) ||
+			b.was[m.addr].After(m.at) || b.pausedAt.After(m.at) || o.resumed.After(m.at) || o.asked(at, m.backend, m.addr) || in.theirs[m.addr] || at.Sub(b.scarce) < Late || in.serves(m.backend, m.addr) {
+			return true
+		}
+		o.wrong(at, "kept", "%s: %q took %s out of service, which is %s, and it is not back", m.instance, m.command, m.addr, b.why(m.addr))
+		return true
+	})
 }
 
 func newInstance(at time.Time) *instance {
-	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, well: true, fault: at, born: at}
+	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, well: true, fault: at, born: at}
 }
 
 // calm reports whether nothing was wrong with the instance for so long.
@@ -51,7 +83,24 @@ func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server
 		}
 		in.backends[backend] = rows
 	}
-	in.fault, in.born = at, at
+	in.fault, in.born, in.found, in.filled = at, at, nil, map[[2]string]bool{}
+}
+
+// meet notes what an agent that starts now finds in a process that none has met.
+func (in *instance) meet(o *Oracle) {
+	if in.born.Before(o.stopped) {
+		return // the one before it knew it
+	}
+	in.found = map[[2]string]netip.AddrPort{}
+	for name, rows := range in.backends {
+		if b := o.backendOf(name); b != nil {
+			for _, s := range rows {
+				if a := served(&s); a.IsValid() && b.owns(s.Name) && !b.listed[a] {
+					in.found[[2]string{name, s.Name}] = a
+				}
+			}
+		}
+	}
 }
 
 // Sees tells how the servers of an instance are now: some changes show late.
@@ -125,6 +174,9 @@ func (o *Oracle) executed(at time.Time, c Command) {
 	}
 	if !c.Other {
 		o.judge(at, in, c)
+		if !c.Refused && c.After != nil && (c.Before == nil || c.Before.Addr != c.After.Addr) {
+			in.filled[[2]string{c.Backend, c.After.Name}] = true
+		}
 	}
 	switch {
 	case rows == nil:
@@ -250,7 +302,14 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 	o.done = append(o.done, removal{at, c.Instance, c.Before.Name, c.Text})
 	o.room(at, b)
 	defer b.confirm(at, a)
-	if !b.listed[a] || o.excused(at, in, b, c, a) {
+	defer delete(b.stayed, a)
+	if o.excused(at, in, b, c, a) {
+		return
+	}
+	if !b.listed[a] {
+		if !b.accepted[a] && in.found[[2]string{c.Backend, c.Before.Name}] == a {
+			o.wrong(at, "foreign", "%s: %q takes %s out of service, which nobody ever listed", c.Instance, c.Text, a)
+		}
 		return
 	}
 	since := Grace
@@ -261,6 +320,8 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 		return
 	}
 	switch state := b.state(a); {
+	case state == Ready && !b.refused(a) && !in.filled[[2]string{c.Backend, c.Before.Name}]:
+		o.moved = append(o.moved, move{at, c.Instance, b.Name, a, c.Text, in.born})
 	case state == Ready && !b.refused(a):
 		o.wrong(at, "kept", "%s: %q takes %s out of service, which is %s", c.Instance, c.Text, a, b.why(a))
 	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale && at.Sub(b.tight) > Calm:

@@ -102,27 +102,35 @@ type Oracle struct {
 	violations []Violation
 	// running is since when the agent runs; zero: it does not.
 	running time.Time
+	stopped time.Time // when it ended last
 	// changed is when its configuration changed last.
 	changed  time.Time
-	acked    map[Ask]time.Time    // what operators were told is in force
-	ended    map[Ask]time.Time    // and is no more
-	until    map[Ask]time.Time    // when what was asked last ends by itself
-	doubtful map[Ask]bool         // may be in force
-	differ   map[string]time.Time // since when a gauge differs from the status
-	paused   map[string]time.Time // until when
+	acked    map[Ask]time.Time     // what operators were told is in force
+	ended    map[Ask]time.Time     // and is no more
+	until    map[Ask]time.Time     // when what was asked last ends by itself
+	doubtful map[Ask]bool          // may be in force
+	differ   map[string]difference // gauges that differ from the status
+	paused   map[string]time.Time  // until when
 	// unstored is since when the agent cannot store anything; zero: it can.
 	unstored time.Time
 	resumed  time.Time
 	events   []Event
 	record   func(Entry) // nil: nothing is kept
 	done     []removal
+	moved    []move
+}
+
+// A difference is that a gauge is not what the status says, for so long.
+type difference struct {
+	value float64 // in the status
+	since time.Time
 }
 
 // New returns an oracle that has been told nothing.
 func New() *Oracle {
 	return &Oracle{
 		backends: map[string]*backend{}, instances: map[string]*instance{}, acked: map[Ask]time.Time{},
-		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]time.Time{}, paused: map[string]time.Time{},
+		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]difference{}, paused: map[string]time.Time{},
 	}
 }
 
@@ -184,6 +192,9 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 func (o *Oracle) Started(at time.Time) {
 	o.keep("Started", at)
 	o.running, o.events, o.done = at, nil, nil
+	for _, in := range o.instances {
+		in.meet(o)
+	}
 	clear(o.differ)
 	for _, b := range o.backends {
 		for _, f := range b.feeds {
@@ -197,14 +208,14 @@ func (o *Oracle) Started(at time.Time) {
 // Stopped is the opposite of [Oracle.Started].
 func (o *Oracle) Stopped(at time.Time) {
 	o.keep("Stopped", at)
-	o.running = time.Time{}
+	o.running, o.stopped = time.Time{}, at
 	stored := at.Add(-Grace)
 	if !o.unstored.IsZero() {
 		stored = o.unstored.Add(-Grace)
 	}
 	for _, b := range o.backends {
-		for a, since := range b.there {
-			if since.After(stored) {
+		for a, since := range b.told {
+			if since.After(stored) || !o.unstored.IsZero() { // who lists it may not be stored
 				b.lost[a] = true
 			}
 		}

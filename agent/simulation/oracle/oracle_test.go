@@ -225,11 +225,14 @@ var onStatus = []rule{
 		name: "truth", text: "s4 serves 10.0.0.4:80, which is not wanted",
 		wrong: func(h *history) { h.says(func(s *Status) { s.Backends[0].Wanted = s.Backends[0].Wanted[:3] }) },
 		right: func(h *history) {
-			h.says(func(s *Status) {
-				b := &s.Backends[0]
-				b.Wanted, b.Taken = b.Wanted[:3], b.Wanted[3:]
-			})
+			h.finds("s5", addr(60))
+			h.says(func(s *Status) { s.Backends[0].Taken = []netip.AddrPort{addr(60)} })
 		},
+	},
+	{
+		name: "foreign", text: "10.0.0.4:80 is said to be listed by nobody ever",
+		wrong: func(h *history) { h.says(func(s *Status) { s.Backends[0].Taken = []netip.AddrPort{addr(4)} }) },
+		right: func(h *history) { h.says(func(s *Status) { s.Backends[0].Taken = []netip.AddrPort{addr(60)} }) },
 	},
 	{
 		name: "truth", text: "does not serve 10.0.0.5:80",
@@ -337,6 +340,57 @@ func (h *history) shows(gauge float64) {
 }
 
 // onEnd are the rules about how it ends when every fault has.
+// onMove are about slots that another process begins with.
+var onMove = []rule{
+	{
+		name: "kept", text: "took 10.0.0.4:80 out of service, which is listed, and it is not back",
+		wrong: func(h *history) {
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.after(time.Minute)
+			h.empties("s4")
+			h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4"}})
+			h.after(Grace)
+			h.says(func(s *Status) { outOfSync(s); s.Backends[0].Fought = true }) // which is not looked at otherwise
+		},
+		right: func(h *history) {
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.after(time.Minute)
+			h.empties("s4")
+			h.fills("s5", addr(4))
+			h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4", "s5"}})
+			h.after(Grace)
+			h.says(outOfSync)
+		},
+	},
+}
+
+// onTakeover are about what an agent finds that nobody ever listed.
+var onTakeover = []rule{
+	{
+		name: "foreign", text: "takes 10.0.0.60:80 out of service, which nobody ever listed",
+		wrong: func(h *history) { h.finds("s5", addr(60)); h.empties("s5") },
+		right: func(h *history) {
+			h.finds("s5", addr(60))
+			h.Accepted(h.now, "web", []netip.AddrPort{addr(60)})
+			h.empties("s5")
+		},
+	},
+	{
+		name: "foreign", text: "takes 10.0.0.60:80 out of service, which nobody ever listed",
+		wrong: func(h *history) { // nor does another start make it ours
+			h.finds("s5", addr(60))
+			h.Stopped(h.now)
+			h.Started(h.now)
+			h.empties("s5")
+		},
+		right: func(h *history) { // what was put there while the agent ran is no takeover
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.row("s5").Addr, h.row("s5").State = addr(60), Ready
+			h.empties("s5")
+		},
+	},
+}
+
 var onEnd = []rule{
 	{
 		name: "converge", text: "edge is not in sync in the end",
@@ -371,7 +425,7 @@ var onEnd = []rule{
 }
 
 func TestRules(t *testing.T) {
-	for _, r := range slices.Concat(onServers, onLoss, onStatus, onEnd) {
+	for _, r := range slices.Concat(onServers, onLoss, onMove, onTakeover, onStatus, onEnd) {
 		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
 			h := begin(r.conf)
 			h.says(nil)

@@ -34,8 +34,11 @@ type backend struct {
 	tight     time.Time // when there were fewer in the template
 	taken     int       // slots that are left alone, as it says
 	pausedAt  time.Time // when it was last paused, as the agent says
-	// stayed is for how long the endpoint had been there when it went.
+	// stayed is for how long the endpoint had been there when it went, the longest time
+	// since it was taken out of service last.
 	stayed map[netip.AddrPort]time.Duration
+	// told is when the endpoint came, or was listed again after it was lost.
+	told map[netip.AddrPort]time.Time
 	// lost are endpoints that came so shortly before the agent ended that it may not have
 	// stored them, and that were not listed since.
 	lost map[netip.AddrPort]bool
@@ -69,7 +72,7 @@ func newBackend() *backend {
 	return &backend{
 		feeds: map[string]*feed{}, listed: map[netip.AddrPort]bool{}, first: map[netip.AddrPort]time.Time{}, gone: map[netip.AddrPort]time.Time{},
 		was: map[netip.AddrPort]time.Time{}, there: map[netip.AddrPort]time.Time{}, accepted: map[netip.AddrPort]bool{},
-		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{}, lost: map[netip.AddrPort]bool{},
+		confirmed: map[netip.AddrPort]int{}, stayed: map[netip.AddrPort]time.Duration{}, lost: map[netip.AddrPort]bool{}, told: map[netip.AddrPort]time.Time{},
 	}
 }
 
@@ -111,13 +114,16 @@ func (o *Oracle) Listed(at time.Time, backend, source string, parts []Part, stro
 		}
 	}
 	for _, p := range parts {
-		f.hear(at, p)
 		for _, e := range p.Endpoints {
 			if !b.listed[e.Addr] {
 				b.listed[e.Addr], b.first[e.Addr] = true, at
 			}
+			if b.told[e.Addr].IsZero() || b.lost[e.Addr] || b.state(e.Addr) == "" {
+				b.told[e.Addr] = at
+			}
 			delete(b.lost, e.Addr)
 		}
+		f.hear(at, p)
 	}
 	b.reckon(at)
 	if strongest {
@@ -282,7 +288,7 @@ func (b *backend) reckon(at time.Time) {
 			}
 		} else {
 			if since, was := b.there[a]; was {
-				b.stayed[a] = at.Sub(since)
+				b.stayed[a] = max(b.stayed[a], at.Sub(since))
 			}
 			delete(b.there, a)
 		}
@@ -308,7 +314,7 @@ func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort
 	}
 	b.reckon(at)
 	for _, a := range removed {
-		if _, gone := b.gone[a]; gone {
+		if _, gone := b.gone[a]; gone || !b.listed[a] {
 			b.accepted[a] = true
 		}
 	}
@@ -343,14 +349,19 @@ func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	return why
 }
 
-// confirm takes an endpoint that left for no loss any more, if that it is gone was held or
-// confirmed.
+// confirm takes an endpoint that left for no loss any more, if that it is gone was accepted,
+// held or confirmed; and so all that is gone as long and as surely, in service or not.
 func (b *backend) confirm(at time.Time, a netip.AddrPort) {
-	if _, gone := b.gone[a]; !gone || b.confirmed[a] < 3 && b.holds(at) == "" {
+	since, gone := b.gone[a]
+	if !gone || !b.accepted[a] && b.confirmed[a] < 3 && b.holds(at) == "" {
 		return
 	}
-	for _, m := range b.past {
-		delete(m.set, a)
+	for other, went := range b.gone {
+		if other == a || !went.After(since) && (b.accepted[other] || b.confirmed[other] >= 3) {
+			for _, m := range b.past {
+				delete(m.set, other)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -89,6 +88,7 @@ func (o *Oracle) Says(at time.Time, s Status) {
 			}
 			mine.taken = len(b.Taken)
 			o.room(at, mine)
+			o.saysTaken(at, mine, b)
 		}
 	}
 	o.saysAsked(at, s)
@@ -110,8 +110,18 @@ func (o *Oracle) Says(at time.Time, s Status) {
 			}
 		}
 	}
+	o.back(at)
 	o.saysSeries(at, s)
 	o.saysEvents(at)
+}
+
+// saysTaken: what a source listed once, and nothing proved to be gone, is no takeover.
+func (o *Oracle) saysTaken(at time.Time, b *backend, said BackendStatus) {
+	for _, a := range said.Taken {
+		if b.state(a) != "" && !b.refused(a) && !b.lost[a] && !b.old(a) && at.Sub(b.first[a]) > Grace && o.steady(at) {
+			o.wrong(at, "foreign", "%s is said to be listed by nobody ever, and was listed first at %s", a, b.first[a].Format(time.TimeOnly))
+		}
+	}
 }
 
 // room notes when there are fewer slots than endpoints.
@@ -223,10 +233,32 @@ func (o *Oracle) asked(at time.Time, backend string, a netip.AddrPort) bool {
 	return false
 }
 
+// operated reports whether operators asked anything of any endpoint of the backend.
+func (o *Oracle) operated(backend string) bool {
+	for _, asks := range []map[Ask]time.Time{o.acked, o.ended} {
+		for ask := range asks {
+			if ask.Backend == "" || ask.Backend == backend {
+				return true
+			}
+		}
+	}
+	return len(o.doubtful) > 0
+}
+
 // touched reports whether somebody else changed a server of the backend lately.
 func (in *instance) touched(at time.Time, backend string) bool {
 	for key, when := range in.hand {
 		if key[0] == backend && at.Sub(when) < Stale {
+			return true
+		}
+	}
+	return false
+}
+
+// handled reports whether somebody else ever changed a server of the backend in this process.
+func (in *instance) handled(backend string) bool {
+	for key := range in.hand {
+		if key[0] == backend {
 			return true
 		}
 	}
@@ -251,7 +283,7 @@ func (in *instance) held(said BackendStatus, name string, a netip.AddrPort) bool
 // unknown, held or broken.
 func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
 	switch {
-	case !said.Live && in.servesAny(b.Name): // it is left as it was found
+	case !said.Live && (in.servesAny(b.Name) || in.handled(b.Name) || o.operated(b.Name)): // it is left as it was found
 		return
 	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
 		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):
@@ -337,16 +369,16 @@ func (o *Oracle) saysSeries(at time.Time, s Status) {
 	}
 	for name, value := range want {
 		got, ok := s.Series[name]
-		key := fmt.Sprint(name, value)
-		switch since := o.differ[key]; {
+		d := o.differ[name]
+		switch since := d.since; {
 		case !ok || got == value:
-			delete(o.differ, key)
-		case since.IsZero():
-			o.differ[key] = at
+			delete(o.differ, name)
+		case since.IsZero() || d.value != value:
+			o.differ[name] = difference{value, at}
 		case at.Sub(since) > Grace && at.Sub(since) < 8*Grace:
 			o.wrong(at, "metrics", "%s is %g in the metrics, and %g in the status", name, got, value)
 		case at.Sub(since) >= 8*Grace:
-			o.differ[key] = at // it was another time
+			o.differ[name] = difference{value, at} // it was another time
 		}
 	}
 }

@@ -32,6 +32,9 @@ func begin(conf Backend) *history {
 	h.rows = append(h.rows, Server{Name: "static1", Addr: addr(99), State: Ready, Weight: 1})
 	h.configured()
 	h.Process(h.now, "edge", map[string][]Server{"web": h.rows, "other": {{Name: "s1", Addr: addr(70), State: Ready}}})
+	for n := range 4 { // which the agent has filled
+		h.instances["edge"].filled[[2]string{"web", h.rows[n].Name}] = true
+	}
 	h.Started(h.now)
 	h.lists(1, 2, 3, 4)
 	h.after(time.Minute)
@@ -83,6 +86,16 @@ func (h *history) executes(server, command string, change func(*Server), other b
 	after := *row
 	text := strings.Replace(command, "SERVER", "web/"+server, 1)
 	h.Executed(h.now, Command{Instance: "edge", Backend: "web", Text: text, Before: &before, After: &after, Other: other})
+}
+
+// finds has an agent meet another process, a minute ago, where this server serves a.
+func (h *history) finds(server string, a netip.AddrPort) {
+	h.Stopped(h.now)
+	h.row(server).Addr, h.row(server).State = a, Ready
+	h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+	h.Started(h.now)
+	h.lists(h.listed...)
+	h.after(time.Minute)
 }
 
 // fills has the agent give a free slot an address and put it into service.

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -133,8 +133,8 @@ func RealPath(path string) string {
 func (c *checker) http(raw rawHTTP) HTTP {
 	h := HTTP{Listen: raw.Listen, Socket: raw.Socket, SocketIsDefault: !c.given("http.socket"),
 		SocketGroup: raw.SocketGroup, Hosts: raw.Hosts, TokenFile: raw.TokenFile, ReadTokenFile: raw.ReadTokenFile, WebConfigFile: raw.WebConfigFile,
-		Loopback: web.Loopback(c.oneOf("http.loopback", raw.Loopback, web.Loopbacks()...)),
-		MaxFor:   c.duration("http.max_for", raw.MaxFor, web.DefaultMaxFor, time.Minute, 10*web.DefaultMaxFor)}
+		Loopback: auth.Loopback(c.oneOf("http.loopback", raw.Loopback, auth.Loopbacks()...)),
+		MaxFor:   c.duration("http.max_for", raw.MaxFor, auth.DefaultMaxFor, time.Minute, 10*auth.DefaultMaxFor)}
 	c.listener(raw)
 	c.webConfig(raw)
 	c.apiSocket(raw)
@@ -165,7 +165,7 @@ func (c *checker) apiSocket(raw rawHTTP) {
 // which others can reach asks them who they are.
 func (c *checker) webConfig(raw rawHTTP) {
 	path := raw.WebConfigFile
-	asks, err := web.Config{}, error(nil)
+	asks, err := auth.Config{}, error(nil)
 	switch {
 	case path == "":
 	case raw.Listen == "":
@@ -173,8 +173,8 @@ func (c *checker) webConfig(raw rawHTTP) {
 	case !filepath.IsAbs(path):
 		c.add("http.web_config_file", "%q is not an absolute path", textfmt.Clip(path))
 	default:
-		if err = web.CheckConfig(path); err == nil {
-			asks, err = web.ReadConfig(path)
+		if err = auth.CheckConfig(path); err == nil {
+			asks, err = auth.ReadConfig(path)
 		}
 		if err != nil {
 			c.add("http.web_config_file", "%s", strings.TrimPrefix(textfmt.OneLine(err.Error()), "http.web_config_file "))

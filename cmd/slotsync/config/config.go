@@ -15,7 +15,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
@@ -94,7 +94,7 @@ type HTTP struct {
 	Hosts           []string
 	TokenFile       string
 	ReadTokenFile   string // of a token with which one may only read
-	Loopback        web.Loopback
+	Loopback        auth.Loopback
 	MaxFor          time.Duration
 	WebConfigFile   string // of Prometheus' exporter-toolkit, for the TCP listener
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 // A Consul is a Consul agent and how it is asked.
@@ -110,7 +111,7 @@ func (c *checker) orDefault(path string, value *string, fallback string) {
 }
 
 // tls checks how a system is spoken to over TLS.
-func (c *checker) tls(path string, r rawTLS) discovery.TLS {
+func (c *checker) tls(path string, r rawTLS) longpoll.TLS {
 	c.file(path+".ca_file", r.CAFile)
 	c.file(path+".ca_path", r.CAPath)
 	c.file(path+".cert_file", r.CertFile)
@@ -122,7 +123,7 @@ func (c *checker) tls(path string, r rawTLS) discovery.TLS {
 		}
 		c.add(given, "cert_file and key_file belong together")
 	}
-	return discovery.TLS{CAFile: r.CAFile, CAPath: r.CAPath, CertFile: r.CertFile, KeyFile: r.KeyFile,
+	return longpoll.TLS{CAFile: r.CAFile, CAPath: r.CAPath, CertFile: r.CertFile, KeyFile: r.KeyFile,
 		ServerName: r.ServerName, InsecureSkipVerify: c.flag(path+".insecure_skip_verify", r.InsecureSkipVerify)}
 }
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
 const sourceHead = "haproxy: {instances: [{name: e, socket: /run/a.sock}]}\nbackends: [{name: w, source: s, service: w}]\n"
@@ -46,10 +46,10 @@ func TestConsulEnvironment(t *testing.T) {
 		{"auth", Environment{"CONSUL_HTTP_AUTH": "u:p:q"}, func(c *Consul) any { return c.Auth }, "u:p:q"},
 		{"verify", Environment{"CONSUL_HTTP_SSL_VERIFY": "false"}, func(c *Consul) any { return c.Options.TLS.InsecureSkipVerify }, true},
 		{"verify after all", Environment{"CONSUL_HTTP_SSL_VERIFY": "true"}, func(c *Consul) any { return c.Options.TLS.InsecureSkipVerify }, false},
-		{"authorities", Environment{"CONSUL_CACERT": "/a", "CONSUL_CAPATH": "/b"}, func(c *Consul) any { return c.Options.TLS }, discovery.TLS{CAFile: "/a", CAPath: "/b"}},
+		{"authorities", Environment{"CONSUL_CACERT": "/a", "CONSUL_CAPATH": "/b"}, func(c *Consul) any { return c.Options.TLS }, longpoll.TLS{CAFile: "/a", CAPath: "/b"}},
 		{"relative", Environment{"CONSUL_CACERT": "ca.pem"}, func(c *Consul) any { return c.Options.TLS.CAFile }, here},
 		{"certificate", Environment{"CONSUL_CLIENT_CERT": "/a", "CONSUL_CLIENT_KEY": "/b"}, func(c *Consul) any { return c.Options.TLS },
-			discovery.TLS{CertFile: "/a", KeyFile: "/b"}},
+			longpoll.TLS{CertFile: "/a", KeyFile: "/b"}},
 		{"server name", Environment{"CONSUL_TLS_SERVER_NAME": "n"}, func(c *Consul) any { return c.Options.TLS.ServerName }, "n"},
 		{"namespace", Environment{"CONSUL_NAMESPACE": "n"}, func(c *Consul) any { return c.Options.Namespace }, "n"},
 		{"partition", Environment{"CONSUL_PARTITION": "p"}, func(c *Consul) any { return c.Options.Partition }, "p"},
@@ -73,7 +73,7 @@ func TestNomadEnvironment(t *testing.T) {
 		"NOMAD_CLIENT_CERT": "/c", "NOMAD_CLIENT_KEY": "/d", "NOMAD_TLS_SERVER_NAME": "n", "NOMAD_SKIP_VERIFY": "true",
 	})
 	o := s.Nomad.Options
-	want := discovery.TLS{CAFile: "/a", CAPath: "/b", CertFile: "/c", KeyFile: "/d", ServerName: "n", InsecureSkipVerify: true}
+	want := longpoll.TLS{CAFile: "/a", CAPath: "/b", CertFile: "/c", KeyFile: "/d", ServerName: "n", InsecureSkipVerify: true}
 	if o.Address != "https://n:1" || s.Nomad.Token != "t" || o.Namespace != "ns" || o.Region != "r" || o.TLS != want || len(cfg.Overruled) > 0 {
 		t.Errorf("%+v, %v", s.Nomad, cfg.Overruled)
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -92,7 +92,7 @@ func (h HTTP) AgentURL() string {
 		host = "::1"
 	}
 	scheme := "http://"
-	if asks, err := web.ReadConfig(h.WebConfigFile); err == nil && asks.TLS {
+	if asks, err := auth.ReadConfig(h.WebConfigFile); err == nil && asks.TLS {
 		scheme = "https://"
 	}
 	return scheme + net.JoinHostPort(host, port)

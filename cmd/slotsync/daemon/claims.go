@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -60,24 +59,24 @@ func (c *claims) drop(name string) {
 
 // A claimed connection is refused while its process answers for another instance.
 type claimed struct {
-	agent.Conn
+	slots.Conn
 	name   string
 	claims *claims
 }
 
-// Info implements [agent.Conn].
+// Info implements [slots.Conn].
 func (c claimed) Info(ctx context.Context) (slots.Process, error) {
 	p, err := c.Conn.Info(ctx)
 	return p, c.judge(p, err)
 }
 
-// View implements [agent.Conn].
+// View implements [slots.Conn].
 func (c claimed) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
 	v, err := c.Conn.View(ctx, backends, sessions)
 	return v, c.judge(v.Process, err)
 }
 
-// Apply implements [agent.Conn].
+// Apply implements [slots.Conn].
 func (c claimed) Apply(ctx context.Context, seen slots.Process, changes []slots.Change) (slots.Outcome, error) {
 	if err := c.claims.take(c.name, seen); err != nil {
 		return slots.Outcome{}, err

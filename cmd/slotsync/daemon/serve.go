@@ -20,8 +20,9 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
-	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/metrics"
 )
 
@@ -122,7 +123,7 @@ func (s *service) options(cfg *config.Config, w Wiring) agent.Options {
 }
 
 // tokens are those that requests are checked against; nil for none.
-type tokens struct{ all, read *consul.TokenFile }
+type tokens struct{ all, read *longpoll.TokenFile }
 
 // setTokens makes the token files of cfg those that requests are checked against.
 func (s *service) setTokens(cfg *config.Config) (err error) {
@@ -138,18 +139,18 @@ func (s *service) setTokens(cfg *config.Config) (err error) {
 }
 
 // openToken opens the file at path, nil if path is "".
-func openToken(path string) (*consul.TokenFile, error) {
+func openToken(path string) (*longpoll.TokenFile, error) {
 	if path == "" {
 		return nil, nil
 	}
-	return consul.NewTokenFile(path)
+	return longpoll.NewTokenFile(path)
 }
 
 func (s *service) bearer() string { return tokenOf(s.tokens.Load().all) }
 
 func (s *service) readBearer() string { return tokenOf(s.tokens.Load().read) }
 
-func tokenOf(file *consul.TokenFile) string {
+func tokenOf(file *longpoll.TokenFile) string {
 	if file == nil {
 		return ""
 	}
@@ -176,7 +177,9 @@ func (s *service) bind(h config.HTTP) (err error) {
 	s.web, err = web.New(web.Options{
 		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
 		Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
-		Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
+		Options: auth.Options{
+			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
+		},
 	})
 	if err != nil {
 		return &config.UsageError{Err: err}

@@ -9,6 +9,7 @@ import (
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/file"
+	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/discovery/nomad"
 )
 
@@ -17,7 +18,7 @@ import (
 // another set of connections beside those that go on.
 type system struct {
 	ask   func(f config.Feed) (discovery.Source, error)
-	token *consul.TokenFile // nil: none
+	token *longpoll.TokenFile // nil: none
 	close func()
 	// diagnose looks at the system itself, of which so many services are watched;
 	// nil where the sources do that.
@@ -141,14 +142,14 @@ func openNomad(s *config.Nomad) (*system, error) {
 
 // credentials sets what gives the token: of a file, or the one that the
 // environment has.
-func credentials(path, text string, token *func() string, denied *func()) (*consul.TokenFile, error) {
+func credentials(path, text string, token *func() string, denied *func()) (*longpoll.TokenFile, error) {
 	if path == "" {
 		if text != "" {
 			*token = func() string { return text }
 		}
 		return nil, nil
 	}
-	file, err := consul.NewTokenFile(path)
+	file, err := longpoll.NewTokenFile(path)
 	if err != nil {
 		return nil, err
 	}

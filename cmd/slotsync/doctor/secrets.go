@@ -5,7 +5,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
@@ -32,12 +32,12 @@ func examineSecrets(cfg *config.Config) []Finding {
 
 // listener adds what of the TCP listener lets others do or see more than they need to.
 func (f *findings) listener(h config.HTTP) {
-	asks, err := web.ReadConfig(h.WebConfigFile)
+	asks, err := auth.ReadConfig(h.WebConfigFile)
 	if h.Listen == "" || err != nil {
 		return
 	}
 	local := config.IsLoopback(h.Listen)
-	if local && h.Loopback == web.LoopbackOperate && h.TokenFile == "" && !asks.Knows() {
+	if local && h.Loopback == auth.LoopbackOperate && h.TokenFile == "" && !asks.Knows() {
 		f.add(verdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
 			"127.0.0.1, drain, stop and pause: set it to read, and use the unix socket or http.token_file")
 	}

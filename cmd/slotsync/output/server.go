@@ -6,7 +6,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -21,7 +21,7 @@ func WriteDone(w io.Writer, ref agent.ServerRef, what string) {
 
 // WriteServers prints rows, with the instances where a server is otherwise than it is
 // asked to be, and those that are silent.
-func WriteServers(w io.Writer, rows []web.ServerRow, silent []string) error {
+func WriteServers(w io.Writer, rows []api.ServerRow, silent []string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tINSTANCES\tASKED FOR")
 	for _, r := range rows {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -59,7 +59,7 @@ func TestTablesSayWhoIsSilent(t *testing.T) {
 		t.Errorf("%q is not there:\n%s", want, b.String())
 	}
 	b.Reset()
-	rows := []web.ServerRow{{ServerRef: agent.ServerRef{Backend: "web", Endpoint: at, Slot: "web1"}, State: "drain", Override: "drain by ann", Instances: shows}}
+	rows := []api.ServerRow{{ServerRef: agent.ServerRef{Backend: "web", Endpoint: at, Slot: "web1"}, State: "drain", Override: "drain by ann", Instances: shows}}
 	if err := WriteServers(&b, rows, agent.Silent(instances)); err != nil {
 		t.Fatal(err)
 	}

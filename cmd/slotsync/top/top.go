@@ -15,7 +15,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 const (
@@ -33,9 +34,9 @@ type Options struct {
 }
 
 // Run shows pictures until somebody quits or ctx is done.
-func Run(ctx context.Context, c *web.Client, o Options) error {
+func Run(ctx context.Context, c *client.Client, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
-	program := tea.NewProgram(newModel(ctx, client{c, o.By}, o.Colour), tea.WithContext(ctx), tea.WithInput(os.Stdin), tea.WithOutput(o.Out))
+	program := tea.NewProgram(newModel(ctx, apiClient{c, o.By}, o.Colour), tea.WithContext(ctx), tea.WithInput(os.Stdin), tea.WithOutput(o.Out))
 	var group sync.WaitGroup
 	group.Go(func() { passEvents(ctx, c, func(e agent.Event) { program.Send(eventMsg(e)) }) })
 	_, err := program.Run()
@@ -49,7 +50,7 @@ func Run(ctx context.Context, c *web.Client, o Options) error {
 
 // passEvents passes on what the agent still knows to have changed and what changes,
 // until ctx is done, and asks an agent that is gone again.
-func passEvents(ctx context.Context, c *web.Client, pass func(agent.Event)) {
+func passEvents(ctx context.Context, c *client.Client, pass func(agent.Event)) {
 	const oldest = 1 // of all that are kept; that there were others before is no news
 	last := uint64(oldest)
 	for ctx.Err() == nil {
@@ -70,15 +71,15 @@ func passEvents(ctx context.Context, c *web.Client, pass func(agent.Event)) {
 	}
 }
 
-// A client asks a running agent.
-type client struct {
-	*web.Client
+// An apiClient asks a running agent.
+type apiClient struct {
+	*client.Client
 	by string // who asks
 }
 
 // look asks for the status and for the counters of every instance that is up. One that
 // does not say them in time is left out.
-func (c client) look(ctx context.Context) (snapshot, error) {
+func (c apiClient) look(ctx context.Context) (snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	status, err := c.Status(ctx)
@@ -98,23 +99,23 @@ func (c client) look(ctx context.Context) (snapshot, error) {
 }
 
 // do makes the change that act is.
-func (c client) do(ctx context.Context, act action) error {
+func (c apiClient) do(ctx context.Context, act action) error {
 	ctx, cancel := context.WithTimeout(ctx, changeLimit)
 	defer cancel()
-	who := web.WhoBody{By: c.by, Reason: "slotsync top"}
+	who := api.WhoBody{By: c.by, Reason: "slotsync top"}
 	weight := act.weight
 	if weight == "source" {
 		weight = ""
 	}
-	state, weighed := web.StateBody{State: act.what, WhoBody: who}, web.WeightBody{Weight: web.Weight(weight), WhoBody: who}
+	state, weighed := api.StateBody{State: act.what, WhoBody: who}, api.WeightBody{Weight: api.Weight(weight), WhoBody: who}
 	var err error
 	switch everywhere := act.backend == ""; {
 	case act.what == "pause":
-		_, err = c.Pause(ctx, web.PauseBody{Backend: act.backend, WhoBody: who})
+		_, err = c.Pause(ctx, api.PauseBody{Backend: act.backend, WhoBody: who})
 	case act.what == "resume":
 		err = c.Resume(ctx, act.backend)
 	case act.what == "accept":
-		_, err = c.Accept(ctx, act.backend, web.AcceptBody{ID: act.id, By: who.By})
+		_, err = c.Accept(ctx, act.backend, api.AcceptBody{ID: act.id, By: who.By})
 	case everywhere:
 		err = c.doAddress(ctx, act, state, weighed)
 	case act.what == "weight":
@@ -129,7 +130,7 @@ func (c client) do(ctx context.Context, act action) error {
 }
 
 // doAddress does it to an address on all backends.
-func (c client) doAddress(ctx context.Context, act action, state web.StateBody, weight web.WeightBody) error {
+func (c apiClient) doAddress(ctx context.Context, act action, state api.StateBody, weight api.WeightBody) error {
 	ip, err := netip.ParseAddr(act.server)
 	if err != nil {
 		return err

@@ -1,0 +1,125 @@
+package placement
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file makes of the targets of all instances those of one.
+
+// Weights are the weights that slots have in the configuration, by number.
+type Weights map[int]int
+
+// addedSlot stands for servers that are added, where slots go by their number.
+const addedSlot = -1
+
+// TemplateWeights returns the weights that the views show.
+func TemplateWeights(views [][]slots.Server) Weights {
+	out := Weights{}
+	for _, own := range views {
+		for _, s := range own {
+			out[s.Number] = max(out[s.Number], s.Initial)
+		}
+		if i := slices.IndexFunc(own, func(s slots.Server) bool { return !s.Dynamic }); i >= 0 {
+			out[addedSlot] = max(out[addedSlot], own[i].Initial)
+		}
+	}
+	return out
+}
+
+// Of returns the weight of a slot; that of a server that is added, if there is no such slot.
+func (w Weights) Of(number int) int {
+	if weight, ok := w[number]; ok {
+		return weight
+	}
+	return w[addedSlot]
+}
+
+// elsewhere splits a target in two: its slot is left alone, and what it wants has no slot yet
+// (a number below zero), so that one is found that the instance has free.
+func elsewhere(t slots.Target) (left, moved slots.Target) {
+	left = slots.Target{Number: t.Number, Leave: true}
+	t.Number, t.Dynamic = -1-t.Number, false
+	return left, t
+}
+
+// Around returns targets that leave the slots of u alone; what they were to hold goes
+// elsewhere, unless it is there. Other slots that are reserved hold an unmanaged address at another instance
+// alone: they are free here, if it is known by searched that they hold none.
+func Around(targets []slots.Target, u Unmanaged, searched bool) []slots.Target {
+	out := slices.Clone(targets)
+	for i, t := range targets {
+		if a, ok := u[t.Number]; !ok || a == t.Addr {
+			out[i].Leave = t.Leave && !searched
+			continue
+		}
+		left, moved := elsewhere(t)
+		if out[i] = left; moved.Addr.IsValid() {
+			out = append(out, moved)
+		}
+	}
+	return out
+}
+
+// OnlyOperated returns targets that leave alone every slot of an instance but those of
+// endpoints that operators asked something of, and those that they gave back: operated and
+// started.
+//
+//	the slot                                   becomes
+//	has such an endpoint                       what is wanted of that endpoint
+//	has one that is wanted no more             free
+//	was given back                             what is wanted
+//	is wanted for one that the instance lacks  that; where it serves another, that goes elsewhere
+//	is free, in maintenance                    free: what goes elsewhere may have it
+//	any other                                  left alone
+func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip.AddrPort]bool, started map[int]time.Time) []slots.Target {
+	wanted := map[netip.AddrPort]slots.Target{}
+	for _, t := range targets {
+		if operated[t.Addr] {
+			wanted[t.Addr] = t
+		}
+	}
+	at := map[netip.AddrPort]*slots.Server{} // where they are, best where they serve
+	for i := range own {
+		s := &own[i]
+		if _, ok := wanted[s.Addr]; ok && (at[s.Addr] == nil || s.Class > at[s.Addr].Class) {
+			at[s.Addr] = s
+		}
+	}
+	server := slots.FindServer(own)
+	out := slices.Clone(targets)
+	for i, t := range targets {
+		s := server(t.Number)
+		idle := s == nil || s.Class == slots.Maint
+		switch {
+		case t.Leave:
+		case s != nil && at[s.Addr] == s:
+			out[i] = wanted[s.Addr]
+			out[i].Number, out[i].Dynamic = t.Number, t.Dynamic
+		case s != nil && operated[s.Addr]:
+			out[i] = slots.Target{Number: t.Number, Dynamic: t.Dynamic}
+		case s != nil && s.Addr == t.Addr && !started[t.Number].IsZero():
+		case operated[t.Addr] && at[t.Addr] == nil && idle:
+		case operated[t.Addr] && at[t.Addr] == nil:
+			left, moved := elsewhere(t)
+			out[i] = left
+			out = append(out, moved)
+		case !t.Addr.IsValid() && idle:
+		default:
+			out[i].Leave = true
+		}
+	}
+	return out
+}
+
+// Emptied returns targets that have the same slots out of service.
+func Emptied(targets []slots.Target) []slots.Target {
+	out := make([]slots.Target, len(targets))
+	for i, t := range targets {
+		out[i] = slots.Target{Number: t.Number, Leave: t.Leave}
+	}
+	return out
+}

@@ -1,0 +1,238 @@
+package reconciler
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A backendState is what is known about one backend of the instance.
+type backendState struct {
+	spec BackendSpec
+	// own are the slots as read last; nil before that. missing says that the
+	// instance has no such backend, problem what keeps it from being filled.
+	own []slots.Server
+	// fitted are the targets in slots that the instance has, as far as it has any.
+	fitted  []slots.Target
+	seen    time.Time // when own was read
+	written time.Time // when something was changed last
+	// prefix is the one of the slots here: the configured one, or the one that was
+	// found. inherited: another process had it.
+	prefix    string
+	inherited bool
+	// found is the prefix that would be found, as the process showed itself first.
+	found *string
+	// resolversAsked: it is known whether HAProxy's own resolvers have the slots, resolved
+	// says so.
+	resolversAsked, resolved bool
+	missing                  bool
+	problem                  string
+	// done is the generation that was last read back whole, since the oldest
+	// after it; 0: there is none, or nothing new since a restart.
+	done, since uint64
+	// lastReady are the slots that this process showed ready, and that the agent
+	// did not take out since.
+	lastReady map[int]netip.AddrPort
+	// sessionsPending are slots that were emptied and may still have sessions.
+	sessionsPending map[int]bool
+	// killed are those of spec.SessionEnds that were seen to, or are of a process that is
+	// gone.
+	killed             map[netip.AddrPort]time.Time
+	externals          map[int]External
+	weightsUnsupported bool
+	addUnsupported     string // why no server can be added; "": it can, as far as is known
+	unloaded           bool   // the process that runs has not loaded the state file
+	refused            map[int]slots.Refusal
+	// barred are slots that took no address, with when that was.
+	barred          map[int]time.Time
+	reportedCauses  map[string]bool // causes of refusals that were reported since all was well
+	reportedProblem string          // the problem that was reported last
+	waiting         int             // changes that wait for the end of sessions
+	// drifted: some slot was not as wanted at the end of the last round.
+	drifted bool
+	// conflicts are about the slots that somebody else keeps changing.
+	conflicts map[int]*conflict
+	// freshProcess: this process has not been as it should be yet, and came after another.
+	freshProcess bool
+}
+
+// newBackendState returns what is known of a backend before its instance is met: the externals
+// and the prefix that were stored, the latter of the process that was met last.
+func newBackendState(externals map[int]External, prefix string) *backendState {
+	b := &backendState{externals: map[int]External{}}
+	b.forget()
+	maps.Copy(b.externals, externals)
+	b.prefix, b.inherited = prefix, false
+	return b
+}
+
+// forget drops what was known of a process that is gone.
+func (b *backendState) forget() {
+	b.own, b.fitted, b.missing, b.problem, b.inherited = nil, nil, false, "", true
+	b.resolversAsked, b.resolved, b.found = false, false, nil
+	b.done, b.drifted, b.weightsUnsupported, b.addUnsupported, b.waiting = 0, false, false, "", 0
+	b.lastReady = map[int]netip.AddrPort{}
+	b.sessionsPending = map[int]bool{}
+	b.barred, b.conflicts = map[int]time.Time{}, map[int]*conflict{}
+	b.killed = maps.Clone(b.spec.SessionEnds)
+	b.refused, b.reportedCauses = map[int]slots.Refusal{}, map[string]bool{}
+	for number, e := range b.externals {
+		e.Seen = false
+		b.externals[number] = e
+	}
+}
+
+// take notes new targets. Externals end with their endpoint.
+func (b *backendState) take(spec BackendSpec) {
+	other := spec.Prefix != "" && b.prefix != "" && spec.Prefix != b.prefix || spec.Prefix == "" && b.spec.Prefix != "" && !b.prefixIsFound()
+	if b.spec.Proxy != "" && (spec.Proxy != b.spec.Proxy || other) {
+		b.forget() // other slots
+		b.prefix = ""
+	}
+	if spec.Prefix != b.spec.Prefix {
+		b.problem = "" // it may be solved
+	}
+	b.spec = spec
+	b.fitTargets(time.Now())
+	b.endConflicts()
+	if b.since == 0 && spec.Generation > b.done {
+		b.since = spec.Generation
+	}
+	if spec.Repair {
+		clear(b.externals)
+	}
+	for slot, e := range b.externals {
+		if e.Since.Before(spec.Started[slot]) {
+			delete(b.externals, slot)
+			delete(b.lastReady, slot) // that it is out of service is nobody's doing now
+		}
+	}
+	if spec.ObserveOnly || len(b.externals) == 0 {
+		return
+	}
+	b.dropExternals()
+}
+
+// dropExternals ends those whose endpoint has the slot no more.
+func (b *backendState) dropExternals() {
+	at := map[int]netip.AddrPort{}
+	for _, t := range b.fitted {
+		at[t.Number] = t.Addr
+	}
+	maps.DeleteFunc(b.externals, func(number int, e External) bool { return at[number] != e.Addr })
+}
+
+// prefixIsFound reports whether the prefix in force is the one that would be found.
+func (b *backendState) prefixIsFound() bool { return b.found != nil && *b.found == b.prefix }
+
+// unobserved reports whether nothing is known of what the instance has.
+func (b *backendState) unobserved() bool { return b.own == nil && !b.missing && b.problem == "" }
+
+// idle reports whether nothing may be written now.
+func (b *backendState) idle() bool {
+	return b.spec.ObserveOnly || b.missing || b.problem != "" || b.isPaused()
+}
+
+// isPaused reports whether an operator has paused the writing.
+func (b *backendState) isPaused() bool { return b.spec.Paused && (b.spec.Strict || !b.freshProcess) }
+
+// settled reports whether the instance shows what is wanted of it, as far as it
+// can be wanted.
+func (b *backendState) settled() bool {
+	return b.spec.ObserveOnly || b.missing || b.problem != "" || b.done >= b.spec.Generation && !b.drifted
+}
+
+// effective returns the targets with what this instance alone does otherwise:
+// slots that somebody took out stay out, and weights that are not taken are not
+// wanted.
+func (b *backendState) effective() []slots.Target {
+	if len(b.externals) == 0 && !b.weightsUnsupported {
+		return b.fitted
+	}
+	out := make([]slots.Target, len(b.fitted))
+	for i, t := range b.fitted {
+		if e, ok := b.externals[t.Number]; ok && e.Addr == t.Addr && !t.Leave {
+			t.External = e.Class < t.Class
+			t.Class = min(t.Class, e.Class)
+		}
+		if b.weightsUnsupported {
+			t.Weight = 0
+		}
+		out[i] = t
+	}
+	return out
+}
+
+// plan returns what has to be done next.
+func (b *backendState) plan() slots.Plan {
+	p := slots.Diff(b.spec.Proxy, b.prefix, b.own, b.effective())
+	for i := range p.Changes {
+		if p.Changes[i].Kind == slots.Add {
+			p.Changes[i].Options = b.spec.DynamicOptions
+		}
+	}
+	return p
+}
+
+// onSend notes that the agent itself changes these slots.
+func (b *backendState) onSend(c slots.Change) {
+	if c.SetClass && c.Class != slots.Ready {
+		delete(b.lastReady, c.Number)
+		if c.From.Class != slots.Maint {
+			b.sessionsPending[c.Number] = true
+		}
+	}
+	delete(b.refused, c.Number)
+}
+
+// onBusy notes that a server could not be removed yet: it is asked for its
+// sessions before that is tried again.
+func (b *backendState) onBusy(number int) {
+	b.sessionsPending[number] = true
+	for i := range b.own {
+		if b.own[i].Number == number {
+			b.own[i].Sessions = -1
+		}
+	}
+}
+
+// verify notes whether everything is as wanted at the end of a round, and lets
+// the pauses of conflicts begin.
+func (b *backendState) verify(now time.Time) {
+	b.beginConflicts(now)
+	if b.own == nil {
+		return
+	}
+	if b.drifted = len(slots.Drifted(b.own, b.effective())) > 0; !b.drifted {
+		b.done, b.since, b.freshProcess = b.spec.Generation, 0, false
+		maps.DeleteFunc(b.refused, func(number int, _ slots.Refusal) bool { return b.barred[number].IsZero() })
+		clear(b.reportedCauses)
+	}
+}
+
+// stateFileRows returns the slots as a starting HAProxy should set them up: as they are
+// wanted, or while nothing is known, as they are. (One file may hold several
+// backends, and must not lose one whose source is slow.)
+func (b *backendState) stateFileRows() []slots.Server {
+	wanted := b.effective()
+	if b.spec.Strict {
+		wanted = nil
+	}
+	target := slots.FindTarget(wanted)
+	out := make([]slots.Server, 0, len(b.own))
+	for _, s := range b.own {
+		if t := target(s.Number); t != nil && !t.Leave {
+			s.Class = t.Class
+			if t.Addr.IsValid() {
+				s.Addr = t.Addr
+			}
+			if s.Weight = t.Weight; s.Weight == 0 {
+				s.Weight = s.Initial
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}

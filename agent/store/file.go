@@ -1,0 +1,169 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/securedir"
+)
+
+const (
+	// saveEvery is how often a file is written at most, unless somebody waits for it.
+	saveEvery = time.Second
+	// retryStore is how soon it is tried again to write what could not be.
+	retryStore = 5 * time.Second
+)
+
+// errEnded is why nothing is written any more.
+var errEnded = errors.New("the agent is not running")
+
+// A File keeps one file of the state directory equal to the newest value that it was given.
+// Only who asks for it waits for the disk.
+type File struct {
+	folders   securedir.Policy
+	dir, name string // dir "": nothing is kept
+	failed    func(error)
+	worked    func()
+	wake      chan struct{}
+
+	mu      sync.Mutex   // guards following
+	next    any          // the newest value; nil: it is written
+	waiting []chan error // for the newest value
+	ended   bool
+
+	last []byte // as it was written last; the goroutine's of run
+}
+
+// NewFile returns a file of a directory, "" for one that keeps nothing. failed and worked are
+// called by Run after each try to write.
+func NewFile(folders securedir.Policy, dir, name string, failed func(error), worked func()) *File {
+	return &File{folders: folders, dir: dir, name: name, failed: failed, worked: worked, wake: make(chan struct{}, 1)}
+}
+
+// Put hands over the newest value. It does not wait.
+func (f *File) Put(value any) { f.hand(value, nil) }
+
+// Flush hands over the newest value, and returns what tells when it is on the disk, or
+// why it is not; it is tried again then. It does not wait.
+func (f *File) Flush(value any) <-chan error {
+	done := make(chan error, 1)
+	f.hand(value, done)
+	return done
+}
+
+func (f *File) hand(value any, done chan error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case done == nil:
+	case f.dir == "":
+		done <- nil // that nothing is kept is wanted
+	case f.ended:
+		done <- errEnded
+	default:
+		f.waiting = append(f.waiting, done)
+	}
+	f.next = value
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run writes until ctx is done, and then what is left.
+func (f *File) Run(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	rested := false
+	for {
+		select {
+		case <-pause.C:
+			rested = true
+		case <-f.wake:
+		case <-ctx.Done():
+			f.end()
+			return
+		}
+		if wrote, err := f.writeNext(rested); wrote {
+			rested = false
+			if err != nil {
+				pause.Reset(retryStore)
+			} else {
+				pause.Reset(saveEvery)
+			}
+		}
+	}
+}
+
+// writeNext writes the newest value if there is one, and time for it or somebody who waits,
+// and reports whether it tried.
+func (f *File) writeNext(rested bool) (wrote bool, err error) {
+	f.mu.Lock()
+	value, waiting := f.next, f.waiting
+	if value == nil || !rested && len(waiting) == 0 {
+		f.mu.Unlock()
+		return false, nil
+	}
+	f.next, f.waiting = nil, nil
+	f.mu.Unlock()
+	err = f.write(value)
+	for _, done := range waiting {
+		done <- err
+	}
+	if err != nil {
+		f.mu.Lock()
+		if f.next == nil {
+			f.next = value
+		}
+		f.mu.Unlock()
+	}
+	return true, err
+}
+
+// end writes what is left; who asks later is told that nobody writes any more.
+func (f *File) end() {
+	_, _ = f.writeNext(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+	for _, done := range f.waiting {
+		done <- errEnded
+	}
+	f.waiting = nil
+}
+
+// write makes value what the file holds, unless it does already.
+func (f *File) write(value any) error {
+	if f.dir == "" {
+		return nil
+	}
+	text, err := json.Marshal(value)
+	if err == nil && bytes.Equal(text, f.last) {
+		return nil
+	}
+	if err == nil {
+		err = f.replace(append(text, '\n'))
+	}
+	if err != nil {
+		f.failed(err)
+		return err
+	}
+	f.last = text
+	f.worked()
+	return nil
+}
+
+// replace replaces the file in one step that survives a power loss. Its mode is not that
+// of the one that was there, which may have been anybody's to write to.
+func (f *File) replace(text []byte) error {
+	dir, err := f.folders.Make(f.dir, 0o750)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Replace(f.name, text, securedir.Private(), nil)
+}

@@ -1,0 +1,71 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// strange starts with two instances that serve 80 and 81, and has another process at b, met
+// by another agent, that serves 7 and 8 in the same slots.
+func (w *world) strange(b *fakeConn) {
+	w.t.Helper()
+	w.source.reading = discovery.Complete(eps(80, 81)...)
+	w.start()
+	w.want(b, "web1=:80 web2=:81")
+	w.stop()
+	b.with(func() { b.process.Pid++; b.process.Started += 10; b.addBackend("web", 5) })
+	for i, port := range []int{7, 8} {
+		b.set([]string{"web1", "web2"}[i], func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
+	}
+}
+
+// TestTakeoverOutlivesTheAgent: what nobody ever listed and was left alone is not taken for
+// something that somebody put there while nobody looked, however often the agent starts, and
+// whether its source has spoken before it ended or not.
+func TestTakeoverOutlivesTheAgent(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+		inWorld(t, func(w *world) {
+			w.strange(b)
+			w.source.asked = silent // a fake answers once
+			w.start()
+			w.pass(time.Minute)
+			w.stop()
+			for range 2 {
+				w.source.asked = false
+				w.start()
+				w.pass(time.Minute)
+				w.want(b, "web1=:7 web2=:8 web3=:80 web4=:81")
+				w.want(a, "web1=:80 web2=:81")
+				if h := w.status().Backends[0].Takeover; h == nil || len(h.WouldRemove) != 2 {
+					w.t.Errorf("takeover: %+v", h)
+				}
+				w.stop()
+			}
+			w.start()
+		}, a, b)
+	}
+}
+
+// TestTakeoverIsOfEachInstance: where a slot is left alone at two instances and somebody
+// changes it at one, it is corrected there.
+func TestTakeoverIsOfEachInstance(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	for _, c := range []*fakeConn{a, b} {
+		c.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(7), slots.Ready })
+		c.set("web2", func(s *slots.Server) { s.Addr, s.Class = addr(80), slots.Ready })
+	}
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(time.Minute)
+		w.want(b, "web1=:7 web2=:80")
+		b.set("web1", func(s *slots.Server) { s.Addr = addr(9) })
+		w.pass(time.Minute)
+		w.want(a, "web1=:7 web2=:80")
+		w.want(b, "web2=:80")
+	}, a, b)
+}

@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/placement"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file finds the addresses that no feed may remove.
+
+// holdTakeover is the kind of hold of live addresses that no source has ever listed.
+const holdTakeover = "takeover"
+
+// findUnmanaged finds the unmanaged addresses of b at instances where they were not looked
+// for, drops those that are gone, or that the source lists or an operator added by now, and
+// returns the slots that they have anywhere, with the address. changed: they are others at
+// some instance.
+func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool) {
+	out = placement.Unmanaged{}
+	for _, in := range c.of(b) {
+		at := in.at(b.Name)
+		if at.Own == nil || at.Problem != "" {
+			changed = at.unmanaged.DropOwned(b.owns) || changed
+			continue
+		}
+		if !at.judged && b.heard {
+			at.judged = true
+			at.unmanaged = placement.FindUnmanaged(at.Own, b.owns)
+			if in.continued && !at.corrected {
+				at.corrected = true
+				b.placement.DropTaken(at.unmanaged, at.unmanagedThen)
+			}
+			changed = changed || len(at.unmanaged) > 0
+		}
+		changed = at.unmanaged.Refresh(at.Own, b.owns) || changed
+		maps.Copy(out, at.unmanaged)
+	}
+	return out, changed
+}
+
+// unmanagedAt are the unmanaged addresses of b at an instance, or those that would be if they
+// had been looked for, or were before it was heard of.
+func (b *backend) unmanagedAt(at *backendAt) placement.Unmanaged {
+	switch {
+	case at.judged:
+		return maps.Clone(at.unmanaged)
+	case at.Own == nil:
+		return at.unmanagedThen
+	}
+	return placement.FindUnmanaged(at.Own, b.owns)
+}
+
+// viewsToAdopt are the views of b to make the table of.
+func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
+	var out [][]slots.Server
+	for _, in := range c.of(b) {
+		at := in.at(b.Name)
+		if at.Own == nil || at.Problem != "" {
+			continue
+		}
+		view := at.Usable
+		if in.continued {
+			view = b.placement.WithoutTaken(view, at.unmanagedThen, b.owns)
+		}
+		out = append(out, view)
+	}
+	return out
+}
+
+// owns reports whether a is a feed's to remove, or an operator's who adds it or did.
+func (b *backend) owns(a netip.AddrPort) bool {
+	_, added := b.added[a]
+	return added || b.mayRemove(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
+}
+
+// misfits reports whether the sources may be those of another service: they list none
+// of the addresses that take traffic, and never did.
+func (c *core) misfits(b *backend) bool {
+	if len(b.unmanaged) == 0 {
+		return false
+	}
+	listed := discovery.ByAddr(b.guard.Published())
+	return placement.IsMisfit(c.views(b), func(a netip.AddrPort) bool {
+		_, ok := listed[a]
+		return ok || b.owns(a)
+	})
+}
+
+// takeoverID is the id under which the unmanaged addresses of b can be accepted.
+func (c *core) takeoverID(b *backend) string { return guard.ID("t", c.unmanagedOf(b)) }
+
+// accept has those go that id stood for when it was shown and that are still not listed:
+// of a hold, of what is kept, or of a takeover. It returns them; ok is false if there is
+// no such id.
+func (c *core) accept(b *backend, id string, now time.Time) (gone []netip.AddrPort, ok bool) {
+	before := b.guard.Published()
+	if gone, ok = b.guard.Accept(id, now); ok {
+		b.startLeaving(before, b.guard.Published(), now)
+		b.due = b.due || len(gone) > 0
+		return gone, true
+	}
+	if gone, ok = b.acceptKept(id, c.checks(b), now); ok {
+		return gone, true
+	}
+	if len(c.unmanagedOf(b)) == 0 || id != c.takeoverID(b) {
+		return nil, false
+	}
+	gone = c.unmanagedOf(b)
+	b.feeds[0].known.AddListed(gone, now)
+	for _, in := range c.of(b) {
+		in.at(b.Name).unmanaged = nil
+	}
+	b.due = true
+	return gone, true
+}
+
+// holdIDs are the ids that can be accepted now.
+func (c *core) holdIDs(b *backend, now time.Time) []string {
+	var out []string
+	if h, ok := b.guard.Hold(now); ok {
+		out = append(out, h.ID)
+	}
+	for _, s := range b.keptSets() {
+		out = append(out, s.id)
+	}
+	if len(c.unmanagedOf(b)) > 0 {
+		out = append(out, c.takeoverID(b))
+	}
+	return out
+}
+
+// unmanagedOf returns the unmanaged addresses of b over all instances, sorted.
+func (c *core) unmanagedOf(b *backend) []netip.AddrPort {
+	all := map[netip.AddrPort]bool{}
+	for _, in := range c.of(b) {
+		for _, a := range in.at(b.Name).unmanaged {
+			all[a] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(all), netip.AddrPort.Compare)
+}

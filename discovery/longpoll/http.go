@@ -1,0 +1,148 @@
+package longpoll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+const (
+	// MaxBody bounds a list of instances, in bytes.
+	MaxBody = 32 << 20
+	// maxFault bounds what is read of a reply other than a 200.
+	maxFault = 4 << 10
+)
+
+// An api is that of a system which is asked over HTTP. It is safe for concurrent use.
+type api struct {
+	system string // what errors call it, as in "Consul"
+	client http.Client
+	// classOf returns what a reply other than a 200 means, of whose body it is given
+	// the beginning.
+	classOf func(status int, body string) discovery.Class
+}
+
+// newAPI returns the API of a system that is reached by rt. It follows no redirect:
+// that would carry the token to whatever host is named there.
+func newAPI(system string, rt http.RoundTripper, classOf func(status int, body string) discovery.Class) api {
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return api{system: system, client: http.Client{Transport: rt, CheckRedirect: stay}, classOf: classOf}
+}
+
+// get returns what is at a URL if it is answered by a 200; the caller closes its
+// body. sign adds headers to the request. Its errors are of class
+// [discovery.Transport] if there was no answer at all.
+func (a *api) get(ctx context.Context, url string, sign func(*http.Request)) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, discovery.Errorf(discovery.Config, "%w", err)
+	}
+	sign(req)
+	resp, err := a.client.Do(req)
+	if err != nil {
+		return nil, discovery.Errorf(discovery.Transport, "ask %s: %w", a.system, cause(err))
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, a.refused(resp)
+	}
+	return resp, nil
+}
+
+// cause leaves out the URL, which makes messages long and says nothing new.
+func cause(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// refused is the error for a status other than 200.
+func (a *api) refused(resp *http.Response) error {
+	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxFault)) // the status alone says enough
+	body := strings.TrimSpace(string(raw))
+	return discovery.Errorf(a.classOf(resp.StatusCode, body), "%s answered %d: %s", a.system, resp.StatusCode, discovery.Printable(body, 160))
+}
+
+// unreadable is the error for a reply whose body failed with err. It tells a
+// connection that broke off, or took too long, from a body that is no answer.
+func (a *api) unreadable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return discovery.Errorf(discovery.Transport, "read %s's reply: %w", a.system, ctx.Err())
+	}
+	return discovery.Errorf(discovery.Protocol, "read %s's reply: %w", a.system, err)
+}
+
+// ClassOfStatus returns what a status other than 200 usually means.
+func ClassOfStatus(status int) discovery.Class {
+	switch {
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		return discovery.Busy
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return discovery.Auth
+	case status >= 400 && status < 500:
+		return discovery.Config
+	case status >= 500:
+		return discovery.Server
+	}
+	return discovery.Protocol
+}
+
+// ReadBody reads a body to its end, which lets the connection be used again. One
+// that is larger than most bytes is an error.
+func ReadBody(body io.Reader, most int) ([]byte, error) {
+	raw, err := io.ReadAll(io.LimitReader(body, int64(most)+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(raw) > most:
+		return nil, fmt.Errorf("it is larger than %d bytes", most)
+	}
+	return raw, nil
+}
+
+// withToken calls ask with what token returns, and once more if that is refused and
+// token returns another one after denied was called. Both may be nil: no token is
+// none that can be renewed.
+func withToken[T any](token func() string, denied func(), ask func(token string) (T, error)) (T, error) {
+	current := tokenOf(token)
+	answer, err := ask(current)
+	if discovery.ClassOf(err) != discovery.Auth {
+		return answer, err
+	}
+	if denied != nil {
+		denied()
+	}
+	if renewed := tokenOf(token); renewed != current {
+		return ask(renewed)
+	}
+	return answer, err
+}
+
+// tokenOf returns what token does; it may be nil.
+func tokenOf(token func() string) string {
+	if token == nil {
+		return ""
+	}
+	return token()
+}
+
+// within calls ask, which has to end when its context does, and gives it so much
+// time. Where ctx is done the error is ctx's own.
+func within[T any](ctx context.Context, limit time.Duration, ask func(context.Context) (T, error)) (T, error) {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answer, err := ask(limited)
+	if err != nil && ctx.Err() != nil {
+		var none T
+		return none, ctx.Err()
+	}
+	return answer, err
+}
