@@ -58,9 +58,23 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newRunCommand(a), newCheckCommand(a), newDoctorCommand(a), newPlanCommand(a), newSyncCommand(a),
-		newStatusCommand(a), newTopCommand(a), newExplainCommand(a), newReloadCommand(a), newConfigCommand(a), newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
-		newDemoCommand())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run it:", []*cobra.Command{newRunCommand(a), newReloadCommand(a), newSyncCommand(a)}},
+		{"Look:", []*cobra.Command{newStatusCommand(a), newTopCommand(a), newExplainCommand(a), newPlanCommand(a)}},
+		{"Act:", []*cobra.Command{newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a)}},
+		{"HAProxy:", []*cobra.Command{newHAProxyCommand(a)}},
+		{"Set up:", []*cobra.Command{newCheckCommand(a), newDoctorCommand(a), newConfigCommand(a), newCompletionCommand(a), newDemoCommand(), newVersionCommand(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("Set up:")
 	a.addCompletions(root)
 	return root
 }
