@@ -45,9 +45,6 @@ func fill(v reflect.Value, text string, depth int) {
 	}
 }
 
-// hostile is a T that has what a terminal obeys in all of its texts.
-func hostile[T any]() T { return saying[T](obeyed) }
-
 // saying is a T with text in all of its texts.
 func saying[T any](text string) (v T) {
 	fill(reflect.ValueOf(&v).Elem(), text, 6)
