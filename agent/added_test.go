@@ -234,25 +234,6 @@ func TestAddedServerOfWeightZero(t *testing.T) {
 	}, a)
 }
 
-// TestWeightOfAnAddedServer: its own goes before that of its address, and after one that
-// it was given later.
-func TestWeightOfAnAddedServer(t *testing.T) {
-	server := Override{Backend: "web", Address: "127.0.0.9:90", Kind: OverrideServer}
-	heavy, given := server, server
-	heavy.Weight = "50"
-	given.Kind, given.Weight = OverrideWeight, "7"
-	address := Override{Address: "127.0.0.9", Kind: OverrideWeight, Weight: "20"}
-	for want, all := range map[string][]Override{"20": {server, address}, "50": {heavy, address}, "7": {heavy, given, address}} {
-		l := overrides{}
-		for _, o := range all {
-			l = l.put(o)
-		}
-		if o := l.weighs("web", addr(90)); o == nil || o.Weight != want {
-			t.Errorf("got %+v, want weight %s", o, want)
-		}
-	}
-}
-
 // TestAddedEndpointObeysTheNetworks: also those that the backend got later.
 func TestAddedEndpointObeysTheNetworks(t *testing.T) {
 	a := newFake("a", "web", 5)

@@ -18,7 +18,7 @@ func TestRequestThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 		w.settle()
 		id := w.status().Backends[0].Hold.ID
 		busy := make(chan struct{})
-		w.agent.do <- errand{do: func(context.Context) { <-busy }}
+		w.agent.do <- task{do: func(context.Context) { <-busy }}
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
 		if _, err := w.agent.Accept(ctx, "web", id, ""); !errors.Is(err, context.DeadlineExceeded) {

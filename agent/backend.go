@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
@@ -39,10 +40,10 @@ type leaving struct {
 // backend is what the loop knows about one backend.
 type backend struct {
 	Backend
-	feeds []*feed // in the order of the configuration
-	at    sources.Position
-	shift time.Time // when that becomes another one by itself; zero for never
-	guard *guard.Guard
+	feeds          []*feed // in the order of the configuration
+	at             sources.Position
+	nextTransition time.Time // when that becomes another one by itself; zero for never
+	guard          *guard.Guard
 	// kept are the endpoints that no source lists and none may remove.
 	kept map[netip.AddrPort]sources.Kept
 	// shownKept are the addresses that an id of what is kept stood for.
@@ -50,14 +51,14 @@ type backend struct {
 	// misfit: the sources may be those of another service; see [placement.IsMisfit].
 	misfit bool
 	phase  string
-	// stale: what was stored is too old to be filled from.
-	stale    bool
-	storedAt time.Time
+	// snapshotStale: what was stored is too old to be filled from.
+	snapshotStale bool
+	storedAt      time.Time
 	// leaving are endpoints that drain before they go; see Backend.Leave.
 	leaving map[netip.AddrPort]leaving
-	// ends are when the sessions of endpoints that left are to be ended; see
+	// sessionEnds are when the sessions of endpoints that left are to be ended; see
 	// Backend.Shutdown. It is kept while a slot has the address.
-	ends map[netip.AddrPort]time.Time
+	sessionEnds map[netip.AddrPort]time.Time
 	// placement is which of its endpoints are in which slots.
 	placement *placement.Placement
 	// unmanaged are the slots that hold an address at some instance that no source has ever
@@ -77,7 +78,7 @@ type backend struct {
 	// overrides are what operators want of it. started are the slots that
 	// an operator gave back, with when. weights are those of the template, if any
 	// override may ask for a share of them.
-	overrides overrides
+	overrides override.Set
 	// added are the endpoints that operators added and do not want any more, with
 	// since when: they may be removed wherever they are found.
 	added   map[netip.AddrPort]time.Time
@@ -86,7 +87,7 @@ type backend struct {
 	// operated are the endpoints that an override is or was about while nothing but what
 	// was stored is known: their slots alone are written to where others serve already.
 	operated map[netip.AddrPort]bool
-	// resumed is when an operator ended the fights over slots.
+	// resumed is when an operator ended the conflicts over slots.
 	resumed time.Time
 	// needy: it was said to need a reload; needTold: that or the contrary was said.
 	needy, needTold bool
@@ -95,16 +96,16 @@ type backend struct {
 func newBackend(b Backend) *backend {
 	b = withDefaults(b)
 	nb := &backend{
-		Backend:   b,
-		guard:     guard.New(b.Guard),
-		placement: placement.New(),
-		shownKept: map[string][]netip.AddrPort{},
-		phase:     phaseWaiting,
-		leaving:   map[netip.AddrPort]leaving{},
-		ends:      map[netip.AddrPort]time.Time{},
-		added:     map[netip.AddrPort]time.Time{},
-		started:   map[int]time.Time{},
-		pace:      rate.NewLimiter(roundRate, roundBurst),
+		Backend:     b,
+		guard:       guard.New(b.Guard),
+		placement:   placement.New(),
+		shownKept:   map[string][]netip.AddrPort{},
+		phase:       phaseWaiting,
+		leaving:     map[netip.AddrPort]leaving{},
+		sessionEnds: map[netip.AddrPort]time.Time{},
+		added:       map[netip.AddrPort]time.Time{},
+		started:     map[int]time.Time{},
+		pace:        rate.NewLimiter(roundRate, roundBurst),
 	}
 	for _, f := range b.Feeds {
 		nb.feeds = append(nb.feeds, newFeed(f, b.Policy))
@@ -144,7 +145,7 @@ type judgement struct {
 // answered in this process.
 func (b *backend) reevaluate(j judgement, now time.Time) bool {
 	c := sources.Combine(b.contributions(), b.Failover, b.at, now)
-	b.at, b.shift = c.At, c.Due
+	b.at, b.nextTransition = c.At, c.Due
 	answered := false
 	for i, f := range b.feeds {
 		f.used = c.Used[i]
@@ -209,7 +210,7 @@ func (b *backend) silent(a netip.AddrPort) bool {
 
 // next is when something has to be done for the backend; zero for never.
 func (b *backend) next(now time.Time) time.Time {
-	due := b.shift
+	due := b.nextTransition
 	if t, ok := b.guard.Turnover(); ok {
 		due = earlier(due, t.EndsAt)
 	}
@@ -233,6 +234,6 @@ func earlier(a, b time.Time) time.Time {
 // targets returns what every slot should be, on all instances.
 func (b *backend) targets() []slots.Target {
 	targets := b.placement.Table().Targets(slots.Scale(b.guard.Published()))
-	b.overrides.reweigh(b.Name, targets, b.weights.Of)
+	b.overrides.Reweigh(b.Name, targets, b.weights.Of)
 	return targets
 }

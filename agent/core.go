@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
@@ -23,7 +24,7 @@ type instance struct {
 	backends map[string]*backendAt
 	// pending are the generations that were sent and not read back, oldest
 	// first.
-	pending  []stamp
+	pending  []pendingGeneration
 	applied  uint64
 	restarts int
 	// commandLog is what was said to its slots last.
@@ -47,9 +48,9 @@ type backendAt struct {
 	// seenOnce: its slots were seen. full: some of them were ready then.
 	seenOnce, full bool
 	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
-	// left alone until somebody accepts that they go. judged: they were looked for.
+	// left alone until somebody accepts that they go. searched: they were looked for.
 	unmanaged placement.Unmanaged
-	judged    bool
+	searched  bool
 	// unmanagedThen are those of when the state was stored. corrected: of what somebody took
 	// since then in the same process, none is one.
 	unmanagedThen placement.Unmanaged
@@ -66,14 +67,14 @@ func (in *instance) at(backend string) *backendAt {
 	return at
 }
 
-// A stamp is when a generation of a backend came to be, and when its source spoke.
-type stamp struct {
+// A pendingGeneration is when a generation of a backend came to be, and when its source spoke.
+type pendingGeneration struct {
 	backend  string
 	gen      uint64
 	at, news time.Time
 }
 
-// maxPending bounds the stamps of an instance that is away: the oldest and the
+// maxPending bounds the pending generations of an instance that is away: the oldest and the
 // newest are kept.
 const maxPending = 64
 
@@ -84,12 +85,12 @@ type core struct {
 	timing    reconciler.Timing
 	backends  []*backend
 	instances []*instance
-	// opened: enough instances answered, or enough time has passed, to decide
+	// barrierOpen: enough instances answered, or enough time has passed, to decide
 	// which slot holds what.
-	opened bool
+	barrierOpen bool
 	// overrides and pauses are what operators asked for.
-	overrides   overrides
-	pauses      pauses
+	overrides   override.Set
+	pauses      override.Pauses
 	operatorsAt time.Time // when either last changed
 	// next is what comes after, while slots that it does not serve are emptied;
 	// nil at all other times.
@@ -136,7 +137,7 @@ func (c *core) views(b *backend) [][]slots.Server {
 
 // decidable reports whether there are an answer and slots to decide b about.
 func (c *core) decidable(b *backend) bool {
-	return b.phase != phaseWaiting && c.opened && len(c.views(b)) > 0
+	return b.phase != phaseWaiting && c.barrierOpen && len(c.views(b)) > 0
 }
 
 // recompute decides anew which endpoint sits in which slot of b, and reports
@@ -149,8 +150,8 @@ func (c *core) recompute(b *backend, now time.Time) bool {
 	if b.due && !b.pace.AllowN(now, 1) {
 		return false
 	}
-	if b.stale {
-		b.dropStale(c.live(b), now)
+	if b.snapshotStale {
+		b.expireSnapshot(c.live(b), now)
 	}
 	b.weights = c.templateWeights(b)
 	fresh, misfit := b.due || b.gen == 0, b.misfit
@@ -211,7 +212,7 @@ func (c *core) allocateSlots(b *backend, now time.Time) {
 func (b *backend) assign(now time.Time) {
 	b.placement.Assign(b.wanted(), now)
 	if b.placement.Short() && len(b.leaving) > 0 {
-		b.placement.Reclaim(b.departed())
+		b.placement.Reclaim(b.removed())
 		b.dropReclaimed()
 	}
 	if len(b.kept) > 0 {
@@ -230,7 +231,7 @@ func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
 	for _, in := range c.of(b) {
-		in.pending = append(in.pending, stamp{b.Name, c.gen, now, news})
+		in.pending = append(in.pending, pendingGeneration{b.Name, c.gen, now, news})
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
 		}
@@ -268,7 +269,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 			Generation: b.gen, Proxy: b.Proxy, Prefix: b.Prefix, Resumed: b.resumed, Repair: b.RepairExternal, Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions,
 			Watched: len(b.guard.Incoming()) > 0, Started: maps.Clone(b.started), SessionEnds: b.ending(),
 		}
-		if p := c.pauses.of(b.Name, now); p != nil {
+		if p := c.pauses.Of(b.Name, now); p != nil {
 			s.Paused, s.Strict = true, p.Hard
 		}
 		// Before its slots were seen, nobody knows which of them to leave alone.
@@ -277,7 +278,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
 			s.Targets = b.sent
 			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 {
-				s.Targets = placement.Around(s.Targets, at.unmanaged, at.judged)
+				s.Targets = placement.Around(s.Targets, at.unmanaged, at.searched)
 			}
 			if adopted {
 				s.Targets = placement.OnlyOperated(s.Targets, at.Own, b.operated, b.started)
@@ -305,7 +306,7 @@ func (c *core) problems(b *backend) []string {
 		case at.Problem != "":
 			out = append(out, in.Name+": "+at.Problem)
 		}
-		if names := in.fought(b.Name); len(names) > 0 {
+		if names := in.conflictedSlots(b.Name); len(names) > 0 {
 			out = append(out, in.Name+": somebody else keeps changing "+strings.Join(names, ", ")+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
 		}
 	}

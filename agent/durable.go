@@ -28,7 +28,7 @@ type operatorsState struct {
 }
 
 func (a *Agent) operatorsState() operatorsState {
-	return operatorsState{operatorsVersion, a.operatorsAt, a.overrides.sorted(), a.pauses.sorted()}
+	return operatorsState{operatorsVersion, a.operatorsAt, a.overrides.Sorted(), a.pauses.Sorted()}
 }
 
 // operatorsAsked notes that operators changed something. It is always later than the change

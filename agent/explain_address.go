@@ -24,7 +24,7 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *explanation,
 	}
 	x.place(b, status, addr)
 	for _, kind := range OverrideKinds {
-		if o := b.overrides.find(b.Name, addr, kind); addr.IsValid() && o != nil {
+		if o := b.overrides.Find(b.Name, addr, kind); addr.IsValid() && o != nil {
 			x.Overrides = append(x.Overrides, *o)
 		}
 	}
@@ -32,7 +32,7 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *explanation,
 	if placed = placed && x.Slot != ""; !placed {
 		number = noSlot
 	}
-	pause := a.pauses.of(b.Name, e.At)
+	pause := a.pauses.Of(b.Name, e.At)
 	for _, in := range a.of(b) {
 		for _, s := range a.slotsAt(b, in, number, x.Address) {
 			at := in.explain(b, s.Server, s.exists, e.At)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -190,7 +191,7 @@ func (a *explainedAddress) operated() string {
 // sayer names who says so.
 func (a *explainedAddress) sayer(word string) string {
 	var who []string
-	if slices.ContainsFunc(a.Overrides, func(o Override) bool { return implies(&o, word) }) {
+	if slices.ContainsFunc(a.Overrides, func(o Override) bool { return override.Implies(&o, word) }) {
 		who = append(who, "an operator")
 	}
 	for _, s := range a.saying(word) {

@@ -22,17 +22,17 @@ type feed struct {
 	failedAt time.Time         // when it stopped to, if it does not
 	again    time.Time         // when it is asked again
 
-	// known is what it is known to have listed, part by part; spoke: it answered in
+	// known is what it is known to have listed, part by part; answeredThisRun: it answered in
 	// this process, and what is known is its own.
-	known *sources.Known
-	spoke bool
+	known           *sources.Known
+	answeredThisRun bool
 	// listed are the endpoints of its last answer that the policy lets pass, refused the
 	// others, and what it named and cannot be an endpoint.
 	listed  []discovery.Endpoint
 	refused []discovery.Rejection
 
-	heir     string    // a digest of what the feed before was asked, if this one has its endpoints
-	storedAt time.Time // when what was restored was said
+	predecessor string    // a digest of what the feed before was asked, if this one has its endpoints
+	storedAt    time.Time // when what was restored was said
 }
 
 func newFeed(f Feed, policy discovery.Policy) *feed {
@@ -45,22 +45,22 @@ func (f *feed) silent() bool { return f.failing != nil || f.answered.IsZero() }
 // pending reports whether it neither answered nor failed yet.
 func (f *feed) pending() bool { return f.answered.IsZero() && f.failing == nil }
 
-// spokeSince reports whether its last word came after that.
-func (f *feed) spokeSince(at time.Time) bool {
+// answeredSince reports whether its last word came after that.
+func (f *feed) answeredSince(at time.Time) bool {
 	return f.answered.After(at) || f.failing != nil && f.failedAt.After(at)
 }
 
 // answer takes one answer. changed says that the set is another one, replaced that what
 // was another source's is gone with it.
 func (f *feed) answer(r discovery.Reading, now time.Time) (changed, replaced bool) {
-	same := f.failing == nil && f.spoke && r.Settled() && f.last.Equal(r)
+	same := f.failing == nil && f.answeredThisRun && r.Settled() && f.last.Equal(r)
 	f.answered, f.last, f.failing = now, r, nil
 	if same { // as most answers are
 		return false, false
 	}
 	before := f.known.Set()
 	replaced = f.known.Answer(r, now)
-	f.spoke = !f.known.Inherited()
+	f.answeredThisRun = !f.known.Inherited()
 	f.listed, f.refused = f.known.Set().Listed(), slices.Concat(r.Rejected, f.known.Set().Refused)
 	return !sameSet(before, f.known.Set()), replaced
 }
@@ -93,7 +93,7 @@ func sameSet(a, b sources.Set) bool {
 // mayRemove reports whether a is the feed's to remove. As long as it has not answered,
 // that is only what it is known to have listed last.
 func (f *feed) mayRemove(a netip.AddrPort) bool {
-	return f.known.MayRemove(a) && (f.spoke || f.known.Has(a))
+	return f.known.MayRemove(a) && (f.answeredThisRun || f.known.Has(a))
 }
 
 // noneYet reports whether it answers, and never named anything.
@@ -115,16 +115,16 @@ func (f *feed) confirms(u discovery.Update, a netip.AddrPort, now time.Time) boo
 	return as.Lacks(a)
 }
 
-// succeed has f go on with what is known of the feed that it replaces.
-func (f *feed) succeed(old *feed, now time.Time) {
+// inheritFrom has f go on with what is known of the feed that it replaces.
+func (f *feed) inheritFrom(old *feed, now time.Time) {
 	same := f.Identity == old.Identity
 	f.known.Inherit(old.known, same, now)
-	f.heir, f.storedAt = old.owner(), old.storedAt
+	f.predecessor, f.storedAt = old.owner(), old.storedAt
 	if !old.answered.IsZero() {
 		f.storedAt = old.answered
 	}
 	if same && !old.known.Inherited() {
-		f.spoke, f.listed, f.refused = old.spoke, old.listed, old.refused
+		f.answeredThisRun, f.listed, f.refused = old.answeredThisRun, old.listed, old.refused
 		f.answered, f.last, f.failing, f.again = old.answered, old.last, old.failing, old.again
 	}
 }

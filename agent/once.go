@@ -46,7 +46,7 @@ func (a *Agent) Once(ctx context.Context) (Status, error) {
 
 // settled reports whether nothing is under way any more.
 func (a *Agent) settled() bool {
-	if !a.opened {
+	if !a.barrierOpen {
 		return false
 	}
 	for _, b := range a.backends {
@@ -62,7 +62,7 @@ func (a *Agent) settled() bool {
 // could not be asked is in the plan.
 func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 	a.begin()
-	a.opened = true
+	a.barrierOpen = true
 	a.readInstances(ctx)
 	a.readSources(ctx)
 	now := time.Now()
@@ -132,7 +132,7 @@ func (a *Agent) readSources(ctx context.Context) {
 	}
 	group.Wait()
 	for _, got := range answers {
-		a.heard(got.b, got.f, got.u)
+		a.onUpdate(got.b, got.f, got.u)
 	}
 }
 

@@ -9,26 +9,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // This file does to endpoints what operators ask for.
-
-// limited is w with an end, usual if none was asked for, if w has not full rights. It
-// fails where the end would be too late, or is in the past.
-func limited(w Who, usual time.Duration) (Who, error) {
-	switch {
-	case w.For < 0:
-		return w, fmt.Errorf("%w: it cannot last %s", ErrBadRequest, w.For)
-	case w.MaxFor == 0:
-	case w.For > w.MaxFor:
-		return w, fmt.Errorf("%w: without full rights it can last %s at most (http.max_for), not %s", ErrBadRequest, w.MaxFor, w.For)
-	case w.For == 0:
-		w.For = min(usual, w.MaxFor)
-	}
-	return w, nil
-}
 
 // SetState drains an endpoint, stops it, or gives it back to what its source says
 // ([StateReady]), which also ends what somebody did to its slot behind the agent's
@@ -39,11 +25,11 @@ func (a *Agent) SetState(ctx context.Context, backend, server, state string, who
 	if err := checkState(state); err != nil {
 		return ServerRef{}, err
 	}
-	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
+	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
 		if err := a.setState(Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now); err != nil {
 			return err
 		}
-		o := b.overrides.holds(b.Name, b.addr)
+		o := b.overrides.Blocking(b.Name, b.addr)
 		switch {
 		case state != StateReady || o == nil:
 			return nil
@@ -62,13 +48,13 @@ func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, w
 			return ServerRef{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
 		}
 	}
-	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
+	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
 		o := Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideWeight, Weight: weight}
 		if weight == "" {
-			a.release(o, who.By, now)
+			a.endOverride(o, who.By, now)
 			return nil
 		}
-		return a.impose(o, who, now)
+		return a.setOverride(o, who, now)
 	})
 }
 
@@ -94,15 +80,15 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 			return ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", ErrBadRequest, b.Name, addr, strings.ReplaceAll(reason, "_", " "))
 		}
 		o := Override{Backend: b.Name, Address: addr.String(), Kind: OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
-		return a.ref(b, addr), a.impose(o, who, time.Now())
+		return a.ref(b, addr), a.setOverride(o, who, time.Now())
 	})
 }
 
 // RemoveServer removes an endpoint that AddServer added. It fails with
 // [ErrDiscovered] for one that only a source lists, and as SetState does.
 func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (ServerRef, error) {
-	return a.operate(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		if !a.release(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}, "", now) {
+	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
+		if !a.endOverride(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}, "", now) {
 			return fmt.Errorf("%w: %s/%s", ErrDiscovered, b.Name, b.addr)
 		}
 		return nil
@@ -123,8 +109,8 @@ type backendRef struct {
 	addr netip.AddrPort
 }
 
-// operate finds the endpoint and has the loop do f.
-func (a *Agent) operate(ctx context.Context, backend, server string, f func(*backendRef, time.Time) error) (ServerRef, error) {
+// withServer finds the endpoint and has the loop do f.
+func (a *Agent) withServer(ctx context.Context, backend, server string, f func(*backendRef, time.Time) error) (ServerRef, error) {
 	return durably(ctx, a, func(context.Context) (ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
@@ -160,7 +146,7 @@ func answerOr[T any](ctx context.Context, a *Agent, f func(context.Context) (T, 
 func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
 		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.name(b.Name, addr) {
+		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.Names(b.Name, addr) {
 			return addr, fmt.Errorf("%w: %s has no endpoint %s", ErrNoServer, b.Name, addr)
 		}
 		return addr, nil
@@ -191,17 +177,17 @@ func (c *core) ref(b *backend, addr netip.AddrPort) ServerRef {
 func (a *Agent) setState(o Override, who Who, now time.Time) error {
 	o.Kind = OverrideState
 	if o.State != StateReady {
-		return a.impose(o, who, now)
+		return a.setOverride(o, who, now)
 	}
-	a.release(o, who.By, now)
-	about := subjectOf(&o)
+	a.endOverride(o, who.By, now)
+	about := override.KeyOf(&o)
 	for _, b := range a.backends {
 		for _, s := range b.placement.Table() {
-			if !s.Free() && about.concerns(b.Name, s.Endpoint.Addr) {
+			if !s.Free() && about.Concerns(b.Name, s.Endpoint.Addr) {
 				b.started[s.Number] = now
 				b.due, a.dirty = true, true
 				for _, in := range a.of(b) {
-					in.giveBack(b.Name, s.Number)
+					in.clearExternal(b.Name, s.Number)
 				}
 			}
 		}

@@ -29,7 +29,7 @@ func (a *Agent) heldStill(ip netip.Addr) error {
 	var held []string
 	for _, b := range a.backends {
 		for _, e := range b.wanted() {
-			switch o := b.overrides.holds(b.Name, e.Addr); {
+			switch o := b.overrides.Blocking(b.Name, e.Addr); {
 			case e.Addr.Addr() != ip || o == nil:
 			case o.Backend == "": // its state is ended
 				return fmt.Errorf("%w: %s; give the address another weight", ErrOverruled, o.Words())
@@ -59,10 +59,10 @@ func (a *Agent) SetAddressWeight(ctx context.Context, ip netip.Addr, weight stri
 	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
 		o := Override{Address: address, Kind: OverrideWeight, Weight: weight}
 		if weight == "" {
-			a.release(o, who.By, now)
+			a.endOverride(o, who.By, now)
 			return nil
 		}
-		return a.impose(o, who, now)
+		return a.setOverride(o, who, now)
 	})
 }
 

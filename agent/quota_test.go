@@ -8,8 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 )
+
+// maxLimited is how much may be asked for without full rights.
+const maxLimited = 50
 
 // TestQuotaWithoutFullRights: who has fewer rights uses up no place of who has more, and
 // asks for nothing that lasts longer than it may.
@@ -35,7 +39,7 @@ func TestQuotaWithoutFullRights(t *testing.T) {
 		if err := ask(0, limited); err != nil {
 			w.t.Errorf("one that there is, again: %v", err)
 		}
-		for i := range maxOverrides {
+		for i := range override.Max {
 			if err := ask(1000+i, Who{By: "root"}); err != nil {
 				w.t.Fatalf("with full rights, %d: %v", i, err)
 			}
@@ -43,19 +47,19 @@ func TestQuotaWithoutFullRights(t *testing.T) {
 		if err := ask(3000, Who{By: "root"}); !errors.Is(err, ErrBadRequest) {
 			w.t.Errorf("one more with full rights: %v", err)
 		}
-		if n := len(w.status().Overrides); n != maxOverrides+maxLimited {
+		if n := len(w.status().Overrides); n != override.Max+maxLimited {
 			w.t.Errorf("%d are in force", n)
 		}
 		w.stop()
 		w.start()
-		if n := len(w.status().Overrides); n != maxOverrides+maxLimited {
+		if n := len(w.status().Overrides); n != override.Max+maxLimited {
 			w.t.Errorf("%d are in force after a restart", n)
 		}
 		if err := ask(maxLimited, limited); err == nil {
 			w.t.Error("the quota is forgotten at a restart")
 		}
 		w.pass(time.Hour)
-		if n := len(w.status().Overrides); n != maxOverrides {
+		if n := len(w.status().Overrides); n != override.Max {
 			w.t.Errorf("%d are in force after the longest time", n)
 		}
 	}, a)

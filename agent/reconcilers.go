@@ -48,7 +48,7 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 	before := in.last
 	n := a.applyReport(in, r)
 	in.commandLog.add(r.Exchanges)
-	a.logReport(in, before, r, n.short, a.propagated(in, r))
+	a.reported(in, before, r, n.short, a.propagated(in, r))
 	a.ready = a.ready || r.Err == nil && r.InSync && !a.unfilled(in)
 	for _, b := range a.backends {
 		if a.endTurnover(b, r.At) {
@@ -58,8 +58,8 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 			a.reevaluate(b, nil, time.Time{}, r.At)
 		}
 	}
-	for _, b := range n.stale {
-		a.decide(b, time.Now())
+	for _, b := range n.redo {
+		a.publishIfChanged(b, time.Now())
 	}
 	a.dirty = a.dirty || !in.last.Process.Same(before.Process) || n.externals
 	a.gaugeInstance(in, r.At)

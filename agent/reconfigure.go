@@ -32,8 +32,8 @@ func (a *Agent) Reconfigure(ctx context.Context, opts Options) error {
 	// From here on the loop must not be left half way, whatever comes of ctx.
 	whole := context.WithoutCancel(ctx)
 	if opts.DrainRemoved {
-		defer func() { _ = a.ask(whole, func(context.Context) { a.unretire() }) }()
-		if err := a.retire(ctx, opts); err != nil {
+		defer func() { _ = a.ask(whole, func(context.Context) { a.recommission() }) }()
+		if err := a.decommission(ctx, opts); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 				in.forget(b.Name)
 			}
 			for _, f := range b.feeds {
-				a.follow(ctx, b, f)
+				a.startWatch(ctx, b, f)
 			}
 		} else {
 			a.changeBackend(ctx, b, n)
@@ -203,7 +203,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 	if next.Failover.Primary != b.Failover.Primary {
 		b.at = sources.Position{} // it is of the feeds that stood in for another one
 	}
-	b.govern(withDefaults(next), time.Now())
+	b.setRules(withDefaults(next), time.Now())
 	b.due = true
 	b.feeds = nil
 	kept := make([]bool, len(before))
@@ -217,10 +217,10 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 			continue
 		}
 		if k >= 0 {
-			f.succeed(before[k], time.Now())
+			f.inheritFrom(before[k], time.Now())
 		}
 		b.feeds = append(b.feeds, f)
-		a.follow(ctx, b, f)
+		a.startWatch(ctx, b, f)
 	}
 	for k, f := range before {
 		if kept[k] {
@@ -228,7 +228,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 		}
 		f.cancel()
 		if len(before) > len(b.feeds) { // nobody goes on from it
-			a.judgeAgain(b)
+			a.searchAgain(b)
 		}
 	}
 	a.reevaluate(b, nil, time.Now(), time.Now())
@@ -242,9 +242,9 @@ func feedsOf(feeds []*feed) []Feed {
 	return out
 }
 
-// judgeAgain has unmanaged addresses looked for again: what may be removed has changed.
-func (a *Agent) judgeAgain(b *backend) {
+// searchAgain has unmanaged addresses looked for again: what may be removed has changed.
+func (a *Agent) searchAgain(b *backend) {
 	for _, in := range a.instances {
-		in.at(b.Name).judged = false
+		in.at(b.Name).searched = false
 	}
 }

@@ -19,7 +19,7 @@ func TestLateWordOfAnOldSourceIsNotTheNewOnes(t *testing.T) {
 		other := newMute()
 		next.Backends[0].Feeds = []Feed{{Name: "test", Source: other, Key: "other"}}
 		held := make(chan struct{})
-		w.agent.do <- errand{do: func(context.Context) { <-held }}
+		w.agent.do <- task{do: func(context.Context) { <-held }}
 		done := make(chan error)
 		go func() {
 			done <- w.agent.ask(context.Background(), func(loop context.Context) { w.agent.change(loop, next) })

@@ -135,7 +135,7 @@ func recovered(ctx context.Context, t Transaction) (res reload.Result, had bool,
 
 // considerReloads starts the reload that is due, and returns when one will be.
 func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.Time) {
-	if !a.opened {
+	if !a.barrierOpen {
 		return next
 	}
 	for _, r := range a.reloads {
@@ -169,7 +169,7 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 	}
 	for _, b := range a.backends {
 		have, lacks := a.lacks(r, b, now)
-		lacks = lacks && a.pauses.of(b.Name, now) == nil
+		lacks = lacks && a.pauses.Of(b.Name, now) == nil
 		r.policy.Observe(b.Name, have, b.placement.Needed(), lacks, now)
 	}
 	r.policy.Retain(func(name string) bool { return a.backend(name) != nil })

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -17,7 +18,7 @@ func (in *instance) up() bool { return in.met && in.last.Err == nil }
 
 // inSync reports whether in has nothing more to do, or is not let do it by a pause.
 func (in *instance) inSync() bool {
-	return in.up() && in.last.InSync && !slices.ContainsFunc(in.pending, func(s stamp) bool { return !in.at(s.backend).Paused })
+	return in.up() && in.last.InSync && !slices.ContainsFunc(in.pending, func(s pendingGeneration) bool { return !in.at(s.backend).Paused })
 }
 
 // inSync reports whether in is as the table wants it, and can be.
@@ -38,8 +39,8 @@ func (c *core) unfilled(in *instance) bool {
 	})
 }
 
-// fought returns the names of the slots over which there is a fight, sorted.
-func (in *instance) fought(backend string) []string {
+// conflictedSlots returns the names of the slots over which there is a conflict, sorted.
+func (in *instance) conflictedSlots(backend string) []string {
 	var out []string
 	for _, number := range slices.Sorted(maps.Keys(in.at(backend).Conflicts)) {
 		out = append(out, in.slotName(backend, number))
@@ -63,10 +64,10 @@ func (a *Agent) show(now time.Time) Status {
 	}
 	for _, in := range a.instances {
 		show := in.show(now)
-		show.InSync = show.InSync && a.opened && !a.unfilled(in) // nothing is wanted before
+		show.InSync = show.InSync && a.barrierOpen && !a.unfilled(in) // nothing is wanted before
 		s.Instances = append(s.Instances, show)
 	}
-	s.Overrides, s.Pauses = a.overrides.sorted(), a.pauses.sorted()
+	s.Overrides, s.Pauses = a.overrides.Sorted(), a.pauses.Sorted()
 	s.Reloads = []ReloadStatus{}
 	for _, r := range a.reloads {
 		s.Reloads = append(s.Reloads, a.showReload(r, now))
@@ -98,7 +99,7 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
-	if p := a.pauses.of(b.Name, now); p != nil {
+	if p := a.pauses.Of(b.Name, now); p != nil {
 		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
 	if t, ok := b.guard.Turnover(); ok {
@@ -233,6 +234,15 @@ func (in *instance) show(now time.Time) InstanceStatus {
 	}
 	slices.Sort(s.Unloaded)
 	return s
+}
+
+// addresses are those of eps.
+func addresses(eps []discovery.Endpoint) []netip.AddrPort {
+	out := make([]netip.AddrPort, len(eps))
+	for i, e := range eps {
+		out[i] = e.Addr
+	}
+	return out
 }
 
 func nonNil(eps []discovery.Endpoint) []discovery.Endpoint {

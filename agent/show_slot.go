@@ -97,7 +97,7 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 		if ok && live.Name != s.Name {
 			row.Name = live.Name
 		}
-		if held != "" && row.HeldBy == "" && b.overrides.holds(b.Name, slot.Endpoint.Addr) != nil {
+		if held != "" && row.HeldBy == "" && b.overrides.Blocking(b.Name, slot.Endpoint.Addr) != nil {
 			row.HeldBy, row.Reason = "operator", held
 		}
 		s.Instances = append(s.Instances, row)
@@ -137,7 +137,7 @@ func (b *backend) listedBy(addr netip.AddrPort) []string {
 func (b *backend) heldWhy(slot slots.Slot) string {
 	var words []string
 	for _, kind := range OverrideKinds {
-		if o := b.overrides.find(b.Name, slot.Endpoint.Addr, kind); !slot.Free() && o != nil {
+		if o := b.overrides.Find(b.Name, slot.Endpoint.Addr, kind); !slot.Free() && o != nil {
 			words = append(words, o.Words())
 		}
 	}

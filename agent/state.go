@@ -174,7 +174,7 @@ func (a *Agent) snapshot(now time.Time) stored {
 // snapshot returns what has to be stored of backends and instances.
 func (c *core) snapshot(now time.Time) stored {
 	at := c.operatorsAt // zero if nobody ever asked for anything
-	s := stored{Version: stateVersion, OperatorsAt: &at, Overrides: c.overrides.sorted(), Pauses: c.pauses.sorted()}
+	s := stored{Version: stateVersion, OperatorsAt: &at, Overrides: c.overrides.Sorted(), Pauses: c.pauses.Sorted()}
 	for _, b := range c.backends {
 		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
 	}

@@ -27,7 +27,7 @@ func (b *backend) store(name func(number int) string, now time.Time) storedBacke
 	s.Leaving = slices.SortedFunc(maps.Values(b.leaving), func(x, y leaving) int {
 		return x.Endpoint.Addr.Compare(y.Endpoint.Addr)
 	})
-	s.Ends, s.Added = maps.Clone(b.ends), maps.Clone(b.added)
+	s.Ends, s.Added = maps.Clone(b.sessionEnds), maps.Clone(b.added)
 	for a, number := range s.Numbers {
 		s.Slots[a] = name(number)
 	}
@@ -92,13 +92,13 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 		b.leaving[l.Endpoint.Addr] = l
 	}
 	for a, at := range s.Ends {
-		b.ends[a] = notAfter(at, now.Add(b.Drain))
+		b.sessionEnds[a] = notAfter(at, now.Add(b.Drain))
 	}
 	for a, at := range s.Added {
 		b.added[a] = notAfter(at, now)
 	}
 	age := now.Sub(s.At)
-	b.stale = age >= restoreAge || age <= -restoreAge
+	b.snapshotStale = age >= restoreAge || age <= -restoreAge
 	if len(b.guard.Published()) > 0 && age < restoreAge && age > -restoreAge {
 		b.phase, b.due = phaseRestored, true
 	}
@@ -125,7 +125,7 @@ func (b *backend) restoreFeeds(s storedBackend) {
 func (f *feed) restore(s storedFeed) {
 	inherited := s.Source != digest(f.Identity)
 	if inherited {
-		f.heir = s.Source
+		f.predecessor = s.Source
 	} else {
 		discovery.Remind(f.Source, []byte(s.Memory))
 	}
@@ -136,7 +136,7 @@ func (f *feed) restore(s storedFeed) {
 // owner is a digest of what was asked for what f has.
 func (f *feed) owner() string {
 	if f.known.Inherited() {
-		return f.heir
+		return f.predecessor
 	}
 	return digest(f.Identity)
 }

@@ -69,3 +69,33 @@ func TestTakeoverIsOfEachInstance(t *testing.T) {
 		w.want(b, "web2=:80")
 	}, a, b)
 }
+
+// TestHeldIsServedOnce: endpoints of a source that is taken out of the configuration are held,
+// and nobody's. They are served where they are, and nobody's no more when it is back.
+func TestHeldIsServedOnce(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		other := w.second(newMute())
+		w.start()
+		other.list(90, 91, 92, 93)
+		w.settle()
+		w.want(a, "web1=:80 web2=:90 web3=:91 web4=:92 web5=:93")
+		feeds := w.opts.Backends[0].Feeds
+		for n, what := range []string{"without it", "with it again"} {
+			next := w.opts
+			next.Backends = []Backend{next.Backends[0]}
+			next.Backends[0].Feeds = feeds[:1+n]
+			other.asked = false
+			if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(5 * time.Second)
+			w.want(a, "web1=:80 web2=:90 web3=:91 web4=:92 web5=:93")
+			b := w.status().Backends[0]
+			if held := what == "without it"; (b.Hold != nil) != held || (b.Takeover != nil) != held {
+				w.t.Errorf("%s: hold %+v, takeover %+v", what, b.Hold, b.Takeover)
+			}
+		}
+	}, a)
+}

@@ -1,12 +1,11 @@
 package agent
 
 import (
-	"maps"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -64,8 +63,10 @@ func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	class := discovery.ClassOf(err)
 	a.opts.Metrics.SourceFailed(f.Name, b.Proxy, string(class))
 	if was := f.failing; was == nil || discovery.ClassOf(was) != class {
-		a.opts.Log.Warn("source does not answer; what is known stays in force", "backend", b.Name, "source", f.Source.String(), "err", err)
-		a.events.Add(sourceEvent(EventSourceFailing, b, f, "does not answer; what is known stays in force: "+err.Error(), string(class)))
+		a.record(happening{warn: true, line: "source does not answer; what is known stays in force",
+			attrs: []any{"backend", b.Name, "source", f.Source.String(), "err", err},
+			event: Event{Kind: EventSourceFailing, Backend: b.Name, Source: f.Name, Fields: map[string]string{"class": string(class)},
+				Text: f.Source.String() + " does not answer; what is known stays in force: " + err.Error()}})
 	}
 }
 
@@ -81,8 +82,8 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 	}
 	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)
 	if before.failing != nil {
-		a.opts.Log.Info("source answers again", "backend", b.Name, "source", f.Source.String())
-		a.events.Add(sourceEvent(EventSourceAnswering, b, f, "answers again", ""))
+		a.record(happening{line: "source answers again", attrs: []any{"backend", b.Name, "source", f.Source.String()},
+			event: Event{Kind: EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again"}})
 	}
 	if slices.Equal(f.refused, before.refused) {
 		return
@@ -109,96 +110,51 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 
 // failedOver tells which feeds of b are in use.
 func (a *Agent) failedOver(b *backend) {
-	a.events.Add(failoverEvent(b))
+	h := happening{line: "the primary source lists enough endpoints again", attrs: []any{"backend", b.Name, "primary", b.Failover.Primary},
+		event: Event{Kind: EventFailback, Backend: b.Name, Source: b.Failover.Primary, Text: "the primary source lists enough endpoints again"}}
 	if b.at.FailedOver {
-		a.opts.Log.Warn("the primary source lists too few endpoints; the others stand in", "backend", b.Name, "primary", b.Failover.Primary)
-		return
+		h.warn, h.line = true, "the primary source lists too few endpoints; the others stand in"
+		h.event.Kind, h.event.Text = EventFailover, h.line
 	}
-	a.opts.Log.Info("the primary source lists enough endpoints again", "backend", b.Name, "primary", b.Failover.Primary)
+	a.record(h)
 }
 
 // decided tells of a new table, and how many endpoints had no slot, and how many slots
 // were to be taken over, before.
 func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
-	a.addAll(tableEvents(b, surplusBefore, takenBefore, a.takeoverID(b)))
 	overflow := len(b.placement.Overflow())
 	for _, other := range a.beside(b) {
 		overflow += len(other.placement.Overflow())
 	}
 	a.opts.Metrics.Overflow(b.Proxy, overflow)
 	a.gaugeHolds(b)
-	a.takeoverChanged(b, takenBefore)
-	if n := len(b.placement.Overflow()); n != surplusBefore && n > 0 {
-		a.opts.Log.Warn("more endpoints than slots", "backend", b.Name, "slots", len(b.placement.Table()), "left_over", n)
-	} else if n != surplusBefore {
-		a.opts.Log.Info("every endpoint has a slot again", "backend", b.Name)
+	switch n := len(b.placement.Overflow()); {
+	case n == surplusBefore:
+	case n == 0:
+		a.record(happening{line: "every endpoint has a slot again", attrs: []any{"backend", b.Name},
+			event: Event{Kind: EventOverflowEnded, Backend: b.Name, Text: "every endpoint has a slot again"}})
+	default:
+		a.record(happening{warn: true, line: "more endpoints than slots",
+			attrs: []any{"backend", b.Name, "slots", len(b.placement.Table()), "left_over", n},
+			event: Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)}})
 	}
+	a.takeoverChanged(b, takenBefore)
 }
 
 // takeoverChanged tells of slots that wait to be taken over, where there were none.
 func (a *Agent) takeoverChanged(b *backend, before int) {
+	id := a.takeoverID(b)
+	e := Event{Backend: b.Name, Fields: map[string]string{"hold": holdTakeover, "id": id}}
 	switch n := len(b.unmanaged); {
 	case n > 0 && before == 0:
-		id := a.takeoverID(b)
-		a.opts.Log.Warn("takeover: slots serve addresses that no source has ever listed; they are left alone", "backend", b.Name,
-			"addresses", strings.Join(addressStrings(a.unmanagedOf(b)), " "), "nothing_is_written", b.misfit, "id", id, "to_end_it", "slotsync accept "+b.Name+" "+id)
+		e.Kind = EventHoldBegun
+		e.Text = fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, id)
+		a.record(happening{warn: true, line: "takeover: slots serve addresses that no source has ever listed; they are left alone", event: e,
+			attrs: []any{"backend", b.Name, "addresses", strings.Join(addressStrings(a.unmanagedOf(b)), " "), "nothing_is_written", b.misfit,
+				"id", id, "to_end_it", "slotsync accept " + b.Name + " " + id}})
 	case n == 0 && before > 0:
-		a.opts.Log.Info("no slot waits to be taken over any more", "backend", b.Name)
-	}
-}
-
-// logReport tells what a reconciler did; short are the backends of which an instance has enough
-// slots now and had not before, or the other way round.
-func (a *Agent) logReport(in *instance, before, r reconciler.Report, short []string, propagated map[string]time.Duration) {
-	log, m := a.opts.Log.With("instance", in.Name), a.opts.Metrics
-	a.addAll(reportEvents(in, before, r, short, propagated))
-	switch {
-	case r.Err != nil && (before.Err == nil || faultOf(before.Err) != faultOf(r.Err)):
-		log.Warn("instance cannot be kept in step", "socket", in.Conn.String(), "err", r.Err)
-	case r.Err == nil && before.Err != nil:
-		log.Info("instance is back", "pid", r.Process.Pid, "version", r.Process.Version)
-	case r.Err == nil && before.At.IsZero():
-		log.Info("instance answers", "socket", in.Conn.String(), "pid", r.Process.Pid, "version", r.Process.Version)
-	}
-	if r.Restarted {
-		m.Restarted(in.Name)
-		log.Info("instance runs a new process", "pid", r.Process.Pid)
-	}
-	if r.Took > 0 {
-		m.Round(in.Name, r.Took)
-	}
-	for _, c := range r.Commands {
-		m.Commands(in.Name, c.Command, c.Result, c.N)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Changes)) {
-		log.Info("slots changed", "backend", name, "changes", r.Changes[name].String(), "took", r.Took.Round(time.Microsecond))
-	}
-	for _, name := range short {
-		if n := r.Backends[name].Overflow; n > 0 {
-			log.Warn("endpoints have no slot at this instance: its template has fewer than others", "backend", name, "left_over", n)
-		} else {
-			log.Info("every endpoint has a slot at this instance again", "backend", name)
-		}
-	}
-	for name, kinds := range r.Drift {
-		for kind, n := range kinds {
-			m.Drift(in.Name, a.proxyOf(name), string(kind), n)
-		}
-		log.Warn("drift corrected: nobody asked for what was there", "backend", name, "changes", kinds.String())
-	}
-	for _, n := range r.Events {
-		attrs := []any{"backend", n.Backend}
-		if n.Slot != "" {
-			attrs = append(attrs, "slot", n.Slot)
-		}
-		if n.Detail != "" {
-			attrs = append(attrs, "detail", n.Detail)
-		}
-		if n.Warn {
-			log.Warn(n.Text, attrs...)
-		} else {
-			log.Info(n.Text, attrs...)
-		}
+		e.Kind, e.Text = EventHoldEnded, "no slot is to be taken over any more"
+		a.record(happening{line: "no slot waits to be taken over any more", attrs: []any{"backend", b.Name}, event: e})
 	}
 }
 
@@ -221,7 +177,7 @@ func (a *Agent) gauge(now time.Time) {
 		}
 		if in.inStep && in.behind > 1 {
 			in.inStep = false
-			a.events.Add(stepEvent(in))
+			a.record(step(in))
 		}
 	}
 	for _, b := range a.backends {
@@ -239,7 +195,7 @@ func (a *Agent) gaugeLink(in *instance, now time.Time) {
 	a.opts.Metrics.Instance(in.Name, in.up(), a.inSync(in), in.lag(now))
 	if !in.inStep && a.inSync(in) {
 		in.inStep = true
-		a.events.Add(stepEvent(in))
+		a.record(step(in))
 	}
 }
 
@@ -269,7 +225,7 @@ func (a *Agent) gaugeInstance(in *instance, now time.Time) {
 
 // pausedNow reports whether anything keeps the agent from writing to slots of b.
 func (a *Agent) pausedNow(b *backend, now time.Time) bool {
-	return a.fighting(b, now) || a.pauses.of(b.Name, now) != nil
+	return a.hasConflict(b, now) || a.pauses.Of(b.Name, now) != nil
 }
 
 // beside are the other backends that fill the same backend of HAProxy.
@@ -307,9 +263,9 @@ func (b *backend) countSlots(at *backendAt) map[string]int {
 	return out
 }
 
-// fighting reports whether a fight keeps the agent from writing to a slot of b
+// hasConflict reports whether a conflict keeps the agent from writing to a slot of b
 // somewhere.
-func (a *Agent) fighting(b *backend, now time.Time) bool {
+func (a *Agent) hasConflict(b *backend, now time.Time) bool {
 	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
 		for _, until := range in.at(b.Name).Conflicts {
 			if until.After(now) {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,17 +29,21 @@ func (a *Agent) holdChanged(b *backend) {
 	default: // it has been missing for that long already
 		until = "as soon as it is confirmed"
 	}
-	a.events.Add(holdEvent(b, h, held, until))
-	about := []any{"backend", b.Name, "kind", h.Kind, "would_remove", strings.Join(addressStrings(h.WouldRemove), " "),
-		"ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID}
-	switch h.Kind {
-	case "":
-		a.opts.Log.Info("nothing is held any more", "backend", b.Name)
-	case guard.Unhealthy:
-		a.opts.Log.Warn("held: every endpoint that is registered is unhealthy; what served last goes on", about...)
-	default:
-		a.opts.Log.Warn("held: the source lists too few endpoints at once", about...)
+	if !held {
+		a.record(happening{line: "nothing is held any more", attrs: []any{"backend", b.Name},
+			event: Event{Kind: EventHoldEnded, Backend: b.Name, Text: "nothing is held any more"}})
+		return
 	}
+	gone := strings.Join(addressStrings(h.WouldRemove), " ")
+	line := "held: the source lists too few endpoints at once"
+	if h.Kind == guard.Unhealthy {
+		line = "held: every endpoint that is registered is unhealthy; what served last goes on"
+	}
+	a.record(happening{warn: true, line: line,
+		attrs: []any{"backend", b.Name, "kind", h.Kind, "would_remove", gone, "ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID},
+		event: Event{Kind: EventHoldBegun, Backend: b.Name,
+			Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s %s has them go", h.Kind, len(h.WouldRemove), b.Name, h.ID),
+			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
 }
 
 // holdKinds lists the kinds of hold, for metrics.
@@ -67,10 +72,15 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 		if len(fresh) == 0 || f == nil || f.silent() {
 			continue
 		}
-		what := "kept: the source does not list these now, and cannot say that they are gone"
-		a.opts.Log.Warn(what, "backend", b.Name, "source", s.source, "part", s.part, "reason", s.reason,
-			"endpoints", strings.Join(addressStrings(fresh), " "), "id", s.id, "to_end_it", "slotsync accept "+b.Name+" "+s.id)
-		a.events.Add(keptEvent(EventKeptBegun, b, s, fresh))
+		list, part := strings.Join(addressStrings(fresh), " "), s.source
+		if s.part != "" {
+			part += ", " + s.part
+		}
+		a.record(happening{warn: true, line: "kept: the source does not list these now, and cannot say that they are gone",
+			attrs: []any{"backend", b.Name, "source", s.source, "part", s.part, "reason", s.reason, "endpoints", list,
+				"id", s.id, "to_end_it", "slotsync accept " + b.Name + " " + s.id},
+			event: Event{Kind: EventKeptBegun, Backend: b.Name, Source: s.source, Fields: map[string]string{"id": s.id, "part": s.part, "reason": s.reason},
+				Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, part, s.reason, b.Name, s.id)}})
 	}
 	var over []netip.AddrPort
 	for x := range before {
@@ -80,16 +90,17 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 	}
 	if len(over) > 0 {
 		slices.SortFunc(over, netip.AddrPort.Compare)
-		a.opts.Log.Info("not kept any more: listed again, or gone", "backend", b.Name, "endpoints", strings.Join(addressStrings(over), " "))
-		a.events.Add(keptEvent(EventKeptEnded, b, keptSet{}, over))
+		list := strings.Join(addressStrings(over), " ")
+		a.record(happening{line: "not kept any more: listed again, or gone", attrs: []any{"backend", b.Name, "endpoints", list},
+			event: Event{Kind: EventKeptEnded, Backend: b.Name, Text: "not kept any more: " + list}})
 	}
 }
 
 // accepted tells what an operator had go.
 func (a *Agent) accepted(b *backend, done Accepted, by string) {
-	a.opts.Log.Warn("an operator accepted that these go", "backend", b.Name, "id", done.ID, "removed", strings.Join(done.Removed, " "), "by", by)
-	a.events.Add(Event{Kind: EventAccepted, Backend: b.Name, Text: "an operator accepted that " + strings.Join(done.Removed, " ") + " go",
-		Fields: map[string]string{"id": done.ID, "by": by}})
+	gone := strings.Join(done.Removed, " ")
+	a.record(happening{warn: true, line: "an operator accepted that these go", attrs: []any{"backend", b.Name, "id", done.ID, "removed", gone, "by", by},
+		event: Event{Kind: EventAccepted, Backend: b.Name, Text: "an operator accepted that " + gone + " go", Fields: map[string]string{"id": done.ID, "by": by}}})
 }
 
 // gaugeKept counts what is kept of each feed.
@@ -143,8 +154,8 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
 		a.opts.Log.Info("endpoints changed", about...)
 		return
 	}
-	a.opts.Log.Warn("nothing serves this backend any more", append(about, "requests_get", "503")...)
-	a.events.Add(Event{Kind: EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)})
+	a.record(happening{warn: true, line: "nothing serves this backend any more", attrs: append(about, "requests_get", "503"),
+		event: Event{Kind: EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)}})
 }
 
 // called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".

@@ -29,8 +29,8 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 			changed = at.unmanaged.DropOwned(b.owns) || changed
 			continue
 		}
-		if !at.judged && b.heard {
-			at.judged = true
+		if !at.searched && b.heard {
+			at.searched = true
 			at.unmanaged = placement.FindUnmanaged(at.Own, b.owns)
 			if in.continued && !at.corrected {
 				at.corrected = true
@@ -48,7 +48,7 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 // had been looked for, or were before it was heard of.
 func (b *backend) unmanagedAt(at *backendAt) placement.Unmanaged {
 	switch {
-	case at.judged:
+	case at.searched:
 		return maps.Clone(at.unmanaged)
 	case at.Own == nil:
 		return at.unmanagedThen
@@ -76,7 +76,7 @@ func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 // owns reports whether a is a feed's to remove, or an operator's who adds it or did.
 func (b *backend) owns(a netip.AddrPort) bool {
 	_, added := b.added[a]
-	return added || b.mayRemove(a) || b.overrides.find(b.Name, a, OverrideServer) != nil
+	return added || b.mayRemove(a) || b.overrides.Find(b.Name, a, OverrideServer) != nil
 }
 
 // misfits reports whether the sources may be those of another service: they list none

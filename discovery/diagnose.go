@@ -40,7 +40,7 @@ func Diagnose(ctx context.Context, src Source) (list []Finding) {
 	if !ok {
 		return nil
 	}
-	_, err := guarded(src, func() (Reading, error) { list = d.Diagnose(ctx); return Reading{}, nil })
+	_, err := recoverPanic(src, func() (Reading, error) { list = d.Diagnose(ctx); return Reading{}, nil })
 	if err != nil {
 		return []Finding{{Faulty, err.Error()}}
 	}

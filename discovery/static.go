@@ -6,8 +6,8 @@ import (
 )
 
 type static struct {
-	reading Reading
-	told    bool
+	reading  Reading
+	returned bool
 }
 
 // Static returns a source whose endpoints are eps for ever. The first Next
@@ -34,11 +34,11 @@ func Static(eps []Endpoint) Source {
 
 // Next implements [Source].
 func (s *static) Next(ctx context.Context) (Reading, error) {
-	if s.told {
+	if s.returned {
 		<-ctx.Done()
 		return Reading{}, ctx.Err()
 	}
-	s.told = true
+	s.returned = true
 	return s.reading, ctx.Err()
 }
 

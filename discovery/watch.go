@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	floor      = 100 * time.Millisecond // between the starts of two calls of Next
-	dither     = 20 * time.Millisecond  // added to it, so that many sources do not march in step
-	sameEvery  = time.Second            // an answer that says nothing new is worth a call this often,
-	sameBurst  = 5                      // after so many in a row at once
-	newsRate   = 20                     // news is free, but not without end: so many a second
-	newsBurst  = 50                     // after so many at once
-	breath     = 2 * time.Millisecond   // after news, for those who have to act on it
-	leastPause = 50 * time.Millisecond  // after an error
+	minInterval    = 100 * time.Millisecond // between the starts of two calls of Next
+	intervalJitter = 20 * time.Millisecond  // added to it, so that many sources do not ask in step
+	sameEvery      = time.Second            // calls after answers that equal the last one: so often,
+	sameBurst      = 5                      // after so many at once
+	newsRate       = 20                     // calls after news: so many a second,
+	newsBurst      = 50                     // after so many at once
+	newsPause      = 2 * time.Millisecond   // after news, which leaves the processor to the goroutines that act on it
+	minPause       = 50 * time.Millisecond  // after an error
 )
 
 // An Update is one answer of a source, or why there is none.
@@ -36,9 +36,9 @@ type Update struct {
 // order and from one goroutine, the caller's. Answers that equal the last one
 // are published too, since they prove that it still holds.
 //
-// A source whose answers differ is asked again after 2 ms, in which the news has
-// the processor to itself, until it has told so much that nobody could follow: 50
-// in a row, then 20 a second. One whose answers are equal is asked not sooner than 100 ms after it was last asked, and at most
+// A source whose answers differ is asked again after 2 ms, in which the news has the
+// processor to itself; after 50 such answers in a row at most 20 times a second. One whose
+// answers are equal is asked not sooner than 100 ms after it was last asked, and at most
 // once a second. After an error it is asked again after a random part of a pause that
 // doubles from the first to the longest of [Class.Backoff], or as soon as a
 // [Recoverer] says so; Watch never gives up. A panic of the source is an error of class [Protocol].
@@ -46,7 +46,7 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 	p := pace{same: rate.NewLimiter(rate.Every(sameEvery), sameBurst), news: rate.NewLimiter(newsRate, newsBurst)}
 	for ctx.Err() == nil {
 		asked := time.Now()
-		r, err := answered(src, func() (Reading, error) { return src.Next(ctx) })
+		r, err := requireParts(src, func() (Reading, error) { return src.Next(ctx) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -57,21 +57,21 @@ func Watch(ctx context.Context, src Source, publish func(Update)) {
 		pause := p.after(u, asked)
 		u.Again = u.At.Add(pause)
 		publish(u)
-		rest(ctx, src, u.Err, pause)
+		pauseAfter(ctx, src, u.Err, pause)
 	}
 }
 
-// rest returns after d, or sooner when ctx is done or a source that failed may be
+// pauseAfter returns after d, or sooner when ctx is done or a source that failed may be
 // asked again.
-func rest(ctx context.Context, src Source, failed error, d time.Duration) {
+func pauseAfter(ctx context.Context, src Source, failed error, d time.Duration) {
 	if failed == nil {
 		Sleep(ctx, d)
 		return
 	}
-	Sleep(ctx, leastPause)
-	brief, cancel := context.WithTimeout(ctx, d-leastPause)
+	Sleep(ctx, minPause)
+	brief, cancel := context.WithTimeout(ctx, d-minPause)
 	defer cancel()
-	_, err := guarded(src, func() (Reading, error) { recovered(brief, src, failed); return Reading{}, nil })
+	_, err := recoverPanic(src, func() (Reading, error) { recovered(brief, src, failed); return Reading{}, nil })
 	if err != nil { // it panicked: the whole pause, then
 		<-brief.Done()
 	}
@@ -80,16 +80,16 @@ func rest(ctx context.Context, src Source, failed error, d time.Duration) {
 // Confirm calls src.Confirm. What it returns is normalized, and
 // a panic of the source is an error of class [Protocol].
 func Confirm(ctx context.Context, src Source) (Reading, error) {
-	r, err := answered(src, func() (Reading, error) { return src.Confirm(ctx) })
+	r, err := requireParts(src, func() (Reading, error) { return src.Confirm(ctx) })
 	if err != nil {
 		return Reading{}, err
 	}
 	return r.Normalized(), nil
 }
 
-// guarded turns a panic of src into an error: one broken source must not end the
+// recoverPanic turns a panic of src into an error: one broken source must not end the
 // watching of the others.
-func guarded(src Source, ask func() (Reading, error)) (r Reading, err error) {
+func recoverPanic(src Source, ask func() (Reading, error)) (r Reading, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r, err = Reading{}, Errorf(Protocol, "%s panicked: %v", src, p)
@@ -98,9 +98,9 @@ func guarded(src Source, ask func() (Reading, error)) (r Reading, err error) {
 	return ask()
 }
 
-// answered is guarded, for what must have a part: an answer without any is none.
-func answered(src Source, ask func() (Reading, error)) (Reading, error) {
-	r, err := guarded(src, ask)
+// requireParts is recoverPanic for readings: one without a part is an error.
+func requireParts(src Source, ask func() (Reading, error)) (Reading, error) {
+	r, err := recoverPanic(src, ask)
 	if err == nil && len(r.Parts) == 0 {
 		return r, Errorf(Protocol, "%s answered without saying of what", src)
 	}
@@ -121,12 +121,12 @@ func (p *pace) after(u Update, asked time.Time) time.Duration {
 		return jittered(backoff(ClassOf(u.Err), p.fails))
 	}
 	p.fails = 0
-	told := p.last != nil && p.last.Equal(u.Reading)
+	same := p.last != nil && p.last.Equal(u.Reading)
 	p.last = &u.Reading
-	if !told {
-		return max(breath, p.news.ReserveN(u.At, 1).DelayFrom(u.At))
+	if !same {
+		return max(newsPause, p.news.ReserveN(u.At, 1).DelayFrom(u.At))
 	}
-	return max(floor+rand.N(dither)-u.At.Sub(asked), p.same.ReserveN(u.At, 1).DelayFrom(u.At), 0)
+	return max(minInterval+rand.N(intervalJitter)-u.At.Sub(asked), p.same.ReserveN(u.At, 1).DelayFrom(u.At), 0)
 }
 
 // backoff returns the pause after that many errors in a row, the last of class c.
@@ -148,4 +148,4 @@ func Sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-func jittered(d time.Duration) time.Duration { return max(leastPause, rand.N(d)) }
+func jittered(d time.Duration) time.Duration { return max(minPause, rand.N(d)) }

@@ -58,7 +58,7 @@ type claim struct {
 	first int            // the first instance that has it there in its best class
 }
 
-// stronger orders claims, the one to be heard first before the others.
+// stronger orders claims, the strongest first.
 func stronger(a, b claim) int {
 	return cmp.Or(
 		cmp.Compare(b.votes[Ready], a.votes[Ready]),

@@ -116,17 +116,17 @@ func (t Table) choice() []int {
 		return cmp.Or(
 			compareBool(a.Dynamic, b.Dynamic),
 			compareBool(a.Lacking, b.Lacking),
-			cmp.Compare(a.wear(), b.wear()),
+			cmp.Compare(a.reuseRank(), b.reuseRank()),
 			a.Freed.Compare(b.Freed),
 			cmp.Compare(i, j))
 	})
 	return free
 }
 
-// wear says how much harm a free slot may still do to those who used it: 0
-// never used, 1 idle, 2 busy. A rule of its own for slots that are free for
-// less than a minute is not needed, as the one free longest comes first.
-func (s Slot) wear() int {
+// reuseRank orders free slots by how likely somebody still uses their old address: 0
+// never used, 1 idle, 2 has sessions. Slots that are free for less than a minute need no
+// rule of their own, as the one free longest comes first.
+func (s Slot) reuseRank() int {
 	switch {
 	case s.Freed.IsZero():
 		return 0

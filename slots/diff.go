@@ -9,9 +9,9 @@ import (
 
 // Diff returns what has to happen next at one instance, which shows have (see
 // [Own]), so that it becomes want. Servers that are added are named prefix and the
-// number of their slot. It looks at nothing but the two: whoever
-// applies the changes, all, some or in part, reads the instance again and calls
-// Diff again, until the plan is done.
+// number of their slot. It looks at nothing but the two: after
+// the changes were applied, all, some or in part, the caller reads the instance again and
+// calls Diff again, until the plan is done.
 //
 //	server               wanted             now             later
 //	right address        class or weight    enable, drain, empty, weight
@@ -52,7 +52,7 @@ func Diff(backend, prefix string, have []Server, want []Target) Plan {
 		switch now.Kind {
 		case Fill, Enable, Weigh, Park, Add:
 			gains = append(gains, now)
-		case Ebb, Remove:
+		case StartDrain, Remove:
 			losses = append(losses, now)
 		case Empty:
 			if d.isWrong(p) {
@@ -159,7 +159,7 @@ func (d *delta) step(p pair, waits bool) (now, later Change) {
 		return d.add(p), later
 	case p.want.toRemove(p.have):
 		now, later = p.remove()
-	case p.want.met(p.have):
+	case p.want.satisfiedBy(p.have):
 		return now, later
 	case !p.want.Addr.IsValid():
 		now = p.empty()
@@ -239,7 +239,7 @@ func (p pair) fill() Change {
 	case Maint:
 		kind = Park
 	case Drain:
-		kind = Ebb
+		kind = StartDrain
 	case Ready:
 	}
 	return Change{Slot: p.have.Name, Number: p.want.Number, Kind: kind, Addr: p.want.Addr, Weight: p.want.weightFor(p.have),
@@ -252,7 +252,7 @@ func (p pair) adjust() Change {
 	if !p.have.Agent { // the weight is the agent's, once the slot is filled
 		c.Weight = p.want.weightFor(p.have)
 	}
-	if p.want.Class == p.have.Class && !p.want.silences(p.have) {
+	if p.want.Class == p.have.Class && !p.want.disablesAgent(p.have) {
 		return c
 	}
 	c.Class, c.SetClass = p.want.Class, true
@@ -260,7 +260,7 @@ func (p pair) adjust() Change {
 	case Maint:
 		c.Kind = Empty
 	case Drain:
-		c.Kind = Ebb
+		c.Kind = StartDrain
 	case Ready:
 		c.Kind = Enable
 	}

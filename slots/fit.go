@@ -87,13 +87,12 @@ func newFitting(have []Server, want []Target, can Ability) *fitting {
 		}
 	}
 	placeholder := Placeholder(have)
-	slices.SortStableFunc(f.free, func(i, j int) int { return have[i].wear(placeholder) - have[j].wear(placeholder) })
+	slices.SortStableFunc(f.free, func(i, j int) int { return have[i].reuseRank(placeholder) - have[j].reuseRank(placeholder) })
 	return f
 }
 
-// wear says how much harm a slot that is free may still do to those who used it, as
-// [Slot] has it.
-func (s *Server) wear(placeholder netip.AddrPort) int {
+// reuseRank is that of [Slot], for a server that no target wants.
+func (s *Server) reuseRank(placeholder netip.AddrPort) int {
 	switch {
 	case s.Class == Maint && IsPlaceholder(s.Addr, placeholder):
 		return 0

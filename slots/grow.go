@@ -15,7 +15,7 @@ import (
 func (t Table) Grow(surplus []discovery.Endpoint, most int) (next Table, left []discovery.Endpoint) {
 	next = slices.Clone(t)
 	number := t.highest()
-	for _, e := range t.homeless(surplus) {
+	for _, e := range t.withoutSlot(surplus) {
 		if len(next) >= most {
 			left = append(left, e)
 			continue
@@ -34,8 +34,8 @@ func (t Table) Grow(surplus []discovery.Endpoint, most int) (next Table, left []
 // Slots that every instance has go first, those of the template before Dynamic
 // ones, then the lowest number. t itself is not changed.
 //
-// Who had the slot gets none while others need them: [Table.Assign] gives new
-// slots to ready endpoints only.
+// The endpoint that had the slot gets none while others need them: [Table.Assign] gives
+// new slots to ready endpoints only.
 func (t Table) Reclaim(surplus []discovery.Endpoint, leaving map[netip.AddrPort]bool) (next Table, left []discovery.Endpoint) {
 	next = slices.Clone(t)
 	var early []int
@@ -45,7 +45,7 @@ func (t Table) Reclaim(surplus []discovery.Endpoint, leaving map[netip.AddrPort]
 		}
 	}
 	slices.SortStableFunc(early, func(i, j int) int { return t[i].rank() - t[j].rank() })
-	for _, e := range t.homeless(surplus) {
+	for _, e := range t.withoutSlot(surplus) {
 		if len(early) == 0 {
 			left = append(left, e)
 			continue
@@ -67,8 +67,8 @@ func (s Slot) rank() int {
 	return 0
 }
 
-// homeless returns those of eps that no slot of t holds, sorted by address.
-func (t Table) homeless(eps []discovery.Endpoint) []discovery.Endpoint {
+// withoutSlot returns those of eps that no slot of t holds, sorted by address.
+func (t Table) withoutSlot(eps []discovery.Endpoint) []discovery.Endpoint {
 	held := make(map[netip.AddrPort]bool, len(t))
 	for _, s := range t {
 		held[s.Endpoint.Addr] = true

@@ -53,7 +53,7 @@ func (d *delta) keepers() map[netip.AddrPort]int {
 		if !listed || home.class != Ready || home.pair != lacking && d.pairs[home.pair].serves(a) {
 			continue
 		}
-		// A slot that nobody else wants keeps nobody waiting.
+		// A slot that no other endpoint wants delays nothing.
 		k, known := keepers[a]
 		if !known || !p.want.Addr.IsValid() && d.pairs[k].want.Addr.IsValid() {
 			keepers[a] = i

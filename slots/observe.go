@@ -27,36 +27,36 @@ func (t Table) Observe(views [][]Server, now time.Time) Table {
 	if len(views) == 0 {
 		return slices.Clone(t)
 	}
-	looks, unknown := lookAt(views), 0
-	for _, l := range looks {
+	indexed, unknown := indexViews(views), 0
+	for _, l := range indexed {
 		unknown += len(l.at)
 	}
 	next := make(Table, 0, max(len(t), len(views[0])))
-	var shown []sighting
+	var shown []slotView
 	for _, s := range t {
-		shown = sightings(shown[:0], looks, s.Number)
+		shown = slotViews(shown[:0], indexed, s.Number)
 		unknown -= len(shown)
 		if len(shown) > 0 || !s.Free() && s.Dynamic {
 			next = append(next, s.observed(shown, len(views), now))
 		}
 	}
 	if unknown > 0 {
-		next = next.discover(t, looks, now)
+		next = next.discover(t, indexed, now)
 	}
 	return next
 }
 
 // discover adds the slots that t does not know.
-func (next Table) discover(t Table, looks []look, now time.Time) Table {
+func (next Table) discover(t Table, indexed []indexedView, now time.Time) Table {
 	known := make(map[int]bool, len(t))
 	for _, s := range t {
 		known[s.Number] = true
 	}
-	for _, l := range looks {
+	for _, l := range indexed {
 		for number := range l.at {
 			if !known[number] {
 				known[number] = true
-				next = append(next, Slot{Number: number}.observed(sightings(nil, looks, number), len(looks), now))
+				next = append(next, Slot{Number: number}.observed(slotViews(nil, indexed, number), len(indexed), now))
 			}
 		}
 	}
@@ -64,25 +64,25 @@ func (next Table) discover(t Table, looks []look, now time.Time) Table {
 	return next
 }
 
-// A look is a view that is being looked at.
-type look struct {
+// An indexedView is what one instance shows, by slot number.
+type indexedView struct {
 	own         []Server
 	at          map[int]int
 	placeholder netip.AddrPort
-	template    bool // it can be told which slots were added
+	template    bool // the slots that were added can be told from those of the template
 }
 
-func lookAt(views [][]Server) []look {
-	looks := make([]look, len(views))
+func indexViews(views [][]Server) []indexedView {
+	indexed := make([]indexedView, len(views))
 	for i, own := range views {
-		looks[i] = look{own, byNumber(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
+		indexed[i] = indexedView{own, byNumber(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
 	}
-	return looks
+	return indexed
 }
 
-// A sighting is one slot as one instance shows it. Its address is zero if it is
+// A slotView is one slot as one instance shows it. Its address is zero if it is
 // a placeholder there.
-type sighting struct {
+type slotView struct {
 	addr     netip.AddrPort
 	since    time.Duration
 	sessions int
@@ -91,15 +91,15 @@ type sighting struct {
 	dynamic, template bool
 }
 
-// sightings appends what the views show of a slot, in their order.
-func sightings(shown []sighting, looks []look, number int) []sighting {
-	for _, l := range looks {
+// slotViews appends what the views show of a slot, in their order.
+func slotViews(shown []slotView, indexed []indexedView, number int) []slotView {
+	for _, l := range indexed {
 		i, ok := l.at[number]
 		if !ok {
 			continue
 		}
 		s := &l.own[i]
-		v := sighting{s.Addr, s.Since, s.Sessions, s.Class == Ready, s.Dynamic, l.template && !s.Dynamic}
+		v := slotView{s.Addr, s.Since, s.Sessions, s.Class == Ready, s.Dynamic, l.template && !s.Dynamic}
 		if IsPlaceholder(s.Addr, l.placeholder) {
 			v.addr = netip.AddrPort{}
 		}
@@ -109,7 +109,7 @@ func sightings(shown []sighting, looks []look, number int) []sighting {
 }
 
 // observed returns s as shown by some of n instances.
-func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
+func (s Slot) observed(shown []slotView, n int, now time.Time) Slot {
 	added, template := false, false
 	s.Busy = false
 	for _, v := range shown {
@@ -136,7 +136,7 @@ func (s Slot) observed(shown []sighting, n int, now time.Time) Slot {
 // majority returns the address that most of shown have, of those that have one, and how
 // long ago the latest of those changed. One that was restarted has forgotten what others
 // still serve.
-func majority(shown []sighting) (a netip.AddrPort, since time.Duration) {
+func majority(shown []slotView) (a netip.AddrPort, since time.Duration) {
 	votes := 0
 	for i, s := range shown {
 		if !s.addr.IsValid() {

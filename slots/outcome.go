@@ -49,17 +49,17 @@ type Outcome struct {
 	Refusals []Refusal
 	// Commands counts what was sent.
 	Commands []Count
-	// Exchanges are what was said about the changes, in the order in which it was
-	// sent, also where the instance failed in between. They share memory with whole
-	// answers: who keeps one keeps its [Exchange.Copy].
+	// Exchanges are the commands about the changes and their replies, in the order in which
+	// they were sent, also where the instance failed in between. They share memory with whole
+	// answers: to keep one, keep its [Exchange.Copy].
 	Exchanges []Exchange
 }
 
-// An Exchange is one command about one slot, and what HAProxy said to it.
+// An Exchange is one command about one slot, and HAProxy's reply.
 type Exchange struct {
 	Backend, Slot string
 	// Command is the line that was sent. Reply is the whole text of the answer,
-	// mostly "": HAProxy says nothing to what it has no objection to.
+	// mostly "": HAProxy replies only to object.
 	Command, Reply string
 	// Answered: the reply is known. If not, none came, or it could not be told
 	// from the others.
@@ -69,14 +69,14 @@ type Exchange struct {
 }
 
 // maxSaid bounds what is kept of a command and of a reply, in runes.
-const maxSaid = 200
+const maxText = 200
 
 // Copy returns e as it may be kept and shown: printable, short, and with memory of
 // its own.
 func (e Exchange) Copy() Exchange {
 	e.Backend, e.Slot = strings.Clone(e.Backend), strings.Clone(e.Slot)
-	e.Command = strings.Clone(discovery.Printable(e.Command, maxSaid))
-	e.Reply = strings.Clone(discovery.Printable(e.Reply, maxSaid))
+	e.Command = strings.Clone(discovery.Printable(e.Command, maxText))
+	e.Reply = strings.Clone(discovery.Printable(e.Reply, maxText))
 	return e
 }
 

@@ -65,21 +65,21 @@ type Kind string
 
 // The kinds of change.
 const (
-	Fill   Kind = "fill"   // gets an address and takes traffic
-	Enable Kind = "enable" // has its address already, and takes traffic again
-	Weigh  Kind = "weight" // only the weight changes
-	Ebb    Kind = "drain"  // keeps its sessions only
-	Empty  Kind = "empty"  // goes to maintenance
-	Park   Kind = "park"   // gets an address and stays in maintenance
-	Add    Kind = "add"    // comes to be, with an address
-	Remove Kind = "remove" // goes; only ever one that was added
+	Fill       Kind = "fill"   // gets an address and takes traffic
+	Enable     Kind = "enable" // has its address already, and takes traffic again
+	Weigh      Kind = "weight" // only the weight changes
+	StartDrain Kind = "drain"  // keeps its sessions only
+	Empty      Kind = "empty"  // goes to maintenance
+	Park       Kind = "park"   // gets an address and stays in maintenance
+	Add        Kind = "add"    // comes to be, with an address
+	Remove     Kind = "remove" // goes; only ever one that was added
 	// Shut ends the sessions of a slot in maintenance, and changes nothing else.
 	// [Diff] never asks for it.
 	Shut Kind = "shut"
 )
 
 // Kinds lists every kind that [Diff] has, for metrics that start at 0.
-var Kinds = [...]Kind{Fill, Enable, Weigh, Ebb, Empty, Park, Add, Remove}
+var Kinds = [...]Kind{Fill, Enable, Weigh, StartDrain, Empty, Park, Add, Remove}
 
 // A Change is what one slot of one instance has to go through, in this order:
 // address (only ever in maintenance, and proved before anything else happens to

@@ -46,7 +46,7 @@ func Drifted(have []Server, want []Target) []Target {
 	at := inOrder(have)
 	var drifted []Target
 	for _, w := range want {
-		if i, ok := at(w.Number); ok && !w.met(&have[i]) || !ok && w.toAdd() {
+		if i, ok := at(w.Number); ok && !w.satisfiedBy(&have[i]) || !ok && w.toAdd() {
 			drifted = append(drifted, w)
 		}
 	}
@@ -74,17 +74,17 @@ func (w *Target) toRemove(s *Server) bool {
 	return w.Dynamic && s.Dynamic && !w.Leave && !w.Addr.IsValid()
 }
 
-// met reports whether s is what w wants. An agent-check must not run where it could
+// satisfiedBy reports whether s is what w wants. An agent-check must not run where it could
 // bring the server back.
-func (w *Target) met(s *Server) bool {
+func (w *Target) satisfiedBy(s *Server) bool {
 	if w.Leave {
 		return true
 	}
-	return w.Class == s.Class && !w.silences(s) && (!w.Addr.IsValid() || w.Addr == s.Addr && (s.Agent || w.weightFor(s) == 0))
+	return w.Class == s.Class && !w.disablesAgent(s) && (!w.Addr.IsValid() || w.Addr == s.Addr && (s.Agent || w.weightFor(s) == 0))
 }
 
-// silences reports whether the agent-check of s is to be disabled.
-func (w *Target) silences(s *Server) bool { return s.AgentOn && w.Class != Ready && !w.External }
+// disablesAgent reports whether the agent-check of s is to be disabled.
+func (w *Target) disablesAgent(s *Server) bool { return s.AgentOn && w.Class != Ready && !w.External }
 
 // weightFor returns the weight that s has to be given, 0 if none: a server in
 // maint needs none, and one that is configured with 0 keeps what it has.

@@ -9,7 +9,7 @@ out=.cache/simulate
 mkdir -p "$out"
 rm -f "$out"/running.*
 cover=()
-if [ "${3:-}" = cover ]; then cover=(-coverpkg=./agent,./agent/guard,./agent/placement,./agent/reconciler,./agent/reloadpolicy,./agent/sources,./agent/store); fi
+if [ "${3:-}" = cover ]; then cover=(-coverpkg=./agent,./agent/guard,./agent/override,./agent/placement,./agent/reconciler,./agent/reloadpolicy,./agent/sources,./agent/store); fi
 go test -c "${cover[@]}" -o "$out/simulation.test" ./agent/simulation
 
 # One processor for each: goroutines that wait for one another all the time are three times as fast on one.

@@ -33,8 +33,8 @@ type StateBody struct {
 	WhoBody
 }
 
-// A WeightBody is the weight of an endpoint: a number, a text as in "58" or "20%",
-// or "" for what its source says.
+// A WeightBody is the weight of an endpoint: a number, a text as in "58" or "20%", or ""
+// for what its source says.
 type WeightBody struct {
 	Weight Weight `json:"weight"`
 	WhoBody

@@ -120,7 +120,8 @@ type SlotStatus struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"` // "" if free
 	// State is "free", "ready", "drain", "down" (critical at the source), "takeover" or
-	// [SlotUnusable].
+	// "unusable": HAProxy does not let its address be set, and another slot holds what it
+	// would.
 	State string    `json:"state"`
 	Since time.Time `json:"since,omitzero"`
 	Title string    `json:"title,omitempty"` // what people call the endpoint

@@ -33,14 +33,14 @@ const (
 )
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	after, err := wantedAfter(r)
+	after, err := lastEventSeen(r)
 	if err != nil {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	past, reader, err := s.o.Agent.Events().Read(after)
 	if err != nil {
-		noSeat(w, err)
+		tooManyReaders(w, err)
 		return
 	}
 	defer reader.Close()
@@ -48,23 +48,23 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s.tellEvents(&stream{w: w, c: http.NewResponseController(w)}, r, past, reader)
+	s.sendEvents(&stream{w: w, c: http.NewResponseController(w)}, r, past, reader)
 }
 
-func noSeat(w http.ResponseWriter, err error) {
+func tooManyReaders(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "5")
 	answer.Problem(w, http.StatusServiceUnavailable, err.Error())
 }
 
-// seated bounds how many who show nothing are in next at a time.
-func (s *Server) seated(next http.HandlerFunc) http.HandlerFunc {
+// limitAnonymous bounds how many who show nothing are in next at a time.
+func (s *Server) limitAnonymous(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !auth.IsAdmin(r) {
 			select {
 			case s.anonymousStreams <- struct{}{}:
 				defer func() { <-s.anonymousStreams }()
 			default:
-				noSeat(w, api.ErrManyReaders)
+				tooManyReaders(w, api.ErrManyReaders)
 				return
 			}
 		}
@@ -72,9 +72,9 @@ func (s *Server) seated(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// wantedAfter is the ID of the last event that somebody has. 0 is for somebody who
+// lastEventSeen is the ID of the last event that somebody has. 0 is for somebody who
 // has none and wants none; the 0 that he writes is for all that are kept.
-func wantedAfter(r *http.Request) (uint64, error) {
+func lastEventSeen(r *http.Request) (uint64, error) {
 	text := r.Header.Get("Last-Event-ID")
 	if given := r.URL.Query().Get(lastEventID); given != "" {
 		text = given
@@ -89,8 +89,8 @@ func wantedAfter(r *http.Request) (uint64, error) {
 	return max(id, 1), nil
 }
 
-// tellEvents sends what was and what comes, until one end has enough.
-func (s *Server) tellEvents(to *stream, r *http.Request, past []api.Event, reader *event.Reader) {
+// sendEvents sends what was and what comes, until one end has enough.
+func (s *Server) sendEvents(to *stream, r *http.Request, past []api.Event, reader *event.Reader) {
 	defer to.end()
 	to.send(": events of slotsync\n\n")
 	for _, e := range past {

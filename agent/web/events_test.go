@@ -224,7 +224,7 @@ func TestNeighboursLeaveSeats(t *testing.T) {
 			t.Fatal(err)
 		}
 		told, over := make(chan struct{}, 100), make(chan struct{})
-		h := s.seated(func(_ http.ResponseWriter, _ *http.Request) {
+		h := s.limitAnonymous(func(_ http.ResponseWriter, _ *http.Request) {
 			told <- struct{}{}
 			<-over
 		})

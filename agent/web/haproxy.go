@@ -44,8 +44,8 @@ func (s *Server) haproxyRoutes() []route {
 	}, s.sectionRoutes()...)
 }
 
-// patiently gives the request as long as a reload may take.
-func patiently(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+// withLongDeadline gives the request as long as a reload may take.
+func withLongDeadline(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
 	// where it cannot be set, the request ends sooner and the reload goes on
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(api.TransactionTimeout + time.Minute))
 	return context.WithTimeout(r.Context(), api.TransactionTimeout)
@@ -68,7 +68,7 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := patiently(w, r)
+	ctx, cancel := withLongDeadline(w, r)
 	defer cancel()
 	req := api.ReloadRequest{Name: body.Name, By: auth.CallerOf(r).Actor(body.By), Reason: api.Sanitize(body.Reason), Force: body.Force}
 	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
@@ -97,7 +97,7 @@ func readJSON(r *http.Request, v any) error {
 }
 
 func (s *Server) checkHAProxy(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := patiently(w, r)
+	ctx, cancel := withLongDeadline(w, r)
 	defer cancel()
 	words, err := s.o.Agent.CheckHAProxy(ctx, r.URL.Query().Get("reload"))
 	if err != nil {
@@ -142,12 +142,12 @@ func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
-	etag, err := wantedTag(r)
+	etag, err := ifMatch(r)
 	if err != nil {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := patiently(w, r)
+	ctx, cancel := withLongDeadline(w, r)
 	defer cancel()
 	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), auth.CallerOf(r).Actor(r.URL.Query().Get("by")), etag)
 	if err != nil {
@@ -157,10 +157,10 @@ func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
 	answer.JSON(w, reloads)
 }
 
-// wantedTag is the tag that HAProxy's configuration must have for a change; "" if
+// ifMatch is the tag that HAProxy's configuration must have for a change; "" if
 // any will do. A weak one is passed on as it is, and so never matches (RFC 9110,
 // section 13.1.1).
-func wantedTag(r *http.Request) (string, error) {
+func ifMatch(r *http.Request) (string, error) {
 	text := strings.TrimSpace(strings.Join(r.Header.Values("If-Match"), ","))
 	if text == "" || text == "*" || strings.HasPrefix(text, "W/") {
 		return strings.TrimPrefix(text, "*"), nil

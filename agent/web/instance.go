@@ -78,7 +78,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		}
 		answer.JSON(w, api.RawAnswer{Reply: reply})
 	}
-	if OnlyShows(body.Command) && !reveals(body.Command) {
+	if OnlyShows(body.Command) && !isSensitive(body.Command) {
 		pass(w, r)
 		return
 	}
@@ -100,22 +100,22 @@ func OnlyShows(command string) bool {
 	return true
 }
 
-// reveals reports whether a line that only shows may show secrets. What HAProxy's
+// isSensitive reports whether a line that only shows may show secrets. What HAProxy's
 // parser would take apart otherwise is not judged, and so may.
-func reveals(command string) bool {
+func isSensitive(command string) bool {
 	if strings.ContainsAny(command, "\\\"'<") {
 		return true
 	}
 	words := strings.Fields(strings.ReplaceAll(command, ";", " "))
-	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(revealing(), w) })
+	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(sensitiveWords(), w) })
 }
 
-// revealing are the words of "show" that ask for what may be secret: HAProxy's
+// sensitiveWords are the words of "show" that ask for what may be secret: HAProxy's
 // environment and the keys of TLS tickets; requests as they came, with their cookies
 // and passwords, which "errors" has of those that were invalid, "events" of those that
 // are logged or traced, and "show-uri" of those under way; and what requests are
 // compared with and counted by, often the key of an API or a session's. "stat" shows the
 // cookies of servers; [Client.Dump] has it without.
-func revealing() []string {
+func sensitiveWords() []string {
 	return []string{"stat", "env", "tls-keys", "errors", "events", "show-uri", "acl", "map", "table"}
 }

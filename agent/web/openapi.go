@@ -7,6 +7,8 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 )
 
+//go:generate go -C ../.. run ./tools/openapi
+
 // openAPIDocument describes the API for programs, as OpenAPI 3.1.
 //
 //go:embed openapi.json

@@ -94,8 +94,8 @@ func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
 	answer.JSON(w, out)
 }
 
-// asking reads the body of a request and answers with what do returns.
-func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) api.WhoBody, do func(context.Context, B, api.Who) (A, error)) {
+// handleJSON reads the body of a request and answers with what do returns.
+func handleJSON[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) api.WhoBody, do func(context.Context, B, api.Who) (A, error)) {
 	var body B
 	err := readJSON(r, &body)
 	wish, failed := auth.CallerOf(r).Who(who(body))
@@ -117,7 +117,7 @@ func asking[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) ap
 }
 
 func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) (api.ServerRef, error) {
+	handleJSON(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) (api.ServerRef, error) {
 		return s.o.Agent.SetState(ctx, r.PathValue("backend"), r.PathValue("server"), b.State, who)
 	})
 }
@@ -128,7 +128,7 @@ func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
 		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
 		return
 	}
-	asking(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) ([]api.ServerRef, error) {
+	handleJSON(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) ([]api.ServerRef, error) {
 		return s.o.Agent.SetAddressState(ctx, ip, b.State, who)
 	})
 }
@@ -139,7 +139,7 @@ func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
 		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
 		return
 	}
-	asking(w, r, func(b weightWish) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who api.Who) ([]api.ServerRef, error) {
+	handleJSON(w, r, func(b weightBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightBody, who api.Who) ([]api.ServerRef, error) {
 		if b.Weight == nil {
 			return nil, errNoWeight()
 		}
@@ -148,7 +148,7 @@ func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) setWeight(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b weightWish) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightWish, who api.Who) (api.ServerRef, error) {
+	handleJSON(w, r, func(b weightBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightBody, who api.Who) (api.ServerRef, error) {
 		if b.Weight == nil {
 			return api.ServerRef{}, errNoWeight()
 		}
@@ -157,7 +157,7 @@ func (s *Server) setWeight(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) addServer(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b api.ServerBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.ServerBody, who api.Who) (api.ServerRef, error) {
+	handleJSON(w, r, func(b api.ServerBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.ServerBody, who api.Who) (api.ServerRef, error) {
 		at, err := netip.ParseAddrPort(b.Address)
 		if err != nil {
 			return api.ServerRef{}, badAddress(b.Address)
@@ -167,25 +167,25 @@ func (s *Server) addServer(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) removeServer(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
+	handleJSON(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
 		return s.o.Agent.RemoveServer(ctx, r.PathValue("backend"), r.PathValue("server"))
 	})
 }
 
 func (s *Server) shutSessions(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
+	handleJSON(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
 		return s.o.Agent.ShutSessions(ctx, r.PathValue("backend"), r.PathValue("server"))
 	})
 }
 
 func (s *Server) pause(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, who api.Who) (api.Pause, error) {
+	handleJSON(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, who api.Who) (api.Pause, error) {
 		return s.o.Agent.Pause(ctx, b.Backend, b.Hard, who)
 	})
 }
 
 func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
-	asking(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, _ api.Who) (struct{}, error) {
+	handleJSON(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, _ api.Who) (struct{}, error) {
 		return struct{}{}, s.o.Agent.Resume(ctx, b.Backend)
 	})
 }

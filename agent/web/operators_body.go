@@ -6,8 +6,8 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 )
 
-// A weightWish is an [api.WeightBody] as it came: to say no weight is not to say "".
-type weightWish struct {
+// A weightBody is an [api.WeightBody] as it came: to say no weight is not to say "".
+type weightBody struct {
 	Weight *api.Weight `json:"weight"`
 	api.WhoBody
 }

@@ -54,7 +54,7 @@ func (p *places) admit(c net.Conn, from auth.Peer) *placed {
 	n := &placed{Conn: c, peer: from, of: p, nth: p.next}
 	var gives *placed
 	if len(p.open) >= p.most {
-		if gives = p.whoGives(from.Key()); gives == nil {
+		if gives = p.toClose(from.Key()); gives == nil {
 			p.mu.Unlock()
 			return nil
 		}
@@ -69,10 +69,10 @@ func (p *places) admit(c net.Conn, from auth.Peer) *placed {
 	return n
 }
 
-// whoGives is the connection that makes room for one of a newcomer: of who has most of
+// toClose is the connection that makes room for one of a newcomer: of who has most of
 // them the oldest that is idle or has not sent a whole request, else, where the newcomer
 // has fewer, the oldest at all. Nil if there is none.
-func (p *places) whoGives(newcomer string) *placed {
+func (p *places) toClose(newcomer string) *placed {
 	held := map[string]int{}
 	for c := range p.open {
 		held[c.peer.Key()]++

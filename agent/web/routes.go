@@ -51,13 +51,28 @@ type route struct {
 	needs auth.Rights
 }
 
+// A Route is one thing that can be asked for, and the least right that it takes.
+type Route struct {
+	Method, Path string // the path as in [http.ServeMux]
+	Needs        auth.Rights
+}
+
+// Routes lists everything that programs can ask for.
+func Routes() []Route {
+	var out []Route
+	for _, r := range new(Server).table() {
+		out = append(out, Route{r.method, r.path, r.needs})
+	}
+	return out
+}
+
 // table lists everything that can be asked for.
 func (s *Server) table() []route {
 	own := []route{
 		{"GET", "/{$}", s.front, auth.Read},
 		{"GET", "/v1/openapi.json", s.openAPI, auth.Read},
 		{"GET", "/v1/status", s.status, auth.Read},
-		{"GET", "/v1/events", s.seated(s.events), auth.Read},
+		{"GET", "/v1/events", s.limitAnonymous(s.events), auth.Read},
 		{"POST", "/v1/sync", s.sync, auth.Operate},
 		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate},
 		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read},
@@ -65,7 +80,7 @@ func (s *Server) table() []route {
 		{"GET", "/-/healthy", s.healthy, auth.Read},
 		{"GET", "/-/ready", s.ready, auth.Read},
 		{"POST", "/-/reload", s.reload, auth.Operate},
-		{"GET", "/metrics", s.o.Metrics.ServeHTTP, auth.Read},
+		{"GET", "/metrics", s.metrics, auth.Read},
 	}
 	return slices.Concat(own, s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
 }
@@ -135,6 +150,8 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.Problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
 }
 
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.o.Metrics.ServeHTTP(w, r) }
+
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	answer.JSON(w, s.o.Agent.Status())
 }
@@ -169,7 +186,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
-	drain, err := wanted(r.URL.Query(), api.DrainRemoved)
+	drain, err := boolParam(r.URL.Query(), api.DrainRemoved)
 	if err != nil {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
@@ -181,9 +198,9 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// wanted reads a switch, which is off if it is absent. What is neither true nor false
+// boolParam reads a switch, which is off if it is absent. What is neither true nor false
 // is no word to guess at: without a dry run, an edit is made.
-func wanted(q url.Values, name string) (bool, error) {
+func boolParam(q url.Values, name string) (bool, error) {
 	switch values := q[name]; {
 	case len(values) == 0:
 		return false, nil

@@ -54,12 +54,12 @@ func (s *Server) section(w http.ResponseWriter, r *http.Request) {
 
 // editSection puts the body in place of a section, or removes the section.
 func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
-	e, dry, code, err := wantedEdit(r)
+	e, dry, code, err := readEdit(r)
 	if err != nil {
 		answer.Problem(w, code, err.Error())
 		return
 	}
-	ctx, cancel := patiently(w, r)
+	ctx, cancel := withLongDeadline(w, r)
 	defer cancel()
 	a := api.SectionAnswer{Reloads: []api.ReloadStatus{}}
 	if a.Diff, err = s.o.Agent.PreviewHAProxySection(ctx, e); err == nil && !dry {
@@ -72,17 +72,17 @@ func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
 	answer.JSON(w, a)
 }
 
-// wantedEdit reads an edit from a request. A change has to name what it was made
+// readEdit reads an edit from a request. A change has to name what it was made
 // of: two people who edit at a time must not undo each other unseen (RFC 6585, 3).
-func wantedEdit(r *http.Request) (e api.SectionEdit, dry bool, code int, err error) {
+func readEdit(r *http.Request) (e api.SectionEdit, dry bool, code int, err error) {
 	q := r.URL.Query()
 	e = api.SectionEdit{Reload: q.Get("reload"), Type: r.PathValue("type"), Name: r.PathValue("name"), By: auth.CallerOf(r).Actor(q.Get("by"))}
-	dry, err = wanted(q, api.DryRun)
+	dry, err = boolParam(q, api.DryRun)
 	if err == nil {
-		e.Force, err = wanted(q, "force")
+		e.Force, err = boolParam(q, "force")
 	}
 	if err == nil {
-		e.ETag, err = wantedTag(r)
+		e.ETag, err = ifMatch(r)
 	}
 	if err != nil {
 		return e, dry, http.StatusBadRequest, err

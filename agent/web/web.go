@@ -1,14 +1,7 @@
 // Package web lets people and programs see what the agent does and tell it what
 // to do, over HTTP: the API under /v1/, health and readiness, and the metrics.
 //
-// Over the unix socket everybody who may open it may do everything. So may, over TCP,
-// who shows a bearer token, a client certificate, or a user and his password; with the
-// token for reading one may read. Without one of these nothing is answered, except on a
-// loopback listener, as [Options.Loopback] says: by default what can be seen of the state.
-// A browser is shown a page on which one signs in, and then shows a cookie. Every
-// request over TCP must name a host that the listener is known by, and every change
-// that a browser sends must come from there: a page somewhere else can make a browser
-// talk to 127.0.0.1, and a host name can be made to resolve to it.
+// Who may do what is for [auth] to say, and the page for browsers is [page].
 package web
 
 import (

@@ -54,7 +54,7 @@ func dialFault(a address, err error) *slots.InstanceError {
 		return fault(slots.Absent, "no socket at %s: is HAProxy running, with this path as its `stats socket`?", a)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fault(slots.Absent, "nobody listens on %s: HAProxy is not running", a)
-	case errors.Is(err, errStranger):
+	case errors.Is(err, errUnknownPeer):
 		return fault(slots.Denied, "%s: %w", a, err)
 	case errors.Is(err, fs.ErrPermission):
 		return fault(slots.Denied, "permission denied on %s: %s; add this user to the group or set `stats socket … group`", a, ownership(a.addr))

@@ -51,8 +51,8 @@ type step struct {
 	check  string      // "health" or "agent": it is enabled; "": the server is added
 }
 
-// A fate is what is known of one change.
-type fate struct {
+// A changeState is what is known of one change.
+type changeState struct {
 	rejected error // it was never sent
 	proved   bool  // the address reads back
 	// bad is set with the first reply that was a refusal.
@@ -68,7 +68,7 @@ type round struct {
 	seen     slots.Process
 	queues   bool // addresses are applied after the reply
 	changes  []slots.Change
-	fates    []fate
+	fates    []changeState
 	backends []string // that are touched, in the order of the changes
 	wrote    bool     // something was sent that changes something
 	counts   [kinds][results]int
@@ -78,7 +78,7 @@ type round struct {
 func newRound(c *Client, seen slots.Process, changes []slots.Change) *round {
 	return &round{
 		c: c, seen: seen, queues: queues(seen.Version),
-		changes: changes, fates: make([]fate, len(changes)),
+		changes: changes, fates: make([]changeState, len(changes)),
 		outcome: slots.Outcome{View: slots.View{Process: seen, Servers: make(map[string][]slots.Server)}},
 	}
 }
@@ -140,7 +140,7 @@ func (r *round) run(ctx context.Context) error {
 	if len(r.unproved()) == 0 {
 		return r.send(ctx, r.finalSteps(), r.backends, false)
 	}
-	if err := r.spareDisabled(ctx); err != nil {
+	if err := r.refuseDisabled(ctx); err != nil {
 		return err
 	}
 	if err := r.address(ctx); err != nil {
@@ -164,29 +164,29 @@ func (r *round) address(ctx context.Context) error {
 		if err := r.send(ctx, steps, r.backendsOf(steps), true); err != nil {
 			return err
 		}
-		if err := r.settle(ctx); err != nil {
+		if err := r.awaitAddresses(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// settling is how long to wait before each look at an address that HAProxy has
+// rereadAfter is how long to wait before each reading of an address that HAProxy has
 // queued: it takes 0.15 ms as a rule, and 23 ms at worst on a busy machine.
-var settling = [...]time.Duration{
+var rereadAfter = [...]time.Duration{
 	0, 100 * time.Microsecond, 200 * time.Microsecond, 500 * time.Microsecond,
 	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond,
 	25 * time.Millisecond, 50 * time.Millisecond, 150 * time.Millisecond,
 }
 
-// settle reads until every address that HAProxy accepted is there, or for a
+// awaitAddresses reads until every address that HAProxy accepted is there, or for a
 // quarter of a second. The answer has shown them already where nothing is
 // queued, and mostly elsewhere too: see [appendReads].
-func (r *round) settle(ctx context.Context) error {
+func (r *round) awaitAddresses(ctx context.Context) error {
 	if r.prove(); !r.queues {
 		return nil
 	}
-	for _, pause := range settling {
+	for _, pause := range rereadAfter {
 		if len(r.unproved()) == 0 {
 			return nil
 		}
@@ -266,18 +266,18 @@ func (r *round) finalSteps() []step {
 		case ch.Kind == slots.Shut:
 			steps = append(steps, step{kind: shutKind, change: i})
 		default:
-			steps = r.settleIn(steps, i)
+			steps = r.appendFinal(steps, i)
 		}
 	}
 	return append(steps, last...)
 }
 
-// settleIn appends what comes after the address of change i. The checks of a
+// appendFinal appends what comes after the address of change i. The checks of a
 // server that was added are enabled here: health checks before it is ready, so
 // that it starts up, and the agent's after, since it would be down otherwise
 // until its agent has answered. Of a slot with an agent-check that is disabled before
 // the slot leaves its traffic, and enabled before it gets it.
-func (r *round) settleIn(steps []step, i int) []step {
+func (r *round) appendFinal(steps []step, i int) []step {
 	ch := r.changes[i]
 	added := ch.Kind == slots.Add
 	if added && asks(ch.Options, "check") {

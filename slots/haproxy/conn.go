@@ -68,17 +68,17 @@ func (c *Client) ask(ctx context.Context, l line) (answer, error) {
 	defer cancel()
 	s, err := c.session(ctx)
 	if err != nil {
-		c.doubt()
+		c.forgetProcess()
 		return answer{}, err
 	}
 	a, err := c.askIn(ctx, s, l)
 	if err != nil {
 		s.conn.Close()
-		c.doubt()
+		c.forgetProcess()
 		return answer{}, err
 	}
 	if !l.brief {
-		a.at = c.vouch(a.process)
+		a.at = c.noteProcess(a.process)
 	}
 	c.keep(s)
 	return a, nil
@@ -99,17 +99,17 @@ func (c *Client) askIn(ctx context.Context, s *session, l line) (answer, error) 
 	}
 	switch {
 	case err != nil:
-		return answer{}, c.explain(ctx, err, l.writes > 0)
+		return answer{}, c.faultOf(ctx, err, l.writes > 0)
 	case again && raw == "" && s.closed:
 		e := fault(slots.Restarted, "%s: the process has closed the connection", c.at)
 		e.Sent = l.writes > 0
 		return answer{}, e
 	}
-	return c.understand(raw, l)
+	return c.parse(raw, l)
 }
 
-// understand takes an answer apart.
-func (c *Client) understand(raw string, l line) (a answer, err error) {
+// parse takes an answer apart.
+func (c *Client) parse(raw string, l line) (a answer, err error) {
 	text, _, between := l.compose()
 	if strings.HasPrefix(raw, "The command line is too big") {
 		return answer{}, garbled(false, "%s: %w", c.at, &tooBigError{len(text)})
@@ -131,8 +131,8 @@ func (c *Client) understand(raw string, l line) (a answer, err error) {
 	return a, nil
 }
 
-// single asks one thing in a connection of its own. Only ctx ends it before.
-func (c *Client) single(ctx context.Context, command string) (string, error) {
+// askAlone sends one command in a connection of its own. It has no deadline but ctx's.
+func (c *Client) askAlone(ctx context.Context, command string) (string, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
 		return "", dialFault(c.at, cause(ctx, err))
@@ -142,18 +142,18 @@ func (c *Client) single(ctx context.Context, command string) (string, error) {
 	defer stop()
 
 	if n, err := io.WriteString(conn, command+"\n"); n <= len(command) && isTimeout(err) {
-		return "", c.explain(ctx, errors.Join(errUnsent, err), false)
+		return "", c.faultOf(ctx, errors.Join(errUnsent, err), false)
 	}
 	raw, err := readAnswer(conn, maxAnswer)
 	if err != nil {
-		return "", c.explain(ctx, err, false)
+		return "", c.faultOf(ctx, err, false)
 	}
 	return raw, nil
 }
 
-// explain says which fault of the instance err is. writes says whether the line
+// faultOf returns the fault of the instance that err shows. writes says whether the line
 // changes anything.
-func (c *Client) explain(ctx context.Context, err error, writes bool) error {
+func (c *Client) faultOf(ctx context.Context, err error, writes bool) error {
 	switch {
 	case errors.Is(err, errUnsent):
 		return fault(slots.Hung, "%s takes no commands: %w", c.at, cause(ctx, err))
@@ -168,8 +168,8 @@ func (c *Client) explain(ctx context.Context, err error, writes bool) error {
 // dial connects. A unix socket takes a connection at once or not at all, so that
 // the timers which a context needs are of no use there.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
-	if c.instead != nil {
-		return c.instead(ctx)
+	if c.dialInstead != nil {
+		return c.dialInstead(ctx)
 	}
 	return c.at.dial(ctx, &c.dialer)
 }

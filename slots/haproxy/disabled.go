@@ -23,9 +23,9 @@ func notInUse(list []slots.Server) string {
 	return ""
 }
 
-// spareDisabled reads the backends that are to get servers, and refuses those of
+// refuseDisabled reads the backends that are to get servers, and refuses those of
 // disabled ones before HAProxy hears of them.
-func (r *round) spareDisabled(ctx context.Context) error {
+func (r *round) refuseDisabled(ctx context.Context) error {
 	adds := slices.DeleteFunc(r.unproved(), func(s step) bool { return s.kind != addKind })
 	if len(adds) == 0 || !endsOnAdd(r.seen.Version) {
 		return nil

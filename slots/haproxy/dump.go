@@ -20,12 +20,12 @@ const (
 	maxValue = 1000
 	// maxColumns bounds the names in a dump: sessions bring their own.
 	maxColumns = 500
-	// maxPeople is how many connections there are for people at a time: well below
-	// the 10 that HAProxy takes by default (stats maxconn), since it then hears
-	// nobody else, who changes slots neither.
-	maxPeople = 3
-	// hearing is how long an answer may take that nobody waits for any more.
-	hearing = 30 * time.Second
+	// maxAdmin is how many connections people's questions take at a time: well below
+	// the 10 that HAProxy takes by default (stats maxconn), since beyond those it takes
+	// no changes of slots either.
+	maxAdmin = 3
+	// maxDrain is how long an answer is read to its end that nobody waits for any more.
+	maxDrain = 30 * time.Second
 )
 
 // Dump asks for one of [slots.Dumps] in a connection of its own, within the
@@ -82,43 +82,43 @@ func (c *Client) command(ctx context.Context, command string, answers int) (stri
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	select {
-	case c.people <- struct{}{}:
+	case c.adminSlots <- struct{}{}:
 	case <-ctx.Done():
-		return "", fault(slots.Crowded, "%s is asked by %d others already: %w", c.at, maxPeople, ctx.Err())
+		return "", fault(slots.Crowded, "%s is asked by %d others already: %w", c.at, maxAdmin, ctx.Err())
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
-		<-c.people
+		<-c.adminSlots
 		return "", dialFault(c.at, cause(ctx, err))
 	}
-	told := make(chan said, 1)
+	told := make(chan rawReply, 1)
 	go func() {
-		defer func() { <-c.people }()
-		hear(conn, command, answers, told)
+		defer func() { <-c.adminSlots }()
+		exchangeRaw(conn, command, answers, told)
 	}()
 	select {
 	case s := <-told:
 		if s.err != nil {
-			return "", c.explain(ctx, s.err, false)
+			return "", c.faultOf(ctx, s.err, false)
 		}
 		return strings.TrimRight(s.text, "\n"), nil
 	case <-ctx.Done():
-		return "", c.explain(ctx, ctx.Err(), false)
+		return "", c.faultOf(ctx, ctx.Err(), false)
 	}
 }
 
-// said is what came back to a line.
-type said struct {
+// A rawReply is what came back to a line.
+type rawReply struct {
 	text string
 	err  error
 }
 
-// hear sends a line, tells what comes back, and reads on to the end also when nobody
-// wants more of it: HAProxy up to 3.0 keeps the place of who goes away while commands of a
-// line are left, for good.
-func hear(conn net.Conn, command string, answers int, told chan<- said) {
+// exchangeRaw sends a line, puts what comes back into told, and reads on to the end when
+// the caller has left: HAProxy up to 3.0 never frees a connection that is closed while
+// commands of its line are left.
+func exchangeRaw(conn net.Conn, command string, answers int, told chan<- rawReply) {
 	defer conn.Close()
-	err := conn.SetDeadline(time.Now().Add(hearing))
+	err := conn.SetDeadline(time.Now().Add(maxDrain))
 	if err == nil {
 		_, err = io.WriteString(conn, command+"\n")
 	}
@@ -126,7 +126,7 @@ func hear(conn net.Conn, command string, answers int, told chan<- said) {
 	if err == nil || !isTimeout(err) {
 		text, err = readAll(conn, &meter{commands: answers, limit: maxShown})
 	}
-	told <- said{text, err}
+	told <- rawReply{text, err}
 	if err != nil {
 		_, _ = io.Copy(io.Discard, conn) // whatever is left of it
 	}

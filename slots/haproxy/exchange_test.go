@@ -12,7 +12,7 @@ import (
 )
 
 // said returns what was said about a slot, as "command: reply".
-func said(out slots.Outcome, slot string) []string {
+func rawReply(out slots.Outcome, slot string) []string {
 	var list []string
 	for _, e := range out.Exchanges {
 		if e.Slot != slot {
@@ -42,20 +42,20 @@ func TestExchanges(t *testing.T) {
 				t.Errorf("got %+v", e)
 			}
 		}
-		got := said(out, "web1")
+		got := rawReply(out, "web1")
 		if len(got) != 3 || !strings.HasPrefix(got[0], "set server web/web1 addr 10.0.0.1 port 80: IP changed from '") {
 			t.Fatalf("got %q", got)
 		}
 		if d := cmp.Diff([]string{"set server web/web1 weight 100: ", "set server web/web1 state ready: "}, got[1:]); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
-		if d := cmp.Diff([]string{"set server web/web2 weight 7: "}, said(out, "web2")); d != "" {
+		if d := cmp.Diff([]string{"set server web/web2 weight 7: "}, rawReply(out, "web2")); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
-		if d := cmp.Diff([]string{"set server web/web99 addr 10.0.0.9 port 80: No such server."}, said(out, "web99")); d != "" {
+		if d := cmp.Diff([]string{"set server web/web99 addr 10.0.0.9 port 80: No such server."}, rawReply(out, "web99")); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
-		if got := said(out, "web3"); got != nil {
+		if got := rawReply(out, "web3"); got != nil {
 			t.Errorf("what was never sent: %q", got)
 		}
 	})
@@ -86,7 +86,7 @@ func TestExchangesOfUnknownOutcome(t *testing.T) {
 	// the process was seen just now: the commands go out at once
 	out, err := on.client.Apply(shortly(t, 40*time.Millisecond), v.Process, []slots.Change{change})
 	wantFault(t, err, slots.Hung, true)
-	if d := cmp.Diff([]string{"set server web/web1 addr 10.0.0.1 port 80: (no answer)"}, said(out, "web1")); d != "" {
+	if d := cmp.Diff([]string{"set server web/web1 addr 10.0.0.1 port 80: (no answer)"}, rawReply(out, "web1")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	out, err = on.client.Apply(shortly(t, 40*time.Millisecond), v.Process, []slots.Change{change})

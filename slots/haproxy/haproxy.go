@@ -3,7 +3,7 @@
 //
 // A line of commands is written whole, and the next one goes out when it is
 // answered to the end: lines that are sent ahead are dropped by some versions.
-// A look and the changes that follow on it share a connection in interactive
+// A reading and the changes that follow on it share a connection in interactive
 // mode ("prompt"), for 50 ms at most: a connection of its own costs a line more
 // than most lines do, and one that is kept stays with the old worker after a
 // reload.
@@ -58,13 +58,13 @@ type Options struct {
 // except Apply, of which one may run at a time. Errors of Info, View, Apply and
 // Level are [slots.InstanceError].
 type Client struct {
-	socket  string
-	at      address
-	timeout time.Duration
-	dialer  net.Dialer
-	instead func(context.Context) (net.Conn, error) // nil: the socket is dialled
-	state   stateFile
-	people  chan struct{} // holds one for each that is asked for people
+	socket      string
+	at          address
+	timeout     time.Duration
+	dialer      net.Dialer
+	dialInstead func(context.Context) (net.Conn, error) // nil: the socket is dialled
+	state       stateFile
+	adminSlots  chan struct{} // holds one for each that is asked for people
 
 	mu      sync.Mutex
 	process slots.Process // what answered last
@@ -88,27 +88,26 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, instead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: make(chan struct{}, maxPeople)}, nil
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, adminSlots: make(chan struct{}, maxAdmin)}, nil
 }
 
 // String returns the socket as it was configured.
 func (c *Client) String() string { return c.socket }
 
-// Info asks which process answers. It has no deadline but ctx's: whoever waits
-// for a HAProxy that hangs does so with one such probe, which costs it one
-// connection.
+// Info asks which process answers. It has no deadline but ctx's: to wait for a HAProxy
+// that hangs, leave one such probe open, which costs HAProxy one connection.
 func (c *Client) Info(ctx context.Context) (slots.Process, error) {
 	c.drop() // it may lead to a process that was followed by another one
-	raw, err := c.single(ctx, "show info")
+	raw, err := c.askAlone(ctx, "show info")
 	if err != nil {
-		c.doubt()
+		c.forgetProcess()
 		return slots.Process{}, err
 	}
 	p, err := parseInfo(strings.TrimSuffix(raw, "\n\n"))
 	if err != nil {
 		return p, garbled(false, "%s: %w", c.at, err)
 	}
-	c.vouch(p)
+	c.noteProcess(p)
 	return p, nil
 }
 
@@ -186,13 +185,13 @@ func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[
 		for _, text := range a.reads {
 			maps.Copy(ids, backendIDs(text))
 		}
-		c.state.learn(ids)
+		c.state.setIDs(ids)
 	}
 	return nil
 }
 
-// vouch notes that p has just answered.
-func (c *Client) vouch(p slots.Process) time.Time {
+// noteProcess notes that p has just answered.
+func (c *Client) noteProcess(p slots.Process) time.Time {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,8 +202,8 @@ func (c *Client) vouch(p slots.Process) time.Time {
 	return now
 }
 
-// doubt forgets when the process answered last.
-func (c *Client) doubt() {
+// forgetProcess forgets when the process answered last.
+func (c *Client) forgetProcess() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen = time.Time{}

@@ -62,14 +62,14 @@ func TestUnderstandTolerates(t *testing.T) {
 		{"one too many", "\n\n\n" + info + "DUMP\n\n", 2, false},
 	} {
 		t.Run(k.name, func(t *testing.T) {
-			a, err := c.understand(k.raw, line{writes: k.writes, reads: 1})
+			a, err := c.parse(k.raw, line{writes: k.writes, reads: 1})
 			if err != nil || len(a.reads) != 1 || a.reads[0] != "DUMP" || (a.writes != nil) != k.known {
 				t.Errorf("got %+v, %v", a, err)
 			}
 		})
 	}
 	const big = "The command line is too big for the buffer size. Please change tune.bufsize in the configuration to use a bigger command.\n"
-	if _, err := c.understand(big, line{writes: 1}); err == nil || !strings.Contains(err.Error(), "tune.bufsize") {
+	if _, err := c.parse(big, line{writes: 1}); err == nil || !strings.Contains(err.Error(), "tune.bufsize") {
 		t.Errorf("got %v", err)
 	} else if f, sent := slots.FaultOf(err); f != slots.Garbled || sent {
 		t.Errorf("got %s, sent %v", f, sent)

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// dial connects to what listens there. In a folder where everybody can put a socket that is
-// only somebody who may be HAProxy.
+// dial connects to what listens there. In a folder where every user can put a socket the
+// peer has to be one that may be HAProxy: see [checkPeer].
 func (a address) dial(ctx context.Context, d *net.Dialer) (net.Conn, error) {
 	if a.network != "unix" {
 		return d.DialContext(ctx, a.network, a.addr)
@@ -20,27 +20,27 @@ func (a address) dial(ctx context.Context, d *net.Dialer) (net.Conn, error) {
 		return nil, err
 	}
 	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: a.addr, Net: "unix"})
-	if err != nil || !forEverybody(filepath.Dir(a.addr)) {
+	if err != nil || !worldWritable(filepath.Dir(a.addr)) {
 		return conn, err
 	}
-	if err := expected(conn, a.addr); err != nil {
+	if err := checkPeer(conn, a.addr); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil
 }
 
-// forEverybody reports whether everybody can make files in a folder.
-func forEverybody(dir string) bool {
+// worldWritable reports whether every user can make files in a folder.
+func worldWritable(dir string) bool {
 	info, err := os.Stat(dir)
 	return err == nil && info.Mode().Perm()&0o002 != 0
 }
 
-// errStranger says that whoever listens may be anybody.
-var errStranger = errors.New("and may be anybody")
+// errUnknownPeer says that the program that listens may be of any user.
+var errUnknownPeer = errors.New("and may be anybody")
 
-// expected returns an error unless who listens is root, this user, or whom the folder
-// belongs to.
-func expected(conn *net.UnixConn, path string) error {
+// checkPeer returns an error unless the program that listens runs as root, as this user, or
+// as the owner of the folder.
+func checkPeer(conn *net.UnixConn, path string) error {
 	uid := -1
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -55,5 +55,5 @@ func expected(conn *net.UnixConn, path string) error {
 	if err != nil || uid == 0 || uid == os.Geteuid() || uid == ownerOf(dir) {
 		return err
 	}
-	return fmt.Errorf("user %d listens there, %w, since everybody can write to %s: have HAProxy make its socket in a folder of its own", uid, errStranger, dir)
+	return fmt.Errorf("user %d listens there, %w, since everybody can write to %s: have HAProxy make its socket in a folder of its own", uid, errUnknownPeer, dir)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// standInTries bounds how often a name is tried that is taken, and by nobody.
+// standInTries bounds how often a name is tried that is taken although no process holds it.
 const standInTries = 5
 
 // standInName is the abstract socket for a socket: its folder as the kernel knows it, in
@@ -59,13 +59,13 @@ func (l *Lock) standIn(name string, owner int) error {
 		l.stand.Close()
 	}
 	l.stand, l.name = held, name
-	go greet(held)
+	go acceptAll(held)
 	return nil
 }
 
-// greet takes connections until l is closed: whoever asks who holds the lock connects, and
-// a full queue would leave the question open.
-func greet(l net.Listener) {
+// acceptAll takes connections until l is closed: other agents connect to learn who holds
+// the lock, and a full queue would keep them waiting.
+func acceptAll(l net.Listener) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {

@@ -6,9 +6,9 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// refuse fills in the outcome: a change is as it should be if it reads back so,
-// whatever the replies were. After an error nothing was read back, and only
-// what was never sent or clearly refused is known.
+// refuse fills in the outcome. What was read back decides whether a change succeeded; the
+// replies only explain failures. After an error nothing was read back, and only what was
+// never sent or clearly refused is known.
 func (r *round) refuse(failed bool) {
 	find := r.finder()
 	for i, ch := range r.changes {

@@ -129,11 +129,11 @@ func (r *round) exchange(ctx context.Context, l readLine, steps []step) error {
 	if !l.brief {
 		r.counts[showKind][okResult]++
 	}
-	return r.learn(l.reads, a)
+	return r.addView(l.reads, a)
 }
 
-// record keeps what was said about the steps of a line: parts of it and of the
-// answer, as they are.
+// record keeps the command and the reply of each step: parts of the line and of the
+// answer, not copied.
 func (r *round) record(line []byte, steps []step, replies []string) {
 	if len(steps) == 0 {
 		return
@@ -153,8 +153,8 @@ func (r *round) record(line []byte, steps []step, replies []string) {
 	}
 }
 
-// learn takes over what was read.
-func (r *round) learn(reads []read, a answer) error {
+// addView adds what was read to the outcome.
+func (r *round) addView(reads []read, a answer) error {
 	view := &r.outcome.View
 	if err := mergeReads(view.Servers, reads, a.reads); err != nil {
 		return garbled(false, "%s: %w", r.c.at, err)
@@ -165,7 +165,7 @@ func (r *round) learn(reads []read, a answer) error {
 	return nil
 }
 
-// note judges the replies. If they cannot be told apart, the read-back decides.
+// note classifies the replies. If they cannot be told apart, the read-back decides.
 func (r *round) note(steps []step, replies []string) {
 	for i, s := range steps {
 		if i >= len(replies) {

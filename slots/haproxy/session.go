@@ -12,8 +12,8 @@ import (
 
 // A session is a connection in interactive mode, in which a line is sent once
 // the line before it is answered (Management Guide, 9.3, "prompt"). It begins
-// with a look at HAProxy and stays open for the changes that follow on it, as
-// long as the look is fresh: a session stays with its worker, also after a
+// with a reading of HAProxy and stays open for the changes that follow on it, as
+// long as the reading is fresh: a session stays with its worker, also after a
 // reload. (An old worker refuses changes: "Proxy is disabled.")
 type session struct {
 	conn net.Conn

@@ -99,9 +99,9 @@ func (c *Client) Sync() error {
 	return errors.Join(errs...)
 }
 
-// learn takes the numbers of backends. HAProxy finds servers by
+// setIDs takes the numbers of backends. HAProxy finds servers by
 // their names alone, but complains of each line that has another number.
-func (s *stateFile) learn(ids map[string]int) {
+func (s *stateFile) setIDs(ids map[string]int) {
 	if s.pattern == "" {
 		return
 	}
@@ -127,7 +127,7 @@ func (s *stateFile) compose(backend string, lines []byte) (path string, text []b
 	if !known { // what was somebody else's is ours now
 		delete(s.files, s.pattern)
 	}
-	foreign, err := s.foreignLines(s.pattern)
+	foreign, err := s.otherLines(s.pattern)
 	if err != nil {
 		return "", nil, err
 	}

@@ -42,8 +42,8 @@ func (t *Transaction) unchanged(s Step, err error, words string) error {
 	return &Error{Step: s, Err: err, Words: words, done: "nothing was changed", advice: advice}
 }
 
-// judgeFile has the check judge the file as it is.
-func (t *Transaction) judgeFile(ctx context.Context) (string, error) {
+// checkFile runs the check on the file as it is.
+func (t *Transaction) checkFile(ctx context.Context) (string, error) {
 	if len(t.o.Check) == 0 {
 		return "", nil
 	}
@@ -55,12 +55,12 @@ func (t *Transaction) judgeFile(ctx context.Context) (string, error) {
 	return words, hint(err, words, text)
 }
 
-// judge has the check judge a text.
-func (t *Transaction) judge(ctx context.Context, text []byte) (string, error) {
+// check runs the check on a text.
+func (t *Transaction) check(ctx context.Context, text []byte) (string, error) {
 	if len(t.o.Check) == 0 {
 		return "", nil
 	}
-	found, err := t.look(t.o.File)
+	found, err := t.snapshot(t.o.File)
 	if err != nil {
 		return "", err
 	}

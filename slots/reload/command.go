@@ -66,14 +66,14 @@ func (h *head) Write(b []byte) (int, error) {
 // by hand and a reload would be refused for that.
 func (t *Transaction) Check(ctx context.Context, d Data) (words string, err error) {
 	if !t.Renders() {
-		words, err = t.judgeFile(ctx)
+		words, err = t.checkFile(ctx)
 		return words, t.unchanged(StepCheck, err, words)
 	}
 	text, err := t.render(d)
 	if err != nil {
 		return "", t.unchanged(StepRender, err, "")
 	}
-	words, err = t.judge(ctx, text)
+	words, err = t.check(ctx, text)
 	if err != nil {
 		return words, t.unchanged(StepCheck, err, words)
 	}

@@ -64,18 +64,18 @@ func (t *Transaction) source() (text []byte, etag string, err error) {
 	return found.text, found.sum, err
 }
 
-func (t *Transaction) sourceSeen() (sight, error) {
+func (t *Transaction) sourceSeen() (fileSnapshot, error) {
 	if !t.keeps() {
-		return sight{}, ErrNotKept
+		return fileSnapshot{}, ErrNotKept
 	}
 	info, err := os.Stat(t.edited())
 	if err != nil {
-		return sight{}, err
+		return fileSnapshot{}, err
 	}
 	if info.IsDir() {
-		return sight{}, fmt.Errorf("%s is a folder: sections are edited where the configuration is one file", t.edited())
+		return fileSnapshot{}, fmt.Errorf("%s is a folder: sections are edited where the configuration is one file", t.edited())
 	}
-	return t.look(t.edited())
+	return t.snapshot(t.edited())
 }
 
 // Preview returns what e would change, as a unified diff, and changes nothing. Its
@@ -89,7 +89,7 @@ func (t *Transaction) Preview(e Edit) (string, error) {
 }
 
 // draft returns what is there and what it is to become.
-func (t *Transaction) draft(e Edit) (was sight, now []byte, err error) {
+func (t *Transaction) draft(e Edit) (was fileSnapshot, now []byte, err error) {
 	if was, err = t.sourceSeen(); err != nil {
 		return was, nil, err
 	}
@@ -148,7 +148,7 @@ func (a *attempt) keepTemplate() error {
 	if a.template == nil {
 		return nil
 	}
-	was, err := a.t.look(a.t.o.Template)
+	was, err := a.t.snapshot(a.t.o.Template)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (a *attempt) replaceTemplate() error {
 // text that was seen: who edits it meanwhile must not lose that.
 func (t *Transaction) still(path, sum string, edited error) func() error {
 	return func() error {
-		now, err := t.look(path)
+		now, err := t.snapshot(path)
 		if err == nil && now.sum != sum {
 			err = fmt.Errorf("%s: %w", path, edited)
 		}
@@ -186,7 +186,7 @@ func (a *attempt) putTemplateBack() error {
 	if a.journal.Pending == nil || a.journal.Pending.Template == "" {
 		return nil
 	}
-	now, err := a.t.look(a.t.o.Template)
+	now, err := a.t.snapshot(a.t.o.Template)
 	if err != nil || now.sum != a.journal.Pending.Template {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/slotsync/slotsync/securedir"
 )
 
-// A sight is a file as it was found.
-type sight struct {
+// A fileSnapshot is a file as it was found.
+type fileSnapshot struct {
 	path   string // behind all symbolic links
 	exists bool
 	text   []byte
@@ -24,16 +24,16 @@ type sight struct {
 	like   securedir.Attributes
 }
 
-// look reads the configuration file. That it is not there is no error; that others could
+// snapshot reads the configuration file. That it is not there is no error; that others could
 // put another one there is.
-func (t *Transaction) look(path string) (sight, error) {
-	none := sight{path: path, like: securedir.Attributes{Mode: 0o640, UID: -1, GID: -1}}
+func (t *Transaction) snapshot(path string) (fileSnapshot, error) {
+	none := fileSnapshot{path: path, like: securedir.Attributes{Mode: 0o640, UID: -1, GID: -1}}
 	dir, name, err := t.o.Folders.Locate(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return none, nil
 	}
 	if err != nil {
-		return sight{}, err
+		return fileSnapshot{}, err
 	}
 	defer dir.Close()
 	text, info, err := dir.Read(name, maxFile)
@@ -41,9 +41,9 @@ func (t *Transaction) look(path string) (sight, error) {
 		return none, nil
 	}
 	if err != nil {
-		return sight{}, err
+		return fileSnapshot{}, err
 	}
-	s := sight{path: none.path, exists: true, text: text, sum: sum(text), like: none.like}
+	s := fileSnapshot{path: none.path, exists: true, text: text, sum: sum(text), like: none.like}
 	s.like.Mode = info.Mode().Perm()
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.like.UID, s.like.GID = int(stat.Uid), int(stat.Gid)
@@ -51,7 +51,7 @@ func (t *Transaction) look(path string) (sight, error) {
 	return s, nil
 }
 
-// within does something in a folder.
+// within calls do with the folder at path.
 func (t *Transaction) within(path string, do func(*securedir.Dir) error) error {
 	dir, err := t.o.Folders.Open(path)
 	if err != nil {
@@ -138,23 +138,23 @@ func (l *dirLock) release() {
 	l.file.Close()
 }
 
-// spareName is the name of the file from before during a transaction: putting it
+// backupName is the name of the file from before during a transaction: putting it
 // back is then one rename, which needs no space. HAProxy leaves hidden files in
 // a folder of configurations alone.
-func spareName(path string) string { return "." + filepath.Base(path) + ".slotsync.last" }
+func backupName(path string) string { return "." + filepath.Base(path) + ".slotsync.last" }
 
-// setAside makes the spare.
-func (t *Transaction) setAside(path string) error {
+// makeBackup keeps the file under the name of the backup, by a hard link.
+func (t *Transaction) makeBackup(path string) error {
 	return t.within(filepath.Dir(path), func(dir *securedir.Dir) error {
-		if err := dir.Remove(spareName(path)); err != nil {
+		if err := dir.Remove(backupName(path)); err != nil {
 			return err
 		}
-		return dir.Link(filepath.Base(path), spareName(path))
+		return dir.Link(filepath.Base(path), backupName(path))
 	})
 }
 
-func (t *Transaction) dropSpare(path string) error {
-	return t.within(filepath.Dir(path), func(dir *securedir.Dir) error { return dir.Remove(spareName(path)) })
+func (t *Transaction) dropBackup(path string) error {
+	return t.within(filepath.Dir(path), func(dir *securedir.Dir) error { return dir.Remove(backupName(path)) })
 }
 
 // sweep removes what a process that was killed left beside the file.

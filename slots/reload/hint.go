@@ -20,7 +20,8 @@ type hintedError struct {
 // Unwrap returns the refusal.
 func (e *hintedError) Unwrap() error { return e.error }
 
-// hint adds what words and text, which was judged, let one guess.
+// hint adds to err what is probably wrong, by the words of the check and the text that
+// was checked.
 func hint(err error, words string, text []byte) error {
 	if err == nil {
 		return nil
@@ -70,8 +71,8 @@ func unsetVariables(text []byte) []string {
 	return unset
 }
 
-// foreignFunctions are those of consul-template that a template of it is likely to use.
-func foreignFunctions() []string {
+// consulTemplateFunctions are those of consul-template that a template of it is likely to use.
+func consulTemplateFunctions() []string {
 	return []string{"service", "services", "node", "nodes", "datacenters", "key", "keyExists", "keyOrDefault", "ls", "safeLs", "tree", "safeTree",
 		"secret", "secrets", "pkiCert", "connect", "caLeaf", "caRoots", "nomadService", "nomadServices", "nomadVar", "env", "scratch", "toJSON", "parseJSON"}
 }
@@ -80,7 +81,7 @@ func foreignFunctions() []string {
 // and line, and says whose template it looks like.
 func placed(err error) error {
 	text := strings.TrimPrefix(err.Error(), "template: ")
-	for _, name := range foreignFunctions() {
+	for _, name := range consulTemplateFunctions() {
 		if strings.Contains(text, fmt.Sprintf("function %q not defined", name)) {
 			text += "; it looks like a template of consul-template: here the endpoints are {{range servers \"web\"}}, and a whole line is {{serverTemplate \"web\"}}"
 			break

@@ -103,14 +103,14 @@ func (t *Transaction) ChangedByHand() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	found, err := t.look(t.o.File)
+	found, err := t.snapshot(t.o.File)
 	if err != nil {
 		return false, err
 	}
 	return j.changed(found), nil
 }
 
-func (j journal) changed(found sight) bool {
+func (j journal) changed(found fileSnapshot) bool {
 	if j.Installed == "" || found.sum == j.Installed {
 		return false
 	}

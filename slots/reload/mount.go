@@ -17,7 +17,7 @@ var ErrMounted = errors.New("the file is mounted by itself, and cannot be replac
 
 // replaceable returns an error if the file cannot be replaced, whatever it would be
 // replaced by. It makes and removes a file beside it.
-func (t *Transaction) replaceable(found sight) error {
+func (t *Transaction) replaceable(found fileSnapshot) error {
 	if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && isMountPoint(string(mounts), found.path) {
 		return fmt.Errorf("%w: %s: mount its folder %s instead", ErrMounted, found.path, filepath.Dir(found.path))
 	}

@@ -32,20 +32,20 @@ func (t *Transaction) Recover(ctx context.Context) (Result, bool, error) {
 	}
 	defer release()
 	if j, err := t.loadJournal(); err == nil && j.Pending != nil {
-		together, err := t.alone()
+		together, err := t.lockReloader()
 		if err != nil {
 			return Result{}, false, err
 		}
 		defer together()
 	}
-	res, had, err := t.settle(ctx)
-	if found, lookErr := t.look(t.o.File); lookErr == nil {
+	res, had, err := t.finishInterrupted(ctx)
+	if found, lookErr := t.snapshot(t.o.File); lookErr == nil {
 		t.sweepAll(found.path)
 	}
 	return res, had, err
 }
 
-// sweepAll removes temporary files of those who were killed. A spare that may
+// sweepAll removes temporary files of processes that were killed. A backup that may
 // still be needed stays.
 func (t *Transaction) sweepAll(path string) {
 	if j, err := t.loadJournal(); err == nil && j.Pending == nil {
@@ -55,8 +55,8 @@ func (t *Transaction) sweepAll(path string) {
 	}
 }
 
-// settle ends what is pending.
-func (t *Transaction) settle(ctx context.Context) (Result, bool, error) {
+// finishInterrupted ends a transaction that another process began and did not end.
+func (t *Transaction) finishInterrupted(ctx context.Context) (Result, bool, error) {
 	j, err := t.loadJournal()
 	if err != nil {
 		return Result{}, true, t.unchanged(StepKeep, t.setJournalAside(err), "")
@@ -64,7 +64,7 @@ func (t *Transaction) settle(ctx context.Context) (Result, bool, error) {
 	if j.Pending == nil {
 		return Result{}, false, nil
 	}
-	found, err := t.look(t.o.File)
+	found, err := t.snapshot(t.o.File)
 	if err != nil {
 		return Result{}, true, t.unchanged(StepReplace, err, "")
 	}
@@ -87,7 +87,7 @@ func (a *attempt) resume(ctx context.Context) error {
 		if err := a.putTemplateBack(); err != nil {
 			return a.t.unchanged(StepReplace, err, "")
 		}
-		a.say("a reload was cut short before the file was replaced; the file is the one from before")
+		a.addWords("a reload was cut short before the file was replaced; the file is the one from before")
 		return a.forget()
 	case at == a.to.SHA256 && step == StepReload:
 		return a.goOn(ctx, step)
@@ -97,7 +97,7 @@ func (a *attempt) resume(ctx context.Context) error {
 		if e, ok := errors.AsType[*Error](a.rollBack(ctx, cause, "")); ok && !e.RolledBack {
 			return e
 		} else if ok {
-			a.say("a reload that had failed was cut short; " + e.done)
+			a.addWords("a reload that had failed was cut short; " + e.done)
 		}
 		return nil
 	case at == a.to.SHA256:
@@ -111,12 +111,12 @@ func (a *attempt) goOn(ctx context.Context, step Step) error {
 	a.res.Changed = true
 	if step == StepReload && a.allRenewed(ctx) {
 		a.res.Step = StepWorker
-		a.say("a reload was cut short after HAProxy had taken the new file; nothing was left to do")
+		a.addWords("a reload was cut short after HAProxy had taken the new file; nothing was left to do")
 		return a.finish()
 	}
-	a.say("a reload was cut short after the file was replaced; it went on from there")
+	a.addWords("a reload was cut short after the file was replaced; it went on from there")
 	before := a.before
-	if err := a.meet(ctx, false); err != nil {
+	if err := a.noteOldWorkers(ctx, false); err != nil {
 		// those that answered when it began are the ones that may have died of it
 		a.before = before
 		a.res.Step = StepReload
@@ -146,7 +146,7 @@ func (a *attempt) leave() error {
 // forget closes the journal and changes nothing else.
 func (a *attempt) forget() error {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
+	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropBackup(a.found.path), a.t.dropTemplateBefore()); err != nil {
 		return a.t.unchanged(StepKeep, err, "")
 	}
 	return nil

@@ -205,7 +205,7 @@ func TestSpareIsGone(t *testing.T) {
 		tr := s.open(t)
 		tr.reached = func(at string) {
 			if at == "about to put back" {
-				os.Remove(filepath.Join(filepath.Dir(s.file()), spareName(s.file())))
+				os.Remove(filepath.Join(filepath.Dir(s.file()), backupName(s.file())))
 			}
 		}
 		_, err := tr.Run(t.Context(), Request{Data: web(10)})
@@ -225,7 +225,7 @@ func TestNothingToPutBack(t *testing.T) {
 		var away string
 		tr.reached = func(at string) {
 			if at == "about to put back" {
-				os.Remove(filepath.Join(filepath.Dir(s.file()), spareName(s.file())))
+				os.Remove(filepath.Join(filepath.Dir(s.file()), backupName(s.file())))
 				versions, _ := tr.Versions()
 				away = tr.path(versions[1].ID, textEnd)
 				os.Rename(away, away+".away")

@@ -13,7 +13,7 @@ func (t *Transaction) Rehearse(ctx context.Context, d Data) (words string, err e
 	if words, err = t.Check(ctx, d); err != nil || !t.Renders() {
 		return words, err
 	}
-	found, err := t.look(t.o.File)
+	found, err := t.snapshot(t.o.File)
 	if err == nil {
 		err = t.replaceable(found)
 	}

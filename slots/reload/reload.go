@@ -230,8 +230,8 @@ func (t *Transaction) Renders() bool { return t.o.Template != "" }
 // keeps reports whether versions of the file are kept, and so it may be replaced.
 func (t *Transaction) keeps() bool { return t.o.Dir != "" && t.o.File != "" }
 
-// begun reports whether there is anything in the folder to end or to go by: a file
-// that is somebody else's, and was never edited, needs no folder.
+// begun reports whether there may be a journal: a file that is not rendered here, and was
+// never edited, needs no folder.
 func (t *Transaction) begun() bool {
 	if t.Renders() || !t.keeps() {
 		return t.keeps()
@@ -240,8 +240,8 @@ func (t *Transaction) begun() bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// begin keeps everybody else out until release is called; with the folder, those
-// in other processes too.
+// begin keeps other transactions on the file from running until release is called; with
+// the folder, those of other processes too.
 func (t *Transaction) begin(folder bool) (release func(), err error) {
 	if !t.mu.TryLock() {
 		return nil, ErrBusy
@@ -260,8 +260,8 @@ func (t *Transaction) begin(folder bool) (release func(), err error) {
 	}, nil
 }
 
-// alone keeps those out who reload in the same way, until release is called.
-func (t *Transaction) alone() (release func(), err error) {
+// lockReloader keeps others from reloading in the same way, until release is called.
+func (t *Transaction) lockReloader() (release func(), err error) {
 	shared, ok := t.o.Reloader.(Locker)
 	if !ok {
 		return func() {}, nil

@@ -177,7 +177,7 @@ func (b Backend) template(tail string) string {
 // lines returns one line for each slot, by number: HAProxy numbers servers in
 // the order of the file, and consistent hashing goes by those numbers.
 func (b Backend) lines(tail string) string {
-	at := b.seats()
+	at := b.bySlot()
 	lines := make([]string, b.Slots)
 	for i := range b.Slots {
 		n := b.first() + i
@@ -186,9 +186,9 @@ func (b Backend) lines(tail string) string {
 	return strings.Join(lines, "\n")
 }
 
-// seats returns who is in which slot. Ready ones without one get what is free,
-// in their order.
-func (b Backend) seats() map[int]Server {
+// bySlot returns the servers by the numbers of their slots. Ready ones without a slot get
+// those that are free, in their order.
+func (b Backend) bySlot() map[int]Server {
 	at := make(map[int]Server, len(b.Servers))
 	var standing []Server
 	for _, s := range b.endpoints() {
@@ -229,7 +229,7 @@ func (t *Transaction) Show() (text []byte, etag string, err error) {
 	if t.o.File == "" {
 		return nil, "", errors.New("no file is configured")
 	}
-	found, err := t.look(t.o.File)
+	found, err := t.snapshot(t.o.File)
 	if err != nil {
 		return nil, "", err
 	}

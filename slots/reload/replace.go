@@ -35,7 +35,7 @@ func (a *attempt) replace(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return a.refused(err, "")
 	}
-	now, err := a.t.look(a.t.o.File)
+	now, err := a.t.snapshot(a.t.o.File)
 	if err != nil {
 		return a.refused(err, "")
 	}
@@ -62,7 +62,7 @@ func (a *attempt) replace(ctx context.Context) error {
 	}
 	if a.found.exists {
 		// a file system without links is no reason to stop: there is the version
-		_ = a.t.setAside(a.found.path)
+		_ = a.t.makeBackup(a.found.path)
 	}
 	a.t.reached("set aside")
 	err = a.t.write(a.found.path, a.text, a.found.like, a.t.still(a.t.o.File, a.found.sum, ErrChangedByHand))
@@ -83,7 +83,7 @@ func (a *attempt) replace(ctx context.Context) error {
 // notReplaced ends an attempt whose file could not be written, or was and may
 // not survive a crash.
 func (a *attempt) notReplaced(ctx context.Context, cause error) error {
-	now, err := a.t.look(a.t.o.File)
+	now, err := a.t.snapshot(a.t.o.File)
 	if err != nil || now.sum != a.from.SHA256 {
 		return a.rollBack(ctx, cause, "")
 	}
@@ -104,7 +104,7 @@ func (a *attempt) note(s Step) {
 
 // finish makes the new version the good one.
 func (a *attempt) finish() error {
-	if a.foreign {
+	if a.unmanaged {
 		return nil
 	}
 	a.to.Good = true
@@ -113,7 +113,7 @@ func (a *attempt) finish() error {
 	a.journal.Pending, a.journal.Installed = nil, a.to.SHA256
 	journalErr := a.t.saveJournal(a.journal)
 	a.t.reached("closed the journal")
-	dropErr := errors.Join(a.t.dropSpare(a.found.path), a.t.dropTemplateBefore())
+	dropErr := errors.Join(a.t.dropBackup(a.found.path), a.t.dropTemplateBefore())
 	err := errors.Join(goodErr, journalErr, dropErr)
 	if err == nil {
 		return nil

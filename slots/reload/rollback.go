@@ -77,17 +77,17 @@ func (a *attempt) revive(ctx context.Context, rolledBack bool) string {
 // there before was put there by us, or changed by hand then as now.
 func (a *attempt) close(e *Error) {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropSpare(a.found.path), a.t.dropTemplateBefore()); err != nil {
+	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropBackup(a.found.path), a.t.dropTemplateBefore()); err != nil {
 		e.Err = errors.Join(e.Err, fmt.Errorf("and the journal could not be closed: %w", err))
 	}
 	a.t.reached("closed the journal")
 }
 
-// putBack replaces the file by what was there before, be it nothing. The spare
+// putBack replaces the file by what was there before, be it nothing. The backup
 // is preferred: it needs no space, and it is the very file. What is neither from nor to
 // is a person's, and stays.
 func (t *Transaction) putBack(from, to Version) error {
-	now, err := t.look(t.o.File)
+	now, err := t.snapshot(t.o.File)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (t *Transaction) putBack(from, to Version) error {
 			return errors.Join(dir.Remove(filepath.Base(now.path)), dir.Sync())
 		})
 	}
-	if put, err := t.putSpareBack(now.path, from); put {
+	if put, err := t.restoreBackup(now.path, from); put {
 		return err
 	}
 	_, text, err := t.Version(from.ID)
@@ -112,14 +112,14 @@ func (t *Transaction) putBack(from, to Version) error {
 	return t.write(now.path, text, now.like, t.still(t.o.File, now.sum, ErrChangedByHand))
 }
 
-// putSpareBack puts the spare in place of the file at path, if it has the text of from.
-func (t *Transaction) putSpareBack(path string, from Version) (put bool, err error) {
+// restoreBackup puts the backup in place of the file at path, if it has the text of from.
+func (t *Transaction) restoreBackup(path string, from Version) (put bool, err error) {
 	err = t.within(filepath.Dir(path), func(dir *securedir.Dir) error {
-		text, _, err := dir.Read(spareName(path), maxFile)
+		text, _, err := dir.Read(backupName(path), maxFile)
 		if err != nil || sum(text) != from.SHA256 {
 			return err
 		}
-		if err := dir.Rename(spareName(path), filepath.Base(path)); err != nil {
+		if err := dir.Rename(backupName(path), filepath.Base(path)); err != nil {
 			return err
 		}
 		put = true

@@ -16,13 +16,13 @@ type attempt struct {
 	reason string
 	by     string
 	force  bool
-	// foreign: the file is somebody else's, and stays.
-	foreign bool
+	// unmanaged: the file is not rendered here, and stays.
+	unmanaged bool
 	// template is the new one, nil where it stays.
-	template *sight
+	template *fileSnapshot
 
 	text     []byte
-	found    sight // the file as it was
+	found    fileSnapshot // the file as it was
 	from, to Version
 	before   map[string]slots.Process
 	journal  journal
@@ -39,7 +39,7 @@ type attempt struct {
 // again only if an instance has stopped answering. If ctx ends in between, the
 // new file stays, and the next Run or [Transaction.Recover] goes on with it.
 func (t *Transaction) Run(ctx context.Context, r Request) (Result, error) {
-	a := &attempt{t: t, reason: r.Reason, by: r.By, force: r.Force, foreign: !t.Renders()}
+	a := &attempt{t: t, reason: r.Reason, by: r.By, force: r.Force, unmanaged: !t.Renders()}
 	return a.transact(ctx, func() ([]byte, error) { return t.render(r.Data) }, r.By != "")
 }
 
@@ -60,7 +60,7 @@ func (t *Transaction) Restore(ctx context.Context, id, by string) (Result, error
 }
 
 func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), asked bool) (Result, error) {
-	kept := !a.foreign || a.t.begun()
+	kept := !a.unmanaged || a.t.begun()
 	release, err := a.t.begin(kept)
 	if errors.Is(err, ErrBusy) {
 		return Result{}, err
@@ -69,19 +69,19 @@ func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), ask
 		return Result{}, a.t.unchanged(StepKeep, err, "")
 	}
 	defer release()
-	together, err := a.t.alone()
+	together, err := a.t.lockReloader()
 	if err != nil {
 		return Result{}, err
 	}
 	defer together()
 	if kept {
-		if res, _, err := a.t.settle(ctx); err != nil {
+		if res, _, err := a.t.finishInterrupted(ctx); err != nil {
 			return res, err
 		}
 	}
 	a.res = Result{At: time.Now(), Reason: a.reason}
-	if a.foreign {
-		err = a.runForeign(ctx, asked)
+	if a.unmanaged {
+		err = a.runUnmanaged(ctx, asked)
 	} else {
 		err = a.run(ctx, text, asked)
 	}
@@ -90,14 +90,14 @@ func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), ask
 }
 
 // runForeign reloads with a file that is not rendered here.
-func (a *attempt) runForeign(ctx context.Context, asked bool) error {
+func (a *attempt) runUnmanaged(ctx context.Context, asked bool) error {
 	a.res.Step = StepCheck
-	words, err := a.t.judgeFile(ctx)
+	words, err := a.t.checkFile(ctx)
 	if err != nil {
 		return a.refused(err, words)
 	}
-	a.say(words)
-	if err := a.meet(ctx, asked); err != nil {
+	a.addWords(words)
+	if err := a.noteOldWorkers(ctx, asked); err != nil {
 		return err
 	}
 	return a.reload(ctx)
@@ -115,12 +115,12 @@ func (a *attempt) run(ctx context.Context, text func() ([]byte, error), asked bo
 		return a.adopt()
 	}
 	a.res.Step = StepCheck
-	words, err := a.t.judge(ctx, a.text)
+	words, err := a.t.check(ctx, a.text)
 	if err != nil {
 		return a.refused(err, words)
 	}
-	a.say(words)
-	if err := a.meet(ctx, asked); err != nil {
+	a.addWords(words)
+	if err := a.noteOldWorkers(ctx, asked); err != nil {
 		return err
 	}
 	if err := a.keep(); err != nil {
@@ -137,7 +137,7 @@ func (a *attempt) compare() (err error) {
 	if a.journal, err = a.t.loadJournal(); err != nil {
 		return a.t.unchanged(StepKeep, err, "")
 	}
-	if a.found, err = a.t.look(a.t.o.File); err != nil {
+	if a.found, err = a.t.snapshot(a.t.o.File); err != nil {
 		return a.t.unchanged(StepReplace, err, "")
 	}
 	if a.changes() && !a.force && a.journal.changed(a.found) {
@@ -153,8 +153,8 @@ func (a *attempt) compare() (err error) {
 }
 
 // replaces lists the files that are to be replaced.
-func (a *attempt) replaces() []sight {
-	var list []sight
+func (a *attempt) replaces() []fileSnapshot {
+	var list []fileSnapshot
 	if a.changes() {
 		list = append(list, a.found)
 	}
@@ -187,9 +187,9 @@ func (a *attempt) adopt() error {
 	return nil
 }
 
-// meet learns which processes are to be replaced, and waits until the last
+// noteOldWorkers notes which processes are to be replaced, and waits until the last
 // reload is over. A person may ask for a reload of instances that do not answer.
-func (a *attempt) meet(ctx context.Context, asked bool) (err error) {
+func (a *attempt) noteOldWorkers(ctx context.Context, asked bool) (err error) {
 	wait := a.t.o.Timeout
 	if asked {
 		wait = min(wait, probeTimeout)
@@ -213,12 +213,12 @@ func (a *attempt) reload(ctx context.Context) (err error) {
 	words, err := a.t.o.Reloader.Reload(limited)
 	cancel()
 	words = clean(words)
-	a.say(words)
+	a.addWords(words)
 	if err != nil && !a.cameNevertheless(ctx) {
 		return a.abort(ctx, err, words)
 	}
 	if err != nil {
-		a.say("new workers answer, although: " + err.Error())
+		a.addWords("new workers answer, although: " + err.Error())
 	}
 	a.t.reached("reloaded")
 	a.res.Step = StepWorker
@@ -242,12 +242,12 @@ func (a *attempt) cameNevertheless(ctx context.Context) bool {
 }
 
 // say adds to the words of the result.
-func (a *attempt) say(words string) {
+func (a *attempt) addWords(words string) {
 	a.res.Words = strings.TrimSpace(a.res.Words + "\n" + words)
 }
 
 // refused ends an attempt that has changed nothing.
 func (a *attempt) refused(err error, words string) error {
-	a.say(words)
+	a.addWords(words)
 	return a.t.unchanged(a.res.Step, err, words)
 }

@@ -157,7 +157,7 @@ func (t *Transaction) writeFacts(v Version) error {
 
 // keepFound returns the version that the file has, which is stored if it was
 // put there by somebody else. Without a file it is the zero Version.
-func (t *Transaction) keepFound(found sight) (Version, error) {
+func (t *Transaction) keepFound(found fileSnapshot) (Version, error) {
 	if !found.exists {
 		return Version{}, nil
 	}

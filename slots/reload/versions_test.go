@@ -48,7 +48,7 @@ func TestVersionsProperties(t *testing.T) {
 				}
 				tr.reached = func(at string) {
 					if at == "about to put back" {
-						tr.dropSpare(s.file())
+						tr.dropBackup(s.file())
 					}
 				}
 				tr.Run(t.Context(), Request{Data: web(n + 1), Reason: fmt.Sprint(n)})

@@ -59,7 +59,7 @@ func (m mutant) apply(root string) (string, error) {
 
 // isSimulated reports whether the simulation runs what m changes.
 func (m mutant) isSimulated() bool {
-	return slices.Contains([]string{"agent", "agent/guard", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "slots", "slots/haproxy"}, path.Dir(m.file))
+	return slices.Contains([]string{"agent", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "slots", "slots/haproxy"}, path.Dir(m.file))
 }
 
 // seeds is how many seeds of the simulation m gets.

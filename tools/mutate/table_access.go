@@ -37,10 +37,10 @@ func accessMutants() []mutant {
 			file: "agent/web/auth/session.go", edits: []edit{{"!ok || proof != found.proof {", "!ok && proof != found.proof {"}},
 			tests: []unit{{"agent/web", "TestSignIn|TestSignInWithAPassword"}}},
 		{rule: "Without full rights an override lasts no longer than max_for", how: "as long as is asked for",
-			file: "agent/operate.go", edits: []edit{{"case w.For > w.MaxFor:\n", "case w.For > w.MaxFor && w.MaxFor < 0:\n"}},
+			file: "agent/override/request.go", edits: []edit{{"case who.For > who.MaxFor:\n", "case who.For > who.MaxFor && who.MaxFor < 0:\n"}},
 			tests: []unit{{"agent", "TestMaxForWithoutFullRights"}}},
 		{rule: "Without full rights there is a quota of its own", how: "all share one",
-			file: "agent/overrides.go", edits: []edit{{"\tif limited {\n\t\treturn maxLimited\n\t}\n", ""}},
+			file: "agent/override/set.go", edits: []edit{{"\tif limited {\n\t\treturn maxLimited\n\t}\n", ""}},
 			tests: []unit{{"agent", "TestQuotaWithoutFullRights"}}},
 	}
 }

@@ -68,7 +68,7 @@ func guardMutants() []mutant {
 			file: "agent/turnover.go", edits: []edit{{"s.Checked && s.Up && s.Since >= upProof ||", "s.Checked && s.Up ||"}},
 			tests: []unit{{"agent", "TestReplacementIsHeldUntilItWorks|TestTurnoverWaitsUntilOneIsUp"}}},
 		{rule: "The sources of a hold are asked that are in use", how: "those that stand by are asked, too, and hold it for ever", past: true,
-			file: "agent/hear.go", edits: []edit{{"(!f.used || f.confirms(answers[i], addr, now))", "f.confirms(answers[i], addr, now)"}, {"\tfeeds := b.affected()\n", "\tfeeds := slices.Clone(b.feeds)\n"}},
+			file: "agent/updates.go", edits: []edit{{"(!f.used || f.confirms(answers[i], addr, now))", "f.confirms(answers[i], addr, now)"}, {"\tfeeds := b.affected()\n", "\tfeeds := slices.Clone(b.feeds)\n"}},
 			tests: []unit{{"agent", "TestFailbackEndsWithoutThoseWhoStoodIn"}}},
 	}
 }

@@ -28,7 +28,7 @@ func reloadMutants() []mutant {
 			file: "slots/reload/rollback.go", edits: []edit{{"\tif a.journal.Pending != nil {\n\t\tdone = append(done, a.putBack(e))", "\tif a.journal.Pending != nil && len(words) > 1<<30 {\n\t\tdone = append(done, a.putBack(e))"}},
 			tests: []unit{{"slots/reload", "TestFaults"}}},
 		{rule: "HAProxy is not given a file that its check refuses", how: "it is",
-			file: "slots/reload/run.go", edits: []edit{{"\twords, err := a.t.judge(ctx, a.text)\n\tif err != nil {", "\twords, err := a.t.judge(ctx, a.text)\n\tif err != nil && len(a.text) == 0 {"}},
+			file: "slots/reload/run.go", edits: []edit{{"\twords, err := a.t.check(ctx, a.text)\n\tif err != nil {", "\twords, err := a.t.check(ctx, a.text)\n\tif err != nil && len(a.text) == 0 {"}},
 			tests: []unit{{"slots/reload", "TestFaults|TestRealReasons"}}},
 		{rule: "A file that was changed by hand is not overwritten", how: "it is",
 			file: "slots/reload/run.go", edits: []edit{{"if a.changes() && !a.force && a.journal.changed(a.found) {", "if a.changes() && a.force && a.journal.changed(a.found) {"}},

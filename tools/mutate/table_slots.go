@@ -7,7 +7,7 @@ func slotMutants() []mutant {
 			file: "slots/assign.go", edits: []edit{{"\t\tif s.Last.IsValid() {\n\t\t\tlast[s.Last] = i", "\t\tif s.Last.IsValid() && false {\n\t\t\tlast[s.Last] = i"}},
 			tests: []unit{{"slots", "TestReturningEndpointGetsItsSlot|TestOrderOfChoice"}}},
 		{rule: "Slots that were never used come before others, busy ones last", how: "the other way round",
-			file: "slots/assign.go", edits: []edit{{"cmp.Compare(a.wear(), b.wear())", "cmp.Compare(b.wear(), a.wear())"}},
+			file: "slots/assign.go", edits: []edit{{"cmp.Compare(a.reuseRank(), b.reuseRank())", "cmp.Compare(b.reuseRank(), a.reuseRank())"}},
 			tests: []unit{{"slots", "TestOrderOfChoice"}}},
 		{rule: "Of free slots the one free longest is taken", how: "the one free shortest",
 			file: "slots/assign.go", edits: []edit{{"a.Freed.Compare(b.Freed)", "b.Freed.Compare(a.Freed)"}},

@@ -233,16 +233,17 @@ func (o *Oracle) asked(at time.Time, backend string, a netip.AddrPort) bool {
 	return false
 }
 
-// operated reports whether operators asked anything of any endpoint of the backend.
-func (o *Oracle) operated(backend string) bool {
+// operated reports whether operators asked anything of any endpoint of the backend, or let any
+// go.
+func (o *Oracle) operated(b *backend) bool {
 	for _, asks := range []map[Ask]time.Time{o.acked, o.ended} {
 		for ask := range asks {
-			if ask.Backend == "" || ask.Backend == backend {
+			if ask.Backend == "" || ask.Backend == b.Name {
 				return true
 			}
 		}
 	}
-	return len(o.doubtful) > 0
+	return len(o.doubtful) > 0 || len(b.accepted) > 0
 }
 
 // touched reports whether somebody else changed a server of the backend lately.
@@ -283,7 +284,7 @@ func (in *instance) held(said BackendStatus, name string, a netip.AddrPort) bool
 // unknown, held or broken.
 func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
 	switch {
-	case !said.Live && (in.servesAny(b.Name) || in.handled(b.Name) || o.operated(b.Name)): // it is left as it was found
+	case !said.Live && (in.servesAny(b.Name) || in.handled(b.Name) || o.operated(b)): // it is left as it was found
 		return
 	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
 		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):

@@ -1,43 +1,37 @@
 package agent
 
 import (
-	"fmt"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 )
 
 // This file puts overrides in force, and ends them.
 
-// impose puts an override in force.
-func (a *Agent) impose(o Override, who Who, now time.Time) error {
-	who, err := limited(who, who.MaxFor)
+// setOverride puts an override in force.
+func (a *Agent) setOverride(o Override, who Who, now time.Time) error {
+	o, err := override.New(o, who, now)
 	if err != nil {
 		return err
 	}
-	o.By, o.Reason, o.Since, o.Keep, o.Listed = discovery.Printable(who.By, 100), discovery.Printable(who.Reason, 200), now, who.Keep, now
-	o.Limited = who.MaxFor > 0
-	if who.For > 0 {
-		until := now.Add(who.For)
-		o.Until = &until
+	next, err := a.overrides.With(o)
+	if err != nil {
+		return err
 	}
-	next := a.overrides.put(o)
-	if n, most := next.count(o.Limited), quotaOf(o.Limited); n > most && n > a.overrides.count(o.Limited) {
-		return fmt.Errorf("%w: there are %d overrides, %d at most%s", ErrBadRequest, n-1, most, ofThose(o.Limited))
-	}
-	a.overrule(next, o.Backend, now)
+	a.useOverrides(next, o.Backend, now)
 	a.gaugeOverrides()
 	a.events.Add(overrideEvent(EventOverrideSet, o))
 	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	return nil
 }
 
-// release ends an override, as somebody wants it, and reports whether there was one.
-func (a *Agent) release(o Override, by string, now time.Time) bool {
+// endOverride ends an override, as somebody wants it, and reports whether there was one.
+func (a *Agent) endOverride(o Override, by string, now time.Time) bool {
 	o.By = discovery.Printable(by, 100)
-	next, was := a.overrides.drop(o)
+	next, was := a.overrides.Without(o)
 	if was {
-		a.overrule(next, o.Backend, now)
+		a.useOverrides(next, o.Backend, now)
 		a.gaugeOverrides()
 		a.events.Add(overrideEvent(EventOverrideEnded, o))
 		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind, "by", o.By)
@@ -45,21 +39,21 @@ func (a *Agent) release(o Override, by string, now time.Time) bool {
 	return was
 }
 
-// overrule makes next the overrides in force, which differ in those of one backend, of
+// useOverrides makes next the overrides in force, which differ in those of one backend, of
 // all if it is "".
-func (a *Agent) overrule(next overrides, backend string, now time.Time) {
+func (a *Agent) useOverrides(next override.Set, backend string, now time.Time) {
 	a.overrides = next
 	a.operatorsAsked(now)
 	for _, b := range a.backends {
 		if backend == "" || backend == b.Name {
-			b.overrule(next.of(b.Name), now)
+			b.setOverrides(next.Of(b.Name), now)
 		}
 	}
 }
 
-// lapse ends the overrides and pauses whose time is over.
-func (a *Agent) lapse(now time.Time) {
-	if over := a.pauses.expire(now); len(over) > 0 {
+// expireAsked ends the overrides and pauses whose time is over.
+func (a *Agent) expireAsked(now time.Time) {
+	if over := a.pauses.Expire(now); len(over) > 0 {
 		a.addAll(pauseEvents(EventPauseOver, over))
 		a.paused("a pause is over: writing goes on", over)
 	}
@@ -72,9 +66,9 @@ func (a *Agent) lapse(now time.Time) {
 			listed[b.Name] = b.wanted()
 		}
 	}
-	left, gone := a.overrides.expire(listed, now)
-	for _, o := range gone.sorted() {
-		a.overrule(left, o.Backend, now)
+	left, gone := a.overrides.Expire(listed, now)
+	for _, o := range gone.Sorted() {
+		a.useOverrides(left, o.Backend, now)
 		a.events.Add(overrideEvent(EventOverrideOver, o))
 		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	}
@@ -85,7 +79,7 @@ func (a *Agent) lapse(now time.Time) {
 func (b *backend) countOverrides(n map[string]int) {
 	for _, e := range b.wanted() {
 		for _, kind := range OverrideKinds {
-			if b.overrides.find(b.Name, e.Addr, kind) != nil {
+			if b.overrides.Find(b.Name, e.Addr, kind) != nil {
 				n[kind]++
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -14,38 +15,38 @@ import (
 // startLeaving lets endpoints leave that are not published any more, unless an operator added
 // them.
 func (b *backend) startLeaving(before, after []discovery.Endpoint, now time.Time) {
-	b.leave(b.overrides.add(b.Name, before, b.Policy), b.overrides.add(b.Name, after, b.Policy), now)
+	b.startDraining(b.overrides.WithAdded(b.Name, before, b.Policy), b.overrides.WithAdded(b.Name, after, b.Policy), now)
 }
 
-// overrule puts other overrides in force. What an operator does not want to be there
+// setOverrides puts other overrides in force. What an operator does not want to be there
 // any more leaves like any endpoint.
-func (b *backend) overrule(next overrides, now time.Time) {
-	before := b.overrides.add(b.Name, b.guard.Published(), b.Policy)
-	maps.DeleteFunc(b.added, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= overrideLinger })
-	for s := range b.overrides {
-		if s.kind == OverrideServer && next[s] == nil && len(b.added) < maxOverrides {
-			b.added[s.addr] = now
+func (b *backend) setOverrides(next override.Set, now time.Time) {
+	before := b.overrides.WithAdded(b.Name, b.guard.Published(), b.Policy)
+	maps.DeleteFunc(b.added, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= override.Linger })
+	for k := range b.overrides {
+		if k.Kind == OverrideServer && next[k] == nil && len(b.added) < override.Max {
+			b.added[k.Addr] = now
 		}
 	}
 	b.noteOperated(next)
 	b.overrides, b.due = next, true
-	b.leave(before, next.add(b.Name, b.guard.Published(), b.Policy), now)
+	b.startDraining(before, next.WithAdded(b.Name, b.guard.Published(), b.Policy), now)
 }
 
 // noteOperated notes which endpoints overrides are about, for as long as the stored set is
 // all that is known. Those of overrides that ended stay noted: they have to be put back.
-func (b *backend) noteOperated(next overrides) {
+func (b *backend) noteOperated(next override.Set) {
 	if b.phase != phaseRestored {
 		return
 	}
 	operated := map[netip.AddrPort]bool{}
 	maps.Copy(operated, b.operated)
-	for s := range next {
-		if s.addr.Port() != 0 {
-			operated[s.addr] = true // it may be one that was added
+	for k := range next {
+		if k.Addr.Port() != 0 {
+			operated[k.Addr] = true // it may be one that was added
 		}
 		for _, e := range b.guard.Published() {
-			if s.concerns(b.Name, e.Addr) {
+			if k.Concerns(b.Name, e.Addr) {
 				operated[e.Addr] = true
 			}
 		}
@@ -53,26 +54,26 @@ func (b *backend) noteOperated(next overrides) {
 	b.operated = operated
 }
 
-// govern puts other rules in force. What an operator added and they do not let pass leaves
+// setRules puts other rules in force. What an operator added and they do not let pass leaves
 // like any endpoint.
-func (b *backend) govern(next Backend, now time.Time) {
-	before := b.overrides.add(b.Name, b.guard.Published(), b.Policy)
+func (b *backend) setRules(next Backend, now time.Time) {
+	before := b.overrides.WithAdded(b.Name, b.guard.Published(), b.Policy)
 	b.Backend = next
 	b.guard.SetRules(next.Guard)
 	for _, f := range b.feeds {
 		f.known.SetPolicy(next.Policy, now)
 	}
-	b.leave(before, b.overrides.add(b.Name, b.guard.Published(), b.Policy), now)
+	b.startDraining(before, b.overrides.WithAdded(b.Name, b.guard.Published(), b.Policy), now)
 }
 
-// leave starts the drain of endpoints that stopped being ready, and sets when their
+// startDraining starts the drain of endpoints that stopped being ready, and sets when their
 // sessions end, where the backend is configured so.
-func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
+func (b *backend) startDraining(before, after []discovery.Endpoint, now time.Time) {
 	next := discovery.ByAddr(after)
 	for a, e := range next {
 		if e.State != discovery.Down {
 			delete(b.leaving, a)
-			delete(b.ends, a)
+			delete(b.sessionEnds, a)
 		}
 	}
 	for _, e := range before {
@@ -84,7 +85,7 @@ func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
 			b.leaving[e.Addr] = leaving{e, now.Add(b.Drain)}
 		}
 		if b.Shutdown {
-			b.ends[e.Addr] = now.Add(b.Drain)
+			b.sessionEnds[e.Addr] = now.Add(b.Drain)
 		}
 	}
 }
@@ -92,15 +93,15 @@ func (b *backend) leave(before, after []discovery.Endpoint, now time.Time) {
 // ending returns when sessions are to be ended, for those who write; nil if none
 // are.
 func (b *backend) ending() map[netip.AddrPort]time.Time {
-	if !b.Shutdown || len(b.ends) == 0 {
+	if !b.Shutdown || len(b.sessionEnds) == 0 {
 		return nil
 	}
-	return maps.Clone(b.ends)
+	return maps.Clone(b.sessionEnds)
 }
 
-// departed returns the addresses that drain although no source lists them any
+// removed returns the addresses that drain although no source lists them any
 // more.
-func (b *backend) departed() map[netip.AddrPort]bool {
+func (b *backend) removed() map[netip.AddrPort]bool {
 	there := discovery.ByAddr(b.guard.Published())
 	out := map[netip.AddrPort]bool{}
 	for a := range b.leaving {
@@ -117,11 +118,11 @@ func (b *backend) dropReclaimed() {
 	for _, s := range b.placement.Table() {
 		holds[s.Endpoint.Addr] = true
 	}
-	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.departed()[a] })
+	maps.DeleteFunc(b.leaving, func(a netip.AddrPort, _ leaving) bool { return !holds[a] && b.removed()[a] })
 }
 
-// settle ends the drains that are over and returns whether any was.
-func (b *backend) settle(now time.Time) bool {
+// expireDrains ends the drains that are over and returns whether any was.
+func (b *backend) expireDrains(now time.Time) bool {
 	if len(b.leaving) == 0 {
 		return false
 	}
@@ -132,13 +133,13 @@ func (b *backend) settle(now time.Time) bool {
 
 // wanted returns the endpoints that should have a slot now, as operators want them.
 func (b *backend) wanted() []discovery.Endpoint {
-	return b.overrides.apply(b.Name, b.remaining())
+	return b.overrides.Apply(b.Name, b.remaining())
 }
 
 // remaining returns the endpoints that are published or added, and those that are
 // leaving.
 func (b *backend) remaining() []discovery.Endpoint {
-	listed := b.overrides.add(b.Name, b.placement.WithoutYielded(b.guard.Published()), b.Policy)
+	listed := b.overrides.WithAdded(b.Name, b.placement.WithoutYielded(b.guard.Published()), b.Policy)
 	if len(b.leaving) == 0 {
 		return listed
 	}
@@ -163,7 +164,7 @@ func (b *backend) remaining() []discovery.Endpoint {
 // dropReused forgets when to end the sessions of endpoints whose address no slot of b
 // has any more.
 func (c *core) dropReused(b *backend) {
-	if len(b.ends) == 0 {
+	if len(b.sessionEnds) == 0 {
 		return
 	}
 	has := map[netip.AddrPort]bool{}
@@ -175,5 +176,5 @@ func (c *core) dropReused(b *backend) {
 			has[s.Addr] = true
 		}
 	}
-	maps.DeleteFunc(b.ends, func(a netip.AddrPort, _ time.Time) bool { return !has[a] })
+	maps.DeleteFunc(b.sessionEnds, func(a netip.AddrPort, _ time.Time) bool { return !has[a] })
 }

@@ -11,26 +11,26 @@ import (
 // another one has answered: they may have been started together.
 const startGrace = time.Second
 
-// open lets decisions be made once every instance was met, or the time for that is over.
-func (a *Agent) open(now time.Time) {
-	if a.opened {
+// openBarrier lets decisions be made once every instance was met, or the time for that is over.
+func (a *Agent) openBarrier(now time.Time) {
+	if a.barrierOpen {
 		return
 	}
 	if a.firstMet.IsZero() && slices.ContainsFunc(a.instances, func(in *instance) bool { return in.met }) {
 		a.firstMet = now
 	}
-	if now.Before(a.awaited()) {
+	if now.Before(a.barrierUntil()) {
 		return
 	}
-	a.opened = true
+	a.barrierOpen = true
 	for _, b := range a.backends {
 		b.due = true
 	}
 }
 
-// awaited is until when decisions wait for instances that were not met yet; the zero time
+// barrierUntil is until when decisions wait for instances that were not met yet; the zero time
 // if all were. A dead one must not hold up the others for as long as a slow one may.
-func (a *Agent) awaited() time.Time {
+func (a *Agent) barrierUntil() time.Time {
 	missing, slow := false, false
 	for _, in := range a.instances {
 		missing = missing || !in.met

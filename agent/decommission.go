@@ -8,9 +8,9 @@ import (
 	"github.com/slotsync/slotsync/agent/placement"
 )
 
-// retirePace is how often it is looked whether slots that are given up are out
+// decommissionPace is how often it is looked whether slots that are given up are out
 // of service.
-const retirePace = 20 * time.Millisecond
+const decommissionPace = 20 * time.Millisecond
 
 // serves reports whether the backend of this name has slots on the instance.
 func (o Options) serves(backend, instance string) bool {
@@ -20,13 +20,13 @@ func (o Options) serves(backend, instance string) bool {
 		})
 }
 
-// retire takes out of service what next does not serve any more. It returns
+// decommission takes out of service what next does not serve any more. It returns
 // when that was read back from every instance that answers, or after the time
 // for one round: what is left by then stays.
-func (a *Agent) retire(ctx context.Context, next Options) error {
+func (a *Agent) decommission(ctx context.Context, next Options) error {
 	limit, err := answer(ctx, a, func(context.Context) time.Duration {
 		a.next = &next
-		for _, b := range a.givenUp(a.next) {
+		for _, b := range a.decommissioned(a.next) {
 			a.publish(b, time.Time{}, time.Now())
 		}
 		return a.timing.Timeout
@@ -36,10 +36,10 @@ func (a *Agent) retire(ctx context.Context, next Options) error {
 	}
 	brief, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	ticker := time.NewTicker(retirePace)
+	ticker := time.NewTicker(decommissionPace)
 	defer ticker.Stop()
 	for {
-		busy, err := answer(brief, a, func(context.Context) bool { return a.retiring() })
+		busy, err := answer(brief, a, func(context.Context) bool { return a.decommissioning() })
 		switch {
 		case brief.Err() != nil:
 			return ctx.Err()
@@ -53,19 +53,19 @@ func (a *Agent) retire(ctx context.Context, next Options) error {
 	}
 }
 
-// unretire goes on with what was to be given up and was not.
-func (a *Agent) unretire() {
+// recommission goes on with what was to be given up and was not.
+func (a *Agent) recommission() {
 	next := a.next
 	a.next = nil
-	for _, b := range a.givenUp(next) {
+	for _, b := range a.decommissioned(next) {
 		a.publish(b, time.Time{}, time.Now())
 	}
 }
 
-// givenUp returns the backends that have slots at an instance where next, if
+// decommissioned returns the backends that have slots at an instance where next, if
 // there is one, does not serve them. Slots that nothing was decided about yet
 // are nobody's to empty.
-func (c *core) givenUp(next *Options) []*backend {
+func (c *core) decommissioned(next *Options) []*backend {
 	var out []*backend
 	for _, b := range c.backends {
 		if next != nil && b.gen > 0 && slices.ContainsFunc(c.of(b), func(in *instance) bool { return !next.serves(b.Name, in.Name) }) {
@@ -75,10 +75,10 @@ func (c *core) givenUp(next *Options) []*backend {
 	return out
 }
 
-// retiring reports whether a slot that is given up is in service at an instance
+// decommissioning reports whether a slot that is given up is in service at an instance
 // that answers. Unmanaged addresses are not ours to empty.
-func (c *core) retiring() bool {
-	for _, b := range c.givenUp(c.next) {
+func (c *core) decommissioning() bool {
+	for _, b := range c.decommissioned(c.next) {
 		for _, in := range c.of(b) {
 			if c.next.serves(b.Name, in.Name) || !in.up() {
 				continue

@@ -22,13 +22,13 @@ const (
 	leastColumns, mostColumns = 20, 25
 )
 
-// foreignLines are the lines of other backends than ours in the file at path. A line with
+// otherLines are the lines of other backends than ours in the file at path. A line with
 // which HAProxy would ignore the whole file is left out.
-func (s *stateFile) foreignLines(path string) ([]byte, error) {
+func (s *stateFile) otherLines(path string) ([]byte, error) {
 	if w := s.files[path]; w != nil && w.untouched(path) {
 		return s.foreign, nil
 	}
-	text, err := readForeign(path)
+	text, err := readRegular(path)
 	if err != nil {
 		return nil, err
 	}
@@ -49,8 +49,8 @@ func (s *stateFile) foreignLines(path string) ([]byte, error) {
 	return s.foreign, nil
 }
 
-// readForeign reads a regular file, and nothing behind a link; nil if there is none.
-func readForeign(path string) ([]byte, error) {
+// readRegular reads a regular file, and nothing behind a link; nil if there is none.
+func readRegular(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
 		return nil, nil

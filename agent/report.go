@@ -14,8 +14,8 @@ import (
 
 // A change is what a report changed of what is known of an instance.
 type change struct {
-	// stale are the backends that have to be decided anew.
-	stale []*backend
+	// redo are the backends that have to be decided anew.
+	redo []*backend
 	// short are those of which it has enough slots now and had not before, or the other
 	// way round, sorted by name.
 	short []string
@@ -54,9 +54,9 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 		}
 		if !at.seenOnce {
 			at.seenOnce, at.full, b.due = true, slots.HasReady(at.Own, b.operated), true
-			out.stale = append(out.stale, b)
-		} else if at.Problem == "" && c.stale(b, at.Usable) {
-			out.stale = append(out.stale, b)
+			out.redo = append(out.redo, b)
+		} else if at.Problem == "" && c.tableOutdated(b, at.Usable) {
+			out.redo = append(out.redo, b)
 		}
 	}
 	return out
@@ -94,9 +94,9 @@ func (in *instance) forget(backend string) {
 	delete(in.backends, backend)
 }
 
-// giveBack forgets that somebody took a slot out of service, also at an instance that
+// clearExternal forgets that somebody took a slot out of service, also at an instance that
 // does not answer now.
-func (in *instance) giveBack(backend string, slot int) {
+func (in *instance) clearExternal(backend string, slot int) {
 	at := in.at(backend)
 	if _, taken := at.Externals[slot]; taken {
 		at.Externals = maps.Clone(at.Externals) // it may be on its way to the state directory
@@ -114,10 +114,10 @@ func (c *core) refill(in *instance) {
 	}
 }
 
-// stale reports whether the table has to be brought up to date with what an
+// tableOutdated reports whether the table has to be brought up to date with what an
 // instance shows of what it can use: slots came or went, or an unmanaged address did, or their weights in the
 // configuration are other ones, and somebody asks for a share of them.
-func (c *core) stale(b *backend, own []slots.Server) bool {
+func (c *core) tableOutdated(b *backend, own []slots.Server) bool {
 	if !b.placement.Adopted() {
 		return true
 	}
@@ -138,7 +138,7 @@ func (c *core) stale(b *backend, own []slots.Server) bool {
 
 // apply notes how far an instance is, and returns the generations that it has
 // read back by it.
-func (in *instance) apply(gen uint64) []stamp {
+func (in *instance) apply(gen uint64) []pendingGeneration {
 	if gen <= in.applied {
 		return nil
 	}

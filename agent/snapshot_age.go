@@ -8,11 +8,11 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// dropStale forgets what was stored too long ago to be filled from, unless it is in
+// expireSnapshot forgets what was stored too long ago to be filled from, unless it is in
 // service or was named since: its addresses may be somebody else's by now. live are
 // the addresses in service at any instance.
-func (b *backend) dropStale(live map[netip.AddrPort]bool, now time.Time) {
-	b.stale = false
+func (b *backend) expireSnapshot(live map[netip.AddrPort]bool, now time.Time) {
+	b.snapshotStale = false
 	named := map[netip.AddrPort]bool{}
 	for _, f := range b.feeds {
 		for _, e := range f.last.Endpoints() {

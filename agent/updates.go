@@ -15,35 +15,35 @@ import (
 // confirmTimeout bounds one confirmation by a source.
 const confirmTimeout = 20 * time.Second
 
-// follow starts the watch of a feed of b.
-func (a *Agent) follow(ctx context.Context, b *backend, f *feed) {
+// startWatch starts the watch of a feed of b.
+func (a *Agent) startWatch(ctx context.Context, b *backend, f *feed) {
 	ctx, f.cancel = context.WithCancel(ctx)
 	source := f.Source
 	a.group.Go(func() {
 		discovery.Watch(ctx, source, func(u discovery.Update) {
-			a.enqueue(ctx, errand{news: true, do: func(context.Context) {
+			a.enqueue(ctx, task{news: true, do: func(context.Context) {
 				if ctx.Err() == nil { // else b has another source by now
-					a.heard(b, f, u)
+					a.onUpdate(b, f, u)
 				}
 			}})
 		})
 	})
 }
 
-// heard takes what a feed answered.
-func (a *Agent) heard(b *backend, f *feed, u discovery.Update) {
+// onUpdate takes what a feed answered.
+func (a *Agent) onUpdate(b *backend, f *feed, u discovery.Update) {
 	if !slices.Contains(a.backends, b) || !slices.Contains(b.feeds, f) {
 		return
 	}
 	now := time.Now()
 	f.again = u.Again
-	a.take(b, f, u, now)
+	a.recordUpdate(b, f, u, now)
 	a.reevaluate(b, nil, u.At, now)
-	a.stirred = a.stirred || b.due || !b.next(now).IsZero()
+	a.needsStep = a.needsStep || b.due || !b.next(now).IsZero()
 }
 
-// take notes what a feed answered, or that it did not.
-func (a *Agent) take(b *backend, f *feed, u discovery.Update, now time.Time) {
+// recordUpdate notes what a feed answered, or that it did not.
+func (a *Agent) recordUpdate(b *backend, f *feed, u discovery.Update, now time.Time) {
 	if u.Err != nil {
 		a.sourceFailed(b, f, u.Err)
 		a.dirty = f.fail(u.Err, now) || a.dirty
@@ -54,7 +54,7 @@ func (a *Agent) take(b *backend, f *feed, u discovery.Update, now time.Time) {
 	a.sourceAnswered(b, f, before)
 	a.dirty = a.dirty || changed
 	if replaced {
-		a.judgeAgain(b)
+		a.searchAgain(b)
 	}
 }
 
@@ -81,10 +81,10 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news,
 	a.keptChanged(b, kept)
 }
 
-// advance does what is due for b by the time alone.
-func (a *Agent) advance(ctx context.Context, b *backend, now time.Time) {
+// runTimers does what is due for b by the time alone.
+func (a *Agent) runTimers(ctx context.Context, b *backend, now time.Time) {
 	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
-	if past(b.shift) {
+	if past(b.nextTransition) {
 		a.reevaluate(b, nil, now, now)
 	}
 	if t, ok := b.guard.Turnover(); ok && past(t.EndsAt) && a.endTurnover(b, now) {
@@ -108,9 +108,9 @@ func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed) {
 			return
 		}
 		a.post(ctx, func(context.Context) {
-			if slices.Contains(a.backends, b) && slices.Contains(b.feeds, f) && !f.spokeSince(u.At) {
+			if slices.Contains(a.backends, b) && slices.Contains(b.feeds, f) && !f.answeredSince(u.At) {
 				now := time.Now()
-				a.take(b, f, u, now)
+				a.recordUpdate(b, f, u, now)
 				a.reevaluate(b, nil, u.At, now)
 			}
 		})
@@ -165,8 +165,8 @@ func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update)
 	}
 	for i, f := range feeds {
 		// The slowest of them is waited for: it may be old by now.
-		if slices.Contains(b.feeds, f) && !f.spokeSince(answers[i].At) {
-			a.take(b, f, answers[i], now)
+		if slices.Contains(b.feeds, f) && !f.answeredSince(answers[i].At) {
+			a.recordUpdate(b, f, answers[i], now)
 		}
 	}
 	a.reevaluate(b, func(addr netip.AddrPort) bool { return gone[addr] }, now, now)
