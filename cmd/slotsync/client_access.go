@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
@@ -35,7 +36,7 @@ func (x *access) flags(cmd *cobra.Command) {
 
 // orFrom is x with what the environment says where x says nothing: of who asks, of the
 // certificate, and of the authorities, each as a whole.
-func (x access) orFrom(env environment) access {
+func (x access) orFrom(env config.Environment) access {
 	if x.tokenFile == "" && x.user == "" && x.passwordFile == "" {
 		x.tokenFile, x.user, x.passwordFile = env["SLOTSYNC_TOKEN_FILE"], env["SLOTSYNC_USER"], env["SLOTSYNC_PASSWORD_FILE"]
 	}
@@ -48,7 +49,7 @@ func (x access) orFrom(env environment) access {
 
 // check refuses halves, and what would not be used at addr. A variable may be there for
 // other agents.
-func (x access) check(addr string, env environment) error {
+func (x access) check(addr string, env config.Environment) error {
 	asked := x.orFrom(env)
 	switch {
 	case (asked.user == "") != (asked.passwordFile == ""):
@@ -67,7 +68,7 @@ func (x access) check(addr string, env environment) error {
 
 // of is the access to an agent at addr. tokenFile is the one of the configuration, which
 // counts where nothing else says who asks.
-func (x access) of(addr, tokenFile string, env environment) (by client.Access, err error) {
+func (x access) of(addr, tokenFile string, env config.Environment) (by client.Access, err error) {
 	if err := x.check(addr, env); err != nil {
 		return by, err
 	}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +16,12 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newAcceptCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "accept BACKEND [ID]",
 		Short: "Let go what is held, kept, or to be taken over",
@@ -42,49 +43,41 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, output, func(c *client.Client) (agent.Accepted, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (agent.Accepted, error) {
 				id := nth(args, 1)
 				if id == "" {
 					var err error
-					if id, err = a.chooseID(cmd.Context(), c, args[0], output); err != nil {
+					if id, err = a.chooseID(cmd.Context(), c, args[0], format); err != nil {
 						return agent.Accepted{}, err
 					}
 				}
 				done, err := c.Accept(cmd.Context(), args[0], api.AcceptBody{ID: id, By: whoami()})
 				return done, acceptFailed(err, args[0])
 			}, func(done agent.Accepted) error {
-				_, err := fmt.Fprintln(a.stdout, acceptedWords(done))
+				_, err := fmt.Fprintln(a.stdout, output.AcceptedText(done))
 				return err
 			})
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
-}
-
-// acceptedWords says what went.
-func acceptedWords(done agent.Accepted) string {
-	if len(done.Removed) == 0 {
-		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", shown(done.Backend), shown(done.ID))
-	}
-	return fmt.Sprintf("%s: accepted: %s", shown(done.Backend), listed(done.Removed, 20))
 }
 
 // acceptFailed adds what to do where nothing could be accepted.
 func acceptFailed(err error, backend string) error {
 	switch {
 	case errors.Is(err, agent.ErrNoBackend):
-		return fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
+		return fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
 	case errors.Is(err, agent.ErrNothingHeld):
-		return fmt.Errorf("nothing of %s is held or kept", shown(backend))
+		return fmt.Errorf("nothing of %s is held or kept", textfmt.Clip(backend))
 	}
 	return err
 }
 
 // chooseID asks on a terminal what is to go. Elsewhere it fails with the ids that there
 // are.
-func (a *app) chooseID(ctx context.Context, c *client.Client, backend, output string) (string, error) {
+func (a *app) chooseID(ctx context.Context, c *client.Client, backend, format string) (string, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
 		return "", err
@@ -97,8 +90,8 @@ func (a *app) chooseID(ctx context.Context, c *client.Client, backend, output st
 	switch {
 	case len(list) == 0:
 		return "", acceptFailed(agent.ErrNothingHeld, backend)
-	case output != "text" || !isTerminal(os.Stdin) || !isTerminal(a.stdout):
-		return "", usageErrorf("accept takes an id of %s here: %s", shown(backend), listed(ids(list), 20))
+	case format != "text" || !textfmt.IsTerminal(os.Stdin) || !textfmt.IsTerminal(a.stdout):
+		return "", usageErrorf("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
 	return askID(os.Stdin, a.stdout, list)
 }
@@ -107,7 +100,7 @@ func (a *app) chooseID(ctx context.Context, c *client.Client, backend, output st
 func ids(list []agent.Acceptable) []string {
 	var out []string
 	for _, x := range list {
-		out = append(out, fmt.Sprintf("%s (%s, %s)", x.ID, x.Kind, count(len(x.Endpoints), "endpoint")))
+		out = append(out, fmt.Sprintf("%s (%s, %s)", x.ID, x.Kind, textfmt.Count(len(x.Endpoints), "endpoint")))
 	}
 	return out
 }
@@ -118,9 +111,9 @@ func askID(in io.Reader, out io.Writer, list []agent.Acceptable) (string, error)
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		fmt.Fprintf(out, "%s  %s since %s: %s\n", shown(x.ID), shown(x.Kind), x.Since.Format(time.TimeOnly), oneLine(x.Reason))
+		fmt.Fprintf(out, "%s  %s since %s: %s\n", textfmt.Clip(x.ID), textfmt.Clip(x.Kind), x.Since.Format(time.TimeOnly), textfmt.OneLine(x.Reason))
 		for _, e := range x.Endpoints {
-			fmt.Fprintf(out, "    %s would go\n", shown(e))
+			fmt.Fprintf(out, "    %s would go\n", textfmt.Clip(e))
 		}
 	}
 	question := "\nLet them go? [y/N] "
@@ -149,21 +142,5 @@ func answeredID(said string, list []agent.Acceptable) (string, error) {
 	if said == "" || strings.EqualFold(said, "n") || strings.EqualFold(said, "no") {
 		return "", errors.New("nothing is accepted")
 	}
-	return "", fmt.Errorf("nothing is accepted: %q is none of %s", shown(said), listed(ids(list), 20))
-}
-
-// acceptRows writes what of all backends can be accepted.
-func acceptRows(b *strings.Builder, s agent.Status) {
-	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	some := false
-	for _, be := range s.Backends {
-		for _, x := range be.Acceptable() {
-			if !some {
-				fmt.Fprintln(table, "\nID\tBACKEND\tKIND\tSINCE\tWOULD GO\tWHY")
-				some = true
-			}
-			tableLine(table, x.ID, be.Name, x.Kind, x.Since.Format(time.TimeOnly), listed(x.Endpoints, 3), oneLine(x.Reason))
-		}
-	}
-	_ = table.Flush() // into memory
+	return "", fmt.Errorf("nothing is accepted: %q is none of %s", textfmt.Clip(said), textfmt.List(ids(list), 20))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 func TestAskID(t *testing.T) {
@@ -75,7 +76,7 @@ func TestAcceptInATerminal(t *testing.T) {
 	}
 	eventually(t, 20*time.Second, func() string {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"status", "--agent", r.url, "--token-file", r.token}, &out, &errs, environment{}); code == 0 && strings.Contains(out.String(), "held (empty)") {
+		if code := run(t.Context(), []string{"status", "--agent", r.url, "--token-file", r.token}, &out, &errs, config.Environment{}); code == 0 && strings.Contains(out.String(), "held (empty)") {
 			return ""
 		}
 		return out.String() + errs.String()

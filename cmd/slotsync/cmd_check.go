@@ -5,10 +5,14 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newCheckCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
@@ -23,19 +27,19 @@ warned of, on standard error.`,
   slotsync check --config ./slotsync.yaml`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
-			for _, m := range a.env.misspelt() {
+			for _, m := range a.env.Misspelt() {
 				fmt.Fprintf(a.stderr, "warning: %s\n", m)
 			}
 			cfg, err := a.config()
 			if err == nil {
-				for _, line := range cfg.warnings.lines() {
+				for _, line := range cfg.Warnings.Lines() {
 					fmt.Fprintln(a.stderr, "warning: "+line)
 				}
 			}
-			if output == "json" {
+			if format == "json" {
 				return a.checkedJSON(err)
 			}
 			if err != nil {
@@ -45,52 +49,30 @@ warned of, on standard error.`,
 			return nil
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	return cmd
 }
 
-func (a *app) checked(cfg *config) {
-	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.file, count(len(cfg.instances), "instance"),
-		count(len(cfg.sources), "source"), count(len(cfg.backends), "backend"))
-	for _, note := range notes(cfg.overruled) {
+func (a *app) checked(cfg *config.Config) {
+	fmt.Fprintf(a.stdout, "%s: fine: %s, %s, %s\n", cfg.File, textfmt.Count(len(cfg.Instances), "instance"),
+		textfmt.Count(len(cfg.Sources), "source"), textfmt.Count(len(cfg.Backends), "backend"))
+	for _, note := range cfg.Notes() {
 		fmt.Fprintln(a.stdout, "note: "+note)
 	}
 }
 
-// A faultRow is one fault of a configuration, as JSON.
-type faultRow struct {
-	// File and Line are where it is, from 1; absent for what is not in a file, or about
-	// the whole of it.
-	File   string `json:"file,omitempty"`
-	Line   int    `json:"line,omitempty"`
-	Column int    `json:"column,omitempty"`
-	// Variable is the one of the environment that it is in.
-	Variable string `json:"variable,omitempty"`
-	// Path is the key, as in "backends[2].guard.window"; absent for the whole.
-	Path string `json:"path,omitempty"`
-	Text string `json:"text"`
-}
-
 // checkedJSON prints the faults that err holds: none, if it is nil.
 func (a *app) checkedJSON(err error) error {
-	rows := []faultRow{}
-	found, ok := errors.AsType[*configError](err)
+	rows := []config.FaultRow{}
+	found, ok := errors.AsType[*config.Error](err)
 	if !ok && err != nil {
 		return err // there is nothing to be judged
 	}
 	if found != nil {
-		rows = found.rows()
+		rows = found.Rows()
 	}
-	if err := printJSON(a.stdout, rows); err != nil || found == nil {
+	if err := output.WriteJSON(a.stdout, rows); err != nil || found == nil {
 		return err
 	}
 	return &exitError{code: exitUsage}
-}
-
-// count writes "1 slot" and "2 slots".
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

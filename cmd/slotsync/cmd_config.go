@@ -4,10 +4,14 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newConfigCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	var origins bool
 	cmd := &cobra.Command{
 		Use:   "config",
@@ -25,39 +29,31 @@ environment VARIABLE.`,
   slotsync config --config ./slotsync.yaml -o json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if output != "yaml" && output != "json" {
-				return usageErrorf("-o is yaml or json, not %q", shown(output))
+			if format != "yaml" && format != "json" {
+				return usageErrorf("-o is yaml or json, not %q", textfmt.Clip(format))
 			}
 			s, err := a.settings()
 			if err != nil {
 				return err
 			}
-			if output == "json" {
-				return a.printSettings(s, origins)
+			if format == "json" {
+				return output.WriteJSON(a.stdout, s.JSON(origins))
 			}
-			_, err = fmt.Fprint(a.stdout, s.inYAML(origins))
+			_, err = fmt.Fprint(a.stdout, s.YAML(origins))
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "yaml", "yaml or json")
+	cmd.Flags().StringVarP(&format, "output", "o", "yaml", "yaml or json")
 	cmd.Flags().BoolVar(&origins, "origins", false, "say of each value where it is from")
 	return cmd
 }
 
 // settings loads the configuration that was named or found.
-func (a *app) settings() (settings, error) {
+func (a *app) settings() (config.Settings, error) {
 	path, err := a.configPath()
 	if err != nil {
-		return settings{}, err
+		return config.Settings{}, err
 	}
-	_, s, err := loadSettings(path, a.env)
+	_, s, err := config.LoadSettings(path, a.env)
 	return s, err
-}
-
-func (a *app) printSettings(s settings, origins bool) error {
-	list := s.list()
-	if !origins {
-		return printJSON(a.stdout, plain(list))
-	}
-	return printJSON(a.stdout, map[string]any{"config": plain(list), "origins": s.origins(list)})
 }

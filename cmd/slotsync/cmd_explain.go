@@ -10,10 +10,12 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newExplainCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "explain BACKEND [ADDRESS]",
 		Short: "Say why a backend, or an address in it, is as it is",
@@ -39,12 +41,12 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
-			return ask(cmd.Context(), a, output, func(c *client.Client) (agent.Explanation, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (agent.Explanation, error) {
 				return explained(cmd.Context(), c, backend, about)
-			}, func(e agent.Explanation) error { return printExplanation(a.stdout, e) })
+			}, func(e agent.Explanation) error { return output.WriteExplanation(a.stdout, e) })
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
 }
@@ -54,9 +56,9 @@ func explained(ctx context.Context, c *client.Client, backend, about string) (ag
 	e, err := c.Explain(ctx, backend, about)
 	switch {
 	case errors.Is(err, agent.ErrNoBackend):
-		err = fmt.Errorf("there is no backend %q: slotsync status lists them", shown(backend))
+		err = fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
 	case errors.Is(err, agent.ErrNoSubject):
-		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", shown(about), shown(backend))
+		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", textfmt.Clip(about), textfmt.Clip(backend))
 	}
 	return e, err
 }

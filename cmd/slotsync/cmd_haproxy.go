@@ -13,6 +13,8 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newHAProxyCommand(a *app) *cobra.Command {
@@ -38,7 +40,7 @@ stopped by your service manager.`,
 
 func newHAProxyReloadCommand(a *app) *cobra.Command {
 	var check, needed bool
-	var name, output string
+	var name, format string
 	var body api.ReloadBody
 	cmd := &cobra.Command{
 		Use:   "reload",
@@ -55,7 +57,7 @@ exit 0 if not, 3 if so.`,
   slotsync haproxy reload --force --reason "my edit of haproxy.cfg may go"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			if err := onlyAsked(check, needed, body, name); err != nil {
@@ -67,16 +69,16 @@ exit 0 if not, 3 if so.`,
 			}
 			switch {
 			case needed:
-				return a.reloadNeeded(cmd, c, output)
+				return a.reloadNeeded(cmd, c, format)
 			case check:
-				return a.checkHAProxy(cmd, c, name, output)
+				return a.checkHAProxy(cmd, c, name, format)
 			}
 			body.Name, body.By = name, whoami()
 			done, err := c.ReloadHAProxy(cmd.Context(), body)
 			if err != nil {
 				return err
 			}
-			return a.reloadsDone(ofReload(done, name), output)
+			return output.WriteReloads(a.stdout, ofReload(done, name), format)
 		},
 	}
 	flags := cmd.Flags()
@@ -85,7 +87,7 @@ exit 0 if not, 3 if so.`,
 	flags.BoolVar(&body.Force, "force", false, "overwrite a configuration that was changed by hand")
 	flags.StringVar(&body.Reason, "reason", "", "why, for the history")
 	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
 }
@@ -125,39 +127,39 @@ func actor(uid, name, sudo string) string {
 	return name
 }
 
-func (a *app) reloadNeeded(cmd *cobra.Command, c *client.Client, output string) error {
+func (a *app) reloadNeeded(cmd *cobra.Command, c *client.Client, format string) error {
 	n, err := c.Needed(cmd.Context())
 	if err != nil {
 		return err
 	}
 	switch {
-	case output == "json":
-		err = printJSON(a.stdout, n)
+	case format == "json":
+		err = output.WriteJSON(a.stdout, n)
 	case !n.Needed:
 		fmt.Fprintln(a.stdout, "no reload is needed")
 	}
 	if err != nil || !n.Needed {
 		return err
 	}
-	if output != "json" {
+	if format != "json" {
 		for _, name := range slices.Sorted(maps.Keys(n.Needs)) {
 			need := n.Needs[name]
-			fmt.Fprintf(a.stdout, "%s: %s, %s: %s\n", shown(name), count(need.Wanted, "endpoint"), count(need.Slots, "slot"), oneLine(need.Why))
+			fmt.Fprintf(a.stdout, "%s: %s, %s: %s\n", textfmt.Clip(name), textfmt.Count(need.Wanted, "endpoint"), textfmt.Count(need.Slots, "slot"), textfmt.OneLine(need.Why))
 		}
 	}
 	return &exitError{code: exitDiffers}
 }
 
-func (a *app) checkHAProxy(cmd *cobra.Command, c *client.Client, name, output string) error {
+func (a *app) checkHAProxy(cmd *cobra.Command, c *client.Client, name, format string) error {
 	answer, err := c.CheckHAProxy(cmd.Context(), name)
 	if err != nil {
 		return err
 	}
-	if output == "json" {
-		return printJSON(a.stdout, answer)
+	if format == "json" {
+		return output.WriteJSON(a.stdout, answer)
 	}
 	for line := range strings.Lines(answer.Words) {
-		fmt.Fprintln(a.stdout, oneLine(line))
+		fmt.Fprintln(a.stdout, textfmt.OneLine(line))
 	}
 	fmt.Fprintln(a.stdout, "no fault is found")
 	return nil
@@ -178,21 +180,4 @@ func restored(all []agent.ReloadStatus, name string) []agent.ReloadStatus {
 		return all[:min(len(all), 1)]
 	}
 	return ofReload(all, name)
-}
-
-func (a *app) reloadsDone(done []agent.ReloadStatus, output string) error {
-	if output == "json" {
-		return printJSON(a.stdout, done)
-	}
-	for _, r := range done {
-		if r.Last == nil {
-			continue
-		}
-		fmt.Fprintf(a.stdout, "%s: HAProxy is reloaded (%s)", shown(r.Name), listed(r.Instances, 10))
-		if r.Version != "" {
-			fmt.Fprintf(a.stdout, ", version %s", shown(r.Version))
-		}
-		fmt.Fprintln(a.stdout)
-	}
-	return nil
 }

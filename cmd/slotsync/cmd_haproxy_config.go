@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/client"
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newHAProxyConfigCommand(a *app) *cobra.Command {
@@ -85,21 +82,11 @@ func versionFailed(err error) error {
 
 // printFile prints text as it is, unless a terminal would obey it.
 func (a *app) printFile(text string) error {
-	if isTerminal(a.stdout) {
-		text = harmless(text)
+	if textfmt.IsTerminal(a.stdout) {
+		text = textfmt.Printable(text)
 	}
 	_, err := io.WriteString(a.stdout, text)
 	return err
-}
-
-// harmless is text with a dot for everything that a terminal would obey.
-func harmless(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
-			return r
-		}
-		return '.'
-	}, text)
 }
 
 func nth(args []string, i int) string {
@@ -110,7 +97,7 @@ func nth(args []string, i int) string {
 }
 
 func newConfigHistoryCommand(a *app) *cobra.Command {
-	var name, output string
+	var name, format string
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "List the kept versions, newest first",
@@ -118,29 +105,15 @@ func newConfigHistoryCommand(a *app) *cobra.Command {
   slotsync haproxy config history -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, output, func(c *client.Client) ([]agent.ConfigVersion, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) ([]agent.ConfigVersion, error) {
 				return c.HAProxyVersions(cmd.Context(), name)
-			}, a.history)
+			}, func(kept []agent.ConfigVersion) error { return output.WriteVersions(a.stdout, kept) })
 		},
 	}
 	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
-}
-
-func (a *app) history(kept []agent.ConfigVersion) error {
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "VERSION\tWHEN\tBYTES\tSTATE\tBY\tREASON")
-	for _, v := range kept {
-		state := "not proved"
-		if v.Good {
-			state = "good"
-		}
-		tableLine(table, v.ID, v.At.UTC().Format(time.RFC3339), strconv.Itoa(v.Bytes), state,
-			dash(discovery.Printable(v.By, 40)), dash(v.Reason))
-	}
-	return table.Flush()
 }
 
 func newConfigDiffCommand(a *app) *cobra.Command {
@@ -200,7 +173,7 @@ func newestGood(kept []agent.ConfigVersion) (id string, err error) {
 }
 
 func newConfigRestoreCommand(a *app) *cobra.Command {
-	var name, output string
+	var name, format string
 	cmd := &cobra.Command{
 		Use:   "restore VERSION",
 		Short: "Put a kept version in force: checked, replaced, HAProxy reloaded",
@@ -208,7 +181,7 @@ func newConfigRestoreCommand(a *app) *cobra.Command {
   slotsync haproxy config restore 20301121T101500.000Z-1f0c9a2b`,
 		Args: versionArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			c, err := a.client(cmd.Context())
@@ -219,11 +192,11 @@ func newConfigRestoreCommand(a *app) *cobra.Command {
 			if err != nil {
 				return versionFailed(err)
 			}
-			return a.reloadsDone(restored(done, name), output)
+			return output.WriteReloads(a.stdout, restored(done, name), format)
 		},
 	}
 	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
 }

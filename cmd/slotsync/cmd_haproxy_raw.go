@@ -14,13 +14,15 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // outputBytes has answers printed as they came.
 const outputBytes = "bytes"
 
 func newRawCommand(a *app) *cobra.Command {
-	var output, instance string
+	var format, instance string
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "raw [COMMAND...]",
@@ -40,12 +42,12 @@ after it.`,
   echo "show info; show stat" | slotsync haproxy raw
   slotsync haproxy raw --instance edge-1    # interactive`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output != outputBytes {
-				if err := knownOutput(output); err != nil {
+			if format != outputBytes {
+				if err := knownOutput(format); err != nil {
 					return err
 				}
 			}
-			r := &rawSender{app: a, instance: instance, output: output, yes: yes}
+			r := &rawSender{app: a, instance: instance, output: format, yes: yes}
 			if len(args) == 0 {
 				return r.lines(cmd.Context(), cmd.InOrStdin())
 			}
@@ -54,7 +56,7 @@ after it.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "send it although it may change something")
 	instanceFlag(cmd, &instance)
-	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it")
+	cmd.Flags().StringVarP(&format, "output", "o", "text", "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it")
 	a.agentFlags(cmd)
 	return cmd
 }
@@ -82,9 +84,9 @@ func (r *rawSender) send(ctx context.Context, line string) error {
 		return err
 	}
 	if r.output == "json" {
-		return errors.Join(printJSON(r.stdout, got), silent(got))
+		return errors.Join(output.WriteJSON(r.stdout, got), output.Unanswered(got))
 	}
-	return errors.Join(r.rawText(got, r.output == outputBytes), silent(got))
+	return errors.Join(output.WriteAnswers(r.stdout, got, r.output == outputBytes), output.Unanswered(got))
 }
 
 func (r *rawSender) connect(ctx context.Context) (err error) {
@@ -98,7 +100,7 @@ func (r *rawSender) connect(ctx context.Context) (err error) {
 func (r *rawSender) lines(ctx context.Context, in io.Reader) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	person := isTerminal(in)
+	person := textfmt.IsTerminal(in)
 	read := typed(ctx, in)
 	for n := 0; ; n++ {
 		if person {
@@ -160,29 +162,7 @@ func rawAllowed(line string, yes bool) error {
 	case strings.TrimSpace(line) == "":
 		return usageErrorf("raw takes a command, as in: slotsync haproxy raw show pools")
 	case !yes && !web.OnlyShows(line):
-		return usageErrorf("%q may change something: add --yes if that is meant", shown(line))
-	}
-	return nil
-}
-
-// rawText prints answers, under the name of the instance if there are several. They may
-// hold what clients sent: unless they are wanted as they came, nothing in them reaches a
-// terminal as an order, also through a pipe.
-func (a *app) rawText(got []shownBy[string], asTheyCame bool) error {
-	for _, g := range got {
-		if g.Error != "" {
-			continue
-		}
-		if len(got) > 1 {
-			fmt.Fprintf(a.stdout, "== %s\n", shown(g.Instance))
-		}
-		text := g.Answer
-		if !asTheyCame {
-			text = harmless(text)
-		}
-		if _, err := io.WriteString(a.stdout, strings.TrimRight(text, "\n")+"\n"); err != nil {
-			return err
-		}
+		return usageErrorf("%q may change something: add --yes if that is meant", textfmt.Clip(line))
 	}
 	return nil
 }

@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 // maxSection is as much as the agent takes.
@@ -41,31 +40,22 @@ HAProxy reloaded; where that fails, what was is put back.`,
 }
 
 func newSectionListCommand(a *app) *cobra.Command {
-	var name, output string
+	var name, format string
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List the sections",
 		Example: `  slotsync haproxy config section list`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, output, func(c *client.Client) ([]agent.ConfigSection, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) ([]agent.ConfigSection, error) {
 				return c.HAProxySections(cmd.Context(), name)
-			}, a.sections)
+			}, func(all []agent.ConfigSection) error { return output.WriteSections(a.stdout, all) })
 		},
 	}
 	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
-}
-
-func (a *app) sections(all []agent.ConfigSection) error {
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "TYPE\tNAME\tLINE")
-	for _, s := range all {
-		tableLine(table, s.Type, dash(s.Name), strconv.Itoa(s.Line))
-	}
-	return table.Flush()
 }
 
 func newSectionShowCommand(a *app) *cobra.Command {
@@ -113,10 +103,10 @@ func newSectionDeleteCommand(a *app) *cobra.Command {
 
 // sectionEditCommand makes cmd change a section; body is what it is to be.
 func (a *app) sectionEditCommand(cmd cobra.Command, body func() ([]byte, error)) *cobra.Command {
-	var name, output string
+	var name, format string
 	var dry, force bool
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := knownOutput(output); err != nil {
+		if err := knownOutput(format); err != nil {
 			return err
 		}
 		text, err := body()
@@ -128,20 +118,20 @@ func (a *app) sectionEditCommand(cmd cobra.Command, body func() ([]byte, error))
 			return err
 		}
 		e := agent.SectionEdit{Reload: name, Type: args[0], Name: nth(args, 1), Body: text, By: whoami(), Force: force}
-		return a.editSection(cmd.Context(), c, e, dry, output)
+		return a.editSection(cmd.Context(), c, e, dry, format)
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&dry, "dry-run", false, "only show what would change: exit 0 if nothing, 3 if something")
 	flags.BoolVar(&force, "force", false, "overwrite a configuration that was changed by hand since it was rendered")
 	reloadNameFlag(&cmd, &name)
-	outputFlag(&cmd, &output)
+	outputFlag(&cmd, &format)
 	a.agentFlags(&cmd)
 	return &cmd
 }
 
 // editSection shows the change before it is made, and makes it only of what was
 // shown.
-func (a *app) editSection(ctx context.Context, c *client.Client, e agent.SectionEdit, dry bool, output string) error {
+func (a *app) editSection(ctx context.Context, c *client.Client, e agent.SectionEdit, dry bool, format string) error {
 	_, etag, err := c.HAProxySection(ctx, e.Reload, e.Type, e.Name)
 	if errors.Is(err, agent.ErrNoSection) && e.Body != nil {
 		etag, err = "*", nil // it is a new one: the agent refuses two of a name
@@ -154,32 +144,32 @@ func (a *app) editSection(ctx context.Context, c *client.Client, e agent.Section
 	if err != nil {
 		return sectionFailed(err)
 	}
-	if output != "json" {
+	if format != "json" {
 		if err := a.printFile(preview.Diff); err != nil {
 			return err
 		}
 	}
 	switch {
 	case dry && preview.Diff != "":
-		return errors.Join(a.editJSON(preview, output), &exitError{code: exitDiffers})
+		return errors.Join(a.editJSON(preview, format), &exitError{code: exitDiffers})
 	case dry:
-		return a.editJSON(preview, output)
+		return a.editJSON(preview, format)
 	}
 	done, err := c.EditHAProxySection(ctx, e, false)
 	if err != nil {
 		return sectionFailed(err)
 	}
-	if output == "json" {
-		return a.editJSON(done, output)
+	if format == "json" {
+		return a.editJSON(done, format)
 	}
-	return a.reloadsDone(restored(done.Reloads, e.Reload), output)
+	return output.WriteReloads(a.stdout, restored(done.Reloads, e.Reload), format)
 }
 
-func (a *app) editJSON(done api.SectionAnswer, output string) error {
-	if output != "json" {
+func (a *app) editJSON(done api.SectionAnswer, format string) error {
+	if format != "json" {
 		return nil
 	}
-	return printJSON(a.stdout, done)
+	return output.WriteJSON(a.stdout, done)
 }
 
 // sectionFile reads a section from a file, or from standard input.

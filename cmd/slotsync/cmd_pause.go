@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +10,7 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 func newPauseCommand(a *app) *cobra.Command {
@@ -33,7 +33,7 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 			return ask(cmd.Context(), a, w.output, func(c *client.Client) (agent.Pause, error) {
 				return c.Pause(cmd.Context(), api.PauseBody{Backend: nth(args, 0), Hard: hard, WhoBody: w.body()})
 			}, func(p agent.Pause) error {
-				_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", everything(p.Backend), p.Until.UTC().Format(time.RFC3339))
+				_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", output.BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339))
 				return err
 			})
 		},
@@ -46,21 +46,8 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 	return cmd
 }
 
-func everything(backend string) string {
-	if backend == "" {
-		return "all backends"
-	}
-	return shown(backend)
-}
-
-// A resumed is a pause that was ended, and those that are left.
-type resumed struct {
-	Backend string        `json:"backend"` // "" for all
-	Pauses  []agent.Pause `json:"pauses"`
-}
-
 func newResumeCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "resume [BACKEND]",
 		Short: "Go on writing to HAProxy's slots",
@@ -70,19 +57,19 @@ func newResumeCommand(a *app) *cobra.Command {
   slotsync resume web -o json`,
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, output, func(c *client.Client) (resumed, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (output.Resumed, error) {
 				return resume(cmd.Context(), c, nth(args, 0))
-			}, a.goesOn)
+			}, func(done output.Resumed) error { return output.WriteResumed(a.stdout, done) })
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
 }
 
 // resume ends a pause. An agent that does not say which are left has ended it all the same.
-func resume(ctx context.Context, c *client.Client, backend string) (resumed, error) {
-	done := resumed{Backend: backend, Pauses: []agent.Pause{}}
+func resume(ctx context.Context, c *client.Client, backend string) (output.Resumed, error) {
+	done := output.Resumed{Backend: backend, Pauses: []agent.Pause{}}
 	if err := c.Resume(ctx, backend); err != nil {
 		return done, err
 	}
@@ -90,13 +77,4 @@ func resume(ctx context.Context, c *client.Client, backend string) (resumed, err
 		done.Pauses = append(done.Pauses, s.Pauses...)
 	}
 	return done, nil
-}
-
-func (a *app) goesOn(done resumed) error {
-	said := "goes on"
-	if i := slices.IndexFunc(done.Pauses, func(p agent.Pause) bool { return p.Backend == "" }); i >= 0 {
-		said = "its own pause is over; " + stillPaused(done.Pauses[i])
-	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s\n", everything(done.Backend), said)
-	return err
 }

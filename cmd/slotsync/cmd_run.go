@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 func newRunCommand(a *app) *cobra.Command {
-	var d direct
-	var once bool
+	var d config.Inline
+	var single bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Run the agent",
@@ -37,117 +36,55 @@ of --consul and --dns describe one backend.`,
 			if err != nil {
 				return err
 			}
-			if err := cfg.refuseUnsafe(); err != nil {
+			if err := cfg.CheckFolders(); err != nil {
 				return err
 			}
-			a.warnMisspelt(cfg)
-			if once {
-				return a.once(cmd.Context(), cfg, "text")
+			daemon.WarnMisspelt(cfg, a.runOptions())
+			if single {
+				return a.syncOnce(cmd.Context(), cfg, "text")
 			}
-			return a.serve(cmd.Context(), cfg, load)
+			return daemon.Serve(cmd.Context(), cfg, load, a.runOptions())
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
-	d.flags(cmd)
+	cmd.Flags().BoolVar(&single, "once", false, "make one round and exit: 0 if every instance is in sync then, else 1")
+	inlineFlags(cmd, &d)
 	return cmd
 }
 
-// warnMisspelt logs the variables that were perhaps meant for slotsync.
-func (a *app) warnMisspelt(cfg *config) {
-	log := newLogger(a.stderr, cfg.logFormat, cfg.logLevel)
-	for _, m := range a.env.misspelt() {
-		log.Warn("a variable is set that nobody looks up", "variable", m.name, "did_you_mean", m.meant)
-	}
-}
-
 // loader returns what reads the configuration, now and at each reload.
-func (a *app) loader(d direct) (func() (*config, error), error) {
-	if d.empty() {
-		path := findConfig(a.configFile)
+func (a *app) loader(d config.Inline) (func() (*config.Config, error), error) {
+	if d.Empty() {
+		path := config.Find(a.configFile)
 		if path == "" {
 			return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config, or describe one backend with "+
-				"--socket, --backend and --consul or --dns", configPaths()[0], configPaths()[1])
+				"--socket, --backend and --consul or --dns", config.Paths()[0], config.Paths()[1])
 		}
-		return func() (*config, error) { return loadConfig(path, a.env) }, nil
+		return func() (*config.Config, error) { return config.Load(path, a.env) }, nil
 	}
 	if a.configFile != "" {
 		return nil, usageErrorf("--config does not go with --socket, --backend and what belongs to them")
 	}
-	doc, err := d.document()
+	return func() (*config.Config, error) { return d.Load(a.env) }, nil
+}
+
+// loadOnce reads the configuration of a command that does not go on.
+func (a *app) loadOnce(d config.Inline) (*config.Config, error) {
+	load, err := a.loader(d)
 	if err != nil {
 		return nil, err
 	}
-	return func() (*config, error) { return newConfig("", doc.clone(), nil, a.env) }, nil
+	return load()
 }
 
-// wired reads the configuration once and makes everything that it names.
-func (a *app) wired(d direct) (*config, wiring, error) {
-	load, err := a.loader(d)
-	if err != nil {
-		return nil, wiring{}, err
-	}
-	cfg, err := load()
-	if err != nil {
-		return nil, wiring{}, err
-	}
-	w, err := cfg.wire(nil)
-	return cfg, w, err
+func (a *app) runOptions() daemon.Options {
+	return daemon.Options{Log: a.stderr, Version: version, Environment: a.env}
 }
 
-// once makes one round by itself. It fails if an instance is not in sync after
-// it.
-func (a *app) once(ctx context.Context, cfg *config, output string) error {
-	w, err := cfg.wire(nil)
+// syncOnce makes one round by itself. It fails if an instance is not in sync after it.
+func (a *app) syncOnce(ctx context.Context, cfg *config.Config, format string) error {
+	status, err := daemon.Once(ctx, cfg, a.runOptions())
 	if err != nil {
 		return err
 	}
-	held := locks{}
-	defer held.close()
-	if err := held.take(ctx, cfg, w, 0); err != nil {
-		return err
-	}
-	if err := distinct(ctx, cfg, time.Second); err != nil {
-		return err
-	}
-	ag, err := a.newAgent(cfg, w)
-	if err != nil {
-		return err
-	}
-	status, err := ag.Once(ctx)
-	if err != nil {
-		return err
-	}
-	return a.printRound(status, output)
-}
-
-// newAgent makes an agent for one round or none, which nobody asks for metrics.
-func (a *app) newAgent(cfg *config, w wiring) (*agent.Agent, error) {
-	_, m := newMetrics()
-	ag, err := agent.New(cfg.options(w, newLogger(a.stderr, cfg.logFormat, cfg.logLevel), m))
-	if err != nil {
-		return nil, &exitError{code: exitUsage, err: err}
-	}
-	return ag, nil
-}
-
-// printRound says how every instance is after a round.
-func (a *app) printRound(status agent.Status, output string) error {
-	if output == "json" {
-		if err := printJSON(a.stdout, status); err != nil {
-			return err
-		}
-	}
-	var errs []error
-	for _, in := range status.Instances {
-		if output == "text" {
-			fmt.Fprintf(a.stdout, "%s  %s\n", shown(in.Name), instanceWords(in))
-		}
-		if !in.Up || !in.InSync {
-			errs = append(errs, fmt.Errorf("%s: %s", in.Name, instanceWords(in)))
-		}
-	}
-	if len(errs) > 0 {
-		return fmt.Errorf("not every instance is in sync: %w (slotsync doctor says more)", errors.Join(errs...))
-	}
-	return nil
+	return output.WriteRound(a.stdout, status, format)
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newServerCommand(a *app) *cobra.Command {
@@ -63,7 +65,7 @@ func (w *wish) check() error {
 		return err
 	}
 	if d, err := agent.ParseDuration(w.duration); err != nil || d <= 0 {
-		return usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", shown(w.duration))
+		return usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", textfmt.Clip(w.duration))
 	}
 	return nil
 }
@@ -76,7 +78,7 @@ func (w *wish) body() api.WhoBody {
 func parseServer(text string) (backend, server string, err error) {
 	backend, server, ok := strings.Cut(text, "/")
 	if !ok || backend == "" || server == "" {
-		return "", "", usageErrorf("%q is not BACKEND/ADDRESS:PORT or BACKEND/SLOT", shown(text))
+		return "", "", usageErrorf("%q is not BACKEND/ADDRESS:PORT or BACKEND/SLOT", textfmt.Clip(text))
 	}
 	return backend, server, nil
 }
@@ -134,8 +136,8 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 
 // operate asks something of one server, and says which it was and where that is not in
 // force yet.
-func (a *app) operate(ctx context.Context, name, what, output string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) error {
-	c, ref, err := a.tell(ctx, name, what, output, do)
+func (a *app) operate(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) error {
+	c, ref, err := a.tell(ctx, name, what, format, do)
 	if err != nil {
 		return err
 	}
@@ -144,7 +146,7 @@ func (a *app) operate(ctx context.Context, name, what, output string, do func(ct
 }
 
 // tell does one thing to one server, and says which it was.
-func (a *app) tell(ctx context.Context, name, what, output string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) (*client.Client, agent.ServerRef, error) {
+func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) (*client.Client, agent.ServerRef, error) {
 	backend, server, err := parseServer(name)
 	if err != nil {
 		return nil, agent.ServerRef{}, err
@@ -157,27 +159,19 @@ func (a *app) tell(ctx context.Context, name, what, output string, do func(ctx c
 	if err != nil {
 		return nil, ref, err
 	}
-	if output == "json" {
-		return c, ref, printJSON(a.stdout, ref)
+	if format == "json" {
+		return c, ref, output.WriteJSON(a.stdout, ref)
 	}
-	a.done(ref, what)
+	output.WriteDone(a.stdout, ref, what)
 	return c, ref, nil
-}
-
-func (a *app) done(ref agent.ServerRef, what string) {
-	slot := ""
-	if ref.Slot != "" {
-		slot = " (slot " + shown(ref.Slot) + ")"
-	}
-	fmt.Fprintf(a.stdout, "%s/%s%s: %s\n", shown(ref.Backend), shown(ref.Endpoint), slot, what)
 }
 
 // operateAddress does one thing to an address on all backends, and says to which
 // endpoints that was.
-func (a *app) operateAddress(ctx context.Context, address, what, output string, do func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
+func (a *app) operateAddress(ctx context.Context, address, what, format string, do func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		return usageErrorf("--address: %q is no IP address", shown(address))
+		return usageErrorf("--address: %q is no IP address", textfmt.Clip(address))
 	}
 	c, err := a.client(ctx)
 	if err != nil {
@@ -192,11 +186,11 @@ func (a *app) operateAddress(ctx context.Context, address, what, output string, 
 		backends = append(backends, ref.Backend)
 	}
 	defer a.warnUnheard(ctx, c, backends)
-	if output == "json" {
-		return printJSON(a.stdout, refs)
+	if format == "json" {
+		return output.WriteJSON(a.stdout, refs)
 	}
 	for _, ref := range refs {
-		a.done(ref, what)
+		output.WriteDone(a.stdout, ref, what)
 	}
 	if len(refs) == 0 {
 		fmt.Fprintf(a.stdout, "%s: %s, and no endpoint has it now\n", ip, what)
@@ -222,7 +216,7 @@ until it is removed, or for as long as --for says.`,
 			if _, server, err := parseServer(args[0]); err != nil {
 				return err
 			} else if _, err := netip.ParseAddrPort(server); err != nil {
-				return usageErrorf("%q is not ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80", shown(server))
+				return usageErrorf("%q is not ADDRESS:PORT, as in 10.0.0.1:80 or [fd00::1]:80", textfmt.Clip(server))
 			}
 			if err := checkWeight(weight); weight != "" && err != nil {
 				return err
@@ -240,7 +234,7 @@ until it is removed, or for as long as --for says.`,
 }
 
 func newServerRemoveCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:     "remove BACKEND/SERVER",
 		Short:   "Remove an endpoint that was added",
@@ -248,21 +242,21 @@ func newServerRemoveCommand(a *app) *cobra.Command {
 		Example: `  slotsync server remove web/10.0.0.9:80`,
 		Args:    oneServer(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "removed", output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], "removed", format, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.RemoveServer(ctx, backend, server)
 			})
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
 }
 
 func newServerShutdownCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "shutdown BACKEND/SERVER",
 		Short: "End the sessions of a server, on all instances",
@@ -273,16 +267,28 @@ once: drain or stop it first.`,
   slotsync server shutdown web/10.0.0.1:80`,
 		Args: oneServer(0),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
-			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", format, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
 				return c.ShutSessions(ctx, backend, server)
 			})
 			return err
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
+}
+
+// warnUnheard says on standard error where what was asked of backends (ours) is not in
+// force yet. An agent that does not say has taken it all the same.
+func (a *app) warnUnheard(ctx context.Context, c *client.Client, backends []string) {
+	s, err := c.Status(ctx)
+	if err != nil {
+		return
+	}
+	for _, line := range output.Pending(s, backends) {
+		fmt.Fprintln(a.stderr, "slotsync: "+line)
+	}
 }

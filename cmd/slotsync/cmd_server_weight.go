@@ -9,6 +9,7 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newServerWeightCommand(a *app) *cobra.Command {
@@ -34,7 +35,7 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			weight := args[len(args)-1]
-			body, what := api.WeightBody{Weight: api.Weight(weight), WhoBody: w.body()}, "weight "+shown(weight)
+			body, what := api.WeightBody{Weight: api.Weight(weight), WhoBody: w.body()}, "weight "+textfmt.Clip(weight)
 			if weight == "source" {
 				body.Weight = ""
 			} else if err := checkWeight(weight); err != nil {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 )
 
 func newStatusCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	var watch, all bool
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -34,7 +36,7 @@ what the guard holds, and which endpoint sits in which slot.`,
   slotsync status --agent http://127.0.0.1:9750`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			c, err := a.client(cmd.Context())
@@ -42,11 +44,11 @@ what the guard holds, and which endpoint sits in which slot.`,
 				return err
 			}
 			show := a.statusText(all)
-			if output == "json" {
+			if format == "json" {
 				show = a.statusJSON(watch)
 			}
 			if watch {
-				return a.watch(cmd.Context(), c, show, output == "text")
+				return a.watch(cmd.Context(), c, show, format == "text")
 			}
 			status, err := c.Status(cmd.Context())
 			if err != nil {
@@ -55,7 +57,7 @@ what the guard holds, and which endpoint sits in which slot.`,
 			return show(status)
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again when it changes and every second, until interrupted")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "show free slots too")
 	a.agentFlags(cmd)
@@ -63,17 +65,17 @@ what the guard holds, and which endpoint sits in which slot.`,
 }
 
 func (a *app) statusText(all bool) func(agent.Status) error {
-	style := tableStyle{colour: isTerminal(a.stdout) && a.env["NO_COLOR"] == "", all: all}
-	return func(s agent.Status) error { return style.status(a.stdout, s) }
+	style := output.Style{Colour: textfmt.IsTerminal(a.stdout) && a.env["NO_COLOR"] == "", All: all}
+	return func(s agent.Status) error { return style.WriteStatus(a.stdout, s) }
 }
 
 // statusJSON prints a status on one line each if there will be many.
 func (a *app) statusJSON(many bool) func(agent.Status) error {
 	return func(s agent.Status) error {
 		if many {
-			return writeJSON(a.stdout, s, "")
+			return output.WriteIndented(a.stdout, s, "")
 		}
-		return printJSON(a.stdout, s)
+		return output.WriteJSON(a.stdout, s)
 	}
 }
 
@@ -91,7 +93,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, show func(agent.Statu
 		if ctx.Err() != nil {
 			return nil
 		}
-		if text && isTerminal(a.stdout) {
+		if text && textfmt.IsTerminal(a.stdout) {
 			fmt.Fprint(a.stdout, "\x1b[H\x1b[2J")
 		}
 		if err != nil {
@@ -122,5 +124,13 @@ func listen(ctx context.Context, c *client.Client, news chan<- struct{}) {
 			}
 		}
 		pause(ctx, listenPace)
+	}
+}
+
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }

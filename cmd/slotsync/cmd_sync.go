@@ -6,11 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
 func newSyncCommand(a *app) *cobra.Command {
-	var output string
+	var format string
 	cmd := &cobra.Command{
 		Use:   "sync",
 		Short: "Make one round now",
@@ -21,7 +22,7 @@ which needs the configuration. Exit 0 if every instance is in sync then.`,
   slotsync sync --agent unix:///run/slotsync/slotsync.sock`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(output); err != nil {
+			if err := knownOutput(format); err != nil {
 				return err
 			}
 			c, err := a.client(cmd.Context())
@@ -30,27 +31,27 @@ which needs the configuration. Exit 0 if every instance is in sync then.`,
 			}
 			status, err := c.Sync(cmd.Context())
 			if err == nil {
-				return errors.Join(a.printRound(status, output), status.Undone())
+				return errors.Join(output.WriteRound(a.stdout, status, format), status.Undone())
 			}
 			if !nobodyThere(err) || !a.needsConfig() {
 				return err
 			}
-			return a.syncAlone(cmd, err, output)
+			return a.syncAlone(cmd, err, format)
 		},
 	}
-	outputFlag(cmd, &output)
+	outputFlag(cmd, &format)
 	a.agentFlags(cmd)
 	return cmd
 }
 
 // syncAlone makes the round by itself, since no agent answers where the
 // configuration says that it listens.
-func (a *app) syncAlone(cmd *cobra.Command, unreachable error, output string) error {
+func (a *app) syncAlone(cmd *cobra.Command, unreachable error, format string) error {
 	cfg, err := a.config()
 	if err != nil {
 		return err
 	}
-	err = a.once(cmd.Context(), cfg, output)
+	err = a.syncOnce(cmd.Context(), cfg, format)
 	if _, ok := errors.AsType[*haproxy.LockedError](err); ok {
 		return fmt.Errorf("%w, and %w: name it with --agent", err, unreachable)
 	}

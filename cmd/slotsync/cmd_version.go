@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newVersionCommand(a *app) *cobra.Command {
@@ -49,7 +51,7 @@ package bash-completion besides.`,
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.stdout)
 			}
-			return usageErrorf("there are no completions for %q%s", shown(args[0]), didYouMean(args[0], shells))
+			return usageErrorf("there are no completions for %q%s", textfmt.Clip(args[0]), textfmt.DidYouMean(args[0], shells))
 		},
 	}
 }

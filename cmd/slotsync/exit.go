@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // The exit codes of every command.
@@ -49,7 +49,10 @@ func exitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
-	if _, ok := errors.AsType[*configError](err); ok {
+	if _, ok := errors.AsType[*config.Error](err); ok {
+		return exitUsage
+	}
+	if _, ok := errors.AsType[*config.UsageError](err); ok {
 		return exitUsage
 	}
 	return exitFailed
@@ -57,8 +60,8 @@ func exitCode(err error) int {
 
 // report prints err to w: one line, or one for each fault of a configuration.
 func report(w io.Writer, err error) {
-	if e, ok := errors.AsType[*configError](err); ok {
-		for _, line := range e.lines() {
+	if e, ok := errors.AsType[*config.Error](err); ok {
+		for _, line := range e.Lines() {
 			fmt.Fprintln(w, line)
 		}
 		return
@@ -70,9 +73,5 @@ func report(w io.Writer, err error) {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	fmt.Fprintln(w, "slotsync: "+oneLine(text))
-}
-
-func oneLine(text string) string {
-	return discovery.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "), 2000)
+	fmt.Fprintln(w, "slotsync: "+textfmt.OneLine(text))
 }

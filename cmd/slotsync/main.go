@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
 // version is set by the linker.
@@ -18,5 +20,5 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGUSR1)
 	// Once one signal has come, the next one ends the process at once.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, newEnvironment(os.Environ())))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, config.NewEnvironment(os.Environ())))
 }

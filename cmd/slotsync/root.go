@@ -7,20 +7,23 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // An app is what all commands share: where they write, and what they were told
 // before their own flags.
 type app struct {
 	stdout, stderr io.Writer
-	env            environment
+	env            config.Environment
 	configFile     string
 	agentURL       string
 	access         access
 }
 
 // run executes the command line and returns its exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer, env environment) int {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, env config.Environment) int {
 	root := newRootCommand(&app{stdout: stdout, stderr: stderr, env: env})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -55,9 +58,23 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newRunCommand(a), newCheckCommand(a), newDoctorCommand(a), newPlanCommand(a), newSyncCommand(a),
-		newStatusCommand(a), newTopCommand(a), newExplainCommand(a), newReloadCommand(a), newConfigCommand(a), newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a), newHAProxyCommand(a), newVersionCommand(a), newCompletionCommand(a),
-		newDemoCommand())
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run it:", []*cobra.Command{newRunCommand(a), newReloadCommand(a), newSyncCommand(a)}},
+		{"Look:", []*cobra.Command{newStatusCommand(a), newTopCommand(a), newExplainCommand(a), newPlanCommand(a)}},
+		{"Act:", []*cobra.Command{newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a)}},
+		{"HAProxy:", []*cobra.Command{newHAProxyCommand(a)}},
+		{"Set up:", []*cobra.Command{newCheckCommand(a), newDoctorCommand(a), newConfigCommand(a), newCompletionCommand(a), newDemoCommand(), newVersionCommand(a)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("Set up:")
 	a.addCompletions(root)
 	return root
 }
@@ -72,12 +89,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		known = append(known, c.Name())
 	}
 	if len(known) > 0 {
-		return usageErrorf("there is no command %q%s (see %s --help)", shown(args[0]), didYouMean(args[0], known), cmd.CommandPath())
+		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), textfmt.DidYouMean(args[0], known), cmd.CommandPath())
 	}
 	if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
-		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), shown(args[0]))
+		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), textfmt.Clip(args[0]))
 	}
-	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), shown(args[0]), cmd.CommandPath())
+	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), textfmt.Clip(args[0]), cmd.CommandPath())
 }
 
 // agentFlags adds what commands need that talk to a running agent.
@@ -87,18 +104,18 @@ func (a *app) agentFlags(cmd *cobra.Command) {
 }
 
 // config loads the configuration that was named or found.
-func (a *app) config() (*config, error) {
+func (a *app) config() (*config.Config, error) {
 	path, err := a.configPath()
 	if err != nil {
 		return nil, err
 	}
-	return loadConfig(path, a.env)
+	return config.Load(path, a.env)
 }
 
 // configPath is where the configuration is that was named or found.
 func (a *app) configPath() (string, error) {
-	if path := findConfig(a.configFile); path != "" {
+	if path := config.Find(a.configFile); path != "" {
 		return path, nil
 	}
-	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", configPaths()[0], configPaths()[1])
+	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", config.Paths()[0], config.Paths()[1])
 }

@@ -1,4 +1,4 @@
-// Package loopback finds ports of 127.0.0.1 for the servers that tests and the demo start.
+// Package loopback finds ports of 127.0.0.1 for the servers that tests start.
 package loopback
 
 import (

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/demo"
+)
+
+func newDemoCommand() *cobra.Command {
+	o := demo.Options{Linger: 1500 * time.Millisecond}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show the main job on real HAProxies, with everything else embedded",
+		Long: `Show the main job in about 40 seconds, on this machine alone.
+
+Starts two HAProxies, instances of a service, and a DNS server that knows them,
+sends requests through both HAProxies, and plays: scaling up and down, an outage
+of discovery, the death and a reload of an HAProxy, a deployment, and more instances
+than there are slots. Needs nothing but an HAProxy binary: --haproxy, else the one
+that make deps laid out, else the one in PATH. Everything listens on 127.0.0.1 and is gone at the end.
+
+Exit code 1: a request failed that should not have, or something was not seen.`,
+		Example: `  slotsync demo
+  slotsync demo --haproxy /usr/sbin/haproxy --keep`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			o.Version, o.Deps, o.NoColor = version, os.Getenv("SLOTSYNC_DEPS"), os.Getenv("NO_COLOR") != ""
+			return demo.Run(ctx, o, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&o.HAProxy, "haproxy", "", "the HAProxy binary to use")
+	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave everything running at the end, until Ctrl-C")
+	return cmd
+}

@@ -1,0 +1,200 @@
+// Package config reads the configuration: a file, the environment and flags become one
+// [Config] in types, or an [Error] that has every fault with its place.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A Config is a configuration without faults, in types.
+type Config struct {
+	File                  string // where it was read; "" for the command line alone
+	Timeout, Poll, Resync time.Duration
+	LockWait              time.Duration // how long a lock of another agent is waited for at the start
+	Instances             []Instance
+	Sources               map[string]Source
+	Backends              []Backend
+	Reloads               []Reload
+	HTTP                  HTTP
+	LogLevel              slog.Level
+	LogFormat             string // "text", "json"
+	StateDir              string
+	FolderPolicy          securedir.Policy // which folders are good enough
+	// Overruled are variables that would be used if the file said nothing.
+	Overruled []Overruled
+	// Warnings are of keys that have no effect.
+	Warnings *Error
+}
+
+// An Instance is one HAProxy.
+type Instance struct {
+	Name, Socket, StateFile string
+	// Real is the same for all ways to write one socket.
+	Real string
+	// Key differs if anything of the instance does.
+	Key string
+}
+
+// InstanceNames returns the names of the instances, in the order of the configuration.
+func (cfg *Config) InstanceNames() []string {
+	names := make([]string, len(cfg.Instances))
+	for i, in := range cfg.Instances {
+		names[i] = in.Name
+	}
+	return names
+}
+
+// SameProcess says that two instances are reached, by two sockets, in one process.
+func SameProcess(one, other string, p slots.Process) error {
+	return fmt.Errorf("instances %s and %s are one HAProxy (pid %d on %s): configure one of the two sockets", one, other, p.Pid, p.Node)
+}
+
+// A Backend is what fills the slots of one backend of HAProxy.
+type Backend struct {
+	// Proxy is HAProxy's name of the backend, Prefix what the names of its slots begin with;
+	// "" if that is to be found out.
+	Name, Proxy, Prefix string
+	Instances           []string
+	Feeds               []Feed // at least one
+	Failover            sources.Failover
+	Policy              discovery.Policy
+	OnAllUnhealthy      string // "auto", "keep", "drop"
+	Guard               guard.Rules
+	DrainFirst          bool
+	DrainShutdown       bool
+	Drain               time.Duration
+	RepairExternal      bool
+	Dynamic             bool
+	DynamicOptions      string
+	MaxSlots            int
+}
+
+// HTTP is how the agent is reached, for its API and its metrics.
+type HTTP struct {
+	Listen, Socket string
+	// SocketIsDefault reports that no configuration names the socket.
+	SocketIsDefault bool
+	SocketMode      fs.FileMode
+	SocketGroup     string
+	Hosts           []string
+	TokenFile       string
+	ReadTokenFile   string // of a token with which one may only read
+	Loopback        auth.Loopback
+	MaxFor          time.Duration
+	WebConfigFile   string // of Prometheus' exporter-toolkit, for the TCP listener
+}
+
+// Paths returns where the configuration is looked for.
+func Paths() []string { return []string{"/etc/slotsync/slotsync.yaml", "slotsync.yaml"} }
+
+// Find returns the path of the configuration: named if it is not "",
+// or the first that exists, or "".
+func Find(named string) string {
+	if named != "" {
+		return named
+	}
+	for _, path := range Paths() {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Load reads and checks the file at path. Its error is an [Error]
+// that holds all faults, or says why the file cannot be read.
+func Load(path string, env Environment) (*Config, error) {
+	cfg, _, err := LoadSettings(path, env)
+	return cfg, err
+}
+
+// LoadSettings is [Load], and returns also what is in force, key by key.
+func LoadSettings(path string, env Environment) (*Config, Settings, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, Settings{}, unreadable(path, err)
+	}
+	doc, faults := parseYAML(data)
+	return validate(path, doc, faults, env)
+}
+
+// unreadable says why the file at path cannot be read.
+func unreadable(path string, err error) error {
+	return &Error{file: path, faults: []fault{{message: err.Error()}}}
+}
+
+// fromDocument makes a configuration of what was parsed.
+func fromDocument(file string, doc document, faults []fault, env Environment) (*Config, error) {
+	cfg, _, err := validate(file, doc, faults, env)
+	return cfg, err
+}
+
+// validate makes a configuration of what was parsed, or says what is wrong with it.
+func validate(file string, doc document, faults []fault, env Environment) (*Config, Settings, error) {
+	if doc.values == nil {
+		return nil, Settings{}, newError(file, faults)
+	}
+	raw, more := merge(doc, env)
+	c := newChecker(doc, env)
+	c.inheritDefaults(&raw)
+	cfg := c.config(raw)
+	cfg.File, cfg.Overruled, cfg.FolderPolicy = file, c.overruled, sharedFolders(env)
+	faults = append(faults, more...)
+	faults = append(faults, dropSecondary(c.faults, faults)...)
+	if err := newError(file, faults); err != nil {
+		return nil, Settings{}, err
+	}
+	c.effects(raw, cfg)
+	cfg.Warnings = sortedFaults(file, c.warnings)
+	return cfg, Settings{file, raw, c}, nil
+}
+
+// dropSecondary returns the faults that are about nothing that the others are about: what
+// could not be read is not missing as well.
+func dropSecondary(list, others []fault) []fault {
+	return slices.DeleteFunc(list, func(f fault) bool {
+		return slices.ContainsFunc(others, func(o fault) bool { return o.place == f.place && within(f.path, o.path) })
+	})
+}
+
+// within reports whether path is outer, or a part of it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+var errNoConfig = errors.New("there is no such file")
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errNoConfig
+		}
+		return nil, errors.Unwrap(err)
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, errors.New("is a folder")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	return data, nil
+}

@@ -1,0 +1,146 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// This file finds keys that are sound and change nothing beside what else is configured.
+// They are warned of and not refused: what they are without may come or go with the next
+// edit.
+
+// useless warns that the keys of path, where somebody wrote them and not their default,
+// have no effect.
+func (c *checker) useless(path, why string, keys ...string) {
+	for _, key := range keys {
+		here := strings.Trim(path+"."+key, ".")
+		at, ok := c.places[here]
+		if !ok || c.usual[here] || c.inherited[here] != "" || !ours(at.name) {
+			continue // what Consul's own variables say is for its other tools, too
+		}
+		message := "has no effect " + why
+		if at.name == "" {
+			message = label(here) + message
+		}
+		c.warnings = append(c.warnings, fault{place: at, path: here, message: message})
+	}
+}
+
+// ours reports whether what has the name of a variable or flag, or is in the file, is
+// meant for slotsync alone.
+func ours(name string) bool {
+	return name == "" || strings.HasPrefix(name, "--") || strings.HasPrefix(name, ourVariables)
+}
+
+// effects warns of all keys of a configuration without effect.
+func (c *checker) effects(raw rawConfig, cfg *Config) {
+	c.reloadEffects("reload", raw.Reload, raw.StateDir)
+	if !raw.Reload.None && len(raw.HAProxy.Instances) > 0 && !slices.ContainsFunc(cfg.Reloads, func(r Reload) bool { return r.Name == defaultReload }) {
+		c.useless("", "since each instance has a reload of its own, or none", "reload")
+	}
+	for i, in := range raw.HAProxy.Instances {
+		path := fmt.Sprintf("haproxy.instances[%d]", i)
+		c.reloadEffects(path+".reload", in.Reload, raw.StateDir)
+		if !slices.ContainsFunc(cfg.Backends, func(b Backend) bool { return len(b.Instances) == 0 || slices.Contains(b.Instances, in.Name) }) {
+			c.useless(path, "since no backend is on this instance", "name")
+		}
+	}
+	for i, s := range raw.Sources {
+		c.sourceEffects(fmt.Sprintf("sources[%d]", i), s, cfg.Backends)
+	}
+	c.guardEffects("guard", raw.Guard)
+	c.defaultEffects(reflect.TypeFor[rawDefaults](), outermost)
+	for i, b := range cfg.Backends {
+		c.backendEffects(fmt.Sprintf("backends[%d]", i), raw.Backends[i], b, cfg)
+	}
+	if h := raw.HTTP; h.Socket == "" {
+		c.usual["http.socket_mode"] = h.SocketMode == defaults(c.env)["http.socket_mode"]
+		c.useless("http", "without http.socket", append(keysOfTexts(map[string]string{"socket_group": h.SocketGroup}), "socket_mode")...)
+	}
+	if h := raw.HTTP; h.Listen == "" {
+		c.useless("http", "without http.listen", keysOfTexts(map[string]string{"token_file": h.TokenFile, "hosts": strings.Join(h.Hosts, " ")})...)
+	}
+}
+
+func (c *checker) reloadEffects(path string, r rawReload, stateDir string) {
+	switch {
+	case r.File == "":
+		c.useless(path, "without file", "keep")
+	case stateDir == nothingKept:
+		c.useless(path, "with state_dir: none", "keep")
+	}
+	if r.Template == "" {
+		c.useless(path, "without template: there is no reload then that nobody asked for", "min_interval", "max_per_hour", "jitter")
+	}
+}
+
+func (c *checker) sourceEffects(path string, s rawSource, backends []Backend) {
+	asked := slices.ContainsFunc(backends, func(b Backend) bool {
+		return slices.ContainsFunc(b.Feeds, func(f Feed) bool { return f.Source == s.Name })
+	})
+	if !asked {
+		c.useless(path, "since no backend asks this source", "name")
+	}
+	if s.Type == "consul" || s.Type == "nomad" {
+		c.tlsEffects(path+".tls", s.TLS, strings.HasPrefix(s.Address, "https://"))
+	}
+	if s.Answers == "full" {
+		c.useless(path, "with answers: full", "hold_obsolete")
+	}
+	if s.Consistency == "default" {
+		c.useless(path, "with consistency: default: the leader is never behind", "max_stale")
+	}
+}
+
+func (c *checker) tlsEffects(path string, r rawTLS, spoken bool) {
+	authorities := keysOfTexts(map[string]string{"ca_file": r.CAFile, "ca_path": r.CAPath})
+	switch {
+	case !spoken:
+		c.useless(path, "without an address of https://", append(authorities, "insecure_skip_verify")...)
+		c.useless(path, "without an address of https://", keysOfTexts(map[string]string{"cert_file": r.CertFile, "key_file": r.KeyFile, "server_name": r.ServerName})...)
+	case r.InsecureSkipVerify:
+		c.useless(path, "with insecure_skip_verify: true", authorities...)
+	}
+}
+
+// keysOfTexts returns the keys of the texts that are not empty.
+func keysOfTexts(texts map[string]string) (keys []string) {
+	for key, text := range texts {
+		if text != "" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func (c *checker) guardEffects(path string, g rawGuard) {
+	if g.RemovalHold == "0s" {
+		c.useless(path, "with removal_hold: 0s", "max_removal", "window", "min_endpoints")
+	}
+}
+
+func (c *checker) backendEffects(path string, raw rawBackend, b Backend, cfg *Config) {
+	if !b.DrainFirst && !b.DrainShutdown {
+		c.useless(path, "without leave: drain or drain_shutdown: true", "drain")
+	}
+	rendered := slices.ContainsFunc(cfg.Reloads, func(r Reload) bool { return r.Template != "" && r.serves(b) })
+	if !b.Dynamic && !rendered {
+		c.useless(path, "without dynamic: true or a template: no slots are added", "max_slots")
+	}
+	if !slices.ContainsFunc(b.Feeds, func(f Feed) bool { return cfg.Sources[f.Source].Consul != nil }) {
+		c.useless(path, "without a source of type consul: others list no unhealthy endpoints", "on_all_unhealthy")
+	}
+	c.guardEffects(path+".guard", raw.Guard)
+	c.healthEffects(path, raw.rawFeed)
+	for i, f := range raw.From {
+		c.healthEffects(fmt.Sprintf("%s.from[%d]", path, i), f.rawFeed)
+	}
+}
+
+func (c *checker) healthEffects(path string, f rawFeed) {
+	if f.Health == "any" && f.IgnoreNodeHealth {
+		c.useless(path, "with health: any", "ignore_node_health")
+	}
+}

@@ -1,0 +1,175 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+)
+
+// A Reload is one way to reload HAProxy.
+type Reload struct {
+	Name      string   // "haproxy" for the default, else the instance's
+	Instances []string // that it reloads
+	Master    string   // socket of the master CLI, or
+	Command   []string // a program
+
+	Template, File               string
+	Check                        []string
+	Keep, MaxPerHour             int
+	MinInterval, Jitter, Timeout time.Duration
+	Key                          string
+}
+
+// defaultReload is the name of the reload that instances share.
+const defaultReload = "haproxy"
+
+// reloads returns the ways to reload HAProxy, the default one first.
+func (c *checker) reloads(raw rawConfig, backends []Backend) []Reload {
+	var shared []string
+	var list []Reload
+	for i, in := range raw.HAProxy.Instances {
+		path := fmt.Sprintf("haproxy.instances[%d].reload", i)
+		switch {
+		case in.Reload.None:
+		case c.given(path):
+			list = append(list, c.reload(path, in.Name, in.Reload, []string{in.Name}))
+		default:
+			shared = append(shared, in.Name)
+		}
+	}
+	// the environment alone can ask for one too
+	if (c.given("reload") || raw.Reload.Master != "") && !raw.Reload.None {
+		r := c.reload("reload", defaultReload, raw.Reload, shared)
+		if len(shared) > 0 {
+			list = slices.Insert(list, 0, r)
+		}
+	}
+	for _, r := range list {
+		if r.Template != "" && raw.StateDir == nothingKept {
+			c.add("state_dir", "none does not go with the template of reload %q: the versions of what is rendered are kept there", r.Name)
+		}
+	}
+	c.distinctNames(list)
+	c.distinctFiles(list)
+	c.templatesNeedSlots(list, backends)
+	return list
+}
+
+func (c *checker) reload(path, name string, raw rawReload, instances []string) Reload {
+	r := Reload{
+		Name: name, Instances: instances, Master: raw.Master, Command: raw.Command,
+		Template: raw.Template, File: raw.File, Check: raw.Check,
+		Keep:        c.count(path+".keep", raw.Keep, 10, 1, 1000),
+		MaxPerHour:  c.count(path+".max_per_hour", raw.MaxPerHour, 10, 1, 1000),
+		MinInterval: c.duration(path+".min_interval", raw.MinInterval, 30*time.Second, 0, 24*time.Hour),
+		Jitter:      c.duration(path+".jitter", raw.Jitter, 5*time.Second, 0, time.Hour),
+		Timeout:     c.duration(path+".timeout", raw.Timeout, time.Minute, time.Second, time.Hour),
+	}
+	r.Key = keyOf(r.Master, r.Command, r.Template, r.File, r.Check, r.Keep, r.MaxPerHour, r.MinInterval, r.Jitter, r.Timeout, instances)
+	switch {
+	case raw.Master == "" && len(raw.Command) == 0:
+		c.add(path, "how is HAProxy reloaded? Set master (the socket of its master CLI) or command")
+	case raw.Master != "" && len(raw.Command) > 0:
+		c.add(path+".command", "master is set as well: only one of the two reloads")
+	case raw.Master != "":
+		c.socket(path+".master", raw.Master)
+	default:
+		c.program(path+".command", raw.Command)
+	}
+	c.managed(path, raw)
+	return r
+}
+
+// program checks what is started. No shell looks at it.
+func (c *checker) program(path string, words []string) {
+	switch program := words[0]; {
+	case program == "":
+		c.add(path, "the first word is the program, and it is empty")
+	case len(words) == 1 && strings.ContainsAny(program, " \t"):
+		c.add(path, "%q is one word: there is no shell, write each argument as an entry of the list", textfmt.Clip(program))
+	case strings.Contains(program, "/") && !filepath.IsAbs(program):
+		c.add(path, "%q is neither an absolute path nor a name to be looked for in $PATH", textfmt.Clip(program))
+	}
+}
+
+// managed checks the keys of a file that is rendered.
+func (c *checker) managed(path string, raw rawReload) {
+	if raw.Template != "" && raw.File == "" {
+		c.add(path+".template", "file is missing: where does what is rendered go?")
+	}
+	for key, file := range map[string]string{"template": raw.Template, "file": raw.File} {
+		if file != "" && !filepath.IsAbs(file) {
+			c.add(path+"."+key, "%q is not an absolute path", textfmt.Clip(file))
+		}
+	}
+	if raw.Template != "" && RealPath(raw.Template) == RealPath(raw.File) {
+		c.add(path+".template", "is file itself: what is rendered needs a place of its own")
+	}
+	if len(raw.Check) == 0 {
+		return
+	}
+	c.program(path+".check", raw.Check)
+	if raw.File == "" {
+		c.add(path+".check", "has no effect without file")
+	}
+	if !slices.ContainsFunc(raw.Check[1:], func(word string) bool {
+		return strings.Contains(word, "{{.File}}") || strings.Contains(word, "{{.Dir}}")
+	}) {
+		c.add(path+".check", "no word of it is {{.File}}: what does it check?")
+	}
+}
+
+// distinctNames wants the instances that have a reload of their own to be named
+// so that it can be told from the default, and has a folder of its own.
+func (c *checker) distinctNames(list []Reload) {
+	for i, r := range list {
+		switch {
+		case strings.Trim(r.Name, ".") == "" && r.Name != "":
+			c.add("haproxy.instances", "an instance named %q cannot have a reload of its own: its versions need a folder of that name", r.Name)
+		case i > 0 && r.Name == defaultReload && list[0].Name == defaultReload:
+			c.add("haproxy.instances", "an instance named %q cannot have a reload of its own beside the default, which has this name", r.Name)
+		}
+	}
+}
+
+func (c *checker) distinctFiles(list []Reload) {
+	for i, r := range list {
+		for _, other := range list[:i] {
+			if r.Template != "" && other.Template != "" && r.File != "" && RealPath(other.File) == RealPath(r.File) {
+				c.add("haproxy.instances", "reloads %q and %q render the same file %s", other.Name, r.Name, textfmt.Clip(r.File))
+			}
+		}
+	}
+}
+
+// templatesNeedSlots wants the prefix to be known where a file is rendered: it
+// cannot be found in a backend that is not there yet.
+func (c *checker) templatesNeedSlots(list []Reload, backends []Backend) {
+	for i, b := range backends {
+		rendered := slices.ContainsFunc(list, func(r Reload) bool { return r.Template != "" && r.serves(b) })
+		if rendered && b.Prefix == "" {
+			c.add(fmt.Sprintf("backends[%d]", i), "slots is missing: a template needs to know how the servers of %s are named", textfmt.Clip(b.Name))
+		}
+	}
+}
+
+// serves reports whether b is on one of the instances that r reloads.
+func (r Reload) serves(b Backend) bool {
+	return len(b.Instances) == 0 || slices.ContainsFunc(b.Instances, func(name string) bool { return slices.Contains(r.Instances, name) })
+}
+
+// VersionsDir returns where versions of the file are kept: another file has others. It is "" where
+// nothing is to be kept.
+func (r Reload) VersionsDir(stateDir string) string {
+	if stateDir == "" {
+		return ""
+	}
+	of := sha256.Sum256([]byte(filepath.Clean(r.File)))
+	return filepath.Join(stateDir, "haproxy", r.Name+"-"+hex.EncodeToString(of[:4]))
+}

@@ -1,0 +1,215 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// Settings are a configuration as it is in force, with what was assumed where
+// nothing was said.
+type Settings struct {
+	file    string
+	raw     rawConfig
+	checker *checker
+}
+
+// A setting is the value of one key: a string, a bool, an int, a list of strings,
+// a []setting (keys and values) or a [][]setting (a list of those).
+type setting struct {
+	key, path string
+	value     any
+}
+
+// list returns all settings in the order of the schema.
+func (s Settings) list() []setting { return s.mapping(reflect.ValueOf(s.raw), "") }
+
+func (s Settings) mapping(v reflect.Value, path string) []setting {
+	var list []setting
+	for key, f := range members(v.Type()) {
+		here := join(path, key)
+		if value := s.value(v.FieldByIndex(f.Index), here); value != nil {
+			list = append(list, setting{key, here, value})
+		}
+	}
+	return list
+}
+
+// value returns what is in force at path, or nil where nothing is.
+func (s Settings) value(v reflect.Value, path string) any {
+	if assumed, ok := s.checker.assumed[path]; ok {
+		return assumed.value
+	}
+	given := s.checker.given(path)
+	switch v.Kind() {
+	case reflect.Struct:
+		if raw, ok := v.Interface().(rawReload); ok && raw.None {
+			return "none"
+		}
+		if list := s.mapping(v, path); len(list) > 0 {
+			return list
+		}
+		return nil
+	case reflect.Slice:
+		return s.slice(v, path)
+	}
+	if !given && v.IsZero() {
+		return nil
+	}
+	return v.Interface()
+}
+
+func (s Settings) slice(v reflect.Value, path string) any {
+	if v.Len() == 0 {
+		return nil
+	}
+	if v.Type().Elem().Kind() != reflect.Struct {
+		return v.Interface()
+	}
+	var all [][]setting
+	for i := range v.Len() {
+		all = append(all, s.mapping(v.Index(i), fmt.Sprintf("%s[%d]", path, i)))
+	}
+	return all
+}
+
+// origin says where the value at path is from.
+func (s Settings) origin(path string) string {
+	if assumed, ok := s.checker.assumed[path]; ok {
+		if assumed.of == "" {
+			return "default"
+		}
+		return s.origin(assumed.of)
+	}
+	at := s.checker.places[path]
+	if secret, ok := s.checker.secrets[path]; ok {
+		at = secret
+	}
+	switch {
+	case at.name != "":
+		return "environment " + at.name
+	case at.line > 0:
+		return fmt.Sprintf("%s:%d", discovery.Printable(s.file, 200), at.line)
+	}
+	return "default"
+}
+
+// secretsOf returns the paths of what is set within path, and not shown.
+func (s Settings) secretsOf(path string) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.checker.secrets)), func(secret string) bool {
+		return parent(secret) != path
+	})
+}
+
+// JSON returns the settings as JSON has them, with their origins if asked for.
+func (s Settings) JSON(origins bool) map[string]any {
+	list := s.list()
+	if !origins {
+		return plain(list)
+	}
+	return map[string]any{"config": plain(list), "origins": s.origins(list)}
+}
+
+// plain returns the list as JSON has it.
+func plain(list []setting) map[string]any {
+	out := map[string]any{}
+	for _, each := range list {
+		switch value := each.value.(type) {
+		case []setting:
+			out[each.key] = plain(value)
+		case [][]setting:
+			var all []any
+			for _, entry := range value {
+				all = append(all, plain(entry))
+			}
+			out[each.key] = all
+		default:
+			out[each.key] = value
+		}
+	}
+	return out
+}
+
+// origins says of each path in the list where its value is from.
+func (s Settings) origins(list []setting) map[string]string {
+	out := map[string]string{}
+	for path := range s.checker.secrets {
+		out[path] = s.origin(path)
+	}
+	for _, each := range list {
+		switch value := each.value.(type) {
+		case []setting:
+			maps.Copy(out, s.origins(value))
+		case [][]setting:
+			for _, entry := range value {
+				maps.Copy(out, s.origins(entry))
+			}
+		default:
+			out[each.path] = s.origin(each.path)
+		}
+	}
+	return out
+}
+
+// Notes says which variables are set and of no use.
+func (cfg *Config) Notes() []string { return notes(cfg.Overruled) }
+
+func notes(list []Overruled) []string {
+	var lines []string
+	for _, o := range list {
+		lines = append(lines, fmt.Sprintf("%s is set and not used: %s is configured", o.Variable, o.Path))
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// YAML returns the settings as YAML, with their origins as comments if asked
+// for. Secrets are in comments alone, and not shown.
+func (s Settings) YAML(origins bool) string {
+	var b strings.Builder
+	for _, line := range s.lines(s.list(), "", "") {
+		if origins && line.path != "" {
+			fmt.Fprintf(&b, "%-*s # %s\n", originColumn, line.text, s.origin(line.path))
+			continue
+		}
+		fmt.Fprintln(&b, line.text)
+	}
+	for _, note := range notes(s.checker.overruled) {
+		fmt.Fprintf(&b, "# %s\n", note)
+	}
+	return b.String()
+}
+
+// originColumn is where comments begin, where what is before them is not longer.
+const originColumn = 48
+
+// A yamlLine is one line, and the path of the value in it; "" if it has none.
+type yamlLine struct{ text, path string }
+
+func (s Settings) lines(list []setting, path, indent string) []yamlLine {
+	var lines []yamlLine
+	for _, each := range list {
+		switch value := each.value.(type) {
+		case []setting:
+			lines = append(lines, yamlLine{text: indent + each.key + ":"})
+			lines = append(lines, s.lines(value, each.path, indent+"  ")...)
+		case [][]setting:
+			lines = append(lines, yamlLine{text: indent + each.key + ":"})
+			for i, entry := range value {
+				part := s.lines(entry, fmt.Sprintf("%s[%d]", each.path, i), indent+"    ")
+				part[0].text = indent + "  - " + strings.TrimPrefix(part[0].text, indent+"    ")
+				lines = append(lines, part...)
+			}
+		default:
+			lines = append(lines, yamlLine{indent + each.key + ": " + yamlText(value), each.path})
+		}
+	}
+	for _, secret := range s.secretsOf(path) {
+		lines = append(lines, yamlLine{indent + "# " + strings.TrimPrefix(secret, path+".") + ": (set)", secret})
+	}
+	return lines
+}

@@ -1,0 +1,69 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+)
+
+// WarnMisspelt logs the variables that were perhaps meant for slotsync.
+func WarnMisspelt(cfg *config.Config, o Options) {
+	log := newLogger(o.Log, cfg.LogFormat, cfg.LogLevel)
+	for _, m := range o.Environment.Misspelt() {
+		log.Warn("a variable is set that nobody looks up", "variable", m.Name, "did_you_mean", m.Meant)
+	}
+}
+
+// Once makes one round and returns how everything is after it.
+func Once(ctx context.Context, cfg *config.Config, o Options) (agent.Status, error) {
+	w, err := Wire(cfg, nil)
+	if err != nil {
+		return agent.Status{}, err
+	}
+	held := locks{}
+	defer held.close()
+	if err := held.take(ctx, cfg, w, 0); err != nil {
+		return agent.Status{}, err
+	}
+	if err := checkDistinct(ctx, cfg, time.Second); err != nil {
+		return agent.Status{}, err
+	}
+	ag, err := newAgent(cfg, w, o)
+	if err != nil {
+		return agent.Status{}, err
+	}
+	return ag.Once(ctx)
+}
+
+// newAgent makes an agent for one round or none, which nobody asks for metrics.
+func newAgent(cfg *config.Config, w Wiring, o Options) (*agent.Agent, error) {
+	_, m := NewMetrics(o.Version)
+	ag, err := agent.New(agentOptions(cfg, w, newLogger(o.Log, cfg.LogFormat, cfg.LogLevel), m))
+	if err != nil {
+		return nil, &config.UsageError{Err: err}
+	}
+	return ag, nil
+}
+
+// Options are what a process knows besides its configuration.
+type Options struct {
+	Log         io.Writer
+	Version     string
+	Environment config.Environment
+}
+
+// Plan reads sources and instances once and returns what a round would change.
+func Plan(ctx context.Context, cfg *config.Config, o Options) (agent.Plan, error) {
+	w, err := Wire(cfg, nil)
+	if err != nil {
+		return agent.Plan{}, err
+	}
+	ag, err := newAgent(cfg, w, o)
+	if err != nil {
+		return agent.Plan{}, err
+	}
+	return ag.Plan(ctx)
+}

@@ -1,0 +1,249 @@
+// Package daemon makes one agent of a configuration: sources, instances, reloads and the web
+// server, with what systemd, signals and the locks of instances ask of a process.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/discovery/longpoll"
+	"github.com/slotsync/slotsync/metrics"
+)
+
+// stopTime is how long everything may take to end after a signal.
+const stopTime = 4 * time.Second
+
+// A service is an agent at work, with all that it is reached by.
+type service struct {
+	load     func() (*config.Config, error)
+	log      *slog.Logger
+	level    *slog.LevelVar
+	registry *prometheus.Registry
+	metrics  *metrics.Metrics
+	agent    *agent.Agent
+	web      *web.Server
+	tokens   atomic.Pointer[tokens]
+
+	mu      sync.Mutex // guards following
+	cfg     *config.Config
+	systems systems // of cfg
+	locks   locks
+	claims  claims
+}
+
+// Serve runs the agent until ctx is done.
+func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), o Options) error {
+	ctx, done := asProgram(ctx)
+	defer done()
+	tuneGC(o.Environment)
+	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
+	s.level.Set(cfg.LogLevel)
+	s.log = newLogger(o.Log, cfg.LogFormat, s.level)
+	s.registry, s.metrics = NewMetrics(o.Version)
+	// SIGHUP must not end the process at any moment from here on.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	defer func() { _ = s.locks.close() }()
+	if err := s.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // while it waited for another one
+		}
+		return err
+	}
+	if err := s.listen(); err != nil {
+		return err
+	}
+	s.metrics.Reloaded(true)
+	s.warn(cfg)
+	for _, o := range cfg.Overruled {
+		s.log.Info("the configuration says something else than the environment", "variable", o.Variable, "key", o.Path)
+	}
+	s.log.Info("started", "version", o.Version, "instances", len(cfg.Instances), "backends", len(cfg.Backends), "listen", s.web.Addr())
+	return s.run(ctx, hup)
+}
+
+// warn logs the keys of cfg that have no effect.
+func (s *service) warn(cfg *config.Config) {
+	for _, line := range cfg.Warnings.Lines() {
+		s.log.Warn("a key of the configuration has no effect", "key", line)
+	}
+}
+
+// prepare takes the locks and makes the agent and its server. Nothing is
+// written to any instance yet.
+func (s *service) prepare(ctx context.Context) error {
+	w, err := Wire(s.cfg, nil)
+	if err != nil {
+		return err
+	}
+	s.systems = w.Systems
+	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
+		return fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
+	}
+	if err := checkDistinct(ctx, s.cfg, time.Second); err != nil {
+		return err
+	}
+	if err := s.setTokens(s.cfg); err != nil {
+		return err
+	}
+	s.claims.keep(s.cfg.InstanceNames())
+	if s.agent, err = agent.New(s.options(s.cfg, w)); err != nil {
+		return &config.UsageError{Err: err}
+	}
+	return nil
+}
+
+// options are what the agent is told of cfg. An instance whose process answers for
+// another one, too, is refused for as long as it does.
+func (s *service) options(cfg *config.Config, w Wiring) agent.Options {
+	o := agentOptions(cfg, w, s.log, s.metrics)
+	for i := range o.Instances {
+		in := &o.Instances[i]
+		in.Conn = claimed{in.Conn, in.Name, &s.claims}
+	}
+	return o
+}
+
+// tokens are those that requests are checked against; nil for none.
+type tokens struct{ all, read *longpoll.TokenFile }
+
+// setTokens makes the token files of cfg those that requests are checked against.
+func (s *service) setTokens(cfg *config.Config) (err error) {
+	t := &tokens{}
+	if t.all, err = openToken(cfg.HTTP.TokenFile); err == nil {
+		t.read, err = openToken(cfg.HTTP.ReadTokenFile)
+	}
+	if err != nil {
+		return config.Usagef("http: %w", err)
+	}
+	s.tokens.Store(t)
+	return nil
+}
+
+// openToken opens the file at path, nil if path is "".
+func openToken(path string) (*longpoll.TokenFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return longpoll.NewTokenFile(path)
+}
+
+func (s *service) bearer() string { return tokenOf(s.tokens.Load().all) }
+
+func (s *service) readBearer() string { return tokenOf(s.tokens.Load().read) }
+
+func tokenOf(file *longpoll.TokenFile) string {
+	if file == nil {
+		return ""
+	}
+	return file.Token()
+}
+
+// listen opens the listeners. A unix socket that nobody asked for by name is
+// done without where it cannot be had.
+func (s *service) listen() error {
+	h := s.cfg.HTTP
+	err := s.bind(h)
+	if err != nil && h.SocketIsDefault && h.Listen != "" && !usable(filepath.Dir(h.Socket)) {
+		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.Socket, "err", err)
+		h.Socket = ""
+		err = s.bind(h)
+	}
+	if err != nil {
+		return fmt.Errorf("%w (see http.listen and http.socket)", err)
+	}
+	return nil
+}
+
+func (s *service) bind(h config.HTTP) (err error) {
+	s.web, err = web.New(web.Options{
+		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
+		Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
+		Options: auth.Options{
+			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
+		},
+	})
+	if err != nil {
+		return &config.UsageError{Err: err}
+	}
+	return s.web.Listen()
+}
+
+// usable reports whether files can be made in dir, or dir itself.
+func usable(dir string) bool {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+	}
+	const writable = 2 // W_OK of access(2)
+	return syscall.Access(dir, writable) == nil
+}
+
+// run works until ctx is done or a part of it fails. Whatever does not end in
+// time is left behind: the slots are HAProxy's, and stay as they are.
+func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
+	group, working := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.agent.Run(working) })
+	group.Go(func() error { return s.web.Serve(working) })
+	group.Go(func() error { return s.reloadOn(working, hup) })
+	group.Go(func() error { return s.tellSystemd(working) })
+	group.Go(func() error { return s.giveBack(working) })
+	ended := make(chan error, 1)
+	go func() { ended <- group.Wait() }()
+	<-working.Done()
+	notify("STOPPING=1")
+	return s.end(ctx, context.Cause(working), ended)
+}
+
+// end waits for all parts, of which one has failed unless ctx is done. A part that is
+// held up, as by a slow disk, is no failure of who asked for the end.
+func (s *service) end(ctx context.Context, cause error, ended <-chan error) error {
+	asked := ctx.Err() != nil
+	if asked {
+		s.log.Info("stopping: every slot stays as it is")
+	}
+	select {
+	case err := <-ended:
+		if asked && (err == nil || errors.Is(err, context.Canceled)) {
+			return nil
+		}
+		return err
+	case <-time.After(stopTime):
+		s.log.Warn("some work did not end in time, and is left behind")
+		if asked {
+			return nil
+		}
+		return cause
+	}
+}
+
+// reloadOn reads the configuration again with each signal.
+func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+			_ = s.reload(ctx, false) // it is logged
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// An end that was asked for is fine, even where a slow disk holds up a part of it.
+func TestEnd(t *testing.T) {
+	failed := errors.New("the listener is gone")
+	for _, tt := range []struct {
+		name  string
+		asked bool
+		ended error // of the parts; nil and never: they do not end
+		never bool
+		want  error
+	}{
+		{"asked for", true, context.Canceled, false, nil},
+		{"asked for, on a slow disk", true, nil, true, nil},
+		{"asked for, and a failure", true, failed, false, failed},
+		{"a part fails", false, failed, false, failed},
+		{"a part fails, on a slow disk", false, nil, true, failed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.asked {
+					cancel()
+				}
+				ended := make(chan error, 1)
+				if !tt.never {
+					ended <- tt.ended
+				}
+				began := time.Now()
+				s := &service{log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+				if err := s.end(ctx, failed, ended); err != tt.want {
+					t.Errorf("%v, want %v", err, tt.want)
+				}
+				if took := time.Since(began); took > stopTime {
+					t.Errorf("it takes %s", took)
+				}
+			})
+		})
+	}
+}

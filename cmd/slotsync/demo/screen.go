@@ -1,0 +1,91 @@
+package demo
+
+import (
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+)
+
+// plainPace is how often the state is printed where it cannot be refreshed in
+// place: three lines each time, so two lines a second.
+const plainPace = 1500 * time.Millisecond
+
+// Wrapping is off while the state is drawn, so that a line is one row however
+// narrow the terminal is.
+const (
+	wrapOff    = "\x1b[?7l"
+	wrapOn     = "\x1b[?7h"
+	lineUp     = "\x1b[A"
+	clearBelow = "\r\x1b[J"
+)
+
+// A screen shows lines that stay, and below them, on a terminal, a state
+// that is redrawn. It may be used by several goroutines.
+type screen struct {
+	Style style
+
+	mu    sync.Mutex
+	out   io.Writer
+	live  bool
+	state []string // drawn at the end
+	shown time.Time
+}
+
+// newScreen writes to out. noColour is the environment's wish (NO_COLOR,
+// see no-color.org).
+func newScreen(out io.Writer, noColour bool) *screen {
+	live := textfmt.IsTerminal(out)
+	return &screen{out: out, live: live, Style: style{Colour: live && !noColour}}
+}
+
+// Say prints lines that stay.
+func (s *screen) Say(lines ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.write(s.erase() + strings.Join(lines, "\n") + "\n" + s.draw())
+}
+
+// Show replaces the state. Where it cannot be replaced it is printed, and only
+// if it was not a moment ago.
+func (s *screen) Show(state []string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live {
+		erase := s.erase()
+		s.state = state
+		s.write(erase + s.draw())
+		return
+	}
+	if now.Sub(s.shown) >= plainPace {
+		s.shown = now
+		s.write(strings.Join(state, "\n") + "\n")
+	}
+}
+
+// Leave makes the state stay: what comes next is printed below it.
+func (s *screen) Leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = nil
+}
+
+func (s *screen) erase() string {
+	if len(s.state) == 0 {
+		return ""
+	}
+	return strings.Repeat(lineUp, len(s.state)) + clearBelow
+}
+
+func (s *screen) draw() string {
+	if len(s.state) == 0 {
+		return ""
+	}
+	return wrapOff + strings.Join(s.state, "\n") + "\n" + wrapOn
+}
+
+// write has nobody to report to: a demo whose output is gone is still to clean
+// up behind itself.
+func (s *screen) write(text string) { _, _ = io.WriteString(s.out, text) }

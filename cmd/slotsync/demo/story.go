@@ -1,0 +1,284 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
+)
+
+const (
+	// lookPace is how often slotsync's status is looked at: the grain of all
+	// that is measured.
+	lookPace = 2 * time.Millisecond
+	// showPace is how often a terminal is refreshed.
+	showPace = 100 * time.Millisecond
+	// patience is how long something that is to be seen may take.
+	patience = 10 * time.Second
+	// farewell is how long an instance goes on serving after its name has left
+	// the DNS and the hold, if there is one, is over.
+	farewell = 2 * time.Second
+)
+
+// A story plays in a world and tells what happens.
+type story struct {
+	world  *world
+	screen *screen
+	load   *traffic.Traffic
+	slow   *traffic.Traffic
+	linger time.Duration // how long there is to look at each chapter
+	began  time.Time
+
+	named    []*server // by the DNS server now
+	chapters int
+	windows  []traffic.Window
+
+	mu   sync.Mutex // guards following
+	dns  string
+	dead map[string]bool
+}
+
+func newStory(w *world, screen *screen, linger time.Duration) *story {
+	return &story{
+		world: w, screen: screen, linger: linger, began: time.Now(), dead: map[string]bool{},
+		load: traffic.New(traffic.Options{Targets: w.Targets(), Workers: 4, Pause: 25 * time.Millisecond, Timeout: 5 * time.Second}),
+		slow: traffic.New(traffic.Options{
+			Targets: w.Targets(), Path: slowPath, Workers: 4, Pause: 10 * time.Millisecond, Timeout: 5 * time.Second,
+		}),
+	}
+}
+
+// Play plays the chapters, one after another, until one goes wrong.
+func (s *story) Play(ctx context.Context) error {
+	for _, chapter := range []func(context.Context) error{
+		s.fill, s.grow, s.outage, s.kill, s.reload, s.shrink, s.replace, s.outgrow, s.end,
+	} {
+		if err := chapter(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *story) fill(ctx context.Context) error {
+	s.tell(fmt.Sprintf("Two HAProxies with %d empty slots each start, and DNS names three instances", slotCount),
+		"See: both have A B C in the same slots. From now on requests go through both.")
+	if err := s.join(3); err != nil {
+		return err
+	}
+	if err := s.arrives(ctx, "both serve A B C"); err != nil {
+		return err
+	}
+	s.load.Start(ctx)
+	return s.look(ctx, s.linger)
+}
+
+func (s *story) grow(ctx context.Context) error {
+	s.tell("Scale up: 3 -> 10", "See: D to J take free slots; A B C stay where they are.")
+	if err := s.join(7); err != nil {
+		return err
+	}
+	if err := s.arrives(ctx, "both serve A to J"); err != nil {
+		return err
+	}
+	return s.look(ctx, 2*s.linger)
+}
+
+func (s *story) outage(ctx context.Context) error {
+	s.tell("Discovery fails: DNS answers SERVFAIL to everything", "See: nothing. An error never removes an instance.")
+	s.world.DNS.fail(true)
+	s.says("DNS answers SERVFAIL")
+	if err := s.await(ctx, "slotsync has noticed", sourceIs("failing")); err != nil {
+		return err
+	}
+	if err := s.keeps(ctx, 2*s.linger, "the slots as they were"); err != nil {
+		return err
+	}
+	s.world.DNS.fail(false)
+	s.says(fmt.Sprintf("DNS names %d", len(s.named)))
+	return s.await(ctx, "DNS is back: slotsync has asked again, and nothing has changed", func(status agent.Status) bool {
+		return sourceIs("ok")(status) && everywhere(status, serverAddrs(s.named))
+	})
+}
+
+func (s *story) kill(ctx context.Context) error {
+	victim := s.world.Proxies[1]
+	s.tell("kill -9 of "+victim.Name+", and its start a moment later",
+		"See: "+victim.Name+" comes back with all slots filled, from the state file that slotsync keeps.")
+	end := s.load.OpenWindow(victim.Name)
+	s.die(victim.Name, true)
+	victim.Kill()
+	if err := s.look(ctx, s.linger); err != nil {
+		return err
+	}
+	if err := victim.Start(ctx); err != nil {
+		return err
+	}
+	window := end()
+	s.die(victim.Name, false)
+	s.windows = append(s.windows, window)
+	s.screen.Say(fmt.Sprintf("   %s was dead for %.2f s; from now on each of its requests counts again",
+		victim.Name, window.To.Sub(window.From).Seconds()))
+	if err := s.await(ctx, victim.Name+" serves A to J, and slotsync has compared all of its slots", func(status agent.Status) bool {
+		return restarted(status, victim.Name) > 0 && everywhere(status, serverAddrs(s.named))
+	}); err != nil {
+		return err
+	}
+	return s.look(ctx, s.linger)
+}
+
+func (s *story) reload(ctx context.Context) error {
+	p := s.world.Proxies[0]
+	s.tell("Reload of "+p.Name+" (SIGUSR2 to its master)", "See: a new worker starts with all slots filled; no request notices.")
+	before := restarted(s.world.Agent.Status(), p.Name)
+	if err := p.Reload(); err != nil {
+		return err
+	}
+	if err := s.await(ctx, "the new worker serves A to J", func(status agent.Status) bool {
+		return restarted(status, p.Name) > before && everywhere(status, serverAddrs(s.named))
+	}); err != nil {
+		return err
+	}
+	return s.look(ctx, s.linger)
+}
+
+func (s *story) shrink(ctx context.Context) error {
+	s.tell("Scale down: 10 -> 4, all at once",
+		fmt.Sprintf("See: so many at once could be a mistake, so they are held for %s and asked for again; then E to J go.", hold))
+	all := s.named
+	s.leave(all[4:], hold+farewell+patience)
+	if err := s.await(ctx, "the guard holds the removal", held(true)); err != nil {
+		return err
+	}
+	since := time.Now()
+	if err := s.await(ctx, "released: both serve A B C D", func(status agent.Status) bool {
+		return everywhere(status, serverAddrs(s.named))
+	}); err != nil {
+		return err
+	}
+	if took := time.Since(since); took < hold-100*time.Millisecond {
+		return fmt.Errorf("the removal was held for %s only", took)
+	}
+	s.world.Fleet.LeaveAfter(farewell, all[4:])
+	return s.look(ctx, s.linger)
+}
+
+// replace is a deployment: each instance that is there is replaced by another,
+// under requests that take a while.
+func (s *story) replace(ctx context.Context) error {
+	s.tell("Deploy: each of A B C D is replaced by a new instance",
+		fmt.Sprintf("See: what leaves has requests of %s under way, and they finish. It stops %s later and answers 503 from then on.", slowAnswer, farewell))
+	s.slow.Start(ctx)
+	for _, old := range slices.Clone(s.named) {
+		if err := s.replaceOne(ctx, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *story) replaceOne(ctx context.Context, old *server) error {
+	began := time.Now()
+	if err := s.join(1); err != nil {
+		return err
+	}
+	fresh := s.named[len(s.named)-1]
+	there := func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) }
+	if err := s.wait(ctx, fresh.Name+" takes traffic", there); err != nil {
+		return err
+	}
+	if err := s.wait(ctx, old.Name+" has a slow request", func(agent.Status) bool { return old.Running() > 0 }); err != nil {
+		return err
+	}
+	s.leave([]*server{old}, farewell)
+	if err := s.wait(ctx, old.Name+" takes no new traffic", there); err != nil {
+		return err
+	}
+	busy := old.Running()
+	if err := s.wait(ctx, old.Name+"'s requests end", func(agent.Status) bool { return old.Running() == 0 }); err != nil {
+		return err
+	}
+	s.screen.Say(s.screen.Style.seen(time.Since(began), fmt.Sprintf("%s in, %s out with %d slow requests under way, which have ended", fresh.Name, old.Name, busy)))
+	return nil
+}
+
+// outgrow has slotsync reload both HAProxies, because there are more instances
+// than slots.
+func (s *story) outgrow(ctx context.Context) error {
+	const more = 12
+	s.tell(fmt.Sprintf("The service outgrows its slots: %d -> %d, and there are %d", len(s.named), len(s.named)+more, slotCount),
+		"See: what fits goes in at once. For the rest, once DNS has named no more for 2 s, slotsync renders each haproxy.cfg\n"+
+			"   with more slots, has it checked, and reloads HAProxy through its master: one after the other, and no request notices.")
+	if err := s.add(more); err != nil {
+		return err
+	}
+	if err := s.await(ctx, fmt.Sprintf("all %d slots are in use, %d instances wait", slotCount, len(s.named)-slotCount), func(status agent.Status) bool {
+		return outside(status) == len(s.named)-slotCount && full(status, slotCount)
+	}); err != nil {
+		return err
+	}
+	for _, p := range s.world.Proxies {
+		if err := s.await(ctx, p.Name+" is reloaded and serves K to Z", func(status agent.Status) bool {
+			return servesAll(status, p.Name, serverAddrs(s.named))
+		}); err != nil {
+			return errors.Join(err, reloadError(s.world.Agent.Status(), p.Name))
+		}
+	}
+	if err := s.wait(ctx, "both are in sync", func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) }); err != nil {
+		return err
+	}
+	return s.look(ctx, s.linger)
+}
+
+// end waits until everybody who left has stopped, so that a request which still
+// went there would be counted.
+func (s *story) end(ctx context.Context) error {
+	s.tell("All who left have stopped", "See: requests go on; one that still went to who has stopped would fail now.")
+	return s.keeps(ctx, farewell+s.linger/2, "both serve K to Z")
+}
+
+// Stop ends the requests and returns when the last one has been answered.
+func (s *story) Stop() {
+	s.slow.Stop()
+	s.load.Stop()
+}
+
+// Summary returns what has come of it. problem is Play's error.
+func (s *story) Summary(problem error) summary {
+	m := summary{Tally: s.load.Tally(), Slow: s.slow.Tally(), Windows: s.windows, Began: s.began, Problem: problem}
+	m.Served, m.Agent = s.world.Clock.Measured()
+	return m
+}
+
+// Show refreshes the screen until ctx ends.
+func (s *story) Show(ctx context.Context) {
+	tick := time.NewTicker(showPace)
+	defer tick.Stop()
+	for {
+		now := time.Now()
+		s.screen.Show(s.screen.Style.view(newView(s.facts(now))), now)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *story) facts(now time.Time) facts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dead := make(map[string]bool, len(s.dead))
+	for name, is := range s.dead {
+		dead[name] = is
+	}
+	return facts{
+		Now: now, Began: s.began, Status: s.world.Agent.Status(), Tally: s.load.Tally(),
+		Names: s.world.Fleet.Names(), Dead: dead, DNS: s.dns,
+	}
+}

@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"fmt"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// recommended is how to write slots that lose nothing.
+const recommended = "server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100"
+
+// fullWeight is the weight of a template that can express every percent.
+const fullWeight = 100
+
+// judgeBackend says what one instance has to fill for b, and how many slots that is.
+func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findings, int) {
+	f := findings{subject: fmt.Sprintf("instance %s, backend %s", in.Name, b.Proxy)}
+	servers, ok := view.Servers[b.Proxy]
+	if !ok {
+		f.add(verdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
+		return f, 0
+	}
+	prefix := b.Prefix
+	found, all := slots.FindPrefix(servers)
+	if found != "" {
+		all = []string{found}
+	}
+	if prefix == "" {
+		if found == "" {
+			f.add(verdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))
+			return f, 0
+		}
+		prefix = found
+	}
+	own := slots.Own(servers, prefix)
+	if len(own) == 0 {
+		f.add(verdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(all))
+		return f, 0
+	}
+	ready := 0
+	for _, s := range own {
+		if s.Class == slots.Ready {
+			ready++
+		}
+	}
+	f.add(verdictOK, "%s %s to %s, %d of them ready", textfmt.Count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
+	f.judgeForm(in, prefix, own)
+	f.judgeAdded(b, own)
+	f.judgeRange(prefix, own)
+	f.judgeOwners(b, own)
+	return f, len(own)
+}
+
+// judgeForm says what the way in which the slots are written costs.
+func (f *findings) judgeForm(in config.Instance, prefix string, own []slots.Server) {
+	before := len(f.list)
+	write := writeSlots(prefix, own)
+	f.some(verdictFail, own, func(s slots.Server) bool { return s.Off },
+		"are in a backend that is `disabled` in the configuration, and take neither traffic nor changes: remove `disabled` from the backend")
+	f.some(verdictFail, own, func(s slots.Server) bool { return s.NoAddress && !s.Off },
+		"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `"+write+"`")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && !s.Resolved && s.FQDN == "" },
+		"have a numeric address, which a restart does not restore from a state file: write `"+write+"`")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.Disabled && !s.Off },
+		"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
+		"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1")
+	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Initial < fullWeight },
+		fmt.Sprintf("have a template weight below %d, which cannot express every percent: write `weight %d`", fullWeight, fullWeight))
+	if in.StateFile == "" {
+		f.add(verdictWarn, "without state_file a restarted HAProxy is empty until the agent has filled it: set it, and `load-server-state-from-file`")
+		return
+	}
+	if len(f.list) == before {
+		f.add(verdictOK, "the slots have the recommended form")
+	}
+}
+
+// some adds a finding if any of the servers are as bad says.
+func (f *findings) some(verdict string, own []slots.Server, bad func(slots.Server) bool, text string) {
+	n, first := 0, ""
+	for _, s := range own {
+		if bad(s) {
+			if n == 0 {
+				first = s.Name
+			}
+			n++
+		}
+	}
+	if n > 0 {
+		f.add(verdict, "%d of %s (%s first) %s", n, textfmt.Count(len(own), "slot"), first, text)
+	}
+}

@@ -1,0 +1,170 @@
+// Package doctor asks live instances and sources what may go wrong, and what to do about it.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/haproxy"
+	"github.com/slotsync/slotsync/slots/reload"
+)
+
+// The verdicts of a finding.
+const (
+	verdictOK   = "ok"
+	verdictWarn = "warn"
+	verdictFail = "fail"
+)
+
+// A Finding is one thing that doctor looked at.
+type Finding struct {
+	Verdict string `json:"verdict"` // ok, warn, fail
+	Subject string `json:"subject"` // as in "instance edge-1"
+	Text    string `json:"text"`    // what is, and what to do about it
+}
+
+// findings collects what doctor sees of one subject.
+type findings struct {
+	subject string
+	list    []Finding
+	slots   map[string]int // of an instance: how many each of our backends has there
+}
+
+func (f *findings) add(verdict, format string, args ...any) {
+	f.list = append(f.list, Finding{verdict, f.subject, textfmt.OneLine(fmt.Sprintf(format, args...))})
+}
+
+// Clients are what is asked, made of a configuration.
+type Clients struct {
+	Instances    []*haproxy.Client       // in the order of the configuration
+	Transactions []*reload.Transaction   // in that of the reloads
+	Sources      [][]discovery.Source    // in that of the backends and their feeds
+	Diagnose     map[string]diagnoseFunc // of a source as a whole, by its key; none where its parts say all
+}
+
+// A diagnoseFunc looks at a source, of which so many services are watched.
+type diagnoseFunc = func(ctx context.Context, watches int) []discovery.Finding
+
+// examineEnvironment looks for variables that were perhaps meant for slotsync.
+func examineEnvironment(env config.Environment) []Finding {
+	f := findings{subject: "environment"}
+	for _, m := range env.Misspelt() {
+		f.add(verdictWarn, "%s", m)
+	}
+	return f.list
+}
+
+// Failed reports whether something does not work.
+func Failed(list []Finding) bool {
+	return slices.ContainsFunc(list, func(f Finding) bool { return f.Verdict == verdictFail })
+}
+
+// Examine returns what may go wrong with cfg, and what is fine.
+func Examine(ctx context.Context, env config.Environment, cfg *config.Config, c Clients) []Finding {
+	return slices.Concat(examineEnvironment(env), examineSecrets(cfg), examineFolders(cfg), examineLive(ctx, cfg, c))
+}
+
+// examineLive asks everybody at the same time and returns what was found, in the
+// order of the configuration.
+func examineLive(ctx context.Context, cfg *config.Config, c Clients) []Finding {
+	var wg sync.WaitGroup
+	instances := make([]findings, len(cfg.Instances))
+	processes := make([]slots.Process, len(cfg.Instances))
+	for i := range cfg.Instances {
+		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, c.Instances[i]) })
+	}
+	var sources []Finding
+	wg.Go(func() { sources = examineSources(ctx, cfg, c) })
+	wg.Wait()
+	reloads := make([]findings, len(cfg.Reloads))
+	for i, r := range cfg.Reloads {
+		wg.Go(func() {
+			reloads[i] = examineReload(ctx, cfg, r, processes)
+			reloads[i].rehearse(ctx, cfg, r, c.Transactions[i])
+		})
+	}
+	wg.Wait()
+	var list []Finding
+	for i, f := range instances {
+		list = append(list, f.list...)
+		if processes[i].Pid == 0 {
+			continue
+		}
+		if j := slices.IndexFunc(processes[:i], processes[i].Same); j >= 0 {
+			list = append(list, Finding{verdictFail, f.subject, config.SameProcess(cfg.Instances[j].Name, cfg.Instances[i].Name, processes[i]).Error()})
+		}
+	}
+	list = append(list, judgeSlots(cfg.Backends, instances)...)
+	for _, f := range reloads {
+		list = append(list, f.list...)
+	}
+	return append(list, sources...)
+}
+
+func examineInstance(ctx context.Context, cfg *config.Config, i int, client *haproxy.Client) (findings, slots.Process) {
+	in := cfg.Instances[i]
+	f := findings{subject: "instance " + in.Name, slots: map[string]int{}}
+	asking, cancel := context.WithTimeout(ctx, cfg.Timeout)
+	defer cancel()
+	process, err := client.Info(asking)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%s takes the connection and does not answer within %s: HAProxy hangs, or all `stats maxconn` connections are taken", in.Socket, cfg.Timeout)
+		}
+		f.add(verdictFail, "%v", err)
+		return f, process
+	}
+	f.add(verdictOK, "%s answers, pid %d", in.Socket, process.Pid)
+	admin := f.level(asking, client)
+	f.list = append(f.list, judgeVersion(f.subject, process.Version)...)
+	view, err := client.View(ctx, nil, false)
+	if err != nil {
+		f.add(verdictFail, "its servers cannot be read: %v", err)
+		return f, process
+	}
+	f.checkStateFile(in, cfg.Backends, process.Pid)
+	for _, b := range cfg.Backends {
+		if len(b.Instances) == 0 || slices.Contains(b.Instances, in.Name) {
+			judged, n := judgeBackend(in, b, view)
+			f.slots[b.Name] = n
+			judged.judgeLoading(in, b.Proxy, process.Pid)
+			judged.judgeWarnings(in, view.Servers[b.Proxy], process.Pid)
+			if admin {
+				judged.askResolvers(ctx, client, b, view.Servers[b.Proxy])
+				judged.tryDynamic(ctx, client, b, view.Servers[b.Proxy])
+			}
+			f.list = append(f.list, judged.list...)
+		}
+	}
+	return f, process
+}
+
+// level reports whether the socket has the level that changes need.
+func (f *findings) level(ctx context.Context, client *haproxy.Client) (admin bool) {
+	level, err := client.Level(ctx)
+	switch {
+	case err != nil:
+		f.add(verdictFail, "the level of the socket is not known: %v", err)
+	case level != "admin":
+		f.add(verdictFail, "the socket has level %s, and changing servers needs admin: write `stats socket … level admin`", level)
+	default:
+		f.add(verdictOK, "the socket has level admin")
+		return true
+	}
+	return false
+}
+
+func candidates(prefixes []string) string {
+	if len(prefixes) == 0 {
+		return "there are none: add a server-template"
+	}
+	return "the candidates are " + strings.Join(prefixes, ", ")
+}

@@ -1,0 +1,48 @@
+package doctor
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/securedir"
+)
+
+// examineFolders says in which folders others can change what slotsync reads and writes.
+func examineFolders(cfg *config.Config) []Finding {
+	f := findings{subject: "folders"}
+	for _, one := range cfg.Folders() {
+		if err := one.CheckSafe(cfg.FolderPolicy); err != nil {
+			f.add(verdictFail, "%v", err)
+		} else if everybodys(one.Path) {
+			f.add(verdictWarn, "%s: every task of the allocation can write to %s", one.Key, one.Path)
+		}
+	}
+	for _, r := range cfg.Reloads {
+		if r.Template != "" {
+			f.suspect("reload.template", config.Folder{Path: r.Template, File: true}, cfg.FolderPolicy)
+		}
+	}
+	for _, in := range cfg.Instances {
+		if filepath.IsAbs(in.Real) && everybodys(filepath.Dir(in.Real)) {
+			f.add(verdictWarn, "the socket of %s: everybody can write to %s, and take HAProxy's place while it is down: have HAProxy make it in a folder of its own",
+				in.Name, filepath.Dir(in.Real))
+		}
+	}
+	return f.list
+}
+
+// suspect warns of what is only read.
+func (f *findings) suspect(key string, one config.Folder, p securedir.Policy) {
+	one.Key = key
+	if err := one.CheckSafe(p); err != nil {
+		f.add(verdictWarn, "%v", err)
+	}
+}
+
+// everybodys reports whether everybody can write to a folder.
+func everybodys(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir() && info.Mode()&(0o002|fs.ModeSticky) == 0o002
+}

@@ -1,0 +1,127 @@
+package doctor
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+)
+
+// A stateLoad is how HAProxy's configuration says that the state of a backend's servers is
+// loaded (Configuration Manual, 3.1 "server-state-base", "server-state-file", 4.2
+// "load-server-state-from-file", "server-state-file-name").
+type stateLoad struct {
+	how  string // "local", "global", "none"; "": nothing is said
+	name string // of the file; "": the backend's name
+}
+
+// loadingConfig is what the files of a configuration say of it.
+type loadingConfig struct {
+	base, global string
+	backends     map[string]stateLoad
+}
+
+// judgeLoading says whether the HAProxy of this pid reads what is written as its state file,
+// as far as its configuration can be read from here.
+func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
+	_, files := runningConfig(pid)
+	if in.StateFile == "" || len(files) == 0 {
+		return
+	}
+	c := loadingConfig{backends: map[string]stateLoad{}}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return // what cannot be read may say it
+		}
+		c.read(text)
+	}
+	ours := strings.ReplaceAll(in.StateFile, "{backend}", proxy)
+	switch path, known := c.path(proxy); {
+	case !known:
+	case path == "":
+		f.add(verdictFail, "HAProxy does not load the state file of %s: write `load-server-state-from-file local` and `server-state-file-name %s` "+
+			"into the backend, or leave state_file out", proxy, ours)
+	case config.RealPath(path) != config.RealPath(ours):
+		f.add(verdictFail, "HAProxy loads the state of %s from %s, and state_file writes %s: after a restart its slots would be empty: name one file", proxy, path, ours)
+	default:
+		f.add(verdictOK, "HAProxy loads %s at its start", path)
+	}
+}
+
+// path is the file that the state of a backend is loaded from, "" if it is from none. It is
+// not known where the backend is not in the files, or its name is made of variables.
+func (c loadingConfig) path(proxy string) (path string, known bool) {
+	l, known := c.backends[proxy]
+	switch l.how {
+	case "local":
+		if path = l.name; path == "" || path == "use-backend-name" {
+			path = proxy
+		}
+	case "global":
+		path = c.global
+	default:
+		return "", known
+	}
+	if path == "" {
+		return "", known
+	}
+	if !filepath.IsAbs(path) && c.base != "" {
+		path = c.base + "/" + path
+	}
+	return path, known && filepath.IsAbs(path) && !strings.ContainsAny(path, "$\"'\\")
+}
+
+// read takes what a file says. Each of its sections has the defaults that it names, or the
+// last ones before it.
+func (c *loadingConfig) read(text []byte) {
+	last, named := stateLoad{}, map[string]stateLoad{}
+	var section, name string
+	end := func(now stateLoad) {
+		switch section {
+		case "backend", "listen":
+			c.backends[name] = now
+		case "defaults":
+			last = now
+			if name != "" {
+				named[name] = now
+			}
+		}
+	}
+	var now stateLoad
+	for raw := range bytes.Lines(text) {
+		line, _, _ := strings.Cut(string(raw), "#")
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+		arg := append(words, "", "")[1]
+		switch words[0] {
+		case "global", "defaults", "backend", "listen", "frontend", "peers", "resolvers", "program", "userlist", "cache", "ring", "mailers", "http-errors", "fcgi-app", "log-forward", "crt-store", "traces":
+			end(now)
+			section, name, now = words[0], arg, last
+			if section == "defaults" {
+				now = stateLoad{}
+				if arg == "from" {
+					name = ""
+				}
+			}
+			for i, word := range words[:len(words)-1] {
+				if word == "from" {
+					now = named[words[i+1]]
+				}
+			}
+		case "server-state-base":
+			c.base = arg
+		case "server-state-file":
+			c.global = arg
+		case "load-server-state-from-file":
+			now.how = arg
+		case "server-state-file-name":
+			now.name = arg
+		}
+	}
+	end(now)
+}

@@ -1,0 +1,59 @@
+package doctor
+
+import (
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/slotsync/slotsync/agent/web/auth"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+)
+
+// othersRead is the permission of everybody to read a file.
+const othersRead = 0o004
+
+// examineSecrets warns of tokens that everybody on the machine can read.
+func examineSecrets(cfg *config.Config) []Finding {
+	f := findings{subject: "secrets"}
+	f.private("http.token_file", cfg.HTTP.TokenFile)
+	f.private("http.read_token_file", cfg.HTTP.ReadTokenFile)
+	f.private("http.web_config_file", cfg.HTTP.WebConfigFile)
+	f.listener(cfg.HTTP)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		switch s := cfg.Sources[name]; {
+		case s.Consul != nil:
+			f.private("token_file of "+name, s.Consul.TokenFile)
+		case s.Nomad != nil:
+			f.private("token_file of "+name, s.Nomad.TokenFile)
+		}
+	}
+	return f.list
+}
+
+// listener adds what of the TCP listener lets others do or see more than they need to.
+func (f *findings) listener(h config.HTTP) {
+	asks, err := auth.ReadConfig(h.WebConfigFile)
+	if h.Listen == "" || err != nil {
+		return
+	}
+	local := config.IsLoopback(h.Listen)
+	if local && h.Loopback == auth.LoopbackOperate && h.TokenFile == "" && !asks.Knows() {
+		f.add(verdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
+			"127.0.0.1, drain, stop and pause: set it to read, and use the unix socket or http.token_file")
+	}
+	if !local && !asks.TLS && (h.TokenFile+h.ReadTokenFile != "" || asks.Users) {
+		f.add(verdictWarn, "http.listen %s: tokens and passwords come over the network in clear: set tls_server_config in http.web_config_file, "+
+			"or listen on 127.0.0.1 behind something that speaks TLS", h.Listen)
+	}
+}
+
+// private adds a finding if others can read a file. Whether it can be read at all is said
+// elsewhere.
+func (f *findings) private(key, path string) {
+	if path == "" {
+		return
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode()&othersRead != 0 {
+		f.add(verdictWarn, "%s: %s can be read by everybody on this machine: chmod o= it", key, path)
+	}
+}

@@ -1,0 +1,91 @@
+package doctor
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// writeSlots is how to write the slots that are there, with as many numbers and with
+// the keywords that can be seen.
+func writeSlots(prefix string, own []slots.Server) string {
+	r, _ := slots.RangeOf(own, prefix)
+	line := fmt.Sprintf(recommended, prefix, r.First, max(r.Last, r.First))
+	if slices.ContainsFunc(own, func(s slots.Server) bool { return s.Checked }) {
+		line += " check"
+	}
+	if slices.ContainsFunc(own, func(s slots.Server) bool { return s.TLS }) {
+		line += " ssl …"
+	}
+	return line
+}
+
+// judgeAdded compares the slots with what servers that are added get: they have none of
+// the keywords of default-server or the template.
+func (f *findings) judgeAdded(b config.Backend, own []slots.Server) {
+	if !b.Dynamic {
+		return
+	}
+	words := strings.Fields(b.DynamicOptions)
+	template := func(s slots.Server) bool { return !s.Dynamic }
+	for _, k := range []struct {
+		word string
+		has  func(slots.Server) bool
+		harm string
+	}{
+		{"ssl", func(s slots.Server) bool { return s.TLS }, "would be spoken to in clear text"},
+		{"check", func(s slots.Server) bool { return s.Checked }, "would take traffic whether they work or not"},
+	} {
+		all := slices.DeleteFunc(slices.Clone(own), func(s slots.Server) bool { return !template(s) })
+		n := len(slices.DeleteFunc(slices.Clone(all), func(s slots.Server) bool { return !k.has(s) }))
+		switch has := slices.Contains(words, k.word); {
+		case n == len(all) && n > 0 && !has:
+			f.add(verdictFail, "the slots have `%s` and servers that are added have not, so that these %s: set dynamic_options to what the template has, as in %q",
+				k.word, k.harm, strings.TrimSpace(b.DynamicOptions+" "+k.word))
+		case n == 0 && has:
+			f.add(verdictWarn, "servers that are added have `%s` and the slots have not: make dynamic_options what the template has", k.word)
+		}
+	}
+}
+
+// judgeRange says what stands in the way of more slots.
+func (f *findings) judgeRange(prefix string, own []slots.Server) {
+	if _, err := slots.RangeOf(own, prefix); err != nil {
+		f.add(verdictWarn, "the slots cannot be grown in their place: %v", err)
+	}
+}
+
+// judgeSlots says which instances have fewer slots for a backend than others. instances
+// is what was found at each.
+func judgeSlots(backends []config.Backend, instances []findings) []Finding {
+	var list []Finding
+	for _, b := range backends {
+		if b.Dynamic {
+			continue // what is added at run time may be missing for a moment
+		}
+		most := 0
+		for _, f := range instances {
+			most = max(most, f.slots[b.Name])
+		}
+		var fewer, full []string
+		for _, f := range instances {
+			name := strings.TrimPrefix(f.subject, "instance ")
+			switch n := f.slots[b.Name]; {
+			case n == 0: // that it has none was said, or it does not serve it
+			case n < most:
+				fewer = append(fewer, fmt.Sprintf("%s (%d)", name, n))
+			default:
+				full = append(full, name)
+			}
+		}
+		if len(fewer) > 0 {
+			list = append(list, Finding{verdictWarn, "backend " + b.Name, fmt.Sprintf("%d slots at %s, and fewer at %s: an endpoint takes no traffic where its slot is lacking: write the same number everywhere",
+				most, textfmt.List(full, 5), textfmt.List(fewer, 5))})
+		}
+	}
+	return list
+}

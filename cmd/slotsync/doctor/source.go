@@ -1,0 +1,178 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// askTime bounds what one source is asked.
+const askTime = 20 * time.Second
+
+// maxRejections bounds the rejected that are named, maxGaps the parts that are not whole.
+const maxRejections, maxGaps = 5, 10
+
+// examineSources asks every system and every feed, all at the same time, and
+// returns what was found: the systems first.
+func examineSources(ctx context.Context, cfg *config.Config, c Clients) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	asked := c.asked(cfg)
+	watches := map[string]int{}
+	for _, q := range asked {
+		watches[q.feed.Source]++
+	}
+	names := slices.Sorted(maps.Keys(cfg.Sources))
+	all := make([]findings, len(names)+len(asked))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		wg.Go(func() { all[i] = examineSystem(ctx, name, c.Diagnose[cfg.Sources[name].Key], watches[name]) })
+	}
+	for i, q := range asked {
+		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.Sources[q.feed.Source].File != nil) })
+	}
+	wg.Wait()
+	var list []Finding
+	for _, f := range all {
+		list = append(list, f.list...)
+	}
+	return list
+}
+
+// examineSystem looks at what all feeds of one source have in common.
+func examineSystem(ctx context.Context, name string, diagnose diagnoseFunc, watches int) findings {
+	f := findings{subject: "source " + name}
+	if diagnose == nil {
+		return f
+	}
+	f.take(diagnose(ctx, watches))
+	return f
+}
+
+// take adds what a package found.
+func (f *findings) take(list []discovery.Finding) {
+	for _, x := range list {
+		f.add(x.Verdict, "%s", x.Text)
+	}
+}
+
+// examineFeed asks one source of a backend as the agent does first, and looks at
+// what it rests on.
+func examineFeed(ctx context.Context, q asked, files bool) findings {
+	f := findings{subject: fmt.Sprintf("source of %s (%s)", q.backend.Name, q.source)}
+	start := time.Now()
+	reading, err := q.source.Next(ctx)
+	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" && (err == nil || !files) {
+		verdict := verdictOK
+		if err != nil {
+			verdict = verdictWarn
+		}
+		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, textfmt.Duration(time.Since(start).Round(time.Millisecond)))
+	}
+	switch {
+	case err == nil:
+		f.judgeReading(reading)
+		f.judgePolicy(q.backend.Policy, reading)
+		f.judgeLeader(q.backend.Guard, q.feed, reading)
+	case files: // what is wrong with a file says what to do about it
+		f.add(verdictFail, "%s", err)
+	default:
+		f.add(verdictFail, "%s", sourceAdvice(err))
+	}
+	f.take(slices.DeleteFunc(discovery.Diagnose(ctx, q.source), func(x discovery.Finding) bool { return err != nil && x.Text == err.Error() }))
+	return f
+}
+
+func (f *findings) judgeReading(r discovery.Reading) {
+	n, eps := map[discovery.State]int{}, r.Endpoints()
+	for _, e := range eps {
+		n[e.State]++
+	}
+	gaps := gapsOf(r)
+	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", textfmt.Count(len(eps), "endpoint"),
+		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
+	switch {
+	case len(eps) == 0 && len(gaps) == 0:
+		f.add(verdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
+	case len(gaps) > 0:
+		f.add(verdictWarn, "%s; what the parts below listed last is kept until they are whole, or until slotsync accept", text)
+	default:
+		f.add(verdictOK, "%s; the answer is whole: what it lacks may go", text)
+	}
+	for _, gap := range gaps[:min(len(gaps), maxGaps)] {
+		f.add(verdictWarn, "not whole: %s", gap)
+	}
+	if more := len(gaps) - maxGaps; more > 0 {
+		f.add(verdictWarn, "%d more parts are not whole", more)
+	}
+	f.rejected(r.Rejected)
+}
+
+// gapsOf lists the parts that are not whole and should be.
+func gapsOf(r discovery.Reading) []string {
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), discovery.Part.NoneYet)
+	return r.Gaps()
+}
+
+// judgePolicy names what the backend does not take of what its source lists.
+func (f *findings) judgePolicy(policy discovery.Policy, r discovery.Reading) {
+	_, refused := policy.Select(r.Endpoints())
+	f.rejected(refused)
+}
+
+// rejected names the first of what is not used.
+func (f *findings) rejected(list []discovery.Rejection) {
+	for i, x := range list {
+		if i == maxRejections {
+			f.add(verdictWarn, "%d more are rejected", len(list)-i)
+			break
+		}
+		f.add(verdictWarn, "rejected: %s (%s)", strings.TrimSpace(x.Name+" "+x.Value), strings.ReplaceAll(x.Reason, "_", " "))
+	}
+}
+
+func note(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " (" + text + ")"
+}
+
+// sourceAdvice is err and what to do about it.
+func sourceAdvice(err error) string {
+	what := map[discovery.Class]string{
+		discovery.Transport: "is it running, and the address right?",
+		discovery.Busy:      "it refuses for its load: fewer watches, or more servers",
+		discovery.Server:    "it is up and does not know: look at its own log",
+		discovery.Auth:      "give it a token that may read the service and its nodes",
+		discovery.Config:    "correct what is asked for",
+		discovery.Protocol:  "is this the right address?",
+	}[discovery.ClassOf(err)]
+	return err.Error() + ": " + what
+}
+
+// An asked source is one feed of a backend.
+type asked struct {
+	backend config.Backend
+	feed    config.Feed
+	source  discovery.Source
+}
+
+// asked lists all sources of cfg, in its order.
+func (c Clients) asked(cfg *config.Config) []asked {
+	var list []asked
+	for i, b := range cfg.Backends {
+		for j, f := range b.Feeds {
+			list = append(list, asked{b, f, c.Sources[i][j]})
+		}
+	}
+	return list
+}

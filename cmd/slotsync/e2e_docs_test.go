@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// operatingWorld is what the commands of docs/operating.md meet.
+const operatingWorld = `haproxy one 3.0 master
+haproxy two 3.0
+consul start
+consul register a 127.9.0.1 80
+consul register b 127.9.0.2 80
+consul register c 127.9.0.3 80
+template slotsync.yaml
+agent a run --config slotsync.yaml
+servers one '^web1 127.9.0.1:80 4\nweb2 127.9.0.2:80 4\nweb3 127.9.0.3:80 4$'
+servers two '^web1 127.9.0.1:80 4\nweb2 127.9.0.2:80 4\nweb3 127.9.0.3:80 4$'
+%s
+# Nothing of it is left.
+servers one '^web1 127.9.0.1:80 4\nweb2 127.9.0.2:80 4\nweb3 127.9.0.3:80 4$'
+servers two '^web1 127.9.0.1:80 4\nweb2 127.9.0.2:80 4\nweb3 127.9.0.3:80 4$'
+-- slotsync.yaml --
+haproxy:
+  resync: 1s
+  instances:
+    - {name: edge-1, socket: $one}
+    - {name: edge-2, socket: $two, reload: none}
+reload: {master: $one_master, file: $one_file, check: [$one_binary, -c, -f, "{{.File}}"], jitter: 0s}
+sources:
+  - {name: consul, type: consul, address: $CONSUL}
+backends:
+  - {name: web, source: consul, service: web, guard: {empty_hold: 0s, removal_hold: 0s}}
+`
+
+// TestOperating runs every command of docs/operating.md, in its order, on two HAProxies.
+func TestOperating(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
+		for line := range strings.Lines(block[1]) {
+			lines = append(lines, scripted(line))
+		}
+	}
+	if len(lines) < 30 {
+		t.Fatalf("docs/operating.md shows %d commands", len(lines))
+	}
+	file := filepath.Join(t.TempDir(), "operating.txtar")
+	if err := os.WriteFile(file, fmt.Appendf(nil, operatingWorld, strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := scripts("", setupStage)
+	p.Files = []string{file}
+	testscript.Run(t, p)
+}
+
+// TestOperatingKnowsTheStates: whatever the tables call a state, the page says what it is.
+func TestOperatingKnowsTheStates(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []fmt.Stringer{discovery.Ready, discovery.Drain, discovery.Down, slots.Ready, slots.Drain, slots.Maint} {
+		if !strings.Contains(string(page), "*"+word.String()+"*") {
+			t.Errorf("docs/operating.md does not say what %s is", word)
+		}
+	}
+}
+
+// scripted is a line for a shell as one of a script: its addresses are loopback ones,
+// and a comment may name exit codes besides 0.
+func scripted(line string) string {
+	command, comment, _ := strings.Cut(strings.TrimSpace(line), " #")
+	codes := "0"
+	for _, m := range regexp.MustCompile(`exit (\d)`).FindAllStringSubmatch(comment, -1) {
+		codes += "|" + m[1]
+	}
+	command, format, redirected := strings.Cut(strings.TrimSpace(command), " > ")
+	if !strings.Contains(command, "'") { // a script knows no other quotes
+		command = strings.ReplaceAll(command, `"`, "'")
+	}
+	command = strings.NewReplacer("10.0.0.", "127.9.0.", "/run/slotsync/slotsync.sock", "$SS/api.sock").Replace(command)
+	if redirected {
+		return "exits " + codes + " " + command + "\ncp stdout " + format
+	}
+	return "exits " + codes + " " + command
+}
+
+// curl does what the one of the same name would with these flags.
+func curl() {
+	socket := flag.String("unix-socket", "", "")
+	method := flag.String("X", http.MethodGet, "")
+	body := flag.String("d", "", "")
+	header := flag.String("H", "X-None: none", "")
+	flag.Parse()
+	r, err := http.NewRequest(*method, flag.Arg(0), strings.NewReader(*body))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	name, value, _ := strings.Cut(*header, ": ")
+	r.Header.Set(name, value)
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", *socket)
+	}}}
+	answer, err := client.Do(r)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	_, err = io.Copy(os.Stdout, answer.Body)
+	if err != nil || answer.StatusCode >= http.StatusBadRequest {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,51 @@
+package output
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+)
+
+func BackendName(backend string) string {
+	if backend == "" {
+		return "all backends"
+	}
+	return textfmt.Clip(backend)
+}
+
+// A Resumed is a pause that was ended, and those that are left.
+type Resumed struct {
+	Backend string        `json:"backend"` // "" for all
+	Pauses  []agent.Pause `json:"pauses"`
+}
+
+// WriteResumed says that writing goes on, or what still keeps it from that.
+func WriteResumed(w io.Writer, done Resumed) error {
+	said := "goes on"
+	if i := slices.IndexFunc(done.Pauses, func(p agent.Pause) bool { return p.Backend == "" }); i >= 0 {
+		said = "its own pause is over; " + stillPaused(done.Pauses[i])
+	}
+	_, err := fmt.Fprintf(w, "%s: %s\n", BackendName(done.Backend), said)
+	return err
+}
+
+// An Override is one thing that operators have asked for, also of what nobody lists.
+type Override struct {
+	Where, Endpoint, Text string
+	Backend               string // ours; "" for all
+}
+
+// Overrides lists what operators have asked for: where nothing is written first.
+func Overrides(s agent.Status) []Override {
+	var rows []Override
+	for _, p := range s.Pauses {
+		rows = append(rows, Override{Where: BackendName(p.Backend), Text: p.Words(), Backend: p.Backend})
+	}
+	for _, o := range s.Overrides {
+		rows = append(rows, Override{BackendName(o.Backend), o.Address, o.Words(), o.Backend})
+	}
+	return rows
+}

@@ -1,0 +1,53 @@
+package output
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+)
+
+// Pending says why what is asked of backends is not written now, and when it will be.
+func Pending(s agent.Status, backends []string) []string {
+	var lines []string
+	for _, p := range s.Pauses {
+		if p.Backend == "" || slices.Contains(backends, p.Backend) {
+			lines = append(lines, stillPaused(p))
+		}
+	}
+	if away := awayFrom(s, backends); len(away) > 0 {
+		lines = append(lines, fmt.Sprintf("not in force yet at %s: no answer from there; it is made up for as soon as there is one", textfmt.List(away, 5)))
+	}
+	return lines
+}
+
+func stillPaused(p agent.Pause) string {
+	end := "slotsync resume"
+	if p.Backend != "" {
+		end += " " + textfmt.Clip(p.Backend)
+	}
+	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
+}
+
+// awayFrom names the instances of the backends that do not answer. Which backends one has
+// that has never answered is not known.
+func awayFrom(s agent.Status, backends []string) []string {
+	serves := map[string]bool{} // by instance: one of the backends
+	for _, b := range s.Backends {
+		asked := slices.Contains(backends, b.Name)
+		for _, slot := range b.Slots {
+			for _, in := range slot.Instances {
+				serves[in.Instance] = serves[in.Instance] || asked
+			}
+		}
+	}
+	var away []string
+	for _, in := range s.Instances {
+		if of, seen := serves[in.Name]; !in.Up && (of || !seen) {
+			away = append(away, in.Name)
+		}
+	}
+	return away
+}

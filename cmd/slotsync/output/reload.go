@@ -1,0 +1,108 @@
+package output
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// soonFull is how near the end of the free slots has to be to be worth a word.
+const soonFull = 7 * 24 * time.Hour
+
+func lastReload(r agent.ReloadStatus, now time.Time) string {
+	switch {
+	case r.Running:
+		return "now"
+	case r.Last == nil:
+		return "never"
+	}
+	return ago(*r.Last, now) + " ago"
+}
+
+// reloadResult says what came of the last one, and what is left of earlier ones.
+func reloadResult(r agent.ReloadStatus) string {
+	var words []string
+	if r.Last != nil {
+		result := "ok"
+		if r.Error != "" {
+			result = "failed: " + discovery.Printable(textfmt.OneLine(r.Error), 300)
+		}
+		if r.Reason != "" {
+			result += " (" + discovery.Printable(textfmt.OneLine(r.Reason), 80) + ")"
+		}
+		words = append(words, result)
+	}
+	if r.ChangedByHand {
+		words = append(words, "the file was changed by hand: slotsync haproxy config diff shows it; take it over into the template, then slotsync haproxy reload --force")
+	}
+	if len(r.OldWorkers) > 0 {
+		oldest := slices.MaxFunc(r.OldWorkers, func(a, b agent.OldWorker) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
+		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", textfmt.Count(len(r.OldWorkers), "old worker"), oldest.Pid, seconds(oldest.AgeSeconds)))
+	}
+	return dash(strings.Join(words, ", "))
+}
+
+// nextReload says when HAProxy may be reloaded without being asked for.
+func nextReload(r agent.ReloadStatus, now time.Time) string {
+	switch {
+	case !r.Renders:
+		return "when asked"
+	case r.NextAfter == nil || !r.NextAfter.After(now):
+		return "at once"
+	}
+	return "in " + ago(now, *r.NextAfter)
+}
+
+func ago(then, now time.Time) string {
+	return textfmt.Duration(max(0, now.Sub(then)).Round(time.Second))
+}
+
+func needWords(n agent.NeedReload, now time.Time) string {
+	state := "reload needed"
+	if n.Latched {
+		state = "reload needed, given up"
+	}
+	text := fmt.Sprintf("%s: %s for %s", state, textfmt.Count(n.Slots, "slot"), textfmt.Count(n.Wanted, "endpoint"))
+	if !n.Since.IsZero() {
+		text += " since " + n.Since.Format(time.TimeOnly)
+	}
+	return text + ": " + textfmt.OneLine(n.Why)
+}
+
+// forecastWords says when no slot is left, if that is soon.
+func forecastWords(f agent.Forecast) string {
+	if f.FullInSeconds <= 0 || f.FullInSeconds > soonFull.Seconds() {
+		return ""
+	}
+	full := time.Duration(f.FullInSeconds * float64(time.Second))
+	unit := time.Minute
+	if full < time.Minute {
+		unit = time.Second
+	}
+	return fmt.Sprintf("%d free, full in %s at %d an hour", f.Free, textfmt.Duration(full.Round(unit)), f.PerHour)
+}
+
+// WriteReloads says which HAProxies are reloaded.
+func WriteReloads(w io.Writer, done []agent.ReloadStatus, format string) error {
+	if format == "json" {
+		return WriteJSON(w, done)
+	}
+	for _, r := range done {
+		if r.Last == nil {
+			continue
+		}
+		fmt.Fprintf(w, "%s: HAProxy is reloaded (%s)", textfmt.Clip(r.Name), textfmt.List(r.Instances, 10))
+		if r.Version != "" {
+			fmt.Fprintf(w, ", version %s", textfmt.Clip(r.Version))
+		}
+		fmt.Fprintln(w)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package output
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// instancesOf names the instances where the slot is not what the table says, those with
+// the same to be said together.
+func instancesOf(slot agent.SlotStatus, silent []string) string {
+	var names [][]string
+	var words []string
+	for _, in := range slot.Instances {
+		said := deviation(slot, in)
+		if slices.Contains(silent, in.Instance) {
+			said = "no answer"
+		}
+		if said == "" {
+			continue
+		}
+		i := slices.Index(words, said)
+		if i < 0 {
+			i = len(words)
+			names, words = append(names, nil), append(words, said)
+		}
+		names[i] = append(names[i], in.Instance)
+	}
+	for i, said := range words {
+		words[i] = textfmt.List(names[i], 3) + ": " + said
+	}
+	return dash(strings.Join(words, "; "))
+}
+
+// heldState is the state that the table wants, and that an operator wants it so, or that
+// the endpoint is kept.
+func heldState(b agent.BackendStatus, slot agent.SlotStatus) string {
+	var why []string
+	if slices.ContainsFunc(slot.Instances, func(in agent.InstanceSlot) bool { return in.HeldBy == "operator" }) {
+		why = append(why, "operator")
+	}
+	if b.KeptOf(slot.Endpoint) != nil {
+		why = append(why, agent.Kept)
+	}
+	if len(why) == 0 {
+		return slot.State
+	}
+	return slot.State + " (" + strings.Join(why, ", ") + ")"
+}
+
+// deviation says how the slot is otherwise at an instance than the table says, "" if it is
+// not. That an operator holds it stands elsewhere.
+func deviation(slot agent.SlotStatus, in agent.InstanceSlot) string {
+	switch {
+	case in.Lacking:
+		return "lacks it"
+	case in.HeldBy != "" && in.HeldBy != "operator":
+		return in.State.String() + " (" + in.HeldBy + ")"
+	case in.LastReply != "":
+		return discovery.Printable(in.LastReply, 80)
+	case slot.Endpoint != "" && in.Address != "" && in.Address != slot.Endpoint:
+		return in.Address
+	case !isAsWanted(slot.State, in.State):
+		return "still " + in.State.String()
+	case in.Check == "down":
+		return "check down"
+	}
+	return ""
+}
+
+// isAsWanted reports whether HAProxy shows the state that is wanted of a slot.
+func isAsWanted(want string, have slots.Class) bool {
+	switch want {
+	case discovery.Ready.String():
+		return have == slots.Ready
+	case discovery.Drain.String():
+		return have == slots.Drain
+	case discovery.Down.String():
+		return have == slots.Maint
+	}
+	return true // a state that nothing is written for
+}

@@ -1,0 +1,58 @@
+// Package textfmt writes what commands print, errors among it: in one line, bounded, and
+// without anything that a terminal would obey.
+package textfmt
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/slotsync/slotsync/discovery"
+)
+
+// Count returns "1 slot" and "2 slots".
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// Printable returns text of any number of lines, with a dot for each control character.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) || r == '\n' || r == '\t' {
+			return r
+		}
+		return '.'
+	}, text)
+}
+
+// Clip returns a word that came from outside, cut to what fits into a line.
+func Clip(s string) string { return discovery.Printable(s, 60) }
+
+// Duration returns 5m where [time.Duration.String] returns 5m0s.
+func Duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// OneLine returns text with its line breaks as semicolons, cut to 2000 bytes.
+func OneLine(text string) string {
+	return discovery.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "), 2000)
+}
+
+// List joins the first words, at most that many, and counts the rest.
+func List(words []string, most int) string {
+	if len(words) > most {
+		words = append(append([]string{}, words[:most]...), fmt.Sprintf("%d more", len(words)-most))
+	}
+	return OneLine(strings.Join(words, ", "))
+}

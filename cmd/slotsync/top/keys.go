@@ -1,0 +1,180 @@
+package top
+
+import (
+	"slices"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+)
+
+// maxTyped bounds what is typed, in runes.
+const maxTyped = 60
+
+// helpLines lists the keys.
+func helpLines() []string {
+	return []string{
+		"1 2 3 4 5   instances, servers, sources and holds, events, what operators asked for",
+		"up down     choose a line (also k j, page up, page down)",
+		"tab         the next instance alone, then all again",
+		"/           show only what contains a text",
+		"esc         show everything again, also while a text is typed",
+		"s           sort by the next column",
+		"a           free slots too",
+		"d m r       drain the server; stop it (maint); start it again, which ends both",
+		"w           give it another weight: 58, 20%, source",
+		"p           pause the writing to its backend, or go on",
+		"A           accept that what is held or kept under this id goes (3, up, down)",
+		"q           quit",
+	}
+}
+
+// pressed does what a key means now.
+func (m model) pressed(key tea.KeyPressMsg) (tea.Model, tea.Cmd) {
+	if key.String() == "ctrl+c" {
+		return m, tea.Quit
+	}
+	switch m.mode {
+	case filters, weighs:
+		return m.typing(key), nil
+	case confirms:
+		m.mode = browses
+		if key.String() == "y" {
+			m.note = m.act.String() + " …"
+			return m, m.do(m.act)
+		}
+		m.note = "nothing is done"
+		return m, nil
+	case helps:
+		m.mode = browses
+		return m, nil
+	}
+	m.note = ""
+	if key.String() == "q" {
+		return m, tea.Quit
+	}
+	return m.browse(key.String()), nil
+}
+
+// browse does what a key means that changes what is shown, or begins a question.
+func (m model) browse(key string) model {
+	switch key {
+	case "1", "2", "3", "4", "5":
+		m.view, m.sorted, m.cursor = viewKind(key[0]-'1'), 0, 0
+	case "tab":
+		m.instance, m.cursor = (m.instance+1)%(len(m.seen.status.Instances)+1), 0
+	case "s":
+		m.sorted = (m.sorted + 1) % (len(m.table().columns) + 1)
+	case "a":
+		m.all = !m.all
+		m.cursor = 0
+	case "/":
+		m.mode, m.typed = filters, m.filter
+	case "esc":
+		m = m.unfiltered()
+	case "?":
+		m.mode = helps
+	case "up", "k", "down", "j", "pgup", "pgdown", "home", "end":
+		m.cursor = m.moved(key)
+	case "d", "m", "r", "w", "p", "A":
+		return m.asked(key)
+	}
+	return m
+}
+
+// moved is where the cursor is after a key.
+func (m model) moved(key string) int {
+	last := len(m.table().rows) - 1
+	to := map[string]int{"up": m.cursor - 1, "k": m.cursor - 1, "down": m.cursor + 1, "j": m.cursor + 1,
+		"pgup": m.cursor - m.lines(), "pgdown": m.cursor + m.lines(), "home": 0, "end": last}[key]
+	return max(0, min(to, last))
+}
+
+// typing takes a text, until enter or escape, which ends a filter too.
+func (m model) typing(key tea.KeyPressMsg) model {
+	runes := []rune(m.typed)
+	switch key.String() {
+	case "esc":
+		if m.mode == filters {
+			m = m.unfiltered()
+		}
+		m.mode = browses
+	case "enter":
+		return m.entered()
+	case "backspace":
+		m.typed = string(runes[:max(0, len(runes)-1)])
+	default:
+		if r := []rune(key.Key().Text); len(r) == 1 && unicode.IsPrint(r[0]) && len(runes) < maxTyped {
+			m.typed += string(r)
+		}
+	}
+	return m
+}
+
+// entered takes what was typed.
+func (m model) entered() model {
+	was := m.mode
+	m.mode = browses
+	if was == filters {
+		m.filter, m.cursor = m.typed, 0
+		return m
+	}
+	if m.typed != "source" {
+		if err := agent.CheckWeight(m.typed); err != nil {
+			m.note = textfmt.OneLine(err.Error())
+			return m
+		}
+	}
+	m.act.weight, m.mode = m.typed, confirms
+	return m
+}
+
+// asked begins to ask whether something is to be done to what the cursor is on.
+func (m model) asked(key string) model {
+	row, ok := m.chosen()
+	if key == "p" {
+		if row.backend == "" && !m.isPaused("") {
+			m.note = "choose a line of a backend first (2, 3, up, down); slotsync pause stops the writing to all"
+			return m
+		}
+		m.act, m.mode = action{what: "pause", backend: row.backend}, confirms
+		if m.isPaused(row.backend) {
+			m.act.what = "resume"
+		}
+		return m
+	}
+	if key == "A" {
+		if row.id == "" {
+			m.note = "choose a line with an id first (3, up, down)"
+			return m
+		}
+		m.act, m.mode = action{what: "accept", backend: row.backend, id: row.id}, confirms
+		return m
+	}
+	if !ok || row.server == "" {
+		m.note = "choose a server with an endpoint first (2, up, down)"
+		return m
+	}
+	what := map[string]string{"d": agent.StateDrain, "m": agent.StateMaint, "r": agent.StateReady, "w": "weight"}[key]
+	m.act = action{what: what, backend: row.backend, server: row.server}
+	if m.mode = confirms; key == "w" {
+		m.mode, m.typed = weighs, ""
+	}
+	return m
+}
+
+// chosen is the line that the cursor is on.
+func (m model) chosen() (tableRow, bool) {
+	rows := m.table().rows
+	if m.cursor >= len(rows) {
+		return tableRow{}, false
+	}
+	return rows[m.cursor], true
+}
+
+// isPaused reports whether an operator has paused this backend, "" for all.
+func (m model) isPaused(backend string) bool {
+	return slices.ContainsFunc(m.seen.status.Pauses, func(p agent.Pause) bool { return p.Backend == backend })
+}

@@ -1,0 +1,164 @@
+package top
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+)
+
+// A viewKind is one of the tables.
+type viewKind int
+
+const (
+	viewInstances viewKind = iota
+	viewServers
+	viewSources
+	viewEvents
+	viewOverrides
+)
+
+// viewNames are their names, by their keys.
+func viewNames() []string { return []string{"instances", "servers", "sources", "events", "overrides"} }
+
+// A column is one column; show turns a value into what people read, nil for as it is.
+// One that is whole is cut by the edge of the terminal alone.
+type column struct {
+	head  string
+	show  func(string) string
+	whole bool
+}
+
+// A tableRow is one line: its values, how it is doing, and what can be done to it.
+type tableRow struct {
+	cells           []string
+	severity        severity
+	backend, server string // ours, and the endpoint; "" if there is none; the address alone on all backends
+	id              string // of what can be accepted, "" for nothing
+}
+
+// A table is what one view shows.
+type table struct {
+	columns []column
+	rows    []tableRow
+}
+
+// table is what is shown now: filtered and sorted.
+func (m model) table() table {
+	var t table
+	switch m.view {
+	case viewInstances:
+		t = instanceTable(m.seen.status)
+	case viewServers:
+		t = m.serverTable()
+	case viewSources:
+		t = sourceTable(m.seen.status)
+	case viewEvents:
+		t = eventTable(m.events)
+	case viewOverrides:
+		t = overrideTable(m.seen.status)
+	}
+	if m.filter != "" {
+		t.rows = slices.DeleteFunc(t.rows, func(r tableRow) bool {
+			return !strings.Contains(strings.ToLower(strings.Join(r.cells, " ")), strings.ToLower(m.filter))
+		})
+	}
+	if m.sorted > 0 && m.sorted <= len(t.columns) {
+		slices.SortStableFunc(t.rows, func(a, b tableRow) int { return compareCells(a.cells[m.sorted-1], b.cells[m.sorted-1]) })
+	}
+	return t
+}
+
+// compareCells puts larger numbers first, and texts in their order after them.
+func compareCells(a, b string) int {
+	x, errA := strconv.ParseFloat(a, 64)
+	y, errB := strconv.ParseFloat(b, 64)
+	switch {
+	case errA == nil && errB == nil:
+		return cmp.Compare(y, x)
+	case errA == nil:
+		return -1
+	case errB == nil:
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+func heads(names ...string) []column {
+	var all []column
+	for _, name := range names {
+		all = append(all, column{head: name})
+	}
+	return all
+}
+
+func instanceTable(s agent.Status) table {
+	t := table{columns: heads("INSTANCE", "STATE", "HAPROXY", "PID", "LAG", "RESTARTS", "WAITING", "EXTERNAL", "OVERFLOW", "SOCKET")}
+	t.columns[1].whole = true // it ends with the last error, which says what to do at its end
+	for _, in := range s.Instances {
+		mood := severityFine
+		if !in.Up {
+			mood = severityBad
+		} else if !in.InSync {
+			mood = severityOdd
+		}
+		t.rows = append(t.rows, tableRow{severity: mood, cells: []string{in.Name, output.InstanceState(in), in.Version, output.Number(in.Pid), fmt.Sprintf("%.1f", in.LagSeconds),
+			strconv.Itoa(in.Restarts), strconv.Itoa(in.Waiting), strconv.Itoa(in.External), strconv.Itoa(in.Overflow), in.Socket}})
+	}
+	return t
+}
+
+// sourceTable lists what each source says, and under it what can be accepted to go.
+func sourceTable(s agent.Status) table {
+	t := table{columns: heads("BACKEND", "SOURCE", "ENDPOINTS", "AGE", "ASKS", "STATE")}
+	for _, b := range s.Backends {
+		mood := severityFine
+		if len(b.Acceptable()) > 0 || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
+			mood = severityOdd
+		}
+		t.rows = append(t.rows, tableRow{severity: mood, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", output.BackendState(b, s.At)}})
+		for _, src := range s.Sources {
+			if src.Backend != b.Name {
+				continue
+			}
+			mood := severityFine
+			switch {
+			case src.State == "none yet", src.State == "ok" && len(src.Parts)+src.PartsMore > 0:
+				mood = severityOdd
+			case src.State != "ok":
+				mood = severityBad
+			}
+			t.rows = append(t.rows, tableRow{severity: mood, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
+				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, output.SourceState(src)}})
+		}
+		for _, x := range b.Acceptable() {
+			t.rows = append(t.rows, tableRow{severity: severityOdd, backend: b.Name, id: x.ID, cells: []string{b.Name, x.Kind, strconv.Itoa(len(x.Endpoints)),
+				fmt.Sprintf("%.0f", s.At.Sub(x.Since).Seconds()), x.ID, x.Reason + ": " + textfmt.List(x.Endpoints, 10)}})
+		}
+	}
+	return t
+}
+
+// eventTable lists events, newest first.
+func eventTable(events []agent.Event) table {
+	t := table{columns: heads("WHEN", "KIND", "BACKEND", "INSTANCE", "WHAT")}
+	for _, e := range events {
+		t.rows = append(t.rows, tableRow{backend: e.Backend, cells: []string{e.At.Local().Format(time.TimeOnly), e.Kind, e.Backend, e.Instance, e.Text}})
+	}
+	return t
+}
+
+// overrideTable lists what operators have asked for.
+func overrideTable(s agent.Status) table {
+	t := table{columns: heads("BACKEND", "ENDPOINT", "ASKED FOR")}
+	for _, r := range output.Overrides(s) {
+		t.rows = append(t.rows, tableRow{severity: severityOdd, backend: r.Backend, server: r.Endpoint, cells: []string{r.Where, r.Endpoint, r.Text}})
+	}
+	return t
+}
