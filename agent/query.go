@@ -20,13 +20,10 @@ import (
 // A Dump is a table that an instance shows of itself.
 type Dump = slots.Dump
 
-// Dumps lists what a [Dump] can be of.
-func Dumps() []string { return slots.Dumps[:] }
-
 // A Querier asks one HAProxy for people. Its methods may be called at any time,
 // and have deadlines of their own.
 type Querier interface {
-	// Dump is one of [Dumps].
+	// Dump is one of [slots.Dumps].
 	Dump(ctx context.Context, what string) (Dump, error)
 	// Raw sends one line of commands and returns the answer.
 	Raw(ctx context.Context, command string) (string, error)
@@ -34,7 +31,7 @@ type Querier interface {
 	ShutSessions(ctx context.Context, backend, server string) error
 }
 
-// Dump asks an instance for one of [Dumps], now. It fails with [ErrNoInstance], or
+// Dump asks an instance for one of [slots.Dumps], now. It fails with [ErrNoInstance], or
 // with what the instance says.
 func (a *Agent) Dump(ctx context.Context, instance, what string) (Dump, error) {
 	q, err := a.querier(ctx, instance)
