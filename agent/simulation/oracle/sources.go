@@ -44,10 +44,11 @@ type backend struct {
 	lost map[netip.AddrPort]bool
 }
 
-// A moment is which endpoints were to be in service from then on.
+// A moment is which endpoints were to be in service from then on, and which of them were
+// listed: for what is only kept, nothing is held.
 type moment struct {
-	at  time.Time
-	set map[netip.AddrPort]bool
+	at          time.Time
+	set, listed map[netip.AddrPort]bool
 }
 
 type feed struct {
@@ -259,7 +260,7 @@ func (b *backend) allRefused(a netip.AddrPort) bool {
 
 // reckon works out who is there and who is gone.
 func (b *backend) reckon(at time.Time) {
-	set := map[netip.AddrPort]bool{}
+	set, listed := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	for a := range b.listed {
 		state := b.state(a)
 		switch {
@@ -277,6 +278,9 @@ func (b *backend) reckon(at time.Time) {
 			}
 			delete(b.gone, a)
 			set[a] = true
+			if !b.kept(a) {
+				listed[a] = true
+			}
 		}
 		if _, ok := b.gone[a]; !ok {
 			delete(b.confirmed, a)
@@ -293,7 +297,7 @@ func (b *backend) reckon(at time.Time) {
 			delete(b.there, a)
 		}
 	}
-	b.past = append(b.past, moment{at, set})
+	b.past = append(b.past, moment{at, set, listed})
 }
 
 // Accepted tells that an operator let these go.
@@ -360,6 +364,7 @@ func (b *backend) confirm(at time.Time, a netip.AddrPort) {
 		if other == a || !went.After(since) && (b.accepted[other] || b.confirmed[other] >= 3) {
 			for _, m := range b.past {
 				delete(m.set, other)
+				delete(m.listed, other)
 			}
 		}
 	}
@@ -407,7 +412,7 @@ func (b *backend) holds(at time.Time) string {
 func (b *backend) largest(i int, at time.Time) (sets []map[netip.AddrPort]bool) {
 	end := at
 	for ; i >= 0 && at.Sub(end) <= b.Window-Grace; i-- {
-		s := b.past[i].set
+		s := b.past[i].listed
 		switch {
 		case len(sets) == 0 || len(s) > len(sets[0]):
 			sets = []map[netip.AddrPort]bool{s}
