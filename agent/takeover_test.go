@@ -99,3 +99,26 @@ func TestHeldIsServedOnce(t *testing.T) {
 		}
 	}, a)
 }
+
+// TestTakeoverWithoutABackend: an address that a source lists by now is nobody's no more, also
+// where no HAProxy has the backend any longer.
+func TestTakeoverWithoutABackend(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(7), slots.Ready })
+	a.set("web2", func(s *slots.Server) { s.Addr, s.Class = addr(80), slots.Ready })
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(time.Minute)
+		if h := w.status().Backends[0].Takeover; h == nil {
+			w.t.Fatal("no takeover")
+		}
+		a.with(func() { a.process.Pid++; delete(a.servers, "web") })
+		w.pass(time.Minute)
+		w.source.list(7, 80)
+		w.pass(time.Minute)
+		if h := w.status().Backends[0].Takeover; h != nil {
+			w.t.Errorf("takeover of what is listed: %+v", h)
+		}
+	}, a)
+}

@@ -135,12 +135,15 @@ func (c *core) holdIDs(b *backend, now time.Time) []string {
 	return out
 }
 
-// unmanagedOf returns the unmanaged addresses of b over all instances, sorted.
+// unmanagedOf returns the unmanaged addresses of b over all instances, sorted: as they are now,
+// also where no slots can be decided about.
 func (c *core) unmanagedOf(b *backend) []netip.AddrPort {
 	all := map[netip.AddrPort]bool{}
 	for _, in := range c.of(b) {
 		for _, a := range in.at(b.Name).unmanaged {
-			all[a] = true
+			if !b.owns(a) {
+				all[a] = true
+			}
 		}
 	}
 	return slices.SortedFunc(maps.Keys(all), netip.AddrPort.Compare)

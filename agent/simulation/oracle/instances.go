@@ -301,6 +301,7 @@ func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip
 func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
 	o.done = append(o.done, removal{at, c.Instance, c.Before.Name, c.Text})
 	o.room(at, b)
+	o.forgive(at, b)
 	defer b.confirm(at, a)
 	defer delete(b.stayed, a)
 	if o.excused(at, in, b, c, a) {
@@ -328,6 +329,23 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 		// a pause puts off, and who is held gives way where slots are scarce
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
+		}
+	}
+}
+
+// forgive takes for no loss any more what is gone for long enough, as confirmed, and was out of
+// service already, so that nothing told when it went.
+func (o *Oracle) forgive(at time.Time, b *backend) {
+	for a, since := range b.gone {
+		if b.confirmed[a] < 3 || b.Hold < 0 || at.Sub(since) < b.Hold {
+			continue
+		}
+		served := false
+		for _, in := range o.instances {
+			served = served || in.managed && in.serves(b.Name, a)
+		}
+		if !served {
+			b.drop(a)
 		}
 	}
 }

@@ -158,6 +158,9 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 				b.lost[a] = true
 			}
 		}
+		if len(b.Deny) > 0 {
+			b.denied = at
+		}
 		if b.Primary != conf.Primary || !slices.Equal(b.Feeds, conf.Feeds) {
 			b.past = nil // it was another set
 		}

@@ -30,6 +30,7 @@ type backend struct {
 	confirmed map[netip.AddrPort]int
 	past      []moment
 	failed    time.Time // when a source failed last
+	denied    time.Time // until when some were denied
 	scarce    time.Time // when there were fewer slots than endpoints, and none could be added
 	tight     time.Time // when there were fewer in the template
 	taken     int       // slots that are left alone, as it says
@@ -327,7 +328,7 @@ func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort
 // mayGo says why an endpoint that is gone must be held at that time; "" if it need not be.
 func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	since, gone := b.gone[a]
-	if !gone || b.Primary != "" || len(b.Deny) > 0 || b.accepted[a] || b.stayed[a] < Calm {
+	if !gone || b.Primary != "" || len(b.Deny) > 0 || b.denied.After(at.Add(-max(b.Hold, b.EmptyHold)-Late)) || b.accepted[a] || b.stayed[a] < Calm {
 		return "" // one that has just come has not shown that it works
 	}
 	why := b.holds(at)
@@ -362,11 +363,16 @@ func (b *backend) confirm(at time.Time, a netip.AddrPort) {
 	}
 	for other, went := range b.gone {
 		if other == a || !went.After(since) && (b.accepted[other] || b.confirmed[other] >= 3) {
-			for _, m := range b.past {
-				delete(m.set, other)
-				delete(m.listed, other)
-			}
+			b.drop(other)
 		}
+	}
+}
+
+// drop forgets that an endpoint was there.
+func (b *backend) drop(a netip.AddrPort) {
+	for _, m := range b.past {
+		delete(m.set, a)
+		delete(m.listed, a)
 	}
 }
 
