@@ -339,6 +339,12 @@ func TestNarrowedTokenWithAStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, 15*time.Second, serves(t, socket, port80(4, 6, 7)...))
+	eventually(t, 15*time.Second, func() string { // what was read before counts as partial
+		if s := r.agent.Status().Sources[0]; len(s.Parts) > 0 {
+			return fmt.Sprintf("not whole: %+v", s.Parts)
+		}
+		return ""
+	})
 	fake.Set("web", instance(4), instance(5), instance(7)) // a legitimate deregistration, from then on
 	eventually(t, 15*time.Second, serves(t, socket, port80(4, 7)...))
 }
