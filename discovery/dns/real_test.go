@@ -71,7 +71,7 @@ func realServers() map[string]func(*testing.T) realServer {
 			s.away = settleTime
 			return s
 		},
-		"consul":  realConsul,
+		"consul": realConsul,
 	}
 }
 
