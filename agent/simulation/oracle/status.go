@@ -353,57 +353,6 @@ func (b *backend) owns(name string) bool {
 	return ok && !strings.HasPrefix(name, "static") && (b.Prefix == "" || strings.Trim(number, "0123456789") == "")
 }
 
-// saysSeries: metrics say what the status says.
-func (o *Oracle) saysSeries(at time.Time, s Status) {
-	want := map[string]float64{}
-	number := func(yes bool) float64 {
-		if yes {
-			return 1
-		}
-		return 0
-	}
-	for _, in := range s.Instances {
-		want["in_sync "+in.Name], want["up "+in.Name] = number(in.InSync), number(in.Up)
-	}
-	for _, b := range s.Backends {
-		want["held "+b.Name], want["kept "+b.Name], want["overflow "+b.Name] = number(b.Held), float64(len(b.Kept)), float64(len(b.Overflow))
-	}
-	for name, value := range want {
-		got, ok := s.Series[name]
-		d := o.differ[name]
-		switch since := d.since; {
-		case !ok || got == value:
-			delete(o.differ, name)
-		case since.IsZero() || d.value != value:
-			o.differ[name] = difference{value, at}
-		case at.Sub(since) > Grace && at.Sub(since) < 8*Grace:
-			o.wrong(at, "metrics", "%s is %g in the metrics, and %g in the status", name, got, value)
-		case at.Sub(since) >= 8*Grace:
-			o.differ[name] = difference{value, at} // it was another time
-		}
-	}
-}
-
-// saysEvents: of everything that the agent took out of service it tells.
-func (o *Oracle) saysEvents(at time.Time) {
-	o.done = slices.DeleteFunc(o.done, func(r removal) bool {
-		if at.Sub(r.at) < Grace {
-			return false
-		}
-		in := o.instances[r.instance]
-		if in == nil || !in.calm(at, at.Sub(r.at)+Grace) {
-			return true // it may not know that it did
-		}
-		if !slices.ContainsFunc(o.events, func(e Event) bool {
-			return e.Instance == r.instance && slices.Contains(e.Slots, r.slot) && e.At.Sub(r.at).Abs() < Grace
-		}) {
-			o.wrong(at, "events", "nothing was told of %q at %s", r.command, r.instance)
-		}
-		return true
-	})
-	o.events = slices.DeleteFunc(o.events, func(e Event) bool { return at.Sub(e.At) > time.Minute })
-}
-
 // forget drops what is too old to matter.
 func (o *Oracle) forget(at time.Time) {
 	for _, b := range o.backends {
@@ -412,64 +361,5 @@ func (o *Oracle) forget(at time.Time) {
 			i++
 		}
 		b.past = b.past[i:]
-	}
-}
-
-// Calmed judges what there is when every fault has ended, all is known, nothing is asked or
-// held any more, and time was given: every instance serves exactly what is listed, and
-// says so.
-func (o *Oracle) Calmed(at time.Time, s Status) {
-	o.keep("Calmed", at, s)
-	for _, st := range s.Instances {
-		in := o.instances[st.Name]
-		if in == nil || !in.managed {
-			continue
-		}
-		if !st.InSync {
-			o.wrong(at, "converge", "%s is not in sync in the end", st.Name)
-		}
-		for name, b := range o.backends {
-			if b.present {
-				o.converged(at, st.Name, name, in, b)
-			}
-		}
-	}
-	for _, b := range s.Backends {
-		if b.Held || len(b.Kept) > 0 || len(b.Taken) > 0 {
-			o.wrong(at, "converge", "%s is held, kept or taken over in the end: %+v", b.Name, b)
-		}
-	}
-}
-
-func (o *Oracle) converged(at time.Time, instance, name string, in *instance, b *backend) {
-	for a := range b.there {
-		if b.refused(a) || b.Primary != "" && !b.everywhere(a) {
-			continue
-		}
-		if !in.serves(name, a) {
-			o.wrong(at, "converge", "%s does not serve %s in the end", instance, a)
-		}
-	}
-	count := map[netip.AddrPort]int{}
-	for _, s := range in.backends[name] {
-		a := served(&s)
-		if !a.IsValid() || strings.HasPrefix(s.Name, "static") {
-			continue
-		}
-		if count[a]++; count[a] == 2 {
-			o.wrong(at, "converge", "%s serves %s twice in the end", instance, a)
-		}
-		if _, there := b.there[a]; !there {
-			o.wrong(at, "converge", "%s serves %s in the end, which nobody lists", instance, a)
-		}
-	}
-}
-
-// Quiet tells how many commands that change something an instance got while nothing was to
-// be done.
-func (o *Oracle) Quiet(at time.Time, instance string, commands int) {
-	o.keep("Quiet", at, instance, commands)
-	if commands > 0 {
-		o.wrong(at, "minimal", "%s got %d commands although nothing had changed", instance, commands)
 	}
 }
