@@ -105,7 +105,7 @@ func (a *Agent) begin() {
 	}
 	a.overrides, a.pauses, a.operatorsAt = override.Restore(a.stored.Overrides), override.RestorePauses(a.stored.Pauses, now), a.stored.operatorsAt()
 	for _, in := range a.opts.Instances {
-		a.instances = append(a.instances, a.newInstance(in))
+		a.instances = append(a.instances, a.newInstance(in, a.opts.Backends))
 	}
 	for _, b := range a.opts.Backends {
 		a.backends = append(a.backends, a.newBackend(b, now))

@@ -51,8 +51,8 @@ type backendAt struct {
 	// left alone until somebody accepts that they go. searched: they were looked for.
 	unmanaged placement.Unmanaged
 	searched  bool
-	// unmanagedThen are those of when the state was stored. corrected: of what somebody took
-	// since then in the same process, none is one.
+	// unmanagedThen are those of when the state was stored. corrected: what somebody took since
+	// then in the same process was left out of unmanaged; later searches keep what they find.
 	unmanagedThen placement.Unmanaged
 	corrected     bool
 }
@@ -272,10 +272,10 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		if p := c.pauses.Of(b.Name, now); p != nil {
 			s.Paused, s.Strict = true, p.Hard
 		}
-		// Before its slots were seen, nobody knows which of them to leave alone.
+		// Before its slots were seen and searched, nobody knows which of them to leave alone.
 		at := in.at(b.Name)
 		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
-		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
+		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.heard && !at.searched || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
 			s.Targets = b.sent
 			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 {
 				s.Targets = placement.Around(s.Targets, at.unmanaged, at.searched)
@@ -295,13 +295,11 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 // problems says in words why b is not filled everywhere.
 func (c *core) problems(b *backend) []string {
 	var out []string
-	lacking := 0
 	for _, in := range c.of(b) {
 		at := in.at(b.Name)
 		switch {
 		case !in.met:
 		case at.Missing:
-			lacking++
 			out = append(out, in.Name+" has no backend "+b.Proxy)
 		case at.Problem != "":
 			out = append(out, in.Name+": "+at.Problem)

@@ -117,17 +117,17 @@ func (a *Agent) reconcileAll(ctx context.Context, now time.Time) time.Duration {
 
 // publishIfChanged makes the targets of b anew and sends them out if they changed.
 func (a *Agent) publishIfChanged(b *backend, now time.Time) {
-	overflow, unmanaged := b.placement.Overflow(), len(b.unmanaged)
-	if !a.recompute(b, now) {
-		if !slices.Equal(overflow, b.placement.Overflow()) { // no slot of it changes anything at an instance
-			a.decided(b, len(overflow), unmanaged)
-		}
-		return
+	overflow := b.placement.Overflow()
+	changed := a.recompute(b, now)
+	if changed {
+		a.publish(b, b.news, now)
+		b.news = time.Time{}
+		a.dirty = true
 	}
-	a.publish(b, b.news, now)
-	b.news = time.Time{}
-	a.dirty = true
-	a.decided(b, len(overflow), unmanaged)
+	// an overflow or a takeover can change where no slot does
+	if changed || !slices.Equal(overflow, b.placement.Overflow()) || len(a.unmanagedOf(b)) != b.takeoverTold {
+		a.decided(b, len(overflow))
+	}
 }
 
 // post has the loop do f, unless ctx or the loop ends before.

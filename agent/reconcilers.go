@@ -82,12 +82,12 @@ func (a *Agent) propagated(in *instance, r reconciler.Report) map[string]time.Du
 	return slowest
 }
 
-// newInstance returns an instance of which no more is known than was stored.
-func (a *Agent) newInstance(in Instance) *instance {
+// newInstance returns an instance of which no more is known than was stored of these backends.
+func (a *Agent) newInstance(in Instance, backends []Backend) *instance {
 	n := &instance{Instance: in, backends: map[string]*backendAt{}, commandLog: commandLog{}}
 	s := a.stored.instance(in.Name)
 	n.last.Process = s.Process
-	for _, b := range a.opts.Backends {
+	for _, b := range backends {
 		externals, prefix := s.externals(b, time.Now()), s.Prefixes[b.Name]
 		if len(externals) > 0 || prefix != "" {
 			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix}, known: true}

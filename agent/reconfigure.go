@@ -132,7 +132,7 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			in = a.newInstance(n)
+			in = a.newInstance(n, opts.Backends)
 			start = append(start, in)
 		}
 		kept = append(kept, in)

@@ -55,7 +55,7 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 		if !at.seenOnce {
 			at.seenOnce, at.full, b.due = true, slots.HasReady(at.Own, b.operated), true
 			out.redo = append(out.redo, b)
-		} else if at.Problem == "" && c.tableOutdated(b, at.Usable) {
+		} else if at.Problem == "" && (b.heard && !at.searched || c.tableOutdated(b, at)) {
 			out.redo = append(out.redo, b)
 		}
 	}
@@ -114,16 +114,16 @@ func (c *core) refill(in *instance) {
 	}
 }
 
-// tableOutdated reports whether the table has to be brought up to date with what an
-// instance shows of what it can use: slots came or went, or an unmanaged address did, or their weights in the
-// configuration are other ones, and somebody asks for a share of them.
-func (c *core) tableOutdated(b *backend, own []slots.Server) bool {
+// tableOutdated reports whether the table has to be brought up to date with what an instance
+// shows: slots that it can use came or went, or an unmanaged address did, or their weights in
+// the configuration are other ones, and somebody asks for a share of them.
+func (c *core) tableOutdated(b *backend, at *backendAt) bool {
 	if !b.placement.Adopted() {
 		return true
 	}
-	if len(b.unmanaged) > 0 {
-		live := placement.InService(own)
-		for slot, a := range b.unmanaged {
+	if len(at.unmanaged) > 0 {
+		live := placement.InService(at.Own)
+		for slot, a := range at.unmanaged {
 			if live[slot] != a {
 				return true
 			}
@@ -133,7 +133,7 @@ func (c *core) tableOutdated(b *backend, own []slots.Server) bool {
 		return true
 	}
 	views := func() [][]slots.Server { return c.views(b) }
-	return (!b.Dynamic || c.addUnsupported(b)) && b.placement.HasGhosts(views) || b.placement.Outdated(own, views)
+	return (!b.Dynamic || c.addUnsupported(b)) && b.placement.HasGhosts(views) || b.placement.Outdated(at.Usable, views)
 }
 
 // apply notes how far an instance is, and returns the generations that it has

@@ -186,7 +186,7 @@ func (c *core) snapshot(now time.Time) stored {
 				out.Prefixes[name] = r.Prefix
 			}
 			if b := c.backend(name); b != nil {
-				if u := b.unmanagedAt(r); len(u) > 0 {
+				if u := b.unmanagedAt(in); len(u) > 0 {
 					out.Unmanaged[name] = u
 				}
 			}

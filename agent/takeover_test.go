@@ -122,3 +122,56 @@ func TestTakeoverWithoutABackend(t *testing.T) {
 		}
 	}, a)
 }
+
+// TestTakenOverTwoRestarts: what somebody put into a slot while the agent was down is corrected
+// when a source has spoken, however often the agent was started before.
+func TestTakenOverTwoRestarts(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.want(a, "web1=:80 web2=:81")
+		w.stop()
+		a.set("web2", func(s *slots.Server) { s.Addr = addr(7) })
+		w.source.asked = true // a fake answers once: it is silent
+		w.start()
+		w.pass(time.Minute)
+		w.stop()
+		w.source.asked = false
+		w.start()
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+		if h := w.status().Backends[0].Takeover; h != nil {
+			w.t.Errorf("takeover: %+v", h)
+		}
+	}, a)
+}
+
+// TestTakeoverEndsInMetricsToo: where nothing can be decided any more, the gauge and the event
+// say the same as the status.
+func TestTakeoverEndsInMetricsToo(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(7), slots.Ready })
+	a.set("web2", func(s *slots.Server) { s.Addr, s.Class = addr(80), slots.Ready })
+	inWorld(t, func(w *world) {
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		registry := w.measured()
+		w.source.list(80)
+		w.pass(time.Minute)
+		if n := gauge(w.t, registry, "slotsync_guard_held"); n != 1 {
+			w.t.Errorf("%v are held, want the takeover", n)
+		}
+		a.with(func() { a.process.Pid++; delete(a.servers, "web") })
+		w.pass(time.Minute)
+		w.source.list(7, 80)
+		w.pass(time.Minute)
+		if got := w.events(EventHoldBegun, EventHoldEnded); len(got) != 2 || got[1] != EventHoldEnded {
+			w.t.Errorf("events: %q", got)
+		}
+		if n := gauge(w.t, registry, "slotsync_guard_held"); n != 0 {
+			w.t.Errorf("%v are held", n)
+		}
+	}, a)
+}

@@ -119,9 +119,8 @@ func (a *Agent) failedOver(b *backend) {
 	a.record(h)
 }
 
-// decided tells of a new table, and how many endpoints had no slot, and how many slots
-// were to be taken over, before.
-func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
+// decided tells of a new table, and how many endpoints had no slot before.
+func (a *Agent) decided(b *backend, surplusBefore int) {
 	overflow := len(b.placement.Overflow())
 	for _, other := range a.beside(b) {
 		overflow += len(other.placement.Overflow())
@@ -138,14 +137,15 @@ func (a *Agent) decided(b *backend, surplusBefore, takenBefore int) {
 			attrs: []any{"backend", b.Name, "slots", len(b.placement.Table()), "left_over", n},
 			event: Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)}})
 	}
-	a.takeoverChanged(b, takenBefore)
+	a.takeoverChanged(b)
 }
 
-// takeoverChanged tells of slots that wait to be taken over, where there were none.
-func (a *Agent) takeoverChanged(b *backend, before int) {
-	id := a.takeoverID(b)
+// takeoverChanged tells of addresses that wait to be taken over, where there were none.
+func (a *Agent) takeoverChanged(b *backend) {
+	id, before := a.takeoverID(b), b.takeoverTold
+	b.takeoverTold = len(a.unmanagedOf(b))
 	e := Event{Backend: b.Name, Fields: map[string]string{"hold": holdTakeover, "id": id}}
-	switch n := len(b.unmanaged); {
+	switch n := b.takeoverTold; {
 	case n > 0 && before == 0:
 		e.Kind = EventHoldBegun
 		e.Text = fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, id)

@@ -30,13 +30,9 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 			continue
 		}
 		if !at.searched && b.heard {
-			at.searched = true
-			at.unmanaged = placement.FindUnmanaged(at.Own, b.owns)
-			if in.continued && !at.corrected {
-				at.corrected = true
-				b.placement.DropTaken(at.unmanaged, at.unmanagedThen)
-			}
-			changed = changed || len(at.unmanaged) > 0
+			at.unmanaged = b.search(in)
+			at.searched, at.corrected = true, true
+			changed = true // until then nothing is written there
 		}
 		changed = at.unmanaged.Refresh(at.Own, b.owns) || changed
 		maps.Copy(out, at.unmanaged)
@@ -44,16 +40,28 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 	return out, changed
 }
 
-// unmanagedAt are the unmanaged addresses of b at an instance, or those that would be if they
-// had been looked for, or were before it was heard of.
-func (b *backend) unmanagedAt(at *backendAt) placement.Unmanaged {
+// unmanagedAt are the unmanaged addresses of b at in, or those that would be if they had been
+// looked for, or were before it was heard of.
+func (b *backend) unmanagedAt(in *instance) placement.Unmanaged {
+	at := in.at(b.Name)
 	switch {
 	case at.searched:
 		return maps.Clone(at.unmanaged)
 	case at.Own == nil:
 		return at.unmanagedThen
 	}
-	return placement.FindUnmanaged(at.Own, b.owns)
+	return b.search(in)
+}
+
+// search finds the unmanaged addresses of b at in. What somebody put there since the state was
+// stored, in the same process, is none, when it is searched first.
+func (b *backend) search(in *instance) placement.Unmanaged {
+	at := in.at(b.Name)
+	found := placement.FindUnmanaged(at.Own, b.owns)
+	if in.continued && !at.corrected {
+		b.placement.DropTaken(found, at.unmanagedThen)
+	}
+	return found
 }
 
 // viewsToAdopt are the views of b to make the table of.

@@ -166,18 +166,21 @@ func numbers(views [][]slots.Server) map[int]bool {
 
 // HasGhosts reports whether any slot was to be added and no view has it.
 func (p *Placement) HasGhosts(views func() [][]slots.Server) bool {
-	return slices.ContainsFunc(p.table, func(s slots.Slot) bool { return s.Dynamic && isGhost(s, views()) })
+	if !slices.ContainsFunc(p.table, func(s slots.Slot) bool { return s.Dynamic }) {
+		return false
+	}
+	return slices.ContainsFunc(p.table, isGhost(views()))
 }
 
-func isGhost(s slots.Slot, views [][]slots.Server) bool {
-	return s.Dynamic && !slices.ContainsFunc(views, func(own []slots.Server) bool {
-		return slices.ContainsFunc(own, func(at slots.Server) bool { return at.Number == s.Number })
-	})
+// isGhost returns a function that reports whether a slot was to be added and no view has it.
+func isGhost(views [][]slots.Server) func(slots.Slot) bool {
+	there := numbers(views)
+	return func(s slots.Slot) bool { return s.Dynamic && !there[s.Number] }
 }
 
 // DropGhosts drops the slots that were to be added and that no view has.
 func (p *Placement) DropGhosts(views [][]slots.Server) {
-	p.table = slices.DeleteFunc(p.table, func(s slots.Slot) bool { return isGhost(s, views) })
+	p.table = slices.DeleteFunc(p.table, isGhost(views))
 }
 
 // Assign gives free slots to endpoints that have none, and takes them from those that are not

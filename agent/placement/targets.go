@@ -47,8 +47,8 @@ func elsewhere(t slots.Target) (left, moved slots.Target) {
 }
 
 // Around returns targets that leave the slots of u alone; what they were to hold goes
-// elsewhere, unless it is there. Other slots that are reserved hold an unmanaged address at another instance
-// alone: they are free here, if it is known by searched that they hold none.
+// elsewhere, unless it is there. A slot that is reserved for another instance's sake is free here
+// once this one was searched.
 func Around(targets []slots.Target, u Unmanaged, searched bool) []slots.Target {
 	out := slices.Clone(targets)
 	for i, t := range targets {

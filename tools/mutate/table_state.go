@@ -10,7 +10,7 @@ func stateMutants() []mutant {
 			file: "agent/core.go", edits: []edit{{"adopted := b.phase == phaseRestored && at.full //", "adopted := b.phase == phaseRestored && at.full && !at.seenOnce //"}},
 			tests: []unit{{"agent", "TestRestoredSetFillsEmptyInstancesOnly|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
 		{rule: "Before its slots were seen, nothing is asked of an instance", how: "the table is",
-			file: "agent/core.go", edits: []edit{{"s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.misfit", "s.ObserveOnly = b.gen == 0 || !at.seenOnce && at.full || b.misfit"}},
+			file: "agent/core.go", edits: []edit{{"s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.heard && !at.searched || b.misfit", "s.ObserveOnly = b.gen == 0 || !at.seenOnce && at.full || b.misfit"}},
 			tests: []unit{{"agent", "TestLateInstanceKeepsStrangersUntilAccepted|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
 		{rule: "A quiet day makes no set old", how: "its age counts from its last change", past: true,
 			file: "agent/loop.go", edits: []edit{{"if a.dirty || a.storeOverdue(now) {", "if a.dirty {"}},
