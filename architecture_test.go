@@ -22,7 +22,7 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt", "cmd/slotsync/top",
-			"agent", "agent/api", "agent/client", "agent/web", "discovery", "discovery/longpoll", "slots/haproxy",
+			"agent", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots/haproxy",
 		},
 		"cmd/slotsync/config": {
 			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
@@ -78,10 +78,10 @@ func arrows() map[string][]string {
 
 		"agent/simulation/oracle":     {}, // of the contract alone
 		"securedir/securedirtest":     {},
-		"slots/haproxy/haproxytest":   {"slots/haproxy", "slots", "discovery", "tools/loopback"},
+		"slots/haproxy/haproxytest":   {"tools/loopback"},
 		"discovery/discoverytest":     {"discovery"},
-		"discovery/consul/consultest": {"discovery/consul", "discovery/discoverytest", "discovery", "tools/loopback"},
-		"discovery/dns/dnstest":       {"discovery/dns", "discovery", "tools/loopback"},
+		"discovery/consul/consultest": {"discovery/discoverytest", "tools/loopback"},
+		"discovery/dns/dnstest":       {"tools/loopback"},
 		"discovery/nomad/nomadtest":   {"discovery/discoverytest"},
 	}
 }
@@ -156,6 +156,23 @@ func parseModule(t *testing.T) []sourceFile {
 func TestImportGraph(t *testing.T) {
 	for _, complaint := range checkImports(parseModule(t)) {
 		t.Error(complaint)
+	}
+}
+
+// TestArrowsAreNeeded: an arrow that no import needs is none.
+func TestArrowsAreNeeded(t *testing.T) {
+	needed := map[[2]string]bool{}
+	for _, file := range parseModule(t) {
+		for _, imported := range file.imports() {
+			needed[[2]string{file.folder(), strings.TrimPrefix(imported, module+"/")}] = true
+		}
+	}
+	for folder, allowed := range arrows() {
+		for _, own := range allowed {
+			if !needed[[2]string{folder, own}] {
+				t.Errorf("nothing in %s imports %s", folder, own)
+			}
+		}
 	}
 }
 

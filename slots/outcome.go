@@ -68,7 +68,7 @@ type Exchange struct {
 	At time.Time
 }
 
-// maxSaid bounds what is kept of a command and of a reply, in runes.
+// maxText bounds what is kept of a command and of a reply, in runes.
 const maxText = 200
 
 // Copy returns e as it may be kept and shown: printable, short, and with memory of

@@ -62,7 +62,7 @@ func TestDetours(t *testing.T) {
 	}
 }
 
-// TestDetourThatLeadsNowhere: where TCP has stopped to work, an answer that fits
+// TestD7DetourThatLeadsNowhere: where TCP has stopped to work, an answer that fits
 // into UDP by now is not lost.
 func TestD7DetourThatLeadsNowhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -181,7 +181,7 @@ var rereadAfter = [...]time.Duration{
 
 // awaitAddresses reads until every address that HAProxy accepted is there, or for a
 // quarter of a second. The answer has shown them already where nothing is
-// queued, and mostly elsewhere too: see [appendReads].
+// queued, and mostly elsewhere too.
 func (r *round) awaitAddresses(ctx context.Context) error {
 	if r.prove(); !r.queues {
 		return nil

@@ -89,7 +89,7 @@ func (a *attempt) transact(ctx context.Context, text func() ([]byte, error), ask
 	return a.res, err
 }
 
-// runForeign reloads with a file that is not rendered here.
+// runUnmanaged reloads with a file that is not rendered here.
 func (a *attempt) runUnmanaged(ctx context.Context, asked bool) error {
 	a.res.Step = StepCheck
 	words, err := a.t.checkFile(ctx)

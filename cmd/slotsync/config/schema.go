@@ -8,7 +8,7 @@ import (
 
 // The raw types below are the schema of the configuration: the parser, the
 // environment and "did you mean" all read it by reflection. Texts such as
-// durations are judged in config_check.go, where they become typed values. The tag
+// durations are judged in check.go, where they become typed values. The tag
 // number:"unit" is of texts that begin with a number, such as durations: one without
 // its unit is judged there as well, where what it may be is known.
 

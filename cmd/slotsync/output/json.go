@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 )
 
+// WriteJSON is [WriteIndented] by two spaces.
 func WriteJSON(w io.Writer, v any) error {
 	return WriteIndented(w, v, "  ")
 }

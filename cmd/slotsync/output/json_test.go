@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+	"unicode"
 )
 
-func FuzzWriteJSON(f *testing.F) {
+func FuzzWriteIndented(f *testing.F) {
 	for _, text := range []string{"", "a", "x\x1b[2J\x1b]0;taken\x07\u009b2J\u009d0;taken\u009c\r\b\x7f\u202e\ty", "\xff", "𝄞", "\U000e0001", "\\u001b", "<&>\u2028"} {
 		f.Add(text)
 	}
@@ -22,6 +23,11 @@ func FuzzWriteJSON(f *testing.F) {
 		var got, same string
 		if json.Unmarshal(b.Bytes(), &got) != nil || json.Unmarshal(want, &same) != nil || got != same {
 			t.Errorf("%q is written as %s", text, b.Bytes())
+		}
+		for _, r := range b.String() {
+			if !unicode.IsPrint(r) && r != '\n' {
+				t.Errorf("%q is written with %U, which a terminal may obey", text, r)
+			}
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
+// BackendName is what a backend is called where "" stands for all of them.
 func BackendName(backend string) string {
 	if backend == "" {
 		return "all backends"

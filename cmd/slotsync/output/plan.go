@@ -9,6 +9,7 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
+// WritePlan says what a round would do, instance by instance, as "text" or "json".
 func WritePlan(w io.Writer, p agent.Plan, format string) error {
 	if format == "json" {
 		return WriteJSON(w, p)

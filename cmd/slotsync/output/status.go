@@ -123,6 +123,7 @@ func InstanceState(in agent.InstanceStatus) string {
 	return strings.Join(words, ", ")
 }
 
+// SourceState says how a source is doing, on one line.
 func SourceState(s agent.SourceStatus) string {
 	words := s.State
 	if s.AgeSeconds >= 0 && s.State == "failing" {
@@ -159,6 +160,8 @@ func partRows(sources []agent.SourceStatus) (rows [][]string) {
 	return rows
 }
 
+// BackendState says how a backend is doing at that time, on one line, with the command that
+// ends what is held.
 func BackendState(b agent.BackendStatus, now time.Time) string {
 	words := []string{b.Phase}
 	if b.Hold != nil {
@@ -227,6 +230,7 @@ func dash(s string) string {
 	return s
 }
 
+// Number is n in a table, where "-" stands for none.
 func Number(n int) string {
 	if n == 0 {
 		return "-"

@@ -318,7 +318,7 @@ func TestTopObeysNothing(t *testing.T) {
 // character each (ECMA-48, 8.3: CSI, OSC, ST), besides a cell and a line that end early.
 const obeyedText = "x\x1b[2J\x1b]0;taken\x07\u009b2J\u009d0;taken\u009c\r\b\x7f\u202e\ty"
 
-// fill puts text into every text of v, and one of everything into its lists.
+// fillValue puts text into every text of v, and one of everything into its lists.
 func fillValue(v reflect.Value, text string, depth int) {
 	switch v.Kind() {
 	case reflect.String:
