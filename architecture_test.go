@@ -76,13 +76,15 @@ func arrows() map[string][]string {
 		"tools/oapi":         {}, // a client that is generated, in a module of its own
 		"tools/openapi":      {"agent/api", "agent/web", "agent/web/auth", "discovery", "slots"},
 
-		"agent/simulation/oracle":     {}, // of the contract alone
-		"securedir/securedirtest":     {},
-		"slots/haproxy/haproxytest":   {"tools/loopback"},
-		"discovery/discoverytest":     {"discovery"},
-		"discovery/consul/consultest": {"discovery/discoverytest", "tools/loopback"},
-		"discovery/dns/dnstest":       {"tools/loopback"},
-		"discovery/nomad/nomadtest":   {"discovery/discoverytest"},
+		"agent/simulation/oracle":          {}, // of the contract alone
+		"agent/client/clienttest":          {"agent/api", "agent/client"},
+		"cmd/slotsync/textfmt/textfmttest": {},
+		"securedir/securedirtest":          {},
+		"slots/haproxy/haproxytest":        {"tools/loopback"},
+		"discovery/discoverytest":          {"discovery"},
+		"discovery/consul/consultest":      {"discovery/discoverytest", "tools/loopback"},
+		"discovery/dns/dnstest":            {"tools/loopback"},
+		"discovery/nomad/nomadtest":        {"discovery/discoverytest"},
 	}
 }
 

@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -12,32 +11,8 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 )
-
-func newClient(t *testing.T, addr string, token func() string) *client.Client {
-	t.Helper()
-	c, err := client.New(addr, client.Access{Token: token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// checkError wants one line that contains every part.
-func checkError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if strings.ContainsAny(err.Error(), "\n\r\x1b") {
-		t.Errorf("not one clean line: %q", err)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q lacks %q", err, part)
-		}
-	}
-}
 
 func TestClientUnreachable(t *testing.T) {
 	dir := t.TempDir()
@@ -54,8 +29,8 @@ func TestClientUnreachable(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newClient(t, tt.addr, nil).Status(t.Context())
-			checkError(t, err, tt.addr, tt.want)
+			_, err := clienttest.New(t, tt.addr, nil).Status(t.Context())
+			clienttest.CheckError(t, err, tt.addr, tt.want)
 		})
 	}
 }
@@ -87,9 +62,9 @@ func TestClientOfSomethingElse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			srv := httptest.NewServer(tt.serve)
 			defer srv.Close()
-			c := newClient(t, srv.URL, func() string { return "secret" })
+			c := clienttest.New(t, srv.URL, func() string { return "secret" })
 			_, err := c.Status(t.Context())
-			checkError(t, err, tt.want)
+			clienttest.CheckError(t, err, tt.want)
 			if len(err.Error()) > 3000 {
 				t.Errorf("%d bytes of error", len(err.Error()))
 			}
@@ -144,20 +119,6 @@ func TestClientAddresses(t *testing.T) {
 	}
 }
 
-// haproxyErrors are those of every method that asks about HAProxy.
-func haproxyErrors(ctx context.Context, c *client.Client, version string) map[string]error {
-	errs := map[string]error{}
-	_, errs["Needed"] = c.Needed(ctx)
-	_, errs["ReloadHAProxy"] = c.ReloadHAProxy(ctx, api.ReloadBody{})
-	_, errs["CheckHAProxy"] = c.CheckHAProxy(ctx, "")
-	_, errs["HAProxyConfig"] = c.HAProxyConfig(ctx, "", "")
-	_, errs["HAProxyConfig of a version"] = c.HAProxyConfig(ctx, "", version)
-	_, errs["HAProxyVersions"] = c.HAProxyVersions(ctx, "")
-	_, errs["HAProxyDiff of a version"] = c.HAProxyDiff(ctx, "", version, "")
-	_, errs["RestoreHAProxy of a version"] = c.RestoreHAProxy(ctx, "", version, "")
-	return errs
-}
-
 func TestHAProxyClientOfSomethingElse(t *testing.T) {
 	for name, answers := range map[string]http.HandlerFunc{
 		"a page":       func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
@@ -166,9 +127,9 @@ func TestHAProxyClientOfSomethingElse(t *testing.T) {
 	} {
 		srv := httptest.NewServer(answers)
 		defer srv.Close()
-		for what, err := range haproxyErrors(t.Context(), newClient(t, srv.URL, nil), "20301121T101500.000Z-0123abcd") {
+		for what, err := range clienttest.HAProxyErrors(t.Context(), clienttest.New(t, srv.URL, nil), "20301121T101500.000Z-0123abcd") {
 			t.Run(name+"/"+what, func(t *testing.T) {
-				checkError(t, err, srv.URL)
+				clienttest.CheckError(t, err, srv.URL)
 				if errors.Is(err, api.ErrNoVersion) {
 					t.Errorf("it is said to lack the version: %v", err)
 				}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
@@ -57,7 +58,7 @@ func TestClientWithAConfig(t *testing.T) {
 			}
 			_, err = c.HAProxyVersions(t.Context(), "")
 			if tt.want != "" {
-				checkError(t, err, tt.want)
+				clienttest.CheckError(t, err, tt.want)
 				if strings.Contains(err.Error(), "canary") {
 					t.Errorf("the password is in the error: %v", err)
 				}
@@ -77,8 +78,8 @@ func TestClientSpeaksPlainlyToTLS(t *testing.T) {
 	a := newAuthority(t, "ca")
 	o := options(newFake())
 	o.Listen, o.Config = "127.0.0.1:0", a.write("web.yml", a.serverTLS(""))
-	_, err := newClient(t, "http://"+serve(t, o).Addr(), nil).Status(t.Context())
-	checkError(t, err, "name it as https://")
+	_, err := clienttest.New(t, "http://"+serve(t, o).Addr(), nil).Status(t.Context())
+	clienttest.CheckError(t, err, "name it as https://")
 }
 
 func TestClientWithoutItsFiles(t *testing.T) {
@@ -99,13 +100,13 @@ func TestClientWithoutItsFiles(t *testing.T) {
 func TestClientSaysWhatIsNotThere(t *testing.T) {
 	o := options(newFake())
 	o.Listen = "127.0.0.1:0"
-	c, ctx := newClient(t, "http://"+serve(t, o).Addr(), nil), t.Context()
+	c, ctx := clienttest.New(t, "http://"+serve(t, o).Addr(), nil), t.Context()
 	errs := map[string]error{}
 	_, errs["no such backend"] = c.SetState(ctx, "api", "web1", api.StateBody{State: api.StateDrain})
 	_, errs["no such server"] = c.SetWeight(ctx, "web", "web9", api.WeightBody{Weight: "5"})
 	_, errs["no such instance"] = c.Dump(ctx, "edge-9", "info")
 	for want, err := range errs {
-		checkError(t, err, want)
+		clienttest.CheckError(t, err, want)
 		if strings.Contains(err.Error(), "older version") {
 			t.Errorf("%v", err)
 		}

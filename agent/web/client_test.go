@@ -9,33 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 )
-
-func newClient(t *testing.T, addr string, token func() string) *client.Client {
-	t.Helper()
-	c, err := client.New(addr, client.Access{Token: token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// checkError wants one line that contains every part.
-func checkError(t *testing.T, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if strings.ContainsAny(err.Error(), "\n\r\x1b") {
-		t.Errorf("not one clean line: %q", err)
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q lacks %q", err, part)
-		}
-	}
-}
 
 func TestClient(t *testing.T) {
 	f := newFake()
@@ -46,7 +21,7 @@ func TestClient(t *testing.T) {
 		t.Run(addr, func(t *testing.T) {
 			f.done, f.held, f.reload = nil, true, nil
 			f.status.Ready, f.status.NotReady = true, nil
-			c := newClient(t, addr, token("secret"))
+			c := clienttest.New(t, addr, token("secret"))
 			status, err := c.Status(t.Context())
 			if diff := cmp.Diff(f.status, status); err != nil || diff != "" {
 				t.Errorf("Status: %v (-want +got):\n%s", err, diff)
@@ -60,7 +35,7 @@ func TestClient(t *testing.T) {
 				t.Errorf("Accept: %v (-want +got):\n%s", err, diff)
 			}
 			_, err = c.Accept(t.Context(), "web", api.AcceptBody{By: "ann"})
-			if checkError(t, err, "what may go now is h1a2b3, k99aa0"); !errors.Is(err, api.ErrNoSuchID) {
+			if clienttest.CheckError(t, err, "what may go now is h1a2b3, k99aa0"); !errors.Is(err, api.ErrNoSuchID) {
 				t.Errorf("Accept: %v", err)
 			}
 			for _, drain := range []bool{false, true} {
@@ -83,7 +58,7 @@ func TestClient(t *testing.T) {
 			if _, err := c.Accept(t.Context(), "a/b c", api.AcceptBody{ID: "h1a2b3"}); !errors.Is(err, api.ErrNoBackend) {
 				t.Errorf("Accept: %v", err)
 			}
-			checkError(t, c.Reload(t.Context(), false), "line 3: unknown key; line 4: wrong .[31mtype")
+			clienttest.CheckError(t, c.Reload(t.Context(), false), "line 3: unknown key; line 4: wrong .[31mtype")
 			reasons, err := c.Ready(t.Context())
 			if diff := cmp.Diff([]string{"web: nothing known yet", "no instance . answers"}, reasons); err != nil || diff != "" {
 				t.Errorf("Ready: %v (-want +got):\n%s", err, diff)
@@ -96,16 +71,16 @@ func TestClientToken(t *testing.T) {
 	o := options(newFake())
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
-	c := newClient(t, "http://"+s.Addr(), token("a wrong one"))
+	c := clienttest.New(t, "http://"+s.Addr(), token("a wrong one"))
 	_, err := c.Status(t.Context())
-	checkError(t, err, s.Addr(), "not the token", "--token-file")
+	clienttest.CheckError(t, err, s.Addr(), "not the token", "--token-file")
 	if strings.Contains(err.Error(), "a wrong one") {
 		t.Errorf("the token is in the error: %v", err)
 	}
 	if _, err := c.Ready(t.Context()); err == nil {
 		t.Error("Ready says ready with a wrong token")
 	}
-	if _, err := newClient(t, "http://"+s.Addr(), nil).Status(t.Context()); err != nil {
+	if _, err := clienttest.New(t, "http://"+s.Addr(), nil).Status(t.Context()); err != nil {
 		t.Errorf("without a token on loopback: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 )
 
 func TestExplain(t *testing.T) {
@@ -47,19 +48,19 @@ func TestExplainIsReading(t *testing.T) {
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
 	for name, given := range map[string]func() string{"without a token on loopback": nil, "with it": token("secret")} {
-		if e, err := newClient(t, "http://"+s.Addr(), given).Explain(t.Context(), "web", "web1"); err != nil || e.About != "web1" {
+		if e, err := clienttest.New(t, "http://"+s.Addr(), given).Explain(t.Context(), "web", "web1"); err != nil || e.About != "web1" {
 			t.Errorf("%s: %+v, %v", name, e, err)
 		}
 	}
-	_, err := newClient(t, "http://"+s.Addr(), token("wrong")).Explain(t.Context(), "web", "web1")
-	checkError(t, err, "not the token")
+	_, err := clienttest.New(t, "http://"+s.Addr(), token("wrong")).Explain(t.Context(), "web", "web1")
+	clienttest.CheckError(t, err, "not the token")
 }
 
 func TestClientExplain(t *testing.T) {
 	o := options(newFake())
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
-	c := newClient(t, "unix://"+o.Socket, nil)
+	c := clienttest.New(t, "unix://"+o.Socket, nil)
 	for _, about := range []string{"", "10.0.0.1:80", "[2001:db8::1]:80", "a/b", "a b%"} {
 		if e, err := c.Explain(t.Context(), "web", about); err != nil || e.About != about || e.Name != "web" {
 			t.Errorf("%q: %+v, %v", about, e, err)
@@ -73,6 +74,6 @@ func TestClientExplain(t *testing.T) {
 	}
 	older := httptest.NewServer(nil)
 	defer older.Close()
-	_, err := newClient(t, older.URL, nil).Explain(t.Context(), "web", "web1")
-	checkError(t, err, "is it an older version")
+	_, err := clienttest.New(t, older.URL, nil).Explain(t.Context(), "web", "web1")
+	clienttest.CheckError(t, err, "is it an older version")
 }

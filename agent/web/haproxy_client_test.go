@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -11,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 )
 
 func TestHAProxyClient(t *testing.T) {
@@ -24,7 +23,7 @@ func TestHAProxyClient(t *testing.T) {
 	for _, addr := range []string{"unix://" + o.Socket, "http://" + s.Addr()} {
 		t.Run(addr, func(t *testing.T) {
 			f.done, f.haproxy = nil, nil
-			c, ctx := newClient(t, addr, token("secret")), t.Context()
+			c, ctx := clienttest.New(t, addr, token("secret")), t.Context()
 			by := askedBy(t, addr) + " (anna)"
 			same := func(what string, want, got any, err error) {
 				t.Helper()
@@ -51,41 +50,27 @@ func TestHAProxyClient(t *testing.T) {
 			same("RestoreHAProxy", f.status.Reloads, done, err)
 			same("what was done", []string{`reload haproxy "edge-1" by "` + by + `" for "so", force true`, `check "a&b"`,
 				`restore "` + versionID + `" of "" by "` + by + `", etag ""`}, f.changes(), nil)
-			for what, err := range haproxyErrors(ctx, c, "../x") {
+			for what, err := range clienttest.HAProxyErrors(ctx, c, "../x") {
 				if wants := strings.Contains(what, "of a version"); wants != errors.Is(err, api.ErrNoVersion) {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
 			f.haproxy = errors.New("step check failed:\n\x1b[2J at line 3")
-			for what, err := range haproxyErrors(ctx, c, versionID) {
+			for what, err := range clienttest.HAProxyErrors(ctx, c, versionID) {
 				if what == "Needed" {
 					continue // what is known is not asked of HAProxy
 				}
-				checkError(t, err, "step check failed:; .[2J at line 3")
+				clienttest.CheckError(t, err, "step check failed:; .[2J at line 3")
 			}
 		})
 	}
-}
-
-// haproxyErrors are those of every method that asks about HAProxy.
-func haproxyErrors(ctx context.Context, c *client.Client, version string) map[string]error {
-	errs := map[string]error{}
-	_, errs["Needed"] = c.Needed(ctx)
-	_, errs["ReloadHAProxy"] = c.ReloadHAProxy(ctx, api.ReloadBody{})
-	_, errs["CheckHAProxy"] = c.CheckHAProxy(ctx, "")
-	_, errs["HAProxyConfig"] = c.HAProxyConfig(ctx, "", "")
-	_, errs["HAProxyConfig of a version"] = c.HAProxyConfig(ctx, "", version)
-	_, errs["HAProxyVersions"] = c.HAProxyVersions(ctx, "")
-	_, errs["HAProxyDiff of a version"] = c.HAProxyDiff(ctx, "", version, "")
-	_, errs["RestoreHAProxy of a version"] = c.RestoreHAProxy(ctx, "", version, "")
-	return errs
 }
 
 func TestHAProxyClientWithoutToken(t *testing.T) {
 	o := options(newFake())
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
-	for what, err := range haproxyErrors(t.Context(), newClient(t, "http://"+s.Addr(), nil), versionID) {
-		t.Run(what, func(t *testing.T) { checkError(t, err, "not for everybody", "http.socket", "--token-file") })
+	for what, err := range clienttest.HAProxyErrors(t.Context(), clienttest.New(t, "http://"+s.Addr(), nil), versionID) {
+		t.Run(what, func(t *testing.T) { clienttest.CheckError(t, err, "not for everybody", "http.socket", "--token-file") })
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -62,11 +63,11 @@ func TestWhoMaySayAnything(t *testing.T) {
 		"SHOW info": false, "@1 show info": false, "prompt": false, `show info\;set weight a/b 0`: false,
 	} {
 		f.done = nil
-		_, err := newClient(t, "http://"+s.Addr(), nil).Raw(t.Context(), "edge-1", api.RawBody{Command: command})
+		_, err := clienttest.New(t, "http://"+s.Addr(), nil).Raw(t.Context(), "edge-1", api.RawBody{Command: command})
 		if free != (err == nil) || free != (len(f.changes()) == 1) || free != web.OnlyShows(command) {
 			t.Errorf("%q: %v, done %q", command, err, f.changes())
 		}
-		if _, err := newClient(t, "http://"+s.Addr(), token("secret")).Raw(t.Context(), "edge-1", api.RawBody{Command: command}); err != nil {
+		if _, err := clienttest.New(t, "http://"+s.Addr(), token("secret")).Raw(t.Context(), "edge-1", api.RawBody{Command: command}); err != nil {
 			t.Errorf("%q with the token: %v", command, err)
 		}
 	}
@@ -77,7 +78,7 @@ func TestInstanceClient(t *testing.T) {
 	o := options(f)
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
-	c := newClient(t, "unix://"+o.Socket, nil)
+	c := clienttest.New(t, "unix://"+o.Socket, nil)
 	want := slots.Dump{}
 	want.Add("what", "sess", "status", "UP")
 	d, err := c.Dump(t.Context(), "edge-1", "sess")
@@ -104,8 +105,8 @@ func TestCookiesOfServersAreHidden(t *testing.T) {
 		c    *client.Client
 		want string
 	}{
-		{"nobody", newClient(t, tcp, nil), "hidden"}, {"reading token", newClient(t, tcp, token("readers")), "hidden"},
-		{"token", newClient(t, tcp, token("secret")), "s1"}, {"socket", newClient(t, "unix://"+o.Socket, nil), "s1"},
+		{"nobody", clienttest.New(t, tcp, nil), "hidden"}, {"reading token", clienttest.New(t, tcp, token("readers")), "hidden"},
+		{"token", clienttest.New(t, tcp, token("secret")), "s1"}, {"socket", clienttest.New(t, "unix://"+o.Socket, nil), "s1"},
 	} {
 		d, err := tt.c.Dump(t.Context(), "edge-1", "stat")
 		if err != nil || len(d.Rows) != 1 || d.Rows[0]["cookie"] != tt.want || d.Rows[0]["status"] != "UP" {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 	"github.com/slotsync/slotsync/agent/web"
 )
 
@@ -47,7 +48,7 @@ func TestSocketMode(t *testing.T) {
 			o.Socket, o.SocketMode = filepath.Join(socketDir(t), "a.sock"), tt.set
 			serve(t, o)
 			checkMode(t, o.Socket, tt.want)
-			client := newClient(t, "unix://"+o.Socket, nil)
+			client := clienttest.New(t, "unix://"+o.Socket, nil)
 			if status, err := client.Status(t.Context()); err != nil || !status.Ready {
 				t.Errorf("Status over the socket: %+v, %v", status, err)
 			}
@@ -113,7 +114,7 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(t, o)
-	if _, err := newClient(t, "unix://"+o.Socket, nil).Status(t.Context()); err != nil {
+	if _, err := clienttest.New(t, "unix://"+o.Socket, nil).Status(t.Context()); err != nil {
 		t.Error(err)
 	}
 }
@@ -153,7 +154,7 @@ func TestListenErrors(t *testing.T) {
 	if b, err := os.ReadFile(file); string(b) != "precious" {
 		t.Errorf("the file that was there: %q, %v", b, err)
 	}
-	if _, err := newClient(t, "unix://"+used, nil).Status(t.Context()); err != nil {
+	if _, err := clienttest.New(t, "unix://"+used, nil).Status(t.Context()); err != nil {
 		t.Errorf("the one that was there first: %v", err)
 	}
 	for _, name := range []string{"b", "g"} {

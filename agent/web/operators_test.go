@@ -12,6 +12,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -101,7 +102,7 @@ func TestWhoMayOperate(t *testing.T) {
 	o := options(f)
 	o.Listen, o.Token = "127.0.0.1:0", token("secret")
 	s := serve(t, o)
-	c := newClient(t, "http://"+s.Addr(), nil)
+	c := clienttest.New(t, "http://"+s.Addr(), nil)
 	drain := func(c *client.Client) error {
 		_, err := c.SetState(t.Context(), "web", "web1", api.StateBody{State: "drain", WhoBody: api.WhoBody{By: "the console"}})
 		return err
@@ -112,12 +113,12 @@ func TestWhoMayOperate(t *testing.T) {
 	if _, err := c.ShutSessions(t.Context(), "web", "web1"); err == nil || !strings.Contains(err.Error(), "http.token_file") {
 		t.Errorf("got %v", err)
 	}
-	c = newClient(t, "http://"+s.Addr(), token("secret"))
+	c = clienttest.New(t, "http://"+s.Addr(), token("secret"))
 	if _, err := c.ShutSessions(t.Context(), "web", "web1"); err != nil {
 		t.Error(err)
 	}
 	o.Token = nil
-	c = newClient(t, "http://"+serve(t, o).Addr(), nil)
+	c = clienttest.New(t, "http://"+serve(t, o).Addr(), nil)
 	if err := drain(c); err != nil {
 		t.Error(err)
 	}
@@ -136,7 +137,7 @@ func TestOperatorClient(t *testing.T) {
 	o := options(f)
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
-	c, ctx := newClient(t, "unix://"+o.Socket, nil), t.Context()
+	c, ctx := clienttest.New(t, "unix://"+o.Socket, nil), t.Context()
 	var errs []error
 	add := func(_ any, err error) { errs = append(errs, err) }
 	add(c.SetState(ctx, "web", "[fd00::1]:80", api.StateBody{State: "drain", WhoBody: api.WhoBody{For: "1h", By: "ann"}}))
@@ -177,7 +178,7 @@ func TestNotStoredIsInsufficientStorage(t *testing.T) {
 	o := options(f)
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
-	_, err := newClient(t, "unix://"+o.Socket, nil).SetState(t.Context(), "web", "web1", api.StateBody{State: "drain"})
+	_, err := clienttest.New(t, "unix://"+o.Socket, nil).SetState(t.Context(), "web", "web1", api.StateBody{State: "drain"})
 	if err == nil || !strings.Contains(err.Error(), "in force, and lost at the next restart: it could not be stored: no space left on device") {
 		t.Errorf("got %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/client/clienttest"
 )
 
 func TestSectionRoutes(t *testing.T) {
@@ -71,7 +72,7 @@ func TestSectionClient(t *testing.T) {
 	o := options(f)
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	serve(t, o)
-	c := newClient(t, "unix://"+o.Socket, nil)
+	c := clienttest.New(t, "unix://"+o.Socket, nil)
 	all, err := c.HAProxySections(t.Context(), "")
 	if err != nil || len(all) != 2 {
 		t.Fatalf("got %+v, %v", all, err)

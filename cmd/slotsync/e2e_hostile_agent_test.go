@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,46 +14,13 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt/textfmttest"
 )
-
-// obeyed is what a terminal obeys: clear it, write its title, and the same in one
-// character each (ECMA-48, 8.3: CSI, OSC, ST), besides a cell and a line that end early.
-const obeyed = "x\x1b[2J\x1b]0;taken\x07\u009b2J\u009d0;taken\u009c\r\b\x7f\u202e\ty"
-
-// fill puts text into every text of v, and one of everything into its lists.
-func fill(v reflect.Value, text string, depth int) {
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(text)
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), text, depth)
-	case reflect.Slice:
-		if depth > 0 {
-			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-			fill(v.Index(0), text, depth-1)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				fill(v.Field(i), text, depth)
-			}
-		}
-	}
-}
-
-// saying is a T with text in all of its texts.
-func saying[T any](text string) (v T) {
-	fill(reflect.ValueOf(&v).Elem(), text, 6)
-	return v
-}
 
 // startTalker serves an agent that says text, wherever it says anything.
 func startTalker(t *testing.T, text string) (url string) {
 	t.Helper()
-	status := saying[agent.Status](text)
+	status := textfmttest.Filled[agent.Status](text)
 	status.Ready = false
 	status.Instances[0].Up = false
 	dump := agent.Dump{}
@@ -62,9 +28,9 @@ func startTalker(t *testing.T, text string) (url string) {
 	answers := map[string]any{
 		"/v1/status": status, "/v1/sync": status, "/v1/addresses": []any{map[string]any{"servers": []any{map[string]any{"backend": text, "endpoint": text, "slot": text,
 			"state": text, "name": text, "override": text}}}},
-		"/v1/backends/web/explain": saying[agent.Explanation](text), "/v1/pause": saying[agent.Pause](text), "/v1/backends/web/servers/web1/state": saying[agent.ServerRef](text),
-		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{text: saying[agent.NeedReload](text)}},
-		"/v1/haproxy/config/versions": []any{saying[agent.ConfigVersion](text)}, "/v1/haproxy/config/sections": []any{saying[agent.ConfigSection](text)},
+		"/v1/backends/web/explain": textfmttest.Filled[agent.Explanation](text), "/v1/pause": textfmttest.Filled[agent.Pause](text), "/v1/backends/web/servers/web1/state": textfmttest.Filled[agent.ServerRef](text),
+		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{text: textfmttest.Filled[agent.NeedReload](text)}},
+		"/v1/haproxy/config/versions": []any{textfmttest.Filled[agent.ConfigVersion](text)}, "/v1/haproxy/config/sections": []any{textfmttest.Filled[agent.ConfigSection](text)},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var v any = dump
@@ -80,21 +46,10 @@ func startTalker(t *testing.T, text string) (url string) {
 	return server.URL
 }
 
-// checkObeyed wants nothing in a text that a terminal obeys, but that its lines end.
-func checkObeyed(t *testing.T, what, text string) {
-	t.Helper()
-	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == '\u202e' }); i >= 0 {
-		t.Errorf("%s: a terminal would obey %q", what, text[max(0, i-60):min(len(text), i+60)])
-	}
-	if !strings.Contains(text, "2J") {
-		t.Errorf("%s shows nothing of it:\n%s", what, text)
-	}
-}
-
 // TestNothingIsObeyedByATerminal has an agent say what a terminal would obey, wherever it
 // says anything, and every command show it.
 func TestNothingIsObeyedByATerminal(t *testing.T) {
-	url := startTalker(t, obeyed)
+	url := startTalker(t, textfmttest.Obeyed)
 	for _, line := range []string{
 		"status", "status --all", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
 		"haproxy reload --needed", "haproxy config history", "haproxy config section list", "sync", "pause", "server drain web/web1",
@@ -106,7 +61,7 @@ func TestNothingIsObeyedByATerminal(t *testing.T) {
 			}
 			var out bytes.Buffer
 			run(t.Context(), args, &out, &out, config.Environment{})
-			checkObeyed(t, fmt.Sprint(line, " ", form), out.String())
+			textfmttest.CheckObeyed(t, fmt.Sprint(line, " ", form), out.String())
 			if form == "json" {
 				checkSameText(t, line, out.Bytes())
 			}
@@ -121,7 +76,7 @@ func checkSameText(t *testing.T, what string, text []byte) {
 	if err := json.NewDecoder(bytes.NewReader(text)).Decode(&v); err != nil {
 		t.Fatalf("%s: %v in %s", what, err, text)
 	}
-	if !strings.Contains(fmt.Sprint(v), obeyed) {
+	if !strings.Contains(fmt.Sprint(v), textfmttest.Obeyed) {
 		t.Errorf("%s: the text is another one in %s", what, text)
 	}
 }

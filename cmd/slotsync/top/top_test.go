@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt/textfmttest"
 )
 
 // A fakeTop says what it is told to, and notes what is done.
@@ -303,61 +303,13 @@ func TestTopBoundsItsEvents(t *testing.T) {
 
 // TestTopObeysNothing in any view, with any question.
 func TestTopObeysNothing(t *testing.T) {
-	seen := snapshot{status: hostileValue[agent.Status](), stats: make([]agent.Dump, 1)}
+	seen := snapshot{status: textfmttest.Filled[agent.Status](textfmttest.Obeyed), stats: make([]agent.Dump, 1)}
 	b := &seen.status.Backends[0]
-	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", obeyedText, "weight", obeyedText, "stot", obeyedText, "lastchg", obeyedText)
+	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", textfmttest.Obeyed, "weight", textfmttest.Obeyed, "stot", textfmttest.Obeyed, "lastchg", textfmttest.Obeyed)
 	for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"tab"}, {"2", "d"}, {"2", "w"}, {"2", "w", "5", "enter"}, {"2", "p"}, {"2", "d", "y"}} {
 		m := startTop(t, &fakeTop{seen: seen})
-		next, _ := m.Update(eventMsg(hostileValue[agent.Event]()))
+		next, _ := m.Update(eventMsg(textfmttest.Filled[agent.Event](textfmttest.Obeyed)))
 		next, _ = next.Update(tea.WindowSizeMsg{Width: 1000, Height: 20})
-		checkScreen(t, fmt.Sprint(keys), strings.Join(press(t, next.(model), keys...).screen(), "\n"))
-	}
-}
-
-// obeyedText is what a terminal obeys: clear it, write its title, and the same in one
-// character each (ECMA-48, 8.3: CSI, OSC, ST), besides a cell and a line that end early.
-const obeyedText = "x\x1b[2J\x1b]0;taken\x07\u009b2J\u009d0;taken\u009c\r\b\x7f\u202e\ty"
-
-// fillValue puts text into every text of v, and one of everything into its lists.
-func fillValue(v reflect.Value, text string, depth int) {
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(text)
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fillValue(v.Elem(), text, depth)
-	case reflect.Slice:
-		if depth > 0 {
-			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-			fillValue(v.Index(0), text, depth-1)
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				fillValue(v.Field(i), text, depth)
-			}
-		}
-	}
-}
-
-// hostileValue is a T that has what a terminal obeys in all of its texts.
-func hostileValue[T any]() T { return filledWith[T](obeyedText) }
-
-// filledWith is a T with text in all of its texts.
-func filledWith[T any](text string) (v T) {
-	fillValue(reflect.ValueOf(&v).Elem(), text, 6)
-	return v
-}
-
-// checkScreen wants nothing in a text that a terminal obeys, but that its lines end.
-func checkScreen(t *testing.T, what, text string) {
-	t.Helper()
-	if i := strings.IndexFunc(text, func(r rune) bool { return r < ' ' && r != '\n' || r >= 0x7f && r < 0xa0 || r == '\u202e' }); i >= 0 {
-		t.Errorf("%s: a terminal would obey %q", what, text[max(0, i-60):min(len(text), i+60)])
-	}
-	if !strings.Contains(text, "2J") {
-		t.Errorf("%s shows nothing of it:\n%s", what, text)
+		textfmttest.CheckObeyed(t, fmt.Sprint(keys), strings.Join(press(t, next.(model), keys...).screen(), "\n"))
 	}
 }
