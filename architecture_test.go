@@ -25,15 +25,15 @@ func arrows() map[string][]string {
 			"agent", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots/haproxy",
 		},
 		"cmd/slotsync/config": {
-			"cmd/slotsync/textfmt", "agent", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
+			"cmd/slotsync/textfmt", "agent", "agent/api", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/daemon": {
-			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/web", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/web", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/demo": {
-			"cmd/slotsync/daemon", "cmd/slotsync/demo/traffic", "cmd/slotsync/textfmt", "agent", "agent/guard", "slots", "slots/haproxy", "slots/reload",
+			"cmd/slotsync/daemon", "cmd/slotsync/demo/traffic", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/guard", "slots", "slots/haproxy", "slots/reload",
 			"discovery", "discovery/dns",
 		},
 		"cmd/slotsync/demo/traffic": {},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -22,10 +23,10 @@ func TestAcceptOfWhatIsKept(t *testing.T) {
 		w.settle()
 		k := w.wantKept("90 91 92 93 94 95 96 97", "")
 
-		if _, err := w.agent.Accept(w.t.Context(), "web", "k000000", "ann"); !errors.Is(err, ErrNoSuchID) || !strings.Contains(err.Error(), k.ID) {
+		if _, err := w.agent.Accept(w.t.Context(), "web", "k000000", "ann"); !errors.Is(err, api.ErrNoSuchID) || !strings.Contains(err.Error(), k.ID) {
 			w.t.Errorf("an unknown id: %v", err)
 		}
-		if _, err := w.agent.Accept(w.t.Context(), "web", "", "ann"); !errors.Is(err, ErrNoSuchID) || !strings.Contains(err.Error(), k.ID) {
+		if _, err := w.agent.Accept(w.t.Context(), "web", "", "ann"); !errors.Is(err, api.ErrNoSuchID) || !strings.Contains(err.Error(), k.ID) {
 			w.t.Errorf("no id: %v", err)
 		}
 		w.source.say(gap(80, 81, 97), nil) // one is back
@@ -39,7 +40,7 @@ func TestAcceptOfWhatIsKept(t *testing.T) {
 		if b := w.status().Backends[0]; b.Hold != nil || len(b.Kept) > 0 || b.Turnover != nil {
 			w.t.Errorf("hold %+v, kept %+v, turnover %+v", b.Hold, b.Kept, b.Turnover)
 		}
-		if got := w.events(EventAccepted, EventHoldBegun, EventKeptBegun, EventKeptEnded); got[len(got)-2] != EventAccepted || slices.Contains(got, EventHoldBegun) {
+		if got := w.events(api.EventAccepted, api.EventHoldBegun, api.EventKeptBegun, api.EventKeptEnded); got[len(got)-2] != api.EventAccepted || slices.Contains(got, api.EventHoldBegun) {
 			w.t.Errorf("events: %q", got)
 		}
 		w.pass(time.Hour) // nothing of it comes back by itself

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -18,7 +19,7 @@ func TestAddedServer(t *testing.T) {
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		ctx := w.t.Context()
-		if _, err := w.agent.AddServer(ctx, "web", addr(90), "spare", "50%", Who{By: "ann"}); err != nil {
+		if _, err := w.agent.AddServer(ctx, "web", addr(90), "spare", "50%", api.Who{By: "ann"}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -31,7 +32,7 @@ func TestAddedServer(t *testing.T) {
 		w.source.list(80)
 		w.pass(100 * time.Hour)
 		w.want(a, "web1=:80 web2=:90")
-		if _, err := w.agent.RemoveServer(ctx, "web", "web1"); !errors.Is(err, ErrDiscovered) {
+		if _, err := w.agent.RemoveServer(ctx, "web", "web1"); !errors.Is(err, api.ErrDiscovered) {
 			w.t.Errorf("a discovered one: %v", err)
 		}
 		if _, err := w.agent.RemoveServer(ctx, "web", "127.0.0.9:90"); err != nil {
@@ -50,11 +51,11 @@ func TestDrainOfAnAddedServerLasts(t *testing.T) {
 		w.opts.Poll = time.Minute
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			t.Fatal(err)
 		}
 		w.settle()
-		w.state("127.0.0.9:90", StateDrain, Who{})
+		w.state("127.0.0.9:90", api.StateDrain, api.Who{})
 		w.want(a, "web1=:80 web2=:90/drain")
 		w.pass(48 * time.Hour)
 		w.want(a, "web1=:80 web2=:90/drain")
@@ -69,7 +70,7 @@ func TestAddedServerLeavesLikeTheOthers(t *testing.T) {
 		w.opts.Backends[0].Leave, w.opts.Backends[0].Shutdown = slots.Drain, true
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
-		add := func(who Who) {
+		add := func(who api.Who) {
 			w.t.Helper()
 			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", who); err != nil {
 				w.t.Fatal(err)
@@ -85,10 +86,10 @@ func TestAddedServerLeavesLikeTheOthers(t *testing.T) {
 			w.settle()
 			w.want(a, "web1=:80 web2=:90/drain")
 		}
-		add(Who{})
+		add(api.Who{})
 		remove()
 		w.pass(time.Second)
-		add(Who{}) // again
+		add(api.Who{}) // again
 		w.pass(time.Minute)
 		w.want(a, "web1=:80 web2=:90")
 		a.set("web2", func(s *slots.Server) { s.Sessions = 3 })
@@ -99,7 +100,7 @@ func TestAddedServerLeavesLikeTheOthers(t *testing.T) {
 		w.pass(3 * time.Second)
 		w.want(a, "web1=:80")
 		w.wantShuts(a, "shut web2")
-		add(Who{For: time.Minute})
+		add(api.Who{For: time.Minute})
 		w.pass(time.Minute + time.Second)
 		w.want(a, "web1=:80 web2=:90/drain")
 		w.pass(DefaultDrain)
@@ -115,7 +116,7 @@ func TestAddedServerThatASourceListed(t *testing.T) {
 		w.opts.Backends[0].Leave = slots.Drain
 		w.source.reading = discovery.Complete(eps(80, 90)...)
 		w.start()
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -135,7 +136,7 @@ func TestAddedServerThatASourceListed(t *testing.T) {
 		}
 		w.settle()
 		w.want(a, "web1=:80 web2=:90/drain")
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -155,7 +156,7 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 		if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover {
 			w.t.Errorf("held: %+v", h)
 		}
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Minute)
@@ -163,7 +164,7 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 		if h := w.status().Backends[0].Hold; h != nil {
 			w.t.Errorf("held: %+v", h)
 		}
-		w.state("web3", StateDrain, Who{})
+		w.state("web3", api.StateDrain, api.Who{})
 		w.want(a, "web1=:80 web3=:90/drain")
 		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "web3"); err != nil {
 			w.t.Fatal(err)
@@ -178,7 +179,7 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 func TestAddedServerThatEndsWhileNobodyLooks(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
-		add := func(who Who) {
+		add := func(who api.Who) {
 			w.t.Helper()
 			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", who); err != nil {
 				w.t.Fatal(err)
@@ -198,13 +199,13 @@ func TestAddedServerThatEndsWhileNobodyLooks(t *testing.T) {
 		}
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
-		add(Who{For: time.Minute})
+		add(api.Who{For: time.Minute})
 		w.stop()
 		w.pass(2 * time.Minute)
 		again()
 		w.want(b, "web1=:80")
 
-		add(Who{})
+		add(api.Who{})
 		b.with(func() { b.err = &slots.InstanceError{Fault: slots.Absent, Err: errors.New("away")} })
 		w.pass(time.Second)
 		if _, err := w.agent.RemoveServer(w.t.Context(), "web", "web2"); err != nil {
@@ -224,7 +225,7 @@ func TestAddedServerOfWeightZero(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "0", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "0", api.Who{}); err != nil {
 			t.Fatal(err)
 		}
 		w.settle()
@@ -241,7 +242,7 @@ func TestAddedEndpointObeysTheNetworks(t *testing.T) {
 		w.opts.Backends[0].Leave = slots.Drain
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()

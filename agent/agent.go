@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/reconciler"
@@ -23,7 +24,7 @@ type Agent struct {
 	events  *event.Log
 	ticked  atomic.Int64 // unix nanoseconds
 	started atomic.Int64
-	last    atomic.Pointer[Status] // when the loop ended
+	last    atomic.Pointer[api.Status] // when the loop ended
 
 	// Owned by the loop.
 	core

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -173,7 +174,7 @@ func TestPauseHidesNothing(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
-		if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{}); err != nil {
+		if _, err := w.agent.Pause(w.t.Context(), "web", false, api.Who{}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Minute)
@@ -219,8 +220,8 @@ func TestServingCountsTraffic(t *testing.T) {
 		})
 		w.source.list(80, 81, 82, 83)
 		w.pass(time.Second)
-		if s := w.status(); s.Instances[1].Up || s.Instances[1].Fault != "denied" || len(Silent(s.Instances)) > 0 {
-			t.Errorf("shown as %+v, silent %v", s.Instances[1], Silent(s.Instances))
+		if s := w.status(); s.Instances[1].Up || s.Instances[1].Fault != "denied" || len(api.Silent(s.Instances)) > 0 {
+			t.Errorf("shown as %+v, silent %v", s.Instances[1], api.Silent(s.Instances))
 		}
 	}, a, b)
 }
@@ -238,10 +239,10 @@ func TestRefusedFillIsNobodysDoing(t *testing.T) {
 			inWorld(t, func(w *world) {
 				w.source.reading = discovery.Complete(eps(80, 81)...)
 				w.start()
-				w.state("web1", StateMaint, Who{})
+				w.state("web1", api.StateMaint, api.Who{})
 				w.want(a, "web2=:81")
 				a.with(func() { fail(a) })
-				w.state("web1", StateReady, Who{})
+				w.state("web1", api.StateReady, api.Who{})
 				w.want(a, "web2=:81")
 				a.with(func() { delete(a.refuse, "web1"); a.err = nil })
 				w.pass(2 * DefaultResync)

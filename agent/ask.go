@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
@@ -29,11 +30,11 @@ func (a *Agent) Healthy() error {
 
 // Status returns what the agent knows and does now. It may be called from
 // anywhere, at any time.
-func (a *Agent) Status() Status {
+func (a *Agent) Status() api.Status {
 	if s := a.last.Load(); s != nil {
 		return *s
 	}
-	var s Status
+	var s api.Status
 	if a.ask(context.Background(), func(context.Context) { s = a.show(time.Now()) }) != nil {
 		if last := a.last.Load(); last != nil {
 			return *last
@@ -44,10 +45,10 @@ func (a *Agent) Status() Status {
 }
 
 // notRunning is what is known before the loop runs: nothing, in lists that are there.
-func notRunning(now time.Time) Status {
-	return Status{
-		Schema: Schema, At: now, Started: now, NotReady: []string{errStopped.Error()}, Backends: []BackendStatus{}, Instances: []InstanceStatus{},
-		Sources: []SourceStatus{}, Reloads: []ReloadStatus{}, Overrides: []Override{}, Pauses: []Pause{},
+func notRunning(now time.Time) api.Status {
+	return api.Status{
+		Schema: api.Schema, At: now, Started: now, NotReady: []string{errStopped.Error()}, Backends: []api.BackendStatus{}, Instances: []api.InstanceStatus{},
+		Sources: []api.SourceStatus{}, Reloads: []api.ReloadStatus{}, Overrides: []api.Override{}, Pauses: []api.Pause{},
 	}
 }
 
@@ -96,14 +97,14 @@ func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T,
 
 // Accept has those of a backend, by our name of it, go that id stood for when it was
 // shown: what the guard holds, what is kept, or live addresses that no source has ever
-// listed. What is listed again by now stays. It fails with [ErrNoBackend],
-// [ErrNothingHeld], or [ErrNoSuchID].
-func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, error) {
-	return storing(ctx, a, func(loop context.Context) (Accepted, error) {
-		done := Accepted{Backend: name, ID: id}
+// listed. What is listed again by now stays. It fails with [api.ErrNoBackend],
+// [api.ErrNothingHeld], or [api.ErrNoSuchID].
+func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, error) {
+	return storing(ctx, a, func(loop context.Context) (api.Accepted, error) {
+		done := api.Accepted{Backend: name, ID: id}
 		b := a.backend(name)
 		if b == nil {
-			return done, fmt.Errorf("%w: %q", ErrNoBackend, name)
+			return done, fmt.Errorf("%w: %q", api.ErrNoBackend, name)
 		}
 		now := time.Now()
 		ids := a.holdIDs(b, now)
@@ -111,11 +112,11 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 		gone, ok := a.accept(b, id, now)
 		switch {
 		case !ok && len(ids) == 0:
-			return done, fmt.Errorf("backend %q: %w", name, ErrNothingHeld)
+			return done, fmt.Errorf("backend %q: %w", name, api.ErrNothingHeld)
 		case !ok && id == "":
-			return done, fmt.Errorf("backend %q: %w: name one of %s", name, ErrNoSuchID, strings.Join(ids, ", "))
+			return done, fmt.Errorf("backend %q: %w: name one of %s", name, api.ErrNoSuchID, strings.Join(ids, ", "))
 		case !ok:
-			return done, fmt.Errorf("backend %q: %w %q: what may go now is %s", name, ErrNoSuchID, id, strings.Join(ids, ", "))
+			return done, fmt.Errorf("backend %q: %w %q: what may go now is %s", name, api.ErrNoSuchID, id, strings.Join(ids, ", "))
 		}
 		done.Removed = addressStrings(gone)
 		a.dirty = true
@@ -135,14 +136,14 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (Accepted, erro
 // Sync compares every instance with what it should be, now, and returns the
 // status after it. The error joins those of the instances that could not be
 // compared.
-func (a *Agent) Sync(ctx context.Context) (Status, error) {
+func (a *Agent) Sync(ctx context.Context) (api.Status, error) {
 	var asked []*reconciler.Reconciler
 	if err := a.ask(ctx, func(context.Context) {
 		for _, in := range a.instances {
 			asked = append(asked, in.reconciler)
 		}
 	}); err != nil {
-		return Status{}, err
+		return api.Status{}, err
 	}
 	errs := make([]error, len(asked))
 	var group sync.WaitGroup

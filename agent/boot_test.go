@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -89,10 +90,10 @@ func TestTakeoverLeavesStrangersUntilAccepted(t *testing.T) {
 		w.settle()
 		w.want(a, "web2=:80")
 		w.want(b, "web2=:80")
-		if err := w.accept("web"); !errors.Is(err, ErrNothingHeld) {
+		if err := w.accept("web"); !errors.Is(err, api.ErrNothingHeld) {
 			w.t.Errorf("accepting nothing: %v", err)
 		}
-		if err := w.accept("nope"); !errors.Is(err, ErrNoBackend) {
+		if err := w.accept("nope"); !errors.Is(err, api.ErrNoBackend) {
 			w.t.Errorf("accepting for nobody: %v", err)
 		}
 	}, a, b)

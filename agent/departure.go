@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -24,7 +25,7 @@ func (b *backend) setOverrides(next override.Set, now time.Time) {
 	before := b.overrides.WithAdded(b.Name, b.guard.Published(), b.Policy)
 	maps.DeleteFunc(b.added, func(_ netip.AddrPort, at time.Time) bool { return now.Sub(at) >= override.Linger })
 	for k := range b.overrides {
-		if k.Kind == OverrideServer && next[k] == nil && len(b.added) < override.Max {
+		if k.Kind == api.OverrideServer && next[k] == nil && len(b.added) < override.Max {
 			b.added[k.Addr] = now
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -290,7 +291,7 @@ func TestHealthyAndStopped(t *testing.T) {
 			w.t.Error(err)
 		}
 		w.stop()
-		if w.agent.Status().Schema != Schema {
+		if w.agent.Status().Schema != api.Schema {
 			w.t.Error("no status after the end")
 		}
 		if err := w.accept("web"); !errors.Is(err, errStopped) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/store"
 )
 
@@ -21,10 +22,10 @@ const (
 // operatorsState is what operators asked for, in a small file of its own: to write it
 // takes no longer than the disk needs.
 type operatorsState struct {
-	Version   int        `json:"version"`
-	At        time.Time  `json:"at"` // of the last change
-	Overrides []Override `json:"overrides"`
-	Pauses    []Pause    `json:"pauses"`
+	Version   int            `json:"version"`
+	At        time.Time      `json:"at"` // of the last change
+	Overrides []api.Override `json:"overrides"`
+	Pauses    []api.Pause    `json:"pauses"`
 }
 
 func (a *Agent) operatorsState() operatorsState {
@@ -47,7 +48,7 @@ func durably[T any](ctx context.Context, a *Agent, f func(context.Context) (T, e
 }
 
 // storing has the loop do f and then begin to store what it changed, and returns when
-// that is done. The error wraps [ErrNotStored] if what f did is in force and not on the
+// that is done. The error wraps [api.ErrNotStored] if what f did is in force and not on the
 // disk.
 func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error), begin func() <-chan error) (T, error) {
 	type result struct {
@@ -72,7 +73,7 @@ func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, e
 		err = fmt.Errorf("the disk has not answered yet: %w", ctx.Err())
 	}
 	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrNotStored, err)
+		err = fmt.Errorf("%w: %w", api.ErrNotStored, err)
 	}
 	return r.value, cmp.Or(r.err, err)
 }

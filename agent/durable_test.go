@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
@@ -55,18 +56,18 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 		want string // at the HAProxy after the crash
 	}{
 		{"drain", func(w *world) error {
-			_, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{})
+			_, err := w.agent.SetState(w.t.Context(), "web", "web1", api.StateDrain, api.Who{})
 			return err
 		}, "web1=:80/drain web2=:81"},
 		{"an address stopped", func(w *world) error {
-			_, err := w.agent.SetAddressState(w.t.Context(), addr(80).Addr(), StateMaint, Who{})
+			_, err := w.agent.SetAddressState(w.t.Context(), addr(80).Addr(), api.StateMaint, api.Who{})
 			return err
 		}, ""},
 		{"an endpoint added", func(w *world) error {
-			_, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{})
+			_, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{})
 			return err
 		}, "web1=:80 web2=:81 web3=:90"},
-		{"a pause", func(w *world) error { _, err := w.agent.Pause(w.t.Context(), "web", true, Who{}); return err }, ""},
+		{"a pause", func(w *world) error { _, err := w.agent.Pause(w.t.Context(), "web", true, api.Who{}); return err }, ""},
 		{"a hold accepted", func(w *world) error {
 			w.source.list()
 			w.settle()
@@ -102,13 +103,13 @@ func TestAcknowledgedAfterTheClockWasAhead(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.state("web2", StateDrain, Who{})
+		w.state("web2", api.StateDrain, api.Who{})
 		w.pass(10 * time.Second)
 		w.stop()
 		w.ahead()
 		w.start()
 		w.pass(10 * time.Second)
-		w.state("web1", StateDrain, Who{})
+		w.state("web1", api.StateDrain, api.Who{})
 		w.crash()
 		w.start()
 		w.pass(2 * time.Second)
@@ -127,8 +128,8 @@ func TestNotStoredIsSaid(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(blocked, "x"), 0o700); err != nil { // no file can take its place
 			w.t.Fatal(err)
 		}
-		ref, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{})
-		if !errors.Is(err, ErrNotStored) || ref.Slot != "web1" {
+		ref, err := w.agent.SetState(w.t.Context(), "web", "web1", api.StateDrain, api.Who{})
+		if !errors.Is(err, api.ErrNotStored) || ref.Slot != "web1" {
 			w.t.Fatalf("%+v, %v", ref, err)
 		}
 		w.settle()
@@ -155,7 +156,7 @@ func TestNothingIsKeptIfThatIsWanted(t *testing.T) {
 		w.opts.StateDir = ""
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{}); err != nil {
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", api.StateDrain, api.Who{}); err != nil {
 			w.t.Error(err)
 		}
 	}, a)
@@ -171,8 +172,8 @@ func TestOperatorsOverARollBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	drained := func(address string) []Override {
-		return []Override{{Backend: "web", Address: address, Kind: OverrideState, State: StateDrain, Listed: now}}
+	drained := func(address string) []api.Override {
+		return []api.Override{{Backend: "web", Address: address, Kind: api.OverrideState, State: api.StateDrain, Listed: now}}
 	}
 	load := func(want string) {
 		t.Helper()
@@ -236,7 +237,7 @@ func TestDiskThatHangs(t *testing.T) {
 		w.agent.operators = store.NewFile(securedir.Policy{}, w.opts.StateDir, operatorsFile, func(error) {}, func() {}) // nobody writes
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
 		defer cancel()
-		if _, err := w.agent.SetState(ctx, "web", "web1", StateDrain, Who{}); !errors.Is(err, ErrNotStored) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := w.agent.SetState(ctx, "web", "web1", api.StateDrain, api.Who{}); !errors.Is(err, api.ErrNotStored) || !errors.Is(err, context.DeadlineExceeded) {
 			w.t.Error(err)
 		}
 		w.want(a, "web1=:80/drain web2=:81")

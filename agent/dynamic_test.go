@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -139,7 +140,7 @@ func TestRenderedHoldsWhatWasAdded(t *testing.T) {
 		w.start()
 		w.source.list(span(80, 85)...)
 		w.pass(time.Second)
-		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); err != nil {
+		if _, err := w.agent.ReloadHAProxy(context.Background(), api.ReloadRequest{By: "me"}); err != nil {
 			t.Fatal(err)
 		}
 		web, api := f.ran()[0].Data.Backends[0], f.ran()[0].Data.Backends[1]

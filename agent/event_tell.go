@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/metrics"
@@ -14,8 +15,8 @@ func (a *Agent) Events() *event.Log { return a.events }
 type happening struct {
 	line  string // of the log; "" for none
 	warn  bool
-	attrs []any // of the line
-	event Event // of no kind: there is none
+	attrs []any     // of the line
+	event api.Event // of no kind: there is none
 	count func(*metrics.Metrics)
 }
 
@@ -36,37 +37,37 @@ func (a *Agent) record(h happening) {
 	}
 }
 
-func (a *Agent) addAll(events []Event) {
+func (a *Agent) addAll(events []api.Event) {
 	for _, e := range events {
 		a.events.Add(e)
 	}
 }
 
-func overrideEvent(kind string, o Override) Event {
-	e := Event{Kind: kind, Backend: o.Backend, Text: o.Address + ": " + o.Words(),
+func overrideEvent(kind string, o api.Override) api.Event {
+	e := api.Event{Kind: kind, Backend: o.Backend, Text: o.Address + ": " + o.Words(),
 		Fields: map[string]string{"address": o.Address, "override": o.Kind, "by": o.By, "reason": o.Reason}}
 	switch kind {
-	case EventOverrideEnded:
+	case api.EventOverrideEnded:
 		e.Text = o.Address + ": what an operator asked for ends"
-	case EventOverrideOver:
+	case api.EventOverrideOver:
 		e.Text = o.Address + ": the time is over of " + o.Words()
 	}
 	return e
 }
 
-func pauseEvents(kind string, pauses []Pause) (out []Event) {
+func pauseEvents(kind string, pauses []api.Pause) (out []api.Event) {
 	for _, p := range pauses {
 		words := map[string]string{
-			EventPaused: p.Words(), EventResumed: "writing goes on",
-			EventPauseOver: "the pause is over: writing goes on",
+			api.EventPaused: p.Words(), api.EventResumed: "writing goes on",
+			api.EventPauseOver: "the pause is over: writing goes on",
 		}
-		out = append(out, Event{Kind: kind, Backend: p.Backend, Text: words[kind], Fields: map[string]string{"by": p.By, "reason": p.Reason}})
+		out = append(out, api.Event{Kind: kind, Backend: p.Backend, Text: words[kind], Fields: map[string]string{"by": p.By, "reason": p.Reason}})
 	}
 	return out
 }
 
-func reloadEvent(kind string, r *reloading, l launch, text string) Event {
-	return Event{Kind: kind, Text: text, Fields: map[string]string{"reload": r.Name, "reason": l.reason, "by": l.by}}
+func reloadEvent(kind string, r *reloading, l launch, text string) api.Event {
+	return api.Event{Kind: kind, Text: text, Fields: map[string]string{"reload": r.Name, "reason": l.reason, "by": l.by}}
 }
 
 // countsByKind are the counts with kinds as texts.
@@ -82,10 +83,10 @@ func countsByKind(k reconciler.KindCounts) map[string]int {
 func kindOf(k reconciler.EventKind) string {
 	switch k {
 	case reconciler.SlotTaken:
-		return EventExternalTaken
+		return api.EventExternalTaken
 	case reconciler.SlotGivenBack:
-		return EventExternalGiven
+		return api.EventExternalGiven
 	case reconciler.Noted:
 	}
-	return EventNote
+	return api.EventNote
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -54,11 +55,11 @@ func TestWhatHappensIsTold(t *testing.T) {
 		w.pass(DefaultResync * 12 / 10)
 		expect("taken", "external_taken a web web2")
 
-		if _, err := w.agent.SetState(w.t.Context(), "web", "web2", StateReady, Who{By: "ann"}); err != nil {
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web2", api.StateReady, api.Who{By: "ann"}); err != nil {
 			w.t.Error(err)
 		}
 		w.pass(time.Second)
-		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{By: "ann", For: time.Minute}); err != nil {
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", api.StateDrain, api.Who{By: "ann", For: time.Minute}); err != nil {
 			w.t.Error(err)
 		}
 		w.pass(2 * time.Minute)
@@ -74,12 +75,12 @@ func TestWhatHappensIsTold(t *testing.T) {
 		w.pass(time.Second)
 		expect("overflow ends", "overflow_end web")
 
-		if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{For: time.Second}); err != nil {
+		if _, err := w.agent.Pause(w.t.Context(), "web", false, api.Who{For: time.Second}); err != nil {
 			w.t.Error(err)
 		}
 		w.pass(3 * time.Second)
 		expect("pause", "paused web", "pause_over web")
-		if _, err := w.agent.Pause(w.t.Context(), "", true, Who{}); err != nil {
+		if _, err := w.agent.Pause(w.t.Context(), "", true, api.Who{}); err != nil {
 			w.t.Error(err)
 		}
 		if err := w.agent.Resume(w.t.Context(), ""); err != nil {
@@ -108,16 +109,16 @@ func TestWhoEndsAnOverrideIsTold(t *testing.T) {
 			}
 			return "nobody: the events have ended"
 		}
-		w.state("web1", StateDrain, Who{By: "ann"})
-		w.state("web1", StateReady, Who{By: "bob"})
-		if set, ended := by(EventOverrideSet), by(EventOverrideEnded); set != "ann" || ended != "bob" {
+		w.state("web1", api.StateDrain, api.Who{By: "ann"})
+		w.state("web1", api.StateReady, api.Who{By: "bob"})
+		if set, ended := by(api.EventOverrideSet), by(api.EventOverrideEnded); set != "ann" || ended != "bob" {
 			w.t.Errorf("set by %q, ended by %q", set, ended)
 		}
 		w.weigh("web1", "20%")
-		if _, err := w.agent.SetWeight(w.t.Context(), "web", "web1", "", Who{By: "bob\x1b"}); err != nil {
+		if _, err := w.agent.SetWeight(w.t.Context(), "web", "web1", "", api.Who{By: "bob\x1b"}); err != nil {
 			w.t.Fatal(err)
 		}
-		if ended := by(EventOverrideEnded); ended != "bob." {
+		if ended := by(api.EventOverrideEnded); ended != "bob." {
 			w.t.Errorf("the weight is ended by %q", ended)
 		}
 	}, a)
@@ -173,7 +174,7 @@ func TestRecordingDelaysNobody(t *testing.T) {
 		}
 		defer r.Close()      // it reads nothing
 		for i := range 512 { // twice what a reader may leave unread
-			w.agent.Events().Add(Event{Kind: EventNote, Text: fmt.Sprint(i)})
+			w.agent.Events().Add(api.Event{Kind: api.EventNote, Text: fmt.Sprint(i)})
 		}
 		w.source.list(80, 81)
 		w.pass(time.Second)

@@ -6,13 +6,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // explainAddress puts together what is known of one address, or of a free slot.
-func (a *Agent) explainAddress(b *backend, status BackendStatus, e *explanation, addr netip.AddrPort, slot string) AddressExplanation {
-	x := explainedAddress{Said: []Saying{}, Slot: slot, Instances: []InstanceExplanation{}}
+func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explanation, addr netip.AddrPort, slot string) api.AddressExplanation {
+	x := explainedAddress{Said: []api.Saying{}, Slot: slot, Instances: []api.InstanceExplanation{}}
 	if addr.IsValid() {
 		x.Address = addr.String()
 		if addr.Port() == 0 {
@@ -23,7 +24,7 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *explanation,
 		}
 	}
 	x.place(b, status, addr)
-	for _, kind := range OverrideKinds {
+	for _, kind := range api.OverrideKinds {
 		if o := b.overrides.Find(b.Name, addr, kind); addr.IsValid() && o != nil {
 			x.Overrides = append(x.Overrides, *o)
 		}
@@ -46,15 +47,15 @@ func (a *Agent) explainAddress(b *backend, status BackendStatus, e *explanation,
 			if s.Number == number && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
 				x.Since = at.Since
 			}
-			x.Instances = append(x.Instances, InstanceExplanation(at))
+			x.Instances = append(x.Instances, api.InstanceExplanation(at))
 		}
 	}
 	x.Verdict = x.verdict(e)
-	return AddressExplanation(x)
+	return api.AddressExplanation(x)
 }
 
 // place notes whether the address is in force, and which slot holds it.
-func (x *explainedAddress) place(b *backend, status BackendStatus, addr netip.AddrPort) {
+func (x *explainedAddress) place(b *backend, status api.BackendStatus, addr netip.AddrPort) {
 	if i := slices.IndexFunc(status.Endpoints, func(e discovery.Endpoint) bool { return e.Addr == addr }); i >= 0 {
 		e := status.Endpoints[i]
 		x.InForce, x.Name = &e, e.Name
@@ -90,10 +91,10 @@ func (x *explainedAddress) place(b *backend, status BackendStatus, addr netip.Ad
 }
 
 // keptAddress says why an address is kept; nil if it is not.
-func keptAddress(status BackendStatus, address string) *KeptAddress {
+func keptAddress(status api.BackendStatus, address string) *api.KeptAddress {
 	for _, s := range status.Kept {
 		if slices.Contains(s.Endpoints, address) {
-			return &KeptAddress{
+			return &api.KeptAddress{
 				ID: s.ID, Source: s.Source, Part: s.Part, Reason: s.Reason, Since: s.Since, Yielded: slices.Contains(s.Yielded, address),
 			}
 		}
@@ -132,7 +133,7 @@ func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Ti
 	r := in.at(b.Name)
 	i := explainedInstance{
 		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, Up: in.up(), Waiting: r.Waiting > 0, Problem: r.Problem,
-		PausedUntil: r.Conflicts[s.Number], HeldSince: r.Externals[s.Number].Since, Said: []Exchange{},
+		PausedUntil: r.Conflicts[s.Number], HeldSince: r.Externals[s.Number].Since, Said: []api.Exchange{},
 	}
 	if r.Missing {
 		i.Problem = "it has no backend " + b.Proxy
@@ -145,7 +146,7 @@ func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Ti
 		i.Since = r.Seen.Add(-s.Since)
 	}
 	for _, said := range in.commandLog[slotName{b.Proxy, s.Name}] {
-		i.Said = append(i.Said, Exchange{Command: said.Command, Reply: said.Reply, Answered: said.Answered, At: said.At})
+		i.Said = append(i.Said, api.Exchange{Command: said.Command, Reply: said.Reply, Answered: said.Answered, At: said.At})
 	}
 	return i
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -20,29 +21,29 @@ const (
 
 // Explain says why a backend, by our name of it, is as it is, or an address in it:
 // about is ip:port, [v6]:port, an IP address (all of its ports), the name of a
-// slot, or "" for the backend as a whole. It fails with [ErrNoBackend] or
-// [ErrNoSubject].
-func (a *Agent) Explain(ctx context.Context, name, about string) (Explanation, error) {
+// slot, or "" for the backend as a whole. It fails with [api.ErrNoBackend] or
+// [api.ErrNoSubject].
+func (a *Agent) Explain(ctx context.Context, name, about string) (api.Explanation, error) {
 	var refused error
-	e, err := answer(ctx, a, func(context.Context) Explanation {
+	e, err := answer(ctx, a, func(context.Context) api.Explanation {
 		b := a.backend(name)
 		if b == nil {
-			refused = fmt.Errorf("%w: %q", ErrNoBackend, name)
-			return Explanation{}
+			refused = fmt.Errorf("%w: %q", api.ErrNoBackend, name)
+			return api.Explanation{}
 		}
 		var e explanation
 		e, refused = a.explain(b, about, time.Now())
 		return e.Explanation
 	})
 	if err := cmp.Or(err, refused); err != nil {
-		return Explanation{}, err
+		return api.Explanation{}, err
 	}
 	return e, nil
 }
 
 // An explanation is an [Explanation] in the making, and what its words need besides.
 type explanation struct {
-	Explanation
+	api.Explanation
 	takeoverID string // "" if there is no takeover
 	blocked    bool   // nothing is written because of it
 }
@@ -50,9 +51,9 @@ type explanation struct {
 // explain puts together what is known of b, and of what was asked about.
 func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, error) {
 	status := a.showBackend(b, now)
-	e := explanation{Explanation: Explanation{
-		Schema: Schema, At: now, Name: b.Name, Backend: b.Proxy, About: about, Phase: b.phase,
-		Slots: len(status.Slots), Addresses: []AddressExplanation{},
+	e := explanation{Explanation: api.Explanation{
+		Schema: api.Schema, At: now, Name: b.Name, Backend: b.Proxy, About: about, Phase: b.phase,
+		Slots: len(status.Slots), Addresses: []api.AddressExplanation{},
 	}}
 	if status.Takeover != nil {
 		e.takeoverID, e.blocked = status.Takeover.ID, status.Takeover.BlocksWriting
@@ -85,7 +86,7 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, e
 }
 
 // verdicts joins the first three.
-func verdicts(list []AddressExplanation, more int) string {
+func verdicts(list []api.AddressExplanation, more int) string {
 	var words []string
 	for _, x := range list[:min(3, len(list))] {
 		words = append(words, x.Verdict)
@@ -96,8 +97,8 @@ func verdicts(list []AddressExplanation, more int) string {
 	return strings.Join(words, " ")
 }
 
-func (a *Agent) statusesOf(b *backend, now time.Time) []InstanceStatus {
-	var out []InstanceStatus
+func (a *Agent) statusesOf(b *backend, now time.Time) []api.InstanceStatus {
+	var out []api.InstanceStatus
 	for _, in := range a.of(b) {
 		out = append(out, in.show(now))
 	}
@@ -106,7 +107,7 @@ func (a *Agent) statusesOf(b *backend, now time.Time) []InstanceStatus {
 
 // meant returns the addresses that about stands for, sorted; of a free slot the
 // zero one. slot is the name of a slot, if it is one.
-func (a *Agent) meant(b *backend, status BackendStatus, about string) (list []netip.AddrPort, slot string, err error) {
+func (a *Agent) meant(b *backend, status api.BackendStatus, about string) (list []netip.AddrPort, slot string, err error) {
 	if addr, err := netip.ParseAddrPort(about); err == nil {
 		return []netip.AddrPort{plain(addr)}, "", nil
 	}
@@ -115,9 +116,9 @@ func (a *Agent) meant(b *backend, status BackendStatus, about string) (list []ne
 	}
 	number, named := a.numberOf(b, about)
 	name := a.slotName(b, number)
-	i := slices.IndexFunc(status.Slots, func(s SlotStatus) bool { return named && s.Name == name })
+	i := slices.IndexFunc(status.Slots, func(s api.SlotStatus) bool { return named && s.Name == name })
 	if i < 0 {
-		return nil, "", fmt.Errorf("%w: %q of backend %q", ErrNoSubject, about, b.Name)
+		return nil, "", fmt.Errorf("%w: %q of backend %q", api.ErrNoSubject, about, b.Name)
 	}
 	var addr netip.AddrPort
 	if at := status.Slots[i].Endpoint; at != "" {
@@ -130,7 +131,7 @@ func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr()
 
 // portsOf returns everything known at an IP address; the address with port 0 if
 // there is nothing.
-func (a *Agent) portsOf(b *backend, status BackendStatus, ip netip.Addr) []netip.AddrPort {
+func (a *Agent) portsOf(b *backend, status api.BackendStatus, ip netip.Addr) []netip.AddrPort {
 	var out []netip.AddrPort
 	add := func(addr netip.AddrPort) {
 		if addr.Addr() == ip {
@@ -163,8 +164,8 @@ func (a *Agent) portsOf(b *backend, status BackendStatus, ip netip.Addr) []netip
 }
 
 // explain is what a feed was asked and said.
-func (f *feed) explain(backend string, now time.Time) SourceExplanation {
-	s := SourceExplanation{SourceStatus: f.show(backend, now), Answered: f.answered}
+func (f *feed) explain(backend string, now time.Time) api.SourceExplanation {
+	s := api.SourceExplanation{SourceStatus: f.show(backend, now), Answered: f.answered}
 	if f.failing != nil {
 		s.FailingSince = f.failedAt
 	}
@@ -179,10 +180,10 @@ func (f *feed) explain(backend string, now time.Time) SourceExplanation {
 }
 
 // says is what a feed says of an address.
-func (f *feed) says(addr netip.AddrPort) Saying {
-	s := Saying{Source: f.Name, Says: SaysUnlisted, LastListed: f.known.LastListed(addr)}
+func (f *feed) says(addr netip.AddrPort) api.Saying {
+	s := api.Saying{Source: f.Name, Says: api.SaysUnlisted, LastListed: f.known.LastListed(addr)}
 	if f.answered.IsZero() {
-		s.Says = SaysNothing
+		s.Says = api.SaysNothing
 		return s
 	}
 	i, listed := slices.BinarySearchFunc(f.listed, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
@@ -193,7 +194,7 @@ func (f *feed) says(addr netip.AddrPort) Saying {
 	}
 	for _, x := range f.refused {
 		if isNamed(x.Value, addr) {
-			s.Says, s.Name, s.Reason = SaysRefused, x.Name, x.Reason
+			s.Says, s.Name, s.Reason = api.SaysRefused, x.Name, x.Reason
 			break
 		}
 	}

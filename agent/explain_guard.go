@@ -5,12 +5,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // explainGuard says what the guard makes of what the sources say.
-func explainGuard(b BackendStatus, e *explanation) GuardExplanation {
-	g := GuardExplanation{State: "published", InForce: len(b.Endpoints), Hold: b.Hold}
+func explainGuard(b api.BackendStatus, e *explanation) api.GuardExplanation {
+	g := api.GuardExplanation{State: "published", InForce: len(b.Endpoints), Hold: b.Hold}
 	switch {
 	case b.Hold != nil:
 		g.State = "held"
@@ -34,12 +35,12 @@ func explainGuard(b BackendStatus, e *explanation) GuardExplanation {
 }
 
 // inForceWords says on what word the endpoints are in force.
-func inForceWords(b BackendStatus, e *explanation, n int) string {
+func inForceWords(b api.BackendStatus, e *explanation, n int) string {
 	kept := 0
 	for _, s := range b.Kept {
 		kept += len(s.Endpoints)
 	}
-	failing := slices.ContainsFunc(e.Sources, func(s SourceExplanation) bool { return s.InUse && s.State == "failing" })
+	failing := slices.ContainsFunc(e.Sources, func(s api.SourceExplanation) bool { return s.InUse && s.State == "failing" })
 	switch {
 	case failing:
 		return fmt.Sprintf("%d endpoints are in force, as the sources said last; nothing is held.", n)
@@ -77,7 +78,7 @@ func ended(words string) string {
 }
 
 // holdWords says what is held, why, and what ends it.
-func holdWords(h *Hold, e *explanation) string {
+func holdWords(h *api.Hold, e *explanation) string {
 	n := len(h.WouldRemove)
 	var what string
 	switch h.Kind {
@@ -104,7 +105,7 @@ func holdWords(h *Hold, e *explanation) string {
 }
 
 // backendVerdict says what one has to know of a backend first.
-func backendVerdict(b BackendStatus, instances []InstanceStatus, e *explanation) string {
+func backendVerdict(b api.BackendStatus, instances []api.InstanceStatus, e *explanation) string {
 	words := backendWords(b, e)
 	if e.Guard.State != "waiting" && e.Guard.State != "restored" { // which names them
 		words += e.silence()
@@ -120,7 +121,7 @@ func backendVerdict(b BackendStatus, instances []InstanceStatus, e *explanation)
 	return words
 }
 
-func backendWords(b BackendStatus, e *explanation) string {
+func backendWords(b api.BackendStatus, e *explanation) string {
 	switch {
 	case b.Problem != "":
 		return fmt.Sprintf("%s cannot be filled: %s", e.Name, ended(b.Problem))

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // An explainedInstance is an [InstanceExplanation] that is being put into words.
-type explainedInstance InstanceExplanation
+type explainedInstance api.InstanceExplanation
 
 // serves reports whether the slot has the address and takes traffic.
 func (i *explainedInstance) serves(address string) bool {

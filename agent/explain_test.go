@@ -9,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
-func (w *world) explain(about string) Explanation {
+func (w *world) explain(about string) api.Explanation {
 	w.t.Helper()
 	e, err := w.agent.Explain(w.t.Context(), "web", about)
 	if err != nil {
@@ -23,7 +24,7 @@ func (w *world) explain(about string) Explanation {
 }
 
 // wantVerdict fails unless the verdict on about holds every part.
-func (w *world) wantVerdict(about string, parts ...string) Explanation {
+func (w *world) wantVerdict(about string, parts ...string) api.Explanation {
 	w.t.Helper()
 	e := w.explain(about)
 	for _, part := range parts {
@@ -47,7 +48,7 @@ func TestExplainAddress(t *testing.T) {
 		if s := e.Sources[0]; s.Ready != 2 || s.State != "ok" || s.Answered.IsZero() || !s.InUse {
 			t.Errorf("the source: %+v", s)
 		}
-		if len(x.Said) != 1 || x.Said[0].Says != SaysReady || x.Said[0].LastListed.IsZero() || x.InForce == nil || x.Slot != "web1" || x.Since.IsZero() {
+		if len(x.Said) != 1 || x.Said[0].Says != api.SaysReady || x.Said[0].LastListed.IsZero() || x.InForce == nil || x.Slot != "web1" || x.Since.IsZero() {
 			t.Errorf("got %+v", x)
 		}
 		if len(x.Instances) != 2 || !x.Instances[0].Traffic || x.Instances[0].Seen.IsZero() || len(x.Instances[0].Said) != 1 {
@@ -68,12 +69,12 @@ func TestExplainAddress(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", about, got, want)
 			}
 		}
-		for about, want := range map[string]error{"web9": ErrNoSubject, "127.0.0.9:99999": ErrNoSubject, "../web1": ErrNoSubject} {
+		for about, want := range map[string]error{"web9": api.ErrNoSubject, "127.0.0.9:99999": api.ErrNoSubject, "../web1": api.ErrNoSubject} {
 			if _, err := w.agent.Explain(w.t.Context(), "web", about); !errors.Is(err, want) {
 				t.Errorf("%s: %v", about, err)
 			}
 		}
-		if _, err := w.agent.Explain(w.t.Context(), "wbe", "web1"); !errors.Is(err, ErrNoBackend) {
+		if _, err := w.agent.Explain(w.t.Context(), "wbe", "web1"); !errors.Is(err, api.ErrNoBackend) {
 			t.Error(err)
 		}
 		w.stop()
@@ -108,7 +109,7 @@ func TestExplainWhatGoesWrong(t *testing.T) {
 		w.source.list(80, 81)
 		w.pass(2 * time.Second)
 		e := w.wantVerdict("127.0.0.9:82", "127.0.0.9:82 is out of service: test does not list it any more", "It may still have traffic at b: it does not answer (absent: gone)")
-		if x := e.Addresses[0]; x.NoSlot != "unwanted" || x.Said[0].Says != SaysUnlisted || x.Said[0].LastListed.IsZero() {
+		if x := e.Addresses[0]; x.NoSlot != "unwanted" || x.Said[0].Says != api.SaysUnlisted || x.Said[0].LastListed.IsZero() {
 			t.Errorf("got %+v", x)
 		}
 		w.source.fail()
@@ -182,7 +183,7 @@ func TestExplainIsBounded(t *testing.T) {
 		if err != nil || strings.Contains(string(raw), ":null,") && strings.Contains(string(raw), `"said":null`) {
 			t.Errorf("%v: %s", err, raw)
 		}
-		var back Explanation
+		var back api.Explanation
 		if err := json.Unmarshal(raw, &back); err != nil || back.Verdict != e.Verdict || !reflect.DeepEqual(back.Guard.InForce, e.Guard.InForce) {
 			t.Errorf("back: %v", err)
 		}
@@ -211,12 +212,12 @@ func TestExplainOperators(t *testing.T) {
 		w.source.list(80, 81)
 		w.start()
 		w.pass(time.Second)
-		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateDrain, Who{By: "ann", Reason: "disk"}); err != nil {
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", api.StateDrain, api.Who{By: "ann", Reason: "disk"}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
 		e := w.wantVerdict("127.0.0.9:80", "127.0.0.9:80 drains in slot web1: an operator says so", "An operator has it so: drain by ann: disk.")
-		if o := e.Addresses[0].Overrides; len(o) != 1 || o[0].By != "ann" || e.Addresses[0].Said[0].Says != SaysReady {
+		if o := e.Addresses[0].Overrides; len(o) != 1 || o[0].By != "ann" || e.Addresses[0].Said[0].Says != api.SaysReady {
 			t.Errorf("got %+v", e.Addresses[0])
 		}
 		if o := w.explain("web2").Addresses[0].Overrides; len(o) != 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -15,7 +16,7 @@ import (
 // that an [Explanation] has.
 
 // An explainedAddress is an [AddressExplanation] that is being put into words.
-type explainedAddress AddressExplanation
+type explainedAddress api.AddressExplanation
 
 // refusal says why an address is refused, for one of [discovery.Reasons].
 func refusal(reason string) string {
@@ -48,8 +49,8 @@ func refusal(reason string) string {
 
 // verdict says what one has to know of an address first.
 func (a *explainedAddress) verdict(e *explanation) string {
-	refused := a.saying(SaysRefused)
-	strange := a.at(func(i InstanceExplanation) bool { return i.HeldBy == holdTakeover && i.Address == a.Address })
+	refused := a.saying(api.SaysRefused)
+	strange := a.at(func(i api.InstanceExplanation) bool { return i.HeldBy == holdTakeover && i.Address == a.Address })
 	switch {
 	case a.Address == "":
 		return a.freeSlot()
@@ -72,8 +73,8 @@ func (a *explainedAddress) freeSlot() string {
 
 // absent is the verdict on an address that is not in force.
 func (a *explainedAddress) absent(e *explanation) string {
-	live := a.at(func(i InstanceExplanation) bool { return i.Up && i.Address == a.Address && i.State != slots.Maint })
-	listed := a.saying(SaysReady, SaysDrain, SaysDown)
+	live := a.at(func(i api.InstanceExplanation) bool { return i.Up && i.Address == a.Address && i.State != slots.Maint })
+	listed := a.saying(api.SaysReady, api.SaysDrain, api.SaysDown)
 	last, by := a.lastListed()
 	switch {
 	case len(live) > 0:
@@ -94,7 +95,7 @@ func (a *explainedAddress) absent(e *explanation) string {
 // leftBehind names the instances that do not answer and may still send traffic to
 // an address that is gone.
 func (a *explainedAddress) leftBehind() string {
-	away := a.at(func(i InstanceExplanation) bool { return !i.Up && i.Address == a.Address && i.State != slots.Maint })
+	away := a.at(func(i api.InstanceExplanation) bool { return !i.Up && i.Address == a.Address && i.State != slots.Maint })
 	if len(away) == 0 {
 		return ""
 	}
@@ -105,7 +106,7 @@ func (a *explainedAddress) leftBehind() string {
 func (a *explainedAddress) present(e *explanation) string {
 	switch {
 	case a.InForce.State == discovery.Down:
-		return fmt.Sprintf("%s is out of service: %s says that it is down%s.", a.Address, a.sayer(SaysDown), because(a.InForce.Reason))
+		return fmt.Sprintf("%s is out of service: %s says that it is down%s.", a.Address, a.sayer(api.SaysDown), because(a.InForce.Reason))
 	case a.NoSlot == "overflow":
 		return fmt.Sprintf("%s has no slot, and takes no traffic: all %d slots of %s are taken.", a.Address, e.Slots, e.Backend)
 	case a.NoSlot != "":
@@ -113,9 +114,9 @@ func (a *explainedAddress) present(e *explanation) string {
 	case a.InForce.State == discovery.Drain && !a.LeavesAt.IsZero():
 		return fmt.Sprintf("%s leaves: it drains in slot %s for another %s%s.", a.Address, a.Slot, ago(a.LeavesAt, e.At), a.exceptions())
 	case a.InForce.State == discovery.Drain:
-		return fmt.Sprintf("%s drains in slot %s: %s says so%s%s.", a.Address, a.Slot, a.sayer(SaysDrain), because(a.InForce.Reason), a.exceptions())
+		return fmt.Sprintf("%s drains in slot %s: %s says so%s%s.", a.Address, a.Slot, a.sayer(api.SaysDrain), because(a.InForce.Reason), a.exceptions())
 	}
-	serves := a.at(func(i InstanceExplanation) bool { return i.Traffic })
+	serves := a.at(func(i api.InstanceExplanation) bool { return i.Traffic })
 	if len(serves) == 0 && e.blocked {
 		return fmt.Sprintf("%s takes no traffic yet: nothing is written to %s until `slotsync accept %s %s`, since no source ever listed any of the addresses that take traffic.",
 			a.Address, e.Backend, e.Name, e.takeoverID)
@@ -168,12 +169,12 @@ func (e *explanation) silence() string {
 }
 
 func (e *explanation) inUse(source string) bool {
-	return slices.ContainsFunc(e.Sources, func(s SourceExplanation) bool { return s.Name == source && s.InUse })
+	return slices.ContainsFunc(e.Sources, func(s api.SourceExplanation) bool { return s.Name == source && s.InUse })
 }
 
 // saying returns what the sources say that say one of these.
-func (a *explainedAddress) saying(words ...string) []Saying {
-	return slices.DeleteFunc(slices.Clone(a.Said), func(s Saying) bool { return !slices.Contains(words, s.Says) })
+func (a *explainedAddress) saying(words ...string) []api.Saying {
+	return slices.DeleteFunc(slices.Clone(a.Said), func(s api.Saying) bool { return !slices.Contains(words, s.Says) })
 }
 
 // operated says what operators asked of the address.
@@ -191,7 +192,7 @@ func (a *explainedAddress) operated() string {
 // sayer names who says so.
 func (a *explainedAddress) sayer(word string) string {
 	var who []string
-	if slices.ContainsFunc(a.Overrides, func(o Override) bool { return override.Implies(&o, word) }) {
+	if slices.ContainsFunc(a.Overrides, func(o api.Override) bool { return override.Implies(&o, word) }) {
 		who = append(who, "an operator")
 	}
 	for _, s := range a.saying(word) {
@@ -214,11 +215,11 @@ func (a *explainedAddress) lastListed() (at time.Time, by string) {
 }
 
 // at returns the instances of which is says yes.
-func (a *explainedAddress) at(is func(InstanceExplanation) bool) []InstanceExplanation {
-	return slices.DeleteFunc(slices.Clone(a.Instances), func(i InstanceExplanation) bool { return !is(i) })
+func (a *explainedAddress) at(is func(api.InstanceExplanation) bool) []api.InstanceExplanation {
+	return slices.DeleteFunc(slices.Clone(a.Instances), func(i api.InstanceExplanation) bool { return !is(i) })
 }
 
-func names(list []InstanceExplanation) string {
+func names(list []api.InstanceExplanation) string {
 	var out []string
 	for _, i := range list {
 		out = append(out, i.Instance)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -153,4 +154,4 @@ func managed(t *testing.T, f *fakeReload, body func(w *world)) {
 	}, a, b)
 }
 
-func (w *world) need() *NeedReload { return w.status().Backends[0].NeedReload }
+func (w *world) need() *api.NeedReload { return w.status().Backends[0].NeedReload }

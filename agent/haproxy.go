@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
@@ -26,17 +27,17 @@ func (a *Agent) reloadNames(ctx context.Context, name string) ([]string, error) 
 	case err != nil:
 		return nil, err
 	case len(names) == 0 && name != "":
-		return nil, fmt.Errorf("%w: none is named %q", ErrNoReload, name)
+		return nil, fmt.Errorf("%w: none is named %q", api.ErrNoReload, name)
 	case len(names) == 0:
-		return nil, ErrNoReload
+		return nil, api.ErrNoReload
 	}
 	return names, nil
 }
 
 // ReloadHAProxy runs the reloads that are meant, one after the other, stopping at
 // the first that fails, and returns how they are after it. It fails with
-// [ErrNoReload] or [ErrReloading], or with what the transaction says.
-func (a *Agent) ReloadHAProxy(ctx context.Context, req ReloadRequest) ([]ReloadStatus, error) {
+// [api.ErrNoReload] or [api.ErrReloading], or with what the transaction says.
+func (a *Agent) ReloadHAProxy(ctx context.Context, req api.ReloadRequest) ([]api.ReloadStatus, error) {
 	names, err := a.reloadNames(ctx, req.Name)
 	for _, name := range names {
 		if err != nil {
@@ -53,8 +54,8 @@ func (a *Agent) ReloadHAProxy(ctx context.Context, req ReloadRequest) ([]ReloadS
 
 // RestoreHAProxy puts a version of HAProxy's configuration in force again. With
 // etag, the file must still be the one with that tag. It fails as ReloadHAProxy
-// does, and with [ErrNoVersion] or [ErrChanged].
-func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]ReloadStatus, error) {
+// does, and with [api.ErrNoVersion] or [api.ErrChanged].
+func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]api.ReloadStatus, error) {
 	name, t, err := a.transaction(ctx, name)
 	if err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) (
 		return nil, err
 	}
 	if _, now, err := t.Show(); etag != "" && (err != nil || now != etag) {
-		return nil, ErrChanged
+		return nil, api.ErrChanged
 	}
 	err = a.perform(ctx, name, by, func(*reloading) launch {
 		return launch{reason: "restore " + id, run: func(ctx context.Context) (reload.Result, error) { return t.Restore(ctx, id, by) }}
@@ -78,9 +79,9 @@ func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*relo
 		r := a.reloadNamed(name)
 		switch {
 		case r == nil:
-			return fmt.Errorf("%w: %s is gone", ErrNoReload, name)
+			return fmt.Errorf("%w: %s is gone", api.ErrNoReload, name)
 		case a.reloadBusy, a.recovering > 0:
-			return ErrReloading
+			return api.ErrReloading
 		}
 		l := prepare(r)
 		l.by, l.done, l.triggers = by, done, r.policy.Triggers()
@@ -111,19 +112,19 @@ func (a *Agent) transaction(ctx context.Context, name string) (string, Transacti
 		return nil
 	})
 	if err == nil && t == nil {
-		err = ErrNoReload
+		err = api.ErrNoReload
 	}
 	return names[0], t, err
 }
 
-// known returns [ErrNoVersion] unless the version is kept.
+// known returns [api.ErrNoVersion] unless the version is kept.
 func known(t Transaction, id string) error {
 	kept, err := t.Versions()
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(kept, func(v reload.Version) bool { return v.ID == id }) {
-		return fmt.Errorf("%q: %w", id, ErrNoVersion)
+		return fmt.Errorf("%q: %w", id, api.ErrNoVersion)
 	}
 	return nil
 }
@@ -165,15 +166,15 @@ func (a *Agent) HAProxyConfig(ctx context.Context, name, version string) (text [
 }
 
 // HAProxyVersions returns what is kept of HAProxy's configuration, newest first.
-func (a *Agent) HAProxyVersions(ctx context.Context, name string) ([]ConfigVersion, error) {
+func (a *Agent) HAProxyVersions(ctx context.Context, name string) ([]api.ConfigVersion, error) {
 	_, t, err := a.transaction(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	kept, err := t.Versions()
-	out := []ConfigVersion{}
+	out := []api.ConfigVersion{}
 	for _, v := range kept {
-		out = append(out, ConfigVersion{ID: v.ID, At: v.At, Reason: v.Reason, By: v.By, SHA256: v.SHA256, Bytes: v.Bytes, Good: v.Good})
+		out = append(out, api.ConfigVersion{ID: v.ID, At: v.At, Reason: v.Reason, By: v.By, SHA256: v.SHA256, Bytes: v.Bytes, Good: v.Good})
 	}
 	return out, err
 }

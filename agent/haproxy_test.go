@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 func TestHAProxyConfigOfTheAgent(t *testing.T) {
@@ -22,13 +24,13 @@ func TestHAProxyConfigOfTheAgent(t *testing.T) {
 		if text, _, err := w.agent.HAProxyConfig(ctx, "haproxy", "v"); err != nil || string(text) != "old\n" {
 			t.Errorf("got %q, %v", text, err)
 		}
-		if _, _, err := w.agent.HAProxyConfig(ctx, "", "w"); !errors.Is(err, ErrNoVersion) {
+		if _, _, err := w.agent.HAProxyConfig(ctx, "", "w"); !errors.Is(err, api.ErrNoVersion) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := w.agent.HAProxyVersions(ctx, "other"); !errors.Is(err, ErrNoReload) {
+		if _, err := w.agent.HAProxyVersions(ctx, "other"); !errors.Is(err, api.ErrNoReload) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := w.agent.HAProxyDiff(ctx, "", "v", "w"); !errors.Is(err, ErrNoVersion) {
+		if _, err := w.agent.HAProxyDiff(ctx, "", "v", "w"); !errors.Is(err, api.ErrNoVersion) {
 			t.Errorf("got %v", err)
 		}
 		if diff, err := w.agent.HAProxyDiff(ctx, "", "v", ""); err != nil || diff == "" {
@@ -37,7 +39,7 @@ func TestHAProxyConfigOfTheAgent(t *testing.T) {
 		if words, err := w.agent.CheckHAProxy(ctx, ""); err != nil || words != "fine" {
 			t.Errorf("got %q, %v", words, err)
 		}
-		if _, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "0"); !errors.Is(err, ErrChanged) {
+		if _, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "0"); !errors.Is(err, api.ErrChanged) {
 			t.Errorf("got %v", err)
 		}
 		if s, err := w.agent.RestoreHAProxy(ctx, "", "v", "me", "1"); err != nil || s[0].Version != "v" || f.ran()[0].By != "me" {
@@ -50,9 +52,9 @@ func TestHAProxyConfigOfTheAgent(t *testing.T) {
 func TestOldWorkersAreShown(t *testing.T) {
 	f := &fakeReload{}
 	managed(t, f, func(w *world) {
-		old := []OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 2}}
+		old := []api.OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 2}}
 		var err error
-		w.opts.Reloads[0].OldWorkers = func(context.Context) ([]OldWorker, error) {
+		w.opts.Reloads[0].OldWorkers = func(context.Context) ([]api.OldWorker, error) {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return old, err
@@ -86,7 +88,7 @@ func TestAskedForIsNotRepeated(t *testing.T) {
 				w.source.list(span(80, 89)...)
 				w.settle()
 				w.pass(1900 * time.Millisecond)
-				if _, got := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "somebody"}); !errors.Is(got, err) {
+				if _, got := w.agent.ReloadHAProxy(context.Background(), api.ReloadRequest{By: "somebody"}); !errors.Is(got, err) {
 					t.Fatalf("got %v, want %v", got, err)
 				}
 				w.pass(time.Hour)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -25,7 +26,7 @@ func gap(ports ...int) discovery.Reading {
 }
 
 // kept returns what is kept of a backend.
-func (w *world) kept() []KeptSet { return w.status().Backends[0].Kept }
+func (w *world) kept() []api.KeptSet { return w.status().Backends[0].Kept }
 
 // portsOf are the ports of endpoints, without their address.
 func portsOf(endpoints []string) string {
@@ -37,7 +38,7 @@ func portsOf(endpoints []string) string {
 }
 
 // wantKept fails the test unless one set is kept, of these ports, with these without a slot.
-func (w *world) wantKept(ports, yielded string) KeptSet {
+func (w *world) wantKept(ports, yielded string) api.KeptSet {
 	w.t.Helper()
 	kept := w.kept()
 	if len(kept) != 1 || portsOf(kept[0].Endpoints) != ports || portsOf(kept[0].Yielded) != yielded {
@@ -88,7 +89,7 @@ func TestKeptIsToldOnce(t *testing.T) {
 		if n := w.warned.of("kept: the source does not list these now, and cannot say that they are gone"); n != 1 {
 			w.t.Errorf("warned %d times", n)
 		}
-		if got := w.events(EventKeptBegun, EventKeptEnded, EventHoldBegun); !slices.Equal(got, []string{EventKeptBegun}) {
+		if got := w.events(api.EventKeptBegun, api.EventKeptEnded, api.EventHoldBegun); !slices.Equal(got, []string{api.EventKeptBegun}) {
 			w.t.Errorf("events: %q", got)
 		}
 		if n := gauge(w.t, registry, "slotsync_source_kept"); n != 2 {
@@ -100,7 +101,7 @@ func TestKeptIsToldOnce(t *testing.T) {
 		if len(w.kept()) > 0 || gauge(w.t, registry, "slotsync_source_kept") != 0 {
 			w.t.Errorf("still kept: %+v", w.kept())
 		}
-		if got := w.events(EventKeptBegun, EventKeptEnded); !slices.Equal(got, []string{EventKeptBegun, EventKeptEnded}) {
+		if got := w.events(api.EventKeptBegun, api.EventKeptEnded); !slices.Equal(got, []string{api.EventKeptBegun, api.EventKeptEnded}) {
 			w.t.Errorf("events: %q", got)
 		}
 	}, a)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/slots/reload"
 )
@@ -33,11 +34,11 @@ type launch struct {
 func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.reloadBusy, r.running = true, true
 	a.opts.Log.Info("a reload of HAProxy begins", "reload", r.Name, "reason", l.reason)
-	a.events.Add(reloadEvent(EventReloadBegun, r, l, "a reload of HAProxy begins"))
+	a.events.Add(reloadEvent(api.EventReloadBegun, r, l, "a reload of HAProxy begins"))
 	a.group.Go(func() {
 		res, err := l.run(ctx)
 		if errors.Is(err, reload.ErrBusy) {
-			err = errors.Join(ErrReloading, err)
+			err = errors.Join(api.ErrReloading, err)
 		}
 		files := r.Transaction.Files()
 		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, files, err) }) {
@@ -91,10 +92,10 @@ func (a *Agent) toldReload(r *reloading, l launch, res reload.Result, err error)
 		result = "failed"
 		a.opts.Log.Error("HAProxy was not reloaded", "reload", r.Name, "reason", l.reason, "err", err,
 			"to_try_again", "slotsync haproxy reload")
-		a.events.Add(reloadEvent(EventReloadFailed, r, l, "HAProxy was not reloaded: "+err.Error()))
+		a.events.Add(reloadEvent(api.EventReloadFailed, r, l, "HAProxy was not reloaded: "+err.Error()))
 	} else {
 		a.opts.Log.Info("HAProxy was reloaded", "reload", r.Name, "reason", l.reason, "version", res.Version, "took", res.Took.Round(time.Millisecond))
-		a.events.Add(reloadEvent(EventReloadEnded, r, l, "HAProxy was reloaded"))
+		a.events.Add(reloadEvent(api.EventReloadEnded, r, l, "HAProxy was reloaded"))
 	}
 	for _, name := range r.Instances {
 		a.opts.Metrics.HAProxyReloaded(name, reason, result)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -55,7 +56,7 @@ func TestLogSaysHowAPauseEnds(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80)...)
 		pause := func() {
-			if _, err := w.agent.Pause(w.t.Context(), "web", false, Who{By: "ann", For: time.Minute}); err != nil {
+			if _, err := w.agent.Pause(w.t.Context(), "web", false, api.Who{By: "ann", For: time.Minute}); err != nil {
 				w.t.Error(err)
 			}
 		}
@@ -73,7 +74,7 @@ func TestLogSaysHowAPauseEnds(t *testing.T) {
 				w.t.Error(err)
 			}
 			w.pass(time.Hour)
-			if err := w.agent.Resume(w.t.Context(), ""); !errors.Is(err, ErrNotPaused) || err.Error() != "not paused: there is no pause to end" {
+			if err := w.agent.Resume(w.t.Context(), ""); !errors.Is(err, api.ErrNotPaused) || err.Error() != "not paused: there is no pause to end" {
 				w.t.Errorf("got %v", err)
 			}
 		})
@@ -88,7 +89,7 @@ func TestLogSaysHowAPauseEnds(t *testing.T) {
 func TestLogSaysThatAReloadBegins(t *testing.T) {
 	managed(t, &fakeReload{}, func(w *world) {
 		got := w.logs(func() {
-			if _, err := w.agent.ReloadHAProxy(w.t.Context(), ReloadRequest{By: "ann"}); err != nil {
+			if _, err := w.agent.ReloadHAProxy(w.t.Context(), api.ReloadRequest{By: "ann"}); err != nil {
 				w.t.Error(err)
 			}
 		})

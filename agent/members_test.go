@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -34,7 +35,7 @@ func TestEmptiedIsTold(t *testing.T) {
 				r.Close()
 				n := 0
 				for _, e := range past {
-					if e.Kind == EventEmptied {
+					if e.Kind == api.EventEmptied {
 						n++
 					}
 				}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
@@ -43,7 +44,7 @@ func TestRenamedOnOneAfterTheOther(t *testing.T) {
 			t.Errorf("shown as %+v", slot)
 		}
 		for _, name := range []string{"web2", "srv2"} {
-			ref, err := w.agent.SetState(w.t.Context(), "web", name, StateDrain, Who{})
+			ref, err := w.agent.SetState(w.t.Context(), "web", name, api.StateDrain, api.Who{})
 			if err != nil || ref.Slot != "srv2" || ref.Endpoint != addr(81).String() {
 				t.Errorf("%s: %+v, %v", name, ref, err)
 			}

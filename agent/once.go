@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -22,7 +23,7 @@ const (
 // Once does one round in place of [Agent.Run]: it returns when every source has
 // answered or failed and every instance is in step or cannot be reached, after
 // half a minute at most. The error says what was left undone.
-func (a *Agent) Once(ctx context.Context) (Status, error) {
+func (a *Agent) Once(ctx context.Context) (api.Status, error) {
 	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 	defer cancel()
 	a.opts.Reloads = nil // a reload must not be cut short by the end of the round
@@ -60,7 +61,7 @@ func (a *Agent) settled() bool {
 // Plan says what a round would do, in place of [Agent.Run], and does none of
 // it. Reading needs no more than level user. The error is that of ctx; what
 // could not be asked is in the plan.
-func (a *Agent) Plan(ctx context.Context) (Plan, error) {
+func (a *Agent) Plan(ctx context.Context) (api.Plan, error) {
 	a.begin()
 	a.barrierOpen = true
 	a.readInstances(ctx)
@@ -73,7 +74,7 @@ func (a *Agent) Plan(ctx context.Context) (Plan, error) {
 		}
 	}
 	a.broadcast(now)
-	p := Plan{}
+	p := api.Plan{}
 	for _, in := range a.instances {
 		p.Instances = append(p.Instances, in.preview())
 	}
@@ -137,8 +138,8 @@ func (a *Agent) readSources(ctx context.Context) {
 }
 
 // preview says what the next round would do at an instance.
-func (in *instance) preview() InstancePlan {
-	p := InstancePlan{Instance: in.Name, Changes: []PlannedChange{}}
+func (in *instance) preview() api.InstancePlan {
+	p := api.InstancePlan{Instance: in.Name, Changes: []api.PlannedChange{}}
 	if in.last.Err != nil {
 		p.Error = in.last.Err.Error()
 		return p
@@ -149,7 +150,7 @@ func (in *instance) preview() InstancePlan {
 	return p
 }
 
-func planned(backend string, c slots.Change, t slots.Target, waiting bool) PlannedChange {
+func planned(backend string, c slots.Change, t slots.Target, waiting bool) api.PlannedChange {
 	to := t.Class.String()
 	if t.Addr.IsValid() {
 		to = t.Addr.String() + " " + to
@@ -161,5 +162,5 @@ func planned(backend string, c slots.Change, t slots.Target, waiting bool) Plann
 	if c.From.Addr.IsValid() {
 		from = c.From.Addr.String() + " " + from
 	}
-	return PlannedChange{Backend: backend, Slot: c.Slot, Kind: c.Kind, From: from, To: to, Waiting: waiting}
+	return api.PlannedChange{Backend: backend, Slot: c.Slot, Kind: c.Kind, From: from, To: to, Waiting: waiting}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -18,38 +19,38 @@ import (
 
 // SetState drains an endpoint, stops it, or gives it back to what its source says
 // ([StateReady]), which also ends what somebody did to its slot behind the agent's
-// back. server is its address and port, or its slot. It fails with [ErrNoBackend],
-// [ErrNoServer] or [ErrBadRequest], and with [ErrOverruled] where its address is out of
+// back. server is its address and port, or its slot. It fails with [api.ErrNoBackend],
+// [api.ErrNoServer] or [api.ErrBadRequest], and with [api.ErrOverruled] where its address is out of
 // service on all backends, or a weight of 0 keeps it out.
-func (a *Agent) SetState(ctx context.Context, backend, server, state string, who Who) (ServerRef, error) {
+func (a *Agent) SetState(ctx context.Context, backend, server, state string, who api.Who) (api.ServerRef, error) {
 	if err := checkState(state); err != nil {
-		return ServerRef{}, err
+		return api.ServerRef{}, err
 	}
 	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		if err := a.setState(Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now); err != nil {
+		if err := a.setState(api.Override{Backend: b.Name, Address: b.addr.String(), State: state}, who, now); err != nil {
 			return err
 		}
 		o := b.overrides.Blocking(b.Name, b.addr)
 		switch {
-		case state != StateReady || o == nil:
+		case state != api.StateReady || o == nil:
 			return nil
-		case o.Kind == OverrideState:
-			return fmt.Errorf("%w: %s on all backends; start it by its address", ErrOverruled, o.Words())
+		case o.Kind == api.OverrideState:
+			return fmt.Errorf("%w: %s on all backends; start it by its address", api.ErrOverruled, o.Words())
 		}
-		return fmt.Errorf("%w: %s; give it another weight", ErrOverruled, o.Words())
+		return fmt.Errorf("%w: %s; give it another weight", api.ErrOverruled, o.Words())
 	})
 }
 
 // SetWeight gives an endpoint another weight: 0 to 256, a share of the template's as
 // in "20%", or "" for what its source says. It fails as SetState does.
-func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, who Who) (ServerRef, error) {
+func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, who api.Who) (api.ServerRef, error) {
 	if weight != "" {
-		if err := CheckWeight(weight); err != nil {
-			return ServerRef{}, fmt.Errorf("%w: %w", ErrBadRequest, err)
+		if err := api.CheckWeight(weight); err != nil {
+			return api.ServerRef{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
 		}
 	}
 	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		o := Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideWeight, Weight: weight}
+		o := api.Override{Backend: b.Name, Address: b.addr.String(), Kind: api.OverrideWeight, Weight: weight}
 		if weight == "" {
 			a.endOverride(o, who.By, now)
 			return nil
@@ -59,37 +60,37 @@ func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, w
 }
 
 // AddServer adds an endpoint that no source lists. name is for people, weight is as
-// for SetWeight. It fails with [ErrNoBackend] or [ErrBadRequest].
-func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who Who) (ServerRef, error) {
+// for SetWeight. It fails with [api.ErrNoBackend] or [api.ErrBadRequest].
+func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who api.Who) (api.ServerRef, error) {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	err := error(nil)
 	if reason := discovery.Check(addr); reason != "" {
-		err = fmt.Errorf("%w: %s is not for an endpoint (%s)", ErrBadRequest, addr, strings.ReplaceAll(reason, "_", " "))
-	} else if weight != "" && CheckWeight(weight) != nil {
-		err = fmt.Errorf("%w: %w", ErrBadRequest, CheckWeight(weight))
+		err = fmt.Errorf("%w: %s is not for an endpoint (%s)", api.ErrBadRequest, addr, strings.ReplaceAll(reason, "_", " "))
+	} else if weight != "" && api.CheckWeight(weight) != nil {
+		err = fmt.Errorf("%w: %w", api.ErrBadRequest, api.CheckWeight(weight))
 	}
 	if err != nil {
-		return ServerRef{}, err
+		return api.ServerRef{}, err
 	}
-	return durably(ctx, a, func(context.Context) (ServerRef, error) {
+	return durably(ctx, a, func(context.Context) (api.ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
-			return ServerRef{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
+			return api.ServerRef{}, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
 		}
 		if reason := b.Policy.Check(addr); reason != "" {
-			return ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", ErrBadRequest, b.Name, addr, strings.ReplaceAll(reason, "_", " "))
+			return api.ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", api.ErrBadRequest, b.Name, addr, strings.ReplaceAll(reason, "_", " "))
 		}
-		o := Override{Backend: b.Name, Address: addr.String(), Kind: OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
+		o := api.Override{Backend: b.Name, Address: addr.String(), Kind: api.OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
 		return a.ref(b, addr), a.setOverride(o, who, time.Now())
 	})
 }
 
 // RemoveServer removes an endpoint that AddServer added. It fails with
-// [ErrDiscovered] for one that only a source lists, and as SetState does.
-func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (ServerRef, error) {
+// [api.ErrDiscovered] for one that only a source lists, and as SetState does.
+func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (api.ServerRef, error) {
 	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		if !a.endOverride(Override{Backend: b.Name, Address: b.addr.String(), Kind: OverrideServer}, "", now) {
-			return fmt.Errorf("%w: %s/%s", ErrDiscovered, b.Name, b.addr)
+		if !a.endOverride(api.Override{Backend: b.Name, Address: b.addr.String(), Kind: api.OverrideServer}, "", now) {
+			return fmt.Errorf("%w: %s/%s", api.ErrDiscovered, b.Name, b.addr)
 		}
 		return nil
 	})
@@ -97,8 +98,8 @@ func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (Serve
 
 // checkState refuses what is no state.
 func checkState(state string) error {
-	if !slices.Contains([]string{StateReady, StateDrain, StateMaint}, state) {
-		return fmt.Errorf("%w: state %q is none of ready, drain, maint", ErrBadRequest, discovery.Printable(state, 40))
+	if !slices.Contains([]string{api.StateReady, api.StateDrain, api.StateMaint}, state) {
+		return fmt.Errorf("%w: state %q is none of ready, drain, maint", api.ErrBadRequest, discovery.Printable(state, 40))
 	}
 	return nil
 }
@@ -110,18 +111,18 @@ type backendRef struct {
 }
 
 // withServer finds the endpoint and has the loop do f.
-func (a *Agent) withServer(ctx context.Context, backend, server string, f func(*backendRef, time.Time) error) (ServerRef, error) {
-	return durably(ctx, a, func(context.Context) (ServerRef, error) {
+func (a *Agent) withServer(ctx context.Context, backend, server string, f func(*backendRef, time.Time) error) (api.ServerRef, error) {
+	return durably(ctx, a, func(context.Context) (api.ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
-			return ServerRef{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
+			return api.ServerRef{}, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
 		}
 		addr, err := a.find(b, server)
 		if err != nil {
-			return ServerRef{}, err
+			return api.ServerRef{}, err
 		}
 		if err := f(&backendRef{b, addr}, time.Now()); err != nil {
-			return ServerRef{}, err
+			return api.ServerRef{}, err
 		}
 		return a.ref(b, addr), nil
 	})
@@ -147,7 +148,7 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
 		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.Names(b.Name, addr) {
-			return addr, fmt.Errorf("%w: %s has no endpoint %s", ErrNoServer, b.Name, addr)
+			return addr, fmt.Errorf("%w: %s has no endpoint %s", api.ErrNoServer, b.Name, addr)
 		}
 		return addr, nil
 	}
@@ -157,15 +158,15 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 			continue
 		}
 		if s.Free() {
-			return netip.AddrPort{}, fmt.Errorf("%w: slot %s/%s is free", ErrNoServer, b.Name, server)
+			return netip.AddrPort{}, fmt.Errorf("%w: slot %s/%s is free", api.ErrNoServer, b.Name, server)
 		}
 		return s.Endpoint.Addr, nil
 	}
-	return netip.AddrPort{}, fmt.Errorf("%w: %s has neither an endpoint nor a slot %q", ErrNoServer, b.Name, discovery.Printable(server, 60))
+	return netip.AddrPort{}, fmt.Errorf("%w: %s has neither an endpoint nor a slot %q", api.ErrNoServer, b.Name, discovery.Printable(server, 60))
 }
 
-func (c *core) ref(b *backend, addr netip.AddrPort) ServerRef {
-	r := ServerRef{Backend: b.Name, Endpoint: addr.String()}
+func (c *core) ref(b *backend, addr netip.AddrPort) api.ServerRef {
+	r := api.ServerRef{Backend: b.Name, Endpoint: addr.String()}
 	table := b.placement.Table()
 	if i := slices.IndexFunc(table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
 		r.Slot = c.slotName(b, table[i].Number)
@@ -174,9 +175,9 @@ func (c *core) ref(b *backend, addr netip.AddrPort) ServerRef {
 }
 
 // setState puts a state in force, or ends the one that is.
-func (a *Agent) setState(o Override, who Who, now time.Time) error {
-	o.Kind = OverrideState
-	if o.State != StateReady {
+func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
+	o.Kind = api.OverrideState
+	if o.State != api.StateReady {
 		return a.setOverride(o, who, now)
 	}
 	a.endOverride(o, who.By, now)

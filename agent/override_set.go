@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -10,7 +11,7 @@ import (
 // This file puts overrides in force, and ends them.
 
 // setOverride puts an override in force.
-func (a *Agent) setOverride(o Override, who Who, now time.Time) error {
+func (a *Agent) setOverride(o api.Override, who api.Who, now time.Time) error {
 	o, err := override.New(o, who, now)
 	if err != nil {
 		return err
@@ -21,19 +22,19 @@ func (a *Agent) setOverride(o Override, who Who, now time.Time) error {
 	}
 	a.useOverrides(next, o.Backend, now)
 	a.gaugeOverrides()
-	a.events.Add(overrideEvent(EventOverrideSet, o))
+	a.events.Add(overrideEvent(api.EventOverrideSet, o))
 	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	return nil
 }
 
 // endOverride ends an override, as somebody wants it, and reports whether there was one.
-func (a *Agent) endOverride(o Override, by string, now time.Time) bool {
+func (a *Agent) endOverride(o api.Override, by string, now time.Time) bool {
 	o.By = discovery.Printable(by, 100)
 	next, was := a.overrides.Without(o)
 	if was {
 		a.useOverrides(next, o.Backend, now)
 		a.gaugeOverrides()
-		a.events.Add(overrideEvent(EventOverrideEnded, o))
+		a.events.Add(overrideEvent(api.EventOverrideEnded, o))
 		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind, "by", o.By)
 	}
 	return was
@@ -54,7 +55,7 @@ func (a *Agent) useOverrides(next override.Set, backend string, now time.Time) {
 // expireAsked ends the overrides and pauses whose time is over.
 func (a *Agent) expireAsked(now time.Time) {
 	if over := a.pauses.Expire(now); len(over) > 0 {
-		a.addAll(pauseEvents(EventPauseOver, over))
+		a.addAll(pauseEvents(api.EventPauseOver, over))
 		a.paused("a pause is over: writing goes on", over)
 	}
 	if len(a.overrides) == 0 {
@@ -69,7 +70,7 @@ func (a *Agent) expireAsked(now time.Time) {
 	left, gone := a.overrides.Expire(listed, now)
 	for _, o := range gone.Sorted() {
 		a.useOverrides(left, o.Backend, now)
-		a.events.Add(overrideEvent(EventOverrideOver, o))
+		a.events.Add(overrideEvent(api.EventOverrideOver, o))
 		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	}
 	a.gaugeOverrides() // endpoints come and go
@@ -78,7 +79,7 @@ func (a *Agent) expireAsked(now time.Time) {
 // countOverrides adds up the endpoints that operators asked something of, by kind.
 func (b *backend) countOverrides(n map[string]int) {
 	for _, e := range b.wanted() {
-		for _, kind := range OverrideKinds {
+		for _, kind := range api.OverrideKinds {
 			if b.overrides.Find(b.Name, e.Addr, kind) != nil {
 				n[kind]++
 			}
@@ -95,7 +96,7 @@ func (a *Agent) gaugeOverrides() {
 				same.countOverrides(n)
 			}
 		}
-		for _, kind := range OverrideKinds {
+		for _, kind := range api.OverrideKinds {
 			a.opts.Metrics.Overridden(b.Proxy, kind, n[kind])
 		}
 	}

@@ -8,12 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // drain, start and so on do to a server of web what an operator asks for.
-func (w *world) state(server, state string, who Who) ServerRef {
+func (w *world) state(server, state string, who api.Who) api.ServerRef {
 	w.t.Helper()
 	ref, err := w.agent.SetState(w.t.Context(), "web", server, state, who)
 	if err != nil {
@@ -25,7 +26,7 @@ func (w *world) state(server, state string, who Who) ServerRef {
 
 func (w *world) weigh(server, weight string) {
 	w.t.Helper()
-	if _, err := w.agent.SetWeight(w.t.Context(), "web", server, weight, Who{By: "ann"}); err != nil {
+	if _, err := w.agent.SetWeight(w.t.Context(), "web", server, weight, api.Who{By: "ann"}); err != nil {
 		w.t.Fatal(err)
 	}
 	w.settle()
@@ -36,8 +37,8 @@ func TestOverrideHoldsOnAllInstances(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
-		ref := w.state("127.0.0.9:81", StateDrain, Who{By: "ann", Reason: "disk"})
-		if ref != (ServerRef{Backend: "web", Endpoint: "127.0.0.9:81", Slot: "web2"}) {
+		ref := w.state("127.0.0.9:81", api.StateDrain, api.Who{By: "ann", Reason: "disk"})
+		if ref != (api.ServerRef{Backend: "web", Endpoint: "127.0.0.9:81", Slot: "web2"}) {
 			w.t.Errorf("got %+v", ref)
 		}
 		for _, c := range []*fakeConn{a, b} {
@@ -48,11 +49,11 @@ func TestOverrideHoldsOnAllInstances(t *testing.T) {
 		if len(s.Overrides) != 1 || s.Overrides[0].By != "ann" || slot.Override != "drain by ann: disk" || slot.Instances[0].HeldBy != "operator" {
 			w.t.Errorf("got %+v and %+v", s.Overrides, slot)
 		}
-		w.state("web3", StateMaint, Who{})
+		w.state("web3", api.StateMaint, api.Who{})
 		w.want(a, "web1=:80 web2=:81/drain")
 		w.wantSync("a", true)
-		w.state("web2", StateReady, Who{})
-		w.state("127.0.0.9:82", StateReady, Who{})
+		w.state("web2", api.StateReady, api.Who{})
+		w.state("127.0.0.9:82", api.StateReady, api.Who{})
 		w.want(b, "web1=:80 web2=:81 web3=:82")
 		if s := w.status(); len(s.Overrides) != 0 {
 			w.t.Errorf("left: %+v", s.Overrides)
@@ -69,7 +70,7 @@ func TestOverrideSurvives(t *testing.T) {
 		drained := "web1=:80 web2=:81/drain"
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.state("web2", StateDrain, Who{By: "ann", For: time.Hour})
+		w.state("web2", api.StateDrain, api.Who{By: "ann", For: time.Hour})
 		w.want(a, drained)
 		w.stop() // and start again
 		w.start()
@@ -107,8 +108,8 @@ func TestOverrideOutlivesItsEndpointByADay(t *testing.T) {
 		w.opts.Poll = time.Minute
 		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		w.start()
-		w.state("127.0.0.9:81", StateDrain, Who{})
-		w.state("127.0.0.9:82", StateDrain, Who{Keep: true})
+		w.state("127.0.0.9:81", api.StateDrain, api.Who{})
+		w.state("127.0.0.9:82", api.StateDrain, api.Who{Keep: true})
 		w.pass(48 * time.Hour)
 		if n := len(w.status().Overrides); n != 2 {
 			w.t.Fatalf("%d overrides of endpoints that are listed", n)
@@ -125,11 +126,11 @@ func TestOverrideOfAnAddress(t *testing.T) {
 	a := newFake("a", "web", 5)
 	a.addBackend("api", 5)
 	inWorld(t, func(w *world) {
-		api := newSource(90)
-		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: api, Key: "b"}}})
+		other := newSource(90)
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: other, Key: "b"}}})
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		refs, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), StateMaint, Who{})
+		refs, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), api.StateMaint, api.Who{})
 		if err != nil || len(refs) != 3 {
 			w.t.Fatalf("got %+v, %v", refs, err)
 		}
@@ -139,27 +140,27 @@ func TestOverrideOfAnAddress(t *testing.T) {
 		w.settle()
 		w.want(a, "")
 		w.wantSync("a", true)
-		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", StateReady, Who{}); !errors.Is(err, ErrOverruled) {
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web1", api.StateReady, api.Who{}); !errors.Is(err, api.ErrOverruled) {
 			w.t.Errorf("one alone: %v", err)
 		}
-		if _, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{}); err != nil {
+		if _, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), api.StateReady, api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:82")
 
-		w.state("web2", StateDrain, Who{By: "ann"})
-		_, err = w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{})
-		if !errors.Is(err, ErrOverruled) || !strings.Contains(err.Error(), "web/127.0.0.9:81 has drain by ann") {
+		w.state("web2", api.StateDrain, api.Who{By: "ann"})
+		_, err = w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), api.StateReady, api.Who{})
+		if !errors.Is(err, api.ErrOverruled) || !strings.Contains(err.Error(), "web/127.0.0.9:81 has drain by ann") {
 			w.t.Errorf("one is held by itself: %v", err)
 		}
 
-		w.state("web2", StateReady, Who{})
-		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "0", Who{By: "bob"}); err != nil {
+		w.state("web2", api.StateReady, api.Who{})
+		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "0", api.Who{By: "bob"}); err != nil {
 			w.t.Fatal(err)
 		}
-		_, err = w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), StateReady, Who{})
-		if !errors.Is(err, ErrOverruled) || !strings.Contains(err.Error(), "weight 0 by bob; give the address another weight") {
+		_, err = w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.9"), api.StateReady, api.Who{})
+		if !errors.Is(err, api.ErrOverruled) || !strings.Contains(err.Error(), "weight 0 by bob; give the address another weight") {
 			w.t.Errorf("all are held by their weight: %v", err)
 		}
 	}, a)
@@ -172,30 +173,33 @@ func TestOperatorRequestsAreRefused(t *testing.T) {
 		w.opts.Backends[0].Policy.Deny = []netip.Prefix{netip.MustParsePrefix("127.6.0.0/16")}
 		w.start()
 		ctx, agent := w.t.Context(), w.agent
-		set := func(backend, server, state string, who Who) error {
+		set := func(backend, server, state string, who api.Who) error {
 			_, err := agent.SetState(ctx, backend, server, state, who)
 			return err
 		}
-		weigh := func(weight string) error { _, err := agent.SetWeight(ctx, "web", "web1", weight, Who{}); return err }
+		weigh := func(weight string) error {
+			_, err := agent.SetWeight(ctx, "web", "web1", weight, api.Who{})
+			return err
+		}
 		add := func(at string) error {
-			_, err := agent.AddServer(ctx, "web", netip.MustParseAddrPort(at), "", "", Who{})
+			_, err := agent.AddServer(ctx, "web", netip.MustParseAddrPort(at), "", "", api.Who{})
 			return err
 		}
 		for name, c := range map[string]struct{ err, want error }{
-			"no backend":     {set("api", "web1", StateDrain, Who{}), ErrNoBackend},
-			"no endpoint":    {set("web", "127.0.0.9:81", StateDrain, Who{}), ErrNoServer},
-			"no slot":        {set("web", "web9", StateDrain, Who{}), ErrNoServer},
-			"a free slot":    {set("web", "web2", StateDrain, Who{}), ErrNoServer},
-			"no state":       {set("web", "web1", "off", Who{}), ErrBadRequest},
-			"negative time":  {set("web", "web1", StateDrain, Who{For: -1}), ErrBadRequest},
-			"weight words":   {weigh("much"), ErrBadRequest},
-			"weight 257":     {weigh("257"), ErrBadRequest},
-			"weight -1":      {weigh("-1"), ErrBadRequest},
-			"weight percent": {weigh("%"), ErrBadRequest},
-			"link-local":     {add("169.254.169.254:80"), ErrBadRequest},
-			"port 0":         {add("127.0.0.9:0"), ErrBadRequest},
-			"denied":         {add("127.6.6.6:80"), ErrBadRequest},
-			"not paused":     {agent.Resume(ctx, ""), ErrNotPaused},
+			"no backend":     {set("api", "web1", api.StateDrain, api.Who{}), api.ErrNoBackend},
+			"no endpoint":    {set("web", "127.0.0.9:81", api.StateDrain, api.Who{}), api.ErrNoServer},
+			"no slot":        {set("web", "web9", api.StateDrain, api.Who{}), api.ErrNoServer},
+			"a free slot":    {set("web", "web2", api.StateDrain, api.Who{}), api.ErrNoServer},
+			"no state":       {set("web", "web1", "off", api.Who{}), api.ErrBadRequest},
+			"negative time":  {set("web", "web1", api.StateDrain, api.Who{For: -1}), api.ErrBadRequest},
+			"weight words":   {weigh("much"), api.ErrBadRequest},
+			"weight 257":     {weigh("257"), api.ErrBadRequest},
+			"weight -1":      {weigh("-1"), api.ErrBadRequest},
+			"weight percent": {weigh("%"), api.ErrBadRequest},
+			"link-local":     {add("169.254.169.254:80"), api.ErrBadRequest},
+			"port 0":         {add("127.0.0.9:0"), api.ErrBadRequest},
+			"denied":         {add("127.6.6.6:80"), api.ErrBadRequest},
+			"not paused":     {agent.Resume(ctx, ""), api.ErrNotPaused},
 		} {
 			if !errors.Is(c.err, c.want) {
 				w.t.Errorf("%s: %v", name, c.err)
@@ -221,9 +225,9 @@ func TestStartEndsWhatOthersDid(t *testing.T) {
 			w.t.Errorf("got %+v", row)
 		}
 		w.want(a, "web1=:80/drain web2=:81")
-		w.state("web1", StateDrain, Who{By: "ann"}) // adopted
+		w.state("web1", api.StateDrain, api.Who{By: "ann"}) // adopted
 		w.pass(time.Minute)
-		w.state("web1", StateReady, Who{})
+		w.state("web1", api.StateReady, api.Who{})
 		w.want(a, "web1=:80 web2=:81")
 		a.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 		w.pass(time.Minute)
@@ -243,7 +247,7 @@ func TestStartWhileAnInstanceIsAway(t *testing.T) {
 		w.want(a, "web2=:81")
 		a.with(func() { a.err = &slots.InstanceError{Fault: slots.Absent, Err: errors.New("away")} })
 		w.pass(time.Minute)
-		w.state("web1", StateReady, Who{})
+		w.state("web1", api.StateReady, api.Who{})
 		w.pass(time.Minute)
 		w.stop()
 		a.with(func() { a.err = nil })
@@ -269,11 +273,11 @@ func TestOverrideLeavesOtherBackendsAlone(t *testing.T) {
 			}
 			return gen
 		}
-		web, api := generation("web"), generation("api")
-		w.state("127.0.0.9:81", StateDrain, Who{For: time.Minute})
+		web, other := generation("web"), generation("api")
+		w.state("127.0.0.9:81", api.StateDrain, api.Who{For: time.Minute})
 		w.pass(2 * time.Minute)
-		if generation("web") == web || generation("api") != api {
-			w.t.Errorf("generations %d and %d, before %d and %d", generation("web"), generation("api"), web, api)
+		if generation("web") == web || generation("api") != other {
+			w.t.Errorf("generations %d and %d, before %d and %d", generation("web"), generation("api"), web, other)
 		}
 	}, a)
 }
@@ -283,7 +287,7 @@ func TestOverridePutsBackNobody(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		w.state("web1", StateDrain, Who{})
+		w.state("web1", api.StateDrain, api.Who{})
 		w.settle()
 		w.want(a, "web1=:80/drain web2=:81")
 		listed := eps(80, 81)

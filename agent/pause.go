@@ -6,34 +6,35 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 )
 
 // Pause stops writing to the slots of a backend, or of all if backend is "": for
 // who.For, or [DefaultPause]. An instance that is restarted is filled nevertheless,
-// unless hard. It fails with [ErrNoBackend] or [ErrBadRequest].
-func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who Who) (Pause, error) {
-	who, err := override.Limit(who, DefaultPause)
+// unless hard. It fails with [api.ErrNoBackend] or [api.ErrBadRequest].
+func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who api.Who) (api.Pause, error) {
+	who, err := override.Limit(who, api.DefaultPause)
 	if err != nil {
-		return Pause{}, err
+		return api.Pause{}, err
 	}
-	return durably(ctx, a, func(context.Context) (Pause, error) {
+	return durably(ctx, a, func(context.Context) (api.Pause, error) {
 		if backend != "" && a.backend(backend) == nil {
-			return Pause{}, fmt.Errorf("%w: %q", ErrNoBackend, backend)
+			return api.Pause{}, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
 		}
 		now := time.Now()
-		p := Pause{Backend: backend, By: discovery.Printable(who.By, 100), Reason: discovery.Printable(who.Reason, 200),
-			Since: now, Until: now.Add(cmp.Or(who.For, DefaultPause)), Hard: hard}
+		p := api.Pause{Backend: backend, By: discovery.Printable(who.By, 100), Reason: discovery.Printable(who.Reason, 200),
+			Since: now, Until: now.Add(cmp.Or(who.For, api.DefaultPause)), Hard: hard}
 		a.pauses[backend] = p
-		a.addAll(pauseEvents(EventPaused, []Pause{p}))
-		a.paused("an operator pauses the writing", []Pause{p})
+		a.addAll(pauseEvents(api.EventPaused, []api.Pause{p}))
+		a.paused("an operator pauses the writing", []api.Pause{p})
 		return p, nil
 	})
 }
 
 // Resume ends the pause of a backend, or every one if backend is "", and the conflicts over
-// its slots. It fails with [ErrNotPaused] if there is neither.
+// its slots. It fails with [api.ErrNotPaused] if there is neither.
 func (a *Agent) Resume(ctx context.Context, backend string) error {
 	_, err := durably(ctx, a, func(context.Context) (struct{}, error) {
 		now := time.Now()
@@ -44,10 +45,10 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 			}
 		}
 		if _, ok := a.pauses[backend]; !fought && !ok && (backend != "" || len(a.pauses) == 0) {
-			return struct{}{}, fmt.Errorf("%w: %s", ErrNotPaused, cmp.Or(backend, "there is no pause to end"))
+			return struct{}{}, fmt.Errorf("%w: %s", api.ErrNotPaused, cmp.Or(backend, "there is no pause to end"))
 		}
 		ended := a.pauses.End(backend)
-		a.addAll(pauseEvents(EventResumed, ended))
+		a.addAll(pauseEvents(api.EventResumed, ended))
 		a.paused("an operator has the writing go on", ended)
 		return struct{}{}, nil
 	})
@@ -55,7 +56,7 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 }
 
 // paused tells the instances what is paused now, and says what became of which pauses.
-func (a *Agent) paused(said string, which []Pause) {
+func (a *Agent) paused(said string, which []api.Pause) {
 	a.operatorsAsked(time.Now())
 	for _, b := range a.backends {
 		b.due = true

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -16,10 +17,10 @@ func TestPause(t *testing.T) {
 			w.source.reading = discovery.Complete(eps(80)...)
 			w.start()
 			ctx := w.t.Context()
-			if _, err := w.agent.Pause(ctx, "nothing", false, Who{}); !errors.Is(err, ErrNoBackend) {
+			if _, err := w.agent.Pause(ctx, "nothing", false, api.Who{}); !errors.Is(err, api.ErrNoBackend) {
 				w.t.Errorf("got %v", err)
 			}
-			if _, err := w.agent.Pause(ctx, "web", hard, Who{By: "ann", For: time.Hour}); err != nil {
+			if _, err := w.agent.Pause(ctx, "web", hard, api.Who{By: "ann", For: time.Hour}); err != nil {
 				w.t.Fatal(err)
 			}
 			w.source.list(80, 81)
@@ -47,7 +48,7 @@ func TestPause(t *testing.T) {
 			w.pass(time.Hour) // and ends
 			w.want(a, "web1=:80 web2=:81 web3=:82")
 			w.want(b, "web1=:80 web2=:81 web3=:82")
-			if _, err := w.agent.Pause(ctx, "", hard, Who{}); err != nil {
+			if _, err := w.agent.Pause(ctx, "", hard, api.Who{}); err != nil {
 				w.t.Fatal(err)
 			}
 			w.source.list(80)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"unicode"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -31,7 +32,7 @@ type Querier interface {
 	ShutSessions(ctx context.Context, backend, server string) error
 }
 
-// Dump asks an instance for one of [slots.Dumps], now. It fails with [ErrNoInstance], or
+// Dump asks an instance for one of [slots.Dumps], now. It fails with [api.ErrNoInstance], or
 // with what the instance says.
 func (a *Agent) Dump(ctx context.Context, instance, what string) (Dump, error) {
 	q, err := a.querier(ctx, instance)
@@ -42,13 +43,13 @@ func (a *Agent) Dump(ctx context.Context, instance, what string) (Dump, error) {
 }
 
 // Raw sends a line of commands to an instance, as it is, and returns the answer. It
-// fails as Dump does, and with [ErrBadRequest] unless it is one line with something
+// fails as Dump does, and with [api.ErrBadRequest] unless it is one line with something
 // on it. What it changes of a slot is somebody else's doing to the agent: see
 // Backend.RepairExternal. After a line that may change something the instance is
 // compared, so that the status has it at once.
 func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, error) {
 	if strings.TrimSpace(command) == "" || strings.ContainsFunc(command, unicode.IsControl) {
-		return "", fmt.Errorf("%w: one line of commands is wanted", ErrBadRequest)
+		return "", fmt.Errorf("%w: one line of commands is wanted", api.ErrBadRequest)
 	}
 	q, err := a.querier(ctx, instance)
 	if err != nil {
@@ -114,15 +115,15 @@ func commandsIn(line string) []string {
 }
 
 // ShutSessions ends the sessions that an endpoint has, or a slot whatever its address
-// is, at every instance that has it. It fails with [ErrNoBackend] or [ErrNoServer], or
+// is, at every instance that has it. It fails with [api.ErrNoBackend] or [api.ErrNoServer], or
 // with what instances say.
-func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (ServerRef, error) {
+func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (api.ServerRef, error) {
 	var asked []shutAt
 	var proxy string
-	ref, err := answerOr(ctx, a, func(context.Context) (ref ServerRef, err error) {
+	ref, err := answerOr(ctx, a, func(context.Context) (ref api.ServerRef, err error) {
 		b := a.backend(backend)
 		if b == nil {
-			return ref, fmt.Errorf("%w: %q", ErrNoBackend, backend)
+			return ref, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
 		}
 		proxy = b.Proxy
 		if ref, asked = a.holders(b, server); len(asked) > 0 {
@@ -132,7 +133,7 @@ func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (Serve
 		if _, err := a.find(b, server); err == nil && slices.ContainsFunc(b.wanted(), wanted) {
 			return ref, nil // it is nowhere yet
 		}
-		return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", ErrNoServer, b.Name, discovery.Printable(server, 60))
+		return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", api.ErrNoServer, b.Name, discovery.Printable(server, 60))
 	})
 	if err != nil {
 		return ref, err
@@ -158,7 +159,7 @@ type shutAt struct {
 
 // holders returns the slots that server names, at every instance that can be asked: those
 // that have its address, also after it left, or the one of that name.
-func (a *Agent) holders(b *backend, server string) (ref ServerRef, out []shutAt) {
+func (a *Agent) holders(b *backend, server string) (ref api.ServerRef, out []shutAt) {
 	number, named := a.numberOf(b, server)
 	addr, err := netip.ParseAddrPort(server)
 	if addr = plain(addr); err == nil {
@@ -173,7 +174,7 @@ func (a *Agent) holders(b *backend, server string) (ref ServerRef, out []shutAt)
 			}
 			out = append(out, shutAt{in.Name, s.Name, in.Query})
 			if ref.Slot == "" {
-				ref = ServerRef{Backend: b.Name, Endpoint: s.Addr.String(), Slot: s.Name}
+				ref = api.ServerRef{Backend: b.Name, Endpoint: s.Addr.String(), Slot: s.Name}
 			}
 		}
 	}
@@ -188,7 +189,7 @@ func (a *Agent) querier(ctx context.Context, name string) (Querier, error) {
 		return nil
 	})
 	if err == nil && q == nil {
-		err = fmt.Errorf("%w: %q", ErrNoInstance, name)
+		err = fmt.Errorf("%w: %q", api.ErrNoInstance, name)
 	}
 	return q, err
 }

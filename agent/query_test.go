@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -65,7 +66,7 @@ func TestShutSessions(t *testing.T) {
 		if len(other.shut) > 0 {
 			w.t.Errorf("c, which has another address there: %v", other.shut)
 		}
-		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "web4"); !errors.Is(err, ErrNoServer) {
+		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "web4"); !errors.Is(err, api.ErrNoServer) {
 			w.t.Errorf("a free slot: %v", err)
 		}
 	}, a, b, c)
@@ -84,7 +85,7 @@ func TestWhatIsSentAsItIsIsSeenAtOnce(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		for _, line := range []string{"", " ", "show info\nset server web/web2 state maint"} {
-			if _, err := w.agent.Raw(w.t.Context(), "a", line, "ann"); !errors.Is(err, ErrBadRequest) {
+			if _, err := w.agent.Raw(w.t.Context(), "a", line, "ann"); !errors.Is(err, api.ErrBadRequest) {
 				w.t.Errorf("%q: %v", line, err)
 			}
 		}
@@ -151,7 +152,7 @@ func TestShutSessionsOfOneThatLeft(t *testing.T) {
 		if strings.Join(q.shut, " ") != "web/web1 web/web1" {
 			t.Errorf("asked %v", q.shut)
 		}
-		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "127.0.0.9:99"); !errors.Is(err, ErrNoServer) {
+		if _, err := w.agent.ShutSessions(w.t.Context(), "web", "127.0.0.9:99"); !errors.Is(err, api.ErrNoServer) {
 			t.Errorf("nobody: %v", err)
 		}
 	}, a)

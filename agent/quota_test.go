@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -22,10 +23,10 @@ func TestQuotaWithoutFullRights(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		w.start()
-		limited := Who{By: "loopback", MaxFor: time.Hour}
-		ask := func(i int, who Who) error {
+		limited := api.Who{By: "loopback", MaxFor: time.Hour}
+		ask := func(i int, who api.Who) error {
 			ip := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
-			_, err := w.agent.SetAddressState(w.t.Context(), ip, StateDrain, who)
+			_, err := w.agent.SetAddressState(w.t.Context(), ip, api.StateDrain, who)
 			return err
 		}
 		for i := range maxLimited {
@@ -33,18 +34,18 @@ func TestQuotaWithoutFullRights(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}
-		if err := ask(maxLimited, limited); !errors.Is(err, ErrBadRequest) || !strings.Contains(err.Error(), "50 at most without full rights") {
+		if err := ask(maxLimited, limited); !errors.Is(err, api.ErrBadRequest) || !strings.Contains(err.Error(), "50 at most without full rights") {
 			w.t.Errorf("one more: %v", err)
 		}
 		if err := ask(0, limited); err != nil {
 			w.t.Errorf("one that there is, again: %v", err)
 		}
 		for i := range override.Max {
-			if err := ask(1000+i, Who{By: "root"}); err != nil {
+			if err := ask(1000+i, api.Who{By: "root"}); err != nil {
 				w.t.Fatalf("with full rights, %d: %v", i, err)
 			}
 		}
-		if err := ask(3000, Who{By: "root"}); !errors.Is(err, ErrBadRequest) {
+		if err := ask(3000, api.Who{By: "root"}); !errors.Is(err, api.ErrBadRequest) {
 			w.t.Errorf("one more with full rights: %v", err)
 		}
 		if n := len(w.status().Overrides); n != override.Max+maxLimited {
@@ -77,7 +78,7 @@ func TestMaxForWithoutFullRights(t *testing.T) {
 			{0, 0, 0}, {100_000 * time.Hour, 0, 100_000 * time.Hour}, {0, time.Hour, time.Hour}, {time.Minute, time.Hour, time.Minute},
 			{time.Hour, time.Hour, time.Hour}, {time.Hour + 1, time.Hour, -1}, {100_000 * time.Hour, 720 * time.Hour, -1},
 		} {
-			who := Who{For: tt.ask, MaxFor: tt.most}
+			who := api.Who{For: tt.ask, MaxFor: tt.most}
 			_, err := w.agent.SetWeight(w.t.Context(), "web", "web1", "5", who)
 			if (err != nil) != (tt.want < 0) || err != nil && !strings.Contains(err.Error(), "http.max_for") {
 				w.t.Errorf("%+v: %v", tt, err)
@@ -90,11 +91,11 @@ func TestMaxForWithoutFullRights(t *testing.T) {
 			p, err := w.agent.Pause(w.t.Context(), "web", true, who)
 			if (err != nil) != (tt.want < 0) {
 				w.t.Errorf("%+v: %v", tt, err)
-			} else if want := cmp.Or(tt.ask, DefaultPause); err == nil && !p.Until.Equal(p.Since.Add(want)) {
+			} else if want := cmp.Or(tt.ask, api.DefaultPause); err == nil && !p.Until.Equal(p.Since.Add(want)) {
 				w.t.Errorf("%+v: %+v", tt, p)
 			}
 		}
-		if p, err := w.agent.Pause(w.t.Context(), "", false, Who{MaxFor: time.Minute}); err != nil || !p.Until.Equal(p.Since.Add(time.Minute)) {
+		if p, err := w.agent.Pause(w.t.Context(), "", false, api.Who{MaxFor: time.Minute}); err != nil || !p.Until.Equal(p.Since.Add(time.Minute)) {
 			w.t.Errorf("%+v, %v", p, err)
 		}
 	}, a)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -21,7 +22,7 @@ type Reload struct {
 	Transaction Transaction
 	// OldWorkers lists the processes that earlier reloads have left; nil if that
 	// cannot be known.
-	OldWorkers func(ctx context.Context) ([]OldWorker, error)
+	OldWorkers func(ctx context.Context) ([]api.OldWorker, error)
 	// MinInterval and MaxPerHour bound the reloads that nobody asked for, Jitter
 	// spreads them over a fleet. 0 stands for no bound and no spread.
 	MinInterval time.Duration
@@ -65,7 +66,7 @@ type reloading struct {
 	Reload
 	policy  *reloadpolicy.Policy
 	running bool
-	old     []OldWorker
+	old     []api.OldWorker
 	looking bool // for them
 	lookAt  time.Time
 	files   reload.Files // as they were when they were looked at last

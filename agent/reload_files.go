@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/slots/reload"
 )
@@ -51,5 +52,5 @@ func (a *Agent) changedByHand(r *reloading, is bool) {
 	const text = "the configuration of HAProxy was changed by hand: it is not overwritten unless somebody insists"
 	a.opts.Log.Warn(text, "reload", r.Name, "to_see_it", "slotsync haproxy config diff",
 		"to_end_it", "take it over into the template, then slotsync haproxy reload --force")
-	a.events.Add(Event{Kind: EventNote, Text: text, Fields: map[string]string{"reload": r.Name}})
+	a.events.Add(api.Event{Kind: api.EventNote, Text: text, Fields: map[string]string{"reload": r.Name}})
 }

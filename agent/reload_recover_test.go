@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // What an earlier process left half done is put right first.
@@ -15,7 +17,7 @@ func TestRecoversBeforeItReloads(t *testing.T) {
 		w.start()
 		w.source.list(span(80, 89)...)
 		w.pass(time.Minute)
-		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); !errors.Is(err, ErrReloading) || len(f.ran()) != 0 {
+		if _, err := w.agent.ReloadHAProxy(context.Background(), api.ReloadRequest{By: "me"}); !errors.Is(err, api.ErrReloading) || len(f.ran()) != 0 {
 			t.Fatalf("%v, %d runs while something is recovered", err, len(f.ran()))
 		}
 		close(f.recover)

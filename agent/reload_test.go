@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -103,7 +104,7 @@ func TestUselessReloadIsLatched(t *testing.T) {
 			t.Fatalf("%d runs after the file has changed", len(f.ran()))
 		}
 		f.with(func() { f.stuck = false })
-		if _, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"}); err != nil {
+		if _, err := w.agent.ReloadHAProxy(context.Background(), api.ReloadRequest{By: "me"}); err != nil {
 			t.Fatal(err)
 		}
 		w.pass(time.Second)
@@ -133,9 +134,9 @@ func TestFailedReloadIsNotRepeated(t *testing.T) {
 		if n := s.Backends[0].NeedReload; n == nil || !n.Latched || s.Reloads[0].Error == "" || s.Reloads[0].Step != "check" {
 			t.Errorf("need %+v, reload %+v", n, s.Reloads[0])
 		}
-		_, err := w.agent.ReloadHAProxy(context.Background(), ReloadRequest{By: "me"})
+		_, err := w.agent.ReloadHAProxy(context.Background(), api.ReloadRequest{By: "me"})
 		w.pass(time.Hour)
-		if err == nil || errors.Is(err, ErrReloading) || len(f.ran()) != 2 || len(other.ran()) != 0 {
+		if err == nil || errors.Is(err, api.ErrReloading) || len(f.ran()) != 2 || len(other.ran()) != 0 {
 			t.Errorf("asked for: %v, %d runs, and %d of the next one", err, len(f.ran()), len(other.ran()))
 		}
 	})
@@ -294,7 +295,7 @@ func TestNothingIsReloadedForAStoredSet(t *testing.T) {
 				w.source.fail()
 				w.opts.Backends[0].Feeds[0].Source = w.source
 				w.start()
-				if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+				if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 					w.t.Fatal(err)
 				}
 				w.pass(time.Hour)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -85,7 +86,7 @@ func TestClockWasAhead(t *testing.T) {
 		w.start()
 		w.pass(time.Second)
 		w.want(a, "web2=:81")
-		w.state("web1", StateReady, Who{})
+		w.state("web1", api.StateReady, api.Who{})
 		w.pass(time.Second)
 		w.want(a, "web1=:80 web2=:81")
 	}, a)

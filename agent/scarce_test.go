@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -32,7 +33,7 @@ func TestOverflowEndsWhenWhatHasNoSlotIsOnlyKept(t *testing.T) {
 		if n := gauge(w.t, registry, "slotsync_overflow_endpoints"); n != 0 || len(w.status().Backends[0].Overflow) > 0 {
 			w.t.Errorf("%v have no slot, want none but kept ones", n)
 		}
-		if got := w.events(EventOverflow, EventOverflowEnded); len(got) == 0 || got[len(got)-1] != EventOverflowEnded {
+		if got := w.events(api.EventOverflow, api.EventOverflowEnded); len(got) == 0 || got[len(got)-1] != api.EventOverflowEnded {
 			w.t.Errorf("events: %q", got)
 		}
 	}, a)
@@ -106,7 +107,7 @@ func TestKeptWithoutASlotIsAdded(t *testing.T) {
 		w.start()
 		w.source.say(gap(80, 81), nil)
 		w.settle()
-		if _, err := w.agent.Pause(w.t.Context(), "web", true, Who{For: 30 * time.Second}); err != nil {
+		if _, err := w.agent.Pause(w.t.Context(), "web", true, api.Who{For: 30 * time.Second}); err != nil {
 			w.t.Fatal(err)
 		}
 		a.with(func() { a.process.Pid++; a.addBackend("web", 1) })
@@ -183,7 +184,7 @@ func TestHoldThatIsOverSaysSo(t *testing.T) {
 			w.t.Fatal(err)
 		}
 		reader.Close()
-		all = slices.DeleteFunc(all, func(e Event) bool { return e.Kind != EventHoldBegun })
+		all = slices.DeleteFunc(all, func(e api.Event) bool { return e.Kind != api.EventHoldBegun })
 		if len(all) != 1 || !strings.Contains(fmt.Sprint(all[0]), "as soon as it is confirmed") {
 			w.t.Errorf("events: %+v", all)
 		}

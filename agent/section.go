@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
@@ -13,21 +14,21 @@ import (
 
 // HAProxySections lists the sections of HAProxy's configuration, and a tag that
 // changes with it.
-func (a *Agent) HAProxySections(ctx context.Context, name string) ([]ConfigSection, string, error) {
+func (a *Agent) HAProxySections(ctx context.Context, name string) ([]api.ConfigSection, string, error) {
 	_, t, err := a.transaction(ctx, name)
 	if err != nil {
 		return nil, "", err
 	}
 	all, etag, err := t.Sections()
-	out := []ConfigSection{}
+	out := []api.ConfigSection{}
 	for _, s := range all {
-		out = append(out, ConfigSection{Type: s.Type, Name: s.Name, Line: s.Line})
+		out = append(out, api.ConfigSection{Type: s.Type, Name: s.Name, Line: s.Line})
 	}
 	return out, etag, err
 }
 
 // HAProxySection returns one section and the tag of the whole configuration. It
-// fails with [ErrNoSection], or [ErrBadSection] if there are several of that name.
+// fails with [api.ErrNoSection], or [api.ErrBadSection] if there are several of that name.
 func (a *Agent) HAProxySection(ctx context.Context, name, typ, section string) (text []byte, etag string, err error) {
 	_, t, err := a.transaction(ctx, name)
 	if err != nil {
@@ -38,7 +39,7 @@ func (a *Agent) HAProxySection(ctx context.Context, name, typ, section string) (
 }
 
 // PreviewHAProxySection returns what e would change, as a unified diff.
-func (a *Agent) PreviewHAProxySection(ctx context.Context, e SectionEdit) (string, error) {
+func (a *Agent) PreviewHAProxySection(ctx context.Context, e api.SectionEdit) (string, error) {
 	_, t, err := a.edited(ctx, e)
 	if err != nil {
 		return "", err
@@ -48,10 +49,10 @@ func (a *Agent) PreviewHAProxySection(ctx context.Context, e SectionEdit) (strin
 }
 
 // EditHAProxySection makes the change and reloads HAProxy, as
-// [Agent.ReloadHAProxy] does, with its errors, [ErrChanged], [ErrNoSection],
-// [ErrBadSection], and [ErrBadRequest] if it is not said which of several files is
+// [Agent.ReloadHAProxy] does, with its errors, [api.ErrChanged], [api.ErrNoSection],
+// [api.ErrBadSection], and [api.ErrBadRequest] if it is not said which of several files is
 // meant. Nothing is changed after one of these.
-func (a *Agent) EditHAProxySection(ctx context.Context, e SectionEdit) ([]ReloadStatus, error) {
+func (a *Agent) EditHAProxySection(ctx context.Context, e api.SectionEdit) ([]api.ReloadStatus, error) {
 	name, t, err := a.edited(ctx, e)
 	if err != nil {
 		return nil, err
@@ -68,25 +69,25 @@ func (a *Agent) EditHAProxySection(ctx context.Context, e SectionEdit) ([]Reload
 
 // edited returns the reload whose configuration e changes. Each has a file of its own:
 // one of several is not guessed, or an edit that was meant for all is made in the first.
-func (a *Agent) edited(ctx context.Context, e SectionEdit) (string, Transaction, error) {
+func (a *Agent) edited(ctx context.Context, e api.SectionEdit) (string, Transaction, error) {
 	names, err := a.reloadNames(ctx, e.Reload)
 	if err != nil {
 		return "", nil, err
 	}
 	if len(names) > 1 {
-		return "", nil, fmt.Errorf("%w: each reload has a file of its own: name the one that is meant, of %s", ErrBadRequest, strings.Join(names, ", "))
+		return "", nil, fmt.Errorf("%w: each reload has a file of its own: name the one that is meant, of %s", api.ErrBadRequest, strings.Join(names, ", "))
 	}
 	return a.transaction(ctx, names[0])
 }
 
-func editOf(e SectionEdit, d reload.Data) reload.Edit {
+func editOf(e api.SectionEdit, d reload.Data) reload.Edit {
 	return reload.Edit{Type: e.Type, Name: e.Name, Body: e.Body, ETag: e.ETag, By: e.By, Force: e.Force, Data: d}
 }
 
 // sectionFailed says in the agent's words what a transaction said.
 func sectionFailed(err error) error {
 	for theirs, ours := range map[error]error{
-		reload.ErrNoSection: ErrNoSection, reload.ErrBadSection: ErrBadSection, reload.ErrEdited: ErrChanged, reload.ErrNotKept: ErrNoReload,
+		reload.ErrNoSection: api.ErrNoSection, reload.ErrBadSection: api.ErrBadSection, reload.ErrEdited: api.ErrChanged, reload.ErrNotKept: api.ErrNoReload,
 	} {
 		if !errors.Is(err, theirs) {
 			continue

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
@@ -14,13 +15,13 @@ func TestSectionsAreEdited(t *testing.T) {
 	managed(t, f, func(w *world) {
 		w.start()
 		all, etag, err := w.agent.HAProxySections(w.t.Context(), "")
-		if err != nil || etag != "1" || len(all) != 1 || all[0] != (ConfigSection{Type: "global", Line: 1}) {
+		if err != nil || etag != "1" || len(all) != 1 || all[0] != (api.ConfigSection{Type: "global", Line: 1}) {
 			t.Fatalf("got %+v, %q, %v", all, etag, err)
 		}
 		if text, _, err := w.agent.HAProxySection(w.t.Context(), "haproxy", "global", ""); err != nil || string(text) != "global\n" {
 			t.Errorf("got %q, %v", text, err)
 		}
-		e := SectionEdit{Type: "global", Body: []byte("global # more\n"), ETag: etag, By: "ann"}
+		e := api.SectionEdit{Type: "global", Body: []byte("global # more\n"), ETag: etag, By: "ann"}
 		if diff, err := w.agent.PreviewHAProxySection(w.t.Context(), e); err != nil || diff != "-global\n+global # more\n" {
 			t.Errorf("got %q, %v", diff, err)
 		}
@@ -35,13 +36,13 @@ func TestSectionsAreEdited(t *testing.T) {
 			t.Errorf("got %+v", ran)
 		}
 		e.ETag = "0"
-		if _, err := w.agent.EditHAProxySection(w.t.Context(), e); !errors.Is(err, ErrChanged) || len(f.ran()) != 1 {
+		if _, err := w.agent.EditHAProxySection(w.t.Context(), e); !errors.Is(err, api.ErrChanged) || len(f.ran()) != 1 {
 			t.Errorf("with an old tag: %v", err)
 		}
-		if _, _, err := w.agent.HAProxySection(w.t.Context(), "", "backend", "x"); !errors.Is(err, ErrNoSection) {
+		if _, _, err := w.agent.HAProxySection(w.t.Context(), "", "backend", "x"); !errors.Is(err, api.ErrNoSection) {
 			t.Errorf("got %v", err)
 		}
-		if _, _, err := w.agent.HAProxySections(w.t.Context(), "other"); !errors.Is(err, ErrNoReload) {
+		if _, _, err := w.agent.HAProxySections(w.t.Context(), "other"); !errors.Is(err, api.ErrNoReload) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -54,12 +55,12 @@ func TestSectionsOfSeveralFiles(t *testing.T) {
 		w.opts.Reloads[0].Instances = []string{"a"}
 		w.opts.Reloads = append(w.opts.Reloads, Reload{Name: "b", Instances: []string{"b"}, Transaction: other})
 		w.start()
-		e := SectionEdit{Type: "global", Body: []byte("global # more\n"), ETag: "1"}
+		e := api.SectionEdit{Type: "global", Body: []byte("global # more\n"), ETag: "1"}
 		for _, ask := range []func() error{
 			func() error { _, err := w.agent.PreviewHAProxySection(w.t.Context(), e); return err },
 			func() error { _, err := w.agent.EditHAProxySection(w.t.Context(), e); return err },
 		} {
-			if err := ask(); !errors.Is(err, ErrBadRequest) || !strings.HasSuffix(err.Error(), "of haproxy, b") {
+			if err := ask(); !errors.Is(err, api.ErrBadRequest) || !strings.HasSuffix(err.Error(), "of haproxy, b") {
 				t.Errorf("got %v", err)
 			}
 		}
@@ -75,12 +76,12 @@ func TestSectionsOfSeveralFiles(t *testing.T) {
 
 func TestSectionErrors(t *testing.T) {
 	other := errors.New("other")
-	for theirs, ours := range map[error]error{reload.ErrBadSection: ErrBadSection, reload.ErrNotKept: ErrNoReload, other: other, nil: nil} {
+	for theirs, ours := range map[error]error{reload.ErrBadSection: api.ErrBadSection, reload.ErrNotKept: api.ErrNoReload, other: other, nil: nil} {
 		if got := sectionFailed(theirs); !errors.Is(got, ours) {
 			t.Errorf("%v: got %v, want %v", theirs, got, ours)
 		}
 	}
-	if got := sectionFailed(fmt.Errorf("%w: backend x", reload.ErrNoSection)); !errors.Is(got, ErrNoSection) || got.Error() != "no such section: backend x" {
+	if got := sectionFailed(fmt.Errorf("%w: backend x", reload.ErrNoSection)); !errors.Is(got, api.ErrNoSection) || got.Error() != "no such section: backend x" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -30,7 +31,7 @@ func TestTwoTemplatesOfOneBackend(t *testing.T) {
 		w.source.list(80, 82)
 		w.settle()
 		w.want(a, "web1=:80 web3=:82 bak2=:91")
-		if _, err := w.agent.SetState(w.t.Context(), "backup", "bak2", StateDrain, Who{}); err != nil {
+		if _, err := w.agent.SetState(w.t.Context(), "backup", "bak2", api.StateDrain, api.Who{}); err != nil {
 			t.Error(err)
 		}
 		w.pass(time.Minute)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -49,10 +50,10 @@ func (in *instance) conflictedSlots(backend string) []string {
 }
 
 // show returns the status at this moment.
-func (a *Agent) show(now time.Time) Status {
-	s := Status{
-		Schema: Schema, At: now, Started: a.begun,
-		Backends: []BackendStatus{}, Instances: []InstanceStatus{}, Sources: []SourceStatus{},
+func (a *Agent) show(now time.Time) api.Status {
+	s := api.Status{
+		Schema: api.Schema, At: now, Started: a.begun,
+		Backends: []api.BackendStatus{}, Instances: []api.InstanceStatus{}, Sources: []api.SourceStatus{},
 	}
 	s.NotReady = a.notReady()
 	s.Ready = len(s.NotReady) == 0
@@ -68,7 +69,7 @@ func (a *Agent) show(now time.Time) Status {
 		s.Instances = append(s.Instances, show)
 	}
 	s.Overrides, s.Pauses = a.overrides.Sorted(), a.pauses.Sorted()
-	s.Reloads = []ReloadStatus{}
+	s.Reloads = []api.ReloadStatus{}
 	for _, r := range a.reloads {
 		s.Reloads = append(s.Reloads, a.showReload(r, now))
 	}
@@ -93,17 +94,17 @@ func (a *Agent) notReady() []string {
 	return out
 }
 
-func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
-	s := BackendStatus{
+func (a *Agent) showBackend(b *backend, now time.Time) api.BackendStatus {
+	s := api.BackendStatus{
 		Name: b.Name, Backend: b.Proxy, Phase: b.phase,
-		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []SlotStatus{},
+		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []api.SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
 	if p := a.pauses.Of(b.Name, now); p != nil {
 		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
 	if t, ok := b.guard.Turnover(); ok {
-		s.Turnover = &Turnover{Since: t.Since, EndsAt: t.EndsAt, Leaving: addressStrings(addresses(t.Leaving))}
+		s.Turnover = &api.Turnover{Since: t.Since, EndsAt: t.EndsAt, Leaving: addressStrings(addresses(t.Leaving))}
 	}
 	s.Takeover, s.Kept = a.takeover(b), b.statusKept()
 	s.Hold = cmp.Or(guardHold(b, now), s.Takeover)
@@ -120,7 +121,7 @@ func (a *Agent) showBackend(b *backend, now time.Time) BackendStatus {
 	for _, slot := range table {
 		row := a.showSlot(b, name(slot.Number), slot, rows, now)
 		if unusable[slot.Number] {
-			row.State = SlotUnusable
+			row.State = api.SlotUnusable
 		}
 		s.Slots = append(s.Slots, row)
 	}
@@ -136,28 +137,28 @@ func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
 }
 
 // guardHold is what the guard holds; nil for nothing.
-func guardHold(b *backend, now time.Time) *Hold {
+func guardHold(b *backend, now time.Time) *api.Hold {
 	h, ok := b.guard.Hold(now)
 	if !ok {
 		return nil
 	}
-	return &Hold{ID: h.ID, Kind: h.Kind, Since: h.Since, ReleasesAt: h.ReleasesAt, Confirmations: h.Confirmations, WouldRemove: addressStrings(h.WouldRemove)}
+	return &api.Hold{ID: h.ID, Kind: h.Kind, Since: h.Since, ReleasesAt: h.ReleasesAt, Confirmations: h.Confirmations, WouldRemove: addressStrings(h.WouldRemove)}
 }
 
 // takeover is the hold of live addresses that no source has ever listed; nil for none.
-func (a *Agent) takeover(b *backend) *Hold {
+func (a *Agent) takeover(b *backend) *api.Hold {
 	unmanaged := a.unmanagedOf(b)
 	if len(unmanaged) == 0 {
 		return nil
 	}
-	return &Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
+	return &api.Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
 }
 
 // statusKept is what is kept, for people.
-func (b *backend) statusKept() []KeptSet {
-	out := []KeptSet{}
+func (b *backend) statusKept() []api.KeptSet {
+	out := []api.KeptSet{}
 	for _, k := range b.keptSets() {
-		s := KeptSet{ID: k.id, Source: k.source, Part: k.part, Reason: k.reason, Since: k.since, Endpoints: addressStrings(k.addrs)}
+		s := api.KeptSet{ID: k.id, Source: k.source, Part: k.part, Reason: k.reason, Since: k.since, Endpoints: addressStrings(k.addrs)}
 		for _, a := range k.addrs {
 			if b.placement.Yielded(a) {
 				s.Yielded = append(s.Yielded, a.String())
@@ -171,8 +172,8 @@ func (b *backend) statusKept() []KeptSet {
 // maxParts bounds the parts that a status names.
 const maxParts = 20
 
-func (f *feed) show(backend string, now time.Time) SourceStatus {
-	s := SourceStatus{
+func (f *feed) show(backend string, now time.Time) api.SourceStatus {
+	s := api.SourceStatus{
 		Name: f.Name, Backend: backend, Asks: f.Source.String(), State: "unknown", AgeSeconds: -1,
 		InUse: f.used, Activity: discovery.ActivityOf(f.Source), Kept: len(f.known.Set().Kept),
 	}
@@ -195,21 +196,21 @@ func (f *feed) show(backend string, now time.Time) SourceStatus {
 
 // statusParts are the parts of r that are not whole, as many as a status names, and how
 // many there are besides. One that has nothing, and never had, lacks nothing.
-func statusParts(r discovery.Reading) (out []PartStatus, more int) {
+func statusParts(r discovery.Reading) (out []api.PartStatus, more int) {
 	for _, p := range r.Parts {
 		switch {
 		case p.State == discovery.Whole, p.NoneYet():
 		case len(out) == maxParts:
 			more++
 		default:
-			out = append(out, PartStatus{Name: p.Name, State: p.State.String(), Reason: p.Reason()})
+			out = append(out, api.PartStatus{Name: p.Name, State: p.State.String(), Reason: p.Reason()})
 		}
 	}
 	return out, more
 }
 
-func (in *instance) show(now time.Time) InstanceStatus {
-	s := InstanceStatus{
+func (in *instance) show(now time.Time) api.InstanceStatus {
+	s := api.InstanceStatus{
 		Name: in.Name, Socket: in.Conn.String(), Up: in.up(), InSync: in.inSync(),
 		Applied: in.applied, LagSeconds: in.lag(now).Seconds(), Restarts: in.restarts,
 	}

@@ -4,13 +4,15 @@ import (
 	"cmp"
 	"strings"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // showReload is one reload at this moment.
-func (a *Agent) showReload(r *reloading, now time.Time) ReloadStatus {
-	s := ReloadStatus{
+func (a *Agent) showReload(r *reloading, now time.Time) api.ReloadStatus {
+	s := api.ReloadStatus{
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
-		OldWorkers:    append([]OldWorker{}, r.old...),
+		OldWorkers:    append([]api.OldWorker{}, r.old...),
 		ChangedByHand: r.files.ByHand,
 		Running:       a.reloadBusy && r.running,
 	}
@@ -44,11 +46,11 @@ func (a *Agent) needsReload(b *backend) bool {
 }
 
 // showNeed says what b lacks that a reload could give; nil if nothing.
-func (a *Agent) showNeed(b *backend) *NeedReload {
+func (a *Agent) showNeed(b *backend) *api.NeedReload {
 	if !a.needsReload(b) {
 		return nil
 	}
-	n := &NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: "no reload can give more slots: set reload.template"}
+	n := &api.NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: "no reload can give more slots: set reload.template"}
 	for _, r := range a.reloads {
 		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
 			continue
@@ -72,7 +74,7 @@ func (a *Agent) showNeed(b *backend) *NeedReload {
 }
 
 // forecast says how long the free slots last.
-func (b *backend) forecast() Forecast {
+func (b *backend) forecast() api.Forecast {
 	free, perHour, fullIn := b.placement.Forecast()
-	return Forecast{Free: free, PerHour: perHour, FullInSeconds: fullIn.Seconds()}
+	return api.Forecast{Free: free, PerHour: perHour, FullInSeconds: fullIn.Seconds()}
 }

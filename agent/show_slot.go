@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -72,8 +73,8 @@ func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 }
 
 // showSlot is one slot, which people call name.
-func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) SlotStatus {
-	s := SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []InstanceSlot{}}
+func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) api.SlotStatus {
+	s := api.SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []api.InstanceSlot{}}
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
 		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)
@@ -136,7 +137,7 @@ func (b *backend) listedBy(addr netip.AddrPort) []string {
 // heldWhy says what operators asked of the endpoint in a slot; "" for nothing.
 func (b *backend) heldWhy(slot slots.Slot) string {
 	var words []string
-	for _, kind := range OverrideKinds {
+	for _, kind := range api.OverrideKinds {
 		if o := b.overrides.Find(b.Name, slot.Endpoint.Addr, kind); !slot.Free() && o != nil {
 			words = append(words, o.Words())
 		}
@@ -144,9 +145,9 @@ func (b *backend) heldWhy(slot slots.Slot) string {
 	return strings.Join(words, "; ")
 }
 
-func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) InstanceSlot {
+func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) api.InstanceSlot {
 	r := in.at(b.Name)
-	s := InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, AgentCheck: live.Agent, Sessions: live.Sessions, Lacking: !exists}
+	s := api.InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, AgentCheck: live.Agent, Sessions: live.Sessions, Lacking: !exists}
 	if live.Addr.IsValid() {
 		s.Address = live.Addr.String()
 	}

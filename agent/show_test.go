@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -25,7 +26,7 @@ func TestWhoListsAnEndpointIsShown(t *testing.T) {
 		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85)...)
 		other := w.second(newSource(83, 90))
 		w.start()
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(99), "spare", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(99), "spare", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -55,18 +56,18 @@ func TestPropagationIsTold(t *testing.T) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.settle()
-		last := func() Event {
+		last := func() api.Event {
 			past, r, err := w.agent.Events().Read(1)
 			if err != nil {
 				w.t.Fatal(err)
 			}
 			r.Close()
 			for i := len(past) - 1; i >= 0; i-- {
-				if past[i].Kind == EventSlotsChanged {
+				if past[i].Kind == api.EventSlotsChanged {
 					return past[i]
 				}
 			}
-			return Event{}
+			return api.Event{}
 		}
 		a.with(func() { a.delay = 100 * time.Millisecond })
 		w.source.list(80, 81, 82)
@@ -77,7 +78,7 @@ func TestPropagationIsTold(t *testing.T) {
 		if err != nil || wrong != nil || took < 100*time.Millisecond || whole < took {
 			w.t.Errorf("told is %v", told)
 		}
-		w.state("web1", StateDrain, Who{})
+		w.state("web1", api.StateDrain, api.Who{})
 		w.pass(5 * time.Second)
 		if e := last(); e.Fields["propagation"] != "" || e.Changes["drain"] != 1 {
 			w.t.Errorf("of an operator's wish, told is %+v", e)

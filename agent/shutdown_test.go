@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -89,9 +90,9 @@ func TestSessionsOfOthersStay(t *testing.T) {
 			w.settle()
 			w.source.list(80, 81)
 		},
-		"an operator stops it": func(w *world, _ *fakeConn) { w.state("127.0.0.9:81", StateMaint, Who{}) },
+		"an operator stops it": func(w *world, _ *fakeConn) { w.state("127.0.0.9:81", api.StateMaint, api.Who{}) },
 		"an operator drains it": func(w *world, _ *fakeConn) {
-			w.state("127.0.0.9:81", StateDrain, Who{})
+			w.state("127.0.0.9:81", api.StateDrain, api.Who{})
 		},
 		"somebody else took it out": func(_ *world, a *fakeConn) {
 			a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
@@ -26,9 +27,9 @@ type stored struct {
 	// Overrides and Pauses stand in a file of their own too, which counts. They are
 	// here for the release before this one, and OperatorsAt, when they last changed,
 	// tells whether that wrote them: it has none.
-	Overrides   []Override `json:"overrides,omitempty"`
-	Pauses      []Pause    `json:"pauses,omitempty"`
-	OperatorsAt *time.Time `json:"operators_at,omitempty"`
+	Overrides   []api.Override `json:"overrides,omitempty"`
+	Pauses      []api.Pause    `json:"pauses,omitempty"`
+	OperatorsAt *time.Time     `json:"operators_at,omitempty"`
 }
 
 // operatorsAt is when operators last changed anything, as far as s knows.

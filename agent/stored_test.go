@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -65,10 +66,10 @@ func TestDrainOfAStoredEndpoint(t *testing.T) {
 			}
 		}
 		wrote()
-		w.state("web2", StateDrain, Who{})
+		w.state("web2", api.StateDrain, api.Who{})
 		w.want(a, "web1=:80 web2=:81/drain")
 		wrote("web2")
-		w.state("web2", StateReady, Who{}) // its end is written, too
+		w.state("web2", api.StateReady, api.Who{}) // its end is written, too
 		w.want(a, "web1=:80 web2=:81")
 		wrote("web2")
 		w.pass(time.Hour)
@@ -87,7 +88,7 @@ func TestDrainFromBeforeARestartReachesWhoServes(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.source.reading = families([]int{80, 81}, nil)
 		w.start()
-		w.state("web2", StateDrain, Who{})
+		w.state("web2", api.StateDrain, api.Who{})
 		w.silent(func() { a.set("web2", func(s *slots.Server) { s.Class = slots.Ready }) })
 		w.pass(time.Second)
 		w.want(a, "web1=:80 web2=:81/drain")
@@ -110,7 +111,7 @@ func TestServerAddedToAStoredSet(t *testing.T) {
 				b.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(95), slots.Ready })
 				b.set("web1", func(s *slots.Server) { s.Class = slots.Maint })
 			})
-			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 				w.t.Fatal(err)
 			}
 			w.pass(time.Minute)
@@ -131,11 +132,11 @@ func TestDrainWhereTheOrderIsAnother(t *testing.T) {
 			b.set("web1", func(s *slots.Server) { s.Addr = addr(81) })
 			b.set("web2", func(s *slots.Server) { s.Addr = addr(80) })
 		})
-		w.state(addr(80).String(), StateDrain, Who{})
+		w.state(addr(80).String(), api.StateDrain, api.Who{})
 		w.pass(time.Minute)
 		w.want(a, "web1=:80/drain web2=:81")
 		w.want(b, "web1=:81 web2=:80/drain")
-		w.state(addr(80).String(), StateReady, Who{})
+		w.state(addr(80).String(), api.StateReady, api.Who{})
 		w.pass(time.Minute)
 		w.want(a, "web1=:80 web2=:81")
 		w.want(b, "web1=:81 web2=:80")
@@ -170,7 +171,7 @@ func TestServerAddedToAStoredSetThatFillsAllSlots(t *testing.T) {
 		w.source.reading = families([]int{80, 81}, nil)
 		w.start()
 		w.silent(func() {})
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.pass(time.Minute)
@@ -185,7 +186,7 @@ func TestServerAddedToNothingThatServesDoesNotKeepTheStoredSetOut(t *testing.T) 
 	inWorld(t, func(w *world) {
 		w.source.reading = families([]int{80, 81}, nil)
 		w.start()
-		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", Who{}); err != nil {
+		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.silent(func() {

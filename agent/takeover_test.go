@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -167,7 +168,7 @@ func TestTakeoverEndsInMetricsToo(t *testing.T) {
 		w.pass(time.Minute)
 		w.source.list(7, 80)
 		w.pass(time.Minute)
-		if got := w.events(EventHoldBegun, EventHoldEnded); len(got) != 2 || got[1] != EventHoldEnded {
+		if got := w.events(api.EventHoldBegun, api.EventHoldEnded); len(got) != 2 || got[1] != api.EventHoldEnded {
 			w.t.Errorf("events: %q", got)
 		}
 		if n := gauge(w.t, registry, "slotsync_guard_held"); n != 0 {

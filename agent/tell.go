@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
@@ -65,7 +66,7 @@ func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	if was := f.failing; was == nil || discovery.ClassOf(was) != class {
 		a.record(happening{warn: true, line: "source does not answer; what is known stays in force",
 			attrs: []any{"backend", b.Name, "source", f.Source.String(), "err", err},
-			event: Event{Kind: EventSourceFailing, Backend: b.Name, Source: f.Name, Fields: map[string]string{"class": string(class)},
+			event: api.Event{Kind: api.EventSourceFailing, Backend: b.Name, Source: f.Name, Fields: map[string]string{"class": string(class)},
 				Text: f.Source.String() + " does not answer; what is known stays in force: " + err.Error()}})
 	}
 }
@@ -83,7 +84,7 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)
 	if before.failing != nil {
 		a.record(happening{line: "source answers again", attrs: []any{"backend", b.Name, "source", f.Source.String()},
-			event: Event{Kind: EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again"}})
+			event: api.Event{Kind: api.EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again"}})
 	}
 	if slices.Equal(f.refused, before.refused) {
 		return
@@ -111,10 +112,10 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 // failedOver tells which feeds of b are in use.
 func (a *Agent) failedOver(b *backend) {
 	h := happening{line: "the primary source lists enough endpoints again", attrs: []any{"backend", b.Name, "primary", b.Failover.Primary},
-		event: Event{Kind: EventFailback, Backend: b.Name, Source: b.Failover.Primary, Text: "the primary source lists enough endpoints again"}}
+		event: api.Event{Kind: api.EventFailback, Backend: b.Name, Source: b.Failover.Primary, Text: "the primary source lists enough endpoints again"}}
 	if b.at.FailedOver {
 		h.warn, h.line = true, "the primary source lists too few endpoints; the others stand in"
-		h.event.Kind, h.event.Text = EventFailover, h.line
+		h.event.Kind, h.event.Text = api.EventFailover, h.line
 	}
 	a.record(h)
 }
@@ -131,11 +132,11 @@ func (a *Agent) decided(b *backend, surplusBefore int) {
 	case n == surplusBefore:
 	case n == 0:
 		a.record(happening{line: "every endpoint has a slot again", attrs: []any{"backend", b.Name},
-			event: Event{Kind: EventOverflowEnded, Backend: b.Name, Text: "every endpoint has a slot again"}})
+			event: api.Event{Kind: api.EventOverflowEnded, Backend: b.Name, Text: "every endpoint has a slot again"}})
 	default:
 		a.record(happening{warn: true, line: "more endpoints than slots",
 			attrs: []any{"backend", b.Name, "slots", len(b.placement.Table()), "left_over", n},
-			event: Event{Kind: EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)}})
+			event: api.Event{Kind: api.EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)}})
 	}
 	a.takeoverChanged(b)
 }
@@ -144,16 +145,16 @@ func (a *Agent) decided(b *backend, surplusBefore int) {
 func (a *Agent) takeoverChanged(b *backend) {
 	id, before := a.takeoverID(b), b.takeoverTold
 	b.takeoverTold = len(a.unmanagedOf(b))
-	e := Event{Backend: b.Name, Fields: map[string]string{"hold": holdTakeover, "id": id}}
+	e := api.Event{Backend: b.Name, Fields: map[string]string{"hold": holdTakeover, "id": id}}
 	switch n := b.takeoverTold; {
 	case n > 0 && before == 0:
-		e.Kind = EventHoldBegun
+		e.Kind = api.EventHoldBegun
 		e.Text = fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, id)
 		a.record(happening{warn: true, line: "takeover: slots serve addresses that no source has ever listed; they are left alone", event: e,
 			attrs: []any{"backend", b.Name, "addresses", strings.Join(addressStrings(a.unmanagedOf(b)), " "), "nothing_is_written", b.misfit,
 				"id", id, "to_end_it", "slotsync accept " + b.Name + " " + id}})
 	case n == 0 && before > 0:
-		e.Kind, e.Text = EventHoldEnded, "no slot is to be taken over any more"
+		e.Kind, e.Text = api.EventHoldEnded, "no slot is to be taken over any more"
 		a.record(happening{line: "no slot waits to be taken over any more", attrs: []any{"backend", b.Name}, event: e})
 	}
 }

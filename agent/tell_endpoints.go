@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
@@ -31,7 +32,7 @@ func (a *Agent) holdChanged(b *backend) {
 	}
 	if !held {
 		a.record(happening{line: "nothing is held any more", attrs: []any{"backend", b.Name},
-			event: Event{Kind: EventHoldEnded, Backend: b.Name, Text: "nothing is held any more"}})
+			event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name, Text: "nothing is held any more"}})
 		return
 	}
 	gone := strings.Join(addressStrings(h.WouldRemove), " ")
@@ -41,7 +42,7 @@ func (a *Agent) holdChanged(b *backend) {
 	}
 	a.record(happening{warn: true, line: line,
 		attrs: []any{"backend", b.Name, "kind", h.Kind, "would_remove", gone, "ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID},
-		event: Event{Kind: EventHoldBegun, Backend: b.Name,
+		event: api.Event{Kind: api.EventHoldBegun, Backend: b.Name,
 			Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s %s has them go", h.Kind, len(h.WouldRemove), b.Name, h.ID),
 			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
 }
@@ -79,7 +80,7 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 		a.record(happening{warn: true, line: "kept: the source does not list these now, and cannot say that they are gone",
 			attrs: []any{"backend", b.Name, "source", s.source, "part", s.part, "reason", s.reason, "endpoints", list,
 				"id", s.id, "to_end_it", "slotsync accept " + b.Name + " " + s.id},
-			event: Event{Kind: EventKeptBegun, Backend: b.Name, Source: s.source, Fields: map[string]string{"id": s.id, "part": s.part, "reason": s.reason},
+			event: api.Event{Kind: api.EventKeptBegun, Backend: b.Name, Source: s.source, Fields: map[string]string{"id": s.id, "part": s.part, "reason": s.reason},
 				Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, part, s.reason, b.Name, s.id)}})
 	}
 	var over []netip.AddrPort
@@ -92,15 +93,15 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 		slices.SortFunc(over, netip.AddrPort.Compare)
 		list := strings.Join(addressStrings(over), " ")
 		a.record(happening{line: "not kept any more: listed again, or gone", attrs: []any{"backend", b.Name, "endpoints", list},
-			event: Event{Kind: EventKeptEnded, Backend: b.Name, Text: "not kept any more: " + list}})
+			event: api.Event{Kind: api.EventKeptEnded, Backend: b.Name, Text: "not kept any more: " + list}})
 	}
 }
 
 // accepted tells what an operator had go.
-func (a *Agent) accepted(b *backend, done Accepted, by string) {
+func (a *Agent) accepted(b *backend, done api.Accepted, by string) {
 	gone := strings.Join(done.Removed, " ")
 	a.record(happening{warn: true, line: "an operator accepted that these go", attrs: []any{"backend", b.Name, "id", done.ID, "removed", gone, "by", by},
-		event: Event{Kind: EventAccepted, Backend: b.Name, Text: "an operator accepted that " + gone + " go", Fields: map[string]string{"id": done.ID, "by": by}}})
+		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that " + gone + " go", Fields: map[string]string{"id": done.ID, "by": by}}})
 }
 
 // gaugeKept counts what is kept of each feed.
@@ -155,7 +156,7 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
 		return
 	}
 	a.record(happening{warn: true, line: "nothing serves this backend any more", attrs: append(about, "requests_get", "503"),
-		event: Event{Kind: EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)}})
+		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)}})
 }
 
 // called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".

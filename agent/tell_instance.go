@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/metrics"
 )
@@ -33,11 +34,11 @@ func (a *Agent) reported(in *instance, before, r reconciler.Report, short []stri
 // linkChanged is whether the instance answers, and as which process.
 func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 	process := map[string]string{"pid": itoa(r.Process.Pid), "version": r.Process.Version}
-	up := Event{Kind: EventInstanceUp, Text: "answers", Fields: process}
+	up := api.Event{Kind: api.EventInstanceUp, Text: "answers", Fields: process}
 	switch {
 	case r.Err != nil && (before.Err == nil || faultOf(before.Err) != faultOf(r.Err)):
 		out = append(out, happening{warn: true, line: "instance cannot be kept in step", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
-			event: Event{Kind: EventInstanceDown, Text: "cannot be kept in step: " + r.Err.Error()}})
+			event: api.Event{Kind: api.EventInstanceDown, Text: "cannot be kept in step: " + r.Err.Error()}})
 	case r.Err == nil && before.Err != nil:
 		out = append(out, happening{line: "instance is back", attrs: []any{"pid", r.Process.Pid, "version", r.Process.Version}, event: up})
 	case r.Err == nil && before.At.IsZero():
@@ -46,7 +47,7 @@ func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 	}
 	if r.Restarted {
 		out = append(out, happening{line: "instance runs a new process", attrs: []any{"pid", r.Process.Pid},
-			event: Event{Kind: EventInstanceRestarted, Text: "runs a new process", Fields: process},
+			event: api.Event{Kind: api.EventInstanceRestarted, Text: "runs a new process", Fields: process},
 			count: func(m *metrics.Metrics) { m.Restarted(in.Name) }})
 	}
 	return out
@@ -61,14 +62,14 @@ func slotsChanged(r reconciler.Report, short []string, propagated map[string]tim
 		}
 		changes := r.Changes[name].String()
 		out = append(out, happening{line: "slots changed", attrs: []any{"backend", name, "changes", changes, "took", r.Took.Round(time.Microsecond)},
-			event: Event{Kind: EventSlotsChanged, Backend: name, Text: "slots changed: " + changes, Changes: countsByKind(r.Changes[name]), Slots: r.Moved[name], Fields: took}})
+			event: api.Event{Kind: api.EventSlotsChanged, Backend: name, Text: "slots changed: " + changes, Changes: countsByKind(r.Changes[name]), Slots: r.Moved[name], Fields: took}})
 	}
 	for _, name := range short {
 		h := happening{line: "every endpoint has a slot at this instance again", attrs: []any{"backend", name},
-			event: Event{Kind: EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}}
+			event: api.Event{Kind: api.EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}}
 		if n := r.Backends[name].Overflow; n > 0 {
 			h = happening{warn: true, line: "endpoints have no slot at this instance: its template has fewer than others", attrs: []any{"backend", name, "left_over", n},
-				event: Event{Kind: EventOverflow, Backend: name, Text: fmt.Sprintf("its template has fewer slots than others: %d endpoints have none there", n)}}
+				event: api.Event{Kind: api.EventOverflow, Backend: name, Text: fmt.Sprintf("its template has fewer slots than others: %d endpoints have none there", n)}}
 		}
 		out = append(out, h)
 	}
@@ -80,7 +81,7 @@ func (a *Agent) drifted(in *instance, r reconciler.Report) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Drift)) {
 		kinds := r.Drift[name]
 		out = append(out, happening{warn: true, line: "drift corrected: nobody asked for what was there", attrs: []any{"backend", name, "changes", kinds.String()},
-			event: Event{Kind: EventDrift, Backend: name, Text: "corrected what nobody asked for: " + kinds.String(), Changes: countsByKind(kinds)},
+			event: api.Event{Kind: api.EventDrift, Backend: name, Text: "corrected what nobody asked for: " + kinds.String(), Changes: countsByKind(kinds)},
 			count: func(m *metrics.Metrics) {
 				for kind, n := range kinds {
 					m.Drift(in.Name, a.proxyOf(name), string(kind), n)
@@ -101,7 +102,7 @@ func noted(r reconciler.Report) (out []happening) {
 			attrs = append(attrs, "detail", n.Detail)
 		}
 		out = append(out, happening{warn: n.Warn, line: n.Text, attrs: attrs,
-			event: Event{Kind: kindOf(n.Kind), Backend: n.Backend, Slot: n.Slot, Text: n.Text, Fields: map[string]string{"detail": n.Detail}}})
+			event: api.Event{Kind: kindOf(n.Kind), Backend: n.Backend, Slot: n.Slot, Text: n.Text, Fields: map[string]string{"detail": n.Detail}}})
 	}
 	return out
 }
@@ -109,7 +110,7 @@ func noted(r reconciler.Report) (out []happening) {
 // step is whether every slot of the instance is as it should be.
 func step(in *instance) happening {
 	if in.inStep {
-		return happening{event: Event{Kind: EventInstanceInStep, Instance: in.Name, Text: "every slot is as it should be"}}
+		return happening{event: api.Event{Kind: api.EventInstanceInStep, Instance: in.Name, Text: "every slot is as it should be"}}
 	}
-	return happening{event: Event{Kind: EventInstanceBehind, Instance: in.Name, Text: "not every slot is as it should be yet"}}
+	return happening{event: api.Event{Kind: api.EventInstanceBehind, Instance: in.Name, Text: "not every slot is as it should be yet"}}
 }

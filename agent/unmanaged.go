@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/discovery"
@@ -84,7 +85,7 @@ func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 // owns reports whether a is a feed's to remove, or an operator's who adds it or did.
 func (b *backend) owns(a netip.AddrPort) bool {
 	_, added := b.added[a]
-	return added || b.mayRemove(a) || b.overrides.Find(b.Name, a, OverrideServer) != nil
+	return added || b.mayRemove(a) || b.overrides.Find(b.Name, a, api.OverrideServer) != nil
 }
 
 // misfits reports whether the sources may be those of another service: they list none

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -26,7 +27,7 @@ func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
 			return all
 		}
 		w.weigh("web2", "58")
-		refs, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), "20%", Who{})
+		refs, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("::ffff:127.0.0.9"), "20%", api.Who{})
 		if err != nil || len(refs) != 2 {
 			w.t.Fatalf("got %+v, %v", refs, err)
 		}
@@ -42,7 +43,7 @@ func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
 		if got := weights(); !slices.Equal(got, []int{20, 58, 20}) {
 			w.t.Errorf("after a restart: weights %v", got)
 		}
-		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "", Who{}); err != nil {
+		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.settle()
@@ -50,7 +51,7 @@ func TestOverrideOfTheWeightOfAnAddress(t *testing.T) {
 			w.t.Errorf("given back: weights %v", got)
 		}
 		for _, bad := range []struct{ ip, weight string }{{"127.0.0.9", "257"}, {"fe80::1%eth0", "5"}} {
-			if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr(bad.ip), bad.weight, Who{}); !errors.Is(err, ErrBadRequest) {
+			if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr(bad.ip), bad.weight, api.Who{}); !errors.Is(err, api.ErrBadRequest) {
 				w.t.Errorf("%v: got %v", bad, err)
 			}
 		}
@@ -82,7 +83,7 @@ func TestOverrideOfTheWeight(t *testing.T) {
 				w.t.Errorf("held by %q", row.HeldBy)
 			}
 		}
-		if _, err := w.agent.SetState(w.t.Context(), "web", "web2", StateReady, Who{}); !errors.Is(err, ErrOverruled) {
+		if _, err := w.agent.SetState(w.t.Context(), "web", "web2", api.StateReady, api.Who{}); !errors.Is(err, api.ErrOverruled) {
 			w.t.Errorf("started: %v", err)
 		}
 		w.weigh("web2", "10")
@@ -103,7 +104,7 @@ func TestShareOfTheWeight(t *testing.T) {
 		w.opts.Backends[0].Dynamic = true
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "20%", Who{}); err != nil {
+		if _, err := w.agent.SetAddressWeight(w.t.Context(), netip.MustParseAddr("127.0.0.9"), "20%", api.Who{}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.source.list(80, 81, 82)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/metrics"
 )
 
@@ -32,7 +33,7 @@ type world struct {
 
 // seenStatus is a status with what it said when it was seen.
 type seenStatus struct {
-	status Status
+	status api.Status
 	said   []byte
 }
 
@@ -145,7 +146,7 @@ func (w *world) want(c *fakeConn, show string) {
 
 // status is what the agent says now. What it said is compared when the world ends, for
 // a status that was published never changes.
-func (w *world) status() Status {
+func (w *world) status() api.Status {
 	w.t.Helper()
 	s := w.agent.Status()
 	if len(w.seen) < 100 {
@@ -154,7 +155,7 @@ func (w *world) status() Status {
 	return s
 }
 
-func (w *world) marshal(s Status) []byte {
+func (w *world) marshal(s api.Status) []byte {
 	w.t.Helper()
 	said, err := json.Marshal(s)
 	if err != nil {

@@ -6,9 +6,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
-	"pgregory.net/rapid"
 )
 
 // show returns the servers of one instance, one for each word: "-" is a slot

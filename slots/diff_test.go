@@ -4,8 +4,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/slotsync/slotsync/slots"
 	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 // Repair: whatever state an instance is in, it becomes what is wanted, without

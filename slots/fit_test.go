@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/slotsync/slotsync/slots"
 	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 var usesAll = slots.Ability{Usable: func(*slots.Server) bool { return true }}

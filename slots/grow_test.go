@@ -6,9 +6,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
-	"pgregory.net/rapid"
 )
 
 func inState(state discovery.State, ns ...int) []discovery.Endpoint {

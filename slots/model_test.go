@@ -7,9 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
-	"pgregory.net/rapid"
 )
 
 var (

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // A coverage counts what seeds reached, so that it means something that none fails.
@@ -35,7 +35,7 @@ func (c *coverage) step(_ *world, verb string) {
 }
 
 // status notes what the agent says.
-func (c *coverage) status(s agent.Status) {
+func (c *coverage) status(s api.Status) {
 	for _, b := range s.Backends {
 		c.states["phase "+b.Phase]++
 		if b.Hold != nil {
@@ -65,7 +65,7 @@ func (c *coverage) status(s agent.Status) {
 		c.note("waits for sessions", in.Waiting > 0)
 		c.note("state file not loaded", len(in.Unloaded) > 0)
 	}
-	c.note("in sync everywhere", !slices.ContainsFunc(s.Instances, func(in agent.InstanceStatus) bool { return !in.InSync }))
+	c.note("in sync everywhere", !slices.ContainsFunc(s.Instances, func(in api.InstanceStatus) bool { return !in.InSync }))
 }
 
 func (c *coverage) note(state string, is bool) {

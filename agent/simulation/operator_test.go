@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/simulation/oracle"
 )
 
@@ -21,14 +21,14 @@ func (w *world) call(do func(context.Context) error) (acked, doubt bool) {
 	defer cancel()
 	err := do(ctx)
 	switch {
-	case w.life.dead.Load(), errors.Is(err, agent.ErrNotStored), errors.Is(err, context.DeadlineExceeded):
+	case w.life.dead.Load(), errors.Is(err, api.ErrNotStored), errors.Is(err, context.DeadlineExceeded):
 		return false, true
 	}
 	return err == nil, false
 }
 
 // ask has an operator ask something of an endpoint.
-func (w *world) ask(ask oracle.Ask, who agent.Who, do func(context.Context) error) {
+func (w *world) ask(ask oracle.Ask, who api.Who, do func(context.Context) error) {
 	// the agent acts on it before it says so
 	w.oracleDo(func(o *oracle.Oracle) { o.Doubtful(ask) })
 	acked, doubt := w.call(do)
@@ -47,7 +47,7 @@ func (w *world) ask(ask oracle.Ask, who agent.Who, do func(context.Context) erro
 			o.Refused(ask)
 		}
 	})
-	if acked && ask.Kind == agent.OverrideServer {
+	if acked && ask.Kind == api.OverrideServer {
 		w.added = append(w.added, ask)
 	}
 }
@@ -77,11 +77,11 @@ func (w *world) look() {
 	}
 	w.oracleDo(func(o *oracle.Oracle) {
 		for _, e := range events {
-			if e.Kind == agent.EventGap {
+			if e.Kind == api.EventGap {
 				continue
 			}
 			w.heard = e.ID
-			if e.Kind == agent.EventSlotsChanged {
+			if e.Kind == api.EventSlotsChanged {
 				o.Told(oracle.Event{At: e.At, Kind: e.Kind, Instance: e.Instance, Slots: e.Slots})
 			}
 		}
@@ -118,7 +118,7 @@ func (w *world) status() oracle.Status {
 	return out
 }
 
-func backendStatus(b agent.BackendStatus) oracle.BackendStatus {
+func backendStatus(b api.BackendStatus) oracle.BackendStatus {
 	out := oracle.BackendStatus{Name: b.Name, Live: b.Phase == "live", Held: b.Hold != nil, Paused: b.Paused != nil}
 	for _, e := range b.Endpoints {
 		if e.State.String() == oracle.Ready {
@@ -211,7 +211,7 @@ func (w *world) settleAll() {
 			for _, in := range slot.Instances {
 				if in.HeldBy == "external" && slot.Endpoint != "" {
 					w.call(func(ctx context.Context) error {
-						_, err := w.agent.SetState(ctx, b.Name, slot.Endpoint, agent.StateReady, agent.Who{})
+						_, err := w.agent.SetState(ctx, b.Name, slot.Endpoint, api.StateReady, api.Who{})
 						return err
 					})
 				}
@@ -220,19 +220,19 @@ func (w *world) settleAll() {
 	}
 }
 
-func (w *world) endOverride(o agent.Override) {
+func (w *world) endOverride(o api.Override) {
 	ask := oracle.Ask{Backend: o.Backend, Kind: o.Kind, Value: o.State + o.Weight}
 	if a, err := netip.ParseAddrPort(o.Address); err == nil {
 		ask.Addr = a
 		w.unask(ask, func(ctx context.Context) error {
 			var err error
 			switch o.Kind {
-			case agent.OverrideServer:
+			case api.OverrideServer:
 				_, err = w.agent.RemoveServer(ctx, o.Backend, o.Address)
-			case agent.OverrideWeight:
-				_, err = w.agent.SetWeight(ctx, o.Backend, o.Address, "", agent.Who{})
+			case api.OverrideWeight:
+				_, err = w.agent.SetWeight(ctx, o.Backend, o.Address, "", api.Who{})
 			default:
-				_, err = w.agent.SetState(ctx, o.Backend, o.Address, agent.StateReady, agent.Who{})
+				_, err = w.agent.SetState(ctx, o.Backend, o.Address, api.StateReady, api.Who{})
 			}
 			return err
 		})
@@ -245,10 +245,10 @@ func (w *world) endOverride(o agent.Override) {
 	ask.Addr = netip.AddrPortFrom(ip, 0)
 	w.unask(ask, func(ctx context.Context) error {
 		var err error
-		if o.Kind == agent.OverrideWeight {
-			_, err = w.agent.SetAddressWeight(ctx, ip, "", agent.Who{})
+		if o.Kind == api.OverrideWeight {
+			_, err = w.agent.SetAddressWeight(ctx, ip, "", api.Who{})
 		} else {
-			_, err = w.agent.SetAddressState(ctx, ip, agent.StateReady, agent.Who{})
+			_, err = w.agent.SetAddressState(ctx, ip, api.StateReady, api.Who{})
 		}
 		return err
 	})
@@ -256,7 +256,7 @@ func (w *world) endOverride(o agent.Override) {
 
 // accept accepts what is held under an id.
 func (w *world) accept(backend, id string) {
-	var done agent.Accepted
+	var done api.Accepted
 	shown := addressesOf(w.agent.Status(), backend, id)
 	acked, doubt := w.call(func(ctx context.Context) (err error) {
 		// the agent acts on it before it says so
@@ -269,7 +269,7 @@ func (w *world) accept(backend, id string) {
 	}
 }
 
-func addressesOf(s agent.Status, backend, id string) []netip.AddrPort {
+func addressesOf(s api.Status, backend, id string) []netip.AddrPort {
 	for _, b := range s.Backends {
 		for _, x := range b.Acceptable() {
 			if b.Name == backend && x.ID == id {

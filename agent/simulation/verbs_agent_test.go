@@ -10,7 +10,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/simulation/oracle"
 )
 
@@ -19,46 +19,46 @@ func (w *world) doOperator(s step) bool {
 	v := w.service(s)
 	p := v.parts[s.c%len(v.parts)]
 	a := p.pool[(s.c/16)%len(p.pool)]
-	who := agent.Who{By: "sim", Keep: s.c%2 == 0}
+	who := api.Who{By: "sim", Keep: s.c%2 == 0}
 	if s.c%3 == 0 {
 		who.For = time.Duration(20+s.c%90) * time.Second
 	}
 	state := func(state string) {
-		w.ask(oracle.Ask{Backend: v.backend, Addr: a, Kind: agent.OverrideState, Value: state}, who, func(ctx context.Context) error {
+		w.ask(oracle.Ask{Backend: v.backend, Addr: a, Kind: api.OverrideState, Value: state}, who, func(ctx context.Context) error {
 			_, err := w.agent.SetState(ctx, v.backend, a.String(), state, who)
 			return err
 		})
 	}
 	switch s.verb {
 	case "drain":
-		state(agent.StateDrain)
+		state(api.StateDrain)
 	case "stop":
-		state(agent.StateMaint)
+		state(api.StateMaint)
 	case "start":
-		w.unask(oracle.Ask{Backend: v.backend, Addr: a, Kind: agent.OverrideState}, func(ctx context.Context) error {
-			_, err := w.agent.SetState(ctx, v.backend, a.String(), agent.StateReady, agent.Who{})
+		w.unask(oracle.Ask{Backend: v.backend, Addr: a, Kind: api.OverrideState}, func(ctx context.Context) error {
+			_, err := w.agent.SetState(ctx, v.backend, a.String(), api.StateReady, api.Who{})
 			return err
 		})
 	case "weight":
 		text := []string{"20%", "0%", "58"}[s.a%3]
-		w.ask(oracle.Ask{Backend: v.backend, Addr: a, Kind: agent.OverrideWeight, Value: text}, who, func(ctx context.Context) error {
+		w.ask(oracle.Ask{Backend: v.backend, Addr: a, Kind: api.OverrideWeight, Value: text}, who, func(ctx context.Context) error {
 			_, err := w.agent.SetWeight(ctx, v.backend, a.String(), text, who)
 			return err
 		})
 	case "stop address":
-		w.ask(oracle.Ask{Addr: netip.AddrPortFrom(a.Addr(), 0), Kind: agent.OverrideState, Value: agent.StateMaint}, who, func(ctx context.Context) error {
-			_, err := w.agent.SetAddressState(ctx, a.Addr(), agent.StateMaint, who)
+		w.ask(oracle.Ask{Addr: netip.AddrPortFrom(a.Addr(), 0), Kind: api.OverrideState, Value: api.StateMaint}, who, func(ctx context.Context) error {
+			_, err := w.agent.SetAddressState(ctx, a.Addr(), api.StateMaint, who)
 			return err
 		})
 	case "start address":
-		w.unask(oracle.Ask{Addr: netip.AddrPortFrom(a.Addr(), 0), Kind: agent.OverrideState}, func(ctx context.Context) error {
-			_, err := w.agent.SetAddressState(ctx, a.Addr(), agent.StateReady, agent.Who{})
+		w.unask(oracle.Ask{Addr: netip.AddrPortFrom(a.Addr(), 0), Kind: api.OverrideState}, func(ctx context.Context) error {
+			_, err := w.agent.SetAddressState(ctx, a.Addr(), api.StateReady, api.Who{})
 			return err
 		})
 	case "add server":
 		extra := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 50, 0, byte(1 + s.c%3)}), 7000)
 		w.oracleDo(func(o *oracle.Oracle) { o.MayList(v.backend, extra) })
-		w.ask(oracle.Ask{Backend: v.backend, Addr: extra, Kind: agent.OverrideServer}, who, func(ctx context.Context) error {
+		w.ask(oracle.Ask{Backend: v.backend, Addr: extra, Kind: api.OverrideServer}, who, func(ctx context.Context) error {
 			_, err := w.agent.AddServer(ctx, v.backend, extra, "extra", "", who)
 			return err
 		})
@@ -97,7 +97,7 @@ func (w *world) doOperator(s step) bool {
 
 func (w *world) pause(backend string, d time.Duration, hard bool) {
 	acked, doubt := w.call(func(ctx context.Context) error {
-		_, err := w.agent.Pause(ctx, backend, hard, agent.Who{By: "sim", For: d})
+		_, err := w.agent.Pause(ctx, backend, hard, api.Who{By: "sim", For: d})
 		return err
 	})
 	w.oracleDo(func(o *oracle.Oracle) {

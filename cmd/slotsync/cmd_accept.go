@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -43,17 +42,17 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return ask(cmd.Context(), a, format, func(c *client.Client) (agent.Accepted, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (api.Accepted, error) {
 				id := nth(args, 1)
 				if id == "" {
 					var err error
 					if id, err = a.chooseID(cmd.Context(), c, args[0], format); err != nil {
-						return agent.Accepted{}, err
+						return api.Accepted{}, err
 					}
 				}
 				done, err := c.Accept(cmd.Context(), args[0], api.AcceptBody{ID: id, By: whoami()})
 				return done, acceptFailed(err, args[0])
-			}, func(done agent.Accepted) error {
+			}, func(done api.Accepted) error {
 				_, err := fmt.Fprintln(a.stdout, output.AcceptedText(done))
 				return err
 			})
@@ -67,9 +66,9 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 // acceptFailed adds what to do where nothing could be accepted.
 func acceptFailed(err error, backend string) error {
 	switch {
-	case errors.Is(err, agent.ErrNoBackend):
+	case errors.Is(err, api.ErrNoBackend):
 		return fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
-	case errors.Is(err, agent.ErrNothingHeld):
+	case errors.Is(err, api.ErrNothingHeld):
 		return fmt.Errorf("nothing of %s is held or kept", textfmt.Clip(backend))
 	}
 	return err
@@ -82,14 +81,14 @@ func (a *app) chooseID(ctx context.Context, c *client.Client, backend, format st
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(status.Backends, func(b agent.BackendStatus) bool { return b.Name == backend })
+	i := slices.IndexFunc(status.Backends, func(b api.BackendStatus) bool { return b.Name == backend })
 	if i < 0 {
-		return "", acceptFailed(agent.ErrNoBackend, backend)
+		return "", acceptFailed(api.ErrNoBackend, backend)
 	}
 	list := status.Backends[i].Acceptable()
 	switch {
 	case len(list) == 0:
-		return "", acceptFailed(agent.ErrNothingHeld, backend)
+		return "", acceptFailed(api.ErrNothingHeld, backend)
 	case format != "text" || !textfmt.IsTerminal(os.Stdin) || !textfmt.IsTerminal(a.stdout):
 		return "", usageErrorf("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
@@ -97,7 +96,7 @@ func (a *app) chooseID(ctx context.Context, c *client.Client, backend, format st
 }
 
 // ids names what can be accepted, each with its kind.
-func ids(list []agent.Acceptable) []string {
+func ids(list []api.Acceptable) []string {
 	var out []string
 	for _, x := range list {
 		out = append(out, fmt.Sprintf("%s (%s, %s)", x.ID, x.Kind, textfmt.Count(len(x.Endpoints), "endpoint")))
@@ -106,7 +105,7 @@ func ids(list []agent.Acceptable) []string {
 }
 
 // askID shows what can be accepted and asks which of it: yes or no where there is one.
-func askID(in io.Reader, out io.Writer, list []agent.Acceptable) (string, error) {
+func askID(in io.Reader, out io.Writer, list []api.Acceptable) (string, error) {
 	for i, x := range list {
 		if i > 0 {
 			fmt.Fprintln(out)
@@ -129,7 +128,7 @@ func askID(in io.Reader, out io.Writer, list []agent.Acceptable) (string, error)
 }
 
 // answeredID is the id that an answer to askID stands for.
-func answeredID(said string, list []agent.Acceptable) (string, error) {
+func answeredID(said string, list []api.Acceptable) (string, error) {
 	yes := strings.EqualFold(said, "y") || strings.EqualFold(said, "yes")
 	if yes && len(list) == 1 {
 		return list[0].ID, nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -41,9 +41,9 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
-			return ask(cmd.Context(), a, format, func(c *client.Client) (agent.Explanation, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) (api.Explanation, error) {
 				return explained(cmd.Context(), c, backend, about)
-			}, func(e agent.Explanation) error { return output.WriteExplanation(a.stdout, e) })
+			}, func(e api.Explanation) error { return output.WriteExplanation(a.stdout, e) })
 		},
 	}
 	outputFlag(cmd, &format)
@@ -52,12 +52,12 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 }
 
 // explained has about explained, and says where the right name of it is found.
-func explained(ctx context.Context, c *client.Client, backend, about string) (agent.Explanation, error) {
+func explained(ctx context.Context, c *client.Client, backend, about string) (api.Explanation, error) {
 	e, err := c.Explain(ctx, backend, about)
 	switch {
-	case errors.Is(err, agent.ErrNoBackend):
+	case errors.Is(err, api.ErrNoBackend):
 		err = fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
-	case errors.Is(err, agent.ErrNoSubject):
+	case errors.Is(err, api.ErrNoSubject):
 		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", textfmt.Clip(about), textfmt.Clip(backend))
 	}
 	return e, err

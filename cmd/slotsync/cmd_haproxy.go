@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -166,16 +165,16 @@ func (a *app) checkHAProxy(cmd *cobra.Command, c *client.Client, name, format st
 }
 
 // ofReload are the reloads that were asked for by name, "" for all.
-func ofReload(all []agent.ReloadStatus, name string) []agent.ReloadStatus {
+func ofReload(all []api.ReloadStatus, name string) []api.ReloadStatus {
 	if name == "" {
 		return all
 	}
-	return slices.DeleteFunc(all, func(r agent.ReloadStatus) bool { return r.Name != name })
+	return slices.DeleteFunc(all, func(r api.ReloadStatus) bool { return r.Name != name })
 }
 
 // restored is the reload whose version was restored: the first, if none was
 // named.
-func restored(all []agent.ReloadStatus, name string) []agent.ReloadStatus {
+func restored(all []api.ReloadStatus, name string) []api.ReloadStatus {
 	if name == "" {
 		return all[:min(len(all), 1)]
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -74,7 +74,7 @@ func (a *app) fileCommand(cmd cobra.Command, ask func(ctx context.Context, c *cl
 
 // versionFailed adds where versions are found, if that is what is wrong.
 func versionFailed(err error) error {
-	if errors.Is(err, agent.ErrNoVersion) {
+	if errors.Is(err, api.ErrNoVersion) {
 		return fmt.Errorf("%w: slotsync haproxy config history lists them", err)
 	}
 	return err
@@ -105,9 +105,9 @@ func newConfigHistoryCommand(a *app) *cobra.Command {
   slotsync haproxy config history -o json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, format, func(c *client.Client) ([]agent.ConfigVersion, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) ([]api.ConfigVersion, error) {
 				return c.HAProxyVersions(cmd.Context(), name)
-			}, func(kept []agent.ConfigVersion) error { return output.WriteVersions(a.stdout, kept) })
+			}, func(kept []api.ConfigVersion) error { return output.WriteVersions(a.stdout, kept) })
 		},
 	}
 	reloadNameFlag(cmd, &name)
@@ -163,7 +163,7 @@ func configDiff(ctx context.Context, c *client.Client, name string, args []strin
 }
 
 // newestGood returns the newest version that HAProxy ran with; kept has the newest first.
-func newestGood(kept []agent.ConfigVersion) (id string, err error) {
+func newestGood(kept []api.ConfigVersion) (id string, err error) {
 	for _, v := range kept {
 		if v.Good {
 			return v.ID, nil

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -47,9 +46,9 @@ func newSectionListCommand(a *app) *cobra.Command {
 		Example: `  slotsync haproxy config section list`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, format, func(c *client.Client) ([]agent.ConfigSection, error) {
+			return ask(cmd.Context(), a, format, func(c *client.Client) ([]api.ConfigSection, error) {
 				return c.HAProxySections(cmd.Context(), name)
-			}, func(all []agent.ConfigSection) error { return output.WriteSections(a.stdout, all) })
+			}, func(all []api.ConfigSection) error { return output.WriteSections(a.stdout, all) })
 		},
 	}
 	reloadNameFlag(cmd, &name)
@@ -117,7 +116,7 @@ func (a *app) sectionEditCommand(cmd cobra.Command, body func() ([]byte, error))
 		if err != nil {
 			return err
 		}
-		e := agent.SectionEdit{Reload: name, Type: args[0], Name: nth(args, 1), Body: text, By: whoami(), Force: force}
+		e := api.SectionEdit{Reload: name, Type: args[0], Name: nth(args, 1), Body: text, By: whoami(), Force: force}
 		return a.editSection(cmd.Context(), c, e, dry, format)
 	}
 	flags := cmd.Flags()
@@ -131,9 +130,9 @@ func (a *app) sectionEditCommand(cmd cobra.Command, body func() ([]byte, error))
 
 // editSection shows the change before it is made, and makes it only of what was
 // shown.
-func (a *app) editSection(ctx context.Context, c *client.Client, e agent.SectionEdit, dry bool, format string) error {
+func (a *app) editSection(ctx context.Context, c *client.Client, e api.SectionEdit, dry bool, format string) error {
 	_, etag, err := c.HAProxySection(ctx, e.Reload, e.Type, e.Name)
-	if errors.Is(err, agent.ErrNoSection) && e.Body != nil {
+	if errors.Is(err, api.ErrNoSection) && e.Body != nil {
 		etag, err = "*", nil // it is a new one: the agent refuses two of a name
 	}
 	if err != nil {
@@ -201,8 +200,8 @@ func (a *app) sectionFile(file string) ([]byte, error) {
 
 // sectionFailed adds where sections are found, if that is what is wrong.
 func sectionFailed(err error) error {
-	if errors.Is(err, agent.ErrNoSection) {
-		return errors.New(strings.TrimPrefix(err.Error(), agent.ErrNoSection.Error()+": ") + " (slotsync haproxy config section list shows them)")
+	if errors.Is(err, api.ErrNoSection) {
+		return errors.New(strings.TrimPrefix(err.Error(), api.ErrNoSection.Error()+": ") + " (slotsync haproxy config section list shows them)")
 	}
 	return err
 }

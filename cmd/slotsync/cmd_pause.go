@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -30,9 +29,9 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 			if err := w.check(); err != nil {
 				return err
 			}
-			return ask(cmd.Context(), a, w.output, func(c *client.Client) (agent.Pause, error) {
+			return ask(cmd.Context(), a, w.output, func(c *client.Client) (api.Pause, error) {
 				return c.Pause(cmd.Context(), api.PauseBody{Backend: nth(args, 0), Hard: hard, WhoBody: w.body()})
-			}, func(p agent.Pause) error {
+			}, func(p api.Pause) error {
 				_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", output.BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339))
 				return err
 			})
@@ -69,7 +68,7 @@ func newResumeCommand(a *app) *cobra.Command {
 
 // resume ends a pause. An agent that does not say which are left has ended it all the same.
 func resume(ctx context.Context, c *client.Client, backend string) (output.Resumed, error) {
-	done := output.Resumed{Backend: backend, Pauses: []agent.Pause{}}
+	done := output.Resumed{Backend: backend, Pauses: []api.Pause{}}
 	if err := c.Resume(ctx, backend); err != nil {
 		return done, err
 	}

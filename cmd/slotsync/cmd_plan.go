@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -58,7 +58,7 @@ func knownOutput(format string) error {
 }
 
 // planVerdict is the exit code of a plan: errors weigh more than changes.
-func planVerdict(p agent.Plan) error {
+func planVerdict(p api.Plan) error {
 	pending := false
 	for _, in := range p.Instances {
 		if in.Error != "" {

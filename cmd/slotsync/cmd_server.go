@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -35,11 +34,11 @@ A server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT; with
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newServerListCommand(a), newServerAddCommand(a), newServerRemoveCommand(a),
-		newServerStateCommand(a, "drain", agent.StateDrain, "No new sessions; those that are there go on", `Drain a server: it gets no new sessions, those that it has go on, and clients that
+		newServerStateCommand(a, "drain", api.StateDrain, "No new sessions; those that are there go on", `Drain a server: it gets no new sessions, those that it has go on, and clients that
 stick to it may come back to it.`),
-		newServerStateCommand(a, "stop", agent.StateMaint, "Out of service: running requests finish", `Stop a server: it is put into maintenance. Requests that run finish, and clients that
+		newServerStateCommand(a, "stop", api.StateMaint, "Out of service: running requests finish", `Stop a server: it is put into maintenance. Requests that run finish, and clients that
 stuck to it go elsewhere.`),
-		newServerStateCommand(a, "start", agent.StateReady, "What its source says, again", `Start a server: what was asked of its state ends, and so does what somebody did to its
+		newServerStateCommand(a, "start", api.StateReady, "What its source says, again", `Start a server: what was asked of its state ends, and so does what somebody did to its
 slot behind the agent's back. What its source says counts again.`),
 		newServerWeightCommand(a), newServerShutdownCommand(a))
 	return cmd
@@ -64,7 +63,7 @@ func (w *wish) check() error {
 	if err := knownOutput(w.output); err != nil || w.duration == "" {
 		return err
 	}
-	if d, err := agent.ParseDuration(w.duration); err != nil || d <= 0 {
+	if d, err := api.ParseDuration(w.duration); err != nil || d <= 0 {
 		return usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", textfmt.Clip(w.duration))
 	}
 	return nil
@@ -115,16 +114,16 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 			}
 			body := api.StateBody{State: state, WhoBody: w.body()}
 			if address != "" {
-				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+				return a.operateAddress(cmd.Context(), address, state, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]api.ServerRef, error) {
 					return c.SetAddressState(ctx, ip, body)
 				})
 			}
-			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], state, w.output, func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 				return c.SetState(ctx, backend, server, body)
 			})
 		},
 	}
-	if state == agent.StateReady {
+	if state == api.StateReady {
 		outputFlag(cmd, &w.output)
 	} else {
 		w.flags(cmd)
@@ -136,7 +135,7 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 
 // operate asks something of one server, and says which it was and where that is not in
 // force yet.
-func (a *app) operate(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) error {
+func (a *app) operate(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error)) error {
 	c, ref, err := a.tell(ctx, name, what, format, do)
 	if err != nil {
 		return err
@@ -146,14 +145,14 @@ func (a *app) operate(ctx context.Context, name, what, format string, do func(ct
 }
 
 // tell does one thing to one server, and says which it was.
-func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error)) (*client.Client, agent.ServerRef, error) {
+func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error)) (*client.Client, api.ServerRef, error) {
 	backend, server, err := parseServer(name)
 	if err != nil {
-		return nil, agent.ServerRef{}, err
+		return nil, api.ServerRef{}, err
 	}
 	c, err := a.client(ctx)
 	if err != nil {
-		return nil, agent.ServerRef{}, err
+		return nil, api.ServerRef{}, err
 	}
 	ref, err := do(ctx, c, backend, server)
 	if err != nil {
@@ -168,7 +167,7 @@ func (a *app) tell(ctx context.Context, name, what, format string, do func(ctx c
 
 // operateAddress does one thing to an address on all backends, and says to which
 // endpoints that was.
-func (a *app) operateAddress(ctx context.Context, address, what, format string, do func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error)) error {
+func (a *app) operateAddress(ctx context.Context, address, what, format string, do func(ctx context.Context, c *client.Client, ip netip.Addr) ([]api.ServerRef, error)) error {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return usageErrorf("--address: %q is no IP address", textfmt.Clip(address))
@@ -221,7 +220,7 @@ until it is removed, or for as long as --for says.`,
 			if err := checkWeight(weight); weight != "" && err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], "added", w.output, func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 				return c.AddServer(ctx, backend, api.ServerBody{Address: server, Name: name, Weight: api.Weight(weight), WhoBody: w.body()})
 			})
 		},
@@ -245,7 +244,7 @@ func newServerRemoveCommand(a *app) *cobra.Command {
 			if err := knownOutput(format); err != nil {
 				return err
 			}
-			return a.operate(cmd.Context(), args[0], "removed", format, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], "removed", format, func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 				return c.RemoveServer(ctx, backend, server)
 			})
 		},
@@ -270,7 +269,7 @@ once: drain or stop it first.`,
 			if err := knownOutput(format); err != nil {
 				return err
 			}
-			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", format, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			_, _, err := a.tell(cmd.Context(), args[0], "its sessions are ended", format, func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 				return c.ShutSessions(ctx, backend, server)
 			})
 			return err

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
@@ -20,14 +19,14 @@ func newServerListCommand(a *app) *cobra.Command {
   slotsync server list web -o json`,
 		Args: oneOrAll,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var s agent.Status
+			var s api.Status
 			return ask(cmd.Context(), a, format, func(c *client.Client) (rows []api.ServerRow, err error) {
 				if rows, err = listServers(cmd.Context(), c, nth(args, 0)); err == nil && format == "text" {
 					s, err = c.Status(cmd.Context()) // rows do not say who answers
 				}
 				return rows, err
 			}, func(rows []api.ServerRow) error {
-				return output.WriteServers(a.stdout, rows, agent.Silent(s.Instances))
+				return output.WriteServers(a.stdout, rows, api.Silent(s.Instances))
 			})
 		},
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -45,11 +44,11 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 				return err
 			}
 			if address != "" {
-				return a.operateAddress(cmd.Context(), address, what, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]agent.ServerRef, error) {
+				return a.operateAddress(cmd.Context(), address, what, w.output, func(ctx context.Context, c *client.Client, ip netip.Addr) ([]api.ServerRef, error) {
 					return c.SetAddressWeight(ctx, ip, body)
 				})
 			}
-			return a.operate(cmd.Context(), args[0], what, w.output, func(ctx context.Context, c *client.Client, backend, server string) (agent.ServerRef, error) {
+			return a.operate(cmd.Context(), args[0], what, w.output, func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 				return c.SetWeight(ctx, backend, server, body)
 			})
 		},
@@ -62,7 +61,7 @@ at least 1. 0 drains. "source" gives it back the weight that its source says.`,
 
 // checkWeight refuses what is no weight, "" included.
 func checkWeight(weight string) error {
-	if err := agent.CheckWeight(weight); err != nil {
+	if err := api.CheckWeight(weight); err != nil {
 		return &exitError{code: exitUsage, err: err}
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -64,14 +64,14 @@ what the guard holds, and which endpoint sits in which slot.`,
 	return cmd
 }
 
-func (a *app) statusText(all bool) func(agent.Status) error {
+func (a *app) statusText(all bool) func(api.Status) error {
 	style := output.Style{Colour: textfmt.IsTerminal(a.stdout) && a.env["NO_COLOR"] == "", All: all}
-	return func(s agent.Status) error { return style.WriteStatus(a.stdout, s) }
+	return func(s api.Status) error { return style.WriteStatus(a.stdout, s) }
 }
 
 // statusJSON prints a status on one line each if there will be many.
-func (a *app) statusJSON(many bool) func(agent.Status) error {
-	return func(s agent.Status) error {
+func (a *app) statusJSON(many bool) func(api.Status) error {
+	return func(s api.Status) error {
 		if many {
 			return output.WriteIndented(a.stdout, s, "")
 		}
@@ -81,7 +81,7 @@ func (a *app) statusJSON(many bool) func(agent.Status) error {
 
 // watch shows the status until ctx is done, whenever something changes and every
 // second. An agent that does not answer is asked again; that is worth watching too.
-func (a *app) watch(ctx context.Context, c *client.Client, show func(agent.Status) error, text bool) error {
+func (a *app) watch(ctx context.Context, c *client.Client, show func(api.Status) error, text bool) error {
 	ctx, stop := context.WithCancel(ctx)
 	news := make(chan struct{}, 1)
 	var reading sync.WaitGroup

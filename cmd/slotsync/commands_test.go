@@ -6,22 +6,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func TestPlanVerdict(t *testing.T) {
-	change := []agent.PlannedChange{{Slot: "web1"}}
+	change := []api.PlannedChange{{Slot: "web1"}}
 	for _, tt := range []struct {
 		name string
-		plan agent.Plan
+		plan api.Plan
 		want int
 	}{
-		{"in sync", agent.Plan{Instances: []agent.InstancePlan{{}}}, exitFine},
-		{"pending", agent.Plan{Instances: []agent.InstancePlan{{}, {Changes: change}}}, exitDiffers},
-		{"error beside changes", agent.Plan{Instances: []agent.InstancePlan{{Changes: change}, {Error: "down"}}}, exitFailed},
-		{"problem", agent.Plan{Instances: []agent.InstancePlan{{Changes: change}}, Problems: []string{"source"}}, exitFailed},
+		{"in sync", api.Plan{Instances: []api.InstancePlan{{}}}, exitFine},
+		{"pending", api.Plan{Instances: []api.InstancePlan{{}, {Changes: change}}}, exitDiffers},
+		{"error beside changes", api.Plan{Instances: []api.InstancePlan{{Changes: change}, {Error: "down"}}}, exitFailed},
+		{"problem", api.Plan{Instances: []api.InstancePlan{{Changes: change}}, Problems: []string{"source"}}, exitFailed},
 	} {
 		if got := exitCode(planVerdict(tt.plan)); got != tt.want {
 			t.Errorf("%s: %d, not %d", tt.name, got, tt.want)

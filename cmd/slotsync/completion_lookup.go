@@ -5,14 +5,14 @@ import (
 	"errors"
 	"net/netip"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 )
 
 var errNoAgent = errors.New("no agent is configured")
 
 // fromStatus reads the status of the agent.
-func fromStatus(ctx context.Context, c *client.Client, read func(agent.Status) []string) ([]string, error) {
+func fromStatus(ctx context.Context, c *client.Client, read func(api.Status) []string) ([]string, error) {
 	if c == nil {
 		return nil, errNoAgent
 	}
@@ -33,35 +33,35 @@ func each[T any](all []T, name func(T) string) []string {
 }
 
 func backendNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) []string {
-		return each(s.Backends, func(b agent.BackendStatus) string { return b.Name })
+	return fromStatus(ctx, c, func(s api.Status) []string {
+		return each(s.Backends, func(b api.BackendStatus) string { return b.Name })
 	})
 }
 
 // proxyNames are HAProxy's names of the backends.
 func proxyNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) []string {
-		return each(s.Backends, func(b agent.BackendStatus) string { return b.Backend })
+	return fromStatus(ctx, c, func(s api.Status) []string {
+		return each(s.Backends, func(b api.BackendStatus) string { return b.Backend })
 	})
 }
 
 func instanceNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) []string {
-		return each(s.Instances, func(in agent.InstanceStatus) string { return in.Name })
+	return fromStatus(ctx, c, func(s api.Status) []string {
+		return each(s.Instances, func(in api.InstanceStatus) string { return in.Name })
 	})
 }
 
 func reloadNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) []string {
-		return each(s.Reloads, func(r agent.ReloadStatus) string { return r.Name })
+	return fromStatus(ctx, c, func(s api.Status) []string {
+		return each(s.Reloads, func(r api.ReloadStatus) string { return r.Name })
 	})
 }
 
 // slotNames are the slots of all backends.
 func slotNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+	return fromStatus(ctx, c, func(s api.Status) (names []string) {
 		for _, b := range s.Backends {
-			names = append(names, each(b.Slots, func(s agent.SlotStatus) string { return s.Name })...)
+			names = append(names, each(b.Slots, func(s api.SlotStatus) string { return s.Name })...)
 		}
 		return names
 	})
@@ -69,7 +69,7 @@ func slotNames(ctx context.Context, c *client.Client, _ []string) ([]string, err
 
 // serverNames are the endpoints that there are, each by its address and by its slot.
 func serverNames(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+	return fromStatus(ctx, c, func(s api.Status) (names []string) {
 		for _, b := range s.Backends {
 			for _, name := range subjects(b) {
 				names = append(names, b.Name+"/"+name)
@@ -80,7 +80,7 @@ func serverNames(ctx context.Context, c *client.Client, _ []string) ([]string, e
 }
 
 // subjects are the endpoints of a backend, and the slots that they are in.
-func subjects(b agent.BackendStatus) (names []string) {
+func subjects(b api.BackendStatus) (names []string) {
 	for _, s := range b.Slots {
 		if s.Endpoint != "" {
 			names = append(names, s.Endpoint, s.Name)
@@ -94,7 +94,7 @@ func subjects(b agent.BackendStatus) (names []string) {
 
 // subjectsOf are those of the backend that stands before.
 func subjectsOf(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+	return fromStatus(ctx, c, func(s api.Status) (names []string) {
 		for _, b := range s.Backends {
 			if b.Name == args[0] {
 				names = subjects(b)
@@ -106,10 +106,10 @@ func subjectsOf(ctx context.Context, c *client.Client, args []string) ([]string,
 
 // acceptIDs are the ids of the backend that stands before.
 func acceptIDs(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+	return fromStatus(ctx, c, func(s api.Status) (names []string) {
 		for _, b := range s.Backends {
 			if b.Name == args[0] {
-				names = each(b.Acceptable(), func(x agent.Acceptable) string { return x.ID })
+				names = each(b.Acceptable(), func(x api.Acceptable) string { return x.ID })
 			}
 		}
 		return names
@@ -118,7 +118,7 @@ func acceptIDs(ctx context.Context, c *client.Client, args []string) ([]string, 
 
 // endpointAddresses are those of all endpoints, without ports.
 func endpointAddresses(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	return fromStatus(ctx, c, func(s agent.Status) (names []string) {
+	return fromStatus(ctx, c, func(s api.Status) (names []string) {
 		for _, b := range s.Backends {
 			for _, name := range subjects(b) {
 				if at, err := netip.ParseAddrPort(name); err == nil {
@@ -135,7 +135,7 @@ func versionIDs(ctx context.Context, c *client.Client, _ []string) ([]string, er
 		return nil, errNoAgent
 	}
 	kept, err := c.HAProxyVersions(ctx, "")
-	return each(kept, func(v agent.ConfigVersion) string { return v.ID }), err
+	return each(kept, func(v api.ConfigVersion) string { return v.ID }), err
 }
 
 func sectionTypes(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
@@ -143,7 +143,7 @@ func sectionTypes(ctx context.Context, c *client.Client, _ []string) ([]string, 
 		return nil, errNoAgent
 	}
 	all, err := c.HAProxySections(ctx, "")
-	return each(all, func(s agent.ConfigSection) string { return s.Type }), err
+	return each(all, func(s api.ConfigSection) string { return s.Type }), err
 }
 
 // sectionNames are those of the type that stands before.
@@ -152,7 +152,7 @@ func sectionNames(ctx context.Context, c *client.Client, args []string) ([]strin
 		return nil, errNoAgent
 	}
 	all, err := c.HAProxySections(ctx, "")
-	return each(all, func(s agent.ConfigSection) string {
+	return each(all, func(s api.ConfigSection) string {
 		if s.Type != args[0] {
 			return ""
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
@@ -90,7 +91,7 @@ func failsAt(t *testing.T, e *managedEdge, o reload.Options, step reload.Step) {
 	load, stop := startLoad(t, 2, 20*time.Millisecond, e.target())
 	fleet.listed = append(fleet.listed, fleet.start())
 	fleet.source.Set(fleet.Endpoints())
-	var s agent.ReloadStatus
+	var s api.ReloadStatus
 	eventually(t, 30*time.Second, func() string {
 		if s = r.agent.Status().Reloads[0]; s.Error == "" {
 			return "no reload has failed"

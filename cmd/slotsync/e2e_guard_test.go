@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
@@ -101,7 +102,7 @@ func TestAcceptedIsWhatWasShown(t *testing.T) {
 	}
 	r, socket := fills(t, "3.0", nil, consulSource(t, consul.Options{Address: consulServer.URL()}, "web"))
 	eventually(t, 15*time.Second, filled(t, socket, map[string]int{"web": 10}))
-	shown := func(n int) (h *agent.Hold) {
+	shown := func(n int) (h *api.Hold) {
 		eventually(t, 15*time.Second, func() string {
 			if h = r.backend("web").Hold; h == nil || len(h.WouldRemove) < n {
 				return fmt.Sprintf("held: %+v", h)

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt/textfmttest"
 )
@@ -20,7 +21,7 @@ import (
 // startTalker serves an agent that says text, wherever it says anything.
 func startTalker(t *testing.T, text string) (url string) {
 	t.Helper()
-	status := textfmttest.Filled[agent.Status](text)
+	status := textfmttest.Filled[api.Status](text)
 	status.Ready = false
 	status.Instances[0].Up = false
 	dump := agent.Dump{}
@@ -28,9 +29,9 @@ func startTalker(t *testing.T, text string) (url string) {
 	answers := map[string]any{
 		"/v1/status": status, "/v1/sync": status, "/v1/addresses": []any{map[string]any{"servers": []any{map[string]any{"backend": text, "endpoint": text, "slot": text,
 			"state": text, "name": text, "override": text}}}},
-		"/v1/backends/web/explain": textfmttest.Filled[agent.Explanation](text), "/v1/pause": textfmttest.Filled[agent.Pause](text), "/v1/backends/web/servers/web1/state": textfmttest.Filled[agent.ServerRef](text),
-		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{text: textfmttest.Filled[agent.NeedReload](text)}},
-		"/v1/haproxy/config/versions": []any{textfmttest.Filled[agent.ConfigVersion](text)}, "/v1/haproxy/config/sections": []any{textfmttest.Filled[agent.ConfigSection](text)},
+		"/v1/backends/web/explain": textfmttest.Filled[api.Explanation](text), "/v1/pause": textfmttest.Filled[api.Pause](text), "/v1/backends/web/servers/web1/state": textfmttest.Filled[api.ServerRef](text),
+		"/v1/haproxy/reload":          map[string]any{"needed": true, "needs": map[string]any{text: textfmttest.Filled[api.NeedReload](text)}},
+		"/v1/haproxy/config/versions": []any{textfmttest.Filled[api.ConfigVersion](text)}, "/v1/haproxy/config/sections": []any{textfmttest.Filled[api.ConfigSection](text)},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var v any = dump

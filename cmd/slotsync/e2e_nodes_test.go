@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/consul/api"
+	consulapi "github.com/hashicorp/consul/api"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
@@ -36,11 +37,11 @@ func nodes(t *testing.T, n int) (*consultest.Server, []*consultest.Server) {
 func leave(t *testing.T, server, node *consultest.Server) {
 	t.Helper()
 	node.Stop()
-	client, err := api.NewClient(&api.Config{Address: server.HTTPAddr()})
+	client, err := consulapi.NewClient(&consulapi.Config{Address: server.HTTPAddr()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Catalog().Deregister(&api.CatalogDeregistration{Node: node.Node()}, nil); err != nil {
+	if _, err := client.Catalog().Deregister(&consulapi.CatalogDeregistration{Node: node.Node()}, nil); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -245,9 +246,9 @@ func TestC40NodesLostAtOnce(t *testing.T) {
 }
 
 // backend is the status of one.
-func (r *rig) backend(name string) agent.BackendStatus {
+func (r *rig) backend(name string) api.BackendStatus {
 	all := r.agent.Status().Backends
-	i := slices.IndexFunc(all, func(b agent.BackendStatus) bool { return b.Name == name })
+	i := slices.IndexFunc(all, func(b api.BackendStatus) bool { return b.Name == name })
 	if i < 0 {
 		r.tb.Fatalf("there is no backend %s", name)
 	}

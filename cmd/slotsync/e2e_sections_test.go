@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 	"github.com/slotsync/slotsync/slots/reload"
 )
@@ -65,7 +66,7 @@ func (s *sectionEditor) set(typ, name, body string) error {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
-	e := agent.SectionEdit{Reload: s.edge.name, Type: typ, Name: name, By: "test"}
+	e := api.SectionEdit{Reload: s.edge.name, Type: typ, Name: name, By: "test"}
 	if body != "" {
 		e.Body = []byte(body)
 	}
@@ -143,7 +144,7 @@ func (s *sectionEditor) split() {
 		s.t.Fatal(err)
 	}
 	if s.edge.name == "rendered" { // the template never lost what it has not
-		_, err = s.agent.ReloadHAProxy(s.t.Context(), agent.ReloadRequest{Name: s.edge.name, By: "test"})
+		_, err = s.agent.ReloadHAProxy(s.t.Context(), api.ReloadRequest{Name: s.edge.name, By: "test"})
 	} else {
 		err = s.set("backend", "extra", "")
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
@@ -26,7 +26,7 @@ func listening(t *testing.T) discovery.Endpoint {
 }
 
 // readyAt are the endpoints that are ready at the instance, sorted.
-func readyAt(s agent.Status) []string {
+func readyAt(s api.Status) []string {
 	var out []string
 	for _, slot := range s.Backends[0].Slots {
 		if in := slot.Instances; len(in) > 0 && in[0].State == slots.Ready {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 )
 
@@ -42,7 +42,7 @@ func TestWatchShowsAChangeAtOnce(t *testing.T) {
 	var last time.Time
 	var shown atomic.Int64
 	soon := false
-	err = (&app{}).watch(ctx, c, func(agent.Status) error {
+	err = (&app{}).watch(ctx, c, func(api.Status) error {
 		if n := shown.Add(1); n == 1 {
 			<-listens
 			close(changed)

@@ -7,9 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
-	"pgregory.net/rapid"
 )
 
 // Whatever is asked for, in whatever weather: a change is there when it is read

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
 // TestDeleteBeforeEndif: what switches a section off stays where it is when the

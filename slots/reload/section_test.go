@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
 const sectioned = `# the head

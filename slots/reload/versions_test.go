@@ -2,7 +2,6 @@ package reload
 
 import (
 	"fmt"
-	"github.com/slotsync/slotsync/securedir"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"testing/synctest"
 
 	"pgregory.net/rapid"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // TestVersionsProperties runs transactions that succeed and fail: the newest come

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -100,7 +100,7 @@ func (c *checker) duration(path, text string, fallback, least, most time.Duratio
 		c.assume(path, textfmt.Duration(fallback))
 		return fallback
 	}
-	d, err := agent.ParseDuration(text)
+	d, err := api.ParseDuration(text)
 	switch {
 	case err != nil && isNumber(text):
 		c.add(path, "%s has no unit%s", textfmt.Clip(text), withUnit(text, least, most))
@@ -147,7 +147,7 @@ func (c *checker) count(path string, n, fallback, least, most int) int {
 
 // hold reads a duration that may also be off or endless.
 func (c *checker) hold(path, text string, fallback time.Duration) time.Duration {
-	switch d, err := agent.ParseDuration(text); {
+	switch d, err := api.ParseDuration(text); {
 	case text == "":
 		c.assume(path, holdWord(fallback))
 		return fallback

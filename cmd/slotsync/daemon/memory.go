@@ -5,7 +5,7 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
@@ -43,7 +43,7 @@ func (s *service) giveBack(ctx context.Context) error {
 }
 
 // inStep reports whether nothing is left to be done for now.
-func inStep(s agent.Status) bool {
+func inStep(s api.Status) bool {
 	for _, in := range s.Instances {
 		if !in.InSync {
 			return false

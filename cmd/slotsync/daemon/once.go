@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
@@ -18,22 +19,22 @@ func WarnMisspelt(cfg *config.Config, o Options) {
 }
 
 // Once makes one round and returns how everything is after it.
-func Once(ctx context.Context, cfg *config.Config, o Options) (agent.Status, error) {
+func Once(ctx context.Context, cfg *config.Config, o Options) (api.Status, error) {
 	w, err := Wire(cfg, nil)
 	if err != nil {
-		return agent.Status{}, err
+		return api.Status{}, err
 	}
 	held := locks{}
 	defer held.close()
 	if err := held.take(ctx, cfg, w, 0); err != nil {
-		return agent.Status{}, err
+		return api.Status{}, err
 	}
 	if err := checkDistinct(ctx, cfg, time.Second); err != nil {
-		return agent.Status{}, err
+		return api.Status{}, err
 	}
 	ag, err := newAgent(cfg, w, o)
 	if err != nil {
-		return agent.Status{}, err
+		return api.Status{}, err
 	}
 	return ag.Once(ctx)
 }
@@ -56,14 +57,14 @@ type Options struct {
 }
 
 // Plan reads sources and instances once and returns what a round would change.
-func Plan(ctx context.Context, cfg *config.Config, o Options) (agent.Plan, error) {
+func Plan(ctx context.Context, cfg *config.Config, o Options) (api.Plan, error) {
 	w, err := Wire(cfg, nil)
 	if err != nil {
-		return agent.Plan{}, err
+		return api.Plan{}, err
 	}
 	ag, err := newAgent(cfg, w, o)
 	if err != nil {
-		return agent.Plan{}, err
+		return api.Plan{}, err
 	}
 	return ag.Plan(ctx)
 }

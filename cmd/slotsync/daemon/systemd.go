@@ -9,7 +9,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -67,7 +67,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 }
 
 // summary is a status in one line.
-func summary(s agent.Status) string {
+func summary(s api.Status) string {
 	inSync, held := 0, 0
 	for _, in := range s.Instances {
 		if in.Up && in.InSync {

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
@@ -89,7 +90,7 @@ func NewMetrics(version string) (*prometheus.Registry, *metrics.Metrics) {
 
 // metricLists are the label values that other packages own.
 func metricLists() metrics.Lists {
-	lists := metrics.Lists{Reasons: discovery.Reasons[:], Overrides: agent.OverrideKinds[:]}
+	lists := metrics.Lists{Reasons: discovery.Reasons[:], Overrides: api.OverrideKinds[:]}
 	for _, class := range discovery.Classes {
 		lists.Classes = append(lists.Classes, string(class))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -71,17 +72,17 @@ func agentReload(r config.Reload, t *reload.Transaction) agent.Reload {
 
 // OldWorkers asks the master for the processes that reloads have left; nil where
 // there is no master to ask.
-func OldWorkers(r config.Reload) func(context.Context) ([]agent.OldWorker, error) {
+func OldWorkers(r config.Reload) func(context.Context) ([]api.OldWorker, error) {
 	if r.Master == "" {
 		return nil
 	}
-	return func(ctx context.Context) ([]agent.OldWorker, error) {
+	return func(ctx context.Context) ([]api.OldWorker, error) {
 		master, err := haproxy.NewMaster(r.Master, r.Timeout)
 		if err != nil {
 			return nil, err
 		}
 		workers, err := master.Workers(ctx)
-		var old []agent.OldWorker
+		var old []api.OldWorker
 		for _, w := range workers {
 			if !w.Old {
 				continue
@@ -90,7 +91,7 @@ func OldWorkers(r config.Reload) func(context.Context) ([]agent.OldWorker, error
 			if err != nil {
 				sessions = -1
 			}
-			old = append(old, agent.OldWorker{Pid: w.Pid, AgeSeconds: w.Age.Seconds(), Sessions: sessions})
+			old = append(old, api.OldWorker{Pid: w.Pid, AgeSeconds: w.Age.Seconds(), Sessions: sessions})
 		}
 		return old, err
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -40,7 +40,7 @@ func (c *clock) Answered(addrs []netip.AddrPort, now time.Time) {
 }
 
 // Look notes which HAProxies have arrived by now.
-func (c *clock) Look(status agent.Status, now time.Time) {
+func (c *clock) Look(status api.Status, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.want == nil || c.answered.IsZero() {
@@ -66,7 +66,7 @@ func (c *clock) Measured() (served, agent []time.Duration) {
 
 // servedBy returns the addresses that take traffic at one HAProxy, sorted, as
 // they were read back from it.
-func servedBy(status agent.Status, instance string) []netip.AddrPort {
+func servedBy(status api.Status, instance string) []netip.AddrPort {
 	var addrs []netip.AddrPort
 	for _, backend := range status.Backends {
 		for _, slot := range backend.Slots {
@@ -85,7 +85,7 @@ func servedBy(status agent.Status, instance string) []netip.AddrPort {
 
 // everywhere reports whether every HAProxy is up, in sync, and sends traffic to
 // want and nowhere else.
-func everywhere(status agent.Status, want []netip.AddrPort) bool {
+func everywhere(status api.Status, want []netip.AddrPort) bool {
 	want = sortedAddrs(want)
 	for _, instance := range status.Instances {
 		if !instance.Up || !instance.InSync || !slices.Equal(want, servedBy(status, instance.Name)) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -20,17 +20,17 @@ func demoAddrs(list ...string) []netip.AddrPort {
 }
 
 // serving is a status in which each HAProxy has these addresses in service.
-func serving(by map[string][]netip.AddrPort) agent.Status {
-	var status agent.Status
-	var list []agent.SlotStatus
+func serving(by map[string][]netip.AddrPort) api.Status {
+	var status api.Status
+	var list []api.SlotStatus
 	for name, addrs := range by {
-		status.Instances = append(status.Instances, agent.InstanceStatus{Name: name, Up: true, InSync: true})
+		status.Instances = append(status.Instances, api.InstanceStatus{Name: name, Up: true, InSync: true})
 		for _, a := range addrs {
-			list = append(list, agent.SlotStatus{Instances: []agent.InstanceSlot{{Instance: name, Address: a.String(), State: slots.Ready}}})
+			list = append(list, api.SlotStatus{Instances: []api.InstanceSlot{{Instance: name, Address: a.String(), State: slots.Ready}}})
 		}
-		list = append(list, agent.SlotStatus{Instances: []agent.InstanceSlot{{Instance: name, Address: "127.0.0.1:1", State: slots.Maint}}})
+		list = append(list, api.SlotStatus{Instances: []api.InstanceSlot{{Instance: name, Address: "127.0.0.1:1", State: slots.Maint}}})
 	}
-	status.Backends = []agent.BackendStatus{{Slots: list}}
+	status.Backends = []api.BackendStatus{{Slots: list}}
 	return status
 }
 
@@ -65,22 +65,22 @@ func TestDemoClock(t *testing.T) {
 
 func TestEverywhere(t *testing.T) {
 	want := demoAddrs("127.0.0.1:1002", "127.0.0.1:1001")
-	good := func() agent.Status {
+	good := func() api.Status {
 		return serving(map[string][]netip.AddrPort{"edge-1": want, "edge-2": want})
 	}
 	tests := []struct {
 		name   string
-		status func() agent.Status
+		status func() api.Status
 		want   bool
 	}{
 		{"both serve it", good, true},
-		{"no HAProxy", func() agent.Status { return agent.Status{} }, false},
-		{"one down", func() agent.Status { s := good(); s.Instances[1].Up = false; return s }, false},
-		{"one not in sync", func() agent.Status { s := good(); s.Instances[1].InSync = false; return s }, false},
-		{"one serves less", func() agent.Status {
+		{"no HAProxy", func() api.Status { return api.Status{} }, false},
+		{"one down", func() api.Status { s := good(); s.Instances[1].Up = false; return s }, false},
+		{"one not in sync", func() api.Status { s := good(); s.Instances[1].InSync = false; return s }, false},
+		{"one serves less", func() api.Status {
 			return serving(map[string][]netip.AddrPort{"edge-1": want, "edge-2": want[:1]})
 		}, false},
-		{"one serves more", func() agent.Status {
+		{"one serves more", func() api.Status {
 			return serving(map[string][]netip.AddrPort{"edge-1": append(demoAddrs("127.0.0.1:9"), want...), "edge-2": want})
 		}, false},
 	}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -152,7 +153,7 @@ func TestDemoReportsWhatItDidNotSee(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("slotsync ended by itself")
 	cancel(gone)
-	if err := story.wait(ctx, "anything", func(agent.Status) bool { return false }); !errors.Is(err, gone) {
+	if err := story.wait(ctx, "anything", func(api.Status) bool { return false }); !errors.Is(err, gone) {
 		t.Errorf("got %v, want %v", err, gone)
 	}
 }

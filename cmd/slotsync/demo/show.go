@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -31,7 +31,7 @@ type proxyView struct {
 // facts is what a demoView is made of.
 type facts struct {
 	Now, Began time.Time
-	Status     agent.Status
+	Status     api.Status
 	Tally      traffic.Tally
 	Names      map[netip.AddrPort]string
 	Dead       map[string]bool
@@ -59,7 +59,7 @@ func newView(f facts) view {
 	return v
 }
 
-func proxyWords(i agent.InstanceStatus) string {
+func proxyWords(i api.InstanceStatus) string {
 	switch {
 	case !i.Up:
 		return "no answer"
@@ -73,7 +73,7 @@ func proxyWords(i agent.InstanceStatus) string {
 
 // slotLetters returns who is in each slot of one HAProxy: the name where it
 // takes traffic, in lower case where it drains.
-func slotLetters(list []agent.SlotStatus, instance string, names map[netip.AddrPort]string) []string {
+func slotLetters(list []api.SlotStatus, instance string, names map[netip.AddrPort]string) []string {
 	letters := make([]string, 0, len(list))
 	for _, slot := range list {
 		if lacks(slot, instance) {
@@ -85,11 +85,11 @@ func slotLetters(list []agent.SlotStatus, instance string, names map[netip.AddrP
 }
 
 // lacks reports whether a slot is one that only other HAProxies have.
-func lacks(slot agent.SlotStatus, instance string) bool {
-	return slices.ContainsFunc(slot.Instances, func(live agent.InstanceSlot) bool { return live.Instance == instance && live.Lacking })
+func lacks(slot api.SlotStatus, instance string) bool {
+	return slices.ContainsFunc(slot.Instances, func(live api.InstanceSlot) bool { return live.Instance == instance && live.Lacking })
 }
 
-func slotLetter(slot agent.SlotStatus, instance string, names map[netip.AddrPort]string) string {
+func slotLetter(slot api.SlotStatus, instance string, names map[netip.AddrPort]string) string {
 	for _, live := range slot.Instances {
 		if live.Instance != instance || live.State == slots.Maint {
 			continue
@@ -110,7 +110,7 @@ func nameOf(address string, names map[netip.AddrPort]string) string {
 	return "?"
 }
 
-func holdWords(h agent.Hold, now time.Time, names map[netip.AddrPort]string) string {
+func holdWords(h api.Hold, now time.Time, names map[netip.AddrPort]string) string {
 	gone := make([]string, 0, len(h.WouldRemove))
 	for _, address := range h.WouldRemove {
 		gone = append(gone, nameOf(address, names))

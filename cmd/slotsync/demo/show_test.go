@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -18,27 +18,27 @@ var demoStart = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // demoStatus is a status of two HAProxies with four slots, the second one
 // behind the first.
-func demoStatus() agent.Status {
-	slot := func(name, first string, firstState slots.Class, second string, secondState slots.Class) agent.SlotStatus {
-		return agent.SlotStatus{Name: name, Instances: []agent.InstanceSlot{
+func demoStatus() api.Status {
+	slot := func(name, first string, firstState slots.Class, second string, secondState slots.Class) api.SlotStatus {
+		return api.SlotStatus{Name: name, Instances: []api.InstanceSlot{
 			{Instance: "edge-1", Address: first, State: firstState},
 			{Instance: "edge-2", Address: second, State: secondState},
 		}}
 	}
-	return agent.Status{
-		Instances: []agent.InstanceStatus{
+	return api.Status{
+		Instances: []api.InstanceStatus{
 			{Name: "edge-1", Up: true, InSync: true},
 			{Name: "edge-2", Up: true, LagSeconds: 0.254},
 		},
-		Backends: []agent.BackendStatus{{
+		Backends: []api.BackendStatus{{
 			Name: "web",
-			Slots: []agent.SlotStatus{
+			Slots: []api.SlotStatus{
 				slot("web1", "127.0.0.1:8001", slots.Ready, "127.0.0.1:8001", slots.Ready),
 				slot("web2", "127.0.0.1:8002", slots.Drain, "127.0.0.1:8002", slots.Ready),
 				slot("web3", "127.0.0.1:8003", slots.Maint, "127.0.0.1:1", slots.Maint),
 				slot("web4", "127.0.0.1:9999", slots.Ready, "", slots.Maint),
 			},
-			Hold: &agent.Hold{
+			Hold: &api.Hold{
 				Kind: "removal", ReleasesAt: demoStart.Add(14 * time.Second), Confirmations: 2,
 				WouldRemove: []string{"127.0.0.1:8002", "127.0.0.1:8001"},
 			},
@@ -46,7 +46,7 @@ func demoStatus() agent.Status {
 	}
 }
 
-func demoFactsFor(status agent.Status) facts {
+func demoFactsFor(status api.Status) facts {
 	return facts{
 		Began: demoStart, Now: demoStart.Add(12300 * time.Millisecond), Status: status, DNS: "DNS names 2",
 		Tally: traffic.Tally{ByTarget: map[string]traffic.Count{"edge-1": {Requests: 1204}, "edge-2": {Requests: 99, Failed: 2, Excused: 3}}},
@@ -61,13 +61,13 @@ func demoFactsFor(status agent.Status) facts {
 func TestDemoView(t *testing.T) {
 	quiet := demoStatus()
 	quiet.Backends[0].Hold = nil
-	quiet.Instances[1] = agent.InstanceStatus{Name: "edge-2"}
+	quiet.Instances[1] = api.InstanceStatus{Name: "edge-2"}
 	forever := demoStatus()
 	forever.Backends[0].Hold.ReleasesAt = time.Time{}
 	grown := demoStatus()
 	grown.Backends[0].Hold = nil
 	for range 13 {
-		grown.Backends[0].Slots = append(grown.Backends[0].Slots, agent.SlotStatus{Instances: []agent.InstanceSlot{
+		grown.Backends[0].Slots = append(grown.Backends[0].Slots, api.SlotStatus{Instances: []api.InstanceSlot{
 			{Instance: "edge-1", Address: "127.0.0.1:1", State: slots.Maint}, {Instance: "edge-2", Lacking: true},
 		}})
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // The steps that the chapters of a demoStory are made of.
@@ -76,11 +76,11 @@ func (s *story) die(name string, dead bool) {
 }
 
 func (s *story) arrives(ctx context.Context, what string) error {
-	return s.await(ctx, what, func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) })
+	return s.await(ctx, what, func(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) })
 }
 
 // await waits until slotsync's status is as ok wants it, and says so.
-func (s *story) await(ctx context.Context, what string, ok func(agent.Status) bool) error {
+func (s *story) await(ctx context.Context, what string, ok func(api.Status) bool) error {
 	began := time.Now()
 	if err := s.wait(ctx, what, ok); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (s *story) await(ctx context.Context, what string, ok func(agent.Status) bo
 	return nil
 }
 
-func (s *story) wait(ctx context.Context, what string, ok func(agent.Status) bool) error {
+func (s *story) wait(ctx context.Context, what string, ok func(api.Status) bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not seen within %s: %s", patience, what))
 	defer cancel()
 	tick := time.NewTicker(lookPace)
@@ -136,20 +136,20 @@ func (s *story) look(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func sourceIs(state string) func(agent.Status) bool {
-	return func(status agent.Status) bool {
-		return slices.ContainsFunc(status.Sources, func(source agent.SourceStatus) bool { return source.State == state })
+func sourceIs(state string) func(api.Status) bool {
+	return func(status api.Status) bool {
+		return slices.ContainsFunc(status.Sources, func(source api.SourceStatus) bool { return source.State == state })
 	}
 }
 
-func held(want bool) func(agent.Status) bool {
-	return func(status agent.Status) bool {
-		return want == slices.ContainsFunc(status.Backends, func(b agent.BackendStatus) bool { return b.Hold != nil })
+func held(want bool) func(api.Status) bool {
+	return func(status api.Status) bool {
+		return want == slices.ContainsFunc(status.Backends, func(b api.BackendStatus) bool { return b.Hold != nil })
 	}
 }
 
 // restarted returns how many restarts of an instance slotsync has seen.
-func restarted(status agent.Status, instance string) int {
+func restarted(status api.Status, instance string) int {
 	for _, i := range status.Instances {
 		if i.Name == instance {
 			return i.Restarts
@@ -159,7 +159,7 @@ func restarted(status agent.Status, instance string) int {
 }
 
 // outside returns how many endpoints have no slot.
-func outside(status agent.Status) (n int) {
+func outside(status api.Status) (n int) {
 	for _, b := range status.Backends {
 		n += len(b.Overflow)
 	}
@@ -167,18 +167,18 @@ func outside(status agent.Status) (n int) {
 }
 
 // full reports whether every HAProxy sends traffic to n instances.
-func full(status agent.Status, n int) bool {
-	return !slices.ContainsFunc(status.Instances, func(i agent.InstanceStatus) bool { return len(servedBy(status, i.Name)) != n })
+func full(status api.Status, n int) bool {
+	return !slices.ContainsFunc(status.Instances, func(i api.InstanceStatus) bool { return len(servedBy(status, i.Name)) != n })
 }
 
 // servesAll reports whether an HAProxy sends traffic to want and nowhere else.
-func servesAll(status agent.Status, instance string, want []netip.AddrPort) bool {
+func servesAll(status api.Status, instance string, want []netip.AddrPort) bool {
 	return slices.Equal(sortedAddrs(want), servedBy(status, instance))
 }
 
 // reloadError is what slotsync says about its last reload of an HAProxy, nil if
 // it is content.
-func reloadError(status agent.Status, name string) error {
+func reloadError(status api.Status, name string) error {
 	for _, r := range status.Reloads {
 		if r.Name == name && r.Error != "" {
 			return errors.New(r.Error)

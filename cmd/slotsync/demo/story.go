@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 )
 
@@ -101,7 +101,7 @@ func (s *story) outage(ctx context.Context) error {
 	}
 	s.world.DNS.fail(false)
 	s.says(fmt.Sprintf("DNS names %d", len(s.named)))
-	return s.await(ctx, "DNS is back: slotsync has asked again, and nothing has changed", func(status agent.Status) bool {
+	return s.await(ctx, "DNS is back: slotsync has asked again, and nothing has changed", func(status api.Status) bool {
 		return sourceIs("ok")(status) && everywhere(status, serverAddrs(s.named))
 	})
 }
@@ -124,7 +124,7 @@ func (s *story) kill(ctx context.Context) error {
 	s.windows = append(s.windows, window)
 	s.screen.Say(fmt.Sprintf("   %s was dead for %.2f s; from now on each of its requests counts again",
 		victim.Name, window.To.Sub(window.From).Seconds()))
-	if err := s.await(ctx, victim.Name+" serves A to J, and slotsync has compared all of its slots", func(status agent.Status) bool {
+	if err := s.await(ctx, victim.Name+" serves A to J, and slotsync has compared all of its slots", func(status api.Status) bool {
 		return restarted(status, victim.Name) > 0 && everywhere(status, serverAddrs(s.named))
 	}); err != nil {
 		return err
@@ -139,7 +139,7 @@ func (s *story) reload(ctx context.Context) error {
 	if err := p.Reload(); err != nil {
 		return err
 	}
-	if err := s.await(ctx, "the new worker serves A to J", func(status agent.Status) bool {
+	if err := s.await(ctx, "the new worker serves A to J", func(status api.Status) bool {
 		return restarted(status, p.Name) > before && everywhere(status, serverAddrs(s.named))
 	}); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *story) shrink(ctx context.Context) error {
 		return err
 	}
 	since := time.Now()
-	if err := s.await(ctx, "released: both serve A B C D", func(status agent.Status) bool {
+	if err := s.await(ctx, "released: both serve A B C D", func(status api.Status) bool {
 		return everywhere(status, serverAddrs(s.named))
 	}); err != nil {
 		return err
@@ -188,11 +188,11 @@ func (s *story) replaceOne(ctx context.Context, old *server) error {
 		return err
 	}
 	fresh := s.named[len(s.named)-1]
-	there := func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) }
+	there := func(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) }
 	if err := s.wait(ctx, fresh.Name+" takes traffic", there); err != nil {
 		return err
 	}
-	if err := s.wait(ctx, old.Name+" has a slow request", func(agent.Status) bool { return old.Running() > 0 }); err != nil {
+	if err := s.wait(ctx, old.Name+" has a slow request", func(api.Status) bool { return old.Running() > 0 }); err != nil {
 		return err
 	}
 	s.leave([]*server{old}, farewell)
@@ -200,7 +200,7 @@ func (s *story) replaceOne(ctx context.Context, old *server) error {
 		return err
 	}
 	busy := old.Running()
-	if err := s.wait(ctx, old.Name+"'s requests end", func(agent.Status) bool { return old.Running() == 0 }); err != nil {
+	if err := s.wait(ctx, old.Name+"'s requests end", func(api.Status) bool { return old.Running() == 0 }); err != nil {
 		return err
 	}
 	s.screen.Say(s.screen.Style.seen(time.Since(began), fmt.Sprintf("%s in, %s out with %d slow requests under way, which have ended", fresh.Name, old.Name, busy)))
@@ -217,19 +217,19 @@ func (s *story) outgrow(ctx context.Context) error {
 	if err := s.add(more); err != nil {
 		return err
 	}
-	if err := s.await(ctx, fmt.Sprintf("all %d slots are in use, %d instances wait", slotCount, len(s.named)-slotCount), func(status agent.Status) bool {
+	if err := s.await(ctx, fmt.Sprintf("all %d slots are in use, %d instances wait", slotCount, len(s.named)-slotCount), func(status api.Status) bool {
 		return outside(status) == len(s.named)-slotCount && full(status, slotCount)
 	}); err != nil {
 		return err
 	}
 	for _, p := range s.world.Proxies {
-		if err := s.await(ctx, p.Name+" is reloaded and serves K to Z", func(status agent.Status) bool {
+		if err := s.await(ctx, p.Name+" is reloaded and serves K to Z", func(status api.Status) bool {
 			return servesAll(status, p.Name, serverAddrs(s.named))
 		}); err != nil {
 			return errors.Join(err, reloadError(s.world.Agent.Status(), p.Name))
 		}
 	}
-	if err := s.wait(ctx, "both are in sync", func(status agent.Status) bool { return everywhere(status, serverAddrs(s.named)) }); err != nil {
+	if err := s.wait(ctx, "both are in sync", func(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) }); err != nil {
 		return err
 	}
 	return s.look(ctx, s.linger)

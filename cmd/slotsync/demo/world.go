@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
@@ -164,7 +165,7 @@ func (w *world) Run(ctx context.Context, failed func(error)) {
 }
 
 // Look returns slotsync's status, and has the clock look at it.
-func (w *world) Look() agent.Status {
+func (w *world) Look() api.Status {
 	status := w.Agent.Status()
 	w.Clock.Look(status, time.Now())
 	return status

@@ -6,12 +6,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // AcceptedText says what went.
-func AcceptedText(done agent.Accepted) string {
+func AcceptedText(done api.Accepted) string {
 	if len(done.Removed) == 0 {
 		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", textfmt.Clip(done.Backend), textfmt.Clip(done.ID))
 	}
@@ -19,7 +19,7 @@ func AcceptedText(done agent.Accepted) string {
 }
 
 // acceptRows writes what of all backends can be accepted.
-func acceptRows(b *strings.Builder, s agent.Status) {
+func acceptRows(b *strings.Builder, s api.Status) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	some := false
 	for _, be := range s.Backends {

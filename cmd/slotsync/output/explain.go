@@ -8,14 +8,14 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
 
 // WriteExplanation writes e for people, the verdict first. Everything from outside
 // is made printable.
-func WriteExplanation(w io.Writer, e agent.Explanation) error {
+func WriteExplanation(w io.Writer, e api.Explanation) error {
 	b := &strings.Builder{}
 	if len(e.Addresses) == 1 || e.About == "" {
 		fmt.Fprintf(b, "%s\n", textfmt.OneLine(e.Verdict))
@@ -44,7 +44,7 @@ func WriteExplanation(w io.Writer, e agent.Explanation) error {
 
 // explainAddress shows one address: who says what of it, and every slot it has to
 // do with.
-func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExplanation) {
+func explainAddress(b *strings.Builder, e api.Explanation, x api.AddressExplanation) {
 	title := "ADDRESS " + x.Address
 	if x.Address == "" {
 		title = "SLOT " + x.Slot
@@ -79,7 +79,7 @@ func explainAddress(b *strings.Builder, e agent.Explanation, x agent.AddressExpl
 }
 
 // explainSaid shows what was said to a slot.
-func explainSaid(b *strings.Builder, at agent.InstanceExplanation) {
+func explainSaid(b *strings.Builder, at api.InstanceExplanation) {
 	if len(at.Said) == 0 {
 		return
 	}
@@ -97,7 +97,7 @@ func explainSaid(b *strings.Builder, at agent.InstanceExplanation) {
 }
 
 // explainSource shows what was asked, what came back, and when it is asked again.
-func explainSource(b *strings.Builder, e agent.Explanation, s agent.SourceExplanation) {
+func explainSource(b *strings.Builder, e api.Explanation, s api.SourceExplanation) {
 	fmt.Fprintf(b, "\nSOURCE %s (%s)\n", s.Name, textfmt.OneLine(s.Asks))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	row := func(what, words string) {
@@ -139,7 +139,7 @@ func explainSource(b *strings.Builder, e agent.Explanation, s agent.SourceExplan
 	_ = table.Flush()
 }
 
-func againWords(s agent.SourceExplanation, now time.Time) string {
+func againWords(s api.SourceExplanation, now time.Time) string {
 	if s.Next.After(now) {
 		return "in " + seconds(s.Next.Sub(now).Seconds())
 	}
@@ -147,7 +147,7 @@ func againWords(s agent.SourceExplanation, now time.Time) string {
 }
 
 // sayingWords is what a source says of an address.
-func sayingWords(s agent.Saying, now time.Time) string {
+func sayingWords(s api.Saying, now time.Time) string {
 	words := s.Says
 	if s.Weight > 0 {
 		words += fmt.Sprintf(", weight %d", s.Weight)
@@ -155,15 +155,15 @@ func sayingWords(s agent.Saying, now time.Time) string {
 	if s.Reason != "" {
 		words += " (" + s.Reason + ")"
 	}
-	if s.Says == agent.SaysUnlisted && s.LastListed.IsZero() {
+	if s.Says == api.SaysUnlisted && s.LastListed.IsZero() {
 		words += ", and never was"
-	} else if s.Says == agent.SaysUnlisted {
+	} else if s.Says == api.SaysUnlisted {
 		words += ", last " + passed(now, s.LastListed) + " ago"
 	}
 	return discovery.Printable(words+named(s.Name), 200)
 }
 
-func forceWords(x agent.AddressExplanation, now time.Time) string {
+func forceWords(x api.AddressExplanation, now time.Time) string {
 	if x.InForce == nil {
 		return "no"
 	}
@@ -181,15 +181,15 @@ func forceWords(x agent.AddressExplanation, now time.Time) string {
 }
 
 // keptWords says of which part an address is kept, why, since when, and how that ends.
-func keptWords(k agent.KeptAddress, e agent.Explanation) string {
-	words := agent.KeptSet{Source: k.Source, Part: k.Part, Reason: k.Reason}.Words() + ", for " + passed(e.At, k.Since)
+func keptWords(k api.KeptAddress, e api.Explanation) string {
+	words := api.KeptSet{Source: k.Source, Part: k.Part, Reason: k.Reason}.Words() + ", for " + passed(e.At, k.Since)
 	if k.Yielded {
 		words += "; it gave its slot to one that is listed"
 	}
 	return discovery.Printable(words, 300) + acceptCommand(e.Name, k.ID)
 }
 
-func slotWords(x agent.AddressExplanation, now time.Time) string {
+func slotWords(x api.AddressExplanation, now time.Time) string {
 	switch {
 	case x.Slot == "":
 		return "none (" + x.NoSlot + ")"
@@ -201,7 +201,7 @@ func slotWords(x agent.AddressExplanation, now time.Time) string {
 	return x.Slot
 }
 
-func stateWords(at agent.InstanceExplanation) string {
+func stateWords(at api.InstanceExplanation) string {
 	if at.Lacking {
 		return "-"
 	}
@@ -215,7 +215,7 @@ func sessionWords(n int) string {
 	return fmt.Sprint(n)
 }
 
-func trafficWords(at agent.InstanceExplanation) string {
+func trafficWords(at api.InstanceExplanation) string {
 	switch {
 	case at.Why != "":
 		return "no: " + textfmt.OneLine(at.Why)
@@ -249,7 +249,7 @@ func named(name string) string {
 }
 
 // overrideWords is what an operator asked for.
-func overrideWords(o agent.Override, now time.Time) string {
+func overrideWords(o api.Override, now time.Time) string {
 	words := strings.TrimSpace(o.Kind + " " + o.State + o.Weight)
 	if o.By != "" {
 		words += " by " + o.By

@@ -7,12 +7,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
 // WriteVersions lists the kept versions of HAProxy's configuration.
-func WriteVersions(w io.Writer, kept []agent.ConfigVersion) error {
+func WriteVersions(w io.Writer, kept []api.ConfigVersion) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tWHEN\tBYTES\tSTATE\tBY\tREASON")
 	for _, v := range kept {
@@ -27,7 +27,7 @@ func WriteVersions(w io.Writer, kept []agent.ConfigVersion) error {
 }
 
 // WriteSections lists the sections of HAProxy's configuration.
-func WriteSections(w io.Writer, all []agent.ConfigSection) error {
+func WriteSections(w io.Writer, all []api.ConfigSection) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TYPE\tNAME\tLINE")
 	for _, s := range all {

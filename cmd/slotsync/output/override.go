@@ -5,7 +5,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -19,14 +19,14 @@ func BackendName(backend string) string {
 
 // A Resumed is a pause that was ended, and those that are left.
 type Resumed struct {
-	Backend string        `json:"backend"` // "" for all
-	Pauses  []agent.Pause `json:"pauses"`
+	Backend string      `json:"backend"` // "" for all
+	Pauses  []api.Pause `json:"pauses"`
 }
 
 // WriteResumed says that writing goes on, or what still keeps it from that.
 func WriteResumed(w io.Writer, done Resumed) error {
 	said := "goes on"
-	if i := slices.IndexFunc(done.Pauses, func(p agent.Pause) bool { return p.Backend == "" }); i >= 0 {
+	if i := slices.IndexFunc(done.Pauses, func(p api.Pause) bool { return p.Backend == "" }); i >= 0 {
 		said = "its own pause is over; " + stillPaused(done.Pauses[i])
 	}
 	_, err := fmt.Fprintf(w, "%s: %s\n", BackendName(done.Backend), said)
@@ -40,7 +40,7 @@ type Override struct {
 }
 
 // Overrides lists what operators have asked for: where nothing is written first.
-func Overrides(s agent.Status) []Override {
+func Overrides(s api.Status) []Override {
 	var rows []Override
 	for _, p := range s.Pauses {
 		rows = append(rows, Override{Where: BackendName(p.Backend), Text: p.Words(), Backend: p.Backend})

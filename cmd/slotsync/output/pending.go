@@ -5,12 +5,12 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // Pending says why what is asked of backends is not written now, and when it will be.
-func Pending(s agent.Status, backends []string) []string {
+func Pending(s api.Status, backends []string) []string {
 	var lines []string
 	for _, p := range s.Pauses {
 		if p.Backend == "" || slices.Contains(backends, p.Backend) {
@@ -23,7 +23,7 @@ func Pending(s agent.Status, backends []string) []string {
 	return lines
 }
 
-func stillPaused(p agent.Pause) string {
+func stillPaused(p api.Pause) string {
 	end := "slotsync resume"
 	if p.Backend != "" {
 		end += " " + textfmt.Clip(p.Backend)
@@ -33,7 +33,7 @@ func stillPaused(p agent.Pause) string {
 
 // awayFrom names the instances of the backends that do not answer. Which backends one has
 // that has never answered is not known.
-func awayFrom(s agent.Status, backends []string) []string {
+func awayFrom(s api.Status, backends []string) []string {
 	serves := map[string]bool{} // by instance: one of the backends
 	for _, b := range s.Backends {
 		asked := slices.Contains(backends, b.Name)

@@ -5,12 +5,12 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // WritePlan says what a round would do, instance by instance, as "text" or "json".
-func WritePlan(w io.Writer, p agent.Plan, format string) error {
+func WritePlan(w io.Writer, p api.Plan, format string) error {
 	if format == "json" {
 		return WriteJSON(w, p)
 	}
@@ -45,7 +45,7 @@ func WritePlan(w io.Writer, p agent.Plan, format string) error {
 	return nil
 }
 
-func when(c agent.PlannedChange) string {
+func when(c api.PlannedChange) string {
 	if c.Waiting {
 		return " (not yet: others come first)"
 	}

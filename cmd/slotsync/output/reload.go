@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -16,7 +16,7 @@ import (
 // soonFull is how near the end of the free slots has to be to be worth a word.
 const soonFull = 7 * 24 * time.Hour
 
-func lastReload(r agent.ReloadStatus, now time.Time) string {
+func lastReload(r api.ReloadStatus, now time.Time) string {
 	switch {
 	case r.Running:
 		return "now"
@@ -27,7 +27,7 @@ func lastReload(r agent.ReloadStatus, now time.Time) string {
 }
 
 // reloadResult says what came of the last one, and what is left of earlier ones.
-func reloadResult(r agent.ReloadStatus) string {
+func reloadResult(r api.ReloadStatus) string {
 	var words []string
 	if r.Last != nil {
 		result := "ok"
@@ -43,14 +43,14 @@ func reloadResult(r agent.ReloadStatus) string {
 		words = append(words, "the file was changed by hand: slotsync haproxy config diff shows it; take it over into the template, then slotsync haproxy reload --force")
 	}
 	if len(r.OldWorkers) > 0 {
-		oldest := slices.MaxFunc(r.OldWorkers, func(a, b agent.OldWorker) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
+		oldest := slices.MaxFunc(r.OldWorkers, func(a, b api.OldWorker) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
 		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", textfmt.Count(len(r.OldWorkers), "old worker"), oldest.Pid, seconds(oldest.AgeSeconds)))
 	}
 	return dash(strings.Join(words, ", "))
 }
 
 // nextReload says when HAProxy may be reloaded without being asked for.
-func nextReload(r agent.ReloadStatus, now time.Time) string {
+func nextReload(r api.ReloadStatus, now time.Time) string {
 	switch {
 	case !r.Renders:
 		return "when asked"
@@ -64,7 +64,7 @@ func ago(then, now time.Time) string {
 	return textfmt.Duration(max(0, now.Sub(then)).Round(time.Second))
 }
 
-func needWords(n agent.NeedReload, now time.Time) string {
+func needWords(n api.NeedReload, now time.Time) string {
 	state := "reload needed"
 	if n.Latched {
 		state = "reload needed, given up"
@@ -77,7 +77,7 @@ func needWords(n agent.NeedReload, now time.Time) string {
 }
 
 // forecastWords says when no slot is left, if that is soon.
-func forecastWords(f agent.Forecast) string {
+func forecastWords(f api.Forecast) string {
 	if f.FullInSeconds <= 0 || f.FullInSeconds > soonFull.Seconds() {
 		return ""
 	}
@@ -90,7 +90,7 @@ func forecastWords(f agent.Forecast) string {
 }
 
 // WriteReloads says which HAProxies are reloaded.
-func WriteReloads(w io.Writer, done []agent.ReloadStatus, format string) error {
+func WriteReloads(w io.Writer, done []api.ReloadStatus, format string) error {
 	if format == "json" {
 		return WriteJSON(w, done)
 	}

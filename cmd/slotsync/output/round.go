@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // WriteRound says how every instance is after a round.
-func WriteRound(w io.Writer, status agent.Status, format string) error {
+func WriteRound(w io.Writer, status api.Status, format string) error {
 	if format == "json" {
 		if err := WriteJSON(w, status); err != nil {
 			return err

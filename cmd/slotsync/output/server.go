@@ -5,13 +5,12 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // WriteDone says what was done to a server.
-func WriteDone(w io.Writer, ref agent.ServerRef, what string) {
+func WriteDone(w io.Writer, ref api.ServerRef, what string) {
 	slot := ""
 	if ref.Slot != "" {
 		slot = " (slot " + textfmt.Clip(ref.Slot) + ")"
@@ -25,7 +24,7 @@ func WriteServers(w io.Writer, rows []api.ServerRow, silent []string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "BACKEND\tENDPOINT\tSLOT\tSTATE\tNAME\tINSTANCES\tASKED FOR")
 	for _, r := range rows {
-		at := instancesOf(agent.SlotStatus{Endpoint: r.Endpoint, State: r.State, Instances: r.Instances}, silent)
+		at := instancesOf(api.SlotStatus{Endpoint: r.Endpoint, State: r.State, Instances: r.Instances}, silent)
 		tableLine(table, r.Backend, r.Endpoint, dash(r.Slot), r.State, dash(r.Name), at, dash(r.Override))
 	}
 	return table.Flush()

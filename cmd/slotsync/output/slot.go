@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -12,7 +12,7 @@ import (
 
 // instancesOf names the instances where the slot is not what the table says, those with
 // the same to be said together.
-func instancesOf(slot agent.SlotStatus, silent []string) string {
+func instancesOf(slot api.SlotStatus, silent []string) string {
 	var names [][]string
 	var words []string
 	for _, in := range slot.Instances {
@@ -38,13 +38,13 @@ func instancesOf(slot agent.SlotStatus, silent []string) string {
 
 // heldState is the state that the table wants, and that an operator wants it so, or that
 // the endpoint is kept.
-func heldState(b agent.BackendStatus, slot agent.SlotStatus) string {
+func heldState(b api.BackendStatus, slot api.SlotStatus) string {
 	var why []string
-	if slices.ContainsFunc(slot.Instances, func(in agent.InstanceSlot) bool { return in.HeldBy == "operator" }) {
+	if slices.ContainsFunc(slot.Instances, func(in api.InstanceSlot) bool { return in.HeldBy == "operator" }) {
 		why = append(why, "operator")
 	}
 	if b.KeptOf(slot.Endpoint) != nil {
-		why = append(why, agent.Kept)
+		why = append(why, api.Kept)
 	}
 	if len(why) == 0 {
 		return slot.State
@@ -54,7 +54,7 @@ func heldState(b agent.BackendStatus, slot agent.SlotStatus) string {
 
 // deviation says how the slot is otherwise at an instance than the table says, "" if it is
 // not. That an operator holds it stands elsewhere.
-func deviation(slot agent.SlotStatus, in agent.InstanceSlot) string {
+func deviation(slot api.SlotStatus, in api.InstanceSlot) string {
 	switch {
 	case in.Lacking:
 		return "lacks it"

@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -22,7 +22,7 @@ type Style struct {
 }
 
 // WriteStatus writes s as tables. Everything from outside is made printable.
-func (t Style) WriteStatus(w io.Writer, s agent.Status) error {
+func (t Style) WriteStatus(w io.Writer, s api.Status) error {
 	var b strings.Builder
 	if !s.Ready {
 		fmt.Fprintf(&b, "%s\n\n", t.warn("not ready: "+textfmt.List(s.NotReady, 5)))
@@ -68,9 +68,9 @@ func (t Style) WriteStatus(w io.Writer, s agent.Status) error {
 	return err
 }
 
-func (t Style) slots(b *strings.Builder, s agent.Status) {
+func (t Style) slots(b *strings.Builder, s api.Status) {
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	shown, away := 0, agent.Silent(s.Instances)
+	shown, away := 0, api.Silent(s.Instances)
 	for _, be := range s.Backends {
 		for _, slot := range be.Slots {
 			if slot.State == "free" && !t.All {
@@ -85,7 +85,7 @@ func (t Style) slots(b *strings.Builder, s agent.Status) {
 	_ = table.Flush() // into memory
 }
 
-func slotCounts(b agent.BackendStatus) map[string]int {
+func slotCounts(b api.BackendStatus) map[string]int {
 	n := map[string]int{}
 	for _, slot := range b.Slots {
 		n[slot.State]++
@@ -94,7 +94,7 @@ func slotCounts(b agent.BackendStatus) map[string]int {
 }
 
 // InstanceState says how an instance is doing.
-func InstanceState(in agent.InstanceStatus) string {
+func InstanceState(in api.InstanceStatus) string {
 	var words []string
 	switch {
 	case !in.Up && in.LastError != "":
@@ -124,7 +124,7 @@ func InstanceState(in agent.InstanceStatus) string {
 }
 
 // SourceState says how a source is doing, on one line.
-func SourceState(s agent.SourceStatus) string {
+func SourceState(s api.SourceStatus) string {
 	words := s.State
 	if s.AgeSeconds >= 0 && s.State == "failing" {
 		words += ", last answer " + seconds(s.AgeSeconds) + " ago"
@@ -148,7 +148,7 @@ func SourceState(s agent.SourceStatus) string {
 const maxPartRows = 5
 
 // partRows lists the parts of sources that are not whole.
-func partRows(sources []agent.SourceStatus) (rows [][]string) {
+func partRows(sources []api.SourceStatus) (rows [][]string) {
 	for _, s := range sources {
 		for _, p := range s.Parts[:min(len(s.Parts), maxPartRows)] {
 			rows = append(rows, []string{dash(p.Name), s.Name, s.Backend, p.State, textfmt.OneLine(p.Reason)})
@@ -162,7 +162,7 @@ func partRows(sources []agent.SourceStatus) (rows [][]string) {
 
 // BackendState says how a backend is doing at that time, on one line, with the command that
 // ends what is held.
-func BackendState(b agent.BackendStatus, now time.Time) string {
+func BackendState(b api.BackendStatus, now time.Time) string {
 	words := []string{b.Phase}
 	if b.Hold != nil {
 		words = append(words, holdText(*b.Hold, now)+acceptCommand(b.Name, b.Hold.ID))
@@ -190,7 +190,7 @@ func BackendState(b agent.BackendStatus, now time.Time) string {
 	return strings.Join(words, ", ")
 }
 
-func holdText(h agent.Hold, now time.Time) string {
+func holdText(h api.Hold, now time.Time) string {
 	text := fmt.Sprintf("held (%s) since %s: would remove %s", h.Kind, h.Since.Format(time.TimeOnly), textfmt.List(h.WouldRemove, 3))
 	if h.BlocksWriting {
 		text += ", and nothing is written before"
@@ -207,7 +207,7 @@ func acceptCommand(backend, id string) string {
 }
 
 // keptText says what is kept of one part of a source, and since when.
-func keptText(k agent.KeptSet) string {
+func keptText(k api.KeptSet) string {
 	text := fmt.Sprintf("%d kept since %s (%s)", len(k.Endpoints), k.Since.Format(time.TimeOnly), textfmt.OneLine(k.Words()))
 	if n := len(k.Yielded); n > 0 {
 		text += fmt.Sprintf(", %d of them without a slot", n)

@@ -9,41 +9,41 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 func TestShowStatus(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := agent.Status{At: now, NotReady: []string{"backend web has no set"},
-		Instances: []agent.InstanceStatus{
+	s := api.Status{At: now, NotReady: []string{"backend web has no set"},
+		Instances: []api.InstanceStatus{
 			{Name: "edge-1", Socket: "/run/a.sock", Up: true, Version: "2.6.12", Pid: 7, InSync: true, External: 1},
 			{Name: "edge-2", Socket: "/run/b.sock", LastError: "absent: nobody\nlistens"},
 			{Name: "edge-3", Socket: "/run/c.sock", Up: true, Version: "3.2.26", Pid: 8, LagSeconds: 1.5, Waiting: 2},
 		},
-		Sources: []agent.SourceStatus{
+		Sources: []api.SourceStatus{
 			{Name: "consul", Backend: "web", Asks: "consul service web\x1b[2J", State: "failing", AgeSeconds: 75, Endpoints: 3, LastError: "transport: refused",
 				Rejected: []discovery.Rejection{{Reason: "bad_port", Value: "0"}}},
 			{Name: "dns", Backend: "web", Asks: "dns A+AAAA web", State: "ok", AgeSeconds: 1, Endpoints: 1, Kept: 2,
-				Parts: slices.Repeat([]agent.PartStatus{{Name: "AAAA of web", State: "unknown", Reason: "SERVFAIL\nagain"}}, 6), PartsMore: 1},
+				Parts: slices.Repeat([]api.PartStatus{{Name: "AAAA of web", State: "unknown", Reason: "SERVFAIL\nagain"}}, 6), PartsMore: 1},
 			{Name: "new", Backend: "web", Asks: "service api", State: "none yet", AgeSeconds: 1},
 		},
-		Backends: []agent.BackendStatus{{Name: "web", Backend: "www", Phase: "live",
-			Takeover: &agent.Hold{ID: "t1a2b3", Kind: "takeover", Since: now.Add(-time.Minute), WouldRemove: []string{"10.9.0.1:80"}, BlocksWriting: true},
-			Kept: []agent.KeptSet{{ID: "k1a2b3", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL\nagain", Since: now.Add(-time.Minute),
+		Backends: []api.BackendStatus{{Name: "web", Backend: "www", Phase: "live",
+			Takeover: &api.Hold{ID: "t1a2b3", Kind: "takeover", Since: now.Add(-time.Minute), WouldRemove: []string{"10.9.0.1:80"}, BlocksWriting: true},
+			Kept: []api.KeptSet{{ID: "k1a2b3", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL\nagain", Since: now.Add(-time.Minute),
 				Endpoints: []string{"10.0.0.1:80", "10.0.0.7:80"}, Yielded: []string{"10.0.0.7:80"}}},
-			Hold:     &agent.Hold{ID: "h1a2b3", Kind: "removal", Since: now.Add(-10 * time.Second), ReleasesAt: now.Add(20 * time.Second), WouldRemove: []string{"a", "b", "c", "d"}},
+			Hold:     &api.Hold{ID: "h1a2b3", Kind: "removal", Since: now.Add(-10 * time.Second), ReleasesAt: now.Add(20 * time.Second), WouldRemove: []string{"a", "b", "c", "d"}},
 			Overflow: []discovery.Endpoint{{}},
-			Slots: []agent.SlotStatus{
-				{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Title: "web-1", Instances: []agent.InstanceSlot{
+			Slots: []api.SlotStatus{
+				{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready", Title: "web-1", Instances: []api.InstanceSlot{
 					{Instance: "edge-1", Address: "10.0.0.1:80", State: slots.Maint, HeldBy: "external"}, {Instance: "edge-3", Lacking: true}}},
 				{Name: "web2", State: "free"},
 			}}},
 	}
-	s.Pauses = []agent.Pause{{Backend: "web", Until: now.Add(time.Hour), By: "bob"}}
+	s.Pauses = []api.Pause{{Backend: "web", Until: now.Add(time.Hour), By: "bob"}}
 	s.Backends[0].Paused, s.Backends[0].PausedBy = &s.Pauses[0].Until, "bob"
-	s.Overrides = []agent.Override{{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk\x1b"}}
+	s.Overrides = []api.Override{{Address: "10.0.0.9", Kind: api.OverrideState, State: "maint", By: "ann", Reason: "disk\x1b"}}
 	const want = `not ready: backend web has no set
 
 INSTANCE  SOCKET       HAPROXY  PID  STATE
@@ -98,24 +98,24 @@ www/web1  10.0.0.1:80  ready (kept)  web-1  edge-1: maint (external); edge-3: la
 func TestShowReloads(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	at := func(d time.Duration) *time.Time { return new(now.Add(d)) }
-	s := agent.Status{At: now, Ready: true,
-		Reloads: []agent.ReloadStatus{
+	s := api.Status{At: now, Ready: true,
+		Reloads: []api.ReloadStatus{
 			{Name: "haproxy", Instances: []string{"edge-1", "edge-2"}, Renders: true, Last: at(-12500 * time.Millisecond), Reason: "overflow: web\n\x1b[2J",
 				Step: "worker", InHour: 1, NextAfter: at(17500 * time.Millisecond),
-				OldWorkers: []agent.OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 1}, {Pid: 6, AgeSeconds: 4000, Sessions: -1}}},
+				OldWorkers: []api.OldWorker{{Pid: 7, AgeSeconds: 3, Sessions: 1}, {Pid: 6, AgeSeconds: 4000, Sessions: -1}}},
 			{Name: "edge-3", Instances: []string{"edge-3"}, Renders: true, Last: at(-time.Hour), Reason: "asked for", Step: "check", Error: "step check failed:\nline 3"},
 			{Name: "edge-4", Instances: []string{"edge-4"}, Renders: true, Running: true, NextAfter: at(-time.Second)},
-			{Name: "edge-5", Instances: []string{"edge-5"}, OldWorkers: []agent.OldWorker{{Pid: 9, AgeSeconds: 61}}},
+			{Name: "edge-5", Instances: []string{"edge-5"}, OldWorkers: []api.OldWorker{{Pid: 9, AgeSeconds: 61}}},
 		},
-		Backends: []agent.BackendStatus{
+		Backends: []api.BackendStatus{
 			{Name: "web", Backend: "web", Phase: "live", Overflow: make([]discovery.Endpoint, 2),
-				NeedReload: &agent.NeedReload{Slots: 10, Wanted: 12, Since: now.Add(-5 * time.Second), Why: "HAProxy is going to be reloaded"},
-				Forecast:   agent.Forecast{PerHour: 4, FullInSeconds: 1}},
-			{Name: "api", Backend: "api", Phase: "live", NeedReload: &agent.NeedReload{Slots: 1, Wanted: 2, Latched: true, Why: "step check failed\x1b; it is tried again when the file changes"}},
-			{Name: "soon", Backend: "soon", Phase: "live", Forecast: agent.Forecast{Free: 3, PerHour: 2, FullInSeconds: 5400}},
-			{Name: "now", Backend: "now", Phase: "live", Forecast: agent.Forecast{Free: 1, PerHour: 200, FullInSeconds: 18}},
-			{Name: "late", Backend: "late", Phase: "live", Forecast: agent.Forecast{Free: 900, PerHour: 1, FullInSeconds: 900 * 3600}},
-			{Name: "never", Backend: "never", Phase: "live", Forecast: agent.Forecast{Free: 3}},
+				NeedReload: &api.NeedReload{Slots: 10, Wanted: 12, Since: now.Add(-5 * time.Second), Why: "HAProxy is going to be reloaded"},
+				Forecast:   api.Forecast{PerHour: 4, FullInSeconds: 1}},
+			{Name: "api", Backend: "api", Phase: "live", NeedReload: &api.NeedReload{Slots: 1, Wanted: 2, Latched: true, Why: "step check failed\x1b; it is tried again when the file changes"}},
+			{Name: "soon", Backend: "soon", Phase: "live", Forecast: api.Forecast{Free: 3, PerHour: 2, FullInSeconds: 5400}},
+			{Name: "now", Backend: "now", Phase: "live", Forecast: api.Forecast{Free: 1, PerHour: 200, FullInSeconds: 18}},
+			{Name: "late", Backend: "late", Phase: "live", Forecast: api.Forecast{Free: 900, PerHour: 1, FullInSeconds: 900 * 3600}},
+			{Name: "never", Backend: "never", Phase: "live", Forecast: api.Forecast{Free: 3}},
 		},
 	}
 	const want = `BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
@@ -143,9 +143,9 @@ edge-5   edge-5          never    when asked  1 old worker (oldest pid 9, 1m1s)
 }
 
 func TestShowPlan(t *testing.T) {
-	p := agent.Plan{
-		Instances: []agent.InstancePlan{
-			{Instance: "edge-1", Changes: []agent.PlannedChange{
+	p := api.Plan{
+		Instances: []api.InstancePlan{
+			{Instance: "edge-1", Changes: []api.PlannedChange{
 				{Backend: "web", Slot: "web1", Kind: slots.Fill, From: "127.0.0.1:1 maint", To: "10.0.0.1:80 ready"},
 				{Backend: "web", Slot: "web2", Kind: slots.Empty, From: "10.0.0.2:80 ready", To: "10.0.0.2:80 maint", Waiting: true}}},
 			{Instance: "edge-2"},

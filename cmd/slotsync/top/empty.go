@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -33,7 +33,7 @@ func (m model) noServers() string {
 	if m.instance > 0 {
 		asked = asked[m.instance-1 : m.instance]
 	}
-	answers := slices.ContainsFunc(asked, func(in agent.InstanceStatus) bool { return in.Up })
+	answers := slices.ContainsFunc(asked, func(in api.InstanceStatus) bool { return in.Up })
 	switch {
 	case !answers && m.instance > 0:
 		return textfmt.Clip(asked[0].Name) + " does not answer: its servers and their counters would be here (1 says why)"

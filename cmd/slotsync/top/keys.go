@@ -6,7 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -122,7 +122,7 @@ func (m model) entered() model {
 		return m
 	}
 	if m.typed != "source" {
-		if err := agent.CheckWeight(m.typed); err != nil {
+		if err := api.CheckWeight(m.typed); err != nil {
 			m.note = textfmt.OneLine(err.Error())
 			return m
 		}
@@ -157,7 +157,7 @@ func (m model) asked(key string) model {
 		m.note = "choose a server with an endpoint first (2, up, down)"
 		return m
 	}
-	what := map[string]string{"d": agent.StateDrain, "m": agent.StateMaint, "r": agent.StateReady, "w": "weight"}[key]
+	what := map[string]string{"d": api.StateDrain, "m": api.StateMaint, "r": api.StateReady, "w": "weight"}[key]
 	m.act = action{what: what, backend: row.backend, server: row.server}
 	if m.mode = confirms; key == "w" {
 		m.mode, m.typed = weighs, ""
@@ -176,5 +176,5 @@ func (m model) chosen() (tableRow, bool) {
 
 // isPaused reports whether an operator has paused this backend, "" for all.
 func (m model) isPaused(backend string) bool {
-	return slices.ContainsFunc(m.seen.status.Pauses, func(p agent.Pause) bool { return p.Backend == backend })
+	return slices.ContainsFunc(m.seen.status.Pauses, func(p api.Pause) bool { return p.Backend == backend })
 }

@@ -8,6 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -24,7 +25,7 @@ type agentAPI interface {
 // A snapshot is what was seen at one moment; stats are in the order of the instances,
 // each empty if the instance does not say them.
 type snapshot struct {
-	status agent.Status
+	status api.Status
 	stats  []agent.Dump
 }
 
@@ -62,7 +63,7 @@ type (
 		act action
 		err error
 	}
-	eventMsg agent.Event
+	eventMsg api.Event
 	tickMsg  struct{}
 )
 
@@ -86,7 +87,7 @@ type model struct {
 
 	seen   snapshot
 	err    error // why the agent could not be asked last
-	events []agent.Event
+	events []api.Event
 
 	mode     mode
 	view     viewKind
@@ -135,7 +136,7 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			m.note = textfmt.OneLine(msg.err.Error())
 		}
 	case eventMsg:
-		m.events = append([]agent.Event{agent.Event(msg)}, m.events...)
+		m.events = append([]api.Event{api.Event(msg)}, m.events...)
 		m.events = m.events[:min(len(m.events), maxEvents)]
 	case tea.KeyPressMsg:
 		return m.pressed(msg)

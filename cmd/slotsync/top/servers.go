@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 )
 
 // A severity is how a line is doing.
@@ -75,14 +75,14 @@ type slotInfo struct {
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.
-func slotsByName(s agent.Status) map[string]slotInfo {
+func slotsByName(s api.Status) map[string]slotInfo {
 	all := map[string]slotInfo{}
 	for _, b := range s.Backends {
 		all[b.Backend+"/BACKEND"] = slotInfo{backend: b.Name}
 		for _, slot := range b.Slots {
 			held, kept := map[string]string{}, ""
 			if b.KeptOf(slot.Endpoint) != nil {
-				kept = agent.Kept
+				kept = api.Kept
 			}
 			for _, in := range slot.Instances {
 				held[in.Instance] = in.HeldBy

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -98,7 +98,7 @@ func heads(names ...string) []column {
 	return all
 }
 
-func instanceTable(s agent.Status) table {
+func instanceTable(s api.Status) table {
 	t := table{columns: heads("INSTANCE", "STATE", "HAPROXY", "PID", "LAG", "RESTARTS", "WAITING", "EXTERNAL", "OVERFLOW", "SOCKET")}
 	t.columns[1].whole = true // it ends with the last error, which says what to do at its end
 	for _, in := range s.Instances {
@@ -115,7 +115,7 @@ func instanceTable(s agent.Status) table {
 }
 
 // sourceTable lists what each source says, and under it what can be accepted to go.
-func sourceTable(s agent.Status) table {
+func sourceTable(s api.Status) table {
 	t := table{columns: heads("BACKEND", "SOURCE", "ENDPOINTS", "AGE", "ASKS", "STATE")}
 	for _, b := range s.Backends {
 		mood := severityFine
@@ -146,7 +146,7 @@ func sourceTable(s agent.Status) table {
 }
 
 // eventTable lists events, newest first.
-func eventTable(events []agent.Event) table {
+func eventTable(events []api.Event) table {
 	t := table{columns: heads("WHEN", "KIND", "BACKEND", "INSTANCE", "WHAT")}
 	for _, e := range events {
 		t.rows = append(t.rows, tableRow{backend: e.Backend, cells: []string{e.At.Local().Format(time.TimeOnly), e.Kind, e.Backend, e.Instance, e.Text}})
@@ -155,7 +155,7 @@ func eventTable(events []agent.Event) table {
 }
 
 // overrideTable lists what operators have asked for.
-func overrideTable(s agent.Status) table {
+func overrideTable(s api.Status) table {
 	t := table{columns: heads("BACKEND", "ENDPOINT", "ASKED FOR")}
 	for _, r := range output.Overrides(s) {
 		t.rows = append(t.rows, tableRow{severity: severityOdd, backend: r.Backend, server: r.Endpoint, cells: []string{r.Where, r.Endpoint, r.Text}})

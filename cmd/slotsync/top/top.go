@@ -38,7 +38,7 @@ func Run(ctx context.Context, c *client.Client, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	program := tea.NewProgram(newModel(ctx, apiClient{c, o.By}, o.Colour), tea.WithContext(ctx), tea.WithInput(os.Stdin), tea.WithOutput(o.Out))
 	var group sync.WaitGroup
-	group.Go(func() { passEvents(ctx, c, func(e agent.Event) { program.Send(eventMsg(e)) }) })
+	group.Go(func() { passEvents(ctx, c, func(e api.Event) { program.Send(eventMsg(e)) }) })
 	_, err := program.Run()
 	cancel()
 	group.Wait()
@@ -50,7 +50,7 @@ func Run(ctx context.Context, c *client.Client, o Options) error {
 
 // passEvents passes on what the agent still knows to have changed and what changes,
 // until ctx is done, and asks an agent that is gone again.
-func passEvents(ctx context.Context, c *client.Client, pass func(agent.Event)) {
+func passEvents(ctx context.Context, c *client.Client, pass func(api.Event)) {
 	const oldest = 1 // of all that are kept; that there were others before is no news
 	last := uint64(oldest)
 	for ctx.Err() == nil {
@@ -60,7 +60,7 @@ func passEvents(ctx context.Context, c *client.Client, pass func(agent.Event)) {
 				break
 			}
 			last = max(last, e.ID)
-			if e.Kind != agent.EventGap || from != oldest {
+			if e.Kind != api.EventGap || from != oldest {
 				pass(e)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt/textfmttest"
 )
 
@@ -33,18 +34,18 @@ func (f *fakeTop) do(_ context.Context, act action) error {
 // topScene is two HAProxies, of which the second says nothing.
 func topScene() snapshot {
 	at := time.Date(2030, 11, 21, 10, 15, 0, 0, time.UTC)
-	status := agent.Status{
+	status := api.Status{
 		Version: "1.2.3", At: at, Ready: true,
-		Instances: []agent.InstanceStatus{{Name: "edge-1", Up: true, InSync: true, Version: "3.2.1", Pid: 42}, {Name: "edge-2", LastError: "refused: nobody listens on /run/haproxy/edge-2.sock: start it"}},
-		Sources:   []agent.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
-		Backends: []agent.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
-			Hold: &agent.Hold{ID: "h1a2b3", Kind: "empty", Since: at.Add(-90 * time.Second), WouldRemove: []string{"10.0.0.1:80"}},
-			Kept: []agent.KeptSet{{ID: "k1a2b3", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL", Since: at.Add(-time.Minute), Endpoints: []string{"10.0.0.1:80"}}},
-			Slots: []agent.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain", Title: "blue",
-				Instances: []agent.InstanceSlot{{Instance: "edge-1", HeldBy: "operator"}, {Instance: "edge-2"}}},
+		Instances: []api.InstanceStatus{{Name: "edge-1", Up: true, InSync: true, Version: "3.2.1", Pid: 42}, {Name: "edge-2", LastError: "refused: nobody listens on /run/haproxy/edge-2.sock: start it"}},
+		Sources:   []api.SourceStatus{{Name: "consul", Backend: "site", State: "ok", Endpoints: 2, Asks: "service web"}},
+		Backends: []api.BackendStatus{{Name: "site", Backend: "web", Phase: "live",
+			Hold: &api.Hold{ID: "h1a2b3", Kind: "empty", Since: at.Add(-90 * time.Second), WouldRemove: []string{"10.0.0.1:80"}},
+			Kept: []api.KeptSet{{ID: "k1a2b3", Source: "dns", Part: "AAAA of web", Reason: "SERVFAIL", Since: at.Add(-time.Minute), Endpoints: []string{"10.0.0.1:80"}}},
+			Slots: []api.SlotStatus{{Name: "web1", Endpoint: "10.0.0.1:80", State: "ready"}, {Name: "web2", Endpoint: "10.0.0.2:80", State: "drain", Title: "blue",
+				Instances: []api.InstanceSlot{{Instance: "edge-1", HeldBy: "operator"}, {Instance: "edge-2"}}},
 				{Name: "web3", State: "free"}}}},
-		Overrides: []agent.Override{{Address: "10.0.0.9", Kind: agent.OverrideState, State: "maint", By: "ann", Reason: "disk"},
-			{Backend: "site", Address: "10.0.0.2:80", Kind: agent.OverrideState, State: "drain", By: "bob"}},
+		Overrides: []api.Override{{Address: "10.0.0.9", Kind: api.OverrideState, State: "maint", By: "ann", Reason: "disk"},
+			{Backend: "site", Address: "10.0.0.2:80", Kind: api.OverrideState, State: "drain", By: "bob"}},
 	}
 	dump := agent.Dump{}
 	dump.Add("pxname", "web", "svname", "web1", "status", "UP", "weight", "100", "scur", "7", "smax", "9", "bin", "1234567", "lastchg", "3700", "check_status", "L4OK")
@@ -179,7 +180,7 @@ func TestTopActs(t *testing.T) {
 
 func TestTopResumesWhatIsPaused(t *testing.T) {
 	f := &fakeTop{seen: topScene()}
-	f.seen.status.Pauses = []agent.Pause{{Backend: "site"}}
+	f.seen.status.Pauses = []api.Pause{{Backend: "site"}}
 	m := press(t, startTop(t, f), "p", "y")
 	if got := fmt.Sprint(f.acts); got != "[resume site]" || m.note != "resume site: done" {
 		t.Errorf("did %s, says %q", got, m.note)
@@ -188,7 +189,7 @@ func TestTopResumesWhatIsPaused(t *testing.T) {
 
 func TestTopResumesAll(t *testing.T) {
 	f := &fakeTop{seen: topScene()}
-	f.seen.status.Pauses = []agent.Pause{{}}
+	f.seen.status.Pauses = []api.Pause{{}}
 	press(t, startTop(t, f), "1", "p", "y")
 	if got := fmt.Sprint(f.acts); got != "[resume all backends]" {
 		t.Errorf("did %s", got)
@@ -264,11 +265,11 @@ func TestTopNamesItsKeys(t *testing.T) {
 
 // TestTopSaysThatThereIsNothing: an empty view says so, and what would be there.
 func TestTopSaysThatThereIsNothing(t *testing.T) {
-	at := agent.Status{At: time.Now()}
+	at := api.Status{At: time.Now()}
 	up, down := at, at
-	up.Instances, down.Instances = []agent.InstanceStatus{{Name: "edge-1", Up: true}}, []agent.InstanceStatus{{Name: "edge-1"}}
+	up.Instances, down.Instances = []api.InstanceStatus{{Name: "edge-1", Up: true}}, []api.InstanceStatus{{Name: "edge-1"}}
 	free := snapshot{status: up, stats: []agent.Dump{{}}}
-	free.status.Backends = []agent.BackendStatus{{Name: "web", Backend: "web", Slots: []agent.SlotStatus{{Name: "web1", State: "free"}}}}
+	free.status.Backends = []api.BackendStatus{{Name: "web", Backend: "web", Slots: []api.SlotStatus{{Name: "web1", State: "free"}}}}
 	free.stats[0].Add("pxname", "web", "svname", "web1", "status", "MAINT")
 	for _, tt := range []struct {
 		key  string
@@ -303,12 +304,12 @@ func TestTopBoundsItsEvents(t *testing.T) {
 
 // TestTopObeysNothing in any view, with any question.
 func TestTopObeysNothing(t *testing.T) {
-	seen := snapshot{status: textfmttest.Filled[agent.Status](textfmttest.Obeyed), stats: make([]agent.Dump, 1)}
+	seen := snapshot{status: textfmttest.Filled[api.Status](textfmttest.Obeyed), stats: make([]agent.Dump, 1)}
 	b := &seen.status.Backends[0]
 	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", textfmttest.Obeyed, "weight", textfmttest.Obeyed, "stot", textfmttest.Obeyed, "lastchg", textfmttest.Obeyed)
 	for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"tab"}, {"2", "d"}, {"2", "w"}, {"2", "w", "5", "enter"}, {"2", "p"}, {"2", "d", "y"}} {
 		m := startTop(t, &fakeTop{seen: seen})
-		next, _ := m.Update(eventMsg(textfmttest.Filled[agent.Event](textfmttest.Obeyed)))
+		next, _ := m.Update(eventMsg(textfmttest.Filled[api.Event](textfmttest.Obeyed)))
 		next, _ = next.Update(tea.WindowSizeMsg{Width: 1000, Height: 20})
 		textfmttest.CheckObeyed(t, fmt.Sprint(keys), strings.Join(press(t, next.(model), keys...).screen(), "\n"))
 	}

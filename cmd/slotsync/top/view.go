@@ -8,7 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 
-	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -87,7 +87,7 @@ func (m model) summary() string {
 }
 
 // oddities counts what is not as the sources say.
-func oddities(s agent.Status) string {
+func oddities(s api.Status) string {
 	held, kept, overflow, words := 0, 0, 0, ""
 	for _, b := range s.Backends {
 		overflow += len(b.Overflow)

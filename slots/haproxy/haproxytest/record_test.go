@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
