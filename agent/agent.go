@@ -111,7 +111,8 @@ func (a *Agent) begin() {
 	for _, b := range a.opts.Backends {
 		a.backends = append(a.backends, a.newBackend(b, now))
 	}
-	a.track()
+	a.opts.Metrics.Track(a.gauges(now))
+	a.opts.Metrics.SnapshotFrom(a.snapshotMetrics)
 }
 
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {

@@ -91,8 +91,6 @@ type backend struct {
 	operated map[netip.AddrPort]bool
 	// resumed is when an operator ended the conflicts over slots.
 	resumed time.Time
-	// needy: it was said to need a reload; needTold: that or the contrary was said.
-	needy, needTold bool
 }
 
 func newBackend(b Backend) *backend {

@@ -45,7 +45,7 @@ func TestWhatHappensIsTold(t *testing.T) {
 		}
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
-		expect("start", "instance_up a", "instance_in_step a", "slots_changed a web web1,web2")
+		expect("start", "instance_up a", "slots_changed a web web1,web2", "instance_in_step a")
 
 		a.set("web1", func(s *slots.Server) { s.Addr = addr(99) })
 		w.pass(DefaultResync * 12 / 10)

@@ -100,7 +100,7 @@ func verdicts(list []api.AddressExplanation, more int) string {
 func (a *Agent) statusesOf(b *backend, now time.Time) []api.InstanceStatus {
 	var out []api.InstanceStatus
 	for _, in := range a.of(b) {
-		out = append(out, in.show(now))
+		out = append(out, a.showInstance(in, now))
 	}
 	return out
 }

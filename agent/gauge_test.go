@@ -4,8 +4,11 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
@@ -27,13 +30,63 @@ func TestGaugeFollowsTheKindOfAHold(t *testing.T) {
 	}, newFake("a", "web", 10))
 }
 
+// TestScrapeOfABusyLoop: a scrape neither waits for a loop that does not answer, nor says what
+// was true before; and there are no gauges while no loop runs.
+func TestScrapeOfABusyLoop(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		registry := w.measured()
+		free := make(chan struct{})
+		go func() { _ = w.agent.ask(w.t.Context(), func(context.Context) { <-free }) }()
+		synctest.Wait()
+		begun := time.Now()
+		if _, err := registry.Gather(); err == nil || time.Since(begun) > scrapeWait {
+			w.t.Errorf("a busy loop: %v after %s", err, time.Since(begun))
+		}
+		close(free)
+		if n := testutil.CollectAndCount(registry, "slotsync_instance_up"); n != 1 {
+			w.t.Errorf("%d instances after it", n)
+		}
+		w.stop()
+		if n := testutil.CollectAndCount(registry, "slotsync_instance_up"); n != 0 {
+			w.t.Errorf("%d instances after the end", n)
+		}
+	}, newFake("a", "web", 2))
+}
+
+// TestGaugesAddUp: backends that share one of HAProxy's, and a source's name, are one series.
+func TestGaugesAddUp(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		var s metrics.Snapshot
+		if err := w.agent.ask(w.t.Context(), func(context.Context) {
+			twin := *w.agent.backends[0]
+			twin.Name = "twin"
+			w.agent.backends = append(w.agent.backends, &twin)
+			s = w.agent.gauges(time.Now())
+			w.agent.backends = w.agent.backends[:1]
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+		if n := len(s.Proxies) + len(s.Sources) + len(s.Slots); n != 3 {
+			w.t.Fatalf("%+v", s)
+		}
+		for _, source := range s.Sources {
+			if !source.Up || source.Endpoints["ready"] != 4 {
+				w.t.Errorf("%+v", source)
+			}
+		}
+	}, newFake("a", "web", 2))
+}
+
 // measured has the agent keep metrics from now on.
 func (w *world) measured() *prometheus.Registry {
 	w.t.Helper()
 	registry := prometheus.NewRegistry()
 	if err := w.agent.ask(w.t.Context(), func(context.Context) {
 		w.agent.opts.Metrics = metrics.New(registry, "test", metrics.Lists{})
-		w.agent.track()
+		w.agent.opts.Metrics.SnapshotFrom(w.agent.snapshotMetrics)
 	}); err != nil {
 		w.t.Fatal(err)
 	}

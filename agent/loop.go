@@ -52,7 +52,7 @@ func (a *Agent) loop(ctx context.Context) {
 		case now := <-ticker.C:
 			a.ticked.Store(now.UnixNano())
 			a.expireAsked(now)
-			a.gauge(now)
+			a.recordBehind()
 			if a.dirty || a.storeOverdue(now) {
 				a.dirty = false
 				a.store(now)

@@ -21,7 +21,6 @@ func (a *Agent) setOverride(o api.Override, who api.Who, now time.Time) error {
 		return err
 	}
 	a.useOverrides(next, o.Backend, now)
-	a.gaugeOverrides()
 	a.events.Add(overrideEvent(api.EventOverrideSet, o))
 	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
 	return nil
@@ -33,7 +32,6 @@ func (a *Agent) endOverride(o api.Override, by string, now time.Time) bool {
 	next, was := a.overrides.Without(o)
 	if was {
 		a.useOverrides(next, o.Backend, now)
-		a.gaugeOverrides()
 		a.events.Add(overrideEvent(api.EventOverrideEnded, o))
 		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind, "by", o.By)
 	}
@@ -72,32 +70,5 @@ func (a *Agent) expireAsked(now time.Time) {
 		a.useOverrides(left, o.Backend, now)
 		a.events.Add(overrideEvent(api.EventOverrideOver, o))
 		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
-	}
-	a.gaugeOverrides() // endpoints come and go
-}
-
-// countOverrides adds up the endpoints that operators asked something of, by kind.
-func (b *backend) countOverrides(n map[string]int) {
-	for _, e := range b.wanted() {
-		for _, kind := range api.OverrideKinds {
-			if b.overrides.Find(b.Name, e.Addr, kind) != nil {
-				n[kind]++
-			}
-		}
-	}
-}
-
-// gaugeOverrides says how many endpoints of each backend operators asked something of.
-func (a *Agent) gaugeOverrides() {
-	for _, b := range a.backends {
-		n := map[string]int{}
-		for _, same := range append(a.beside(b), b) {
-			if len(same.overrides) > 0 {
-				same.countOverrides(n)
-			}
-		}
-		for _, kind := range api.OverrideKinds {
-			a.opts.Metrics.Overridden(b.Proxy, kind, n[kind])
-		}
 	}
 }

@@ -62,7 +62,7 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 		a.publishIfChanged(b, time.Now())
 	}
 	a.dirty = a.dirty || !in.last.Process.Same(before.Process) || n.externals
-	a.gaugeInstance(in, r.At)
+	a.recordInStep(in)
 }
 
 // propagated notes what was read back, and returns how long it took after the news of it,

@@ -122,7 +122,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 		a.startReconciler(ctx, in)
 	}
 	a.broadcastAll(time.Now())
-	a.track()
+	a.opts.Metrics.Track(a.gauges(time.Now()))
 	a.dirty = true
 }
 

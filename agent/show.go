@@ -22,8 +22,9 @@ func (in *instance) inSync() bool {
 	return in.up() && in.last.InSync && !slices.ContainsFunc(in.pending, func(s pendingGeneration) bool { return !in.at(s.backend).Paused })
 }
 
-// inSync reports whether in is as the table wants it, and can be.
-func (c *core) inSync(in *instance) bool { return in.inSync() && !c.unfilled(in) }
+// inSync reports whether in is as the table wants it, and can be. Nothing is wanted before
+// the barrier opens.
+func (c *core) inSync(in *instance) bool { return c.barrierOpen && in.inSync() && !c.unfilled(in) }
 
 // unfilled reports whether in lacks a backend or its slots, of which any endpoint is
 // wanted or may be, or has slots that cannot be used while endpoints have none.
@@ -64,9 +65,7 @@ func (a *Agent) show(now time.Time) api.Status {
 		}
 	}
 	for _, in := range a.instances {
-		show := in.show(now)
-		show.InSync = show.InSync && a.barrierOpen && !a.unfilled(in) // nothing is wanted before
-		s.Instances = append(s.Instances, show)
+		s.Instances = append(s.Instances, a.showInstance(in, now))
 	}
 	s.Overrides, s.Pauses = a.overrides.Sorted(), a.pauses.Sorted()
 	s.Reloads = []api.ReloadStatus{}
@@ -209,9 +208,9 @@ func statusParts(r discovery.Reading) (out []api.PartStatus, more int) {
 	return out, more
 }
 
-func (in *instance) show(now time.Time) api.InstanceStatus {
+func (a *Agent) showInstance(in *instance, now time.Time) api.InstanceStatus {
 	s := api.InstanceStatus{
-		Name: in.Name, Socket: in.Conn.String(), Up: in.up(), InSync: in.inSync(),
+		Name: in.Name, Socket: in.Conn.String(), Up: in.up(), InSync: a.inSync(in),
 		Applied: in.applied, LagSeconds: in.lag(now).Seconds(), Restarts: in.restarts,
 	}
 	s.Desired = s.Applied

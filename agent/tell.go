@@ -8,7 +8,6 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -31,35 +30,6 @@ func (a *Agent) stateWritten() {
 	}
 }
 
-// track has every series exist from the start, and go with its backend.
-func (a *Agent) track() {
-	instances := make([]string, 0, len(a.instances))
-	for _, in := range a.instances {
-		instances = append(instances, in.Name)
-	}
-	var pairs []metrics.Pair
-	for _, b := range a.backends {
-		for _, f := range b.feeds {
-			pairs = append(pairs, metrics.Pair{Source: f.Name, Proxy: b.Proxy})
-		}
-	}
-	a.opts.Metrics.Track(instances, pairs, func(proxy string) []string {
-		var out []string
-		for _, b := range a.backends {
-			if b.Proxy != proxy {
-				continue
-			}
-			for _, in := range a.of(b) {
-				out = append(out, in.Name)
-			}
-		}
-		return out
-	})
-	for _, b := range a.backends {
-		a.gaugeKept(b) // what was stored may be kept already
-	}
-}
-
 func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	class := discovery.ClassOf(err)
 	a.opts.Metrics.SourceFailed(f.Name, b.Proxy, string(class))
@@ -76,12 +46,6 @@ const maxRejectionsTold = 10
 
 // sourceAnswered tells of an answer; before is the feed as it was.
 func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
-	m := a.opts.Metrics
-	states := map[string]int{"rejected": len(f.refused)}
-	for _, e := range f.listed {
-		states[e.State.String()]++
-	}
-	m.SourceAnswered(f.Name, b.Proxy, time.Now(), states)
 	if before.failing != nil {
 		a.record(happening{line: "source answers again", attrs: []any{"backend", b.Name, "source", f.Source.String()},
 			event: api.Event{Kind: api.EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again"}})
@@ -98,7 +62,7 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 		if old[x] {
 			continue
 		}
-		m.Rejected(f.Name, b.Proxy, x.Reason, 1)
+		a.opts.Metrics.Rejected(f.Name, b.Proxy, x.Reason)
 		if fresh++; fresh <= maxRejectionsTold {
 			a.opts.Log.Warn("endpoint rejected", "backend", b.Name, "source", f.Name, "reason", x.Reason, "name", x.Name, "value", x.Value)
 		}
@@ -122,12 +86,6 @@ func (a *Agent) failedOver(b *backend) {
 
 // decided tells of a new table, and how many endpoints had no slot before.
 func (a *Agent) decided(b *backend, surplusBefore int) {
-	overflow := len(b.placement.Overflow())
-	for _, other := range a.beside(b) {
-		overflow += len(other.placement.Overflow())
-	}
-	a.opts.Metrics.Overflow(b.Proxy, overflow)
-	a.gaugeHolds(b)
 	switch n := len(b.placement.Overflow()); {
 	case n == surplusBefore:
 	case n == 0:
@@ -168,11 +126,11 @@ func (a *Agent) proxyOf(name string) string {
 	return ""
 }
 
-// gauge tells how every instance is doing.
-func (a *Agent) gauge(now time.Time) {
+// recordBehind records which instances are no longer in step. Each change leaves an instance
+// behind for a moment: that is told only if it lasts for two ticks.
+func (a *Agent) recordBehind() {
 	for _, in := range a.instances {
-		a.gaugeLink(in, now)
-		// For a moment each change leaves it behind; that is told only if it lasts.
+		a.recordInStep(in)
 		if in.behind++; a.inSync(in) {
 			in.behind = 0
 		}
@@ -181,87 +139,14 @@ func (a *Agent) gauge(now time.Time) {
 			a.record(step(in))
 		}
 	}
-	for _, b := range a.backends {
-		if needy := a.needsReload(b); needy != b.needy || !b.needTold {
-			b.needy, b.needTold = needy, true
-			for _, other := range a.beside(b) {
-				needy = needy || other.needy
-			}
-			a.opts.Metrics.ReloadNeeded(b.Proxy, needy)
-		}
-	}
 }
 
-func (a *Agent) gaugeLink(in *instance, now time.Time) {
-	a.opts.Metrics.Instance(in.Name, in.up(), a.inSync(in), in.lag(now))
+// recordInStep records that in is in step, if it was not.
+func (a *Agent) recordInStep(in *instance) {
 	if !in.inStep && a.inSync(in) {
 		in.inStep = true
 		a.record(step(in))
 	}
-}
-
-// gaugeInstance tells what the slots of an instance are, after a report.
-func (a *Agent) gaugeInstance(in *instance, now time.Time) {
-	m := a.opts.Metrics
-	a.gaugeLink(in, now)
-	for _, b := range a.backends {
-		at := in.at(b.Name)
-		if !at.known {
-			continue
-		}
-		counts, surplus, externals, paused := b.countSlots(at), at.Overflow, len(at.Externals), a.pausedNow(b, now)
-		for _, other := range a.beside(b) { // metrics go by HAProxy's backend
-			there := in.at(other.Name)
-			for state, n := range other.countSlots(there) {
-				counts[state] += n
-			}
-			surplus, externals, paused = surplus+there.Overflow, externals+len(there.Externals), paused || a.pausedNow(other, now)
-		}
-		m.Slots(in.Name, b.Proxy, counts)
-		m.InstanceOverflow(in.Name, b.Proxy, surplus)
-		m.ExternalHeld(in.Name, b.Proxy, externals)
-		m.Paused(b.Proxy, paused)
-	}
-}
-
-// pausedNow reports whether anything keeps the agent from writing to slots of b.
-func (a *Agent) pausedNow(b *backend, now time.Time) bool {
-	return a.hasConflict(b, now) || a.pauses.Of(b.Name, now) != nil
-}
-
-// beside are the other backends that fill the same backend of HAProxy.
-func (a *Agent) beside(b *backend) []*backend {
-	var out []*backend
-	for _, other := range a.backends {
-		if other != b && other.Proxy == b.Proxy {
-			out = append(out, other)
-		}
-	}
-	return out
-}
-
-// countSlots counts the slots of one instance by what they are.
-func (b *backend) countSlots(at *backendAt) map[string]int {
-	out := map[string]int{}
-	used := map[int]bool{}
-	for _, slot := range b.placement.Table() {
-		used[slot.Number] = !slot.Free()
-	}
-	for _, s := range at.Own {
-		_, unmanaged := at.unmanaged[s.Number]
-		_, external := at.Externals[s.Number]
-		switch {
-		case unmanaged:
-			out["takeover"]++
-		case external:
-			out["external"]++
-		case s.Class == slots.Maint && !used[s.Number]:
-			out["free"]++
-		default:
-			out[s.Class.String()]++
-		}
-	}
-	return out
 }
 
 // hasConflict reports whether a conflict keeps the agent from writing to a slot of b

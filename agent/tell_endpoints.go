@@ -20,7 +20,6 @@ import (
 // holdChanged tells that something is held, or nothing any more.
 func (a *Agent) holdChanged(b *backend) {
 	now := time.Now()
-	a.gaugeHolds(b)
 	h, held := b.guard.Hold(now)
 	until := "never by itself"
 	switch left := h.ReleasesAt.Sub(now).Round(time.Millisecond); {
@@ -47,26 +46,9 @@ func (a *Agent) holdChanged(b *backend) {
 			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
 }
 
-// holdKinds lists the kinds of hold, for metrics.
-var holdKinds = [...]string{guard.Empty, guard.Removal, holdTakeover, guard.Unhealthy}
-
-func (a *Agent) gaugeHolds(b *backend) {
-	for _, kind := range holdKinds {
-		held := b.guard.Kind() == kind
-		if kind == holdTakeover {
-			held = len(a.unmanagedOf(b)) > 0
-		}
-		for _, other := range a.beside(b) {
-			held = held || other.guard.Kind() == kind || kind == holdTakeover && len(a.unmanagedOf(other)) > 0
-		}
-		a.opts.Metrics.Held(b.Proxy, kind, held)
-	}
-}
-
 // keptChanged tells what is kept now and was not, and the other way round. What is kept
 // because a source does not answer at all, or has not yet, is told with that.
 func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) {
-	a.gaugeKept(b)
 	for _, s := range b.keptSets() {
 		f := b.feed(s.source)
 		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { _, was := before[x]; return was })
@@ -102,17 +84,6 @@ func (a *Agent) accepted(b *backend, done api.Accepted, by string) {
 	gone := strings.Join(done.Removed, " ")
 	a.record(happening{warn: true, line: "an operator accepted that these go", attrs: []any{"backend", b.Name, "id", done.ID, "removed", gone, "by", by},
 		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that " + gone + " go", Fields: map[string]string{"id": done.ID, "by": by}}})
-}
-
-// gaugeKept counts what is kept of each feed.
-func (a *Agent) gaugeKept(b *backend) {
-	counts := map[string]int{}
-	for _, k := range b.kept {
-		counts[k.Source]++
-	}
-	for _, f := range b.feeds {
-		a.opts.Metrics.Kept(f.Name, b.Proxy, counts[f.Name])
-	}
 }
 
 // addressStrings are addresses as people read them.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,43 +34,26 @@ type Lists struct {
 // Metrics are the metrics of one agent. They are made by [New] and safe for
 // concurrent use.
 //
-// A series exists from the [Metrics.Track] that names its instance or backend
-// until the one that does not; what is told of any other is dropped, so that a
-// worker that is about to end cannot bring back what has just gone.
+// What only goes up is counted when it happens: such a series exists from the [Metrics.Track]
+// that names its instance or backend until the one that does not, and what is told of any
+// other is dropped, so that a worker that is about to end cannot bring back what has just
+// gone. The gauges are those of the [Snapshot] that is taken when somebody scrapes.
 type Metrics struct {
 	lists Lists
+	read  atomic.Pointer[func() (Snapshot, error)]
 
 	mu    sync.RWMutex // held for reading while a series is touched
-	scope scope
+	scope Snapshot     // its keys are what there are series of
 
 	reloaded    prometheus.Gauge
 	stateWrites prometheus.Counter
 
 	// By source and proxy.
-	sourceUp        *prometheus.GaugeVec
-	sourceEndpoints *prometheus.GaugeVec
-	sourceSuccess   *prometheus.GaugeVec
-	sourceErrors    *prometheus.CounterVec
-	kept            *prometheus.GaugeVec
-	rejected        *prometheus.CounterVec
-
-	// By proxy.
-	held      *prometheus.GaugeVec
-	overflow  *prometheus.GaugeVec
-	paused    *prometheus.GaugeVec
-	needed    *prometheus.GaugeVec
-	overrides *prometheus.GaugeVec
-
+	sourceErrors *prometheus.CounterVec
+	rejected     *prometheus.CounterVec
 	// By haproxy and proxy.
-	slots            *prometheus.GaugeVec
-	instanceOverflow *prometheus.GaugeVec
-	external         *prometheus.GaugeVec
-	drift            *prometheus.CounterVec
-
+	drift *prometheus.CounterVec
 	// By haproxy.
-	up          *prometheus.GaugeVec
-	inSync      *prometheus.GaugeVec
-	lag         *prometheus.GaugeVec
 	restarts    *prometheus.CounterVec
 	commands    *prometheus.CounterVec
 	rounds      *prometheus.HistogramVec
@@ -87,13 +71,26 @@ func New(reg prometheus.Registerer, version string, lists Lists) *Metrics {
 	f := factory{promauto.With(reg)}
 	f.buildInfo(version)
 	m := &Metrics{lists: lists}
-	m.reloaded = f.gauge("config_last_reload_successful",
-		"Whether the configuration that was read last is in force.").WithLabelValues()
+	m.reloaded = f.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "config_last_reload_successful",
+		Help: "Whether the configuration that was read last is in force.",
+	})
 	m.stateWrites = f.counter("state_write_errors_total",
 		"Times that the state directory or a server-state file could not be written.").WithLabelValues()
-	m.registerBackends(f)
-	m.registerInstances(f)
+	m.registerCounters(f)
+	reg.MustRegister(newGauges(lists, m.snapshot))
 	return m
+}
+
+// SnapshotFrom has the gauges say what read returns; before it is called there are none.
+// read has to return soon: a scrape waits for it, and fails with its error.
+func (m *Metrics) SnapshotFrom(read func() (Snapshot, error)) { m.read.Store(&read) }
+
+func (m *Metrics) snapshot() (Snapshot, error) {
+	if read := m.read.Load(); read != nil {
+		return (*read)()
+	}
+	return Snapshot{}, nil
 }
 
 // Handler answers with what g gathers, in the format that the client asks for.
@@ -106,46 +103,13 @@ func Handler(g prometheus.Gatherer) http.Handler {
 	})
 }
 
-func (m *Metrics) registerBackends(f factory) {
-	m.sourceUp = f.gauge("source_up",
-		"Whether the source of a backend answered when it was asked last.", "source", "proxy")
-	m.sourceEndpoints = f.gauge("source_endpoints",
-		"Endpoints in the last answer of a source, by what they may be used for.", "source", "proxy", "state")
-	m.sourceSuccess = f.gauge("source_last_success_timestamp_seconds",
-		"When the source of a backend answered last.", "source", "proxy")
+func (m *Metrics) registerCounters(f factory) {
 	m.sourceErrors = f.counter("source_errors_total",
 		"Errors of a source, by the kind of trouble. None of them removes an endpoint.", "source", "proxy", "class")
 	m.rejected = f.counter("endpoints_rejected_total",
 		"Entries in the answers of a source that are not fit to be an endpoint.", "source", "proxy", "reason")
-	m.kept = f.gauge("source_kept",
-		"Endpoints of a source that stay although it does not list them now, because it cannot say that they are gone.", "source", "proxy")
-	m.held = f.gauge("guard_held",
-		"Whether an update of a backend is held back.", "proxy", "kind")
-	m.overflow = f.gauge("overflow_endpoints",
-		"Endpoints of a backend for which no slot is left.", "proxy")
-	m.paused = f.gauge("paused",
-		"Whether nothing is written to the slots of a backend.", "proxy")
-	m.overrides = f.gauge("override_active",
-		"Endpoints of a backend of which operators asked something, by what.", "proxy", "kind")
-	m.needed = f.gauge("haproxy_reload_needed",
-		"Whether a backend lacks slots, which only a reload of HAProxy can give.", "proxy")
-}
-
-func (m *Metrics) registerInstances(f factory) {
-	m.slots = f.gauge("slots",
-		"Slots of a backend, by what they are on an instance.", "haproxy", "proxy", "state")
-	m.instanceOverflow = f.gauge("instance_overflow",
-		"Endpoints of a backend whose slot an instance lacks.", "haproxy", "proxy")
-	m.external = f.gauge("external_held",
-		"Slots that somebody else took out of traffic, and that are left so.", "haproxy", "proxy")
 	m.drift = f.counter("drift_corrections_total",
 		"Changes that brought an instance back to what it should have been already.", "haproxy", "proxy", "kind")
-	m.up = f.gauge("instance_up",
-		"Whether an instance answers.", "haproxy")
-	m.inSync = f.gauge("instance_in_sync",
-		"Whether all slots of an instance were read back as they should be.", "haproxy")
-	m.lag = f.gauge("instance_lag_seconds",
-		"Age of the oldest update that has not been read back from an instance.", "haproxy")
 	m.restarts = f.counter("instance_restarts_total",
 		"Times that another process answered at the socket of an instance.", "haproxy")
 	m.commands = f.counter("commands_total",
@@ -176,10 +140,6 @@ func (f factory) buildInfo(version string) {
 		Help:        "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
 	}).Set(1)
-}
-
-func (f factory) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
-	return f.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
 func (f factory) counter(name, help string, labels ...string) *prometheus.CounterVec {

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"errors"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -22,12 +23,54 @@ func newMetrics(t *testing.T) (*metrics.Metrics, *prometheus.Registry) {
 	return metrics.New(reg, "1.2.3", metrics.Lists{
 		Classes: []string{"transport", "server"},
 		Reasons: []string{"bad_port", "multicast"},
-		Kinds:   []string{"fill", "empty"},
+		Kinds:   []string{"fill", "empty"}, Overrides: []string{"state", "weight"},
 	}), reg
 }
 
-func everywhere(names ...string) func(string) []string {
-	return func(string) []string { return names }
+// scope is a snapshot that names these and says nothing of them; each of the backends is on
+// the instances on.
+func scope(instances []string, sources []metrics.SourceKey, on ...string) metrics.Snapshot {
+	s := metrics.Snapshot{
+		Instances: map[string]metrics.Instance{}, Proxies: map[string]metrics.Proxy{},
+		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{},
+	}
+	for _, name := range instances {
+		s.Instances[name] = metrics.Instance{}
+	}
+	for _, k := range sources {
+		s.Sources[k], s.Proxies[k.Proxy] = metrics.Source{}, metrics.Proxy{}
+		for _, name := range on {
+			s.Slots[metrics.SlotsKey{HAProxy: name, Proxy: k.Proxy}] = metrics.Slots{}
+		}
+	}
+	return s
+}
+
+// track has m speak of s.
+func track(m *metrics.Metrics, s metrics.Snapshot) {
+	m.Track(s)
+	m.SnapshotFrom(func() (metrics.Snapshot, error) { return s, nil })
+}
+
+func small() metrics.Snapshot {
+	return scope([]string{"edge-1"}, []metrics.SourceKey{{"consul", "web"}}, "edge-1")
+}
+
+// busy is small when everything is other than 0.
+func busy() metrics.Snapshot {
+	return metrics.Snapshot{
+		Instances: map[string]metrics.Instance{"edge-1": {Up: true, Lag: 1500 * time.Millisecond}},
+		Proxies: map[string]metrics.Proxy{"web": {
+			Held: map[string]bool{"removal": true}, Overrides: map[string]int{"weight": 2},
+			Overflow: 4, Paused: true, ReloadNeeded: true,
+		}},
+		Sources: map[metrics.SourceKey]metrics.Source{{"consul", "web"}: {
+			Answered: time.Unix(1700000000, 500e6), Endpoints: map[string]int{"ready": 3, "drain": 1, "rejected": 2}, Kept: 2,
+		}},
+		Slots: map[metrics.SlotsKey]metrics.Slots{{"edge-1", "web"}: {
+			States: map[string]int{"free": 6, "ready": 3, "drain": 1}, Overflow: 5, External: 1,
+		}},
+	}
 }
 
 // exposition is what a server is told of our own metrics.
@@ -72,19 +115,10 @@ func golden(t *testing.T, name, got string) {
 func everyVerb(m *metrics.Metrics) {
 	m.Reloaded(true)
 	m.StateWriteFailed()
-	m.SourceAnswered("consul", "web", time.Unix(1700000000, 500e6), map[string]int{"ready": 3, "drain": 1, "rejected": 2})
 	m.SourceFailed("consul", "web", "server")
-	m.Rejected("consul", "web", "multicast", 2)
-	m.Kept("consul", "web", 2)
-	m.Held("web", "removal", true)
-	m.Overflow("web", 4)
-	m.Paused("web", true)
-	m.ReloadNeeded("web", true)
-	m.Slots("edge-1", "web", map[string]int{"free": 6, "ready": 3, "drain": 1})
-	m.InstanceOverflow("edge-1", "web", 5)
-	m.ExternalHeld("edge-1", "web", 1)
+	m.Rejected("consul", "web", "multicast")
+	m.Rejected("consul", "web", "multicast")
 	m.Drift("edge-1", "web", "fill", 3)
-	m.Instance("edge-1", true, false, 1500*time.Millisecond)
 	m.Restarted("edge-1")
 	m.HAProxyReloaded("edge-1", "overflow", "ok")
 	m.Commands("edge-1", "addr", "ok", 7)
@@ -95,15 +129,16 @@ func everyVerb(m *metrics.Metrics) {
 func TestExposition(t *testing.T) {
 	m, reg := newMetrics(t)
 	golden(t, "untracked.txt", exposition(t, reg))
-	m.Track([]string{"edge-1"}, []metrics.Pair{{"consul", "web"}}, everywhere("edge-1"))
+	track(m, small())
 	golden(t, "start.txt", exposition(t, reg))
+	track(m, busy())
 	everyVerb(m)
 	golden(t, "running.txt", exposition(t, reg))
 }
 
 func TestLint(t *testing.T) {
 	m, reg := newMetrics(t)
-	m.Track([]string{"edge-1"}, []metrics.Pair{{"consul", "web"}}, everywhere("edge-1"))
+	track(m, busy())
 	everyVerb(m)
 	problems, err := testutil.GatherAndLint(reg)
 	if err != nil {
@@ -114,38 +149,47 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// TestNoSnapshotFailsTheScrape: an agent that cannot say how things are must not look well.
+func TestNoSnapshotFailsTheScrape(t *testing.T) {
+	m, reg := newMetrics(t)
+	track(m, busy())
+	m.SnapshotFrom(func() (metrics.Snapshot, error) { return metrics.Snapshot{}, errors.New("the loop is busy") })
+	w := httptest.NewRecorder()
+	metrics.Handler(reg).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 500 || !strings.Contains(w.Body.String(), "the loop is busy") {
+		t.Errorf("GET /metrics = %d: %s", w.Code, w.Body)
+	}
+}
+
 func TestTrackDeletes(t *testing.T) {
-	web, api := metrics.Pair{Source: "consul", Proxy: "web"}, metrics.Pair{Source: "dns", Proxy: "api"}
-	both := []string{"edge-1", "edge-2"}
+	web, api := metrics.SourceKey{Source: "consul", Proxy: "web"}, metrics.SourceKey{Source: "dns", Proxy: "api"}
+	both, sources := []string{"edge-1", "edge-2"}, []metrics.SourceKey{web, api}
 	tests := []struct {
-		name      string
-		instances []string
-		backends  []metrics.Pair
-		on        func(string) []string
-		gone      []string
-		kept      []string
+		name string
+		next metrics.Snapshot
+		gone []string
+		kept []string
 	}{
-		{"backend", both, []metrics.Pair{web}, everywhere(both...), []string{`"api"`, `"dns"`}, []string{`"web"`, `"edge-1"`, `"edge-2"`}},
-		{"instance", both[:1], []metrics.Pair{web, api}, everywhere("edge-1"), []string{`"edge-2"`}, []string{`"edge-1"`, `"web"`, `"api"`}},
-		{"backend of one instance", both, []metrics.Pair{web, api}, everywhere("edge-1"),
-			[]string{`haproxy="edge-2",proxy=`}, []string{`haproxy="edge-1",proxy="web"`, `instance_up{haproxy="edge-2"}`}},
-		{"source", both, []metrics.Pair{web, {Source: "files", Proxy: "api"}}, everywhere(both...),
-			[]string{`"dns"`}, []string{`source="files"`, `guard_held{kind="empty",proxy="api"} 1`}},
-		{"everything", nil, nil, everywhere(), []string{`proxy=`, `haproxy=`}, []string{"slotsync_state_write_errors_total 0"}},
+		{"backend", scope(both, sources[:1], both...), []string{`"api"`, `"dns"`}, []string{`"web"`, `"edge-1"`, `"edge-2"`}},
+		{"instance", scope(both[:1], sources, "edge-1"), []string{`"edge-2"`}, []string{`"edge-1"`, `"web"`, `"api"`}},
+		{"backend of one instance", scope(both, sources, "edge-1"),
+			[]string{`haproxy="edge-2",kind=`, `haproxy="edge-2",proxy=`}, []string{`haproxy="edge-1",proxy="web"`, `instance_up{haproxy="edge-2"}`}},
+		{"source", scope(both, []metrics.SourceKey{web, {Source: "files", Proxy: "api"}}, both...),
+			[]string{`"dns"`}, []string{`source="files"`, `kind="a kind that is not listed",proxy="api"} 2`}},
+		{"everything", metrics.Snapshot{}, []string{`proxy=`, `haproxy=`}, []string{"slotsync_state_write_errors_total 0"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m, reg := newMetrics(t)
-			m.Track(both, []metrics.Pair{web, api}, everywhere(both...))
+			track(m, scope(both, sources, both...))
 			touch := func() {
-				m.SourceAnswered("dns", "api", time.Unix(1, 0), nil)
-				m.Held("api", "empty", true)
-				m.Slots("edge-2", "api", nil)
+				m.SourceFailed("dns", "api", "server")
+				m.Rejected("dns", "api", "a reason that is not listed")
 				m.Commands("edge-2", "show", "ok", 1)
 				m.Drift("edge-2", "api", "a kind that is not listed", 1)
 			}
 			touch()
-			m.Track(tt.instances, tt.backends, tt.on)
+			track(m, tt.next)
 			touch() // as the last words of a worker that is ending
 			text := exposition(t, reg)
 			for _, s := range tt.gone {
@@ -164,13 +208,10 @@ func TestTrackDeletes(t *testing.T) {
 
 func TestTrackAgainKeepsCounts(t *testing.T) {
 	m, reg := newMetrics(t)
-	track := func() {
-		m.Track([]string{"edge-1"}, []metrics.Pair{{"consul", "web"}}, everywhere("edge-1"))
-	}
-	track()
+	track(m, busy())
 	everyVerb(m)
 	before := exposition(t, reg)
-	track()
+	track(m, busy())
 	if diff := cmp.Diff(before, exposition(t, reg)); diff != "" {
 		t.Errorf("the same scope changed something (-before +after):\n%s", diff)
 	}
@@ -178,7 +219,7 @@ func TestTrackAgainKeepsCounts(t *testing.T) {
 
 func TestCountersNeverFall(t *testing.T) {
 	m, reg := newMetrics(t)
-	m.Track([]string{"edge-1"}, []metrics.Pair{{"consul", "web"}}, everywhere("edge-1"))
+	track(m, small())
 	m.Commands("edge-1", "addr", "ok", -1)
 	m.Drift("edge-1", "web", "fill", 0)
 	if text := exposition(t, reg); !strings.Contains(text, `slotsync_commands_total{command="addr",haproxy="edge-1",result="ok"} 0`) {
@@ -198,8 +239,8 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Go(func() {
 		for range 50 {
-			m.Track([]string{"edge-1"}, []metrics.Pair{{"consul", "web"}}, everywhere("edge-1"))
-			m.Track(nil, nil, everywhere())
+			track(m, busy())
+			track(m, metrics.Snapshot{})
 		}
 	})
 	wg.Wait()

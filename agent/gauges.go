@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// scrapeWait is how long a scrape waits for the loop, which is busy for milliseconds at most.
+const scrapeWait = 5 * time.Second
+
+// snapshotMetrics asks the loop for what the gauges say now. While the loop does not run there
+// is nothing to say; one that does not answer is an error.
+func (a *Agent) snapshotMetrics() (metrics.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeWait)
+	defer cancel()
+	s, err := answer(ctx, a, func(context.Context) metrics.Snapshot { return a.gauges(time.Now()) })
+	if errors.Is(err, errStopped) {
+		return metrics.Snapshot{}, nil
+	}
+	return s, err
+}
+
+// gauges is what the gauges say now. Backends that fill the same backend of HAProxy add up.
+func (a *Agent) gauges(now time.Time) metrics.Snapshot {
+	s := metrics.Snapshot{
+		Instances: map[string]metrics.Instance{}, Proxies: map[string]metrics.Proxy{},
+		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{},
+	}
+	for _, in := range a.instances {
+		s.Instances[in.Name] = metrics.Instance{Up: in.up(), InSync: a.inSync(in), Lag: in.lag(now)}
+	}
+	for _, b := range a.backends {
+		s.Proxies[b.Proxy] = a.addProxy(s.Proxies[b.Proxy], b, now)
+		kept := map[string]int{}
+		for _, k := range b.kept {
+			kept[k.Source]++
+		}
+		for _, f := range b.feeds {
+			key := metrics.SourceKey{Source: f.Name, Proxy: b.Proxy}
+			before, more := s.Sources[key]
+			s.Sources[key] = f.addSource(before, more, kept[f.Name])
+		}
+		used := map[int]bool{}
+		for _, slot := range b.placement.Table() {
+			used[slot.Number] = !slot.Free()
+		}
+		for _, in := range a.of(b) {
+			key := metrics.SlotsKey{HAProxy: in.Name, Proxy: b.Proxy}
+			s.Slots[key] = in.at(b.Name).addSlots(s.Slots[key], used)
+		}
+	}
+	return s
+}
+
+// addProxy adds b to what is said of its backend of HAProxy.
+func (a *Agent) addProxy(p metrics.Proxy, b *backend, now time.Time) metrics.Proxy {
+	if p.Held == nil {
+		p.Held, p.Overrides = map[string]bool{}, map[string]int{}
+	}
+	if kind := b.guard.Kind(); kind != "" {
+		p.Held[kind] = true
+	}
+	if len(a.unmanagedOf(b)) > 0 {
+		p.Held[holdTakeover] = true
+	}
+	p.Overflow += len(b.placement.Overflow())
+	p.Paused = p.Paused || a.hasConflict(b, now) || a.pauses.Of(b.Name, now) != nil
+	p.ReloadNeeded = p.ReloadNeeded || a.needsReload(b)
+	if len(b.overrides) == 0 {
+		return p
+	}
+	for _, e := range b.wanted() {
+		for _, kind := range api.OverrideKinds {
+			if b.overrides.Find(b.Name, e.Addr, kind) != nil {
+				p.Overrides[kind]++
+			}
+		}
+	}
+	return p
+}
+
+// addSource adds f to what is said of sources of its name: they are up if all are, and their
+// last answer is the oldest.
+func (f *feed) addSource(s metrics.Source, more bool, kept int) metrics.Source {
+	if !more {
+		s = metrics.Source{Up: true, Answered: f.answered, Endpoints: map[string]int{}}
+	}
+	s.Up = s.Up && !f.silent()
+	if f.answered.Before(s.Answered) {
+		s.Answered = f.answered
+	}
+	for _, e := range f.listed {
+		s.Endpoints[e.State.String()]++
+	}
+	s.Endpoints["rejected"] += len(f.refused)
+	s.Kept += kept
+	return s
+}
+
+// addSlots adds the slots of a backend at an instance, by what they are; used are those that
+// have an endpoint.
+func (at *backendAt) addSlots(s metrics.Slots, used map[int]bool) metrics.Slots {
+	if s.States == nil {
+		s.States = map[string]int{}
+	}
+	for _, live := range at.Own {
+		_, unmanaged := at.unmanaged[live.Number]
+		_, external := at.Externals[live.Number]
+		switch {
+		case unmanaged:
+			s.States[holdTakeover]++
+		case external:
+			s.States["external"]++
+		case live.Class == slots.Maint && !used[live.Number]:
+			s.States["free"]++
+		default:
+			s.States[live.Class.String()]++
+		}
+	}
+	s.Overflow += at.Overflow
+	s.External += len(at.Externals)
+	return s
+}
