@@ -64,8 +64,8 @@ type backend struct {
 	// unmanaged are the slots that hold an address at some instance that no source has ever
 	// listed.
 	unmanaged placement.Unmanaged
-	// takeoverTold is how many addresses waited to be taken over when that was told last.
-	takeoverTold int
+	// takeoverSize is how many addresses waited to be taken over when that was recorded last.
+	takeoverSize int
 	// gen is the generation in which the targets last changed, due whether they
 	// have to be made anew when the pace allows it.
 	gen  uint64

@@ -3,11 +3,13 @@ package agent
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
+	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
@@ -33,8 +35,7 @@ type launch struct {
 // launch starts a transaction, of which there is one at a time.
 func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.reloadBusy, r.running = true, true
-	a.opts.Log.Info("a reload of HAProxy begins", "reload", r.Name, "reason", l.reason)
-	a.events.Add(reloadEvent(api.EventReloadBegun, r, l, "a reload of HAProxy begins"))
+	a.record(l.happening(r, api.EventReloadBegun, "a reload of HAProxy begins"))
 	a.group.Go(func() {
 		res, err := l.run(ctx)
 		if errors.Is(err, reload.ErrBusy) {
@@ -74,7 +75,7 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	}
 	r.policy.Record(l.triggers, files.Tag, why, max(maxAttempts, 2*len(a.backends)), now)
 	a.dirty = true
-	a.toldReload(r, l, res, err)
+	a.reloaded(r, l, res, err)
 	for _, name := range r.Instances {
 		if w := a.reconcilers[name]; w != nil {
 			a.group.Go(func() { _ = w.Sync(ctx) })
@@ -82,22 +83,30 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	}
 }
 
-// toldReload says what came of a transaction.
-func (a *Agent) toldReload(r *reloading, l launch, res reload.Result, err error) {
+// reloaded records what came of a transaction.
+func (a *Agent) reloaded(r *reloading, l launch, res reload.Result, err error) {
+	h := l.happening(r, api.EventReloadEnded, "HAProxy was reloaded", "version", res.Version, "took", res.Took.Round(time.Millisecond))
 	result, reason := "ok", "request"
 	if l.by == "" {
 		reason = "overflow"
 	}
 	if err != nil {
 		result = "failed"
-		a.opts.Log.Error("HAProxy was not reloaded", "reload", r.Name, "reason", l.reason, "err", err,
-			"to_try_again", "slotsync haproxy reload")
-		a.events.Add(reloadEvent(api.EventReloadFailed, r, l, "HAProxy was not reloaded: "+err.Error()))
-	} else {
-		a.opts.Log.Info("HAProxy was reloaded", "reload", r.Name, "reason", l.reason, "version", res.Version, "took", res.Took.Round(time.Millisecond))
-		a.events.Add(reloadEvent(api.EventReloadEnded, r, l, "HAProxy was reloaded"))
+		h = l.happening(r, api.EventReloadFailed, "HAProxy was not reloaded", "err", err, "to_try_again", "slotsync haproxy reload")
+		h.level, h.event.Text = slog.LevelError, h.line+": "+err.Error()
 	}
-	for _, name := range r.Instances {
-		a.opts.Metrics.HAProxyReloaded(name, reason, result)
+	h.count = func(m *metrics.Metrics) {
+		for _, name := range r.Instances {
+			m.HAProxyReloaded(name, reason, result)
+		}
+	}
+	a.record(h)
+}
+
+// happening is what is recorded of the transaction, with more attributes of the line.
+func (l launch) happening(r *reloading, kind, line string, attrs ...any) happening {
+	return happening{
+		line: line, attrs: append([]any{"reload", r.Name, "reason", l.reason}, attrs...),
+		event: api.Event{Kind: kind, Fields: map[string]string{"reload": r.Name, "reason": l.reason, "by": l.by}},
 	}
 }

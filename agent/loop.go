@@ -125,8 +125,9 @@ func (a *Agent) publishIfChanged(b *backend, now time.Time) {
 		a.dirty = true
 	}
 	// an overflow or a takeover can change where no slot does
-	if changed || !slices.Equal(overflow, b.placement.Overflow()) || len(a.unmanagedOf(b)) != b.takeoverTold {
-		a.decided(b, len(overflow))
+	if changed || !slices.Equal(overflow, b.placement.Overflow()) || len(a.unmanagedOf(b)) != b.takeoverSize {
+		a.tableChanged(b, len(overflow))
+		a.takeoverChanged(b)
 	}
 }
 

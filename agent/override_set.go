@@ -21,8 +21,7 @@ func (a *Agent) setOverride(o api.Override, who api.Who, now time.Time) error {
 		return err
 	}
 	a.useOverrides(next, o.Backend, now)
-	a.events.Add(overrideEvent(api.EventOverrideSet, o))
-	a.opts.Log.Info("an operator overrides", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
+	a.overrideChanged(api.EventOverrideSet, o)
 	return nil
 }
 
@@ -32,8 +31,7 @@ func (a *Agent) endOverride(o api.Override, by string, now time.Time) bool {
 	next, was := a.overrides.Without(o)
 	if was {
 		a.useOverrides(next, o.Backend, now)
-		a.events.Add(overrideEvent(api.EventOverrideEnded, o))
-		a.opts.Log.Info("an operator ends an override", "backend", o.Backend, "address", o.Address, "what", o.Kind, "by", o.By)
+		a.overrideChanged(api.EventOverrideEnded, o)
 	}
 	return was
 }
@@ -53,8 +51,7 @@ func (a *Agent) useOverrides(next override.Set, backend string, now time.Time) {
 // expireAsked ends the overrides and pauses whose time is over.
 func (a *Agent) expireAsked(now time.Time) {
 	if over := a.pauses.Expire(now); len(over) > 0 {
-		a.addAll(pauseEvents(api.EventPauseOver, over))
-		a.paused("a pause is over: writing goes on", over)
+		a.pausesChanged(api.EventPauseOver, over)
 	}
 	if len(a.overrides) == 0 {
 		return
@@ -68,7 +65,27 @@ func (a *Agent) expireAsked(now time.Time) {
 	left, gone := a.overrides.Expire(listed, now)
 	for _, o := range gone.Sorted() {
 		a.useOverrides(left, o.Backend, now)
-		a.events.Add(overrideEvent(api.EventOverrideOver, o))
-		a.opts.Log.Info("an override is over", "backend", o.Backend, "address", o.Address, "what", o.Kind, "how", o.Words())
+		a.overrideChanged(api.EventOverrideOver, o)
 	}
+}
+
+// overrideChanged records what became of an override.
+func (a *Agent) overrideChanged(kind string, o api.Override) {
+	h := happening{
+		attrs: []any{"address", o.Address, "what", o.Kind},
+		event: api.Event{Kind: kind, Backend: o.Backend,
+			Fields: map[string]string{"address": o.Address, "override": o.Kind, "by": o.By, "reason": o.Reason}},
+	}
+	switch kind {
+	case api.EventOverrideSet:
+		h.line, h.event.Text = "an operator overrides", o.Address+": "+o.Words()
+		h.attrs = append(h.attrs, "how", o.Words(), "by", o.By)
+	case api.EventOverrideEnded:
+		h.line, h.event.Text = "an operator ends an override", o.Address+": what an operator asked for ends"
+		h.attrs = append(h.attrs, "by", o.By)
+	case api.EventOverrideOver:
+		h.line, h.event.Text = "an override is over", o.Address+": the time is over of "+o.Words()
+		h.attrs = append(h.attrs, "how", o.Words())
+	}
+	a.record(h)
 }

@@ -27,8 +27,7 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who api.Wh
 		p := api.Pause{Backend: backend, By: discovery.Printable(who.By, 100), Reason: discovery.Printable(who.Reason, 200),
 			Since: now, Until: now.Add(cmp.Or(who.For, api.DefaultPause)), Hard: hard}
 		a.pauses[backend] = p
-		a.addAll(pauseEvents(api.EventPaused, []api.Pause{p}))
-		a.paused("an operator pauses the writing", []api.Pause{p})
+		a.pausesChanged(api.EventPaused, []api.Pause{p})
 		return p, nil
 	})
 }
@@ -47,22 +46,36 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 		if _, ok := a.pauses[backend]; !fought && !ok && (backend != "" || len(a.pauses) == 0) {
 			return struct{}{}, fmt.Errorf("%w: %s", api.ErrNotPaused, cmp.Or(backend, "there is no pause to end"))
 		}
-		ended := a.pauses.End(backend)
-		a.addAll(pauseEvents(api.EventResumed, ended))
-		a.paused("an operator has the writing go on", ended)
+		a.pausesChanged(api.EventResumed, a.pauses.End(backend))
 		return struct{}{}, nil
 	})
 	return err
 }
 
-// paused tells the instances what is paused now, and says what became of which pauses.
-func (a *Agent) paused(said string, which []api.Pause) {
+// pausesChanged has the instances hear what is paused now, and records what became of which
+// pauses.
+func (a *Agent) pausesChanged(kind string, which []api.Pause) {
 	a.operatorsAsked(time.Now())
 	for _, b := range a.backends {
 		b.due = true
 	}
 	a.broadcastAll(time.Now())
 	for _, p := range which {
-		a.opts.Log.Info(said, "backend", cmp.Or(p.Backend, "all"), "by", p.By, "reason", p.Reason, "until", p.Until)
+		h := happening{
+			attrs: []any{"by", p.By, "reason", p.Reason, "until", p.Until},
+			event: api.Event{Kind: kind, Backend: p.Backend, Fields: map[string]string{"by": p.By, "reason": p.Reason}},
+		}
+		if p.Backend == "" {
+			h.attrs = append([]any{"backend", "all"}, h.attrs...)
+		}
+		switch kind {
+		case api.EventPaused:
+			h.line, h.event.Text = "an operator pauses the writing", p.Words()
+		case api.EventResumed:
+			h.line, h.event.Text = "an operator has the writing go on", "writing goes on"
+		case api.EventPauseOver:
+			h.line = "a pause is over: writing goes on"
+		}
+		a.record(h)
 	}
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -44,13 +45,14 @@ func (a *Agent) onFiles(r *reloading, files reload.Files) {
 	r.files, r.filesAt = files, time.Now()
 }
 
+// changedByHand records that the file was changed by hand, or is ours again.
 func (a *Agent) changedByHand(r *reloading, is bool) {
-	if !is {
-		a.opts.Log.Info("the configuration of HAProxy is the one that was rendered again", "reload", r.Name)
-		return
+	h := happening{line: "the configuration of HAProxy is the one that was rendered again", attrs: []any{"reload", r.Name}}
+	if is {
+		h = happening{level: slog.LevelWarn, line: "the configuration of HAProxy was changed by hand: it is not overwritten unless somebody insists",
+			attrs: []any{"reload", r.Name, "to_see_it", "slotsync haproxy config diff",
+				"to_end_it", "take it over into the template, then slotsync haproxy reload --force"},
+			event: api.Event{Kind: api.EventNote, Fields: map[string]string{"reload": r.Name}}}
 	}
-	const text = "the configuration of HAProxy was changed by hand: it is not overwritten unless somebody insists"
-	a.opts.Log.Warn(text, "reload", r.Name, "to_see_it", "slotsync haproxy config diff",
-		"to_end_it", "take it over into the template, then slotsync haproxy reload --force")
-	a.events.Add(api.Event{Kind: api.EventNote, Text: text, Fields: map[string]string{"reload": r.Name}})
+	a.record(h)
 }

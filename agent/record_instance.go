@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -11,7 +12,7 @@ import (
 	"github.com/slotsync/slotsync/metrics"
 )
 
-// This file says what happened at an instance.
+// This file records what happened at an instance.
 
 // reported tells what a reconciler did; short are the backends of which an instance has enough
 // slots now and had not before, or the other way round, and propagated is how long it took
@@ -25,7 +26,6 @@ func (a *Agent) reported(in *instance, before, r reconciler.Report, short []stri
 	}
 	all := slices.Concat(linkChanged(in, before, r), slotsChanged(r, short, propagated), a.drifted(in, r), noted(r))
 	for _, h := range all {
-		h.attrs = append([]any{"instance", in.Name}, h.attrs...)
 		h.event.Instance = in.Name
 		a.record(h)
 	}
@@ -37,7 +37,7 @@ func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 	up := api.Event{Kind: api.EventInstanceUp, Text: "answers", Fields: process}
 	switch {
 	case r.Err != nil && (before.Err == nil || faultOf(before.Err) != faultOf(r.Err)):
-		out = append(out, happening{warn: true, line: "instance cannot be kept in step", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
+		out = append(out, happening{level: slog.LevelWarn, line: "instance cannot be kept in step", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
 			event: api.Event{Kind: api.EventInstanceDown, Text: "cannot be kept in step: " + r.Err.Error()}})
 	case r.Err == nil && before.Err != nil:
 		out = append(out, happening{line: "instance is back", attrs: []any{"pid", r.Process.Pid, "version", r.Process.Version}, event: up})
@@ -61,14 +61,14 @@ func slotsChanged(r reconciler.Report, short []string, propagated map[string]tim
 			took["propagation"] = p.Round(time.Microsecond).String()
 		}
 		changes := r.Changes[name].String()
-		out = append(out, happening{line: "slots changed", attrs: []any{"backend", name, "changes", changes, "took", r.Took.Round(time.Microsecond)},
+		out = append(out, happening{line: "slots changed", attrs: []any{"changes", changes, "took", r.Took.Round(time.Microsecond)},
 			event: api.Event{Kind: api.EventSlotsChanged, Backend: name, Text: "slots changed: " + changes, Changes: countsByKind(r.Changes[name]), Slots: r.Moved[name], Fields: took}})
 	}
 	for _, name := range short {
-		h := happening{line: "every endpoint has a slot at this instance again", attrs: []any{"backend", name},
+		h := happening{line: "every endpoint has a slot at this instance again",
 			event: api.Event{Kind: api.EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}}
 		if n := r.Backends[name].Overflow; n > 0 {
-			h = happening{warn: true, line: "endpoints have no slot at this instance: its template has fewer than others", attrs: []any{"backend", name, "left_over", n},
+			h = happening{level: slog.LevelWarn, line: "endpoints have no slot at this instance: its template has fewer than others", attrs: []any{"left_over", n},
 				event: api.Event{Kind: api.EventOverflow, Backend: name, Text: fmt.Sprintf("its template has fewer slots than others: %d endpoints have none there", n)}}
 		}
 		out = append(out, h)
@@ -80,7 +80,7 @@ func slotsChanged(r reconciler.Report, short []string, propagated map[string]tim
 func (a *Agent) drifted(in *instance, r reconciler.Report) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Drift)) {
 		kinds := r.Drift[name]
-		out = append(out, happening{warn: true, line: "drift corrected: nobody asked for what was there", attrs: []any{"backend", name, "changes", kinds.String()},
+		out = append(out, happening{level: slog.LevelWarn, line: "drift corrected: nobody asked for what was there", attrs: []any{"changes", kinds.String()},
 			event: api.Event{Kind: api.EventDrift, Backend: name, Text: "corrected what nobody asked for: " + kinds.String(), Changes: countsByKind(kinds)},
 			count: func(m *metrics.Metrics) {
 				for kind, n := range kinds {
@@ -94,17 +94,40 @@ func (a *Agent) drifted(in *instance, r reconciler.Report) (out []happening) {
 // noted is what else a reconciler has seen.
 func noted(r reconciler.Report) (out []happening) {
 	for _, n := range r.Events {
-		attrs := []any{"backend", n.Backend}
-		if n.Slot != "" {
-			attrs = append(attrs, "slot", n.Slot)
-		}
+		h := happening{line: n.Text,
+			event: api.Event{Kind: kindOf(n.Kind), Backend: n.Backend, Slot: n.Slot, Fields: map[string]string{"detail": n.Detail}}}
 		if n.Detail != "" {
-			attrs = append(attrs, "detail", n.Detail)
+			h.attrs = []any{"detail", n.Detail}
 		}
-		out = append(out, happening{warn: n.Warn, line: n.Text, attrs: attrs,
-			event: api.Event{Kind: kindOf(n.Kind), Backend: n.Backend, Slot: n.Slot, Text: n.Text, Fields: map[string]string{"detail": n.Detail}}})
+		if n.Warn {
+			h.level = slog.LevelWarn
+		}
+		out = append(out, h)
 	}
 	return out
+}
+
+// recordBehind records which instances are no longer in step. Each change leaves an instance
+// behind for a moment: that is told only if it lasts for two ticks.
+func (a *Agent) recordBehind() {
+	for _, in := range a.instances {
+		a.recordInStep(in)
+		if in.behind++; a.inSync(in) {
+			in.behind = 0
+		}
+		if in.inStep && in.behind > 1 {
+			in.inStep = false
+			a.record(step(in))
+		}
+	}
+}
+
+// recordInStep records that in is in step, if it was not.
+func (a *Agent) recordInStep(in *instance) {
+	if !in.inStep && a.inSync(in) {
+		in.inStep = true
+		a.record(step(in))
+	}
 }
 
 // step is whether every slot of the instance is as it should be.

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,10 +15,10 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// This file says what became of endpoints: what is held, kept or accepted, who came into
-// service and who went.
+// This file records what became of endpoints: which are held, kept or accepted, which came
+// into service and which went.
 
-// holdChanged tells that something is held, or nothing any more.
+// holdChanged records that something is held, or nothing any more.
 func (a *Agent) holdChanged(b *backend) {
 	now := time.Now()
 	h, held := b.guard.Hold(now)
@@ -30,8 +31,8 @@ func (a *Agent) holdChanged(b *backend) {
 		until = "as soon as it is confirmed"
 	}
 	if !held {
-		a.record(happening{line: "nothing is held any more", attrs: []any{"backend", b.Name},
-			event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name, Text: "nothing is held any more"}})
+		a.record(happening{line: "nothing is held any more",
+			event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name}})
 		return
 	}
 	gone := strings.Join(addressStrings(h.WouldRemove), " ")
@@ -39,15 +40,15 @@ func (a *Agent) holdChanged(b *backend) {
 	if h.Kind == guard.Unhealthy {
 		line = "held: every endpoint that is registered is unhealthy; what served last goes on"
 	}
-	a.record(happening{warn: true, line: line,
-		attrs: []any{"backend", b.Name, "kind", h.Kind, "would_remove", gone, "ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID},
+	a.record(happening{level: slog.LevelWarn, line: line,
+		attrs: []any{"kind", h.Kind, "would_remove", gone, "ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID},
 		event: api.Event{Kind: api.EventHoldBegun, Backend: b.Name,
 			Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s %s has them go", h.Kind, len(h.WouldRemove), b.Name, h.ID),
 			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
 }
 
-// keptChanged tells what is kept now and was not, and the other way round. What is kept
-// because a source does not answer at all, or has not yet, is told with that.
+// keptChanged records what is kept now and was not, and the other way round. What is kept
+// because a source does not answer at all, or has not yet, is said with that.
 func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) {
 	for _, s := range b.keptSets() {
 		f := b.feed(s.source)
@@ -59,8 +60,8 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 		if s.part != "" {
 			part += ", " + s.part
 		}
-		a.record(happening{warn: true, line: "kept: the source does not list these now, and cannot say that they are gone",
-			attrs: []any{"backend", b.Name, "source", s.source, "part", s.part, "reason", s.reason, "endpoints", list,
+		a.record(happening{level: slog.LevelWarn, line: "kept: the source does not list these now, and cannot say that they are gone",
+			attrs: []any{"source", s.source, "part", s.part, "reason", s.reason, "endpoints", list,
 				"id", s.id, "to_end_it", "slotsync accept " + b.Name + " " + s.id},
 			event: api.Event{Kind: api.EventKeptBegun, Backend: b.Name, Source: s.source, Fields: map[string]string{"id": s.id, "part": s.part, "reason": s.reason},
 				Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, part, s.reason, b.Name, s.id)}})
@@ -74,15 +75,15 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 	if len(over) > 0 {
 		slices.SortFunc(over, netip.AddrPort.Compare)
 		list := strings.Join(addressStrings(over), " ")
-		a.record(happening{line: "not kept any more: listed again, or gone", attrs: []any{"backend", b.Name, "endpoints", list},
+		a.record(happening{line: "not kept any more: listed again, or gone", attrs: []any{"endpoints", list},
 			event: api.Event{Kind: api.EventKeptEnded, Backend: b.Name, Text: "not kept any more: " + list}})
 	}
 }
 
-// accepted tells what an operator had go.
+// accepted records what an operator had go.
 func (a *Agent) accepted(b *backend, done api.Accepted, by string) {
 	gone := strings.Join(done.Removed, " ")
-	a.record(happening{warn: true, line: "an operator accepted that these go", attrs: []any{"backend", b.Name, "id", done.ID, "removed", gone, "by", by},
+	a.record(happening{level: slog.LevelWarn, line: "an operator accepted that these go", attrs: []any{"id", done.ID, "removed", gone, "by", by},
 		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that " + gone + " go", Fields: map[string]string{"id": done.ID, "by": by}}})
 }
 
@@ -98,7 +99,7 @@ func addressStrings(addresses []netip.AddrPort) []string {
 // maxMembersTold bounds the endpoints that a line of the log names.
 const maxMembersTold = 10
 
-// membersChanged tells which endpoints came into service and which went, by name and with
+// membersChanged records which endpoints came into service and which went, by name and with
 // the reason, and warns where none is left.
 func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
 	was, is := discovery.ByAddr(before), discovery.ByAddr(b.guard.Published())
@@ -121,12 +122,12 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
 	if len(in)+len(out) == 0 {
 		return
 	}
-	about := []any{"backend", b.Name, "in", firstOf(in), "out", firstOf(out), "ready", discovery.CountReady(b.guard.Published())}
+	about := []any{"in", firstOf(in), "out", firstOf(out), "ready", discovery.CountReady(b.guard.Published())}
 	if discovery.CountReady(b.guard.Published()) > 0 || len(b.overrides) > 0 {
-		a.opts.Log.Info("endpoints changed", about...)
+		a.record(happening{line: "endpoints changed", attrs: about, event: api.Event{Backend: b.Name}})
 		return
 	}
-	a.record(happening{warn: true, line: "nothing serves this backend any more", attrs: append(about, "requests_get", "503"),
+	a.record(happening{level: slog.LevelWarn, line: "nothing serves this backend any more", attrs: append(about, "requests_get", "503"),
 		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)}})
 }
 
