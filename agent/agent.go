@@ -86,7 +86,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	close(a.quit)
 	group.Wait()
 	a.drain(ctx)
-	final := a.show(time.Now())
+	final := a.status(time.Now())
 	a.last.Store(&final)
 	a.store(time.Now())
 	stopSaving()
@@ -122,7 +122,7 @@ func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 		nb.restore(s, now)
 	}
 	nb.noteOperated(nb.overrides)
-	nb.reevaluate(judgement{}, now)
+	nb.reevaluate(evidence{}, now)
 	return nb
 }
 

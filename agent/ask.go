@@ -35,7 +35,7 @@ func (a *Agent) Status() api.Status {
 		return *s
 	}
 	var s api.Status
-	if a.ask(context.Background(), func(context.Context) { s = a.show(time.Now()) }) != nil {
+	if a.ask(context.Background(), func(context.Context) { s = a.status(time.Now()) }) != nil {
 		if last := a.last.Load(); last != nil {
 			return *last
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -130,9 +131,8 @@ func (b *backend) mayRemove(a netip.AddrPort) bool {
 	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.mayRemove(a) })
 }
 
-// A judgement is what the loop knows besides what the feeds say when they are put
-// together.
-type judgement struct {
+// Evidence is what the loop knows besides what the feeds say when they are put together.
+type evidence struct {
 	checked bool                    // HAProxy checks the slots
 	proven  map[netip.AddrPort]bool // newcomers that work
 	// confirms reports whether the strongest read there is, just made, lacks an
@@ -143,7 +143,7 @@ type judgement struct {
 // reevaluate puts together what the feeds say now, has the guard judge it, and returns
 // whether the targets have to be made anew. Nothing is, before a feed that is used has
 // answered in this process.
-func (b *backend) reevaluate(j judgement, now time.Time) bool {
+func (b *backend) reevaluate(with evidence, now time.Time) bool {
 	c := sources.Combine(b.contributions(), b.Failover, b.at, now)
 	b.at, b.nextTransition = c.At, c.Due
 	answered := false
@@ -163,8 +163,8 @@ func (b *backend) reevaluate(j judgement, now time.Time) bool {
 	}
 	before := b.guard.Published()
 	changed := b.guard.Offer(guard.Offer{
-		Set: c.Set.Endpoints, Kept: isKept, Proven: j.proven, Silent: b.silent, Confirms: j.confirms,
-		KeepUnhealthy: b.OnAllUnhealthy == KeepUnhealthy || b.OnAllUnhealthy == "" && j.checked,
+		Set: c.Set.Endpoints, Kept: isKept, Proven: with.proven, Silent: b.silent, Confirms: with.confirms,
+		KeepUnhealthy: b.OnAllUnhealthy == KeepUnhealthy || b.OnAllUnhealthy == "" && with.checked,
 	}, now)
 	if changed {
 		b.startLeaving(before, b.guard.Published(), now)
@@ -212,23 +212,15 @@ func (b *backend) silent(a netip.AddrPort) bool {
 func (b *backend) next(now time.Time) time.Time {
 	due := b.nextTransition
 	if t, ok := b.guard.Turnover(); ok {
-		due = earlier(due, t.EndsAt)
+		due = reconciler.Earlier(due, t.EndsAt)
 	}
 	if !b.confirming {
-		due = earlier(due, b.guard.ConfirmAt(now))
+		due = reconciler.Earlier(due, b.guard.ConfirmAt(now))
 	}
 	for _, l := range b.leaving {
-		due = earlier(due, l.Until)
+		due = reconciler.Earlier(due, l.Until)
 	}
 	return due
-}
-
-// earlier returns the earlier of two times, of which zero stands for never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
 }
 
 // targets returns what every slot should be, on all instances.

@@ -132,7 +132,7 @@ const noSlot = -1
 func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) explainedInstance {
 	r := in.at(b.Name)
 	i := explainedInstance{
-		InstanceSlot: in.showSlot(b, s.Number, s, exists, now), Slot: s.Name, Up: in.up(), Waiting: r.Waiting > 0, Problem: r.Problem,
+		InstanceSlot: in.slotStatus(b, s.Number, s, exists, now), Slot: s.Name, Up: in.up(), Waiting: r.Waiting > 0, Problem: r.Problem,
 		PausedUntil: r.Conflicts[s.Number], HeldSince: r.Externals[s.Number].Since, Said: []api.Exchange{},
 	}
 	if r.Missing {

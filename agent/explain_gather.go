@@ -50,7 +50,7 @@ type explanation struct {
 
 // explain puts together what is known of b, and of what was asked about.
 func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, error) {
-	status := a.showBackend(b, now)
+	status := a.backendStatus(b, now)
 	e := explanation{Explanation: api.Explanation{
 		Schema: api.Schema, At: now, Name: b.Name, Backend: b.Proxy, About: about, Phase: b.phase,
 		Slots: len(status.Slots), Addresses: []api.AddressExplanation{},
@@ -100,7 +100,7 @@ func verdicts(list []api.AddressExplanation, more int) string {
 func (a *Agent) statusesOf(b *backend, now time.Time) []api.InstanceStatus {
 	var out []api.InstanceStatus
 	for _, in := range a.of(b) {
-		out = append(out, a.showInstance(in, now))
+		out = append(out, a.instanceStatus(in, now))
 	}
 	return out
 }
@@ -165,7 +165,7 @@ func (a *Agent) portsOf(b *backend, status api.BackendStatus, ip netip.Addr) []n
 
 // explain is what a feed was asked and said.
 func (f *feed) explain(backend string, now time.Time) api.SourceExplanation {
-	s := api.SourceExplanation{SourceStatus: f.show(backend, now), Answered: f.answered}
+	s := api.SourceExplanation{SourceStatus: f.status(backend, now), Answered: f.answered}
 	if f.failing != nil {
 		s.FailingSince = f.failedAt
 	}

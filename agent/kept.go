@@ -86,7 +86,7 @@ func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []net
 		}
 	}
 	before := b.guard.Published()
-	if b.reevaluate(judgement{checked: checked}, now); !b.heard {
+	if b.reevaluate(evidence{checked: checked}, now); !b.heard {
 		b.guard.Withdraw(gone)
 		b.operated = with(b.operated, gone)
 	}

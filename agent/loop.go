@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
 // This file is the loop, the one goroutine that owns every decision. Whoever wants something
@@ -102,15 +104,15 @@ func (a *Agent) reconcileAll(ctx context.Context, now time.Time) time.Duration {
 			next = at
 		}
 		if b.due && a.decidable(b) {
-			next = earlier(next, now.Add(time.Second/roundRate))
+			next = reconciler.Earlier(next, now.Add(time.Second/roundRate))
 		}
 	}
 	a.broadcast(now)
 	if at := a.considerReloads(ctx, now); !at.IsZero() {
-		next = earlier(next, at)
+		next = reconciler.Earlier(next, at)
 	}
 	if !a.barrierOpen {
-		next = earlier(next, a.barrierUntil())
+		next = reconciler.Earlier(next, a.barrierUntil())
 	}
 	return max(next.Sub(now), time.Millisecond)
 }

@@ -79,12 +79,12 @@ func (a *Agent) Plan(ctx context.Context) (api.Plan, error) {
 		p.Instances = append(p.Instances, in.preview())
 	}
 	for _, b := range a.backends {
-		p.Backends = append(p.Backends, a.showBackend(b, now))
+		p.Backends = append(p.Backends, a.backendStatus(b, now))
 		for _, f := range b.feeds {
 			if f.failing != nil {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.failing.Error())
 			}
-			for _, part := range f.show(b.Name, now).UnknownParts() {
+			for _, part := range f.status(b.Name, now).UnknownParts() {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.Source.String()+": "+part)
 			}
 		}

@@ -48,7 +48,7 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 	before := in.last
 	n := a.applyReport(in, r)
 	in.commandLog.add(r.Exchanges)
-	a.reported(in, before, r, n.short, a.propagated(in, r))
+	a.recordReport(in, before, r, n.short, a.propagated(in, r))
 	a.ready = a.ready || r.Err == nil && r.InSync && !a.unfilled(in)
 	for _, b := range a.backends {
 		if a.endTurnover(b, r.At) {

@@ -44,8 +44,8 @@ func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 	a.record(h)
 }
 
-// maxRejectionsTold bounds the lines about what one answer names and must not be used.
-const maxRejectionsTold = 10
+// maxRejectionsLogged bounds the lines about what one answer names and must not be used.
+const maxRejectionsLogged = 10
 
 // sourceAnswered records an answer; before is the feed as it was.
 func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
@@ -66,13 +66,13 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 			continue
 		}
 		h := happening{count: func(m *metrics.Metrics) { m.Rejected(f.Name, b.Proxy, x.Reason) }}
-		if fresh++; fresh <= maxRejectionsTold {
+		if fresh++; fresh <= maxRejectionsLogged {
 			h.level, h.line, h.event = slog.LevelWarn, "endpoint rejected", about
 			h.attrs = []any{"source", f.Name, "reason", x.Reason, "name", x.Name, "value", x.Value}
 		}
 		a.record(h)
 	}
-	if more := fresh - maxRejectionsTold; more > 0 {
+	if more := fresh - maxRejectionsLogged; more > 0 {
 		a.record(happening{level: slog.LevelWarn, line: "more endpoints rejected", event: about,
 			attrs: []any{"source", f.Name, "not_named", more, "rejected_now", len(f.refused), "to_see_them", "slotsync status -o json"}})
 	}

@@ -96,8 +96,8 @@ func addressStrings(addresses []netip.AddrPort) []string {
 	return out
 }
 
-// maxMembersTold bounds the endpoints that a line of the log names.
-const maxMembersTold = 10
+// maxMembersNamed bounds the endpoints that a line of the log names.
+const maxMembersNamed = 10
 
 // membersChanged records which endpoints came into service and which went, by name and with
 // the reason, and warns where none is left.
@@ -142,8 +142,8 @@ func called(e discovery.Endpoint, why string) string {
 
 // firstOf joins the first of words, and counts the others.
 func firstOf(words []string) string {
-	if more := len(words) - maxMembersTold; more > 0 {
-		return strings.Join(words[:maxMembersTold], ", ") + " and " + itoa(more) + " more"
+	if more := len(words) - maxMembersNamed; more > 0 {
+		return strings.Join(words[:maxMembersNamed], ", ") + " and " + itoa(more) + " more"
 	}
 	return strings.Join(words, ", ")
 }

@@ -14,10 +14,10 @@ import (
 
 // This file records what happened at an instance.
 
-// reported tells what a reconciler did; short are the backends of which an instance has enough
+// recordReport records what a reconciler did; short are the backends of which an instance has enough
 // slots now and had not before, or the other way round, and propagated is how long it took
 // after the news of it.
-func (a *Agent) reported(in *instance, before, r reconciler.Report, short []string, propagated map[string]time.Duration) {
+func (a *Agent) recordReport(in *instance, before, r reconciler.Report, short []string, propagated map[string]time.Duration) {
 	if r.Took > 0 {
 		a.opts.Metrics.Round(in.Name, r.Took)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -141,7 +142,7 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 	}
 	for _, r := range a.reloads {
 		a.pollOldWorkers(ctx, r, now)
-		next = earlier(next, a.pollFiles(ctx, r, now))
+		next = reconciler.Earlier(next, a.pollFiles(ctx, r, now))
 		a.observeNeeds(r, now)
 	}
 	var failed []string
@@ -154,7 +155,7 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 			continue
 		}
 		if at := r.policy.DueAt(backends, now, rand.N[time.Duration]); now.Before(at) {
-			next = earlier(next, at)
+			next = reconciler.Earlier(next, at)
 			continue
 		}
 		a.startReload(ctx, r, backends)

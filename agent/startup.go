@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -42,7 +43,7 @@ func (a *Agent) barrierUntil() time.Time {
 	case slow || a.firstMet.IsZero():
 		return most
 	default:
-		return earlier(most, a.firstMet.Add(startGrace))
+		return reconciler.Earlier(most, a.firstMet.Add(startGrace))
 	}
 }
 

@@ -271,7 +271,7 @@ func FuzzState(f *testing.F) {
 		for _, stored := range s.Backends {
 			b := newBackend(Backend{Name: "web", Feeds: []Feed{{Name: "x"}, {Name: "y", Key: "a"}}})
 			b.restore(stored, now)
-			b.reevaluate(judgement{}, now)
+			b.reevaluate(evidence{}, now)
 			for a := range b.named(stored) {
 				if discovery.Check(a) != "" {
 					t.Fatalf("%s came in", a)

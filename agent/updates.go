@@ -37,13 +37,13 @@ func (a *Agent) onUpdate(b *backend, f *feed, u discovery.Update) {
 	}
 	now := time.Now()
 	f.again = u.Again
-	a.recordUpdate(b, f, u, now)
+	a.applyUpdate(b, f, u, now)
 	a.reevaluate(b, nil, u.At, now)
 	a.needsStep = a.needsStep || b.due || !b.next(now).IsZero()
 }
 
-// recordUpdate notes what a feed answered, or that it did not.
-func (a *Agent) recordUpdate(b *backend, f *feed, u discovery.Update, now time.Time) {
+// applyUpdate notes what a feed answered, or that it did not.
+func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Time) {
 	if u.Err != nil {
 		a.sourceFailed(b, f, u.Err)
 		a.dirty = f.fail(u.Err, now) || a.dirty
@@ -62,8 +62,8 @@ func (a *Agent) recordUpdate(b *backend, f *feed, u discovery.Update, now time.T
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
 	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
 	before := b.guard.Published()
-	j := judgement{checked: a.checks(b), proven: a.proven(b), confirms: confirms}
-	if b.reevaluate(j, now) {
+	with := evidence{checked: a.checks(b), proven: a.proven(b), confirms: confirms}
+	if b.reevaluate(with, now) {
 		if !b.due || b.news.IsZero() {
 			b.news = news
 		}
@@ -110,7 +110,7 @@ func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed) {
 		a.post(ctx, func(context.Context) {
 			if slices.Contains(a.backends, b) && slices.Contains(b.feeds, f) && !f.answeredSince(u.At) {
 				now := time.Now()
-				a.recordUpdate(b, f, u, now)
+				a.applyUpdate(b, f, u, now)
 				a.reevaluate(b, nil, u.At, now)
 			}
 		})
@@ -166,7 +166,7 @@ func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update)
 	for i, f := range feeds {
 		// The slowest of them is waited for: it may be old by now.
 		if slices.Contains(b.feeds, f) && !f.answeredSince(answers[i].At) {
-			a.recordUpdate(b, f, answers[i], now)
+			a.applyUpdate(b, f, answers[i], now)
 		}
 	}
 	a.reevaluate(b, func(addr netip.AddrPort) bool { return gone[addr] }, now, now)

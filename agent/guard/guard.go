@@ -41,7 +41,7 @@ type Guard struct {
 // are zero are their defaults.
 func New(rules Rules) *Guard { return &Guard{rules: rules.WithDefaults()} }
 
-// An Offer is what the sources say together, and what there is to judge it by.
+// An Offer is what the sources say together, and what else it is decided by.
 type Offer struct {
 	// Set is what they list and what is kept, normalized.
 	Set []discovery.Endpoint
@@ -89,7 +89,7 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 	}
 	next := g.spareUnhealthy(o.Set, o.KeepUnhealthy, now)
 	gone, passing := g.split(g.lacking(next), o)
-	kind := g.judge(next, gone, o, now)
+	kind := g.holdKind(next, gone, o, now)
 	if kind == "" {
 		g.hold = nil
 		g.forgetCarried(o)
@@ -134,10 +134,10 @@ func (g *Guard) split(lacking []netip.AddrPort, o Offer) (gone, passing []netip.
 	return gone, passing
 }
 
-// judge says why next must be held, "" if it need not be. What comes back a piece at a
+// holdKind says why next must be held, "" if it need not be. What comes back a piece at a
 // time after a collapse stays held until nothing is missing any more, newcomers make up
 // for it, or it is confirmed that it stays away.
-func (g *Guard) judge(next []discovery.Endpoint, gone []netip.AddrPort, o Offer, now time.Time) (kind string) {
+func (g *Guard) holdKind(next []discovery.Endpoint, gone []netip.AddrPort, o Offer, now time.Time) (kind string) {
 	base, loss, proved := g.loss(next, o, now)
 	tooMany := loss >= Smallest && float64(loss) > g.rules.MaxRemoval*float64(base)
 	emptied := discovery.CountReady(next) == 0 && discovery.CountReady(g.published) > 0 ||

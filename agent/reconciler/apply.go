@@ -43,7 +43,7 @@ func (r *Reconciler) apply(ctx context.Context, todo batch, clean map[string]boo
 // a fill that was never made must not be taken for that.
 func (r *Reconciler) noteReady(todo batch, refused []slots.Refusal) {
 	for i, c := range todo.changes {
-		if !c.From.Agent || !c.SetClass || c.Class != slots.Ready || isRefused(refused, c) {
+		if !c.From.Agent || !c.SetClass || c.Class != slots.Ready || refusalOf(c, refused) != nil {
 			continue
 		}
 		addr := c.From.Addr
@@ -54,11 +54,15 @@ func (r *Reconciler) noteReady(todo batch, refused []slots.Refusal) {
 	}
 }
 
-// isRefused reports whether HAProxy refused any change of the slot of c.
-func isRefused(refused []slots.Refusal, c slots.Change) bool {
-	return slices.ContainsFunc(refused, func(refusal slots.Refusal) bool {
+// refusalOf returns why HAProxy refused a change of the slot of c; nil if it did not.
+func refusalOf(c slots.Change, refused []slots.Refusal) *slots.Refusal {
+	i := slices.IndexFunc(refused, func(refusal slots.Refusal) bool {
 		return refusal.Change.Backend == c.Backend && refusal.Change.Slot == c.Slot
 	})
+	if i < 0 {
+		return nil
+	}
+	return &refused[i]
 }
 
 // A slotName names a slot by HAProxy's names.
@@ -95,7 +99,7 @@ func (todo batch) refusals(refused []slots.Refusal, f func(owner string, refusal
 // count counts the changes that were made.
 func (r *Reconciler) count(todo batch, refused []slots.Refusal, clean map[string]bool) {
 	for i, c := range todo.changes {
-		if isRefused(refused, c) {
+		if refusalOf(c, refused) != nil {
 			continue
 		}
 		name := todo.owners[i]

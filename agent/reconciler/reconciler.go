@@ -42,8 +42,8 @@ const (
 // was compared on recovery.
 var recheckAfter = [...]time.Duration{time.Second, 5 * time.Second}
 
-// errClosed is why nothing can be asked of a reconciler any more.
-var errClosed = errors.New("the agent is not running")
+// errEnded is why nothing can be asked of a reconciler any more.
+var errEnded = errors.New("nothing is written to this instance any more")
 
 // Options says which HAProxy a [Reconciler] writes to, and what is known of it.
 type Options struct {
@@ -140,7 +140,7 @@ func (r *Reconciler) Sync(ctx context.Context) error {
 	select {
 	case r.syncs <- reply:
 	case <-r.done:
-		return errClosed
+		return fmt.Errorf("instance %s: %w", r.options.Name, errEnded)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -230,16 +230,16 @@ func (r *Reconciler) take(spec Spec) {
 func (r *Reconciler) due() time.Time {
 	due := r.nextSync
 	if r.probing != nil {
-		return earlier(due, time.Now().Add(time.Hour))
+		return Earlier(due, time.Now().Add(time.Hour))
 	}
 	if !r.up {
-		return earlier(due, r.nextTry)
+		return Earlier(due, r.nextTry)
 	}
 	for _, t := range []time.Time{r.nextPoll, r.nextResync, r.nextSessions} {
-		due = earlier(due, t)
+		due = Earlier(due, t)
 	}
 	if len(r.recheckAt) > 0 {
-		due = earlier(due, r.recheckAt[0])
+		due = Earlier(due, r.recheckAt[0])
 	}
 	return due
 }
@@ -287,12 +287,4 @@ func (r *Reconciler) syncNow(ctx context.Context) error {
 		return &slots.InstanceError{Fault: slots.Hung, Err: errStillHung}
 	}
 	return r.round(ctx, all)
-}
-
-// earlier returns the earlier of two times, of which zero stands for never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
 }

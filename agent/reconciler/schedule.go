@@ -8,6 +8,14 @@ import (
 
 // This file says when what is done next, and with which backends.
 
+// Earlier returns the earlier of two times, of which zero stands for never.
+func Earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
 // schedule sets when to do what next, after a round that went well.
 func (r *Reconciler) schedule(report *Report, which scope) {
 	now := time.Now()
@@ -27,11 +35,11 @@ func (r *Reconciler) schedule(report *Report, which scope) {
 	}
 	for _, b := range r.backends { // the end of a pause
 		for _, until := range b.conflictsUntil(now) {
-			r.nextResync = earlier(r.nextResync, until)
+			r.nextResync = Earlier(r.nextResync, until)
 		}
 		for _, at := range b.barred { // one that takes no address may be tried again
 			if until := at.Add(barredFor); until.After(now) {
-				r.nextResync = earlier(r.nextResync, until)
+				r.nextResync = Earlier(r.nextResync, until)
 			}
 		}
 	}

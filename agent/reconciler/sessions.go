@@ -87,21 +87,13 @@ func (r *Reconciler) killSessions(ctx context.Context) error {
 			b.killed = map[netip.AddrPort]time.Time{}
 		}
 		b.killed[c.From.Addr] = b.spec.SessionEnds[c.From.Addr]
-		r.reportKilled(name, c, out.Refusals)
+		e := Event{Text: "the sessions of an endpoint that left are ended", Backend: name, Slot: c.Slot,
+			Detail: c.From.Addr.String() + ", " + strconv.Itoa(c.From.Sessions) + " sessions"}
+		if refusal := refusalOf(c, out.Refusals); refusal != nil {
+			e.Text, e.Detail, e.Warn = "HAProxy does not end the sessions of an endpoint that left", refusal.Reply, true
+		}
+		r.event(e)
 	}
 	r.observe(slices.Sorted(maps.Keys(touched)), out.View)
 	return nil
-}
-
-// reportKilled says what came of the end of the sessions of one slot.
-func (r *Reconciler) reportKilled(backend string, c slots.Change, refusals []slots.Refusal) {
-	i := slices.IndexFunc(refusals, func(refusal slots.Refusal) bool {
-		return refusal.Change.Backend == c.Backend && refusal.Change.Slot == c.Slot
-	})
-	if i >= 0 {
-		r.event(Event{Text: "HAProxy does not end the sessions of an endpoint that left", Backend: backend, Slot: c.Slot, Detail: refusals[i].Reply, Warn: true})
-		return
-	}
-	r.event(Event{Text: "the sessions of an endpoint that left are ended", Backend: backend, Slot: c.Slot,
-		Detail: c.From.Addr.String() + ", " + strconv.Itoa(c.From.Sessions) + " sessions"})
 }

@@ -19,7 +19,7 @@ const (
 )
 
 // errEnded is why nothing is written any more.
-var errEnded = errors.New("the agent is not running")
+var errEnded = errors.New("nothing is stored any more")
 
 // A File keeps one file of the state directory equal to the newest value that it was given.
 // Only who asks for it waits for the disk.

@@ -8,8 +8,8 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 )
 
-// showReload is one reload at this moment.
-func (a *Agent) showReload(r *reloading, now time.Time) api.ReloadStatus {
+// reloadStatus is one reload at this moment.
+func (a *Agent) reloadStatus(r *reloading, now time.Time) api.ReloadStatus {
 	s := api.ReloadStatus{
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
 		OldWorkers:    append([]api.OldWorker{}, r.old...),
@@ -45,8 +45,8 @@ func (a *Agent) needsReload(b *backend) bool {
 	return false
 }
 
-// showNeed says what b lacks that a reload could give; nil if nothing.
-func (a *Agent) showNeed(b *backend) *api.NeedReload {
+// reloadNeed says what b lacks that a reload could give; nil if nothing.
+func (a *Agent) reloadNeed(b *backend) *api.NeedReload {
 	if !a.needsReload(b) {
 		return nil
 	}

@@ -72,8 +72,8 @@ func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 	return out
 }
 
-// showSlot is one slot, which people call name.
-func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) api.SlotStatus {
+// slotStatus is one slot, which people call name.
+func (a *Agent) slotStatus(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) api.SlotStatus {
 	s := api.SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []api.InstanceSlot{}}
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
@@ -94,7 +94,7 @@ func (a *Agent) showSlot(b *backend, name string, slot slots.Slot, rows map[stri
 		if !in.met {
 			continue
 		}
-		row := in.showSlot(b, number, live, ok, now)
+		row := in.slotStatus(b, number, live, ok, now)
 		if ok && live.Name != s.Name {
 			row.Name = live.Name
 		}
@@ -145,7 +145,7 @@ func (b *backend) heldWhy(slot slots.Slot) string {
 	return strings.Join(words, "; ")
 }
 
-func (in *instance) showSlot(b *backend, number int, live slots.Server, exists bool, now time.Time) api.InstanceSlot {
+func (in *instance) slotStatus(b *backend, number int, live slots.Server, exists bool, now time.Time) api.InstanceSlot {
 	r := in.at(b.Name)
 	s := api.InstanceSlot{Instance: in.Name, State: live.Class, Weight: live.Weight, AgentCheck: live.Agent, Sessions: live.Sessions, Lacking: !exists}
 	if live.Addr.IsValid() {

@@ -50,8 +50,8 @@ func (in *instance) conflictedSlots(backend string) []string {
 	return out
 }
 
-// show returns the status at this moment.
-func (a *Agent) show(now time.Time) api.Status {
+// status returns the status at this moment.
+func (a *Agent) status(now time.Time) api.Status {
 	s := api.Status{
 		Schema: api.Schema, At: now, Started: a.begun,
 		Backends: []api.BackendStatus{}, Instances: []api.InstanceStatus{}, Sources: []api.SourceStatus{},
@@ -59,18 +59,18 @@ func (a *Agent) show(now time.Time) api.Status {
 	s.NotReady = a.notReady()
 	s.Ready = len(s.NotReady) == 0
 	for _, b := range a.backends {
-		s.Backends = append(s.Backends, a.showBackend(b, now))
+		s.Backends = append(s.Backends, a.backendStatus(b, now))
 		for _, f := range b.feeds {
-			s.Sources = append(s.Sources, f.show(b.Name, now))
+			s.Sources = append(s.Sources, f.status(b.Name, now))
 		}
 	}
 	for _, in := range a.instances {
-		s.Instances = append(s.Instances, a.showInstance(in, now))
+		s.Instances = append(s.Instances, a.instanceStatus(in, now))
 	}
 	s.Overrides, s.Pauses = a.overrides.Sorted(), a.pauses.Sorted()
 	s.Reloads = []api.ReloadStatus{}
 	for _, r := range a.reloads {
-		s.Reloads = append(s.Reloads, a.showReload(r, now))
+		s.Reloads = append(s.Reloads, a.reloadStatus(r, now))
 	}
 	return s
 }
@@ -93,12 +93,12 @@ func (a *Agent) notReady() []string {
 	return out
 }
 
-func (a *Agent) showBackend(b *backend, now time.Time) api.BackendStatus {
+func (a *Agent) backendStatus(b *backend, now time.Time) api.BackendStatus {
 	s := api.BackendStatus{
 		Name: b.Name, Backend: b.Proxy, Phase: b.phase,
 		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []api.SlotStatus{},
 	}
-	s.NeedReload, s.Forecast = a.showNeed(b), b.forecast()
+	s.NeedReload, s.Forecast = a.reloadNeed(b), b.forecast()
 	if p := a.pauses.Of(b.Name, now); p != nil {
 		s.Paused, s.PausedBy = &p.Until, cmp.Or(p.By, "an operator")
 	}
@@ -116,9 +116,9 @@ func (a *Agent) showBackend(b *backend, now time.Time) api.BackendStatus {
 	s.Serving = a.serving(b)
 	rows := a.rows(b)
 	name := a.slotNames(b)
-	table, unusable := a.withUnusable(b, a.shownTable(b, now), rows)
+	table, unusable := a.withUnusable(b, a.statusTable(b, now), rows)
 	for _, slot := range table {
-		row := a.showSlot(b, name(slot.Number), slot, rows, now)
+		row := a.slotStatus(b, name(slot.Number), slot, rows, now)
 		if unusable[slot.Number] {
 			row.State = api.SlotUnusable
 		}
@@ -127,8 +127,8 @@ func (a *Agent) showBackend(b *backend, now time.Time) api.BackendStatus {
 	return s
 }
 
-// shownTable is the table of b, or before it is made, the slots as they are.
-func (a *Agent) shownTable(b *backend, now time.Time) slots.Table {
+// statusTable is the table of b, or before it is made, the slots as they are.
+func (a *Agent) statusTable(b *backend, now time.Time) slots.Table {
 	if b.placement.Adopted() {
 		return b.placement.Table()
 	}
@@ -171,7 +171,7 @@ func (b *backend) statusKept() []api.KeptSet {
 // maxParts bounds the parts that a status names.
 const maxParts = 20
 
-func (f *feed) show(backend string, now time.Time) api.SourceStatus {
+func (f *feed) status(backend string, now time.Time) api.SourceStatus {
 	s := api.SourceStatus{
 		Name: f.Name, Backend: backend, Asks: f.Source.String(), State: "unknown", AgeSeconds: -1,
 		InUse: f.used, Activity: discovery.ActivityOf(f.Source), Kept: len(f.known.Set().Kept),
@@ -208,7 +208,7 @@ func statusParts(r discovery.Reading) (out []api.PartStatus, more int) {
 	return out, more
 }
 
-func (a *Agent) showInstance(in *instance, now time.Time) api.InstanceStatus {
+func (a *Agent) instanceStatus(in *instance, now time.Time) api.InstanceStatus {
 	s := api.InstanceStatus{
 		Name: in.Name, Socket: in.Conn.String(), Up: in.up(), InSync: a.inSync(in),
 		Applied: in.applied, LagSeconds: in.lag(now).Seconds(), Restarts: in.restarts,
