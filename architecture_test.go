@@ -71,6 +71,7 @@ func arrows() map[string][]string {
 		"slots":              {"discovery"},
 		"slots/haproxy":      {"discovery", "securedir", "slots"},
 		"slots/reload":       {"securedir", "slots"},
+		"tools/eventually":   {}, // waiting in tests
 		"tools/loopback":     {}, // ports for tests
 		"tools/mutate":       {}, // runs the tests of all of them
 		"tools/oapi":         {}, // a client that is generated, in a module of its own
@@ -80,7 +81,7 @@ func arrows() map[string][]string {
 		"agent/client/clienttest":          {"agent/api", "agent/client"},
 		"cmd/slotsync/textfmt/textfmttest": {},
 		"securedir/securedirtest":          {},
-		"slots/haproxy/haproxytest":        {"tools/loopback"},
+		"slots/haproxy/haproxytest":        {"tools/eventually", "tools/loopback"},
 		"discovery/discoverytest":          {"discovery"},
 		"discovery/consul/consultest":      {"discovery/discoverytest", "tools/loopback"},
 		"discovery/dns/dnstest":            {"tools/loopback"},
@@ -96,6 +97,7 @@ func confined() map[string][]string {
 		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync/daemon"},
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
 		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
+		"github.com/hashicorp/go-version":        {"cmd/slotsync/doctor"},
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
 		"github.com/miekg/dns":                   {"cmd/slotsync/demo", "discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync/daemon"},

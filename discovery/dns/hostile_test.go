@@ -15,6 +15,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 const (
@@ -374,7 +375,7 @@ func TestCancelEndsRealQueries(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			errs := make(chan error, 1)
 			go func() { _, err := s.Next(ctx); errs <- err }()
-			eventually(t, "a query arrives", func() bool { return server.Queries("udp")+server.Queries("tcp") > 0 })
+			eventually.True(t, "a query arrives", func() bool { return server.Queries("udp")+server.Queries("tcp") > 0 })
 			begin := time.Now()
 			cancel()
 			if err := <-errs; !errors.Is(err, context.Canceled) {

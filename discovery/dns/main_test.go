@@ -207,22 +207,6 @@ func sortedByAddr(eps []discovery.Endpoint) bool {
 	return slices.IsSortedFunc(eps, func(a, b discovery.Endpoint) int { return a.Addr.Compare(b.Addr) })
 }
 
-// eventually waits until f holds.
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	end := time.NewTimer(10 * time.Second)
-	defer end.Stop()
-	for !f() {
-		select {
-		case <-tick.C:
-		case <-end.C:
-			t.Fatal("in vain: " + what)
-		}
-	}
-}
-
 var bothFamilies = [...]uint16{wire.TypeA, wire.TypeAAAA}
 
 // calm has what follows be not about recovery.

@@ -15,6 +15,7 @@ import (
 	"github.com/slotsync/slotsync/discovery/consul/consultest"
 	"github.com/slotsync/slotsync/discovery/discoverytest"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // TestD42RealConsulOutside has real Consul name host names instead of addresses: as the
@@ -47,11 +48,11 @@ func TestD42RealConsulOutside(t *testing.T) {
 	mix := source(Query{Record: "mix.service.consul", Type: TypeSRV})
 
 	var r discovery.Reading
-	eventually(t, "the services are there", func() bool { r = next(t, mix); return len(r.Endpoints()) == 2 })
+	eventually.True(t, "the services are there", func() bool { r = next(t, mix); return len(r.Endpoints()) == 2 })
 	wantPart(t, r, "A of db.example.org:8080", discovery.Partial, "none yet: NXDOMAIN")
 	wantPart(t, next(t, db), "A of db.service.consul", discovery.Partial, "none yet: CNAME to db.example.org: NXDOMAIN")
 	consul.Deregister("m1")
-	eventually(t, "an instance leaves beside the one outside", func() bool { r = next(t, mix); return len(r.Endpoints()) == 1 })
+	eventually.True(t, "an instance leaves beside the one outside", func() bool { r = next(t, mix); return len(r.Endpoints()) == 1 })
 	wantStrong(t, r, "10.0.0.2:8080")
 
 	machine.SetA("db.example.org", time.Second, netip.MustParseAddr("10.9.9.9"))
@@ -72,12 +73,12 @@ func TestD22RealConsulOverUDPAlone(t *testing.T) {
 	o.HoldObsolete = time.Second
 	s := newSource(t, o, Query{Record: "web.service.consul", Type: TypeSRV})
 	kept := discoverytest.Keeper{}
-	eventually(t, "both are there", func() bool { return len(kept.Take(next(t, s))) == 2 })
+	eventually.True(t, "both are there", func() bool { return len(kept.Take(next(t, s))) == 2 })
 	if got := strings.Join(s.Activity().Remarks, "\n"); !strings.Contains(got, "tcp: never") {
 		t.Errorf("remarks %q", got)
 	}
 	consul.Deregister("10.0.0.1")
-	eventually(t, "one leaves", func() bool { return len(kept.Take(next(t, s))) == 1 })
+	eventually.True(t, "one leaves", func() bool { return len(kept.Take(next(t, s))) == 1 })
 }
 
 // relay passes datagrams on to a server, and has no TCP port.

@@ -10,6 +10,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // TestD41RealGlueIsCut has BIND leave out addresses for want of room, without the sign for
@@ -45,5 +46,5 @@ func TestD41RealGlueIsCut(t *testing.T) {
 	}
 	zone.Services["_web._tcp.slots.example"][3].Addrs = []netip.Addr{targets[3].Addrs[0]}
 	server.Change(zone)
-	eventually(t, "one IPv6 address leaves", func() bool { return len(next(t, s).Endpoints()) == 25 })
+	eventually.True(t, "one IPv6 address leaves", func() bool { return len(next(t, s).Endpoints()) == 25 })
 }

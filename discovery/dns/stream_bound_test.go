@@ -10,6 +10,7 @@ import (
 	wire "github.com/miekg/dns"
 
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // TestFewStreams asks a server for many names over TCP. It gets no more
@@ -44,7 +45,7 @@ func TestFewStreams(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "as many as may be", func() bool { return most.Load() >= maxStreams })
+	eventually.True(t, "as many as may be", func() bool { return most.Load() >= maxStreams })
 	close(answer)
 	wg.Wait()
 	if n := most.Load(); n > maxStreams {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/discovery/dns/dnstest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // Servers of this library close a connection after 128 questions.
@@ -177,7 +178,7 @@ func TestD36RealShutdown(t *testing.T) {
 					}
 				})
 			}
-			eventually(t, "questions arrive", func() bool { return server.Queries("udp")+server.Queries("tcp") >= 8 })
+			eventually.True(t, "questions arrive", func() bool { return server.Queries("udp")+server.Queries("tcp") >= 8 })
 			begin := time.Now()
 			cancel()
 			wg.Wait()

@@ -11,6 +11,7 @@ import (
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 func master(t *testing.T, socket string, timeout time.Duration) *haproxy.Master {
@@ -56,7 +57,7 @@ func TestMasterReloads(t *testing.T) {
 		if said := strings.Contains(words, "Loading success"); said == (version == "2.6") {
 			t.Errorf("got %q", words)
 		}
-		eventually(t, "the new worker answers", func() bool {
+		eventually.True(t, "the new worker answers", func() bool {
 			return p.Worker() != old && strings.Count(haproxytest.Ask(t, p.Socket, "show servers state web"), " web ") == 7
 		})
 		if got := workers(t, m); got[0].Pid != p.Worker() || got[0].Old {
@@ -105,7 +106,7 @@ func TestMasterListsOldWorkers(t *testing.T) {
 		}
 		// ages come in whole seconds
 		var got []haproxy.Worker
-		eventually(t, "the first worker is listed alone as an old one", func() bool {
+		eventually.True(t, "the first worker is listed alone as an old one", func() bool {
 			got = workers(t, m)
 			return len(got) == 2 && got[1].Age >= time.Second
 		})
@@ -119,7 +120,7 @@ func TestMasterListsOldWorkers(t *testing.T) {
 			t.Errorf("an old worker says %q", got)
 		}
 		release()
-		eventually(t, "the first worker has ended", func() bool { return len(workers(t, m)) == 1 })
+		eventually.True(t, "the first worker has ended", func() bool { return len(workers(t, m)) == 1 })
 	})
 }
 
@@ -263,19 +264,4 @@ func shortDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-// eventually polls until done, and fails the test after 10 s.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("not within 10 s: %s", what)
-		}
-	}
 }

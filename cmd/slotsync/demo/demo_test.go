@@ -19,6 +19,7 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // demoPlace gives the demo a folder for temporary files, and checks at the end
@@ -104,7 +105,7 @@ func TestDemoInterrupted(t *testing.T) {
 	ended := make(chan error, 1)
 	options := Options{HAProxy: haproxytest.Binary(t, "2.6"), Linger: time.Hour}
 	go func() { ended <- Run(ctx, options, &out) }()
-	eventuallyTrue(t, "the first chapter has been played", func() bool { return strings.Contains(out.String(), "ok both serve A B C") })
+	eventually.True(t, "the first chapter has been played", func() bool { return strings.Contains(out.String(), "ok both serve A B C") })
 	cancel()
 	if err := <-ended; !errors.Is(err, errInterrupted) {
 		t.Errorf("got %v, want %v", err, errInterrupted)
@@ -132,14 +133,14 @@ func TestDemoCountsAnInstanceThatJustStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	world.Run(ctx, cancel)
-	eventuallyTrue(t, "both serve A B C", func() bool { return everywhere(world.Agent.Status(), serverAddrs(story.named)) })
+	eventually.True(t, "both serve A B C", func() bool { return everywhere(world.Agent.Status(), serverAddrs(story.named)) })
 	story.load.Start(ctx)
-	eventuallyTrue(t, "100 requests", func() bool { return story.load.Tally().Requests >= 100 })
+	eventually.True(t, "100 requests", func() bool { return story.load.Tally().Requests >= 100 })
 	if tally := story.load.Tally(); tally.Failed > 0 {
 		t.Fatalf("failed before anything happened: %v", tally.Failures)
 	}
 	story.named[1].Leave()
-	eventuallyTrue(t, "failures at both", func() bool {
+	eventually.True(t, "failures at both", func() bool {
 		by := story.load.Tally().ByTarget
 		return by["edge-1"].Failed > 0 && by["edge-2"].Failed > 0
 	})
@@ -171,12 +172,12 @@ func TestDemoServerLeaves(t *testing.T) {
 	b := servers[1]
 	slow := make(chan int, 1)
 	go func() { slow <- statusOf(t, "http://"+b.Addr.String()+slowPath) }()
-	eventuallyTrue(t, "a slow request is under way", func() bool { return b.Running() == 1 })
+	eventually.True(t, "a slow request is under way", func() bool { return b.Running() == 1 })
 	if got := statusOf(t, "http://"+b.Addr.String()+"/"); got != http.StatusOK {
 		t.Errorf("status %d before it left", got)
 	}
 	fleet.LeaveAfter(0, servers[1:2])
-	eventuallyTrue(t, "it has stopped", func() bool { return statusOf(t, "http://"+b.Addr.String()+"/") == http.StatusServiceUnavailable })
+	eventually.True(t, "it has stopped", func() bool { return statusOf(t, "http://"+b.Addr.String()+"/") == http.StatusServiceUnavailable })
 	if got := <-slow; got != http.StatusOK {
 		t.Errorf("status %d for the request that was under way", got)
 	}
@@ -255,20 +256,4 @@ func TestDemoSaysWhyAnHAProxyDoesNotStart(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	p.Kill()
-}
-
-// eventuallyTrue waits for ok, and fails the test if it takes too long.
-func eventuallyTrue(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("not within 10 s: %s", what)
-		case <-tick.C:
-		}
-	}
 }

@@ -50,8 +50,8 @@ func (f *findings) judgeUnchecked(r config.Reload, instances []config.Instance, 
 		return
 	}
 	for i, p := range processes {
-		v, ok := parseRelease(p.Version)
-		if ok && v.is(3, 4) && slices.Contains(r.Instances, instances[i].Name) {
+		v, err := parseRelease(p.Version)
+		if err == nil && matches(v, "~> 3.4.0") && slices.Contains(r.Instances, instances[i].Name) {
 			f.add(verdictFail, "instance %s runs HAProxy %s, whose master may end at a file that it cannot parse: set reload.check, as in [haproxy, -c, -f, \"{{.File}}\"]", instances[i].Name, p.Version)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // A Process is a real HAProxy. It ends with its test. Kill, Pid, Worker and Log
@@ -110,7 +112,7 @@ func (p *Process) start() {
 	p.mu.Lock()
 	p.run = now
 	p.mu.Unlock()
-	eventually(p.tb, "HAProxy answers", func() bool { return p.Worker() != 0 && p.masterAnswers() || now.ended() })
+	eventually.True(p.tb, "HAProxy answers", func() bool { return p.Worker() != 0 && p.masterAnswers() || now.ended() })
 	if now.ended() {
 		p.tb.Fatalf("HAProxy has ended:\n%s", p.Log())
 	}
@@ -164,7 +166,7 @@ func (p *Process) Stop() (cont func()) {
 		p.tb.Fatal("no HAProxy to stop")
 	}
 	syscall.Kill(pid, syscall.SIGSTOP)
-	eventually(p.tb, "HAProxy is stopped", func() bool { return stopped(p.tb, pid) })
+	eventually.True(p.tb, "HAProxy is stopped", func() bool { return stopped(p.tb, pid) })
 	return func() { syscall.Kill(pid, syscall.SIGCONT) }
 }
 
@@ -197,7 +199,7 @@ func (p *Process) Reload() {
 	if err := syscall.Kill(p.Pid(), syscall.SIGUSR2); err != nil {
 		p.tb.Fatal(err)
 	}
-	eventually(p.tb, "a new worker answers", func() bool {
+	eventually.True(p.tb, "a new worker answers", func() bool {
 		pid := p.Worker()
 		return pid != 0 && pid != old && p.masterAnswers()
 	})

@@ -10,23 +10,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-)
 
-// untilTrue waits for ok, and fails the test if it takes too long.
-func untilTrue(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("not within 10 s: %s", what)
-		case <-tick.C:
-		}
-	}
-}
+	"github.com/slotsync/slotsync/tools/eventually"
+)
 
 func startTraffic(t *testing.T, url string, workers int) *Traffic {
 	t.Helper()
@@ -53,7 +39,7 @@ func TestTrafficAsksOnKeptAndNewConnections(t *testing.T) {
 	server.Start()
 	defer server.Close()
 	load := startTraffic(t, server.URL, 2)
-	untilTrue(t, "50 requests", func() bool { return load.Tally().Requests >= 50 })
+	eventually.True(t, "50 requests", func() bool { return load.Tally().Requests >= 50 })
 	load.Stop()
 
 	tally := load.Tally()
@@ -108,7 +94,7 @@ func TestTrafficCountsEveryFailure(t *testing.T) {
 			}))
 			defer server.Close()
 			load := startTraffic(t, server.URL, 2)
-			untilTrue(t, "20 requests", func() bool { return load.Tally().Requests >= 20 })
+			eventually.True(t, "20 requests", func() bool { return load.Tally().Requests >= 20 })
 			load.Stop()
 			if tally := load.Tally(); tally.Failed != 1 || len(tally.Failures) != 1 {
 				t.Errorf("%d failed, %d kept of them; want the one", tally.Failed, len(tally.Failures))
@@ -130,7 +116,7 @@ func TestTrafficRepeatsNothing(t *testing.T) {
 	}))
 	defer server.Close()
 	load := startTraffic(t, server.URL, 2)
-	untilTrue(t, "a failure on a kept connection", func() bool { return load.Tally().Failed > 0 })
+	eventually.True(t, "a failure on a kept connection", func() bool { return load.Tally().Failed > 0 })
 	load.Stop()
 	for _, r := range load.Requests() {
 		if r.Failed() && !r.KeepAlive {
@@ -142,17 +128,17 @@ func TestTrafficRepeatsNothing(t *testing.T) {
 func TestTrafficExcusesADeadTarget(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	load := startTraffic(t, server.URL, 4)
-	untilTrue(t, "10 requests", func() bool { return load.Tally().Requests >= 10 })
+	eventually.True(t, "10 requests", func() bool { return load.Tally().Requests >= 10 })
 	end := load.OpenWindow("edge")
 	server.Close()
-	untilTrue(t, "10 failures in the window", func() bool { return load.Tally().Excused >= 10 })
+	eventually.True(t, "10 failures in the window", func() bool { return load.Tally().Excused >= 10 })
 	if failed := load.Tally().Failed; failed != 0 {
 		t.Errorf("%d failed within the window", failed)
 	}
 	if w := end(); w.Target != "edge" || !w.To.After(w.From) {
 		t.Errorf("window %+v", w)
 	}
-	untilTrue(t, "a failure after the window", func() bool { return load.Tally().Failed > 0 })
+	eventually.True(t, "a failure after the window", func() bool { return load.Tally().Failed > 0 })
 }
 
 func TestTrafficStopLetsRequestsFinish(t *testing.T) {
