@@ -10,7 +10,8 @@
 # bind9/named, unbound/unbound and dnsmasq/dnsmasq, each with its own C library, so that they run on any Linux.
 # Unpacking touches no system package, starts nothing and adds no user: apt works on private state and asks the mirror
 # that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
-# What building and the tests need (a C compiler, git, systemd-analyze, a browser) is installed by apt, as root; else one
+# The Go modules that building, linting and the tests need go into Go's cache.
+# What building and the tests need besides (a C compiler, git, systemd-analyze, a browser) is installed by apt, as root; else one
 # line says what is missing. With NAME only what unpacking needs.
 set -euo pipefail
 
@@ -257,3 +258,8 @@ if [ ${#absent[@]} -gt 0 ]; then
 fi
 for name in "${names[@]}"; do say "$name: $(version_of "$name")"; done
 command -v go >/dev/null || fail "Go is not on the PATH: install the version that go.mod names from https://go.dev/dl/"
+if [ "$everything" = yes ]; then # tests run without a network
+	for module in . tools/lint tools/oapi; do
+		retry go -C "$root/$module" mod download || fail "the modules of $module cannot be downloaded"
+	done
+fi

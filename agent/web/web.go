@@ -42,8 +42,8 @@ type Agent interface {
 	Operators
 }
 
-// DefaultSocketMode lets the owner and the group of the socket in.
-const DefaultSocketMode fs.FileMode = 0o660
+// defaultSocketMode lets the owner and the group of the socket in.
+const defaultSocketMode fs.FileMode = 0o660
 
 // Options says what a [Server] shows and where it listens.
 type Options struct {
@@ -59,7 +59,7 @@ type Options struct {
 	// Socket is the path of a unix socket, "" for none. Its directory is made if
 	// it is missing.
 	Socket string
-	// SocketMode are the permissions of the socket; 0 for [DefaultSocketMode].
+	// SocketMode are the permissions of the socket; 0 for 0660.
 	SocketMode fs.FileMode
 	// SocketGroup is the name or number of its group, "" for the process's own.
 	SocketGroup string
@@ -85,7 +85,7 @@ type Server struct {
 // where nobody has to show who he is.
 func New(o Options) (*Server, error) {
 	if o.SocketMode == 0 {
-		o.SocketMode = DefaultSocketMode
+		o.SocketMode = defaultSocketMode
 	}
 	gate := auth.NewGate(o.Options)
 	s := &Server{

@@ -21,9 +21,9 @@ type Location struct {
 	Socket string
 }
 
-// ParseLocation reads http://HOST:PORT, https://HOST:PORT, either with a path,
+// parseLocation reads http://HOST:PORT, https://HOST:PORT, either with a path,
 // HOST:PORT or unix:///PATH. Its errors hold no password, and no token.
-func ParseLocation(address string) (Location, error) {
+func parseLocation(address string) (Location, error) {
 	if path, ok := strings.CutPrefix(address, "unix://"); ok {
 		if !strings.HasPrefix(path, "/") {
 			return Location{}, errors.New("the address has no absolute path after unix://")

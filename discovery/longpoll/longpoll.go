@@ -26,7 +26,8 @@ import (
 type Options struct {
 	// System is what errors call it, as in "Consul".
 	System string
-	// Address is read by [ParseLocation].
+	// Address is http://HOST:PORT or https://HOST:PORT, either with a path, HOST:PORT, or
+	// unix:///PATH.
 	Address string
 	// TLS is used for https.
 	TLS TLS
@@ -85,7 +86,7 @@ func NewClient(o Options) (*Client, error) {
 	case o.PollInterval < time.Second || o.PollInterval > 10*time.Minute:
 		return nil, fmt.Errorf("poll_interval %s is not within 1s and 10m", o.PollInterval)
 	}
-	at, err := ParseLocation(o.Address)
+	at, err := parseLocation(o.Address)
 	if err != nil {
 		return nil, err
 	}
