@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -96,7 +95,7 @@ func (f *findings) oldWorkers(workers []haproxy.Worker) {
 	}
 	oldest := slices.MaxFunc(old, func(a, b haproxy.Worker) int { return cmp.Compare(a.Age, b.Age) })
 	f.add(verdictWarn, "%s of earlier reloads, the oldest pid %d, %s old: they serve their last connections at the addresses of then; "+
-		"`hard-stop-after` bounds that", textfmt.Count(len(old), "old worker"), oldest.Pid, textfmt.Duration(oldest.Age.Round(time.Second)))
+		"`hard-stop-after` bounds that", textfmt.Count(len(old), "old worker"), oldest.Pid, textfmt.About(oldest.Age))
 }
 
 // program says whether a program can be started.

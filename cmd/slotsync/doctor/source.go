@@ -75,7 +75,7 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 		if err != nil {
 			verdict = verdictWarn
 		}
-		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, textfmt.Duration(time.Since(start).Round(time.Millisecond)))
+		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, textfmt.About(time.Since(start)))
 	}
 	switch {
 	case err == nil:

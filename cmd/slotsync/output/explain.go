@@ -141,7 +141,7 @@ func explainSource(b *strings.Builder, e api.Explanation, s api.SourceExplanatio
 
 func againWords(s api.SourceExplanation, now time.Time) string {
 	if s.Next.After(now) {
-		return "in " + seconds(s.Next.Sub(now).Seconds())
+		return "in " + textfmt.About(s.Next.Sub(now))
 	}
 	return "it is being asked, or waited for"
 }
@@ -238,7 +238,7 @@ func passed(now, at time.Time) string {
 	if at.IsZero() {
 		return "-"
 	}
-	return seconds(max(now.Sub(at), 0).Seconds())
+	return textfmt.About(now.Sub(at))
 }
 
 func named(name string) string {

@@ -23,7 +23,7 @@ func lastReload(r api.ReloadStatus, now time.Time) string {
 	case r.Last == nil:
 		return "never"
 	}
-	return ago(*r.Last, now) + " ago"
+	return passed(now, *r.Last) + " ago"
 }
 
 // reloadResult says what came of the last one, and what is left of earlier ones.
@@ -44,7 +44,7 @@ func reloadResult(r api.ReloadStatus) string {
 	}
 	if len(r.OldWorkers) > 0 {
 		oldest := slices.MaxFunc(r.OldWorkers, func(a, b api.OldWorker) int { return cmp.Compare(a.AgeSeconds, b.AgeSeconds) })
-		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", textfmt.Count(len(r.OldWorkers), "old worker"), oldest.Pid, seconds(oldest.AgeSeconds)))
+		words = append(words, fmt.Sprintf("%s (oldest pid %d, %s)", textfmt.Count(len(r.OldWorkers), "old worker"), oldest.Pid, textfmt.AboutSeconds(oldest.AgeSeconds)))
 	}
 	return dash(strings.Join(words, ", "))
 }
@@ -57,11 +57,7 @@ func nextReload(r api.ReloadStatus, now time.Time) string {
 	case r.NextAfter == nil || !r.NextAfter.After(now):
 		return "at once"
 	}
-	return "in " + ago(now, *r.NextAfter)
-}
-
-func ago(then, now time.Time) string {
-	return textfmt.Duration(max(0, now.Sub(then)).Round(time.Second))
+	return "in " + passed(*r.NextAfter, now)
 }
 
 func needWords(n api.NeedReload, now time.Time) string {
@@ -81,12 +77,7 @@ func forecastWords(f api.Forecast) string {
 	if f.FullInSeconds <= 0 || f.FullInSeconds > soonFull.Seconds() {
 		return ""
 	}
-	full := time.Duration(f.FullInSeconds * float64(time.Second))
-	unit := time.Minute
-	if full < time.Minute {
-		unit = time.Second
-	}
-	return fmt.Sprintf("%d free, full in %s at %d an hour", f.Free, textfmt.Duration(full.Round(unit)), f.PerHour)
+	return fmt.Sprintf("%d free, full in %s at %d an hour", f.Free, textfmt.AboutSeconds(f.FullInSeconds), f.PerHour)
 }
 
 // WriteReloads says which HAProxies are reloaded.

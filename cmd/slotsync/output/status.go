@@ -104,7 +104,7 @@ func InstanceState(in api.InstanceStatus) string {
 	case in.InSync:
 		words = append(words, "in sync")
 	default:
-		words = append(words, fmt.Sprintf("behind by %s", seconds(in.LagSeconds)))
+		words = append(words, fmt.Sprintf("behind by %s", textfmt.AboutSeconds(in.LagSeconds)))
 		if in.LastError != "" {
 			words = append(words, textfmt.OneLine(in.LastError))
 		}
@@ -127,7 +127,7 @@ func InstanceState(in api.InstanceStatus) string {
 func SourceState(s api.SourceStatus) string {
 	words := s.State
 	if s.AgeSeconds >= 0 && s.State == "failing" {
-		words += ", last answer " + seconds(s.AgeSeconds) + " ago"
+		words += ", last answer " + textfmt.AboutSeconds(s.AgeSeconds) + " ago"
 	}
 	if s.LastError != "" && s.State != "ok" {
 		words += ": " + textfmt.OneLine(s.LastError)
@@ -196,7 +196,7 @@ func holdText(h api.Hold, now time.Time) string {
 		text += ", and nothing is written before"
 	}
 	if !h.ReleasesAt.IsZero() {
-		text += ", in " + h.ReleasesAt.Sub(now).Round(time.Second).String()
+		text += ", in " + textfmt.About(h.ReleasesAt.Sub(now))
 	}
 	return text
 }
@@ -213,14 +213,6 @@ func keptText(k api.KeptSet) string {
 		text += fmt.Sprintf(", %d of them without a slot", n)
 	}
 	return text
-}
-
-func seconds(s float64) string {
-	d := time.Duration(s * float64(time.Second))
-	if d >= 10*time.Second {
-		return d.Round(time.Second).String()
-	}
-	return d.Round(time.Millisecond).String()
 }
 
 func dash(s string) string {

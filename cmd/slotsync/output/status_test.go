@@ -127,7 +127,7 @@ late     late       0      0      0      0     live
 never    never      0      0      0      0     live
 
 RELOAD   INSTANCES       LAST     NEXT        RESULT
-haproxy  edge-1, edge-2  13s ago  in 18s      ok (overflow: web; .[2J), 2 old workers (oldest pid 6, 1h6m40s)
+haproxy  edge-1, edge-2  13s ago  in 18s      ok (overflow: web; .[2J), 2 old workers (oldest pid 6, 1h7m)
 edge-3   edge-3          1h ago   at once     failed: step check failed:; line 3 (asked for)
 edge-4   edge-4          now      at once     -
 edge-5   edge-5          never    when asked  1 old worker (oldest pid 9, 1m1s)

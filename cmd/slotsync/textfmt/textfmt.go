@@ -44,6 +44,25 @@ func Duration(d time.Duration) string {
 	return s
 }
 
+// About returns a time that has passed, or is left, in its largest two units, as exactly as
+// people want it; 0 for one that is negative.
+func About(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return Duration(d.Round(time.Millisecond))
+	case d < 10*time.Second:
+		return Duration(d.Round(100 * time.Millisecond))
+	case d < time.Hour:
+		return Duration(d.Round(time.Second))
+	case d < 48*time.Hour:
+		return Duration(d.Round(time.Minute))
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// AboutSeconds is [About] for a number of seconds.
+func AboutSeconds(n float64) string { return About(time.Duration(n * float64(time.Second))) }
+
 // OneLine returns text with its line breaks as semicolons, cut to 2000 bytes.
 func OneLine(text string) string {
 	return discovery.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "), 2000)

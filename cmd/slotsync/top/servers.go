@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // A severity is how a line is doing.
@@ -129,15 +129,8 @@ func rounded(text string) string {
 // lasting writes seconds as people say them.
 func lasting(text string) string {
 	n, err := strconv.Atoi(text)
-	switch d := time.Duration(n) * time.Second; {
-	case err != nil || n < 0:
+	if err != nil || n < 0 {
 		return text
-	case d >= 48*time.Hour:
-		return fmt.Sprintf("%dd", int(d.Hours())/24)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), n%60)
 	}
-	return text + "s"
+	return textfmt.AboutSeconds(float64(n))
 }

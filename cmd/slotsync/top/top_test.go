@@ -97,7 +97,7 @@ func TestTopShows(t *testing.T) {
 		lacks []string
 	}{
 		{"servers", nil, []string{"slotsync 1.2.3  1/2 instances in sync  1/1 sources ok  1 backend", "[2 servers]", ">edge-1   web/web1    10.0.0.1:80 kept     UP",
-			"L4OK", "1.2M", "1h01m", "1m01s", "web/BACKEND", "in/FRONTEND", "QCUR QMAX QLIM SCUR SMAX SLIM"}, []string{"web/web3"}},
+			"L4OK", "1.2M", "1h2m", "1m1s", "web/BACKEND", "in/FRONTEND", "QCUR QMAX QLIM SCUR SMAX SLIM"}, []string{"web/web3"}},
 		{"who holds a slot", nil, []string{"web/web2    10.0.0.2:80 operator DRAIN"}, nil},
 		{"free slots too", []string{"a"}, []string{"web/web3"}, nil},
 		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused: nobody listens on /run/haproxy/edge-2.sock: start it  ", "3.2.1"}, nil},
