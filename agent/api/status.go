@@ -16,12 +16,16 @@ const Schema = 1
 // A Status is what the agent knows and does, at one moment. It is the answer of
 // GET /v1/status, and never written to once it is published.
 type Status struct {
-	Schema    int              `json:"schema"`
-	Version   string           `json:"version,omitempty"` // of slotsync
-	At        time.Time        `json:"at"`
-	Started   time.Time        `json:"started"`
-	Ready     bool             `json:"ready"`
-	NotReady  []string         `json:"not_ready,omitempty"` // why not
+	Schema   int       `json:"schema"`
+	Version  string    `json:"version,omitempty"` // of slotsync
+	At       time.Time `json:"at"`
+	Started  time.Time `json:"started"`
+	Ready    bool      `json:"ready"`
+	NotReady []string  `json:"not_ready,omitempty"` // why not
+	// ConfigRefused is why the configuration that was read last is not in force, absent if
+	// it is: the one before it goes on.
+	ConfigRefused string `json:"config_refused,omitempty"`
+
 	Backends  []BackendStatus  `json:"backends"`
 	Instances []InstanceStatus `json:"instances"`
 	Sources   []SourceStatus   `json:"sources"`

@@ -82,7 +82,7 @@ func (c *Client) unreachable(err error) error {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no agent listens at %s: is slotsync running? (%w)", c.addr, err)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
-		return fmt.Errorf("%s may not be opened by this user: join its group (%w)", c.addr, err)
+		return fmt.Errorf("%s is for root and its group: use sudo, or join the group (http.socket_group), or ask over http.listen: --agent http://127.0.0.1:9750 (%w)", c.addr, err)
 	case untrusted:
 		return fmt.Errorf("the agent at %s does not prove that it is the one: name its authority with --ca-file (%w)", c.addr, err)
 	case strings.HasPrefix(c.base, "https:") && hungUp(err):

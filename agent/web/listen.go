@@ -49,9 +49,12 @@ func (s *Server) listenTCP() error {
 	if s.o.Listen == "" {
 		return nil
 	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.o.Listen)
-	if err != nil {
-		return fmt.Errorf("http listener: %w", err)
+	l := s.o.TCP
+	if l == nil {
+		var err error
+		if l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", s.o.Listen); err != nil {
+			return fmt.Errorf("http listener: %w", err)
+		}
 	}
 	s.tcp = &sharing{l, newPlaces(maxConns)}
 	// A name may have turned out to be something else than it seemed.
@@ -63,9 +66,12 @@ func (s *Server) listenUnix() error {
 	if s.o.Socket == "" {
 		return nil
 	}
-	l, err := bindUnix(s.o.Socket, s.o.SocketMode, s.o.SocketGroup)
-	if err != nil {
-		return fmt.Errorf("http socket: %w", err)
+	l := s.o.Unix
+	if l == nil {
+		var err error
+		if l, err = bindUnix(s.o.Socket, s.o.SocketMode, s.o.SocketGroup); err != nil {
+			return fmt.Errorf("http socket: %w", err)
+		}
 	}
 	s.unix = &sharing{l, newPlaces(maxConns)}
 	return nil

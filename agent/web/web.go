@@ -53,6 +53,9 @@ type Options struct {
 	// stays in force. With drainRemoved, slots that the new one does not serve
 	// are taken out of service first. Must not be nil.
 	Reload func(ctx context.Context, drainRemoved bool) error
+	// TCP and Unix are listeners that are open already, instead of what would be bound at
+	// Listen and Socket, which then say where they are; nil for none.
+	TCP, Unix net.Listener
 	// Listen is a TCP address as in "127.0.0.1:9750", "" for none. What is not
 	// loopback needs a token, or a Config that asks for certificates or passwords.
 	Listen string

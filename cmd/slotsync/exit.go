@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -58,11 +59,16 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// report prints err to w: one line, or one for each fault of a configuration.
+// report prints err to w: one line, or one for each fault of a configuration. In systemd's
+// journal they are errors.
 func report(w io.Writer, err error) {
+	priority := ""
+	if daemon.IsJournal(w) {
+		priority = daemon.ErrorPriority
+	}
 	if e, ok := errors.AsType[*config.Error](err); ok {
 		for _, line := range e.Lines() {
-			fmt.Fprintln(w, line)
+			fmt.Fprintln(w, priority+line)
 		}
 		return
 	}
@@ -73,5 +79,5 @@ func report(w io.Writer, err error) {
 	if errors.Is(err, context.Canceled) {
 		text = "interrupted"
 	}
-	fmt.Fprintln(w, "slotsync: "+textfmt.OneLine(text))
+	fmt.Fprintln(w, priority+"slotsync: "+textfmt.OneLine(text))
 }

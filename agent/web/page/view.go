@@ -23,6 +23,7 @@ type pageView struct {
 	At        time.Time
 	Up        string // for how long
 	NotReady  []string
+	Refused   string // why the configuration that was read last is not in force
 	Look      string // the address of what is shown
 	Filter    string
 	Trouble   bool
@@ -79,7 +80,7 @@ type eventView struct {
 func viewOf(s api.Status, events []api.Event, l viewState) pageView {
 	v := pageView{
 		Title: "slotsync", Version: s.Version, At: s.At.UTC(), Up: ago(s.At.Sub(s.Started)), Look: l.href(),
-		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Legend: legend(),
+		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Refused: s.ConfigRefused, Legend: legend(),
 	}
 	if !s.Ready {
 		v.NotReady = s.NotReady

@@ -21,13 +21,16 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 	err := s.replace(ctx, drainRemoved)
 	s.metrics.Reloaded(err == nil)
 	if err != nil {
-		s.log.Error("the configuration is refused, the old one stays in force", "err", textfmt.OneLine(err.Error()))
-		notify("READY=1\nSTATUS=the configuration is refused: " + textfmt.OneLine(err.Error()))
+		why := textfmt.OneLine(err.Error())
+		s.refused.Store(&why)
+		s.log.Error("the configuration is refused, the old one stays in force", "err", why)
+		notify("READY=1\nSTATUS=" + s.summary())
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
+	s.refused.Store(nil)
 	s.warn(s.cfg)
 	s.log.Info("the configuration is read again", "instances", len(s.cfg.Instances), "backends", len(s.cfg.Backends))
-	notify("READY=1")
+	notify("READY=1\nSTATUS=the configuration is read again")
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/slotsync/slotsync/agent"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -39,6 +40,8 @@ type service struct {
 	agent    *agent.Agent
 	web      *web.Server
 	tokens   atomic.Pointer[tokens]
+	opened   sockets
+	refused  atomic.Pointer[string] // why the configuration that was read last is not in force; nil: it is
 
 	mu      sync.Mutex // guards following
 	cfg     *config.Config
@@ -96,7 +99,7 @@ func (s *service) prepare(ctx context.Context) error {
 	}
 	s.systems = w.Systems
 	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
-		return fmt.Errorf("%w: stop it first, or let slotsync sync ask it", err)
+		return fmt.Errorf("%w: stop that one first, as by systemctl stop slotsync (slotsync status and slotsync sync ask it)", err)
 	}
 	if err := checkDistinct(ctx, s.cfg, time.Second); err != nil {
 		return err
@@ -159,9 +162,12 @@ func tokenOf(file *longpoll.TokenFile) string {
 
 // listen opens the listeners. A unix socket that nobody asked for by name is
 // done without where it cannot be had.
-func (s *service) listen() error {
-	h := s.cfg.HTTP
-	err := s.bind(h)
+func (s *service) listen() (err error) {
+	if s.opened, err = openedBySystemd(); err != nil {
+		return err
+	}
+	h := s.opened.instead(s.cfg.HTTP, s.log)
+	err = s.bind(h)
 	if err != nil && h.SocketIsDefault && h.Listen != "" && !usable(filepath.Dir(h.Socket)) {
 		s.log.Warn("no unix socket for commands: they use http.listen", "socket", h.Socket, "err", err)
 		h.Socket = ""
@@ -175,8 +181,8 @@ func (s *service) listen() error {
 
 func (s *service) bind(h config.HTTP) (err error) {
 	s.web, err = web.New(web.Options{
-		Agent: s.agent, Metrics: metrics.Handler(s.registry), Reload: s.reload,
-		Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
+		Agent: configured{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload,
+		TCP: s.opened.tcp, Unix: s.opened.unix, Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
 		Options: auth.Options{
 			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
 		},
@@ -185,6 +191,21 @@ func (s *service) bind(h config.HTTP) (err error) {
 		return &config.UsageError{Err: err}
 	}
 	return s.web.Listen()
+}
+
+// A configured agent says besides why the configuration that was read last is refused.
+type configured struct {
+	*agent.Agent
+	s *service
+}
+
+// Status is what the agent knows now.
+func (c configured) Status() api.Status {
+	status := c.Agent.Status()
+	if refused := c.s.refused.Load(); refused != nil {
+		status.ConfigRefused = *refused
+	}
+	return status
 }
 
 // usable reports whether files can be made in dir, or dir itself.

@@ -31,8 +31,8 @@ func reloading() string {
 // statusPace is how often systemd is told how the instances are.
 const statusPace = 10 * time.Second
 
-// tellSystemd says that everything is up, and from then on how it goes. It
-// feeds the watchdog for as long as the agent's loop runs.
+// tellSystemd says that everything is up, and from then on how it goes. The watchdog is fed
+// with what the agent's loop answers: one that hangs feeds it no more.
 func (s *service) tellSystemd(ctx context.Context) error {
 	if os.Getenv("NOTIFY_SOCKET") == "" { // a status costs something
 		return nil
@@ -58,7 +58,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 			notify("STATUS=" + textfmt.OneLine(err.Error()))
 			continue
 		}
-		state := "STATUS=" + summary(s.agent.Status())
+		state := "STATUS=" + s.summary()
 		if watchdog > 0 {
 			state += "\nWATCHDOG=1"
 		}
@@ -66,22 +66,39 @@ func (s *service) tellSystemd(ctx context.Context) error {
 	}
 }
 
-// summary is a status in one line.
-func summary(s api.Status) string {
-	inSync, held := 0, 0
+// summary is the status in one line.
+func (s *service) summary() string { return summarize(configured{s.agent, s}.Status()) }
+
+// summarize puts a status into one line, what is wrong first.
+func summarize(s api.Status) string {
+	var wrong, odd []string
+	inSync := 0
 	for _, in := range s.Instances {
-		if in.Up && in.InSync {
+		switch {
+		case !in.Up:
+			wrong = append(wrong, in.Name+" does not answer")
+		case !in.InSync:
+			wrong = append(wrong, in.Name+" is not in sync")
+		default:
 			inSync++
 		}
 	}
 	for _, b := range s.Backends {
-		if b.Hold != nil {
-			held++
+		switch {
+		case b.Hold != nil:
+			odd = append(odd, b.Name+" held ("+b.Hold.Kind+")")
+		case b.Paused != nil:
+			odd = append(odd, b.Name+" paused")
+		case b.Problem != "":
+			odd = append(odd, b.Name+": "+b.Problem)
 		}
 	}
-	text := fmt.Sprintf("%d of %d instances in sync, %d backends", inSync, len(s.Instances), len(s.Backends))
-	if held > 0 {
-		text += fmt.Sprintf(", %d held", held)
+	words := fmt.Sprintf("%d of %s in sync, %s", inSync, textfmt.Count(len(s.Instances), "instance"), textfmt.Count(len(s.Backends), "backend"))
+	if list := append(wrong, odd...); len(list) > 0 {
+		words += ": " + textfmt.List(list, 5)
 	}
-	return text
+	if s.ConfigRefused != "" {
+		words = "the configuration that was read last is refused, the one before it is in force (" + s.ConfigRefused + "); " + words
+	}
+	return textfmt.OneLine(words)
 }

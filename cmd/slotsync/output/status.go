@@ -27,6 +27,9 @@ func (t Style) WriteStatus(w io.Writer, s api.Status) error {
 	if !s.Ready {
 		fmt.Fprintf(&b, "%s\n\n", t.warn("not ready: "+textfmt.List(s.NotReady, 5)))
 	}
+	if s.ConfigRefused != "" {
+		fmt.Fprintf(&b, "%s\n\n", t.warn("the configuration that was read last is refused, the one before it is in force: "+textfmt.OneLine(s.ConfigRefused)))
+	}
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "INSTANCE\tSOCKET\tHAPROXY\tPID\tSTATE")
 	for _, in := range s.Instances {

@@ -16,7 +16,7 @@ import (
 
 func TestShowStatus(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := api.Status{At: now, NotReady: []string{"backend web has no set"},
+	s := api.Status{At: now, NotReady: []string{"backend web has no set"}, ConfigRefused: "a.yaml:1:1: unknown key\nno",
 		Instances: []api.InstanceStatus{
 			{Name: "edge-1", Socket: "/run/a.sock", Up: true, Version: "2.6.12", Pid: 7, InSync: true, External: 1},
 			{Name: "edge-2", Socket: "/run/b.sock", LastError: "absent: nobody\nlistens"},
@@ -45,6 +45,8 @@ func TestShowStatus(t *testing.T) {
 	s.Backends[0].Paused, s.Backends[0].PausedBy = &s.Pauses[0].Until, "bob"
 	s.Overrides = []api.Override{{Address: "10.0.0.9", Kind: api.OverrideState, State: "maint", By: "ann", Reason: "disk\x1b"}}
 	const want = `not ready: backend web has no set
+
+the configuration that was read last is refused, the one before it is in force: a.yaml:1:1: unknown key; no
 
 INSTANCE  SOCKET       HAPROXY  PID  STATE
 edge-1    /run/a.sock  2.6.12   7    in sync, 1 external

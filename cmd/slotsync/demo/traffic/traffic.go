@@ -38,6 +38,8 @@ type Options struct {
 	Pause time.Duration
 	// Timeout bounds one request, connecting included.
 	Timeout time.Duration
+	// Dial connects; nil for a [net.Dialer]'s.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // A Request is what came of one request. Nothing is ever asked twice: a
@@ -231,6 +233,7 @@ func (t *Traffic) Requests() []Request {
 type Client struct {
 	target  Target
 	timeout time.Duration
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	keep    bool
 	request []byte
 	conn    net.Conn
@@ -246,8 +249,12 @@ func NewClient(o Options, target Target, keep bool) *Client {
 	if keep {
 		connection = "keep-alive"
 	}
+	dial := o.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
 	return &Client{
-		target: target, timeout: o.Timeout, keep: keep,
+		target: target, timeout: o.Timeout, dial: dial, keep: keep,
 		request: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: %s\r\n\r\n", path, target.Addr, connection),
 	}
 }
@@ -264,7 +271,7 @@ func (c *Client) Ask(ctx context.Context) Request {
 
 func (c *Client) exchange(ctx context.Context) (status int, server string, err error) {
 	if c.conn == nil {
-		if c.conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", c.target.Addr); err != nil {
+		if c.conn, err = c.dial(ctx, "tcp", c.target.Addr); err != nil {
 			c.conn = nil
 			return 0, "", err
 		}
