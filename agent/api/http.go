@@ -17,6 +17,8 @@ const (
 const (
 	// ReadyText is what /-/ready says if there is nothing to add.
 	ReadyText = "ready"
+	// HealthyText is what /-/healthy says if there is nothing to add.
+	HealthyText = "healthy"
 	// NothingAt begins the detail of a [Problem] about a path that there is not.
 	NothingAt = "there is nothing at "
 	// DrainRemoved is the parameter of /-/reload that empties what it removes.

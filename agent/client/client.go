@@ -177,12 +177,25 @@ func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
 		return nil, err
 	}
 	if answer.kind != api.TextType || answer.status != http.StatusServiceUnavailable {
-		return nil, answer.ready()
+		return nil, answer.says(api.ReadyText)
 	}
 	for line := range strings.Lines(string(answer.body)) {
 		reasons = append(reasons, discovery.Printable(strings.TrimSpace(line), maxDetail))
 	}
 	return reasons, nil
+}
+
+// Live asks whether the loop of the agent runs. The error says why it does not, or that it
+// could not be asked.
+func (c *Client) Live(ctx context.Context) error {
+	answer, err := c.do(ctx, http.MethodGet, "/-/healthy")
+	switch {
+	case err != nil:
+		return err
+	case answer.kind == api.TextType && answer.status == http.StatusInternalServerError:
+		return errors.New(discovery.Printable(strings.TrimSpace(string(answer.body)), maxDetail))
+	}
+	return answer.says(api.HealthyText)
 }
 
 func (c *Client) statusOf(ctx context.Context, method, path string) (status api.Status, err error) {
@@ -286,12 +299,12 @@ func (r reply) want(status int) error {
 	return errors.New(r.detail())
 }
 
-// ready returns nil if the reply is what a ready agent says.
-func (r reply) ready() error {
+// says returns nil if the reply is that text.
+func (r reply) says(text string) error {
 	if err := r.want(http.StatusOK); err != nil {
 		return err
 	}
-	if r.kind != api.TextType || string(r.body) != api.ReadyText+"\n" {
+	if r.kind != api.TextType || string(r.body) != text+"\n" {
 		return fmt.Errorf("what answers at %s is no slotsync", r.addr)
 	}
 	return nil

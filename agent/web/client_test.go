@@ -46,6 +46,9 @@ func TestClient(t *testing.T) {
 			if reasons, err := c.Ready(t.Context()); err != nil || len(reasons) > 0 {
 				t.Errorf("Ready: %q, %v", reasons, err)
 			}
+			if err := c.Live(t.Context()); err != nil {
+				t.Errorf("Live: %v", err)
+			}
 			if diff := cmp.Diff([]string{"sync", "accept web h1a2b3 by " + by, "accept web  by " + by, "reload", "reload, drain removed"}, f.changes()); diff != "" {
 				t.Errorf("changes (-want +got):\n%s", diff)
 			}
@@ -63,6 +66,9 @@ func TestClient(t *testing.T) {
 			if diff := cmp.Diff([]string{"web: nothing known yet", "no instance . answers"}, reasons); err != nil || diff != "" {
 				t.Errorf("Ready: %v (-want +got):\n%s", err, diff)
 			}
+			f.sick = errors.New("the loop \x1b hangs")
+			clienttest.CheckError(t, c.Live(t.Context()), "the loop . hangs")
+			f.sick = nil
 		})
 	}
 }

@@ -215,7 +215,7 @@ func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) {
 		answer.Text(w, http.StatusInternalServerError, err.Error())
 		return
 	}
-	answer.Text(w, http.StatusOK, "healthy")
+	answer.Text(w, http.StatusOK, api.HealthyText)
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

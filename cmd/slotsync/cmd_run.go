@@ -36,7 +36,7 @@ of --consul and --dns describe one backend.`,
 			if err != nil {
 				return err
 			}
-			if err := cfg.CheckFolders(); err != nil {
+			if err := cfg.PrepareFolders(); err != nil {
 				return err
 			}
 			daemon.WarnMisspelt(cfg, a.runOptions())

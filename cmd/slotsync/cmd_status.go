@@ -29,7 +29,7 @@ func newStatusCommand(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Show instances, sources, backends and slots",
 		Long: `Show what the running agent knows: how each HAProxy and each source is doing,
-what the guard holds, and which endpoint sits in which slot.`,
+what the guard holds, and which endpoint sits in which slot. Exit 1: the agent is not ready.`,
 		Example: `  slotsync status
   slotsync status --watch
   slotsync status -o json
@@ -54,7 +54,13 @@ what the guard holds, and which endpoint sits in which slot.`,
 			if err != nil {
 				return err
 			}
-			return show(status)
+			if err := show(status); err != nil {
+				return err
+			}
+			if !status.Ready {
+				return &exitError{code: exitFailed} // it says so itself
+			}
+			return nil
 		},
 	}
 	outputFlag(cmd, &format)

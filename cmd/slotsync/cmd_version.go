@@ -16,10 +16,15 @@ func newVersionCommand(a *app) *cobra.Command {
 		Example: `  slotsync version`,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(a.stdout, "slotsync %s (%s %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			_, err := fmt.Fprint(a.stdout, versionLine())
+			return err
 		},
 	}
+}
+
+// versionLine says what this program is.
+func versionLine() string {
+	return fmt.Sprintf("slotsync %s (%s %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func newCompletionCommand(a *app) *cobra.Command {

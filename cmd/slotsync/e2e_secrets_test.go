@@ -181,7 +181,7 @@ state_dir: %[1]s/state
 // provoke has the program say all that it can. What comes of it does not matter.
 func (v *vault) provoke(client *http.Client, base, config string) {
 	for _, args := range [][]string{
-		{"status"}, {"status", "-o", "json"}, {"explain", "web"}, {"explain", "web", "10.0.0.1:80"}, {"doctor"}, {"config"}, {"config", "--origins"},
+		{"status"}, {"status", "-o", "json"}, {"health", "--strict"}, {"explain", "web"}, {"explain", "web", "10.0.0.1:80"}, {"doctor"}, {"config"}, {"config", "--origins"},
 		{"config", "-o", "json", "--origins"}, {"check"}, {"plan"}, {"sync"}, {"reload"}, {"haproxy", "info"}, {"status", "--agent", base},
 	} {
 		_ = v.slotsync(append(args, "--config", config)...).Run()

@@ -49,7 +49,9 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       version,
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -63,7 +65,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 		commands []*cobra.Command
 	}{
 		{"Run it:", []*cobra.Command{newRunCommand(a), newReloadCommand(a), newSyncCommand(a)}},
-		{"Look:", []*cobra.Command{newStatusCommand(a), newTopCommand(a), newExplainCommand(a), newPlanCommand(a)}},
+		{"Look:", []*cobra.Command{newStatusCommand(a), newHealthCommand(a), newTopCommand(a), newExplainCommand(a), newPlanCommand(a)}},
 		{"Act:", []*cobra.Command{newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a)}},
 		{"HAProxy:", []*cobra.Command{newHAProxyCommand(a)}},
 		{"Set up:", []*cobra.Command{newCheckCommand(a), newDoctorCommand(a), newConfigCommand(a), newCompletionCommand(a), newDemoCommand(), newVersionCommand(a)}},

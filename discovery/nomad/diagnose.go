@@ -60,9 +60,18 @@ func (c *Client) checkToken(ctx context.Context, token string) discovery.Finding
 		return discovery.Findingf(discovery.Dubious, "ACLs are on and there is no token: services can be read only if the anonymous policy has read-job")
 	case err == nil:
 		return discovery.Findingf(discovery.Fine, "the token is known")
+	case isIdentity(token) && strings.Contains(err.Error(), tokenNotFound):
+		return discovery.Findingf(discovery.Fine, "the token is a workload identity, of which Nomad keeps no list: what it may read is seen below")
 	}
 	return discovery.Findingf(discovery.Faulty, "the token is refused (%v): give it a valid one", err)
 }
+
+// tokenNotFound is what Nomad says of a token that it does not keep. A workload identity
+// that is not valid is answered otherwise ("Permission denied").
+const tokenNotFound = "ACL token not found"
+
+// isIdentity reports whether a token is a JWT, as Nomad gives its tasks (RFC 7519).
+func isIdentity(token string) bool { return strings.HasPrefix(token, "eyJ") && strings.Count(token, ".") == 2 }
 
 // maxSelf bounds what an agent says of itself.
 const maxSelf = 4 << 20

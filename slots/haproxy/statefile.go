@@ -50,7 +50,7 @@ type written struct {
 // that a HAProxy which starts with it is filled already (Configuration Manual,
 // 3.1 "server-state-file", 4.2 "load-server-state-from-file"). Servers without
 // an address are left out; for those the configuration decides. So are Dynamic
-// ones, which no configuration has. The file is
+// ones, which no configuration has. Folders that lack are made. The file is
 // replaced in one step, and not touched if it holds the same already. Without a
 // pattern Save does nothing.
 //
@@ -145,7 +145,7 @@ func (s *stateFile) replace(path string, text []byte) error {
 	if w != nil && bytes.Equal(w.text, text) && w.untouched(path) {
 		return nil
 	}
-	dir, err := s.folders.Open(filepath.Dir(path))
+	dir, err := s.folders.Make(filepath.Dir(path), 0o750)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 
 	"github.com/slotsync/slotsync/securedir"
 )
@@ -28,26 +27,5 @@ func (t *Transaction) replaceable(found fileSnapshot) error {
 
 // isMountPoint reports whether path is a mount point by mountinfo, proc(5).
 func isMountPoint(mountinfo, path string) bool {
-	for line := range strings.Lines(mountinfo) {
-		if fields := strings.Fields(line); len(fields) > 4 && unescape(fields[4]) == path {
-			return true
-		}
-	}
-	return false
-}
-
-// unescape replaces \ and three octal digits, as proc(5) writes blanks and the like.
-func unescape(s string) string {
-	var out strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				out.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		out.WriteByte(s[i])
-	}
-	return out.String()
+	return slices.ContainsFunc(securedir.ParseMounts(mountinfo), func(m securedir.Mount) bool { return m.Point == path })
 }

@@ -35,6 +35,9 @@ type Config struct {
 	LogFormat             string // "text", "json"
 	StateDir              string
 	FolderPolicy          securedir.Policy // which folders are good enough
+	// PrivateFolder is the one of secrets that Nomad gives a task, which no other task
+	// reaches whatever its modes are; "" elsewhere.
+	PrivateFolder string
 	// Overruled are variables that would be used if the file said nothing.
 	Overruled []Overruled
 	// Warnings are of keys that have no effect.
@@ -153,7 +156,8 @@ func validate(file string, doc document, faults []fault, env Environment) (*Conf
 	c := newChecker(doc, env)
 	c.inheritDefaults(&raw)
 	cfg := c.config(raw)
-	cfg.File, cfg.Overruled, cfg.FolderPolicy = file, c.overruled, sharedFolders(env)
+	cfg.File, cfg.Overruled, cfg.FolderPolicy = file, c.overruled, sharedFolders(env, readMounts())
+	cfg.PrivateFolder = privateFolder(env)
 	faults = append(faults, more...)
 	faults = append(faults, dropSecondary(c.faults, faults)...)
 	if err := newError(file, faults); err != nil {

@@ -3,24 +3,49 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/slotsync/slotsync/securedir"
 )
 
-// sharedFolders are those that Nomad makes for all tasks of an allocation: everybody can
-// write to them, and they are used nevertheless. Nothing but Nomad sets both variables.
-func sharedFolders(env Environment) securedir.Policy {
-	alloc := env["NOMAD_ALLOC_DIR"]
-	if alloc == "" || env["NOMAD_ALLOC_ID"] == "" || !filepath.IsAbs(alloc) {
-		return securedir.Policy{}
-	}
+// emptyDir is in the path of every volume of that kind, where Kubernetes keeps it.
+const emptyDir = "/volumes/kubernetes.io~empty-dir/"
+
+// sharedFolders are those that everybody can write to and that are used nevertheless: what
+// Nomad makes for all tasks of an allocation (nothing but Nomad sets both variables), and
+// what Kubernetes makes for all containers of a pod, by what is mounted.
+func sharedFolders(env Environment, mountinfo string) securedir.Policy {
 	var p securedir.Policy
-	for _, root := range []string{alloc, RealPath(alloc)} {
-		p.Shared = append(p.Shared, filepath.Clean(root), filepath.Join(root, "data"), filepath.Join(root, "tmp"))
+	if alloc := env["NOMAD_ALLOC_DIR"]; filepath.IsAbs(alloc) && env["NOMAD_ALLOC_ID"] != "" {
+		for _, root := range []string{alloc, RealPath(alloc)} {
+			p.Shared = append(p.Shared, filepath.Clean(root), filepath.Join(root, "data"), filepath.Join(root, "tmp"))
+		}
+	}
+	for _, m := range securedir.ParseMounts(mountinfo) {
+		if _, name, found := strings.Cut(m.Root, emptyDir); found && name != "" && !strings.Contains(name, "/") {
+			p.Shared = append(p.Shared, m.Point)
+		}
 	}
 	return p
+}
+
+// privateFolder is the folder of secrets that Nomad made for this task.
+func privateFolder(env Environment) string {
+	if secrets := env["NOMAD_SECRETS_DIR"]; filepath.IsAbs(secrets) && env["NOMAD_ALLOC_ID"] != "" {
+		return filepath.Clean(secrets)
+	}
+	return ""
+}
+
+// readMounts returns what is mounted in this process's name space; "" if it cannot be told.
+func readMounts() string {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // A Folder is one that files are made or replaced in.
@@ -81,9 +106,14 @@ func (f Folder) check(p securedir.Policy) error {
 	return dir.Close()
 }
 
-// CheckFolders returns an error if others could change what slotsync keeps, or where it
-// writes to.
-func (cfg *Config) CheckFolders() error {
+// stateFolderMode is what a folder of state files is made with: HAProxy reads them as root,
+// or as a member of slotsync's group.
+const stateFolderMode = 0o750
+
+// PrepareFolders returns an error if others could change what slotsync keeps, or where it
+// writes to. It makes the folders of state files that lack: without them HAProxy would come
+// up empty at its next reload.
+func (cfg *Config) PrepareFolders() error {
 	var errs []error
 	for _, f := range cfg.Folders() {
 		errs = append(errs, f.CheckSafe(cfg.FolderPolicy))
@@ -91,5 +121,24 @@ func (cfg *Config) CheckFolders() error {
 	if err := errors.Join(errs...); err != nil {
 		return &UsageError{err}
 	}
+	for _, in := range cfg.Instances {
+		errs = append(errs, makeStateFolder(in, cfg.FolderPolicy))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return &UsageError{err}
+	}
 	return nil
+}
+
+// makeStateFolder makes the folder of an instance's state files if there is none.
+func makeStateFolder(in Instance, p securedir.Policy) error {
+	folder := StateFolder(in.StateFile)
+	if _, err := os.Stat(folder); in.StateFile == "" || err == nil {
+		return nil // one that cannot be written to is told of by whoever writes
+	}
+	dir, err := p.Make(folder, stateFolderMode)
+	if err != nil {
+		return fmt.Errorf("state_file of %s: %s cannot be made: %w: make it, or name a folder that this user can write to", in.Name, folder, err)
+	}
+	return dir.Close()
 }

@@ -43,7 +43,7 @@ func (s *service) replace(ctx context.Context, drainRemoved bool) error {
 	if fixed := needRestart(s.cfg, next); len(fixed) > 0 {
 		return fmt.Errorf("%s cannot change while slotsync runs: restart it", strings.Join(fixed, ", "))
 	}
-	if err := next.CheckFolders(); err != nil {
+	if err := next.PrepareFolders(); err != nil {
 		return err
 	}
 	w, err := Wire(next, s.systems)

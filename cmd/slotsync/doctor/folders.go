@@ -16,7 +16,7 @@ func examineFolders(cfg *config.Config) []Finding {
 		if err := one.CheckSafe(cfg.FolderPolicy); err != nil {
 			f.add(verdictFail, "%v", err)
 		} else if everybodys(one.Path) {
-			f.add(verdictWarn, "%s: every task of the allocation can write to %s", one.Key, one.Path)
+			f.add(verdictWarn, "%s: every task of the allocation (or container of the pod) can write to %s", one.Key, one.Path)
 		}
 	}
 	for _, r := range cfg.Reloads {

@@ -26,7 +26,7 @@ func TestExamineFolders(t *testing.T) {
 		{"below open", config.Config{StateDir: open + "/a/b"}, []string{"fail state_dir: not safe to use: " + open + " can be written to by everybody: chmod go-w it"}},
 		{"of an allocation", config.Config{StateDir: closed, HTTP: config.HTTP{Socket: open + "/s"},
 			FolderPolicy: securedir.Policy{Shared: []string{open}}},
-			[]string{"warn http.socket: every task of the allocation can write to " + open}},
+			[]string{"warn http.socket: every task of the allocation (or container of the pod) can write to " + open}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { expect(t, examineFolders(&tt.cfg), tt.want) })
 	}

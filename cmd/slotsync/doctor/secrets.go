@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -12,9 +13,15 @@ import (
 // othersRead is the permission of everybody to read a file.
 const othersRead = 0o004
 
+// secrets are findings about tokens.
+type secrets struct {
+	findings
+	folder string // whose files nobody else reaches; "": there is none
+}
+
 // examineSecrets warns of tokens that everybody on the machine can read.
 func examineSecrets(cfg *config.Config) []Finding {
-	f := findings{subject: "secrets"}
+	f := secrets{findings{subject: "secrets"}, cfg.PrivateFolder}
 	f.private("http.token_file", cfg.HTTP.TokenFile)
 	f.private("http.read_token_file", cfg.HTTP.ReadTokenFile)
 	f.private("http.web_config_file", cfg.HTTP.WebConfigFile)
@@ -31,7 +38,7 @@ func examineSecrets(cfg *config.Config) []Finding {
 }
 
 // listener adds what of the TCP listener lets others do or see more than they need to.
-func (f *findings) listener(h config.HTTP) {
+func (f *secrets) listener(h config.HTTP) {
 	asks, err := auth.ReadConfig(h.WebConfigFile)
 	if h.Listen == "" || err != nil {
 		return
@@ -49,8 +56,8 @@ func (f *findings) listener(h config.HTTP) {
 
 // private adds a finding if others can read a file. Whether it can be read at all is said
 // elsewhere.
-func (f *findings) private(key, path string) {
-	if path == "" {
+func (f *secrets) private(key, path string) {
+	if path == "" || f.folder != "" && strings.HasPrefix(path, f.folder+"/") {
 		return
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode()&othersRead != 0 {

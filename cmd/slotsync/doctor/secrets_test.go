@@ -33,6 +33,8 @@ func TestExamineSecrets(t *testing.T) {
 		{"not there", config.Config{HTTP: config.HTTP{TokenFile: closed + "no"}}, nil},
 		{"open", config.Config{HTTP: config.HTTP{TokenFile: open, WebConfigFile: open}, Sources: sources(open)},
 			[]string{"warn http.token_file: " + open, "warn http.web_config_file: ", "warn token_file of c: ", "warn token_file of n: "}},
+		{"open, in a task's own folder", config.Config{PrivateFolder: filepath.Dir(open), Sources: sources(open)}, nil},
+		{"open, beside a task's own folder", config.Config{PrivateFolder: filepath.Dir(open)[:3], HTTP: config.HTTP{TokenFile: open}}, []string{"warn http.token_file: "}},
 		{"open, reading token", config.Config{HTTP: config.HTTP{ReadTokenFile: open}}, []string{"warn http.read_token_file: " + open}},
 		{"everybody here may read", config.Config{HTTP: config.HTTP{Listen: "127.0.0.1:9750", Loopback: "read"}}, nil},
 		{"everybody here may operate", config.Config{HTTP: config.HTTP{Listen: "127.0.0.1:9750", Loopback: "operate"}}, []string{"warn http.loopback: operate lets every user"}},

@@ -20,6 +20,9 @@ func (f *findings) checkStateFile(in config.Instance, backends []config.Backend,
 	dir := config.StateFolder(in.StateFile)
 	info, err := os.Stat(dir)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.add(verdictWarn, "the folder of state_file, %s, is not there: slotsync run makes it; until then HAProxy comes up empty", dir)
+		return
 	case err != nil:
 		f.add(verdictFail, "the folder of state_file cannot be used: %v", err)
 		return
