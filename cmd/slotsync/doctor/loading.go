@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,54 +73,24 @@ func (c loadingConfig) path(proxy string) (path string, known bool) {
 	return path, known && filepath.IsAbs(path) && !strings.ContainsAny(path, "$\"'\\")
 }
 
-// read takes what a file says. Each of its sections has the defaults that it names, or the
-// last ones before it.
+// read takes what a file says.
 func (c *loadingConfig) read(text []byte) {
-	last, named := stateLoad{}, map[string]stateLoad{}
-	var section, name string
-	end := func(now stateLoad) {
-		switch section {
-		case "backend", "listen":
-			c.backends[name] = now
-		case "defaults":
-			last = now
-			if name != "" {
-				named[name] = now
+	for _, s := range readSections(text) {
+		var l stateLoad
+		for _, d := range s.lines {
+			switch arg := d.arg(1); d.words[0] {
+			case "server-state-base":
+				c.base = arg
+			case "server-state-file":
+				c.global = arg
+			case "load-server-state-from-file":
+				l.how = arg
+			case "server-state-file-name":
+				l.name = arg
 			}
+		}
+		if s.kind == "backend" || s.kind == "listen" {
+			c.backends[s.name] = l
 		}
 	}
-	var now stateLoad
-	for raw := range bytes.Lines(text) {
-		line, _, _ := strings.Cut(string(raw), "#")
-		words := strings.Fields(line)
-		if len(words) == 0 {
-			continue
-		}
-		arg := append(words, "", "")[1]
-		switch words[0] {
-		case "global", "defaults", "backend", "listen", "frontend", "peers", "resolvers", "program", "userlist", "cache", "ring", "mailers", "http-errors", "fcgi-app", "log-forward", "crt-store", "traces":
-			end(now)
-			section, name, now = words[0], arg, last
-			if section == "defaults" {
-				now = stateLoad{}
-				if arg == "from" {
-					name = ""
-				}
-			}
-			for i, word := range words[:len(words)-1] {
-				if word == "from" {
-					now = named[words[i+1]]
-				}
-			}
-		case "server-state-base":
-			c.base = arg
-		case "server-state-file":
-			c.global = arg
-		case "load-server-state-from-file":
-			now.how = arg
-		case "server-state-file-name":
-			now.name = arg
-		}
-	}
-	end(now)
 }

@@ -1,0 +1,218 @@
+package doctor
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/slotsync/slotsync/slots"
+)
+
+// A lint collects what is found in one file of HAProxy's configuration.
+type lint struct {
+	file string
+	list []Finding
+}
+
+func (l *lint) add(verdict string, line int, format string, args ...any) {
+	f := findings{subject: fmt.Sprintf("%s:%d", l.file, line)}
+	f.add(verdict, format, args...)
+	l.list = append(l.list, f.list...)
+}
+
+// LintHAProxy returns what the text of a file of HAProxy's configuration would cost, by what
+// it says alone: no HAProxy is asked. The findings are in the order of the lines.
+func LintHAProxy(path string, text []byte) []Finding {
+	l := lint{file: filepath.Base(path)}
+	sections := readSections(text)
+	for _, s := range sections {
+		switch s.kind {
+		case "global":
+			l.global(s, sections)
+		case "backend", "listen":
+			l.backend(s)
+		case "program":
+			l.add(verdictWarn, s.line, "HAProxy 3.3 and later have no `program`: let systemd or the container start slotsync")
+		}
+	}
+	if !slices.ContainsFunc(sections, func(s section) bool { return len(templatesOf(s)) > 0 }) {
+		l.add(verdictFail, 1, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `"+recommended+"`", "web", 1, 100)
+	}
+	return l.list
+}
+
+func (l *lint) global(s section, all []section) {
+	admin := false
+	for _, d := range s.lines {
+		switch {
+		case d.words[0] == "stats" && d.arg(1) == "socket":
+			if level, _ := d.after("level"); level != "admin" {
+				continue
+			}
+			admin = true
+			local := func(prefix string) bool { return strings.HasPrefix(strings.Trim(d.arg(2), `"'`), prefix) }
+			if a := d.arg(2); !slices.ContainsFunc([]string{"/", "unix@", "abns@", "fd@", "127.", "localhost:", "$"}, local) {
+				l.add(verdictWarn, d.line, "the Runtime API at %s is open to the network, without encryption or password: a unix socket is the normal way", a)
+			}
+		case d.words[0] == "zero-warning" && slices.ContainsFunc(all, hasDisabledSlots):
+			l.add(verdictFail, d.line, "`zero-warning` with slots that are `disabled` keeps a HAProxy that starts with filled slots from starting: remove it")
+		}
+	}
+	if !admin {
+		l.add(verdictFail, s.line, "no `stats socket` has level admin, which changes need: write `stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners`")
+	}
+}
+
+// A template is one server-template line (Configuration Manual, 4.2 "server-template").
+type template struct {
+	directive
+	prefix      string
+	first, last int
+	address     string // host name or address, without the port
+	port        string
+}
+
+// templatesOf returns the templates of a section that can be read.
+func templatesOf(s section) []template {
+	var list []template
+	for _, d := range s.lines {
+		if d.words[0] != "server-template" || len(d.words) < 4 {
+			continue
+		}
+		t := template{directive: d, prefix: d.arg(1), first: 1, address: d.arg(3)}
+		from, to, ranged := strings.Cut(d.arg(2), "-")
+		if !ranged {
+			from, to = "1", from
+		}
+		var err1, err2 error
+		t.first, err1 = strconv.Atoi(from)
+		t.last, err2 = strconv.Atoi(to)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		if i := strings.LastIndex(t.address, ":"); i >= 0 && strings.Count(t.address, ":") == 1 {
+			t.address, t.port = t.address[:i], t.address[i+1:]
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// effective returns the words of the line behind those of default-server, which it overrides.
+func (t template) effective(s section) directive {
+	d := directive{line: t.line}
+	for _, x := range s.lines {
+		if x.words[0] == "default-server" {
+			d.words = append(slices.Clone(x.words[1:]), d.words...)
+		}
+	}
+	d.words = append(slices.Clone(t.words[4:]), d.words...) // the first that is found counts
+	return d
+}
+
+func hasDisabledSlots(s section) bool {
+	return slices.ContainsFunc(templatesOf(s), func(t template) bool { return slices.Contains(t.effective(s).words, "disabled") })
+}
+
+func (l *lint) backend(s section) {
+	templates := templatesOf(s)
+	if len(templates) == 0 {
+		return
+	}
+	for _, d := range s.lines {
+		switch d.words[0] {
+		case "disabled":
+			l.add(verdictFail, d.line, "backend %s is `disabled`, and takes neither traffic nor changes: remove it", s.name)
+		case "balance":
+			l.balance(s, d)
+		}
+	}
+	for i, t := range templates {
+		l.template(s, t)
+		l.beside(s, t)
+		for _, other := range templates[:i] {
+			if why := slots.Collide(other.prefix, t.prefix); why != "" {
+				l.add(verdictFail, t.line, "backend %s: %s", s.name, why)
+			}
+		}
+	}
+	if d, ok := s.last("load-server-state-from-file"); !ok || d.arg(1) == "none" {
+		l.add(verdictWarn, s.line, "backend %s loads no state file, so a restarted HAProxy is empty until slotsync has filled it: "+
+			"write `load-server-state-from-file local` and `server-state-file-name use-backend-name`, and set state_file", s.name)
+	}
+	if _, ok := s.last("option", "redispatch"); !ok {
+		l.add(verdictWarn, s.line, "backend %s has no `option redispatch`: a request that meets an address that has just gone fails instead of being sent to another: "+
+			"write `retries 3` and `option redispatch 1`", s.name)
+	}
+}
+
+func (l *lint) template(s section, t template) {
+	words := t.effective(s)
+	has := func(word string) bool { return slices.Contains(words.words, word) }
+	write := fmt.Sprintf(recommended, t.prefix, t.first, t.last)
+	if has("check") {
+		write += " check"
+	}
+	init, ok := words.after("init-addr")
+	_, err := netip.ParseAddr(strings.Trim(t.address, "[]"))
+	numeric := err == nil
+	switch {
+	case has("resolvers") || strings.HasPrefix(t.address, "_"):
+		l.add(verdictFail, t.line, "HAProxy's own resolvers write these slots too: remove `resolvers` and write `%s`", write)
+	case numeric:
+		l.add(verdictWarn, t.line, "a numeric address is not restored from a state file at a restart: write `%s`", write)
+	case ok && strings.HasSuffix(init, "none"):
+		l.add(verdictFail, t.line, "`init-addr %s` leaves slots without an address, which cannot be set: write `%s`", init, write)
+	case !ok && !numeric:
+		l.add(verdictFail, t.line, "HAProxy does not start when %s has no address in DNS: write `%s`", t.address, write)
+	}
+	if t.port == "" {
+		l.add(verdictWarn, t.line, "the slots have no port, so a restart with a state file adds the frontend's to it: write `%s`", write)
+	}
+	if !has("disabled") {
+		l.add(verdictWarn, t.line, "the slots are not `disabled`: they take traffic at their placeholder until they are filled: write `%s`", write)
+	}
+	if w, _ := words.after("weight"); atoi(w, 1) < fullWeight {
+		l.add(verdictWarn, t.line, "a template weight below %d cannot express every percent: write `weight %d`", fullWeight, fullWeight)
+	}
+	if !has("check") {
+		l.add(verdictWarn, t.line, "nothing checks the slots: HAProxy sends requests to an endpoint that has died until discovery says so: write `check inter 2s`")
+	}
+}
+
+func atoi(text string, otherwise int) int {
+	if n, err := strconv.Atoi(text); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+// beside looks for servers that are written by hand and named like slots.
+func (l *lint) beside(s section, t template) {
+	for _, d := range s.lines {
+		if d.words[0] != "server" {
+			continue
+		}
+		if _, ok := slots.Number(d.arg(1), t.prefix); ok {
+			l.add(verdictFail, d.line, "server %s is named like a slot of `server-template %s`, and would be taken for one: rename it", d.arg(1), t.prefix)
+		}
+	}
+}
+
+// balance looks for algorithms that take no weights while HAProxy runs (Configuration
+// Manual, 4.2 "balance", "hash-type").
+func (l *lint) balance(s section, d directive) {
+	algorithm, _, _ := strings.Cut(d.arg(1), "(")
+	hash, _ := s.last("hash-type")
+	switch {
+	case algorithm == "static-rr":
+	case slices.Contains([]string{"source", "uri", "url_param", "hdr", "rdp-cookie", "hash"}, algorithm) && hash.arg(1) != "consistent":
+	default:
+		return
+	}
+	l.add(verdictWarn, d.line, "backend %s: `balance %s` takes no weights and no new servers while HAProxy runs, and moves keys whenever a slot changes: "+
+		"write `hash-type consistent`, or another algorithm", s.name, d.arg(1))
+}
