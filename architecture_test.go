@@ -21,7 +21,7 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/textfmt", "cmd/slotsync/top",
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/setup", "cmd/slotsync/textfmt", "cmd/slotsync/top",
 			"agent", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots/haproxy",
 		},
 		"cmd/slotsync/config": {
@@ -41,6 +41,10 @@ func arrows() map[string][]string {
 			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
 		},
 		"cmd/slotsync/output":  {"cmd/slotsync/textfmt", "agent", "agent/api", "discovery", "slots"},
+		"cmd/slotsync/setup": {
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/doctor", "cmd/slotsync/textfmt", "discovery", "discovery/consul", "discovery/dns",
+			"securedir", "slots", "slots/haproxy",
+		},
 		"cmd/slotsync/textfmt": {"discovery"},
 		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/client"},
 

@@ -151,7 +151,7 @@ func (s *stage) haproxy(_ bool, args []string) {
 
 // staged makes one thing about a HAProxy otherwise: twice gives it the socket
 // $SS/second.sock too, tcp one at the address $NAME_tcp, both a backend api besides web,
-// few two slots only, checked health checks; with master it runs as master and worker, with the socket
+// few two slots only, fixed a backend be_legacy whose servers are written by hand, checked health checks; with master it runs as master and worker, with the socket
 // $NAME_master. All else is the level of its socket.
 func (s *stage) staged(c *haproxytest.Config, name, how string) {
 	switch how {
@@ -165,6 +165,8 @@ func (s *stage) staged(c *haproxytest.Config, name, how string) {
 		c.Backends = append(c.Backends, haproxytest.Backend{Name: "api", Prefix: "web"})
 	case "few":
 		c.Backends[0].Slots = 2
+	case "fixed":
+		c.Extra = "backend be_legacy\n  server old1 127.9.0.1:80 check\n  server old2 127.9.0.2:80 check\n"
 	case "checked":
 		c.Backends[0].Check = "check inter 200ms fall 1"
 	case "master":
@@ -219,9 +221,9 @@ func (s *stage) servers(neg bool, args []string) {
 	}, func() string { return fmt.Sprintf("servers of %s do not match %s:\n%s", args[0], args[1], seen) })
 }
 
-// consul start [acl] | register ID ADDR PORT | deregister ID | token FILE RULES.
+// consul start [acl] | register ID ADDR PORT [SERVICE] | deregister ID | token FILE RULES.
 func (s *stage) consul(_ bool, args []string) {
-	s.usage(len(args) > 0, "consul start [acl] | register ID ADDR PORT | deregister ID | token FILE RULES")
+	s.usage(len(args) > 0, "consul start [acl] | register ID ADDR PORT [SERVICE] | deregister ID | token FILE RULES")
 	switch args[0] {
 	case "start":
 		if s.catalog = nil; len(args) == 2 {
@@ -233,7 +235,11 @@ func (s *stage) consul(_ bool, args []string) {
 	case "register":
 		port, err := strconv.Atoi(args[3])
 		s.ts.Check(err)
-		s.catalog.Register("web", args[1], args[2], port)
+		service := "web"
+		if len(args) > 4 {
+			service = args[4]
+		}
+		s.catalog.Register(service, args[1], args[2], port)
 	case "deregister":
 		s.catalog.Deregister(args[1])
 	case "token":

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -20,6 +21,8 @@ type system struct {
 	ask   func(f config.Feed) (discovery.Source, error)
 	token *longpoll.TokenFile // nil: none
 	close func()
+	// services lists the names that can be asked for; nil where nobody knows them all.
+	services func(ctx context.Context) ([]string, error)
 	// diagnose looks at the system itself, of which so many services are watched;
 	// nil where the sources do that.
 	diagnose func(ctx context.Context, watches int) []discovery.Finding
@@ -46,6 +49,15 @@ func (all systems) Diagnosers() map[string]func(ctx context.Context, watches int
 		}
 	}
 	return list
+}
+
+// Services lists the names that the system of a source knows. It fails where a system cannot
+// list them, as DNS cannot.
+func (all systems) Services(ctx context.Context, s config.Source) ([]string, error) {
+	if all[s.Key].services == nil {
+		return nil, errors.New("this source cannot list its services")
+	}
+	return all[s.Key].services(ctx)
 }
 
 // reread looks at the files of all tokens now.
@@ -77,7 +89,7 @@ func (w *Wiring) addSources(cfg *config.Config, open systems) error {
 	for _, b := range cfg.Backends {
 		var list []discovery.Source
 		for _, f := range b.Feeds {
-			source, err := w.Systems.source(cfg, f)
+			source, err := w.Systems.Source(cfg, f)
 			if err != nil {
 				return config.Usagef("backend %s: %w", b.Name, err)
 			}
@@ -88,7 +100,8 @@ func (w *Wiring) addSources(cfg *config.Config, open systems) error {
 	return nil
 }
 
-func (all systems) source(cfg *config.Config, f config.Feed) (discovery.Source, error) {
+// Source returns what a feed asks, not yet asked.
+func (all systems) Source(cfg *config.Config, f config.Feed) (discovery.Source, error) {
 	if f.Source == "" {
 		return discovery.Static(f.Endpoints), nil
 	}
@@ -123,7 +136,7 @@ func openConsul(s *config.Consul) (*system, error) {
 		return nil, err
 	}
 	ask := func(f config.Feed) (discovery.Source, error) { return client.Source(f.Consul) }
-	return &system{ask: ask, token: token, close: client.Close, diagnose: client.Diagnose}, nil
+	return &system{ask: ask, token: token, close: client.Close, services: client.Services, diagnose: client.Diagnose}, nil
 }
 
 func openNomad(s *config.Nomad) (*system, error) {

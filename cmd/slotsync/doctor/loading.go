@@ -3,6 +3,8 @@ package doctor
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -25,17 +27,9 @@ type loadingConfig struct {
 // judgeLoading says whether the HAProxy of this pid reads what is written as its state file,
 // as far as its configuration can be read from here.
 func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
-	_, files := runningConfig(pid)
-	if in.StateFile == "" || len(files) == 0 {
+	c, ok := loadingOf(pid)
+	if in.StateFile == "" || !ok {
 		return
-	}
-	c := loadingConfig{backends: map[string]stateLoad{}}
-	for _, path := range files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return // what cannot be read may say it
-		}
-		c.read(text)
 	}
 	ours := strings.ReplaceAll(in.StateFile, "{backend}", proxy)
 	switch path, known := c.path(proxy); {
@@ -48,6 +42,21 @@ func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
 	default:
 		f.add(verdictOK, "HAProxy loads %s at its start", path)
 	}
+}
+
+// loadingOf reads the configuration of the HAProxy of this pid; not ok if it cannot be read
+// as a whole: what is missing may say it.
+func loadingOf(pid int) (c loadingConfig, ok bool) {
+	c.backends = map[string]stateLoad{}
+	_, files := runningConfig(pid)
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return c, false
+		}
+		c.read(text)
+	}
+	return c, len(files) > 0
 }
 
 // path is the file that the state of a backend is loaded from, "" if it is from none. It is
@@ -93,4 +102,46 @@ func (c *loadingConfig) read(text []byte) {
 			c.backends[s.name] = l
 		}
 	}
+}
+
+// StateFiles returns where the HAProxy of this pid loads the state of its backends from, by
+// their names: "" for those without, and none where its configuration cannot be read.
+func StateFiles(pid int) map[string]string {
+	c, ok := loadingOf(pid)
+	list := map[string]string{}
+	for proxy := range c.backends {
+		if path, known := c.path(proxy); ok && known {
+			list[proxy] = path
+		}
+	}
+	return list
+}
+
+// RunningSockets returns the unix sockets of the Runtime API that the HAProxys of this
+// machine name in their configuration, as far as it can be read.
+func RunningSockets() []string {
+	var list []string
+	names, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is right
+	for _, name := range names {
+		if comm, err := os.ReadFile(name); err != nil || strings.TrimSpace(string(comm)) != "haproxy" {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		_, files := runningConfig(pid)
+		for _, path := range files {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue
+			}
+			for _, s := range readSections(text) {
+				for _, d := range s.lines {
+					path := strings.TrimPrefix(strings.Trim(d.arg(2), `"'`), "unix@")
+					if s.kind == "global" && d.words[0] == "stats" && d.arg(1) == "socket" && filepath.IsAbs(path) && !slices.Contains(list, path) {
+						list = append(list, path)
+					}
+				}
+			}
+		}
+	}
+	return list
 }
