@@ -24,6 +24,9 @@ const (
 	maxEventLine = 1 << 20
 )
 
+// errEnded is the end of an answer that is whole.
+var errEnded = errors.New("the agent ended it")
+
 var errSilent = errors.New("nothing came for too long")
 
 // Events yields what changes after the event with that ID, 0 for from now on. It ends
@@ -32,20 +35,44 @@ var errSilent = errors.New("nothing came for too long")
 // first is of kind [api.EventGap].
 func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	return func(yield func(api.Event, error) bool) {
-		err := c.readEvents(ctx, after, func(e api.Event) bool { return yield(e, nil) })
+		last := ""
+		if after > 0 {
+			last = strconv.FormatUint(after, 10)
+		}
+		err := c.readEvents(ctx, "/v1/events", last, func(e api.Event) bool { return yield(e, nil) })
+		if errors.Is(err, errEnded) {
+			err = c.unreachable(io.ErrUnexpectedEOF)
+		}
 		if err != nil && ctx.Err() == nil {
 			yield(api.Event{}, err)
 		}
 	}
 }
 
-// readEvents takes events until take has enough.
-func (c *Client) readEvents(ctx context.Context, after uint64, take func(api.Event) bool) error {
+// KeptEvents returns the last events, at most 1000, and the ID to go on after with
+// [Client.Events].
+func (c *Client) KeptEvents(ctx context.Context) (list []api.Event, last uint64, err error) {
+	err = c.readEvents(ctx, "/v1/events?follow=false", "0", func(e api.Event) bool {
+		last = e.ID
+		if e.Kind != api.EventGap { // there is one before the first that is kept
+			list = append(list, e)
+		}
+		return true
+	})
+	if errors.Is(err, errEnded) {
+		return list, last, nil
+	}
+	return nil, 0, err
+}
+
+// readEvents takes events until take has enough, or the agent ends it, which is
+// errEnded. after is the last ID that is known, "" for none.
+func (c *Client) readEvents(ctx context.Context, path, after string, take func(api.Event) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(silence, func() { cancel(errSilent) })
 	defer idle.Stop()
-	resp, err := c.openEvents(ctx, after)
+	resp, err := c.openEvents(ctx, path, after)
 	if err != nil {
 		return err
 	}
@@ -66,16 +93,19 @@ func (c *Client) readEvents(ctx context.Context, after uint64, take func(api.Eve
 			return nil
 		}
 	}
-	return c.unreachable(cmp.Or(context.Cause(ctx), lines.Err(), io.ErrUnexpectedEOF))
+	if err := cmp.Or(context.Cause(ctx), lines.Err()); err != nil {
+		return c.unreachable(err)
+	}
+	return errEnded
 }
 
-func (c *Client) openEvents(ctx context.Context, after uint64) (*http.Response, error) {
-	req, err := c.request(ctx, http.MethodGet, "/v1/events", nil)
+func (c *Client) openEvents(ctx context.Context, path, after string) (*http.Response, error) {
+	req, err := c.request(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return nil, err
 	}
-	if after > 0 {
-		req.Header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
+	if after != "" {
+		req.Header.Set("Last-Event-ID", after)
 	}
 	endless := *c.http
 	endless.Timeout = 0

@@ -30,6 +30,8 @@ const (
 	maxAnonymousStreams = 48
 	// lastEventID is the parameter for those who cannot set the header.
 	lastEventID = "last_event_id"
+	// follow is the parameter that is "false" for those who want nothing that comes.
+	follow = "follow"
 )
 
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
@@ -95,6 +97,9 @@ func (s *Server) sendEvents(to *stream, r *http.Request, past []api.Event, reade
 	to.send(": events of slotsync\n\n")
 	for _, e := range past {
 		to.event(e)
+	}
+	if r.URL.Query().Get(follow) == "false" {
+		return
 	}
 	beat := time.NewTicker(api.Heartbeat)
 	defer beat.Stop()

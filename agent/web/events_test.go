@@ -121,6 +121,17 @@ func TestEventsGoOnWhereTheyEnded(t *testing.T) {
 			}
 			_ = c.Close()
 		}
+		r, c := listen(t, l, "/v1/events?follow=false&last_event_id=0", "Connection: close")
+		defer c.Close()
+		n := 0
+		for line, err := r.ReadString('\n'); err == nil; line, err = r.ReadString('\n') {
+			if strings.HasPrefix(line, "data: ") {
+				n++
+			}
+		}
+		if n != 1001 {
+			t.Errorf("%d events that are kept, and the gap before them", n)
+		}
 		if code := get(t, l, "GET /v1/events?last_event_id=x"); code != http.StatusBadRequest {
 			t.Errorf("no number: %d", code)
 		}

@@ -86,7 +86,7 @@ func operations() map[string]operation {
 		"GET /v1/events": {
 			id: "events", summary: "What changes, as it does",
 			description: "One Event for each change. At most 64 may read at a time. Who comes back with the last ID gets what came meanwhile, as far as it is among the last 1000; if not, an event of kind `gap` comes first.",
-			params:      []string{"lastEventHeader", "lastEvent"},
+			params:      []string{"lastEventHeader", "lastEvent", "follow"},
 			answer:      media{events},
 			says:        "Server-Sent Events. Of each, `id` is Event.id, `event` is Event.kind and `data` is the Event. A comment comes every 15 seconds. The stream ends after an hour, when the agent stops, and where 256 events were left unread.",
 			fails:       []int{400, 503},
