@@ -21,7 +21,8 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/setup", "cmd/slotsync/textfmt", "cmd/slotsync/top",
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/setup", "cmd/slotsync/support", "cmd/slotsync/textfmt", "cmd/slotsync/top",
+			"securedir",
 			"agent", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots/haproxy",
 		},
 		"cmd/slotsync/config": {
@@ -45,6 +46,7 @@ func arrows() map[string][]string {
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/doctor", "cmd/slotsync/textfmt", "discovery", "discovery/consul", "discovery/dns",
 			"securedir", "slots", "slots/haproxy",
 		},
+		"cmd/slotsync/support": {},
 		"cmd/slotsync/textfmt": {"discovery"},
 		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/client"},
 

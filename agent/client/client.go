@@ -154,6 +154,15 @@ func (c *Client) Explain(ctx context.Context, backend, about string) (e api.Expl
 	return e, nil
 }
 
+// Metrics returns the series of the agent, in Prometheus' text format.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	answer, err := c.do(ctx, http.MethodGet, "/metrics")
+	if err != nil {
+		return nil, err
+	}
+	return answer.body, answer.want(http.StatusOK)
+}
+
 // Reload makes the agent read its configuration again, with drain after the
 // slots that it no longer serves were taken out of service. The error says why
 // the old one stays in force.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -186,6 +188,7 @@ func (v *vault) provoke(client *http.Client, base, config string) {
 	} {
 		_ = v.slotsync(append(args, "--config", config)...).Run()
 	}
+	v.unpack(config)
 	for _, header := range []string{"", "Authorization: Bearer " + canaryToken, "Authorization: Bearer x" + canaryToken, "Authorization: Basic YW5uOmNhbmFyeS1wYXNzd29yZC01ZTFk", "Authorization: Basic YW5uOng="} {
 		for _, path := range []string{"/", "/v1/status", "/v1/backends/web/explain", "/metrics", "/v1/haproxy/config", "/nothing", "/v1/openapi.json", "/debug/pprof/cmdline", "/-/ready"} {
 			v.ask(client, base+path, header)
@@ -193,6 +196,49 @@ func (v *vault) provoke(client *http.Client, base, config string) {
 	}
 	v.ask(client, base+"/v1/events?last_event_id=0", "Authorization: Bearer "+canaryToken)
 	v.ask(client, strings.Replace(base, "https", "http", 1)+"/v1/status", "Authorization: Bearer "+canaryToken)
+}
+
+// unpack has a bundle made, and reads it.
+func (v *vault) unpack(config string) {
+	v.t.Helper()
+	path := filepath.Join(v.dir, "bundle.tar.gz")
+	if err := v.slotsync("support-bundle", "--config", config, "--out", path).Run(); err != nil {
+		v.t.Errorf("support-bundle: %v", err)
+		return
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		v.t.Errorf("the bundle: %v, %v", info, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer f.Close()
+	packed, err := gzip.NewReader(f)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	archive := tar.NewReader(packed)
+	names := map[string]bool{}
+	for {
+		header, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		names[filepath.Base(header.Name)] = true
+		if _, err := io.Copy(v, archive); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"status.json", "metrics.txt", "doctor.txt", "environment.txt", "system.txt", "files.txt"} {
+		if !names[name] {
+			v.t.Errorf("the bundle lacks %s: %v", name, names)
+		}
+	}
 }
 
 // search looks for the secrets in all that was said and in all that was written but
