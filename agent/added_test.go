@@ -153,7 +153,7 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.want(a, "web3=:90") // what takes traffic may be another service's
-		if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover {
+		if h := w.status().Backends[0].Hold; h == nil || h.Kind != api.HoldTakeover {
 			w.t.Errorf("held: %+v", h)
 		}
 		if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {

@@ -118,7 +118,7 @@ func (a *Agent) begin() {
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	nb := newBackend(b)
 	nb.overrides = a.overrides.Of(b.Name)
-	if s, ok := a.stored.backend(b.Name); ok {
+	if s := a.stored.backend(b.Name); s.Name != "" {
 		nb.restore(s, now)
 	}
 	nb.noteOperated(nb.overrides)
@@ -149,7 +149,7 @@ func (a *Agent) store(now time.Time) {
 }
 
 // storeOverdue reports whether the state says of a backend that its sources answered longer
-// ago than they did by more than storeEvery: by that its age is judged at the next start.
+// ago than they did by more than storeEvery: its age at the next start is counted from that.
 func (a *Agent) storeOverdue(now time.Time) bool {
 	return now.Sub(a.storedLast) >= storeEvery &&
 		slices.ContainsFunc(a.backends, func(b *backend) bool { return b.answeredAt().After(a.storedLast) })

@@ -95,6 +95,25 @@ func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T,
 	return <-got, nil
 }
 
+// askOr is ask for what can fail.
+func (a *Agent) askOr(ctx context.Context, f func(context.Context) error) error {
+	refused, err := answer(ctx, a, f)
+	return cmp.Or(err, refused)
+}
+
+// answerOr is answer for what can fail.
+func answerOr[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	r, err := answer(ctx, a, func(loop context.Context) result {
+		v, err := f(loop)
+		return result{v, err}
+	})
+	return r.value, cmp.Or(err, r.err)
+}
+
 // Accept has those of a backend, by our name of it, go that id stood for when it was
 // shown: what the guard holds, what is kept, or live addresses that no source has ever
 // listed. What is listed again by now stays. It fails with [api.ErrNoBackend],

@@ -21,7 +21,7 @@ import (
 const (
 	phaseWaiting  = "waiting"  // nothing is known: nothing is touched
 	phaseRestored = "restored" // the set of the state directory is in force
-	phaseLive     = "live"     // a source has spoken
+	phaseLive     = "live"     // a source has answered
 )
 
 const (
@@ -67,25 +67,25 @@ type backend struct {
 	unmanaged placement.Unmanaged
 	// takeoverSize is how many addresses waited to be taken over when that was recorded last.
 	takeoverSize int
-	// gen is the generation in which the targets last changed, due whether they
-	// have to be made anew when the pace allows it.
+	// gen is the generation in which the targets last changed. due: they have to be made
+	// anew, when the pace allows it.
 	gen  uint64
 	sent []slots.Target // with gen; never written to
 	due  bool
 	news time.Time // when a feed said what is due
 	pace *rate.Limiter
-	// heard: a feed that is in use has given an answer to go by.
-	heard bool
+	// answered: a feed that is in use has answered in this process.
+	answered bool
 	// confirming: a confirmation is under way.
 	confirming bool
-	// overrides are what operators want of it. started are the slots that
-	// an operator gave back, with when. weights are those of the template, if any
-	// override may ask for a share of them.
+	// overrides are what operators want of it.
 	overrides override.Set
 	// added are the endpoints that operators added and do not want any more, with
 	// since when: they may be removed wherever they are found.
-	added   map[netip.AddrPort]time.Time
+	added map[netip.AddrPort]time.Time
+	// started is when operators gave back slots that somebody else had taken.
 	started map[int]time.Time
+	// weights are those of the slots in HAProxy's configuration; see [core.templateWeights].
 	weights placement.Weights
 	// operated are the endpoints that an override is or was about while nothing but what
 	// was stored is known: their slots alone are written to where others serve already.
@@ -140,7 +140,7 @@ type evidence struct {
 	confirms func(netip.AddrPort) bool
 }
 
-// reevaluate puts together what the feeds say now, has the guard judge it, and returns
+// reevaluate puts together what the feeds say now, offers it to the guard, and returns
 // whether the targets have to be made anew. Nothing is, before a feed that is used has
 // answered in this process.
 func (b *backend) reevaluate(with evidence, now time.Time) bool {
@@ -152,11 +152,11 @@ func (b *backend) reevaluate(with evidence, now time.Time) bool {
 		answered = answered || f.used && !f.answered.IsZero()
 	}
 	back := b.setKept(c.Set.Kept)
-	first := !b.heard
+	first := !b.answered
 	if first && !answered {
 		return false
 	}
-	b.phase, b.heard, b.operated = phaseLive, true, nil
+	b.phase, b.answered, b.operated = phaseLive, true, nil
 	isKept := make(map[netip.AddrPort]bool, len(b.kept))
 	for a := range b.kept {
 		isKept[a] = true

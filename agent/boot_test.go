@@ -115,7 +115,7 @@ func TestTakeoverThatDoesNotKeepOthersOut(t *testing.T) {
 				w.start()
 				w.pass(time.Hour)
 				w.want(a, "web1=:90 web2=:80")
-				if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover || h.BlocksWriting {
+				if h := w.status().Backends[0].Hold; h == nil || h.Kind != api.HoldTakeover || h.BlocksWriting {
 					w.t.Errorf("hold: %+v", h)
 				}
 			}, a)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/override"
@@ -27,13 +26,13 @@ type instance struct {
 	pending  []pendingGeneration
 	applied  uint64
 	restarts int
-	// commandLog is what was said to its slots last.
+	// commandLog has the last commands to its slots.
 	commandLog commandLog
-	// inStep is whether it was in step when that was told last, behind for how many
-	// ticks in a row it is not.
+	// inStep is whether it was in step when that was recorded last, behind for how many
+	// ticks in a row it has not been.
 	inStep bool
 	behind int
-	// reconciler writes to it; cancel ends it. outdated: it has not what is wanted now.
+	// reconciler writes to it; cancel ends that. outdated: it has to be set anew.
 	reconciler *reconciler.Reconciler
 	cancel     context.CancelFunc
 	outdated   bool
@@ -67,7 +66,7 @@ func (in *instance) at(backend string) *backendAt {
 	return at
 }
 
-// A pendingGeneration is when a generation of a backend came to be, and when its source spoke.
+// A pendingGeneration is when a generation of a backend was made, and when its source answered.
 type pendingGeneration struct {
 	backend  string
 	gen      uint64
@@ -78,8 +77,8 @@ type pendingGeneration struct {
 // newest are kept.
 const maxPending = 64
 
-// core is what the agent knows and decides. It starts nothing, waits for
-// nothing and is told the time.
+// core is what the agent knows and decides. It starts nothing and waits for nothing; the time
+// is a parameter.
 type core struct {
 	gen       uint64
 	timing    reconciler.Timing
@@ -98,19 +97,19 @@ type core struct {
 }
 
 func (c *core) backend(name string) *backend {
-	i := slices.IndexFunc(c.backends, func(b *backend) bool { return b.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return c.backends[i]
+	return first(c.backends, func(b *backend) bool { return b.Name == name })
 }
 
 func (c *core) instance(name string) *instance {
-	i := slices.IndexFunc(c.instances, func(in *instance) bool { return in.Name == name })
-	if i < 0 {
-		return nil
+	return first(c.instances, func(in *instance) bool { return in.Name == name })
+}
+
+// first returns the first of list that is what is looked for, else the zero value.
+func first[T any](list []T, is func(T) bool) (none T) {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return list[i]
 	}
-	return c.instances[i]
+	return none
 }
 
 // of returns the instances that serve b, in configured order.
@@ -140,9 +139,9 @@ func (c *core) decidable(b *backend) bool {
 	return b.phase != phaseWaiting && c.barrierOpen && len(c.views(b)) > 0
 }
 
-// recompute decides anew which endpoint sits in which slot of b, and reports
-// whether any instance has to hear of it. It does nothing before there are an
-// answer and slots to decide about, and not more often than the pace allows.
+// recompute decides anew which endpoint is in which slot of b, and reports whether that has to
+// be published. It does nothing before there are an answer and slots to decide about, and not
+// more often than the pace allows.
 func (c *core) recompute(b *backend, now time.Time) bool {
 	if !c.decidable(b) {
 		return false
@@ -226,7 +225,7 @@ func (c *core) addUnsupported(b *backend) bool {
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
-// The instances hear of it with the next [core.broadcast].
+// The instances get it with the next [core.broadcast].
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	b.gen, b.sent = c.gen, b.targets()
@@ -239,8 +238,7 @@ func (c *core) publish(b *backend, news, now time.Time) {
 	}
 }
 
-// broadcast sets for every instance what it should be, once for all that was published:
-// that holds all backends.
+// broadcast gives each outdated instance its complete spec once, whatever was published since.
 func (c *core) broadcast(now time.Time) {
 	for _, in := range c.instances {
 		if in.outdated {
@@ -275,7 +273,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		// Before its slots were seen and searched, nobody knows which of them to leave alone.
 		at := in.at(b.Name)
 		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
-		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.heard && !at.searched || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
+		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.answered && !at.searched || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
 			s.Targets = b.sent
 			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 {
 				s.Targets = placement.Around(s.Targets, at.unmanaged, at.searched)
@@ -288,35 +286,6 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 			}
 		}
 		out.Backends[b.Name] = s
-	}
-	return out
-}
-
-// problems says in words why b is not filled everywhere.
-func (c *core) problems(b *backend) []string {
-	var out []string
-	for _, in := range c.of(b) {
-		at := in.at(b.Name)
-		switch {
-		case !in.met:
-		case at.Missing:
-			out = append(out, in.Name+" has no backend "+b.Proxy)
-		case at.Problem != "":
-			out = append(out, in.Name+": "+at.Problem)
-		}
-		if names := in.conflictedSlots(b.Name); len(names) > 0 {
-			out = append(out, in.Name+": somebody else keeps changing "+strings.Join(names, ", ")+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
-		}
-	}
-	none := false
-	for _, f := range b.feeds {
-		if f.noneYet() {
-			none = true
-			out = append(out, f.Source.String()+" has never listed an endpoint (none yet): is the name right?")
-		}
-	}
-	if b.misfit && !none {
-		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until `slotsync accept "+b.Name+" "+c.takeoverID(b)+"`; is the name right?")
 	}
 	return out
 }

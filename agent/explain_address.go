@@ -64,7 +64,7 @@ func (x *explainedAddress) place(b *backend, status api.BackendStatus, addr neti
 		x.LeavesAt = l.Until
 	}
 	switch h, t := status.Hold, status.Turnover; {
-	case h != nil && h.Kind != holdTakeover:
+	case h != nil && h.Kind != api.HoldTakeover:
 		x.Held = slices.Contains(h.WouldRemove, x.Address)
 	case t != nil:
 		x.Held = slices.Contains(t.Leaving, x.Address)
@@ -73,8 +73,8 @@ func (x *explainedAddress) place(b *backend, status api.BackendStatus, addr neti
 	for _, s := range status.Slots {
 		if x.Address != "" && s.Endpoint == x.Address {
 			x.Slot = s.Name
-			if s.State == holdTakeover {
-				x.NoSlot = holdTakeover
+			if s.State == api.HoldTakeover {
+				x.NoSlot = api.HoldTakeover
 			}
 			return
 		}

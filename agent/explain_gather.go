@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -24,21 +23,17 @@ const (
 // slot, or "" for the backend as a whole. It fails with [api.ErrNoBackend] or
 // [api.ErrNoSubject].
 func (a *Agent) Explain(ctx context.Context, name, about string) (api.Explanation, error) {
-	var refused error
-	e, err := answer(ctx, a, func(context.Context) api.Explanation {
+	return answerOr(ctx, a, func(context.Context) (api.Explanation, error) {
 		b := a.backend(name)
 		if b == nil {
-			refused = fmt.Errorf("%w: %q", api.ErrNoBackend, name)
-			return api.Explanation{}
+			return api.Explanation{}, fmt.Errorf("%w: %q", api.ErrNoBackend, name)
 		}
-		var e explanation
-		e, refused = a.explain(b, about, time.Now())
-		return e.Explanation
+		e, err := a.explain(b, about, time.Now())
+		if err != nil {
+			return api.Explanation{}, err
+		}
+		return e.Explanation, nil
 	})
-	if err := cmp.Or(err, refused); err != nil {
-		return api.Explanation{}, err
-	}
-	return e, nil
 }
 
 // An explanation is an [Explanation] in the making, and what its words need besides.
@@ -68,10 +63,14 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, e
 	}
 	e.Guard = explainGuard(status, &e)
 	if about == "" {
-		e.Verdict = backendVerdict(status, a.statusesOf(b, now), &e)
+		var instances []api.InstanceStatus
+		for _, in := range a.of(b) {
+			instances = append(instances, a.instanceStatus(in, now))
+		}
+		e.Verdict = backendVerdict(status, instances, &e)
 		return e, nil
 	}
-	list, slot, err := a.meant(b, status, about)
+	list, slot, err := a.resolve(b, status, about)
 	if err != nil {
 		return e, err
 	}
@@ -97,17 +96,9 @@ func verdicts(list []api.AddressExplanation, more int) string {
 	return strings.Join(words, " ")
 }
 
-func (a *Agent) statusesOf(b *backend, now time.Time) []api.InstanceStatus {
-	var out []api.InstanceStatus
-	for _, in := range a.of(b) {
-		out = append(out, a.instanceStatus(in, now))
-	}
-	return out
-}
-
-// meant returns the addresses that about stands for, sorted; of a free slot the
+// resolve returns the addresses that about stands for, sorted; of a free slot the
 // zero one. slot is the name of a slot, if it is one.
-func (a *Agent) meant(b *backend, status api.BackendStatus, about string) (list []netip.AddrPort, slot string, err error) {
+func (a *Agent) resolve(b *backend, status api.BackendStatus, about string) (list []netip.AddrPort, slot string, err error) {
 	if addr, err := netip.ParseAddrPort(about); err == nil {
 		return []netip.AddrPort{plain(addr)}, "", nil
 	}

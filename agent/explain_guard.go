@@ -86,7 +86,7 @@ func holdWords(h *api.Hold, e *explanation) string {
 		what = fmt.Sprintf("the sources list nothing any more, all at once: the last %d stay in force", n)
 	case guard.Removal:
 		what = fmt.Sprintf("the sources lack %d at once: they stay in force", n)
-	case holdTakeover:
+	case api.HoldTakeover:
 		what = fmt.Sprintf("%d live addresses are listed by no source: they are left alone", n)
 	case guard.Unhealthy:
 		what = fmt.Sprintf("every endpoint that is registered is unhealthy: the %d that served last go on", n)

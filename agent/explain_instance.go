@@ -19,7 +19,7 @@ func (i *explainedInstance) serves(address string) bool {
 }
 
 // why says what keeps a slot from being what is wanted of it; "" if nothing does.
-// want is what the address is told to be there, nil if it is not wanted.
+// want is what the address should be there, nil if it is not wanted.
 //
 //	the first that fits
 //	the instance does not answer
@@ -40,7 +40,7 @@ func (i *explainedInstance) why(address string, want *discovery.Endpoint, now ti
 		return "it has no slot " + i.Slot
 	case i.HeldBy == "external":
 		return fmt.Sprintf("somebody else set it to %s%s; setting it ready ends that", i.State, forSince(now, i.HeldSince))
-	case i.HeldBy == holdTakeover:
+	case i.HeldBy == api.HoldTakeover:
 		return fmt.Sprintf("the slot holds %s, which no source has ever listed", i.Address)
 	case i.LastReply != "":
 		return "HAProxy refuses: " + i.LastReply

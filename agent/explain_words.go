@@ -50,10 +50,10 @@ func refusal(reason string) string {
 // verdict says what one has to know of an address first.
 func (a *explainedAddress) verdict(e *explanation) string {
 	refused := a.saying(api.SaysRefused)
-	strange := a.at(func(i api.InstanceExplanation) bool { return i.HeldBy == holdTakeover && i.Address == a.Address })
+	strange := a.at(func(i api.InstanceExplanation) bool { return i.HeldBy == api.HoldTakeover && i.Address == a.Address })
 	switch {
 	case a.Address == "":
-		return a.freeSlot()
+		return fmt.Sprintf("Slot %s is free: it holds no endpoint.", a.Slot)
 	case len(strange) > 0:
 		return fmt.Sprintf("%s is live at %s in slot %s, and no source has ever listed it: it is left alone until `slotsync accept %s %s`.",
 			a.Address, names(strange), strange[0].Slot, e.Name, e.takeoverID)
@@ -64,11 +64,6 @@ func (a *explainedAddress) verdict(e *explanation) string {
 		return a.absent(e)
 	}
 	return a.present(e) + a.operated() + a.keptBy(e) + e.silence()
-}
-
-// freeSlot is the verdict on a slot that holds nothing.
-func (a *explainedAddress) freeSlot() string {
-	return fmt.Sprintf("Slot %s is free: it holds no endpoint.", a.Slot)
 }
 
 // absent is the verdict on an address that is not in force.

@@ -51,7 +51,7 @@ func TestVerdictOfAnAddress(t *testing.T) {
 	}
 	held := api.GuardExplanation{State: "held", Why: "the sources lack 3 at once.", Hold: &api.Hold{Kind: guard.Removal}}
 	live := serving("edge-1")
-	live.HeldBy = holdTakeover
+	live.HeldBy = api.HoldTakeover
 	stuck := failingAt("edge-2", "it does not answer")
 	away := failingAt("edge-3", "it does not answer")
 	away.Up = false
@@ -163,7 +163,7 @@ func TestWhyAnInstanceDiffers(t *testing.T) {
 			i.HeldBy, i.State, i.HeldSince = "external", slots.Drain, before(time.Hour)
 		},
 			"somebody else set it to drain for 1h0m0s; setting it ready ends that"},
-		{"takeover", ready, func(i *api.InstanceExplanation) { i.HeldBy, i.Address = holdTakeover, "10.0.0.9:80" },
+		{"takeover", ready, func(i *api.InstanceExplanation) { i.HeldBy, i.Address = api.HoldTakeover, "10.0.0.9:80" },
 			"the slot holds 10.0.0.9:80, which no source has ever listed"},
 		{"refused", ready, func(i *api.InstanceExplanation) { other(i); i.LastReply = "no_server: No such server." }, "HAProxy refuses: no_server: No such server."},
 		{"paused", ready, func(i *api.InstanceExplanation) { other(i); i.PausedUntil = explainedAt.Add(time.Minute) },
@@ -248,7 +248,7 @@ func TestGuardInWords(t *testing.T) {
 			"the sources lack 2 at once: they stay in force for another 30s if it is confirmed (3 of 3), or until `slotsync accept web h123456`."},
 		{"never", api.BackendStatus{Hold: &api.Hold{ID: "h123456", Kind: guard.Empty, WouldRemove: gone}}, nil, "held",
 			"the sources list nothing any more, all at once: the last 2 stay in force until `slotsync accept web h123456`."},
-		{"takeover", api.BackendStatus{Hold: &api.Hold{ID: "h123456", Kind: holdTakeover, WouldRemove: gone}}, nil, "held",
+		{"takeover", api.BackendStatus{Hold: &api.Hold{ID: "h123456", Kind: api.HoldTakeover, WouldRemove: gone}}, nil, "held",
 			"2 live addresses are listed by no source: they are left alone until `slotsync accept web h123456`."},
 		{"unhealthy", api.BackendStatus{Hold: &api.Hold{ID: "h123456", Kind: guard.Unhealthy, WouldRemove: gone}}, nil, "held",
 			"every endpoint that is registered is unhealthy: the 2 that served last go on as long as that lasts, or until `slotsync accept web h123456`."},

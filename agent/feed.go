@@ -14,7 +14,7 @@ import (
 type feed struct {
 	Feed
 	cancel func() // ends the watch
-	used   bool   // it is in what the guard judges
+	used   bool   // it is in what is offered to the guard
 
 	answered time.Time         // zero: never in this process
 	last     discovery.Reading // its last answer

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
@@ -284,7 +285,7 @@ func TestFeedsAreReconfigured(t *testing.T) {
 		change(w.opts.Backends[0].Feeds[0]) // the other one goes: its endpoint is nobody's
 		w.pass(time.Hour)
 		w.wantPorts(a, 81, 91)
-		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != holdTakeover {
+		if hold := w.status().Backends[0].Hold; hold == nil || hold.Kind != api.HoldTakeover {
 			w.t.Errorf("hold: %+v", hold)
 		}
 

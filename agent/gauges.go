@@ -66,7 +66,7 @@ func (a *Agent) addProxy(p metrics.Proxy, b *backend, now time.Time) metrics.Pro
 		p.Held[kind] = true
 	}
 	if len(a.unmanagedOf(b)) > 0 {
-		p.Held[holdTakeover] = true
+		p.Held[api.HoldTakeover] = true
 	}
 	p.Overflow += len(b.placement.Overflow())
 	p.Paused = p.Paused || a.hasConflict(b, now) || a.pauses.Of(b.Name, now) != nil
@@ -113,7 +113,7 @@ func (at *backendAt) addSlots(s metrics.Slots, used map[int]bool) metrics.Slots 
 		_, external := at.Externals[live.Number]
 		switch {
 		case unmanaged:
-			s.States[holdTakeover]++
+			s.States[api.HoldTakeover]++
 		case external:
 			s.States["external"]++
 		case live.Class == slots.Maint && !used[live.Number]:

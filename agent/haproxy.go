@@ -14,24 +14,28 @@ import (
 
 // reloadNames returns the reloads that name stands for.
 func (a *Agent) reloadNames(ctx context.Context, name string) ([]string, error) {
-	names, err := answer(ctx, a, func(context.Context) []string {
+	return answerOr(ctx, a, func(context.Context) ([]string, error) {
+		meant, err := a.reloadsNamed(name)
 		var out []string
-		for _, r := range a.reloads {
-			if name == "" || name == r.Name {
-				out = append(out, r.Name)
-			}
+		for _, r := range meant {
+			out = append(out, r.Name)
 		}
-		return out
+		return out, err
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(names) == 0 && name != "":
-		return nil, fmt.Errorf("%w: none is named %q", api.ErrNoReload, name)
-	case len(names) == 0:
-		return nil, api.ErrNoReload
+}
+
+// reloadsNamed are the reloads that name stands for, all if it is "".
+func (a *Agent) reloadsNamed(name string) ([]*reloading, error) {
+	if name == "" {
+		if len(a.reloads) == 0 {
+			return nil, api.ErrNoReload
+		}
+		return a.reloads, nil
 	}
-	return names, nil
+	if r := a.reloadNamed(name); r != nil {
+		return []*reloading{r}, nil
+	}
+	return nil, fmt.Errorf("%w: none is named %q", api.ErrNoReload, name)
 }
 
 // ReloadHAProxy runs the reloads that are meant, one after the other, stopping at
@@ -74,8 +78,8 @@ func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) (
 
 // perform runs a transaction that a person asked for, and waits for its end.
 func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*reloading) launch) error {
-	done := make(chan error, 1) // never blocks the one who tells
-	refused, err := answer(ctx, a, func(loop context.Context) error {
+	done := make(chan error, 1) // never blocks the sender
+	if err := a.askOr(ctx, func(loop context.Context) error {
 		r := a.reloadNamed(name)
 		switch {
 		case r == nil:
@@ -87,8 +91,7 @@ func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*relo
 		l.by, l.done, l.triggers = by, done, r.policy.Triggers()
 		a.launch(loop, r, l)
 		return nil
-	})
-	if err := cmp.Or(err, refused); err != nil {
+	}); err != nil {
 		return err
 	}
 	select {
@@ -101,20 +104,14 @@ func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*relo
 
 // transaction returns the one of a reload, of the first if name is "".
 func (a *Agent) transaction(ctx context.Context, name string) (string, Transaction, error) {
-	names, err := a.reloadNames(ctx, name)
-	if err != nil {
-		return "", nil, err
-	}
-	t, err := answer(ctx, a, func(context.Context) Transaction {
-		if r := a.reloadNamed(names[0]); r != nil {
-			return r.Transaction
+	r, err := answerOr(ctx, a, func(context.Context) (Reload, error) {
+		meant, err := a.reloadsNamed(name)
+		if err != nil {
+			return Reload{}, err
 		}
-		return nil
+		return meant[0].Reload, nil
 	})
-	if err == nil && t == nil {
-		err = api.ErrNoReload
-	}
-	return names[0], t, err
+	return r.Name, r.Transaction, err
 }
 
 // known returns [api.ErrNoVersion] unless the version is kept.

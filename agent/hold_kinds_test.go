@@ -10,7 +10,7 @@ import (
 // TestHoldKinds: what the guard calls a hold is what the API calls it.
 func TestHoldKinds(t *testing.T) {
 	for ours, theirs := range map[string]string{
-		guard.Empty: api.HoldEmpty, guard.Removal: api.HoldRemoval, guard.Unhealthy: api.HoldUnhealthy, holdTakeover: api.HoldTakeover,
+		guard.Empty: api.HoldEmpty, guard.Removal: api.HoldRemoval, guard.Unhealthy: api.HoldUnhealthy,
 	} {
 		if ours != theirs {
 			t.Errorf("%q is %q in the API", ours, theirs)

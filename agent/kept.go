@@ -86,7 +86,7 @@ func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []net
 		}
 	}
 	before := b.guard.Published()
-	if b.reevaluate(evidence{checked: checked}, now); !b.heard {
+	if b.reevaluate(evidence{checked: checked}, now); !b.answered {
 		b.guard.Withdraw(gone)
 		b.operated = with(b.operated, gone)
 	}
@@ -108,9 +108,5 @@ func with(set map[netip.AddrPort]bool, addrs []netip.AddrPort) map[netip.AddrPor
 }
 
 func (b *backend) feed(name string) *feed {
-	i := slices.IndexFunc(b.feeds, func(f *feed) bool { return f.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return b.feeds[i]
+	return first(b.feeds, func(f *feed) bool { return f.Name == name })
 }

@@ -29,7 +29,7 @@ type launch struct {
 	by       string                 // "": nobody asked
 	triggers []reloadpolicy.Trigger // that it may cure
 	run      func(context.Context) (reload.Result, error)
-	done     chan error // hears of the end, if not nil
+	done     chan error // gets the result, if not nil
 }
 
 // launch starts a transaction, of which there is one at a time.
@@ -48,7 +48,7 @@ func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	})
 }
 
-// end tells who waits for it.
+// end gives the result to who waits for it.
 func (l launch) end(err error) {
 	if l.done != nil {
 		l.done <- err

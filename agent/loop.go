@@ -8,14 +8,19 @@ import (
 	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
-// This file is the loop, the one goroutine that owns every decision. Whoever wants something
-// of it posts a task: a watch that a source has answered, a reconciler that it has a report, a
-// request that an operator asks for something. After each, reconcileAll decides what is due:
+// This file is the loop, the one goroutine that owns every decision.
 //
-//	what sources say  ─► onUpdate ─► reevaluate ─► guard ─┐
-//	what operators ask ─► setOverrides ───────────────────┤ backend.due
-//	what instances show ─► onReport ─► applyReport ───────┘
-//	                                                       ─► recompute ─► publish ─► broadcast
+// News comes in as tasks: a watch posts what a source answered (updates.go), a reconciler what
+// it found (report.go), a request what an operator asks for (ask.go). After each, reconcileAll
+// decides what is due, in steps that touch nothing but memory, and then has it done:
+//
+//	what sources say   ─► onUpdate ─► reevaluate ─► guard ─┐
+//	what operators ask ─► setOverrides ────────────────────┤ backend.due
+//	what instances show ─► onReport ─► applyReport ────────┘
+//	                                                        ─► recompute ─► publish ─► broadcast
+//
+// Out of it go snapshots: the status (status.go), the gauges (gauges.go) and what is stored
+// (state.go); and what happened, by record (happening.go).
 
 const (
 	// tick is how often the loop shows that it is alive.
@@ -52,13 +57,7 @@ func (a *Agent) loop(ctx context.Context) {
 			}
 		case <-timer.C:
 		case now := <-ticker.C:
-			a.ticked.Store(now.UnixNano())
-			a.expireAsked(now)
-			a.recordBehind()
-			if a.dirty || a.storeOverdue(now) {
-				a.dirty = false
-				a.store(now)
-			}
+			a.onTick(now)
 		}
 		a.needsStep = false
 		timer.Reset(a.reconcileAll(ctx, time.Now()))
@@ -88,33 +87,45 @@ func (a *Agent) drainUpdates(ctx context.Context, t task) bool {
 	return a.needsStep
 }
 
-// reconcileAll decides what is due and returns how long nothing will be.
+// onTick does what is due once a second.
+func (a *Agent) onTick(now time.Time) {
+	a.ticked.Store(now.UnixNano())
+	a.expireAsked(now)
+	a.recordBehind()
+	if a.dirty || a.storeOverdue(now) {
+		a.dirty = false
+		a.store(now)
+	}
+}
+
+// reconcileAll decides what is due and has it done. It returns how long nothing will be due.
 func (a *Agent) reconcileAll(ctx context.Context, now time.Time) time.Duration {
 	a.openBarrier(now)
-	next := now.Add(tick)
 	for _, b := range a.backends {
-		if b.expireDrains(now) {
-			b.due, b.news = true, time.Time{}
-		}
 		a.runTimers(ctx, b, now)
 		if b.due {
 			a.publishIfChanged(b, now)
 		}
-		if at := b.next(now); !at.IsZero() && at.Before(next) {
-			next = at
-		}
+	}
+	a.broadcast(now)
+	next := reconciler.Earlier(a.nextDue(now), a.considerReloads(ctx, now))
+	return max(next.Sub(now), time.Millisecond)
+}
+
+// nextDue is when reconcileAll has something to do again for a backend or the barrier, in a
+// tick at the latest.
+func (a *Agent) nextDue(now time.Time) time.Time {
+	next := now.Add(tick)
+	for _, b := range a.backends {
+		next = reconciler.Earlier(next, b.next(now))
 		if b.due && a.decidable(b) {
 			next = reconciler.Earlier(next, now.Add(time.Second/roundRate))
 		}
 	}
-	a.broadcast(now)
-	if at := a.considerReloads(ctx, now); !at.IsZero() {
-		next = reconciler.Earlier(next, at)
-	}
 	if !a.barrierOpen {
 		next = reconciler.Earlier(next, a.barrierUntil())
 	}
-	return max(next.Sub(now), time.Millisecond)
+	return next
 }
 
 // publishIfChanged makes the targets of b anew and sends them out if they changed.

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -44,30 +43,21 @@ func (a *Agent) SetState(ctx context.Context, backend, server, state string, who
 // SetWeight gives an endpoint another weight: 0 to 256, a share of the template's as
 // in "20%", or "" for what its source says. It fails as SetState does.
 func (a *Agent) SetWeight(ctx context.Context, backend, server, weight string, who api.Who) (api.ServerRef, error) {
-	if weight != "" {
-		if err := api.CheckWeight(weight); err != nil {
-			return api.ServerRef{}, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
-		}
+	if err := checkWeight(weight); err != nil {
+		return api.ServerRef{}, err
 	}
 	return a.withServer(ctx, backend, server, func(b *backendRef, now time.Time) error {
-		o := api.Override{Backend: b.Name, Address: b.addr.String(), Kind: api.OverrideWeight, Weight: weight}
-		if weight == "" {
-			a.endOverride(o, who.By, now)
-			return nil
-		}
-		return a.setOverride(o, who, now)
+		return a.setWeight(api.Override{Backend: b.Name, Address: b.addr.String(), Weight: weight}, who, now)
 	})
 }
 
 // AddServer adds an endpoint that no source lists. name is for people, weight is as
 // for SetWeight. It fails with [api.ErrNoBackend] or [api.ErrBadRequest].
 func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who api.Who) (api.ServerRef, error) {
-	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-	err := error(nil)
+	addr = plain(addr)
+	err := checkWeight(weight)
 	if reason := discovery.Check(addr); reason != "" {
 		err = fmt.Errorf("%w: %s is not for an endpoint (%s)", api.ErrBadRequest, addr, strings.ReplaceAll(reason, "_", " "))
-	} else if weight != "" && api.CheckWeight(weight) != nil {
-		err = fmt.Errorf("%w: %w", api.ErrBadRequest, api.CheckWeight(weight))
 	}
 	if err != nil {
 		return api.ServerRef{}, err
@@ -104,6 +94,17 @@ func checkState(state string) error {
 	return nil
 }
 
+// checkWeight refuses what is neither a weight nor "".
+func checkWeight(weight string) error {
+	if weight == "" {
+		return nil
+	}
+	if err := api.CheckWeight(weight); err != nil {
+		return fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+	}
+	return nil
+}
+
 // A backendRef is a backend and an endpoint of it.
 type backendRef struct {
 	*backend
@@ -128,25 +129,12 @@ func (a *Agent) withServer(ctx context.Context, backend, server string, f func(*
 	})
 }
 
-// answerOr is answer for what can fail.
-func answerOr[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	r, err := answer(ctx, a, func(loop context.Context) result {
-		v, err := f(loop)
-		return result{v, err}
-	})
-	return r.value, cmp.Or(err, r.err)
-}
-
 // find returns the endpoint that server names: by its address, or by the slot that
 // it has, as any instance calls it. One that is not there, but that something is asked of, can be named too: how
 // else would that end?
 func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
-		addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+		addr = plain(addr)
 		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.Names(b.Name, addr) {
 			return addr, fmt.Errorf("%w: %s has no endpoint %s", api.ErrNoServer, b.Name, addr)
 		}
@@ -172,6 +160,16 @@ func (c *core) ref(b *backend, addr netip.AddrPort) api.ServerRef {
 		r.Slot = c.slotName(b, table[i].Number)
 	}
 	return r
+}
+
+// setWeight puts a weight in force, or ends the one that is.
+func (a *Agent) setWeight(o api.Override, who api.Who, now time.Time) error {
+	o.Kind = api.OverrideWeight
+	if o.Weight != "" {
+		return a.setOverride(o, who, now)
+	}
+	a.endOverride(o, who.By, now)
+	return nil
 }
 
 // setState puts a state in force, or ends the one that is.

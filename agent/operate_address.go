@@ -53,18 +53,11 @@ func (a *Agent) heldStill(ip netip.Addr) error {
 // later, what SetWeight does to one, and returns those that there are. What was asked of
 // one of them alone goes before it.
 func (a *Agent) SetAddressWeight(ctx context.Context, ip netip.Addr, weight string, who api.Who) ([]api.ServerRef, error) {
-	if weight != "" {
-		if err := api.CheckWeight(weight); err != nil {
-			return nil, fmt.Errorf("%w: %w", api.ErrBadRequest, err)
-		}
+	if err := checkWeight(weight); err != nil {
+		return nil, err
 	}
 	return a.operateAddress(ctx, ip, func(address string, now time.Time) error {
-		o := api.Override{Address: address, Kind: api.OverrideWeight, Weight: weight}
-		if weight == "" {
-			a.endOverride(o, who.By, now)
-			return nil
-		}
-		return a.setOverride(o, who, now)
+		return a.setWeight(api.Override{Address: address, Weight: weight}, who, now)
 	})
 }
 

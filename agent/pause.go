@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -52,7 +53,7 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 	return err
 }
 
-// pausesChanged has the instances hear what is paused now, and records what became of which
+// pausesChanged sets anew for the instances what is paused, and records what became of which
 // pauses.
 func (a *Agent) pausesChanged(kind string, which []api.Pause) {
 	a.operatorsAsked(time.Now())
@@ -78,4 +79,17 @@ func (a *Agent) pausesChanged(kind string, which []api.Pause) {
 		}
 		a.record(h)
 	}
+}
+
+// hasConflict reports whether a conflict keeps the agent from writing to a slot of b
+// somewhere.
+func (a *Agent) hasConflict(b *backend, now time.Time) bool {
+	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
+		for _, until := range in.at(b.Name).Conflicts {
+			if until.After(now) {
+				return true
+			}
+		}
+		return false
+	})
 }

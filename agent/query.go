@@ -55,7 +55,7 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	if err != nil {
 		return "", err
 	}
-	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", spoken(command), "by", by)
+	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", loggable(command), "by", by)
 	reply, err := q.Raw(ctx, command)
 	if err == nil && !shows(command) {
 		a.compareNow(ctx, instance)
@@ -80,9 +80,9 @@ func (a *Agent) compareNow(ctx context.Context, instance string) {
 	}
 }
 
-// spoken is what a log says of a line of commands: what is done, and to what. Behind that
+// loggable is what a log shows of a line of commands: what is done, and to what. Behind that
 // a key or a password may follow, as in the lines of a payload.
-func spoken(line string) string {
+func loggable(line string) string {
 	var out []string
 	line, _, more := strings.Cut(line, "\n")
 	for _, command := range commandsIn(line) {
@@ -182,14 +182,10 @@ func (a *Agent) holders(b *backend, server string) (ref api.ServerRef, out []shu
 }
 
 func (a *Agent) querier(ctx context.Context, name string) (Querier, error) {
-	q, err := answer(ctx, a, func(context.Context) Querier {
-		if in := a.instance(name); in != nil {
-			return in.Query
+	return answerOr(ctx, a, func(context.Context) (Querier, error) {
+		if in := a.instance(name); in != nil && in.Query != nil {
+			return in.Query, nil
 		}
-		return nil
+		return nil, fmt.Errorf("%w: %q", api.ErrNoInstance, name)
 	})
-	if err == nil && q == nil {
-		err = fmt.Errorf("%w: %q", api.ErrNoInstance, name)
-	}
-	return q, err
 }

@@ -123,7 +123,7 @@ func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
 		"show info\nann;hunter2":               "show info; …",
 		`show info\`:                           `show info\`,
 	} {
-		if got := spoken(line); got != want {
+		if got := loggable(line); got != want {
 			t.Errorf("%q is logged as %q, want %q", line, got, want)
 		}
 	}

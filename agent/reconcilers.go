@@ -2,13 +2,12 @@ package agent
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/reconciler"
 )
 
-// This file has a reconciler for every instance, and takes what they report.
+// This file has a reconciler for every instance.
 
 // newReconciler returns one for an instance, which reports to the loop for as long as ctx
 // lasts.
@@ -38,48 +37,6 @@ func (a *Agent) startReconciler(ctx context.Context, in *instance) {
 		}
 		r.Run(ctx)
 	})
-}
-
-// onReport takes what a reconciler reported.
-func (a *Agent) onReport(in *instance, r reconciler.Report) {
-	if !slices.Contains(a.instances, in) {
-		return
-	}
-	before := in.last
-	n := a.applyReport(in, r)
-	in.commandLog.add(r.Exchanges)
-	a.recordReport(in, before, r, n.short, a.propagated(in, r))
-	a.ready = a.ready || r.Err == nil && r.InSync && !a.unfilled(in)
-	for _, b := range a.backends {
-		if a.endTurnover(b, r.At) {
-			b.due, a.dirty = true, true
-		}
-		if len(a.proven(b)) > 0 {
-			a.reevaluate(b, nil, time.Time{}, r.At)
-		}
-	}
-	for _, b := range n.redo {
-		a.publishIfChanged(b, time.Now())
-	}
-	a.dirty = a.dirty || !in.last.Process.Same(before.Process) || n.externals
-	a.recordInStep(in)
-}
-
-// propagated notes what was read back, and returns how long it took after the news of it,
-// the longest of each backend.
-func (a *Agent) propagated(in *instance, r reconciler.Report) map[string]time.Duration {
-	if r.Err != nil {
-		return nil
-	}
-	slowest := map[string]time.Duration{}
-	for _, s := range in.apply(r.Applied) {
-		if !s.news.IsZero() {
-			took := r.At.Sub(s.news)
-			a.opts.Metrics.Propagated(in.Name, took)
-			slowest[s.backend] = max(slowest[s.backend], took)
-		}
-	}
-	return slowest
 }
 
 // newInstance returns an instance of which no more is known than was stored of these backends.

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +14,7 @@ import (
 
 // Reconfigure goes on with other options. Reconcilers and watches whose key is the
 // same go on; so does what was published for a backend whose source changed,
-// until the new source has spoken, and then the guard and the takeover rule
+// until the new source has answered, and then the guard and the takeover rule
 // apply. What is gone is left as it is, or with opts.DrainRemoved taken out of
 // service at each instance that answers within the time for one round; a warning
 // names what stays in service. The state directory, the log and the metrics stay
@@ -25,8 +24,7 @@ func (a *Agent) Reconfigure(ctx context.Context, opts Options) error {
 	if err := opts.check(); err != nil {
 		return err
 	}
-	refused, err := answer(ctx, a, func(context.Context) error { return a.refuse(opts) })
-	if err := cmp.Or(err, refused); err != nil {
+	if err := a.askOr(ctx, func(context.Context) error { return a.refuse(opts) }); err != nil {
 		return err
 	}
 	// From here on the loop must not be left half way, whatever comes of ctx.
@@ -37,14 +35,13 @@ func (a *Agent) Reconfigure(ctx context.Context, opts Options) error {
 			return err
 		}
 	}
-	refused, err = answer(whole, a, func(loop context.Context) error {
+	return a.askOr(whole, func(loop context.Context) error {
 		if err := a.refuse(opts); err != nil {
 			return err
 		}
 		a.change(loop, opts)
 		return nil
 	})
-	return cmp.Or(err, refused)
 }
 
 // refuse returns why opts cannot be gone on with: slots that are in use cannot

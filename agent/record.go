@@ -5,12 +5,10 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // This file records what became of the state directory, of sources and of whole backends.
@@ -107,7 +105,7 @@ func (a *Agent) tableChanged(b *backend, overflowed int) {
 func (a *Agent) takeoverChanged(b *backend) {
 	id, before := a.takeoverID(b), b.takeoverSize
 	b.takeoverSize = len(a.unmanagedOf(b))
-	e := api.Event{Backend: b.Name, Fields: map[string]string{"hold": holdTakeover, "id": id}}
+	e := api.Event{Backend: b.Name, Fields: map[string]string{"hold": api.HoldTakeover, "id": id}}
 	switch n := b.takeoverSize; {
 	case n > 0 && before == 0:
 		e.Kind = api.EventHoldBegun
@@ -119,26 +117,4 @@ func (a *Agent) takeoverChanged(b *backend) {
 		e.Kind = api.EventHoldEnded
 		a.record(happening{line: "no slot waits to be taken over any more", event: e})
 	}
-}
-
-func faultOf(err error) slots.Fault { f, _ := slots.FaultOf(err); return f }
-
-func (a *Agent) proxyOf(name string) string {
-	if b := a.backend(name); b != nil {
-		return b.Proxy
-	}
-	return ""
-}
-
-// hasConflict reports whether a conflict keeps the agent from writing to a slot of b
-// somewhere.
-func (a *Agent) hasConflict(b *backend, now time.Time) bool {
-	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
-		for _, until := range in.at(b.Name).Conflicts {
-			if until.After(now) {
-				return true
-			}
-		}
-		return false
-	})
 }

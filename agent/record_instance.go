@@ -10,6 +10,7 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/metrics"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // This file records what happened at an instance.
@@ -24,7 +25,7 @@ func (a *Agent) recordReport(in *instance, before, r reconciler.Report, short []
 	for _, c := range r.Commands {
 		a.opts.Metrics.Commands(in.Name, c.Command, c.Result, c.N)
 	}
-	all := slices.Concat(linkChanged(in, before, r), slotsChanged(r, short, propagated), a.drifted(in, r), noted(r))
+	all := slices.Concat(linkChanged(in, before, r), slotsChanged(r, short, propagated), drifted(in, r), noted(r))
 	for _, h := range all {
 		h.event.Instance = in.Name
 		a.record(h)
@@ -36,7 +37,7 @@ func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 	process := map[string]string{"pid": itoa(r.Process.Pid), "version": r.Process.Version}
 	up := api.Event{Kind: api.EventInstanceUp, Text: "answers", Fields: process}
 	switch {
-	case r.Err != nil && (before.Err == nil || faultOf(before.Err) != faultOf(r.Err)):
+	case r.Err != nil && (before.Err == nil || !sameFault(before.Err, r.Err)):
 		out = append(out, happening{level: slog.LevelWarn, line: "instance cannot be kept in step", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
 			event: api.Event{Kind: api.EventInstanceDown, Text: "cannot be kept in step: " + r.Err.Error()}})
 	case r.Err == nil && before.Err != nil:
@@ -51,6 +52,12 @@ func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 			count: func(m *metrics.Metrics) { m.Restarted(in.Name) }})
 	}
 	return out
+}
+
+func sameFault(a, b error) bool {
+	x, _ := slots.FaultOf(a)
+	y, _ := slots.FaultOf(b)
+	return x == y
 }
 
 // slotsChanged is what was written, and where slots are short.
@@ -77,14 +84,14 @@ func slotsChanged(r reconciler.Report, short []string, propagated map[string]tim
 }
 
 // drifted is what was corrected.
-func (a *Agent) drifted(in *instance, r reconciler.Report) (out []happening) {
+func drifted(in *instance, r reconciler.Report) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Drift)) {
 		kinds := r.Drift[name]
 		out = append(out, happening{level: slog.LevelWarn, line: "drift corrected: nobody asked for what was there", attrs: []any{"changes", kinds.String()},
 			event: api.Event{Kind: api.EventDrift, Backend: name, Text: "corrected what nobody asked for: " + kinds.String(), Changes: countsByKind(kinds)},
 			count: func(m *metrics.Metrics) {
 				for kind, n := range kinds {
-					m.Drift(in.Name, a.proxyOf(name), string(kind), n)
+					m.Drift(in.Name, r.Backends[name].Proxy, string(kind), n)
 				}
 			}})
 	}

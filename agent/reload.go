@@ -95,11 +95,7 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 }
 
 func (a *Agent) reloadNamed(name string) *reloading {
-	i := slices.IndexFunc(a.reloads, func(r *reloading) bool { return r.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return a.reloads[i]
+	return first(a.reloads, func(r *reloading) bool { return r.Name == name })
 }
 
 // recover ends what an earlier process left half done, before anything else is

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/reload"
 )
@@ -63,24 +62,12 @@ func (c *core) data(r *reloading) reload.Data {
 				if k := tmpl.place(s.Number); k < 1 || k > n {
 					slot = "" // it gets another one
 				}
-				out.Servers = append(out.Servers, reload.Server{Name: e.Name, Slot: slot, Addr: e.Addr, Weight: weights[e.Addr], State: stateWord(e.State)})
+				out.Servers = append(out.Servers, reload.Server{Name: e.Name, Slot: slot, Addr: e.Addr, Weight: weights[e.Addr], State: slots.ClassOf(e.State).String()})
 			}
 		}
 		d.Backends = append(d.Backends, out)
 	}
 	return d
-}
-
-// stateWord is what a state is called in a server-state file and in templates.
-func stateWord(s discovery.State) string {
-	switch s {
-	case discovery.Ready:
-		return slots.Ready.String()
-	case discovery.Drain:
-		return slots.Drain.String()
-	case discovery.Down:
-	}
-	return slots.Maint.String()
 }
 
 // prefix is that of the slots of b, as configured or as found.

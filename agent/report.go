@@ -12,6 +12,48 @@ import (
 
 // This file takes what instances report.
 
+// onReport takes what a reconciler reported.
+func (a *Agent) onReport(in *instance, r reconciler.Report) {
+	if !slices.Contains(a.instances, in) {
+		return
+	}
+	before := in.last
+	n := a.applyReport(in, r)
+	in.commandLog.add(r.Exchanges)
+	a.recordReport(in, before, r, n.short, a.propagated(in, r))
+	a.ready = a.ready || r.Err == nil && r.InSync && !a.unfilled(in)
+	for _, b := range a.backends {
+		if a.endTurnover(b, r.At) {
+			b.due, a.dirty = true, true
+		}
+		if len(a.proven(b)) > 0 {
+			a.reevaluate(b, nil, time.Time{}, r.At)
+		}
+	}
+	for _, b := range n.redo {
+		a.publishIfChanged(b, time.Now())
+	}
+	a.dirty = a.dirty || !in.last.Process.Same(before.Process) || n.externals
+	a.recordInStep(in)
+}
+
+// propagated notes what was read back, and returns how long it took after the news of it,
+// the longest of each backend.
+func (a *Agent) propagated(in *instance, r reconciler.Report) map[string]time.Duration {
+	if r.Err != nil {
+		return nil
+	}
+	slowest := map[string]time.Duration{}
+	for _, s := range in.apply(r.Applied) {
+		if !s.news.IsZero() {
+			took := r.At.Sub(s.news)
+			a.opts.Metrics.Propagated(in.Name, took)
+			slowest[s.backend] = max(slowest[s.backend], took)
+		}
+	}
+	return slowest
+}
+
 // A change is what a report changed of what is known of an instance.
 type change struct {
 	// redo are the backends that have to be decided anew.
@@ -55,15 +97,15 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 		if !at.seenOnce {
 			at.seenOnce, at.full, b.due = true, slots.HasReady(at.Own, b.operated), true
 			out.redo = append(out.redo, b)
-		} else if at.Problem == "" && (b.heard && !at.searched || c.tableOutdated(b, at)) {
+		} else if at.Problem == "" && (b.answered && !at.searched || c.tableOutdated(b, at)) {
 			out.redo = append(out.redo, b)
 		}
 	}
 	return out
 }
 
-// know takes what an instance reported of its backends, but for what was on its way while
-// the slots became other ones.
+// know takes what an instance reported of its backends. A report that was under way while
+// a backend got other slots is dropped.
 func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) (out change) {
 	maps.DeleteFunc(reported, func(name string, l reconciler.BackendReport) bool {
 		b := c.backend(name)
@@ -85,7 +127,7 @@ func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) 
 	return out
 }
 
-// isShort reports whether endpoints have no slot there. One without any slot is told of
+// isShort reports whether endpoints have no slot there. One without any slot is recorded
 // otherwise.
 func isShort(r reconciler.BackendReport) bool { return r.Overflow > 0 && len(r.Own) > 0 }
 
@@ -94,8 +136,8 @@ func (in *instance) forget(backend string) {
 	delete(in.backends, backend)
 }
 
-// clearExternal forgets that somebody took a slot out of service, also at an instance that
-// does not answer now.
+// clearExternal forgets that somebody took a slot out of service, so that the status says so at
+// once. The reconciler of the instance forgets it by [reconciler.BackendSpec.Started].
 func (in *instance) clearExternal(backend string, slot int) {
 	at := in.at(backend)
 	if _, taken := at.Externals[slot]; taken {

@@ -152,7 +152,7 @@ func TestStrangerKeepsNothingElseOut(t *testing.T) {
 		w.opts.Backends[0].Feeds[0].Source = w.source
 		w.start()
 		w.pass(time.Minute)
-		if h := w.status().Backends[0].Hold; h == nil || h.Kind != holdTakeover || !slices.Equal(h.WouldRemove, []string{addr(95).String()}) {
+		if h := w.status().Backends[0].Hold; h == nil || h.Kind != api.HoldTakeover || !slices.Equal(h.WouldRemove, []string{addr(95).String()}) {
 			w.t.Fatalf("hold: %+v", h)
 		}
 		w.want(a, "web1=:80 web2=:81")

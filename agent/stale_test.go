@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -37,7 +38,7 @@ func TestStaleSetIsNotFilledFrom(t *testing.T) {
 						w.t.Fatalf("in service: %v, listed: %v", got, after)
 					}
 				}
-				if h := w.status().Backends[0].Hold; h != nil && h.Kind != holdTakeover {
+				if h := w.status().Backends[0].Hold; h != nil && h.Kind != api.HoldTakeover {
 					w.t.Errorf("held: %+v", h)
 				}
 			}, a)

@@ -1,8 +1,8 @@
 package agent
 
 import (
+	"errors"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +13,9 @@ import (
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/agent/sources"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -147,12 +149,7 @@ func numberIn(name, prefix string) (int, bool) {
 
 // reload returns what was stored of one reload.
 func (s stored) reload(name string) storedReload {
-	for _, r := range s.Reloads {
-		if r.Name == name {
-			return r
-		}
-	}
-	return storedReload{}
+	return first(s.Reloads, func(r storedReload) bool { return r.Name == name })
 }
 
 // notAfter is at, or now if the clock was ahead when at was stored.
@@ -205,18 +202,32 @@ func (c *core) snapshot(now time.Time) stored {
 
 // instance returns what was stored of an instance.
 func (s stored) instance(name string) storedInstance {
-	for _, in := range s.Instances {
-		if in.Name == name {
-			return in
-		}
-	}
-	return storedInstance{}
+	return first(s.Instances, func(in storedInstance) bool { return in.Name == name })
 }
 
-func (s stored) backend(name string) (storedBackend, bool) {
-	i := slices.IndexFunc(s.Backends, func(b storedBackend) bool { return b.Name == name })
-	if i < 0 {
-		return storedBackend{}, false
+// backend returns what was stored of a backend; one without a name if nothing was.
+func (s stored) backend(name string) storedBackend {
+	return first(s.Backends, func(b storedBackend) bool { return b.Name == name })
+}
+
+const (
+	stateVersion = 1
+	stateFile    = "state.json"
+)
+
+// loadState reads the state directory. An error says why there is nothing to go
+// by, and leaves what was there aside; a directory that was never written to is
+// none.
+func loadState(folders securedir.Policy, path string) (s stored, err error) {
+	dir, err := store.Open(folders, path)
+	if dir == nil || err != nil {
+		return stored{}, err
 	}
-	return s.Backends[i], true
+	defer dir.Close()
+	_, err = dir.ReadOrSetAside(stateFile, func(text []byte) error {
+		s, err = decodeState(text)
+		return err
+	})
+	s, other := loadOperators(dir, s)
+	return s, errors.Join(err, other)
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -37,7 +38,7 @@ func (c *core) unfilled(in *instance) bool {
 		case len(r.Usable) < len(r.Own):
 			return b.placement.Short() || r.Overflow > 0
 		}
-		return (r.Missing || r.Problem != "") && (!b.heard || len(b.wanted()) > 0)
+		return (r.Missing || r.Problem != "") && (!b.answered || len(b.wanted()) > 0)
 	})
 }
 
@@ -96,7 +97,7 @@ func (a *Agent) notReady() []string {
 func (a *Agent) backendStatus(b *backend, now time.Time) api.BackendStatus {
 	s := api.BackendStatus{
 		Name: b.Name, Backend: b.Proxy, Phase: b.phase,
-		Endpoints: nonNil(b.wanted()), Overflow: nonNil(b.placement.Overflow()), Slots: []api.SlotStatus{},
+		Endpoints: append([]discovery.Endpoint{}, b.wanted()...), Overflow: append([]discovery.Endpoint{}, b.placement.Overflow()...), Slots: []api.SlotStatus{},
 	}
 	s.NeedReload, s.Forecast = a.reloadNeed(b), b.forecast()
 	if p := a.pauses.Of(b.Name, now); p != nil {
@@ -150,7 +151,7 @@ func (a *Agent) takeover(b *backend) *api.Hold {
 	if len(unmanaged) == 0 {
 		return nil
 	}
-	return &api.Hold{ID: a.takeoverID(b), Kind: holdTakeover, Since: a.begun, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
+	return &api.Hold{ID: a.takeoverID(b), Kind: api.HoldTakeover, Since: a.begun, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
 }
 
 // statusKept is what is kept, for people.
@@ -245,9 +246,31 @@ func addresses(eps []discovery.Endpoint) []netip.AddrPort {
 	return out
 }
 
-func nonNil(eps []discovery.Endpoint) []discovery.Endpoint {
-	if eps == nil {
-		return []discovery.Endpoint{}
+// problems says in words why b is not filled everywhere.
+func (c *core) problems(b *backend) []string {
+	var out []string
+	for _, in := range c.of(b) {
+		at := in.at(b.Name)
+		switch {
+		case !in.met:
+		case at.Missing:
+			out = append(out, in.Name+" has no backend "+b.Proxy)
+		case at.Problem != "":
+			out = append(out, in.Name+": "+at.Problem)
+		}
+		if names := in.conflictedSlots(b.Name); len(names) > 0 {
+			out = append(out, in.Name+": somebody else keeps changing "+strings.Join(names, ", ")+": nothing is written there for a while, or until `slotsync resume "+b.Name+"`")
+		}
 	}
-	return eps
+	none := false
+	for _, f := range b.feeds {
+		if f.noneYet() {
+			none = true
+			out = append(out, f.Source.String()+" has never listed an endpoint (none yet): is the name right?")
+		}
+	}
+	if b.misfit && !none {
+		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until `slotsync accept "+b.Name+" "+c.takeoverID(b)+"`; is the name right?")
+	}
+	return out
 }

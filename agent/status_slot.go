@@ -79,7 +79,7 @@ func (a *Agent) slotStatus(b *backend, name string, slot slots.Slot, rows map[st
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
 		s.Since, s.From = time.Time{}, b.listedBy(slot.Endpoint.Addr)
 	} else if addr, ok := b.unmanaged[slot.Number]; ok {
-		s.Endpoint, s.State = addr.String(), holdTakeover
+		s.Endpoint, s.State = addr.String(), api.HoldTakeover
 	}
 	held := b.heldWhy(slot)
 	s.Override = held
@@ -160,7 +160,7 @@ func (in *instance) slotStatus(b *backend, number int, live slots.Server, exists
 	if _, ok := r.Externals[number]; ok {
 		s.HeldBy, s.Reason = "external", "taken out of service by somebody else"
 	} else if _, ok := r.unmanaged[number]; ok {
-		s.HeldBy, s.Reason = holdTakeover, "no source has ever listed this address"
+		s.HeldBy, s.Reason = api.HoldTakeover, "no source has ever listed this address"
 	}
 	if until, ok := r.Conflicts[number]; ok && until.After(now) && s.HeldBy == "" {
 		s.Reason, s.PausedUntil = "somebody else keeps changing it", &until

@@ -15,9 +15,6 @@ import (
 
 // This file finds the addresses that no feed may remove.
 
-// holdTakeover is the kind of hold of live addresses that no source has ever listed.
-const holdTakeover = "takeover"
-
 // findUnmanaged finds the unmanaged addresses of b at instances where they were not looked
 // for, drops those that are gone, or that the source lists or an operator added by now, and
 // returns the slots that they have anywhere, with the address. changed: they are others at
@@ -30,7 +27,7 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 			changed = at.unmanaged.DropOwned(b.owns) || changed
 			continue
 		}
-		if !at.searched && b.heard {
+		if !at.searched && b.answered {
 			at.unmanaged = b.search(in)
 			at.searched, at.corrected = true, true
 			changed = true // until then nothing is written there

@@ -10,7 +10,7 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// This file listens to the feeds, and asks them again.
+// This file takes what the sources answer, and asks them again.
 
 // confirmTimeout bounds one confirmation by a source.
 const confirmTimeout = 20 * time.Second
@@ -30,7 +30,7 @@ func (a *Agent) startWatch(ctx context.Context, b *backend, f *feed) {
 	})
 }
 
-// onUpdate takes what a feed answered.
+// onUpdate takes what a feed answered, or why it did not.
 func (a *Agent) onUpdate(b *backend, f *feed, u discovery.Update) {
 	if !slices.Contains(a.backends, b) || !slices.Contains(b.feeds, f) {
 		return
@@ -58,7 +58,8 @@ func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Ti
 	}
 }
 
-// reevaluate has what the feeds of b say judged anew, after news that came then.
+// reevaluate decides anew what of the feeds of b is published, and records what changed by
+// that. news is when what led to it came.
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
 	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
 	before := b.guard.Published()
@@ -83,6 +84,9 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news,
 
 // runTimers does what is due for b by the time alone.
 func (a *Agent) runTimers(ctx context.Context, b *backend, now time.Time) {
+	if b.expireDrains(now) {
+		b.due, b.news = true, time.Time{}
+	}
 	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
 	if past(b.nextTransition) {
 		a.reevaluate(b, nil, now, now)
@@ -100,11 +104,8 @@ func (a *Agent) runTimers(ctx context.Context, b *backend, now time.Time) {
 func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed) {
 	source := f.Source
 	a.group.Go(func() {
-		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
-		defer cancel()
-		r, err := discovery.Confirm(brief, source)
-		u := discovery.Update{Reading: r, Err: err, At: time.Now()}
-		if err != nil {
+		u := readStrongly(ctx, source)
+		if u.Err != nil {
 			return
 		}
 		a.post(ctx, func(context.Context) {
@@ -115,6 +116,14 @@ func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed) {
 			}
 		})
 	})
+}
+
+// readStrongly reads a source in the strongest way there is.
+func readStrongly(ctx context.Context, source discovery.Source) discovery.Update {
+	brief, cancel := context.WithTimeout(ctx, confirmTimeout)
+	defer cancel()
+	r, err := discovery.Confirm(brief, source)
+	return discovery.Update{Reading: r, Err: err, At: time.Now()}
 }
 
 // confirm asks the feeds of b whose endpoints are held in the strongest way there
@@ -128,15 +137,10 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 		sources[i] = f.Source
 	}
 	a.group.Go(func() {
-		brief, cancel := context.WithTimeout(ctx, confirmTimeout)
-		defer cancel()
 		answers := make([]discovery.Update, len(feeds))
 		var all sync.WaitGroup
 		for i, source := range sources {
-			all.Go(func() {
-				r, err := discovery.Confirm(brief, source)
-				answers[i] = discovery.Update{Reading: r, Err: err, At: time.Now()}
-			})
+			all.Go(func() { answers[i] = readStrongly(ctx, source) })
 		}
 		all.Wait()
 		a.post(ctx, func(context.Context) {

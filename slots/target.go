@@ -20,13 +20,14 @@ func (t Table) Targets(weights map[netip.AddrPort]int) []Target {
 		targets[i] = Target{Number: s.Number, Leave: s.Reserved, Dynamic: s.Dynamic}
 		if !s.Reserved && !s.Free() {
 			a := s.Endpoint.Addr
-			targets[i] = Target{Number: s.Number, Addr: a, Weight: weights[a], Class: classOf(s.Endpoint.State), Dynamic: s.Dynamic}
+			targets[i] = Target{Number: s.Number, Addr: a, Weight: weights[a], Class: ClassOf(s.Endpoint.State), Dynamic: s.Dynamic}
 		}
 	}
 	return targets
 }
 
-func classOf(s discovery.State) Class {
+// ClassOf returns the class of a slot whose endpoint is in that state.
+func ClassOf(s discovery.State) Class {
 	switch s {
 	case discovery.Ready:
 		return Ready

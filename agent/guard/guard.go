@@ -1,7 +1,7 @@
 // Package guard decides what of the sources' word is believed: whether a loss is put
 // into force at once, or held until it is confirmed or made up for.
 //
-// It is pure: a [Guard] is told the time and starts nothing. What the sources say
+// It is pure: the time is a parameter, and it starts nothing. What the sources say
 // together is offered to it ([Guard.Offer]); what is in force is [Guard.Published].
 package guard
 

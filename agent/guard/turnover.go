@@ -14,7 +14,7 @@ type unhealthy struct {
 }
 
 // spareUnhealthy returns next, with what serves now still ready where all that is
-// registered is unhealthy: then health says more about those who judge it. What is
+// registered is unhealthy: then it is more likely that the health checks are wrong. What is
 // registered no more is not spared.
 func (g *Guard) spareUnhealthy(next []discovery.Endpoint, keep bool, now time.Time) []discovery.Endpoint {
 	if !keep || discovery.CountReady(next) > 0 {

@@ -1,5 +1,5 @@
 // Package placement says which endpoint of a backend sits in which slot, for all instances
-// of it. It is pure: it is told the time and what the instances show.
+// of it. It is pure: the time and what the instances show are parameters.
 package placement
 
 import (
@@ -113,8 +113,8 @@ func (p *Placement) vanish(before map[netip.AddrPort]int, now time.Time) {
 	}
 }
 
-// recall tells free slots that are there again whose they were, and forgets what is too
-// long ago.
+// recall notes for free slots that are there again which endpoints they had, and forgets what
+// is too long ago.
 func (p *Placement) recall(now time.Time) {
 	if len(p.vanished) == 0 {
 		return

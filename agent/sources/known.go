@@ -1,7 +1,7 @@
 // Package sources puts together what the sources of one backend say: part by part, and
 // all of them, as a union or with a failover.
 //
-// It is pure: it is told what a source answered and the time, and starts nothing.
+// It is pure: what a source answered and the time are parameters, and it starts nothing.
 package sources
 
 import (

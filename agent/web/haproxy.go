@@ -72,11 +72,7 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	req := api.ReloadRequest{Name: body.Name, By: auth.CallerOf(r).Actor(body.By), Reason: api.Sanitize(body.Reason), Force: body.Force}
 	reloads, err := s.o.Agent.ReloadHAProxy(ctx, req)
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
-		return
-	}
-	answer.JSON(w, reloads)
+	answer.Result(w, reloads, err, http.StatusUnprocessableEntity)
 }
 
 // readJSON takes the body, if there is one, and nothing but what v knows.
@@ -100,15 +96,16 @@ func (s *Server) checkHAProxy(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := withLongDeadline(w, r)
 	defer cancel()
 	words, err := s.o.Agent.CheckHAProxy(ctx, r.URL.Query().Get("reload"))
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
-		return
-	}
-	answer.JSON(w, api.CheckAnswer{OK: true, Words: words})
+	answer.Result(w, api.CheckAnswer{OK: true, Words: words}, err, http.StatusUnprocessableEntity)
 }
 
 func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
 	config, etag, err := s.o.Agent.HAProxyConfig(r.Context(), r.URL.Query().Get("reload"), r.PathValue("id"))
+	writeText(w, config, etag, err)
+}
+
+// writeText answers with a part of HAProxy's configuration and its tag, if it has one.
+func writeText(w http.ResponseWriter, text []byte, etag string, err error) {
 	if err != nil {
 		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
@@ -117,28 +114,18 @@ func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"`+etag+`"`)
 	}
 	w.Header().Set("Content-Type", api.TextType)
-	// Whoever asked may be gone; there is nobody else to tell.
-	_, _ = w.Write(config)
+	_, _ = w.Write(text) // the client may be gone
 }
 
 func (s *Server) haproxyVersions(w http.ResponseWriter, r *http.Request) {
 	versions, err := s.o.Agent.HAProxyVersions(r.Context(), r.URL.Query().Get("reload"))
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
-		return
-	}
-	answer.JSON(w, versions)
+	answer.Result(w, versions, err, http.StatusInternalServerError)
 }
 
 func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	diff, err := s.o.Agent.HAProxyDiff(r.Context(), q.Get("reload"), q.Get("from"), q.Get("to"))
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
-		return
-	}
-	w.Header().Set("Content-Type", api.TextType)
-	_, _ = io.WriteString(w, diff)
+	writeText(w, []byte(diff), "", err)
 }
 
 func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
@@ -150,11 +137,7 @@ func (s *Server) restoreHAProxy(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := withLongDeadline(w, r)
 	defer cancel()
 	reloads, err := s.o.Agent.RestoreHAProxy(ctx, r.URL.Query().Get("reload"), r.PathValue("id"), auth.CallerOf(r).Actor(r.URL.Query().Get("by")), etag)
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
-		return
-	}
-	answer.JSON(w, reloads)
+	answer.Result(w, reloads, err, http.StatusUnprocessableEntity)
 }
 
 // ifMatch is the tag that HAProxy's configuration must have for a change; "" if

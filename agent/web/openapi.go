@@ -16,5 +16,5 @@ var openAPIDocument []byte
 
 func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", api.JSONType)
-	_, _ = w.Write(openAPIDocument) // whoever asked may be gone
+	_, _ = w.Write(openAPIDocument) // the client may be gone
 }

@@ -98,7 +98,7 @@ func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
 func handleJSON[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) api.WhoBody, do func(context.Context, B, api.Who) (A, error)) {
 	var body B
 	err := readJSON(r, &body)
-	wish, failed := auth.CallerOf(r).Who(who(body))
+	by, failed := auth.CallerOf(r).Who(who(body))
 	if err == nil {
 		err = failed
 	}
@@ -108,12 +108,8 @@ func handleJSON[B any, A any](w http.ResponseWriter, r *http.Request, who func(B
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
 	defer cancel()
-	a, err := do(ctx, body, wish)
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
-		return
-	}
-	answer.JSON(w, a)
+	a, err := do(ctx, body, by)
+	answer.Result(w, a, err, http.StatusBadGateway)
 }
 
 func (s *Server) setState(w http.ResponseWriter, r *http.Request) {

@@ -118,7 +118,7 @@ func (l *sharing) Accept() (net.Conn, error) {
 		if placed := l.places.admit(c, auth.AskPeer(c)); placed != nil {
 			return placed, nil
 		}
-		_ = c.Close() // there is nobody to tell
+		_ = c.Close() // nobody waits for the error
 	}
 }
 

@@ -43,13 +43,7 @@ func (s *Server) sections(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) section(w http.ResponseWriter, r *http.Request) {
 	text, etag, err := s.o.Agent.HAProxySection(r.Context(), r.URL.Query().Get("reload"), r.PathValue("type"), r.PathValue("name"))
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
-		return
-	}
-	w.Header().Set("ETag", `"`+etag+`"`)
-	w.Header().Set("Content-Type", api.TextType)
-	_, _ = w.Write(text) // whoever asked may be gone
+	writeText(w, text, etag, err)
 }
 
 // editSection puts the body in place of a section, or removes the section.
@@ -65,11 +59,7 @@ func (s *Server) editSection(w http.ResponseWriter, r *http.Request) {
 	if a.Diff, err = s.o.Agent.PreviewHAProxySection(ctx, e); err == nil && !dry {
 		a.Reloads, err = s.o.Agent.EditHAProxySection(ctx, e)
 	}
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusUnprocessableEntity), err.Error())
-		return
-	}
-	answer.JSON(w, a)
+	answer.Result(w, a, err, http.StatusUnprocessableEntity)
 }
 
 // readEdit reads an edit from a request. A change has to name what it was made

@@ -29,12 +29,21 @@ func JSON(w http.ResponseWriter, v any) {
 	Write(w, http.StatusOK, api.JSONType, body)
 }
 
+// Result writes v, or if there is an error what went wrong, with the status that [StatusOf] has
+// for it.
+func Result(w http.ResponseWriter, v any, err error, other int) {
+	if err != nil {
+		Problem(w, StatusOf(err, other), err.Error())
+		return
+	}
+	JSON(w, v)
+}
+
 // Write writes a body of some type, and a line feed.
 func Write(w http.ResponseWriter, status int, kind string, body []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.WriteHeader(status)
-	// Whoever asked may be gone; there is nobody else to tell.
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(append(body, '\n')) // the client may be gone
 }
 
 // Text writes plain text.

@@ -141,7 +141,7 @@ func File(w http.ResponseWriter, r *http.Request) {
 		kind, body = "text/javascript; charset=utf-8", pageScript
 	}
 	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write(body) // whoever asked may be gone
+	_, _ = w.Write(body) // the client may be gone
 }
 
 // SignInFirst is for those who may see nothing yet. A browser cannot send a token with
@@ -182,7 +182,7 @@ func (r *refusal) WriteHeader(status int) {
 	r.Header().Del("Content-Length")
 	r.Header().Del("WWW-Authenticate") // a browser would ask with a dialog of its own
 	r.ResponseWriter.WriteHeader(status)
-	// whoever asked may be gone
+	// the client may be gone
 	_ = pageTemplate.ExecuteTemplate(r.ResponseWriter, "page", pageView{Title: "slotsync", Anonymous: true, SignIn: r.signIn})
 }
 

@@ -37,7 +37,7 @@ func (a *Agent) pollFiles(ctx context.Context, r *reloading, now time.Time) (nex
 	return next
 }
 
-// onFiles takes what is on disk, and tells of a file that somebody else has changed.
+// onFiles takes what is on disk, and records that somebody else has changed the file.
 func (a *Agent) onFiles(r *reloading, files reload.Files) {
 	if was := r.files.ByHand; files.ByHand != was {
 		a.changedByHand(r, files.ByHand)
@@ -55,4 +55,29 @@ func (a *Agent) changedByHand(r *reloading, is bool) {
 			event: api.Event{Kind: api.EventNote, Fields: map[string]string{"reload": r.Name}}}
 	}
 	a.record(h)
+}
+
+const (
+	// oldEvery is how often old workers are looked for, oldTimeout how long that
+	// may take.
+	oldEvery, oldTimeout = 5 * time.Second, 4 * time.Second
+)
+
+// pollOldWorkers asks for the old workers of a reload, if that can be known.
+func (a *Agent) pollOldWorkers(ctx context.Context, r *reloading, now time.Time) {
+	if r.OldWorkers == nil || r.looking || now.Before(r.lookAt) {
+		return
+	}
+	r.looking, r.lookAt = true, now.Add(oldEvery)
+	ask := r.OldWorkers
+	a.group.Go(func() {
+		brief, cancel := context.WithTimeout(ctx, oldTimeout)
+		defer cancel()
+		old, err := ask(brief)
+		a.post(ctx, func(context.Context) {
+			if r.looking = false; err == nil {
+				r.old = old
+			}
+		})
+	})
 }
