@@ -26,7 +26,7 @@ func arrows() map[string][]string {
 			"agent", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots/haproxy",
 		},
 		"cmd/slotsync/config": {
-			"cmd/slotsync/textfmt", "agent", "agent/api", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
+			"cmd/slotsync/textfmt", "agent/api", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/daemon": {

@@ -3,32 +3,27 @@ package config
 import (
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
-	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
-func (c *checker) backends(raw rawConfig, sources map[string]Source) []Backend {
-	if len(raw.Backends) == 0 {
+func (c *checker) backends(root *rootKeys, sources map[string]Source) []Backend {
+	if len(root.Backends) == 0 {
 		c.add("backends", "there is no backend: name at least one and its source")
 	}
 	var instances []string
-	for _, in := range raw.HAProxy.Instances {
+	for _, in := range root.HAProxy.Instances {
 		instances = append(instances, in.Name)
 	}
-	outer := c.guard("guard", raw.Guard, guard.Rules{EmptyHold: guard.DefaultEmptyHold, RemovalHold: guard.DefaultRemovalHold,
-		MaxRemoval: guard.DefaultMaxRemoval, Window: guard.DefaultWindow, TurnoverWait: guard.DefaultTurnover})
 	var list []Backend
-	for i, r := range raw.Backends {
-		path := fmt.Sprintf("backends[%d]", i)
-		b := c.backend(path, r, outer)
-		b.Instances = c.chosen(path+".instances", r.Instances, instances)
-		c.feeds(path, r, &b, feedable{raw.Sources, sources})
+	for i := range root.Backends {
+		r, path := &root.Backends[i], fmt.Sprintf("backends[%d]", i)
+		b := c.backend(path, r)
+		c.chosen(path+".instances", r.Instances, instances)
+		c.feeds(path, r, &b, feedable{root.Sources, sources})
 		for j, other := range list {
 			c.checkOverlap(path, b, other, j)
 		}
@@ -38,53 +33,27 @@ func (c *checker) backends(raw rawConfig, sources map[string]Source) []Backend {
 }
 
 // backend checks what does not depend on the source.
-func (c *checker) backend(path string, r rawBackend, outer guard.Rules) Backend {
-	c.name(path+".name", r.Name)
-	b := Backend{Name: r.Name, Proxy: r.Backend, Prefix: r.Slots}
-	if b.Proxy == "" {
-		b.Proxy = r.Name
-		c.assume(path+".backend", r.Name)
-	} else {
-		c.name(path+".backend", r.Backend)
-	}
-	if r.Slots != "" {
-		c.name(path+".slots", r.Slots)
-	}
-	b.Guard = c.guard(path+".guard", r.Guard, outer)
-	c.inherit(path+".guard", "guard", "empty_hold", "removal_hold", "max_removal", "window", "turnover_wait", "min_endpoints")
-	b.Policy = discovery.Policy{
-		Allow: c.networks(path+".allow", r.Allow), Deny: c.networks(path+".deny", r.Deny),
-		Family: c.oneOf(path+".family", r.Family, discovery.AnyFamily, discovery.OnlyV4, discovery.OnlyV6, discovery.PreferV4),
-	}
-	b.OnAllUnhealthy = c.oneOf(path+".on_all_unhealthy", r.OnAllUnhealthy, "auto", "keep", "drop")
-	b.DrainFirst = c.oneOf(path+".leave", r.Leave, "maint", "drain") == "drain"
-	b.Drain = c.duration(path+".drain", r.Drain, agent.DefaultDrain, 10*time.Millisecond, 24*time.Hour)
-	b.DrainShutdown = c.flag(path+".drain_shutdown", r.DrainShutdown)
-	b.Dynamic, b.DynamicOptions = c.flag(path+".dynamic", r.Dynamic), r.DynamicOptions
-	if err := haproxy.CheckOptions(r.DynamicOptions); err != nil {
-		c.add(path+".dynamic_options", "%v", err)
+func (c *checker) backend(path string, r *backendKeys) Backend {
+	c.complete(path, r, "")
+	if r.Backend == "" {
+		r.Backend, c.assumed[path+".backend"] = r.Name, true
 	}
 	if r.DynamicOptions != "" && !r.Dynamic {
 		c.add(path+".dynamic_options", "has no effect without dynamic: true")
 	}
-	b.MaxSlots = c.count(path+".max_slots", r.MaxSlots, agent.DefaultMaxSlots, 1, 100_000)
-	b.RepairExternal = c.oneOf(path+".external", r.External, "respect", "repair") == "repair"
-	return b
-}
-
-func (c *checker) guard(path string, r rawGuard, outer guard.Rules) guard.Rules {
-	return guard.Rules{
-		EmptyHold:    c.hold(path+".empty_hold", r.EmptyHold, outer.EmptyHold),
-		RemovalHold:  c.hold(path+".removal_hold", r.RemovalHold, outer.RemovalHold),
-		MaxRemoval:   c.percent(path+".max_removal", r.MaxRemoval, outer.MaxRemoval),
-		Window:       c.duration(path+".window", r.Window, outer.Window, time.Second, 24*time.Hour),
-		TurnoverWait: c.orOff(path+".turnover_wait", r.TurnoverWait, outer.TurnoverWait),
-		MinEndpoints: c.count(path+".min_endpoints", r.MinEndpoints, outer.MinEndpoints, 0, discovery.MaxEndpoints),
+	g := r.Guard
+	return Backend{
+		Name: r.Name, Proxy: r.Backend, Prefix: r.Slots, Instances: r.Instances, OnAllUnhealthy: r.OnAllUnhealthy,
+		Guard: guard.Rules{EmptyHold: g.EmptyHold, RemovalHold: g.RemovalHold, MaxRemoval: g.MaxRemoval, Window: g.Window,
+			MinEndpoints: g.MinEndpoints, TurnoverWait: g.TurnoverWait},
+		Policy:     discovery.Policy{Allow: r.Allow, Deny: r.Deny, Family: r.Family},
+		DrainFirst: r.Leave == "drain", Drain: r.Drain, DrainShutdown: r.DrainShutdown, RepairExternal: r.External == "repair",
+		Dynamic: r.Dynamic, DynamicOptions: r.DynamicOptions, MaxSlots: r.MaxSlots,
 	}
 }
 
 // chosen checks the instances of a backend.
-func (c *checker) chosen(path string, names, known []string) []string {
+func (c *checker) chosen(path string, names, known []string) {
 	for i, name := range names {
 		here := fmt.Sprintf("%s[%d]", path, i)
 		if slices.Contains(names[:i], name) {
@@ -93,7 +62,6 @@ func (c *checker) chosen(path string, names, known []string) []string {
 		}
 		c.reference(here, name, "instance", known)
 	}
-	return names
 }
 
 // checkOverlap makes sure that no slot is filled twice.

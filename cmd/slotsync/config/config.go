@@ -15,7 +15,6 @@ import (
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
-	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
@@ -87,21 +86,6 @@ type Backend struct {
 	MaxSlots            int
 }
 
-// HTTP is how the agent is reached, for its API and its metrics.
-type HTTP struct {
-	Listen, Socket string
-	// SocketIsDefault reports that no configuration names the socket.
-	SocketIsDefault bool
-	SocketMode      fs.FileMode
-	SocketGroup     string
-	Hosts           []string
-	TokenFile       string
-	ReadTokenFile   string // of a token with which one may only read
-	Loopback        auth.Loopback
-	MaxFor          time.Duration
-	WebConfigFile   string // of Prometheus' exporter-toolkit, for the TCP listener
-}
-
 // Paths returns where the configuration is looked for.
 func Paths() []string { return []string{"/etc/slotsync/slotsync.yaml", "slotsync.yaml"} }
 
@@ -152,10 +136,11 @@ func validate(file string, doc document, faults []fault, env Environment) (*Conf
 	if doc.values == nil {
 		return nil, Settings{}, newError(file, faults)
 	}
-	raw, more := merge(doc, env)
+	root, more := merge(doc, env)
 	c := newChecker(doc, env)
-	c.inheritDefaults(&raw)
-	cfg := c.config(raw)
+	c.complete("", root, "")
+	c.inheritDefaults(root)
+	cfg := c.config(root)
 	cfg.File, cfg.Overruled, cfg.FolderPolicy = file, c.overruled, sharedFolders(env, readMounts())
 	cfg.PrivateFolder = privateFolder(env)
 	faults = append(faults, more...)
@@ -163,9 +148,9 @@ func validate(file string, doc document, faults []fault, env Environment) (*Conf
 	if err := newError(file, faults); err != nil {
 		return nil, Settings{}, err
 	}
-	c.effects(raw, cfg)
+	c.effects(root, cfg)
 	cfg.Warnings = sortedFaults(file, c.warnings)
-	return cfg, Settings{file, raw, c}, nil
+	return cfg, Settings{file, root, c}, nil
 }
 
 // dropSecondary returns the faults that are about nothing that the others are about: what

@@ -39,7 +39,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	for path := range doc.places {
 		seen[anyKey(path)] = true
 	}
-	for _, path := range keys(reflect.TypeFor[rawConfig](), "") {
+	for _, path := range keys(reflect.TypeFor[rootKeys](), "") {
 		if !seen[anyKey(path)] {
 			t.Errorf("the reference lacks %s", path)
 		}
@@ -90,13 +90,13 @@ func TestReferenceSaysTheDefaults(t *testing.T) {
 // keys are all paths of the schema, [] for any index.
 func keys(t reflect.Type, prefix string) []string {
 	var list []string
-	for key, ft := range fields(t) {
-		path := join(prefix, key)
+	for key, f := range members(t) {
+		ft, path := f.Type, join(prefix, key)
 		list = append(list, path)
 		if ft.Kind() == reflect.Slice {
 			ft, path = ft.Elem(), path+"[]"
 		}
-		if ft.Kind() == reflect.Struct {
+		if isMapping(ft) {
 			list = append(list, keys(ft, path)...)
 		}
 	}
@@ -137,7 +137,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 	var names []string
-	for path := range scalars(reflect.TypeFor[rawConfig](), "") {
+	for path := range scalars(reflect.TypeFor[rootKeys](), "") {
 		names = append(names, variable(path))
 	}
 	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC", "SLOTSYNC_HAPROXY_LOCK_WAIT",
@@ -255,7 +255,7 @@ func TestDirectObeysTheVariablesOfConsul(t *testing.T) {
 			t.Errorf("%q: %+v", flag, got)
 		}
 	}
-	if cfg, err := (&Inline{Sockets: []string{"/run/a.sock"}, Backend: "web", Consul: "web"}).Load(nil); err != nil || cfg.Sources["consul"].Consul.Options.Address != consulDefault {
+	if cfg, err := (&Inline{Sockets: []string{"/run/a.sock"}, Backend: "web", Consul: "web"}).Load(nil); err != nil || cfg.Sources["consul"].Consul.Options.Address != "http://127.0.0.1:8500" {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }

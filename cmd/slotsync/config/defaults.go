@@ -11,54 +11,52 @@ import (
 const outermost = "defaults"
 
 // inheritDefaults gives the backends what they do not say, and has it stand where the
-// defaults do. What a source has no use for is left out.
-func (c *checker) inheritDefaults(raw *rawConfig) {
-	d := reflect.ValueOf(&raw.Defaults).Elem()
+// defaults, or the guard of all backends, do. What a source has no use for is left out.
+func (c *checker) inheritDefaults(root *rootKeys) {
 	kinds := map[string]string{}
-	for _, s := range raw.Sources {
+	for _, s := range root.Sources {
 		kinds[s.Name] = s.Type
 	}
-	rules := slices.Collect(maps.Keys(maps.Collect(fields(reflect.TypeFor[rawRules]()))))
-	for i := range raw.Backends {
-		b, path := &raw.Backends[i], fmt.Sprintf("backends[%d]", i)
-		to := reflect.ValueOf(b).Elem()
-		c.inheritKeys(path, to, d, append(rules, "slots", "instances"))
+	defaults, guard := reflect.ValueOf(root.Defaults), reflect.ValueOf(root.Guard)
+	for i := range root.Backends {
+		b, path := &root.Backends[i], fmt.Sprintf("backends[%d]", i)
 		if !c.given(path+".from") && !c.given(path+".endpoints") {
-			c.inheritKeys(path, to, d, []string{"source"})
+			c.inheritKey(path+".source", reflect.ValueOf(&b.Source).Elem(), outermost+".source", reflect.ValueOf(root.Defaults.Source))
 		}
-		c.inheritKeys(path, to, d, askedBy(kinds[b.Source]))
+		c.inherit(path, reflect.ValueOf(b).Elem(), outermost, defaults, kinds[b.Source])
+		c.inherit(path+".guard", reflect.ValueOf(&b.Guard).Elem(), "guard", guard, "")
 		for j := range b.From {
-			c.inheritKeys(fmt.Sprintf("%s.from[%d]", path, j), reflect.ValueOf(&b.From[j]).Elem(), d, askedBy(kinds[b.From[j].Source]))
+			from := &b.From[j]
+			c.inherit(fmt.Sprintf("%s.from[%d]", path, j), reflect.ValueOf(from).Elem(), outermost, defaults, kinds[from.Source])
 		}
 	}
 }
 
-// askedBy returns the keys of a rawAsk that sources of a kind know.
-func askedBy(kind string) []string {
-	known := map[string][]string{"consul": consulKeys(), "nomad": nomadKeys()}[kind]
-	all := maps.Collect(fields(reflect.TypeFor[rawAsk]()))
-	return slices.DeleteFunc(known, func(key string) bool { return all[key] == nil })
-}
-
-// inheritKeys sets the keys of to, at path, that nobody gave, to those of the defaults.
-func (c *checker) inheritKeys(path string, to, defaults reflect.Value, keys []string) {
-	for _, key := range keys {
-		c.inheritKey(join(path, key), join(outermost, key), fieldOf(to, key), fieldOf(defaults, key))
+// inherit sets the keys of a mapping that nobody gave to those of another one, where they
+// mean something for the type of source. The source itself is none of them.
+func (c *checker) inherit(path string, to reflect.Value, of string, from reflect.Value, kind string) {
+	for key, f := range members(from.Type()) {
+		own, ok := fieldOf(to.Type(), key)
+		switch {
+		case !ok || key == "source" || !isFor(f, kind):
+		case isMapping(f.Type):
+			c.inherit(join(path, key), to.FieldByIndex(own.Index), join(of, key), from.FieldByIndex(f.Index), kind)
+		default:
+			c.inheritKey(join(path, key), to.FieldByIndex(own.Index), join(of, key), from.FieldByIndex(f.Index))
+		}
 	}
 }
 
-func (c *checker) inheritKey(path, of string, to, from reflect.Value) {
-	if to.Kind() == reflect.Struct {
-		for key := range fields(to.Type()) {
-			c.inheritKey(join(path, key), join(of, key), fieldOf(to, key), fieldOf(from, key))
-		}
+func (c *checker) inheritKey(path string, to reflect.Value, of string, from reflect.Value) {
+	if c.given(path) {
+		c.usual[path] = reflect.DeepEqual(to.Interface(), from.Interface())
 		return
 	}
-	if c.given(path) || !c.given(of) {
+	if !c.given(of) {
 		return
 	}
 	to.Set(from)
-	c.places[path], c.inherited[path] = c.places[of], of
+	c.places[path], c.inherited[path], c.unset[path] = c.places[of], of, c.unset[of]
 	if to.Kind() != reflect.Slice {
 		return
 	}
@@ -70,22 +68,12 @@ func (c *checker) inheritKey(path, of string, to, from reflect.Value) {
 	}
 }
 
-// fieldOf is the field of a struct of the schema that has a key.
-func fieldOf(v reflect.Value, key string) reflect.Value {
-	for name, f := range members(v.Type()) {
-		if name == key {
-			return v.FieldByIndex(f.Index)
-		}
-	}
-	return reflect.Value{}
-}
-
 // defaultEffects warns of defaults that no backend takes.
 func (c *checker) defaultEffects(t reflect.Type, path string) {
-	for key, ft := range fields(t) {
+	for key, f := range members(t) {
 		here := join(path, key)
-		if ft.Kind() == reflect.Struct {
-			c.defaultEffects(ft, here)
+		if isMapping(f.Type) {
+			c.defaultEffects(f.Type, here)
 			continue
 		}
 		if !slices.Contains(slices.Collect(maps.Values(c.inherited)), here) {

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/slotsync/slotsync/agent/guard"
 )
 
 // This file finds keys that are sound and change nothing beside what else is configured.
@@ -20,11 +22,7 @@ func (c *checker) useless(path, why string, keys ...string) {
 		if !ok || c.usual[here] || c.inherited[here] != "" || !ours(at.name) {
 			continue // what Consul's own variables say is for its other tools, too
 		}
-		message := "has no effect " + why
-		if at.name == "" {
-			message = label(here) + message
-		}
-		c.warnings = append(c.warnings, fault{place: at, path: here, message: message})
+		c.warnings = append(c.warnings, newFault(at, here, "has no effect %s", why))
 	}
 }
 
@@ -35,36 +33,35 @@ func ours(name string) bool {
 }
 
 // effects warns of all keys of a configuration without effect.
-func (c *checker) effects(raw rawConfig, cfg *Config) {
-	c.reloadEffects("reload", raw.Reload, raw.StateDir)
-	if !raw.Reload.None && len(raw.HAProxy.Instances) > 0 && !slices.ContainsFunc(cfg.Reloads, func(r Reload) bool { return r.Name == defaultReload }) {
+func (c *checker) effects(root *rootKeys, cfg *Config) {
+	c.reloadEffects("reload", root.Reload, root.StateDir)
+	if !root.Reload.None && len(root.HAProxy.Instances) > 0 && !slices.ContainsFunc(cfg.Reloads, func(r Reload) bool { return r.Name == defaultReload }) {
 		c.useless("", "since each instance has a reload of its own, or none", "reload")
 	}
-	for i, in := range raw.HAProxy.Instances {
+	for i, in := range root.HAProxy.Instances {
 		path := fmt.Sprintf("haproxy.instances[%d]", i)
-		c.reloadEffects(path+".reload", in.Reload, raw.StateDir)
+		c.reloadEffects(path+".reload", in.Reload, root.StateDir)
 		if !slices.ContainsFunc(cfg.Backends, func(b Backend) bool { return len(b.Instances) == 0 || slices.Contains(b.Instances, in.Name) }) {
 			c.useless(path, "since no backend is on this instance", "name")
 		}
 	}
-	for i, s := range raw.Sources {
+	for i, s := range root.Sources {
 		c.sourceEffects(fmt.Sprintf("sources[%d]", i), s, cfg.Backends)
 	}
-	c.guardEffects("guard", raw.Guard)
-	c.defaultEffects(reflect.TypeFor[rawDefaults](), outermost)
+	c.guardEffects("guard", root.Guard)
+	c.defaultEffects(reflect.TypeFor[defaultKeys](), outermost)
 	for i, b := range cfg.Backends {
-		c.backendEffects(fmt.Sprintf("backends[%d]", i), raw.Backends[i], b, cfg)
+		c.backendEffects(fmt.Sprintf("backends[%d]", i), &root.Backends[i], b, cfg)
 	}
-	if h := raw.HTTP; h.Socket == "" {
-		c.usual["http.socket_mode"] = h.SocketMode == defaults(c.env)["http.socket_mode"]
-		c.useless("http", "without http.socket", append(keysOfTexts(map[string]string{"socket_group": h.SocketGroup}), "socket_mode")...)
+	if root.HTTP.Socket == "" {
+		c.useless("http", "without http.socket", "socket_group", "socket_mode")
 	}
-	if h := raw.HTTP; h.Listen == "" {
-		c.useless("http", "without http.listen", keysOfTexts(map[string]string{"token_file": h.TokenFile, "hosts": strings.Join(h.Hosts, " ")})...)
+	if root.HTTP.Listen == "" {
+		c.useless("http", "without http.listen", "token_file", "hosts")
 	}
 }
 
-func (c *checker) reloadEffects(path string, r rawReload, stateDir string) {
+func (c *checker) reloadEffects(path string, r Reload, stateDir string) {
 	switch {
 	case r.File == "":
 		c.useless(path, "without file", "keep")
@@ -76,7 +73,7 @@ func (c *checker) reloadEffects(path string, r rawReload, stateDir string) {
 	}
 }
 
-func (c *checker) sourceEffects(path string, s rawSource, backends []Backend) {
+func (c *checker) sourceEffects(path string, s sourceKeys, backends []Backend) {
 	asked := slices.ContainsFunc(backends, func(b Backend) bool {
 		return slices.ContainsFunc(b.Feeds, func(f Feed) bool { return f.Source == s.Name })
 	})
@@ -94,34 +91,22 @@ func (c *checker) sourceEffects(path string, s rawSource, backends []Backend) {
 	}
 }
 
-func (c *checker) tlsEffects(path string, r rawTLS, spoken bool) {
-	authorities := keysOfTexts(map[string]string{"ca_file": r.CAFile, "ca_path": r.CAPath})
+func (c *checker) tlsEffects(path string, r tlsKeys, spoken bool) {
 	switch {
 	case !spoken:
-		c.useless(path, "without an address of https://", append(authorities, "insecure_skip_verify")...)
-		c.useless(path, "without an address of https://", keysOfTexts(map[string]string{"cert_file": r.CertFile, "key_file": r.KeyFile, "server_name": r.ServerName})...)
+		c.useless(path, "without an address of https://", "ca_file", "ca_path", "cert_file", "key_file", "server_name", "insecure_skip_verify")
 	case r.InsecureSkipVerify:
-		c.useless(path, "with insecure_skip_verify: true", authorities...)
+		c.useless(path, "with insecure_skip_verify: true", "ca_file", "ca_path")
 	}
 }
 
-// keysOfTexts returns the keys of the texts that are not empty.
-func keysOfTexts(texts map[string]string) (keys []string) {
-	for key, text := range texts {
-		if text != "" {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-func (c *checker) guardEffects(path string, g rawGuard) {
-	if g.RemovalHold == "0s" {
+func (c *checker) guardEffects(path string, g guardKeys) {
+	if g.RemovalHold == guard.Off {
 		c.useless(path, "with removal_hold: 0s", "max_removal", "window", "min_endpoints")
 	}
 }
 
-func (c *checker) backendEffects(path string, raw rawBackend, b Backend, cfg *Config) {
+func (c *checker) backendEffects(path string, r *backendKeys, b Backend, cfg *Config) {
 	if !b.DrainFirst && !b.DrainShutdown {
 		c.useless(path, "without leave: drain or drain_shutdown: true", "drain")
 	}
@@ -132,14 +117,14 @@ func (c *checker) backendEffects(path string, raw rawBackend, b Backend, cfg *Co
 	if !slices.ContainsFunc(b.Feeds, func(f Feed) bool { return cfg.Sources[f.Source].Consul != nil }) {
 		c.useless(path, "without a source of type consul: others list no unhealthy endpoints", "on_all_unhealthy")
 	}
-	c.guardEffects(path+".guard", raw.Guard)
-	c.healthEffects(path, raw.rawFeed)
-	for i, f := range raw.From {
-		c.healthEffects(fmt.Sprintf("%s.from[%d]", path, i), f.rawFeed)
+	c.guardEffects(path+".guard", r.Guard)
+	c.healthEffects(path, r.feedKeys)
+	for i, f := range r.From {
+		c.healthEffects(fmt.Sprintf("%s.from[%d]", path, i), f.feedKeys)
 	}
 }
 
-func (c *checker) healthEffects(path string, f rawFeed) {
+func (c *checker) healthEffects(path string, f feedKeys) {
 	if f.Health == "any" && f.IgnoreNodeHealth {
 		c.useless(path, "with health: any", "ignore_node_health")
 	}

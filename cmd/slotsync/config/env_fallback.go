@@ -1,8 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -13,12 +13,12 @@ import (
 // An Overruled variable is set, and the configuration says something else.
 type Overruled struct{ Variable, Path string }
 
-// A envFallback takes what a source does not say from the variables that the tools of
+// An envFallback takes what a source does not say from the variables that the tools of
 // its discovery system know. What it took is placed at the name of the variable.
 type envFallback struct {
 	*checker
-	env  Environment
-	path string // of the source
+	source *sourceKeys
+	path   string // of the source
 }
 
 // applies reports whether the variable is set and none of the keys is given. A set
@@ -36,38 +36,44 @@ func (b envFallback) applies(variable string, keys ...string) bool {
 	return true
 }
 
-func (b envFallback) record(variable, key string) { b.places[b.path+"."+key] = place{name: variable} }
+// set sets a key to what the variable says.
+func (b envFallback) set(variable, key string, value any) {
+	b.places[b.path+"."+key] = place{name: variable}
+	v := reflect.ValueOf(b.source).Elem()
+	for part := range strings.SplitSeq(key, ".") {
+		f, _ := fieldOf(v.Type(), part)
+		v = v.FieldByIndex(f.Index)
+	}
+	v.Set(reflect.ValueOf(value))
+}
 
 // text fills one key.
-func (b envFallback) text(variable, key string, to *string) {
+func (b envFallback) text(variable, key string) {
 	if b.applies(variable, key) {
-		*to = b.env[variable]
-		b.record(variable, key)
+		b.set(variable, key, b.env[variable])
 	}
 }
 
-// tls fills the keys of tls. Paths may be relative there, as for the tools: to
-// where slotsync was started.
-func (b envFallback) tls(to *rawTLS, prefix, verify string, off bool) {
-	ca, ca2 := b.applies(prefix+"CACERT", "tls.ca_file", "tls.ca_path"), b.applies(prefix+"CAPATH", "tls.ca_file", "tls.ca_path")
-	cert, key := b.applies(prefix+"CLIENT_CERT", "tls.cert_file", "tls.key_file"), b.applies(prefix+"CLIENT_KEY", "tls.cert_file", "tls.key_file")
-	for _, f := range []struct {
-		free          bool
-		variable, key string
-		to            *string
-	}{
-		{ca, "CACERT", "ca_file", &to.CAFile}, {ca2, "CAPATH", "ca_path", &to.CAPath},
-		{cert, "CLIENT_CERT", "cert_file", &to.CertFile}, {key, "CLIENT_KEY", "key_file", &to.KeyFile},
-	} {
-		if f.free {
-			*f.to = absolute(b.env[prefix+f.variable])
-			b.record(prefix+f.variable, "tls."+f.key)
+// files fills keys that belong together, where none of them is given. Paths may be
+// relative there, as for the tools: to where slotsync was started.
+func (b envFallback) files(variables, keys []string) {
+	var used []int
+	for i, variable := range variables {
+		if b.applies(variable, keys...) {
+			used = append(used, i)
 		}
 	}
-	b.text(prefix+"TLS_SERVER_NAME", "tls.server_name", &to.ServerName)
+	for _, i := range used {
+		b.set(variables[i], keys[i], absolute(b.env[variables[i]]))
+	}
+}
+
+func (b envFallback) tls(prefix, verify string, off bool) {
+	b.files([]string{prefix + "CACERT", prefix + "CAPATH"}, []string{"tls.ca_file", "tls.ca_path"})
+	b.files([]string{prefix + "CLIENT_CERT", prefix + "CLIENT_KEY"}, []string{"tls.cert_file", "tls.key_file"})
+	b.text(prefix+"TLS_SERVER_NAME", "tls.server_name")
 	if on, ok := b.boolean(verify, "tls.insecure_skip_verify"); ok && on != off {
-		to.InsecureSkipVerify = true
-		b.record(verify, "tls.insecure_skip_verify")
+		b.set(verify, "tls.insecure_skip_verify", true)
 	}
 }
 
@@ -100,7 +106,7 @@ func (b envFallback) secret(variable, as string, keys ...string) string {
 
 // fault reports what is wrong with a variable.
 func (b envFallback) fault(variable, format string, args ...any) {
-	b.faults = append(b.faults, fault{place{name: variable}, b.path, fmt.Sprintf(format, args...)})
+	b.faults = append(b.faults, newFault(place{name: variable}, b.path, format, args...))
 }
 
 // absolute returns path as seen from where slotsync was started.

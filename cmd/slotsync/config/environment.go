@@ -30,7 +30,7 @@ func NewEnvironment(list []string) Environment {
 // that all of them have.
 func knownVariables() []string {
 	known := []string{"AGENT", "TOKEN_FILE", "USER", "PASSWORD_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "DEPS"}
-	for path := range scalars(reflect.TypeFor[rawConfig](), "") {
+	for path := range scalars(reflect.TypeFor[rootKeys](), "") {
 		known = append(known, strings.TrimPrefix(variable(path), ourVariables))
 	}
 	return known

@@ -22,6 +22,15 @@ type fault struct {
 	message string
 }
 
+// newFault returns a fault of path. What is in the file is named by its path as well.
+func newFault(at place, path, format string, args ...any) fault {
+	message := fmt.Sprintf(format, args...)
+	if at.name == "" && path != "" {
+		message = path + ": " + message
+	}
+	return fault{place: at, path: path, message: message}
+}
+
 // An Error is everything that is wrong with a configuration, by line.
 type Error struct {
 	file   string // "" if there is none

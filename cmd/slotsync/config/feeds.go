@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -36,60 +36,48 @@ const fixedName = "endpoints"
 
 // feedable are the sources that a backend may name.
 type feedable struct {
-	raw     []rawSource
+	keys    []sourceKeys
 	checked map[string]Source
 }
 
 // feeds checks what the backend is filled from.
-func (c *checker) feeds(path string, r rawBackend, b *Backend, sources feedable) {
-	asked := slices.Concat(consulKeys(), dnsKeys())
+func (c *checker) feeds(path string, r *backendKeys, b *Backend, sources feedable) {
+	var asked []string
+	for key := range members(reflect.TypeFor[feedKeys]()) {
+		asked = append(asked, key)
+	}
 	switch {
 	case r.Source != "":
 		c.notWith(path, "a backend with source", "from", "failover", "endpoints")
-		b.Feeds = c.feed(path, r.Source, r.rawFeed, b, sources)
+		b.Feeds = c.feed(path, r.Source, &r.feedKeys, b, sources)
 	case c.given(path + ".from"):
 		c.notWith(path, "a backend with from", append(asked, "endpoints")...)
 		b.Feeds = c.from(path, r.From, b, sources)
-		b.Failover = c.failover(path+".failover", r.Failover, b.Feeds)
+		b.Failover = c.failover(path+".failover", &r.Failover, b.Feeds)
 	default:
 		c.notWith(path, "a backend without source", append(asked, "failover")...)
 		b.Feeds = []Feed{c.fixed(path, r, b.Policy)}
 	}
 	for i := range b.Feeds {
 		// What is let through is no other question; it is another answer.
-		b.Feeds[i].Key = keyOf(b.Feeds[i].Identity, b.Feeds[i].Key, prefixes(b.Policy.Allow), prefixes(b.Policy.Deny), b.Policy.Family)
-	}
-}
-
-func prefixes(list []netip.Prefix) []string {
-	var texts []string
-	for _, n := range list {
-		texts = append(texts, n.String())
-	}
-	return sorted(texts)
-}
-
-func (c *checker) notWith(path, what string, keys ...string) {
-	for _, key := range keys {
-		if c.given(path + "." + key) {
-			c.add(path+"."+key, "does not go with %s", what)
-		}
+		b.Feeds[i].Key = keyOf(b.Feeds[i].Identity, b.Feeds[i].Key, sorted(prefixes(b.Policy.Allow)), sorted(prefixes(b.Policy.Deny)), b.Policy.Family)
 	}
 }
 
 // from checks several sources of one backend.
-func (c *checker) from(path string, list []rawFrom, b *Backend, sources feedable) []Feed {
+func (c *checker) from(path string, list []fromKeys, b *Backend, sources feedable) []Feed {
 	if len(list) == 0 {
 		c.add(path+".from", "names no source")
 	}
 	var feeds []Feed
-	for i, r := range list {
-		here := fmt.Sprintf("%s.from[%d]", path, i)
+	for i := range list {
+		r, here := &list[i], fmt.Sprintf("%s.from[%d]", path, i)
+		c.complete(here, r, "")
 		if r.Source == "" {
 			c.add(here+".source", "is missing")
 			continue
 		}
-		for _, f := range c.feed(here, r.Source, r.rawFeed, b, sources) {
+		for _, f := range c.feed(here, r.Source, &r.feedKeys, b, sources) {
 			c.feedName(here, r, feeds, &f)
 			feeds = append(feeds, f)
 		}
@@ -98,16 +86,15 @@ func (c *checker) from(path string, list []rawFrom, b *Backend, sources feedable
 }
 
 // feedName gives a feed a name that no other one of the backend has.
-func (c *checker) feedName(path string, r rawFrom, others []Feed, f *Feed) {
-	if r.Name == "" {
-		c.assume(path+".name", f.Name)
-	} else {
-		f.Name = r.Name
-		c.name(path+".name", r.Name)
+func (c *checker) feedName(path string, r *fromKeys, others []Feed, f *Feed) {
+	named := r.Name != ""
+	if !named {
+		r.Name, c.assumed[path+".name"] = f.Name, true
 	}
+	f.Name = r.Name
 	for _, other := range others {
 		switch {
-		case other.Name == f.Name && r.Name == "":
+		case other.Name == f.Name && !named:
 			c.add(path+".source", "source %q is there twice: give the entries names that differ", textfmt.Clip(f.Name))
 		case other.Name == f.Name:
 			c.add(path+".name", "another entry has the name %q already", textfmt.Clip(f.Name))
@@ -119,28 +106,27 @@ func (c *checker) feedName(path string, r rawFrom, others []Feed, f *Feed) {
 
 // feed checks one source and what it is asked; it returns nothing where the source
 // is not known.
-func (c *checker) feed(path, name string, r rawFeed, b *Backend, sources feedable) []Feed {
+func (c *checker) feed(path, name string, r *feedKeys, b *Backend, sources feedable) []Feed {
 	if !c.reference(path+".source", name, "source", slices.Sorted(maps.Keys(sources.checked))) {
 		return nil
 	}
-	at := slices.IndexFunc(sources.raw, func(s rawSource) bool { return s.Name == name })
-	f, kind := Feed{Name: name, Source: name}, sources.raw[at].Type
-	keys := map[string][]string{"consul": consulKeys(), "dns": dnsKeys(), "file": fileKeys(), "nomad": nomadKeys()}[kind]
-	if keys == nil {
+	at := slices.IndexFunc(sources.keys, func(s sourceKeys) bool { return s.Name == name })
+	f, kind := Feed{Name: name, Source: name}, sources.keys[at].Type
+	if !slices.Contains(kinds(), kind) {
 		return nil // the type is at fault
 	}
-	for _, key := range slices.Concat(consulKeys(), dnsKeys()) {
-		if !slices.Contains(keys, key) {
-			c.notWith(path, "a source of type "+kind, key)
-		}
-	}
+	c.complete(path, r, kind)
+	c.onlyFor(path, reflect.TypeFor[feedKeys](), kind, func(reflect.StructField) string {
+		return "does not go with a source of type " + kind
+	})
 	switch kind {
 	case "consul":
 		c.consulFeed(path, r, &f)
 	case "dns":
 		c.dnsFeed(path, r, b.Policy.Family, &f)
 	case "file":
-		c.fileFeed(path, r, &f)
+		f.File = file.Query{Service: r.Service}
+		f.Identity = keyOf(r.Service)
 	case "nomad":
 		c.nomadFeed(path, r, &f)
 	}
@@ -150,17 +136,18 @@ func (c *checker) feed(path, name string, r rawFeed, b *Backend, sources feedabl
 }
 
 // fixed checks endpoints that the configuration names itself.
-func (c *checker) fixed(path string, r rawBackend, policy discovery.Policy) Feed {
+func (c *checker) fixed(path string, r *backendKeys, policy discovery.Policy) Feed {
 	if len(r.Endpoints) == 0 {
 		c.add(path, "backend %q has neither source, from nor endpoints", textfmt.Clip(r.Name))
 	}
 	f := Feed{Name: fixedName, Identity: "the configuration", Key: keyOf(r.Endpoints)}
 	for i, text := range r.Endpoints {
 		here := fmt.Sprintf("%s.endpoints[%d]", path, i)
-		e, ok := c.endpoint(here, text)
-		if !ok {
-			continue
+		if checkEndpoint(text) != nil {
+			continue // reported as such
 		}
+		addr := netip.MustParseAddrPort(text)
+		e := discovery.Endpoint{Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
 		if slices.Contains(f.Endpoints, e) {
 			c.add(here, "%s is there twice", e.Addr)
 		}
@@ -173,24 +160,17 @@ func (c *checker) fixed(path string, r rawBackend, policy discovery.Policy) Feed
 }
 
 // failover checks which source is used first.
-func (c *checker) failover(path string, r rawFailover, feeds []Feed) sources.Failover {
+func (c *checker) failover(path string, r *failoverKeys, feeds []Feed) sources.Failover {
 	if !c.given(path) {
 		return sources.Failover{}
 	}
+	c.complete(path, r, "")
 	var names []string
 	for _, f := range feeds {
 		names = append(names, f.Name)
 	}
-	switch {
-	case r.Primary == "":
-		c.add(path+".primary", "is missing: the source that is used as long as it has enough")
-	case c.reference(path+".primary", r.Primary, "entry of from", names) && len(names) < 2:
+	if r.Primary != "" && c.reference(path+".primary", r.Primary, "entry of from", names) && len(names) < 2 {
 		c.add(path, "there is no second source to go to")
 	}
-	return sources.Failover{
-		Primary: r.Primary,
-		Min:     c.count(path+".min", r.Min, 1, 1, discovery.MaxEndpoints),
-		After:   c.duration(path+".after", r.After, 10*time.Second, 100*time.Millisecond, 24*time.Hour),
-		Back:    c.duration(path+".back_after", r.Back, time.Minute, 100*time.Millisecond, 24*time.Hour),
-	}
+	return sources.Failover(*r)
 }

@@ -23,7 +23,8 @@ func TestNomadsFolders(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := Environment{"NOMAD_ALLOC_DIR": alloc, "NOMAD_ALLOC_ID": "x"}
-	cfg := Config{StateDir: defaultStateDir(env), FolderPolicy: sharedFolders(env, "")}
+	_, dir := stateFromEnvironment(env)
+	cfg := Config{StateDir: dir, FolderPolicy: sharedFolders(env, "")}
 	if err := cfg.PrepareFolders(); err != nil {
 		t.Error(err)
 	}

@@ -40,7 +40,7 @@ func (d *Inline) document() (document, error) {
 	case d.DNS != "" && !strings.HasPrefix(d.DNS, "_") && !strings.Contains(d.DNS, ":"):
 		return document{}, Usagef("--dns: address records have no port: write it behind the name, as in %s:80", textfmt.Clip(d.DNS))
 	}
-	doc := document{values: map[string]any{}, places: map[string]place{"": {}}}
+	doc := document{values: map[string]any{}, places: map[string]place{"": {}}, unset: map[string]bool{}}
 	d.instances(&doc)
 	backend := map[string]any{"name": d.Backend, "backend": d.Backend}
 	doc.places["backends[0].name"] = place{name: "--backend"}

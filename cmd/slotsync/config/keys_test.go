@@ -62,8 +62,8 @@ func TestKeysOfFeeds(t *testing.T) {
 			}
 		}
 	}
-	for prefix, raw := range map[string]reflect.Type{"source ": reflect.TypeFor[rawSource](), "tls ": reflect.TypeFor[rawTLS](), "": reflect.TypeFor[rawBackend]()} {
-		for key := range fields(raw) {
+	for prefix, raw := range map[string]reflect.Type{"source ": reflect.TypeFor[sourceKeys](), "tls ": reflect.TypeFor[tlsKeys](), "": reflect.TypeFor[backendKeys]()} {
+		for key := range members(raw) {
 			if !seen[prefix+key] {
 				t.Errorf("%s%s is in no table above", prefix, key)
 			}

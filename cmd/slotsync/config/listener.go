@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"maps"
 	"net"
 	"os"
 	"reflect"
@@ -35,9 +34,12 @@ func LoadListener(path string, env Environment, known bool) (h HTTP, doubts []st
 	if doc.values == nil {
 		doc.values = map[string]any{}
 	}
-	raw, more := merge(doc, env)
+	// The files that its listener uses are not opened: they are the agent's, and few may
+	// read them.
+	root, more := merge(doc, env)
 	c := newChecker(doc, env)
-	h = c.agentAddress(raw.HTTP)
+	c.complete("http", &root.HTTP, "")
+	h = root.HTTP
 	if known {
 		return h, nil, nil
 	}
@@ -46,14 +48,6 @@ func LoadListener(path string, env Environment, known bool) (h HTTP, doubts []st
 		faults = append(faults, fault{message: "where the agent listens cannot be read from this: name it with --agent"})
 	}
 	return h, doubts, newError(path, faults)
-}
-
-// agentAddress checks what those need who ask the agent. The files that its listener
-// uses are not opened: they are the agent's, and few may read them.
-func (c *checker) agentAddress(raw rawHTTP) HTTP {
-	c.listener(raw)
-	c.apiSocket(raw)
-	return HTTP{Listen: raw.Listen, Socket: raw.Socket, TokenFile: raw.TokenFile, WebConfigFile: raw.WebConfigFile}
 }
 
 // ofWhole reports whether a fault leaves open what else the configuration says: it is
@@ -69,7 +63,7 @@ func ofAddress(path string) bool {
 	if !ok {
 		return path == "http"
 	}
-	_, known := maps.Collect(fields(reflect.TypeFor[rawHTTP]()))[key]
+	_, known := fieldOf(reflect.TypeFor[HTTP](), key)
 	return key == "listen" || key == "socket" || !known && !strings.HasPrefix(key, "hosts")
 }
 

@@ -1,54 +1,54 @@
 package config
 
 import (
-	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/viper"
-
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// merge lays the environment over the document, and both over the defaults.
-// What the environment overrides is placed at the name of its variable.
-func merge(doc document, env Environment) (rawConfig, []fault) {
-	var raw rawConfig
+// merge lays the environment over the document.
+// What the environment overrides is placed at the name of its variable. Viper's BindEnv
+// cannot do this: it reads the variables of the process, where ours are an argument, and
+// says neither which of them a value is from nor which one is faulty.
+func merge(doc document, env Environment) (*rootKeys, []fault) {
+	var root rootKeys
 	var faults []fault
 	v := viper.New()
-	for path, value := range defaults(env) {
-		v.SetDefault(path, value)
-	}
 	if err := v.MergeConfigMap(doc.values); err != nil {
-		return raw, []fault{{message: err.Error()}}
+		return &root, []fault{{message: err.Error()}}
 	}
-	for path, kind := range scalars(reflect.TypeFor[rawConfig](), "") {
+	for path, f := range scalars(reflect.TypeFor[rootKeys](), "") {
 		name := variable(path)
 		text, ok := env[name]
 		if !ok {
 			continue
 		}
-		value, err := fromEnvironment(kind, text)
-		if err != nil {
-			faults = append(faults, fault{place{name: name}, path, err.Error()})
-			continue
-		}
 		doc.places[path] = place{name: name}
+		value, err := read(f.Type, f.Tag, text)
+		if err != nil {
+			faults = append(faults, newFault(place{name: name}, path, "%s", err))
+		}
+		if doc.unset[path] = value == nil; value == nil {
+			value = reflect.Zero(f.Type).Interface()
+		}
 		v.Set(path, value)
 	}
-	if name := stateVariable(env); name != "" && doc.places["state_dir"] == (place{}) {
-		doc.places["state_dir"] = place{name: name}
-	}
-	if err := v.Unmarshal(&raw, strictly); err != nil {
+	if err := v.Unmarshal(&root, byKey); err != nil {
 		faults = append(faults, fault{message: strings.ReplaceAll(err.Error(), "\n", " ")})
 	}
-	return raw, faults
+	if root.StateDir == "" && (doc.places["state_dir"] == place{} || doc.unset["state_dir"]) {
+		if name, dir := stateFromEnvironment(env); name != "" {
+			doc.places["state_dir"], doc.unset["state_dir"], root.StateDir = place{name: name}, false, dir
+		}
+	}
+	return &root, faults
 }
 
-func strictly(c *mapstructure.DecoderConfig) {
-	c.WeaklyTypedInput, c.ErrorUnused, c.DecodeHook = false, true, nil
+// byKey has the decoder find fields by their keys, without conversions.
+func byKey(c *mapstructure.DecoderConfig) {
+	c.TagName, c.Squash, c.WeaklyTypedInput, c.DecodeHook = "yaml", true, false, nil
 }
 
 // variable is the name of the variable that overrides path.
@@ -56,20 +56,15 @@ func variable(path string) string {
 	return ourVariables + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }
 
-func fromEnvironment(kind reflect.Kind, text string) (any, error) {
-	switch kind {
-	case reflect.Bool:
-		b, err := strconv.ParseBool(text)
-		if err != nil {
-			return nil, fmt.Errorf("wants true or false, not %q", textfmt.Clip(text))
-		}
-		return b, nil
-	case reflect.Int:
-		i, err := strconv.Atoi(text)
-		if err != nil {
-			return nil, fmt.Errorf("wants a whole number, not %q", textfmt.Clip(text))
-		}
-		return i, nil
+// stateFromEnvironment returns where systemd or Nomad says that state is kept, and by
+// which variable; "" if neither does.
+func stateFromEnvironment(env Environment) (variable, dir string) {
+	// systemd joins the folders of a unit that has several.
+	if first, _, _ := strings.Cut(env["STATE_DIRECTORY"], ":"); first != "" {
+		return "STATE_DIRECTORY", first
 	}
-	return text, nil
+	if alloc := env["NOMAD_ALLOC_DIR"]; alloc != "" {
+		return "NOMAD_ALLOC_DIR", alloc + "/data/slotsync"
+	}
+	return "", ""
 }

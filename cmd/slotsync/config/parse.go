@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -22,19 +23,21 @@ import (
 // maxConfig bounds the configuration, in bytes.
 const maxConfig = 1 << 20
 
-// A document is what a file said: plain values in the shape of the schema, and
+// A document is what a file said: values in the shape and of the types of [rootKeys], and
 // for each path, as in "backends[2].guard.window", where it stands. Without
 // values it was not legible at all.
 type document struct {
 	values map[string]any
 	places map[string]place
+	// unset are the paths that say nothing, or nothing usable.
+	unset map[string]bool
 }
 
 // parseYAML reads YAML or JSON against the schema. It returns all it could read
 // and all that is wrong with the form.
 func parseYAML(data []byte) (document, []fault) {
-	p := parser{places: map[string]place{"": {line: 1, col: 1}}}
-	doc := document{places: p.places}
+	p := parser{places: map[string]place{"": {line: 1, col: 1}}, unset: map[string]bool{}}
+	doc := document{places: p.places, unset: p.unset}
 	if len(data) > maxConfig {
 		p.add(place{line: 1, col: 1}, "", "the configuration is larger than 1 MiB")
 		return doc, p.faults
@@ -50,7 +53,7 @@ func parseYAML(data []byte) (document, []fault) {
 	if err != nil {
 		return doc, nil
 	}
-	if values, ok := p.value(root.Content[0], reflect.TypeFor[rawConfig](), "").(map[string]any); ok {
+	if values, ok := p.value(root.Content[0], reflect.TypeFor[rootKeys](), "", "").(map[string]any); ok {
 		doc.values = values
 	}
 	p.end(dec)
@@ -73,16 +76,19 @@ func plainSlashes(data []byte) []byte {
 // A parser collects places and faults on its way through the nodes.
 type parser struct {
 	places map[string]place
+	unset  map[string]bool
 	faults []fault
 }
 
 func (p *parser) add(at place, path, format string, args ...any) {
-	p.faults = append(p.faults, fault{place: at, path: path, message: label(path) + fmt.Sprintf(format, args...)})
+	p.faults = append(p.faults, newFault(at, path, format, args...))
 }
 
 // addBeside reports a key of path that is none, and hides no other fault of path.
 func (p *parser) addBeside(at place, path, key, format string, args ...any) {
-	p.faults = append(p.faults, fault{place: at, path: join(path, textfmt.Clip(key)), message: label(path) + fmt.Sprintf(format, args...)})
+	f := newFault(at, path, format, args...)
+	f.path = join(path, textfmt.Clip(key))
+	p.faults = append(p.faults, f)
 }
 
 // end makes sure that nothing follows the first document.
@@ -97,10 +103,16 @@ func (p *parser) end(dec *yaml.Decoder) {
 	}
 }
 
-// value returns n as plain Go values of the shape of t; nil where there is
-// nothing or nothing usable.
-func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
+// value returns n as a value for the type t, or of mappings and lists what becomes one;
+// nil where there is nothing or nothing usable.
+func (p *parser) value(n *yaml.Node, t reflect.Type, tag reflect.StructTag, path string) any {
 	p.places[path] = nodePlace(n)
+	v := p.usable(n, t, tag, path)
+	p.unset[path] = v == nil
+	return v
+}
+
+func (p *parser) usable(n *yaml.Node, t reflect.Type, tag reflect.StructTag, path string) any {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		p.add(nodePlace(n), path, "anchors and aliases (& and *) are not supported: write the value out")
@@ -110,20 +122,18 @@ func (p *parser) value(n *yaml.Node, t reflect.Type, path string) any {
 		return nil
 	case n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null":
 		if kind := t.Kind(); kind == reflect.Int || kind == reflect.Bool {
-			p.add(nodePlace(n), path, "missing value: wants %s", wanted(kind))
+			p.add(nodePlace(n), path, "missing value: wants %s", wants(t))
 		}
 		return nil
-	}
-	switch t.Kind() {
-	case reflect.Struct:
-		if t == reflect.TypeFor[rawReload]() && n.Kind == yaml.ScalarNode && n.Value == "none" {
-			return map[string]any{"none": true}
+	case isMapping(t):
+		if word := wordOf(t); n.Kind == yaml.ScalarNode && word != "" && n.Value == word {
+			return map[string]any{word: true}
 		}
 		return p.mapping(n, t, path)
-	case reflect.Slice:
+	case t.Kind() == reflect.Slice:
 		return p.sequence(n, t.Elem(), path)
 	}
-	return p.scalar(n, t.Kind(), path)
+	return p.scalar(n, t, tag, path)
 }
 
 func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
@@ -150,21 +160,11 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", textfmt.Clip(name), textfmt.DidYouMean(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
-		if v := p.field(value, f, join(path, name)); v != nil {
+		if v := p.value(value, f.Type, f.Tag, join(path, name)); v != nil {
 			values[name] = v
 		}
 	}
 	return values
-}
-
-// field returns the value of a key. A number that lacks its unit is returned as a text.
-func (p *parser) field(n *yaml.Node, f reflect.StructField, path string) any {
-	if tag := n.ShortTag(); f.Tag.Get("number") == "unit" && n.Kind == yaml.ScalarNode && n.Style == 0 && n.Anchor == "" &&
-		(tag == "!!int" || tag == "!!float") {
-		p.places[path] = nodePlace(n)
-		return n.Value
-	}
-	return p.value(n, f.Type, path)
 }
 
 func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
@@ -175,63 +175,60 @@ func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 	list := make([]any, 0, len(n.Content))
 	for i, item := range n.Content {
 		here := fmt.Sprintf("%s[%d]", path, i)
-		if v := p.value(item, elem, here); v != nil {
+		if v := p.value(item, elem, "", here); v != nil {
 			list = append(list, v)
 			continue
 		}
 		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" {
 			p.add(nodePlace(item), here, "an entry of the list is empty")
 		}
-		// The place in the list is kept: what follows refers to it by index.
-		list = append(list, reflect.Zero(placeholder(elem)).Interface())
+		// The place in the list is kept where what follows refers to it by index.
+		switch {
+		case isMapping(elem):
+			list = append(list, map[string]any{})
+		case elem.Kind() == reflect.String:
+			list = append(list, "")
+		}
 	}
 	return list
 }
 
-// placeholder is what stands for an entry of a list that could not be read.
-func placeholder(elem reflect.Type) reflect.Type {
-	if elem.Kind() == reflect.Struct {
-		return reflect.TypeFor[map[string]any]()
+func (p *parser) scalar(n *yaml.Node, t reflect.Type, tag reflect.StructTag, path string) any {
+	is := n.ShortTag()
+	number := is == "!!int" || is == "!!float"
+	fits, hint := is == "!!str", fmt.Sprintf(": write %q", textfmt.Clip(n.Value))
+	switch {
+	case takesUnit(t):
+		fits, hint = fits || number, ""
+	case t.Kind() == reflect.Bool:
+		fits, hint = is == "!!bool", ""
+	case t.Kind() == reflect.Int:
+		_, err := strconv.Atoi(n.Value)
+		fits, hint = is == "!!int" && err == nil, ""
+	case n.Kind != yaml.ScalarNode:
+		hint = ""
 	}
-	return elem
-}
-
-func (p *parser) scalar(n *yaml.Node, kind reflect.Kind, path string) any {
-	if n.Kind != yaml.ScalarNode {
-		p.add(nodePlace(n), path, "wants %s, not %s", wanted(kind), kindOf(n))
+	if n.Kind != yaml.ScalarNode || !fits {
+		p.add(nodePlace(n), path, "wants %s, not %s%s", wants(t), kindOf(n), hint)
 		return nil
 	}
-	v, ok := scalarOf(kind, n.ShortTag(), n.Value)
-	if !ok {
-		hint := ""
-		if kind == reflect.String {
-			hint = fmt.Sprintf(": write %q", textfmt.Clip(n.Value))
-		}
-		p.add(nodePlace(n), path, "wants %s, not %s%s", wanted(kind), kindOf(n), hint)
-		return nil
+	v, err := read(t, tag, n.Value)
+	if err != nil {
+		p.add(nodePlace(n), path, "%s", err)
 	}
 	return v
 }
 
-// scalarOf returns text, which has a YAML tag, as a value of the kind.
-func scalarOf(kind reflect.Kind, tag, text string) (any, bool) {
+// wants says what a value of the type looks like.
+func wants(t reflect.Type) string {
 	switch {
-	case kind == reflect.String && tag == "!!str":
-		return text, true
-	case kind == reflect.Bool && tag == "!!bool":
-		return text[0] == 't' || text[0] == 'T', true
-	case kind == reflect.Int && tag == "!!int":
-		i, err := strconv.Atoi(text)
-		return i, err == nil
-	}
-	return nil, false
-}
-
-func wanted(kind reflect.Kind) string {
-	switch kind {
-	case reflect.Bool:
+	case t == reflect.TypeFor[time.Duration]():
+		return "a duration, as in 30s"
+	case t == reflect.TypeFor[float64]():
+		return "a share, as in 50%"
+	case t.Kind() == reflect.Bool:
 		return "true or false"
-	case reflect.Int:
+	case t.Kind() == reflect.Int:
 		return "a whole number"
 	}
 	return "a string"
@@ -262,14 +259,6 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
-}
-
-// label is how a message names the path that it is about.
-func label(path string) string {
-	if path == "" {
-		return ""
-	}
-	return path + ": "
 }
 
 // syntaxPlace finds the line in an error of the YAML parser, which names it in

@@ -7,51 +7,37 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
-
-// A Reload is one way to reload HAProxy.
-type Reload struct {
-	Name      string   // "haproxy" for the default, else the instance's
-	Instances []string // that it reloads
-	Master    string   // socket of the master CLI, or
-	Command   []string // a program
-
-	Template, File               string
-	Check                        []string
-	Keep, MaxPerHour             int
-	MinInterval, Jitter, Timeout time.Duration
-	Key                          string
-}
 
 // defaultReload is the name of the reload that instances share.
 const defaultReload = "haproxy"
 
 // reloads returns the ways to reload HAProxy, the default one first.
-func (c *checker) reloads(raw rawConfig, backends []Backend) []Reload {
+func (c *checker) reloads(root *rootKeys, backends []Backend) []Reload {
 	var shared []string
 	var list []Reload
-	for i, in := range raw.HAProxy.Instances {
+	for i := range root.HAProxy.Instances {
+		in := &root.HAProxy.Instances[i]
 		path := fmt.Sprintf("haproxy.instances[%d].reload", i)
 		switch {
 		case in.Reload.None:
 		case c.given(path):
-			list = append(list, c.reload(path, in.Name, in.Reload, []string{in.Name}))
+			list = append(list, c.reload(path, in.Name, &in.Reload, []string{in.Name}))
 		default:
 			shared = append(shared, in.Name)
 		}
 	}
 	// the environment alone can ask for one too
-	if (c.given("reload") || raw.Reload.Master != "") && !raw.Reload.None {
-		r := c.reload("reload", defaultReload, raw.Reload, shared)
+	if (c.given("reload") || root.Reload.Master != "") && !root.Reload.None {
+		r := c.reload("reload", defaultReload, &root.Reload, shared)
 		if len(shared) > 0 {
 			list = slices.Insert(list, 0, r)
 		}
 	}
 	for _, r := range list {
-		if r.Template != "" && raw.StateDir == nothingKept {
+		if r.Template != "" && root.StateDir == nothingKept {
 			c.add("state_dir", "none does not go with the template of reload %q: the versions of what is rendered are kept there", r.Name)
 		}
 	}
@@ -61,28 +47,20 @@ func (c *checker) reloads(raw rawConfig, backends []Backend) []Reload {
 	return list
 }
 
-func (c *checker) reload(path, name string, raw rawReload, instances []string) Reload {
-	r := Reload{
-		Name: name, Instances: instances, Master: raw.Master, Command: raw.Command,
-		Template: raw.Template, File: raw.File, Check: raw.Check,
-		Keep:        c.count(path+".keep", raw.Keep, 10, 1, 1000),
-		MaxPerHour:  c.count(path+".max_per_hour", raw.MaxPerHour, 10, 1, 1000),
-		MinInterval: c.duration(path+".min_interval", raw.MinInterval, 30*time.Second, 0, 24*time.Hour),
-		Jitter:      c.duration(path+".jitter", raw.Jitter, 5*time.Second, 0, time.Hour),
-		Timeout:     c.duration(path+".timeout", raw.Timeout, time.Minute, time.Second, time.Hour),
-	}
+func (c *checker) reload(path, name string, keys *Reload, instances []string) Reload {
+	c.complete(path, keys, "")
+	r := *keys
+	r.Name, r.Instances = name, instances
 	r.Key = keyOf(r.Master, r.Command, r.Template, r.File, r.Check, r.Keep, r.MaxPerHour, r.MinInterval, r.Jitter, r.Timeout, instances)
 	switch {
-	case raw.Master == "" && len(raw.Command) == 0:
+	case r.Master == "" && len(r.Command) == 0:
 		c.add(path, "how is HAProxy reloaded? Set master (the socket of its master CLI) or command")
-	case raw.Master != "" && len(raw.Command) > 0:
+	case r.Master != "" && len(r.Command) > 0:
 		c.add(path+".command", "master is set as well: only one of the two reloads")
-	case raw.Master != "":
-		c.socket(path+".master", raw.Master)
-	default:
-		c.program(path+".command", raw.Command)
+	case r.Master == "":
+		c.program(path+".command", r.Command)
 	}
-	c.managed(path, raw)
+	c.managed(path, r)
 	return r
 }
 
@@ -99,26 +77,21 @@ func (c *checker) program(path string, words []string) {
 }
 
 // managed checks the keys of a file that is rendered.
-func (c *checker) managed(path string, raw rawReload) {
-	if raw.Template != "" && raw.File == "" {
+func (c *checker) managed(path string, r Reload) {
+	if r.Template != "" && r.File == "" {
 		c.add(path+".template", "file is missing: where does what is rendered go?")
 	}
-	for key, file := range map[string]string{"template": raw.Template, "file": raw.File} {
-		if file != "" && !filepath.IsAbs(file) {
-			c.add(path+"."+key, "%q is not an absolute path", textfmt.Clip(file))
-		}
-	}
-	if raw.Template != "" && RealPath(raw.Template) == RealPath(raw.File) {
+	if r.Template != "" && RealPath(r.Template) == RealPath(r.File) {
 		c.add(path+".template", "is file itself: what is rendered needs a place of its own")
 	}
-	if len(raw.Check) == 0 {
+	if len(r.Check) == 0 {
 		return
 	}
-	c.program(path+".check", raw.Check)
-	if raw.File == "" {
+	c.program(path+".check", r.Check)
+	if r.File == "" {
 		c.add(path+".check", "has no effect without file")
 	}
-	if !slices.ContainsFunc(raw.Check[1:], func(word string) bool {
+	if !slices.ContainsFunc(r.Check[1:], func(word string) bool {
 		return strings.Contains(word, "{{.File}}") || strings.Contains(word, "{{.Dir}}")
 	}) {
 		c.add(path+".check", "no word of it is {{.File}}: what does it check?")

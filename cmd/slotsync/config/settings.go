@@ -14,7 +14,7 @@ import (
 // nothing was said.
 type Settings struct {
 	file    string
-	raw     rawConfig
+	root    *rootKeys
 	checker *checker
 }
 
@@ -26,7 +26,7 @@ type setting struct {
 }
 
 // list returns all settings in the order of the schema.
-func (s Settings) list() []setting { return s.mapping(reflect.ValueOf(s.raw), "") }
+func (s Settings) list() []setting { return s.mapping(reflect.ValueOf(s.root).Elem(), "") }
 
 func (s Settings) mapping(v reflect.Value, path string) []setting {
 	var list []setting
@@ -41,34 +41,29 @@ func (s Settings) mapping(v reflect.Value, path string) []setting {
 
 // value returns what is in force at path, or nil where nothing is.
 func (s Settings) value(v reflect.Value, path string) any {
-	if assumed, ok := s.checker.assumed[path]; ok {
-		return assumed.value
-	}
-	given := s.checker.given(path)
-	switch v.Kind() {
-	case reflect.Struct:
-		if raw, ok := v.Interface().(rawReload); ok && raw.None {
+	switch {
+	case isMapping(v.Type()):
+		if r, ok := v.Interface().(Reload); ok && r.None {
 			return "none"
 		}
 		if list := s.mapping(v, path); len(list) > 0 {
 			return list
 		}
 		return nil
-	case reflect.Slice:
+	case v.Kind() == reflect.Slice:
 		return s.slice(v, path)
-	}
-	if !given && v.IsZero() {
+	case !s.checker.assumed[path] && v.IsZero() && (!s.checker.given(path) || s.checker.unset[path]):
 		return nil
 	}
-	return v.Interface()
+	return written(v)
 }
 
 func (s Settings) slice(v reflect.Value, path string) any {
 	if v.Len() == 0 {
 		return nil
 	}
-	if v.Type().Elem().Kind() != reflect.Struct {
-		return v.Interface()
+	if !isMapping(v.Type().Elem()) {
+		return written(v)
 	}
 	var all [][]setting
 	for i := range v.Len() {
@@ -79,17 +74,12 @@ func (s Settings) slice(v reflect.Value, path string) any {
 
 // origin says where the value at path is from.
 func (s Settings) origin(path string) string {
-	if assumed, ok := s.checker.assumed[path]; ok {
-		if assumed.of == "" {
-			return "default"
-		}
-		return s.origin(assumed.of)
-	}
 	at := s.checker.places[path]
 	if secret, ok := s.checker.secrets[path]; ok {
 		at = secret
 	}
 	switch {
+	case s.checker.assumed[path]:
 	case at.name != "":
 		return "environment " + at.name
 	case at.line > 0:

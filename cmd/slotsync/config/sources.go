@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -23,61 +24,46 @@ type Source struct {
 }
 
 // kinds are the types of source.
-func kinds() []string { return []string{"consul", "dns", "file", "nomad"} }
+func kinds() []string {
+	f, _ := fieldOf(reflect.TypeFor[sourceKeys](), "type")
+	return words(f, "enum")
+}
 
-// sources checks all of them, and fills raw with what the environment says.
-func (c *checker) sources(raw []rawSource) map[string]Source {
+// sources checks all of them, and completes them by what the environment says.
+func (c *checker) sources(keys []sourceKeys) map[string]Source {
 	all := map[string]Source{}
 	first := map[string]int{}
-	for i := range raw {
-		r := &raw[i]
+	for i := range keys {
+		r := &keys[i]
 		path := fmt.Sprintf("sources[%d]", i)
-		c.name(path+".name", r.Name)
 		if j, ok := first[r.Name]; ok && r.Name != "" {
 			c.add(path+".name", "sources[%d] has the name %q already", j, textfmt.Clip(r.Name))
 			continue
 		}
 		first[r.Name] = i
-		s := Source{name: r.Name}
-		c.onlyFor(path, r.Type)
-		switch r.Type {
-		case "consul":
-			c.consul(path, r, &s)
-		case "dns":
-			c.dns(path, r, &s)
-		case "file":
-			c.files(path, r, &s)
-		case "nomad":
-			c.nomad(path, r, &s)
-		case "":
-			c.add(path+".type", "is missing: one of %s", strings.Join(kinds(), ", "))
-		default:
-			c.add(path+".type", "%q is none of %s%s", textfmt.Clip(r.Type), strings.Join(kinds(), ", "), textfmt.DidYouMean(r.Type, kinds()))
-		}
-		all[r.Name] = s
+		all[r.Name] = c.source(path, r)
 	}
 	return all
 }
 
-// onlyFor refuses keys that mean nothing for this type of source.
-func (c *checker) onlyFor(path, kind string) {
-	if !slices.Contains(kinds(), kind) {
-		return
+func (c *checker) source(path string, r *sourceKeys) Source {
+	s := Source{name: r.Name}
+	if slices.Contains(kinds(), r.Type) {
+		c.onlyFor(path, reflect.TypeFor[sourceKeys](), r.Type, func(f reflect.StructField) string {
+			return "is for sources of type " + strings.Join(words(f, "for"), " and ")
+		})
 	}
-	for _, known := range []struct {
-		kinds []string
-		keys  []string
-	}{
-		{[]string{"consul", "nomad"}, []string{"address", "token_file", "namespace", "wait", "poll_interval", "tls"}},
-		{[]string{"consul"}, []string{"datacenter", "partition", "consistency", "max_stale"}},
-		{[]string{"nomad"}, []string{"region"}},
-		{[]string{"dns"}, []string{"servers", "tcp", "search", "timeout", "min_refresh", "max_refresh", "answers", "hold_obsolete"}},
-		{[]string{"file"}, []string{"path"}},
-	} {
-		for _, key := range known.keys {
-			if c.given(path+"."+key) && !slices.Contains(known.kinds, kind) {
-				c.add(path+"."+key, "is for sources of type %s", strings.Join(known.kinds, " and "))
-			}
-		}
+	switch r.Type {
+	case "consul":
+		c.consul(path, r, &s)
+	case "dns":
+		c.dns(path, r, &s)
+	case "file":
+		c.files(path, r, &s)
+	case "nomad":
+		c.nomad(path, r, &s)
+	default:
+		c.complete(path, r, "")
 	}
+	return s
 }
