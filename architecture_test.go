@@ -41,7 +41,7 @@ func arrows() map[string][]string {
 		"cmd/slotsync/doctor": {
 			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
 		},
-		"cmd/slotsync/output":  {"cmd/slotsync/textfmt", "agent", "agent/api", "discovery", "slots"},
+		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent", "agent/api", "discovery", "slots"},
 		"cmd/slotsync/setup": {
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/doctor", "cmd/slotsync/textfmt", "discovery", "discovery/consul", "discovery/dns",
 			"securedir", "slots", "slots/haproxy",
@@ -78,6 +78,7 @@ func arrows() map[string][]string {
 		"slots/haproxy":      {"discovery", "securedir", "slots"},
 		"slots/reload":       {"securedir", "slots"},
 		"tools/eventually":   {}, // waiting in tests
+		"tools/configdoc":    {"cmd/slotsync/config"},
 		"tools/loopback":     {}, // ports for tests
 		"tools/mutate":       {}, // runs the tests of all of them
 		"tools/oapi":         {}, // a client that is generated, in a module of its own

@@ -26,7 +26,8 @@ With --origins each value has where it is from: default, FILE:LINE or
 environment VARIABLE.`,
 		Example: `  slotsync config
   slotsync config --origins
-  slotsync config --config ./slotsync.yaml -o json`,
+  slotsync config --config ./slotsync.yaml -o json
+  slotsync config schema > slotsync.schema.json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if format != "yaml" && format != "json" {
@@ -43,9 +44,34 @@ environment VARIABLE.`,
 			return err
 		},
 	}
+	cmd.AddCommand(newConfigSchemaCommand(a))
 	cmd.Flags().StringVarP(&format, "output", "o", "yaml", "yaml or json")
 	cmd.Flags().BoolVar(&origins, "origins", false, "say of each value where it is from")
 	return cmd
+}
+
+func newConfigSchemaCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Print a JSON Schema of slotsync.yaml",
+		Long: `Print a JSON Schema (2020-12) of slotsync.yaml: every key with its type, default, range
+and description. Editors complete and check the file by it, if its first line names
+the schema:
+
+  # yaml-language-server: $schema=slotsync.schema.json
+
+What depends on several keys, slotsync check alone sees.`,
+		Example: `  slotsync config schema > slotsync.schema.json`,
+		Args:    noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			schema, err := config.Schema()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(a.stdout, string(schema))
+			return err
+		},
+	}
 }
 
 // settings loads the configuration that was named or found.

@@ -11,9 +11,6 @@ import (
 )
 
 func (c *checker) backends(root *rootKeys, sources map[string]Source) []Backend {
-	if len(root.Backends) == 0 {
-		c.add("backends", "there is no backend: name at least one and its source")
-	}
 	var instances []string
 	for _, in := range root.HAProxy.Instances {
 		instances = append(instances, in.Name)

@@ -41,9 +41,6 @@ func (c *checker) stateDir(text string) string {
 }
 
 func (c *checker) instances(h haproxyKeys) []Instance {
-	if len(h.Instances) == 0 {
-		c.add("haproxy.instances", "there is no instance: name at least one HAProxy and its socket")
-	}
 	var list []Instance
 	for i := range h.Instances {
 		r, path := &h.Instances[i], fmt.Sprintf("haproxy.instances[%d]", i)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -97,8 +98,8 @@ func (c *checker) completeKey(path string, f reflect.StructField, v reflect.Valu
 	}
 	nothing := v.IsZero() && (!c.given(path) || c.unset[path] || v.Kind() == reflect.String && f.Tag.Get("empty") == "")
 	switch {
-	case !nothing:
-		c.usual[path] = c.usual[path] || reflect.DeepEqual(v.Interface(), usual.Interface()) || v.Kind() == reflect.Slice && v.Len() == 0
+	case !nothing && (v.Kind() != reflect.Slice || v.Len() > 0):
+		c.usual[path] = c.usual[path] || reflect.DeepEqual(v.Interface(), usual.Interface())
 		if err := c.checkKey(path, f, v); err != nil {
 			c.add(path, "%s", err)
 			if v.Kind() != reflect.String || f.Tag.Get("enum") != "" {
@@ -109,17 +110,10 @@ func (c *checker) completeKey(path string, f reflect.StructField, v reflect.Valu
 		v.Set(usual)
 		c.assumed[path] = true
 	case required(f, kind):
-		c.add(path, "is missing%s", hint(f))
+		c.add(path, "%s", cmp.Or(f.Tag.Get("missing"), "is missing"))
 	default:
 		c.usual[path] = true
 	}
-}
-
-func hint(f reflect.StructField) string {
-	if text := f.Tag.Get("hint"); text != "" {
-		return ": " + text
-	}
-	return ""
 }
 
 // checkKey says what is wrong with a value; what is wrong in a list it reports itself.

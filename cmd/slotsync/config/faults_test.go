@@ -81,6 +81,7 @@ func TestFaults(t *testing.T) {
 			if got := strings.ReplaceAll(err.Error(), "slotsync.yaml:", ""); !strings.Contains(got, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
+			wantSchemaToSee(t, tt.text, tt.want)
 		})
 	}
 }

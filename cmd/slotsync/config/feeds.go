@@ -73,10 +73,6 @@ func (c *checker) from(path string, list []fromKeys, b *Backend, sources feedabl
 	for i := range list {
 		r, here := &list[i], fmt.Sprintf("%s.from[%d]", path, i)
 		c.complete(here, r, "")
-		if r.Source == "" {
-			c.add(here+".source", "is missing")
-			continue
-		}
 		for _, f := range c.feed(here, r.Source, &r.feedKeys, b, sources) {
 			c.feedName(here, r, feeds, &f)
 			feeds = append(feeds, f)
@@ -107,7 +103,7 @@ func (c *checker) feedName(path string, r *fromKeys, others []Feed, f *Feed) {
 // feed checks one source and what it is asked; it returns nothing where the source
 // is not known.
 func (c *checker) feed(path, name string, r *feedKeys, b *Backend, sources feedable) []Feed {
-	if !c.reference(path+".source", name, "source", slices.Sorted(maps.Keys(sources.checked))) {
+	if name == "" || !c.reference(path+".source", name, "source", slices.Sorted(maps.Keys(sources.checked))) {
 		return nil
 	}
 	at := slices.IndexFunc(sources.keys, func(s sourceKeys) bool { return s.Name == name })

@@ -131,6 +131,7 @@ func TestFaultsOfFeeds(t *testing.T) {
 			if got := strings.ReplaceAll(err.Error(), "slotsync.yaml:", ""); !strings.Contains(got, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 			}
+			wantSchemaToSee(t, tt.text, tt.want)
 			if lines := strings.Split(err.Error(), "\n"); len(lines) > 1 {
 				t.Errorf("%d faults are reported for one:\n%s", len(lines), err)
 			}

@@ -25,11 +25,13 @@ type format struct {
 	check   func(text string) error
 }
 
+var domain = regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$`)
+
 var formats = map[string]format{
 	"name":       {pattern: regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`), is: "a name: letters, digits and _ . : - only, at most 128"},
 	"path":       {pattern: regexp.MustCompile(`^/`), is: "an absolute path"},
 	"key:value":  {pattern: regexp.MustCompile(`^[^:]+:`), is: "key:value"},
-	"domain":     {pattern: regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$`), is: "a name in DNS"},
+	"domain":     {pattern: domain, check: checkDomain},
 	"api socket": {pattern: regexp.MustCompile(`^/.{0,106}$`), is: "an absolute path of at most 107 bytes"},
 	"tag":        {pattern: regexp.MustCompile(`^.`), check: checkTag},
 	"state file": {pattern: regexp.MustCompile(`^/`), check: checkStateFile},
@@ -48,6 +50,13 @@ func (f format) judge(text string) error {
 	}
 	if !f.pattern.MatchString(text) {
 		return fmt.Errorf("%q is not %s", textfmt.Clip(text), f.is)
+	}
+	return nil
+}
+
+func checkDomain(text string) error {
+	if len(text) > 254 || !domain.MatchString(text) {
+		return fmt.Errorf("%q is not a name in DNS", textfmt.Clip(text))
 	}
 	return nil
 }

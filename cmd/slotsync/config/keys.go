@@ -19,7 +19,7 @@ import (
 //	enum      the words that a text may be
 //	format    what a text, or each text of a list, must look like: see formats
 //	for       the types of source that have the key
-//	required  the types of source that need it, or always; hint: what to write
+//	required  the types of source that need it, or always; missing: what is said then
 //	empty     an empty text is kept, and stands for this
 //	optional  keys of the mapping have defaults only where it is written
 //	word      set by a word in place of the mapping, and no key itself
@@ -28,7 +28,7 @@ type rootKeys struct {
 	HAProxy  haproxyKeys   `yaml:"haproxy" doc:"the instances of HAProxy, and how they are spoken to"`
 	Reload   Reload        `yaml:"reload" optional:"yes" doc:"how HAProxy is reloaded; none, or nothing: slotsync never reloads it"`
 	Sources  []sourceKeys  `yaml:"sources" doc:"the discovery systems"`
-	Backends []backendKeys `yaml:"backends" doc:"the backends of HAProxy that are filled, and what with; at least one"`
+	Backends []backendKeys `yaml:"backends" required:"always" missing:"there is no backend: name at least one and its source" doc:"the backends of HAProxy that are filled, and what with; at least one"`
 	Defaults defaultKeys   `yaml:"defaults" optional:"yes" doc:"what every backend has that does not say otherwise"`
 	Guard    guardKeys     `yaml:"guard" doc:"what is held back; the default for all backends"`
 	HTTP     HTTP          `yaml:"http" doc:"how the agent is reached: API, page and metrics"`
@@ -41,12 +41,12 @@ type haproxyKeys struct {
 	Poll      time.Duration  `yaml:"poll" default:"500ms" min:"20ms" max:"1m" doc:"how often an instance is asked whether it was restarted"`
 	Resync    time.Duration  `yaml:"resync" default:"30s" min:"100ms" max:"1h" doc:"how often live slots are compared with the table"`
 	LockWait  time.Duration  `yaml:"lock_wait" default:"0s" min:"0s" max:"1h" doc:"how long a lock that another agent holds is waited for; 30s where HAProxy starts slotsync (program section)"`
-	Instances []instanceKeys `yaml:"instances" doc:"each HAProxy, at least one"`
+	Instances []instanceKeys `yaml:"instances" required:"always" missing:"there is no instance: name at least one HAProxy and its socket" doc:"each HAProxy, at least one"`
 }
 
 type instanceKeys struct {
 	Name      string `yaml:"name" format:"name" required:"always" doc:"its name, unique; the label haproxy in metrics"`
-	Socket    string `yaml:"socket" format:"socket" required:"always" hint:"a path, unix:///path or tcp://host:port" doc:"the Runtime API: a path, unix:///path or tcp://host:port"`
+	Socket    string `yaml:"socket" format:"socket" required:"always" missing:"is missing: a path, unix:///path or tcp://host:port" doc:"the Runtime API: a path, unix:///path or tcp://host:port"`
 	StateFile string `yaml:"state_file" format:"state file" doc:"the server state file that HAProxy loads when it starts, with {backend} for the backend's name; without it none is written"`
 	Reload    Reload `yaml:"reload" optional:"yes" doc:"replaces the reload of all instances whole; none: never"`
 }
@@ -72,7 +72,7 @@ type Reload struct {
 
 type sourceKeys struct {
 	Name string `yaml:"name" format:"name" required:"always" doc:"its name, unique"`
-	Type string `yaml:"type" enum:"consul, dns, file, nomad" required:"always" hint:"one of consul, dns, file, nomad" doc:"which system it is"`
+	Type string `yaml:"type" enum:"consul, dns, file, nomad" required:"always" missing:"is missing: one of consul, dns, file, nomad" doc:"which system it is"`
 
 	Address      string        `yaml:"address" for:"consul, nomad" consul:"http://127.0.0.1:8500" nomad:"http://127.0.0.1:4646" format:"url" doc:"http://host:port, https://host:port or unix:///path; else CONSUL_HTTP_ADDR, NOMAD_ADDR"`
 	TokenFile    string        `yaml:"token_file" for:"consul, nomad" format:"path" doc:"a file with the token, read again when it changes; else CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_TOKEN, NOMAD_TOKEN"`
@@ -95,7 +95,7 @@ type sourceKeys struct {
 	Answers      string        `yaml:"answers" for:"dns" default:"auto" enum:"auto, full, partial" doc:"whether an answer may be a part of what there is"`
 	HoldObsolete time.Duration `yaml:"hold_obsolete" for:"dns" default:"1m" min:"1s" max:"1h" doc:"how long at least an endpoint is kept that partial answers leave out"`
 
-	Path string `yaml:"path" for:"file" required:"file" hint:"the files, as in /etc/slotsync/endpoints/*.yaml" doc:"the files, in the format of Prometheus' file_sd (YAML or JSON), as in /etc/slotsync/endpoints/*.yaml"`
+	Path string `yaml:"path" for:"file" required:"file" missing:"is missing: the files, as in /etc/slotsync/endpoints/*.yaml" doc:"the files, in the format of Prometheus' file_sd (YAML or JSON), as in /etc/slotsync/endpoints/*.yaml"`
 }
 
 // The fields are those of [longpoll.TLS].
@@ -132,13 +132,13 @@ type queryKeys struct {
 
 type fromKeys struct {
 	Name   string `yaml:"name" format:"name" doc:"what the entry is called; without it the source's name"`
-	Source string `yaml:"source" doc:"the name of a source"`
+	Source string `yaml:"source" required:"always" doc:"the name of a source"`
 	feedKeys
 }
 
 // The fields are those of [sources.Failover].
 type failoverKeys struct {
-	Primary string        `yaml:"primary" required:"always" hint:"the source that is used as long as it has enough" doc:"the entry of from that is used as long as it has enough; the others stand in"`
+	Primary string        `yaml:"primary" required:"always" missing:"is missing: the source that is used as long as it has enough" doc:"the entry of from that is used as long as it has enough; the others stand in"`
 	Min     int           `yaml:"min" default:"1" min:"1" max:"10000" doc:"how many ready endpoints are enough"`
 	After   time.Duration `yaml:"after" default:"10s" min:"100ms" max:"24h" doc:"how long it must have fewer before the others stand in"`
 	Back    time.Duration `yaml:"back_after" default:"1m" min:"100ms" max:"24h" doc:"how long it must have enough again before they go"`
@@ -211,5 +211,5 @@ type HTTP struct {
 
 type logKeys struct {
 	Level  string `yaml:"level" default:"info" enum:"info, debug, warn, error" doc:"what is logged at least"`
-	Format string `yaml:"format" default:"text" enum:"text, json" doc:"how"`
+	Format string `yaml:"format" default:"text" enum:"text, json" doc:"how it is written"`
 }

@@ -128,6 +128,7 @@ func wantFault(t *testing.T, text, want string) {
 	if !strings.Contains(err.Error(), want) {
 		t.Errorf("got\n%s\nwant\n%s", err, want)
 	}
+	wantSchemaToSee(t, text, want)
 }
 
 func TestReloadFaultsAcross(t *testing.T) {

@@ -57,6 +57,9 @@ func TestWhatIsInForceReadsTheSame(t *testing.T) {
 			cfg, s := settingsOf(t, text, env)
 			for _, printed := range []string{s.YAML(false), s.YAML(true), jsonOf(t, plain(s.list()))} {
 				again, _ := settingsOf(t, printed, env)
+				if err := againstSchema(t, printed); err != nil {
+					t.Errorf("the schema refuses what is printed: %v\n%s", err, printed)
+				}
 				if n, m := len(cfg.Warnings.faults), len(again.Warnings.faults); n != m {
 					t.Errorf("%d warnings, and %d of what is printed:\n%s", n, m, again.Warnings)
 				}
