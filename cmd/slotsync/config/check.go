@@ -14,7 +14,10 @@ import (
 // config makes a configuration of what was read. It is sound if c has no faults.
 func (c *checker) config(root *rootKeys) *Config {
 	h := root.HAProxy
-	cfg := &Config{Timeout: h.Timeout, Poll: h.Poll, Resync: h.Resync, LockWait: h.LockWait, LogFormat: root.Log.Format, StateDir: c.stateDir(root.StateDir)}
+	cfg := &Config{Timeout: h.Timeout, Poll: h.Poll, Resync: h.Resync, LockWait: h.LockWait, LogFormat: root.Log.Format, StateDir: root.StateDir}
+	if cfg.StateDir == nothingKept {
+		cfg.StateDir = ""
+	}
 	cfg.Instances = c.instances(h)
 	cfg.Sources = c.sources(root.Sources)
 	cfg.Backends = c.backends(root, cfg.Sources)
@@ -28,17 +31,6 @@ func (c *checker) config(root *rootKeys) *Config {
 
 // nothingKept is the word for a state directory that is not there.
 const nothingKept = "none"
-
-// stateDir returns the folder for state, "" where nothing is to be kept.
-func (c *checker) stateDir(text string) string {
-	switch {
-	case text == nothingKept:
-		return ""
-	case !filepath.IsAbs(text):
-		c.add("state_dir", "%q is neither an absolute path nor none", textfmt.Clip(text))
-	}
-	return text
-}
 
 func (c *checker) instances(h haproxyKeys) []Instance {
 	var list []Instance

@@ -57,6 +57,11 @@ func (c *checker) addError(path string, err error) {
 	}
 }
 
+// faulty reports whether something of path is known to be wrong.
+func (c *checker) faulty(path string) bool {
+	return slices.ContainsFunc(c.faults, func(f fault) bool { return f.path == path || strings.HasPrefix(f.path, path+".") })
+}
+
 // given reports whether path was written down by anybody.
 func (c *checker) given(path string) bool {
 	_, ok := c.places[path]
@@ -127,10 +132,10 @@ func (c *checker) checkKey(path string, f reflect.StructField, v reflect.Value) 
 	case !ok:
 	case v.Kind() == reflect.Slice:
 		for i, text := range v.Interface().([]string) {
-			c.addError(fmt.Sprintf("%s[%d]", path, i), format.judge(text))
+			c.addError(fmt.Sprintf("%s[%d]", path, i), format.validate(text))
 		}
-	case !v.IsZero():
-		return format.judge(v.String())
+	case v.String() != "" || f.Tag.Get("empty") == "refused":
+		return format.validate(v.String())
 	}
 	return nil
 }

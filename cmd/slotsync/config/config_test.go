@@ -39,7 +39,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 	for path := range doc.places {
 		seen[anyKey(path)] = true
 	}
-	for _, path := range keys(reflect.TypeFor[rootKeys](), "") {
+	for _, path := range keys(File(), "") {
 		if !seen[anyKey(path)] {
 			t.Errorf("the reference lacks %s", path)
 		}
@@ -137,8 +137,8 @@ func TestEnvironment(t *testing.T) {
 
 func TestEveryScalarOutsideListsHasAVariable(t *testing.T) {
 	var names []string
-	for path := range scalars(reflect.TypeFor[rootKeys](), "") {
-		names = append(names, variable(path))
+	for _, s := range scalars(File(), "") {
+		names = append(names, variable(s.path))
 	}
 	want := []string{"SLOTSYNC_HAPROXY_TIMEOUT", "SLOTSYNC_HAPROXY_POLL", "SLOTSYNC_HAPROXY_RESYNC", "SLOTSYNC_HAPROXY_LOCK_WAIT",
 		"SLOTSYNC_RELOAD_MASTER", "SLOTSYNC_RELOAD_TEMPLATE", "SLOTSYNC_RELOAD_FILE", "SLOTSYNC_RELOAD_KEEP", "SLOTSYNC_RELOAD_MIN_INTERVAL",

@@ -77,29 +77,11 @@ func (c *checker) tls(path string, r tlsKeys) longpoll.TLS {
 func (c *checker) consulFeed(path string, r *feedKeys, f *Feed) {
 	q := consul.Query{Service: r.Service, Tags: r.Tags, Filter: r.Filter, NodeMeta: r.NodeMeta, Datacenter: r.Datacenter,
 		AddressTag: r.AddressTag, PortName: r.PortName, DefaultPort: r.DefaultPort, Health: r.Health, IgnoreNodeHealth: r.IgnoreNodeHealth}
-	c.trySource(path, func() error {
-		client, err := consul.NewClient(consul.Options{})
-		if err == nil {
-			_, err = client.Source(q)
-		}
-		return err
-	})
+	client, err := consul.NewClient(consul.Options{})
+	trySource(c, path, client, err, q)
 	f.Consul = q
 	f.Identity = keyOf(q.Service, sorted(q.Tags), q.Filter, sorted(q.NodeMeta), q.Datacenter, q.AddressTag, q.PortName, q.DefaultPort)
 	f.Key = keyOf(q.Health, q.IgnoreNodeHealth)
-}
-
-// trySource reports what the source itself has against what it is asked, unless
-// something of path is known to be wrong.
-func (c *checker) trySource(path string, ask func() error) {
-	for _, f := range c.faults {
-		if f.path == path || strings.HasPrefix(f.path, path+".") {
-			return
-		}
-	}
-	if err := ask(); err != nil {
-		c.add(path, "%v", err)
-	}
 }
 
 func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) }

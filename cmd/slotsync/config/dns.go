@@ -19,12 +19,10 @@ func (c *checker) dns(path string, r *sourceKeys, s *Source) {
 	if o.MinRefresh > o.MaxRefresh {
 		c.add(path+".min_refresh", "%s is more than max_refresh, %s", textfmt.Duration(o.MinRefresh), textfmt.Duration(o.MaxRefresh))
 	}
-	if probe := o; len(o.Servers) > 0 { // else NewClient reads a file
+	if probe := o; len(o.Servers) > 0 && !c.faulty(path) { // else NewClient reads a file
 		probe.Search = false
-		c.trySource(path, func() error {
-			_, err := dns.NewClient(probe)
-			return err
-		})
+		_, err := dns.NewClient(probe)
+		c.addError(path, err)
 	}
 	s.DNS = &o
 	s.identity = keyOf("dns", o.Servers, o.Search)
@@ -49,13 +47,8 @@ func (c *checker) dnsFeed(path string, r *feedKeys, family string, f *Feed) {
 	if (q.Type == "A" && family == discovery.OnlyV6) || (q.Type == "AAAA" && family == discovery.OnlyV4) {
 		c.add(path+".type", "%s records are not of family %s", q.Type, family)
 	}
-	c.trySource(path, func() error {
-		client, err := dns.NewClient(dns.Options{Servers: []string{"127.0.0.1:53"}})
-		if err == nil {
-			_, err = client.Source(q)
-		}
-		return err
-	})
+	client, err := dns.NewClient(dns.Options{Servers: []string{"127.0.0.1:53"}})
+	trySource(c, path, client, err, q)
 	f.DNS = q
 	f.Identity = keyOf(q.Record, q.Type, q.Port)
 	f.Key = keyOf(q.Family)

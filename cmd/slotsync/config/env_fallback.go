@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -119,18 +120,6 @@ func absolute(path string) string {
 
 // withoutUser returns a URL as it may be shown: without a user and a password.
 func withoutUser(address string) string {
-	scheme, rest, ok := strings.Cut(address, "://")
-	if !ok {
-		scheme, rest = "", address
-	} else {
-		scheme += "://"
-	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	if i := strings.LastIndex(rest[:end], "@"); i >= 0 {
-		rest = "…" + rest[i:]
-	}
-	return discovery.Printable(scheme+rest, 60)
+	user := regexp.MustCompile(`^(.*?://)?[^/?#]*@`)
+	return discovery.Printable(user.ReplaceAllString(address, "${1}…@"), 60)
 }

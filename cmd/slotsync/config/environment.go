@@ -2,7 +2,6 @@ package config
 
 import (
 	"maps"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,8 +29,8 @@ func NewEnvironment(list []string) Environment {
 // that all of them have.
 func knownVariables() []string {
 	known := []string{"AGENT", "TOKEN_FILE", "USER", "PASSWORD_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE", "DEPS"}
-	for path := range scalars(reflect.TypeFor[rootKeys](), "") {
-		known = append(known, strings.TrimPrefix(variable(path), ourVariables))
+	for _, s := range scalars(File(), "") {
+		known = append(known, strings.TrimPrefix(variable(s.path), ourVariables))
 	}
 	return known
 }

@@ -170,3 +170,15 @@ func (c *checker) failover(path string, r *failoverKeys, feeds []Feed) sources.F
 	}
 	return sources.Failover(*r)
 }
+
+// trySource reports what a source itself has against what it is asked, unless something of
+// path is known to be wrong.
+func trySource[C interface{ Source(Q) (S, error) }, Q, S any](c *checker, path string, client C, err error, query Q) {
+	if c.faulty(path) {
+		return
+	}
+	if err == nil {
+		_, err = client.Source(query)
+	}
+	c.addError(path, err)
+}

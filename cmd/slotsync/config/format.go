@@ -21,18 +21,18 @@ import (
 // then for the schema alone.
 type format struct {
 	pattern *regexp.Regexp
-	is      string // what a text of the pattern is
+	says    string // of a text without the pattern
 	check   func(text string) error
 }
 
 var domain = regexp.MustCompile(`^([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?$`)
 
 var formats = map[string]format{
-	"name":       {pattern: regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`), is: "a name: letters, digits and _ . : - only, at most 128"},
-	"path":       {pattern: regexp.MustCompile(`^/`), is: "an absolute path"},
-	"key:value":  {pattern: regexp.MustCompile(`^[^:]+:`), is: "key:value"},
+	"name":       {pattern: regexp.MustCompile(`^[A-Za-z0-9_.:-]{1,128}$`), says: "is not a name: letters, digits and _ . : - only, at most 128"},
+	"path":       {pattern: regexp.MustCompile(`^/`), says: "is not an absolute path"},
+	"key:value":  {pattern: regexp.MustCompile(`^[^:]+:`), says: "is not key:value"},
 	"domain":     {pattern: domain, check: checkDomain},
-	"api socket": {pattern: regexp.MustCompile(`^/.{0,106}$`), is: "an absolute path of at most 107 bytes"},
+	"api socket": {pattern: regexp.MustCompile(`^/.{0,106}$`), says: "is not an absolute path of at most 107 bytes"},
 	"tag":        {pattern: regexp.MustCompile(`^.`), check: checkTag},
 	"state file": {pattern: regexp.MustCompile(`^/`), check: checkStateFile},
 	"ip:port":    {pattern: regexp.MustCompile(`:[0-9]+$`), check: checkServer},
@@ -40,16 +40,17 @@ var formats = map[string]format{
 	"listen":     {pattern: regexp.MustCompile(`^$|:[0-9]+$`), check: func(text string) error { return checkHostPort(text, 0) }},
 	"url":        {pattern: regexp.MustCompile(`^(https?://[^/@?#]+(/[^?#]*)?|unix:///.*)$`), check: checkURL},
 	"socket":     {pattern: regexp.MustCompile(`^(unix://)?/|^tcp://.*:[0-9]+$`), check: checkSocket},
+	"state dir":  {pattern: regexp.MustCompile(`^/|^none$`), says: "is neither an absolute path nor none"},
 	"options":    {check: haproxy.CheckOptions},
 }
 
-// judge says what is wrong with text; nil if nothing is.
-func (f format) judge(text string) error {
-	if f.check != nil {
+// validate says what is wrong with text; nil if nothing is.
+func (f format) validate(text string) error {
+	switch {
+	case f.check != nil:
 		return f.check(text)
-	}
-	if !f.pattern.MatchString(text) {
-		return fmt.Errorf("%q is not %s", textfmt.Clip(text), f.is)
+	case !f.pattern.MatchString(text):
+		return fmt.Errorf("%q %s", textfmt.Clip(text), f.says)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 
@@ -40,74 +39,53 @@ func (d *Inline) document() (document, error) {
 	case d.DNS != "" && !strings.HasPrefix(d.DNS, "_") && !strings.Contains(d.DNS, ":"):
 		return document{}, Usagef("--dns: address records have no port: write it behind the name, as in %s:80", textfmt.Clip(d.DNS))
 	}
+	return d.values(), nil
+}
+
+func (d *Inline) values() document {
 	doc := document{values: map[string]any{}, places: map[string]place{"": {}}, unset: map[string]bool{}}
-	d.instances(&doc)
-	backend := map[string]any{"name": d.Backend, "backend": d.Backend}
-	doc.places["backends[0].name"] = place{name: "--backend"}
-	doc.places["backends[0].backend"] = place{name: "--backend"}
-	if d.Slots != "" {
-		backend["slots"] = d.Slots
-		doc.places["backends[0].slots"] = place{name: "--slots"}
+	// put sets a key of a mapping at path to what a flag says.
+	put := func(mapping map[string]any, path, key string, value any, flag string) {
+		mapping[key], doc.places[join(path, key)] = value, place{name: flag}
 	}
-	source := map[string]any{}
-	d.source(&doc, source, backend)
-	doc.values["sources"] = []any{source}
-	doc.values["backends"] = []any{backend}
-	return doc, nil
-}
-
-func (d *Inline) instances(doc *document) {
-	var list []any
+	var instances []any
 	for i, socket := range d.Sockets {
-		name := "haproxy"
+		path, in := fmt.Sprintf("haproxy.instances[%d]", i), map[string]any{"name": "haproxy"}
 		if len(d.Sockets) > 1 {
-			name = fmt.Sprintf("haproxy-%d", i+1)
+			in["name"] = fmt.Sprintf("haproxy-%d", i+1)
 		}
-		instance := map[string]any{"name": name, "socket": socket}
-		path := fmt.Sprintf("haproxy.instances[%d]", i)
-		doc.places[path+".socket"] = place{name: "--socket"}
+		put(in, path, "socket", socket, "--socket")
 		if len(d.StateFiles) > 0 {
-			instance["state_file"] = d.StateFiles[i]
-			doc.places[path+".state_file"] = place{name: "--state-file"}
+			put(in, path, "state_file", d.StateFiles[i], "--state-file")
 		}
-		list = append(list, instance)
+		instances = append(instances, in)
 	}
-	doc.values["haproxy"] = map[string]any{"instances": list}
-}
-
-// source describes the source and what is asked of it.
-func (d *Inline) source(doc *document, source, backend map[string]any) {
-	if d.Consul != "" {
-		source["name"], source["type"] = "consul", "consul"
-		if d.ConsulAddress != "" { // else Consul's own variables say it
-			source["address"] = d.ConsulAddress
-			doc.places["sources[0].address"] = place{name: "--consul-address"}
+	source, backend := map[string]any{"name": "consul", "type": "consul"}, map[string]any{"source": "consul"}
+	put(backend, "backends[0]", "name", d.Backend, "--backend")
+	put(backend, "backends[0]", "backend", d.Backend, "--backend")
+	if d.Slots != "" {
+		put(backend, "backends[0]", "slots", d.Slots, "--slots")
+	}
+	if d.ConsulAddress != "" { // else Consul's own variables say it
+		put(source, "sources[0]", "address", d.ConsulAddress, "--consul-address")
+	}
+	if d.DNS == "" {
+		put(backend, "backends[0]", "service", d.Consul, "--consul")
+	} else {
+		source["name"], source["type"], source["servers"], backend["source"] = "dns", "dns", d.DNSServers, "dns"
+		for i := range d.DNSServers {
+			doc.places[fmt.Sprintf("sources[0].servers[%d]", i)] = place{name: "--dns-server"}
 		}
-		backend["source"], backend["service"] = "consul", d.Consul
-		doc.places["backends[0].service"] = place{name: "--consul"}
-		return
+		record, port, _ := strings.Cut(d.DNS, ":")
+		put(backend, "backends[0]", "record", record, "--dns")
+		if port != "" || !strings.HasPrefix(record, "_") {
+			n, _ := strconv.Atoi(port) // 0 is refused with the others
+			put(backend, "backends[0]", "port", n, "--dns")
+		}
 	}
-	source["name"], source["type"] = "dns", "dns"
-	servers := make([]any, len(d.DNSServers))
-	for i, server := range d.DNSServers {
-		servers[i] = server
-		doc.places[fmt.Sprintf("sources[0].servers[%d]", i)] = place{name: "--dns-server"}
-	}
-	source["servers"] = servers
-	backend["source"] = "dns"
-	doc.places["backends[0].record"] = place{name: "--dns"}
-	name, port, err := net.SplitHostPort(d.DNS)
-	if err != nil && strings.HasPrefix(d.DNS, "_") {
-		backend["record"] = d.DNS
-		return
-	}
-	if err != nil {
-		name = d.DNS
-	}
-	backend["record"] = name
-	n, _ := strconv.Atoi(port) // 0 is refused with the others
-	backend["port"] = n
-	doc.places["backends[0].port"] = place{name: "--dns"}
+	doc.values["haproxy"] = map[string]any{"instances": instances}
+	doc.values["sources"], doc.values["backends"] = []any{source}, []any{backend}
+	return doc
 }
 
 // Load returns the whole configuration: what the flags do not say is of env, or the default.

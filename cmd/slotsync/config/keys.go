@@ -33,7 +33,7 @@ type rootKeys struct {
 	Guard    guardKeys     `yaml:"guard" doc:"what is held back; the default for all backends"`
 	HTTP     HTTP          `yaml:"http" doc:"how the agent is reached: API, page and metrics"`
 	Log      logKeys       `yaml:"log" doc:"the log"`
-	StateDir string        `yaml:"state_dir" default:"/var/lib/slotsync" empty:"refused" doc:"where state is kept; without it the first path of $STATE_DIRECTORY, else $NOMAD_ALLOC_DIR/data/slotsync; none: nothing is kept"`
+	StateDir string        `yaml:"state_dir" default:"/var/lib/slotsync" empty:"refused" format:"state dir" doc:"where state is kept; without it the first path of $STATE_DIRECTORY, else $NOMAD_ALLOC_DIR/data/slotsync; none: nothing is kept"`
 }
 
 type haproxyKeys struct {

@@ -19,8 +19,8 @@ func merge(doc document, env Environment) (*rootKeys, []fault) {
 	if err := v.MergeConfigMap(doc.values); err != nil {
 		return &root, []fault{{message: err.Error()}}
 	}
-	for path, f := range scalars(reflect.TypeFor[rootKeys](), "") {
-		name := variable(path)
+	for _, scalar := range scalars(File(), "") {
+		path, f, name := scalar.path, scalar.field, variable(scalar.path)
 		text, ok := env[name]
 		if !ok {
 			continue

@@ -33,13 +33,8 @@ func (c *checker) nomad(path string, r *sourceKeys, s *Source) {
 // nomadFeed checks what Nomad is asked for.
 func (c *checker) nomadFeed(path string, r *feedKeys, f *Feed) {
 	q := nomad.Query{Service: r.Service, Tags: r.Tags, Filter: r.Filter}
-	c.trySource(path, func() error {
-		client, err := nomad.NewClient(nomad.Options{})
-		if err == nil {
-			_, err = client.Source(q)
-		}
-		return err
-	})
+	client, err := nomad.NewClient(nomad.Options{})
+	trySource(c, path, client, err, q)
 	f.Nomad = q
 	f.Identity = keyOf(q.Service, sorted(q.Tags), q.Filter)
 }

@@ -53,7 +53,7 @@ func parseYAML(data []byte) (document, []fault) {
 	if err != nil {
 		return doc, nil
 	}
-	if values, ok := p.value(root.Content[0], reflect.TypeFor[rootKeys](), "", "").(map[string]any); ok {
+	if values, ok := p.value(root.Content[0], File(), "", "").(map[string]any); ok {
 		doc.values = values
 	}
 	p.end(dec)

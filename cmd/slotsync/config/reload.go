@@ -51,7 +51,7 @@ func (c *checker) reload(path, name string, keys *Reload, instances []string) Re
 	c.complete(path, keys, "")
 	r := *keys
 	r.Name, r.Instances = name, instances
-	r.Key = keyOf(r.Master, r.Command, r.Template, r.File, r.Check, r.Keep, r.MaxPerHour, r.MinInterval, r.Jitter, r.Timeout, instances)
+	r.Key = keyOf(r)
 	switch {
 	case r.Master == "" && len(r.Command) == 0:
 		c.add(path, "how is HAProxy reloaded? Set master (the socket of its master CLI) or command")
@@ -94,7 +94,7 @@ func (c *checker) managed(path string, r Reload) {
 	if !slices.ContainsFunc(r.Check[1:], func(word string) bool {
 		return strings.Contains(word, "{{.File}}") || strings.Contains(word, "{{.Dir}}")
 	}) {
-		c.add(path+".check", "no word of it is {{.File}}: what does it check?")
+		c.add(path+".check", "has no argument {{.File}}: write it where the program wants the path of the file")
 	}
 }
 

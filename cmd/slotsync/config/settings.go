@@ -127,19 +127,9 @@ func plain(list []setting) map[string]any {
 // origins says of each path in the list where its value is from.
 func (s Settings) origins(list []setting) map[string]string {
 	out := map[string]string{}
-	for path := range s.checker.secrets {
-		out[path] = s.origin(path)
-	}
-	for _, each := range list {
-		switch value := each.value.(type) {
-		case []setting:
-			maps.Copy(out, s.origins(value))
-		case [][]setting:
-			for _, entry := range value {
-				maps.Copy(out, s.origins(entry))
-			}
-		default:
-			out[each.path] = s.origin(each.path)
+	for _, line := range s.lines(list, "", "") {
+		if line.path != "" {
+			out[line.path] = s.origin(line.path)
 		}
 	}
 	return out

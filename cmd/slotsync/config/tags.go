@@ -34,26 +34,24 @@ func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 	return reflect.StructField{}, false
 }
 
-// scalars yields the paths of all values outside lists, and their fields: those that the
-// environment can override.
-func scalars(t reflect.Type, prefix string) iter.Seq2[string, reflect.StructField] {
-	return func(yield func(string, reflect.StructField) bool) {
-		for key, f := range members(t) {
-			switch {
-			case f.Type.Kind() == reflect.Slice:
-			case isMapping(f.Type):
-				for path, f := range scalars(f.Type, prefix+key+".") {
-					if !yield(path, f) {
-						return
-					}
-				}
-			default:
-				if !yield(prefix+key, f) {
-					return
-				}
-			}
+// A scalar is a value outside lists: one that the environment can override.
+type scalar struct {
+	path  string
+	field reflect.StructField
+}
+
+// scalars returns all of a mapping at path.
+func scalars(t reflect.Type, path string) (list []scalar) {
+	for key, f := range members(t) {
+		switch here := join(path, key); {
+		case f.Type.Kind() == reflect.Slice:
+		case isMapping(f.Type):
+			list = append(list, scalars(f.Type, here)...)
+		default:
+			list = append(list, scalar{here, f})
 		}
 	}
+	return list
 }
 
 // words returns what a tag lists.
