@@ -21,10 +21,11 @@ const module = "github.com/slotsync/slotsync"
 func arrows() map[string][]string {
 	return map[string][]string{
 		"cmd/slotsync": {
-			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output", "cmd/slotsync/setup", "cmd/slotsync/support", "cmd/slotsync/textfmt", "cmd/slotsync/top",
-			"securedir",
-			"agent", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots/haproxy",
+			"cmd/slotsync/complete", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output",
+			"cmd/slotsync/remote", "cmd/slotsync/setup", "cmd/slotsync/support", "cmd/slotsync/textfmt", "cmd/slotsync/top",
+			"agent/api", "agent/client", "securedir", "slots/haproxy",
 		},
+		"cmd/slotsync/complete": {"agent/api", "agent/client"},
 		"cmd/slotsync/config": {
 			"cmd/slotsync/textfmt", "agent/api", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
@@ -41,14 +42,17 @@ func arrows() map[string][]string {
 		"cmd/slotsync/doctor": {
 			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
 		},
-		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent", "agent/api", "discovery", "slots"},
+		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent/api", "discovery", "slots"},
+		"cmd/slotsync/remote": {
+			"cmd/slotsync/config", "cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "agent/web", "discovery/longpoll", "slots",
+		},
 		"cmd/slotsync/setup": {
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/doctor", "cmd/slotsync/textfmt", "discovery", "discovery/consul", "discovery/dns",
 			"securedir", "slots", "slots/haproxy",
 		},
 		"cmd/slotsync/support": {},
 		"cmd/slotsync/textfmt": {"discovery"},
-		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/client"},
+		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "slots"},
 
 		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
 		"agent/api":          {"discovery", "slots"},

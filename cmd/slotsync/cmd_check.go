@@ -12,7 +12,6 @@ import (
 )
 
 func newCheckCommand(a *app) *cobra.Command {
-	var format string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
@@ -27,10 +26,7 @@ warned of, on standard error.`,
   slotsync check --config ./slotsync.yaml`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if err := knownOutput(format); err != nil {
-				return err
-			}
-			for _, m := range a.env.Misspelt() {
+			for _, m := range a.place.Env.Misspelt() {
 				fmt.Fprintf(a.stderr, "warning: %s\n", m)
 			}
 			cfg, err := a.config()
@@ -39,7 +35,7 @@ warned of, on standard error.`,
 					fmt.Fprintln(a.stderr, "warning: "+line)
 				}
 			}
-			if format == "json" {
+			if a.format == formatJSON {
 				return a.checkedJSON(err)
 			}
 			if err != nil {
@@ -49,7 +45,7 @@ warned of, on standard error.`,
 			return nil
 		},
 	}
-	outputFlag(cmd, &format)
+	a.outputFlag(cmd)
 	return cmd
 }
 

@@ -7,11 +7,9 @@ import (
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newConfigCommand(a *app) *cobra.Command {
-	var format string
 	var origins bool
 	cmd := &cobra.Command{
 		Use:   "config",
@@ -30,14 +28,15 @@ environment VARIABLE.`,
   slotsync config schema > slotsync.schema.json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if format != "yaml" && format != "json" {
-				return usageErrorf("-o is yaml or json, not %q", textfmt.Clip(format))
-			}
-			s, err := a.settings()
+			path, err := a.configPath()
 			if err != nil {
 				return err
 			}
-			if format == "json" {
+			_, s, err := config.LoadSettings(path, a.place.Env)
+			if err != nil {
+				return err
+			}
+			if a.format == formatJSON {
 				return output.WriteJSON(a.stdout, s.JSON(origins))
 			}
 			_, err = fmt.Fprint(a.stdout, s.YAML(origins))
@@ -45,7 +44,7 @@ environment VARIABLE.`,
 		},
 	}
 	cmd.AddCommand(newConfigSchemaCommand(a))
-	cmd.Flags().StringVarP(&format, "output", "o", "yaml", "yaml or json")
+	a.formatFlag(cmd, "yaml or json", "yaml", formatJSON)
 	cmd.Flags().BoolVar(&origins, "origins", false, "say of each value where it is from")
 	return cmd
 }
@@ -72,14 +71,4 @@ What depends on several keys, slotsync check alone sees.`,
 			return err
 		},
 	}
-}
-
-// settings loads the configuration that was named or found.
-func (a *app) settings() (config.Settings, error) {
-	path, err := a.configPath()
-	if err != nil {
-		return config.Settings{}, err
-	}
-	_, s, err := config.LoadSettings(path, a.env)
-	return s, err
 }

@@ -1,20 +1,15 @@
 package main
 
 import (
-	"fmt"
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/doctor"
-	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 func newDoctorCommand(a *app) *cobra.Command {
 	var d config.Inline
-	var format string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Ask the live instances and sources what may go wrong",
@@ -27,9 +22,6 @@ if anything fails.`,
   slotsync doctor --socket /run/haproxy/admin.sock --backend web --consul web`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(format); err != nil {
-				return err
-			}
 			cfg, err := a.loadOnce(d)
 			if err != nil {
 				return err
@@ -39,11 +31,11 @@ if anything fails.`,
 				return err
 			}
 			c := doctor.Clients{Instances: w.Clients, Transactions: w.Transactions, Sources: w.Sources, Diagnose: w.Systems.Diagnosers()}
-			list := doctor.Examine(cmd.Context(), a.env, cfg, c)
+			list := doctor.Examine(cmd.Context(), a.place.Env, cfg, c)
 			if err := cmd.Context().Err(); err != nil {
 				return err // what was cut short looks as if it were at fault
 			}
-			if err := printFindings(a.stdout, list, format); err != nil {
+			if err := show(a, list, func(list []doctor.Finding) error { return doctor.Write(a.stdout, list) }); err != nil {
 				return err
 			}
 			if doctor.Failed(list) {
@@ -52,19 +44,7 @@ if anything fails.`,
 			return nil
 		},
 	}
-	outputFlag(cmd, &format)
+	a.outputFlag(cmd)
 	inlineFlags(cmd, &d)
 	return cmd
-}
-
-func printFindings(w io.Writer, list []doctor.Finding, format string) error {
-	if format == "json" {
-		return output.WriteJSON(w, list)
-	}
-	for _, f := range list {
-		if _, err := fmt.Fprintf(w, "%-4s  %s: %s\n", f.Verdict, f.Subject, f.Text); err != nil {
-			return err
-		}
-	}
-	return nil
 }

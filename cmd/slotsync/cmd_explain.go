@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,12 +9,11 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 )
 
 func newExplainCommand(a *app) *cobra.Command {
-	var format string
-	cmd := &cobra.Command{
+	return askCommand(a, cobra.Command{
 		Use:   "explain BACKEND [ADDRESS]",
 		Short: "Say why a backend, or an address in it, is as it is",
 		Long: `Say why a backend is as it is, or an address in it: what each source was asked and
@@ -33,32 +30,9 @@ is understood too. Exit 1 if there is no such backend or slot.`,
   slotsync explain web websrv7
   slotsync explain web
   slotsync explain web 10.0.0.1:80 -o json`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 1 || len(args) > 2 {
-				return usageErrorf("explain takes the name of one backend, and an address in it (see %s --help)", cmd.CommandPath())
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
-			return ask(cmd.Context(), a, format, func(c *client.Client) (api.Explanation, error) {
-				return explained(cmd.Context(), c, backend, about)
-			}, func(e api.Explanation) error { return output.WriteExplanation(a.stdout, e) })
-		},
-	}
-	outputFlag(cmd, &format)
-	a.agentFlags(cmd)
-	return cmd
-}
-
-// explained has about explained, and says where the right name of it is found.
-func explained(ctx context.Context, c *client.Client, backend, about string) (api.Explanation, error) {
-	e, err := c.Explain(ctx, backend, about)
-	switch {
-	case errors.Is(err, api.ErrNoBackend):
-		err = fmt.Errorf("there is no backend %q: slotsync status lists them", textfmt.Clip(backend))
-	case errors.Is(err, api.ErrNoSubject):
-		err = fmt.Errorf("%q is neither an address nor a slot of %s: slotsync status --all lists the slots", textfmt.Clip(about), textfmt.Clip(backend))
-	}
-	return e, err
+		Args: takes(1, 2, "the name of one backend, and an address in it"),
+	}, func(ctx context.Context, c *client.Client, args []string) (api.Explanation, error) {
+		backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
+		return remote.Explain(ctx, c, backend, about)
+	}, func(e api.Explanation) error { return output.WriteExplanation(a.stdout, e) })
 }

@@ -1,10 +1,8 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"maps"
-	"os"
-	"os/user"
 	"slices"
 	"strings"
 
@@ -13,11 +11,12 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newHAProxyCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(cobra.Command{
 		Use:   "haproxy",
 		Short: "Look at every HAProxy, reload it, and see to its configuration",
 		Long: `Look at what every HAProxy shows of itself, reload it through the running agent,
@@ -27,10 +26,7 @@ stopped by your service manager.`,
   slotsync haproxy stat --backend web
   slotsync haproxy reload --needed
   slotsync haproxy config history`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newHAProxyReloadCommand(a), newHAProxyConfigCommand(a), newRawCommand(a))
+	}, newHAProxyReloadCommand(a), newHAProxyConfigCommand(a), newRawCommand(a))
 	for _, d := range dumpCommands() {
 		cmd.AddCommand(newDumpCommand(a, d))
 	}
@@ -39,9 +35,8 @@ stopped by your service manager.`,
 
 func newHAProxyReloadCommand(a *app) *cobra.Command {
 	var check, needed bool
-	var name, format string
 	var body api.ReloadBody
-	cmd := &cobra.Command{
+	cmd := a.agentCommand(cobra.Command{
 		Use:   "reload",
 		Short: "Reload HAProxy, as a transaction",
 		Long: `Reload HAProxy: render its configuration if there is a template, check it, keep
@@ -54,114 +49,71 @@ exit 0 if not, 3 if so.`,
   slotsync haproxy reload --check
   slotsync haproxy reload --needed
   slotsync haproxy reload --force --reason "my edit of haproxy.cfg may go"`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(format); err != nil {
-				return err
-			}
-			if err := onlyAsked(check, needed, body, name); err != nil {
-				return err
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			switch {
-			case needed:
-				return a.reloadNeeded(cmd, c, format)
-			case check:
-				return a.checkHAProxy(cmd, c, name, format)
-			}
-			body.Name, body.By = name, whoami()
-			done, err := c.ReloadHAProxy(cmd.Context(), body)
-			if err != nil {
-				return err
-			}
-			return output.WriteReloads(a.stdout, ofReload(done, name), format)
-		},
-	}
+		Args:    noArgs,
+		PreRunE: func(*cobra.Command, []string) error { return checkReloadFlags(check, needed, body) },
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		switch {
+		case needed:
+			return a.reloadNeeded(ctx, c)
+		case check:
+			return a.checkHAProxy(ctx, c, body.Name)
+		}
+		body.By = remote.User()
+		done, err := c.ReloadHAProxy(ctx, body)
+		if err != nil {
+			return err
+		}
+		return a.showReloads(ofReload(done, body.Name))
+	})
 	flags := cmd.Flags()
 	flags.BoolVar(&check, "check", false, "render and check only; nothing is changed")
 	flags.BoolVar(&needed, "needed", false, "only say whether a reload is needed: exit 0 or 3")
 	flags.BoolVar(&body.Force, "force", false, "overwrite a configuration that was changed by hand")
 	flags.StringVar(&body.Reason, "reason", "", "why, for the history")
-	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &format)
-	a.agentFlags(cmd)
+	reloadNameFlag(cmd, &body.Name)
+	a.outputFlag(cmd)
 	return cmd
 }
 
-// onlyAsked refuses what a question has no use for.
-func onlyAsked(check, needed bool, body api.ReloadBody, name string) error {
+// checkReloadFlags refuses what a question has no use for.
+func checkReloadFlags(check, needed bool, body api.ReloadBody) error {
 	switch {
 	case check && needed:
 		return usageErrorf("--check and --needed are two questions: ask one")
 	case (check || needed) && (body.Force || body.Reason != ""):
 		return usageErrorf("--force and --reason are for a reload, and --check and --needed do none")
-	case needed && name != "":
+	case needed && body.Name != "":
 		return usageErrorf("--needed is about all backends: leave out --name")
 	}
 	return nil
 }
 
-func reloadNameFlag(cmd *cobra.Command, name *string) {
-	cmd.Flags().Var(nameFlag{name}, "name", `which reload, if there are several: "haproxy" or an instance`)
-}
-
-// whoami is who asks, for the history. Under sudo it is who has called that.
-func whoami() string {
-	u, err := user.Current()
-	if err != nil {
-		return "the command line"
-	}
-	return actor(u.Uid, u.Username, os.Getenv("SUDO_USER"))
-}
-
-// actor is the user of a process, or who became root by sudo. To others the variable
-// says nothing: they can set it as they like.
-func actor(uid, name, sudo string) string {
-	if uid == "0" && sudo != "" {
-		return sudo
-	}
-	return name
-}
-
-func (a *app) reloadNeeded(cmd *cobra.Command, c *client.Client, format string) error {
-	n, err := c.Needed(cmd.Context())
+// reloadNeeded says whether slots have run out, and fails with a code of its own if so.
+func (a *app) reloadNeeded(ctx context.Context, c *client.Client) error {
+	n, err := c.Needed(ctx)
 	if err != nil {
 		return err
 	}
-	switch {
-	case format == "json":
-		err = output.WriteJSON(a.stdout, n)
-	case !n.Needed:
-		fmt.Fprintln(a.stdout, "no reload is needed")
-	}
-	if err != nil || !n.Needed {
+	if err := show(a, n, func(n api.ReloadAnswer) error { return output.WriteNeeds(a.stdout, n) }); err != nil || !n.Needed {
 		return err
-	}
-	if format != "json" {
-		for _, name := range slices.Sorted(maps.Keys(n.Needs)) {
-			need := n.Needs[name]
-			fmt.Fprintf(a.stdout, "%s: %s, %s: %s\n", textfmt.Clip(name), textfmt.Count(need.Wanted, "endpoint"), textfmt.Count(need.Slots, "slot"), textfmt.OneLine(need.Why))
-		}
 	}
 	return &exitError{code: exitDiffers}
 }
 
-func (a *app) checkHAProxy(cmd *cobra.Command, c *client.Client, name, format string) error {
-	answer, err := c.CheckHAProxy(cmd.Context(), name)
+func (a *app) checkHAProxy(ctx context.Context, c *client.Client, name string) error {
+	answer, err := c.CheckHAProxy(ctx, name)
 	if err != nil {
 		return err
 	}
-	if format == "json" {
-		return output.WriteJSON(a.stdout, answer)
-	}
-	for line := range strings.Lines(answer.Words) {
-		fmt.Fprintln(a.stdout, textfmt.OneLine(line))
-	}
-	fmt.Fprintln(a.stdout, "no fault is found")
-	return nil
+	return show(a, answer, func(answer api.CheckAnswer) error {
+		_, err := fmt.Fprintln(a.stdout, textfmt.Printable(strings.TrimSpace(answer.Words+"\nno fault is found")))
+		return err
+	})
+}
+
+// showReloads says which HAProxies are reloaded.
+func (a *app) showReloads(done []api.ReloadStatus) error {
+	return show(a, done, func(done []api.ReloadStatus) error { return output.WriteReloads(a.stdout, done) })
 }
 
 // ofReload are the reloads that were asked for by name, "" for all.

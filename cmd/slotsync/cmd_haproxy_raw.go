@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,16 +11,16 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
-	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// outputBytes has answers printed as they came.
-const outputBytes = "bytes"
+// formatBytes has answers printed as they came.
+const formatBytes = "bytes"
 
 func newRawCommand(a *app) *cobra.Command {
-	var format, instance string
+	var instance string
 	var yes bool
 	cmd := &cobra.Command{
 		Use:   "raw [COMMAND...]",
@@ -42,21 +40,16 @@ after it.`,
   echo "show info; show stat" | slotsync haproxy raw
   slotsync haproxy raw --instance edge-1    # interactive`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != outputBytes {
-				if err := knownOutput(format); err != nil {
-					return err
-				}
-			}
-			r := &rawSender{app: a, instance: instance, output: format, yes: yes}
+			r := &rawSender{app: a, instance: instance, yes: yes}
 			if len(args) == 0 {
-				return r.lines(cmd.Context(), cmd.InOrStdin())
+				return r.sendLines(cmd.Context(), cmd.InOrStdin())
 			}
 			return r.send(cmd.Context(), strings.Join(args, " "))
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "send it although it may change something")
 	instanceFlag(cmd, &instance)
-	cmd.Flags().StringVarP(&format, "output", "o", "text", "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it")
+	a.formatFlag(cmd, "text, json, or bytes: text as HAProxy sent it, whatever a terminal does with it", formatText, formatJSON, formatBytes)
 	a.agentFlags(cmd)
 	return cmd
 }
@@ -64,44 +57,38 @@ after it.`,
 // A rawSender sends lines of commands, and prints the answers.
 type rawSender struct {
 	*app
-	instance, output string
-	yes              bool
-	agent            *client.Client // nil until the first line that may be sent
+	instance string
+	yes      bool
+	agent    *client.Client // nil until the first line that may be sent
 }
 
 // send sends one line to every instance, or to the one that is wanted.
-func (r *rawSender) send(ctx context.Context, line string) error {
-	if err := rawAllowed(line, r.yes); err != nil {
+func (r *rawSender) send(ctx context.Context, line string) (err error) {
+	if err := remote.CheckRaw(line, r.yes); err != nil {
 		return err
 	}
-	if err := r.connect(ctx); err != nil {
-		return err
+	if r.agent == nil {
+		if r.agent, err = r.client(); err != nil {
+			return err
+		}
 	}
-	got, err := everyInstance(ctx, r.agent, r.instance, func(ctx context.Context, name string) (string, error) {
-		return r.agent.Raw(ctx, name, api.RawBody{Command: line, By: whoami()})
+	got, err := remote.EveryInstance(ctx, r.agent, r.instance, func(ctx context.Context, name string) (string, error) {
+		return r.agent.Raw(ctx, name, api.RawBody{Command: line, By: remote.User()})
 	})
 	if err != nil {
 		return err
 	}
-	if r.output == "json" {
-		return errors.Join(output.WriteJSON(r.stdout, got), output.Unanswered(got))
-	}
-	return errors.Join(output.WriteAnswers(r.stdout, got, r.output == outputBytes), output.Unanswered(got))
+	return errors.Join(show(r.app, got, func(got []output.Answer[string]) error {
+		return output.WriteAnswers(r.stdout, got, r.format == formatBytes)
+	}), output.Unanswered(got))
 }
 
-func (r *rawSender) connect(ctx context.Context) (err error) {
-	if r.agent == nil {
-		r.agent, err = r.client(ctx)
-	}
-	return err
-}
-
-// lines sends what in says, line by line, until it ends or says "quit".
-func (r *rawSender) lines(ctx context.Context, in io.Reader) error {
+// sendLines sends what in says, line by line, until it ends or says "quit".
+func (r *rawSender) sendLines(ctx context.Context, in io.Reader) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	person := textfmt.IsTerminal(in)
-	read := typed(ctx, in)
+	read := remote.Lines(ctx, in)
 	for n := 0; ; n++ {
 		if person {
 			fmt.Fprint(r.stderr, "> ") // answers alone go where output goes
@@ -120,49 +107,4 @@ func (r *rawSender) lines(ctx context.Context, in io.Reader) error {
 			report(r.stderr, err)
 		}
 	}
-}
-
-// typed returns what reads the next line of in that is not empty: io.EOF when in has
-// ended or says "quit", and the error of ctx when that is over, even while in is silent.
-func typed(ctx context.Context, in io.Reader) func() (string, error) {
-	lines, failed := make(chan string), make(chan error, 1)
-	go func() {
-		read := bufio.NewScanner(in)
-		for read.Scan() {
-			line := strings.TrimSpace(read.Text())
-			if line == "quit" {
-				break
-			}
-			if line == "" {
-				continue
-			}
-			select {
-			case lines <- line:
-			case <-ctx.Done():
-				return
-			}
-		}
-		failed <- cmp.Or(read.Err(), io.EOF)
-	}()
-	return func() (string, error) {
-		select {
-		case line := <-lines:
-			return line, nil
-		case err := <-failed:
-			return "", err
-		case <-ctx.Done():
-			return "", ctx.Err()
-		}
-	}
-}
-
-// rawAllowed refuses what is nothing, and what may write and was not meant to.
-func rawAllowed(line string, yes bool) error {
-	switch {
-	case strings.TrimSpace(line) == "":
-		return usageErrorf("raw takes a command, as in: slotsync haproxy raw show pools")
-	case !yes && !web.OnlyShows(line):
-		return usageErrorf("%q may change something: add --yes if that is meant", textfmt.Clip(line))
-	}
-	return nil
 }

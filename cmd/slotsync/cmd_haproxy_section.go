@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,13 +12,14 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 )
 
 // maxSection is as much as the agent takes.
 const maxSection = 64 << 10
 
 func newConfigSectionCommand(a *app) *cobra.Command {
-	cmd := &cobra.Command{
+	return group(cobra.Command{
 		Use:   "section",
 		Short: "List, show, set and delete the sections of HAProxy's configuration",
 		Long: `List, show, set and delete whole sections of HAProxy's configuration: in the
@@ -31,29 +31,20 @@ HAProxy reloaded; where that fails, what was is put back.`,
   slotsync haproxy config section set backend web --file web.cfg --dry-run
   slotsync haproxy config section set backend web --file web.cfg
   slotsync haproxy config section delete frontend old`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.AddCommand(newSectionListCommand(a), newSectionShowCommand(a), newSectionSetCommand(a), newSectionDeleteCommand(a))
-	return cmd
+	}, newSectionListCommand(a), newSectionShowCommand(a), newSectionSetCommand(a), newSectionDeleteCommand(a))
 }
 
 func newSectionListCommand(a *app) *cobra.Command {
-	var name, format string
-	cmd := &cobra.Command{
+	var name string
+	cmd := askCommand(a, cobra.Command{
 		Use:     "list",
 		Short:   "List the sections",
 		Example: `  slotsync haproxy config section list`,
 		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return ask(cmd.Context(), a, format, func(c *client.Client) ([]api.ConfigSection, error) {
-				return c.HAProxySections(cmd.Context(), name)
-			}, func(all []api.ConfigSection) error { return output.WriteSections(a.stdout, all) })
-		},
-	}
+	}, func(ctx context.Context, c *client.Client, _ []string) ([]api.ConfigSection, error) {
+		return c.HAProxySections(ctx, name)
+	}, func(all []api.ConfigSection) error { return output.WriteSections(a.stdout, all) })
 	reloadNameFlag(cmd, &name)
-	outputFlag(cmd, &format)
-	a.agentFlags(cmd)
 	return cmd
 }
 
@@ -63,10 +54,10 @@ func newSectionShowCommand(a *app) *cobra.Command {
 		Short: "Print a section",
 		Example: `  slotsync haproxy config section show backend web
   slotsync haproxy config section show global`,
-		Args: versionArgs(1, 2),
+		Args: takes(1, 2, ""),
 	}, func(ctx context.Context, c *client.Client, name string, args []string) (string, error) {
 		text, _, err := c.HAProxySection(ctx, name, args[0], nth(args, 1))
-		return text, sectionFailed(err)
+		return text, err
 	})
 }
 
@@ -84,7 +75,7 @@ if nothing would change, 3 if something would.`,
 		Example: `  slotsync haproxy config section show backend web > web.cfg
   slotsync haproxy config section set backend web --file web.cfg --dry-run
   slotsync haproxy config section set backend web --file web.cfg`,
-		Args: versionArgs(1, 2),
+		Args: takes(1, 2, ""),
 	}, func() ([]byte, error) { return a.sectionFile(file) })
 	cmd.Flags().StringVar(&file, "file", "", "the section; - for standard input")
 	return cmd
@@ -96,79 +87,51 @@ func newSectionDeleteCommand(a *app) *cobra.Command {
 		Short: "Remove a section, and reload HAProxy",
 		Example: `  slotsync haproxy config section delete frontend old --dry-run
   slotsync haproxy config section delete frontend old`,
-		Args: versionArgs(1, 2),
+		Args: takes(1, 2, ""),
 	}, func() ([]byte, error) { return nil, nil })
 }
 
 // sectionEditCommand makes cmd change a section; body is what it is to be.
 func (a *app) sectionEditCommand(cmd cobra.Command, body func() ([]byte, error)) *cobra.Command {
-	var name, format string
-	var dry, force bool
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := knownOutput(format); err != nil {
-			return err
-		}
-		text, err := body()
-		if err != nil {
-			return err
-		}
-		c, err := a.client(cmd.Context())
-		if err != nil {
-			return err
-		}
-		e := api.SectionEdit{Reload: name, Type: args[0], Name: nth(args, 1), Body: text, By: whoami(), Force: force}
-		return a.editSection(cmd.Context(), c, e, dry, format)
+	var e api.SectionEdit
+	var dry bool
+	cmd.PreRunE = func(_ *cobra.Command, args []string) (err error) {
+		e.Type, e.Name, e.By = args[0], nth(args, 1), remote.User()
+		e.Body, err = body()
+		return err
 	}
-	flags := cmd.Flags()
+	made := a.agentCommand(cmd, func(ctx context.Context, c *client.Client, _ []string) error { return a.editSection(ctx, c, e, dry) })
+	flags := made.Flags()
 	flags.BoolVar(&dry, "dry-run", false, "only show what would change: exit 0 if nothing, 3 if something")
-	flags.BoolVar(&force, "force", false, "overwrite a configuration that was changed by hand since it was rendered")
-	reloadNameFlag(&cmd, &name)
-	outputFlag(&cmd, &format)
-	a.agentFlags(&cmd)
-	return &cmd
+	flags.BoolVar(&e.Force, "force", false, "overwrite a configuration that was changed by hand since it was rendered")
+	reloadNameFlag(made, &e.Reload)
+	a.outputFlag(made)
+	return made
 }
 
 // editSection shows the change before it is made, and makes it only of what was
 // shown.
-func (a *app) editSection(ctx context.Context, c *client.Client, e api.SectionEdit, dry bool, format string) error {
-	_, etag, err := c.HAProxySection(ctx, e.Reload, e.Type, e.Name)
-	if errors.Is(err, api.ErrNoSection) && e.Body != nil {
-		etag, err = "*", nil // it is a new one: the agent refuses two of a name
-	}
+func (a *app) editSection(ctx context.Context, c *client.Client, e api.SectionEdit, dry bool) error {
+	e, preview, err := remote.PreviewSection(ctx, c, e)
 	if err != nil {
-		return sectionFailed(err)
+		return err
 	}
-	e.ETag = etag
-	preview, err := c.EditHAProxySection(ctx, e, true)
-	if err != nil {
-		return sectionFailed(err)
-	}
-	if format != "json" {
-		if err := a.printFile(preview.Diff); err != nil {
+	if dry || a.format != formatJSON {
+		if err := show(a, preview, func(preview api.SectionAnswer) error { return a.printFile(preview.Diff) }); err != nil {
 			return err
 		}
 	}
 	switch {
 	case dry && preview.Diff != "":
-		return errors.Join(a.editJSON(preview, format), &exitError{code: exitDiffers})
+		return &exitError{code: exitDiffers}
 	case dry:
-		return a.editJSON(preview, format)
+		return nil
 	}
 	done, err := c.EditHAProxySection(ctx, e, false)
 	if err != nil {
-		return sectionFailed(err)
+		return err
 	}
-	if format == "json" {
-		return a.editJSON(done, format)
-	}
-	return output.WriteReloads(a.stdout, restored(done.Reloads, e.Reload), format)
-}
-
-func (a *app) editJSON(done api.SectionAnswer, format string) error {
-	if format != "json" {
-		return nil
-	}
-	return output.WriteJSON(a.stdout, done)
+	return show(a, done, func(done api.SectionAnswer) error { return a.showReloads(restored(done.Reloads, e.Reload)) })
 }
 
 // sectionFile reads a section from a file, or from standard input.
@@ -196,12 +159,4 @@ func (a *app) sectionFile(file string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is empty: slotsync haproxy config section delete removes a section", file)
 	}
 	return text, nil
-}
-
-// sectionFailed adds where sections are found, if that is what is wrong.
-func sectionFailed(err error) error {
-	if errors.Is(err, api.ErrNoSection) {
-		return errors.New(strings.TrimPrefix(err.Error(), api.ErrNoSection.Error()+": ") + " (slotsync haproxy config section list shows them)")
-	}
-	return err
 }

@@ -22,7 +22,7 @@ const maxHealthLines = 5
 
 func newHealthCommand(a *app) *cobra.Command {
 	var live, strict bool
-	cmd := &cobra.Command{
+	cmd := a.agentCommand(cobra.Command{
 		Use:   "health",
 		Short: "Say whether the agent is ready, for probes",
 		Long: `Say by the exit code whether the running agent is ready: 0 if it is, also where something
@@ -32,30 +32,24 @@ printed; 1 if it is not, or does not answer within 5 seconds.`,
   slotsync health --live
   slotsync health --strict`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if live && strict {
-				return usageErrorf("--live and --strict ask different questions: name one of them")
-			}
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			c.Slow = nil // there is an end to it soon
-			ctx, cancel := context.WithTimeout(cmd.Context(), healthTime)
-			defer cancel()
-			if live {
-				return a.live(ctx, c)
-			}
-			status, err := c.Status(ctx)
-			if err != nil {
-				return err
-			}
-			return a.healthOf(status, strict)
-		},
-	}
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		if live && strict {
+			return usageErrorf("--live and --strict ask different questions: name one of them")
+		}
+		c.Slow = nil // there is an end to it soon
+		ctx, cancel := context.WithTimeout(ctx, healthTime)
+		defer cancel()
+		if live {
+			return a.live(ctx, c)
+		}
+		status, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return a.healthOf(status, strict)
+	})
 	cmd.Flags().BoolVar(&live, "live", false, "ask only whether its loop runs")
 	cmd.Flags().BoolVar(&strict, "strict", false, "exit 1 if something is degraded, too")
-	a.agentFlags(cmd)
 	return cmd
 }
 

@@ -51,7 +51,7 @@ addresses of BACKEND.DOMAIN where its servers or --port say the port.`,
 				}
 				o.In = os.Stdin
 			}
-			o.Env, o.Out, o.Port = a.env, a.stdout, int(port)
+			o.Env, o.Out, o.Port = a.place.Env, a.stdout, int(port)
 			if out == "-" {
 				o.Out = a.stderr
 			}

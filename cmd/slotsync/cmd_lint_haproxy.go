@@ -14,7 +14,6 @@ import (
 const maxHAProxyFile = 64 << 20
 
 func newLintHAProxyCommand(a *app) *cobra.Command {
-	var format string
 	cmd := &cobra.Command{
 		Use:   "lint-haproxy FILE...",
 		Short: "Look for traps in HAProxy's configuration, without a running HAProxy",
@@ -35,9 +34,6 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := knownOutput(format); err != nil {
-				return err
-			}
 			list := []doctor.Finding{}
 			for _, path := range args {
 				text, err := readHAProxyFile(path)
@@ -46,11 +42,14 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 				}
 				list = append(list, doctor.LintHAProxy(path, text)...)
 			}
-			if err := printFindings(a.stdout, list, format); err != nil {
+			err := show(a, list, func(list []doctor.Finding) error {
+				if len(list) == 0 {
+					fmt.Fprintln(a.stdout, "nothing to say against it")
+				}
+				return doctor.Write(a.stdout, list)
+			})
+			if err != nil {
 				return err
-			}
-			if len(list) == 0 && format != "json" {
-				fmt.Fprintln(a.stdout, "nothing to say against it")
 			}
 			if doctor.Failed(list) {
 				return &exitError{code: exitFailed}
@@ -58,7 +57,7 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 			return nil
 		},
 	}
-	outputFlag(cmd, &format)
+	a.outputFlag(cmd)
 	return cmd
 }
 

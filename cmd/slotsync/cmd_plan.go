@@ -7,12 +7,10 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 func newPlanCommand(a *app) *cobra.Command {
 	var d config.Inline
-	var format string
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a round would change, and change nothing",
@@ -24,9 +22,6 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
   slotsync plan --socket /run/haproxy/admin.sock --backend web --consul web`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := knownOutput(format); err != nil {
-				return err
-			}
 			cfg, err := a.loadOnce(d)
 			if err != nil {
 				return err
@@ -35,26 +30,15 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
 			if err != nil {
 				return err
 			}
-			if err := output.WritePlan(a.stdout, plan, format); err != nil {
+			if err := show(a, plan, func(plan api.Plan) error { return output.WritePlan(a.stdout, plan) }); err != nil {
 				return err
 			}
 			return planVerdict(plan)
 		},
 	}
-	outputFlag(cmd, &format)
+	a.outputFlag(cmd)
 	inlineFlags(cmd, &d)
 	return cmd
-}
-
-func outputFlag(cmd *cobra.Command, format *string) {
-	cmd.Flags().StringVarP(format, "output", "o", "text", "text or json, which cuts no long cell")
-}
-
-func knownOutput(format string) error {
-	if format != "text" && format != "json" {
-		return usageErrorf("-o is text or json, not %q", textfmt.Clip(format))
-	}
-	return nil
 }
 
 // planVerdict is the exit code of a plan: errors weigh more than changes.

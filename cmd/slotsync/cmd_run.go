@@ -41,7 +41,7 @@ of --consul and --dns describe one backend.`,
 			}
 			daemon.WarnMisspelt(cfg, a.runOptions())
 			if single {
-				return a.syncOnce(cmd.Context(), cfg, "text")
+				return a.syncOnce(cmd.Context(), cfg)
 			}
 			return daemon.Serve(cmd.Context(), cfg, load, a.runOptions())
 		},
@@ -54,17 +54,17 @@ of --consul and --dns describe one backend.`,
 // loader returns what reads the configuration, now and at each reload.
 func (a *app) loader(d config.Inline) (func() (*config.Config, error), error) {
 	if d.Empty() {
-		path := config.Find(a.configFile)
+		path := config.Find(a.place.ConfigFile)
 		if path == "" {
 			return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config, or describe one backend with "+
 				"--socket, --backend and --consul or --dns", config.Paths()[0], config.Paths()[1])
 		}
-		return func() (*config.Config, error) { return config.Load(path, a.env) }, nil
+		return func() (*config.Config, error) { return config.Load(path, a.place.Env) }, nil
 	}
-	if a.configFile != "" {
+	if a.place.ConfigFile != "" {
 		return nil, usageErrorf("--config does not go with --socket, --backend and what belongs to them")
 	}
-	return func() (*config.Config, error) { return d.Load(a.env) }, nil
+	return func() (*config.Config, error) { return d.Load(a.place.Env) }, nil
 }
 
 // loadOnce reads the configuration of a command that does not go on.
@@ -77,14 +77,14 @@ func (a *app) loadOnce(d config.Inline) (*config.Config, error) {
 }
 
 func (a *app) runOptions() daemon.Options {
-	return daemon.Options{Log: a.stderr, Version: version, Environment: a.env}
+	return daemon.Options{Log: a.stderr, Version: version, Environment: a.place.Env}
 }
 
 // syncOnce makes one round by itself. It fails if an instance is not in sync after it.
-func (a *app) syncOnce(ctx context.Context, cfg *config.Config, format string) error {
+func (a *app) syncOnce(ctx context.Context, cfg *config.Config) error {
 	status, err := daemon.Once(ctx, cfg, a.runOptions())
 	if err != nil {
 		return err
 	}
-	return output.WriteRound(a.stdout, status, format)
+	return output.WriteRound(a.stdout, status, a.format)
 }

@@ -74,7 +74,7 @@ func (a *app) writeBundle(ctx context.Context, name, out string) error {
 	}
 	items = append(items,
 		support.Item{Name: "metrics.txt", Make: func(ctx context.Context, w io.Writer) error {
-			c, err := a.client(ctx)
+			c, err := a.client()
 			if err != nil {
 				return err
 			}
@@ -82,7 +82,7 @@ func (a *app) writeBundle(ctx context.Context, name, out string) error {
 			_, _ = w.Write(text) // into memory
 			return err
 		}},
-		support.Item{Name: "environment.txt", Make: func(_ context.Context, w io.Writer) error { support.Environment(a.env, w); return nil }},
+		support.Item{Name: "environment.txt", Make: func(_ context.Context, w io.Writer) error { support.Environment(a.place.Env, w); return nil }},
 		support.Item{Name: "system.txt", Make: func(_ context.Context, w io.Writer) error { support.System(w); return nil }},
 		support.Item{Name: "files.txt", Make: a.describeFiles},
 	)
@@ -112,13 +112,13 @@ func createPrivate(path string) (*os.File, error) {
 // again runs another command with what this one was told of the configuration and the agent.
 // That it exits with a code is part of what it says.
 func (a *app) again(ctx context.Context, args []string, w io.Writer) error {
-	if a.configFile != "" {
-		args = append(args, "--config", a.configFile)
+	if a.place.ConfigFile != "" {
+		args = append(args, "--config", a.place.ConfigFile)
 	}
 	other := *a
 	other.stdout, other.stderr = w, w
 	root := newRootCommand(&other) // which gives every flag its default
-	other.agentURL, other.access = a.agentURL, a.access
+	other.place = a.place
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
@@ -151,7 +151,7 @@ func (a *app) describeFiles(_ context.Context, w io.Writer) error {
 // mask knows the secrets that are in the environment and in the files that the
 // configuration names.
 func (a *app) mask() support.Mask {
-	secrets := support.EnvironmentSecrets(a.env)
+	secrets := support.EnvironmentSecrets(a.place.Env)
 	var files []string
 	if cfg, err := a.config(); err == nil {
 		files = append(files, cfg.HTTP.TokenFile, cfg.HTTP.ReadTokenFile)

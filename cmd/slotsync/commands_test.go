@@ -30,7 +30,7 @@ func TestPlanVerdict(t *testing.T) {
 }
 
 func TestEveryCommandHasAnExample(t *testing.T) {
-	list := newRootCommand(&app{env: config.Environment{}}).Commands()
+	list := newRootCommand(&app{}).Commands()
 	for i := 0; i < len(list); i++ { // those within a command are appended
 		c := list[i]
 		list = append(list, c.Commands()...)

@@ -2,25 +2,16 @@ package main
 
 import (
 	"context"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/complete"
 )
 
-const (
-	// completionPatience is how long somebody who presses tab waits for the agent.
-	completionPatience = 300 * time.Millisecond
-	// maxCompletions is more than anybody reads.
-	maxCompletions = 2000
-)
-
-// A lookup asks the agent what may stand at a place, after the arguments before it.
-type lookup func(ctx context.Context, c *client.Client, args []string) ([]string, error)
+// completionPatience is how long somebody who presses tab waits for the agent.
+const completionPatience = 300 * time.Millisecond
 
 // addCompletions has a shell complete what the agent knows, for every command below
 // root that takes it. Nothing else is a file, but where a flag names one.
@@ -49,45 +40,48 @@ func eachCommand(root *cobra.Command, f func(*cobra.Command)) {
 }
 
 // argLookups says what the arguments of a command are, one after another.
-func argLookups() map[string][]lookup {
-	return map[string][]lookup{
-		"accept":                        {backendNames, acceptIDs},
-		"pause":                         {backendNames},
-		"resume":                        {backendNames},
-		"explain":                       {backendNames, subjectsOf},
-		"server list":                   {backendNames},
-		"server drain":                  {serverNames},
-		"server stop":                   {serverNames},
-		"server start":                  {serverNames},
-		"server weight":                 {serverNames, words("source", "10%", "50%", "100%")},
-		"server remove":                 {serverNames},
-		"server shutdown":               {serverNames},
-		"haproxy config show":           {versionIDs},
-		"haproxy config diff":           {versionIDs, versionIDs},
-		"haproxy config restore":        {versionIDs},
-		"haproxy config section show":   {sectionTypes, sectionNames},
-		"haproxy config section set":    {sectionTypes, sectionNames},
-		"haproxy config section delete": {sectionTypes, sectionNames},
+func argLookups() map[string][]complete.Lookup {
+	type list = []complete.Lookup
+	backend, server, version := complete.Backends(), complete.Servers(), complete.Versions()
+	section := list{complete.SectionTypes(), complete.SectionNames()}
+	return map[string]list{
+		"accept":                        {backend, complete.AcceptIDs()},
+		"pause":                         {backend},
+		"resume":                        {backend},
+		"explain":                       {backend, complete.Subjects()},
+		"server list":                   {backend},
+		"server drain":                  {server},
+		"server stop":                   {server},
+		"server start":                  {server},
+		"server weight":                 {server, complete.Words("source", "10%", "50%", "100%")},
+		"server remove":                 {server},
+		"server shutdown":               {server},
+		"haproxy config show":           {version},
+		"haproxy config diff":           {version, version},
+		"haproxy config restore":        {version},
+		"haproxy config section show":   section,
+		"haproxy config section set":    section,
+		"haproxy config section delete": section,
 	}
 }
 
 // flagLookups says what the flags of a command take.
-func flagLookups(path string) map[string]lookup {
-	all := map[string]lookup{"output": words("text", "json")}
+func flagLookups(path string) map[string]complete.Lookup {
+	all := map[string]complete.Lookup{"output": complete.Words("text", "json")}
 	switch {
 	case path == "config":
-		all["output"] = words("yaml", "json")
+		all["output"] = complete.Words("yaml", "json")
 	case strings.HasPrefix(path, "haproxy"):
-		all["instance"], all["name"] = instanceNames, reloadNames
-		all["backend"], all["server"] = proxyNames, slotNames
+		all["instance"], all["name"] = complete.Instances(), complete.Reloads()
+		all["backend"], all["server"] = complete.Proxies(), complete.Slots()
 	case strings.HasPrefix(path, "server"):
-		all["address"] = endpointAddresses
+		all["address"] = complete.Addresses()
 	}
 	return all
 }
 
 // positional completes the arguments of a command, and none after the last.
-func (a *app) positional(finds []lookup) cobra.CompletionFunc {
+func (a *app) positional(finds []complete.Lookup) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= len(finds) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -98,11 +92,11 @@ func (a *app) positional(finds []lookup) cobra.CompletionFunc {
 
 // completion asks the agent. Whatever goes wrong completes nothing, in silence: there
 // is a prompt on the screen.
-func (a *app) completion(find lookup) cobra.CompletionFunc {
+func (a *app) completion(find complete.Lookup) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
 		defer cancel()
-		c, err := a.client(ctx)
+		c, err := a.client()
 		if err != nil {
 			c = nil
 		}
@@ -110,21 +104,6 @@ func (a *app) completion(find lookup) cobra.CompletionFunc {
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return offered(found, begun), cobra.ShellCompDirectiveNoFileComp
+		return complete.Matching(found, begun), cobra.ShellCompDirectiveNoFileComp
 	}
-}
-
-// offered returns what begins so, each once, without what a shell would read as more
-// than a word.
-func offered(found []string, begun string) []string {
-	word := regexp.MustCompile(`^[A-Za-z0-9_.:/%\[\]-]+$`)
-	found = slices.DeleteFunc(slices.Clone(found), func(s string) bool { return !strings.HasPrefix(s, begun) || !word.MatchString(s) })
-	slices.Sort(found)
-	found = slices.Compact(found)
-	return found[:min(len(found), maxCompletions)]
-}
-
-// words are the same whatever the agent knows.
-func words(all ...string) lookup {
-	return func(context.Context, *client.Client, []string) ([]string, error) { return all, nil }
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -50,10 +52,8 @@ func exitCode(err error) int {
 	if e, ok := errors.AsType[*exitError](err); ok {
 		return e.code
 	}
-	if _, ok := errors.AsType[*config.Error](err); ok {
-		return exitUsage
-	}
-	if _, ok := errors.AsType[*config.UsageError](err); ok {
+	_, bad := errors.AsType[*config.Error](err)
+	if _, ok := errors.AsType[*config.UsageError](err); ok || bad {
 		return exitUsage
 	}
 	return exitFailed
@@ -75,9 +75,19 @@ func report(w io.Writer, err error) {
 	if e, ok := errors.AsType[*exitError](err); ok && e.err == nil {
 		return
 	}
-	text := err.Error()
-	if errors.Is(err, context.Canceled) {
-		text = "interrupted"
+	fmt.Fprintln(w, priority+"slotsync: "+textfmt.OneLine(errorText(err)))
+}
+
+// errorText is what err says, and where the right name is found if that is what is wrong.
+func errorText(err error) string {
+	switch text := err.Error(); {
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.Is(err, api.ErrNoVersion):
+		return text + ": slotsync haproxy config history lists them"
+	case errors.Is(err, api.ErrNoSection):
+		return strings.TrimPrefix(text, api.ErrNoSection.Error()+": ") + " (slotsync haproxy config section list shows them)"
+	default:
+		return text
 	}
-	fmt.Fprintln(w, priority+"slotsync: "+textfmt.OneLine(text))
 }

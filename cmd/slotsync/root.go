@@ -2,29 +2,26 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
-	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 )
 
 // An app is what all commands share: where they write, and what they were told
 // before their own flags.
 type app struct {
 	stdout, stderr io.Writer
-	env            config.Environment
-	configFile     string
-	agentURL       string
-	access         access
+	place          remote.Place // of the agent, with the environment and the configuration
+	format         string       // of the output, "" for the usual one
 }
 
 // run executes the command line and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, env config.Environment) int {
-	root := newRootCommand(&app{stdout: stdout, stderr: stderr, env: env})
+	root := newRootCommand(&app{stdout: stdout, stderr: stderr, place: remote.Place{Env: env}})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
@@ -55,10 +52,13 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if e, ok := errors.AsType[*exitError](err); ok {
+			return e
+		}
 		return usageErrorf("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	flags := root.PersistentFlags()
-	flags.StringVarP(&a.configFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
+	flags.StringVarP(&a.place.ConfigFile, "config", "c", "", "configuration (default /etc/slotsync/slotsync.yaml, then ./slotsync.yaml)")
 	root.CompletionOptions.DisableDefaultCmd = true
 	for _, g := range []struct {
 		title    string
@@ -81,42 +81,18 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 	return root
 }
 
-// noArgs refuses arguments, and knows what may have been meant.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	var known []string
-	for _, c := range cmd.Commands() {
-		known = append(known, c.Name())
-	}
-	if len(known) > 0 {
-		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), textfmt.DidYouMean(args[0], known), cmd.CommandPath())
-	}
-	if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
-		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), textfmt.Clip(args[0]))
-	}
-	return usageErrorf("%s takes no arguments, not %q (see %s --help)", cmd.CommandPath(), textfmt.Clip(args[0]), cmd.CommandPath())
-}
-
-// agentFlags adds what commands need that talk to a running agent.
-func (a *app) agentFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.agentURL, "agent", "", "the agent: unix:///path, http://host:port or https://host:port (SLOTSYNC_AGENT; default: as configured)")
-	a.access.flags(cmd)
-}
-
 // config loads the configuration that was named or found.
 func (a *app) config() (*config.Config, error) {
 	path, err := a.configPath()
 	if err != nil {
 		return nil, err
 	}
-	return config.Load(path, a.env)
+	return config.Load(path, a.place.Env)
 }
 
 // configPath is where the configuration is that was named or found.
 func (a *app) configPath() (string, error) {
-	if path := config.Find(a.configFile); path != "" {
+	if path := config.Find(a.place.ConfigFile); path != "" {
 		return path, nil
 	}
 	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", config.Paths()[0], config.Paths()[1])

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +66,16 @@ func examineEnvironment(env config.Environment) []Finding {
 // Failed reports whether something does not work.
 func Failed(list []Finding) bool {
 	return slices.ContainsFunc(list, func(f Finding) bool { return f.Verdict == verdictFail })
+}
+
+// Write prints findings, one a line.
+func Write(w io.Writer, list []Finding) error {
+	for _, f := range list {
+		if _, err := fmt.Fprintf(w, "%-4s  %s: %s\n", f.Verdict, f.Subject, f.Text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Examine returns what may go wrong with cfg, and what is fine.

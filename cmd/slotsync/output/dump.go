@@ -8,14 +8,14 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // maxNamed bounds the instances that are named together.
 const maxNamed = 20
 
-// A Answer is what one instance answered.
+// An Answer is what one instance answered.
 type Answer[T any] struct {
 	Instance string `json:"instance"`
 	Error    string `json:"error,omitempty"`
@@ -23,7 +23,7 @@ type Answer[T any] struct {
 }
 
 // WriteDumps prints what the instances showed.
-func WriteDumps(w io.Writer, what string, got []Answer[agent.Dump], columns []string, format string) error {
+func WriteDumps(w io.Writer, what string, got []Answer[slots.Dump], columns []string, format string) error {
 	for i := range got {
 		got[i].Value.Columns = chosenColumns(got[i].Value.Columns, columns)
 	}
@@ -52,7 +52,7 @@ func chosenColumns(all, wanted []string) []string {
 
 // keepColumns drops the values of other columns. Lists are there also where there is
 // nothing in them.
-func keepColumns(d *agent.Dump) {
+func keepColumns(d *slots.Dump) {
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
 	for i, row := range d.Rows {
 		kept := map[string]string{}
@@ -66,7 +66,7 @@ func keepColumns(d *agent.Dump) {
 }
 
 // sideBySide writes one line for each figure, with a column for each instance.
-func sideBySide(table *tabwriter.Writer, got []Answer[agent.Dump]) {
+func sideBySide(table *tabwriter.Writer, got []Answer[slots.Dump]) {
 	heads, lines := []string{"FIGURE"}, []string{}
 	for _, g := range got {
 		heads = append(heads, g.Instance)
@@ -91,7 +91,7 @@ func sideBySide(table *tabwriter.Writer, got []Answer[agent.Dump]) {
 }
 
 // rows writes the rows of every instance under one head.
-func rows(table *tabwriter.Writer, got []Answer[agent.Dump]) {
+func rows(table *tabwriter.Writer, got []Answer[slots.Dump]) {
 	var columns []string
 	for _, g := range got {
 		for _, c := range g.Value.Columns {

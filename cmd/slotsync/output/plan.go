@@ -10,10 +10,7 @@ import (
 )
 
 // WritePlan says what a round would do, instance by instance, as "text" or "json".
-func WritePlan(w io.Writer, p api.Plan, format string) error {
-	if format == "json" {
-		return WriteJSON(w, p)
-	}
+func WritePlan(w io.Writer, p api.Plan) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, in := range p.Instances {
 		switch {

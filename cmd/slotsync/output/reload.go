@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -72,6 +73,19 @@ func needWords(n api.NeedReload, now time.Time) string {
 	return text + ": " + textfmt.OneLine(n.Why)
 }
 
+// WriteNeeds says for which backends HAProxy is to be reloaded.
+func WriteNeeds(w io.Writer, n api.ReloadAnswer) error {
+	if !n.Needed {
+		_, err := fmt.Fprintln(w, "no reload is needed")
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.Needs)) {
+		need := n.Needs[name]
+		fmt.Fprintf(w, "%s: %s, %s: %s\n", textfmt.Clip(name), textfmt.Count(need.Wanted, "endpoint"), textfmt.Count(need.Slots, "slot"), textfmt.OneLine(need.Why))
+	}
+	return nil
+}
+
 // forecastWords says when no slot is left, if that is soon.
 func forecastWords(f api.Forecast) string {
 	if f.FullInSeconds <= 0 || f.FullInSeconds > soonFull.Seconds() {
@@ -81,10 +95,7 @@ func forecastWords(f api.Forecast) string {
 }
 
 // WriteReloads says which HAProxies are reloaded.
-func WriteReloads(w io.Writer, done []api.ReloadStatus, format string) error {
-	if format == "json" {
-		return WriteJSON(w, done)
-	}
+func WriteReloads(w io.Writer, done []api.ReloadStatus) error {
 	for _, r := range done {
 		if r.Last == nil {
 			continue

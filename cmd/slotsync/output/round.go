@@ -18,7 +18,7 @@ func WriteRound(w io.Writer, status api.Status, format string) error {
 	}
 	var errs []error
 	for _, in := range status.Instances {
-		if format == "text" {
+		if format != "json" {
 			fmt.Fprintf(w, "%s  %s\n", textfmt.Clip(in.Name), InstanceState(in))
 		}
 		if !in.Up || !in.InSync {

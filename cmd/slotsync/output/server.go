@@ -10,12 +10,13 @@ import (
 )
 
 // WriteDone says what was done to a server.
-func WriteDone(w io.Writer, ref api.ServerRef, what string) {
+func WriteDone(w io.Writer, ref api.ServerRef, what string) error {
 	slot := ""
 	if ref.Slot != "" {
 		slot = " (slot " + textfmt.Clip(ref.Slot) + ")"
 	}
-	fmt.Fprintf(w, "%s/%s%s: %s\n", textfmt.Clip(ref.Backend), textfmt.Clip(ref.Endpoint), slot, what)
+	_, err := fmt.Fprintf(w, "%s/%s%s: %s\n", textfmt.Clip(ref.Backend), textfmt.Clip(ref.Endpoint), slot, what)
+	return err
 }
 
 // WriteServers prints rows, with the instances where a server is otherwise than it is

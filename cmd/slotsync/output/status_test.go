@@ -158,7 +158,7 @@ edge-1  web/web2  empty  10.0.0.2:80 ready -> 10.0.0.2:80 maint (not yet: others
 edge-2  in sync
 `
 	var b bytes.Buffer
-	if err := WritePlan(&b, p, "text"); err != nil {
+	if err := WritePlan(&b, p); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, b.String()); diff != "" {

@@ -7,10 +7,10 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // maxEvents is how many events are kept to be looked at.
@@ -26,7 +26,7 @@ type agentAPI interface {
 // each empty if the instance does not say them.
 type snapshot struct {
 	status api.Status
-	stats  []agent.Dump
+	stats  []slots.Dump
 }
 
 // A action is a change that somebody asks for.

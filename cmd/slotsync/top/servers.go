@@ -71,7 +71,7 @@ type slotInfo struct {
 	free              bool
 	title             string            // what people call the endpoint
 	held              map[string]string // by whom, where somebody does, by instance
-	kept              string            // [agent.Kept] if the endpoint is
+	kept              string            // [api.Kept] if the endpoint is
 }
 
 // slotsByName finds slots, and backends, by HAProxy's names.

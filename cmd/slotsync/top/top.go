@@ -14,9 +14,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/slots"
 )
 
 const (
@@ -86,7 +86,7 @@ func (c apiClient) look(ctx context.Context) (snapshot, error) {
 	if err != nil {
 		return snapshot{}, err
 	}
-	seen := snapshot{status: status, stats: make([]agent.Dump, len(status.Instances))}
+	seen := snapshot{status: status, stats: make([]slots.Dump, len(status.Instances))}
 	var group sync.WaitGroup
 	for i, in := range status.Instances {
 		if !in.Up {

@@ -12,9 +12,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 
-	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt/textfmttest"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A fakeTop says what it is told to, and notes what is done.
@@ -47,13 +47,13 @@ func topScene() snapshot {
 		Overrides: []api.Override{{Address: "10.0.0.9", Kind: api.OverrideState, State: "maint", By: "ann", Reason: "disk"},
 			{Backend: "site", Address: "10.0.0.2:80", Kind: api.OverrideState, State: "drain", By: "bob"}},
 	}
-	dump := agent.Dump{}
+	dump := slots.Dump{}
 	dump.Add("pxname", "web", "svname", "web1", "status", "UP", "weight", "100", "scur", "7", "smax", "9", "bin", "1234567", "lastchg", "3700", "check_status", "L4OK")
 	dump.Add("pxname", "web", "svname", "web2", "status", "DRAIN", "weight", "50", "scur", "30", "bin", "5", "lastchg", "61")
 	dump.Add("pxname", "web", "svname", "web3", "status", "MAINT", "scur", "0")
 	dump.Add("pxname", "web", "svname", "BACKEND", "status", "UP", "scur", "37")
 	dump.Add("pxname", "in", "svname", "FRONTEND", "status", "OPEN", "scur", "40")
-	return snapshot{status: status, stats: []agent.Dump{dump, {}}}
+	return snapshot{status: status, stats: []slots.Dump{dump, {}}}
 }
 
 // press sends keys to a model, one a word, and does what it asks for.
@@ -268,7 +268,7 @@ func TestTopSaysThatThereIsNothing(t *testing.T) {
 	at := api.Status{At: time.Now()}
 	up, down := at, at
 	up.Instances, down.Instances = []api.InstanceStatus{{Name: "edge-1", Up: true}}, []api.InstanceStatus{{Name: "edge-1"}}
-	free := snapshot{status: up, stats: []agent.Dump{{}}}
+	free := snapshot{status: up, stats: []slots.Dump{{}}}
 	free.status.Backends = []api.BackendStatus{{Name: "web", Backend: "web", Slots: []api.SlotStatus{{Name: "web1", State: "free"}}}}
 	free.stats[0].Add("pxname", "web", "svname", "web1", "status", "MAINT")
 	for _, tt := range []struct {
@@ -278,8 +278,8 @@ func TestTopSaysThatThereIsNothing(t *testing.T) {
 	}{
 		{"1", snapshot{}, "nothing is known: the agent has not answered yet"},
 		{"1", snapshot{status: at}, "no HAProxy is configured"},
-		{"2", snapshot{status: down, stats: make([]agent.Dump, 1)}, "no HAProxy answers"},
-		{"2", snapshot{status: up, stats: make([]agent.Dump, 1)}, "HAProxy has shown no counters yet"},
+		{"2", snapshot{status: down, stats: make([]slots.Dump, 1)}, "no HAProxy answers"},
+		{"2", snapshot{status: up, stats: make([]slots.Dump, 1)}, "HAProxy has shown no counters yet"},
 		{"2", free, "every slot is free: a shows them"},
 		{"3", snapshot{status: at}, "no backend is configured"},
 		{"4", snapshot{}, "no event yet"},
@@ -304,7 +304,7 @@ func TestTopBoundsItsEvents(t *testing.T) {
 
 // TestTopObeysNothing in any view, with any question.
 func TestTopObeysNothing(t *testing.T) {
-	seen := snapshot{status: textfmttest.Filled[api.Status](textfmttest.Obeyed), stats: make([]agent.Dump, 1)}
+	seen := snapshot{status: textfmttest.Filled[api.Status](textfmttest.Obeyed), stats: make([]slots.Dump, 1)}
 	b := &seen.status.Backends[0]
 	seen.stats[0].Add("pxname", b.Backend, "svname", b.Slots[0].Name, "status", textfmttest.Obeyed, "weight", textfmttest.Obeyed, "stot", textfmttest.Obeyed, "lastchg", textfmttest.Obeyed)
 	for _, keys := range [][]string{{"1"}, {"2"}, {"3"}, {"4"}, {"tab"}, {"2", "d"}, {"2", "w"}, {"2", "w", "5", "enter"}, {"2", "p"}, {"2", "d", "y"}} {

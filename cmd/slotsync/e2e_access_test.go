@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -113,21 +112,4 @@ func (v *vault) asks(env []string, args ...string) (code int, said string) {
 	_ = cmd.Run() // its code says it
 	_, _ = v.Write([]byte(text.String()))
 	return cmd.ProcessState.ExitCode(), text.String()
-}
-
-func TestPasswordFiles(t *testing.T) {
-	dir := t.TempDir()
-	for text, want := range map[string]string{"a word\n": "a word", "päss": "päss", "x\r\n": "x", " x ": " x ", "": "", "\n": "", "a\nb": "", strings.Repeat("x", maxPassword+1): ""} {
-		file := filepath.Join(dir, "password")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readPassword(file)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("%.20q: %q, %v", text, got, err)
-		}
-	}
-	if _, err := readPassword(dir); err == nil {
-		t.Error("a folder holds no password")
-	}
 }

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/slotsync/slotsync/agent/client"
 )
 
 func newReloadCommand(a *app) *cobra.Command {
 	var drainRemoved bool
-	cmd := &cobra.Command{
+	cmd := a.agentCommand(cobra.Command{
 		Use:   "reload",
 		Short: "Make the agent read its configuration again",
 		Long: `Make the running agent read its configuration again. A bad one is refused whole
@@ -20,19 +23,13 @@ run finish).`,
 		Example: `  slotsync reload
   slotsync reload --drain-removed`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if err := c.Reload(cmd.Context(), drainRemoved); err != nil {
-				return err
-			}
-			fmt.Fprintln(a.stdout, "the configuration is read again")
-			return nil
-		},
-	}
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		if err := c.Reload(ctx, drainRemoved); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(a.stdout, "the configuration is read again")
+		return err
+	})
 	cmd.Flags().BoolVar(&drainRemoved, "drain-removed", false, "empty the slots of what is no longer configured")
-	a.agentFlags(cmd)
 	return cmd
 }

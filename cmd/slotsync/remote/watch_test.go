@@ -1,4 +1,4 @@
-package main
+package remote
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func TestWatchShowsAChangeAtOnce(t *testing.T) {
 	var last time.Time
 	var shown atomic.Int64
 	soon := false
-	err = (&app{}).watch(ctx, c, func(api.Status) error {
+	err = Watch(ctx, c, func(api.Status, error) error {
 		if n := shown.Add(1); n == 1 {
 			<-listens
 			close(changed)
@@ -53,7 +53,7 @@ func TestWatchShowsAChangeAtOnce(t *testing.T) {
 			stop()
 		}
 		return nil
-	}, false)
+	})
 	if err != nil || !soon {
 		t.Errorf("sooner than by the second: %t, %v", soon, err)
 	}
