@@ -103,6 +103,7 @@ func arrows() map[string][]string {
 // confined says where alone a dependency may be imported, so that each stands behind one package of ours.
 func confined() map[string][]string {
 	return map[string][]string{
+		"charm.land/bubbles/v2":                  {"cmd/slotsync/top"},
 		"charm.land/bubbletea/v2":                {"cmd/slotsync/top"},
 		"charm.land/lipgloss/v2":                 {"cmd/slotsync/top"},
 		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync/daemon"},

@@ -2,8 +2,8 @@ package top
 
 import (
 	"slices"
-	"unicode"
 
+	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -12,6 +12,17 @@ import (
 
 // maxTyped bounds what is typed, in runes.
 const maxTyped = 60
+
+// newInput is where a text is typed, which begins with that one.
+func newInput(text string) textinput.Model {
+	in := textinput.New()
+	in.Prompt, in.CharLimit = "", maxTyped
+	in.KeyMap.Paste.SetEnabled(false) // it would run a program; what a terminal pastes is taken
+	in.SetStyles(textinput.Styles{})
+	in.SetValue(text)
+	in.Focus() // its command would have the cursor blink
+	return in
+}
 
 // helpLines lists the keys.
 func helpLines() []string {
@@ -71,7 +82,7 @@ func (m model) browse(key string) model {
 		m.all = !m.all
 		m.cursor = 0
 	case "/":
-		m.mode, m.typed = filters, m.filter
+		m.mode, m.input = filters, newInput(m.filter)
 	case "esc":
 		m = m.unfiltered()
 	case "?":
@@ -94,40 +105,43 @@ func (m model) moved(key string) int {
 
 // typing takes a text, until enter or escape, which ends a filter too.
 func (m model) typing(key tea.KeyPressMsg) model {
-	runes := []rune(m.typed)
 	switch key.String() {
 	case "esc":
 		if m.mode == filters {
 			m = m.unfiltered()
 		}
 		m.mode = browses
+		return m
 	case "enter":
 		return m.entered()
-	case "backspace":
-		m.typed = string(runes[:max(0, len(runes)-1)])
-	default:
-		if r := []rune(key.Key().Text); len(r) == 1 && unicode.IsPrint(r[0]) && len(runes) < maxTyped {
-			m.typed += string(r)
-		}
+	}
+	return m.edited(key)
+}
+
+// edited is what a key or a paste makes of the text. Nothing in it is obeyed by a terminal.
+func (m model) edited(msg tea.Msg) model {
+	m.input, _ = m.input.Update(msg)
+	if text := m.input.Value(); text != textfmt.Printable(text) {
+		m.input.SetValue(textfmt.Printable(text))
 	}
 	return m
 }
 
 // entered takes what was typed.
 func (m model) entered() model {
-	was := m.mode
+	was, typed := m.mode, m.input.Value()
 	m.mode = browses
 	if was == filters {
-		m.filter, m.cursor = m.typed, 0
+		m.filter, m.cursor = typed, 0
 		return m
 	}
-	if m.typed != "source" {
-		if err := api.CheckWeight(m.typed); err != nil {
+	if typed != "source" {
+		if err := api.CheckWeight(typed); err != nil {
 			m.note = textfmt.OneLine(err.Error())
 			return m
 		}
 	}
-	m.act.weight, m.mode = m.typed, confirms
+	m.act.weight, m.mode = typed, confirms
 	return m
 }
 
@@ -160,7 +174,7 @@ func (m model) asked(key string) model {
 	what := map[string]string{"d": api.StateDrain, "m": api.StateMaint, "r": api.StateReady, "w": "weight"}[key]
 	m.act = action{what: what, backend: row.backend, server: row.server}
 	if m.mode = confirms; key == "w" {
-		m.mode, m.typed = weighs, ""
+		m.mode, m.input = weighs, newInput("")
 	}
 	return m
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -16,7 +17,7 @@ import (
 // maxEvents is how many events are kept to be looked at.
 const maxEvents = 500
 
-// A agentAPI is what top asks.
+// An agentAPI is what top asks.
 type agentAPI interface {
 	look(ctx context.Context) (snapshot, error)
 	do(ctx context.Context, act action) error
@@ -29,7 +30,7 @@ type snapshot struct {
 	stats  []slots.Dump
 }
 
-// A action is a change that somebody asks for.
+// An action is a change that somebody asks for.
 type action struct {
 	what            string // ready, drain, maint, weight, pause, resume, accept
 	backend, server string // "" for all; an address alone on all backends
@@ -96,7 +97,7 @@ type model struct {
 	all      bool
 	cursor   int
 	filter   string
-	typed    string
+	input    textinput.Model
 	act      action // waits for an answer
 	note     string
 
@@ -140,6 +141,10 @@ func (m model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.events = m.events[:min(len(m.events), maxEvents)]
 	case tea.KeyPressMsg:
 		return m.pressed(msg)
+	case tea.PasteMsg:
+		if m.mode == filters || m.mode == weighs {
+			m = m.edited(msg)
+		}
 	}
 	return m, nil
 }

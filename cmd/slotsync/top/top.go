@@ -1,5 +1,9 @@
 // Package top is the terminal view of a running agent: instances, servers, sources and
 // events, once a second, and what can be done to them.
+//
+// Text is typed into an input of bubbles. Its table has no colour for a line and cuts what is
+// to be read to its end, and its help has one text for a key where a line of keys and a page
+// about them need two: both are written here.
 package top
 
 import (
@@ -22,7 +26,7 @@ import (
 const (
 	// pace is how long a picture stands before the next is asked for.
 	pace = time.Second
-	// patience bounds one look at everything, topChange one change.
+	// patience bounds one look at everything, changeLimit one change.
 	patience, changeLimit = 3 * time.Second, 30 * time.Second
 )
 

@@ -71,7 +71,7 @@ func press(t *testing.T, m model, keys ...string) model {
 }
 
 func pressOf(name string) tea.KeyPressMsg {
-	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "backspace": tea.KeyBackspace, "end": tea.KeyEnd}
+	special := map[string]rune{"enter": tea.KeyEnter, "esc": tea.KeyEscape, "tab": tea.KeyTab, "up": tea.KeyUp, "down": tea.KeyDown, "backspace": tea.KeyBackspace, "end": tea.KeyEnd, "home": tea.KeyHome}
 	if code, ok := special[name]; ok {
 		return tea.KeyPressMsg{Code: code}
 	}
@@ -119,6 +119,8 @@ func TestTopShows(t *testing.T) {
 		{"a weight is given up, and no filter", []string{"/", "b", "1", "enter", "w", "5", "esc"}, []string{"with b1"}, []string{"web/web2"}},
 		{"filter that nothing has", []string{"/", "x", "y", "enter"}, []string{`nothing here has "xy" in it: esc shows everything`}, []string{"web/web1"}},
 		{"filter, corrected", []string{"/", "x", "backspace", "W", "E", "B", "1", "enter"}, []string{"web/web1"}, []string{"web/web2"}},
+		{"filter, edited", []string{"/", "e", "b", "2", "home", "w", "enter"}, []string{"with web2"}, []string{"web/web1"}},
+		{"where the cursor is", []string{"/", "e", "b", "home", "w"}, []string{"filter: w_eb  ("}, nil},
 		{"one instance", []string{"tab"}, []string{"only edge-1", "web/web1"}, nil},
 		{"the silent instance", []string{"tab", "tab"}, []string{"only edge-2", "edge-2 does not answer: "}, []string{"web/web1"}},
 		{"all instances again", []string{"tab", "tab", "tab"}, []string{"web/web1"}, []string{"only"}},
@@ -175,6 +177,20 @@ func TestTopActs(t *testing.T) {
 				t.Errorf("did %s, want %s", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestTopTakesAPaste, without what a terminal would obey, and only where a text is typed.
+func TestTopTakesAPaste(t *testing.T) {
+	m := startTop(t, &fakeTop{seen: topScene()})
+	for _, tt := range []struct {
+		keys []string
+		want string
+	}{{nil, ""}, {[]string{"/"}, "web2.."}} {
+		next, _ := press(t, m, tt.keys...).Update(tea.PasteMsg{Content: "web2\u202e\u2028\x1b"})
+		if got := next.(model).input.Value(); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.keys, got, tt.want)
+		}
 	}
 }
 

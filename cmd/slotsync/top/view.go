@@ -215,9 +215,9 @@ func (t table) aligned(cells [][]string) []string {
 func (m model) bottom() string {
 	switch {
 	case m.mode == filters:
-		return "filter: " + m.typed + "_  (esc for everything)"
+		return "filter: " + m.inputText() + "  (esc for everything)"
 	case m.mode == weighs:
-		return m.act.String() + " (0 to 256, 20%, source): " + m.typed + "_"
+		return m.act.String() + " (0 to 256, 20%, source): " + m.inputText()
 	case m.mode == confirms:
 		return m.paint(m.act.String()+"? y/n", severityOdd)
 	case m.mode == helps:
@@ -226,6 +226,15 @@ func (m model) bottom() string {
 		return m.note
 	}
 	return m.keys()
+}
+
+// inputText is what is typed, with the cursor: "_" without colours.
+func (m model) inputText() string {
+	if m.colour {
+		return m.input.View()
+	}
+	text, at := []rune(m.input.Value()), m.input.Position()
+	return string(text[:at]) + "_" + string(text[at:])
 }
 
 // keys names the keys, as many as fit: first those by which the others are found.
