@@ -20,7 +20,7 @@ export GORACE ?= atexit_sleep_ms=50
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 lint_tool = go tool -modfile=tools/lint/go.mod
 
-.PHONY: help deps deps-demo build demo test test-long simulate mutate lint fuzz bench clean
+.PHONY: help deps deps-demo build demo test test-long test-systemd simulate mutate lint fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -46,6 +46,9 @@ test-long: deps ## the same with the long variants
 	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
 	$(MAKE) simulate
 	go run ./tools/mutate -tests
+
+test-systemd: deps ## the unit of examples/systemd, on a machine that is booted for it; as root
+	SLOTSYNC_MACHINE=1 go test -count=1 -timeout $(TIMEOUT) -run 'TestSystemd' ./tools/packaging
 
 simulate: ## SEEDS (20000) seeds of the simulation in each mode, from SEED (1) on; says what they reached
 	@tools/simulate.sh $(SEED) $(SEEDS) cover

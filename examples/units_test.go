@@ -17,11 +17,12 @@ func TestSystemdAccepts(t *testing.T) {
 	slotsync := buildSlotsync(t)
 	unit := filepath.Join(t.TempDir(), "slotsync.service")
 	text := read(t, "systemd/slotsync.service")
-	if !strings.Contains(text, "ExecStart=/usr/local/bin/slotsync ") {
-		t.Fatal("ExecStart is not /usr/local/bin/slotsync, which the README says")
+	byName := regexp.MustCompile(`(?m)^(ExecStart|ExecReload)=slotsync `) // systemd knows where programs are
+	if len(byName.FindAllString(text, -1)) != 2 {
+		t.Fatal("ExecStart or ExecReload does not run slotsync by its name")
 	}
-	write(t, unit, strings.ReplaceAll(text, "/usr/local/bin/slotsync", slotsync))
-	for _, name := range examples(t, "slotsync.service.conf") {
+	write(t, unit, byName.ReplaceAllString(text, "$1="+slotsync+" "))
+	for _, name := range append(examples(t, "slotsync.service.conf"), "systemd/credentials.conf") {
 		dropIn := filepath.Join(unit+".d", filepath.Dir(name)+".conf")
 		if err := os.MkdirAll(filepath.Dir(dropIn), 0o700); err != nil {
 			t.Fatal(err)
@@ -32,8 +33,25 @@ func TestSystemdAccepts(t *testing.T) {
 	if output, err := verify.CombinedOutput(); err != nil {
 		t.Errorf("systemd-analyze verify: %v (run make deps if it is missing)\n%s", err, output)
 	}
+	socket := filepath.Join(filepath.Dir(unit), "slotsync.socket")
+	write(t, socket, read(t, "systemd/slotsync.socket"))
+	verify = exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", socket)
+	if output, err := verify.CombinedOutput(); err != nil {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, output)
+	}
 	if strings.Contains(text, "Requires=haproxy") || strings.Contains(text, "BindsTo=") || strings.Contains(text, "PartOf=") {
 		t.Error("the unit ties slotsync's life to HAProxy's")
+	}
+}
+
+// TestSystemdHardens holds the unit to what its README says that it is exposed to.
+func TestSystemdHardens(t *testing.T) {
+	security := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=16", "systemd/slotsync.service")
+	if output, err := security.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", security, err, output)
+	}
+	if !strings.Contains(read(t, "systemd/README.md"), "gives it 1.6") {
+		t.Error("its README says another figure than 1.6")
 	}
 }
 

@@ -11,7 +11,7 @@
 # Unpacking touches no system package, starts nothing and adds no user: apt works on private state and asks the mirror
 # that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
 # The Go modules that building, linting and the tests need go into Go's cache.
-# What building and the tests need besides (a C compiler, git, systemd-analyze, a browser) is installed by apt, as root; else one
+# What building and the tests need besides (a C compiler, git, systemd, a browser, lintian) is installed by apt, as root; else one
 # line says what is missing. With NAME only what unpacking needs.
 set -euo pipefail
 
@@ -76,6 +76,13 @@ missing_packages() {
 		need_package git git
 		need_package systemd-analyze systemd
 		need_package chromium chromium
+		# to boot a machine for the unit and the packages
+		need_package systemd-nspawn systemd-container
+		need_package dbus-daemon dbus
+		need_package /usr/lib/polkit-1/polkitd polkitd
+		need_package adduser adduser
+		need_package lintian lintian
+		need_package rpm rpm
 	fi
 	if [ ${#absent[@]} -gt 0 ]; then
 		need_package patchelf patchelf

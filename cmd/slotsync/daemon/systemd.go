@@ -91,6 +91,8 @@ func summarize(s api.Status) string {
 			odd = append(odd, b.Name+" paused")
 		case b.Problem != "":
 			odd = append(odd, b.Name+": "+b.Problem)
+		case len(b.Overflow) > 0:
+			odd = append(odd, fmt.Sprintf("%s has no slot for %s", b.Name, textfmt.Count(len(b.Overflow), "endpoint")))
 		}
 	}
 	words := fmt.Sprintf("%d of %s in sync, %s", inSync, textfmt.Count(len(s.Instances), "instance"), textfmt.Count(len(s.Backends), "backend"))
