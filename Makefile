@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 BIN ?= bin/slotsync
+IMAGE ?= bin/slotsync.oci.tar
 FUZZTIME ?= 10s
 TIMEOUT ?= 15m
 BENCH ?= .
@@ -20,7 +21,7 @@ export GORACE ?= atexit_sleep_ms=50
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 lint_tool = go tool -modfile=tools/lint/go.mod
 
-.PHONY: help deps deps-demo build demo test test-long test-systemd simulate mutate lint fuzz bench clean
+.PHONY: help deps deps-demo build image demo test test-container test-long test-systemd simulate mutate lint fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,6 +35,9 @@ deps-demo: # the demo needs one HAProxy and no C compiler
 build: ## bin/slotsync, one static file
 	CGO_ENABLED=0 go build $(build_flags) -o $(BIN) ./cmd/slotsync
 
+image: build ## bin/slotsync.oci.tar, an image FROM scratch, without a daemon; the same bytes from the same sources
+	go run -C tools/image . -binary $(abspath $(BIN)) -o $(abspath $(IMAGE)) -arch $$(go env GOARCH) -version $(VERSION)
+
 demo: deps-demo build ## the main job in under a minute, with two real HAProxies
 	@$(BIN) demo
 
@@ -41,6 +45,11 @@ test: deps ## go vet and every test, with the race detector and the real HAProxy
 	go vet ./...
 	SLOTSYNC_SEEDS=8 go test -race -shuffle=on -p 1 -parallel 8 -timeout $(TIMEOUT) ./...
 	@tools/simulate.sh 1 500
+
+test-container: deps image ## the pod of examples/sidecar under load, by podman, as root; its manifest against the schema
+	@tools/deps.sh podman
+	go run -C tools/manifest . $(abspath examples/sidecar/kubernetes.yaml)
+	SLOTSYNC_CONTAINER=1 go test -count 1 -timeout 10m -run '^(TestImage|TestContainer)$$' -v ./cmd/slotsync
 
 test-long: deps ## the same with the long variants
 	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...

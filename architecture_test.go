@@ -83,7 +83,9 @@ func arrows() map[string][]string {
 		"slots/reload":       {"securedir", "slots"},
 		"tools/eventually":   {}, // waiting in tests
 		"tools/configdoc":    {"cmd/slotsync/config"},
+		"tools/image":        {}, // an image without a daemon, in a module of its own
 		"tools/loopback":     {}, // ports for tests
+		"tools/manifest":     {}, // the schema of Kubernetes, in a module of its own
 		"tools/mutate":       {}, // runs the tests of all of them
 		"tools/oapi":         {}, // a client that is generated, in a module of its own
 		"tools/openapi":      {"agent/api", "agent/web", "agent/web/auth", "discovery", "slots"},
