@@ -71,7 +71,9 @@ func (c *Client) checkToken(ctx context.Context, token string) discovery.Finding
 const tokenNotFound = "ACL token not found"
 
 // isIdentity reports whether a token is a JWT, as Nomad gives its tasks (RFC 7519).
-func isIdentity(token string) bool { return strings.HasPrefix(token, "eyJ") && strings.Count(token, ".") == 2 }
+func isIdentity(token string) bool {
+	return strings.HasPrefix(token, "eyJ") && strings.Count(token, ".") == 2
+}
 
 // maxSelf bounds what an agent says of itself.
 const maxSelf = 4 << 20
