@@ -3,11 +3,13 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // scrapeWait is how long a scrape waits for the loop, which is busy for milliseconds at most.
@@ -30,9 +32,12 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 	s := metrics.Snapshot{
 		Instances: map[string]metrics.Instance{}, Proxies: map[string]metrics.Proxy{},
 		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{},
+		StateFailing: a.stateFault.Load(),
 	}
 	for _, in := range a.instances {
-		s.Instances[in.Name] = metrics.Instance{Up: in.up(), InSync: a.inSync(in), Lag: in.lag(now)}
+		s.Instances[in.Name] = metrics.Instance{
+			Up: in.up(), InSync: a.inSync(in), Lag: in.lag(now), ReloadFailed: a.reloadFailed(in.Name), StateFileFailing: in.last.StateFileFails,
+		}
 	}
 	for _, b := range a.backends {
 		s.Proxies[b.Proxy] = a.addProxy(s.Proxies[b.Proxy], b, now)
@@ -55,6 +60,13 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 		}
 	}
 	return s
+}
+
+// reloadFailed reports whether the last reload of an instance failed.
+func (a *Agent) reloadFailed(instance string) bool {
+	return slices.ContainsFunc(a.reloads, func(r *reloading) bool {
+		return r.lastErr != nil && !errors.Is(r.lastErr, reload.ErrBusy) && slices.Contains(r.Instances, instance)
+	})
 }
 
 // addProxy adds b to what is said of its backend of HAProxy.
@@ -124,5 +136,6 @@ func (at *backendAt) addSlots(s metrics.Slots, used map[int]bool) metrics.Slots 
 	}
 	s.Overflow += at.Overflow
 	s.External += len(at.Externals)
+	s.Conflicts += len(at.Conflicts)
 	return s
 }

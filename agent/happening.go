@@ -61,7 +61,7 @@ func kindOf(k reconciler.EventKind) string {
 		return api.EventExternalTaken
 	case reconciler.SlotGivenBack:
 		return api.EventExternalGiven
-	case reconciler.Noted:
+	case reconciler.Noted, reconciler.StateFileFailed:
 	}
 	return api.EventNote
 }

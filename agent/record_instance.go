@@ -106,6 +106,9 @@ func noted(r reconciler.Report) (out []happening) {
 		if n.Detail != "" {
 			h.attrs = []any{"detail", n.Detail}
 		}
+		if n.Kind == reconciler.StateFileFailed {
+			h.count = (*metrics.Metrics).StateWriteFailed
+		}
 		if n.Warn {
 			h.level = slog.LevelWarn
 		}

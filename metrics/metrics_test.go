@@ -59,7 +59,7 @@ func small() metrics.Snapshot {
 // busy is small when everything is other than 0.
 func busy() metrics.Snapshot {
 	return metrics.Snapshot{
-		Instances: map[string]metrics.Instance{"edge-1": {Up: true, Lag: 1500 * time.Millisecond}},
+		Instances: map[string]metrics.Instance{"edge-1": {Up: true, Lag: 1500 * time.Millisecond, ReloadFailed: true, StateFileFailing: true}},
 		Proxies: map[string]metrics.Proxy{"web": {
 			Held: map[string]bool{"removal": true}, Overrides: map[string]int{"weight": 2},
 			Overflow: 4, Paused: true, ReloadNeeded: true,
@@ -68,8 +68,9 @@ func busy() metrics.Snapshot {
 			Answered: time.Unix(1700000000, 500e6), Endpoints: map[string]int{"ready": 3, "drain": 1, "rejected": 2}, Kept: 2,
 		}},
 		Slots: map[metrics.SlotsKey]metrics.Slots{{"edge-1", "web"}: {
-			States: map[string]int{"free": 6, "ready": 3, "drain": 1}, Overflow: 5, External: 1,
+			States: map[string]int{"free": 6, "ready": 3, "drain": 1}, Overflow: 5, External: 1, Conflicts: 1,
 		}},
+		StateFailing: true,
 	}
 }
 

@@ -13,6 +13,8 @@ type Snapshot struct {
 	Proxies   map[string]Proxy
 	Sources   map[SourceKey]Source
 	Slots     map[SlotsKey]Slots
+	// StateFailing: the state directory could not be written last.
+	StateFailing bool
 }
 
 // A SourceKey is a source of one backend, by HAProxy's name of that.
@@ -26,6 +28,9 @@ type Instance struct {
 	Up, InSync bool
 	// Lag is the age of the oldest update that was not read back, 0 if there is none.
 	Lag time.Duration
+	// ReloadFailed: so did the last reload. StateFileFailing: a server-state file could not be
+	// written last.
+	ReloadFailed, StateFileFailing bool
 }
 
 // A Proxy is how one backend of HAProxy is doing.
@@ -50,6 +55,8 @@ type Slots struct {
 	States   map[string]int // free, ready, drain, maint, external or takeover
 	Overflow int
 	External int
+	// Conflicts are slots that something else keeps changing.
+	Conflicts int
 }
 
 // The closed lists of label values that are our own.
@@ -65,10 +72,11 @@ type gauges struct {
 	read  func() (Snapshot, error)
 	all   []*prometheus.Desc
 
-	up, inSync, lag                                       *prometheus.Desc
+	up, inSync, lag, reloadFailed, fileFailing            *prometheus.Desc
 	held, overrides, overflow, paused, needed             *prometheus.Desc
 	sourceUp, sourceEndpoints, sourceAnswered, sourceKept *prometheus.Desc
-	slots, slotsOverflow, slotsExternal                   *prometheus.Desc
+	slots, slotsOverflow, slotsExternal, slotsConflict    *prometheus.Desc
+	stateFailing                                          *prometheus.Desc
 }
 
 func newGauges(lists Lists, read func() (Snapshot, error)) *gauges {
@@ -78,6 +86,12 @@ func newGauges(lists Lists, read func() (Snapshot, error)) *gauges {
 		"Whether all slots of an instance were read back as they should be.", "haproxy")
 	g.lag = g.desc("instance_lag_seconds",
 		"Age of the oldest update that has not been read back from an instance.", "haproxy")
+	g.reloadFailed = g.desc("haproxy_reload_failed",
+		"Whether the last reload of an instance by slotsync failed.", "haproxy")
+	g.fileFailing = g.desc("state_file_write_failing",
+		"Whether a server-state file of an instance could not be written when that was tried last.", "haproxy")
+	g.stateFailing = g.desc("state_write_failing",
+		"Whether the state directory could not be written when that was tried last.")
 
 	g.held = g.desc("guard_held", "Whether an update of a backend is held back.", "proxy", "kind")
 	g.overrides = g.desc("override_active",
@@ -101,6 +115,8 @@ func newGauges(lists Lists, read func() (Snapshot, error)) *gauges {
 		"Endpoints of a backend whose slot an instance lacks.", "haproxy", "proxy")
 	g.slotsExternal = g.desc("external_held",
 		"Slots that somebody else took out of traffic, and that are left so.", "haproxy", "proxy")
+	g.slotsConflict = g.desc("conflict_slots",
+		"Slots that something else keeps changing, and that are not written to for now.", "haproxy", "proxy")
 	return g
 }
 
@@ -128,10 +144,13 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	set := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	set(g.stateFailing, number(s.StateFailing))
 	for name, in := range s.Instances {
 		set(g.up, number(in.Up), name)
 		set(g.inSync, number(in.InSync), name)
 		set(g.lag, in.Lag.Seconds(), name)
+		set(g.reloadFailed, number(in.ReloadFailed), name)
+		set(g.fileFailing, number(in.StateFileFailing), name)
 	}
 	for name, p := range s.Proxies {
 		for _, kind := range guardKinds() {
@@ -160,6 +179,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 		set(g.slotsOverflow, float64(own.Overflow), k.HAProxy, k.Proxy)
 		set(g.slotsExternal, float64(own.External), k.HAProxy, k.Proxy)
+		set(g.slotsConflict, float64(own.Conflicts), k.HAProxy, k.Proxy)
 	}
 }
 

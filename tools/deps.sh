@@ -4,10 +4,10 @@
 #   haproxy-2.6  Debian 12 bookworm     haproxy-3.0  Debian 13 trixie
 #   haproxy-3.2  forky or sid           haproxy-3.4  experimental, its libraries of sid
 #   consul       1.8.7, Debian 11 bullseye
-#   bind9, unbound, dnsmasq             Debian 12 bookworm
+#   bind9, unbound, dnsmasq, prometheus (for promtool)   Debian 12 bookworm
 #
 # Without NAME all of them. They are unpacked into .cache/deps (or $SLOTSYNC_DEPS) as NAME/haproxy, consul/consul,
-# bind9/named, unbound/unbound and dnsmasq/dnsmasq, each with its own C library, so that they run on any Linux.
+# bind9/named, unbound/unbound, dnsmasq/dnsmasq and prometheus/promtool, each with its own C library, so that they run on any Linux.
 # Unpacking touches no system package, starts nothing and adds no user: apt works on private state and asks the mirror
 # that this machine is configured with (or $SLOTSYNC_DEBIAN_MIRROR).
 # The Go modules that building, linting and the tests need go into Go's cache.
@@ -45,6 +45,7 @@ introduction() {
 	bind9) "$deps/bind9/named" -v ;;
 	unbound) "$deps/unbound/unbound" -V ;; # -v would start it
 	dnsmasq) "$deps/dnsmasq/dnsmasq" --version ;;
+	prometheus) "$deps/prometheus/promtool" --version ;;
 	*) "$deps/$1/haproxy" -v ;;
 	esac
 }
@@ -59,6 +60,7 @@ present() {
 	bind9) [[ $(version_of bind9) == "BIND 9.18."* ]] ;;
 	unbound) [[ $(version_of unbound) == "Version 1.17."* ]] ;;
 	dnsmasq) [[ $(version_of dnsmasq) == "Dnsmasq version 2."* ]] ;;
+	prometheus) [[ $(version_of prometheus) == "promtool, version 2."* ]] ;;
 	*) [[ $(version_of "$1") == *" version ${1#haproxy-}."* ]] ;;
 	esac
 }
@@ -227,10 +229,14 @@ get() {
 	bind9) get_server bind9 bind9 usr/sbin/named ;;
 	unbound) get_server unbound unbound usr/sbin/unbound ;;
 	dnsmasq) get_server dnsmasq dnsmasq-base usr/sbin/dnsmasq ;;
+	prometheus)
+		get_server prometheus prometheus usr/bin/promtool
+		rm -rf "$deps/prometheus/usr/bin" "$deps/prometheus/usr/share" # the server itself, which nothing here runs
+		;;
 	esac
 }
 
-known=(haproxy-2.6 haproxy-3.0 haproxy-3.2 haproxy-3.4 consul bind9 unbound dnsmasq)
+known=(haproxy-2.6 haproxy-3.0 haproxy-3.2 haproxy-3.4 consul bind9 unbound dnsmasq prometheus)
 
 names=("$@")
 everything=no

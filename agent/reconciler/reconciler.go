@@ -94,7 +94,9 @@ type Reconciler struct {
 	refusals  int // rounds in a row with a refusal
 	// fileRows are what the state file has, by HAProxy's backend and slot; fileChecked is
 	// the process of which it is known whether it has loaded them.
-	fileRows    map[string]map[string]row
+	fileRows map[string]map[string]row
+	// unsaved are the backends of HAProxy whose state file could not be written last.
+	unsaved     map[string]bool
 	fileChecked slots.Process
 
 	// What the next report says.
@@ -112,7 +114,7 @@ type Reconciler struct {
 // New returns a reconciler that does nothing before Run.
 func New(o Options) *Reconciler {
 	r := &Reconciler{
-		options: o, conn: o.Conn, process: o.Process, backends: map[string]*backendState{},
+		options: o, conn: o.Conn, process: o.Process, backends: map[string]*backendState{}, unsaved: map[string]bool{},
 		inbox: make(chan Spec, 1), syncs: make(chan chan<- error), done: make(chan struct{}),
 	}
 	for name, known := range o.Backends {

@@ -21,8 +21,10 @@ type Report struct {
 	Compared  bool   // slots were read in this round
 	Applied   uint64 // the generation up to which everything was read back
 	InSync    bool
-	Backends  map[string]BackendReport // by our name
-	Took      time.Duration            // of a round that wrote; else 0
+	// StateFileFails: a server-state file could not be written last.
+	StateFileFails bool
+	Backends       map[string]BackendReport // by our name
+	Took           time.Duration            // of a round that wrote; else 0
 
 	// What follows is since the report before this one.
 	Commands  []slots.Count
@@ -86,9 +88,10 @@ type EventKind uint8
 
 // Kinds of [Event].
 const (
-	Noted         EventKind = iota // none of the others
-	SlotTaken                      // somebody took a slot out of service
-	SlotGivenBack                  // somebody gave it back
+	Noted           EventKind = iota // none of the others
+	SlotTaken                        // somebody took a slot out of service
+	SlotGivenBack                    // somebody gave it back
+	StateFileFailed                  // a server-state file could not be written
 )
 
 // Counts counts changes by backend and kind.
@@ -140,6 +143,7 @@ func (r *Reconciler) send(report Report) {
 	}
 	report.Backends = make(map[string]BackendReport, len(r.backends))
 	report.Applied, report.InSync = r.spec.Generation, r.up
+	report.StateFileFails = slices.ContainsFunc(r.proxies(r.names()), func(proxy string) bool { return r.unsaved[proxy] })
 	for name, b := range r.backends {
 		report.Backends[name] = BackendReport{
 			Proxy: b.spec.Proxy, Prefix: b.prefix, PrefixIsFound: b.prefixIsFound(),

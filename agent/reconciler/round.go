@@ -273,9 +273,11 @@ func (r *Reconciler) save(names []string) {
 			continue
 		}
 		if err := r.conn.Save(proxy, servers); err != nil {
-			r.event(Event{Text: "state file not written", Detail: err.Error(), Warn: true})
+			r.unsaved[proxy] = true
+			r.event(Event{Kind: StateFileFailed, Text: "state file not written", Detail: err.Error(), Warn: true})
 			continue
 		}
+		delete(r.unsaved, proxy)
 		r.noteRows(proxy, servers, time.Now())
 		if r.nextSync.IsZero() {
 			r.nextSync = time.Now().Add(syncAfter)
