@@ -47,7 +47,7 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 
 // person is where somebody can be asked, nil if nobody can.
 func (a *app) person() io.Reader {
-	if a.format != formatText || !textfmt.IsTerminal(os.Stdin) || !textfmt.IsTerminal(a.stdout) {
+	if a.format == formatJSON || !textfmt.IsTerminal(os.Stdin) || !textfmt.IsTerminal(a.stdout) {
 		return nil
 	}
 	return os.Stdin

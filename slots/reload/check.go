@@ -36,7 +36,7 @@ func (t *Transaction) unchanged(s Step, err error, words string) error {
 	if hinted, ok := errors.AsType[*hintedError](err); ok {
 		advice += "; " + hinted.hint
 	}
-	if errors.Is(err, ErrMounted) {
+	if errors.Is(err, errMounted) {
 		advice = "" // which the error has
 	}
 	return &Error{Step: s, Err: err, Words: words, done: "nothing was changed", advice: advice}

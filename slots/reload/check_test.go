@@ -148,10 +148,10 @@ func TestMountedFile(t *testing.T) {
 		before := s.onDisk(t)
 		_, err := tr.Run(t.Context(), Request{Data: web(20), Reason: "more"})
 		wantFailure(t, err, StepReplace, false, "mount its folder")
-		if !errors.Is(err, ErrMounted) || s.onDisk(t) != before {
+		if !errors.Is(err, errMounted) || s.onDisk(t) != before {
 			t.Errorf("got %v; the file is %q", err, s.onDisk(t))
 		}
-		if _, err := tr.Rehearse(t.Context(), web(20)); !errors.Is(err, ErrMounted) {
+		if _, err := tr.Rehearse(t.Context(), web(20)); !errors.Is(err, errMounted) {
 			t.Errorf("rehearsal: got %v", err)
 		}
 		if v, err := tr.Versions(); err != nil || len(v) > 0 {

@@ -99,7 +99,7 @@ func (s *service) prepare(ctx context.Context) error {
 	}
 	s.systems = w.Systems
 	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
-		return fmt.Errorf("%w: stop that one first, as by systemctl stop slotsync (slotsync status and slotsync sync ask it)", err)
+		return fmt.Errorf("%w: stop that agent first, as by systemctl stop slotsync; to make one round by it, run slotsync sync", err)
 	}
 	if err := checkDistinct(ctx, s.cfg, time.Second); err != nil {
 		return err

@@ -102,13 +102,13 @@ func instanceTable(s api.Status) table {
 	t := table{columns: heads("INSTANCE", "STATE", "HAPROXY", "PID", "LAG", "RESTARTS", "WAITING", "EXTERNAL", "OVERFLOW", "SOCKET")}
 	t.columns[1].whole = true // it ends with the last error, which says what to do at its end
 	for _, in := range s.Instances {
-		mood := severityFine
+		level := severityFine
 		if !in.Up {
-			mood = severityBad
+			level = severityBad
 		} else if !in.InSync {
-			mood = severityOdd
+			level = severityOdd
 		}
-		t.rows = append(t.rows, tableRow{severity: mood, cells: []string{in.Name, output.InstanceState(in), in.Version, output.Number(in.Pid), fmt.Sprintf("%.1f", in.LagSeconds),
+		t.rows = append(t.rows, tableRow{severity: level, cells: []string{in.Name, output.InstanceState(in), in.Version, output.Number(in.Pid), fmt.Sprintf("%.1f", in.LagSeconds),
 			strconv.Itoa(in.Restarts), strconv.Itoa(in.Waiting), strconv.Itoa(in.External), strconv.Itoa(in.Overflow), in.Socket}})
 	}
 	return t
@@ -118,23 +118,23 @@ func instanceTable(s api.Status) table {
 func sourceTable(s api.Status) table {
 	t := table{columns: heads("BACKEND", "SOURCE", "ENDPOINTS", "AGE", "ASKS", "STATE")}
 	for _, b := range s.Backends {
-		mood := severityFine
+		level := severityFine
 		if len(b.Acceptable()) > 0 || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
-			mood = severityOdd
+			level = severityOdd
 		}
-		t.rows = append(t.rows, tableRow{severity: mood, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", output.BackendState(b, s.At)}})
+		t.rows = append(t.rows, tableRow{severity: level, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", output.BackendState(b, s.At)}})
 		for _, src := range s.Sources {
 			if src.Backend != b.Name {
 				continue
 			}
-			mood := severityFine
+			level := severityFine
 			switch {
 			case src.State == "none yet", src.State == "ok" && len(src.Parts)+src.PartsMore > 0:
-				mood = severityOdd
+				level = severityOdd
 			case src.State != "ok":
-				mood = severityBad
+				level = severityBad
 			}
-			t.rows = append(t.rows, tableRow{severity: mood, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
+			t.rows = append(t.rows, tableRow{severity: level, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
 				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, output.SourceState(src)}})
 		}
 		for _, x := range b.Acceptable() {

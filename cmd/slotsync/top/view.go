@@ -74,16 +74,16 @@ func (m model) summary() string {
 			answering++
 		}
 	}
-	mood := severityFine
+	level := severityFine
 	if synced < len(s.Instances) || answering < len(s.Sources) || !s.Ready {
-		mood = severityOdd
+		level = severityOdd
 	}
 	odd := oddities(s)
 	if odd != "" {
-		mood = severityOdd
+		level = severityOdd
 	}
 	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s%s  %s", textfmt.Clip(s.Version), synced, len(s.Instances),
-		answering, len(s.Sources), textfmt.Count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), mood)
+		answering, len(s.Sources), textfmt.Count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), level)
 }
 
 // oddities counts what is not as the sources say.
@@ -253,9 +253,9 @@ func (m model) keys() string {
 }
 
 // paint colours a line, where there are colours.
-func (m model) paint(text string, mood severity) string {
+func (m model) paint(text string, level severity) string {
 	colours := map[severity]string{severityFine: "2", severityOdd: "3", severityBad: "1", severityIdle: "8"}
-	if c, ok := colours[mood]; ok && m.colour {
+	if c, ok := colours[level]; ok && m.colour {
 		return lipgloss.NewStyle().Foreground(lipgloss.Color(c)).Render(text)
 	}
 	return text

@@ -219,14 +219,6 @@ func (t *Traffic) Tally() Tally {
 	return tally
 }
 
-// Requests returns every request so far, in the order in which they ended; the
-// first million of them.
-func (t *Traffic) Requests() []Request {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.requests)
-}
-
 // A Client is one worker's end of the wire. It does by itself what
 // net/http would: that client repeats a request whose kept connection broke,
 // and so hides what is to be counted.

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,13 @@ import (
 
 	"github.com/slotsync/slotsync/tools/eventually"
 )
+
+// requestsOf returns those that are kept.
+func requestsOf(load *Traffic) []Request {
+	load.mu.Lock()
+	defer load.mu.Unlock()
+	return slices.Clone(load.requests)
+}
 
 func startTraffic(t *testing.T, url string, workers int) *Traffic {
 	t.Helper()
@@ -47,7 +55,7 @@ func TestTrafficAsksOnKeptAndNewConnections(t *testing.T) {
 		t.Errorf("tally %+v, want nothing but good requests at edge", tally)
 	}
 	kept, fresh := 0, 0
-	for _, r := range load.Requests() {
+	for _, r := range requestsOf(load) {
 		if r.Server != "A" || r.Status != http.StatusOK || r.Took <= 0 || r.Began.IsZero() {
 			t.Fatalf("request %+v", r)
 		}
@@ -118,7 +126,7 @@ func TestTrafficRepeatsNothing(t *testing.T) {
 	load := startTraffic(t, server.URL, 2)
 	eventually.True(t, "a failure on a kept connection", func() bool { return load.Tally().Failed > 0 })
 	load.Stop()
-	for _, r := range load.Requests() {
+	for _, r := range requestsOf(load) {
 		if r.Failed() && !r.KeepAlive {
 			t.Errorf("failed on a new connection: %s", r)
 		}
