@@ -55,7 +55,8 @@ func TestSystemdHardens(t *testing.T) {
 	}
 }
 
-// TestNomadJob parses the job and looks for what makes it work: two tasks, slotsync as a sidecar, and the files beside it.
+// TestNomadJob parses each job and looks for what makes it work: its tasks, slotsync as a sidecar that takes nothing down when
+// it exits, an HAProxy that finishes what runs, and templates that are signalled, since file() would replace the allocation.
 func TestNomadJob(t *testing.T) {
 	for _, name := range examples(t, "*.nomad.hcl") {
 		text := read(t, name)
@@ -64,21 +65,62 @@ func TestNomadJob(t *testing.T) {
 			t.Fatal(faults)
 		}
 		group := find(t, find(t, file.Body.(*hclsyntax.Body), "job"), "group")
-		var tasks []string
-		for _, block := range group.Blocks {
-			if block.Type == "task" {
-				tasks = append(tasks, block.Labels...)
+		slotsync := find(t, group, "task", "slotsync")
+		restarted := slotsync
+		if strings.Contains(text, `task "haproxy"`) {
+			sidecar, faults := find(t, slotsync, "lifecycle").Attributes["sidecar"].Expr.Value(nil)
+			if faults.HasErrors() || sidecar.False() {
+				t.Errorf("%s: slotsync is no sidecar", name)
 			}
+			haproxy := find(t, group, "task", "haproxy")
+			if word(t, haproxy, "kill_signal") != "SIGUSR1" || word(t, haproxy, "kill_timeout") != "30s" || word(t, find(t, haproxy, "template"), "change_signal") != "SIGUSR2" {
+				t.Errorf("%s: HAProxy is not told to finish, or to reload", name)
+			}
+			if !strings.Contains(read(t, filepath.Join(filepath.Dir(name), "haproxy.cfg")), "\thard-stop-after 25s\n") {
+				t.Errorf("%s: HAProxy may finish for longer than kill_timeout", name)
+			}
+		} else {
+			restarted = group
 		}
-		if want := []string{"haproxy", "slotsync"}; !slices.Equal(tasks, want) {
-			t.Errorf("%s: tasks %v, want %v", name, tasks, want)
+		if word(t, find(t, restarted, "restart"), "mode") != "delay" || word(t, find(t, slotsync, "template"), "change_signal") != "SIGHUP" {
+			t.Errorf("%s: a slotsync that exits takes more with it, or is not told of a changed file", name)
 		}
-		lifecycle := find(t, find(t, group, "task", "slotsync"), "lifecycle")
-		if sidecar, faults := lifecycle.Attributes["sidecar"].Expr.Value(nil); faults.HasErrors() || sidecar.False() {
-			t.Errorf("%s: slotsync is no sidecar", name)
+		if strings.Contains(text, "file(") {
+			t.Errorf("%s: a changed file would replace the allocation", name)
 		}
-		for _, used := range regexp.MustCompile(`file\("([^"]+)"\)`).FindAllStringSubmatch(text, -1) {
+		for _, used := range regexp.MustCompile(`key \\"edge/([^"\\]+)`).FindAllStringSubmatch(text, -1) {
 			read(t, filepath.Join(filepath.Dir(name), used[1]))
+		}
+	}
+}
+
+// word returns what a block says of a name.
+func word(t *testing.T, body *hclsyntax.Body, name string) string {
+	t.Helper()
+	attribute := body.Attributes[name]
+	if attribute == nil {
+		return ""
+	}
+	value, faults := attribute.Expr.Value(nil)
+	if faults.HasErrors() {
+		t.Fatal(faults)
+	}
+	return value.AsString()
+}
+
+// TestManifest: the ConfigMap of the manifest holds the files beside it.
+func TestManifest(t *testing.T) {
+	manifest := read(t, "sidecar/kubernetes.yaml")
+	for _, name := range []string{"haproxy.cfg", "slotsync.yaml"} {
+		var b strings.Builder
+		for line := range strings.Lines("\n" + read(t, filepath.Join("sidecar", name))) {
+			if strings.TrimSpace(line) != "" {
+				b.WriteString("    ")
+			}
+			b.WriteString(line)
+		}
+		if !strings.Contains(manifest, "  "+name+": |"+b.String()) {
+			t.Errorf("sidecar/kubernetes.yaml does not have %s as it is", name)
 		}
 	}
 }

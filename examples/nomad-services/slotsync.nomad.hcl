@@ -1,4 +1,4 @@
-# nomad job run slotsync.nomad.hcl, in the folder that holds haproxy.cfg and slotsync.yaml.
+# nomad var put nomad/jobs/edge haproxy=@haproxy.cfg slotsync=@slotsync.yaml; nomad job run slotsync.nomad.hcl
 job "edge" {
   datacenters = ["dc1"]
   type        = "service"
@@ -17,6 +17,7 @@ job "edge" {
       port "http" {
         static = 8080
       }
+      port "slotsync" {} # two allocations on one client need two
     }
 
     task "haproxy" {
@@ -27,8 +28,12 @@ job "edge" {
         args    = ["-W", "-db", "-f", "/local/haproxy.cfg"]
       }
 
+      # Requests that run are finished; hard-stop-after in haproxy.cfg is shorter than kill_timeout.
+      kill_signal  = "SIGUSR1"
+      kill_timeout = "30s"
+
       template {
-        data          = file("haproxy.cfg")
+        data          = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .haproxy }}{{ end }}"
         destination   = "local/haproxy.cfg"
         change_mode   = "signal"
         change_signal = "SIGUSR2" # a reload
@@ -49,9 +54,21 @@ job "edge" {
         sidecar = true
       }
 
+      # However often it exits, HAProxy is left alone: mode "fail" would stop the allocation.
+      restart {
+        attempts = 5
+        interval = "1m"
+        delay    = "5s"
+        mode     = "delay"
+      }
+
       # The task's own token, in /secrets/nomad_token: it may read services.
       identity {
         file = true
+      }
+
+      env {
+        SLOTSYNC_HTTP_LISTEN = "127.0.0.1:${NOMAD_PORT_slotsync}"
       }
 
       config {
@@ -60,7 +77,7 @@ job "edge" {
       }
 
       template {
-        data          = file("slotsync.yaml")
+        data          = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .slotsync }}{{ end }}"
         destination   = "local/slotsync.yaml"
         change_mode   = "signal"
         change_signal = "SIGHUP" # a bad file is refused whole and the old one stays

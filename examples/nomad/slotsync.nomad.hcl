@@ -1,4 +1,4 @@
-# nomad job run slotsync.nomad.hcl, in the folder that holds haproxy.cfg and slotsync.yaml.
+# consul kv put edge/haproxy.cfg @haproxy.cfg; consul kv put edge/slotsync.yaml @slotsync.yaml; nomad job run slotsync.nomad.hcl
 job "edge" {
   datacenters = ["dc1"]
   type        = "service"
@@ -17,18 +17,25 @@ job "edge" {
       port "http" {
         static = 8080
       }
+      port "slotsync" {} # two allocations on one client need two
     }
 
     task "haproxy" {
       driver = "exec"
+
+      consul {} # for {{ key }} below
 
       config {
         command = "/usr/sbin/haproxy"
         args    = ["-W", "-db", "-f", "/local/haproxy.cfg"]
       }
 
+      # Requests that run are finished; hard-stop-after in haproxy.cfg is shorter than kill_timeout.
+      kill_signal  = "SIGUSR1"
+      kill_timeout = "30s"
+
       template {
-        data          = file("haproxy.cfg")
+        data          = "{{ key \"edge/haproxy.cfg\" }}"
         destination   = "local/haproxy.cfg"
         change_mode   = "signal"
         change_signal = "SIGUSR2" # a reload
@@ -49,13 +56,28 @@ job "edge" {
         sidecar = true
       }
 
+      # However often it exits, HAProxy is left alone: mode "fail" would stop the allocation.
+      restart {
+        attempts = 5
+        interval = "1m"
+        delay    = "5s"
+        mode     = "delay"
+      }
+
+      # With ACLs: Nomad gets a Consul token for this task by its identity, and sets CONSUL_HTTP_TOKEN, which slotsync uses.
+      consul {}
+
+      env {
+        SLOTSYNC_HTTP_LISTEN = "127.0.0.1:${NOMAD_PORT_slotsync}"
+      }
+
       config {
         command = "/usr/local/bin/slotsync"
         args    = ["run", "--config", "/local/slotsync.yaml"]
       }
 
       template {
-        data          = file("slotsync.yaml")
+        data          = "{{ key \"edge/slotsync.yaml\" }}"
         destination   = "local/slotsync.yaml"
         change_mode   = "signal"
         change_signal = "SIGHUP" # a bad file is refused whole and the old one stays
