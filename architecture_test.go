@@ -81,6 +81,7 @@ func arrows() map[string][]string {
 		"slots":              {"discovery"},
 		"slots/haproxy":      {"discovery", "securedir", "slots"},
 		"slots/reload":       {"securedir", "slots"},
+		"tools/dashboard":    {}, // the types of Grafana, in a module of its own
 		"tools/eventually":   {}, // waiting in tests
 		"tools/configdoc":    {"cmd/slotsync/config"},
 		"tools/image":        {}, // an image without a daemon, in a module of its own
