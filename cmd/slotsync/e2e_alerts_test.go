@@ -76,7 +76,9 @@ func alertCases() []alertCase {
 			series: `slotsync_source_up{proxy="web",source="files"}`, bad: "0", good: "1", waits: 5 * time.Minute},
 		{alert: "SlotsyncWaiting", backend: noGuard, cause: list("web"), end: list("web", 1, 2, 3),
 			series: `slotsync_source_endpoints{proxy="web",source="files",state="ready"}`, bad: "0", good: "3", waits: 15 * time.Minute},
-		{alert: "SlotsyncRejected", cause: func(m *monitored) { m.write("endpoints/more.yaml", "- {targets: [\"169.254.1.1:80\"], labels: {service: web}}\n") },
+		{alert: "SlotsyncRejected", cause: func(m *monitored) {
+			m.write("endpoints/more.yaml", "- {targets: [\"169.254.1.1:80\"], labels: {service: web}}\n")
+		},
 			end: list("more"), series: `slotsync_source_endpoints{proxy="web",source="files",state="rejected"}`, bad: "1", good: "0", waits: 15 * time.Minute},
 		{alert: "SlotsyncKept", cause: func(m *monitored) {
 			m.list("more", 4)
