@@ -14,10 +14,10 @@ func agentMutants() []mutant {
 			file: "agent/reconciler/backend_state.go", edits: []edit{{"len(slots.Drifted(b.own, b.effective())) > 0; !b.drifted {", "len(slots.Drifted(b.own, b.effective())) < 0; !b.drifted {"}},
 			tests: []unit{{"agent", "TestRefusingSlotGivesItsEndpointAway|TestRefusedSlotIsTriedAgainWithPauses|TestBusySlotIsNotUsedAgain"}}},
 		{rule: "An instance is in sync only with the newest generation", how: "with any that it was read back with",
-			file: "agent/show.go", edits: []edit{{"return in.up() && in.last.InSync && !slices.ContainsFunc(", "return in.up() && in.last.InSync || in.up() && in.last.InSync && !slices.ContainsFunc("}},
+			file: "agent/status.go", edits: []edit{{"return in.up() && in.last.InSync && !slices.ContainsFunc(", "return in.up() && in.last.InSync || in.up() && in.last.InSync && !slices.ContainsFunc("}},
 			tests: []unit{{"agent", "TestNotInSyncBeforeTheNewestIsThere"}}},
 		{rule: "A backend that is not there, or whose slots are no use, is not in sync", how: "it is", past: true,
-			file: "agent/show.go", edits: []edit{{"return (r.Missing || r.Problem != \"\") && (!b.heard || len(b.wanted()) > 0)", "return false"}},
+			file: "agent/status.go", edits: []edit{{"return (r.Missing || r.Problem != \"\") && (!b.answered || len(b.wanted()) > 0)", "return false"}},
 			tests: []unit{{"agent", "TestWhatCannotBeFilledIsSaid|TestSlotsThatAreGone"}}},
 		{rule: "After commands of unknown outcome nothing is in sync before it was compared again", how: "the first look is enough",
 			file: "agent/reconciler/report.go", edits: []edit{{"\tif r.uncertain || len(r.recheckAt) > 0 {\n\t\treport.InSync", "\tif r.uncertain {\n\t\treport.InSync"}},
@@ -77,7 +77,7 @@ func agentMutants() []mutant {
 			file: "agent/reconciler/sessions.go", edits: []edit{{"t.Class != slots.Maint && t.Addr == s.Addr {", "t.Class != slots.Maint || t.Addr.IsValid() && t.Addr != s.Addr {"}},
 			tests: []unit{{"agent", "TestSessionsEndWhereAnotherWaits"}}},
 		{rule: "A published status shares no memory", how: "it has the time of the last reload itself", past: true,
-			file: "agent/show_reload.go", edits: []edit{{"= &at, r.last.Reason", "= &r.lastAt, r.last.Reason"}, {"\tat := r.lastAt // a status shares nothing that is written to later\n", ""}},
+			file: "agent/status_reload.go", edits: []edit{{"= &at, r.last.Reason", "= &r.lastAt, r.last.Reason"}, {"\tat := r.lastAt // a status shares nothing that is written to later\n", ""}},
 			tests: []unit{{"agent", "TestReloadStorm|TestBudgetHolds|TestOneReloadServesWhatWaits|TestFailedReloadIsTriedAgainAtOnce"}}},
 	}
 }
