@@ -33,6 +33,7 @@ type Agent struct {
 	saver       *store.File // the state
 	// operators is the file of overrides and pauses.
 	operators *store.File
+	slotMap   *slotMap
 	// stateFault: the state directory could not be used last.
 	stateFault atomic.Bool
 	dirty      bool      // the state has to be stored
@@ -59,6 +60,7 @@ func New(opts Options) (*Agent, error) {
 	}
 	a := &Agent{opts: opts, do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
+	a.slotMap = newSlotMap(opts)
 	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
 	a.operators = store.NewFile(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	return a, nil
@@ -80,6 +82,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var saved sync.WaitGroup
 	saved.Go(func() { a.saver.Run(saving) })
 	saved.Go(func() { a.operators.Run(saving) })
+	group.Go(func() { a.slotMap.run(ctx) })
 	a.start(ctx)
 	a.loop(ctx)
 	cancel()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -14,6 +15,9 @@ import (
 
 // scrapeWait is how long a scrape waits for the loop, which is busy for milliseconds at most.
 const scrapeWait = 5 * time.Second
+
+// maxNamed bounds the slots whose instances a scrape names.
+const maxNamed = 10_000
 
 // snapshotMetrics asks the loop for what the gauges say now. While the loop does not run there
 // is nothing to say; one that does not answer is an error.
@@ -32,7 +36,7 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 	s := metrics.Snapshot{
 		Instances: map[string]metrics.Instance{}, Proxies: map[string]metrics.Proxy{},
 		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{},
-		StateFailing: a.stateFault.Load(),
+		Named: map[metrics.NamedSlot]bool{}, StateFailing: a.stateFault.Load(),
 	}
 	for _, in := range a.instances {
 		s.Instances[in.Name] = metrics.Instance{
@@ -51,8 +55,12 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 			s.Sources[key] = f.addSource(before, more, kept[f.Name])
 		}
 		used := map[int]bool{}
+		names := a.slotNames(b)
 		for _, slot := range b.placement.Table() {
 			used[slot.Number] = !slot.Free()
+			if e := slot.Endpoint; !slot.Free() && len(s.Named) < maxNamed {
+				s.Named[metrics.NamedSlot{Proxy: b.Proxy, Server: names(slot.Number), Address: e.Addr.String(), Name: discovery.Printable(e.Name, maxMapName)}] = true
+			}
 		}
 		for _, in := range a.of(b) {
 			key := metrics.SlotsKey{HAProxy: in.Name, Proxy: b.Proxy}

@@ -107,6 +107,7 @@ func (a *Agent) reconcileAll(ctx context.Context, now time.Time) time.Duration {
 			a.publishIfChanged(b, now)
 		}
 	}
+	a.offerSlotMap(now)
 	a.broadcast(now)
 	next := reconciler.Earlier(a.nextDue(now), a.considerReloads(ctx, now))
 	return max(next.Sub(now), time.Millisecond)

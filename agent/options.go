@@ -26,6 +26,8 @@ type Instance struct {
 	Conn slots.Conn
 	// Query asks the same HAProxy for people; nil if that cannot be done.
 	Query Querier
+	// Maps keeps the slot map of the same HAProxy; nil if none is kept.
+	Maps Mapper
 	// StateFile: what Conn saves is meant to be loaded by HAProxy when it starts.
 	StateFile bool
 	// Key changes when anything about the connection does: a reconciler whose key
@@ -112,6 +114,8 @@ type Options struct {
 	StateDir string
 	// Folders says which folders are good enough to keep it in.
 	Folders securedir.Policy
+	// SlotMap is the file of the map from slots to names; "": none is kept.
+	SlotMap string
 	// DrainRemoved has [Agent.Reconfigure] take slots out of service before it
 	// gives them up. Else they stay as they are.
 	DrainRemoved bool

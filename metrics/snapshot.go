@@ -13,6 +13,7 @@ type Snapshot struct {
 	Proxies   map[string]Proxy
 	Sources   map[SourceKey]Source
 	Slots     map[SlotsKey]Slots
+	Named     map[NamedSlot]bool
 	// StateFailing: the state directory could not be written last.
 	StateFailing bool
 }
@@ -59,6 +60,9 @@ type Slots struct {
 	Conflicts int
 }
 
+// A NamedSlot is a slot with what the source calls the instance in it.
+type NamedSlot struct{ Proxy, Server, Address, Name string }
+
 // The closed lists of label values that are our own.
 func endpointStates() []string { return []string{"ready", "drain", "down", "rejected"} }
 func slotStates() []string {
@@ -76,7 +80,7 @@ type gauges struct {
 	held, overrides, overflow, paused, needed             *prometheus.Desc
 	sourceUp, sourceEndpoints, sourceAnswered, sourceKept *prometheus.Desc
 	slots, slotsOverflow, slotsExternal, slotsConflict    *prometheus.Desc
-	stateFailing                                          *prometheus.Desc
+	stateFailing, slotInfo                                *prometheus.Desc
 }
 
 func newGauges(lists Lists, read func() (Snapshot, error)) *gauges {
@@ -117,6 +121,8 @@ func newGauges(lists Lists, read func() (Snapshot, error)) *gauges {
 		"Slots that somebody else took out of traffic, and that are left so.", "haproxy", "proxy")
 	g.slotsConflict = g.desc("conflict_slots",
 		"Slots that something else keeps changing, and that are not written to for now.", "haproxy", "proxy")
+	g.slotInfo = g.desc("slot_info",
+		"Always 1; the labels say which instance of a service a slot holds.", "proxy", "server", "address", "name")
 	return g
 }
 
@@ -172,6 +178,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 			set(g.sourceAnswered, float64(src.Answered.UnixMilli())/1000, k.Source, k.Proxy)
 		}
 		set(g.sourceKept, float64(src.Kept), k.Source, k.Proxy)
+	}
+	for n := range s.Named {
+		set(g.slotInfo, 1, n.Proxy, n.Server, n.Address, n.Name)
 	}
 	for k, own := range s.Slots {
 		for _, state := range slotStates() {

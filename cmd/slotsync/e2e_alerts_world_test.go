@@ -65,9 +65,7 @@ func newMonitored(t *testing.T, backend, more string, slots ...int) *monitored {
 	}
 	m := &monitored{t: t, dir: dir, config: filepath.Join(dir, "slotsync.yaml")}
 	t.Cleanup(m.stop)
-	m.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "api"))
-	}}
+	m.connect()
 	for _, folder := range []string{"endpoints", "servers", "state"} {
 		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
 			t.Fatal(err)
@@ -87,6 +85,13 @@ func newMonitored(t *testing.T, backend, more string, slots ...int) *monitored {
 	m.until(`slotsync_instance_in_sync{haproxy="edge-1"}`, "1")
 	m.samples = nil
 	return m
+}
+
+// connect has what is asked for over HTTP go to slotsync's socket.
+func (m *monitored) connect() {
+	m.client.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(m.dir, "api"))
+	}}
 }
 
 const alertEdge = `global

@@ -33,6 +33,7 @@ type Config struct {
 	LogLevel              slog.Level
 	LogFormat             string // "text", "json"
 	StateDir              string
+	SlotMap               string           // a file; "": none
 	FolderPolicy          securedir.Policy // which folders are good enough
 	// PrivateFolder is the one of secrets that Nomad gives a task, which no other task
 	// reaches whatever its modes are; "" elsewhere.

@@ -64,6 +64,9 @@ func (cfg *Config) Folders() []Folder {
 		}
 	}
 	add("state_dir", cfg.StateDir, false)
+	if cfg.SlotMap != "" {
+		add("slot_map", filepath.Dir(cfg.SlotMap), false)
+	}
 	if cfg.HTTP.Socket != "" {
 		add("http.socket", filepath.Dir(cfg.HTTP.Socket), false)
 	}

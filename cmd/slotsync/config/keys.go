@@ -34,6 +34,7 @@ type rootKeys struct {
 	HTTP     HTTP          `yaml:"http" doc:"how the agent is reached: API, page and metrics"`
 	Log      logKeys       `yaml:"log" doc:"the log"`
 	StateDir string        `yaml:"state_dir" default:"/var/lib/slotsync" empty:"refused" format:"state dir" doc:"where state is kept; without it the first path of $STATE_DIRECTORY, else $NOMAD_ALLOC_DIR/data/slotsync; none: nothing is kept"`
+	SlotMap  string        `yaml:"slot_map" format:"path" doc:"a file: the HAProxy map from \"backend/server\" to what the source calls the instance, for log-format; without it none is kept"`
 }
 
 type haproxyKeys struct {

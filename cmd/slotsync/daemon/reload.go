@@ -93,6 +93,7 @@ func needRestart(old, next *config.Config) []string {
 		differs bool
 	}{
 		{"state_dir", old.StateDir != next.StateDir},
+		{"slot_map", old.SlotMap != next.SlotMap},
 		{"http.listen", old.HTTP.Listen != next.HTTP.Listen},
 		{"http.socket", old.HTTP.Socket != next.HTTP.Socket},
 		{"http.socket_mode", old.HTTP.SocketMode != next.HTTP.SocketMode},

@@ -48,9 +48,9 @@ func Wire(cfg *config.Config, open systems) (Wiring, error) {
 
 // agentOptions are what the agent is told.
 func agentOptions(cfg *config.Config, w Wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
-	o := agent.Options{Timeout: cfg.Timeout, Poll: cfg.Poll, Resync: cfg.Resync, StateDir: cfg.StateDir, Folders: cfg.FolderPolicy, Log: log, Metrics: m}
+	o := agent.Options{Timeout: cfg.Timeout, Poll: cfg.Poll, Resync: cfg.Resync, StateDir: cfg.StateDir, SlotMap: cfg.SlotMap, Folders: cfg.FolderPolicy, Log: log, Metrics: m}
 	for i, in := range cfg.Instances {
-		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.Clients[i], Query: w.Clients[i], Key: in.Key, StateFile: in.StateFile != ""})
+		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.Clients[i], Query: w.Clients[i], Maps: w.Clients[i], Key: in.Key, StateFile: in.StateFile != ""})
 	}
 	for i, b := range cfg.Backends {
 		o.Backends = append(o.Backends, agentBackend(b, w.Sources[i]))

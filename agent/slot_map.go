@@ -1,0 +1,222 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file keeps the map from slots to the names of instances, so that HAProxy can write names into its log.
+
+const (
+	// maxMapFile bounds the file of the map that is read at the start, in bytes; maxMapName a name in it.
+	maxMapFile, maxMapName = 8 << 20, 100
+	slotMapMode            = 0o644
+)
+
+// A Mapper has a running HAProxy's map of a file hold these entries, as the Client of slots/haproxy does.
+type Mapper interface {
+	SyncMap(ctx context.Context, path string, want map[string]string) error
+}
+
+// A slotMap is the file of the map and the goroutine that keeps it, and what HAProxies have loaded of it, as it should be.
+type slotMap struct {
+	path    string
+	folders securedir.Policy
+	log     *slog.Logger
+	wake    chan struct{}
+
+	mu   sync.Mutex
+	next *slotMapJob
+
+	// entries are those of slots that have an endpoint, and of those that had: a session that ends later is logged with the name
+	// that it began with. The loop's; at is when they were handed over last, and to whom.
+	entries map[string]string
+	at      time.Time
+	given   map[string]slots.Process
+}
+
+// A slotMapJob is the map as it should be, and the HAProxies that answer.
+type slotMapJob struct {
+	entries map[string]string
+	mappers map[string]Mapper // by instance
+}
+
+// newSlotMap begins with what the file has: after a restart the names of those that left are still there.
+func newSlotMap(o Options) *slotMap {
+	m := &slotMap{path: o.SlotMap, folders: o.Folders, log: o.Log, wake: make(chan struct{}, 1), entries: map[string]string{}}
+	if m.path == "" {
+		return m
+	}
+	text, err := m.read()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.log.Warn("slot map cannot be read; it is written anew", "slot_map", m.path, "err", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) == 2 && words[1] == mapName(words[1]) {
+			m.entries[words[0]] = words[1]
+		}
+	}
+	return m
+}
+
+func (m *slotMap) read() ([]byte, error) {
+	dir, err := m.folders.Open(filepath.Dir(m.path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	text, _, err := dir.ReadOwn(filepath.Base(m.path), maxMapFile)
+	return text, err
+}
+
+// offerSlotMap hands the map over if it changed, if a HAProxy is another process, and each resync.
+func (a *Agent) offerSlotMap(now time.Time) {
+	m := a.slotMap
+	if m.path == "" {
+		return
+	}
+	entries, mappers, processes := a.slotNamesNow(m.entries), map[string]Mapper{}, map[string]slots.Process{}
+	for _, in := range a.instances {
+		if in.up() && in.Maps != nil {
+			mappers[in.Name], processes[in.Name] = in.Maps, in.last.Process
+		}
+	}
+	same := maps.EqualFunc(processes, m.given, slots.Process.Same)
+	if same && maps.Equal(entries, m.entries) && now.Sub(m.at) < a.timing.Resync {
+		return
+	}
+	m.entries, m.given, m.at = entries, processes, now
+	m.mu.Lock()
+	m.next = &slotMapJob{entries, mappers}
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// slotNamesNow is the map as it should be, by "backend/server". Slots that are there and free keep what before says; while an
+// instance has not shown its slots, so do all.
+func (a *Agent) slotNamesNow(before map[string]string) map[string]string {
+	out := map[string]string{}
+	unseen := false
+	for _, b := range a.backends {
+		table := slots.FindSlot(b.placement.Table())
+		for _, in := range a.of(b) {
+			own := in.at(b.Name).Own
+			unseen = unseen || own == nil
+			for _, s := range own {
+				key := b.Proxy + "/" + s.Name
+				if slot := table(s.Number); slot != nil && !slot.Free() {
+					out[key] = nameInMap(slot.Endpoint)
+				} else if name, ok := before[key]; ok {
+					out[key] = name
+				}
+			}
+		}
+	}
+	if unseen {
+		for key, name := range before {
+			if _, ok := out[key]; !ok {
+				out[key] = name
+			}
+		}
+	}
+	return out
+}
+
+// nameInMap is what the source calls an endpoint, else its address.
+func nameInMap(e discovery.Endpoint) string {
+	if name := mapName(e.Name); name != "" {
+		return name
+	}
+	return e.Addr.String()
+}
+
+// mapName is a name as HAProxy's commands and files take it: what is no letter, digit or _ . : - becomes _.
+func mapName(name string) string {
+	out := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_.:-[]", r):
+			return r
+		}
+		return '_'
+	}, name)
+	return out[:min(len(out), maxMapName)]
+}
+
+// run writes the file and tells the HAProxies, until ctx is done.
+func (m *slotMap) run(ctx context.Context) {
+	told := map[string]string{} // what was wrong last, by instance; "" for the file
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.wake:
+		}
+		m.mu.Lock()
+		job := m.next
+		m.mu.Unlock()
+		m.tell(told, "", m.write(job.entries))
+		var group sync.WaitGroup
+		errs := make([]error, len(job.mappers))
+		names := slices.Sorted(maps.Keys(job.mappers))
+		for i, name := range names {
+			group.Go(func() { errs[i] = job.mappers[name].SyncMap(ctx, m.path, job.entries) })
+		}
+		group.Wait()
+		for i, name := range names {
+			if ctx.Err() == nil {
+				m.tell(told, name, errs[i])
+			}
+		}
+	}
+}
+
+// tell logs what is wrong once, and that it no longer is.
+func (m *slotMap) tell(told map[string]string, instance string, err error) {
+	attrs := []any{"slot_map", m.path}
+	if instance != "" {
+		attrs = append(attrs, "instance", instance)
+	}
+	switch before := told[instance]; {
+	case err == nil && before != "":
+		told[instance] = ""
+		m.log.Info("slot map is as it should be again", attrs...)
+	case err != nil && before != err.Error():
+		told[instance] = err.Error()
+		m.log.Warn("slot map is not as it should be: names in HAProxy's log are old or missing", append(attrs, "err", err)...)
+	}
+}
+
+// write replaces the file in one step, unless it is as it should be.
+func (m *slotMap) write(entries map[string]string) error {
+	var b bytes.Buffer
+	for _, key := range slices.Sorted(maps.Keys(entries)) {
+		fmt.Fprintf(&b, "%s %s\n", key, entries[key])
+	}
+	dir, err := m.folders.Open(filepath.Dir(m.path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	name := filepath.Base(m.path)
+	if text, _, err := dir.ReadOwn(name, maxMapFile); err == nil && bytes.Equal(text, b.Bytes()) {
+		return nil
+	}
+	return dir.Replace(name, b.Bytes(), securedir.Attributes{Mode: slotMapMode, UID: -1, GID: -1}, nil)
+}
