@@ -45,7 +45,7 @@ func LoadListener(path string, env Environment, known bool) (h HTTP, doubts []st
 	}
 	faults = slices.DeleteFunc(slices.Concat(faults, more, c.faults), func(f fault) bool { return !ofAddress(f.path) })
 	if len(faults) > 0 {
-		faults = append(faults, fault{message: "while this is wrong the address of the agent is not sure: name it with --agent"})
+		faults = append(faults, fault{message: "while this is wrong it is not sure where the agent listens: name the agent with --agent"})
 	}
 	return h, doubts, newError(path, faults)
 }
