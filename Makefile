@@ -26,7 +26,7 @@ lint_tool = go tool -modfile=tools/lint/go.mod
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-deps: ## unpack HAProxy 2.6, 3.0, 3.2, 3.4, Consul and three DNS servers into .cache/deps
+deps: ## unpack HAProxy 2.6, 3.0, 3.2, 3.4, Consul and three DNS servers, promtool into .cache/deps
 	@tools/deps.sh
 
 deps-demo: # the demo needs one HAProxy and no C compiler
