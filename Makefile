@@ -17,11 +17,15 @@ SEED ?= 1
 # A program with the race detector waits 1 s at its end, for goroutines that may still race; the tests run hundreds of commands.
 export GORACE ?= atexit_sleep_ms=50
 
+# When the sources were changed last: what is packaged has this time.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
 # The same bytes from the same sources, in whatever folder they lie. The version carries what -buildvcs would.
 build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(VERSION)'
 lint_tool = go tool -modfile=tools/lint/go.mod
+release_tool = go tool -modfile=tools/release/go.mod
 
-.PHONY: help deps deps-demo build image demo test test-container test-long test-systemd simulate mutate lint fuzz bench clean
+.PHONY: help deps deps-demo build image demo test test-container test-long packages release test-systemd test-packages simulate mutate lint fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -56,8 +60,24 @@ test-long: deps ## the same with the long variants
 	$(MAKE) simulate
 	go run ./tools/mutate -tests
 
+packages: build ## .deb, .rpm and .apk in bin/packages, for this architecture or $GOARCH
+	@rm -rf bin/packages
+	@tools/packaging/build.sh $(BIN) $(VERSION) bin/packages
+
+release: ## what a release has, in bin/release: programs, packages, what they are made of (SBOM) and checksums
+	@rm -rf bin/release
+	@for arch in amd64 arm64; do \
+		GOARCH=$$arch $(MAKE) -s build BIN=bin/release/slotsync-linux-$$arch; \
+		GOARCH=$$arch tools/packaging/build.sh bin/release/slotsync-linux-$$arch $(VERSION) bin/release; \
+		$(release_tool) cyclonedx-gomod bin -json -noserial -notimestamp -version $(VERSION) -output bin/release/slotsync-linux-$$arch.cdx.json bin/release/slotsync-linux-$$arch 2>/dev/null; \
+	done
+	@cd bin/release && sha256sum * >SHA256SUMS
+
 test-systemd: deps ## the unit of examples/systemd, on a machine that is booted for it; as root
-	SLOTSYNC_MACHINE=1 go test -count=1 -timeout $(TIMEOUT) -run 'TestSystemd' ./tools/packaging
+	SLOTSYNC_MACHINE=1 go test -count=1 -timeout $(TIMEOUT) -run TestSystemd ./tools/packaging
+
+test-packages: deps ## the packages: what they hold, and installing, upgrading and removing them on such a machine; as root
+	SLOTSYNC_MACHINE=1 go test -count=1 -timeout $(TIMEOUT) -run TestPackage ./tools/packaging
 
 simulate: ## SEEDS (20000) seeds of the simulation in each mode, from SEED (1) on; says what they reached
 	@tools/simulate.sh $(SEED) $(SEEDS) cover

@@ -68,7 +68,7 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 		{"Look:", []*cobra.Command{newStatusCommand(a), newHealthCommand(a), newTopCommand(a), newEventsCommand(a), newExplainCommand(a), newPlanCommand(a)}},
 		{"Act:", []*cobra.Command{newAcceptCommand(a), newServerCommand(a), newPauseCommand(a), newResumeCommand(a)}},
 		{"HAProxy:", []*cobra.Command{newHAProxyCommand(a)}},
-		{"Set up:", []*cobra.Command{newCheckCommand(a), newInitCommand(a), newDoctorCommand(a), newLintHAProxyCommand(a), newSupportBundleCommand(a), newConfigCommand(a), newCompletionCommand(a), newDemoCommand(), newVersionCommand(a)}},
+		{"Set up:", []*cobra.Command{newCheckCommand(a), newInitCommand(a), newDoctorCommand(a), newLintHAProxyCommand(a), newSupportBundleCommand(a), newConfigCommand(a), newCompletionCommand(a), newDemoCommand(), newManCommand(), newVersionCommand(a)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
 		for _, cmd := range g.commands {

@@ -24,7 +24,7 @@ import (
 )
 
 // patience is how long anything on the machine may take.
-const patience = 30 * time.Second
+const patience = 60 * time.Second
 
 // A machine is a systemd of its own, in a container that sees this machine's files and
 // changes none: what it writes goes to a folder in memory, which lasts over its reboots.

@@ -2,15 +2,9 @@ package packaging_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/slots"
 )
 
 const units = "../../examples/systemd/"
@@ -18,18 +12,11 @@ const units = "../../examples/systemd/"
 // TestSystemd walks one machine through what its README promises, as root types it.
 func TestSystemd(t *testing.T) {
 	m := newMachine(t)
-	binary := filepath.Join(m.changes, "slotsync")
-	build := exec.Command("make", "-s", "-C", "../..", "build", "BIN="+binary, "VERSION=v0.0.1")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
-	}
+	binary := buildProgram(t, "v0.0.1")
 	m.boot()
 	m.install(binary, "/usr/local/bin/slotsync", 0o755)
 	m.installUnit()
-	for _, step := range []struct {
-		name string
-		do   func(*machine)
-	}{
+	m.walk([]step{
 		{"it starts without HAProxy and its group", (*machine).startsAlone},
 		{"HAProxy is filled", (*machine).isFilled},
 		{"the journal has priorities, and no second time", (*machine).journalled},
@@ -43,16 +30,7 @@ func TestSystemd(t *testing.T) {
 		{"systemctl reload haproxy is allowed, and no more", (*machine).mayReloadHAProxy},
 		{"a managed reload makes 100 slots 200", (*machine).growsSlots},
 		{"a reboot starts filled", (*machine).rebootsFilled},
-	} {
-		if !t.Run(step.name, func(t *testing.T) {
-			outer := m.t
-			m.t = t
-			defer func() { m.t = outer }()
-			step.do(m)
-		}) {
-			t.Fatal(m.journal())
-		}
-	}
+	})
 }
 
 // installUnit does what the README says.
@@ -69,40 +47,6 @@ func (m *machine) installUnit() {
 	m.run("systemd-sysusers", "/etc/sysusers.d/slotsync.conf")
 	m.run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/slotsync.conf")
 	m.run("systemctl", "daemon-reload")
-}
-
-// status is what slotsync says of itself.
-func (m *machine) status() (s api.Status) {
-	m.t.Helper()
-	if err := json.Unmarshal([]byte(m.run("slotsync", "status", "-o", "json")), &s); err != nil {
-		m.t.Fatal(err)
-	}
-	return s
-}
-
-// property is one of the unit's.
-func (m *machine) property(name string) string {
-	m.t.Helper()
-	return m.run("systemctl", "show", "--value", "-p", name, "slotsync")
-}
-
-// said waits until the unit's status text contains that.
-func (m *machine) said(text string) {
-	m.t.Helper()
-	m.eventually("the unit's status says "+text, func() bool { return strings.Contains(m.property("StatusText"), text) })
-}
-
-// synced waits until every slot of HAProxy is as it should be, of that many.
-func (m *machine) synced(count int) {
-	m.t.Helper()
-	m.eventually(fmt.Sprintf("%d slots are in sync", count), func() bool {
-		out, err := m.try("slotsync", "status", "-o", "json")
-		var s api.Status
-		if err != nil || json.Unmarshal([]byte(out), &s) != nil || len(s.Instances) != 1 || len(s.Backends) != 1 {
-			return false
-		}
-		return s.Instances[0].InSync && len(s.Backends[0].Slots) == count
-	})
 }
 
 // startsAlone: the group haproxy does not exist, and nothing listens.
@@ -189,24 +133,9 @@ func (m *machine) refusesSecond() {
 }
 
 func (m *machine) drainSurvivesRestart() {
-	m.run("slotsync", "server", "drain", "web/127.9.0.2:8080", "--reason", "kernel update")
+	m.drain()
 	m.underLoad(func() { m.run("systemctl", "restart", "slotsync") })
 	m.wantDrained()
-}
-
-// wantDrained: the drain is in force, and HAProxy shows it.
-func (m *machine) wantDrained() {
-	m.t.Helper()
-	for _, slot := range m.status().Backends[0].Slots {
-		if slot.Endpoint != "127.9.0.2:8080" {
-			continue
-		}
-		if !strings.Contains(slot.Override, "kernel update") || slot.Instances[0].State != slots.Drain {
-			m.t.Errorf("%+v, want it drained", slot)
-		}
-		return
-	}
-	m.t.Error("the drained server is in no slot")
 }
 
 // watchdogRestarts: a stopped process feeds no watchdog.

@@ -34,6 +34,7 @@ const stopTime = 4 * time.Second
 type service struct {
 	load     func() (*config.Config, error)
 	log      *slog.Logger
+	version  string
 	level    *slog.LevelVar
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
@@ -55,7 +56,7 @@ func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	ctx, done := asProgram(ctx)
 	defer done()
 	tuneGC(o.Environment)
-	s := &service{load: load, cfg: cfg, level: &slog.LevelVar{}, locks: locks{}}
+	s := &service{load: load, cfg: cfg, version: o.Version, level: &slog.LevelVar{}, locks: locks{}}
 	s.level.Set(cfg.LogLevel)
 	s.log = newLogger(o.Log, cfg.LogFormat, s.level)
 	s.registry, s.metrics = NewMetrics(o.Version)
@@ -181,7 +182,7 @@ func (s *service) listen() (err error) {
 
 func (s *service) bind(h config.HTTP) (err error) {
 	s.web, err = web.New(web.Options{
-		Agent: configured{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload,
+		Agent: described{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload,
 		TCP: s.opened.tcp, Unix: s.opened.unix, Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
 		Options: auth.Options{
 			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
@@ -193,16 +194,25 @@ func (s *service) bind(h config.HTTP) (err error) {
 	return s.web.Listen()
 }
 
-// A configured agent says besides why the configuration that was read last is refused.
-type configured struct {
+// A described agent says besides which release it is, and why the configuration that was read
+// last is refused.
+type described struct {
 	*agent.Agent
 	s *service
 }
 
 // Status is what the agent knows now.
-func (c configured) Status() api.Status {
-	status := c.Agent.Status()
-	if refused := c.s.refused.Load(); refused != nil {
+func (d described) Status() api.Status { return d.describe(d.Agent.Status()) }
+
+// Sync compares every instance now, and returns the status after it.
+func (d described) Sync(ctx context.Context) (api.Status, error) {
+	status, err := d.Agent.Sync(ctx)
+	return d.describe(status), err
+}
+
+func (d described) describe(status api.Status) api.Status {
+	status.Version = d.s.version
+	if refused := d.s.refused.Load(); refused != nil {
 		status.ConfigRefused = *refused
 	}
 	return status

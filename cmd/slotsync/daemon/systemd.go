@@ -67,7 +67,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 }
 
 // summary is the status in one line.
-func (s *service) summary() string { return summarize(configured{s.agent, s}.Status()) }
+func (s *service) summary() string { return summarize(described{s.agent, s}.Status()) }
 
 // summarize puts a status into one line, what is wrong first.
 func summarize(s api.Status) string {
