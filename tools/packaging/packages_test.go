@@ -76,11 +76,11 @@ func TestPackages(t *testing.T) {
 		{"deb: installed, and not started", func(m *machine) { m.installs("dpkg", "--no-triggers", "-i", "/root/old.deb") }},
 		{"deb: an upgrade loses no request and no override", func(m *machine) { m.upgrades("dpkg", "--no-triggers", "-i", "/root/now.deb") }},
 		{"deb: removed, with the configuration and the state kept", func(m *machine) {
-			m.removes("dpkg", "-r", "slotsync")
+			m.removes("dpkg", "--no-triggers", "-r", "slotsync")
 			m.run("test", "-s", "/etc/slotsync/slotsync.yaml", "-a", "-s", "/var/lib/slotsync/state.json")
 		}},
 		{"deb: purged", func(m *machine) {
-			m.run("dpkg", "-P", "slotsync")
+			m.run("dpkg", "--no-triggers", "-P", "slotsync")
 			for _, gone := range []string{"/etc/slotsync/slotsync.yaml", "/var/lib/slotsync", "/run/slotsync"} {
 				m.fails("test", "-e", gone)
 			}
