@@ -29,6 +29,7 @@ type fakeConn struct {
 	process slots.Process
 	servers map[string][]slots.Server
 	saved   map[string][]slots.Server
+	saveErr error // of the state file
 	writes  []string
 	infos   int
 	options string // of the server that was added last
@@ -270,6 +271,9 @@ func (f *fakeConn) wakeUp() {
 func (f *fakeConn) Save(backend string, servers []slots.Server) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.saveErr != nil {
+		return f.saveErr
+	}
 	f.saved[backend] = slices.Clone(servers)
 	return nil
 }

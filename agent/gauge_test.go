@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +80,37 @@ func TestGaugesAddUp(t *testing.T) {
 			}
 		}
 	}, newFake("a", "web", 2))
+}
+
+// TestGaugeOfAStateFile: it says for as long as a state file cannot be written that it cannot; and a slot is
+// named as its source names the instance.
+func TestGaugeOfAStateFile(t *testing.T) {
+	c := newFake("a", "web", 2)
+	inWorld(t, func(w *world) {
+		one := eps(80)[0]
+		one.Name = "one"
+		w.source.reading = discovery.Complete(one)
+		w.start()
+		registry := w.measured()
+		want := func(failing string) {
+			t.Helper()
+			if err := testutil.GatherAndCompare(registry, strings.NewReader(`# HELP slotsync_slot_info Always 1; the labels say which instance of a service a slot holds.
+# TYPE slotsync_slot_info gauge
+slotsync_slot_info{address="127.0.0.9:80",name="one",proxy="web",server="web1"} 1
+# HELP slotsync_state_file_write_failing Whether a server-state file of an instance could not be written when that was tried last.
+# TYPE slotsync_state_file_write_failing gauge
+slotsync_state_file_write_failing{haproxy="a"} `+failing+"\n"), "slotsync_slot_info", "slotsync_state_file_write_failing"); err != nil {
+				t.Error(err)
+			}
+		}
+		want("0")
+		c.with(func() { c.saveErr = errors.New("no space left") })
+		w.pass(time.Minute)
+		want("1")
+		c.with(func() { c.saveErr = nil })
+		w.pass(time.Minute)
+		want("0")
+	}, c)
 }
 
 // measured has the agent keep metrics from now on.
