@@ -197,14 +197,17 @@ type life struct {
 	conns map[net.Conn]bool
 }
 
-// kill is called at most once.
-func (l *life) kill() {
+// kill ends l, and reports whether it lived.
+func (l *life) kill() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dead.Store(true)
+	if l.dead.Swap(true) {
+		return false
+	}
 	for c := range l.conns {
 		c.Close()
 	}
+	return true
 }
 
 // dial connects this life to the proxy.

@@ -282,9 +282,10 @@ func (w *world) mayDie() {
 	}
 }
 
-// kill ends what the agent does: with what it stored until now it can go on.
+// kill ends what the agent does: with what it stored until now it can go on. The life ends
+// before the folder is copied: what is acknowledged while it lives was stored by then.
 func (w *world) kill() {
-	if w.life.dead.Load() {
+	if !w.life.kill() {
 		return
 	}
 	kept := w.freshState()
@@ -301,7 +302,6 @@ func (w *world) kill() {
 			w.t.Fatal(err)
 		}
 	}
-	w.life.kill()
 	w.state, w.broken = kept, false
 	w.oracleDo(func(o *oracle.Oracle) { o.Stopped(time.Now()); o.Stored() })
 }
