@@ -37,11 +37,22 @@ func (c *core) arrived(b *backend) bool {
 // work: up for 5 s by HAProxy's check, or without a check in service for the time of a
 // turnover, at any instance.
 func (c *core) proven(b *backend) map[netip.AddrPort]bool {
-	unchecked := b.guard.Rules().TurnoverWait
-	if unchecked == guard.Off {
-		unchecked = 0
+	return c.working(b, b.guard.Incoming(), b.uncheckedProof())
+}
+
+// provenNewcomers are the endpoints that were not in the largest set of the last minutes and
+// have shown that they work, whether anything is held yet or not: a deployment whose batches
+// overlap never has as many again as it began with.
+func (c *core) provenNewcomers(b *backend, now time.Time) map[netip.AddrPort]bool {
+	return c.working(b, b.guard.Newcomers(now), b.uncheckedProof())
+}
+
+// uncheckedProof is how long an endpoint without a check has to be in service.
+func (b *backend) uncheckedProof() time.Duration {
+	if wait := b.guard.Rules().TurnoverWait; wait != guard.Off {
+		return wait
 	}
-	return c.working(b, b.guard.Incoming(), unchecked)
+	return 0
 }
 
 // working are those of the endpoints that any instance sends traffic to: up for upProof,

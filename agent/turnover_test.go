@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,33 @@ func TestTurnoverWaitsUntilOneIsUp(t *testing.T) {
 		w.wantPorts(a, 90, 91)
 		if w.status().Backends[0].Turnover != nil {
 			w.t.Error("still turning")
+		}
+	}, a)
+}
+
+// A deployment whose batches overlap, so that there are never as many again as at its
+// beginning, is not held: what came before works, and makes up for what goes.
+func TestOverlappingBatchesAreNotHeld(t *testing.T) {
+	a := newFake("a", "web", 30)
+	a.checked(true)
+	inWorld(t, func(w *world) {
+		ports := func(from, to int) (list []int) {
+			for p := from; p <= to; p++ {
+				list = append(list, p)
+			}
+			return list
+		}
+		w.source.reading = discovery.Complete(eps(ports(80, 99)...)...)
+		w.start()
+		for old, fresh := 85, 203; old <= 95; old, fresh = old+5, fresh+5 {
+			w.source.list(slices.Concat(ports(old, 99), ports(200, fresh-5))...)
+			w.settle()
+			if hold := w.status().Backends[0].Hold; hold != nil {
+				w.t.Fatalf("%d of 20 are new, and it is held: %+v", fresh-204, hold)
+			}
+			w.source.list(slices.Concat(ports(old, 99), ports(200, fresh))...)
+			w.pass(20 * time.Second)
+			w.wantPorts(a, slices.Concat(ports(old, 99), ports(200, fresh))...)
 		}
 	}, a)
 }

@@ -63,7 +63,7 @@ func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Ti
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
 	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
 	before := b.guard.Published()
-	with := evidence{checked: a.checks(b), proven: a.proven(b), confirms: confirms}
+	with := evidence{checked: a.checks(b), proven: a.provenNewcomers(b, now), confirms: confirms}
 	if b.reevaluate(with, now) {
 		if !b.due || b.news.IsZero() {
 			b.news = news

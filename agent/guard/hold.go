@@ -180,6 +180,19 @@ func (g *Guard) Incoming() map[netip.AddrPort]bool {
 	return out
 }
 
+// Newcomers lists the ready endpoints that the largest set within the window did not have:
+// those that work make up for what of it goes missing, whether anything is held yet or not.
+func (g *Guard) Newcomers(now time.Time) map[netip.AddrPort]bool {
+	was := g.past.largest(now.Add(-g.rules.Window))
+	out := map[netip.AddrPort]bool{}
+	for _, e := range g.standing() {
+		if e.State == discovery.Ready && !slices.Contains(was, e.Addr) {
+			out[e.Addr] = true
+		}
+	}
+	return out
+}
+
 // ConfirmAt is when the next confirmation is due; zero if none is.
 func (g *Guard) ConfirmAt(now time.Time) time.Time {
 	if g.hold == nil || g.rules.limit(g.hold.kind) == Never {
