@@ -265,7 +265,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		}
 		s := reconciler.BackendSpec{
 			Generation: b.gen, Proxy: b.Proxy, Prefix: b.Prefix, Resumed: b.resumed, Repair: b.RepairExternal, Dynamic: b.Dynamic, DynamicOptions: b.DynamicOptions,
-			Watched: len(b.guard.Incoming()) > 0, Started: maps.Clone(b.started), SessionEnds: b.ending(),
+			Watched: b.watchesNewcomers(now), Started: maps.Clone(b.started), SessionEnds: b.ending(),
 		}
 		if p := c.pauses.Of(b.Name, now); p != nil {
 			s.Paused, s.Strict = true, p.Hard

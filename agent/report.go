@@ -26,7 +26,7 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 		if a.endTurnover(b, r.At) {
 			b.due, a.dirty = true, true
 		}
-		if len(a.proven(b)) > 0 {
+		if b.guard.Kind() != "" && len(a.proven(b, r.At)) > 0 {
 			a.reevaluate(b, nil, time.Time{}, r.At)
 		}
 	}

@@ -33,18 +33,18 @@ func (c *core) arrived(b *backend) bool {
 	return len(c.working(b, b.guard.Incoming(), 0)) > 0
 }
 
-// proven are the endpoints that came in place of what is held and have shown that they
-// work: up for 5 s by HAProxy's check, or without a check in service for the time of a
-// turnover, at any instance.
-func (c *core) proven(b *backend) map[netip.AddrPort]bool {
-	return c.working(b, b.guard.Incoming(), b.uncheckedProof())
+// proven are the endpoints that were not in the largest set of the last minutes and have
+// shown that they work: up for 5 s by HAProxy's check, or without a check in service for the
+// time of a turnover, at any instance. They count whether anything is held yet or not: a
+// deployment whose batches overlap never has as many again as it began with.
+func (c *core) proven(b *backend, now time.Time) map[netip.AddrPort]bool {
+	return c.working(b, b.guard.Newcomers(now), b.uncheckedProof())
 }
 
-// provenNewcomers are the endpoints that were not in the largest set of the last minutes and
-// have shown that they work, whether anything is held yet or not: a deployment whose batches
-// overlap never has as many again as it began with.
-func (c *core) provenNewcomers(b *backend, now time.Time) map[netip.AddrPort]bool {
-	return c.working(b, b.guard.Newcomers(now), b.uncheckedProof())
+// watchesNewcomers reports whether there are endpoints of which it is worth looking whether
+// they work, for something stays until they do.
+func (b *backend) watchesNewcomers(now time.Time) bool {
+	return len(b.guard.Incoming()) > 0 || b.guard.Kind() != "" && len(b.guard.Newcomers(now)) > 0
 }
 
 // uncheckedProof is how long an endpoint without a check has to be in service.
@@ -97,7 +97,7 @@ func (b *backend) changesOver(now time.Time) bool {
 		return true
 	}
 	h, held := b.guard.Hold(now)
-	return held && !h.ReleasesAt.IsZero() && len(b.guard.Incoming()) > 0
+	return held && !h.ReleasesAt.IsZero() && b.watchesNewcomers(now)
 }
 
 // checks reports whether HAProxy checks the slots of b at any instance.

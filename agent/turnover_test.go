@@ -69,6 +69,25 @@ func TestOverlappingBatchesAreNotHeld(t *testing.T) {
 	}, a)
 }
 
+// What came shortly before something is held ends the hold as soon as it has proved itself.
+func TestNewcomersFromBeforeAHoldEndIt(t *testing.T) {
+	a := newFake("a", "web", 30)
+	a.checked(true)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85, 86, 87, 88, 89)...)
+		w.start()
+		w.source.list(84, 85, 86, 87, 88, 89, 200, 201, 202)
+		w.pass(2 * time.Second)
+		w.source.list(88, 89, 200, 201, 202)
+		w.settle()
+		if w.status().Backends[0].Hold == nil {
+			w.t.Fatal("8 of 10 are gone, and nobody has proved himself: it is not held")
+		}
+		w.pass(6 * time.Second)
+		w.wantPorts(a, 88, 89, 200, 201, 202)
+	}, a)
+}
+
 func TestTurnoverEndsWhateverTheNewOnesDo(t *testing.T) {
 	a := newFake("a", "web", 10)
 	a.checked(false)

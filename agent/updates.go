@@ -63,7 +63,7 @@ func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Ti
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
 	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
 	before := b.guard.Published()
-	with := evidence{checked: a.checks(b), proven: a.provenNewcomers(b, now), confirms: confirms}
+	with := evidence{checked: a.checks(b), proven: a.proven(b, now), confirms: confirms}
 	if b.reevaluate(with, now) {
 		if !b.due || b.news.IsZero() {
 			b.news = news
@@ -74,6 +74,7 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news,
 	if kind != b.guard.Kind() {
 		a.dirty = true
 		a.holdChanged(b)
+		a.broadcastAll(now) // whether newcomers are watched depends on it
 	}
 	if failedOver != b.at.FailedOver {
 		a.dirty = true
