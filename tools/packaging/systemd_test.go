@@ -160,8 +160,8 @@ func (m *machine) socketActivated() {
 		m.synced(100) // whoever asks starts it
 		m.run("systemctl", "--no-block", "restart", "slotsync")
 		for range 5 {
-			m.run("slotsync", "status") // none is refused
-			m.run("slotsync", "status", "--agent", "http://127.0.0.1:9750")
+			m.run("slotsync", "health", "--live") // none is refused
+			m.run("slotsync", "health", "--live", "--agent", "http://127.0.0.1:9750")
 		}
 	})
 	m.wantDrained()
