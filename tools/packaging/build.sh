@@ -55,6 +55,6 @@ ARCH=$(go env GOARCH)
 PACKAGE_VERSION=$(package_version)
 export ARCH PACKAGE_VERSION
 gather
-nfpm=$(go tool -n -modfile=tools/release/go.mod nfpm)
+nfpm=$(GOARCH=$(go env GOHOSTARCH) go tool -n -modfile=tools/release/go.mod nfpm)
 cd "$stage"
 for kind in deb rpm apk; do "$nfpm" package --config nfpm.yaml --packager "$kind" --target "$folder/" >/dev/null; done
