@@ -113,7 +113,11 @@ func TestManifest(t *testing.T) {
 	manifest := read(t, "sidecar/kubernetes.yaml")
 	for _, name := range []string{"haproxy.cfg", "slotsync.yaml"} {
 		var b strings.Builder
-		for line := range strings.Lines("\n" + read(t, filepath.Join("sidecar", name))) {
+		_, text, _ := strings.Cut("\n"+read(t, filepath.Join("sidecar", name)), "# yaml-language-server: $schema=../../docs/slotsync.schema.json\n") // for editors
+		if text == "" {
+			text = read(t, filepath.Join("sidecar", name))
+		}
+		for line := range strings.Lines("\n" + text) {
 			if strings.TrimSpace(line) != "" {
 				b.WriteString("    ")
 			}
