@@ -25,7 +25,7 @@ build_flags = -trimpath -buildvcs=false -ldflags '-s -w -buildid= -X main.versio
 lint_tool = go tool -modfile=tools/lint/go.mod
 release_tool = go tool -modfile=tools/release/go.mod
 
-.PHONY: help deps deps-demo build image demo test test-container test-long packages release test-systemd test-packages simulate mutate lint fuzz bench clean
+.PHONY: help deps deps-demo build image demo test test-container test-nomad test-long packages release test-systemd test-packages simulate mutate lint fuzz bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -55,9 +55,14 @@ test-container: deps image ## the pod of examples/sidecar under load, by podman,
 	go run -C tools/manifest . $(abspath examples/sidecar/kubernetes.yaml)
 	SLOTSYNC_CONTAINER=1 go test -count 1 -timeout 10m -run '^(TestImage|TestContainer)$$' -v ./cmd/slotsync
 
+test-nomad: deps build ## the jobs of examples/nomad* under load on a Nomad and a Consul with ACLs, as root; builds Nomad first, for minutes
+	@tools/build-nomad.sh
+	SLOTSYNC_NOMAD=1 go test -count 1 -timeout 20m -run '^TestNomad$$' -v ./cmd/slotsync
+
 test-long: deps ## the same with the long variants
 	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
 	$(MAKE) simulate
+	$(MAKE) test-nomad
 	go run ./tools/mutate -tests
 
 packages: build ## .deb, .rpm and .apk in bin/packages, for this architecture or $GOARCH

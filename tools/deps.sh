@@ -13,6 +13,7 @@
 # The Go modules that building, linting and the tests need go into Go's cache.
 # What building and the tests need besides (a C compiler, git, systemd, a browser, lintian) is installed by apt, as root; else one
 # line says what is missing. With NAME only what unpacking needs.
+# What takes root and is not part of all of them is got by its name: podman, with runc and catatonit, is installed by apt.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -46,6 +47,7 @@ introduction() {
 	unbound) "$deps/unbound/unbound" -V ;; # -v would start it
 	dnsmasq) "$deps/dnsmasq/dnsmasq" --version ;;
 	prometheus) "$deps/prometheus/promtool" --version ;;
+	podman) podman --version ;;
 	*) "$deps/$1/haproxy" -v ;;
 	esac
 }
@@ -85,6 +87,11 @@ missing_packages() {
 		need_package adduser adduser
 		need_package lintian lintian
 		need_package rpm rpm
+	fi
+	if [[ " ${names[*]} " == *" podman "* ]]; then
+		need_package podman podman
+		need_package runc runc # crun refuses mixed cgroups
+		need_package catatonit catatonit
 	fi
 	if [ ${#absent[@]} -gt 0 ]; then
 		need_package patchelf patchelf
@@ -237,6 +244,7 @@ get() {
 }
 
 known=(haproxy-2.6 haproxy-3.0 haproxy-3.2 haproxy-3.4 consul bind9 unbound dnsmasq prometheus)
+installed=(podman)
 
 names=("$@")
 everything=no
@@ -245,7 +253,7 @@ if [ $# = 0 ]; then
 	names=("${known[@]}")
 fi
 for name in "${names[@]}"; do
-	[[ " ${known[*]} " == *" $name "* ]] || fail "unknown: $name; one of ${known[*]}"
+	[[ " ${known[*]} ${installed[*]} " == *" $name "* ]] || fail "unknown: $name; one of ${known[*]} ${installed[*]}"
 done
 
 for tool in apt-get dpkg-deb flock; do
@@ -257,7 +265,9 @@ exec 9>"$deps/.lock"
 flock -w 900 9 || fail "another run has held $deps/.lock for 15 minutes"
 
 absent=()
-for name in "${names[@]}"; do present "$name" || absent+=("$name"); done
+for name in "${names[@]}"; do
+	[[ " ${installed[*]} " == *" $name "* ]] || present "$name" || absent+=("$name")
+done
 install_packages
 if [ ${#absent[@]} -gt 0 ]; then
 	mirror=$(debian_mirror)

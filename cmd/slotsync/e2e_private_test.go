@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"os/exec"
 	"strings"
@@ -30,8 +31,10 @@ func inPrivate(t *testing.T, gate string) bool {
 		t.Skipf("%s=1 is not set: see the Makefile", gate)
 	}
 	securedirtest.NeedsRoot(t, "it makes name spaces")
+	only := flag.Lookup("test.run").Value.String()
+	_, below, _ := strings.Cut(only, "/") // a part of the test alone
 	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-		os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=15m")
+		os.Args[0], "-test.run=^"+t.Name()+"$/"+below, "-test.v", "-test.timeout=15m")
 	cmd.Env = append(os.Environ(), privateTest+"="+t.Name())
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

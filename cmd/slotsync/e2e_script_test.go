@@ -31,7 +31,7 @@ import (
 const scriptPatience = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"slotsync": main, "fetch": fetch, "curl": curl})
+	testscript.Main(m, map[string]func(){"slotsync": main, "fetch": fetch, "curl": curl, "webserver": webserver})
 }
 
 func TestScripts(t *testing.T) {
