@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,7 +67,7 @@ func newSlotMap(o Options) *slotMap {
 		m.log.Warn("slot map cannot be read; it is written anew", "slot_map", m.path, "err", err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if words := strings.Fields(line); len(words) == 2 && words[1] == mapName(words[1]) {
+		if words := strings.Fields(line); len(words) == 2 && isEntry(words[0], words[1]) {
 			m.entries[words[0]] = words[1]
 		}
 	}
@@ -150,13 +151,30 @@ func nameInMap(e discovery.Endpoint) string {
 // mapName is a name as HAProxy's commands and files take it: what is no letter, digit or _ . : - becomes _.
 func mapName(name string) string {
 	out := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_.:-[]", r):
-			return r
+		if notInMap(r) {
+			return '_'
 		}
-		return '_'
+		return r
 	}, name)
 	return out[:min(len(out), maxMapName)]
+}
+
+// notInMap reports whether r is none of what names in commands and in the file are made of.
+func notInMap(r rune) bool {
+	switch {
+	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_.:-", r):
+		return false
+	}
+	return true
+}
+
+// isEntry reports whether a line of the file is one that slotsync may have written. HAProxy is
+// given all entries or none, so that a line that somebody else wrote must not be among them.
+func isEntry(key, name string) bool {
+	proxy, server, _ := strings.Cut(key, "/")
+	isName := func(s string) bool { return s != "" && strings.IndexFunc(s, notInMap) < 0 }
+	at, err := netip.ParseAddrPort(name)
+	return isName(proxy) && isName(server) && (isName(name) && len(name) <= maxMapName || err == nil && at.Addr().Zone() == "")
 }
 
 // run writes the file and tells the HAProxies, until ctx is done.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
@@ -17,11 +18,25 @@ func TestNameInMap(t *testing.T) {
 	at := netip.MustParseAddrPort("[fd00::1]:80")
 	for name, want := range map[string]string{
 		"web-1.node:8080": "web-1.node:8080", "": "[fd00::1]:80",
-		"a b;del map #0\n\"\\<é": "a_b_del_map__0_____", strings.Repeat("x", 300): strings.Repeat("x", 100),
+		"a b;del map #0\n\"\\<é": "a_b_del_map__0_____", "[]": "__", "a[1]": "a_1_", strings.Repeat("x", 300): strings.Repeat("x", 100),
 	} {
 		if got := nameInMap(discovery.Endpoint{Addr: at, Name: name}); got != want {
 			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
+	}
+}
+
+// TestSlotMapReadsItsOwnLines: one line that HAProxy would refuse keeps all others from it.
+func TestSlotMapReadsItsOwnLines(t *testing.T) {
+	path := filepath.Join(stateDir(t), "slots.map")
+	text := "web/web1 one\nweb/web2 [fd00::1]:80\nweb/web3 10.0.0.1:80\nweb web\n/web4 x\nweb/ x\nweb/a;b x\nweb/a/b x\nweb/web5 []\n" +
+		"web/web6 [fe80::1%eth0]:80\nweb/web7 " + strings.Repeat("x", maxMapName+1) + "\nweb/web8 a b\nweb/web9\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"web/web1": "one", "web/web2": "[fd00::1]:80", "web/web3": "10.0.0.1:80"}
+	if got := newSlotMap(Options{SlotMap: path, Log: slog.New(slog.DiscardHandler)}).entries; !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
 
