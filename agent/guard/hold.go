@@ -183,12 +183,14 @@ func (g *Guard) Incoming() map[netip.AddrPort]bool {
 // Newcomers lists the ready endpoints that the largest set within the window did not have:
 // those that work make up for what of it goes missing, whether anything is held yet or not.
 func (g *Guard) Newcomers(now time.Time) map[netip.AddrPort]bool {
-	was := g.past.largest(now.Add(-g.rules.Window))
 	out := map[netip.AddrPort]bool{}
 	for _, e := range g.standing() {
-		if e.State == discovery.Ready && !slices.Contains(was, e.Addr) {
+		if e.State == discovery.Ready {
 			out[e.Addr] = true
 		}
+	}
+	for _, a := range g.past.largest(now.Add(-g.rules.Window)) {
+		delete(out, a)
 	}
 	return out
 }

@@ -130,16 +130,6 @@ func (g *Guard) standing() []discovery.Endpoint {
 	return without(g.published, g.turnover.old)
 }
 
-// Due is when something is to be done by the time alone, [Guard.EndTurnover] or a
-// confirmation; zero for never.
-func (g *Guard) Due(now time.Time) time.Time {
-	at, confirm := g.turnsAt(), g.ConfirmAt(now)
-	if at.IsZero() || !confirm.IsZero() && confirm.Before(at) {
-		return confirm
-	}
-	return at
-}
-
 // without returns eps but for those of gone.
 func without(eps, gone []discovery.Endpoint) []discovery.Endpoint {
 	out := make([]discovery.Endpoint, 0, len(eps))
