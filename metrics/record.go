@@ -45,8 +45,8 @@ func (m *Metrics) Restarted(haproxy string) {
 	m.ofInstance(haproxy, func() { m.restarts.WithLabelValues(haproxy).Inc() })
 }
 
-// Commands counts n commands (addr, weight, state, add, del, shut, show) of a round
-// that changed something, with one result (ok, unchanged, refused).
+// Commands counts n commands of a round that changed something: series.go lists what command
+// and result may be.
 func (m *Metrics) Commands(haproxy, command, result string, n int) {
 	m.ofInstance(haproxy, func() { add(m.commands.WithLabelValues(haproxy, command, result), n) })
 }
