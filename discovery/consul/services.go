@@ -21,6 +21,9 @@ func (c *Client) Services(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if tooDeep([]byte(body)) {
+		return nil, fmt.Errorf("%s: the list of services is nested deeper than %d levels", c.http.At, maxDepth)
+	}
 	var tags map[string][]string
 	if err := json.Unmarshal([]byte(body), &tags); err != nil {
 		return nil, fmt.Errorf("%s: the list of services cannot be read: %w", c.http.At, err)
