@@ -50,7 +50,7 @@ func loadingOf(pid int) (c loadingConfig, ok bool) {
 	c.backends = map[string]stateLoad{}
 	_, files := runningConfig(pid)
 	for _, path := range files {
-		text, err := os.ReadFile(path)
+		text, err := readConfig(path)
 		if err != nil {
 			return c, false
 		}
@@ -129,7 +129,7 @@ func RunningSockets() []string {
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		_, files := runningConfig(pid)
 		for _, path := range files {
-			text, err := os.ReadFile(path)
+			text, err := readConfig(path)
 			if err != nil {
 				continue
 			}

@@ -3,10 +3,12 @@ package doctor
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
@@ -34,7 +36,7 @@ func zeroWarning(pid int) string {
 		return "-dW on its command line"
 	}
 	for _, path := range files {
-		text, err := os.ReadFile(path)
+		text, err := readConfig(path)
 		if err != nil {
 			continue
 		}
@@ -62,6 +64,27 @@ func runningConfig(pid int) (args, files []string) {
 		dir = "/"
 	}
 	return args, configFiles(args, dir)
+}
+
+// maxConfig is more than any file of HAProxy's configuration has.
+const maxConfig = 64 << 20
+
+// readConfig reads a file that the command line of a process names. Every user can start one
+// that is called haproxy, and may name a pipe, or a device that never ends.
+func readConfig(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > maxConfig:
+		return nil, fmt.Errorf("%s is no configuration", path)
+	}
+	return io.ReadAll(io.LimitReader(f, maxConfig))
 }
 
 // configFiles lists the files that HAProxy's arguments name, as seen from dir: those after

@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -51,5 +53,19 @@ func TestConfigFiles(t *testing.T) {
 	want := []string{"/etc/x.cfg", dir + "/a.cfg", dir + "/b.cfg", "/y.cfg", "/etc/z.cfg"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestReadConfig: what another user's process names as its configuration is read with a bound.
+func TestReadConfig(t *testing.T) {
+	dir := t.TempDir()
+	pipe, large, file := filepath.Join(dir, "pipe"), filepath.Join(dir, "large"), filepath.Join(dir, "file")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(file, []byte("global\n"), 0o600), os.WriteFile(large, nil, 0o600), os.Truncate(large, maxConfig+1)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{file: "global\n", pipe: "", large: "", "/dev/zero": "", dir: "", filepath.Join(dir, "none"): ""} {
+		if text, err := readConfig(path); string(text) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %d bytes, %v", path, len(text), err)
+		}
 	}
 }
