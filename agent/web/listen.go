@@ -24,15 +24,20 @@ const (
 	maxPath = 107
 )
 
-// Listen binds what the options name. After an error nothing is bound.
+// Listen binds what the options name. After an error nothing is bound by it; listeners that
+// it was given are still open, for another try.
 func (s *Server) Listen() error {
-	if err := s.listenTCP(); err != nil {
-		return errors.Join(err, s.Close())
+	err := s.listenTCP()
+	if err == nil {
+		err = s.listenUnix()
 	}
-	if err := s.listenUnix(); err != nil {
-		return errors.Join(err, s.Close())
+	if err == nil {
+		return nil
 	}
-	return nil
+	if s.tcp != nil && s.o.TCP == nil {
+		err = errors.Join(err, s.tcp.Close())
+	}
+	return err
 }
 
 func (s *Server) listeners() []net.Listener {

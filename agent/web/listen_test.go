@@ -164,6 +164,25 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
+// TestListenLeavesWhatItWasGiven: a socket unit's listener can be used once more where the path
+// of the other one cannot.
+func TestListenLeavesWhatItWasGiven(t *testing.T) {
+	given, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(newFake())
+	o.TCP, o.Listen, o.Socket = given, given.Addr().String(), socketDir(t)
+	if err := newServer(t, o).Listen(); err == nil {
+		t.Fatal("a folder became a socket")
+	}
+	o.Socket = ""
+	s := serve(t, o)
+	if _, err := clienttest.New(t, "http://"+s.Addr(), nil).Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCloseWithoutServe(t *testing.T) {
 	o := options(newFake())
 	o.Socket, o.Listen = filepath.Join(socketDir(t), "a.sock"), "127.0.0.1:0"
