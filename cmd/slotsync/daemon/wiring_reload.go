@@ -25,8 +25,10 @@ type Process struct {
 	Client   *haproxy.Client
 }
 
+// Name implements [reload.Instance].
 func (p Process) Name() string { return p.Instance }
 
+// Process implements [reload.Instance].
 func (p Process) Process(ctx context.Context) (slots.Process, error) { return p.Client.Info(ctx) }
 
 // transaction makes what reloads, over the clients of the instances.
