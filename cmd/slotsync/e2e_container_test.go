@@ -135,6 +135,9 @@ func (s *sidecar) inService(t *testing.T) {
 	eventually(t, time.Minute, servesAgain(t, s.socket, s.addresses()...))
 }
 
+// shutdownDelay is how long an instance serves on after HAProxy has it out of service.
+const shutdownDelay = 500 * time.Millisecond
+
 // deploy replaces every instance, some at a time: those that go serve until they are out.
 func (s *sidecar) deploy(t *testing.T, batch int) {
 	t.Helper()
@@ -142,6 +145,9 @@ func (s *sidecar) deploy(t *testing.T, batch int) {
 		old := s.serving[:batch]
 		s.publish(slices.Concat(s.serving[batch:], s.start(batch)))
 		s.inService(t)
+		// A request may be on its way that HAProxy has sent before, on a connection that seems
+		// idle to its server: what a shutdown delay is for.
+		during(t, shutdownDelay, servesAgain(t, s.socket, s.addresses()...))
 		for _, w := range old {
 			if err := w.http.Shutdown(t.Context()); err != nil {
 				t.Fatal(err)
