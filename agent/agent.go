@@ -52,8 +52,8 @@ type Agent struct {
 	needsStep bool
 }
 
-// New checks opts and returns an agent that works on them. It starts nothing
-// and touches nothing.
+// New checks opts and returns an agent that works on them. It starts nothing and
+// writes nothing; the file of the slot map is read.
 func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err

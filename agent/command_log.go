@@ -10,7 +10,8 @@ const (
 	maxLogged = 100_000
 )
 
-// A commandLog is what was said last to each slot of an instance, oldest first.
+// A commandLog is what was said last to each slot of an instance, oldest first, with the
+// replies: what explain shows.
 type commandLog map[slotName][]slots.Exchange
 
 // A slotName names a slot; proxy is HAProxy's backend.

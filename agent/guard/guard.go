@@ -134,7 +134,7 @@ func (g *Guard) split(lacking []netip.AddrPort, o Offer) (gone, passing []netip.
 	return gone, passing
 }
 
-// holdKind says why next must be held, "" if it need not be. What comes back a piece at a
+// holdKind decides whether next is held, and returns why; "" if it is not. What comes back a piece at a
 // time after a collapse stays held until nothing is missing any more, newcomers make up
 // for it, or it is confirmed that it stays away.
 func (g *Guard) holdKind(next []discovery.Endpoint, gone []netip.AddrPort, o Offer, now time.Time) (kind string) {

@@ -8,6 +8,9 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
+// This file is how a hold goes on and ends. Whether there is one is decided in guard.go, by
+// [Guard.holdKind].
+
 const (
 	// Confirmations is how many of the strongest reads in a row must lack an endpoint.
 	Confirmations = 3

@@ -7,6 +7,9 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
+// This file keeps what serves besides what the sources say now, where no removal is held: while
+// all that is registered is unhealthy, and until the set that replaces a small one works.
+
 // An unhealthy set has no endpoint that is ready, but for their health.
 type unhealthy struct {
 	since     time.Time

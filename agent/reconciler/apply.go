@@ -111,8 +111,9 @@ func (r *Reconciler) count(todo batch, refused []slots.Refusal, clean map[string
 	}
 }
 
-// onRefusals notes what HAProxy refused, and reports whether that is more than weights and
-// slots that others can stand in for.
+// onRefusals notes what HAProxy refused, for the status and, once for each cause and backend,
+// for an event. It reports whether that is more than weights and slots that others can stand
+// in for.
 func (r *Reconciler) onRefusals(todo batch, refusals []slots.Refusal) bool {
 	serious := false
 	todo.refusals(refusals, func(name string, refusal slots.Refusal) {

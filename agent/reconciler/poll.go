@@ -9,7 +9,8 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// This file looks at an instance without writing to it, and finds out whether it is back.
+// This file looks at an instance without writing to it: whether another process answers, and
+// whether one that hung or was away is back.
 
 // poll asks who answers, and compares everything if that changed, or if slots
 // that were written lately are other ones now.

@@ -76,7 +76,8 @@ func checkRaw(command string) error {
 	return nil
 }
 
-// command sends one line and returns the text that comes back, so many answers at most.
+// command sends one line and returns the text that comes back, so many answers at most;
+// maxShown where their number is not known, since no more can fit in so many bytes.
 // While three others do, it waits.
 func (c *Client) command(ctx context.Context, command string, answers int) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
