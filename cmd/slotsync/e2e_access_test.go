@@ -107,7 +107,7 @@ func TestAgentOverTLS(t *testing.T) {
 func (v *vault) asks(env []string, args ...string) (code int, said string) {
 	v.t.Helper()
 	var text strings.Builder
-	cmd := exec.CommandContext(v.t.Context(), "slotsync", append([]string{"status"}, args...)...)
+	cmd := exec.CommandContext(v.t.Context(), "slotsync", append([]string{"events"}, args...)...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = v.dir, append(os.Environ(), env...), v, &text
 	_ = cmd.Run() // its code says it
 	_, _ = v.Write([]byte(text.String()))

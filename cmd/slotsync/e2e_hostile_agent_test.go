@@ -52,7 +52,7 @@ func startTalker(t *testing.T, text string) (url string) {
 func TestNothingIsObeyedByATerminal(t *testing.T) {
 	url := startTalker(t, textfmttest.Obeyed)
 	for _, line := range []string{
-		"status", "status --all", "health --strict", "health --live", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
+		"status", "status --all", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
 		"haproxy reload --needed", "haproxy config history", "haproxy config section list", "sync", "pause", "server drain web/web1",
 	} {
 		for _, form := range []string{"text", "json"} {
@@ -66,6 +66,18 @@ func TestNothingIsObeyedByATerminal(t *testing.T) {
 			if form == "json" {
 				checkSameText(t, line, out.Bytes())
 			}
+		}
+	}
+}
+
+// TestHealthObeysNothing: health has one form.
+func TestHealthObeysNothing(t *testing.T) {
+	url := startTalker(t, textfmttest.Obeyed)
+	for _, line := range []string{"health", "health --strict", "health --live"} {
+		var out bytes.Buffer
+		run(t.Context(), append(strings.Fields(line), "--agent", url), &out, &out, config.Environment{})
+		if out.Len() == 0 || strings.ContainsAny(out.String(), "\x1b\x07\x00") {
+			t.Errorf("%s: %q", line, out.String())
 		}
 	}
 }
@@ -88,7 +100,7 @@ func TestNoCellPushesTheOthersAway(t *testing.T) {
 	long := strings.Repeat("x", 400)
 	url := startTalker(t, long)
 	for _, line := range []string{
-		"status", "status --all", "health --strict", "health --live", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
+		"status", "status --all", "server list", "explain web", "haproxy info", "haproxy stat --columns all", "haproxy sess --columns all", "haproxy servers --columns all",
 		"haproxy config history", "haproxy config section list",
 	} {
 		args := append(strings.Fields(line), "--agent", url)

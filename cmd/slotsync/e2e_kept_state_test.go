@@ -139,7 +139,7 @@ state_dir: %s
 	eventually(t, 20*time.Second, func() string {
 		var out, errs strings.Builder
 		if code := run(ctx, append([]string{"status", "-o", "json"}, flags...), &out, &errs, config.Environment{}); code != 0 {
-			return errs.String()
+			return fmt.Sprintf("exit %d: %s", code, errs.String())
 		}
 		s = api.Status{}
 		if err := json.Unmarshal([]byte(out.String()), &s); err != nil {
