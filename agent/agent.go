@@ -89,6 +89,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	close(a.quit)
 	group.Wait()
 	a.drain(ctx)
+	group.Wait() // for what that started
 	final := a.status(time.Now())
 	a.last.Store(&final)
 	a.store(time.Now())

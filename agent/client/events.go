@@ -20,6 +20,8 @@ import (
 const (
 	// silence is how long nothing may come from an agent that is there.
 	silence = 3 * api.Heartbeat
+	// maxKept is how many events an agent keeps at most.
+	maxKept = 1000
 	// maxEventLine bounds one line of what a client reads, in bytes.
 	maxEventLine = 1 << 20
 )
@@ -53,13 +55,16 @@ func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, 
 // [Client.Events].
 func (c *Client) KeptEvents(ctx context.Context) (list []api.Event, last uint64, err error) {
 	err = c.readEvents(ctx, "/v1/events?follow=false", "0", func(e api.Event) bool {
+		if len(list) == maxKept {
+			return false
+		}
 		last = e.ID
 		if e.Kind != api.EventGap { // there is one before the first that is kept
 			list = append(list, e)
 		}
 		return true
 	})
-	if errors.Is(err, errEnded) {
+	if err == nil || errors.Is(err, errEnded) {
 		return list, last, nil
 	}
 	return nil, 0, err

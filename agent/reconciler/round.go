@@ -270,6 +270,7 @@ func (r *Reconciler) save(names []string) {
 			}
 		}
 		if len(servers) == 0 {
+			delete(r.unsaved, proxy)
 			continue
 		}
 		if err := r.conn.Save(proxy, servers); err != nil {

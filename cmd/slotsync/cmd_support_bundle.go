@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -86,21 +87,22 @@ func (a *app) writeBundle(ctx context.Context, name, out string) error {
 		support.Item{Name: "system.txt", Make: func(_ context.Context, w io.Writer) error { support.System(w); return nil }},
 		support.Item{Name: "files.txt", Make: a.describeFiles},
 	)
-	to := a.stdout
-	if out != "-" {
-		f, err := createPrivate(out)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		to = f
+	write := func(to io.Writer) error {
+		return support.Write(ctx, to, name, items, a.mask(), func(item string, err error) {
+			fmt.Fprintf(a.stderr, "slotsync: %s is not complete: %v\n", item, err)
+		})
 	}
-	err := support.Write(ctx, to, name, items, a.mask(), func(item string, err error) {
-		fmt.Fprintf(a.stderr, "slotsync: %s is not complete: %v\n", item, err)
-	})
-	if err == nil && out != "-" {
-		fmt.Fprintf(a.stdout, "%s is written. Look through it before you send it: tar xzf %s\n", out, out)
+	if out == "-" {
+		return write(a.stdout)
 	}
+	f, err := createPrivate(out)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(out))
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s is written. Look through it before you send it: tar xzf %s\n", out, out)
 	return err
 }
 
@@ -164,15 +166,10 @@ func (a *app) mask() support.Mask {
 			}
 		}
 	}
-	const most = 64 << 10
 	for _, path := range files {
-		f, err := os.Open(path)
-		if err != nil {
-			continue // "" among them: what cannot be read here is in no output of ours either
+		if text, err := support.ReadSecret(path); err == nil { // what cannot be read here is in no output of ours either
+			secrets = append(secrets, text)
 		}
-		text, _ := io.ReadAll(io.LimitReader(f, most))
-		secrets = append(secrets, string(text))
-		f.Close()
 	}
 	return support.NewMask(secrets)
 }

@@ -138,7 +138,7 @@ func Merge(instances []Instance) []Backend {
 				list = append(list, b)
 				continue
 			}
-			live := append(list[i].Live, b.Live...)
+			live := slices.Concat(list[i].Live, b.Live)
 			if list[i].Slots == 0 && b.Slots > 0 {
 				list[i] = b
 			}

@@ -147,7 +147,7 @@ func EnvironmentSecrets(env map[string]string) []string {
 // secrets are not shown.
 func Environment(env map[string]string, w io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		known := slices.ContainsFunc([]string{"SLOTSYNC_", "CONSUL_", "NOMAD_", "GO", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "INVOCATION_ID"},
+		known := slices.ContainsFunc([]string{"SLOTSYNC_", "CONSUL_", "NOMAD_", "GOMEMLIMIT", "GOGC", "GOMAXPROCS", "GODEBUG", "NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "INVOCATION_ID"},
 			func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 		if !known {
 			continue

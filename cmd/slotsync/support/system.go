@@ -1,6 +1,7 @@
 package support
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -60,6 +61,14 @@ func describe(w io.Writer, path string) {
 		uid, gid = int(stat.Uid), int(stat.Gid)
 	}
 	fmt.Fprintf(w, "%s %d:%d %9d %s %q\n", info.Mode(), uid, gid, info.Size(), info.ModTime().UTC().Format("2006-01-02T15:04:05Z"), path)
+}
+
+// ReadSecret reads a file that holds a secret: a regular one, of which it takes 256 KiB.
+func ReadSecret(path string) (string, error) {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return "", errors.Join(errors.New("it is no regular file"), err)
+	}
+	return readBounded(path)
 }
 
 func readBounded(path string) (string, error) {
