@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -104,4 +105,31 @@ func TestExternalIsUndoneOnceRepairIsConfigured(t *testing.T) {
 		w.pass(time.Minute)
 		w.want(a, "web1=:80 web2=:81")
 	}, a)
+}
+
+// TestHoldThatEndsAsAnInstanceComes: one reconfiguration ends a hold and brings an instance,
+// which nobody speaks to yet.
+func TestHoldThatEndsAsAnInstanceComes(t *testing.T) {
+	a, b := newFake("a", "web", 10), newFake("b", "web", 10)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83, 84, 85)...)
+		all := w.opts.Instances
+		w.opts.Instances = all[:1]
+		w.start()
+		w.source.list(80)
+		w.settle()
+		if w.status().Backends[0].Hold == nil {
+			w.t.Fatal("5 of 6 are gone, and nothing is held")
+		}
+		next := w.opts
+		next.Instances = all
+		next.Backends = []Backend{next.Backends[0]}
+		next.Backends[0].Guard.RemovalHold = guard.Off
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		w.want(a, "web1=:80")
+		w.want(b, "web1=:80")
+	}, a, b)
 }

@@ -74,7 +74,9 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news,
 	if kind != b.guard.Kind() {
 		a.dirty = true
 		a.holdChanged(b)
-		a.broadcastAll(now) // whether newcomers are watched depends on it
+		for _, in := range a.of(b) {
+			in.outdated = true // whether newcomers are watched depends on it
+		}
 	}
 	if failedOver != b.at.FailedOver {
 		a.dirty = true
