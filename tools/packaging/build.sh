@@ -36,7 +36,7 @@ gather() {
 		GOARCH=$(go env GOHOSTARCH) go build -o "$runs" ./cmd/slotsync
 	fi
 	cp "$binary" "$stage/slotsync"
-	cp examples/systemd/slotsync.{service,socket,sysusers,tmpfiles,rules,yaml} tools/packaging/{nfpm.yaml,lintian-overrides,*.sh} "$stage"
+	cp examples/systemd/slotsync.{service,socket,sysusers,tmpfiles,rules} tools/packaging/{slotsync.yaml,nfpm.yaml,lintian-overrides,*.sh} "$stage"
 	cp -r examples "$stage/examples"
 	find "$stage/examples" -name '*.go' -delete
 	mkdir "$stage/man" "$stage/completion"

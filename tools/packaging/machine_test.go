@@ -307,8 +307,8 @@ func (m *machine) underLoad(do func()) {
 }
 
 // addHAProxy installs HAProxy as Debian's package does, the program itself being the one
-// that was unpacked for the tests.
-func (m *machine) addHAProxy() {
+// that was unpacked for the tests, with this configuration.
+func (m *machine) addHAProxy(config string) {
 	m.t.Helper()
 	unpacked := filepath.Join(haproxytest.Deps(m.t), "haproxy-2.6")
 	m.run("adduser", "--system", "--disabled-password", "--disabled-login", "--home", "/var/lib/haproxy", "--no-create-home", "--quiet", "--force-badname", "--group", "haproxy")
@@ -316,7 +316,8 @@ func (m *machine) addHAProxy() {
 	m.run("ln", "-sf", haproxytest.Binary(m.t, "2.6"), "/usr/sbin/haproxy")
 	m.install(filepath.Join(unpacked, "usr/lib/tmpfiles.d/haproxy.conf"), "/usr/lib/tmpfiles.d/haproxy.conf", 0o644)
 	m.install(filepath.Join(unpacked, "lib/systemd/system/haproxy.service"), "/usr/lib/systemd/system/haproxy.service", 0o644)
-	m.install("../../examples/systemd/haproxy.cfg", "/etc/haproxy/haproxy.cfg", 0o644)
+	m.install(config, debianConfig, 0o644)
+	m.run("cp", "-r", filepath.Join(unpacked, "etc/haproxy/errors"), "/etc/haproxy/")
 	m.write("/etc/default/haproxy", "EXTRAOPTS=\"-S /run/haproxy-master.sock,group,haproxy,mode,660\"\n", 0o644)
 	m.run("systemd-tmpfiles", "--create", "haproxy.conf")
 	m.run("systemctl", "daemon-reload")

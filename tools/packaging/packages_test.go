@@ -65,7 +65,7 @@ func TestPackages(t *testing.T) {
 		}
 	})
 	m.boot()
-	m.addHAProxy()
+	m.addHAProxy(units + "haproxy.cfg")
 	m.serve(addresses(6))
 	// where the machine sees them: it has a /tmp of its own
 	for name, from := range map[string]string{"old.deb": old.deb, "now.deb": now.deb, "old.rpm": old.rpm, "now.rpm": now.rpm} {
@@ -127,7 +127,7 @@ func (m *machine) installs(command ...string) {
 	if state, _ := m.try("systemctl", "is-active", "slotsync"); state != "inactive" {
 		m.t.Errorf("the unit is %s", state)
 	}
-	m.run("slotsync", "check")
+	m.contains(read(m.t, m.path("/etc/slotsync/slotsync.yaml")), "slotsync init")
 	m.run("slotsync", "check", "--config", "/usr/share/doc/slotsync/examples/systemd/slotsync.yaml")
 	m.write("/etc/slotsync/slotsync.yaml", fromFiles(m.t, units+"slotsync.yaml"), 0o644)
 	m.lists(addresses(6))

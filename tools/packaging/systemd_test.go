@@ -67,7 +67,7 @@ func (m *machine) startsAlone() {
 }
 
 func (m *machine) isFilled() {
-	m.addHAProxy()
+	m.addHAProxy(units + "haproxy.cfg")
 	m.serve(addresses(6))
 	m.synced(100)
 	m.said("1 of 1 instance in sync, 1 backend")
