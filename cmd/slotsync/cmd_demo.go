@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,6 +14,8 @@ import (
 
 func newDemoCommand() *cobra.Command {
 	o := demo.Options{Linger: 1500 * time.Millisecond}
+	var film bytes.Buffer
+	var svg string
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the main job on real HAProxies, with everything else embedded",
@@ -32,10 +35,18 @@ Exit code 1: a request failed that should not have, or something was not seen.`,
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			o.Version, o.Deps, o.NoColor = version, os.Getenv("SLOTSYNC_DEPS"), os.Getenv("NO_COLOR") != ""
-			return demo.Run(ctx, o, cmd.OutOrStdout())
+			if svg == "" {
+				return demo.Run(ctx, o, cmd.OutOrStdout())
+			}
+			o.Film = &film
+			if err := demo.Run(ctx, o, cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			return os.WriteFile(svg, film.Bytes(), 0o644)
 		},
 	}
 	cmd.Flags().StringVar(&o.HAProxy, "haproxy", "", "the HAProxy binary to use")
 	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave everything running at the end, until Ctrl-C")
+	cmd.Flags().StringVar(&svg, "svg", "", "write what is shown to `FILE`, as a moving picture for a browser")
 	return cmd
 }

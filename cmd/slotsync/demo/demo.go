@@ -20,6 +20,8 @@ type Options struct {
 	Linger  time.Duration // how long there is to look at each chapter
 	NoColor bool
 	Version string // of slotsync
+	// Film gets a moving picture of what is shown, an SVG; nil: none is made.
+	Film io.Writer
 }
 
 // errInterrupted ends the demo before its end.
@@ -55,6 +57,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		err = errors.Join(err, world.Close())
 	}()
 	world.Run(inner, cancel)
+	if o.Film != nil {
+		screen.Record()
+	}
 	return play(inner, o, world, screen)
 }
 
@@ -69,6 +74,11 @@ func play(ctx context.Context, o Options, world *world, screen *screen) error {
 	screen.Say(screen.Style.summary(summary)...)
 	if summary.verdict() != nil {
 		screen.Say("   the last that slotsync logged:", world.LastWords())
+	}
+	if o.Film != nil {
+		if _, err := o.Film.Write(screen.film.svg(time.Now())); err != nil {
+			return err
+		}
 	}
 	if o.Keep {
 		screen.Say(addresses(world)...)

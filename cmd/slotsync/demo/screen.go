@@ -32,6 +32,8 @@ type screen struct {
 	live  bool
 	state []string // drawn at the end
 	shown time.Time
+	film  *film // nil: none is made
+	bare  bool  // out has no colours, and Style has
 }
 
 // newScreen writes to out. noColour is the environment's wish (NO_COLOR,
@@ -45,6 +47,9 @@ func newScreen(out io.Writer, noColour bool) *screen {
 func (s *screen) Say(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.film != nil {
+		s.film.say(lines, time.Now())
+	}
 	s.write(s.erase() + strings.Join(lines, "\n") + "\n" + s.draw())
 }
 
@@ -53,6 +58,9 @@ func (s *screen) Say(lines ...string) {
 func (s *screen) Show(state []string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.film != nil {
+		s.film.show(state, now)
+	}
 	if s.live {
 		erase := s.erase()
 		s.state = state
@@ -63,6 +71,14 @@ func (s *screen) Show(state []string, now time.Time) {
 		s.shown = now
 		s.write(strings.Join(state, "\n") + "\n")
 	}
+}
+
+// Record begins a film of what is shown from now on. It has colours, whatever out has.
+func (s *screen) Record() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.film = &film{began: time.Now()}
+	s.bare, s.Style.Colour = !s.Style.Colour, true
 }
 
 // Leave makes the state stay: what comes next is printed below it.
@@ -88,4 +104,9 @@ func (s *screen) draw() string {
 
 // write has nobody to report to: a demo whose output is gone is still to clean
 // up behind itself.
-func (s *screen) write(text string) { _, _ = io.WriteString(s.out, text) }
+func (s *screen) write(text string) {
+	if s.bare {
+		text = plain(text)
+	}
+	_, _ = io.WriteString(s.out, text)
+}
