@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,19 +50,47 @@ backends:
 
 // TestOperating runs every command of docs/operating.md, in its order, on two HAProxies.
 func TestOperating(t *testing.T) {
-	page, err := os.ReadFile("../../docs/operating.md")
+	var lines []string
+	for _, line := range shellLines(t, "../../docs/operating.md", 30) {
+		lines = append(lines, scripted(line))
+	}
+	runOperating(t, lines)
+}
+
+// TestRunbookCommands runs every command of docs/runbook.md that is slotsync's own. What it exits with
+// depends on the trouble, but for 2: that there is no such command.
+func TestRunbookCommands(t *testing.T) {
+	var lines []string
+	for _, line := range shellLines(t, "../../docs/runbook.md", 30) {
+		if command := scripted(line); strings.HasPrefix(command, "exits 0 slotsync ") && !slices.Contains(lines, command) {
+			lines = append(lines, command)
+		}
+	}
+	for i, line := range lines {
+		lines[i] = strings.Replace(line, "exits 0 ", "exits 0|1|3 ", 1)
+	}
+	runOperating(t, lines)
+}
+
+// shellLines returns what a page's blocks for a shell say, at least that many lines.
+func shellLines(t *testing.T, page string, least int) (lines []string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var lines []string
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
-		for line := range strings.Lines(block[1]) {
-			lines = append(lines, scripted(line))
-		}
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		lines = append(lines, strings.Split(strings.TrimSpace(block[1]), "\n")...)
 	}
-	if len(lines) < 30 {
-		t.Fatalf("docs/operating.md shows %d commands", len(lines))
+	if len(lines) < least {
+		t.Fatalf("%s shows %d commands", page, len(lines))
 	}
+	return lines
+}
+
+// runOperating runs lines of a script in the world of docs/operating.md.
+func runOperating(t *testing.T, lines []string) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "operating.txtar")
 	if err := os.WriteFile(file, fmt.Appendf(nil, operatingWorld, strings.Join(lines, "\n")), 0o600); err != nil {
 		t.Fatal(err)
