@@ -60,7 +60,7 @@ func commands(t *testing.T) (names []string) {
 	return names
 }
 
-// TestEveryPromiseIsProved: what the README says of trouble, what the architecture page
+// TestEveryPromiseIsProved: what docs/trouble.md says, what the architecture page
 // promises, and what commands exit with stand in docs/promises.md with tests that there
 // are, and nothing else does.
 func TestEveryPromiseIsProved(t *testing.T) {
@@ -84,7 +84,7 @@ func TestEveryPromiseIsProved(t *testing.T) {
 		}
 	}
 	equal := func(want, got string) bool { return want == got }
-	same("README.md", firstCells(section(t, "README.md", "When things go wrong")), firstCells(section(t, page, "When things go wrong")), equal)
+	same("docs/trouble.md", firstCells(section(t, filepath.Join("docs", "trouble.md"), "When things go wrong")), firstCells(section(t, page, "When things go wrong")), equal)
 	same("docs/architecture.md", bullets(section(t, filepath.Join("docs", "architecture.md"), "Promised")), firstCells(section(t, page, "Promised")), strings.HasPrefix)
 	listed := map[string]bool{}
 	for _, c := range firstCells(section(t, page, "Exit codes")) {

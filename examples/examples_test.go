@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -170,13 +171,13 @@ func (r *restarted) String() string                                 { return "th
 func (r *restarted) Reload(context.Context) (string, error)         { r.process.Pid++; return "", nil }
 func (r *restarted) Process(context.Context) (slots.Process, error) { return r.process, nil }
 
-// TestFirstSetUp checks the two files that the README on the first page has people write.
+// TestFirstSetUp checks the files that docs/set-up.md has people write.
 func TestFirstSetUp(t *testing.T) {
-	readme := read(t, "../README.md")
-	balancer := regexp.MustCompile("(?s)```\n(global\n.*?)```").FindStringSubmatch(readme)
-	agent := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(readme)
+	page := read(t, "../docs/set-up.md")
+	balancer := regexp.MustCompile("(?s)```\n(global\n.*?)```").FindStringSubmatch(page)
+	agent := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(page)
 	if balancer == nil || agent == nil {
-		t.Fatal("README.md shows no haproxy.cfg or no slotsync.yaml")
+		t.Fatal("docs/set-up.md shows no haproxy.cfg or no slotsync.yaml")
 	}
 	for _, version := range haproxytest.Versions {
 		checkHAProxy(t, haproxytest.Binary(t, version), balancer[1])
@@ -185,9 +186,9 @@ func TestFirstSetUp(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "slotsync.yaml")
 	write(t, file, agent[1])
 	checkSlotsync(t, slotsync, file)
-	more := regexp.MustCompile("(?s)```yaml\n(reload:\n.*?)```").FindStringSubmatch(readme)
+	more := regexp.MustCompile("(?s)```yaml\n(reload:\n.*?)```").FindStringSubmatch(page)
 	if more == nil {
-		t.Fatal("README.md shows no reload")
+		t.Fatal("docs/set-up.md shows no reload")
 	}
 	write(t, file, strings.Replace(agent[1], "    service: web\n", "    service: web\n    slots: web\n", 1)+more[1])
 	checkSlotsync(t, slotsync, file)
@@ -199,7 +200,11 @@ func TestLinks(t *testing.T) {
 	if err != nil || len(pages) < 5 {
 		t.Fatal(pages, err)
 	}
-	pages = append(append(pages, "../README.md"), examples(t, "README.md")...)
+	guides, err := filepath.Glob("../docs/guides/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages = slices.Concat(pages, guides, []string{"../README.md", "../CHANGELOG.md"}, examples(t, "README.md"))
 	link := regexp.MustCompile(`\]\(([^):#]+)(?:#([^):]+))?\)`)
 	for _, page := range pages {
 		for _, found := range link.FindAllStringSubmatch(read(t, page), -1) {
