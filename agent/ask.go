@@ -128,6 +128,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		now := time.Now()
 		ids := a.holdIDs(b, now)
 		kept, before := b.kept, b.guard.Published()
+		held, _ := b.guard.Hold(now)
 		gone, ok := a.accept(b, id, now)
 		switch {
 		case !ok && len(ids) == 0:
@@ -140,8 +141,8 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		done.Removed = addressStrings(gone)
 		a.dirty = true
 		a.accepted(b, done, by)
-		a.membersChanged(b, before)
-		a.holdChanged(b)
+		a.membersChanged(b, before, held)
+		a.holdChanged(b, held)
 		a.keptChanged(b, kept)
 		for _, f := range b.feeds {
 			if !f.last.Settled() {

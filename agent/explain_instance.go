@@ -39,7 +39,11 @@ func (i *explainedInstance) why(address string, want *discovery.Endpoint, now ti
 	case i.Lacking:
 		return "it has no slot " + i.Slot
 	case i.HeldBy == "external":
-		return fmt.Sprintf("somebody else set it to %s%s; setting it ready ends that", i.State, forSince(now, i.HeldSince))
+		when := ""
+		if !i.HeldSince.IsZero() {
+			when = ago(now, i.HeldSince) + " ago, "
+		}
+		return fmt.Sprintf("%ssomebody set it to %s; setting it ready, or slotsync server start, ends that", when, i.State)
 	case i.HeldBy == api.HoldTakeover:
 		return fmt.Sprintf("the slot holds %s, which no source has ever listed", i.Address)
 	case i.LastReply != "":

@@ -100,7 +100,8 @@ func TestExplainWhatGoesWrong(t *testing.T) {
 		b.set("web1", func(s *slots.Server) { s.Class = slots.Drain })
 		a.set("web2", func(s *slots.Server) { s.Checked = true })
 		w.pass(40 * time.Second)
-		w.wantVerdict("web1", "takes traffic at a in slot web1; not at b: somebody else set it to drain for ")
+		w.wantVerdict("web1", "takes traffic at a in slot web1; not at b: ")
+		w.wantVerdict("web1", "s ago, somebody set it to drain; setting it ready, or slotsync server start, ends that.")
 		w.wantVerdict("127.0.0.9:81", "takes traffic at b in slot web2; not at a: HAProxy's check fails there.")
 
 		b.with(func() { b.err = &slots.InstanceError{Fault: slots.Absent, Err: errors.New("gone")} })

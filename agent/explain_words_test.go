@@ -162,7 +162,7 @@ func TestWhyAnInstanceDiffers(t *testing.T) {
 		{"external", ready, func(i *api.InstanceExplanation) {
 			i.HeldBy, i.State, i.HeldSince = "external", slots.Drain, before(time.Hour)
 		},
-			"somebody else set it to drain for 1h0m0s; setting it ready ends that"},
+			"1h0m0s ago, somebody set it to drain; setting it ready, or slotsync server start, ends that"},
 		{"takeover", ready, func(i *api.InstanceExplanation) { i.HeldBy, i.Address = api.HoldTakeover, "10.0.0.9:80" },
 			"the slot holds 10.0.0.9:80, which no source has ever listed"},
 		{"refused", ready, func(i *api.InstanceExplanation) { other(i); i.LastReply = "no_server: No such server." }, "HAProxy refuses: no_server: No such server."},

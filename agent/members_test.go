@@ -1,31 +1,37 @@
 package agent
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A backend that nothing serves any more is warned of, once, however it came to that; and
 // each line names who went, and why.
 func TestEmptiedIsTold(t *testing.T) {
-	for name, empty := range map[string]func(*world){
-		"listed no more": func(w *world) { w.source.list() },
-		"all in maintenance": func(w *world) {
+	for name, c := range map[string]struct {
+		empty func(*world)
+		says  string
+	}{
+		"listed no more": {func(w *world) { w.source.list() }, "web is empty: the source has listed nothing for 5m0s, 2 servers taken out: "},
+		"all in maintenance": {func(w *world) {
 			w.source.say(discovery.Complete(states(eps(80, 81), discovery.Drain, "maintenance")...), nil)
-		},
+		}, "web is empty: the source has listed none that may serve, 2 servers taken out: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 5)
 			inWorld(t, func(w *world) {
 				w.source.reading = discovery.Complete(eps(80, 81)...)
 				w.start()
-				empty(w)
+				c.empty(w)
 				w.pass(guard.DefaultEmptyHold + time.Minute)
-				if n := w.warned.of("nothing serves this backend any more"); n != 1 {
+				if n := w.warned.of("backend is empty: nothing serves it any more"); n != 1 {
 					w.t.Errorf("warned of %d times", n)
 				}
 				past, r, err := w.agent.Events().Read(1)
@@ -33,14 +39,14 @@ func TestEmptiedIsTold(t *testing.T) {
 					w.t.Fatal(err)
 				}
 				r.Close()
-				n := 0
+				var said []string
 				for _, e := range past {
 					if e.Kind == api.EventEmptied {
-						n++
+						said = append(said, e.Text)
 					}
 				}
-				if n != 1 {
-					w.t.Errorf("%d events", n)
+				if len(said) != 1 || !strings.HasPrefix(said[0], c.says) {
+					w.t.Errorf("said %q, want %q", said, c.says)
 				}
 			}, a)
 		})
@@ -52,7 +58,80 @@ func TestCalled(t *testing.T) {
 	if got := called(e, "critical"); got != "web-1 127.0.0.9:80: critical" {
 		t.Error(got)
 	}
-	if got := firstOf([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"}); got != "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more" {
+	if got := enumerate([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"}, 12); got != "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more" {
 		t.Error(got)
+	}
+}
+
+// What became of each slot is said by slot, address and reason, whether the source, an
+// operator or nobody asked for it.
+func TestChangesOfSlotsAreSaidInWords(t *testing.T) {
+	a := newFake("a", "web", 30)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
+		w.start()
+		w.pass(time.Second)
+		critical := slices.Concat(states(eps(80), discovery.Down, "critical"), eps(81, 82, 84))
+		w.source.say(discovery.Complete(critical...), nil)
+		w.pass(guard.DefaultEmptyHold)
+		if _, err := w.agent.SetState(w.t.Context(), "web", "127.0.0.9:81", api.StateDrain, api.Who{By: "ann", Reason: "disk"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		a.takeWrites()
+		a.set("web3", func(s *slots.Server) { s.Addr = addr(99) })
+		w.pass(time.Minute)
+		w.source.say(discovery.Complete(append(critical, eps(span(100, 119)...)...)...), nil)
+		w.pass(time.Second)
+		past, r, err := w.agent.Events().Read(1)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r.Close()
+		var said []string
+		for _, e := range past {
+			if e.Kind == api.EventSlotsChanged || e.Kind == api.EventDrift {
+				said = append(said, e.Text)
+			}
+		}
+		for _, want := range []string{
+			"web1 127.0.0.9:80 in, web2 127.0.0.9:81 in",
+			"web1 127.0.0.9:80 out: critical",
+			"web4 127.0.0.9:83 out: not listed any more",
+			"web5 127.0.0.9:84 in",
+			"web2 127.0.0.9:81 drains: an operator asked for drain by ann: disk",
+			"put right what somebody or something had changed: web3 127.0.0.9:99 out: not listed any more",
+			"web3 127.0.0.9:82 in",
+			" and 10 more",
+		} {
+			if !slices.ContainsFunc(said, func(s string) bool { return strings.Contains(s, want) }) {
+				w.t.Errorf("nobody said %q, but %q", want, said)
+			}
+		}
+	}, a)
+}
+
+// TestEndOfAHoldSaysWhatBecameOfIt: back again, or taken out.
+func TestEndOfAHoldSaysWhatBecameOfIt(t *testing.T) {
+	const back, gone = "nothing is held any more: what was missing is back", "nothing is held any more: what was missing is taken out"
+	for _, comes := range []bool{true, false} {
+		inWorld(t, func(w *world) {
+			w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
+			got := w.logs(func() {
+				w.source.list(80)
+				w.pass(time.Second)
+				if comes {
+					w.source.list(span(80, 89)...)
+				}
+				w.pass(10 * time.Minute)
+			})
+			want := gone
+			if comes {
+				want = back
+			}
+			if slices.Contains(got, back) == slices.Contains(got, gone) || comes != slices.Contains(got, back) {
+				w.t.Errorf("logged %q, want %q", got, want)
+			}
+		}, newFake("a", "web", 20))
 	}
 }

@@ -78,13 +78,13 @@ func (a *Agent) overrideChanged(kind string, o api.Override) {
 	}
 	switch kind {
 	case api.EventOverrideSet:
-		h.line, h.event.Text = "an operator overrides", o.Address+": "+o.Words()
+		h.line, h.event.Text = "an operator overrides what the source says", o.Address+": "+o.Words()
 		h.attrs = append(h.attrs, "how", o.Words(), "by", o.By)
 	case api.EventOverrideEnded:
-		h.line, h.event.Text = "an operator ends an override", o.Address+": what an operator asked for ends"
+		h.line, h.event.Text = "an operator ends an override", o.Address+": an operator ends "+o.Words()
 		h.attrs = append(h.attrs, "by", o.By)
 	case api.EventOverrideOver:
-		h.line, h.event.Text = "an override is over", o.Address+": the time is over of "+o.Words()
+		h.line, h.event.Text = "an override is over", o.Address+": over by itself: "+o.Words()
 		h.attrs = append(h.attrs, "how", o.Words())
 	}
 	a.record(h)

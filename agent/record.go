@@ -65,13 +65,13 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 		}
 		h := happening{count: func(m *metrics.Metrics) { m.Rejected(f.Name, b.Proxy, x.Reason) }}
 		if fresh++; fresh <= maxRejectionsLogged {
-			h.level, h.line, h.event = slog.LevelWarn, "endpoint rejected", about
+			h.level, h.line, h.event = slog.LevelWarn, "endpoint rejected: it gets no traffic", about
 			h.attrs = []any{"source", f.Name, "reason", x.Reason, "name", x.Name, "value", x.Value}
 		}
 		a.record(h)
 	}
 	if more := fresh - maxRejectionsLogged; more > 0 {
-		a.record(happening{level: slog.LevelWarn, line: "more endpoints rejected", event: about,
+		a.record(happening{level: slog.LevelWarn, line: "more endpoints rejected: they get no traffic", event: about,
 			attrs: []any{"source", f.Name, "not_named", more, "rejected_now", len(f.refused), "to_see_them", "slotsync status -o json"}})
 	}
 }
@@ -95,8 +95,12 @@ func (a *Agent) tableChanged(b *backend, overflowed int) {
 	case n == 0:
 		a.record(happening{line: "every endpoint has a slot again", event: api.Event{Kind: api.EventOverflowEnded, Backend: b.Name}})
 	default:
-		a.record(happening{level: slog.LevelWarn, line: "more endpoints than slots", attrs: []any{"slots", len(b.placement.Table()), "left_over", n},
-			event: api.Event{Kind: api.EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints without one", len(b.placement.Table()), n)}})
+		to := "HAProxy is reloaded with more, if reload and max_slots allow it"
+		if !a.renders(b) {
+			to = raiseSlots
+		}
+		a.record(happening{level: slog.LevelWarn, line: "more endpoints than slots", attrs: []any{"slots", len(b.placement.Table()), "waiting", n, "to_end_it", to},
+			event: api.Event{Kind: api.EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints wait for one: %s", len(b.placement.Table()), n, to)}})
 	}
 }
 

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -18,8 +17,8 @@ import (
 // This file records what became of endpoints: which are held, kept or accepted, which came
 // into service and which went.
 
-// holdChanged records that something is held, or nothing any more.
-func (a *Agent) holdChanged(b *backend) {
+// holdChanged records that something is held, or nothing any more; before is what was held.
+func (a *Agent) holdChanged(b *backend, before guard.Hold) {
 	now := time.Now()
 	h, held := b.guard.Hold(now)
 	until := "never by itself"
@@ -31,8 +30,7 @@ func (a *Agent) holdChanged(b *backend) {
 		until = "as soon as it is confirmed"
 	}
 	if !held {
-		a.record(happening{line: "nothing is held any more",
-			event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name}})
+		a.holdEnded(b, before, now)
 		return
 	}
 	gone := strings.Join(addressStrings(h.WouldRemove), " ")
@@ -45,6 +43,24 @@ func (a *Agent) holdChanged(b *backend) {
 		event: api.Event{Kind: api.EventHoldBegun, Backend: b.Name,
 			Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s %s has them go", h.Kind, len(h.WouldRemove), b.Name, h.ID),
 			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
+}
+
+// holdEnded records what became of what was held: it is back, or it went. That a backend is
+// empty is said by itself.
+func (a *Agent) holdEnded(b *backend, before guard.Hold, now time.Time) {
+	serving := discovery.ByAddr(b.guard.Published())
+	gone := slices.DeleteFunc(slices.Clone(before.WouldRemove), func(x netip.AddrPort) bool { e, is := serving[x]; return is && e.State == discovery.Ready })
+	h := happening{line: "nothing is held any more: what was missing is back", event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name}}
+	if len(gone) > 0 {
+		out := enumerate(addressStrings(gone), len(gone))
+		h.level, h.line = slog.LevelWarn, "nothing is held any more: what was missing is taken out"
+		h.attrs = []any{"out", out, "held_for", ago(now, before.Since)}
+		h.event.Text = "nothing is held any more: taken out after " + ago(now, before.Since) + ": " + out
+		if b.emptied() {
+			h.line = ""
+		}
+	}
+	a.record(h)
 }
 
 // keptChanged records what is kept now and was not, and the other way round. What is kept
@@ -96,15 +112,31 @@ func addressStrings(addresses []netip.AddrPort) []string {
 	return out
 }
 
-// maxMembersNamed bounds the endpoints that a line of the log names.
-const maxMembersNamed = 10
-
 // membersChanged records which endpoints came into service and which went, by name and with
-// the reason, and warns where none is left.
-func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
-	was, is := discovery.ByAddr(before), discovery.ByAddr(b.guard.Published())
-	var in, out []string
-	for _, e := range b.guard.Published() {
+// the reason, and warns where none is left. held is what was held before.
+func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint, held guard.Hold) {
+	in, out := comingAndGoing(before, b.guard.Published())
+	if len(in)+len(out) == 0 {
+		return
+	}
+	about := []any{"in", enumerate(in, len(in)), "out", enumerate(out, len(out)), "ready", discovery.CountReady(b.guard.Published())}
+	if !b.emptied() {
+		a.record(happening{line: "endpoints changed", attrs: about, event: api.Event{Backend: b.Name}})
+		return
+	}
+	why := fmt.Sprintf("%s, %d servers taken out", b.whyEmpty(held, time.Now()), len(out))
+	if len(out) == 1 {
+		why = strings.Replace(why, "servers", "server", 1)
+	}
+	a.record(happening{level: slog.LevelWarn, line: "backend is empty: nothing serves it any more", attrs: append([]any{"why", why, "requests_get", "503"}, about...),
+		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: b.Name + " is empty: " + why + ": " + enumerate(out, len(out))}})
+}
+
+// comingAndGoing are the endpoints that take traffic now and did not before, and the other
+// way round.
+func comingAndGoing(before, after []discovery.Endpoint) (in, out []string) {
+	was, is := discovery.ByAddr(before), discovery.ByAddr(after)
+	for _, e := range after {
 		if e.State == discovery.Ready && (was[e.Addr].Addr != e.Addr || was[e.Addr].State != discovery.Ready) {
 			in = append(in, called(e, ""))
 		}
@@ -114,36 +146,38 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint) {
 		switch {
 		case e.State != discovery.Ready || listed && now.State == discovery.Ready:
 		case listed:
-			out = append(out, called(e, cmp.Or(now.Reason, now.State.String())))
+			out = append(out, called(e, whyNotReady(now)))
 		default:
 			out = append(out, called(e, "not listed any more"))
 		}
 	}
-	if len(in)+len(out) == 0 {
-		return
+	return in, out
+}
+
+// emptied reports whether nothing is left that serves, by the sources or by operators.
+func (b *backend) emptied() bool {
+	return discovery.CountReady(b.guard.Published()) == 0 && len(b.overrides) == 0
+}
+
+// whyEmpty says what the sources list of a backend without servers, and since when: since what
+// was held before.
+func (b *backend) whyEmpty(held guard.Hold, now time.Time) string {
+	words := "the source has listed "
+	if len(b.feeds) > 1 {
+		words = "the sources have listed "
 	}
-	about := []any{"in", firstOf(in), "out", firstOf(out), "ready", discovery.CountReady(b.guard.Published())}
-	if discovery.CountReady(b.guard.Published()) > 0 || len(b.overrides) > 0 {
-		a.record(happening{line: "endpoints changed", attrs: about, event: api.Event{Backend: b.Name}})
-		return
+	if n := len(b.guard.Published()); n == 0 {
+		words += "nothing"
+	} else {
+		words += "none that may serve"
 	}
-	a.record(happening{level: slog.LevelWarn, line: "nothing serves this backend any more", attrs: append(about, "requests_get", "503"),
-		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: "nothing serves it any more; out: " + firstOf(out)}})
+	if held.Since.IsZero() {
+		return words
+	}
+	return words + forSince(now, held.Since)
 }
 
 // called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".
 func called(e discovery.Endpoint, why string) string {
-	words := strings.TrimSpace(e.Name + " " + e.Addr.String())
-	if why != "" {
-		words += ": " + why
-	}
-	return words
-}
-
-// firstOf joins the first of words, and counts the others.
-func firstOf(words []string) string {
-	if more := len(words) - maxMembersNamed; more > 0 {
-		return strings.Join(words[:maxMembersNamed], ", ") + " and " + itoa(more) + " more"
-	}
-	return strings.Join(words, ", ")
+	return withWhy(strings.TrimSpace(e.Name+" "+e.Addr.String()), why)
 }

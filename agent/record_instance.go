@@ -25,7 +25,7 @@ func (a *Agent) recordReport(in *instance, before, r reconciler.Report, short []
 	for _, c := range r.Commands {
 		a.opts.Metrics.Commands(in.Name, c.Command, c.Result, c.N)
 	}
-	all := slices.Concat(linkChanged(in, before, r), slotsChanged(r, short, propagated), drifted(in, r), noted(r))
+	all := slices.Concat(linkChanged(in, before, r), a.slotsChanged(r, propagated), shortChanged(r, short), a.drifted(in, r), noted(r))
 	for _, h := range all {
 		h.event.Instance = in.Name
 		a.record(h)
@@ -38,8 +38,8 @@ func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 	up := api.Event{Kind: api.EventInstanceUp, Text: "answers", Fields: process}
 	switch {
 	case r.Err != nil && (before.Err == nil || !sameFault(before.Err, r.Err)):
-		out = append(out, happening{level: slog.LevelWarn, line: "instance cannot be kept in step", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
-			event: api.Event{Kind: api.EventInstanceDown, Text: "cannot be kept in step: " + r.Err.Error()}})
+		out = append(out, happening{level: slog.LevelWarn, line: "instance cannot be kept in step; its servers stay as they are", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
+			event: api.Event{Kind: api.EventInstanceDown, Text: "cannot be kept in step; its servers stay as they are: " + r.Err.Error()}})
 	case r.Err == nil && before.Err != nil:
 		out = append(out, happening{line: "instance is back", attrs: []any{"pid", r.Process.Pid, "version", r.Process.Version}, event: up})
 	case r.Err == nil && before.At.IsZero():
@@ -60,17 +60,22 @@ func sameFault(a, b error) bool {
 	return x == y
 }
 
-// slotsChanged is what was written, and where slots are short.
-func slotsChanged(r reconciler.Report, short []string, propagated map[string]time.Duration) (out []happening) {
+// slotsChanged is what was written.
+func (a *Agent) slotsChanged(r reconciler.Report, propagated map[string]time.Duration) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Changes)) {
 		took := map[string]string{"took": r.Took.Round(time.Microsecond).String()}
 		if p, ok := propagated[name]; ok {
 			took["propagation"] = p.Round(time.Microsecond).String()
 		}
-		changes := r.Changes[name].String()
-		out = append(out, happening{line: "slots changed", attrs: []any{"changes", changes, "took", r.Took.Round(time.Microsecond)},
-			event: api.Event{Kind: api.EventSlotsChanged, Backend: name, Text: "slots changed: " + changes, Changes: countsByKind(r.Changes[name]), Slots: r.Moved[name], Fields: took}})
+		counts, words := r.Changes[name], a.moveWords(name, r.Moved[name], r.Changes[name])
+		out = append(out, happening{line: "slots changed", attrs: []any{"changes", words, "counts", counts.String(), "took", r.Took.Round(time.Microsecond)},
+			event: api.Event{Kind: api.EventSlotsChanged, Backend: name, Text: words, Changes: countsByKind(counts), Slots: slotNames(r.Moved[name]), Fields: took}})
 	}
+	return out
+}
+
+// shortChanged is where slots are short.
+func shortChanged(r reconciler.Report, short []string) (out []happening) {
 	for _, name := range short {
 		h := happening{line: "every endpoint has a slot at this instance again",
 			event: api.Event{Kind: api.EventOverflowEnded, Backend: name, Text: "every endpoint has a slot there again"}}
@@ -84,11 +89,12 @@ func slotsChanged(r reconciler.Report, short []string, propagated map[string]tim
 }
 
 // drifted is what was corrected.
-func drifted(in *instance, r reconciler.Report) (out []happening) {
+func (a *Agent) drifted(in *instance, r reconciler.Report) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Drift)) {
 		kinds := r.Drift[name]
-		out = append(out, happening{level: slog.LevelWarn, line: "drift corrected: nobody asked for what was there", attrs: []any{"changes", kinds.String()},
-			event: api.Event{Kind: api.EventDrift, Backend: name, Text: "corrected what nobody asked for: " + kinds.String(), Changes: countsByKind(kinds)},
+		words := a.moveWords(name, slices.DeleteFunc(slices.Clone(r.Moved[name]), func(m reconciler.Move) bool { return !m.Drift }), kinds)
+		out = append(out, happening{level: slog.LevelWarn, line: "drift corrected: somebody or something had changed slots", attrs: []any{"changes", words, "counts", kinds.String()},
+			event: api.Event{Kind: api.EventDrift, Backend: name, Text: "put right what somebody or something had changed: " + words, Changes: countsByKind(kinds)},
 			count: func(m *metrics.Metrics) {
 				for kind, n := range kinds {
 					m.Drift(in.Name, r.Backends[name].Proxy, string(kind), n)

@@ -20,7 +20,7 @@ func refusals(from, n int) []discovery.Rejection {
 
 // TestRejectionsAreToldOnce: new ones are named, ten of an answer, and the others counted.
 func TestRejectionsAreToldOnce(t *testing.T) {
-	const one, more = "endpoint rejected", "more endpoints rejected"
+	const one, more = "endpoint rejected: it gets no traffic", "more endpoints rejected: they get no traffic"
 	inWorld(t, func(w *world) {
 		w.opts.Poll, w.opts.Resync = time.Minute, time.Hour
 		say := func(list []discovery.Rejection, ports ...int) {
@@ -74,7 +74,7 @@ func TestRefusedByPolicyAreToldOnce(t *testing.T) {
 			w.source.say(discovery.Complete(append(eps(81+i), list...)...), nil)
 			w.pass(time.Minute)
 		}
-		if ones, mores := w.warned.of("endpoint rejected"), w.warned.of("more endpoints rejected"); ones != 10 || mores != 1 {
+		if ones, mores := w.warned.of("endpoint rejected: it gets no traffic"), w.warned.of("more endpoints rejected: they get no traffic"); ones != 10 || mores != 1 {
 			w.t.Errorf("%d lines and %d summaries", ones, mores)
 		}
 	}, a)

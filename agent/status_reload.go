@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,12 +46,20 @@ func (a *Agent) needsReload(b *backend) bool {
 	return false
 }
 
+// raiseSlots is what ends a lack of slots where no reload of slotsync's can.
+const raiseSlots = "raise the number in server-template and reload HAProxy, or set reload.template"
+
+// renders reports whether a reload can give b more slots anywhere.
+func (a *Agent) renders(b *backend) bool {
+	return slices.ContainsFunc(a.reloads, func(r *reloading) bool { return r.Transaction.Renders() && r.serves(a.of(b)) })
+}
+
 // reloadNeed says what b lacks that a reload could give; nil if nothing.
 func (a *Agent) reloadNeed(b *backend) *api.NeedReload {
 	if !a.needsReload(b) {
 		return nil
 	}
-	n := &api.NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: "no reload can give more slots: set reload.template"}
+	n := &api.NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: raiseSlots}
 	for _, r := range a.reloads {
 		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
 			continue

@@ -62,6 +62,7 @@ func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Ti
 // that. news is when what led to it came.
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
 	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
+	held, _ := b.guard.Hold(now)
 	before := b.guard.Published()
 	with := evidence{checked: a.checks(b), proven: a.proven(b, now), confirms: confirms}
 	if b.reevaluate(with, now) {
@@ -69,11 +70,11 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news,
 			b.news = news
 		}
 		b.due, a.dirty = true, true
-		a.membersChanged(b, before)
+		a.membersChanged(b, before, held)
 	}
 	if kind != b.guard.Kind() {
 		a.dirty = true
-		a.holdChanged(b)
+		a.holdChanged(b, held)
 		for _, in := range a.of(b) {
 			in.outdated = true // whether newcomers are watched depends on it
 		}

@@ -23,7 +23,8 @@ func (r *Reconciler) apply(ctx context.Context, todo batch, clean map[string]boo
 		b.onSend(c)
 		b.written = now
 		if clean[name] && c.Kind != slots.Remove && b.noteCorrection(c.Number, now) {
-			r.event(Event{Text: "somebody else keeps changing this slot; writing to it pauses", Backend: name, Slot: c.Slot, Detail: b.conflicts[c.Number].pause.String(), Warn: true})
+			r.event(Event{Text: "somebody else keeps changing this slot: nothing is written to it for a while", Backend: name, Slot: c.Slot,
+				Detail: "for " + b.conflicts[c.Number].pause.String() + ", or until slotsync resume " + name, Warn: true})
 		}
 	}
 	r.alertUntil = now.Add(alertFor)
@@ -104,7 +105,7 @@ func (r *Reconciler) count(todo batch, refused []slots.Refusal, clean map[string
 		}
 		name := todo.owners[i]
 		r.changes.add(name, c.Kind)
-		r.moved.add(name, c.Slot)
+		r.moved.add(name, c, clean[name])
 		if clean[name] {
 			r.drift.add(name, c.Kind)
 		}

@@ -103,7 +103,7 @@ type Reconciler struct {
 	events         []Event
 	commands       []slots.Count
 	changes, drift Counts
-	moved          movedSlots
+	moved          moves
 	restarted      bool
 	exchanges      []slots.Exchange
 
@@ -188,7 +188,7 @@ func (r *Reconciler) Run(ctx context.Context) {
 		case err := <-r.syncing:
 			r.syncing = nil
 			if err != nil {
-				r.event(Event{Text: "state file not synced", Detail: err.Error(), Warn: true})
+				r.event(Event{Text: "state file is written, and may be lost if the power fails now", Detail: err.Error(), Warn: true})
 			}
 		case reply := <-r.syncs:
 			reply <- r.syncNow(ctx)

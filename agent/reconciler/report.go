@@ -28,9 +28,9 @@ type Report struct {
 
 	// What follows is since the report before this one.
 	Commands  []slots.Count
-	Changes   Counts              // by backend, of which
-	Drift     Counts              // these put right what nobody asked to be otherwise
-	Moved     map[string][]string // the slots that were changed, by backend, up to 50 of each
+	Changes   Counts            // by backend, of which
+	Drift     Counts            // these put right what nobody asked to be otherwise
+	Moved     map[string][]Move // which, by backend, up to 100 of each
 	Events    []Event
 	Exchanges []slots.Exchange
 }
@@ -119,18 +119,31 @@ func (k KindCounts) String() string {
 	return strings.Join(words, " ")
 }
 
-// maxMoved bounds the slots that a report names of each backend.
-const maxMoved = 50
+// A Move is a change that was made of one slot.
+type Move struct {
+	Slot   string
+	Kind   slots.Kind
+	Addr   netip.AddrPort // that the slot has after it
+	Weight int            // that was set; 0 for none
+	Drift  bool           // it put right what nobody asked to be otherwise
+}
 
-// movedSlots are the slots that were changed, by backend.
-type movedSlots map[string][]string
+// maxMoves bounds the changes that a report names of each backend.
+const maxMoves = 100
 
-func (m *movedSlots) add(backend, slot string) {
+// moves are changes that were made, by backend.
+type moves map[string][]Move
+
+func (m *moves) add(backend string, c slots.Change, drift bool) {
 	if *m == nil {
-		*m = movedSlots{}
+		*m = moves{}
 	}
-	if list := (*m)[backend]; len(list) < maxMoved && !slices.Contains(list, slot) {
-		(*m)[backend] = append(list, slot)
+	if list := (*m)[backend]; len(list) < maxMoves {
+		addr := c.Addr
+		if !addr.IsValid() {
+			addr = c.From.Addr
+		}
+		(*m)[backend] = append(list, Move{c.Slot, c.Kind, addr, c.Weight, drift})
 	}
 }
 

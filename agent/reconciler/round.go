@@ -195,10 +195,11 @@ func (r *Reconciler) observe(names []string, v slots.View) {
 		r.reportProblem(name, b)
 		for _, s := range taken {
 			n, _ := slots.Number(s, b.prefix)
-			r.event(Event{Kind: SlotTaken, Text: "slot was taken out of service by somebody else; it is left so", Backend: name, Slot: s, Detail: b.externals[n].Class.String(), Warn: true})
+			r.event(Event{Kind: SlotTaken, Text: "slot was taken out of service by somebody else; it is left so", Backend: name, Slot: s,
+				Detail: "set to " + b.externals[n].Class.String() + "; slotsync server start " + name + "/" + s + " ends that", Warn: true})
 		}
 		for _, s := range given {
-			r.event(Event{Kind: SlotGivenBack, Text: "slot was given back by somebody else", Backend: name, Slot: s})
+			r.event(Event{Kind: SlotGivenBack, Text: "slot was set ready again by somebody else", Backend: name, Slot: s})
 		}
 	}
 }
@@ -275,7 +276,7 @@ func (r *Reconciler) save(names []string) {
 		}
 		if err := r.conn.Save(proxy, servers); err != nil {
 			r.unsaved[proxy] = true
-			r.event(Event{Kind: StateFileFailed, Text: "state file not written", Detail: err.Error(), Warn: true})
+			r.event(Event{Kind: StateFileFailed, Text: "state file not written: an HAProxy that restarts now starts with older servers", Detail: err.Error(), Warn: true})
 			continue
 		}
 		delete(r.unsaved, proxy)

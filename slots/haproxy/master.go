@@ -131,7 +131,7 @@ func came(at address, before, after processes) error {
 	case after.pid != before.pid:
 		return fmt.Errorf("%s: HAProxy was restarted meanwhile: process %d answers, not %d", at, after.pid, before.pid)
 	case after.failed > 0, after.current() == before.current():
-		return fmt.Errorf("%s: HAProxy %s has not loaded its configuration (reloads failed: %d) and says why in its log alone: try `haproxy -c -f FILE`",
+		return fmt.Errorf("%s: HAProxy %s did not start a worker with its new configuration (failed reloads: %d); this version says why in its log alone: see journalctl -u haproxy",
 			at, after.version, after.failed)
 	}
 	return nil

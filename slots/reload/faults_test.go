@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 		{name: "full at replace", spoil: full("/haproxy.cfg"), step: StepReplace, says: "nothing was changed"},
 		{name: "reload refused", how: "refuses", step: StepReload, back: true, says: "Success=0: [ALERT] it says no; the file from before is in place; edge-1: the worker from before serves on"},
 		{name: "reload hangs", how: "hangs", step: StepReload, back: true, says: "deadline exceeded"},
-		{name: "no new worker", how: "ignores", step: StepWorker, back: true, says: "pid 100 from before still answers"},
+		{name: "no new worker", how: "ignores", step: StepWorker, back: true, says: "process 100 from before still answers"},
 		{name: "worker dies", how: "dies", step: StepWorker, back: true, says: "reloaded once more with it; then edge-1: a new worker serves"},
 	}
 	for _, c := range cases {

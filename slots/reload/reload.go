@@ -198,7 +198,7 @@ func New(o Options) (*Transaction, error) {
 func (o Options) validate() error {
 	switch {
 	case o.Reloader == nil:
-		return errors.New("no way to reload is given")
+		return errors.New("no way to reload is given: set reload.command, or the socket of the master")
 	case len(o.Instances) == 0:
 		return errors.New("no instance is given: nobody would say whether the reload came about")
 	case o.Keep < 0 || o.Timeout < 0:

@@ -119,7 +119,7 @@ func (a *attempt) finish() error {
 		return nil
 	}
 	return &Error{
-		Step: a.res.Step, Err: fmt.Errorf("keep the books: %w", err),
+		Step: a.res.Step, Err: fmt.Errorf("the record of this reload cannot be written: %w", err),
 		done: "HAProxy runs " + a.t.o.File + " all the same", advice: a.t.advice(StepKeep),
 	}
 }

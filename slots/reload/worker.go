@@ -62,7 +62,7 @@ func probe(ctx context.Context, in Instance) (slots.Process, error) {
 // serves accepts any process that takes changes.
 func serves(_ string, p slots.Process) error {
 	if p.Stopping {
-		return fmt.Errorf("pid %d is stopping and nobody follows", p.Pid)
+		return fmt.Errorf("HAProxy's process %d is stopping, and no new one answers", p.Pid)
 	}
 	return nil
 }
@@ -71,7 +71,7 @@ func serves(_ string, p slots.Process) error {
 func successor(before map[string]slots.Process) func(string, slots.Process) error {
 	return func(name string, p slots.Process) error {
 		if p.Same(before[name]) {
-			return fmt.Errorf("pid %d from before still answers, no new worker", p.Pid)
+			return fmt.Errorf("HAProxy's process %d from before still answers, and no new one", p.Pid)
 		}
 		return serves(name, p)
 	}

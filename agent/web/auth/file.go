@@ -225,7 +225,7 @@ func holderOf(c *x509.Certificate) string {
 func (g *Gate) passToolkit(w http.ResponseWriter, r *http.Request, c *credentials) (Config, bool) {
 	a := g.askToolkit(r, *c)
 	if a.err != nil {
-		g.o.Log.Warn("nobody is let in", "err", a.err.Error())
+		g.o.Log.Warn("http.web_config_file cannot be used: nobody is let in", "err", a.err.Error())
 		answer.Problem(w, http.StatusInternalServerError, "http.web_config_file cannot be read: the log says why")
 		return a.asks, false
 	}

@@ -14,7 +14,7 @@ import (
 func WarnMisspelt(cfg *config.Config, o Options) {
 	log := newLogger(o.Log, cfg.LogFormat, cfg.LogLevel)
 	for _, m := range o.Environment.Misspelt() {
-		log.Warn("a variable is set that nobody looks up", "variable", m.Name, "did_you_mean", m.Meant)
+		log.Warn("a variable of the environment is not one of slotsync's: it has no effect", "variable", m.Name, "did_you_mean", m.Meant)
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 	pace := statusPace
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		s.log.Warn("systemd's watchdog is not fed", "err", err)
+		s.log.Warn("systemd's watchdog gets no sign that slotsync works", "err", err)
 	}
 	if watchdog > 0 {
 		pace = min(pace, watchdog/3)

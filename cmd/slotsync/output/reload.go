@@ -61,16 +61,20 @@ func nextReload(r api.ReloadStatus, now time.Time) string {
 	return "in " + passed(*r.NextAfter, now)
 }
 
-func needWords(n api.NeedReload, now time.Time) string {
-	state := "reload needed"
-	if n.Latched {
-		state = "reload needed, given up"
+// needWords says how many endpoints wait for a slot, and what ends that.
+func needWords(n api.NeedReload) string {
+	text, given := textfmt.Count(n.Wanted-n.Slots, "endpoint")+" without a slot", ""
+	if n.Wanted <= n.Slots {
+		text = "a reload is needed"
 	}
-	text := fmt.Sprintf("%s: %s for %s", state, textfmt.Count(n.Slots, "slot"), textfmt.Count(n.Wanted, "endpoint"))
+	if n.Latched {
+		given = "given up: "
+	}
+	text += fmt.Sprintf(" (%s for %s", textfmt.Count(n.Slots, "slot"), textfmt.Count(n.Wanted, "endpoint"))
 	if !n.Since.IsZero() {
 		text += " since " + n.Since.Format(time.TimeOnly)
 	}
-	return text + ": " + textfmt.OneLine(n.Why)
+	return text + "): " + given + textfmt.OneLine(n.Why)
 }
 
 // WriteNeeds says for which backends HAProxy is to be reloaded.

@@ -176,11 +176,11 @@ func BackendState(b api.BackendStatus, now time.Time) string {
 	for _, k := range b.Kept {
 		words = append(words, keptText(k)+acceptCommand(b.Name, k.ID))
 	}
-	if len(b.Overflow) > 0 {
+	if len(b.Overflow) > 0 && b.NeedReload == nil {
 		words = append(words, textfmt.Count(len(b.Overflow), "endpoint")+" without a slot")
 	}
 	if b.NeedReload != nil {
-		words = append(words, needWords(*b.NeedReload, now))
+		words = append(words, needWords(*b.NeedReload))
 	} else if text := forecastWords(b.Forecast); text != "" {
 		words = append(words, text)
 	}

@@ -121,8 +121,8 @@ func TestShowReloads(t *testing.T) {
 		},
 	}
 	const want = `BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
-web      web        0      0      0      0     live, 2 endpoints without a slot, reload needed: 10 slots for 12 endpoints since 03:04:00: HAProxy is going to be reloaded
-api      api        0      0      0      0     live, reload needed, given up: 1 slot for 2 endpoints: step check failed.; it is tried again when the file changes
+web      web        0      0      0      0     live, 2 endpoints without a slot (10 slots for 12 endpoints since 03:04:00): HAProxy is going to be reloaded
+api      api        0      0      0      0     live, 1 endpoint without a slot (1 slot for 2 endpoints): given up: step check failed.; it is tried again when the file changes
 soon     soon       0      0      0      0     live, 3 free, full in 1h30m at 2 an hour
 now      now        0      0      0      0     live, 1 free, full in 18s at 200 an hour
 late     late       0      0      0      0     live
