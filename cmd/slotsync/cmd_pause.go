@@ -32,7 +32,7 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 		_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", output.BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339))
 		return err
 	})
-	durationFlag(cmd, &body.For, "how long, as in 10m (default 1h)")
+	durationFlag(cmd, &body.For, "for", "how long, as in 10m (default 1h)")
 	cmd.Flags().StringVar(&body.Reason, "reason", "", "why, for whoever looks next")
 	cmd.Flags().BoolVar(&body.Hard, "hard", false, "do not even fill an instance that is restarted")
 	return cmd

@@ -30,7 +30,9 @@ A server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT; with
   slotsync server weight web/websrv3 20%`,
 	}, newServerListCommand(a), newServerAddCommand(a), newServerRemoveCommand(a),
 		newServerStateCommand(a, "drain", api.StateDrain, "No new sessions; those that are there go on", `Drain a server: it gets no new sessions, those that it has go on, and clients that
-stick to it may come back to it.`),
+stick to it may come back to it. With --wait, the command ends when none is left on any
+HAProxy: one that does not answer is waited for. Exit 1 if that takes longer than
+--timeout; the drain stays.`),
 		newServerStateCommand(a, "stop", api.StateMaint, "Put a server into maintenance (maint)", `Stop a server: it is put into maintenance, HAProxy's state maint, which slotsync status
 shows as down. Requests that run finish, and clients that stuck to it go elsewhere.`),
 		newServerStateCommand(a, "start", api.StateReady, "End drain and stop: its source says the state again", `Start a server: drain and stop end, and so does what somebody did to its slot behind the
@@ -40,14 +42,7 @@ agent's back. It gets the state that its source says.`),
 
 func newServerStateCommand(a *app, name, state, short, long string) *cobra.Command {
 	body := api.StateBody{State: state}
-	cmd := a.serverCommand(cobra.Command{
-		Use:   name + " BACKEND/SERVER | --address IP",
-		Short: short,
-		Long:  long + "\n\nA server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT.",
-		Example: fmt.Sprintf(`  slotsync server %[1]s web/10.0.0.1:80
-  slotsync server %[1]s web/websrv3
-  slotsync server %[1]s --address 10.0.0.1`, name),
-	}, &serverChange{
+	change := &serverChange{
 		who:  &body.WhoBody,
 		what: func([]string) string { return state },
 		one: func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
@@ -56,7 +51,18 @@ func newServerStateCommand(a *app, name, state, short, long string) *cobra.Comma
 		all: func(ctx context.Context, c *client.Client, ip netip.Addr) ([]api.ServerRef, error) {
 			return c.SetAddressState(ctx, ip, body)
 		},
-	})
+	}
+	cmd := a.serverCommand(cobra.Command{
+		Use:   name + " BACKEND/SERVER | --address IP",
+		Short: short,
+		Long:  long + "\n\nA server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT.",
+		Example: fmt.Sprintf(`  slotsync server %[1]s web/10.0.0.1:80
+  slotsync server %[1]s web/websrv3
+  slotsync server %[1]s --address 10.0.0.1`, name),
+	}, change)
+	if state == api.StateDrain {
+		waitFlags(cmd, change)
+	}
 	if state != api.StateReady {
 		whoFlags(cmd, &body.WhoBody)
 	}

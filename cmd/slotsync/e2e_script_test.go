@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -60,6 +61,7 @@ func scripts(dir string, setup func(*testscript.Env) error) testscript.Params {
 			"haproxy":    stageCmd((*stage).haproxy),
 			"freeze":     stageCmd((*stage).freeze),
 			"linger":     stageCmd((*stage).linger),
+			"origin":     stageCmd((*stage).origin),
 			"versions":   stageCmd((*stage).versions),
 			"servers":    stageCmd((*stage).servers),
 			"tell":       stageCmd((*stage).tell),
@@ -85,6 +87,7 @@ type stage struct {
 	catalog *consultest.Server
 	names   *dnstest.Server
 	agents  map[string]*exec.Cmd
+	origins map[string]chan struct{} // closed when they answer
 	systemd *net.UnixConn
 }
 
@@ -103,7 +106,7 @@ func setupStage(env *testscript.Env) error {
 	env.Setenv("SLOTSYNC_HTTP_LISTEN", "")
 	env.Setenv("SLOTSYNC_STATE_DIR", dir+"/state")
 	env.Setenv("SLOTSYNC_AGENT", "unix://"+dir+"/api.sock")
-	env.Values[stageKey{}] = &stage{tb: tb, proxies: map[string]*haproxytest.Process{}, agents: map[string]*exec.Cmd{}}
+	env.Values[stageKey{}] = &stage{tb: tb, proxies: map[string]*haproxytest.Process{}, agents: map[string]*exec.Cmd{}, origins: map[string]chan struct{}{}}
 	return nil
 }
 
@@ -151,7 +154,7 @@ func (s *stage) haproxy(_ bool, args []string) {
 
 // staged makes one thing about a HAProxy otherwise: twice gives it the socket
 // $SS/second.sock too, tcp one at the address $NAME_tcp, both a backend api besides web,
-// few two slots only, fixed a backend be_legacy whose servers are written by hand, checked health checks; with master it runs as master and worker, with the socket
+// few two slots only, open leads from the port $NAME_port to the servers, fixed a backend be_legacy whose servers are written by hand, checked health checks; with master it runs as master and worker, with the socket
 // $NAME_master. All else is the level of its socket.
 func (s *stage) staged(c *haproxytest.Config, name, how string) {
 	switch how {
@@ -169,6 +172,9 @@ func (s *stage) staged(c *haproxytest.Config, name, how string) {
 		c.Extra = "backend be_legacy\n  server old1 127.9.0.1:80 check\n  server old2 127.9.0.2:80 check\n"
 	case "checked":
 		c.Backends[0].Check = "check inter 200ms fall 1"
+	case "open":
+		c.Backends[0].Frontend = haproxytest.FreePort(s.tb)
+		s.ts.Setenv(name+"_port", strconv.Itoa(c.Backends[0].Frontend))
 	case "master":
 		c.Master = true
 	default:
@@ -181,6 +187,29 @@ func (s *stage) staged(c *haproxytest.Config, name, how string) {
 func (s *stage) linger(_ bool, args []string) {
 	s.usage(len(args) == 1, "linger NAME")
 	s.proxies[args[0]].Linger()
+}
+
+// origin NAME starts a server at the port $NAME of 127.0.0.1 that answers "at last" after
+// origin NAME release.
+func (s *stage) origin(_ bool, args []string) {
+	s.usage(len(args) > 0, "origin NAME [release]")
+	if len(args) == 2 {
+		close(s.origins[args[0]])
+		return
+	}
+	released := make(chan struct{})
+	s.origins[args[0]] = released
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-released:
+			fmt.Fprintln(w, "at last")
+		case <-r.Context().Done():
+		}
+	}))
+	s.ts.Defer(server.Close)
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	s.ts.Check(err)
+	s.ts.Setenv(args[0], port)
 }
 
 // versions VAR sets VAR1, VAR2 and so on to the versions that the command

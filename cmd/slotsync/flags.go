@@ -77,13 +77,13 @@ func instanceFlag(cmd *cobra.Command, name *string) {
 }
 
 // durationFlag adds --for.
-func durationFlag(cmd *cobra.Command, to *string, help string) {
+func durationFlag(cmd *cobra.Command, to *string, name, help string) {
 	cmd.Flags().Var(textFlag{to, func(text string) (string, error) {
 		if d, err := api.ParseDuration(text); text != "" && (err != nil || d <= 0) {
-			return "", usageErrorf("--for: %q is no duration, as in 10m, 24h or 7d", textfmt.Clip(text))
+			return "", usageErrorf("--%s: %q is no duration, as in 10m, 24h or 7d", name, textfmt.Clip(text))
 		}
 		return text, nil
-	}}, "for", help)
+	}}, name, help)
 }
 
 // agentFlags adds what commands need that talk to a running agent.

@@ -26,6 +26,8 @@ type serverChange struct {
 	all     func(ctx context.Context, c *client.Client, ip netip.Addr) ([]api.ServerRef, error) // nil without --address
 
 	address         string // --address
+	wait            bool   // --wait, until no session is left
+	timeout         string // --timeout of that
 	ip              netip.Addr
 	backend, server string
 }
@@ -56,10 +58,10 @@ func (a *app) serverCommand(cmd cobra.Command, x *serverChange) *cobra.Command {
 			return err
 		}
 		err = show(a, ref, func(ref api.ServerRef) error { return output.WriteDone(a.stdout, ref, what) })
-		if !x.instant {
-			a.warnPending(ctx, c, []api.ServerRef{ref})
+		if err != nil || x.instant {
+			return err
 		}
-		return err
+		return a.follow(ctx, c, x, []api.ServerRef{ref})
 	})
 	a.outputFlag(made)
 	if x.all != nil {
@@ -90,8 +92,7 @@ func (a *app) changeAll(ctx context.Context, c *client.Client, x *serverChange, 
 	if err != nil {
 		return err
 	}
-	defer a.warnPending(ctx, c, refs)
-	return show(a, refs, func(refs []api.ServerRef) error {
+	err = show(a, refs, func(refs []api.ServerRef) error {
 		for _, ref := range refs {
 			if err := output.WriteDone(a.stdout, ref, what); err != nil {
 				return err
@@ -102,6 +103,39 @@ func (a *app) changeAll(ctx context.Context, c *client.Client, x *serverChange, 
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return a.follow(ctx, c, x, refs)
+}
+
+// follow says what of a change is not in force yet, or waits until no session is left.
+func (a *app) follow(ctx context.Context, c *client.Client, x *serverChange, refs []api.ServerRef) error {
+	if !x.wait {
+		a.warnPending(ctx, c, refs)
+		return nil
+	}
+	patience, err := api.ParseDuration(x.timeout)
+	if err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = remote.AwaitDrained(waiting, c, refs, func(left string) { fmt.Fprintln(a.stderr, "slotsync: waiting: "+left) })
+	switch {
+	case err == nil:
+		fmt.Fprintln(a.stderr, "slotsync: no session is left")
+	case ctx.Err() == nil && waiting.Err() != nil:
+		err = fmt.Errorf("not empty after %s: %w; the drain stays: slotsync server start ends it, slotsync server shutdown ends the sessions", x.timeout, err)
+	}
+	return err
+}
+
+// waitFlags has a change wait for the end of sessions.
+func waitFlags(cmd *cobra.Command, x *serverChange) {
+	cmd.Flags().BoolVar(&x.wait, "wait", false, "wait until no HAProxy has a session of it left, and say how many there are")
+	x.timeout = "10m"
+	durationFlag(cmd, &x.timeout, "timeout", "how long --wait waits, as in 10m or 2h; the drain stays after it, and the exit code is 1")
 }
 
 // parseServer takes BACKEND/SERVER apart.
@@ -115,7 +149,7 @@ func parseServer(text string) (backend, server string, err error) {
 
 // whoFlags adds how long and why something is asked for.
 func whoFlags(cmd *cobra.Command, who *api.WhoBody) {
-	durationFlag(cmd, &who.For, "end it by itself after this time, as in 10m, 24h or 7d")
+	durationFlag(cmd, &who.For, "for", "end it by itself after this time, as in 10m, 24h or 7d")
 	cmd.Flags().StringVar(&who.Reason, "reason", "", "why, for whoever looks next")
 	cmd.Flags().BoolVar(&who.Keep, "keep", false, "keep it however long the endpoint is not listed")
 }
