@@ -16,21 +16,32 @@ import (
 func newStatusCommand(a *app) *cobra.Command {
 	var watch, all bool
 	cmd := a.agentCommand(cobra.Command{
-		Use:   "status",
+		Use:   "status [BACKEND]",
 		Short: "Show instances, sources, backends and slots",
 		Long: `Show what the running agent knows: how each HAProxy and each source is doing,
-what the guard holds, and which endpoint sits in which slot. Exit 1: the agent is not ready.`,
+what the guard holds, and which endpoint sits in which slot. With a BACKEND, only that one, its sources and its
+instances. Exit 1: the agent is not ready, or has no such backend.`,
 		Example: `  slotsync status
+  slotsync status web
   slotsync status --watch
   slotsync status -o json
   slotsync status --agent http://127.0.0.1:9750`,
-		Args: noArgs,
-	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		Args: oneOrAll,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
 		write := func(s api.Status) error { return output.Style{Colour: a.colour(), All: all}.WriteStatus(a.stdout, s) }
+		choose := func(s api.Status) (api.Status, error) {
+			if len(args) == 0 {
+				return s, nil
+			}
+			return remote.OfBackend(s, args[0])
+		}
 		if watch {
-			return a.watch(ctx, c, write)
+			return a.watch(ctx, c, choose, write)
 		}
 		status, err := c.Status(ctx)
+		if err == nil {
+			status, err = choose(status)
+		}
 		if err != nil {
 			return err
 		}
@@ -50,8 +61,13 @@ func (a *app) colour() bool { return textfmt.IsTerminal(a.stdout) && a.place.Env
 
 // watch shows the status again and again, as JSON on one line each. That the agent does not
 // answer is worth watching too.
-func (a *app) watch(ctx context.Context, c *client.Client, write func(api.Status) error) error {
+func (a *app) watch(ctx context.Context, c *client.Client, choose func(api.Status) (api.Status, error), write func(api.Status) error) error {
 	return remote.Watch(ctx, c, func(status api.Status, err error) error {
+		if err == nil {
+			if status, err = choose(status); err != nil {
+				return err
+			}
+		}
 		if a.format != formatJSON && textfmt.IsTerminal(a.stdout) {
 			fmt.Fprint(a.stdout, "\x1b[H\x1b[2J")
 		}

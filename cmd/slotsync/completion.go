@@ -48,6 +48,7 @@ func argLookups() map[string][]complete.Lookup {
 		"accept":                        {backend, complete.AcceptIDs()},
 		"pause":                         {backend},
 		"resume":                        {backend},
+		"status":                        {backend},
 		"explain":                       {backend, complete.Subjects()},
 		"server list":                   {backend},
 		"server drain":                  {server},
