@@ -42,6 +42,11 @@ func (m model) noServers() string {
 	case len(m.everyServer().rows) > 0:
 		return "every slot is free: a shows them"
 	}
+	for i, err := range m.seen.unsaid {
+		if err != nil && (m.instance == 0 || m.instance == i+1) {
+			return textfmt.OneLine("no counters: " + err.Error())
+		}
+	}
 	return "HAProxy has shown no counters yet"
 }
 

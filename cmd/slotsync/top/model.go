@@ -24,10 +24,11 @@ type agentAPI interface {
 }
 
 // A snapshot is what was seen at one moment; stats are in the order of the instances,
-// each empty if the instance does not say them.
+// each empty if the instance does not say them; unsaid is why.
 type snapshot struct {
 	status api.Status
 	stats  []slots.Dump
+	unsaid []error
 }
 
 // An action is a change that somebody asks for.

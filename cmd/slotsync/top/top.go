@@ -90,13 +90,13 @@ func (c apiClient) look(ctx context.Context) (snapshot, error) {
 	if err != nil {
 		return snapshot{}, err
 	}
-	seen := snapshot{status: status, stats: make([]slots.Dump, len(status.Instances))}
+	seen := snapshot{status: status, stats: make([]slots.Dump, len(status.Instances)), unsaid: make([]error, len(status.Instances))}
 	var group sync.WaitGroup
 	for i, in := range status.Instances {
 		if !in.Up {
 			continue
 		}
-		group.Go(func() { seen.stats[i], _ = c.Dump(ctx, in.Name, "stat") })
+		group.Go(func() { seen.stats[i], seen.unsaid[i] = c.Dump(ctx, in.Name, "stat") })
 	}
 	group.Wait()
 	return seen, nil

@@ -296,6 +296,7 @@ func TestTopSaysThatThereIsNothing(t *testing.T) {
 		{"1", snapshot{status: at}, "no HAProxy is configured"},
 		{"2", snapshot{status: down, stats: make([]slots.Dump, 1)}, "no HAProxy answers"},
 		{"2", snapshot{status: up, stats: make([]slots.Dump, 1)}, "HAProxy has shown no counters yet"},
+		{"2", snapshot{status: up, stats: make([]slots.Dump, 1), unsaid: []error{errors.New("edge-1: more than 260000 values")}}, "no counters: edge-1: more than 260000 values"},
 		{"2", free, "every slot is free: a shows them"},
 		{"3", snapshot{status: at}, "no backend is configured"},
 		{"4", snapshot{}, "no event yet"},
