@@ -32,6 +32,11 @@ func (c *Client) CheckHAProxy(ctx context.Context, name string) (api.CheckAnswer
 	return into[api.CheckAnswer](ctx, c.patient(), http.MethodPost, "/v1/haproxy/config/check"+query("reload", name), nil)
 }
 
+// Doctor has the agent ask every instance and source what may go wrong.
+func (c *Client) Doctor(ctx context.Context) ([]api.Finding, error) {
+	return into[[]api.Finding](ctx, c.patient(), http.MethodPost, "/v1/doctor", nil)
+}
+
 // HAProxyConfig returns HAProxy's configuration, or the version of it. The error
 // wraps [api.ErrNoVersion] if that is not kept.
 func (c *Client) HAProxyConfig(ctx context.Context, name, version string) (string, error) {

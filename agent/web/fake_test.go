@@ -280,7 +280,7 @@ func options(f *fake) web.Options {
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintln(w, "slotsync_build_info 1")
 		}),
-		Reload: f.Reload, Options: auth.Options{Loopback: auth.LoopbackOperate},
+		Reload: f.Reload, Examine: f.Examine, Options: auth.Options{Loopback: auth.LoopbackOperate},
 	}
 }
 
@@ -326,3 +326,8 @@ func serve(t *testing.T, o web.Options) *web.Server {
 }
 
 func token(s string) func() string { return func() string { return s } }
+
+func (f *fake) Examine(context.Context) ([]api.Finding, error) {
+	f.did("examine")
+	return []api.Finding{{Verdict: api.VerdictOK, Subject: "instance a", Text: "it is fine"}}, nil
+}

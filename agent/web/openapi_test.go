@@ -175,7 +175,7 @@ func documented() map[string]any {
 		"ServerRow": api.ServerRow{}, "AddressRow": api.AddressRow{}, "ReloadAnswer": api.ReloadAnswer{}, "CheckAnswer": api.CheckAnswer{},
 		"SectionAnswer": api.SectionAnswer{}, "RawAnswer": api.RawAnswer{}, "Problem": api.Problem{}, "ReloadBody": api.ReloadBody{},
 		"RawBody": api.RawBody{}, "StateBody": api.StateBody{}, "WeightBody": api.WeightBody{}, "ServerBody": api.ServerBody{},
-		"PauseBody": api.PauseBody{}, "WhoBody": api.WhoBody{}, "AcceptBody": api.AcceptBody{}, "Accepted": api.Accepted{},
+		"PauseBody": api.PauseBody{}, "WhoBody": api.WhoBody{}, "AcceptBody": api.AcceptBody{}, "Accepted": api.Accepted{}, "Finding": api.Finding{},
 	}
 }
 
@@ -315,6 +315,7 @@ func examples() map[string]struct{ what, body string } {
 		"GET /v1/status":           {"GET /v1/status", ""},
 		"GET /v1/events":           {"HEAD /v1/events", ""},
 		"POST /v1/sync":            {"POST /v1/sync", ""},
+		"POST /v1/doctor":          {"POST /v1/doctor", ""},
 		"GET /-/healthy":           {"GET /-/healthy", ""},
 		"GET /-/ready":             {"GET /-/ready", ""},
 		"POST /-/reload":           {"POST /-/reload", ""},

@@ -20,6 +20,7 @@ const index = `slotsync
 GET  /v1/status                     what the agent knows and does
 GET  /v1/backends/{backend}/explain why a backend is as it is; an address or a slot in it under /{address}
 POST /v1/sync                       one round, now
+POST /v1/doctor                     what may go wrong, asked as the agent's user in its environment
 POST /v1/backends/{backend}/accept  let go what is held or kept, by its id
 GET  /v1/backends/{backend}/servers the endpoints of a backend; POST adds one, DELETE .../{server} removes it
 PUT  /v1/backends/{backend}/servers/{server}/state   {"state": "drain", "for": "10m"}; ready ends it
@@ -74,6 +75,7 @@ func (s *Server) table() []route {
 		{"GET", "/v1/status", s.status, auth.Read},
 		{"GET", "/v1/events", s.limitAnonymous(s.events), auth.Read},
 		{"POST", "/v1/sync", s.sync, auth.Operate},
+		{"POST", "/v1/doctor", s.doctor, auth.Full}, // what it finds names files, users and addresses
 		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate},
 		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read},
 		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, auth.Read},
@@ -165,6 +167,22 @@ func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer.JSON(w, status)
+}
+
+// doctor has the agent examine itself, one at a time: that asks every HAProxy and source.
+func (s *Server) doctor(w http.ResponseWriter, r *http.Request) {
+	if !s.examining.TryLock() {
+		answer.Problem(w, answer.StatusOf(api.ErrExamining, http.StatusConflict), api.ErrExamining.Error())
+		return
+	}
+	defer s.examining.Unlock()
+	ctx, cancel := withLongDeadline(w, r)
+	defer cancel()
+	found, err := s.o.Examine(ctx)
+	if err == nil {
+		err = ctx.Err() // what was cut short looks as if it were at fault
+	}
+	answer.Result(w, append([]api.Finding{}, found...), err, http.StatusInternalServerError)
 }
 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request) {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"sync"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
@@ -53,6 +54,8 @@ type Options struct {
 	// stays in force. With drainRemoved, slots that the new one does not serve
 	// are taken out of service first. Must not be nil.
 	Reload func(ctx context.Context, drainRemoved bool) error
+	// Examine asks instances and sources what may go wrong, as this process. Must not be nil.
+	Examine func(ctx context.Context) ([]api.Finding, error)
 	// TCP and Unix are listeners that are open already, instead of what would be bound at
 	// Listen and Socket, which then say where they are; nil for none.
 	TCP, Unix net.Listener
@@ -74,12 +77,13 @@ type Options struct {
 // A Server answers over TCP, a unix socket, or both. [New] makes one, Listen
 // binds it, Serve answers.
 type Server struct {
-	o        Options
-	gate     *auth.Gate
-	page     *page.Page
-	tcp      net.Listener
-	unix     net.Listener
-	stopping chan struct{} // closed when Serve ends
+	o         Options
+	gate      *auth.Gate
+	page      *page.Page
+	tcp       net.Listener
+	unix      net.Listener
+	stopping  chan struct{} // closed when Serve ends
+	examining sync.Mutex    // held while the agent examines itself
 	// anonymousStreams holds one for each who may not do everything and is told of events.
 	anonymousStreams chan struct{}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/doctor"
 )
 
@@ -34,7 +35,7 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			list := []doctor.Finding{}
+			list := []api.Finding{}
 			for _, path := range args {
 				text, err := readHAProxyFile(path)
 				if err != nil {
@@ -42,7 +43,7 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 				}
 				list = append(list, doctor.LintHAProxy(path, text)...)
 			}
-			err := show(a, list, func(list []doctor.Finding) error {
+			err := show(a, list, func(list []api.Finding) error {
 				if len(list) == 0 {
 					fmt.Fprintln(a.stdout, "nothing to say against it")
 				}

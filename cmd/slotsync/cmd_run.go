@@ -77,7 +77,7 @@ func (a *app) loadOnce(d config.Inline) (*config.Config, error) {
 }
 
 func (a *app) runOptions() daemon.Options {
-	return daemon.Options{Log: a.stderr, Version: version, Environment: a.place.Env}
+	return daemon.Options{Log: a.stderr, Version: version, Environment: a.place.Env, Examine: a.examine}
 }
 
 // syncOnce makes one round by itself. It fails if an instance is not in sync after it.

@@ -161,6 +161,13 @@ func operations() map[string]operation {
 			etag:   true,
 			fails:  []int{404, 409, 503, 504},
 		},
+		"POST /v1/doctor": {
+			id: "doctor", summary: "Ask every HAProxy and source what may go wrong, as the agent's user and in its environment",
+			description: "One at a time; what it finds names files, users and addresses. Of a backend with dynamic: true, a server is added in maintenance and deleted at once.",
+			answer:      []api.Finding{},
+			says:        "What was found, the fine too",
+			fails:       []int{409, 503, 504},
+		},
 		"POST /v1/haproxy/config/check": {
 			id: "haproxyCheck", summary: "Render the configuration and have it checked; nothing changes",
 			params: []string{"reload"},

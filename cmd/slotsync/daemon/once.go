@@ -54,6 +54,8 @@ type Options struct {
 	Log         io.Writer
 	Version     string
 	Environment config.Environment
+	// Examine says what may go wrong with cfg, whose clients are in w; nil for nothing.
+	Examine func(ctx context.Context, cfg *config.Config, w Wiring) []api.Finding
 }
 
 // Plan reads sources and instances once and returns what a round would change.

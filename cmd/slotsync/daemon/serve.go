@@ -36,6 +36,7 @@ type service struct {
 	log      *slog.Logger
 	version  string
 	level    *slog.LevelVar
+	doctor   func(ctx context.Context, cfg *config.Config, w Wiring) []api.Finding // see [Options.Examine]
 	registry *prometheus.Registry
 	metrics  *metrics.Metrics
 	agent    *agent.Agent
@@ -56,7 +57,7 @@ func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	ctx, done := asProgram(ctx)
 	defer done()
 	tuneGC(o.Environment)
-	s := &service{load: load, cfg: cfg, version: o.Version, level: &slog.LevelVar{}, locks: locks{}}
+	s := &service{load: load, cfg: cfg, version: o.Version, level: &slog.LevelVar{}, locks: locks{}, doctor: o.Examine}
 	s.level.Set(cfg.LogLevel)
 	s.log = newLogger(o.Log, cfg.LogFormat, s.level)
 	s.registry, s.metrics = NewMetrics(o.Version)
@@ -182,7 +183,7 @@ func (s *service) listen() (err error) {
 
 func (s *service) bind(h config.HTTP) (err error) {
 	s.web, err = web.New(web.Options{
-		Agent: described{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload,
+		Agent: described{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload, Examine: s.examine,
 		TCP: s.opened.tcp, Unix: s.opened.unix, Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
 		Options: auth.Options{
 			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
@@ -192,6 +193,23 @@ func (s *service) bind(h config.HTTP) (err error) {
 		return &config.UsageError{Err: err}
 	}
 	return s.web.Listen()
+}
+
+// examine asks what may go wrong with the configuration that is in force, over connections of
+// its own.
+func (s *service) examine(ctx context.Context) ([]api.Finding, error) {
+	if s.doctor == nil {
+		return nil, fmt.Errorf("%w: this agent has no doctor", api.ErrBadRequest)
+	}
+	s.mu.Lock()
+	cfg := s.cfg
+	s.mu.Unlock()
+	w, err := Wire(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Systems.closeBut(nil)
+	return s.doctor(ctx, cfg, w), nil
 }
 
 // A described agent says besides which release it is, and why the configuration that was read

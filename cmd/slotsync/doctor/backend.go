@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
@@ -19,7 +20,7 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 	f := findings{subject: fmt.Sprintf("instance %s, backend %s", in.Name, b.Proxy)}
 	servers, ok := view.Servers[b.Proxy]
 	if !ok {
-		f.add(verdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
+		f.add(api.VerdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
 		return f, 0
 	}
 	prefix := b.Prefix
@@ -29,14 +30,14 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 	}
 	if prefix == "" {
 		if found == "" {
-			f.add(verdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))
+			f.add(api.VerdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))
 			return f, 0
 		}
 		prefix = found
 	}
 	own := slots.Own(servers, prefix)
 	if len(own) == 0 {
-		f.add(verdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(all))
+		f.add(api.VerdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(all))
 		return f, 0
 	}
 	ready := 0
@@ -45,7 +46,7 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 			ready++
 		}
 	}
-	f.add(verdictOK, "%s %s to %s, %d of them ready", textfmt.Count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
+	f.add(api.VerdictOK, "%s %s to %s, %d of them ready", textfmt.Count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
 	f.judgeForm(in, prefix, own)
 	f.judgeAdded(b, own)
 	f.judgeRange(prefix, own)
@@ -57,24 +58,24 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 func (f *findings) judgeForm(in config.Instance, prefix string, own []slots.Server) {
 	before := len(f.list)
 	write := writeSlots(prefix, own)
-	f.some(verdictFail, own, func(s slots.Server) bool { return s.Off },
+	f.some(api.VerdictFail, own, func(s slots.Server) bool { return s.Off },
 		"are in a backend that is `disabled` in the configuration, and take neither traffic nor changes: remove `disabled` from the backend")
-	f.some(verdictFail, own, func(s slots.Server) bool { return s.NoAddress && !s.Off },
+	f.some(api.VerdictFail, own, func(s slots.Server) bool { return s.NoAddress && !s.Off },
 		"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `"+write+"`")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && !s.Resolved && s.FQDN == "" },
+	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && !s.Resolved && s.FQDN == "" },
 		"have a numeric address, which a restart does not restore from a state file: write `"+write+"`")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return !s.Disabled && !s.Off },
+	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return !s.Disabled && !s.Off },
 		"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
+	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
 		"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1")
-	f.some(verdictWarn, own, func(s slots.Server) bool { return s.Initial < fullWeight },
+	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return s.Initial < fullWeight },
 		fmt.Sprintf("have a template weight below %d, which cannot express every percent: write `weight %d`", fullWeight, fullWeight))
 	if in.StateFile == "" {
-		f.add(verdictWarn, "without state_file a restarted HAProxy is empty until the agent has filled it: set it, and `load-server-state-from-file`")
+		f.add(api.VerdictWarn, "without state_file a restarted HAProxy is empty until the agent has filled it: set it, and `load-server-state-from-file`")
 		return
 	}
 	if len(f.list) == before {
-		f.add(verdictOK, "the slots have the recommended form")
+		f.add(api.VerdictOK, "the slots have the recommended form")
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
@@ -18,29 +19,15 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
-// The verdicts of a finding.
-const (
-	verdictOK   = "ok"
-	verdictWarn = "warn"
-	verdictFail = "fail"
-)
-
-// A Finding is one thing that doctor looked at.
-type Finding struct {
-	Verdict string `json:"verdict"` // ok, warn, fail
-	Subject string `json:"subject"` // as in "instance edge-1"
-	Text    string `json:"text"`    // what is, and what to do about it
-}
-
 // findings collects what doctor sees of one subject.
 type findings struct {
 	subject string
-	list    []Finding
+	list    []api.Finding
 	slots   map[string]int // of an instance: how many each of our backends has there
 }
 
 func (f *findings) add(verdict, format string, args ...any) {
-	f.list = append(f.list, Finding{verdict, f.subject, textfmt.OneLine(fmt.Sprintf(format, args...))})
+	f.list = append(f.list, api.Finding{Verdict: verdict, Subject: f.subject, Text: textfmt.OneLine(fmt.Sprintf(format, args...))})
 }
 
 // Clients are what is asked, made of a configuration.
@@ -55,21 +42,21 @@ type Clients struct {
 type diagnoseFunc = func(ctx context.Context, watches int) []discovery.Finding
 
 // examineEnvironment looks for variables that were perhaps meant for slotsync.
-func examineEnvironment(env config.Environment) []Finding {
+func examineEnvironment(env config.Environment) []api.Finding {
 	f := findings{subject: "environment"}
 	for _, m := range env.Misspelt() {
-		f.add(verdictWarn, "%s", m)
+		f.add(api.VerdictWarn, "%s", m)
 	}
 	return f.list
 }
 
 // Failed reports whether something does not work.
-func Failed(list []Finding) bool {
-	return slices.ContainsFunc(list, func(f Finding) bool { return f.Verdict == verdictFail })
+func Failed(list []api.Finding) bool {
+	return slices.ContainsFunc(list, func(f api.Finding) bool { return f.Verdict == api.VerdictFail })
 }
 
 // Write prints findings, one a line.
-func Write(w io.Writer, list []Finding) error {
+func Write(w io.Writer, list []api.Finding) error {
 	for _, f := range list {
 		if _, err := fmt.Fprintf(w, "%-4s  %s: %s\n", f.Verdict, f.Subject, f.Text); err != nil {
 			return err
@@ -79,20 +66,20 @@ func Write(w io.Writer, list []Finding) error {
 }
 
 // Examine returns what may go wrong with cfg, and what is fine.
-func Examine(ctx context.Context, env config.Environment, cfg *config.Config, c Clients) []Finding {
+func Examine(ctx context.Context, env config.Environment, cfg *config.Config, c Clients) []api.Finding {
 	return slices.Concat(examineEnvironment(env), examineSecrets(cfg), examineFolders(cfg), examineLive(ctx, cfg, c))
 }
 
 // examineLive asks everybody at the same time and returns what was found, in the
 // order of the configuration.
-func examineLive(ctx context.Context, cfg *config.Config, c Clients) []Finding {
+func examineLive(ctx context.Context, cfg *config.Config, c Clients) []api.Finding {
 	var wg sync.WaitGroup
 	instances := make([]findings, len(cfg.Instances))
 	processes := make([]slots.Process, len(cfg.Instances))
 	for i := range cfg.Instances {
 		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, c.Instances[i]) })
 	}
-	var sources []Finding
+	var sources []api.Finding
 	wg.Go(func() { sources = examineSources(ctx, cfg, c) })
 	wg.Wait()
 	reloads := make([]findings, len(cfg.Reloads))
@@ -103,14 +90,14 @@ func examineLive(ctx context.Context, cfg *config.Config, c Clients) []Finding {
 		})
 	}
 	wg.Wait()
-	var list []Finding
+	var list []api.Finding
 	for i, f := range instances {
 		list = append(list, f.list...)
 		if processes[i].Pid == 0 {
 			continue
 		}
 		if j := slices.IndexFunc(processes[:i], processes[i].Same); j >= 0 {
-			list = append(list, Finding{verdictFail, f.subject, config.SameProcess(cfg.Instances[j].Name, cfg.Instances[i].Name, processes[i]).Error()})
+			list = append(list, api.Finding{Verdict: api.VerdictFail, Subject: f.subject, Text: config.SameProcess(cfg.Instances[j].Name, cfg.Instances[i].Name, processes[i]).Error()})
 		}
 	}
 	list = append(list, judgeSlots(cfg.Backends, instances)...)
@@ -130,15 +117,15 @@ func examineInstance(ctx context.Context, cfg *config.Config, i int, client *hap
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%s takes the connection and does not answer within %s: HAProxy hangs, or all `stats maxconn` connections are taken", in.Socket, cfg.Timeout)
 		}
-		f.add(verdictFail, "%v", err)
+		f.add(api.VerdictFail, "%v", err)
 		return f, process
 	}
-	f.add(verdictOK, "%s answers, pid %d", in.Socket, process.Pid)
+	f.add(api.VerdictOK, "%s answers, pid %d", in.Socket, process.Pid)
 	admin := f.level(asking, client)
 	f.list = append(f.list, judgeVersion(f.subject, process.Version)...)
 	view, err := client.View(ctx, nil, false)
 	if err != nil {
-		f.add(verdictFail, "its servers cannot be read: %v", err)
+		f.add(api.VerdictFail, "its servers cannot be read: %v", err)
 		return f, process
 	}
 	f.checkStateFile(in, cfg.Backends, process.Pid)
@@ -163,11 +150,11 @@ func (f *findings) level(ctx context.Context, client *haproxy.Client) (admin boo
 	level, err := client.Level(ctx)
 	switch {
 	case err != nil:
-		f.add(verdictFail, "the level of the socket is not known: %v", err)
+		f.add(api.VerdictFail, "the level of the socket is not known: %v", err)
 	case level != "admin":
-		f.add(verdictFail, "the socket has level %s, and changing servers needs admin: write `stats socket … level admin`", level)
+		f.add(api.VerdictFail, "the socket has level %s, and changing servers needs admin: write `stats socket … level admin`", level)
 	default:
-		f.add(verdictOK, "the socket has level admin")
+		f.add(api.VerdictOK, "the socket has level admin")
 		return true
 	}
 	return false

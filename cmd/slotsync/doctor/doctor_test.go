@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
@@ -125,7 +126,7 @@ func TestJudgeReading(t *testing.T) {
 }
 
 // expect compares findings with a verdict and a part of the text each.
-func expect(t *testing.T, got []Finding, want []string) {
+func expect(t *testing.T, got []api.Finding, want []string) {
 	t.Helper()
 	ok := len(got) == len(want)
 	for i := 0; ok && i < len(got); i++ {
@@ -163,7 +164,7 @@ func TestJudgeSlots(t *testing.T) {
 	}
 	want := "10 slots at edge-1, and fewer at edge-2 (3), edge-3 (9): an endpoint takes no traffic where its slot is lacking: write the same number everywhere"
 	got := judgeSlots(backends, []findings{at("edge-1", 10, 8), at("edge-2", 3, 8), at("edge-3", 9, 8)})
-	if len(got) != 1 || got[0] != (Finding{verdictWarn, "backend web", want}) {
+	if len(got) != 1 || got[0] != (api.Finding{Verdict: api.VerdictWarn, Subject: "backend web", Text: want}) {
 		t.Errorf("got %v", got)
 	}
 }

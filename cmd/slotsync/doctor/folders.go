@@ -5,18 +5,19 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/securedir"
 )
 
 // examineFolders says in which folders others can change what slotsync reads and writes.
-func examineFolders(cfg *config.Config) []Finding {
+func examineFolders(cfg *config.Config) []api.Finding {
 	f := findings{subject: "folders"}
 	for _, one := range cfg.Folders() {
 		if err := one.CheckSafe(cfg.FolderPolicy); err != nil {
-			f.add(verdictFail, "%v", err)
+			f.add(api.VerdictFail, "%v", err)
 		} else if everybodys(one.Path) {
-			f.add(verdictWarn, "%s: every task of the allocation (or container of the pod) can write to %s", one.Key, one.Path)
+			f.add(api.VerdictWarn, "%s: every task of the allocation (or container of the pod) can write to %s", one.Key, one.Path)
 		}
 	}
 	for _, r := range cfg.Reloads {
@@ -26,7 +27,7 @@ func examineFolders(cfg *config.Config) []Finding {
 	}
 	for _, in := range cfg.Instances {
 		if filepath.IsAbs(in.Real) && everybodys(filepath.Dir(in.Real)) {
-			f.add(verdictWarn, "the socket of %s: everybody can write to %s, and take HAProxy's place while it is down: have HAProxy make it in a folder of its own",
+			f.add(api.VerdictWarn, "the socket of %s: everybody can write to %s, and take HAProxy's place while it is down: have HAProxy make it in a folder of its own",
 				in.Name, filepath.Dir(in.Real))
 		}
 	}
@@ -37,7 +38,7 @@ func examineFolders(cfg *config.Config) []Finding {
 func (f *findings) suspect(key string, one config.Folder, p securedir.Policy) {
 	one.Key = key
 	if err := one.CheckSafe(p); err != nil {
-		f.add(verdictWarn, "%v", err)
+		f.add(api.VerdictWarn, "%v", err)
 	}
 }
 

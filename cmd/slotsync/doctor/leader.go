@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery"
@@ -17,7 +18,7 @@ func (f *findings) judgeLeader(rules guard.Rules, q config.Feed, r discovery.Rea
 	if rules.RemovalHold == guard.Off && rules.TurnoverWait == guard.Off || !namesLeader(q, r) {
 		return
 	}
-	f.add(verdictWarn, "this looks like a service with exactly one leader: with guard: {removal_hold: 0s, turnover_wait: 0s} "+
+	f.add(api.VerdictWarn, "this looks like a service with exactly one leader: with guard: {removal_hold: 0s, turnover_wait: 0s} "+
 		"the old one goes as soon as the new one is listed")
 }
 

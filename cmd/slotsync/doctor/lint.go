@@ -8,13 +8,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // A lint collects what is found in one file of HAProxy's configuration.
 type lint struct {
 	file string
-	list []Finding
+	list []api.Finding
 }
 
 func (l *lint) add(verdict string, line int, format string, args ...any) {
@@ -25,7 +26,7 @@ func (l *lint) add(verdict string, line int, format string, args ...any) {
 
 // LintHAProxy returns what the text of a file of HAProxy's configuration would cost, by what
 // it says alone: no HAProxy is asked. The findings are in the order of the lines.
-func LintHAProxy(path string, text []byte) []Finding {
+func LintHAProxy(path string, text []byte) []api.Finding {
 	l := lint{file: filepath.Base(path)}
 	sections := readSections(text)
 	for _, s := range sections {
@@ -35,11 +36,11 @@ func LintHAProxy(path string, text []byte) []Finding {
 		case "backend", "listen":
 			l.backend(s)
 		case "program":
-			l.add(verdictWarn, s.line, "HAProxy 3.3 and later have no `program`: let systemd or the container start slotsync")
+			l.add(api.VerdictWarn, s.line, "HAProxy 3.3 and later have no `program`: let systemd or the container start slotsync")
 		}
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return len(templatesOf(s)) > 0 }) {
-		l.add(verdictFail, 1, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `"+recommended+"`", "web", 1, 100)
+		l.add(api.VerdictFail, 1, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `"+recommended+"`", "web", 1, 100)
 	}
 	return l.list
 }
@@ -55,14 +56,14 @@ func (l *lint) global(s section, all []section) {
 			admin = true
 			local := func(prefix string) bool { return strings.HasPrefix(strings.Trim(d.arg(2), `"'`), prefix) }
 			if a := d.arg(2); !slices.ContainsFunc([]string{"/", "unix@", "abns@", "fd@", "127.", "localhost:", "$"}, local) {
-				l.add(verdictWarn, d.line, "the Runtime API at %s is open to the network, without encryption or password: a unix socket is the normal way", a)
+				l.add(api.VerdictWarn, d.line, "the Runtime API at %s is open to the network, without encryption or password: a unix socket is the normal way", a)
 			}
 		case d.words[0] == "zero-warning" && slices.ContainsFunc(all, hasDisabledSlots):
-			l.add(verdictFail, d.line, "`zero-warning` with slots that are `disabled` keeps a HAProxy that starts with filled slots from starting: remove it")
+			l.add(api.VerdictFail, d.line, "`zero-warning` with slots that are `disabled` keeps a HAProxy that starts with filled slots from starting: remove it")
 		}
 	}
 	if !admin {
-		l.add(verdictFail, s.line, "no `stats socket` has level admin, which changes need: write `stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners`")
+		l.add(api.VerdictFail, s.line, "no `stats socket` has level admin, which changes need: write `stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners`")
 	}
 }
 
@@ -125,7 +126,7 @@ func (l *lint) backend(s section) {
 	for _, d := range s.lines {
 		switch d.words[0] {
 		case "disabled":
-			l.add(verdictFail, d.line, "backend %s is `disabled`, and takes neither traffic nor changes: remove it", s.name)
+			l.add(api.VerdictFail, d.line, "backend %s is `disabled`, and takes neither traffic nor changes: remove it", s.name)
 		case "balance":
 			l.balance(s, d)
 		}
@@ -135,16 +136,16 @@ func (l *lint) backend(s section) {
 		l.beside(s, t)
 		for _, other := range templates[:i] {
 			if why := slots.Collide(other.prefix, t.prefix); why != "" {
-				l.add(verdictFail, t.line, "backend %s: %s", s.name, why)
+				l.add(api.VerdictFail, t.line, "backend %s: %s", s.name, why)
 			}
 		}
 	}
 	if d, ok := s.last("load-server-state-from-file"); !ok || d.arg(1) == "none" {
-		l.add(verdictWarn, s.line, "backend %s loads no state file, so a restarted HAProxy is empty until slotsync has filled it: "+
+		l.add(api.VerdictWarn, s.line, "backend %s loads no state file, so a restarted HAProxy is empty until slotsync has filled it: "+
 			"write `load-server-state-from-file local` and `server-state-file-name use-backend-name`, and set state_file", s.name)
 	}
 	if _, ok := s.last("option", "redispatch"); !ok {
-		l.add(verdictWarn, s.line, "backend %s has no `option redispatch`: a request that meets an address that has just gone fails instead of being sent to another: "+
+		l.add(api.VerdictWarn, s.line, "backend %s has no `option redispatch`: a request that meets an address that has just gone fails instead of being sent to another: "+
 			"write `retries 3` and `option redispatch 1`", s.name)
 	}
 }
@@ -161,25 +162,25 @@ func (l *lint) template(s section, t template) {
 	numeric := err == nil
 	switch {
 	case has("resolvers") || strings.HasPrefix(t.address, "_"):
-		l.add(verdictFail, t.line, "HAProxy's own resolvers write these slots too: remove `resolvers` and write `%s`", write)
+		l.add(api.VerdictFail, t.line, "HAProxy's own resolvers write these slots too: remove `resolvers` and write `%s`", write)
 	case numeric:
-		l.add(verdictWarn, t.line, "a numeric address is not restored from a state file at a restart: write `%s`", write)
+		l.add(api.VerdictWarn, t.line, "a numeric address is not restored from a state file at a restart: write `%s`", write)
 	case ok && strings.HasSuffix(init, "none"):
-		l.add(verdictFail, t.line, "`init-addr %s` leaves slots without an address, which cannot be set: write `%s`", init, write)
+		l.add(api.VerdictFail, t.line, "`init-addr %s` leaves slots without an address, which cannot be set: write `%s`", init, write)
 	case !ok && !numeric:
-		l.add(verdictFail, t.line, "HAProxy does not start when %s has no address in DNS: write `%s`", t.address, write)
+		l.add(api.VerdictFail, t.line, "HAProxy does not start when %s has no address in DNS: write `%s`", t.address, write)
 	}
 	if t.port == "" {
-		l.add(verdictWarn, t.line, "the slots have no port, so a restart with a state file adds the frontend's to it: write `%s`", write)
+		l.add(api.VerdictWarn, t.line, "the slots have no port, so a restart with a state file adds the frontend's to it: write `%s`", write)
 	}
 	if !has("disabled") {
-		l.add(verdictWarn, t.line, "the slots are not `disabled`: they take traffic at their placeholder until they are filled: write `%s`", write)
+		l.add(api.VerdictWarn, t.line, "the slots are not `disabled`: they take traffic at their placeholder until they are filled: write `%s`", write)
 	}
 	if w, _ := words.after("weight"); atoi(w, 1) < fullWeight {
-		l.add(verdictWarn, t.line, "a template weight below %d cannot express every percent: write `weight %d`", fullWeight, fullWeight)
+		l.add(api.VerdictWarn, t.line, "a template weight below %d cannot express every percent: write `weight %d`", fullWeight, fullWeight)
 	}
 	if !has("check") {
-		l.add(verdictWarn, t.line, "nothing checks the slots: HAProxy sends requests to an endpoint that has died until discovery says so: write `check inter 2s`")
+		l.add(api.VerdictWarn, t.line, "nothing checks the slots: HAProxy sends requests to an endpoint that has died until discovery says so: write `check inter 2s`")
 	}
 }
 
@@ -197,7 +198,7 @@ func (l *lint) beside(s section, t template) {
 			continue
 		}
 		if _, ok := slots.Number(d.arg(1), t.prefix); ok {
-			l.add(verdictFail, d.line, "server %s is named like a slot of `server-template %s`, and would be taken for one: rename it", d.arg(1), t.prefix)
+			l.add(api.VerdictFail, d.line, "server %s is named like a slot of `server-template %s`, and would be taken for one: rename it", d.arg(1), t.prefix)
 		}
 	}
 }
@@ -213,6 +214,6 @@ func (l *lint) balance(s section, d directive) {
 	default:
 		return
 	}
-	l.add(verdictWarn, d.line, "backend %s: `balance %s` takes no weights and no new servers while HAProxy runs, and moves keys whenever a slot changes: "+
+	l.add(api.VerdictWarn, d.line, "backend %s: `balance %s` takes no weights and no new servers while HAProxy runs, and moves keys whenever a slot changes: "+
 		"write `hash-type consistent`, or another algorithm", s.name, d.arg(1))
 }

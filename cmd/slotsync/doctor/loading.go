@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
@@ -35,12 +36,12 @@ func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
 	switch path, known := c.path(proxy); {
 	case !known:
 	case path == "":
-		f.add(verdictFail, "HAProxy does not load the state file of %s: write `load-server-state-from-file local` and `server-state-file-name %s` "+
+		f.add(api.VerdictFail, "HAProxy does not load the state file of %s: write `load-server-state-from-file local` and `server-state-file-name %s` "+
 			"into the backend, or leave state_file out", proxy, ours)
 	case config.RealPath(path) != config.RealPath(ours):
-		f.add(verdictFail, "HAProxy loads the state of %s from %s, and state_file writes %s: after a restart its slots would be empty: name one file", proxy, path, ours)
+		f.add(api.VerdictFail, "HAProxy loads the state of %s from %s, and state_file writes %s: after a restart its slots would be empty: name one file", proxy, path, ours)
 	default:
-		f.add(verdictOK, "HAProxy loads %s at its start", path)
+		f.add(api.VerdictOK, "HAProxy loads %s at its start", path)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
@@ -51,7 +52,7 @@ func (f *findings) judgeUnchecked(r config.Reload, instances []config.Instance, 
 	for i, p := range processes {
 		v, err := parseRelease(p.Version)
 		if err == nil && matches(v, "~> 3.4.0") && slices.Contains(r.Instances, instances[i].Name) {
-			f.add(verdictFail, "instance %s runs HAProxy %s, whose master may end at a file that it cannot parse: set reload.check, as in [haproxy, -c, -f, \"{{.File}}\"]", instances[i].Name, p.Version)
+			f.add(api.VerdictFail, "instance %s runs HAProxy %s, whose master may end at a file that it cannot parse: set reload.check, as in [haproxy, -c, -f, \"{{.File}}\"]", instances[i].Name, p.Version)
 		}
 	}
 }
@@ -60,12 +61,12 @@ func (f *findings) judgeUnchecked(r config.Reload, instances []config.Instance, 
 func (f *findings) master(ctx context.Context, cfg *config.Config, r config.Reload, processes []slots.Process) {
 	m, err := haproxy.NewMaster(r.Master, cfg.Timeout)
 	if err != nil {
-		f.add(verdictFail, "%v", err)
+		f.add(api.VerdictFail, "%v", err)
 		return
 	}
 	workers, err := m.Workers(ctx)
 	if err != nil {
-		f.add(verdictFail, "reload.master does not answer: %v", err)
+		f.add(api.VerdictFail, "reload.master does not answer: %v", err)
 		return
 	}
 	f.judgeWorkers(r, workers, cfg.Instances, processes)
@@ -74,14 +75,14 @@ func (f *findings) master(ctx context.Context, cfg *config.Config, r config.Relo
 // judgeWorkers says whether the workers of a master are those of the instances
 // that it is to reload.
 func (f *findings) judgeWorkers(r config.Reload, workers []haproxy.Worker, instances []config.Instance, processes []slots.Process) {
-	f.add(verdictOK, "the master at %s answers, %s", r.Master, textfmt.Count(len(workers), "worker"))
+	f.add(api.VerdictOK, "the master at %s answers, %s", r.Master, textfmt.Count(len(workers), "worker"))
 	for i, in := range instances {
 		pid := processes[i].Pid
 		if pid == 0 || !slices.Contains(r.Instances, in.Name) {
 			continue
 		}
 		if !slices.ContainsFunc(workers, func(w haproxy.Worker) bool { return w.Pid == pid }) {
-			f.add(verdictFail, "instance %s is process %d, which is no worker of this master: a reload would not be seen there", in.Name, pid)
+			f.add(api.VerdictFail, "instance %s is process %d, which is no worker of this master: a reload would not be seen there", in.Name, pid)
 		}
 	}
 	f.oldWorkers(workers)
@@ -94,7 +95,7 @@ func (f *findings) oldWorkers(workers []haproxy.Worker) {
 		return
 	}
 	oldest := slices.MaxFunc(old, func(a, b haproxy.Worker) int { return cmp.Compare(a.Age, b.Age) })
-	f.add(verdictWarn, "%s of earlier reloads, the oldest pid %d, %s old: they serve their last connections at the addresses of then; "+
+	f.add(api.VerdictWarn, "%s of earlier reloads, the oldest pid %d, %s old: they serve their last connections at the addresses of then; "+
 		"`hard-stop-after` bounds that", textfmt.Count(len(old), "old worker"), oldest.Pid, textfmt.About(oldest.Age))
 }
 
@@ -102,10 +103,10 @@ func (f *findings) oldWorkers(workers []haproxy.Worker) {
 func (f *findings) program(does, key string, words []string) {
 	path, err := exec.LookPath(words[0])
 	if err != nil {
-		f.add(verdictFail, "%s: %v: install it, or write its absolute path", key, err)
+		f.add(api.VerdictFail, "%s: %v: install it, or write its absolute path", key, err)
 		return
 	}
-	f.add(verdictOK, "%s %q (%s)", does, strings.Join(words, " "), path)
+	f.add(api.VerdictOK, "%s %q (%s)", does, strings.Join(words, " "), path)
 }
 
 // files says whether the template can be read and the file replaced.
@@ -140,30 +141,30 @@ func sampleData(cfg *config.Config, r config.Reload) (d reload.Data) {
 
 // rehearse does what a reload does, up to the replacement of the file.
 func (f *findings) rehearse(ctx context.Context, cfg *config.Config, r config.Reload, t *reload.Transaction) {
-	if r.File == "" || slices.ContainsFunc(f.list, func(one Finding) bool { return one.Verdict == verdictFail }) {
+	if r.File == "" || slices.ContainsFunc(f.list, func(one api.Finding) bool { return one.Verdict == api.VerdictFail }) {
 		return // it was said what is wrong
 	}
 	if _, err := t.Rehearse(ctx, sampleData(cfg, r)); err != nil {
-		f.add(verdictFail, "a reload would fail: %v", err)
+		f.add(api.VerdictFail, "a reload would fail: %v", err)
 		return
 	}
 	switch {
 	case len(r.Check) > 0 && r.Template != "":
-		f.add(verdictOK, "the check takes what is rendered, and the file can be replaced")
+		f.add(api.VerdictOK, "the check takes what is rendered, and the file can be replaced")
 	case len(r.Check) > 0:
-		f.add(verdictOK, "the check takes the file")
+		f.add(api.VerdictOK, "the check takes the file")
 	case r.Template != "":
-		f.add(verdictOK, "the file can be replaced")
+		f.add(api.VerdictOK, "the file can be replaced")
 	}
 }
 
 // template renders the template with one slot for each backend.
 func (f *findings) template(cfg *config.Config, r config.Reload) {
 	if err := reload.TryTemplate(r.Template, sampleData(cfg, r)); err != nil {
-		f.add(verdictFail, "reload.template: %v", err)
+		f.add(api.VerdictFail, "reload.template: %v", err)
 		return
 	}
-	f.add(verdictOK, "%s is rendered from %s", r.File, r.Template)
+	f.add(api.VerdictOK, "%s is rendered from %s", r.File, r.Template)
 }
 
 // readable adds a finding unless path is a file that can be read, or need not be
@@ -173,11 +174,11 @@ func (f *findings) readable(key, path string, mayLack bool) {
 	switch {
 	case mayLack && errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		f.add(verdictFail, "%s cannot be used: %v", key, err)
+		f.add(api.VerdictFail, "%s cannot be used: %v", key, err)
 	case !info.Mode().IsRegular():
-		f.add(verdictFail, "%s: %s is no file", key, path)
+		f.add(api.VerdictFail, "%s: %s is no file", key, path)
 	case syscall.Access(path, canRead) != nil:
-		f.add(verdictFail, "%s: %s cannot be read by this user: change its owner or mode", key, path)
+		f.add(api.VerdictFail, "%s: %s cannot be read by this user: change its owner or mode", key, path)
 	}
 }
 
@@ -186,11 +187,11 @@ func (f *findings) writable(what, dir string) {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		f.add(verdictFail, "%s %s, which cannot be used: %v", what, dir, err)
+		f.add(api.VerdictFail, "%s %s, which cannot be used: %v", what, dir, err)
 	case !info.IsDir():
-		f.add(verdictFail, "%s %s, which is no folder", what, dir)
+		f.add(api.VerdictFail, "%s %s, which is no folder", what, dir)
 	case syscall.Access(dir, canWrite) != nil:
-		f.add(verdictFail, "%s %s, which this user cannot write to: change its owner or mode", what, dir)
+		f.add(api.VerdictFail, "%s %s, which this user cannot write to: change its owner or mode", what, dir)
 	}
 }
 
@@ -219,8 +220,8 @@ func (f *findings) tryDynamic(ctx context.Context, client *haproxy.Client, b con
 	}
 	if err := client.TryDynamic(ctx, b.Proxy, prefix, b.DynamicOptions); err != nil {
 		words := strings.TrimRight(err.Error(), ". ")
-		f.add(verdictFail, "servers cannot be added%s: %s: correct dynamic_options, or set `dynamic: false`", options, words)
+		f.add(api.VerdictFail, "servers cannot be added%s: %s: correct dynamic_options, or set `dynamic: false`", options, words)
 		return
 	}
-	f.add(verdictOK, "servers can be added%s when the slots run out", options)
+	f.add(api.VerdictOK, "servers can be added%s when the slots run out", options)
 }

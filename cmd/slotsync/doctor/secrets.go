@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
@@ -20,7 +21,7 @@ type secrets struct {
 }
 
 // examineSecrets warns of tokens that everybody on the machine can read.
-func examineSecrets(cfg *config.Config) []Finding {
+func examineSecrets(cfg *config.Config) []api.Finding {
 	f := secrets{findings{subject: "secrets"}, cfg.PrivateFolder}
 	f.private("http.token_file", cfg.HTTP.TokenFile)
 	f.private("http.read_token_file", cfg.HTTP.ReadTokenFile)
@@ -45,11 +46,11 @@ func (f *secrets) listener(h config.HTTP) {
 	}
 	local := config.IsLoopback(h.Listen)
 	if local && h.Loopback == auth.LoopbackOperate && h.TokenFile == "" && !asks.Knows() {
-		f.add(verdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
+		f.add(api.VerdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
 			"127.0.0.1, drain, stop and pause: set it to read, and use the unix socket or http.token_file")
 	}
 	if !local && !asks.TLS && (h.TokenFile+h.ReadTokenFile != "" || asks.Users) {
-		f.add(verdictWarn, "http.listen %s: tokens and passwords come over the network in clear: set tls_server_config in http.web_config_file, "+
+		f.add(api.VerdictWarn, "http.listen %s: tokens and passwords come over the network in clear: set tls_server_config in http.web_config_file, "+
 			"or listen on 127.0.0.1 behind something that speaks TLS", h.Listen)
 	}
 }
@@ -61,6 +62,6 @@ func (f *secrets) private(key, path string) {
 		return
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode()&othersRead != 0 {
-		f.add(verdictWarn, "%s: %s can be read by everybody on this machine: chmod o= it", key, path)
+		f.add(api.VerdictWarn, "%s: %s can be read by everybody on this machine: chmod o= it", key, path)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
@@ -44,10 +45,10 @@ func (f *findings) judgeAdded(b config.Backend, own []slots.Server) {
 		n := len(slices.DeleteFunc(slices.Clone(all), func(s slots.Server) bool { return !k.has(s) }))
 		switch has := slices.Contains(words, k.word); {
 		case n == len(all) && n > 0 && !has:
-			f.add(verdictFail, "the slots have `%s` and servers that are added have not, so that these %s: set dynamic_options to what the template has, as in %q",
+			f.add(api.VerdictFail, "the slots have `%s` and servers that are added have not, so that these %s: set dynamic_options to what the template has, as in %q",
 				k.word, k.harm, strings.TrimSpace(b.DynamicOptions+" "+k.word))
 		case n == 0 && has:
-			f.add(verdictWarn, "servers that are added have `%s` and the slots have not: make dynamic_options what the template has", k.word)
+			f.add(api.VerdictWarn, "servers that are added have `%s` and the slots have not: make dynamic_options what the template has", k.word)
 		}
 	}
 }
@@ -55,14 +56,14 @@ func (f *findings) judgeAdded(b config.Backend, own []slots.Server) {
 // judgeRange says what stands in the way of more slots.
 func (f *findings) judgeRange(prefix string, own []slots.Server) {
 	if _, err := slots.RangeOf(own, prefix); err != nil {
-		f.add(verdictWarn, "the slots cannot be grown in their place: %v", err)
+		f.add(api.VerdictWarn, "the slots cannot be grown in their place: %v", err)
 	}
 }
 
 // judgeSlots says which instances have fewer slots for a backend than others. instances
 // is what was found at each.
-func judgeSlots(backends []config.Backend, instances []findings) []Finding {
-	var list []Finding
+func judgeSlots(backends []config.Backend, instances []findings) []api.Finding {
+	var list []api.Finding
 	for _, b := range backends {
 		if b.Dynamic {
 			continue // what is added at run time may be missing for a moment
@@ -83,7 +84,7 @@ func judgeSlots(backends []config.Backend, instances []findings) []Finding {
 			}
 		}
 		if len(fewer) > 0 {
-			list = append(list, Finding{verdictWarn, "backend " + b.Name, fmt.Sprintf("%d slots at %s, and fewer at %s: an endpoint takes no traffic where its slot is lacking: write the same number everywhere",
+			list = append(list, api.Finding{Verdict: api.VerdictWarn, Subject: "backend " + b.Name, Text: fmt.Sprintf("%d slots at %s, and fewer at %s: an endpoint takes no traffic where its slot is lacking: write the same number everywhere",
 				most, textfmt.List(full, 5), textfmt.List(fewer, 5))})
 		}
 	}

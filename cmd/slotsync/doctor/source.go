@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
@@ -22,7 +23,7 @@ const maxRejections, maxGaps = 5, 10
 
 // examineSources asks every system and every feed, all at the same time, and
 // returns what was found: the systems first.
-func examineSources(ctx context.Context, cfg *config.Config, c Clients) []Finding {
+func examineSources(ctx context.Context, cfg *config.Config, c Clients) []api.Finding {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	asked := c.asked(cfg)
@@ -40,7 +41,7 @@ func examineSources(ctx context.Context, cfg *config.Config, c Clients) []Findin
 		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.Sources[q.feed.Source].File != nil) })
 	}
 	wg.Wait()
-	var list []Finding
+	var list []api.Finding
 	for _, f := range all {
 		list = append(list, f.list...)
 	}
@@ -71,9 +72,9 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 	start := time.Now()
 	reading, err := q.source.Next(ctx)
 	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" && (err == nil || !files) {
-		verdict := verdictOK
+		verdict := api.VerdictOK
 		if err != nil {
-			verdict = verdictWarn
+			verdict = api.VerdictWarn
 		}
 		f.add(verdict, "%s: %s, in %s", activity.Question, activity.Answer, textfmt.About(time.Since(start)))
 	}
@@ -83,9 +84,9 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 		f.judgePolicy(q.backend.Policy, reading)
 		f.judgeLeader(q.backend.Guard, q.feed, reading)
 	case files: // what is wrong with a file says what to do about it
-		f.add(verdictFail, "%s", err)
+		f.add(api.VerdictFail, "%s", err)
 	default:
-		f.add(verdictFail, "%s", sourceAdvice(err))
+		f.add(api.VerdictFail, "%s", sourceAdvice(err))
 	}
 	f.take(slices.DeleteFunc(discovery.Diagnose(ctx, q.source), func(x discovery.Finding) bool { return err != nil && x.Text == err.Error() }))
 	return f
@@ -101,17 +102,17 @@ func (f *findings) judgeReading(r discovery.Reading) {
 		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
 	switch {
 	case len(eps) == 0 && len(gaps) == 0:
-		f.add(verdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
+		f.add(api.VerdictWarn, "it answers and knows no endpoint: is the name right, and may the token read it?%s", note(r.Note))
 	case len(gaps) > 0:
-		f.add(verdictWarn, "%s; what the parts below listed last is kept until they are whole, or until slotsync accept", text)
+		f.add(api.VerdictWarn, "%s; what the parts below listed last is kept until they are whole, or until slotsync accept", text)
 	default:
-		f.add(verdictOK, "%s; the answer is whole: what it lacks may go", text)
+		f.add(api.VerdictOK, "%s; the answer is whole: what it lacks may go", text)
 	}
 	for _, gap := range gaps[:min(len(gaps), maxGaps)] {
-		f.add(verdictWarn, "not whole: %s", gap)
+		f.add(api.VerdictWarn, "not whole: %s", gap)
 	}
 	if more := len(gaps) - maxGaps; more > 0 {
-		f.add(verdictWarn, "%d more parts are not whole", more)
+		f.add(api.VerdictWarn, "%d more parts are not whole", more)
 	}
 	f.rejected(r.Rejected)
 }
@@ -132,10 +133,10 @@ func (f *findings) judgePolicy(policy discovery.Policy, r discovery.Reading) {
 func (f *findings) rejected(list []discovery.Rejection) {
 	for i, x := range list {
 		if i == maxRejections {
-			f.add(verdictWarn, "%d more are rejected", len(list)-i)
+			f.add(api.VerdictWarn, "%d more are rejected", len(list)-i)
 			break
 		}
-		f.add(verdictWarn, "rejected: %s (%s)", strings.TrimSpace(x.Name+" "+x.Value), strings.ReplaceAll(x.Reason, "_", " "))
+		f.add(api.VerdictWarn, "rejected: %s (%s)", strings.TrimSpace(x.Name+" "+x.Value), strings.ReplaceAll(x.Reason, "_", " "))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
@@ -21,27 +22,27 @@ func (f *findings) checkStateFile(in config.Instance, backends []config.Backend,
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		f.add(verdictWarn, "the folder of state_file, %s, is not there: slotsync run makes it; until then HAProxy comes up empty", dir)
+		f.add(api.VerdictWarn, "the folder of state_file, %s, is not there: slotsync run makes it; until then HAProxy comes up empty", dir)
 		return
 	case err != nil:
-		f.add(verdictFail, "the folder of state_file cannot be used: %v", err)
+		f.add(api.VerdictFail, "the folder of state_file cannot be used: %v", err)
 		return
 	case !info.IsDir():
-		f.add(verdictFail, "the folder of state_file, %s, is none", dir)
+		f.add(api.VerdictFail, "the folder of state_file, %s, is none", dir)
 		return
 	case syscall.Access(dir, canWrite) != nil:
-		f.add(verdictFail, "state files cannot be written to %s by this user: change its owner or mode", dir)
+		f.add(api.VerdictFail, "state files cannot be written to %s by this user: change its owner or mode", dir)
 		return
 	}
 	if reader := whoStarts(pid); reader > 0 {
 		for _, b := range backends {
 			file := strings.ReplaceAll(in.StateFile, "{backend}", b.Proxy)
 			if text := unreadable(file, reader); text != "" {
-				f.add(verdictWarn, "%s: HAProxy is started by user %d, who cannot read it: put both into one group", text, reader)
+				f.add(api.VerdictWarn, "%s: HAProxy is started by user %d, who cannot read it: put both into one group", text, reader)
 			}
 		}
 	}
-	f.add(verdictOK, "state files go to %s", dir)
+	f.add(api.VerdictOK, "state files go to %s", dir)
 }
 
 // whoStarts is the user whose rights a HAProxy has when it reads its files: the

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"github.com/slotsync/slotsync/agent/api"
 	"slices"
 
 	"github.com/hashicorp/go-version"
@@ -46,27 +47,27 @@ func parseRelease(text string) (*version.Version, error) {
 }
 
 // judgeVersion says whether a version is supported and what is wrong with it.
-func judgeVersion(subject, text string) []Finding {
+func judgeVersion(subject, text string) []api.Finding {
 	f := findings{subject: subject}
 	v, err := parseRelease(text)
 	if err != nil {
-		f.add(verdictWarn, "HAProxy's version %q is not understood", text)
+		f.add(api.VerdictWarn, "HAProxy's version %q is not understood", text)
 		return f.list
 	}
 	switch {
 	case matches(v, "< 2.4"):
-		f.add(verdictFail, "HAProxy %s is not supported: 2.6 to 3.x is", text)
+		f.add(api.VerdictFail, "HAProxy %s is not supported: 2.6 to 3.x is", text)
 		return f.list
 	case matches(v, "< 2.6"):
-		f.add(verdictWarn, "HAProxy %s is not tested: 2.6 to 3.x is supported", text)
+		f.add(api.VerdictWarn, "HAProxy %s is not tested: 2.6 to 3.x is supported", text)
 	case matches(v, ">= 4"):
-		f.add(verdictWarn, "HAProxy %s is newer than what is tested (3.x)", text)
+		f.add(api.VerdictWarn, "HAProxy %s is newer than what is tested (3.x)", text)
 	default:
-		f.add(verdictOK, "HAProxy %s is supported", text)
+		f.add(api.VerdictOK, "HAProxy %s is supported", text)
 	}
 	for _, known := range knownFaults() {
 		if slices.ContainsFunc(known.releases, func(constraint string) bool { return matches(v, constraint) }) {
-			f.add(verdictWarn, "HAProxy %s: %s", v, known.text)
+			f.add(api.VerdictWarn, "HAProxy %s: %s", v, known.text)
 		}
 	}
 	return f.list

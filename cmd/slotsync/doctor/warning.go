@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -23,7 +24,7 @@ func (f *findings) judgeWarnings(in config.Instance, own []slots.Server, pid int
 		return
 	}
 	if where := zeroWarning(pid); where != "" {
-		f.add(verdictFail, "HAProxy takes no warnings (%s), and there is one for each filled slot in the state file "+
+		f.add(api.VerdictFail, "HAProxy takes no warnings (%s), and there is one for each filled slot in the state file "+
 			"(\"is UP/READY (leaving forced maintenance)\"): it would refuse to reload or restart: remove that, or state_file", where)
 	}
 }
