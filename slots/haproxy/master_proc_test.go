@@ -126,8 +126,8 @@ func TestCame(t *testing.T) {
 		err   string
 	}{
 		{"a new worker", processes{pid: 5, reloads: 2, workers: []Worker{{Pid: 7}, {Pid: 6, Old: true}}}, ""},
-		{"failed", processes{pid: 5, reloads: 2, failed: 1, workers: []Worker{{Pid: 6}}}, "has not loaded"},
-		{"the same worker", processes{pid: 5, reloads: 2, workers: []Worker{{Pid: 6}}}, "has not loaded"},
+		{"failed", processes{pid: 5, reloads: 2, failed: 1, workers: []Worker{{Pid: 6}}}, "did not start a worker with its new configuration"},
+		{"the same worker", processes{pid: 5, reloads: 2, workers: []Worker{{Pid: 6}}}, "did not start a worker with its new configuration"},
 		{"another master", processes{pid: 9, workers: []Worker{{Pid: 10}}}, "restarted"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
