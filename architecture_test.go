@@ -31,7 +31,7 @@ func arrows() map[string][]string {
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/daemon": {
-			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/web", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/web", "agent/web/audit", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/demo": {
@@ -66,8 +66,9 @@ func arrows() map[string][]string {
 		"agent/simulation":   {}, // its tests reach everything
 		"agent/sources":      {"discovery"},
 		"agent/store":        {"securedir"},
-		"agent/web":          {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth", "agent/web/page", "slots"},
+		"agent/web":          {"agent/api", "agent/event", "agent/web/answer", "agent/web/audit", "agent/web/auth", "agent/web/page", "slots"},
 		"agent/web/answer":   {"agent/api"},
+		"agent/web/audit":    {"securedir"},
 		"agent/web/auth":     {"agent/api", "agent/web/answer"},
 		"agent/web/page":     {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth"},
 		"discovery":          {},

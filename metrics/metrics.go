@@ -47,6 +47,7 @@ type Metrics struct {
 
 	reloaded    prometheus.Gauge
 	stateWrites prometheus.Counter
+	auditWrites prometheus.Counter
 
 	// By source and proxy.
 	sourceErrors *prometheus.CounterVec
@@ -77,6 +78,8 @@ func New(reg prometheus.Registerer, version string, lists Lists) *Metrics {
 	})
 	m.stateWrites = f.counter("state_write_errors_total",
 		"Times that the state directory or a server-state file could not be written.").WithLabelValues()
+	m.auditWrites = f.counter("audit_write_errors_total",
+		"Changes that were asked for over the API and are not in the audit file.").WithLabelValues()
 	m.registerCounters(f)
 	reg.MustRegister(newGauges(lists, m.snapshot))
 	return m

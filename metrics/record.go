@@ -10,6 +10,9 @@ import (
 // of the first one. Until then it counts as failed.
 func (m *Metrics) Reloaded(ok bool) { m.reloaded.Set(number(ok)) }
 
+// AuditWriteFailed counts a change that is not in the audit file.
+func (m *Metrics) AuditWriteFailed() { m.auditWrites.Inc() }
+
 // StateWriteFailed counts a write of the state directory, or of a server-state
 // file, that failed.
 func (m *Metrics) StateWriteFailed() { m.stateWrites.Inc() }

@@ -90,16 +90,63 @@ func (d *Dir) Read(name string, limit int64) ([]byte, fs.FileInfo, error) {
 // ReadOwn is like Read, for what this program wrote itself: a file that others own or may
 // write to is an error.
 func (d *Dir) ReadOwn(name string, limit int64) ([]byte, fs.FileInfo, error) {
-	return d.read(name, limit, func(info fs.FileInfo) error {
-		stat, ok := info.Sys().(*syscall.Stat_t)
-		switch {
-		case !ok || !trusted(stat.Uid):
-			return fmt.Errorf("%w: %s belongs to another user: remove it, or chown it", ErrUnsafe, filepath.Join(d.path, name))
-		case others(stat.Mode, stat.Gid) != "":
-			return fmt.Errorf("%w: %s can be written to by %s: remove it, or chmod it", ErrUnsafe, filepath.Join(d.path, name), others(stat.Mode, stat.Gid))
+	return d.read(name, limit, func(info fs.FileInfo) error { return d.own(name, info) })
+}
+
+// own says why a file is not this program's alone.
+func (d *Dir) own(name string, info fs.FileInfo) error {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !ok || !trusted(stat.Uid):
+		return fmt.Errorf("%w: %s belongs to another user: remove it, or chown it", ErrUnsafe, filepath.Join(d.path, name))
+	case others(stat.Mode, stat.Gid) != "":
+		return fmt.Errorf("%w: %s can be written to by %s: remove it, or chmod it", ErrUnsafe, filepath.Join(d.path, name), others(stat.Mode, stat.Gid))
+	}
+	return nil
+}
+
+// Append adds a line at the end of a file, which it makes with that mode if there is none, and
+// returns when that survives a loss of power. A line that was cut short before is ended first.
+// What does not get onto the disk whole is taken back.
+func (d *Dir) Append(name string, line []byte, mode fs.FileMode) error {
+	f, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_APPEND, mode)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", f.Name())
+	}
+	if err == nil {
+		err = d.own(name, info)
+	}
+	if err == nil {
+		err = appendTo(f, info.Size(), line)
+	}
+	if err == nil && info.Size() == 0 { // it may have been made just now
+		err = d.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func appendTo(f *os.File, size int64, line []byte) error {
+	if size > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, size-1); err != nil {
+			return err
 		}
-		return nil
-	})
+		if last[0] != '\n' {
+			line = append([]byte{'\n'}, line...)
+		}
+	}
+	n, err := f.Write(line)
+	if err == nil {
+		return f.Sync()
+	}
+	if info, failed := f.Stat(); failed == nil && n > 0 && info.Size() == size+int64(n) {
+		err = errors.Join(err, f.Truncate(size))
+	}
+	return err
 }
 
 func (d *Dir) read(name string, limit int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {

@@ -43,6 +43,9 @@ const (
 	Heartbeat = 15 * time.Second
 )
 
+// WarningHeader says what went wrong besides, where something was done all the same.
+const WarningHeader = "Slotsync-Warning"
+
 // BodyType is the type of what a change carries, also where it carries nothing.
 func BodyType(method, path string) string {
 	if method == http.MethodPut && strings.HasPrefix(path, SectionsPath) {

@@ -36,6 +36,8 @@ type Client struct {
 	// "GET /v1/status of unix:///run/slotsync/slotsync.sock": once for each call,
 	// before the call returns, and by calls at the same time at the same time.
 	Slow func(question string)
+	// Warn, if not nil, is told what went wrong besides, where something was done all the same.
+	Warn func(doubt string)
 
 	addr string // as it was given
 	base string // of every URL
@@ -266,6 +268,9 @@ func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader
 	}
 	if len(body) > maxAnswer {
 		return reply{}, fmt.Errorf("what answers at %s does not end: is it slotsync?", c.addr)
+	}
+	if doubt := resp.Header.Get(api.WarningHeader); doubt != "" && c.Warn != nil {
+		c.Warn(discovery.Printable(doubt, 200))
 	}
 	etag = strings.Trim(resp.Header.Get("ETag"), `"`)
 	return reply{c.addr, resp.StatusCode, resp.Header.Get("Content-Type"), etag, body}, nil

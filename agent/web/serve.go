@@ -112,9 +112,15 @@ func stop(servers []*http.Server) {
 // answering has a request that has arrived keep the place of its connection.
 func answering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(placeKey{}).(*placed); ok {
-			defer c.answering()()
-		}
+		defer busy(r)()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// busy notes that r's connection waits for an answer, until the returned function is called.
+func busy(r *http.Request) (done func()) {
+	if c, ok := r.Context().Value(placeKey{}).(*placed); ok {
+		return c.answering()
+	}
+	return func() {}
 }

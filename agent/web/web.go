@@ -12,9 +12,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
+	"github.com/slotsync/slotsync/agent/web/audit"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/agent/web/page"
 )
@@ -56,6 +60,8 @@ type Options struct {
 	Reload func(ctx context.Context, drainRemoved bool) error
 	// Examine asks instances and sources what may go wrong, as this process. Must not be nil.
 	Examine func(ctx context.Context) ([]api.Finding, error)
+	// Audit records a change that was asked for; its error is said with the answer. Nil: nothing does.
+	Audit func(audit.Entry) error
 	// TCP and Unix are listeners that are open already, instead of what would be bound at
 	// Listen and Socket, which then say where they are; nil for none.
 	TCP, Unix net.Listener
@@ -83,6 +89,8 @@ type Server struct {
 	tcp       net.Listener
 	unix      net.Listener
 	stopping  chan struct{} // closed when Serve ends
+	refused   *rate.Limiter // of entries of the audit about who may change nothing
+	leftOut   atomic.Int64  // what that has left out
 	examining sync.Mutex    // held while the agent examines itself
 	// anonymousStreams holds one for each who may not do everything and is told of events.
 	anonymousStreams chan struct{}
@@ -97,6 +105,7 @@ func New(o Options) (*Server, error) {
 	gate := auth.NewGate(o.Options)
 	s := &Server{
 		o: o, gate: gate, page: page.New(o.Agent, gate), stopping: make(chan struct{}), anonymousStreams: make(chan struct{}, maxAnonymousStreams),
+		refused: rate.NewLimiter(refusedRate, refusedBurst),
 	}
 	if o.Listen == "" {
 		return s, nil
@@ -114,11 +123,11 @@ func New(o Options) (*Server, error) {
 // Handler answers what comes in over TCP, or over the unix socket. It is for
 // tests; Serve uses it.
 func (s *Server) Handler(unix bool) http.Handler {
-	h := s.gate.CheckOrigin(readBody(answering(s.routes())))
+	h := noteCaller(s.gate.CheckOrigin(readBody(noteBody(answering(s.routes())))))
 	if unix {
-		return secured(auth.Unix(h))
+		return secured(s.audited(auth.Unix(h)))
 	}
-	return secured(s.gate.CheckHost(s.page.SignInFirst(h, s.gate.CheckAccess(h))))
+	return secured(s.audited(s.gate.CheckHost(s.page.SignInFirst(h, s.gate.CheckAccess(h)))))
 }
 
 // Addr is the TCP address that Listen bound, "" if there is none.

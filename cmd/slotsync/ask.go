@@ -51,6 +51,7 @@ func (a *app) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Warn = func(doubt string) { fmt.Fprintln(a.stderr, "slotsync: warning: "+doubt) }
 	c.Slow = func(question string) {
 		fmt.Fprintf(a.stderr, "slotsync: no answer yet to %s: still waiting\n", question)
 	}

@@ -70,6 +70,7 @@ func (cfg *Config) Folders() []Folder {
 	if cfg.HTTP.Socket != "" {
 		add("http.socket", filepath.Dir(cfg.HTTP.Socket), false)
 	}
+	add("http.audit", cfg.HTTP.Audit, true)
 	for _, in := range cfg.Instances {
 		if in.StateFile != "" {
 			add("state_file of "+in.Name, StateFolder(in.StateFile), false)

@@ -208,6 +208,7 @@ type HTTP struct {
 	Loopback      auth.Loopback `yaml:"loopback" default:"read" enum:"read, operate, none" doc:"what those may who show nothing over loopback; operate: also drain, pause and so on, unless there is a token or a user"`
 	MaxFor        time.Duration `yaml:"max_for" default:"30d" min:"1m" max:"300d" doc:"the longest that something may hold which is asked for without full rights"`
 	WebConfigFile string        `yaml:"web_config_file" format:"path" doc:"TLS, client certificates and passwords of the listener, in the format of Prometheus' exporter-toolkit"`
+	Audit         string        `yaml:"audit" format:"path" doc:"a file that gets a line of JSON for each change that is asked for: who, what, when, from where, why; others may rotate it"`
 }
 
 type logKeys struct {

@@ -100,6 +100,7 @@ func needRestart(old, next *config.Config) []string {
 		{"http.socket_mode", old.HTTP.SocketMode != next.HTTP.SocketMode},
 		{"http.socket_group", old.HTTP.SocketGroup != next.HTTP.SocketGroup},
 		{"http.web_config_file", old.HTTP.WebConfigFile != next.HTTP.WebConfigFile},
+		{"http.audit", old.HTTP.Audit != next.HTTP.Audit},
 		{"http.loopback", old.HTTP.Loopback != next.HTTP.Loopback},
 		{"http.max_for", old.HTTP.MaxFor != next.HTTP.MaxFor},
 		{"http.hosts", !slices.Equal(old.HTTP.Hosts, next.HTTP.Hosts)},

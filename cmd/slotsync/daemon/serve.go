@@ -21,6 +21,7 @@ import (
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/audit"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery/longpoll"
@@ -183,7 +184,7 @@ func (s *service) listen() (err error) {
 
 func (s *service) bind(h config.HTTP) (err error) {
 	s.web, err = web.New(web.Options{
-		Agent: described{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload, Examine: s.examine,
+		Agent: described{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload, Examine: s.examine, Audit: s.auditTo(h.Audit),
 		TCP: s.opened.tcp, Unix: s.opened.unix, Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
 		Options: auth.Options{
 			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
@@ -193,6 +194,22 @@ func (s *service) bind(h config.HTTP) (err error) {
 		return &config.UsageError{Err: err}
 	}
 	return s.web.Listen()
+}
+
+// auditTo returns what adds to the audit file at path; nil for no file.
+func (s *service) auditTo(path string) func(audit.Entry) error {
+	if path == "" {
+		return nil
+	}
+	file := audit.New(path, s.cfg.FolderPolicy)
+	return func(e audit.Entry) error {
+		err := file.Add(e)
+		if err != nil {
+			s.metrics.AuditWriteFailed()
+			s.log.Error("a change is not in the audit file", "file", path, "who", e.Who, "method", e.Method, "path", e.Path, "status", e.Status, "err", err)
+		}
+		return err
+	}
 }
 
 // examine asks what may go wrong with the configuration that is in force, over connections of

@@ -1,0 +1,128 @@
+package web_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/web/audit"
+	"github.com/slotsync/slotsync/agent/web/auth"
+)
+
+// audited has a server record what is asked for.
+type audited struct {
+	mu   sync.Mutex
+	list []audit.Entry
+	err  error
+}
+
+func (a *audited) add(e audit.Entry) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = append(a.list, e)
+	return a.err
+}
+
+func (a *audited) last(t *testing.T) audit.Entry {
+	t.Helper()
+	if len(a.list) == 0 {
+		t.Fatal("nothing is recorded")
+	}
+	return a.list[len(a.list)-1]
+}
+
+func auditing(t *testing.T, change func(*web.Options)) (*audited, *web.Server) {
+	t.Helper()
+	a, o := &audited{}, options(newFake())
+	o.Listen, o.Token, o.ReadToken, o.Audit, o.Loopback = "127.0.0.1:0", token("secret"), token("readers"), a.add, auth.LoopbackRead
+	if change != nil {
+		change(&o)
+	}
+	return a, newServer(t, o)
+}
+
+// TestChangesAreAudited: who asked for what and why, done or refused; no secret is in it.
+func TestChangesAreAudited(t *testing.T) {
+	a, s := auditing(t, nil)
+	const local, full, reading = "127.0.0.1:9750", "Authorization: Bearer secret", "Authorization: Bearer readers"
+	hostile := "POST /v1/pause " + `{"backend":"web","for":"1h","by":"ann\u001b]0;x\u0007","reason":"one\ntwo\r\n{\"who\":\"eve\"}\u202e"}`
+	for _, c := range []struct {
+		unix   bool
+		what   string
+		header []string
+		want   audit.Entry
+	}{
+		{true, `PUT /v1/backends/web/servers/web1/state {"state":"drain","for":"1h","by":"ann","reason":"disk"}`, nil,
+			audit.Entry{Who: "ann", From: "the unix socket", Method: "PUT", Path: "/v1/backends/web/servers/web1/state", Asked: map[string]string{"state": "drain", "for": "1h"}, Reason: "disk", Status: 200}},
+		{false, "POST /v1/sync", []string{full}, audit.Entry{Who: "the token's holder", Method: "POST", Path: "/v1/sync", Status: 200}},
+		{false, "POST /v1/sync", []string{reading}, audit.Entry{Who: "the reading token's holder", Method: "POST", Path: "/v1/sync", Status: 403}},
+		{false, "POST /v1/sync", []string{"Authorization: Bearer wrong"}, audit.Entry{Method: "POST", Path: "/v1/sync", Status: 401}},
+		{false, "POST /v1/sync", []string{full, "Host: evil.example"}, audit.Entry{Method: "POST", Path: "/v1/sync", Status: 421}},
+		{true, "POST /v1/sync", []string{"Origin: https://evil.example"}, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/sync", Status: 403}},
+		{true, `POST /v1/instances/edge-1/raw {"command":"set map /etc/keys top-secret value"}`, nil,
+			audit.Entry{Who: "the API", Method: "POST", Path: "/v1/instances/edge-1/raw", Asked: map[string]string{"command": "set map /etc/keys"}, Status: 200}},
+		{true, "PUT /v1/haproxy/config/sections/backend/web?dry_run=true top-secret", nil,
+			audit.Entry{Who: "the API", Method: "PUT", Path: "/v1/haproxy/config/sections/backend/web", Asked: map[string]string{"dry_run": "true"}, Status: 200}},
+		{true, "POST /v1/pause {broken", nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
+		{true, hostile, nil, audit.Entry{Who: "ann.]0;x.", Method: "POST", Path: "/v1/pause", Asked: map[string]string{"backend": "web", "for": "1h"}, Status: 200,
+			Reason: `one.two..{"who":"eve"}.`}},
+		{true, "DELETE /v1/none%0a%1b", nil, audit.Entry{Who: "the API", Method: "DELETE", Path: "/v1/none..", Status: 404}},
+	} {
+		at := local
+		if c.unix {
+			at = ""
+		}
+		before := len(a.list)
+		w := ask(t, s.Handler(c.unix), at, c.what, c.header...)
+		got := a.last(t)
+		if len(a.list) != before+1 || w.Code != got.Status || w.Header().Get(api.WarningHeader) != "" {
+			t.Errorf("%s: %d entries, answered %d %q", c.what, len(a.list)-before, w.Code, w.Header().Get(api.WarningHeader))
+		}
+		c.want.From = got.From
+		if diff := cmp.Diff(c.want, got, cmpopts.IgnoreFields(audit.Entry{}, "At", "User"), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.what, diff)
+		}
+		if strings.Contains(strings.Join([]string{got.Path, got.Reason, got.Asked["command"]}, " "), "top-secret") {
+			t.Errorf("a secret is recorded: %+v", got)
+		}
+	}
+	n := len(a.list)
+	ask(t, s.Handler(true), "", "GET /v1/status")
+	if len(a.list) != n {
+		t.Error("who looks is recorded, too")
+	}
+}
+
+// TestWhatCannotBeAuditedIsDone, and said.
+func TestWhatCannotBeAuditedIsDone(t *testing.T) {
+	a, s := auditing(t, nil)
+	a.err = errors.New("no space left on device")
+	w := ask(t, s.Handler(true), "", "POST /v1/sync")
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "in_sync") || !strings.Contains(w.Header().Get(api.WarningHeader), "not in the audit file") {
+		t.Errorf("answered %d %q, %q", w.Code, w.Header().Get(api.WarningHeader), w.Body)
+	}
+}
+
+// TestRefusedDoNotFillTheDisk: they are bounded, and counted in the next entry.
+func TestRefusedDoNotFillTheDisk(t *testing.T) {
+	a, s := auditing(t, nil)
+	for range 300 {
+		ask(t, s.Handler(false), "127.0.0.1:9750", "POST /v1/sync", "Authorization: Bearer wrong")
+	}
+	n := len(a.list)
+	ask(t, s.Handler(true), "", "POST /v1/sync")
+	left := int64(0)
+	for _, e := range a.list {
+		left += e.LeftOut
+	}
+	if n < 100 || n > 200 || left+int64(n) != 300 {
+		t.Errorf("%d entries of 300, and %d left out", n, left)
+	}
+}
