@@ -133,10 +133,11 @@ func (c *cluster) join(state string) {
 func (c *cluster) answer(m *peer, conn net.Conn) {
 	defer conn.Close()
 	lines := bufio.NewScanner(conn)
+	began := m.is()
 	for lines.Scan() {
 		state := m.is()
 		switch text := strings.TrimSpace(lines.Text()); {
-		case state == "stopped" || text == "QUIT":
+		case state == "stopped" || state != began || text == "QUIT": // one that stops ends its connections
 			return
 		case text == "info replication":
 			_, _ = fmt.Fprintf(conn, "role:%s\r\n", map[string]string{"leader": "master", "replica": "slave"}[state])
