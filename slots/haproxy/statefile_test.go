@@ -267,7 +267,10 @@ func TestStateFileFollowsNoLink(t *testing.T) {
 
 func TestStateFileErrors(t *testing.T) {
 	dir := t.TempDir()
-	c := saver(t, "/run/x", filepath.Join(dir, "none", "{backend}"))
+	if err := os.WriteFile(filepath.Join(dir, "none"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := saver(t, "/run/x", filepath.Join(dir, "none", "{backend}")) // whose folder cannot be made
 	if err := c.Save("web", nil); err == nil || !strings.Contains(err.Error(), "none") {
 		t.Errorf("got %v", err)
 	}
