@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 func TestPageLinksKeepTheLook(t *testing.T) {
@@ -16,6 +17,10 @@ func TestPageLinksKeepTheLook(t *testing.T) {
 	for i := range 30 {
 		s.Backends = append(s.Backends, filled(fmt.Sprintf("b%d", i), "x", 2, 1))
 	}
+	if calm := page(t, s, "/?filter=b&open=b1"); strings.Contains(calm, "trouble=1") || !strings.Contains(calm, "nothing to look at") {
+		t.Error("the page leads to backends to look at, and there are none")
+	}
+	s.Backends[3].Overflow = []discovery.Endpoint{{}}
 	body := page(t, s, "/?filter=b&open=b1")
 	for _, want := range []string{`href="/?filter=b&amp;open=b1&amp;open=b2#b-b2"`, `href="/?filter=b#b-b1"`, `href="/?filter=b&amp;open=b1&amp;trouble=1"`} {
 		if !strings.Contains(body, want) {

@@ -50,7 +50,7 @@ if [ ! -e prepared ]; then
 	mkdir -p root/var/log/journal
 	touch prepared
 fi
-exec systemd-nspawn --quiet --boot --directory="$1/root" --register=no --keep-unit --private-network --console=pipe \
+exec systemd-nspawn --quiet --boot --directory="$1/root" --register=no --keep-unit --private-network --console=pipe --bind-ro="$2" \
 	systemd.unit=multi-user.target systemd.mask=systemd-logind.service`
 
 // newMachine returns one that has not been booted. Without the means to the test is left
@@ -86,7 +86,7 @@ func (m *machine) boot() {
 		m.t.Fatal(err)
 	}
 	defer log.Close()
-	m.nspawn = exec.Command("unshare", "--mount", "--fork", "--kill-child", "sh", "-c", prepare, "sh", m.changes)
+	m.nspawn = exec.Command("unshare", "--mount", "--fork", "--kill-child", "sh", "-c", prepare, "sh", m.changes, haproxytest.Deps(m.t)) // which may lie below /tmp, where a container has a folder of its own
 	m.nspawn.Stdout, m.nspawn.Stderr = log, log
 	if err := m.nspawn.Start(); err != nil {
 		m.t.Fatal(err)
