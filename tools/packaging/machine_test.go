@@ -47,7 +47,9 @@ mount -t overlay overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" roo
 if [ ! -e prepared ]; then
 	rm -rf root/etc/systemd/system/*.wants root/etc/systemd/system/*.service root/etc/machine-id
 	echo 0123456789abcdef0123456789abcdef >root/etc/machine-id
-	mkdir -p root/var/log/journal
+	mkdir -p root/var/log/journal root/etc/systemd/system/slotsync.service.d
+	# The unit hides /tmp and the homes, and the HAProxy that it checks files with may lie there.
+	printf '[Service]\nBindReadOnlyPaths=%s\n' "$2" >root/etc/systemd/system/slotsync.service.d/tests.conf
 	touch prepared
 fi
 exec systemd-nspawn --quiet --boot --directory="$1/root" --register=no --keep-unit --private-network --console=pipe --bind-ro="$2" \
