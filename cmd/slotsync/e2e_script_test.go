@@ -174,6 +174,7 @@ func (s *stage) staged(c *haproxytest.Config, name, how string) {
 		c.Backends[0].Check = "check inter 200ms fall 1"
 	case "open":
 		c.Backends[0].Frontend = haproxytest.FreePort(s.tb)
+		c.Backends[0].Options = []string{"timeout server 10m"} // a session lasts as long as its script
 		s.ts.Setenv(name+"_port", strconv.Itoa(c.Backends[0].Frontend))
 	case "master":
 		c.Master = true
