@@ -102,13 +102,15 @@ func (s *Server) reuseRank(placeholder netip.AddrPort) int {
 	return 2
 }
 
-// stay gives the endpoint of target k the slot where it is already: best where it
-// serves.
+// stay gives the endpoint of target k the slot where it is already. If several have it, as
+// after a change by hand, it is the one where it serves most, as far as it is to serve: so
+// the one that is chosen is the best afterwards, too.
 func (f *fitting) stay(k int) bool {
+	serves := func(i int) Class { return min(f.have[i].Class, f.want[k].Class) }
 	for _, from := range [...]*[]int{&f.free, &f.added} {
 		best := -1
 		for n, i := range *from {
-			if s := &f.have[i]; s.Addr == f.want[k].Addr && (best < 0 || s.Class > f.have[(*from)[best]].Class) {
+			if f.have[i].Addr == f.want[k].Addr && (best < 0 || serves(i) > serves((*from)[best])) {
 				best = n
 			}
 		}

@@ -2,6 +2,7 @@ package slots_test
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -127,4 +128,21 @@ func TestFitServesAsMuchAsThereIsRoomFor(t *testing.T) {
 			t.Fatalf("moves from\n%v to\n%v", got, again)
 		}
 	})
+}
+
+// TestFitStaysWithWhatItChose: of two slots that have the endpoint, the one that was chosen is
+// chosen again once it is as it should be.
+func TestFitStaysWithWhatItChose(t *testing.T) {
+	at := netip.MustParseAddrPort("127.0.0.1:80")
+	for _, class := range []slots.Class{slots.Maint, slots.Drain, slots.Ready} {
+		want := []slots.Target{{Number: 1, Addr: at, Class: class}}
+		for _, have := range [][]slots.Class{{slots.Maint, slots.Drain}, {slots.Drain, slots.Ready}, {slots.Ready, slots.Drain}} {
+			in := []slots.Server{{Name: "web6", Number: 6, Addr: at, Class: have[0]}, {Name: "web7", Number: 7, Addr: at, Class: have[1]}}
+			first := fitted(slots.Fit(in, want, usesAll))[1]
+			in[first-6].Class = class
+			if again := fitted(slots.Fit(in, want, usesAll))[1]; again != first {
+				t.Errorf("%v of %v: %d, then %d", class, have, first, again)
+			}
+		}
+	}
 }
