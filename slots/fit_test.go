@@ -124,6 +124,13 @@ func TestFitServesAsMuchAsThereIsRoomFor(t *testing.T) {
 		if err := in.repair(got, all); err != nil {
 			t.Fatal(err)
 		}
+		seen := map[netip.AddrPort]bool{}
+		for _, s := range in {
+			if s.Addr.IsValid() && seen[s.Addr] {
+				return // two have one endpoint: TestFitStaysWithWhatItChose
+			}
+			seen[s.Addr] = true
+		}
 		if again := slots.Fit(in, want, can); !maps.Equal(fitted(again), fitted(got)) {
 			t.Fatalf("moves from\n%v to\n%v", got, again)
 		}
