@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -32,16 +31,7 @@ http: {listen: "%[2]s", socket: "", token_file: %[1]s/token, web_config_file: %[
 state_dir: %[1]s/state
 `, v.dir, listen))
 	program := v.slotsync("run", "--config", config)
-	if err := program.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = program.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = program.Wait()
-		if t.Failed() {
-			t.Log(v.all())
-		}
-	})
+	runProgram(t, program, v.all)
 	eventually(t, 10*time.Second, func() string {
 		if code, said := v.asks(nil, "--agent", "https://"+listen, "--ca-file", "server.crt", "--token-file", "token"); code != 0 {
 			return said

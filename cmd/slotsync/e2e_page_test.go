@@ -116,16 +116,7 @@ backends:
 	program := exec.Command("slotsync", "run", "--config", file)
 	program.Stdout, program.Stderr = &out, &out
 	program.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := program.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = program.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = program.Wait()
-		if t.Failed() {
-			t.Log(out.String())
-		}
-	})
+	runProgram(t, program, out.String)
 	eventually(t, 20*time.Second, func() string {
 		if got := ready(t, r.edges[0].Socket, "web"); len(got) != 18 {
 			return fmt.Sprintf("ready are %v", got)

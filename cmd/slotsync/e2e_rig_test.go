@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -202,4 +204,20 @@ func eachInTurn(t *testing.T, body func(t *testing.T, version string)) {
 	for _, version := range versions {
 		t.Run(version, func(t *testing.T) { body(t, version) })
 	}
+}
+
+// runProgram starts a program, and ends it with its test. If that fails, it shows what the
+// program said.
+func runProgram(t *testing.T, program *exec.Cmd, said func() string) {
+	t.Helper()
+	if err := program.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = program.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = program.Wait()
+		if t.Failed() {
+			t.Log(said())
+		}
+	})
 }

@@ -45,7 +45,7 @@ type conditional struct {
 // outline attributes the lines.
 func outline(text []byte) *outlined {
 	o := &outlined{}
-	types := sectionTypes()
+	types := SectionTypes()
 	at := 0
 	for n, raw := range lines(text) {
 		words := strings.Fields(string(raw[:min(len(raw), 4096)]))
@@ -78,7 +78,7 @@ func lines(text []byte) func(yield func(int, []byte) bool) {
 
 func (o *outlined) header(words []string, line, at, size int) {
 	o.stopAll()
-	o.sections = append(o.sections, Section{Type: words[0], Name: sectionName(words), Line: line, from: at})
+	o.sections = append(o.sections, Section{Type: words[0], Name: SectionName(words), Line: line, from: at})
 	o.end = append(o.end, at+size)
 	o.depth = append(o.depth, len(o.blocks))
 	o.inside = append(o.inside, 0)

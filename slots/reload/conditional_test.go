@@ -93,7 +93,7 @@ func evaluated(text []byte, on string) []string {
 		case words[0] == ".endif":
 			levels = levels[:len(levels)-1]
 		case !top.active:
-		case slices.Contains(sectionTypes(), words[0]):
+		case slices.Contains(SectionTypes(), words[0]):
 			out = append(out, strings.Join(words, " "))
 		case len(out) > 0:
 			out[len(out)-1] += "\n" + strings.Join(words, " ")

@@ -36,16 +36,17 @@ type Section struct {
 // String returns type and name.
 func (s Section) String() string { return strings.TrimSpace(s.Type + " " + s.Name) }
 
-// sectionTypes are the words that open a section, in any version.
-func sectionTypes() []string {
+// SectionTypes returns the words that open a section, in any version of HAProxy, sorted.
+func SectionTypes() []string {
 	return []string{
 		"acme", "backend", "cache", "crt-store", "defaults", "fcgi-app", "frontend", "global", "healthcheck", "http-errors", "listen",
 		"log-forward", "log-profile", "mailers", "peers", "program", "resolvers", "ring", "traces", "userlist",
 	}
 }
 
-// sectionName is the word after the type; "defaults from other" has none.
-func sectionName(words []string) string {
+// SectionName returns the name of the section that a line opens, by its words: the one after
+// the type; "defaults from other" has none.
+func SectionName(words []string) string {
 	if len(words) < 2 || strings.HasPrefix(words[1], "#") || words[1] == "from" && words[0] == "defaults" {
 		return ""
 	}
@@ -123,8 +124,8 @@ func deleteSection(text []byte, typ, name string) ([]byte, error) {
 // nothing else.
 func oneSection(body []byte, typ, name string) ([]byte, error) {
 	want := Section{Type: typ, Name: name}
-	if !slices.Contains(sectionTypes(), typ) {
-		return nil, fmt.Errorf("%w: HAProxy has no sections of type %q; there are %s", ErrBadSection, printable(typ), strings.Join(sectionTypes(), ", "))
+	if !slices.Contains(SectionTypes(), typ) {
+		return nil, fmt.Errorf("%w: HAProxy has no sections of type %q; there are %s", ErrBadSection, printable(typ), strings.Join(SectionTypes(), ", "))
 	}
 	if bytes.IndexByte(body, 0) >= 0 {
 		return nil, fmt.Errorf("%w: it has a NUL byte", ErrBadSection)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // A section is one of HAProxy's configuration (Configuration Manual, 2). Its lines begin
@@ -37,11 +39,6 @@ func (d directive) after(key string) (string, bool) {
 	return d.arg(i + 1), true
 }
 
-var sectionWords = []string{
-	"global", "defaults", "backend", "listen", "frontend", "peers", "resolvers", "program", "userlist", "cache", "ring",
-	"mailers", "http-errors", "fcgi-app", "log-forward", "log-profile", "crt-store", "traces", "acme", "healthcheck",
-}
-
 // readSections cuts a configuration into its sections. A proxy has the defaults that it
 // names, or the last ones before it; other defaults are only had by those who name them.
 func readSections(text []byte) []section {
@@ -59,6 +56,7 @@ func readSections(text []byte) []section {
 			}
 		}
 	}
+	types := reload.SectionTypes()
 	n := 0
 	for raw := range bytes.Lines(text) {
 		n++
@@ -67,7 +65,7 @@ func readSections(text []byte) []section {
 		if len(d.words) == 0 {
 			continue
 		}
-		if !slices.Contains(sectionWords, d.words[0]) {
+		if !slices.Contains(types, d.words[0]) {
 			if len(all) > 0 {
 				s := &all[len(all)-1]
 				s.lines = append(s.lines, d)
@@ -75,10 +73,7 @@ func readSections(text []byte) []section {
 			continue
 		}
 		end()
-		s := section{kind: d.words[0], name: d.arg(1), line: n}
-		if s.name == "from" {
-			s.name = ""
-		}
+		s := section{kind: d.words[0], name: reload.SectionName(d.words), line: n}
 		from, has := d.after("from")
 		switch {
 		case has:
