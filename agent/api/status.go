@@ -4,6 +4,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -260,6 +261,22 @@ func Silent(instances []InstanceStatus) []string {
 		}
 	}
 	return names
+}
+
+// MayServe reports whether an instance has, or may have, slots of a backend of ours: which
+// backends one has that has never shown itself is not known.
+func (s Status) MayServe(instance, backend string) bool {
+	shown := false
+	for _, b := range s.Backends {
+		for _, slot := range b.Slots {
+			if slices.ContainsFunc(slot.Instances, func(at InstanceSlot) bool { return at.Instance == instance }) {
+				if shown = true; b.Name == backend {
+					return true
+				}
+			}
+		}
+	}
+	return !shown && slices.ContainsFunc(s.Instances, func(in InstanceStatus) bool { return in.Name == instance && in.Pid == 0 })
 }
 
 // A SourceStatus is how one source of one backend is doing.

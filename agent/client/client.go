@@ -117,6 +117,9 @@ func (c *Client) Accept(ctx context.Context, backend string, body api.AcceptBody
 	return done, nil
 }
 
+// ErrDenied is the reason of what the agent refuses for who asks.
+var ErrDenied = errors.New("not for who asks")
+
 // A refusedError is what an agent said, for a reason that callers know.
 type refusedError struct {
 	detail string
@@ -302,7 +305,9 @@ func (r reply) want(status int) error {
 	case r.status < 400:
 		return fmt.Errorf("what answers at %s is no slotsync: %d %s", r.addr, r.status, http.StatusText(r.status))
 	case r.status == http.StatusUnauthorized:
-		return fmt.Errorf("the agent at %s refuses: %s (--token-file, or --user and --password-file)", r.addr, r.detail())
+		return &refusedError{fmt.Sprintf("the agent at %s refuses: %s (--token-file, or --user and --password-file)", r.addr, r.detail()), ErrDenied}
+	case r.status == http.StatusForbidden:
+		return &refusedError{r.detail(), ErrDenied}
 	case r.status == http.StatusNotFound && r.kind == api.ProblemType && !strings.HasPrefix(r.detail(), api.NothingAt):
 		return errors.New(r.detail()) // the path is right, and what it names is not there
 	case r.status == http.StatusBadRequest && strings.HasPrefix(string(r.body), "Client sent an HTTP request to an HTTPS server"):

@@ -31,21 +31,11 @@ func stillPaused(p api.Pause) string {
 	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
 }
 
-// awayFrom names the instances of the backends that do not answer. Which backends one has
-// that has never answered is not known.
+// awayFrom names the instances of the backends that do not answer.
 func awayFrom(s api.Status, backends []string) []string {
-	serves := map[string]bool{} // by instance: one of the backends
-	for _, b := range s.Backends {
-		asked := slices.Contains(backends, b.Name)
-		for _, slot := range b.Slots {
-			for _, in := range slot.Instances {
-				serves[in.Instance] = serves[in.Instance] || asked
-			}
-		}
-	}
 	var away []string
 	for _, in := range s.Instances {
-		if of, seen := serves[in.Name]; !in.Up && (of || !seen) {
+		if !in.Up && slices.ContainsFunc(backends, func(b string) bool { return s.MayServe(in.Name, b) }) {
 			away = append(away, in.Name)
 		}
 	}

@@ -22,19 +22,14 @@ func OfBackend(s api.Status, name string) (api.Status, error) {
 	if i < 0 {
 		return s, fmt.Errorf("there is no backend %q%s (there are: %s)", textfmt.Clip(name), textfmt.DidYouMean(name, names), textfmt.List(names, maxBackendsNamed))
 	}
+	whole := s
 	s.Backends = s.Backends[i : i+1]
-	serves := map[string]bool{}
-	for _, slot := range s.Backends[0].Slots {
-		for _, at := range slot.Instances {
-			serves[at.Instance] = true
-		}
-	}
-	s.Instances = only(s.Instances, func(in api.InstanceStatus) bool { return serves[in.Name] || in.Pid == 0 })
+	s.Instances = only(s.Instances, func(in api.InstanceStatus) bool { return whole.MayServe(in.Name, name) })
 	s.Sources = only(s.Sources, func(x api.SourceStatus) bool { return x.Backend == name })
 	s.Overrides = only(s.Overrides, func(o api.Override) bool { return o.Backend == name || o.Backend == "" })
 	s.Pauses = only(s.Pauses, func(p api.Pause) bool { return p.Backend == name || p.Backend == "" })
 	s.Reloads = only(s.Reloads, func(r api.ReloadStatus) bool {
-		return slices.ContainsFunc(r.Instances, func(in string) bool { return serves[in] })
+		return slices.ContainsFunc(r.Instances, func(in string) bool { return whole.MayServe(in, name) })
 	})
 	return s, nil
 }

@@ -44,17 +44,17 @@ func AwaitDrained(ctx context.Context, c *client.Client, servers []api.ServerRef
 }
 
 // sessionsLeft says where the servers have sessions, or who does not say; "" if there are
-// none. drained are those that were seen drained before.
+// none. drained are those that were seen drained before. It fails if the agent answers, and
+// refuses.
 func sessionsLeft(ctx context.Context, c *client.Client, servers []api.ServerRef, drained map[api.ServerRef]bool) (string, error) {
 	status, err := c.Status(ctx)
+	if errors.Is(err, client.ErrDenied) {
+		return "", err
+	}
 	if err != nil {
 		return "the agent does not answer: " + textfmt.OneLine(err.Error()), nil
 	}
-	stats := Dump{What: slots.DumpStat}
-	counts, err := stats.Ask(ctx, c)
-	if err != nil {
-		return "the agent does not answer: " + textfmt.OneLine(err.Error()), nil
-	}
+	counts := each(ctx, instanceNames(status), func(ctx context.Context, name string) (slots.Dump, error) { return c.Dump(ctx, name, slots.DumpStat) })
 	sessions := map[string]map[string]string{} // by instance, and by backend and slot of HAProxy's
 	for _, answer := range counts {
 		if answer.Error != "" {
@@ -76,7 +76,7 @@ func sessionsLeft(ctx context.Context, c *client.Client, servers []api.ServerRef
 			return "", fmt.Errorf("%s/%s: %w", textfmt.Clip(server.Backend), textfmt.Clip(server.Endpoint), errGivenUp)
 		}
 		drained[server] = drained[server] || slot.State != slots.Ready.String()
-		if at := leftOf(status, proxy, slot, sessions); len(at) > 0 {
+		if at := leftOf(status, server.Backend, proxy, slot, sessions); len(at) > 0 {
 			left = append(left, textfmt.Clip(server.Backend)+"/"+textfmt.Clip(server.Endpoint)+": "+textfmt.List(at, 20))
 		}
 	}
@@ -100,7 +100,7 @@ func slotOf(status api.Status, server api.ServerRef) (proxy string, slot *api.Sl
 
 // leftOf says for each instance what keeps a slot from being empty there: sessions, that it is
 // not drained yet, or that nobody knows.
-func leftOf(status api.Status, proxy string, slot *api.SlotStatus, sessions map[string]map[string]string) (left []string) {
+func leftOf(status api.Status, backend, proxy string, slot *api.SlotStatus, sessions map[string]map[string]string) (left []string) {
 	shown := map[string]*api.InstanceSlot{}
 	for i := range slot.Instances {
 		shown[slot.Instances[i].Instance] = &slot.Instances[i]
@@ -108,6 +108,7 @@ func leftOf(status api.Status, proxy string, slot *api.SlotStatus, sessions map[
 	for _, in := range status.Instances {
 		at, of := shown[in.Name], sessions[in.Name]
 		switch {
+		case at == nil && !status.MayServe(in.Name, backend):
 		case of == nil || !in.Up && at != nil:
 			left = append(left, in.Name+" does not answer")
 		case at == nil || at.Lacking || at.Address != slot.Endpoint:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -11,17 +12,25 @@ import (
 
 // EveryInstance asks all instances at the same time, or the one that only names.
 func EveryInstance[T any](ctx context.Context, c *client.Client, only string, ask func(context.Context, string) (T, error)) ([]output.Answer[T], error) {
-	names := []string{only}
-	if only == "" {
-		status, err := c.Status(ctx)
-		if err != nil {
-			return nil, err
-		}
-		names = nil
-		for _, in := range status.Instances {
-			names = append(names, in.Name)
-		}
+	if only != "" {
+		return each(ctx, []string{only}, ask), nil
 	}
+	status, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return each(ctx, instanceNames(status), ask), nil
+}
+
+func instanceNames(s api.Status) (names []string) {
+	for _, in := range s.Instances {
+		names = append(names, in.Name)
+	}
+	return names
+}
+
+// each asks these instances at the same time.
+func each[T any](ctx context.Context, names []string, ask func(context.Context, string) (T, error)) []output.Answer[T] {
 	got := make([]output.Answer[T], len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
@@ -34,5 +43,5 @@ func EveryInstance[T any](ctx context.Context, c *client.Client, only string, as
 		})
 	}
 	group.Wait()
-	return got, nil
+	return got
 }
