@@ -282,7 +282,7 @@ fi
 for name in "${names[@]}"; do say "$name: $(version_of "$name")"; done
 command -v go >/dev/null || fail "Go is not on the PATH: install the version that go.mod names from https://go.dev/dl/"
 if [ "$everything" = yes ]; then # tests run without a network
-	for module in . tools/lint tools/oapi; do
-		retry go -C "$root/$module" mod download || fail "the modules of $module cannot be downloaded"
+	for module in "$root/go.mod" "$root"/tools/*/go.mod; do
+		retry go -C "$(dirname "$module")" mod download || fail "the modules of $module cannot be downloaded"
 	done
 fi

@@ -51,6 +51,33 @@ func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, 
 	}
 }
 
+// Follow shows what comes after the event with that ID, 0 for from now on, until ctx is done
+// or show fails, whose error it returns. An agent that does not answer, or ends it, is asked
+// again after a pause; lost, which may be nil, is told so, once until an event comes.
+func (c *Client) Follow(ctx context.Context, after uint64, pause time.Duration, show func(api.Event) error, lost func(error)) error {
+	told := false
+	for ctx.Err() == nil {
+		for e, err := range c.Events(ctx, after) {
+			if err != nil {
+				if !told && lost != nil {
+					lost(err)
+				}
+				told = true
+				break
+			}
+			told, after = false, max(after, e.ID)
+			if err := show(e); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
 // KeptEvents returns the last events, at most 1000, and the ID to go on after with
 // [Client.Events].
 func (c *Client) KeptEvents(ctx context.Context) (list []api.Event, last uint64, err error) {

@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
-	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 )
+
+// followPause is how long an agent that does not answer is left alone.
+const followPause = time.Second
 
 func newEventsCommand(a *app) *cobra.Command {
 	var follow bool
@@ -24,7 +27,7 @@ line.`,
 		Example: `  slotsync events
   slotsync events web --follow
   slotsync events -o json | jq -c 'select(.kind == "hold_begun")'`,
-		Args: takes(0, 1, "the name of one backend, or nothing for all"),
+		Args: oneOrAll,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
 		show := func(e api.Event) error {
 			switch {
@@ -47,7 +50,7 @@ line.`,
 		if !follow {
 			return nil
 		}
-		return remote.FollowEvents(ctx, c, last, show, func(err error) { fmt.Fprintf(a.stderr, "slotsync: %v; asking again\n", err) })
+		return c.Follow(ctx, last, followPause, show, func(err error) { fmt.Fprintf(a.stderr, "slotsync: %v; asking again\n", err) })
 	})
 	a.outputFlag(cmd)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes")

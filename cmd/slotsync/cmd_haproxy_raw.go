@@ -94,6 +94,12 @@ func (r *rawSender) sendLines(ctx context.Context, in io.Reader) error {
 			fmt.Fprint(r.stderr, "> ") // answers alone go where output goes
 		}
 		line, err := read()
+		for err == nil && line == "" {
+			line, err = read()
+		}
+		if line == "quit" {
+			line, err = "", io.EOF
+		}
 		switch {
 		case err == io.EOF && (n > 0 || person): // nothing at all is refused like an empty command
 			return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 	"github.com/slotsync/slotsync/cmd/slotsync/setup"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -49,7 +50,7 @@ addresses of BACKEND.DOMAIN where its servers or --port say the port.`,
 				if !textfmt.IsTerminal(os.Stdin) {
 					return usageErrorf("init asks before it writes: run it on a terminal, or with --yes to take what it proposes")
 				}
-				o.In = os.Stdin
+				o.Answer = remote.Lines(cmd.Context(), os.Stdin)
 			}
 			o.Env, o.Out, o.Port = a.place.Env, a.stdout, int(port)
 			if out == "-" {
@@ -83,8 +84,7 @@ func (a *app) propose(r setup.Result, talk io.Writer, out string) error {
 	}
 	text := setup.File(r.Instances, r.Source, r.Proposals)
 	if out == "-" {
-		_, err := a.stdout.Write(text)
-		return err
+		return a.printFile(string(text))
 	}
 	if err := setup.Write(out, text); err != nil {
 		return err

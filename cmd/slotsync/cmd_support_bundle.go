@@ -136,7 +136,10 @@ func (a *app) describeFiles(_ context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	paths := []string{cfg.File, cfg.StateDir, cfg.HTTP.Socket, cfg.HTTP.TokenFile, cfg.HTTP.WebConfigFile}
+	paths := []string{cfg.File, cfg.StateDir, cfg.HTTP.Socket, cfg.HTTP.Audit}
+	for _, file := range cfg.SecretFiles() {
+		paths = append(paths, file.Path)
+	}
 	for _, in := range cfg.Instances {
 		paths = append(paths, in.Socket, filepath.Dir(in.Socket))
 		if in.StateFile != "" {
@@ -154,16 +157,10 @@ func (a *app) describeFiles(_ context.Context, w io.Writer) error {
 // configuration names.
 func (a *app) mask() support.Mask {
 	secrets := support.EnvironmentSecrets(a.place.Env)
-	var files []string
+	files := []string{a.place.Access.TokenFile, a.place.Access.PasswordFile, a.place.Env["SLOTSYNC_TOKEN_FILE"], a.place.Env["SLOTSYNC_PASSWORD_FILE"]}
 	if cfg, err := a.config(); err == nil {
-		files = append(files, cfg.HTTP.TokenFile, cfg.HTTP.ReadTokenFile)
-		for _, s := range cfg.Sources {
-			if s.Consul != nil {
-				files = append(files, s.Consul.TokenFile)
-			}
-			if s.Nomad != nil {
-				files = append(files, s.Nomad.TokenFile)
-			}
+		for _, file := range cfg.SecretFiles() {
+			files = append(files, file.Path)
 		}
 	}
 	for _, path := range files {

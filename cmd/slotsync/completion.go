@@ -49,6 +49,7 @@ func argLookups() map[string][]complete.Lookup {
 		"pause":                         {backend},
 		"resume":                        {backend},
 		"status":                        {backend},
+		"events":                        {backend},
 		"explain":                       {backend, complete.Subjects()},
 		"server list":                   {backend},
 		"server drain":                  {server},
@@ -68,10 +69,8 @@ func argLookups() map[string][]complete.Lookup {
 
 // flagLookups says what the flags of a command take.
 func flagLookups(path string) map[string]complete.Lookup {
-	all := map[string]complete.Lookup{"output": complete.Words("text", "json")}
+	all := map[string]complete.Lookup{}
 	switch {
-	case path == "config":
-		all["output"] = complete.Words("yaml", "json")
 	case strings.HasPrefix(path, "haproxy"):
 		all["instance"], all["name"] = complete.Instances(), complete.Reloads()
 		all["backend"], all["server"] = complete.Proxies(), complete.Slots()

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/cmd/slotsync/complete"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -50,6 +51,8 @@ func (a *app) formatFlag(cmd *cobra.Command, help string, formats ...string) {
 		return text, nil
 	}}, "output", "o", help)
 	cmd.Flag("output").DefValue = formats[0]
+	// It fails for unknown flags and second calls alone.
+	_ = cmd.RegisterFlagCompletionFunc("output", a.completion(complete.Words(formats...)))
 }
 
 // outputFlag adds -o for text and JSON.

@@ -5,6 +5,7 @@ set -e
 if command -v systemd-sysusers >/dev/null; then systemd-sysusers slotsync.conf; fi
 if command -v systemd-tmpfiles >/dev/null; then systemd-tmpfiles --create slotsync.conf; fi
 if [ -d /run/systemd/system ]; then
-	systemctl --system daemon-reload
-	systemctl try-restart slotsync.service
+	systemctl --system daemon-reload || true
+	# A version that refuses the configuration is no reason to leave the package half installed.
+	systemctl try-restart slotsync.service || echo "slotsync does not start: journalctl -u slotsync says why" >&2
 fi

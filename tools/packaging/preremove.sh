@@ -3,6 +3,6 @@
 set -e
 case ${1:-remove} in
 remove | 0)
-	if [ -d /run/systemd/system ]; then systemctl --no-reload disable --now slotsync.socket slotsync.service; fi
+	if [ -d /run/systemd/system ]; then systemctl --no-reload disable --now slotsync.socket slotsync.service || true; fi
 	;;
 esac

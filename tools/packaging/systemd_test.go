@@ -40,8 +40,8 @@ func (m *machine) installUnit() {
 	m.install(units+"slotsync.sysusers", "/etc/sysusers.d/slotsync.conf", 0o644)
 	m.install(units+"slotsync.tmpfiles", "/etc/tmpfiles.d/slotsync.conf", 0o644)
 	m.install(units+"slotsync.rules", "/etc/polkit-1/rules.d/50-slotsync.rules", 0o644)
-	// of its own a unit says how it goes every 10 s, and waits for 30
-	m.write("/etc/systemd/system/slotsync.service.d/watchdog.conf", "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n", 0o644)
+	// of its own a unit says how it goes every 10 s, and waits for 30; less than this a busy machine takes for a hang
+	m.write("/etc/systemd/system/slotsync.service.d/watchdog.conf", "[Service]\nWatchdogSec=8s\nTimeoutAbortSec=1s\n", 0o644)
 	m.write("/etc/slotsync/slotsync.yaml", fromFiles(m.t, units+"slotsync.yaml"), 0o644)
 	m.lists(addresses(6))
 	m.run("systemd-sysusers", "/etc/sysusers.d/slotsync.conf")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -60,6 +61,25 @@ func (cfg *Config) InstanceNames() []string {
 		names[i] = in.Name
 	}
 	return names
+}
+
+// A SecretFile holds a secret.
+type SecretFile struct{ Key, Path string } // what names it in the configuration
+
+// SecretFiles returns the files with secrets that the configuration names, in a fixed order.
+func (cfg *Config) SecretFiles() []SecretFile {
+	list := []SecretFile{
+		{"http.token_file", cfg.HTTP.TokenFile}, {"http.read_token_file", cfg.HTTP.ReadTokenFile}, {"http.web_config_file", cfg.HTTP.WebConfigFile},
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		switch s := cfg.Sources[name]; {
+		case s.Consul != nil:
+			list = append(list, SecretFile{"token_file of " + name, s.Consul.TokenFile})
+		case s.Nomad != nil:
+			list = append(list, SecretFile{"token_file of " + name, s.Nomad.TokenFile})
+		}
+	}
+	return slices.DeleteFunc(list, func(f SecretFile) bool { return f.Path == "" })
 }
 
 // SameProcess says that two instances are reached, by two sockets, in one process.

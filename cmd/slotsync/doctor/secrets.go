@@ -1,9 +1,7 @@
 package doctor
 
 import (
-	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -23,18 +21,10 @@ type secrets struct {
 // examineSecrets warns of tokens that everybody on the machine can read.
 func examineSecrets(cfg *config.Config) []api.Finding {
 	f := secrets{findings{subject: "secrets"}, cfg.PrivateFolder}
-	f.private("http.token_file", cfg.HTTP.TokenFile)
-	f.private("http.read_token_file", cfg.HTTP.ReadTokenFile)
-	f.private("http.web_config_file", cfg.HTTP.WebConfigFile)
-	f.listener(cfg.HTTP)
-	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
-		switch s := cfg.Sources[name]; {
-		case s.Consul != nil:
-			f.private("token_file of "+name, s.Consul.TokenFile)
-		case s.Nomad != nil:
-			f.private("token_file of "+name, s.Nomad.TokenFile)
-		}
+	for _, file := range cfg.SecretFiles() {
+		f.private(file.Key, file.Path)
 	}
+	f.listener(cfg.HTTP)
 	return f.list
 }
 

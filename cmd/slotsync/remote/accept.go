@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +58,7 @@ func ChooseID(ctx context.Context, c *client.Client, backend string, in io.Reade
 	case in == nil:
 		return "", config.Usagef("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
-	return askID(in, out, list)
+	return askID(ctx, in, out, list)
 }
 
 // ids names what can be accepted, each with its kind.
@@ -72,7 +71,7 @@ func ids(list []api.Acceptable) []string {
 }
 
 // askID shows what can be accepted and asks which of it: yes or no where there is one.
-func askID(in io.Reader, out io.Writer, list []api.Acceptable) (string, error) {
+func askID(ctx context.Context, in io.Reader, out io.Writer, list []api.Acceptable) (string, error) {
 	for i, x := range list {
 		if i > 0 {
 			fmt.Fprintln(out)
@@ -87,11 +86,11 @@ func askID(in io.Reader, out io.Writer, list []api.Acceptable) (string, error) {
 		question = "\nWhich of them? (an id; nothing: none) "
 	}
 	fmt.Fprint(out, question)
-	said, err := bufio.NewReader(in).ReadString('\n')
+	said, err := Lines(ctx, in)()
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	return answeredID(strings.TrimSpace(said), list)
+	return answeredID(said, list)
 }
 
 // answeredID is the id that an answer to askID stands for.

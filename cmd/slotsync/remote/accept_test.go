@@ -36,7 +36,7 @@ func TestAskID(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			id, err := askID(strings.NewReader(tt.said), &out, tt.list)
+			id, err := askID(t.Context(), strings.NewReader(tt.said), &out, tt.list)
 			got := ""
 			if err != nil {
 				got = err.Error()

@@ -12,22 +12,15 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// Lines returns what reads the next line of in that is not empty: io.EOF when in has
-// ended or says "quit", and the error of ctx when that is over, even while in is silent.
+// Lines returns what reads the next line of in, without the space around it: io.EOF when in has
+// ended, and the error of ctx when that is over, even while in is silent.
 func Lines(ctx context.Context, in io.Reader) func() (string, error) {
 	lines, failed := make(chan string), make(chan error, 1)
 	go func() {
 		read := bufio.NewScanner(in)
 		for read.Scan() {
-			line := strings.TrimSpace(read.Text())
-			if line == "quit" {
-				break
-			}
-			if line == "" {
-				continue
-			}
 			select {
-			case lines <- line:
+			case lines <- strings.TrimSpace(read.Text()):
 			case <-ctx.Done():
 				return
 			}

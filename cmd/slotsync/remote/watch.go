@@ -46,18 +46,13 @@ func Watch(ctx context.Context, c *client.Client, show func(api.Status, error) e
 // listen fills news when something has changed, until ctx is done. Without events the status
 // is still asked for every second.
 func listen(ctx context.Context, c *client.Client, news chan<- struct{}) {
-	for ctx.Err() == nil {
-		for _, err := range c.Events(ctx, 0) {
-			if err != nil {
-				break
-			}
-			select {
-			case news <- struct{}{}:
-			default: // it is known already
-			}
+	_ = c.Follow(ctx, 0, listenPace, func(api.Event) error { // it shows nothing that can fail
+		select {
+		case news <- struct{}{}:
+		default: // it is known already
 		}
-		pause(ctx, listenPace)
-	}
+		return nil
+	}, nil)
 }
 
 // pause waits for d, or until ctx is done.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // A Source is where services are looked up.
@@ -43,7 +45,7 @@ func File(instances []Instance, source Source, list []Proposal) []byte {
 	line("#   slotsync check && slotsync doctor && slotsync plan")
 	line("haproxy:\n  instances:")
 	for _, in := range instances {
-		line("    # HAProxy %s, level %s", comment(in.Version), comment(in.Level))
+		line("    # HAProxy %s, level %s", textfmt.OneLine(in.Version), textfmt.OneLine(in.Level))
 		line("    - name: %s\n      socket: %s", quote(in.Name), quote(in.Socket))
 		if in.StateFile != "" {
 			line("      # HAProxy loads it at its start, so that it starts filled.\n      state_file: %s", quote(in.StateFile))
@@ -77,7 +79,7 @@ func File(instances []Instance, source Source, list []Proposal) []byte {
 		if p.Service == "" || p.Slots == 0 {
 			continue
 		}
-		line("  # %d slots, %s to %s: %s", p.Slots, comment(p.First), comment(p.Last), comment(p.Why))
+		line("  # %d slots, %s to %s: %s", p.Slots, textfmt.OneLine(p.First), textfmt.OneLine(p.Last), textfmt.OneLine(p.Why))
 		line("  - name: %s\n    slots: %s\n    source: %s", quote(p.Proxy), quote(p.Prefix), source.Type)
 		key := "service"
 		if source.Type == "dns" {
@@ -89,16 +91,6 @@ func File(instances []Instance, source Source, list []Proposal) []byte {
 		}
 	}
 	return []byte(b.String())
-}
-
-// comment returns text that cannot end its line.
-func comment(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
-			return '.'
-		}
-		return r
-	}, text)
 }
 
 // Follows reports whether the file of these would have a backend.

@@ -1,7 +1,6 @@
 package setup
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -26,8 +25,8 @@ type Options struct {
 	Port    int      // of address records, where no server tells it; 0: those are not looked for
 	Env     config.Environment
 	Out     io.Writer // what is found and proposed, for people
-	// In is where questions are answered; nil: proposals are taken as they are.
-	In io.Reader
+	// Answer waits for the next line that somebody types; nil: proposals are taken as they are.
+	Answer func() (string, error)
 }
 
 // A Result is what came of it.
@@ -48,8 +47,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return Result{}, NotFound()
 	}
 	instances, err := Look(ctx, sockets)
-	if err != nil {
+	if err != nil && (len(instances) == 0 || len(o.Sockets) > 0) { // one that was named is not left out
 		return Result{}, err
+	}
+	if err != nil {
+		fmt.Fprintln(o.Out, "not asked  "+textfmt.OneLine(err.Error()))
 	}
 	for _, in := range instances {
 		fmt.Fprintln(o.Out, "found    "+textfmt.OneLine(in.Summary()))
@@ -60,7 +62,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := agree(ctx, r, known, o); err != nil {
+	if err := agree(r, known, o); err != nil {
 		return Result{}, err
 	}
 	return r, nil
@@ -96,20 +98,17 @@ func proposals(ctx context.Context, r *Result, o Options) ([]Proposal, []string,
 }
 
 // agree prints each proposal, and has it agreed to or changed where somebody can be asked.
-func agree(ctx context.Context, r Result, known []string, o Options) error {
-	var lines *bufio.Scanner
-	if o.In != nil {
-		lines = bufio.NewScanner(o.In)
-	}
+func agree(r Result, known []string, o Options) error {
 	for i := range r.Proposals {
 		p := &r.Proposals[i]
 		fmt.Fprintln(o.Out, "backend  "+textfmt.OneLine(p.words()))
-		for again := lines != nil && p.Slots > 0; again; {
+		for again := o.Answer != nil && p.Slots > 0; again; {
 			fmt.Fprintf(o.Out, "         Enter: %s · another name · - for none > ", answerOf(*p))
-			if !lines.Scan() || ctx.Err() != nil {
-				return errors.Join(errors.New("no answer: nothing is written"), lines.Err(), ctx.Err())
+			text, err := o.Answer()
+			if err != nil {
+				return fmt.Errorf("no answer, so nothing is written: %w", err)
 			}
-			problem := p.answer(strings.TrimSpace(lines.Text()), known)
+			problem := p.answer(text, known)
 			if again = problem != ""; again {
 				fmt.Fprintln(o.Out, "         "+textfmt.OneLine(problem))
 			}
@@ -178,7 +177,7 @@ func (r Result) Advise(w io.Writer) {
 			fmt.Fprintln(w, "\nThese lines in HAProxy's configuration would be better (keep your own keywords, such as ssl):")
 			said = true
 		}
-		fmt.Fprintf(w, "  backend %s\n    %s\n", textfmt.Clip(p.Proxy), p.Advice)
+		fmt.Fprintf(w, "  backend %s\n    %s\n", textfmt.Clip(p.Proxy), textfmt.OneLine(p.Advice))
 	}
 }
 

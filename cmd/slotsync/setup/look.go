@@ -46,8 +46,8 @@ func FindSockets() []string {
 }
 
 // Look asks the HAProxys at these sockets what they have, one after the other. Several
-// sockets of one process are one instance: the first whose level is admin, else the first. Its
-// errors say what to do.
+// sockets of one process are one instance: the first whose level is admin, else the first. The
+// error is of those that cannot be asked, and says what to do.
 func Look(ctx context.Context, sockets []string) ([]Instance, error) {
 	var list []Instance
 	var processes []slots.Process
@@ -72,10 +72,7 @@ func Look(ctx context.Context, sockets []string) ([]Instance, error) {
 			list[i].Name = fmt.Sprintf("haproxy-%d", i+1)
 		}
 	}
-	if len(list) == 0 {
-		return nil, errors.Join(errs...)
-	}
-	return list, nil
+	return list, errors.Join(errs...)
 }
 
 func look(ctx context.Context, socket string) (Instance, slots.Process, error) {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,8 +97,12 @@ type Mask struct{ secrets []string }
 func NewMask(secrets []string) Mask {
 	var m Mask
 	for _, s := range secrets {
-		if s = strings.TrimSpace(s); len(s) >= minSecret {
-			m.secrets = append(m.secrets, s)
+		if s = strings.TrimSpace(s); len(s) < minSecret {
+			continue
+		}
+		m.secrets = append(m.secrets, s)
+		if quoted, err := json.Marshal(s); err == nil && string(quoted[1:len(quoted)-1]) != s { // as it stands in JSON
+			m.secrets = append(m.secrets, string(quoted[1:len(quoted)-1]))
 		}
 	}
 	// the longest first: one may hold another

@@ -13,9 +13,10 @@ import (
 )
 
 func TestMask(t *testing.T) {
-	m := NewMask([]string{"s3cr3t\n", "s3cr3t-and-more", "abc", ""})
+	m := NewMask([]string{"s3cr3t\n", "s3cr3t-and-more", "abc", "", `a&b"c<d`})
 	for text, want := range map[string]string{
 		"a s3cr3t-and-more, a s3cr3t, an abc":        "a [secret], a [secret], an abc",
+		`a&b"c<d {"x":"a\u0026b\"c\u003cd"}`:         `[secret] {"x":"[secret]"}`,
 		"http://ann:pass@127.0.0.1/x http://h:8500/": "http://ann:[secret]@127.0.0.1/x http://h:8500/",
 		"Authorization: Bearer abcdefgh12345":        "Authorization: [secret] [secret]",
 		`{"token": "longtoken", "token_file": "/x"}`: `{"token": "[secret]", "token_file": "/x"}`,

@@ -42,7 +42,17 @@ func Run(ctx context.Context, c *client.Client, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	program := tea.NewProgram(newModel(ctx, apiClient{c, o.By}, o.Colour), tea.WithContext(ctx), tea.WithInput(os.Stdin), tea.WithOutput(o.Out))
 	var group sync.WaitGroup
-	group.Go(func() { passEvents(ctx, c, func(e api.Event) { program.Send(eventMsg(e)) }) })
+	group.Go(func() {
+		const oldest = 1 // of all that are kept; that there were others before is no news
+		seen := false
+		_ = c.Follow(ctx, oldest, pace, func(e api.Event) error { // it shows nothing that can fail
+			if e.Kind != api.EventGap || seen {
+				program.Send(eventMsg(e))
+			}
+			seen = true
+			return nil
+		}, nil)
+	})
 	_, err := program.Run()
 	cancel()
 	group.Wait()
@@ -50,29 +60,6 @@ func Run(ctx context.Context, c *client.Client, o Options) error {
 		return nil
 	}
 	return err
-}
-
-// passEvents passes on what the agent still knows to have changed and what changes,
-// until ctx is done, and asks an agent that is gone again.
-func passEvents(ctx context.Context, c *client.Client, pass func(api.Event)) {
-	const oldest = 1 // of all that are kept; that there were others before is no news
-	last := uint64(oldest)
-	for ctx.Err() == nil {
-		from := last
-		for e, err := range c.Events(ctx, from) {
-			if err != nil {
-				break
-			}
-			last = max(last, e.ID)
-			if e.Kind != api.EventGap || from != oldest {
-				pass(e)
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(pace):
-		}
-	}
 }
 
 // An apiClient asks a running agent.
