@@ -17,8 +17,8 @@ if [[ $("$folder/nomad" version 2>/dev/null) != "Nomad $version"* ]]; then
 	export GONOSUMDB='github.com/hashicorp/*' GOFLAGS=-mod=mod
 	printf 'module nomad\ngo 1.26\n' >go.mod
 	echo "nomad: building $version, which takes minutes"
-	go get -tool "github.com/hashicorp/nomad@$version" 2>/dev/null
-	go get "github.com/hashicorp/nomad/api@$api" 2>/dev/null
+	go get -tool "github.com/hashicorp/nomad@$version" 2>get.log || { cat get.log >&2; exit 1; }
+	go get "github.com/hashicorp/nomad/api@$api" 2>get.log || { cat get.log >&2; exit 1; }
 	# The version is said by a file that only releases have.
 	go build -trimpath -ldflags "-s -w" -o nomad github.com/hashicorp/nomad
 	mv nomad "$folder/nomad"

@@ -13,12 +13,7 @@ func newManCommand() *cobra.Command {
 		Long:    "Write a manual page for each command into a directory.",
 		Example: "  slotsync man /usr/local/share/man/man1",
 		Hidden:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usageErrorf("man takes one directory")
-			}
-			return nil
-		},
+		Args:    takes(1, 1, "one directory"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
 			root.DisableAutoGenTag = true // the day that they were made on

@@ -7,7 +7,6 @@ import (
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
-	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 func newRunCommand(a *app) *cobra.Command {
@@ -86,5 +85,5 @@ func (a *app) syncOnce(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	return output.WriteRound(a.stdout, status, a.format)
+	return a.showRound(status)
 }

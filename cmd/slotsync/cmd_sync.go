@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/remote"
@@ -26,7 +27,7 @@ which needs the configuration. Exit 0 if every instance is in sync then.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
 		status, err := c.Sync(ctx)
 		if err == nil {
-			return errors.Join(output.WriteRound(a.stdout, status, a.format), status.Undone())
+			return errors.Join(a.showRound(status), status.Undone())
 		}
 		if !remote.IsAbsent(err) || !a.place.NeedsConfig() {
 			return err
@@ -49,4 +50,10 @@ func (a *app) syncAlone(ctx context.Context, unreachable error) error {
 		return fmt.Errorf("%w, and %w: name it with --agent", err, unreachable)
 	}
 	return err
+}
+
+// showRound prints how every instance is after a round. It fails unless all are in sync.
+func (a *app) showRound(status api.Status) error {
+	err := show(a, status, func(s api.Status) error { return output.WriteRound(a.stdout, s) })
+	return errors.Join(err, output.OutOfSync(status))
 }

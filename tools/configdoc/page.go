@@ -61,17 +61,13 @@ func collect(t reflect.Type, path string, list []section) []section {
 		switch {
 		case f.Anonymous:
 			list = collect(f.Type, path, list)
-		case isMapping(f.Type):
+		case config.IsMapping(f.Type):
 			list = collect(f.Type, here, list)
-		case f.Type.Kind() == reflect.Slice && isMapping(f.Type.Elem()):
+		case f.Type.Kind() == reflect.Slice && config.IsMapping(f.Type.Elem()):
 			list = collect(f.Type.Elem(), here+"[]", list)
 		}
 	}
 	return list
-}
-
-func isMapping(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && t != reflect.TypeFor[netip.Prefix]()
 }
 
 func title(s section) string {
@@ -107,7 +103,7 @@ func kind(f reflect.StructField) string {
 		t, of = t.Elem(), "list of "
 	}
 	switch {
-	case isMapping(t):
+	case config.IsMapping(t):
 		return map[string]string{"": "mapping", "list of ": "list of mappings"}[of]
 	case t == reflect.TypeFor[netip.Prefix]():
 		return of + "networks"

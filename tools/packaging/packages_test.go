@@ -75,6 +75,18 @@ func TestPackages(t *testing.T) {
 	m.walk([]step{
 		{"deb: installed, and not started", func(m *machine) { m.installs("dpkg", "--no-triggers", "-i", "/root/old.deb") }},
 		{"deb: an upgrade loses no request and no override", func(m *machine) { m.upgrades("dpkg", "--no-triggers", "-i", "/root/now.deb") }},
+		{"deb: a configuration that is refused does not leave it half installed", func(m *machine) {
+			const path = "/etc/slotsync/slotsync.yaml"
+			good := read(m.t, m.path(path))
+			m.write(path, "haproxy: nonsense\n", 0o644)
+			m.run("dpkg", "--no-triggers", "-i", "/root/now.deb")
+			if got := m.run("dpkg-query", "-W", "-f", "${Status}", "slotsync"); got != "install ok installed" {
+				m.t.Errorf("the package is %s", got)
+			}
+			m.write(path, good, 0o644)
+			m.run("systemctl", "restart", "slotsync")
+			m.synced(100)
+		}},
 		{"deb: removed, with the configuration and the state kept", func(m *machine) {
 			m.removes("dpkg", "--no-triggers", "-r", "slotsync")
 			m.run("test", "-s", "/etc/slotsync/slotsync.yaml", "-a", "-s", "/var/lib/slotsync/state.json")

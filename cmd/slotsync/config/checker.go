@@ -86,7 +86,7 @@ func (c *checker) completeAll(path string, v reflect.Value, kind string) {
 		if !isFor(f, kind) || f.Tag.Get("optional") != "" {
 			continue
 		}
-		if isMapping(f.Type) {
+		if IsMapping(f.Type) {
 			c.completeAll(join(path, key), v.FieldByIndex(f.Index), kind)
 			continue
 		}

@@ -96,7 +96,7 @@ func keys(t reflect.Type, prefix string) []string {
 		if ft.Kind() == reflect.Slice {
 			ft, path = ft.Elem(), path+"[]"
 		}
-		if isMapping(ft) {
+		if IsMapping(ft) {
 			list = append(list, keys(ft, path)...)
 		}
 	}

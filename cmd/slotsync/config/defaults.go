@@ -39,7 +39,7 @@ func (c *checker) inherit(path string, to reflect.Value, of string, from reflect
 		own, ok := fieldOf(to.Type(), key)
 		switch {
 		case !ok || key == "source" || !isFor(f, kind):
-		case isMapping(f.Type):
+		case IsMapping(f.Type):
 			c.inherit(join(path, key), to.FieldByIndex(own.Index), join(of, key), from.FieldByIndex(f.Index), kind)
 		default:
 			c.inheritKey(join(path, key), to.FieldByIndex(own.Index), join(of, key), from.FieldByIndex(f.Index))
@@ -72,7 +72,7 @@ func (c *checker) inheritKey(path string, to reflect.Value, of string, from refl
 func (c *checker) defaultEffects(t reflect.Type, path string) {
 	for key, f := range members(t) {
 		here := join(path, key)
-		if isMapping(f.Type) {
+		if IsMapping(f.Type) {
 			c.defaultEffects(f.Type, here)
 			continue
 		}

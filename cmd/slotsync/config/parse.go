@@ -125,7 +125,7 @@ func (p *parser) usable(n *yaml.Node, t reflect.Type, tag reflect.StructTag, pat
 			p.add(nodePlace(n), path, "missing value: wants %s", wants(t))
 		}
 		return nil
-	case isMapping(t):
+	case IsMapping(t):
 		if word := wordOf(t); n.Kind == yaml.ScalarNode && word != "" && n.Value == word {
 			return map[string]any{word: true}
 		}
@@ -184,7 +184,7 @@ func (p *parser) sequence(n *yaml.Node, elem reflect.Type, path string) any {
 		}
 		// The place in the list is kept where what follows refers to it by index.
 		switch {
-		case isMapping(elem):
+		case IsMapping(elem):
 			list = append(list, map[string]any{})
 		case elem.Kind() == reflect.String:
 			list = append(list, "")

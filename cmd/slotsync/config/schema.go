@@ -29,7 +29,7 @@ type schema = map[string]any
 func schemaOf(t reflect.Type, tag reflect.StructTag) schema {
 	s := schema{}
 	switch {
-	case isMapping(t):
+	case IsMapping(t):
 		s = mappingSchema(t)
 		if word := wordOf(t); word != "" {
 			s = schema{"oneOf": []schema{s, {"const": word}}}

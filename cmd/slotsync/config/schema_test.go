@@ -121,9 +121,9 @@ func TestTags(t *testing.T) {
 			if _, ok := formats[f.Tag.Get("format")]; !ok && f.Tag.Get("format") != "" && f.Type != reflect.TypeFor[time.Duration]() {
 				t.Errorf("%s.%s: there is no format %q", mapping, f.Name, f.Tag.Get("format"))
 			}
-			if ft := f.Type; isMapping(ft) {
+			if ft := f.Type; IsMapping(ft) {
 				walk(ft)
-			} else if ft.Kind() == reflect.Slice && isMapping(ft.Elem()) {
+			} else if ft.Kind() == reflect.Slice && IsMapping(ft.Elem()) {
 				walk(ft.Elem())
 			}
 		}

@@ -42,7 +42,7 @@ func (s Settings) mapping(v reflect.Value, path string) []setting {
 // value returns what is in force at path, or nil where nothing is.
 func (s Settings) value(v reflect.Value, path string) any {
 	switch {
-	case isMapping(v.Type()):
+	case IsMapping(v.Type()):
 		if r, ok := v.Interface().(Reload); ok && r.None {
 			return "none"
 		}
@@ -62,7 +62,7 @@ func (s Settings) slice(v reflect.Value, path string) any {
 	if v.Len() == 0 {
 		return nil
 	}
-	if !isMapping(v.Type().Elem()) {
+	if !IsMapping(v.Type().Elem()) {
 		return written(v)
 	}
 	var all [][]setting

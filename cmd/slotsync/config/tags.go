@@ -45,7 +45,7 @@ func scalars(t reflect.Type, path string) (list []scalar) {
 	for key, f := range members(t) {
 		switch here := join(path, key); {
 		case f.Type.Kind() == reflect.Slice:
-		case isMapping(f.Type):
+		case IsMapping(f.Type):
 			list = append(list, scalars(f.Type, here)...)
 		default:
 			list = append(list, scalar{here, f})
@@ -83,8 +83,8 @@ func fallback(f reflect.StructField, kind string) string {
 	return f.Tag.Get("default")
 }
 
-// isMapping reports whether a type stands for keys and values.
-func isMapping(t reflect.Type) bool {
+// IsMapping reports whether a type stands for keys and values.
+func IsMapping(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && t != reflect.TypeFor[netip.Prefix]()
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// WritePlan says what a round would do, instance by instance, as "text" or "json".
+// WritePlan says in words what a round would do, instance by instance.
 func WritePlan(w io.Writer, p api.Plan) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, in := range p.Instances {

@@ -9,18 +9,20 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// WriteRound says how every instance is after a round.
-func WriteRound(w io.Writer, status api.Status, format string) error {
-	if format == "json" {
-		if err := WriteJSON(w, status); err != nil {
+// WriteRound says in words how every instance is after a round.
+func WriteRound(w io.Writer, status api.Status) error {
+	for _, in := range status.Instances {
+		if _, err := fmt.Fprintf(w, "%s  %s\n", textfmt.Clip(in.Name), InstanceState(in)); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// OutOfSync is an error that names the instances that are not in sync, nil if all are.
+func OutOfSync(status api.Status) error {
 	var errs []error
 	for _, in := range status.Instances {
-		if format != "json" {
-			fmt.Fprintf(w, "%s  %s\n", textfmt.Clip(in.Name), InstanceState(in))
-		}
 		if !in.Up || !in.InSync {
 			errs = append(errs, fmt.Errorf("%s: %s", in.Name, InstanceState(in)))
 		}
