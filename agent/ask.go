@@ -127,7 +127,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		}
 		now := time.Now()
 		ids := a.holdIDs(b, now)
-		kept, before := b.kept, b.guard.Published()
+		before := b.guard.Published()
 		held, _ := b.guard.Hold(now)
 		gone, ok := a.accept(b, id, now)
 		switch {
@@ -143,7 +143,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		a.accepted(b, done, by)
 		a.membersChanged(b, before, held)
 		a.holdChanged(b, held)
-		a.keptChanged(b, kept)
+		a.keptChanged(b)
 		for _, f := range b.feeds {
 			if !f.last.Settled() {
 				a.readAgain(loop, b, f) // it may be whole by what was accepted

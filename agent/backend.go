@@ -47,6 +47,8 @@ type backend struct {
 	guard          *guard.Guard
 	// kept are the endpoints that no source lists and none may remove.
 	kept map[netip.AddrPort]sources.Kept
+	// keptTold are those of kept that were said to be.
+	keptTold map[netip.AddrPort]bool
 	// shownKept are the addresses that an id of what is kept stood for.
 	shownKept map[string][]netip.AddrPort
 	// misfit: the sources may be those of another service; see [placement.IsMisfit].

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,34 @@ func TestKeptIsToldOnce(t *testing.T) {
 		}
 		if got := w.events(api.EventKeptBegun, api.EventKeptEnded); !slices.Equal(got, []string{api.EventKeptBegun, api.EventKeptEnded}) {
 			w.t.Errorf("events: %q", got)
+		}
+	}, a)
+}
+
+// TestKeptIsToldByWhatIsKnown: an outage is said as that, and neither its beginning nor its end
+// speaks of each endpoint. What stays kept when the rest is known again is told then.
+func TestKeptIsToldByWhatIsKnown(t *testing.T) {
+	a := newFake("a", "web", 10)
+	inWorld(t, func(w *world) {
+		w.source.reading = families([]int{80, 81}, []int{90, 91})
+		w.start()
+		outage := func() {
+			w.source.say(discovery.Reading{}, errors.New("no answer"))
+			w.pass(time.Minute)
+			w.wantPorts(a, 80, 81, 90, 91)
+		}
+		outage()
+		w.source.say(families([]int{80, 81}, []int{90, 91}), nil)
+		w.pass(time.Minute)
+		if got := w.events(api.EventKeptBegun, api.EventKeptEnded); len(got) > 0 {
+			w.t.Errorf("after an outage: %q", got)
+		}
+		outage()
+		w.source.say(gap(80, 81), nil)
+		w.pass(time.Minute)
+		w.wantKept("90 91", "")
+		if got := w.events(api.EventKeptBegun, api.EventKeptEnded); !slices.Equal(got, []string{api.EventKeptBegun}) {
+			w.t.Errorf("after an outage that a part is left of: %q", got)
 		}
 	}, a)
 }

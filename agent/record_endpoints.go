@@ -10,7 +10,6 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
-	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -63,13 +62,20 @@ func (a *Agent) holdEnded(b *backend, before guard.Hold, now time.Time) {
 	a.record(h)
 }
 
-// keptChanged records what is kept now and was not, and the other way round. What is kept
-// because a source does not answer at all, or has not yet, is said with that.
-func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) {
+// keptChanged records what is kept and was not said to be, and the other way round. What is
+// kept because a source does not answer at all, or has not yet, is said with that.
+func (a *Agent) keptChanged(b *backend) {
+	told := map[netip.AddrPort]bool{}
 	for _, s := range b.keptSets() {
+		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { return b.keptTold[x] })
 		f := b.feed(s.source)
-		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { _, was := before[x]; return was })
-		if len(fresh) == 0 || f == nil || f.silent() {
+		if f == nil || f.silent() {
+			fresh = nil
+		}
+		for _, x := range s.addrs {
+			told[x] = b.keptTold[x] || len(fresh) > 0
+		}
+		if len(fresh) == 0 {
 			continue
 		}
 		list, part := strings.Join(addressStrings(fresh), " "), s.source
@@ -83,11 +89,12 @@ func (a *Agent) keptChanged(b *backend, before map[netip.AddrPort]sources.Kept) 
 				Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, part, s.reason, b.Name, s.id)}})
 	}
 	var over []netip.AddrPort
-	for x := range before {
-		if _, still := b.kept[x]; !still {
+	for x, was := range b.keptTold {
+		if _, still := b.kept[x]; was && !still {
 			over = append(over, x)
 		}
 	}
+	b.keptTold = told
 	if len(over) > 0 {
 		slices.SortFunc(over, netip.AddrPort.Compare)
 		list := strings.Join(addressStrings(over), " ")

@@ -61,7 +61,7 @@ func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Ti
 // reevaluate decides anew what of the feeds of b is published, and records what changed by
 // that. news is when what led to it came.
 func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
-	kind, failedOver, kept := b.guard.Kind(), b.at.FailedOver, b.kept
+	kind, failedOver := b.guard.Kind(), b.at.FailedOver
 	held, _ := b.guard.Hold(now)
 	before := b.guard.Published()
 	with := evidence{checked: a.checks(b), proven: a.proven(b, now), confirms: confirms}
@@ -83,7 +83,7 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news,
 		a.dirty = true
 		a.failedOver(b)
 	}
-	a.keptChanged(b, kept)
+	a.keptChanged(b)
 }
 
 // runTimers does what is due for b by the time alone.
