@@ -55,20 +55,12 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	if err != nil {
 		return "", err
 	}
-	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", loggable(command), "by", by)
+	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", api.Loggable(command), "by", by)
 	reply, err := q.Raw(ctx, command)
-	if err == nil && !shows(command) {
+	if err == nil && !api.OnlyShows(command) {
 		a.compareNow(ctx, instance)
 	}
 	return reply, err
-}
-
-// shows reports whether a line does nothing but show something.
-func shows(line string) bool {
-	return !slices.ContainsFunc(commandsIn(line), func(command string) bool {
-		words := strings.Fields(command)
-		return len(words) > 0 && words[0] != "show" && words[0] != "help"
-	})
 }
 
 // compareNow has an instance compared, unless ctx ends before. What keeps it from that
@@ -78,40 +70,6 @@ func (a *Agent) compareNow(ctx context.Context, instance string) {
 	if err == nil && r != nil {
 		_ = r.Sync(ctx)
 	}
-}
-
-// loggable is what a log shows of a line of commands: what is done, and to what. Behind that
-// a key or a password may follow, as in the lines of a payload.
-func loggable(line string) string {
-	var out []string
-	line, _, more := strings.Cut(line, "\n")
-	for _, command := range commandsIn(line) {
-		words := strings.Fields(command)
-		if len(words) > 3 {
-			words = append(words[:3], "…")
-		}
-		out = append(out, strings.Join(words, " "))
-	}
-	if more {
-		out = append(out, "…")
-	}
-	return strings.Join(out, "; ")
-}
-
-// commandsIn takes a line apart as HAProxy does: a ";" behind a backslash does not end a
-// command (management guide, section 9.3).
-func commandsIn(line string) []string {
-	var out []string
-	from := 0
-	for i := 0; i < len(line); i++ {
-		switch line[i] {
-		case '\\':
-			i++
-		case ';':
-			out, from = append(out, line[from:i]), i+1
-		}
-	}
-	return append(out, line[from:])
 }
 
 // ShutSessions ends the sessions that an endpoint has, or a slot whatever its address

@@ -100,35 +100,6 @@ func TestWhatIsSentAsItIsIsSeenAtOnce(t *testing.T) {
 	}, a)
 }
 
-func TestWhatOnlyShows(t *testing.T) {
-	for line, want := range map[string]bool{
-		"": true, "show info": true, " show info ; help": true, "show info; set server web/web1 state maint": false,
-		"clear counters": false,
-	} {
-		if got := shows(line); got != want {
-			t.Errorf("%q: %t", line, got)
-		}
-	}
-}
-
-func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
-	for line, want := range map[string]string{
-		"show info":                            "show info",
-		"set server web/web1 state maint":      "set server web/web1 …",
-		"add map /etc/users ann hunter2;help":  "add map /etc/users …; help",
-		" set  ssl cert /etc/a.pem  SECRET ; ": "set ssl cert …; ",
-		`add map #1 ann a\;hunter2;help`:       "add map #1 …; help",
-		`add map #1 ann a\\;help`:              "add map #1 …; help",
-		"show info;add map #1 <<\nann;hunter2": "show info; add map #1 …; …",
-		"show info\nann;hunter2":               "show info; …",
-		`show info\`:                           `show info\`,
-	} {
-		if got := loggable(line); got != want {
-			t.Errorf("%q is logged as %q, want %q", line, got, want)
-		}
-	}
-}
-
 // TestShutSessionsOfOneThatLeft: with all slots taken, a slot still has the sessions of the
 // endpoint that left; they end by its address, and by the name of the slot.
 func TestShutSessionsOfOneThatLeft(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -92,8 +91,11 @@ func (s *Server) audit(r *http.Request, asked *asking, status int) error {
 			given[name] = api.Sanitize(asked.values.Get(name))
 		}
 	}
-	if command := strings.Fields(asked.values.Get("command")); len(command) > 0 {
-		given["command"] = api.Sanitize(strings.Join(command[:min(len(command), 3)], " ")) // what follows may be secret
+	if command := api.Loggable(asked.values.Get("command")); command != "" {
+		if asked.caller.May < auth.Full { // others cannot fill the disk
+			command = api.Sanitize(command)
+		}
+		given["command"] = command
 	}
 	e.Asked = given
 	return s.o.Audit(e)

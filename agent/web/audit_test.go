@@ -52,6 +52,7 @@ func auditing(t *testing.T, change func(*web.Options)) (*audited, *web.Server) {
 func TestChangesAreAudited(t *testing.T) {
 	a, s := auditing(t, nil)
 	const local, full, reading = "127.0.0.1:9750", "Authorization: Bearer secret", "Authorization: Bearer readers"
+	manyShows := strings.Repeat("show info;", 100)
 	hostile := "POST /v1/pause " + `{"backend":"web","for":"1h","by":"ann\u001b]0;x\u0007","reason":"one\ntwo\r\n{\"who\":\"eve\"}\u202e"}`
 	for _, c := range []struct {
 		unix   bool
@@ -67,7 +68,14 @@ func TestChangesAreAudited(t *testing.T) {
 		{false, "POST /v1/sync", []string{full, "Host: evil.example"}, audit.Entry{Method: "POST", Path: "/v1/sync", Status: 421}},
 		{true, "POST /v1/sync", []string{"Origin: https://evil.example"}, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/sync", Status: 403}},
 		{true, `POST /v1/instances/edge-1/raw {"command":"set map /etc/keys top-secret value"}`, nil,
-			audit.Entry{Who: "the API", Method: "POST", Path: "/v1/instances/edge-1/raw", Asked: map[string]string{"command": "set map /etc/keys"}, Status: 200}},
+			audit.Entry{Who: "the API", Method: "POST", Path: "/v1/instances/edge-1/raw", Asked: map[string]string{"command": "set map /etc/keys …"}, Status: 200}},
+		{true, `POST /v1/instances/edge-1/raw {"command":"show info;disable server web/web1"}`, nil,
+			audit.Entry{Who: "the API", Method: "POST", Path: "/v1/instances/edge-1/raw", Asked: map[string]string{"command": "show info; disable server web/web1"}, Status: 200}},
+		{true, `POST /v1/instances/edge-1/raw {"command":"` + manyShows + `disable server web/web1"}`, nil,
+			audit.Entry{Who: "the API", Method: "POST", Path: "/v1/instances/edge-1/raw", Asked: map[string]string{"command": strings.ReplaceAll(manyShows, ";", "; ") + "disable server web/web1"}, Status: 200}},
+		{false, `POST /v1/instances/edge-1/raw {"command":"` + manyShows + `disable server web/web1"}`, []string{reading},
+			audit.Entry{Who: "the reading token's holder", Method: "POST", Path: "/v1/instances/edge-1/raw",
+				Asked: map[string]string{"command": api.Sanitize(strings.ReplaceAll(manyShows, ";", "; "))}, Status: 403}},
 		{true, "PUT /v1/haproxy/config/sections/backend/web?dry_run=true top-secret", nil,
 			audit.Entry{Who: "the API", Method: "PUT", Path: "/v1/haproxy/config/sections/backend/web", Asked: map[string]string{"dry_run": "true"}, Status: 200}},
 		{true, "POST /v1/pause {broken", nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},

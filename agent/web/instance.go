@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web/answer"
@@ -78,26 +77,11 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		}
 		answer.JSON(w, api.RawAnswer{Reply: reply})
 	}
-	if OnlyShows(body.Command) && !isSensitive(body.Command) {
+	if api.OnlyShows(body.Command) && !isSensitive(body.Command) {
 		pass(w, r)
 		return
 	}
 	auth.Require(auth.Full, pass)(w, r)
-}
-
-// OnlyShows reports whether a line does no more than show something: each of its
-// commands is "show" or "help". What is more than a line does more.
-func OnlyShows(command string) bool {
-	if strings.ContainsFunc(command, unicode.IsControl) {
-		return false
-	}
-	for part := range strings.SplitSeq(command, ";") {
-		words := strings.Fields(part)
-		if len(words) > 0 && words[0] != "show" && words[0] != "help" {
-			return false
-		}
-	}
-	return true
 }
 
 // isSensitive reports whether a line that only shows may show secrets. What HAProxy's

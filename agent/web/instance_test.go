@@ -11,7 +11,6 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/agent/client/clienttest"
-	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -64,7 +63,7 @@ func TestWhoMaySayAnything(t *testing.T) {
 	} {
 		f.done = nil
 		_, err := clienttest.New(t, "http://"+s.Addr(), nil).Raw(t.Context(), "edge-1", api.RawBody{Command: command})
-		if free != (err == nil) || free != (len(f.changes()) == 1) || free != web.OnlyShows(command) {
+		if free != (err == nil) || free != (len(f.changes()) == 1) || free != api.OnlyShows(command) {
 			t.Errorf("%q: %v, done %q", command, err, f.changes())
 		}
 		if _, err := clienttest.New(t, "http://"+s.Addr(), token("secret")).Raw(t.Context(), "edge-1", api.RawBody{Command: command}); err != nil {

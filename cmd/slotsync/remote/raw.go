@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -44,7 +44,7 @@ func CheckRaw(line string, yes bool) error {
 	switch {
 	case strings.TrimSpace(line) == "":
 		return config.Usagef("raw takes a command, as in: slotsync haproxy raw show pools")
-	case !yes && !web.OnlyShows(line):
+	case !yes && !api.OnlyShows(line):
 		return config.Usagef("%q may change something: add --yes if that is meant", textfmt.Clip(line))
 	}
 	return nil

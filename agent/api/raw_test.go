@@ -1,0 +1,34 @@
+package api
+
+import "testing"
+
+func TestWhatOnlyShows(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": true, "show info": true, " show info ; help": true, "show info; set server web/web1 state maint": false,
+		"clear counters": false, `show info\;set weight a/b 0`: false, "show info\nclear counters": false, "show\tinfo": false,
+	} {
+		if got := OnlyShows(line); got != want {
+			t.Errorf("%q: %t", line, got)
+		}
+	}
+}
+
+func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
+	for line, want := range map[string]string{
+		"show info":                            "show info",
+		"set server web/web1 state maint":      "set server web/web1 …",
+		"add map /etc/users ann hunter2;help":  "add map /etc/users …; help",
+		" set  ssl cert /etc/a.pem  SECRET ; ": "set ssl cert …; ",
+		`add map #1 ann a\;hunter2;help`:       "add map #1 …; help",
+		`add map #1 ann a\\;help`:              "add map #1 …; help",
+		"show info;add map #1 <<\nann;hunter2": "show info; add map #1 …; …",
+		"show info\nann;hunter2":               "show info; …",
+		`show info\`:                           `show info\`,
+		"show info;disable server web/web1":    "show info; disable server web/web1",
+		"show \x1b[2J":                         "show .[2J",
+	} {
+		if got := Loggable(line); got != want {
+			t.Errorf("%q is logged as %q, want %q", line, got, want)
+		}
+	}
+}
