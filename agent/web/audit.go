@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -36,7 +36,7 @@ var auditedFields = [...]string{
 type asking struct {
 	known  bool // it got past the gate
 	caller auth.Caller
-	values url.Values
+	values url.Values // what its handler reads
 }
 
 type askingKey struct{}
@@ -51,7 +51,7 @@ func (s *Server) audited(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		asked := &asking{values: r.URL.Query()}
+		asked := &asking{}
 		held := &heldAnswer{ResponseWriter: w, status: http.StatusInternalServerError}
 		defer func() {
 			defer busy(r)()
@@ -76,7 +76,7 @@ func (s *Server) audit(r *http.Request, asked *asking, status int) error {
 	}
 	peer := auth.PeerOf(r)
 	e := audit.Entry{
-		At: time.Now().UTC(), User: peer.User(), From: "the unix socket", Method: api.Sanitize(r.Method), Path: api.Sanitize(r.URL.Path),
+		At: time.Now().UTC(), User: peer.User(), From: "the unix socket", Method: api.Sanitize(r.Method), Path: pathOf(r.URL),
 		Reason: api.Sanitize(asked.values.Get("reason")), Status: status, LeftOut: s.leftOut.Swap(0),
 	}
 	if peer.Addr.IsValid() {
@@ -111,41 +111,90 @@ func noteCaller(next http.Handler) http.Handler {
 	})
 }
 
-// noteBody notes what is asked for, where the body has names and values.
-func noteBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked, ok := r.Context().Value(askingKey{}).(*asking); ok {
-			body, _ := io.ReadAll(r.Body) // it is in memory
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-			asked.note(kind, body)
-		}
-		next.ServeHTTP(w, r)
-	})
+// A reading is what the handler of a change reads of a request beside its path.
+type reading struct {
+	query []string                     // parameters
+	body  func(body []byte) url.Values // nil: nothing, or nothing that is recorded
 }
 
-func (a *asking) note(kind string, body []byte) {
-	switch kind {
-	case api.JSONType:
-		var fields map[string]any
-		if json.Unmarshal(body, &fields) != nil {
-			return
-		}
-		for name, v := range fields {
-			switch v.(type) {
-			case string, bool, float64:
-				a.values.Set(name, fmt.Sprint(v))
+// readingOf is the one of a route.
+func readingOf(path string) reading {
+	switch {
+	case path == "/page/act":
+		return reading{body: formValues}
+	case path == "/v1/sync", path == "/v1/doctor", strings.HasPrefix(path, "/page/"):
+		return reading{}
+	case path == "/-/reload":
+		return reading{query: []string{api.DrainRemoved}}
+	case path == "/v1/haproxy/config/check":
+		return reading{query: []string{"reload"}}
+	case strings.HasPrefix(path, "/v1/haproxy/config/versions/"):
+		return reading{query: []string{"reload", "by"}}
+	case strings.HasPrefix(path, api.SectionsPath+"/"):
+		return reading{query: []string{"reload", "by", "force", api.DryRun}}
+	}
+	return reading{body: jsonValues}
+}
+
+// noteValues notes what is asked for. The handler is given no parameter that is not noted:
+// an entry says what was done.
+func noteValues(path string, next http.HandlerFunc) http.HandlerFunc {
+	reads := readingOf(path)
+	return func(w http.ResponseWriter, r *http.Request) {
+		query, values, at := r.URL.Query(), url.Values{}, *r.URL
+		for _, name := range reads.query {
+			if given, ok := query[name]; ok {
+				values[name] = given
 			}
 		}
-	case "application/x-www-form-urlencoded":
-		form, err := url.ParseQuery(string(body))
-		if err != nil {
-			return
+		at.RawQuery = values.Encode()
+		r = r.WithContext(r.Context()) // a copy
+		r.URL = &at
+		if reads.body != nil {
+			body, _ := io.ReadAll(r.Body) // it is in memory
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			values = reads.body(body)
 		}
-		for name := range form {
-			a.values.Set(name, form.Get(name))
+		if asked, ok := r.Context().Value(askingKey{}).(*asking); ok {
+			asked.values = values
+		}
+		next(w, r)
+	}
+}
+
+func jsonValues(body []byte) url.Values {
+	fields, _ := fieldsOf(body) // the handler says what is wrong with it
+	values := url.Values{}
+	for name, v := range fields {
+		switch v.(type) {
+		case string, bool, json.Number:
+			values.Set(name, fmt.Sprint(v))
 		}
 	}
+	return values
+}
+
+// formValues are those of a form of the page that it reads.
+func formValues(body []byte) url.Values {
+	form, _ := url.ParseQuery(string(body)) // the handler says what is wrong with it
+	values := url.Values{}
+	for _, name := range [...]string{"backend", "do", "for", "id", "reason", "server", "weight"} {
+		if form.Has(name) {
+			values.Set(name, form.Get(name))
+		}
+	}
+	return values
+}
+
+// pathOf is the path of a request for people: a "/" within a name does not end it.
+func pathOf(u *url.URL) string {
+	names := strings.Split(u.EscapedPath(), "/")
+	for i, name := range names {
+		if plain, err := url.PathUnescape(name); err == nil {
+			names[i] = strings.NewReplacer("%", "%25", "/", "%2F").Replace(plain)
+		}
+	}
+	return api.Sanitize(strings.Join(names, "/"))
 }
 
 // A heldAnswer keeps an answer back.

@@ -78,6 +78,22 @@ func TestChangesAreAudited(t *testing.T) {
 				Asked: map[string]string{"command": api.Sanitize(strings.ReplaceAll(manyShows, ";", "; "))}, Status: 403}},
 		{true, "PUT /v1/haproxy/config/sections/backend/web?dry_run=true top-secret", nil,
 			audit.Entry{Who: "the API", Method: "PUT", Path: "/v1/haproxy/config/sections/backend/web", Asked: map[string]string{"dry_run": "true"}, Status: 200}},
+		{true, `POST /v1/pause?backend=api&by=eve&reason=fun {"backend":"web","by":"ann"}`, nil,
+			audit.Entry{Who: "ann", Method: "POST", Path: "/v1/pause", Asked: map[string]string{"backend": "web"}, Status: 200}},
+		{true, `POST /v1/pause {"backend":"api","Backend":"web"}`, nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
+		{true, `POST /v1/pause {"backend":"api","bac\u212aend":"web"}`, nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
+		{true, `POST /v1/pause {"backend":"api","back\u0065nd":"web"}`, nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
+		{true, `POST /v1/pause {"backend":"api"}{"backend":"web"}`, nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
+		{true, `POST /v1/pause {"backend":{"backend":"web"}}`, nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
+		{false, `POST /v1/pause {"backend":"web"}`, []string{reading},
+			audit.Entry{Who: "the reading token's holder", Method: "POST", Path: "/v1/pause", Asked: map[string]string{"backend": "web"}, Status: 403}},
+		{false, "POST /-/reload?drain_removed=true&by=eve", []string{"Authorization: Bearer wrong"}, audit.Entry{Method: "POST", Path: "/-/reload", Status: 401}},
+		{true, "POST /-/reload?drain_removed=true&drain_removed=false", nil,
+			audit.Entry{Who: "the API", Method: "POST", Path: "/-/reload", Asked: map[string]string{"drain_removed": "true"}, Status: 400}},
+		{true, "POST /v1/haproxy/config/versions/" + versionID + "/restore?reload=edge&by=ann&by=eve&reload=other", nil,
+			audit.Entry{Who: "ann", Method: "POST", Path: "/v1/haproxy/config/versions/" + versionID + "/restore", Asked: map[string]string{"reload": "edge"}, Status: 200}},
+		{true, `PUT /v1/backends/web%2Fservers%2Fweb1/servers/%77eb%252/weight {"weight":3}`, nil,
+			audit.Entry{Who: "the API", Method: "PUT", Path: "/v1/backends/web%2Fservers%2Fweb1/servers/web%252/weight", Asked: map[string]string{"weight": "3"}, Status: 404}},
 		{true, "POST /v1/pause {broken", nil, audit.Entry{Who: "the API", Method: "POST", Path: "/v1/pause", Status: 400}},
 		{true, hostile, nil, audit.Entry{Who: "ann.]0;x.", Method: "POST", Path: "/v1/pause", Asked: map[string]string{"backend": "web", "for": "1h"}, Status: 200,
 			Reason: `one.two..{"who":"eve"}.`}},
@@ -105,6 +121,35 @@ func TestChangesAreAudited(t *testing.T) {
 	ask(t, s.Handler(true), "", "GET /v1/status")
 	if len(a.list) != n {
 		t.Error("who looks is recorded, too")
+	}
+}
+
+// TestEntriesHaveTheBodiesThatAreRead, of every route that reads one as JSON and of no other:
+// those refuse what is none.
+func TestEntriesHaveTheBodiesThatAreRead(t *testing.T) {
+	a, s := auditing(t, nil)
+	for _, r := range s.Table() {
+		if r.Method == http.MethodGet || strings.HasPrefix(r.Path, "/page/") || typeOf(r.Method, r.Path) != api.JSONType {
+			continue
+		}
+		what := examples()[r.Method+" "+r.Path].what
+		reads := ask(t, s.Handler(true), "", what+" {broken", "If-Match: *").Code == http.StatusBadRequest
+		ask(t, s.Handler(true), "", what+` {"by":"zoe"}`, "If-Match: *")
+		if got := a.last(t); (got.Who == "zoe") != reads {
+			t.Errorf("%s: by %q, and it reads its body: %t", what, got.Who, reads)
+		}
+	}
+}
+
+// TestFormsOfThePageAreAudited with what they have an effect by.
+func TestFormsOfThePageAreAudited(t *testing.T) {
+	a, s := auditing(t, nil)
+	const form = "do=drain&backend=web&backend=api&server=web1&for=1h&reason=disk&by=eve&address=10.0.0.9&force=true"
+	request(t, s.Handler(true), "", "POST /page/act?server=web2", form)
+	want := audit.Entry{Who: "the API", From: "the unix socket", Method: "POST", Path: "/page/act", Reason: "disk", Status: http.StatusNoContent,
+		Asked: map[string]string{"do": "drain", "backend": "web", "server": "web1", "for": "1h"}}
+	if diff := cmp.Diff(want, a.last(t), cmpopts.IgnoreFields(audit.Entry{}, "At", "User")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

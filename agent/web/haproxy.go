@@ -75,7 +75,8 @@ func (s *Server) reloadHAProxy(w http.ResponseWriter, r *http.Request) {
 	answer.Result(w, reloads, err, http.StatusUnprocessableEntity)
 }
 
-// readJSON takes the body, if there is one, and nothing but what v knows.
+// readJSON takes the body, if there is one, and nothing but what v knows, each name once and
+// as it is.
 func readJSON(r *http.Request, v any) error {
 	raw, err := io.ReadAll(r.Body)
 	if err != nil || len(bytes.TrimSpace(raw)) == 0 {
@@ -88,6 +89,9 @@ func readJSON(r *http.Request, v any) error {
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return errors.New("the body is not what is wanted: something follows its end")
+	}
+	if _, err := fieldsOf(raw); err != nil {
+		return errors.New("the body is not what is wanted: " + err.Error())
 	}
 	return nil
 }

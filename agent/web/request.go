@@ -2,10 +2,13 @@ package web
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/slotsync/slotsync/agent/web/answer"
 )
@@ -58,4 +61,40 @@ func typed(takes string, next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// nameLetters are those of the names in a body.
+const nameLetters = "abcdefghijklmnopqrstuvwxyz_"
+
+// fieldsOf lists what a JSON object says, each name once and as it is: [json.Unmarshal] takes
+// "Backend" for "backend", too, and of a name that is there twice the last value, and who reads
+// the same text otherwise would believe that something else is asked for.
+func fieldsOf(body []byte) (map[string]any, error) {
+	if !json.Valid(body) {
+		return nil, errors.New("this is not JSON")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
+		return nil, err
+	}
+	fields := map[string]any{}
+	for d.More() {
+		token, err := d.Token()
+		name, _ := token.(string)
+		var value any
+		if err == nil {
+			err = d.Decode(&value)
+		}
+		switch _, twice := fields[name]; {
+		case err != nil:
+			return nil, err
+		case twice:
+			return nil, fmt.Errorf("field %q is given twice", name)
+		case strings.Trim(name, nameLetters) != "":
+			return nil, fmt.Errorf("unknown field %q: names are in small letters", name)
+		}
+		fields[name] = value
+	}
+	return fields, nil
 }

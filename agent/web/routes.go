@@ -127,11 +127,14 @@ func (s *Server) routes() http.Handler {
 }
 
 func (r route) handler() http.HandlerFunc {
+	if !auth.IsChange(&http.Request{Method: r.method}) {
+		return auth.Require(r.needs, r.handle)
+	}
 	h := r.handle
-	if !strings.HasPrefix(r.path, "/page/") && auth.IsChange(&http.Request{Method: r.method}) {
+	if !strings.HasPrefix(r.path, "/page/") {
 		h = typed(api.BodyType(r.method, r.path), h)
 	}
-	return auth.Require(r.needs, h)
+	return noteValues(r.path, auth.Require(r.needs, h))
 }
 
 // methods are what can be done with one path. HEAD goes where GET does.

@@ -123,7 +123,7 @@ func New(o Options) (*Server, error) {
 // Handler answers what comes in over TCP, or over the unix socket. It is for
 // tests; Serve uses it.
 func (s *Server) Handler(unix bool) http.Handler {
-	h := noteCaller(s.gate.CheckOrigin(readBody(noteBody(answering(s.routes())))))
+	h := noteCaller(s.gate.CheckOrigin(readBody(answering(s.routes()))))
 	if unix {
 		return secured(s.audited(auth.Unix(h)))
 	}
