@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -24,22 +25,37 @@ func OnlyShows(line string) bool {
 }
 
 // Loggable is what is recorded of a line of commands for HAProxy: what is done, and to what.
-// Behind that a key or a password may follow, as in the lines of a payload.
+// Behind that a key or a password may follow, as in the lines of a payload. A line that only
+// shows is bounded: everybody may send it, and nobody fills the disk by that.
 func Loggable(line string) string {
 	var out []string
-	line, _, more := strings.Cut(line, "\n")
-	for _, command := range commandsIn(line) {
+	first, _, more := strings.Cut(line, "\n")
+	for _, command := range commandsIn(first) {
 		words := strings.Fields(command)
-		if len(words) > 3 {
-			words = append(words[:3], "…")
+		if said := wordsSaid(words); len(words) > said {
+			words = append(words[:said], "…")
 		}
-		out = append(out, strings.Join(words, " "))
+		if len(words) > 0 {
+			out = append(out, strings.Join(words, " "))
+		}
 	}
 	if more {
 		out = append(out, "…")
 	}
 	text := strings.Join(out, "; ")
+	if OnlyShows(line) {
+		return Sanitize(text)
+	}
 	return discovery.Printable(text, len(text))
+}
+
+// wordsSaid is how many words of a command say what is done, and to what: "set maxconn server
+// web/web1 10" has one more than "set map /etc/users ann hunter2".
+func wordsSaid(words []string) int {
+	if len(words) > 3 && slices.Contains([]string{"server", "frontend", "backend"}, words[2]) {
+		return 4
+	}
+	return 3
 }
 
 // commandsIn takes a line apart as HAProxy does: a ";" behind a backslash does not end a
