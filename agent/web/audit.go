@@ -98,7 +98,11 @@ func (s *Server) audit(r *http.Request, asked *asking, status int) error {
 		given["command"] = command
 	}
 	e.Asked = given
-	return s.o.Audit(e)
+	err := s.o.Audit(e)
+	if err != nil {
+		s.leftOut.Add(e.LeftOut) // the next one says it
+	}
+	return err
 }
 
 // noteCaller notes who asks: the gate has let him pass.

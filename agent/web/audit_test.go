@@ -163,13 +163,16 @@ func TestWhatCannotBeAuditedIsDone(t *testing.T) {
 	}
 }
 
-// TestRefusedDoNotFillTheDisk: they are bounded, and counted in the next entry.
+// TestRefusedDoNotFillTheDisk: they are bounded, and counted in the next entry that is written.
 func TestRefusedDoNotFillTheDisk(t *testing.T) {
 	a, s := auditing(t, nil)
 	for range 300 {
 		ask(t, s.Handler(false), "127.0.0.1:9750", "POST /v1/sync", "Authorization: Bearer wrong")
 	}
 	n := len(a.list)
+	a.err = errors.New("no space left on device") // what could not be told then is told with the next
+	ask(t, s.Handler(true), "", "POST /v1/sync")
+	a.list, a.err = a.list[:n], nil
 	ask(t, s.Handler(true), "", "POST /v1/sync")
 	left := int64(0)
 	for _, e := range a.list {

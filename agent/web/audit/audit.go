@@ -34,8 +34,9 @@ type Entry struct {
 	Reason string            `json:"reason,omitempty"`
 	// Status is what was answered: below 400 it was done.
 	Status int `json:"status"`
-	// LeftOut counts what was refused since the entry before this one and has no entry, since
-	// it was too much.
+	// LeftOut counts what has no entry since the last one that was written, because who may
+	// change nothing asked for too much: they were refused, or signed in or out, or sent a line
+	// that only shows. It is counted twice where the entry that tells of it took too long.
 	LeftOut int64 `json:"left_out,omitempty"`
 }
 
