@@ -4,23 +4,28 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client/clienttest"
+	"github.com/slotsync/slotsync/tools/eventually"
 )
 
 // TestDoctorExaminesOneAtATime: it asks everybody, so that a second one is told to come again,
 // and an end of who asks is an end of it.
 func TestDoctorExaminesOneAtATime(t *testing.T) {
-	f, begun := newFake(), make(chan struct{})
+	f, begun := newFake(), make(chan struct{}, 3)
+	var n atomic.Int32
 	o := options(f)
 	o.Socket = filepath.Join(socketDir(t), "a.sock")
 	o.Examine = func(ctx context.Context) ([]api.Finding, error) {
 		begun <- struct{}{}
-		<-ctx.Done()
+		if n.Add(1) == 1 {
+			<-ctx.Done()
+		}
 		return nil, nil
 	}
 	serve(t, o)
@@ -37,6 +42,13 @@ func TestDoctorExaminesOneAtATime(t *testing.T) {
 	leave()
 	if err := <-first; !errors.Is(err, context.Canceled) {
 		t.Errorf("who has left is told %v", err)
+	}
+	eventually.True(t, "the next one is examined for", func() bool { // the agent has to see that the first has left
+		_, err := c.Doctor(t.Context())
+		return err == nil
+	})
+	if got := n.Load(); got != 2 {
+		t.Errorf("%d examinations of three that were asked for, one of them beside another", got)
 	}
 }
 

@@ -36,6 +36,9 @@ func readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			if r.ProtoMajor == 1 { // else the answer waits for the rest; w may hide from net/http that it is too much
+				w.Header().Set("Connection", "close")
+			}
 			answer.Problem(w, http.StatusRequestEntityTooLarge, "the body is larger than 64 KB")
 			return
 		}

@@ -1,18 +1,23 @@
 package web_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/web/audit"
 )
 
 func TestRoutes(t *testing.T) {
@@ -149,31 +154,35 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+// TestBodyTooLargeOverTheWire: it is refused while more of it is to come, also where changes
+// are recorded, and the connection ends.
 func TestBodyTooLargeOverTheWire(t *testing.T) {
-	f := newFake()
-	o := options(f)
-	o.Listen = "127.0.0.1:0"
-	s := serve(t, o)
-	resp, err := post(t, "http://"+s.Addr()+"/v1/sync", io.LimitReader(endless{}, 1<<20))
-	if err != nil {
-		t.Fatal(err)
+	for name, record := range map[string]func(audit.Entry) error{"not recorded": nil, "recorded": new(audited).add} {
+		f := newFake()
+		o := options(f)
+		o.Listen, o.Audit = "127.0.0.1:0", record
+		s := serve(t, o)
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil { // the server waits for 15
+			t.Fatal(err)
+		}
+		_, err = fmt.Fprintf(conn, "POST /v1/sync HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 200000\r\n\r\n%s",
+			s.Addr(), strings.Repeat("x", 70_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusRequestEntityTooLarge || !resp.Close || len(f.changes()) != 0 {
+			t.Errorf("%s: %d, the connection ends: %t, did %q", name, resp.StatusCode, resp.Close, f.changes())
+		}
 	}
-	if resp != http.StatusRequestEntityTooLarge || len(f.changes()) != 0 {
-		t.Errorf("%d, did %q", resp, f.changes())
-	}
-}
-
-// post sends body on a connection of its own and returns the status.
-func post(t *testing.T, url string, body io.Reader) (int, error) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, body)
-	if err != nil {
-		return 0, err
-	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	return resp.StatusCode, resp.Body.Close()
 }
