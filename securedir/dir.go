@@ -105,9 +105,10 @@ func (d *Dir) own(name string, info fs.FileInfo) error {
 	return nil
 }
 
-// Append adds a line at the end of a file, which it makes with that mode if there is none, and
-// returns when that survives a loss of power. A line that was cut short before is ended first.
-// What does not get onto the disk whole is taken back.
+// Append adds a line at the end of a file, which it makes with that mode if there is none. It
+// returns nil when that survives a loss of power. A line that was cut short before is ended first.
+// A line that could be written in part alone is taken back. One that was written and then could
+// not be synced stays: whether it survives is not known.
 func (d *Dir) Append(name string, line []byte, mode fs.FileMode) error {
 	f, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_APPEND, mode)
 	if err != nil {
@@ -123,7 +124,7 @@ func (d *Dir) Append(name string, line []byte, mode fs.FileMode) error {
 	if err == nil {
 		err = appendTo(f, info.Size(), line)
 	}
-	if err == nil && info.Size() == 0 { // it may have been made just now
+	if err == nil && info.Size() == 0 { // it may have been made just now, here or by whoever rotates it
 		err = d.Sync()
 	}
 	return errors.Join(err, f.Close())

@@ -42,19 +42,26 @@ type Entry struct {
 
 // A File is one that entries are added to. Others may rotate it: it is opened anew for each.
 type File struct {
-	path   string
-	policy securedir.Policy
+	append func(line []byte) error
 	busy   chan struct{} // holds one while an entry is written
 }
 
 // New returns the file at path, which is made with the first entry.
 func New(path string, policy securedir.Policy) *File {
-	return &File{path: path, policy: policy, busy: make(chan struct{}, 1)}
+	add := func(line []byte) error {
+		dir, name, err := policy.Locate(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(dir.Append(name, line, mode), dir.Close())
+	}
+	return &File{append: add, busy: make(chan struct{}, 1)}
 }
 
 var errSlow = errors.New("the disk has not answered yet")
 
-// Add adds an entry, and returns when it would survive a loss of power.
+// Add adds an entry, and returns when it would survive a loss of power. An entry that took
+// longer than 5 s may be there all the same, later.
 func (f *File) Add(e Entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -78,12 +85,4 @@ func (f *File) Add(e Entry) error {
 	case <-late.C:
 		return errSlow
 	}
-}
-
-func (f *File) append(line []byte) error {
-	dir, name, err := f.policy.Locate(f.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Append(name, line, mode), dir.Close())
 }

@@ -2,11 +2,14 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/slotsync/slotsync/securedir"
 )
@@ -73,10 +76,38 @@ func TestEntriesOfManyAreWhole(t *testing.T) {
 	}
 }
 
-// TestFileThatCannotBeWritten: a full disk, and what is no file of ours.
-func TestFileThatCannotBeWritten(t *testing.T) {
+// TestSlowDiskIsNotWaitedFor longer than 5 s, by whoever's entry is being written and by the
+// next, and what it wrote in the end is whole.
+func TestSlowDiskIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, answers := New("", securedir.Policy{}), make(chan struct{})
+		var written []string
+		f.append = func(line []byte) error {
+			<-answers
+			written = append(written, string(line))
+			return nil
+		}
+		add := func(who string, want error, within time.Duration) {
+			t.Helper()
+			begun := time.Now()
+			if err := f.Add(Entry{Who: who}); !errors.Is(err, want) || time.Since(begun) != within {
+				t.Errorf("%s: %v after %s", who, err, time.Since(begun))
+			}
+		}
+		add("ann", errSlow, 5*time.Second)
+		add("bob", errSlow, 5*time.Second)
+		close(answers)
+		add("eve", nil, 0)
+		if len(written) != 2 || !strings.Contains(written[0], "ann") || !strings.Contains(written[1], "eve") {
+			t.Errorf("written: %q", written)
+		}
+	})
+}
+
+// TestFileThatIsNone of ours: a device, a folder, one that others may write to, none.
+func TestFileThatIsNone(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Symlink("/dev/full", filepath.Join(dir, "full")); err != nil {
+	if err := os.Symlink("/dev/full", filepath.Join(dir, "device")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
@@ -88,7 +119,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "open"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"full", "folder", "open", "none/file"} {
+	for _, name := range []string{"device", "folder", "open", "none/file"} {
 		if err := New(filepath.Join(dir, name), securedir.Policy{}).Add(Entry{}); err == nil {
 			t.Errorf("%s took an entry", name)
 		}
