@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -12,26 +14,52 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// A backend that nothing serves any more is warned of, once, however it came to that; and
-// each line names who went, and why.
+// A backend that nothing serves any more is warned of, once, however it came to that and
+// whatever operators asked for that serves nothing; and each line names who went, and why.
 func TestEmptiedIsTold(t *testing.T) {
+	listsNone := func(w *world) error { w.source.list(); return nil }
+	gone := "web is empty: the source has listed nothing for 5m0s, 2 servers taken out: "
 	for name, c := range map[string]struct {
-		empty func(*world)
-		says  string
+		empty func(*world) error
+		says  string // "" for nothing
 	}{
-		"listed no more": {func(w *world) { w.source.list() }, "web is empty: the source has listed nothing for 5m0s, 2 servers taken out: "},
-		"all in maintenance": {func(w *world) {
+		"listed no more": {listsNone, gone},
+		"all in maintenance": {func(w *world) error {
 			w.source.say(discovery.Complete(states(eps(80, 81), discovery.Drain, "maintenance")...), nil)
+			return nil
 		}, "web is empty: the source has listed none that may serve, 2 servers taken out: "},
+		"another weight of one": {func(w *world) error {
+			_, err := w.agent.SetWeight(w.t.Context(), "web", "web1", "50%", api.Who{})
+			return errors.Join(err, listsNone(w))
+		}, gone},
+		"another address drained": {func(w *world) error {
+			_, err := w.agent.SetAddressState(w.t.Context(), netip.MustParseAddr("127.0.0.99"), api.StateDrain, api.Who{})
+			return errors.Join(err, listsNone(w))
+		}, gone},
+		"a server added": {func(w *world) error {
+			_, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{})
+			return errors.Join(err, listsNone(w))
+		}, ""},
+		"a server added and drained": {func(w *world) error {
+			_, added := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{})
+			_, drained := w.agent.SetState(w.t.Context(), "web", addr(90).String(), api.StateDrain, api.Who{})
+			return errors.Join(added, drained, listsNone(w))
+		}, gone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 5)
 			inWorld(t, func(w *world) {
 				w.source.reading = discovery.Complete(eps(80, 81)...)
 				w.start()
-				c.empty(w)
+				if err := c.empty(w); err != nil {
+					w.t.Fatal(err)
+				}
 				w.pass(guard.DefaultEmptyHold + time.Minute)
-				if n := w.warned.of("backend is empty: nothing serves it any more"); n != 1 {
+				want := 0
+				if c.says != "" {
+					want = 1
+				}
+				if n := w.warned.of("backend is empty: nothing serves it any more"); n != want {
 					w.t.Errorf("warned of %d times", n)
 				}
 				past, r, err := w.agent.Events().Read(1)
@@ -45,7 +73,7 @@ func TestEmptiedIsTold(t *testing.T) {
 						said = append(said, e.Text)
 					}
 				}
-				if len(said) != 1 || !strings.HasPrefix(said[0], c.says) {
+				if len(said) != want || want == 1 && !strings.HasPrefix(said[0], c.says) {
 					w.t.Errorf("said %q, want %q", said, c.says)
 				}
 			}, a)

@@ -161,9 +161,10 @@ func comingAndGoing(before, after []discovery.Endpoint) (in, out []string) {
 	return in, out
 }
 
-// emptied reports whether nothing is left that serves, by the sources or by operators.
+// emptied reports whether the sources leave nothing that serves, and operators added nothing
+// that does. What operators took out of service that sources list is not gone.
 func (b *backend) emptied() bool {
-	return discovery.CountReady(b.guard.Published()) == 0 && len(b.overrides) == 0
+	return discovery.CountReady(b.guard.Published())+discovery.CountReady(b.wanted()) == 0
 }
 
 // whyEmpty says what the sources list of a backend without servers, and since when: since what
