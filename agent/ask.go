@@ -16,6 +16,9 @@ import (
 
 // This file answers what others ask of a running agent.
 
+// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most.
+const answerWait = 5 * time.Second
+
 // Healthy returns nil while the loop is alive.
 func (a *Agent) Healthy() error {
 	last := time.Unix(0, a.ticked.Load())
@@ -28,32 +31,42 @@ func (a *Agent) Healthy() error {
 	return nil
 }
 
-// Status returns what the agent knows and does now. It may be called from
-// anywhere, at any time.
+// Status returns what the agent knows and does now, after 5 s at most. It may be called from
+// anywhere, at any time. Of a loop that does not answer it says nothing but that: what was true
+// before would be taken for what is.
 func (a *Agent) Status() api.Status {
 	if s := a.last.Load(); s != nil {
 		return *s
 	}
-	var s api.Status
-	if a.ask(context.Background(), func(context.Context) { s = a.status(time.Now()) }) != nil {
-		if last := a.last.Load(); last != nil {
-			return *last
-		}
-		return notRunning(time.Now())
+	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
+	defer cancel()
+	s, err := answer(ctx, a, func(context.Context) api.Status { return a.status(time.Now()) })
+	if last := a.last.Load(); err != nil && last != nil {
+		return *last
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		s = unknown(time.Now(), errSilent)
+		s.Unanswered = errSilent.Error()
+	case err != nil:
+		s = unknown(time.Now(), err)
 	}
 	return s
 }
 
-// notRunning is what is known before the loop runs: nothing, in lists that are there.
-func notRunning(now time.Time) api.Status {
+// unknown is the status of an agent that says nothing, in lists that are there.
+func unknown(now time.Time, why error) api.Status {
 	return api.Status{
-		Schema: api.Schema, At: now, Started: now, NotReady: []string{errStopped.Error()}, Backends: []api.BackendStatus{}, Instances: []api.InstanceStatus{},
+		Schema: api.Schema, At: now, Started: now, NotReady: []string{why.Error()}, Backends: []api.BackendStatus{}, Instances: []api.InstanceStatus{},
 		Sources: []api.SourceStatus{}, Reloads: []api.ReloadStatus{}, Overrides: []api.Override{}, Pauses: []api.Pause{},
 	}
 }
 
-// errStopped is why a request cannot be answered.
-var errStopped = errors.New("the agent is not running")
+// errStopped and errSilent are why a request cannot be answered.
+var (
+	errStopped = errors.New("the agent is not running")
+	errSilent  = fmt.Errorf("the loop of the agent has not answered for %s: what is so now is not known", answerWait)
+)
 
 // ask has the loop do f and waits for it. After an error f was not done and
 // will not be: what it writes to is the caller's again.

@@ -3,11 +3,42 @@ package agent
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 )
+
+// A loop that hangs keeps nobody who looks at the agent for longer than 5 s, and is not taken for what it last was.
+func TestStatusOfALoopThatHangs(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(time.Second)
+		if s := w.status(); !s.Ready || s.Unanswered != "" {
+			w.t.Fatalf("before it hangs: %+v", s)
+		}
+		free := make(chan struct{})
+		w.agent.do <- task{do: func(context.Context) { <-free }}
+		begun := time.Now()
+		s := w.status()
+		if took := time.Since(begun); took != answerWait {
+			w.t.Errorf("answered after %s", took)
+		}
+		if s.Ready || len(s.Backends) > 0 || !strings.Contains(s.Unanswered, "the loop of the agent has not answered for 5s") {
+			w.t.Errorf("%+v", s)
+		}
+		close(free)
+		if s := w.status(); !s.Ready || len(s.Backends) != 1 {
+			w.t.Errorf("after it: %+v", s)
+		}
+		w.stop()
+		if s := w.status(); len(s.Backends) != 1 {
+			w.t.Errorf("after the end: %+v", s)
+		}
+	}, newFake("a", "web", 5))
+}
 
 func TestRequestThatWasGivenUpIsNotCarriedOut(t *testing.T) {
 	a := newFake("a", "web", 5)

@@ -13,16 +13,13 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
-// scrapeWait is how long a scrape waits for the loop, which is busy for milliseconds at most.
-const scrapeWait = 5 * time.Second
-
 // maxNamed bounds the slots whose instances a scrape names.
 const maxNamed = 10_000
 
-// snapshotMetrics asks the loop for what the gauges say now. While the loop does not run there
+// snapshotMetrics asks the loop for what the gauges say now. While the loop ends there
 // is nothing to say; one that does not answer is an error.
 func (a *Agent) snapshotMetrics() (metrics.Snapshot, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeWait)
+	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
 	s, err := answer(ctx, a, func(context.Context) metrics.Snapshot { return a.gauges(time.Now()) })
 	if errors.Is(err, errStopped) {

@@ -35,6 +35,8 @@ type Status struct {
 	// written.
 	Overrides []Override `json:"overrides"`
 	Pauses    []Pause    `json:"pauses"`
+	// Unanswered is why nothing is known: the agent runs and does not answer. Who asks over HTTP gets 503 then.
+	Unanswered string `json:"-"`
 }
 
 // A ReloadStatus is one way to reload HAProxy, and what came of it last.

@@ -1,17 +1,15 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
-	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web/answer"
 )
 
 // explain answers for a backend as a whole, or for what the path names in it.
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+	ctx, cancel := withDeadline(r)
 	defer cancel()
 	backend, about := r.PathValue("backend"), r.PathValue("address")
 	e, err := s.o.Agent.Explain(ctx, backend, about)

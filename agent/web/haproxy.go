@@ -51,8 +51,31 @@ func withLongDeadline(w http.ResponseWriter, r *http.Request) (context.Context, 
 	return context.WithTimeout(r.Context(), api.TransactionTimeout)
 }
 
-func (s *Server) needed(w http.ResponseWriter, _ *http.Request) {
+// withDeadline gives the request as long as the agent may take for one.
+func withDeadline(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), api.ChangeTimeout)
+}
+
+// known returns the status, unless the agent does not answer, which is answered then: nothing is to be read as none.
+func (s *Server) known(w http.ResponseWriter) (api.Status, bool) {
 	status := s.o.Agent.Status()
+	return status, isKnown(w, status)
+}
+
+// isKnown reports whether anything is known, and answers if not.
+func isKnown(w http.ResponseWriter, status api.Status) bool {
+	why := status.Unanswered
+	if why != "" {
+		answer.Problem(w, http.StatusServiceUnavailable, why)
+	}
+	return why == ""
+}
+
+func (s *Server) needed(w http.ResponseWriter, _ *http.Request) {
+	status, ok := s.known(w)
+	if !ok {
+		return
+	}
 	a := api.ReloadAnswer{Needs: map[string]*api.NeedReload{}, Reloads: append([]api.ReloadStatus{}, status.Reloads...)}
 	for _, b := range status.Backends {
 		if b.NeedReload != nil {
@@ -104,7 +127,9 @@ func (s *Server) checkHAProxy(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) haproxyConfig(w http.ResponseWriter, r *http.Request) {
-	config, etag, err := s.o.Agent.HAProxyConfig(r.Context(), r.URL.Query().Get("reload"), r.PathValue("id"))
+	ctx, cancel := withDeadline(r)
+	defer cancel()
+	config, etag, err := s.o.Agent.HAProxyConfig(ctx, r.URL.Query().Get("reload"), r.PathValue("id"))
 	writeText(w, config, etag, err)
 }
 
@@ -122,13 +147,17 @@ func writeText(w http.ResponseWriter, text []byte, etag string, err error) {
 }
 
 func (s *Server) haproxyVersions(w http.ResponseWriter, r *http.Request) {
-	versions, err := s.o.Agent.HAProxyVersions(r.Context(), r.URL.Query().Get("reload"))
+	ctx, cancel := withDeadline(r)
+	defer cancel()
+	versions, err := s.o.Agent.HAProxyVersions(ctx, r.URL.Query().Get("reload"))
 	answer.Result(w, versions, err, http.StatusInternalServerError)
 }
 
 func (s *Server) haproxyDiff(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	diff, err := s.o.Agent.HAProxyDiff(r.Context(), q.Get("reload"), q.Get("from"), q.Get("to"))
+	ctx, cancel := withDeadline(r)
+	defer cancel()
+	diff, err := s.o.Agent.HAProxyDiff(ctx, q.Get("reload"), q.Get("from"), q.Get("to"))
 	writeText(w, []byte(diff), "", err)
 }
 

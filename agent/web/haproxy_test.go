@@ -193,6 +193,80 @@ func TestNeededReload(t *testing.T) {
 	}
 }
 
+// TestNothingKnownIsNotNone: of an agent that does not answer nothing is said that could be read as "there is none".
+func TestNothingKnownIsNotNone(t *testing.T) {
+	f := newFake()
+	why := "the loop does not answer"
+	f.status = api.Status{NotReady: []string{why}, Unanswered: why}
+	for _, what := range []string{"GET /v1/status", "GET /v1/haproxy/reload", "GET /v1/backends/web/servers", "GET /v1/addresses", "POST /v1/sync"} {
+		if w := asked(t, f, what, ""); w.Code != 503 || !strings.Contains(w.Body.String(), why) {
+			t.Errorf("%s: %d %s", what, w.Code, w.Body)
+		}
+	}
+	if w := ask(t, newServer(t, options(f)).Handler(true), "", "GET /-/ready"); w.Code != 503 || w.Body.String() != why+"\n" {
+		t.Errorf("GET /-/ready: %d %s", w.Code, w.Body)
+	}
+	w := asked(t, f, "GET /", "", "Accept: text/html")
+	for _, wrong := range []string{"There is none", "nothing to look at", "0 of 0", "0 watched"} {
+		if w.Code != 200 || !strings.Contains(w.Body.String(), why) || strings.Contains(w.Body.String(), wrong) {
+			t.Errorf("the page: %d, no %q in %s", w.Code, wrong, w.Body)
+		}
+	}
+}
+
+// timed is an agent that notes which requests have no deadline.
+type timed struct {
+	*fake
+	endless []string
+}
+
+func (f *timed) note(ctx context.Context, what string) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		f.endless = append(f.endless, what)
+	}
+}
+
+func (f *timed) HAProxyConfig(ctx context.Context, name, version string) ([]byte, string, error) {
+	f.note(ctx, "config")
+	return f.fake.HAProxyConfig(ctx, name, version)
+}
+
+func (f *timed) HAProxyVersions(ctx context.Context, name string) ([]api.ConfigVersion, error) {
+	f.note(ctx, "versions")
+	return f.fake.HAProxyVersions(ctx, name)
+}
+
+func (f *timed) HAProxyDiff(ctx context.Context, name, from, to string) (string, error) {
+	f.note(ctx, "diff")
+	return f.fake.HAProxyDiff(ctx, name, from, to)
+}
+
+func (f *timed) HAProxySections(ctx context.Context, name string) ([]api.ConfigSection, string, error) {
+	f.note(ctx, "sections")
+	return f.fake.HAProxySections(ctx, name)
+}
+
+func (f *timed) HAProxySection(ctx context.Context, name, kind, section string) ([]byte, string, error) {
+	f.note(ctx, "section")
+	return f.fake.HAProxySection(ctx, name, kind, section)
+}
+
+// TestReadingWaitsWithADeadline: what HAProxy's configuration is is asked of the loop, which may not answer.
+func TestReadingWaitsWithADeadline(t *testing.T) {
+	f := &timed{fake: newFake()}
+	o := options(f.fake)
+	o.Agent = f
+	h := newServer(t, o).Handler(true)
+	for _, what := range haproxyRoutes() {
+		if strings.HasPrefix(what, "GET") {
+			ask(t, h, "", what)
+		}
+	}
+	if len(f.endless) > 0 {
+		t.Errorf("without a deadline: %q", f.endless)
+	}
+}
+
 func TestReloadBody(t *testing.T) {
 	const long = `{"reason":"`
 	tests := []struct {

@@ -31,7 +31,7 @@ func (s *Server) instanceRoutes() []route {
 }
 
 func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
-	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+	ctx, cancel := withDeadline(r)
 	defer cancel()
 	d, err := s.o.Agent.Dump(ctx, r.PathValue("instance"), what)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pass := func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+		ctx, cancel := withDeadline(r)
 		defer cancel()
 		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, auth.CallerOf(r).Actor(body.By))
 		if err != nil {

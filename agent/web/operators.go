@@ -62,8 +62,12 @@ func serverRows(b api.BackendStatus) []api.ServerRow {
 }
 
 func (s *Server) servers(w http.ResponseWriter, r *http.Request) {
+	status, ok := s.known(w)
+	if !ok {
+		return
+	}
 	name := r.PathValue("backend")
-	for _, b := range s.o.Agent.Status().Backends {
+	for _, b := range status.Backends {
 		if b.Name == name {
 			answer.JSON(w, serverRows(b))
 			return
@@ -73,8 +77,12 @@ func (s *Server) servers(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
+	status, ok := s.known(w)
+	if !ok {
+		return
+	}
 	rows := map[netip.Addr]*api.AddressRow{}
-	for _, b := range s.o.Agent.Status().Backends {
+	for _, b := range status.Backends {
 		for _, row := range serverRows(b) {
 			at, err := netip.ParseAddrPort(row.Endpoint)
 			if err != nil {
@@ -106,7 +114,7 @@ func handleJSON[B any, A any](w http.ResponseWriter, r *http.Request, who func(B
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+	ctx, cancel := withDeadline(r)
 	defer cancel()
 	a, err := do(ctx, body, by)
 	answer.Result(w, a, err, http.StatusBadGateway)

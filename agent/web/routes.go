@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -158,18 +157,22 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.o.Metrics.ServeHTTP(w, r) }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	answer.JSON(w, s.o.Agent.Status())
+	if status, ok := s.known(w); ok {
+		answer.JSON(w, status)
+	}
 }
 
 func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+	ctx, cancel := withDeadline(r)
 	defer cancel()
 	status, err := s.o.Agent.Sync(ctx)
 	if err != nil {
 		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), "sync: "+err.Error())
 		return
 	}
-	answer.JSON(w, status)
+	if isKnown(w, status) {
+		answer.JSON(w, status)
+	}
 }
 
 // doctor has the agent examine itself, one at a time: that asks every HAProxy and source.
@@ -194,7 +197,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+	ctx, cancel := withDeadline(r)
 	defer cancel()
 	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), api.Sanitize(body.ID), auth.CallerOf(r).Actor(body.By))
 	if err != nil {
@@ -205,7 +208,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), api.ChangeTimeout)
+	ctx, cancel := withDeadline(r)
 	defer cancel()
 	drain, err := boolParam(r.URL.Query(), api.DrainRemoved)
 	if err != nil {

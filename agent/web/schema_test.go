@@ -131,7 +131,7 @@ func jsonFields(t reflect.Type) map[string]jsonField {
 	out := map[string]jsonField{}
 	for _, f := range reflect.VisibleFields(t) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous || name == "" || !f.IsExported() {
+		if f.Anonymous || name == "" || name == "-" || !f.IsExported() {
 			continue
 		}
 		out[name] = jsonField{!strings.Contains(options, "omit"), f.Type}

@@ -32,7 +32,9 @@ func (s *Server) sectionRoutes() []route {
 }
 
 func (s *Server) sections(w http.ResponseWriter, r *http.Request) {
-	all, etag, err := s.o.Agent.HAProxySections(r.Context(), r.URL.Query().Get("reload"))
+	ctx, cancel := withDeadline(r)
+	defer cancel()
+	all, etag, err := s.o.Agent.HAProxySections(ctx, r.URL.Query().Get("reload"))
 	if err != nil {
 		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), err.Error())
 		return
@@ -42,7 +44,9 @@ func (s *Server) sections(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) section(w http.ResponseWriter, r *http.Request) {
-	text, etag, err := s.o.Agent.HAProxySection(r.Context(), r.URL.Query().Get("reload"), r.PathValue("type"), r.PathValue("name"))
+	ctx, cancel := withDeadline(r)
+	defer cancel()
+	text, etag, err := s.o.Agent.HAProxySection(ctx, r.URL.Query().Get("reload"), r.PathValue("type"), r.PathValue("name"))
 	writeText(w, text, etag, err)
 }
 

@@ -26,7 +26,7 @@ import (
 // An Agent is what is shown and told. Its methods are called from many
 // goroutines.
 type Agent interface {
-	// Status is what the agent knows now. It does not block.
+	// Status is what the agent knows now, after seconds at most; if it does not answer, that.
 	Status() api.Status
 	// Healthy returns why the loop does not run, nil if it ticked within 10 s.
 	Healthy() error

@@ -59,7 +59,7 @@ func refusals() map[int]string {
 		429: "The limit of the listener is reached",
 		500: "It failed",
 		502: "An instance refuses it, or does not answer",
-		503: "Not now: the agent stops, or is asked by too many",
+		503: "Not now: the agent stops, does not answer within 5 s, or is asked by too many",
 		504: "It took too long",
 		507: "Done, and lost at the next restart: it could not be stored",
 	}
@@ -82,6 +82,7 @@ func operations() map[string]operation {
 			id: "status", summary: "What the agent knows and does",
 			answer: api.Status{},
 			says:   "All of it, at one moment",
+			fails:  []int{503},
 		},
 		"GET /v1/events": {
 			id: "events", summary: "What changes, as it does",
@@ -144,6 +145,7 @@ func operations() map[string]operation {
 			id: "haproxyReloadNeeded", summary: "Is a reload of HAProxy needed, and what came of the last?",
 			answer: api.ReloadAnswer{},
 			says:   "Which backends need it, and how each reload is",
+			fails:  []int{503},
 		},
 		"POST /v1/haproxy/reload": {
 			id: "haproxyReload", summary: "Reload HAProxy, as a transaction",
@@ -293,7 +295,7 @@ func operations() map[string]operation {
 			id: "servers", summary: "The endpoints of a backend",
 			answer: []api.ServerRow{},
 			says:   "Those without a slot last",
-			fails:  []int{404},
+			fails:  []int{404, 503},
 		},
 		"POST /v1/backends/{backend}/servers": {
 			id: "addServer", summary: "Add an endpoint that no source lists",
@@ -335,6 +337,7 @@ func operations() map[string]operation {
 			id: "addresses", summary: "Every address, and where it is",
 			answer: []api.AddressRow{},
 			says:   "By address",
+			fails:  []int{503},
 		},
 		"PUT /v1/addresses/{ip}/state": {
 			id: "setAddressState", summary: "Drain an address on all backends, stop it, or end that",

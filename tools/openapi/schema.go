@@ -84,7 +84,7 @@ func (s *schemaSet) structure(t reflect.Type) object {
 	properties, required := object{}, []string{}
 	for _, f := range reflect.VisibleFields(t) {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if f.Anonymous || name == "" || !f.IsExported() {
+		if f.Anonymous || name == "" || name == "-" || !f.IsExported() {
 			continue
 		}
 		owner := t

@@ -23,6 +23,7 @@ type pageView struct {
 	At        time.Time
 	Up        string // for how long
 	NotReady  []string
+	Known     bool   // what follows; else NotReady says why not
 	Refused   string // why the configuration that was read last is not in force
 	Look      string // the address of what is shown
 	Filter    string
@@ -80,7 +81,7 @@ type eventView struct {
 func viewOf(s api.Status, events []api.Event, l viewState) pageView {
 	v := pageView{
 		Title: "slotsync", Version: s.Version, At: s.At.UTC(), Up: ago(s.At.Sub(s.Started)), Look: l.href(),
-		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Refused: s.ConfigRefused, Legend: legend(),
+		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Refused: s.ConfigRefused, Known: s.Unanswered == "", Legend: legend(),
 	}
 	if !s.Ready {
 		v.NotReady = s.NotReady

@@ -24,7 +24,7 @@ func (s *service) reload(ctx context.Context, drainRemoved bool) error {
 		why := textfmt.OneLine(err.Error())
 		s.refused.Store(&why)
 		s.log.Error("the configuration is refused, the old one stays in force", "err", why)
-		notify("READY=1\nSTATUS=" + s.summary())
+		notify("READY=1\nSTATUS=" + summarize(s.status()))
 		return fmt.Errorf("the old configuration stays in force: %w", err)
 	}
 	s.refused.Store(nil)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -58,16 +59,16 @@ func (s *service) tellSystemd(ctx context.Context) error {
 			notify("STATUS=" + textfmt.OneLine(err.Error()))
 			continue
 		}
-		state := "STATUS=" + s.summary()
-		if watchdog > 0 {
+		status := s.status()
+		state := "STATUS=" + summarize(status)
+		if watchdog > 0 && status.Unanswered == "" {
 			state += "\nWATCHDOG=1"
 		}
 		notify(state)
 	}
 }
 
-// summary is the status in one line.
-func (s *service) summary() string { return summarize(described{s.agent, s}.Status()) }
+func (s *service) status() api.Status { return described{s.agent, s}.Status() }
 
 // summarize puts a status into one line, what is wrong first.
 func summarize(s api.Status) string {
@@ -99,6 +100,7 @@ func summarize(s api.Status) string {
 	if list := append(wrong, odd...); len(list) > 0 {
 		words += ": " + textfmt.List(list, 5)
 	}
+	words = cmp.Or(s.Unanswered, words)
 	if s.ConfigRefused != "" {
 		words = "the configuration that was read last is refused, the one before it is in force (" + s.ConfigRefused + "); " + words
 	}

@@ -24,6 +24,8 @@ func TestSummarize(t *testing.T) {
 		}}, "1 of 1 instance in sync, 5 backends: a held (empty), b paused, c: no such backend, d has no slot for 2 endpoints"},
 		{"the configuration", api.Status{Instances: []api.InstanceStatus{well}, ConfigRefused: "a.yaml:1:1: no\nb"},
 			"the configuration that was read last is refused, the one before it is in force (a.yaml:1:1: no; b); 1 of 1 instance in sync, 0 backends"},
+		{"a loop that does not answer", api.Status{Unanswered: "the loop has not answered", ConfigRefused: "no"},
+			"the configuration that was read last is refused, the one before it is in force (no); the loop has not answered"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := summarize(tt.status); got != tt.want {
