@@ -134,6 +134,7 @@ func (a *Agent) publishIfChanged(b *backend, now time.Time) {
 	overflow := b.placement.Overflow()
 	changed := a.recompute(b, now)
 	if changed {
+		a.slotMap.stale = true
 		a.publish(b, b.news, now)
 		b.news = time.Time{}
 		a.dirty = true

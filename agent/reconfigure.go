@@ -120,7 +120,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 	}
 	a.broadcastAll(time.Now())
 	a.opts.Metrics.Track(a.gauges(time.Now()))
-	a.dirty = true
+	a.dirty, a.slotMap.stale = true, true
 }
 
 // changeInstances returns those that need a reconciler.

@@ -33,7 +33,9 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 	for _, b := range n.redo {
 		a.publishIfChanged(b, time.Now())
 	}
-	a.dirty = a.dirty || !in.last.Process.Same(before.Process) || n.externals
+	other := !in.last.Process.Same(before.Process)
+	a.dirty = a.dirty || other || n.externals
+	a.slotMap.stale = a.slotMap.stale || other || r.Compared || (r.Err == nil) != (before.Err == nil)
 	a.recordInStep(in)
 }
 

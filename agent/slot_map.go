@@ -26,6 +26,8 @@ const (
 	// maxMapFile bounds the file of the map that is read at the start, in bytes; maxMapName a name in it.
 	maxMapFile, maxMapName = 8 << 20, 100
 	slotMapMode            = 0o644
+	// mapTime is how long a HAProxy may take for the map; what it lacks then it gets the next time.
+	mapTime = 10 * time.Second
 )
 
 // A Mapper has a running HAProxy's map of a file hold these entries, as the Client of slots/haproxy does.
@@ -44,8 +46,9 @@ type slotMap struct {
 	next *slotMapJob
 
 	// entries are those of slots that have an endpoint, and of those that had: a session that ends later is logged with the name
-	// that it began with. The loop's; at is when they were handed over last, and to whom.
+	// that it began with. The loop's; at is when they were handed over last, and to whom. stale: something that they are made of may have changed.
 	entries map[string]string
+	stale   bool
 	at      time.Time
 	given   map[string]slots.Process
 }
@@ -58,7 +61,7 @@ type slotMapJob struct {
 
 // newSlotMap begins with what the file has: after a restart the names of those that left are still there.
 func newSlotMap(o Options) *slotMap {
-	m := &slotMap{path: o.SlotMap, folders: o.Folders, log: o.Log, wake: make(chan struct{}, 1), entries: map[string]string{}}
+	m := &slotMap{path: o.SlotMap, folders: o.Folders, log: o.Log, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
 	if m.path == "" {
 		return m
 	}
@@ -87,9 +90,11 @@ func (m *slotMap) read() ([]byte, error) {
 // offerSlotMap hands the map over if it changed, if a HAProxy is another process, and each resync.
 func (a *Agent) offerSlotMap(now time.Time) {
 	m := a.slotMap
-	if m.path == "" {
+	overdue := now.Sub(m.at) >= a.timing.Resync
+	if m.path == "" || !m.stale && !overdue {
 		return
 	}
+	m.stale = false
 	entries, mappers, processes := a.slotNamesNow(m.entries), map[string]Mapper{}, map[string]slots.Process{}
 	for _, in := range a.instances {
 		if in.up() && in.Maps != nil {
@@ -97,7 +102,7 @@ func (a *Agent) offerSlotMap(now time.Time) {
 		}
 	}
 	same := maps.EqualFunc(processes, m.given, slots.Process.Same)
-	if same && maps.Equal(entries, m.entries) && now.Sub(m.at) < a.timing.Resync {
+	if same && maps.Equal(entries, m.entries) && !overdue {
 		return
 	}
 	m.entries, m.given, m.at = entries, processes, now
@@ -177,30 +182,54 @@ func isEntry(key, name string) bool {
 	return isName(proxy) && isName(server) && (isName(name) && len(name) <= maxMapName || err == nil && at.Addr().Zone() == "")
 }
 
-// run writes the file and tells the HAProxies, until ctx is done.
+// run writes the file and tells the HAProxies, until ctx is done. Each is told by itself, one thing at a time: one that hangs keeps
+// no other from its names.
 func (m *slotMap) run(ctx context.Context) {
+	type answer struct {
+		instance string
+		err      error
+	}
 	told := map[string]string{} // what was wrong last, by instance; "" for the file
+	job := &slotMapJob{}
+	waiting, busy := map[string]bool{}, map[string]bool{}
+	answers := make(chan answer)
+	var group sync.WaitGroup
+	defer group.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case a := <-answers:
+			delete(busy, a.instance)
+			m.tell(told, a.instance, a.err)
 		case <-m.wake:
-		}
-		m.mu.Lock()
-		job := m.next
-		m.mu.Unlock()
-		m.tell(told, "", m.write(job.entries))
-		var group sync.WaitGroup
-		errs := make([]error, len(job.mappers))
-		names := slices.Sorted(maps.Keys(job.mappers))
-		for i, name := range names {
-			group.Go(func() { errs[i] = job.mappers[name].SyncMap(ctx, m.path, job.entries) })
-		}
-		group.Wait()
-		for i, name := range names {
-			if ctx.Err() == nil {
-				m.tell(told, name, errs[i])
+			m.mu.Lock()
+			job = m.next
+			m.mu.Unlock()
+			m.tell(told, "", m.write(job.entries))
+			for name := range job.mappers {
+				waiting[name] = true
 			}
+		}
+		for name := range waiting {
+			if busy[name] {
+				continue
+			}
+			delete(waiting, name)
+			mapper, entries := job.mappers[name], job.entries
+			if mapper == nil {
+				continue // it is gone, or does not answer
+			}
+			busy[name] = true
+			group.Go(func() {
+				syncing, cancel := context.WithTimeout(ctx, mapTime)
+				defer cancel()
+				err := mapper.SyncMap(syncing, m.path, entries)
+				select {
+				case answers <- answer{name, err}:
+				case <-ctx.Done():
+				}
+			})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -9,7 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -51,6 +54,82 @@ func (f *fakeMap) SyncMap(_ context.Context, _ string, want map[string]string) e
 	defer f.mu.Unlock()
 	f.last = want
 	return nil
+}
+
+// hungMap is a HAProxy that does not answer.
+type hungMap struct {
+	asked, atOnce atomic.Int32
+	took          chan time.Duration
+}
+
+func (h *hungMap) SyncMap(ctx context.Context, _ string, _ map[string]string) error {
+	h.asked.Add(1)
+	if h.atOnce.Add(1) > 1 {
+		return errors.New("it is asked twice at once")
+	}
+	defer h.atOnce.Add(-1)
+	begun := time.Now()
+	<-ctx.Done()
+	h.took <- time.Since(begun)
+	return ctx.Err()
+}
+
+// TestSlotMapOfAHungHAProxy: it is given 10 s, is not asked again meanwhile, and keeps no other HAProxy from its names.
+func TestSlotMapOfAHungHAProxy(t *testing.T) {
+	inWorld(t, func(w *world) {
+		there, hung := &fakeMap{}, &hungMap{took: make(chan time.Duration, 100)}
+		w.opts.SlotMap = filepath.Join(stateDir(w.t), "slots.map")
+		w.opts.Instances[0].Maps, w.opts.Instances[1].Maps = hung, there
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.settle()
+		w.source.say(discovery.Complete(eps(80, 81)...), nil)
+		w.settle()
+		there.mu.Lock()
+		if want := map[string]string{"web/web1": "127.0.0.9:80", "web/web2": "127.0.0.9:81"}; !maps.Equal(there.last, want) {
+			w.t.Errorf("the other HAProxy has %v, want %v", there.last, want)
+		}
+		there.mu.Unlock()
+		if n := hung.asked.Load(); n != 1 {
+			w.t.Errorf("asked %d times at once", n)
+		}
+		if took := <-hung.took; took != mapTime {
+			w.t.Errorf("it was waited for for %s", took)
+		}
+		w.settle()
+		if n := hung.asked.Load(); n != 2 {
+			w.t.Errorf("asked %d times in all, want once more for what came meanwhile", n)
+		}
+	}, newFake("a", "web", 2), newFake("b", "web", 2))
+}
+
+// TestSlotMapIsMadeOnceForWhatChanged: a turn of the loop that changed nothing makes no map.
+func TestSlotMapIsMadeOnceForWhatChanged(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.opts.SlotMap, w.opts.Instances[0].Maps = filepath.Join(stateDir(w.t), "slots.map"), &fakeMap{}
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.settle()
+		inLoop := func(f func(m *slotMap)) {
+			w.t.Helper()
+			if err := w.agent.ask(w.t.Context(), func(context.Context) { f(w.agent.slotMap) }); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		inLoop(func(m *slotMap) { delete(m.entries, "web/web1") }) // another map would have it again
+		inLoop(func(m *slotMap) {
+			if len(m.entries) > 0 {
+				w.t.Errorf("a request made it anew: %v", m.entries)
+			}
+		})
+		w.source.say(discovery.Complete(eps(80, 81)...), nil)
+		w.settle()
+		inLoop(func(m *slotMap) {
+			if len(m.entries) != 2 {
+				w.t.Errorf("a change did not: %v", m.entries)
+			}
+		})
+	}, newFake("a", "web", 2))
 }
 
 // TestSlotMapKeepsNames: file and HAProxy have the name of an instance from when it is in, and after it left, also over a restart;
