@@ -113,6 +113,24 @@ slotsync_state_file_write_failing{haproxy="a"} `+failing+"\n"), "slotsync_slot_i
 	}, c)
 }
 
+// TestGaugesNameSoManySlots: the slots that are named are bounded.
+func TestGaugesNameSoManySlots(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.settle()
+		if err := w.agent.ask(w.t.Context(), func(context.Context) {
+			for most, want := range map[int]int{0: 0, 1: 1, 2: 2, 10: 3} {
+				if got := w.agent.namedSlots(w.agent.backends[0], most); len(got) != want {
+					w.t.Errorf("at most %d: %v", most, got)
+				}
+			}
+		}); err != nil {
+			w.t.Fatal(err)
+		}
+	}, newFake("a", "web", 5))
+}
+
 // measured has the agent keep metrics from now on.
 func (w *world) measured() *prometheus.Registry {
 	w.t.Helper()

@@ -33,7 +33,7 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 	s := metrics.Snapshot{
 		Instances: map[string]metrics.Instance{}, Proxies: map[string]metrics.Proxy{},
 		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{},
-		Named: map[metrics.NamedSlot]bool{}, StateFailing: a.stateFault.Load(),
+		StateFailing: a.stateFault.Load(),
 	}
 	for _, in := range a.instances {
 		s.Instances[in.Name] = metrics.Instance{
@@ -52,19 +52,30 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 			s.Sources[key] = f.addSource(before, more, kept[f.Name])
 		}
 		used := map[int]bool{}
-		names := a.slotNames(b)
 		for _, slot := range b.placement.Table() {
 			used[slot.Number] = !slot.Free()
-			if e := slot.Endpoint; !slot.Free() && len(s.Named) < maxNamed {
-				s.Named[metrics.NamedSlot{Proxy: b.Proxy, Server: names(slot.Number), Address: e.Addr.String(), Name: discovery.Printable(e.Name, maxMapName)}] = true
-			}
 		}
+		s.Named = append(s.Named, a.namedSlots(b, maxNamed-len(s.Named))...)
 		for _, in := range a.of(b) {
 			key := metrics.SlotsKey{HAProxy: in.Name, Proxy: b.Proxy}
 			s.Slots[key] = in.at(b.Name).addSlots(s.Slots[key], used)
 		}
 	}
 	return s
+}
+
+// namedSlots are the slots of b that have an endpoint, at most that many.
+func (a *Agent) namedSlots(b *backend, most int) (out []metrics.NamedSlot) {
+	if most == 0 {
+		return nil // what slots are called takes a look at each of every instance
+	}
+	names := a.slotNames(b)
+	for _, slot := range b.placement.Table() {
+		if e := slot.Endpoint; !slot.Free() && len(out) < most {
+			out = append(out, metrics.NamedSlot{Proxy: b.Proxy, Server: names(slot.Number), Address: e.Addr.String(), Name: discovery.Printable(e.Name, maxMapName)})
+		}
+	}
+	return out
 }
 
 // reloadFailed reports whether the last reload of an instance failed.

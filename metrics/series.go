@@ -19,7 +19,7 @@ func (m *Metrics) Track(s Snapshot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	was := m.scope
-	m.scope = s
+	m.scope = Snapshot{Instances: s.Instances, Sources: s.Sources, Slots: s.Slots}
 	replace(was.Instances, s.Instances, m.addInstance, func(haproxy string) {
 		drop(prometheus.Labels{"haproxy": haproxy}, m.restarts, m.commands, m.rounds, m.propagation, m.reloads)
 	})
