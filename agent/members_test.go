@@ -86,8 +86,18 @@ func TestCalled(t *testing.T) {
 	if got := called(e, "critical"); got != "web-1 127.0.0.9:80: critical" {
 		t.Error(got)
 	}
-	if got := enumerate([]string{"1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"}, 12); got != "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more" {
-		t.Error(got)
+}
+
+func TestEnumerate(t *testing.T) {
+	many := strings.Split("1 2 3 4 5 6 7 8 9 10 11 12", " ")
+	for _, tt := range []struct {
+		words []string
+		all   int
+		want  string
+	}{{nil, 0, ""}, {nil, 3, "3"}, {many[:1], 1, "1"}, {many[:2], 5, "1, 2 and 3 more"}, {many, 12, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"}} {
+		if got := enumerate(tt.words, tt.all); got != tt.want {
+			t.Errorf("%d of %d: %q, want %q", len(tt.words), tt.all, got, tt.want)
+		}
 	}
 }
 

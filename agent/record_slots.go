@@ -102,12 +102,17 @@ func slotNames(made []reconciler.Move) []string {
 	return out
 }
 
-// enumerate joins the first of words, which are all in number, and counts the others.
+// enumerate joins the first of words, which are all in number, and counts the others; without words
+// it is the number.
 func enumerate(words []string, all int) string {
 	words = words[:min(len(words), maxEnumerated)]
 	text := strings.Join(words, ", ")
-	if more := all - len(words); more > 0 {
+	switch more := all - len(words); {
+	case more <= 0:
+		return text
+	case text == "":
+		return itoa(all)
+	default:
 		return text + " and " + itoa(more) + " more"
 	}
-	return text
 }
