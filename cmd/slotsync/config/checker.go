@@ -152,8 +152,8 @@ func (c *checker) onlyFor(path string, t reflect.Type, kind string, why func(ref
 
 func (c *checker) notWith(path, what string, keys ...string) {
 	for _, key := range keys {
-		if c.given(path + "." + key) {
-			c.add(path+"."+key, "does not go with %s", what)
+		if here := join(path, key); c.given(here) {
+			c.add(here, "does not go with %s", what)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // have no effect.
 func (c *checker) useless(path, why string, keys ...string) {
 	for _, key := range keys {
-		here := strings.Trim(path+"."+key, ".")
+		here := join(path, key)
 		at, ok := c.places[here]
 		if !ok || c.usual[here] || c.inherited[here] != "" || !ours(at.name) {
 			continue // what Consul's own variables say is for its other tools, too

@@ -29,8 +29,8 @@ func (b envFallback) applies(variable string, keys ...string) bool {
 		return false
 	}
 	for _, key := range keys {
-		if b.given(b.path + "." + key) {
-			b.overruled = append(b.overruled, Overruled{variable, b.path + "." + key})
+		if here := join(b.path, key); b.given(here) {
+			b.overruled = append(b.overruled, Overruled{variable, here})
 			return false
 		}
 	}
@@ -39,7 +39,7 @@ func (b envFallback) applies(variable string, keys ...string) bool {
 
 // set sets a key to what the variable says.
 func (b envFallback) set(variable, key string, value any) {
-	b.places[b.path+"."+key] = place{name: variable}
+	b.places[join(b.path, key)] = place{name: variable}
 	v := reflect.ValueOf(b.source).Elem()
 	for part := range strings.SplitSeq(key, ".") {
 		f, _ := fieldOf(v.Type(), part)
@@ -97,7 +97,7 @@ func (b envFallback) secret(variable, as string, keys ...string) string {
 	if !b.applies(variable, keys...) {
 		return ""
 	}
-	b.secrets[b.path+"."+as] = place{name: variable}
+	b.secrets[join(b.path, as)] = place{name: variable}
 	text := strings.TrimSpace(b.env[variable])
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
 		b.fault(variable, "holds characters that no %s has", as)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -76,7 +77,7 @@ func File(instances []Instance, source Source, list []Proposal) []byte {
 	}
 	line("\nbackends:")
 	for _, p := range list {
-		if p.Service == "" || p.Slots == 0 {
+		if !p.fills() {
 			continue
 		}
 		line("  # %d slots, %s to %s: %s", p.Slots, textfmt.OneLine(p.First), textfmt.OneLine(p.Last), textfmt.OneLine(p.Why))
@@ -94,11 +95,4 @@ func File(instances []Instance, source Source, list []Proposal) []byte {
 }
 
 // Follows reports whether the file of these would have a backend.
-func Follows(list []Proposal) bool {
-	for _, p := range list {
-		if p.Service != "" && p.Slots > 0 {
-			return true
-		}
-	}
-	return false
-}
+func Follows(list []Proposal) bool { return slices.ContainsFunc(list, Proposal.fills) }

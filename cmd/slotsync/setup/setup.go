@@ -57,6 +57,9 @@ type Proposal struct {
 	Why  string
 }
 
+// fills reports whether the file has a backend for p.
+func (p Proposal) fills() bool { return p.Service != "" && p.Slots > 0 }
+
 // backendsOf returns the backends of one instance: those that have slots or other servers, by
 // their name. stateFile is as in [Instance].
 func backendsOf(view slots.View, loads func(proxy string) bool) []Backend {
