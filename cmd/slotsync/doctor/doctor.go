@@ -128,13 +128,14 @@ func examineInstance(ctx context.Context, cfg *config.Config, i int, client *hap
 		f.add(api.VerdictFail, "its servers cannot be read: %v", err)
 		return f, process
 	}
+	running := runningAs(process.Pid)
 	f.checkStateFile(in, cfg.Backends, process.Pid)
 	for _, b := range cfg.Backends {
 		if len(b.Instances) == 0 || slices.Contains(b.Instances, in.Name) {
 			judged, n := judgeBackend(in, b, view)
 			f.slots[b.Name] = n
-			judged.judgeLoading(in, b.Proxy, process.Pid)
-			judged.judgeWarnings(in, view.Servers[b.Proxy], process.Pid)
+			judged.judgeLoading(in, b.Proxy, running)
+			judged.judgeWarnings(in, view.Servers[b.Proxy], running)
 			if admin {
 				judged.askResolvers(ctx, client, b, view.Servers[b.Proxy])
 				judged.tryDynamic(ctx, client, b, view.Servers[b.Proxy])

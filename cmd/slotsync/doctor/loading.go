@@ -1,10 +1,7 @@
 package doctor
 
 import (
-	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -25,10 +22,10 @@ type loadingConfig struct {
 	backends     map[string]stateLoad
 }
 
-// judgeLoading says whether the HAProxy of this pid reads what is written as its state file,
+// judgeLoading says whether the HAProxy, running as r, reads what is written as its state file,
 // as far as its configuration can be read from here.
-func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
-	c, ok := loadingOf(pid)
+func (f *findings) judgeLoading(in config.Instance, proxy string, r running) {
+	c, ok := r.loading()
 	if in.StateFile == "" || !ok {
 		return
 	}
@@ -45,19 +42,14 @@ func (f *findings) judgeLoading(in config.Instance, proxy string, pid int) {
 	}
 }
 
-// loadingOf reads the configuration of the HAProxy of this pid; not ok if it cannot be read
-// as a whole: what is missing may say it.
-func loadingOf(pid int) (c loadingConfig, ok bool) {
+// loading is what its files say of it; not ok if they cannot be read as a whole: what is
+// missing may say it.
+func (r running) loading() (c loadingConfig, ok bool) {
 	c.backends = map[string]stateLoad{}
-	_, files := runningConfig(pid)
-	for _, path := range files {
-		text, err := readConfig(path)
-		if err != nil {
-			return c, false
-		}
-		c.read(text)
+	for _, f := range r.files {
+		c.read(f.sections)
 	}
-	return c, len(files) > 0
+	return c, r.whole && len(r.files) > 0
 }
 
 // path is the file that the state of a backend is loaded from, "" if it is from none. It is
@@ -84,8 +76,8 @@ func (c loadingConfig) path(proxy string) (path string, known bool) {
 }
 
 // read takes what a file says.
-func (c *loadingConfig) read(text []byte) {
-	for _, s := range readSections(text) {
+func (c *loadingConfig) read(sections []section) {
+	for _, s := range sections {
 		var l stateLoad
 		for _, d := range s.lines {
 			switch arg := d.arg(1); d.words[0] {
@@ -108,40 +100,11 @@ func (c *loadingConfig) read(text []byte) {
 // StateFiles returns where the HAProxy of this pid loads the state of its backends from, by
 // their names: "" for those without, and none where its configuration cannot be read.
 func StateFiles(pid int) map[string]string {
-	c, ok := loadingOf(pid)
+	c, ok := runningAs(pid).loading()
 	list := map[string]string{}
 	for proxy := range c.backends {
 		if path, known := c.path(proxy); ok && known {
 			list[proxy] = path
-		}
-	}
-	return list
-}
-
-// RunningSockets returns the unix sockets of the Runtime API that the HAProxys of this
-// machine name in their configuration, as far as it can be read.
-func RunningSockets() []string {
-	var list []string
-	names, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is right
-	for _, name := range names {
-		if comm, err := os.ReadFile(name); err != nil || strings.TrimSpace(string(comm)) != "haproxy" {
-			continue
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		_, files := runningConfig(pid)
-		for _, path := range files {
-			text, err := readConfig(path)
-			if err != nil {
-				continue
-			}
-			for _, s := range readSections(text) {
-				for _, d := range s.lines {
-					path := strings.TrimPrefix(strings.Trim(d.arg(2), `"'`), "unix@")
-					if s.kind == "global" && d.words[0] == "stats" && d.arg(1) == "socket" && filepath.IsAbs(path) && !slices.Contains(list, path) {
-						list = append(list, path)
-					}
-				}
-			}
 		}
 	}
 	return list

@@ -29,12 +29,12 @@ func TestJudgeLoading(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := haproxytest.Start(t, haproxytest.Config{Version: "3.0", Text: head + tt.global + defaults + tt.defaults + web + tt.web})
 			f := findings{subject: "x"}
-			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "web", p.Pid())
+			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "web", runningAs(p.Pid()))
 			expect(t, f.list, []string{tt.want})
 			f = findings{subject: "x"}
-			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "elsewhere", p.Pid())
-			f.judgeLoading(config.Instance{Name: "edge"}, "web", p.Pid())
-			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "web", 0)
+			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "elsewhere", runningAs(p.Pid()))
+			f.judgeLoading(config.Instance{Name: "edge"}, "web", runningAs(p.Pid()))
+			f.judgeLoading(config.Instance{Name: "edge", StateFile: tt.file}, "web", runningAs(0))
 			expect(t, f.list, nil)
 		})
 	}
@@ -43,7 +43,7 @@ func TestJudgeLoading(t *testing.T) {
 // Each section has the defaults that it names, or the last ones before it.
 func TestLoadingOfDefaults(t *testing.T) {
 	c := loadingConfig{backends: map[string]stateLoad{}}
-	c.read([]byte(`global
+	c.read(readSections([]byte(`global
   server-state-base /s
 defaults one
   load-server-state-from-file local
@@ -61,7 +61,7 @@ backend d
 backend e
   load-server-state-from-file local
   server-state-file-name "$X/y"
-`))
+`)))
 	for proxy, want := range map[string]string{"a": "", "b": "/s/b", "c": "/s/x"} {
 		if got, known := c.path(proxy); got != want || !known {
 			t.Errorf("%s: %q, %t", proxy, got, known)

@@ -36,7 +36,7 @@ func TestJudgeWarnings(t *testing.T) {
 			{kept, disabled, 0, nil},
 		} {
 			f := findings{subject: "x"}
-			f.judgeWarnings(c.in, c.own, c.pid)
+			f.judgeWarnings(c.in, c.own, runningAs(c.pid))
 			expect(t, f.list, c.want)
 		}
 	}

@@ -1,0 +1,134 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// A running is what can be seen from here of how a HAProxy was started.
+type running struct {
+	args  []string
+	files []configFile
+	whole bool // all files could be read
+}
+
+// A configFile is one file of a configuration.
+type configFile struct {
+	path     string
+	sections []section
+}
+
+// runningAs reads the configuration of the HAProxy of this pid.
+func runningAs(pid int) (r running) {
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || pid <= 0 {
+		return r
+	}
+	r.args = strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")[1:]
+	dir, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
+	if err != nil {
+		dir = "/"
+	}
+	r.whole = true
+	for _, path := range configFiles(r.args, dir) {
+		text, err := readConfig(path)
+		if err != nil {
+			r.whole = false
+			continue
+		}
+		r.files = append(r.files, configFile{path, readSections(text)})
+	}
+	return r
+}
+
+// global yields what stands in global sections, with the path of its file.
+func (r running) global() iter.Seq2[string, directive] {
+	return func(yield func(string, directive) bool) {
+		for _, f := range r.files {
+			for _, s := range f.sections {
+				for _, d := range s.lines {
+					if s.kind == "global" && !yield(f.path, d) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// RunningSockets returns the unix sockets of the Runtime API that the HAProxys of this
+// machine name in their configuration, as far as it can be read.
+func RunningSockets() []string {
+	var list []string
+	names, _ := filepath.Glob("/proc/[0-9]*/comm") // the pattern is right
+	for _, name := range names {
+		if comm, err := os.ReadFile(name); err != nil || strings.TrimSpace(string(comm)) != "haproxy" {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		for _, d := range runningAs(pid).global() {
+			path := strings.TrimPrefix(strings.Trim(d.arg(2), `"'`), "unix@")
+			if d.words[0] == "stats" && d.arg(1) == "socket" && filepath.IsAbs(path) && !slices.Contains(list, path) {
+				list = append(list, path)
+			}
+		}
+	}
+	return list
+}
+
+// maxConfig is more than any file of HAProxy's configuration has.
+const maxConfig = 64 << 20
+
+// readConfig reads a file that the command line of a process names. Every user can start one
+// that is called haproxy, and may name a pipe, or a device that never ends.
+func readConfig(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > maxConfig:
+		return nil, fmt.Errorf("%s is no configuration", path)
+	}
+	return io.ReadAll(io.LimitReader(f, maxConfig))
+}
+
+// configFiles lists the files that HAProxy's arguments name, as seen from dir: those after
+// -f or --, and of a folder its .cfg (Management Guide, 3, "-f").
+func configFiles(args []string, dir string) []string {
+	var files []string
+	add := func(path string) {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			inside, _ := filepath.Glob(filepath.Join(path, "*.cfg"))
+			files = append(files, inside...)
+			return
+		}
+		files = append(files, path)
+	}
+	for i, arg := range args {
+		if arg == "--" {
+			for _, path := range args[i+1:] {
+				add(path)
+			}
+			break
+		}
+		if arg == "-f" && i+1 < len(args) {
+			add(args[i+1])
+		}
+	}
+	return files
+}
