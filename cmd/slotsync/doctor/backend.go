@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -9,11 +10,42 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// recommended is how to write slots that lose nothing.
-const recommended = "server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight 100"
-
 // fullWeight is the weight of a template that can express every percent.
 const fullWeight = 100
+
+// Recommended is how to write slots that lose nothing.
+func Recommended(prefix string, first, last int) string {
+	return fmt.Sprintf("server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight %d", prefix, first, last, fullWeight)
+}
+
+// A formFault is what a slot costs that is written in another way than [Recommended].
+type formFault struct {
+	verdict string
+	has     func(slots.Server) bool
+	text    string
+}
+
+// formFaults are those that HAProxy shows; write is the line that has none.
+func formFaults(write string) []formFault {
+	return []formFault{
+		{api.VerdictFail, func(s slots.Server) bool { return s.NoAddress && !s.Off },
+			"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `" + write + "`"},
+		{api.VerdictWarn, func(s slots.Server) bool { return !s.NoAddress && !s.Off && !s.Resolved && s.FQDN == "" },
+			"have a numeric address, which a restart does not restore from a state file: write `" + write + "`"},
+		{api.VerdictWarn, func(s slots.Server) bool { return !s.Disabled && !s.Off },
+			"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled"},
+		{api.VerdictWarn, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
+			"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1"},
+		{api.VerdictWarn, func(s slots.Server) bool { return s.Initial < fullWeight },
+			fmt.Sprintf("have a template weight below %d, which cannot express every percent: write `weight %d`", fullWeight, fullWeight)},
+	}
+}
+
+// WellFormed reports whether slots are written as [Recommended] has it, as far as HAProxy shows it.
+func WellFormed(own []slots.Server) bool {
+	return !slices.ContainsFunc(own, func(s slots.Server) bool { return s.Resolved }) &&
+		!slices.ContainsFunc(formFaults(""), func(f formFault) bool { return slices.ContainsFunc(own, f.has) })
+}
 
 // judgeBackend says what one instance has to fill for b, and how many slots that is.
 func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findings, int) {
@@ -57,19 +89,11 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 // judgeForm says what the way in which the slots are written costs.
 func (f *findings) judgeForm(in config.Instance, prefix string, own []slots.Server) {
 	before := len(f.list)
-	write := writeSlots(prefix, own)
 	f.some(api.VerdictFail, own, func(s slots.Server) bool { return s.Off },
 		"are in a backend that is `disabled` in the configuration, and take neither traffic nor changes: remove `disabled` from the backend")
-	f.some(api.VerdictFail, own, func(s slots.Server) bool { return s.NoAddress && !s.Off },
-		"have no address that can be set (`init-addr none`, or `resolvers` on the slot): write `"+write+"`")
-	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return !s.NoAddress && !s.Off && !s.Resolved && s.FQDN == "" },
-		"have a numeric address, which a restart does not restore from a state file: write `"+write+"`")
-	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return !s.Disabled && !s.Off },
-		"are not `disabled` in the configuration: they take traffic at their placeholder until they are filled")
-	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return s.Addr.IsValid() && s.Addr.Port() == 0 },
-		"have no port in the configuration, so a restart with a state file adds the frontend's to it: write :1")
-	f.some(api.VerdictWarn, own, func(s slots.Server) bool { return s.Initial < fullWeight },
-		fmt.Sprintf("have a template weight below %d, which cannot express every percent: write `weight %d`", fullWeight, fullWeight))
+	for _, fault := range formFaults(writeSlots(prefix, own)) {
+		f.some(fault.verdict, own, fault.has, fault.text)
+	}
 	if in.StateFile == "" {
 		f.add(api.VerdictWarn, "without state_file a restarted HAProxy is empty until the agent has filled it: set it, and `load-server-state-from-file`")
 		return

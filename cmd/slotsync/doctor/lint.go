@@ -40,7 +40,7 @@ func LintHAProxy(path string, text []byte) []api.Finding {
 		}
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return len(templatesOf(s)) > 0 }) {
-		l.add(api.VerdictFail, 1, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `"+recommended+"`", "web", 1, 100)
+		l.add(api.VerdictFail, 1, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `%s`", Recommended("web", 1, 100))
 	}
 	return l.list
 }
@@ -153,7 +153,7 @@ func (l *lint) backend(s section) {
 func (l *lint) template(s section, t template) {
 	words := t.effective(s)
 	has := func(word string) bool { return slices.Contains(words.words, word) }
-	write := fmt.Sprintf(recommended, t.prefix, t.first, t.last)
+	write := Recommended(t.prefix, t.first, t.last)
 	if has("check") {
 		write += " check"
 	}

@@ -15,7 +15,7 @@ import (
 // the keywords that can be seen.
 func writeSlots(prefix string, own []slots.Server) string {
 	r, _ := slots.RangeOf(own, prefix)
-	line := fmt.Sprintf(recommended, prefix, r.First, max(r.Last, r.First))
+	line := Recommended(prefix, r.First, max(r.Last, r.First))
 	if slices.ContainsFunc(own, func(s slots.Server) bool { return s.Checked }) {
 		line += " check"
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slotsync/slotsync/cmd/slotsync/doctor"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -93,13 +94,10 @@ func backendOf(proxy string, servers []slots.Server, loads bool) Backend {
 
 // advice returns the server-template that a backend should have; "" if it has it.
 func advice(proxy string, servers, own []slots.Server, prefix string, loads bool) string {
-	first, last, weight := 1, roundUp(2*len(servers)), 100
+	first, last := 1, roundUp(2*len(servers))
 	checked := slices.ContainsFunc(servers, func(s slots.Server) bool { return s.Checked })
 	if len(own) > 0 {
-		good := loads && !slices.ContainsFunc(own, func(s slots.Server) bool {
-			return s.NoAddress || s.Resolved || s.FQDN == "" || !s.Disabled || s.Initial < weight || (s.Addr.IsValid() && s.Addr.Port() == 0)
-		})
-		if good {
+		if loads && doctor.WellFormed(own) {
 			return ""
 		}
 		if r, err := slots.RangeOf(own, prefix); err == nil {
@@ -108,7 +106,7 @@ func advice(proxy string, servers, own []slots.Server, prefix string, loads bool
 	} else {
 		prefix = freePrefix(proxy, servers)
 	}
-	line := fmt.Sprintf("server-template %s %d-%d slot.invalid:1 init-addr last,127.0.0.1 disabled weight %d", prefix, first, last, weight)
+	line := doctor.Recommended(prefix, first, last)
 	if checked || len(own) == 0 {
 		line += " check inter 2s"
 	}
