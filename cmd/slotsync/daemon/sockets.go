@@ -53,10 +53,22 @@ func (s sockets) instead(h config.HTTP, log *slog.Logger) config.HTTP {
 			continue
 		}
 		at := o.opened.Addr().String()
-		if at != *o.configured {
+		if !isAt(o.opened.Addr(), *o.configured) {
 			log.Warn("the socket unit listens elsewhere than the configuration says: commands do not find it", "key", o.key, "configured", *o.configured, "listens", at)
 		}
 		*o.configured = at
 	}
 	return h
+}
+
+// isAt reports whether opened is the address that is configured, however that is written: with a
+// name for the host, or by a link to the folder.
+func isAt(opened net.Addr, configured string) bool {
+	at, ok := opened.(*net.TCPAddr)
+	if !ok {
+		return config.RealPath(opened.String()) == config.RealPath(configured)
+	}
+	want, err := net.ResolveTCPAddr("tcp", configured)
+	every := func(ip net.IP) bool { return len(ip) == 0 || ip.IsUnspecified() }
+	return err == nil && at.Port == want.Port && (at.IP.Equal(want.IP) || every(at.IP) && every(want.IP))
 }
