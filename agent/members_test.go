@@ -173,3 +173,22 @@ func TestEndOfAHoldSaysWhatBecameOfIt(t *testing.T) {
 		}, newFake("a", "web", 20))
 	}
 }
+
+// TestHoldOfOneIsTold: what is held is counted as people count.
+func TestHoldOfOneIsTold(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.source.list()
+		w.settle()
+		past, r, err := w.agent.Events().Read(1)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		r.Close()
+		held := slices.IndexFunc(past, func(e api.Event) bool { return e.Kind == api.EventHoldBegun })
+		if held < 0 || !strings.HasPrefix(past[held].Text, "held (empty): 1 endpoint would be removed; ") {
+			w.t.Errorf("%+v", past)
+		}
+	}, newFake("a", "web", 5))
+}

@@ -40,7 +40,7 @@ func (a *Agent) holdChanged(b *backend, before guard.Hold) {
 	a.record(happening{level: slog.LevelWarn, line: line,
 		attrs: []any{"kind", h.Kind, "would_remove", gone, "ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID},
 		event: api.Event{Kind: api.EventHoldBegun, Backend: b.Name,
-			Text:   fmt.Sprintf("held (%s): %d endpoints would be removed; slotsync accept %s %s has them go", h.Kind, len(h.WouldRemove), b.Name, h.ID),
+			Text:   fmt.Sprintf("held (%s): %s would be removed; slotsync accept %s %s has them go", h.Kind, discovery.Count(len(h.WouldRemove), "endpoint"), b.Name, h.ID),
 			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
 }
 
@@ -131,10 +131,7 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint, held gua
 		a.record(happening{line: "endpoints changed", attrs: about, event: api.Event{Backend: b.Name}})
 		return
 	}
-	why := fmt.Sprintf("%s, %d servers taken out", b.whyEmpty(held, time.Now()), len(out))
-	if len(out) == 1 {
-		why = strings.Replace(why, "servers", "server", 1)
-	}
+	why := b.whyEmpty(held, time.Now()) + ", " + discovery.Count(len(out), "server") + " taken out"
 	a.record(happening{level: slog.LevelWarn, line: "backend is empty: nothing serves it any more", attrs: append([]any{"why", why, "requests_get", "503"}, about...),
 		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: b.Name + " is empty: " + why + ": " + enumerate(out, len(out))}})
 }

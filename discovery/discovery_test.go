@@ -190,6 +190,14 @@ func TestErrorIsOneShortLine(t *testing.T) {
 	}
 }
 
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 slots", 1: "1 slot", 2: "2 slots"} {
+		if got := discovery.Count(n, "slot"); got != want {
+			t.Errorf("%d: %q", n, got)
+		}
+	}
+}
+
 func FuzzPrintable(f *testing.F) {
 	f.Add("web-1", 10)
 	f.Add("a\x00\x1b[2J\u202e\xff", 4)

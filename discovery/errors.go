@@ -67,6 +67,14 @@ func ClassOf(err error) Class {
 	return Transport
 }
 
+// Count returns "1 slot" and "2 slots".
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
 // Printable returns s cut to most runes, with everything that is not printable
 // ASCII or a printable letter replaced by a dot: what came from outside and is
 // shown on a terminal, in a log line or on a page goes through it.

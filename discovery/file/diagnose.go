@@ -37,15 +37,15 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	}
 	for i, v := range seen.files {
 		if i == maxTold {
-			add(discovery.Fine, "%s more", count(len(seen.files)-i, "file"))
+			add(discovery.Fine, "%s more", discovery.Count(len(seen.files)-i, "file"))
 			break
 		}
 		name, n := discovery.Printable(v.name, 60), s.query.holds(v)
 		if v.why != "" {
-			add(discovery.Dubious, "%s, %s of this service: %s", name, count(n, "target"), v.why)
+			add(discovery.Dubious, "%s, %s of this service: %s", name, discovery.Count(n, "target"), v.why)
 			continue
 		}
-		add(discovery.Fine, "%s, %s of this service%s", name, count(n, "target"), s.files.changedAt(v.name, time.Now()))
+		add(discovery.Fine, "%s, %s of this service%s", name, discovery.Count(n, "target"), s.files.changedAt(v.name, time.Now()))
 	}
 	return out
 }

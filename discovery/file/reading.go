@@ -1,7 +1,6 @@
 package file
 
 import (
-	"fmt"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -29,7 +28,7 @@ func (q Query) reading(s snapshot) (discovery.Reading, error) {
 	if s.listErr != nil {
 		folder.State, folder.Err = discovery.Unknown, s.listErr
 	}
-	r := discovery.Reading{Note: count(len(s.files), "file")}
+	r := discovery.Reading{Note: discovery.Count(len(s.files), "file")}
 	var illegible *view // the first that is named after the service
 	answered, targets := false, 0
 	for i, v := range s.files {
@@ -92,13 +91,6 @@ func (q Query) wants(i item) bool { return q.Service == "" || q.Service == i.ser
 // namesake reports whether v is named after the service.
 func (q Query) namesake(v view) bool {
 	return q.Service == "" || strings.TrimSuffix(v.name, filepath.Ext(v.name)) == q.Service
-}
-
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }
 
 // hasNews reports whether now says anything that last did not. What is missing of files

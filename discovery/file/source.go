@@ -149,7 +149,7 @@ func (s *Source) Activity() discovery.Activity {
 	case err != nil:
 		a.Answer = err.Error()
 	default:
-		a.Answer = last.Note + ": " + count(len(last.Endpoints()), "endpoint")
+		a.Answer = last.Note + ": " + discovery.Count(len(last.Endpoints()), "endpoint")
 		a.Next = told.Add(rescan)
 	}
 	a.Remarks = seen.remarks()

@@ -12,12 +12,7 @@ import (
 )
 
 // Count returns "1 slot" and "2 slots".
-func Count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+func Count(n int, what string) string { return discovery.Count(n, what) }
 
 // Printable returns text of any number of lines, with a dot for each control character.
 func Printable(text string) string {
