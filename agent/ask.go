@@ -44,12 +44,14 @@ func (a *Agent) Status() api.Status {
 	if last := a.last.Load(); err != nil && last != nil {
 		return *last
 	}
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		s = unknown(time.Now(), errSilent)
-		s.Unanswered = errSilent.Error()
-	case err != nil:
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errSilent
+	}
+	if err != nil {
 		s = unknown(time.Now(), err)
+		if a.started.Load() != 0 { // before that there is nothing to know
+			s.Unanswered = err.Error()
+		}
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,32 @@ func TestStatusOfALoopThatHangs(t *testing.T) {
 		}
 		w.stop()
 		if s := w.status(); len(s.Backends) != 1 {
+			w.t.Errorf("after the end: %+v", s)
+		}
+	}, newFake("a", "web", 5))
+}
+
+// stuckMap is a HAProxy that keeps who asks it from the end.
+type stuckMap chan struct{}
+
+func (s stuckMap) SyncMap(context.Context, string, map[string]string) error { <-s; return nil }
+
+// TestStatusOfAnAgentThatStops: while it ends, nothing is known; that is not to be read as none.
+func TestStatusOfAnAgentThatStops(t *testing.T) {
+	inWorld(t, func(w *world) {
+		free := make(stuckMap)
+		w.opts.SlotMap, w.opts.Instances[0].Maps = filepath.Join(stateDir(w.t), "slots.map"), free
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.settle()
+		w.cancel()
+		w.settle()
+		if s := w.status(); s.Unanswered != errStopped.Error() {
+			w.t.Errorf("%+v", s)
+		}
+		close(free)
+		w.stop()
+		if s := w.status(); s.Unanswered != "" || len(s.Backends) != 1 {
 			w.t.Errorf("after the end: %+v", s)
 		}
 	}, newFake("a", "web", 5))

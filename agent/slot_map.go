@@ -46,7 +46,8 @@ type slotMap struct {
 	next *slotMapJob
 
 	// entries are those of slots that have an endpoint, and of those that had: a session that ends later is logged with the name
-	// that it began with. The loop's; at is when they were handed over last, and to whom. stale: something that they are made of may have changed.
+	// that it began with. The loop's; at is when they were handed over last, and to whom. stale: what they are made of
+	// may have changed.
 	entries map[string]string
 	stale   bool
 	at      time.Time

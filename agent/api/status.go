@@ -35,7 +35,7 @@ type Status struct {
 	// written.
 	Overrides []Override `json:"overrides"`
 	Pauses    []Pause    `json:"pauses"`
-	// Unanswered is why nothing is known: the agent runs and does not answer. Who asks over HTTP gets 503 then.
+	// Unanswered is why nothing is known: the agent has begun and does not answer, or stops. Who asks over HTTP gets 503 then.
 	Unanswered string `json:"-"`
 }
 

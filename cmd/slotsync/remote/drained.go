@@ -54,6 +54,9 @@ func sessionsLeft(ctx context.Context, c *client.Client, servers []api.ServerRef
 	if err != nil {
 		return "the agent does not answer: " + textfmt.OneLine(err.Error()), nil
 	}
+	if len(status.Instances) == 0 { // it starts: that it has no slots yet says nothing
+		return "the agent does not answer: " + textfmt.List(status.NotReady, 1), nil
+	}
 	counts := each(ctx, instanceNames(status), func(ctx context.Context, name string) (slots.Dump, error) { return c.Dump(ctx, name, slots.DumpStat) })
 	sessions := map[string]map[string]string{} // by instance, and by backend and slot of HAProxy's
 	for _, answer := range counts {
