@@ -47,8 +47,7 @@ demo: deps-demo build ## the main job in under a minute, with two real HAProxies
 
 test: deps ## go vet and every test, with the race detector and the real HAProxy, Consul and DNS servers
 	go vet ./...
-	SLOTSYNC_SEEDS=8 go test -race -shuffle=on -p 1 -parallel 8 -timeout $(TIMEOUT) ./...
-	@tools/simulate.sh 1 500
+	@tools/test.sh $(TIMEOUT)
 
 test-container: deps image ## the pod of examples/sidecar under load, by podman, as root; its manifest against the schema
 	@tools/deps.sh podman
