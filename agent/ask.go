@@ -16,8 +16,9 @@ import (
 
 // This file answers what others ask of a running agent.
 
-// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most.
-const answerWait = 5 * time.Second
+// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most. It is less than
+// a probe waits, which is to say why.
+const answerWait = 4 * time.Second
 
 // Healthy returns nil while the loop is alive.
 func (a *Agent) Healthy() error {
@@ -31,7 +32,7 @@ func (a *Agent) Healthy() error {
 	return nil
 }
 
-// Status returns what the agent knows and does now, after 5 s at most. It may be called from
+// Status returns what the agent knows and does now, after 4 s at most. It may be called from
 // anywhere, at any time. Of a loop that does not answer it says nothing but that: what was true
 // before would be taken for what is.
 func (a *Agent) Status() api.Status {
