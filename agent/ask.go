@@ -16,8 +16,8 @@ import (
 
 // This file answers what others ask of a running agent.
 
-// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most. It is less than
-// a probe waits, which is to say why.
+// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most. A probe waits for
+// longer, and so gets the answer that says it.
 const answerWait = 4 * time.Second
 
 // Healthy returns nil while the loop is alive.
