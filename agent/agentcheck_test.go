@@ -216,7 +216,7 @@ func TestServingCountsTraffic(t *testing.T) {
 		}
 		b.with(func() {
 			b.refuse["web4"] = slots.Level
-			b.afterIt = &slots.InstanceError{Fault: slots.Denied, Err: errStopped}
+			b.afterIt = &slots.InstanceError{Fault: slots.Denied, Err: api.ErrStopped}
 		})
 		w.source.list(80, 81, 82, 83)
 		w.pass(time.Second)

@@ -16,8 +16,8 @@ import (
 
 // This file answers what others ask of a running agent.
 
-// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most. A probe waits for
-// longer, and so gets the answer that says it.
+// answerWait is how long who looks at the agent waits for the loop, which is busy for milliseconds at most. It is less than
+// the 5 s of "slotsync health", which can say why then.
 const answerWait = 4 * time.Second
 
 // Healthy returns nil while the loop is alive.
@@ -65,17 +65,14 @@ func unknown(now time.Time, why error) api.Status {
 	}
 }
 
-// errStopped and errSilent are why a request cannot be answered.
-var (
-	errStopped = errors.New("the agent is not running")
-	errSilent  = fmt.Errorf("the loop of the agent has not answered for %s: what is so now is not known", answerWait)
-)
+// errSilent is why nothing is said of what is so now.
+var errSilent = fmt.Errorf("the loop of the agent has not answered for %s: what is so now is not known", answerWait)
 
 // ask has the loop do f and waits for it. After an error f was not done and
 // will not be: what it writes to is the caller's again.
 func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
 	if a.started.Load() == 0 {
-		return errStopped
+		return api.ErrStopped
 	}
 	done := make(chan struct{})
 	var taken atomic.Bool // by the loop, or by the caller who gave up
@@ -85,7 +82,7 @@ func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
 			close(done)
 		}
 	}) {
-		return cmp.Or(ctx.Err(), errStopped)
+		return cmp.Or(ctx.Err(), api.ErrStopped)
 	}
 	select {
 	case <-done:
@@ -94,7 +91,7 @@ func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
 	case <-a.quit:
 	}
 	if taken.CompareAndSwap(false, true) {
-		return cmp.Or(ctx.Err(), errStopped)
+		return cmp.Or(ctx.Err(), api.ErrStopped)
 	}
 	<-done
 	return nil

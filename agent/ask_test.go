@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -56,7 +57,7 @@ func TestStatusOfAnAgentThatStops(t *testing.T) {
 		w.settle()
 		w.cancel()
 		w.settle()
-		if s := w.status(); s.Unanswered != errStopped.Error() {
+		if s := w.status(); s.Unanswered != api.ErrStopped.Error() {
 			w.t.Errorf("%+v", s)
 		}
 		close(free)

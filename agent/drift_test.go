@@ -294,7 +294,7 @@ func TestHealthyAndStopped(t *testing.T) {
 		if w.agent.Status().Schema != api.Schema {
 			w.t.Error("no status after the end")
 		}
-		if err := w.accept("web"); !errors.Is(err, errStopped) {
+		if err := w.accept("web"); !errors.Is(err, api.ErrStopped) {
 			w.t.Errorf("accept after the end: %v", err)
 		}
 		time.Sleep(time.Minute)

@@ -71,7 +71,7 @@ func TestGaugesAddUp(t *testing.T) {
 		}); err != nil {
 			w.t.Fatal(err)
 		}
-		if n := len(s.Proxies) + len(s.Sources) + len(s.Slots); n != 3 {
+		if n := len(s.Proxies) + len(s.Sources) + len(s.Slots); n != 3 || len(s.Named) != 2 {
 			w.t.Fatalf("%+v", s)
 		}
 		for _, source := range s.Sources {
@@ -121,7 +121,8 @@ func TestGaugesNameSoManySlots(t *testing.T) {
 		w.settle()
 		if err := w.agent.ask(w.t.Context(), func(context.Context) {
 			for most, want := range map[int]int{0: 0, 1: 1, 2: 2, 10: 3} {
-				if got := w.agent.namedSlots(w.agent.backends[0], most); len(got) != want {
+				got := map[metrics.NamedSlot]bool{}
+				if w.agent.nameSlots(w.agent.backends[0], got, most); len(got) != want {
 					w.t.Errorf("at most %d: %v", most, got)
 				}
 			}

@@ -22,7 +22,7 @@ func (a *Agent) snapshotMetrics() (metrics.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
 	s, err := answer(ctx, a, func(context.Context) metrics.Snapshot { return a.gauges(time.Now()) })
-	if errors.Is(err, errStopped) {
+	if errors.Is(err, api.ErrStopped) {
 		return metrics.Snapshot{}, nil
 	}
 	return s, err
@@ -32,7 +32,7 @@ func (a *Agent) snapshotMetrics() (metrics.Snapshot, error) {
 func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 	s := metrics.Snapshot{
 		Instances: map[string]metrics.Instance{}, Proxies: map[string]metrics.Proxy{},
-		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{},
+		Sources: map[metrics.SourceKey]metrics.Source{}, Slots: map[metrics.SlotsKey]metrics.Slots{}, Named: map[metrics.NamedSlot]bool{},
 		StateFailing: a.stateFault.Load(),
 	}
 	for _, in := range a.instances {
@@ -55,7 +55,7 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 		for _, slot := range b.placement.Table() {
 			used[slot.Number] = !slot.Free()
 		}
-		s.Named = append(s.Named, a.namedSlots(b, maxNamed-len(s.Named))...)
+		a.nameSlots(b, s.Named, maxNamed)
 		for _, in := range a.of(b) {
 			key := metrics.SlotsKey{HAProxy: in.Name, Proxy: b.Proxy}
 			s.Slots[key] = in.at(b.Name).addSlots(s.Slots[key], used)
@@ -64,18 +64,17 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 	return s
 }
 
-// namedSlots are the slots of b that have an endpoint, at most that many.
-func (a *Agent) namedSlots(b *backend, most int) (out []metrics.NamedSlot) {
-	if most == 0 {
-		return nil // what slots are called takes a look at each of every instance
+// nameSlots adds the slots of b that have an endpoint to those of others, up to that many.
+func (a *Agent) nameSlots(b *backend, named map[metrics.NamedSlot]bool, most int) {
+	if len(named) >= most {
+		return // what slots are called takes a look at each of every instance
 	}
 	names := a.slotNames(b)
 	for _, slot := range b.placement.Table() {
-		if e := slot.Endpoint; !slot.Free() && len(out) < most {
-			out = append(out, metrics.NamedSlot{Proxy: b.Proxy, Server: names(slot.Number), Address: e.Addr.String(), Name: discovery.Printable(e.Name, maxMapName)})
+		if e := slot.Endpoint; !slot.Free() && len(named) < most {
+			named[metrics.NamedSlot{Proxy: b.Proxy, Server: names(slot.Number), Address: e.Addr.String(), Name: discovery.Printable(e.Name, maxMapName)}] = true
 		}
 	}
-	return out
 }
 
 // reloadFailed reports whether the last reload of an instance failed.

@@ -70,7 +70,7 @@ func busy() metrics.Snapshot {
 		Slots: map[metrics.SlotsKey]metrics.Slots{{"edge-1", "web"}: {
 			States: map[string]int{"free": 6, "ready": 3, "drain": 1}, Overflow: 5, External: 1, Conflicts: 1,
 		}},
-		Named:        []metrics.NamedSlot{{"web", "web1", "10.0.0.1:80", "web-1"}},
+		Named:        map[metrics.NamedSlot]bool{{"web", "web1", "10.0.0.1:80", "web-1"}: true},
 		StateFailing: true,
 	}
 }

@@ -13,7 +13,7 @@ type Snapshot struct {
 	Proxies   map[string]Proxy
 	Sources   map[SourceKey]Source
 	Slots     map[SlotsKey]Slots
-	Named     []NamedSlot // each once
+	Named     map[NamedSlot]bool
 	// StateFailing: the state directory could not be written last.
 	StateFailing bool
 }
@@ -179,7 +179,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 		set(g.sourceKept, float64(src.Kept), k.Source, k.Proxy)
 	}
-	for _, n := range s.Named {
+	for n := range s.Named {
 		set(g.slotInfo, 1, n.Proxy, n.Server, n.Address, n.Name)
 	}
 	for k, own := range s.Slots {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 
@@ -50,12 +49,21 @@ func Loggable(line string) string {
 }
 
 // wordsSaid is how many words of a command say what is done, and to what: "set maxconn server
-// web/web1 10" has one more than "set map /etc/users ann hunter2".
+// web/web1 10" has one more than "set map /etc/users ann hunter2", and a URL has passwords.
 func wordsSaid(words []string) int {
-	if len(words) > 3 && slices.Contains([]string{"server", "frontend", "backend"}, words[2]) {
+	switch {
+	case len(words) > 0 && words[0] == "httpclient":
+		return 2
+	case len(words) > 3 && fourWords[strings.Join(words[:3], " ")]:
 		return 4
 	}
 	return 3
+}
+
+// fourWords are the commands of three words behind which is what they are about.
+var fourWords = map[string]bool{
+	"set maxconn server": true, "set maxconn frontend": true, "shutdown sessions server": true,
+	"set dynamic-cookie-key backend": true, "enable dynamic-cookie backend": true, "disable dynamic-cookie backend": true,
 }
 
 // commandsIn takes a line apart as HAProxy does: a ";" behind a backslash does not end a

@@ -33,6 +33,8 @@ func TestWhatIsSentAsItIsIsNotLoggedWhole(t *testing.T) {
 		`help "a; disable server web/web1`:     `help "a; disable server web/web1`,
 		"set maxconn server web/web1 10":       "set maxconn server web/web1 …",
 		"shutdown sessions server web/web1":    "shutdown sessions server web/web1",
+		"add map backend ann hunter2":          "add map backend …",
+		"httpclient GET http://u:p@10.0.0.1/":  "httpclient GET …",
 		"set dynamic-cookie-key backend web K": "set dynamic-cookie-key backend web …",
 		strings.Repeat("show info;", 100):      strings.Repeat("show info; ", 18) + "sh…",
 		"show \x1b[2J":                         "show .[2J",

@@ -1,8 +1,11 @@
 package web_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +141,48 @@ func TestEntriesHaveTheBodiesThatAreRead(t *testing.T) {
 		if got := a.last(t); (got.Who == "zoe") != reads {
 			t.Errorf("%s: by %q, and it reads its body: %t", what, got.Who, reads)
 		}
+	}
+}
+
+// TestChangesAreGivenTheirQuery: every parameter that the API's document says a change has.
+func TestChangesAreGivenTheirQuery(t *testing.T) {
+	text, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type parameter struct {
+		Ref      string `json:"$ref"`
+		In, Name string
+	}
+	type operation struct{ Parameters []parameter }
+	var document struct {
+		Paths      map[string]map[string]operation
+		Components struct{ Parameters map[string]parameter }
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for path, methods := range document.Paths {
+		for method, op := range methods {
+			if method == "get" {
+				continue
+			}
+			for _, p := range op.Parameters {
+				if p.Ref != "" {
+					p = document.Components.Parameters[p.Ref[strings.LastIndex(p.Ref, "/")+1:]]
+				}
+				if p.In != "query" {
+					continue
+				}
+				if found++; !slices.Contains(web.QueryOf(path), p.Name) {
+					t.Errorf("%s %s is not given %q", method, path, p.Name)
+				}
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("the document has %d parameters of changes", found)
 	}
 }
 

@@ -18,5 +18,8 @@ func (s *Server) Table() []RouteInfo {
 	return out
 }
 
+// QueryOf lists the parameters of the query that are given to the handler of a change.
+func QueryOf(path string) []string { return readingOf(path).query }
+
 // Admit lets those into the socket at path who may use it.
 func Admit(path string, mode fs.FileMode, gid int) error { return admit(path, mode, gid) }

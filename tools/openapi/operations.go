@@ -59,7 +59,7 @@ func refusals() map[int]string {
 		429: "The limit of the listener is reached",
 		500: "It failed",
 		502: "An instance refuses it, or does not answer",
-		503: "Not now: the agent stops, does not answer within 5 s, or is asked by too many",
+		503: "Not now: the agent stops, does not answer within 4 s, or is asked by too many",
 		504: "It took too long",
 		507: "Done, and lost at the next restart: it could not be stored",
 	}

@@ -66,7 +66,7 @@ func StatusOf(err error, other int) int {
 		return http.StatusPreconditionFailed
 	case errors.Is(err, context.DeadlineExceeded):
 		return http.StatusGatewayTimeout
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, api.ErrStopped), errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable
 	}
 	return other
