@@ -61,20 +61,25 @@ func (c *checker) chosen(path string, names, known []string) {
 	}
 }
 
-// checkOverlap makes sure that no slot is filled twice.
+// checkOverlap makes sure that no slot is filled twice, and none has two names in the slot map.
 func (c *checker) checkOverlap(path string, b, other Backend, index int) {
 	if b.Name != "" && b.Name == other.Name {
 		c.add(path+".name", "backends[%d] has the name %q already", index, textfmt.Clip(b.Name))
 		return
 	}
-	if b.Proxy == "" || b.Proxy != other.Proxy || !overlap(b.Instances, other.Instances) {
+	if b.Proxy == "" || b.Proxy != other.Proxy {
 		return
 	}
 	at := path + ".backend"
 	if !c.given(at) {
 		at = path + ".name"
 	}
-	if why := slots.Collide(b.Prefix, other.Prefix); why != "" {
+	why := slots.Collide(b.Prefix, other.Prefix)
+	switch together := overlap(b.Instances, other.Instances); {
+	case why == "", !together && !c.given("slot_map"):
+	case !together:
+		c.add(at, "HAProxy's backend %q is filled by backends[%d] on other instances, and slot_map has one name for a slot: name the backends differently in haproxy.cfg, or leave slot_map out", textfmt.Clip(b.Proxy), index)
+	default:
 		c.add(at, "HAProxy's backend %q is filled by backends[%d] already: %s", textfmt.Clip(b.Proxy), index, why)
 	}
 }

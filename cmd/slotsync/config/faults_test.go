@@ -64,6 +64,8 @@ func TestFaults(t *testing.T) {
 		{"bad endpoint", head + "backends: [{name: w, endpoints: ['10.0.0.1']}]\n", `"10.0.0.1" is not an address and port`},
 		{"refused endpoint", head + "backends: [{name: w, endpoints: ['169.254.169.254:80']}]\n", "must not be an endpoint (link local)"},
 		{"same backend", head + "backends: [{name: w, endpoints: ['10.0.0.1:80']}, {name: v, backend: w, endpoints: ['10.0.0.1:80']}]\n", "is filled by backends[0] already"},
+		{"same backend, two names for a slot", "slot_map: /s/m\nhaproxy: {instances: [{name: a, socket: /run/a}, {name: b, socket: /run/b}]}\nbackends: [{name: w, instances: [a], endpoints: ['10.0.0.1:80']}, {name: v, backend: w, instances: [b], endpoints: ['10.0.0.1:80']}]\n",
+			"slot_map has one name for a slot"},
 		{"dns key for consul", head + "sources: [{name: c, type: consul, tcp: auto}]\n" + fixed, "tcp: is for sources of type dns"},
 		{"token in address", head + "sources: [{name: c, type: consul, address: 'http://a:b@h:1'}]\n" + fixed, "tokens belong into token_file"},
 		{"half a certificate", head + "sources: [{name: c, type: consul, tls: {cert_file: /a}}]\n" + fixed, "cert_file and key_file belong together"},
