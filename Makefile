@@ -59,7 +59,7 @@ test-nomad: deps build ## the jobs of examples/nomad* under load on a Nomad and 
 	SLOTSYNC_NOMAD=1 go test -count 1 -timeout 20m -run '^TestNomad$$' -v ./cmd/slotsync
 
 test-long: deps ## the same with the long variants
-	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 go test -race -shuffle=on -p 1 -parallel 8 -timeout 60m ./...
+	SLOTSYNC_LONG=1 SLOTSYNC_SEEDS=100 tools/test.sh 60m
 	$(MAKE) simulate
 	$(MAKE) test-nomad
 	go run ./tools/mutate -tests
