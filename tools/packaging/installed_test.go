@@ -79,7 +79,10 @@ func (m *machine) synced(count int) {
 // drain drains the second server, with a reason.
 func (m *machine) drain() {
 	m.t.Helper()
-	m.run("slotsync", "server", "drain", "web/127.9.0.2:8080", "--reason", "kernel update")
+	m.eventually("a drain of what the source lists", func() bool {
+		_, err := m.try("slotsync", "server", "drain", "web/127.9.0.2:8080", "--reason", "kernel update")
+		return err == nil
+	})
 }
 
 // wantDrained: the drain is in force, and HAProxy shows it.
