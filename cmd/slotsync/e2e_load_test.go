@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -111,4 +112,16 @@ func (l *load) Account() loadAccount {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.account
+}
+
+// reaches waits until there were so many requests that none of them failing says something: on a busy machine what they
+// are to outlast is over sooner.
+func (l *load) reaches(tb testing.TB, requests int) {
+	tb.Helper()
+	eventually(tb, time.Minute, func() string {
+		if n := l.Account().Requests; n < requests {
+			return fmt.Sprintf("%d requests, want %d", n, requests)
+		}
+		return ""
+	})
 }
