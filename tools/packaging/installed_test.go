@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -79,10 +81,11 @@ func (m *machine) synced(count int) {
 // drain drains the second server, with a reason.
 func (m *machine) drain() {
 	m.t.Helper()
-	m.eventually("a drain of what the source lists", func() bool {
-		_, err := m.try("slotsync", "server", "drain", "web/127.9.0.2:8080", "--reason", "kernel update")
-		return err == nil
+	const second = "127.9.0.2:8080"
+	m.eventually("the source has listed "+second, func() bool {
+		return slices.ContainsFunc(m.status().Backends[0].Endpoints, func(e discovery.Endpoint) bool { return e.Addr.String() == second })
 	})
+	m.run("slotsync", "server", "drain", "web/"+second, "--reason", "kernel update")
 }
 
 // wantDrained: the drain is in force, and HAProxy shows it.
