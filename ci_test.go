@@ -3,6 +3,7 @@ package slotsync_test
 import (
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -46,6 +47,38 @@ func TestGatedTestsAreRun(t *testing.T) {
 	})
 	if err != nil || found < 4 {
 		t.Errorf("%d tests wait for a variable, %v", found, err)
+	}
+}
+
+// TestCIEndsWithItsVerdict: what .ci/run prints is for people; whether work lands is its exit code.
+func TestCIEndsWithItsVerdict(t *testing.T) {
+	for fails, wanted := range map[string]int{"": 0, "lint": 2, "test": 2, "test-systemd": 2, "bench": 0} {
+		t.Run("fails="+fails, func(t *testing.T) {
+			root := t.TempDir()
+			write := func(path, text string) {
+				path = filepath.Join(root, path)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(".ci/run", readText(t, ".ci/run"))
+			write("tools/deps.sh", "#!/bin/sh\n")
+			write("bin/go", "#!/bin/sh\n")
+			write("bin/make", "#!/bin/sh\nfor word; do\n\t[ \"$word\" != \"$FAILS\" ] || exit 2\ndone\n")
+			cmd := exec.Command(filepath.Join(root, ".ci/run"))
+			cmd.Env = append(os.Environ(), "PATH="+filepath.Join(root, "bin")+":"+os.Getenv("PATH"), "FAILS="+fails)
+			said, err := cmd.CombinedOutput()
+			verdict := "ci: lint and test passed"
+			if wanted != 0 {
+				verdict = "ci: lint and test FAILED"
+			}
+			if code := cmd.ProcessState.ExitCode(); code != wanted || !strings.Contains(string(said), verdict) {
+				t.Errorf("ended with %d (%v), not %d and %q:\n%s", code, err, wanted, verdict, said)
+			}
+		})
 	}
 }
 

@@ -27,7 +27,7 @@ set -m # in the background is a group of processes of its own, which can be ende
 ) >"$log" 2>&1 &
 beside=$!
 set +m
-trap 'kill -- -"$beside" 2>/dev/null; rm -f "$log"' EXIT
+trap 'kill -- -"$beside" 2>/dev/null || true; rm -f "$log"' EXIT
 trap 'exit 130' INT TERM # go test has an exit code of its own then, and bash would go on
 
 code=0
