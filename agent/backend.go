@@ -128,6 +128,16 @@ func withDefaults(b Backend) Backend {
 	return b
 }
 
+// unanswered returns the sources that have not answered since the agent started.
+func (b *backend) unanswered() (out []string) {
+	for _, f := range b.feeds {
+		if f.answered.IsZero() {
+			out = append(out, f.Source.String())
+		}
+	}
+	return out
+}
+
 // mayRemove reports whether a is any feed's to remove.
 func (b *backend) mayRemove(a netip.AddrPort) bool {
 	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.mayRemove(a) })

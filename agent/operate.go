@@ -136,7 +136,7 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
 		addr = plain(addr)
 		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.Names(b.Name, addr) {
-			return addr, fmt.Errorf("%w: %s has no endpoint %s", api.ErrNoServer, b.Name, addr)
+			return addr, noServer(b, "%s has no endpoint %s", b.Name, addr)
 		}
 		return addr, nil
 	}
@@ -150,7 +150,16 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 		}
 		return s.Endpoint.Addr, nil
 	}
-	return netip.AddrPort{}, fmt.Errorf("%w: %s has neither an endpoint nor a slot %q", api.ErrNoServer, b.Name, discovery.Printable(server, 60))
+	return netip.AddrPort{}, noServer(b, "%s has neither an endpoint nor a slot %q", b.Name, discovery.Printable(server, 60))
+}
+
+// noServer says with the words that there is no such endpoint, and whether a source may yet list it.
+func noServer(b *backend, words string, with ...any) error {
+	err := fmt.Errorf("%w: "+words, append([]any{api.ErrNoServer}, with...)...)
+	if silent := b.unanswered(); len(silent) > 0 {
+		return fmt.Errorf("%w: %s has not answered since slotsync started; try again when it has", err, strings.Join(silent, ", "))
+	}
+	return err
 }
 
 func (c *core) ref(b *backend, addr netip.AddrPort) api.ServerRef {

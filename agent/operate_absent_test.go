@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,5 +33,28 @@ func TestWhatIsAskedOfTheAbsentCanEnd(t *testing.T) {
 		w.source.list(80, 81)
 		w.settle()
 		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
+// TestOperatorsAreToldOfASilentSource: an endpoint that is not there yet is not one that is gone.
+func TestOperatorsAreToldOfASilentSource(t *testing.T) {
+	t.Parallel()
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		for _, server := range []string{addr(80).String(), "no-such-slot"} {
+			_, err := w.agent.SetState(w.t.Context(), "web", server, api.StateDrain, api.Who{})
+			if !errors.Is(err, api.ErrNoServer) || !strings.Contains(err.Error(), "has not answered since slotsync started") {
+				w.t.Errorf("%s: %v", server, err)
+			}
+		}
+		w.source.list(80)
+		w.settle()
+		w.state(addr(80).String(), api.StateDrain, api.Who{})
+		if _, err := w.agent.SetState(w.t.Context(), "web", addr(81).String(), api.StateDrain, api.Who{}); !errors.Is(err, api.ErrNoServer) || strings.Contains(err.Error(), "answered") {
+			w.t.Errorf("a source that answered: %v", err)
+		}
 	}, a)
 }

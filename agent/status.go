@@ -82,10 +82,11 @@ func (a *Agent) notReady() []string {
 	var out []string
 	for _, b := range a.backends {
 		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.at(b.Name).full })
-		for _, f := range b.feeds {
-			if b.phase == phaseWaiting && f.answered.IsZero() && !adopted {
-				out = append(out, "backend "+b.Name+": "+f.Source.String()+" has not answered yet")
-			}
+		if b.phase != phaseWaiting || adopted {
+			continue
+		}
+		for _, source := range b.unanswered() {
+			out = append(out, "backend "+b.Name+": "+source+" has not answered yet")
 		}
 	}
 	if !a.ready {
