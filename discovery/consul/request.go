@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"io"
 	"net/url"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -28,7 +27,13 @@ func (c *Client) exchange(ctx context.Context, q Query, req longpoll.Request, to
 	defer resp.Body.Close()
 	r := parseHeader(resp.Header)
 	r.token, r.identity, r.mode = token != "", c.identity(q, token), req.Mode
-	if r.entries, err = readEntries(resp.Body); err != nil {
+	// It is read to its end before it is decoded, which also bounds the work: a decoder that
+	// is fed in small pieces scans blanks between them again and again.
+	err = c.http.ReadBody(ctx, resp.Body, func(raw []byte) (err error) {
+		r.entries, err = decode(raw)
+		return err
+	})
+	if err != nil {
 		c.agent.mayBeReplaced()
 		return reply{}, c.http.Unreadable(ctx, err)
 	}
@@ -36,17 +41,6 @@ func (c *Client) exchange(ctx context.Context, q Query, req longpoll.Request, to
 		return reply{}, err
 	}
 	return r, nil
-}
-
-// readEntries reads the body to its end before it decodes, which also bounds the
-// work: a decoder that is fed in small pieces scans blanks between them again and
-// again.
-func readEntries(body io.Reader) ([]entry, error) {
-	raw, err := longpoll.ReadBody(body, longpoll.MaxBody)
-	if err != nil {
-		return nil, err
-	}
-	return decode(raw)
 }
 
 func (c *Client) url(q Query, req longpoll.Request) string {

@@ -3,7 +3,6 @@ package longpoll
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,12 +12,8 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-const (
-	// MaxBody bounds a list of instances, in bytes.
-	MaxBody = 32 << 20
-	// maxFault bounds what is read of a reply other than a 200.
-	maxFault = 4 << 10
-)
+// maxFault bounds what is read of a reply other than a 200.
+const maxFault = 4 << 10
 
 // An api is that of a system which is asked over HTTP. It is safe for concurrent use.
 type api struct {
@@ -93,19 +88,6 @@ func ClassOfStatus(status int) discovery.Class {
 		return discovery.Server
 	}
 	return discovery.Protocol
-}
-
-// ReadBody reads a body to its end, which lets the connection be used again. One
-// that is larger than most bytes is an error.
-func ReadBody(body io.Reader, most int) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(body, int64(most)+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case len(raw) > most:
-		return nil, fmt.Errorf("it is larger than %d bytes", most)
-	}
-	return raw, nil
 }
 
 // withToken calls ask with what token returns, and once more if that is refused and

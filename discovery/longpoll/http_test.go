@@ -94,7 +94,7 @@ func TestGet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := ReadBody(resp.Body, 10); err != nil || string(raw) != "yes" {
+	if raw, err := io.ReadAll(resp.Body); err != nil || string(raw) != "yes" {
 		t.Errorf("got %q %v", raw, err)
 	}
 	if _, err := live.get(t.Context(), "http://x/away", dress); discovery.ClassOf(err) != discovery.Protocol {
@@ -132,18 +132,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestReadBody(t *testing.T) {
-	if got, err := ReadBody(strings.NewReader("abc"), 3); err != nil || string(got) != "abc" {
-		t.Errorf("got %q %v", got, err)
-	}
-	if got, err := ReadBody(strings.NewReader("abcd"), 3); err == nil || got != nil || !strings.Contains(err.Error(), "larger than 3 bytes") {
-		t.Errorf("got %q %v", got, err)
-	}
+func TestUnreadable(t *testing.T) {
 	cut := errors.New("cut")
-	broken := io.MultiReader(strings.NewReader("a"), brokenReader{cut})
-	if got, err := ReadBody(broken, 3); !errors.Is(err, cut) || got != nil {
-		t.Errorf("got %q %v", got, err)
-	}
 	api := api{system: "X"}
 	if err := api.unreadable(t.Context(), cut); err.Error() != "protocol: read X's reply: cut" {
 		t.Errorf("got %v", err)

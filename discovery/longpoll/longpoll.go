@@ -70,6 +70,7 @@ type Client struct {
 	api      api
 	wire     *transport // of api
 	budget   *budget
+	bodies   bodies
 	epochs   epochs
 	recovery discovery.RecoveryProbe
 	answered atomic.Pointer[time.Time] // when a source last was that had failed; nil: never
@@ -90,7 +91,7 @@ func NewClient(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{At: at, Dial: at.dial(), opts: o, budget: newBudget(o.System, o.Queries, o.Reads)}
+	c := &Client{At: at, Dial: at.dial(), opts: o, budget: newBudget(o.System, o.Queries, o.Reads), bodies: newBodies()}
 	if c.wire, err = newTransport(c, o); err != nil {
 		return nil, err
 	}

@@ -14,10 +14,10 @@ func (c *Client) exchange(ctx context.Context, url, token string) (reply, error)
 	}
 	defer resp.Body.Close()
 	r := parseHeader(resp.Header)
-	raw, err := longpoll.ReadBody(resp.Body, longpoll.MaxBody)
-	if err == nil {
+	err = c.http.ReadBody(ctx, resp.Body, func(raw []byte) (err error) {
 		r.list, err = decode(raw)
-	}
+		return err
+	})
 	if err != nil {
 		return reply{}, c.http.Unreadable(ctx, err)
 	}
