@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/override"
@@ -25,6 +27,7 @@ type Agent struct {
 	ticked  atomic.Int64 // unix nanoseconds
 	started atomic.Int64
 	last    atomic.Pointer[api.Status] // when the loop ended
+	shown   *rate.Limiter              // of lines of the log about what is shown to who may only read
 
 	// Owned by the loop.
 	core
@@ -58,7 +61,7 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), reconcilers: map[string]*reconciler.Reconciler{}}
+	a := &Agent{opts: opts, do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), shown: rate.NewLimiter(shownRate, shownBurst), reconcilers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
 	a.slotMap = newSlotMap(opts)
 	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)

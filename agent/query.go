@@ -18,6 +18,10 @@ import (
 
 // This file asks instances for people, past their reconcilers.
 
+// shownRate and shownBurst bound the lines of the log a second of what is shown to who may
+// only read: anybody can ask for it.
+const shownRate, shownBurst = 1, 100
+
 // A Dump is a table that an instance shows of itself.
 type Dump = slots.Dump
 
@@ -55,7 +59,9 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	if err != nil {
 		return "", err
 	}
-	a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", api.Loggable(command), "by", by)
+	if !slots.IsForReader(ctx) || a.shown.Allow() {
+		a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", api.Loggable(command), "by", by)
+	}
 	reply, err := q.Raw(ctx, command)
 	if err == nil && !api.OnlyShows(command) {
 		a.compareNow(ctx, instance)

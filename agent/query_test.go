@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +99,29 @@ func TestWhatIsSentAsItIsIsSeenAtOnce(t *testing.T) {
 		w.source.list(80, 81)
 		w.pass(time.Minute)
 		w.want(a, "web2=:81")
+	}, a)
+}
+
+// TestShownIsLoggedWithinBounds: anybody may have something shown, and fills no disk by that.
+func TestShownIsLoggedWithinBounds(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Instances[0].Query = &fakeQuery{}
+		w.start()
+		var log bytes.Buffer
+		w.agent.opts.Log = slog.New(slog.NewTextHandler(&log, nil))
+		for _, ctx := range []context.Context{slots.ForReader(w.t.Context()), w.t.Context()} {
+			log.Reset()
+			for range 300 {
+				if _, err := w.agent.Raw(ctx, "a", "show pools", "ann"); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+			want := map[bool]int{true: shownBurst, false: 300}[slots.IsForReader(ctx)]
+			if n := strings.Count(log.String(), "show pools"); n != want {
+				w.t.Errorf("%d lines, want %d", n, want)
+			}
+		}
 	}, a)
 }
 

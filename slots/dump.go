@@ -1,6 +1,10 @@
 package slots
 
-import "slices"
+import (
+	"context"
+	"maps"
+	"slices"
+)
 
 // What a [Dump] can be of.
 const (
@@ -32,4 +36,34 @@ func (d *Dump) Add(pairs ...string) {
 		row[pairs[i]] = pairs[i+1]
 	}
 	d.Rows = append(d.Rows, row)
+}
+
+// WithoutCookies is d without the cookies that have HAProxy send somebody to one server:
+// with one of them anybody is sent there.
+func (d Dump) WithoutCookies() Dump {
+	rows := make([]map[string]string, len(d.Rows))
+	for i, row := range d.Rows {
+		if row["cookie"] != "" {
+			row = maps.Clone(row)
+			row["cookie"] = "hidden"
+		}
+		rows[i] = row
+	}
+	d.Rows = rows
+	return d
+}
+
+// readerKey is where a context says that who asks may only read.
+type readerKey struct{}
+
+// ForReader returns a context in which an instance is asked for somebody who may only read:
+// of those one has an answer at a time, so that there is room for who may do everything.
+func ForReader(ctx context.Context) context.Context {
+	return context.WithValue(ctx, readerKey{}, true)
+}
+
+// IsForReader reports whether ctx is of [ForReader].
+func IsForReader(ctx context.Context) bool {
+	is, _ := ctx.Value(readerKey{}).(bool)
+	return is
 }

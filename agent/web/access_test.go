@@ -40,7 +40,7 @@ func TestClientWithAConfig(t *testing.T) {
 		{"a user", plain + users, client.Access{TLS: trusts, User: "ann", Password: "secret"}, ""},
 		{"a user without TLS", users, client.Access{User: "ann", Password: "secret"}, ""},
 		{"a wrong password", plain + users, client.Access{TLS: trusts, User: "ann", Password: "canary"}, "--user and --password-file"},
-		{"nobody", users, client.Access{}, "--token-file"},
+		{"nobody", users, client.Access{}, "not for everybody"},
 		{"a token before a user", users, client.Access{Token: token("token"), User: "ann", Password: "canary"}, ""},
 		{"a certificate and a user", both + users, client.Access{TLS: shows, User: "ann", Password: "secret"}, ""},
 	}

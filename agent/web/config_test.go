@@ -164,7 +164,7 @@ func TestWhoMayWithAConfig(t *testing.T) {
 		{"passwords, right", users, nil, []string{annRight}, 200, 200},
 		{"passwords, wrong", users, nil, []string{annWrong}, 401, 401},
 		{"passwords, no such user", users, nil, []string{bobRight}, 401, 401},
-		{"passwords, none", users, nil, nil, 401, 401},
+		{"passwords, none", users, nil, nil, 200, 403},
 		{"passwords, token", users, nil, []string{token1}, 200, 200},
 		{"passwords, wrong token", users, nil, []string{token1 + "x"}, 401, 401},
 		{"passwords, right and a wrong token", users, nil, []string{annRight, token1 + "x"}, 401, 401},

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ func (s *Server) instanceRoutes() []route {
 }
 
 func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
-	ctx, cancel := withDeadline(r)
+	ctx, cancel := askingInstance(r)
 	defer cancel()
 	d, err := s.o.Agent.Dump(ctx, r.PathValue("instance"), what)
 	if err != nil {
@@ -40,27 +39,23 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
 	}
 	// the lists are there also where HAProxy shows nothing
 	if !auth.IsAdmin(r) {
-		d.Rows = withoutCookies(d.Rows)
+		d = d.WithoutCookies()
 	}
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
 	answer.JSON(w, d)
 }
 
-// withoutCookies hides what the cookies say that have HAProxy send somebody to one server:
-// with one of them anybody is sent there.
-func withoutCookies(rows []map[string]string) []map[string]string {
-	out := make([]map[string]string, len(rows))
-	for i, row := range rows {
-		if row["cookie"] != "" {
-			row = maps.Clone(row)
-			row["cookie"] = "hidden"
-		}
-		out[i] = row
+// askingInstance is the context in which an instance is asked for r.
+func askingInstance(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := withDeadline(r)
+	if !auth.IsAdmin(r) {
+		ctx = slots.ForReader(ctx)
 	}
-	return out
+	return ctx, cancel
 }
 
-// raw passes a line on. What may write is for those who may do everything.
+// raw passes a line on. What may write, and more than one command, is for those who may do
+// everything: a line of many holds its connection to HAProxy for as long as all of them take.
 func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 	var body api.RawBody
 	if err := readJSON(r, &body); err != nil {
@@ -68,7 +63,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	pass := func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := withDeadline(r)
+		ctx, cancel := askingInstance(r)
 		defer cancel()
 		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, auth.CallerOf(r).Actor(body.By))
 		if err != nil {
@@ -77,7 +72,7 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		}
 		answer.JSON(w, api.RawAnswer{Reply: reply})
 	}
-	if api.OnlyShows(body.Command) && !isSensitive(body.Command) {
+	if api.OnlyShows(body.Command) && !strings.Contains(body.Command, ";") && !isSensitive(body.Command) {
 		pass(w, r)
 		return
 	}
@@ -90,8 +85,7 @@ func isSensitive(command string) bool {
 	if strings.ContainsAny(command, "\\\"'<") {
 		return true
 	}
-	words := strings.Fields(strings.ReplaceAll(command, ";", " "))
-	return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(sensitiveWords(), w) })
+	return slices.ContainsFunc(strings.Fields(command), func(w string) bool { return slices.Contains(sensitiveWords(), w) })
 }
 
 // sensitiveWords are the words of "show" that ask for what may be secret: HAProxy's

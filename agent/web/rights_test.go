@@ -15,7 +15,7 @@ import (
 type comer struct {
 	name   string
 	listen string // "" for the unix socket
-	token  string // in force
+	token  string // in force; the one for reading is where this is, or the name has it
 	header []string
 	// may is the answer to somebody who may do everything ("all"), also drain and so on
 	// ("operate") or only read ("read"), or else the status of every refusal.
@@ -45,6 +45,7 @@ func comers() []comer {
 		{"loopback, may operate", loopback, "", nil, "operate", 0, operate},
 		{"loopback, may operate, IPv6", "[::1]:9750", "", nil, "operate", 0, operate},
 		{"loopback, may operate, and a token is in force", loopback, "secret", nil, "read", 0, operate},
+		{"loopback, may operate, and a reading token is in force", loopback, "", nil, "read", 0, operate},
 		{"loopback, may do nothing", loopback, "", nil, 401, 0, none},
 		{"loopback, may do nothing, token", loopback, "secret", []string{right}, "all", 0, none},
 		{"loopback, may do nothing, reading token", loopback, "", []string{reading}, "read", 0, none},
@@ -102,7 +103,10 @@ func TestWhoMayDoWhat(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake()
 			o := options(f)
-			o.Listen, o.Token, o.ReadToken, o.Loopback = c.listen, token(c.token), token("readers"), c.says
+			o.Listen, o.Token, o.ReadToken, o.Loopback = c.listen, token(c.token), nil, c.says
+			if c.token != "" || strings.Contains(c.name, "reading token") {
+				o.ReadToken = token("readers")
+			}
 			s := newServer(t, o)
 			h := s.Handler(c.listen == "")
 			for _, r := range s.Table() {
@@ -197,7 +201,7 @@ func TestShowingSecretsIsForTheTrusted(t *testing.T) {
 	o.Listen = "127.0.0.1:9750"
 	h := newServer(t, o).Handler(false)
 	for command, want := range map[string]int{
-		"show info": 200, "show env": 403, "show  env HOME": 403, "show info;show env": 403, "show tls-keys *": 403, `show e\\nv`: 403, "show info;;help": 200,
+		"show info": 200, "show env": 403, "show  env HOME": 403, "show info;show env": 403, "show tls-keys *": 403, `show e\\nv`: 403, "show info;;help": 403, "help": 200,
 		"show errors": 403, "show errors web": 403, `show info\ndisable server web/web1`: 403, `show info\rshow stat`: 403, "show stat errorsof": 403,
 		"show table": 403, "show stat": 403, "show table errorsof": 403, "show acl #0": 403, "show map @1 /keys": 403, "show events buf0 -w": 403, "show sess all show-uri": 403,
 		"show sess all": 200,

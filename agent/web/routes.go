@@ -154,7 +154,16 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.Problem(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+allow)
 }
 
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) { s.o.Metrics.ServeHTTP(w, r) }
+// metrics answers whoever asks, however often others do.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	done := s.scrapes.Take(r)
+	if done == nil {
+		answer.Problem(w, http.StatusTooManyRequests, "you ask for more at a time than is answered: wait for the answers")
+		return
+	}
+	defer done()
+	s.o.Metrics.ServeHTTP(w, r)
+}
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	if status, ok := s.known(w); ok {

@@ -54,6 +54,8 @@ func kinds(a *authority) []kind {
 		{"loopback: read", here, loopback(auth.LoopbackRead), "", nil, a},
 		{"loopback: operate", here, loopback(auth.LoopbackOperate), "", nil, a},
 		{"loopback: operate, and a token is configured", here, func(o *web.Options) { o.Loopback = auth.LoopbackOperate }, "", nil, a},
+		{"loopback: operate, and a reading token is configured", here, func(o *web.Options) { o.Loopback, o.Token = auth.LoopbackOperate, nil }, "", nil, a},
+		{"loopback: read, and users are configured", here, file(users), "", nil, a},
 		{"loopback: none", here, loopback(auth.LoopbackNone), "", nil, a},
 		{"not on loopback", anywhere, nil, "", nil, a},
 	}

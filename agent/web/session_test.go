@@ -161,9 +161,14 @@ func TestSignInWithAPassword(t *testing.T) {
 	f := newFake()
 	o := options(f)
 	o.Listen, o.Config = "127.0.0.1:0", a.write("web.yml", users)
+	resp, body := newBrowser(t, "http://"+serve(t, o).Addr(), nil).do("/", "")
+	if resp.StatusCode != http.StatusOK || !strings.Contains(body, `name="user"`) {
+		t.Errorf("who may read sees %s: %s", resp.Status, body)
+	}
+	o.Loopback = auth.LoopbackNone
 	s := serve(t, o)
 	b := newBrowser(t, "http://"+s.Addr(), nil)
-	resp, body := b.do("/", "")
+	resp, body = b.do("/", "")
 	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(body, `name="user"`) || resp.Header.Get("WWW-Authenticate") != "" {
 		t.Errorf("%s, WWW-Authenticate %q: %s", resp.Status, resp.Header.Get("WWW-Authenticate"), body)
 	}

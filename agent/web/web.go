@@ -94,6 +94,7 @@ type Server struct {
 	examining sync.Mutex    // held while the agent examines itself
 	// anonymousStreams holds one for each who may not do everything and is told of events.
 	anonymousStreams chan struct{}
+	scrapes          *auth.Shares
 }
 
 // New checks o and binds nothing yet. A listener that others can reach is refused
@@ -102,10 +103,10 @@ func New(o Options) (*Server, error) {
 	if o.SocketMode == 0 {
 		o.SocketMode = defaultSocketMode
 	}
-	gate := auth.NewGate(o.Options)
+	gate := auth.NewGate(o.Options, busy)
 	s := &Server{
 		o: o, gate: gate, page: page.New(o.Agent, gate), stopping: make(chan struct{}), anonymousStreams: make(chan struct{}, maxAnonymousStreams),
-		refused: rate.NewLimiter(refusedRate, refusedBurst),
+		refused: rate.NewLimiter(refusedRate, refusedBurst), scrapes: auth.NewShares(),
 	}
 	if o.Listen == "" {
 		return s, nil

@@ -24,6 +24,8 @@ const (
 	// the 10 that HAProxy takes by default (stats maxconn), since beyond those it takes
 	// no changes of slots either.
 	maxAdmin = 3
+	// maxReaders is how many of these they are of people who may only read.
+	maxReaders = 1
 	// maxDrain is how long an answer is read to its end that nobody waits for any more.
 	maxDrain = 30 * time.Second
 )
@@ -78,23 +80,22 @@ func checkRaw(command string) error {
 
 // command sends one line and returns the text that comes back, so many answers at most;
 // maxShown where their number is not known, since no more can fit in so many bytes.
-// While three others do, it waits.
+// While others have all places, it waits.
 func (c *Client) command(ctx context.Context, command string, answers int) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	select {
-	case c.adminSlots <- struct{}{}:
-	case <-ctx.Done():
-		return "", fault(slots.Crowded, "%s is asked by %d others already: %w", c.at, maxAdmin, ctx.Err())
+	leave, err := c.people.take(ctx)
+	if err != nil {
+		return "", fault(slots.Crowded, "%s is asked by others already: %w", c.at, err)
 	}
 	conn, err := c.dial(ctx)
 	if err != nil {
-		<-c.adminSlots
+		leave()
 		return "", dialFault(c.at, cause(ctx, err))
 	}
 	told := make(chan rawReply, 1)
 	go func() {
-		defer func() { <-c.adminSlots }()
+		defer leave()
 		exchangeRaw(conn, command, answers, told)
 	}()
 	select {
@@ -106,6 +107,36 @@ func (c *Client) command(ctx context.Context, command string, answers int) (stri
 	case <-ctx.Done():
 		return "", c.faultOf(ctx, ctx.Err(), false)
 	}
+}
+
+// places holds one for each question of people that is under way.
+type places struct{ all, readers chan struct{} }
+
+func newPlaces() places {
+	return places{make(chan struct{}, maxAdmin), make(chan struct{}, maxReaders)}
+}
+
+// take waits for a place, until ctx is done.
+func (p places) take(ctx context.Context) (leave func(), err error) {
+	taken := []chan struct{}{p.all}
+	if slots.IsForReader(ctx) {
+		taken = []chan struct{}{p.readers, p.all} // who waits for the first has none of the others
+	}
+	leave = func() {
+		for _, place := range taken {
+			<-place
+		}
+	}
+	for i, place := range taken {
+		select {
+		case place <- struct{}{}:
+		case <-ctx.Done():
+			taken = taken[:i]
+			leave()
+			return nil, ctx.Err()
+		}
+	}
+	return leave, nil
 }
 
 // A rawReply is what came back to a line.

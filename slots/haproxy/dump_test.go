@@ -131,7 +131,7 @@ func TestRawRefuses(t *testing.T) {
 }
 
 // TestPeopleLeaveRoom: however many ask, and however long HAProxy takes, there are
-// connections left for changes.
+// connections left for changes, and for who may do everything.
 func TestPeopleLeaveRoom(t *testing.T) {
 	const most, all = 3, 20
 	f := haproxytest.NewFake(t, "3.0", haproxytest.Backend{Name: "web", Slots: 2})
@@ -140,31 +140,40 @@ func TestPeopleLeaveRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	resume := f.Hang()
-	errs := make(chan error, all)
-	for range all {
-		go func() {
-			_, err := c.Raw(t.Context(), "show info")
-			errs <- err
-		}()
+	errs := make(chan error, 2*all)
+	ask := func(ctx context.Context) {
+		for range all {
+			go func() {
+				_, err := c.Raw(ctx, "show info")
+				errs <- err
+			}()
+		}
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); f.Sessions() < most && time.Now().Before(deadline); {
-		<-tick.C
-	}
-	for range 50 {
-		<-tick.C
-		if n := f.Sessions(); n != most {
-			t.Errorf("%d connections for people, want %d", n, most)
-			break
+	settles := func(at int) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); f.Sessions() < at && time.Now().Before(deadline); {
+			<-tick.C
+		}
+		for range 50 {
+			<-tick.C
+			if n := f.Sessions(); n != at {
+				t.Errorf("%d connections for people, want %d", n, at)
+				break
+			}
 		}
 	}
+	ask(slots.ForReader(t.Context()))
+	settles(1) // the others are for who may do everything
+	ask(t.Context())
+	settles(most)
 	_, err = c.Raw(shortly(t, 10*time.Millisecond), "show info")
 	if fault, _ := slots.FaultOf(err); fault != slots.Crowded || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while others ask: %v", err)
 	}
 	resume()
-	for range all {
+	for range 2 * all {
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}

@@ -64,7 +64,7 @@ type Client struct {
 	dialer      net.Dialer
 	dialInstead func(context.Context) (net.Conn, error) // nil: the socket is dialled
 	state       stateFile
-	adminSlots  chan struct{} // holds one for each that is asked for people
+	people      places
 
 	mu      sync.Mutex
 	process slots.Process // what answered last
@@ -88,7 +88,7 @@ func New(o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second
 	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, adminSlots: make(chan struct{}, maxAdmin)}, nil
+	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: newPlaces()}, nil
 }
 
 // String returns the socket as it was configured.

@@ -72,6 +72,13 @@ func readConfigFile(path string) (f fileConfig, err error) {
 	if path == "" {
 		return f, nil
 	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return f, configError(path, err)
+	}
+	if !info.Mode().IsRegular() { // a pipe would block until somebody writes to it
+		return f, configError(path, errors.New("is no regular file"))
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return f, configError(path, err)
@@ -196,11 +203,23 @@ type askedToolkit struct {
 // askToolkit asks the file of r, which shows c. It is read before and after the checks: a
 // user counts only if there are users all the time.
 func (g *Gate) askToolkit(r *http.Request, c credentials) askedToolkit {
-	before, err := ReadConfig(g.o.Config)
 	a := askedToolkit{verdict: &verdict{header: http.Header{}}}
+	if _, _, shown := r.BasicAuth(); shown {
+		defer g.busy(r)()
+		done := g.checks.Take(r)
+		if done == nil {
+			a.status = http.StatusTooManyRequests
+			return a
+		}
+		defer done()
+	}
+	before, err := ReadConfig(g.o.Config)
+	if a.err = err; err != nil {
+		return a
+	}
 	(*g.toolkit.Load()).ServeHTTP(a.verdict, r)
-	after, failed := ReadConfig(g.o.Config)
-	a.err = errors.Join(err, failed)
+	after, err := ReadConfig(g.o.Config)
+	a.err = err
 	a.asks = Config{TLS: after.TLS, Certificates: before.Certificates && after.Certificates, Users: before.Users && after.Users}
 	if a.err != nil {
 		return a
@@ -242,6 +261,10 @@ func (g *Gate) passToolkit(w http.ResponseWriter, r *http.Request, c *credential
 		return a.asks, true
 	case a.status == http.StatusUnauthorized && known:
 		w.Header().Del("WWW-Authenticate")
+		return a.asks, true
+	case a.status == http.StatusUnauthorized && len(c.authorization) == 0 && c.certificate == "" && g.anonymous(r, a.asks).May > None:
+		w.Header().Del("WWW-Authenticate")
+		a.asks.Users = true // it has been so for the toolkit
 		return a.asks, true
 	case a.status == http.StatusUnauthorized:
 		g.unauthorized(w, len(c.authorization) > 0)

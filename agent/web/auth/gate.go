@@ -52,10 +52,15 @@ type Gate struct {
 	// toolkit checks requests as Config says; nil: none does. It is there with the first connection.
 	toolkit  atomic.Pointer[http.Handler]
 	sessions sessions // of who signed in on the page
+	// checks are those of passwords that are under way: each takes a while, one at a time.
+	checks *Shares
+	busy   func(*http.Request) (done func())
 }
 
-// NewGate returns the gate of a listener that is not known yet. Log may not be nil.
-func NewGate(o Options) *Gate {
+// NewGate returns the gate of a listener that is not known yet. busy notes that the connection
+// of a request that may not have arrived whole is at work nevertheless, until what it returns
+// is called; nil: nobody wants to know.
+func NewGate(o Options, busy func(*http.Request) (done func())) *Gate {
 	if o.Token == nil {
 		o.Token = func() string { return "" }
 	}
@@ -69,7 +74,10 @@ func NewGate(o Options) *Gate {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	o.Log = slog.New(redactHandler{o.Log.Handler()})
-	return &Gate{o: o}
+	if busy == nil {
+		busy = func(*http.Request) func() { return func() {} }
+	}
+	return &Gate{o: o, checks: NewShares(), busy: busy}
 }
 
 // Log is the log of the options, without what a file like [Options.Config] holds.

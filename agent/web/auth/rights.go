@@ -165,7 +165,7 @@ func (g *Gate) anonymous(r *http.Request, asks Config) Caller {
 	switch {
 	case !g.loopback || g.o.Loopback == LoopbackNone:
 		return Caller{}
-	case g.o.Loopback == LoopbackOperate && g.o.Token() == "" && !asks.Knows():
+	case g.o.Loopback == LoopbackOperate && g.o.Token() == "" && g.o.ReadToken() == "" && !asks.Knows():
 		c.May, c.MaxFor, c.Name = Operate, g.o.MaxFor, "loopback"
 		if user := PeerOf(r).User(); user != "" {
 			c.Name += " user " + user

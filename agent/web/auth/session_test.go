@@ -48,7 +48,7 @@ func TestSessionsAreBounded(t *testing.T) {
 // TestSessionIsOfOneUser: who has got hold of the cookie of another user of this machine
 // cannot use it.
 func TestSessionIsOfOneUser(t *testing.T) {
-	g := NewGate(Options{Token: func() string { return "secret" }})
+	g := NewGate(Options{Token: func() string { return "secret" }}, nil)
 	if err := g.ListensAt("127.0.0.1:0", true); err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (f *secrets) listener(h config.HTTP) {
 		return
 	}
 	local := config.IsLoopback(h.Listen)
-	if local && h.Loopback == auth.LoopbackOperate && h.TokenFile == "" && !asks.Knows() {
+	if local && h.Loopback == auth.LoopbackOperate && h.TokenFile+h.ReadTokenFile == "" && !asks.Knows() {
 		f.add(api.VerdictWarn, "http.loopback: operate lets every user of this machine, and every program that can be made to ask "+
 			"127.0.0.1, drain, stop and pause: set it to read, and use the unix socket or http.token_file")
 	}
