@@ -27,7 +27,7 @@ func arrows() map[string][]string {
 		},
 		"cmd/slotsync/complete": {"agent/api", "agent/client"},
 		"cmd/slotsync/config": {
-			"cmd/slotsync/textfmt", "agent/api", "agent/guard", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
+			"cmd/slotsync/textfmt", "agent/api", "agent/guard", "agent/owner", "agent/sources", "agent/web/auth", "securedir", "slots", "slots/haproxy",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/daemon": {
@@ -56,10 +56,11 @@ func arrows() map[string][]string {
 
 		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
 		"agent/api":          {"discovery", "slots"},
-		"agent/client":       {"agent/api", "discovery", "discovery/longpoll", "slots"},
+		"agent/client":       {"agent/api", "agent/owner", "discovery", "discovery/longpoll", "slots"},
 		"agent/event":        {"agent/api", "discovery"},
 		"agent/guard":        {"discovery"},
 		"agent/override":     {"agent/api", "discovery", "slots"},
+		"agent/owner":        {},
 		"agent/placement":    {"discovery", "slots"},
 		"agent/reconciler":   {"slots"},
 		"agent/reloadpolicy": {},
@@ -69,7 +70,7 @@ func arrows() map[string][]string {
 		"agent/web":          {"agent/api", "agent/event", "agent/web/answer", "agent/web/audit", "agent/web/auth", "agent/web/page", "slots"},
 		"agent/web/answer":   {"agent/api"},
 		"agent/web/audit":    {"securedir"},
-		"agent/web/auth":     {"agent/api", "agent/web/answer"},
+		"agent/web/auth":     {"agent/api", "agent/owner", "agent/web/answer"},
 		"agent/web/page":     {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth"},
 		"discovery":          {},
 		"discovery/consul":   {"discovery", "discovery/longpoll"},

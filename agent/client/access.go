@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 
+	"github.com/slotsync/slotsync/agent/owner"
 	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
@@ -24,6 +26,10 @@ type Access struct {
 	// User and Password are shown where there is no token. User is "" for none, and
 	// has no colon (RFC 7617, section 2).
 	User, Password string
+	// KnownTo reports whether a user of this machine may know token and password: who can
+	// read them anyway. Over HTTP without TLS nobody else is shown them, but root and the
+	// user of this process. May be nil.
+	KnownTo func(uid int) bool
 	// TLS says who an agent at https:// has to be, and which certificate it is shown.
 	TLS longpoll.TLS
 }
@@ -52,6 +58,41 @@ func (a Access) secure(transport *http.Transport) error {
 	return nil
 }
 
+// shows reports whether a request says who asks.
+func (a Access) shows() bool { return a.User != "" || a.Token != nil && a.Token() != "" }
+
+// A strangerError says that who listens at an address is not who may be shown a secret.
+type strangerError struct{ uid int }
+
+// Error says who it is.
+func (e *strangerError) Error() string {
+	if e.uid == owner.Unknown {
+		return "it is not known who listens there"
+	}
+	return "user " + owner.Name(e.uid) + " listens there"
+}
+
+// dialPlain connects to an agent that does not prove who it is. Where the agent is stopped any
+// user of this machine can listen in its place, and would be shown the token.
+func (c *Client) dialPlain(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil || !c.by.shows() {
+		return conn, err
+	}
+	local, remote, here := owner.Local(conn)
+	if !here {
+		return conn, nil
+	}
+	// The listener first: while it is there, whose it is, nobody else has taken the
+	// connection that does not own its other end by now.
+	for _, uid := range []int{owner.Listening(remote), owner.Connected(remote, local)} {
+		if uid != 0 && uid != os.Geteuid() && (uid == owner.Unknown || c.by.KnownTo == nil || !c.by.KnownTo(uid)) {
+			return nil, errors.Join(&strangerError{uid}, conn.Close())
+		}
+	}
+	return conn, nil
+}
+
 // request is one that says who asks.
 func (c *Client) request(ctx context.Context, method, path string, with io.Reader) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, with)
@@ -77,8 +118,11 @@ func (c *Client) unreachable(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err
 	}
+	stranger, strange := errors.AsType[*strangerError](err)
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
+	case strange:
+		return fmt.Errorf("the agent at %s is not asked: %w, and may not be shown the token or password: is slotsync running? Otherwise name its socket with --agent, or an address of https://", c.addr, stranger)
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("no agent listens at %s: is slotsync running? (%w)", c.addr, err)
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):

@@ -61,6 +61,7 @@ func New(addr string, by Access) (*Client, error) {
 		}
 	case err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && strings.Trim(u.Path, "/") == "":
 		c.base = u.Scheme + "://" + u.Host
+		transport.DialContext = c.dialPlain
 	case strings.Contains(addr, "@"): // what stands before it may be a password
 		return nil, errors.New(want + ": who asks is not said there (--token-file, --user)")
 	default:

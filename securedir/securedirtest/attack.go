@@ -3,6 +3,7 @@ package securedirtest
 
 import (
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,20 @@ func AsNobody(t testing.TB, gid int, f func()) {
 	if errno := <-ended; errno != 0 {
 		t.Fatal(errno)
 	}
+}
+
+// Listen has user [Nobody] listen at an address of this machine, until the test ends. Without
+// root the test is skipped.
+func Listen(t testing.TB, network, address string) net.Listener {
+	t.Helper()
+	var l net.Listener
+	var err error
+	AsNobody(t, Nobody, func() { l, err = net.Listen(network, address) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
 }
 
 // Folder makes a folder with that mode for one test, where others can get to.

@@ -5,10 +5,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os/user"
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/slotsync/slotsync/agent/owner"
 )
 
 // A Peer is who is at the other end of a connection, as far as the system says so.
@@ -39,13 +40,7 @@ func (p Peer) Key() string {
 // User is the name of the user, "uid 1000" for one without a name, and "" if it is not
 // known who that is.
 func (p Peer) User() string {
-	if p.UID < 0 {
-		return ""
-	}
-	if u, err := user.LookupId(strconv.Itoa(p.UID)); err == nil && u.Username != "" {
-		return u.Username
-	}
-	return "uid " + strconv.Itoa(p.UID)
+	return owner.Name(p.UID)
 }
 
 // peerKey is where a connection's context carries the peer.
@@ -71,23 +66,13 @@ func AskPeer(c net.Conn) Peer {
 	case *net.UnixConn:
 		p.UID = unixPeer(c)
 	case *net.TCPConn:
-		remote, local := addrOf(c.RemoteAddr()), addrOf(c.LocalAddr())
+		local, remote, here := owner.Local(c)
 		p.Addr = remote.Addr()
-		// what else a machine can be reached at from itself is loopback too
-		if remote.Addr() == local.Addr() || remote.Addr().IsLoopback() {
-			p.UID = socketOwner(remote, local)
+		if here {
+			p.UID = owner.Connected(remote, local)
 		}
 	}
 	return p
-}
-
-func addrOf(a net.Addr) netip.AddrPort {
-	t, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	at := t.AddrPort()
-	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port())
 }
 
 // unixPeer is the user who connected (unix(7), SO_PEERCRED), -1 if that cannot be asked.

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/user"
+	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -64,15 +68,36 @@ func (x Access) of(addr, tokenFile string, env config.Environment) (by client.Ac
 	x = x.orFrom(env)
 	by.TLS = longpoll.TLS{CAFile: x.CAFile, CertFile: x.CertFile, KeyFile: x.KeyFile}
 	if x.User != "" {
-		by.User = x.User
+		by.User, by.KnownTo = x.User, readers(x.PasswordFile)
 		by.Password, err = readPassword(x.PasswordFile)
 	} else {
+		by.KnownTo = readers(cmp.Or(x.TokenFile, tokenFile))
 		by.Token, err = readToken(x.TokenFile, tokenFile)
 	}
 	if err != nil {
 		err = &config.UsageError{Err: err}
 	}
 	return by, err
+}
+
+// readers reports whether a user can read the file at path as its owner, or by its group.
+func readers(path string) func(uid int) bool {
+	return func(uid int) bool {
+		info, err := os.Stat(path)
+		if err != nil {
+			return false
+		}
+		of, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || uid == int(of.Uid) {
+			return ok
+		}
+		u, err := user.LookupId(strconv.Itoa(uid))
+		if err != nil || info.Mode().Perm()&0o040 == 0 {
+			return false
+		}
+		groups, err := u.GroupIds()
+		return err == nil && slices.Contains(groups, strconv.Itoa(int(of.Gid)))
+	}
 }
 
 // readToken returns the token in the file that was named, else of the configured one.
