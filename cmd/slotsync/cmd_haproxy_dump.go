@@ -54,6 +54,11 @@ instance cannot say is told on standard error, and the exit code is 1 then` + mi
 		if err != nil {
 			return err
 		}
+		for i := range got {
+			if a.bundling {
+				got[i].Value = got[i].Value.WithoutCookies()
+			}
+		}
 		if len(q.Columns) == 0 && a.format != formatJSON {
 			q.Columns = d.columns
 		}

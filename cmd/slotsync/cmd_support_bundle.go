@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -118,7 +119,7 @@ func (a *app) again(ctx context.Context, args []string, w io.Writer) error {
 		args = append(args, "--config", a.place.ConfigFile)
 	}
 	other := *a
-	other.stdout, other.stderr = w, w
+	other.stdout, other.stderr, other.bundling = w, w, true
 	root := newRootCommand(&other) // which gives every flag its default
 	other.place = a.place
 	root.SetArgs(args)
@@ -161,6 +162,9 @@ func (a *app) mask() support.Mask {
 	if cfg, err := a.config(); err == nil {
 		for _, file := range cfg.SecretFiles() {
 			files = append(files, file.Path)
+		}
+		for _, r := range cfg.Reloads {
+			secrets = slices.Concat(secrets, support.WordSecrets(r.Command), support.WordSecrets(r.Check))
 		}
 	}
 	for _, path := range files {

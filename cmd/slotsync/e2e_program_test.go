@@ -57,7 +57,7 @@ func TestProgram(t *testing.T) {
 				expose = "expose-deprecated-directives"
 			}
 			p := haproxytest.Start(t, haproxytest.Config{Version: version, Master: true, Text: fmt.Sprintf(programmed, expose, run)})
-			text := fmt.Sprintf("haproxy:\n  lock_wait: 30s\n  instances: [{name: edge, socket: %s}]\nstate_dir: %s/state\nhttp: {listen: \"\", socket: %[2]s/api}\n"+
+			text := fmt.Sprintf("haproxy:\n  instances: [{name: edge, socket: %s}]\nstate_dir: %s/state\nhttp: {listen: \"\", socket: %[2]s/api}\n"+
 				"backends:\n  - {name: web, slots: web, endpoints: [\"127.9.0.1:80\", \"127.9.0.2:80\"]}\n", p.Socket, dir)
 			if err := os.WriteFile(config+".new", []byte(text), 0o600); err != nil {
 				t.Fatal(err)

@@ -17,6 +17,7 @@ type app struct {
 	stdout, stderr io.Writer
 	place          remote.Place // of the agent, with the environment and the configuration
 	format         string       // of the output, "" for the usual one
+	bundling       bool         // for a support bundle: nothing is changed, and no secret shown
 }
 
 // run executes the command line and returns its exit code.
@@ -92,8 +93,8 @@ func (a *app) config() (*config.Config, error) {
 
 // configPath is where the configuration is that was named or found.
 func (a *app) configPath() (string, error) {
-	if path := config.Find(a.place.ConfigFile); path != "" {
-		return path, nil
+	if path, err := config.Find(a.place.ConfigFile); path != "" || err != nil {
+		return path, err
 	}
 	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", config.Paths()[0], config.Paths()[1])
 }

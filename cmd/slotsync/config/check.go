@@ -14,7 +14,7 @@ import (
 // config makes a configuration of what was read. It is sound if c has no faults.
 func (c *checker) config(root *rootKeys) *Config {
 	h := root.HAProxy
-	cfg := &Config{Timeout: h.Timeout, Poll: h.Poll, Resync: h.Resync, LockWait: h.LockWait, LogFormat: root.Log.Format, StateDir: root.StateDir, SlotMap: root.SlotMap}
+	cfg := &Config{Timeout: h.Timeout, Poll: h.Poll, Resync: h.Resync, LockWait: h.LockWait, LockWaitAssumed: c.assumed["haproxy.lock_wait"], LogFormat: root.Log.Format, StateDir: root.StateDir, SlotMap: root.SlotMap}
 	if cfg.StateDir == nothingKept {
 		cfg.StateDir = ""
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
@@ -26,6 +27,7 @@ type Config struct {
 	File                  string // where it was read; "" for the command line alone
 	Timeout, Poll, Resync time.Duration
 	LockWait              time.Duration // how long a lock of another agent is waited for at the start
+	LockWaitAssumed       bool          // nobody has said so
 	Instances             []Instance
 	Sources               map[string]Source
 	Backends              []Backend
@@ -107,23 +109,6 @@ type Backend struct {
 	MaxSlots            int
 }
 
-// Paths returns where the configuration is looked for.
-func Paths() []string { return []string{"/etc/slotsync/slotsync.yaml", "slotsync.yaml"} }
-
-// Find returns the path of the configuration: named if it is not "",
-// or the first that exists, or "".
-func Find(named string) string {
-	if named != "" {
-		return named
-	}
-	for _, path := range Paths() {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	return ""
-}
-
 // Load reads and checks the file at path. Its error is an [Error]
 // that holds all faults, or says why the file cannot be read.
 func Load(path string, env Environment) (*Config, error) {
@@ -188,10 +173,16 @@ func within(path, outer string) bool {
 	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
+// maxWait is how long a configuration that is no file may take to arrive.
+const maxWait = 5 * time.Second
+
 var errNoConfig = errors.New("there is no such file")
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func readFile(path string) ([]byte, error) { return readWithin(path, maxWait) }
+
+// readWithin returns what is in a file, or comes out of a pipe within a time.
+func readWithin(path string, limit time.Duration) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe would wait for who writes
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, errNoConfig
@@ -199,12 +190,22 @@ func readFile(path string) ([]byte, error) {
 		return nil, errors.Unwrap(err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
 		return nil, errors.New("is a folder")
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
-	if err != nil {
+	// what has no deadline never waits
+	if err := f.SetReadDeadline(time.Now().Add(limit)); err != nil && !errors.Is(err, os.ErrNoDeadline) {
 		return nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("is no file: whoever writes it did not end within %s", limit)
+	case err != nil:
+		return nil, fmt.Errorf("cannot be read: %w", err)
+	case len(data) == 0 && info != nil && info.Mode()&fs.ModeNamedPipe != 0:
+		return nil, errors.New("is a pipe, and nobody writes to it")
 	}
 	return data, nil
 }

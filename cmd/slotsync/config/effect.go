@@ -62,6 +62,11 @@ func (c *checker) effects(root *rootKeys, cfg *Config) {
 }
 
 func (c *checker) reloadEffects(path string, r Reload, stateDir string) {
+	if r.None {
+		// what the environment says beside it
+		c.useless(path, "with reload: none", "master", "template", "file", "keep", "min_interval", "max_per_hour", "jitter", "timeout")
+		return
+	}
 	switch {
 	case r.File == "":
 		c.useless(path, "without file", "keep")

@@ -20,6 +20,7 @@ func TestWithoutEffect(t *testing.T) {
 		want       []string
 	}{
 		{"nothing", minimal, nil},
+		{"none beside the environment", minimal + "reload: none\n", []string{"SLOTSYNC_RELOAD_MASTER: has no effect with reload: none"}},
 		{"defaults", with("drain: 30s, max_slots: 1000, on_all_unhealthy: auto, guard: {removal_hold: 0s, window: 5m, max_removal: 50%, min_endpoints: 0}") +
 			"reload: {master: /m, keep: 10, min_interval: 30s, max_per_hour: 10, jitter: 5s}\nhttp: {listen: '', socket: '', hosts: [], token_file: '', socket_mode: '0660', socket_group: ''}\n", nil},
 		{"reload beside the instances' own", "haproxy: {instances: [{name: edge, socket: /run/a.sock, reload: none}]}\n" + strings.Replace(fixed, ", %", "", 1) + "reload: {master: /m}\n",
@@ -54,7 +55,11 @@ func TestWithoutEffect(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, err := parse(tt.text, nil)
+			var env Environment
+			if strings.Contains(tt.name, "environment") {
+				env = Environment{"SLOTSYNC_RELOAD_MASTER": "/m"}
+			}
+			cfg, err := parse(tt.text, env)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -29,8 +29,8 @@ func (c *checker) reloads(root *rootKeys, backends []Backend) []Reload {
 			shared = append(shared, in.Name)
 		}
 	}
-	// the environment alone can ask for one too
-	if (c.given("reload") || root.Reload.Master != "") && !root.Reload.None {
+	c.placeReload()
+	if c.given("reload") && !root.Reload.None {
 		r := c.reload("reload", defaultReload, &root.Reload, shared)
 		if len(shared) > 0 {
 			list = slices.Insert(list, 0, r)
@@ -45,6 +45,16 @@ func (c *checker) reloads(root *rootKeys, backends []Backend) []Reload {
 	c.distinctFiles(list)
 	c.templatesNeedSlots(list, backends)
 	return list
+}
+
+// placeReload notes that the environment alone asks for a reload, if it does: by any key that
+// says more than how often and how long.
+func (c *checker) placeReload() {
+	for _, key := range []string{"reload.master", "reload.template", "reload.file"} {
+		if at, ok := c.places[key]; ok && !c.unset[key] && !c.given("reload") {
+			c.places["reload"] = at
+		}
+	}
 }
 
 func (c *checker) reload(path, name string, keys *Reload, instances []string) Reload {

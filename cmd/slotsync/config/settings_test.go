@@ -16,7 +16,7 @@ import (
 // and what was overruled on the way.
 func sameConfig(a, b *Config) string {
 	return cmp.Diff(a, b, cmp.Exporter(func(t reflect.Type) bool { return true }),
-		cmpopts.IgnoreFields(Config{}, "File", "Overruled", "Warnings"),
+		cmpopts.IgnoreFields(Config{}, "File", "LockWaitAssumed", "Overruled", "Warnings"),
 		// Once the default socket is written down, somebody has asked for it.
 		cmpopts.IgnoreFields(HTTP{}, "SocketIsDefault"),
 		cmpopts.EquateComparable(netip.Prefix{}, netip.AddrPort{}), cmpopts.EquateEmpty())

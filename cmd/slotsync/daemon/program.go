@@ -14,17 +14,22 @@ const parentPoll = 500 * time.Millisecond
 
 var errNoParent = errors.New("the HAProxy that started this process is gone")
 
+// programLockWait is how long a program of HAProxy's waits for the lock if nobody says how long:
+// with a reload the next one starts before HAProxy ends the one from before.
+const programLockWait = 30 * time.Second
+
 // asProgram returns a context that ends with the HAProxy that has started this process as
 // one of its programs (section "program"), if one has: who is left over would keep the
 // lock from the slotsync of the next one.
-func asProgram(ctx context.Context) (context.Context, context.CancelFunc) {
+func asProgram(ctx context.Context) (of context.Context, program bool, done context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	parent := os.Getppid()
 	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", parent))
-	if err == nil && strings.TrimSpace(string(comm)) == "haproxy" {
+	program = err == nil && strings.TrimSpace(string(comm)) == "haproxy"
+	if program {
 		go outlive(ctx, parent, cancel)
 	}
-	return ctx, func() { cancel(nil) }
+	return ctx, program, func() { cancel(nil) }
 }
 
 // outlive ends the context when this process has another parent.

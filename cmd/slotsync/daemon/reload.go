@@ -15,8 +15,10 @@ import (
 // all. Its error says why the old one stays. With drainRemoved, slots that the
 // new one does not serve are taken out of service first.
 func (s *service) reload(ctx context.Context, drainRemoved bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.lock.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("another change of the configuration is under way: %w", err)
+	}
+	defer s.lock.Release(1)
 	notify(reloading())
 	err := s.replace(ctx, drainRemoved)
 	s.metrics.Reloaded(err == nil)

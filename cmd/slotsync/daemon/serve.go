@@ -10,13 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
@@ -46,7 +46,7 @@ type service struct {
 	opened   sockets
 	refused  atomic.Pointer[string] // why the configuration that was read last is not in force; nil: it is
 
-	mu      sync.Mutex // guards following
+	lock    *semaphore.Weighted // guards following; who waits for it gives up with his context
 	cfg     *config.Config
 	systems systems // of cfg
 	locks   locks
@@ -55,10 +55,13 @@ type service struct {
 
 // Serve runs the agent until ctx is done.
 func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), o Options) error {
-	ctx, done := asProgram(ctx)
+	ctx, program, done := asProgram(ctx)
 	defer done()
+	if program && cfg.LockWaitAssumed {
+		cfg.LockWait = programLockWait
+	}
 	tuneGC(o.Environment)
-	s := &service{load: load, cfg: cfg, version: o.Version, level: &slog.LevelVar{}, locks: locks{}, doctor: o.Examine}
+	s := &service{load: load, cfg: cfg, version: o.Version, level: &slog.LevelVar{}, locks: locks{}, doctor: o.Examine, lock: semaphore.NewWeighted(1)}
 	s.level.Set(cfg.LogLevel)
 	s.log = newLogger(o.Log, cfg.LogFormat, s.level)
 	s.registry, s.metrics = NewMetrics(o.Version)
@@ -218,9 +221,11 @@ func (s *service) examine(ctx context.Context) ([]api.Finding, error) {
 	if s.doctor == nil {
 		return nil, fmt.Errorf("%w: this agent has no doctor", api.ErrBadRequest)
 	}
-	s.mu.Lock()
+	if err := s.lock.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("the configuration is being read: %w", err)
+	}
 	cfg := s.cfg
-	s.mu.Unlock()
+	s.lock.Release(1)
 	w, err := Wire(cfg, nil)
 	if err != nil {
 		return nil, err

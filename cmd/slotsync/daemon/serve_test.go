@@ -8,7 +8,31 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
+
+// Who asks for a reload, or for findings, while another reload does not end gives up with his
+// request.
+func TestReloadGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{lock: semaphore.NewWeighted(1), doctor: func(context.Context, *config.Config, Wiring) []api.Finding { return nil }}
+		if err := s.lock.Acquire(t.Context(), 1); err != nil { // as one that reads a dead mount
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.examine(ctx)
+		for _, err := range []error{err, s.reload(ctx, false)} {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+		}
+	})
+}
 
 // An end that was asked for is fine, even where a slow disk holds up a part of it.
 func TestEnd(t *testing.T) {

@@ -36,6 +36,8 @@ type Clients struct {
 	Transactions []*reload.Transaction   // in that of the reloads
 	Sources      [][]discovery.Source    // in that of the backends and their feeds
 	Diagnose     map[string]diagnoseFunc // of a source as a whole, by its key; none where its parts say all
+	// OnlyRead: no server is added to an HAProxy, not even for a moment.
+	OnlyRead bool
 }
 
 // A diagnoseFunc looks at a source, of which so many services are watched.
@@ -77,7 +79,7 @@ func examineLive(ctx context.Context, cfg *config.Config, c Clients) []api.Findi
 	instances := make([]findings, len(cfg.Instances))
 	processes := make([]slots.Process, len(cfg.Instances))
 	for i := range cfg.Instances {
-		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, c.Instances[i]) })
+		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, c) })
 	}
 	var sources []api.Finding
 	wg.Go(func() { sources = examineSources(ctx, cfg, c) })
@@ -107,8 +109,8 @@ func examineLive(ctx context.Context, cfg *config.Config, c Clients) []api.Findi
 	return append(list, sources...)
 }
 
-func examineInstance(ctx context.Context, cfg *config.Config, i int, client *haproxy.Client) (findings, slots.Process) {
-	in := cfg.Instances[i]
+func examineInstance(ctx context.Context, cfg *config.Config, i int, c Clients) (findings, slots.Process) {
+	in, client := cfg.Instances[i], c.Instances[i]
 	f := findings{subject: "instance " + in.Name, slots: map[string]int{}}
 	asking, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
@@ -138,6 +140,8 @@ func examineInstance(ctx context.Context, cfg *config.Config, i int, client *hap
 			judged.judgeWarnings(in, view.Servers[b.Proxy], running)
 			if admin {
 				judged.askResolvers(ctx, client, b, view.Servers[b.Proxy])
+			}
+			if admin && !c.OnlyRead {
 				judged.tryDynamic(ctx, client, b, view.Servers[b.Proxy])
 			}
 			f.list = append(f.list, judged.list...)

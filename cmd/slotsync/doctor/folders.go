@@ -13,6 +13,12 @@ import (
 // examineFolders says in which folders others can change what slotsync reads and writes.
 func examineFolders(cfg *config.Config) []api.Finding {
 	f := findings{subject: "folders"}
+	if cfg.File != "" {
+		if err := config.CheckOwner(cfg.File); err != nil {
+			f.add(api.VerdictWarn, "the configuration %s %v: who can change it decides what runs as the agent: chown and chmod it", cfg.File, err)
+		}
+		f.suspect("the configuration", config.Folder{Path: cfg.File, File: true}, cfg.FolderPolicy)
+	}
 	for _, one := range cfg.Folders() {
 		if err := one.CheckSafe(cfg.FolderPolicy); err != nil {
 			f.add(api.VerdictFail, "%v", err)

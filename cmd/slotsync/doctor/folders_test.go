@@ -1,6 +1,9 @@
 package doctor
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -10,20 +13,25 @@ import (
 
 func TestExamineFolders(t *testing.T) {
 	open, closed := securedirtest.Folder(t, 0o777), securedirtest.Folder(t, 0o755)
+	everybodys := filepath.Join(closed, "slotsync.yaml")
+	if err := errors.Join(os.WriteFile(everybodys, nil, 0o600), os.Chmod(everybodys, 0o602)); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		name string
 		cfg  config.Config
 		want []string
 	}{
 		{"nothing", config.Config{}, nil},
-		{"closed", config.Config{StateDir: closed, HTTP: config.HTTP{Socket: closed + "/s"}, Instances: []config.Instance{{StateFile: closed + "/{backend}/x", Real: closed + "/s"}},
+		{"closed", config.Config{File: closed + "/c", StateDir: closed, HTTP: config.HTTP{Socket: closed + "/s"}, Instances: []config.Instance{{StateFile: closed + "/{backend}/x", Real: closed + "/s"}},
 			Reloads: []config.Reload{{Template: closed + "/t", File: closed + "/f"}}}, nil},
 		{"not there yet", config.Config{StateDir: closed + "/a/b"}, nil},
 		{"another's file", config.Config{Reloads: []config.Reload{{File: open + "/f"}}}, nil},
-		{"open", config.Config{StateDir: open, HTTP: config.HTTP{Socket: open + "/s"}, Instances: []config.Instance{{Name: "a", StateFile: open + "/{backend}/x", Real: open + "/s"}},
+		{"open", config.Config{File: open + "/c", StateDir: open, HTTP: config.HTTP{Socket: open + "/s"}, Instances: []config.Instance{{Name: "a", StateFile: open + "/{backend}/x", Real: open + "/s"}},
 			Reloads: []config.Reload{{Template: open + "/t", File: open + "/f"}}},
-			[]string{"fail state_dir: not safe to use: " + open, "fail http.socket: ", "fail state_file of a: ", "fail reload.file: ", "warn reload.template: ", "warn the socket of a: everybody can write to " + open}},
+			[]string{"warn the configuration: not safe to use: " + open, "fail state_dir: not safe to use: " + open, "fail http.socket: ", "fail state_file of a: ", "fail reload.file: ", "warn reload.template: ", "warn the socket of a: everybody can write to " + open}},
 		{"below open", config.Config{StateDir: open + "/a/b"}, []string{"fail state_dir: not safe to use: " + open + " can be written to by everybody: chmod go-w it"}},
+		{"everybody's configuration", config.Config{File: everybodys}, []string{"warn the configuration " + everybodys + " can be written by everybody: who can change it decides"}},
 		{"of an allocation", config.Config{StateDir: closed, HTTP: config.HTTP{Socket: open + "/s"},
 			FolderPolicy: securedir.Policy{Shared: []string{open}}},
 			[]string{"warn http.socket: every task of the allocation (or container of the pod) can write to " + open}},

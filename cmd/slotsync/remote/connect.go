@@ -56,7 +56,9 @@ func (p Place) Connect(warn func(string)) (*client.Client, error) {
 func (p Place) listener() (h config.HTTP, doubts []string, err error) {
 	path := ""
 	if p.ConfigFile != "" || p.NeedsConfig() {
-		path = config.Find(p.ConfigFile)
+		if path, err = config.Find(p.ConfigFile); err != nil {
+			return h, nil, err
+		}
 	}
 	return config.LoadListener(path, p.Env, !p.NeedsConfig())
 }

@@ -112,9 +112,11 @@ func NewMask(secrets []string) Mask {
 
 const masked = "[secret]"
 
-// Secrets that nobody told of: passwords in URLs, and values behind words that say what they
-// are, in any notation.
+// Secrets that nobody told of: passwords in addresses, and values behind words that say what
+// they are, in any notation.
 var (
+	password    = regexp.MustCompile(`([^\s/:@"'=]+):([^\s/"'][^\s"']*)@`)
+	option      = regexp.MustCompile(`(\s-u\s+[^\s:"']+):[^\s"',]+`)
 	urlPassword = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@"']*):[^\s/@"']+@`)
 	named       = regexp.MustCompile(`(?i)((?:token|password|passwd|secret|secret_?id|api_?key|authorization)["']?\s*[:=]\s*["']?)([^\s"',}&]{4,})`)
 	bearer      = regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)[a-zA-Z0-9+/=._~-]{8,}`)
@@ -126,8 +128,40 @@ func (m Mask) Text(text []byte) []byte {
 		text = bytes.ReplaceAll(text, []byte(s), []byte(masked))
 	}
 	text = urlPassword.ReplaceAll(text, []byte("$1:"+masked+"@"))
+	text = password.ReplaceAll(text, []byte("$1:"+masked+"@"))
+	text = option.ReplaceAll(text, []byte("$1:"+masked))
 	text = bearer.ReplaceAll(text, []byte("${1}"+masked))
 	return named.ReplaceAll(text, []byte("${1}"+masked))
+}
+
+// secretOptions are options of programs before what may be a secret, userOption one before a
+// user, perhaps with the password.
+var (
+	userOption    = regexp.MustCompile(`(?i)(-u|user)=?$`)
+	secretOptions = regexp.MustCompile(`(?i)^(-u|-?-[a-z-]*(user|password|passwd|pass|token|secret|auth|key|cookie|credentials?))(=|$)`)
+)
+
+// WordSecrets returns what may be secrets among the words of a command: what follows an option
+// as -u or --password, in the same word or the next, and of it what follows a ":".
+func WordSecrets(words []string) []string {
+	var list []string
+	for i, word := range words {
+		option := secretOptions.FindString(word)
+		value := strings.TrimPrefix(word, option)
+		if option == "" || value == "" && i+1 == len(words) {
+			continue
+		}
+		if value == "" {
+			value = words[i+1]
+		}
+		if !userOption.MatchString(option) { // a user alone is none
+			list = append(list, value)
+		}
+		if _, password, ok := strings.Cut(value, ":"); ok { // user:password
+			list = append(list, password)
+		}
+	}
+	return list
 }
 
 // secretNames are what the names of variables end in whose values are secrets.

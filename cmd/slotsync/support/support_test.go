@@ -15,17 +15,27 @@ import (
 func TestMask(t *testing.T) {
 	m := NewMask([]string{"s3cr3t\n", "s3cr3t-and-more", "abc", "", `a&b"c<d`})
 	for text, want := range map[string]string{
-		"a s3cr3t-and-more, a s3cr3t, an abc":        "a [secret], a [secret], an abc",
-		`a&b"c<d {"x":"a\u0026b\"c\u003cd"}`:         `[secret] {"x":"[secret]"}`,
-		"http://ann:pass@127.0.0.1/x http://h:8500/": "http://ann:[secret]@127.0.0.1/x http://h:8500/",
-		"Authorization: Bearer abcdefgh12345":        "Authorization: [secret] [secret]",
-		`{"token": "longtoken", "token_file": "/x"}`: `{"token": "[secret]", "token_file": "/x"}`,
-		"CONSUL_HTTP_TOKEN=aaaa-bbbb next":           "CONSUL_HTTP_TOKEN=[secret] next",
-		"token_file: /etc/slotsync/consul.token":     "token_file: /etc/slotsync/consul.token",
+		"a s3cr3t-and-more, a s3cr3t, an abc":          "a [secret], a [secret], an abc",
+		`a&b"c<d {"x":"a\u0026b\"c\u003cd"}`:           `[secret] {"x":"[secret]"}`,
+		"http://ann:pass@127.0.0.1/x http://h:8500/":   "http://ann:[secret]@127.0.0.1/x http://h:8500/",
+		"Authorization: Bearer abcdefgh12345":          "Authorization: [secret] [secret]",
+		`{"token": "longtoken", "token_file": "/x"}`:   `{"token": "[secret]", "token_file": "/x"}`,
+		"CONSUL_HTTP_TOKEN=aaaa-bbbb next":             "CONSUL_HTTP_TOKEN=[secret] next",
+		"token_file: /etc/slotsync/consul.token":       "token_file: /etc/slotsync/consul.token",
+		`CONSUL_HTTP_ADDR="ann:p/a@ss@127.0.0.1:8500"`: `CONSUL_HTTP_ADDR="ann:[secret]@127.0.0.1:8500"`,
+		"sh -c 'curl -u ann:pass http://h/'":           "sh -c 'curl -u ann:[secret] http://h/'",
+		"web1 [2001:db8::1]:80 at 10.0.0.1:80, 12:30":  "web1 [2001:db8::1]:80 at 10.0.0.1:80, 12:30",
 	} {
 		if got := string(m.Text([]byte(text))); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestWordSecrets(t *testing.T) {
+	words := []string{"curl", "-u", "ann:pass", "--token=abcd", "--api-key", "k1k1", "-X", "POST", "--user", "bob", "--max-time", "9", "http://h/", "--password"}
+	if got := strings.Join(WordSecrets(words), " "); got != "pass abcd k1k1" {
+		t.Errorf("%q", got)
 	}
 }
 
