@@ -26,14 +26,14 @@ const (
 	maxEventLine = 1 << 20
 )
 
-// errEnded is the end of an answer that is whole.
-var errEnded = errors.New("the agent ended it")
+// ErrEnded is the end of an answer that is whole, as the agent makes it after an hour.
+var ErrEnded = errors.New("the agent has ended the answer")
 
 var errSilent = errors.New("nothing came for too long")
 
 // Events yields what changes after the event with that ID, 0 for from now on. It ends
-// with an error, or when ctx does; the agent ends it after an hour, and when it stops.
-// Then it can be called again with the last ID: if events are missing by then, the
+// with an error, or when ctx does. The agent ends it after an hour, and when it stops, which is
+// [ErrEnded]. Then it can be called again with the last ID: if events are missing by then, the
 // first is of kind [api.EventGap].
 func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, error] {
 	return func(yield func(api.Event, error) bool) {
@@ -42,9 +42,6 @@ func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, 
 			last = strconv.FormatUint(after, 10)
 		}
 		err := c.readEvents(ctx, "/v1/events", last, func(e api.Event) bool { return yield(e, nil) })
-		if errors.Is(err, errEnded) {
-			err = c.unreachable(io.ErrUnexpectedEOF)
-		}
 		if err != nil && ctx.Err() == nil {
 			yield(api.Event{}, err)
 		}
@@ -53,12 +50,16 @@ func (c *Client) Events(ctx context.Context, after uint64) iter.Seq2[api.Event, 
 
 // Follow shows what comes after the event with that ID, 0 for from now on, until ctx is done
 // or show fails, whose error it returns. An agent that does not answer, or ends it, is asked
-// again after a pause; lost, which may be nil, is told so, once until an event comes.
+// again after a pause; lost, which may be nil, is told of what is no [ErrEnded], once until an
+// event comes.
 func (c *Client) Follow(ctx context.Context, after uint64, pause time.Duration, show func(api.Event) error, lost func(error)) error {
 	told := false
 	for ctx.Err() == nil {
 		for e, err := range c.Events(ctx, after) {
 			if err != nil {
+				if errors.Is(err, ErrEnded) {
+					break
+				}
 				if !told && lost != nil {
 					lost(err)
 				}
@@ -91,14 +92,14 @@ func (c *Client) KeptEvents(ctx context.Context) (list []api.Event, last uint64,
 		}
 		return true
 	})
-	if err == nil || errors.Is(err, errEnded) {
+	if err == nil || errors.Is(err, ErrEnded) {
 		return list, last, nil
 	}
 	return nil, 0, err
 }
 
 // readEvents takes events until take has enough, or the agent ends it, which is
-// errEnded. after is the last ID that is known, "" for none.
+// ErrEnded. after is the last ID that is known, "" for none.
 func (c *Client) readEvents(ctx context.Context, path, after string, take func(api.Event) bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -128,7 +129,7 @@ func (c *Client) readEvents(ctx context.Context, path, after string, take func(a
 	if err := cmp.Or(context.Cause(ctx), lines.Err()); err != nil {
 		return c.unreachable(err)
 	}
-	return errEnded
+	return ErrEnded
 }
 
 func (c *Client) openEvents(ctx context.Context, path, after string) (*http.Response, error) {

@@ -90,6 +90,29 @@ func TestClientReadsEvents(t *testing.T) {
 	})
 }
 
+// TestFollowGoesOnSilently where the agent has ended an answer after its time: nothing is wrong.
+func TestFollowGoesOnSilently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := event.New(time.Now())
+		l, stop := serve(t, list)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(150*time.Minute, func() { list.Add(api.Event{Kind: api.EventNote, Text: "later"}) })
+		time.AfterFunc(200*time.Minute, cancel)
+		var texts []string
+		show := func(e api.Event) error { texts = append(texts, e.Text); return nil }
+		lost := 0
+		if err := clientOf(l).Follow(ctx, 0, time.Second, show, func(error) { lost++ }); err != nil || lost > 0 || !slices.Equal(texts, []string{"later"}) {
+			t.Errorf("%v, told of %d losses, %q", err, lost, texts)
+		}
+		stop()
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _ = clientOf(l).Follow(ctx, 0, time.Second, show, func(error) { lost++ }); lost != 1 {
+			t.Errorf("of one that is gone: told %d times", lost)
+		}
+	})
+}
+
 // TestClientGivesUpOnSilence: what accepts and says nothing is not waited for.
 func TestClientGivesUpOnSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
