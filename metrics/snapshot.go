@@ -101,7 +101,7 @@ func newGauges(lists Lists, read func() (Snapshot, error)) *gauges {
 	g.overrides = g.desc("override_active",
 		"Endpoints of a backend of which operators asked something, by what.", "proxy", "kind")
 	g.overflow = g.desc("overflow_endpoints", "Endpoints of a backend for which no slot is left.", "proxy")
-	g.paused = g.desc("paused", "Whether nothing is written to the slots of a backend.", "proxy")
+	g.paused = g.desc("paused", "Whether nothing is written to the slots of a backend, or to one that somebody else keeps changing.", "proxy")
 	g.needed = g.desc("haproxy_reload_needed",
 		"Whether a backend lacks slots, which only a reload of HAProxy can give.", "proxy")
 

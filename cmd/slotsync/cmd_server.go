@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/remote"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
@@ -120,18 +121,20 @@ func newServerRemoveCommand(a *app) *cobra.Command {
 
 func newServerShutdownCommand(a *app) *cobra.Command {
 	return a.serverCommand(cobra.Command{
-		Use:   "shutdown BACKEND/SERVER",
+		Use:   "shutdown BACKEND/SERVER | --address IP",
 		Short: "End the sessions of a server, on all instances",
 		Long: `End the sessions that a server has, on all instances: clients see their connections
 break. It wants the unix socket or a token. A server that is ready gets new ones at
-once: drain or stop it first.`,
+once: drain or stop it first. With --address it is every server that has it now.`,
 		Example: `  slotsync server drain web/10.0.0.1:80
-  slotsync server shutdown web/10.0.0.1:80`,
+  slotsync server shutdown web/10.0.0.1:80
+  slotsync server shutdown --address 10.0.0.1`,
 	}, &serverChange{
 		what:    func([]string) string { return "its sessions are ended" },
 		instant: true,
 		one: func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 			return c.ShutSessions(ctx, backend, server)
 		},
+		all: remote.ShutAddress,
 	})
 }

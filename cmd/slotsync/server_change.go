@@ -103,7 +103,7 @@ func (a *app) changeAll(ctx context.Context, c *client.Client, x *serverChange, 
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || x.instant {
 		return err
 	}
 	return a.follow(ctx, c, x, refs)
