@@ -22,3 +22,24 @@ func TestSlowDiskDelaysNoChange(t *testing.T) {
 		}
 	}, a)
 }
+
+// Nor does who goes on with an instance that is configured in another way: the one before may
+// still wait for the disk.
+func TestSlowDiskDelaysNoSuccessor(t *testing.T) {
+	a := newFake("a", "web", 8)
+	a.disk = time.Minute
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(2 * syncAfter) // the disk is at work
+		next := w.opts
+		next.Instances = []Instance{next.Instances[0]}
+		next.Instances[0].Key = "another"
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 81)
+		w.pass(time.Second)
+		w.wantPorts(a, 80, 81)
+	}, a)
+}

@@ -133,7 +133,7 @@ func (r *Reconciler) Set(spec Spec) {
 	r.inbox <- spec
 }
 
-// Done is closed when Run has ended.
+// Done is closed when Run touches the instance no more. It may still wait for the disk.
 func (r *Reconciler) Done() <-chan struct{} { return r.done }
 
 // Sync has Run compare the whole instance now, and returns what kept it from that.
@@ -160,7 +160,6 @@ func (r *Reconciler) Sync(ctx context.Context) error {
 // Run works until ctx is done. It leaves every slot as it is. It is called once, after the
 // first Set.
 func (r *Reconciler) Run(ctx context.Context) {
-	defer close(r.done)
 	r.takeWaiting()
 	r.nextTry = time.Now()
 	timer := time.NewTimer(0)
@@ -169,12 +168,7 @@ func (r *Reconciler) Run(ctx context.Context) {
 		timer.Reset(time.Until(r.due()))
 		select {
 		case <-ctx.Done():
-			if r.probing != nil {
-				<-r.probing
-			}
-			if r.syncing != nil {
-				<-r.syncing
-			}
+			r.end()
 			return
 		case spec := <-r.inbox:
 			r.take(spec)
@@ -195,6 +189,17 @@ func (r *Reconciler) Run(ctx context.Context) {
 		case <-timer.C:
 			r.wake(ctx)
 		}
+	}
+}
+
+// end waits for what Run has begun: who goes on with the instance, not for the disk.
+func (r *Reconciler) end() {
+	if r.probing != nil {
+		<-r.probing
+	}
+	close(r.done)
+	if r.syncing != nil {
+		<-r.syncing
 	}
 }
 
