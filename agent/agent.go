@@ -23,11 +23,12 @@ type Agent struct {
 	do   chan task // what the loop is to do next
 	quit chan struct{}
 
-	events  *event.Log
-	ticked  atomic.Int64 // unix nanoseconds
-	started atomic.Int64
-	last    atomic.Pointer[api.Status] // when the loop ended
-	shown   *rate.Limiter              // of lines of the log about what is shown to who may only read
+	events *event.Log
+	// ticked is when the loop went round last; nil: it has not begun. It is not a number: what
+	// the wall clock does must not count.
+	ticked atomic.Pointer[time.Time]
+	last   atomic.Pointer[api.Status] // when the loop ended
+	shown  *rate.Limiter              // of lines of the log about what is shown to who may only read
 
 	// Owned by the loop.
 	core
@@ -66,6 +67,7 @@ func New(opts Options) (*Agent, error) {
 	a.slotMap = newSlotMap(opts)
 	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
 	a.operators = store.NewFile(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
+	a.saver.Disk, a.operators.Disk = opts.Disk, opts.Disk
 	return a, nil
 }
 
@@ -105,8 +107,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) begin() {
 	now := time.Now()
 	a.begun, a.storedLast = now, now
-	a.started.Store(now.UnixNano())
-	a.ticked.Store(now.UnixNano())
+	a.ticked.Store(&now)
 	var err error
 	if a.stored, err = loadState(a.opts.Folders, a.opts.StateDir); err != nil {
 		a.stateFailed(err)

@@ -22,11 +22,11 @@ const answerWait = 4 * time.Second
 
 // Healthy returns nil while the loop is alive.
 func (a *Agent) Healthy() error {
-	last := time.Unix(0, a.ticked.Load())
-	if a.started.Load() == 0 {
+	last := a.ticked.Load()
+	if last == nil {
 		return errors.New("the agent has not started yet")
 	}
-	if silent := time.Since(last); silent > aliveWithin {
+	if silent := time.Since(*last); silent > aliveWithin {
 		return fmt.Errorf("the loop has been silent for %s", silent.Round(time.Second))
 	}
 	return nil
@@ -50,7 +50,7 @@ func (a *Agent) Status() api.Status {
 	}
 	if err != nil {
 		s = unknown(time.Now(), err)
-		if a.started.Load() != 0 { // before that there is nothing to know
+		if a.ticked.Load() != nil { // before that there is nothing to know
 			s.Unanswered = err.Error()
 		}
 	}
@@ -71,7 +71,7 @@ var errSilent = fmt.Errorf("the loop of the agent has not answered for %s: what 
 // ask has the loop do f and waits for it. After an error f was not done and
 // will not be: what it writes to is the caller's again.
 func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
-	if a.started.Load() == 0 {
+	if a.ticked.Load() == nil {
 		return api.ErrStopped
 	}
 	done := make(chan struct{})

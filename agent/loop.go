@@ -89,7 +89,7 @@ func (a *Agent) drainUpdates(ctx context.Context, t task) bool {
 
 // onTick does what is due once a second.
 func (a *Agent) onTick(now time.Time) {
-	a.ticked.Store(now.UnixNano())
+	a.ticked.Store(&now)
 	a.expireAsked(now)
 	a.recordBehind()
 	if a.dirty || a.storeOverdue(now) {

@@ -112,6 +112,9 @@ type Options struct {
 	// StateDir is where the agent keeps what it must not forget; "" for
 	// nowhere.
 	StateDir string
+	// Disk, if it is not nil, is handed whatever writes to StateDir, and is to do it:
+	// tests have it be slow, or fail.
+	Disk func(write func() error) error
 	// Folders says which folders are good enough to keep it in.
 	Folders securedir.Policy
 	// SlotMap is the file of the map from slots to names; "": none is kept.

@@ -24,6 +24,9 @@ var errEnded = errors.New("nothing is stored any more")
 // A File keeps one file of the state directory equal to the newest value that it was given.
 // Only who asks for it waits for the disk.
 type File struct {
+	// Disk, if it is not nil, is handed each write, and is to do it. It is set before Run.
+	Disk func(write func() error) error
+
 	folders   securedir.Policy
 	dir, name string // dir "": nothing is kept
 	failed    func(error)
@@ -146,7 +149,7 @@ func (f *File) write(value any) error {
 		return nil
 	}
 	if err == nil {
-		err = f.replace(append(text, '\n'))
+		err = f.through(func() error { return f.replace(append(text, '\n')) })
 	}
 	if err != nil {
 		f.failed(err)
@@ -155,6 +158,13 @@ func (f *File) write(value any) error {
 	f.last = text
 	f.worked()
 	return nil
+}
+
+func (f *File) through(write func() error) error {
+	if f.Disk == nil {
+		return write()
+	}
+	return f.Disk(write)
 }
 
 // replace replaces the file in one step that survives a power loss. Its mode is not that
