@@ -106,10 +106,20 @@ func (f *fakeReload) Check(context.Context, reload.Data) (string, error) { retur
 func (f *fakeReload) Versions() ([]reload.Version, error) { return []reload.Version{{ID: "v"}}, nil }
 
 func (f *fakeReload) Version(id string) (reload.Version, []byte, error) {
+	if id != "v" {
+		return reload.Version{}, nil, slots.ErrNoVersion
+	}
 	return reload.Version{ID: id}, []byte("old\n"), nil
 }
 
-func (f *fakeReload) Diff(string, string) (string, error) { return "-old\n+global\n", nil }
+func (f *fakeReload) Diff(from, to string) (string, error) {
+	for _, id := range []string{from, to} {
+		if _, _, err := f.Version(id); id != "" && err != nil {
+			return "", err
+		}
+	}
+	return "-old\n+global\n", nil
+}
 
 func (f *fakeReload) Restore(_ context.Context, id, by string) (reload.Result, error) {
 	f.with(func() { f.runs = append(f.runs, reload.Request{Reason: "restore " + id, By: by}) })
@@ -117,19 +127,19 @@ func (f *fakeReload) Restore(_ context.Context, id, by string) (reload.Result, e
 }
 
 func (f *fakeReload) Sections() ([]reload.Section, string, error) {
-	return []reload.Section{{Type: "global", Line: 1}}, f.tag, nil
+	return []reload.Section{{ConfigSection: slots.ConfigSection{Type: "global", Line: 1}}}, f.tag, nil
 }
 
 func (f *fakeReload) Section(typ, name string) ([]byte, string, error) {
 	if typ != "global" || name != "" {
-		return nil, "", reload.ErrNoSection
+		return nil, "", slots.ErrNoSection
 	}
 	return []byte("global\n"), f.tag, nil
 }
 
 func (f *fakeReload) Preview(e reload.Edit) (string, error) {
 	if e.ETag != "" && e.ETag != f.tag {
-		return "", reload.ErrEdited
+		return "", slots.ErrConfigChanged
 	}
 	return "-global\n+" + string(e.Body), nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/slots/reload"
@@ -64,7 +63,7 @@ func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) (
 	if err != nil {
 		return nil, err
 	}
-	if err := known(t, id); err != nil {
+	if _, _, err := t.Version(id); err != nil {
 		return nil, err
 	}
 	if _, now, err := t.Show(); etag != "" && (err != nil || now != etag) {
@@ -114,18 +113,6 @@ func (a *Agent) transaction(ctx context.Context, name string) (string, Transacti
 	return r.Name, r.Transaction, err
 }
 
-// known returns [api.ErrNoVersion] unless the version is kept.
-func known(t Transaction, id string) error {
-	kept, err := t.Versions()
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(kept, func(v reload.Version) bool { return v.ID == id }) {
-		return fmt.Errorf("%q: %w", id, api.ErrNoVersion)
-	}
-	return nil
-}
-
 // CheckHAProxy renders HAProxy's configuration as it would be now and checks it;
 // words are those of the check. Nothing is changed.
 func (a *Agent) CheckHAProxy(ctx context.Context, name string) (words string, err error) {
@@ -155,9 +142,6 @@ func (a *Agent) HAProxyConfig(ctx context.Context, name, version string) (text [
 	if version == "" {
 		return t.Show()
 	}
-	if err := known(t, version); err != nil {
-		return nil, "", err
-	}
 	_, text, err = t.Version(version)
 	return text, "", err
 }
@@ -169,11 +153,7 @@ func (a *Agent) HAProxyVersions(ctx context.Context, name string) ([]api.ConfigV
 		return nil, err
 	}
 	kept, err := t.Versions()
-	out := []api.ConfigVersion{}
-	for _, v := range kept {
-		out = append(out, api.ConfigVersion{ID: v.ID, At: v.At, Reason: v.Reason, By: v.By, SHA256: v.SHA256, Bytes: v.Bytes, Good: v.Good})
-	}
-	return out, err
+	return append([]api.ConfigVersion{}, kept...), err // a list, also if it is empty
 }
 
 // HAProxyDiff returns what changed between two versions, "" for the file as it
@@ -182,14 +162,6 @@ func (a *Agent) HAProxyDiff(ctx context.Context, name, from, to string) (string,
 	_, t, err := a.transaction(ctx, name)
 	if err != nil {
 		return "", err
-	}
-	for _, id := range []string{from, to} {
-		if id == "" {
-			continue
-		}
-		if err := known(t, id); err != nil {
-			return "", err
-		}
 	}
 	return t.Diff(from, to)
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -22,7 +21,7 @@ func (a *Agent) HAProxySections(ctx context.Context, name string) ([]api.ConfigS
 	all, etag, err := t.Sections()
 	out := []api.ConfigSection{}
 	for _, s := range all {
-		out = append(out, api.ConfigSection{Type: s.Type, Name: s.Name, Line: s.Line})
+		out = append(out, s.ConfigSection)
 	}
 	return out, etag, err
 }
@@ -34,8 +33,7 @@ func (a *Agent) HAProxySection(ctx context.Context, name, typ, section string) (
 	if err != nil {
 		return nil, "", err
 	}
-	text, etag, err = t.Section(typ, section)
-	return text, etag, sectionFailed(err)
+	return t.Section(typ, section)
 }
 
 // PreviewHAProxySection returns what e would change, as a unified diff.
@@ -44,8 +42,7 @@ func (a *Agent) PreviewHAProxySection(ctx context.Context, e api.SectionEdit) (s
 	if err != nil {
 		return "", err
 	}
-	diff, err := t.Preview(editOf(e, reload.Data{}))
-	return diff, sectionFailed(err)
+	return t.Preview(editOf(e, reload.Data{}))
 }
 
 // EditHAProxySection makes the change and reloads HAProxy, as
@@ -58,13 +55,13 @@ func (a *Agent) EditHAProxySection(ctx context.Context, e api.SectionEdit) ([]ap
 		return nil, err
 	}
 	if _, err := t.Preview(editOf(e, reload.Data{})); err != nil {
-		return nil, sectionFailed(err)
+		return nil, err
 	}
 	err = a.perform(ctx, name, e.By, func(r *reloading) launch {
 		ask := editOf(e, a.data(r))
 		return launch{reason: "edit of " + e.String(), run: func(ctx context.Context) (reload.Result, error) { return t.Edit(ctx, ask) }}
 	})
-	return a.Status().Reloads, sectionFailed(err)
+	return a.Status().Reloads, err
 }
 
 // edited returns the reload whose configuration e changes. Each has a file of its own:
@@ -82,20 +79,4 @@ func (a *Agent) edited(ctx context.Context, e api.SectionEdit) (string, Transact
 
 func editOf(e api.SectionEdit, d reload.Data) reload.Edit {
 	return reload.Edit{Type: e.Type, Name: e.Name, Body: e.Body, ETag: e.ETag, By: e.By, Force: e.Force, Data: d}
-}
-
-// sectionFailed says in the agent's words what a transaction said.
-func sectionFailed(err error) error {
-	for theirs, ours := range map[error]error{
-		reload.ErrNoSection: api.ErrNoSection, reload.ErrBadSection: api.ErrBadSection, reload.ErrEdited: api.ErrChanged, reload.ErrNotKept: api.ErrNoReload,
-	} {
-		if !errors.Is(err, theirs) {
-			continue
-		}
-		if what, ok := strings.CutPrefix(err.Error(), theirs.Error()+": "); ok {
-			return fmt.Errorf("%w: %s", ours, what)
-		}
-		return fmt.Errorf("%w (%w)", ours, err)
-	}
-	return err
 }

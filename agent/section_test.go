@@ -2,12 +2,10 @@ package agent
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/slots/reload"
 )
 
 func TestSectionsAreEdited(t *testing.T) {
@@ -72,16 +70,4 @@ func TestSectionsOfSeveralFiles(t *testing.T) {
 			t.Error("something was reloaded")
 		}
 	})
-}
-
-func TestSectionErrors(t *testing.T) {
-	other := errors.New("other")
-	for theirs, ours := range map[error]error{reload.ErrBadSection: api.ErrBadSection, reload.ErrNotKept: api.ErrNoReload, other: other, nil: nil} {
-		if got := sectionFailed(theirs); !errors.Is(got, ours) {
-			t.Errorf("%v: got %v, want %v", theirs, got, ours)
-		}
-	}
-	if got := sectionFailed(fmt.Errorf("%w: backend x", reload.ErrNoSection)); !errors.Is(got, api.ErrNoSection) || got.Error() != "no such section: backend x" {
-		t.Errorf("got %v", got)
-	}
 }

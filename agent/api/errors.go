@@ -1,6 +1,10 @@
 package api
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/slotsync/slotsync/slots"
+)
 
 // What an operator's request can fail with besides the context's error. Errors
 // that wrap them say which backend was meant.
@@ -31,13 +35,15 @@ var (
 	// ErrReloading: one reload is done at a time.
 	ErrReloading = errors.New("a reload of HAProxy is under way: ask again when it is over")
 	// ErrNoVersion: no such version of HAProxy's configuration is kept.
-	ErrNoVersion = errors.New("no such version is kept")
+	ErrNoVersion = slots.ErrNoVersion
 	// ErrChanged: HAProxy's configuration is not the one that was meant.
-	ErrChanged = errors.New("HAProxy's configuration is another one by now: look at it again")
+	ErrChanged = slots.ErrConfigChanged
+	// ErrNotKept: no versions of HAProxy's configuration are kept, so it is not edited.
+	ErrNotKept = slots.ErrNotKept
 	// ErrNoSection: HAProxy's configuration has no such section.
-	ErrNoSection = errors.New("no such section")
+	ErrNoSection = slots.ErrNoSection
 	// ErrBadSection: what was given is not that section and nothing else.
-	ErrBadSection = errors.New("not that section")
+	ErrBadSection = slots.ErrBadSection
 	// ErrNotStored: what was asked for is in force and could not be stored: it is lost with
 	// the next restart, unless a later try succeeds.
 	ErrNotStored = errors.New("in force, and lost at the next restart: it could not be stored")

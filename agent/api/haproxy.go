@@ -2,7 +2,8 @@ package api
 
 import (
 	"strings"
-	"time"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A ReloadRequest is what a person asks for.
@@ -15,24 +16,13 @@ type ReloadRequest struct {
 	Force bool
 }
 
-// A ConfigVersion is one version of HAProxy's configuration that is kept.
-type ConfigVersion struct {
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
-	By     string    `json:"by,omitempty"` // "": the agent itself
-	SHA256 string    `json:"sha256"`
-	Bytes  int       `json:"bytes"`
-	Good   bool      `json:"good"` // HAProxy ran with it
-}
-
-// A ConfigSection is one section of HAProxy's configuration, as it stands in the
-// template if there is one, else in the file.
-type ConfigSection struct {
-	Type string `json:"type"`
-	Name string `json:"name"` // "" for sections without one
-	Line int    `json:"line"`
-}
+// What is known of HAProxy's configuration.
+type (
+	// A ConfigVersion is one version of it that is kept.
+	ConfigVersion = slots.ConfigVersion
+	// A ConfigSection is one section of it.
+	ConfigSection = slots.ConfigSection
+)
 
 // A SectionEdit changes one section.
 type SectionEdit struct {

@@ -183,7 +183,7 @@ func TestEditedInTheLastMoment(t *testing.T) {
 				})
 			}
 			_, err := tr.Edit(t.Context(), Edit{Type: "backend", Name: "more", Body: []byte(moreSection), By: "ann", Data: web(10)})
-			want := ErrEdited
+			want := slots.ErrConfigChanged
 			if of == "file" {
 				want = ErrChangedByHand
 			}

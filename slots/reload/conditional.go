@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 // sections lists the sections of a configuration, or of a template of one, in
@@ -78,7 +80,7 @@ func lines(text []byte) func(yield func(int, []byte) bool) {
 
 func (o *outlined) header(words []string, line, at, size int) {
 	o.stopAll()
-	o.sections = append(o.sections, Section{Type: words[0], Name: SectionName(words), Line: line, from: at})
+	o.sections = append(o.sections, Section{ConfigSection: slots.ConfigSection{Type: words[0], Name: SectionName(words), Line: line}, from: at})
 	o.end = append(o.end, at+size)
 	o.depth = append(o.depth, len(o.blocks))
 	o.inside = append(o.inside, 0)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -53,20 +54,20 @@ func TestUnclearSections(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := deleteSection([]byte(c.text), "backend", c.section)
-			if !errors.Is(err, ErrBadSection) || !strings.Contains(err.Error(), c.says) {
+			if !errors.Is(err, slots.ErrBadSection) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("delete: got %v", err)
 			}
-			if _, err := setSection([]byte(c.text), []byte("backend "+c.section+"\n"), "backend", c.section); !errors.Is(err, ErrBadSection) {
+			if _, err := setSection([]byte(c.text), []byte("backend "+c.section+"\n"), "backend", c.section); !errors.Is(err, slots.ErrBadSection) {
 				t.Errorf("set: got %v", err)
 			}
 		})
 	}
 	for _, body := range []string{"backend new\n.endif\n", "backend new\n.if defined(X)\n", "backend new\n.else\n  server a :1\n"} {
-		if got, err := setSection([]byte(sectioned), []byte(body), "backend", "new"); !errors.Is(err, ErrBadSection) {
+		if got, err := setSection([]byte(sectioned), []byte(body), "backend", "new"); !errors.Is(err, slots.ErrBadSection) {
 			t.Errorf("%q: got %q, %v", body, got, err)
 		}
 	}
-	if got, err := setSection([]byte("global\n.if defined(X)\n"), []byte("backend new\n"), "backend", "new"); !errors.Is(err, ErrBadSection) {
+	if got, err := setSection([]byte("global\n.if defined(X)\n"), []byte("backend new\n"), "backend", "new"); !errors.Is(err, slots.ErrBadSection) {
 		t.Errorf("behind an open block: got %q, %v", got, err)
 	}
 }

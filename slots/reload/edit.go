@@ -2,16 +2,13 @@ package reload
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/slots"
 )
-
-// ErrEdited: what was read to be edited has changed since.
-var ErrEdited = errors.New("the configuration has changed since it was read")
 
 // An Edit changes one section of the configuration: in the template if there is
 // one, else in the file.
@@ -38,7 +35,7 @@ func (t *Transaction) edited() string {
 }
 
 // Sections lists the sections of the template if there is one, else of the file,
-// with the ETag of the whole: its SHA-256 in hex. It fails with [ErrNotKept] where
+// with the ETag of the whole: its SHA-256 in hex. It fails with [slots.ErrNotKept] where
 // nothing can be edited.
 func (t *Transaction) Sections() ([]Section, string, error) {
 	text, etag, err := t.source()
@@ -46,7 +43,7 @@ func (t *Transaction) Sections() ([]Section, string, error) {
 }
 
 // Section returns one section as it stands there, and the ETag of the whole. The
-// error wraps [ErrNoSection], or [ErrBadSection] if there are several of that name.
+// error wraps [slots.ErrNoSection], or [slots.ErrBadSection] if there are several of that name.
 func (t *Transaction) Section(typ, name string) ([]byte, string, error) {
 	text, etag, err := t.source()
 	if err != nil {
@@ -66,7 +63,7 @@ func (t *Transaction) source() (text []byte, etag string, err error) {
 
 func (t *Transaction) sourceSeen() (fileSnapshot, error) {
 	if !t.keeps() {
-		return fileSnapshot{}, ErrNotKept
+		return fileSnapshot{}, slots.ErrNotKept
 	}
 	info, err := os.Stat(t.edited())
 	if err != nil {
@@ -94,7 +91,7 @@ func (t *Transaction) draft(e Edit) (was fileSnapshot, now []byte, err error) {
 		return was, nil, err
 	}
 	if e.ETag != "" && e.ETag != was.sum {
-		return was, nil, fmt.Errorf("%s: %w", t.edited(), ErrEdited)
+		return was, nil, fmt.Errorf("%s: %w", t.edited(), slots.ErrConfigChanged)
 	}
 	if e.Body == nil {
 		now, err = deleteSection(was.text, e.Type, e.Name)
@@ -102,20 +99,20 @@ func (t *Transaction) draft(e Edit) (was fileSnapshot, now []byte, err error) {
 		now, err = setSection(was.text, e.Body, e.Type, e.Name)
 	}
 	if err == nil && len(now) > maxFile {
-		err = fmt.Errorf("%w: the whole would have more than %d bytes", ErrBadSection, maxFile)
+		err = fmt.Errorf("%w: the whole would have more than %d bytes", slots.ErrBadSection, maxFile)
 	}
 	return was, now, err
 }
 
 // Edit makes the change and reloads HAProxy, with the steps and errors of
 // [Transaction.Run]; where that puts the file from before back, the template from
-// before is back as well. The errors before the first step are [ErrNotKept],
-// [ErrEdited], and those of [Transaction.Section].
+// before is back as well. The errors before the first step are [slots.ErrNotKept],
+// [slots.ErrConfigChanged], and those of [Transaction.Section].
 func (t *Transaction) Edit(ctx context.Context, e Edit) (Result, error) {
 	if _, _, err := t.draft(e); err != nil {
 		return Result{}, err
 	}
-	what := Section{Type: e.Type, Name: e.Name}.String()
+	what := sectionOf(e.Type, e.Name).String()
 	a := &attempt{t: t, reason: "edit of " + what, by: e.By, force: e.Force || !t.Renders()}
 	if e.Body == nil {
 		a.reason = "removal of " + what
@@ -153,7 +150,7 @@ func (a *attempt) keepTemplate() error {
 		return err
 	}
 	if was.sum != a.template.sum {
-		return fmt.Errorf("%s: %w", a.t.o.Template, ErrEdited)
+		return fmt.Errorf("%s: %w", a.t.o.Template, slots.ErrConfigChanged)
 	}
 	a.journal.Pending.Template = sum(a.template.text)
 	return a.t.write(filepath.Join(a.t.o.Dir, templateBefore), was.text, securedir.Private(), nil)
@@ -165,7 +162,7 @@ func (a *attempt) replaceTemplate() error {
 		return nil
 	}
 	defer a.t.reached("replaced the template")
-	return a.t.write(a.template.path, a.template.text, a.template.like, a.t.still(a.t.o.Template, a.template.sum, ErrEdited))
+	return a.t.write(a.template.path, a.template.text, a.template.like, a.t.still(a.t.o.Template, a.template.sum, slots.ErrConfigChanged))
 }
 
 // still returns what looks once more, right before path is replaced, whether it has the
@@ -194,5 +191,5 @@ func (a *attempt) putTemplateBack() error {
 	if err != nil {
 		return err
 	}
-	return a.t.write(now.path, before, now.like, a.t.still(a.t.o.Template, now.sum, ErrEdited))
+	return a.t.write(now.path, before, now.like, a.t.still(a.t.o.Template, now.sum, slots.ErrConfigChanged))
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 const (
@@ -57,7 +59,7 @@ func TestEditTemplate(t *testing.T) {
 		if s.templateText(t) != editedTemplate || s.onDisk(t) != rendered(10)+"\nbackend more\n" || s.running().Text != s.onDisk(t) {
 			t.Errorf("template %q, file %q", s.templateText(t), s.onDisk(t))
 		}
-		if _, err := tr.Edit(t.Context(), e); !errors.Is(err, ErrEdited) {
+		if _, err := tr.Edit(t.Context(), e); !errors.Is(err, slots.ErrConfigChanged) {
 			t.Errorf("with the old tag: %v", err)
 		}
 		if text, _, err := tr.Section("backend", "more"); err != nil || string(text) != moreSection {
@@ -97,9 +99,9 @@ func TestEditRefuses(t *testing.T) {
 		s := newSite(t)
 		tr := s.open(t)
 		for want, e := range map[error]Edit{
-			ErrNoSection:  {Type: "backend", Name: "none"},
-			ErrBadSection: {Type: "backend", Name: "none", Body: []byte("global\n")},
-			ErrEdited:     {Type: "backend", Name: "more", Body: []byte(moreSection), ETag: "0"},
+			slots.ErrNoSection:     {Type: "backend", Name: "none"},
+			slots.ErrBadSection:    {Type: "backend", Name: "none", Body: []byte("global\n")},
+			slots.ErrConfigChanged: {Type: "backend", Name: "more", Body: []byte(moreSection), ETag: "0"},
 		} {
 			if res, err := tr.Edit(t.Context(), e); !errors.Is(err, want) || res.Step != "" {
 				t.Errorf("got %+v, %v, want %v", res, err, want)
@@ -113,7 +115,7 @@ func TestEditRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := bare.Sections(); !errors.Is(err, ErrNotKept) {
+		if _, _, err := bare.Sections(); !errors.Is(err, slots.ErrNotKept) {
 			t.Errorf("got %v", err)
 		}
 		o.File, o.Dir = s.dir, s.kept()
@@ -139,7 +141,7 @@ func TestEditOfATemplateThatChanges(t *testing.T) {
 			}
 		}
 		_, err := tr.Edit(t.Context(), Edit{Type: "global", Body: []byte("global\n"), By: "ann", Data: web(10)})
-		if !errors.Is(err, ErrEdited) || s.templateText(t) != editedTemplate || s.onDisk(t) != rendered(10) {
+		if !errors.Is(err, slots.ErrConfigChanged) || s.templateText(t) != editedTemplate || s.onDisk(t) != rendered(10) {
 			t.Errorf("%v, template %q, file %q", err, s.templateText(t), s.onDisk(t))
 		}
 		if res, had, err := s.open(t).Recover(t.Context()); had || err != nil {

@@ -37,17 +37,13 @@ const (
 	maxWords = 64 << 10
 )
 
-// Errors that a caller tells apart with errors.Is.
+// Errors that a caller tells apart with errors.Is; those of package slots are the others.
 var (
 	// ErrBusy: another transaction on the same file, or one that reloads in the same
 	// way (see [Locker]), runs in this process or in another one.
 	ErrBusy = errors.New("another reload is in progress; try again when it is done")
 	// ErrChangedByHand: the file is not what was put in place last.
 	ErrChangedByHand = errors.New("the file was changed by hand since it was rendered")
-	// ErrNotKept: there is no folder for versions, so the file is not replaced.
-	ErrNotKept = errors.New("no versions of the file are kept here, so that it is not changed")
-	// ErrNoVersion: no version of that name is kept.
-	ErrNoVersion = errors.New("no such version")
 )
 
 // Options of one configuration file and of the way to reload it.

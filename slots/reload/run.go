@@ -49,7 +49,7 @@ func (t *Transaction) Run(ctx context.Context, r Request) (Result, error) {
 // file.
 func (t *Transaction) Restore(ctx context.Context, id, by string) (Result, error) {
 	if !t.keeps() {
-		return Result{}, ErrNotKept
+		return Result{}, slots.ErrNotKept
 	}
 	_, text, err := t.Version(id)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 func TestRun(t *testing.T) {
@@ -149,7 +151,7 @@ func TestRestore(t *testing.T) {
 		}
 		wantChanged(t, tr, false)
 		for _, id := range []string{"", "../journal", "20260101T000000.000Z-00000000"} {
-			if _, err := tr.Restore(t.Context(), id, "ann"); !errors.Is(err, ErrNoVersion) {
+			if _, err := tr.Restore(t.Context(), id, "ann"); !errors.Is(err, slots.ErrNoVersion) {
 				t.Errorf("%q: got %v", id, err)
 			}
 		}
@@ -194,7 +196,7 @@ func TestForeignFile(t *testing.T) {
 		s.put(t, s.file(), "new\n")
 		_, err = tr.Run(t.Context(), Request{By: "ann"})
 		wantFailure(t, err, StepCheck, false, "exit status 1")
-		if _, err := tr.Restore(t.Context(), "x", "ann"); !errors.Is(err, ErrNoVersion) {
+		if _, err := tr.Restore(t.Context(), "x", "ann"); !errors.Is(err, slots.ErrNoVersion) {
 			t.Errorf("got %v", err)
 		}
 		wantOnly(t, s, "haproxy.cfg", "haproxy.cfg.tmpl", "running")

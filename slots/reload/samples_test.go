@@ -98,7 +98,7 @@ func sectionsOfSample(t *testing.T, binary string, text []byte) {
 			t.Errorf("%s: deleted: %v", s, err)
 			continue
 		}
-		if _, err := findSection(rest, s.Type, s.Name); !errors.Is(err, ErrNoSection) {
+		if _, err := findSection(rest, s.Type, s.Name); !errors.Is(err, slots.ErrNoSection) {
 			t.Errorf("%s is there after it was deleted: %v", s, err)
 		}
 		if s.Type != "backend" || s.Name == "web" {

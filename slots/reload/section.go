@@ -6,15 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-)
 
-// Errors that a caller tells apart with errors.Is.
-var (
-	// ErrNoSection: the configuration has no section of that type and name.
-	ErrNoSection = errors.New("no such section")
-	// ErrBadSection: what is to be put in place is not one whole section of that
-	// type and name.
-	ErrBadSection = errors.New("this is not that section")
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A Section is a part of HAProxy's configuration: the line that opens it and what
@@ -22,15 +15,15 @@ var (
 // for blank lines and comments right before that: they are nobody's. Lines like ".if" and
 // ".endif" belong to a section only where it has all of the block.
 type Section struct {
-	// Type is the word that opens it, as in "backend".
-	Type string `json:"type"`
-	// Name is the word after it, "" for sections without one.
-	Name string `json:"name"`
-	// Line is where it begins, from 1 on.
-	Line int `json:"line"`
+	slots.ConfigSection
 
 	from, to int    // its bytes
 	unclear  string // why it cannot be told from what stands around it; "" if it can
+}
+
+// sectionOf is a section of which no more is known.
+func sectionOf(typ, name string) Section {
+	return Section{ConfigSection: slots.ConfigSection{Type: typ, Name: name}}
 }
 
 // String returns type and name.
@@ -63,18 +56,18 @@ func findSection(text []byte, typ, name string) (Section, error) {
 			lines = append(lines, fmt.Sprint(s.Line))
 		}
 	}
-	what := printable(Section{Type: typ, Name: name}.String())
+	what := printable(sectionOf(typ, name).String())
 	switch len(found) {
 	case 0:
-		return Section{}, fmt.Errorf("%w: %s", ErrNoSection, what)
+		return Section{}, fmt.Errorf("%w: %s", slots.ErrNoSection, what)
 	case 1:
 		if found[0].unclear != "" {
-			return Section{}, fmt.Errorf("%w: %s cannot be told from what stands around it: %s; edit it by hand", ErrBadSection, what, found[0].unclear)
+			return Section{}, fmt.Errorf("%w: %s cannot be told from what stands around it: %s; edit it by hand", slots.ErrBadSection, what, found[0].unclear)
 		}
 		return found[0], nil
 	}
 	return Section{}, fmt.Errorf("%w: %s is there %d times, at lines %s: only one of a kind can be told apart",
-		ErrBadSection, what, len(found), strings.Join(lines, ", "))
+		slots.ErrBadSection, what, len(found), strings.Join(lines, ", "))
 }
 
 // setSection returns text with the section of that type and name replaced by
@@ -92,10 +85,10 @@ func setSection(text, body []byte, typ, name string) ([]byte, error) {
 		own := sections(body)[0]
 		before := withoutLines(text[:s.from], body[:own.from])
 		return slices.Concat(before, body, bytes.TrimPrefix(text[s.to:], body[own.to:])), nil
-	case !errors.Is(err, ErrNoSection):
+	case !errors.Is(err, slots.ErrNoSection):
 		return nil, err
 	case outline(text).fault != "":
-		return nil, fmt.Errorf("%w: nothing can be added to a file in which %s", ErrBadSection, outline(text).fault)
+		return nil, fmt.Errorf("%w: nothing can be added to a file in which %s", slots.ErrBadSection, outline(text).fault)
 	case len(text) > 0 && text[len(text)-1] != '\n':
 		return slices.Concat(text, []byte("\n"), body), nil
 	}
@@ -123,22 +116,22 @@ func deleteSection(text []byte, typ, name string) ([]byte, error) {
 // oneSection returns body as it goes into a file, if it is that section and
 // nothing else.
 func oneSection(body []byte, typ, name string) ([]byte, error) {
-	want := Section{Type: typ, Name: name}
+	want := sectionOf(typ, name)
 	if !slices.Contains(SectionTypes(), typ) {
-		return nil, fmt.Errorf("%w: HAProxy has no sections of type %q; there are %s", ErrBadSection, printable(typ), strings.Join(SectionTypes(), ", "))
+		return nil, fmt.Errorf("%w: HAProxy has no sections of type %q; there are %s", slots.ErrBadSection, printable(typ), strings.Join(SectionTypes(), ", "))
 	}
 	if bytes.IndexByte(body, 0) >= 0 {
-		return nil, fmt.Errorf("%w: it has a NUL byte", ErrBadSection)
+		return nil, fmt.Errorf("%w: it has a NUL byte", slots.ErrBadSection)
 	}
 	all := sections(body)
 	if len(all) != 1 || all[0].Type != typ || all[0].Name != name {
-		return nil, fmt.Errorf("%w: it has to be one whole section that begins with %q, and it has %s", ErrBadSection, printable(want.String()), listed(all))
+		return nil, fmt.Errorf("%w: it has to be one whole section that begins with %q, and it has %s", slots.ErrBadSection, printable(want.String()), listed(all))
 	}
 	if all[0].unclear != "" {
-		return nil, fmt.Errorf("%w: %s", ErrBadSection, all[0].unclear)
+		return nil, fmt.Errorf("%w: %s", slots.ErrBadSection, all[0].unclear)
 	}
 	if before := bytes.TrimSpace(body[:all[0].from]); len(before) > 0 && !commentsOnly(before) {
-		return nil, fmt.Errorf("%w: something stands before its first line", ErrBadSection)
+		return nil, fmt.Errorf("%w: something stands before its first line", slots.ErrBadSection)
 	}
 	return withoutBlankEnd(body), nil
 }

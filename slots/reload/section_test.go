@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -84,7 +85,7 @@ func TestSetSectionRefuses(t *testing.T) {
 		"a NUL byte":       {"backend", "web", "backend web\n\x00"},
 		"a name of lines":  {"backend", "web\nglobal", "backend web\nglobal\n"},
 	} {
-		if got, err := setSection([]byte(sectioned), []byte(c.body), c.typ, c.section); !errors.Is(err, ErrBadSection) {
+		if got, err := setSection([]byte(sectioned), []byte(c.body), c.typ, c.section); !errors.Is(err, slots.ErrBadSection) {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
@@ -99,7 +100,7 @@ func TestDeleteSection(t *testing.T) {
 	if err != nil || string(got) != want {
 		t.Errorf("got %v\n%s", err, unified("want", "got", want, string(got)))
 	}
-	if _, err := deleteSection(got, "frontend", "www"); !errors.Is(err, ErrNoSection) {
+	if _, err := deleteSection(got, "frontend", "www"); !errors.Is(err, slots.ErrNoSection) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -116,7 +117,7 @@ func TestSectionProperties(t *testing.T) {
 			if err != nil || !bytes.Equal(same, text) {
 				t.Fatalf("%q became %q, %v", text, same, err)
 			}
-		} else if errors.Is(err, ErrBadSection) {
+		} else if errors.Is(err, slots.ErrBadSection) {
 			return
 		}
 		body := []byte("backend web\n  balance source\n")

@@ -11,20 +11,11 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // A Version is one text that the file had, or was to have.
-type Version struct {
-	// ID names it; later ones sort after earlier ones.
-	ID     string    `json:"id"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
-	By     string    `json:"by,omitempty"`
-	SHA256 string    `json:"sha256"` // in hex
-	Bytes  int       `json:"bytes"`
-	// Good: new workers of all instances answered with it.
-	Good bool `json:"good"`
-}
+type Version = slots.ConfigVersion
 
 const (
 	idTime    = "20060102T150405.000Z"
@@ -98,14 +89,14 @@ func (t *Transaction) facts(id string) (Version, error) {
 }
 
 // Version returns one that is kept, and its text. The error wraps
-// [ErrNoVersion] if there is none of that name.
+// [slots.ErrNoVersion] if there is none of that name.
 func (t *Transaction) Version(id string) (Version, []byte, error) {
 	if !t.keeps() || !isID(id) {
-		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, printable(id))
+		return Version{}, nil, fmt.Errorf("%q: %w", printable(id), slots.ErrNoVersion)
 	}
 	text, err := t.readKept(id + textEnd)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Version{}, nil, fmt.Errorf("%w: %q", ErrNoVersion, id)
+		return Version{}, nil, fmt.Errorf("%q: %w", id, slots.ErrNoVersion)
 	}
 	if err != nil {
 		return Version{}, nil, err

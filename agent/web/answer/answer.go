@@ -56,7 +56,7 @@ func StatusOf(err error, other int) int {
 	switch {
 	case errors.Is(err, api.ErrNoBackend), errors.Is(err, api.ErrNoServer), errors.Is(err, api.ErrNoSubject), errors.Is(err, api.ErrNoVersion), errors.Is(err, api.ErrNoSection), errors.Is(err, api.ErrNoInstance):
 		return http.StatusNotFound
-	case errors.Is(err, api.ErrNothingHeld), errors.Is(err, api.ErrNoSuchID), errors.Is(err, api.ErrDiscovered), errors.Is(err, api.ErrOverruled), errors.Is(err, api.ErrNotPaused), errors.Is(err, api.ErrNoReload), errors.Is(err, api.ErrReloading), errors.Is(err, api.ErrExamining):
+	case errors.Is(err, api.ErrNothingHeld), errors.Is(err, api.ErrNoSuchID), errors.Is(err, api.ErrDiscovered), errors.Is(err, api.ErrOverruled), errors.Is(err, api.ErrNotPaused), errors.Is(err, api.ErrNoReload), errors.Is(err, api.ErrNotKept), errors.Is(err, api.ErrReloading), errors.Is(err, api.ErrExamining):
 		return http.StatusConflict
 	case errors.Is(err, api.ErrNotStored):
 		return http.StatusInsufficientStorage
