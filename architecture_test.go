@@ -71,7 +71,7 @@ func arrows() map[string][]string {
 		"agent/web/answer":   {"agent/api"},
 		"agent/web/audit":    {"securedir"},
 		"agent/web/auth":     {"agent/api", "agent/owner", "agent/web/answer"},
-		"agent/web/page":     {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth"},
+		"agent/web/page":     {"agent/api", "agent/event", "agent/web/answer", "agent/web/auth", "discovery"},
 		"discovery":          {},
 		"discovery/consul":   {"discovery", "discovery/longpoll"},
 		"discovery/dns":      {"discovery"},
@@ -91,6 +91,7 @@ func arrows() map[string][]string {
 		"tools/manifest":     {}, // the schema of Kubernetes, in a module of its own
 		"tools/mutate":       {}, // runs the tests of all of them
 		"tools/oapi":         {}, // a client that is generated, in a module of its own
+		"tools/oapi/lint":    {}, // what reads openapi.json for faults
 		"tools/openapi":      {"agent/api", "agent/web", "agent/web/auth", "discovery", "slots"},
 
 		"agent/simulation/oracle":          {}, // of the contract alone
@@ -114,11 +115,12 @@ func confined() map[string][]string {
 		"github.com/coreos/go-systemd/v22":       {"cmd/slotsync/daemon"},
 		"github.com/fsnotify/fsnotify":           {"discovery/file"},
 		"github.com/hashicorp/consul/api":        {"discovery/consul", "discovery/consul/consultest"},
-		"github.com/hashicorp/go-version":        {"cmd/slotsync/doctor"},
+		"github.com/hashicorp/go-version":        {"cmd/slotsync/doctor", "discovery/consul"},
 		"github.com/hashicorp/nomad/api":         {"discovery/nomad", "discovery/nomad/nomadtest"},
 		"github.com/miekg/dns":                   {"cmd/slotsync/demo", "discovery/dns", "discovery/dns/dnstest"},
 		"github.com/prometheus/client_golang":    {"metrics", "cmd/slotsync/daemon"},
 		"github.com/prometheus/exporter-toolkit": {"agent/web/auth"},
+		"github.com/rogpeppe/go-internal/diff":   {"slots/reload"},
 		"github.com/segmentio/encoding":          {"discovery/consul"},
 		"github.com/spf13/cobra":                 {"cmd/slotsync"},
 		"github.com/spf13/pflag":                 {"cmd/slotsync"},
