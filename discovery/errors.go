@@ -66,31 +66,3 @@ func ClassOf(err error) Class {
 	}
 	return Transport
 }
-
-// Count returns "1 slot" and "2 slots".
-func Count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
-// Printable returns s cut to most runes, with everything that is not printable
-// ASCII or a printable letter replaced by a dot: what came from outside and is
-// shown on a terminal, in a log line or on a page goes through it.
-func Printable(s string, most int) string {
-	if len(s) <= most && isPlain(s) {
-		return s
-	}
-	out := make([]rune, 0, min(len(s), most))
-	for _, r := range s {
-		if len(out) == most {
-			return string(out) + "…"
-		}
-		if !isPrintable(r) {
-			r = '.'
-		}
-		out = append(out, r)
-	}
-	return string(out)
-}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // A backendView is one backend; only its first line and its troubles unless it is open.
@@ -285,7 +286,7 @@ func forecast(f api.Forecast) string {
 	if f.FullInSeconds <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d free, full in %s if it goes on growing by %d an hour", f.Free, span(f.FullInSeconds), f.PerHour)
+	return fmt.Sprintf("%d free, full in %s if it goes on growing by %d an hour", f.Free, discovery.AboutSeconds(f.FullInSeconds), f.PerHour)
 }
 
 func clock(at time.Time) string { return at.UTC().Format(time.TimeOnly) }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
@@ -50,7 +51,7 @@ func charts(events []api.Event, now time.Time) []chart {
 	}
 	return []chart{
 		drawn("Changes", fmt.Sprintf("%d in ten minutes", int(all)), changes[:], func(v float64) string { return fmt.Sprintf("%d changes", int(v)) }),
-		drawn("Propagation to an instance", atMost(worst), slowest[:], span),
+		drawn("Propagation to an instance", atMost(worst), slowest[:], discovery.AboutSeconds),
 	}
 }
 
@@ -66,7 +67,7 @@ func drawn(title, words string, values []float64, say func(float64) string) char
 		}
 		h := max(int(v/most*(chartHeight-2)), 2)
 		back := time.Duration(len(values)-i) * chartStep
-		c.Bars = append(c.Bars, chartBar{X: i * barWidth, Y: chartHeight - h, W: barWidth - 1, H: h, Title: say(v) + ", " + back.String() + " ago"})
+		c.Bars = append(c.Bars, chartBar{X: i * barWidth, Y: chartHeight - h, W: barWidth - 1, H: h, Title: say(v) + ", " + discovery.About(back) + " ago"})
 	}
 	return c
 }
@@ -75,5 +76,5 @@ func atMost(seconds float64) string {
 	if seconds == 0 {
 		return "none in ten minutes"
 	}
-	return "at most " + span(seconds)
+	return "at most " + discovery.AboutSeconds(seconds)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // A pageView is all that the page shows, ready to be written.
@@ -80,7 +81,7 @@ type eventView struct {
 // viewOf is what the page shows of s and the events, oldest first.
 func viewOf(s api.Status, events []api.Event, l viewState) pageView {
 	v := pageView{
-		Title: "slotsync", Version: s.Version, At: s.At.UTC(), Up: ago(s.At.Sub(s.Started)), Look: l.href(),
+		Title: "slotsync", Version: s.Version, At: s.At.UTC(), Up: discovery.About(s.At.Sub(s.Started)), Look: l.href(),
 		Filter: l.filter, Trouble: l.trouble, Total: len(s.Backends), Refused: s.ConfigRefused, Known: s.Unanswered == "", Legend: legend(),
 	}
 	if !s.Ready {
@@ -174,7 +175,7 @@ func rank(class string) int { return slices.Index([]string{"bad", "warn", "", "g
 func viewInstance(in api.InstanceStatus) instanceView {
 	v := instanceView{
 		Name: in.Name, Socket: in.Socket, Version: in.Version, Pid: in.Pid, Restarts: in.Restarts, Error: in.LastError,
-		Lag: span(in.LagSeconds), Class: "good", Words: "in sync",
+		Lag: discovery.AboutSeconds(in.LagSeconds), Class: "good", Words: "in sync",
 	}
 	switch {
 	case !in.Up:
@@ -202,7 +203,7 @@ func viewSource(src api.SourceStatus) sourceView {
 		Words: src.State, Class: "good", Age: "never",
 	}
 	if src.AgeSeconds >= 0 {
-		v.Age = span(src.AgeSeconds) + " ago"
+		v.Age = discovery.AboutSeconds(src.AgeSeconds) + " ago"
 	}
 	switch src.State {
 	case "failing":
@@ -234,7 +235,7 @@ func viewReload(r api.ReloadStatus, now time.Time) reloadView {
 	case r.Running:
 		v.Words = "running"
 	case r.Last != nil:
-		v.Words = fmt.Sprintf("%s ago, %d in the last hour", ago(now.Sub(*r.Last)), r.InHour)
+		v.Words = fmt.Sprintf("%s ago, %d in the last hour", discovery.About(now.Sub(*r.Last)), r.InHour)
 	}
 	if r.Reason != "" {
 		v.Words += ", for " + r.Reason
@@ -278,22 +279,4 @@ func because(reason string) string {
 		return ""
 	}
 	return ": " + reason
-}
-
-// span says seconds in words.
-func span(seconds float64) string { return ago(time.Duration(seconds * float64(time.Second))) }
-
-// ago says a time in its largest two units, as exactly as people want it.
-func ago(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d < time.Hour:
-		return d.Round(time.Second).String()
-	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	}
-	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }

@@ -28,35 +28,13 @@ func Printable(text string) string {
 func Clip(s string) string { return discovery.Printable(s, 60) }
 
 // Duration returns 5m where [time.Duration.String] returns 5m0s.
-func Duration(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
+func Duration(d time.Duration) string { return discovery.Duration(d) }
 
-// About returns a time that has passed, or is left, in its largest two units, as exactly as
-// people want it; 0 for one that is negative.
-func About(d time.Duration) string {
-	switch d = max(d, 0); {
-	case d < time.Second:
-		return Duration(d.Round(time.Millisecond))
-	case d < 10*time.Second:
-		return Duration(d.Round(100 * time.Millisecond))
-	case d < time.Hour:
-		return Duration(d.Round(time.Second))
-	case d < 48*time.Hour:
-		return Duration(d.Round(time.Minute))
-	}
-	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
-}
+// About returns a time that has passed, or is left: see [discovery.About].
+func About(d time.Duration) string { return discovery.About(d) }
 
 // AboutSeconds is [About] for a number of seconds.
-func AboutSeconds(n float64) string { return About(time.Duration(n * float64(time.Second))) }
+func AboutSeconds(n float64) string { return discovery.AboutSeconds(n) }
 
 // OneLine returns text with its line breaks as semicolons, cut to 2000 bytes.
 func OneLine(text string) string {

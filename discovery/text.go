@@ -1,0 +1,66 @@
+package discovery
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Count returns "1 slot" and "2 slots".
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// Printable returns s cut to most runes, with everything that is not printable
+// ASCII or a printable letter replaced by a dot: what came from outside and is
+// shown on a terminal, in a log line or on a page goes through it.
+func Printable(s string, most int) string {
+	if len(s) <= most && isPlain(s) {
+		return s
+	}
+	out := make([]rune, 0, min(len(s), most))
+	for _, r := range s {
+		if len(out) == most {
+			return string(out) + "…"
+		}
+		if !isPrintable(r) {
+			r = '.'
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}
+
+// Duration returns 5m where [time.Duration.String] returns 5m0s.
+func Duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// About returns a time that has passed, or is left, in its largest two units, as exactly as
+// people want it; 0 for one that is negative.
+func About(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return Duration(d.Round(time.Millisecond))
+	case d < 10*time.Second:
+		return Duration(d.Round(100 * time.Millisecond))
+	case d < time.Hour:
+		return Duration(d.Round(time.Second))
+	case d < 48*time.Hour:
+		return Duration(d.Round(time.Minute))
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// AboutSeconds is [About] for a number of seconds.
+func AboutSeconds(n float64) string { return About(time.Duration(n * float64(time.Second))) }
