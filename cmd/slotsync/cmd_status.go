@@ -69,7 +69,7 @@ func (a *app) watch(ctx context.Context, c *client.Client, choose func(api.Statu
 			}
 		}
 		if a.format != formatJSON && textfmt.IsTerminal(a.stdout) {
-			fmt.Fprint(a.stdout, "\x1b[H\x1b[2J")
+			fmt.Fprint(a.stdout, textfmt.ClearScreen)
 		}
 		switch {
 		case err != nil:

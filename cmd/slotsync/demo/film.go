@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
 // What a film looks like: rows of text that stay, the last at the bottom, and below them the state.
@@ -111,7 +113,7 @@ var colourCode = regexp.MustCompile("\x1b\\[(\\d+)m")
 
 // coloured returns a row's text with its colours as SVG has them.
 func coloured(row string) string {
-	row = strings.ReplaceAll(html.EscapeString(row), "\x1b[0m", "</tspan>")
+	row = strings.ReplaceAll(html.EscapeString(row), textfmt.Plain, "</tspan>")
 	return colourCode.ReplaceAllString(row, `<tspan class="c$1">`)
 }
 
@@ -123,7 +125,7 @@ func wrap(text string) (rows []string) {
 	open := ""
 	end := func(row string) {
 		if open != "" {
-			row += "\x1b[0m"
+			row += textfmt.Plain
 		}
 		rows = append(rows, row)
 	}
@@ -140,7 +142,7 @@ func wrap(text string) (rows []string) {
 				row = "      " + open + word
 			}
 			if codes := colourCode.FindAllString(word, -1); len(codes) > 0 {
-				open = strings.TrimPrefix(codes[len(codes)-1], "\x1b[0m")
+				open = strings.TrimPrefix(codes[len(codes)-1], textfmt.Plain)
 			}
 		}
 		end(row)

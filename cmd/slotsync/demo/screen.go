@@ -13,15 +13,6 @@ import (
 // place: three lines each time, so two lines a second.
 const plainPace = 1500 * time.Millisecond
 
-// Wrapping is off while the state is drawn, so that a line is one row however
-// narrow the terminal is.
-const (
-	wrapOff    = "\x1b[?7l"
-	wrapOn     = "\x1b[?7h"
-	lineUp     = "\x1b[A"
-	clearBelow = "\r\x1b[J"
-)
-
 // A screen shows lines that stay, and below them, on a terminal, a state
 // that is redrawn. It may be used by several goroutines.
 type screen struct {
@@ -92,14 +83,16 @@ func (s *screen) erase() string {
 	if len(s.state) == 0 {
 		return ""
 	}
-	return strings.Repeat(lineUp, len(s.state)) + clearBelow
+	return strings.Repeat(textfmt.LineUp, len(s.state)) + textfmt.ClearBelow
 }
 
+// draw shows the state with wrapping off, so that a line is one row however narrow the
+// terminal is.
 func (s *screen) draw() string {
 	if len(s.state) == 0 {
 		return ""
 	}
-	return wrapOff + strings.Join(s.state, "\n") + "\n" + wrapOn
+	return textfmt.WrapOff + strings.Join(s.state, "\n") + "\n" + textfmt.WrapOn
 }
 
 // write has nobody to report to: a demo whose output is gone is still to clean

@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -127,18 +128,18 @@ func holdWords(h api.Hold, now time.Time, names map[netip.AddrPort]string) strin
 // off.
 type style struct{ Colour bool }
 
-func (s style) paint(code, text string) string {
-	if !s.Colour || text == "" {
+func (s style) paint(as textfmt.Style, text string) string {
+	if !s.Colour {
 		return text
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return as.Paint(text)
 }
 
-func (s style) bold(text string) string   { return s.paint("1", text) }
-func (s style) dim(text string) string    { return s.paint("2", text) }
-func (s style) red(text string) string    { return s.paint("31", text) }
-func (s style) green(text string) string  { return s.paint("32", text) }
-func (s style) yellow(text string) string { return s.paint("33", text) }
+func (s style) bold(text string) string   { return s.paint(textfmt.Bold, text) }
+func (s style) dim(text string) string    { return s.paint(textfmt.Dim, text) }
+func (s style) red(text string) string    { return s.paint(textfmt.Red, text) }
+func (s style) green(text string) string  { return s.paint(textfmt.Green, text) }
+func (s style) yellow(text string) string { return s.paint(textfmt.Yellow, text) }
 
 // view returns the lines that show v: one for each HAProxy and one for
 // discovery.

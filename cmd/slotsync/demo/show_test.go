@@ -11,6 +11,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
+	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -206,8 +207,8 @@ func TestDemoScreen(t *testing.T) {
 		s.Say("chapter")
 		s.Leave()
 		s.Say("end")
-		want := wrapOff + "a\nb\n" + wrapOn +
-			lineUp + lineUp + clearBelow + "chapter\n" + wrapOff + "a\nb\n" + wrapOn +
+		want := textfmt.WrapOff + "a\nb\n" + textfmt.WrapOn +
+			textfmt.LineUp + textfmt.LineUp + textfmt.ClearBelow + "chapter\n" + textfmt.WrapOff + "a\nb\n" + textfmt.WrapOn +
 			"end\n"
 		if out.String() != want {
 			t.Errorf("got %q, want %q", out.String(), want)

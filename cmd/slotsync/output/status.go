@@ -237,5 +237,5 @@ func (t Style) warn(text string) string {
 	if !t.Colour {
 		return text
 	}
-	return "\x1b[33m" + text + "\x1b[0m"
+	return textfmt.Yellow.Paint(text)
 }
