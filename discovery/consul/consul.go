@@ -45,10 +45,16 @@ const (
 	queries     = connections - reads // which leaves so many for blocking queries
 )
 
+// The defaults of [Options] that are not [longpoll.DefaultWait] and [longpoll.DefaultPollInterval].
+const (
+	DefaultAddress  = "http://127.0.0.1:8500"
+	DefaultMaxStale = 10 * time.Second
+)
+
 // Options say where Consul is and how it is asked.
 type Options struct {
 	// Address is http://HOST:PORT, https://HOST:PORT, either with a path, HOST:PORT
-	// or unix:///PATH. Empty stands for http://127.0.0.1:8500.
+	// or unix:///PATH. Empty stands for [DefaultAddress].
 	Address string
 	// Token returns the ACL token; it is called for every request and must not
 	// block. Nil or an empty token: none is sent.
@@ -72,14 +78,15 @@ type Options struct {
 	// answer, [longpoll.Default] only the leader, [longpoll.Cached] the agent's cache.
 	Consistency string
 	// MaxStale is how far behind the leader an answer may be, for stale and
-	// cached reads. 0 stands for 10 s.
+	// cached reads. 0 stands for [DefaultMaxStale].
 	MaxStale time.Duration
-	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s;
-	// Consul allows 10 minutes.
+	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for
+	// [longpoll.DefaultWait]; Consul allows 10 minutes.
 	Wait time.Duration
 	// PollInterval is how often, or up to a fifth later, a service is asked for that finds no place
 	// among the blocking queries. Over HTTP/1 an agent takes 92 of them from one
-	// client, over HTTP/2 (https) as many as there are. 0 stands for 10 s.
+	// client, over HTTP/2 (https) as many as there are. 0 stands for
+	// [longpoll.DefaultPollInterval].
 	PollInterval time.Duration
 	// TLS is used for https.
 	TLS longpoll.TLS
@@ -97,7 +104,7 @@ type Client struct {
 // connects to nothing. Nothing is taken from the environment.
 func NewClient(o Options) (*Client, error) {
 	o.Consistency = cmp.Or(o.Consistency, longpoll.Stale)
-	o.MaxStale = cmp.Or(o.MaxStale, 10*time.Second)
+	o.MaxStale = cmp.Or(o.MaxStale, DefaultMaxStale)
 	switch {
 	case !slices.Contains([]string{longpoll.Stale, longpoll.Default, longpoll.Cached}, o.Consistency):
 		return nil, fmt.Errorf("consistency %q is not one of stale, default, cached", o.Consistency)
@@ -110,7 +117,7 @@ func NewClient(o Options) (*Client, error) {
 		}
 	}
 	client, err := longpoll.NewClient(longpoll.Options{
-		System: "Consul", Address: cmp.Or(o.Address, "http://127.0.0.1:8500"), TLS: o.TLS, HTTP2: true, Queries: queries, Reads: reads,
+		System: "Consul", Address: cmp.Or(o.Address, DefaultAddress), TLS: o.TLS, HTTP2: true, Queries: queries, Reads: reads,
 		Token: o.Token, Denied: o.Denied, Sign: o.sign, ClassOf: classOf,
 		Mode: o.Consistency, Confirm: longpoll.Consistent, Wait: o.Wait, PollInterval: o.PollInterval,
 	})

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -39,7 +38,7 @@ func (c *Client) checkToken(ctx context.Context, token string, v version) discov
 	switch {
 	case err != nil && strings.Contains(err.Error(), "ACL support disabled"):
 		return discovery.Findingf(discovery.Fine, "ACLs are off")
-	case token == "" && v != (version{}) && slices.Compare(v.release[:], []int{1, 11}) < 0:
+	case token == "" && v != (version{}) && v.before("1.11"):
 		return discovery.Findingf(discovery.Dubious, "there is no token, and before Consul 1.11 nothing tells what is hidden from what is not there: "+
 			"a service may look empty; only the guard's hold protects it")
 	case token == "":

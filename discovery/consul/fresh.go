@@ -113,7 +113,7 @@ func (c *Client) prove(ctx context.Context, datacenter string) error {
 		return ctx.Err()
 	case err != nil && class != discovery.Auth:
 		class = discovery.Server
-	case err == nil && r.proves(c.opts.MaxStale):
+	case err == nil && r.isFresh(c.opts.MaxStale):
 		return nil
 	case err == nil:
 		class, err = discovery.Server, discovery.Errorf(discovery.Server, "the servers know no leader, or are behind it by %s", r.age)
@@ -121,8 +121,8 @@ func (c *Client) prove(ctx context.Context, datacenter string) error {
 	return discovery.Errorf(class, "the agent goes by what was streamed to it, and its servers do not answer: %w", err)
 }
 
-// proves reports whether r shows that its server is in touch with the leader.
-func (r reply) proves(maxStale time.Duration) bool {
+// isFresh reports whether r shows that its server is in touch with the leader.
+func (r reply) isFresh(maxStale time.Duration) bool {
 	return !r.streaming && r.leader && r.index > 1 && r.age <= maxStale
 }
 

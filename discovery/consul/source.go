@@ -49,7 +49,7 @@ func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 // Activity implements [discovery.Active].
 func (s *Source) Activity() discovery.Activity {
 	var remarks []string
-	if _, err := s.adapter.proof().holds(); err != nil {
+	if _, err := s.adapter.freshness().holds(); err != nil {
 		remarks = append(remarks, discovery.Printable("degraded, nothing is removed: "+err.Error(), 300))
 	}
 	if s.adapter.rights.isNarrowed() {
@@ -125,7 +125,7 @@ func (a *adapter) lost(last, now discovery.Reading) longpoll.Disposition {
 	}
 	isNew := func(e discovery.Endpoint) bool { return before[e.Addr] != e }
 	isWorse := func(e discovery.Endpoint) bool { old, there := before[e.Addr]; return there && e.State > old.State }
-	fresh, _ := a.proof().holds()
+	fresh, _ := a.freshness().holds()
 	eps := now.Parts[0].Endpoints
 	if slices.ContainsFunc(eps, isNew) && (fresh || !slices.ContainsFunc(eps, isWorse)) {
 		return longpoll.ApplyPartly
@@ -144,16 +144,16 @@ func (r reply) doubt() string {
 	return "the server knows no leader"
 }
 
-// proof is that of the datacenter that is asked.
-func (a *adapter) proof() *freshness { return a.client.proofs.of(a.client.datacenter(a.query)) }
+// freshness is that of the datacenter that is asked.
+func (a *adapter) freshness() *freshness { return a.client.proofs.of(a.client.datacenter(a.query)) }
 
 // proved says whether reading, which comes of r, rests on servers that are in touch
 // with their leader. One that takes nothing away is unproved without; another is an
 // error.
 func (a *adapter) proved(ctx context.Context, d longpoll.Disposition, r reply, last, reading discovery.Reading) (unproved bool, err error) {
-	p := a.proof()
+	p := a.freshness()
 	switch {
-	case r.proves(a.client.opts.MaxStale) && !r.cached:
+	case r.isFresh(a.client.opts.MaxStale) && !r.cached:
 		p.note()
 		return false, nil
 	case !r.streaming, d == longpoll.ApplyPartly:

@@ -3,13 +3,12 @@ package consul
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	goversion "github.com/hashicorp/go-version"
 	"github.com/segmentio/encoding/json"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -17,48 +16,35 @@ import (
 )
 
 const (
-	askAgain = 30 * time.Second // the least between two questions for the version
-	maxSelf  = 4 << 20          // what an agent says of itself is some 20 KiB
+	askAgain   = 30 * time.Second // the least between two questions for the version
+	maxSelf    = 4 << 20          // what an agent says of itself is some 20 KiB
+	maxVersion = 40
 )
-
-// A release is a version number: major, minor and patch.
-type release [3]int
-
-// String returns it without a patch of 0, as people call it.
-func (r release) String() string {
-	if r[2] == 0 {
-		return fmt.Sprintf("%d.%d", r[0], r[1])
-	}
-	return fmt.Sprintf("%d.%d.%d", r[0], r[1], r[2])
-}
 
 // A version is what an agent says that it is. The zero value is that of one that
 // does not tell.
 type version struct {
 	text       string // printable
-	release    release
+	release    *goversion.Version
 	enterprise bool
 }
 
 // parseVersion reads 1.8.7, 1.22.0-rc1 or 1.15.2+ent.fips1402; the zero version
-// is returned for anything else. A pre-release counts as the release.
+// is returned for what is none. A pre-release counts as the release.
 func parseVersion(s string) version {
-	v := version{text: discovery.Printable(s, 30)}
-	s, build, _ := strings.Cut(strings.TrimPrefix(s, "v"), "+")
-	s, _, _ = strings.Cut(s, "-")
-	parts := strings.Split(s, ".")
-	if len(parts) != len(v.release) {
+	if len(s) > maxVersion {
 		return version{}
 	}
-	for i, part := range parts {
-		n, err := strconv.ParseUint(part, 10, 16)
-		if err != nil {
-			return version{}
-		}
-		v.release[i] = int(n)
+	v, err := goversion.NewSemver(s)
+	if err != nil {
+		return version{}
 	}
-	v.enterprise = slices.Contains(strings.Split(build, "."), "ent")
-	return v
+	return version{s, v.Core(), slices.Contains(strings.Split(v.Metadata(), "."), "ent")}
+}
+
+// before reports whether v is older than a release.
+func (v version) before(release string) bool {
+	return v.release.LessThan(goversion.Must(goversion.NewVersion(release)))
 }
 
 // A need is a parameter that an agent may not know. Agents ignore such ones and
@@ -66,26 +52,26 @@ func parseVersion(s string) version {
 // another service of that name.
 type need struct {
 	what       string
-	since      release
+	since      string
 	enterprise bool
 }
 
 func (c *Client) needs(q Query) []need {
 	var out []need
 	if len(q.NodeMeta) > 0 {
-		out = append(out, need{what: "node metadata", since: release{0, 7, 3}})
+		out = append(out, need{what: "node metadata", since: "0.7.3"})
 	}
 	if len(q.Tags) > 1 {
-		out = append(out, need{what: "all tags but one", since: release{1, 3, 0}})
+		out = append(out, need{what: "all tags but one", since: "1.3"})
 	}
 	if q.Filter != "" {
-		out = append(out, need{what: "filters", since: release{1, 5, 0}})
+		out = append(out, need{what: "filters", since: "1.5"})
 	}
 	if c.opts.Namespace != "" {
-		out = append(out, need{what: "namespaces", since: release{1, 7, 0}, enterprise: true})
+		out = append(out, need{what: "namespaces", since: "1.7", enterprise: true})
 	}
 	if c.opts.Partition != "" {
-		out = append(out, need{what: "partitions", since: release{1, 11, 0}, enterprise: true})
+		out = append(out, need{what: "partitions", since: "1.11", enterprise: true})
 	}
 	return out
 }
@@ -103,7 +89,7 @@ func (v version) lacks(needs []need) error {
 		if n.enterprise {
 			edition = "Enterprise "
 		}
-		if slices.Compare(v.release[:], n.since[:]) < 0 || n.enterprise && !v.enterprise {
+		if v.before(n.since) || n.enterprise && !v.enterprise {
 			return discovery.Errorf(discovery.Config, "this agent is Consul %s and ignores %s, which need Consul %s%s",
 				v.text, n.what, edition, n.since)
 		}

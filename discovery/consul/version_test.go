@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,26 +17,29 @@ import (
 )
 
 func TestParseVersion(t *testing.T) {
-	for s, want := range map[string]version{
-		"1.8.7":                   {"1.8.7", release{1, 8, 7}, false},
-		"1.22.0-rc1":              {"1.22.0-rc1", release{1, 22, 0}, false},
-		"1.8.7+ent":               {"1.8.7+ent", release{1, 8, 7}, true},
-		"1.15.2-beta1+ent.fips":   {"1.15.2-beta1+ent.fips", release{1, 15, 2}, true},
-		"v1.4.0":                  {"v1.4.0", release{1, 4, 0}, false},
-		"1.8.7+dfsg1":             {"1.8.7+dfsg1", release{1, 8, 7}, false},
-		"1.8.7+different":         {"1.8.7+different", release{1, 8, 7}, false},
-		"":                        {},
-		"dev":                     {},
-		"1.8":                     {},
-		"1.8.x":                   {},
-		"1.8.7.1":                 {},
-		"-1.8.7":                  {},
-		"1.8.99999999999999999":   {},
-		"1.8.7\n+ent\x1b[31m":     {},
-		strings.Repeat("1.", 1e6): {},
+	for s, want := range map[string]string{
+		"1.8.7":                      "1.8.7 false",
+		"1.22.0-rc1":                 "1.22.0 false",
+		"1.8.7+ent":                  "1.8.7 true",
+		"1.15.2-beta1+ent.fips":      "1.15.2 true",
+		"v1.4.0":                     "1.4.0 false",
+		"1.8":                        "1.8.0 false",
+		"1.8.7+dfsg1":                "1.8.7 false",
+		"1.8.7+different":            "1.8.7 false",
+		"":                           "",
+		"dev":                        "",
+		"1.8.x":                      "",
+		"-1.8.7":                     "",
+		"1.8.9999999999999999999999": "",
+		"1.8.7\n+ent\x1b[31m":        "",
+		strings.Repeat("1.", 1e6):    "",
 	} {
-		if got := parseVersion(s); got != want {
-			t.Errorf("%.40q: %+v", s, got)
+		got := ""
+		if v := parseVersion(s); v != (version{}) {
+			got = fmt.Sprint(v.release, " ", v.enterprise)
+		}
+		if got != want {
+			t.Errorf("%.40q: %q, want %q", s, got, want)
 		}
 	}
 }

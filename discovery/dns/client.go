@@ -42,13 +42,19 @@ const (
 	Partial = "partial" // a part: what is missing is gone when it was missing for long
 )
 
+// The defaults of [Options].
 const (
-	defaultTimeout = 2 * time.Second
-	defaultRounds  = 2 // over all servers in one lookup
-	defaultHold    = time.Minute
-	lookupTime     = 8 * time.Second
-	maxServers     = 16
-	maxInFlight    = 64 // questions of one client at a time
+	DefaultTimeout    = 2 * time.Second
+	DefaultMinRefresh = 5 * time.Second
+	DefaultMaxRefresh = 30 * time.Second
+	DefaultHold       = time.Minute
+)
+
+const (
+	defaultRounds = 2 // over all servers in one lookup
+	lookupTime    = 8 * time.Second
+	maxServers    = 16
+	maxInFlight   = 64 // questions of one client at a time
 )
 
 // Options say how to ask. The zero value asks the servers of /etc/resolv.conf.
@@ -68,16 +74,16 @@ type Options struct {
 	// TCP is [Auto], [Always] or [Never]; empty is Auto.
 	TCP string
 	// Timeout bounds one try with one server; 0 is what ResolvConf says if the
-	// servers are from there, else 2s. A lookup with all its tries takes 8s at most.
+	// servers are from there, else [DefaultTimeout]. A lookup with all its tries takes 8s at most.
 	Timeout time.Duration
 	// MinRefresh and MaxRefresh bound the TTL after which a name is asked for
-	// again; 0 is 5s and 30s.
+	// again; 0 is [DefaultMinRefresh] and [DefaultMaxRefresh].
 	MinRefresh, MaxRefresh time.Duration
 	// Answers is [Full], [Partial] or [Auto], which takes answers for parts once
 	// three in a row had the same number of others; empty is Auto.
 	Answers string
 	// HoldObsolete is how long at least an endpoint is kept that partial answers
-	// do not show; 0 is 60s. It is longer, an hour at most, where so many are known
+	// do not show; 0 is [DefaultHold]. It is longer, an hour at most, where so many are known
 	// that each is shown seldom.
 	HoldObsolete time.Duration
 }
@@ -107,9 +113,9 @@ type Client struct {
 func NewClient(o Options) (*Client, error) {
 	o.TCP = cmp.Or(o.TCP, Auto)
 	o.Answers = cmp.Or(o.Answers, Auto)
-	o.HoldObsolete = cmp.Or(o.HoldObsolete, defaultHold)
-	o.MinRefresh = cmp.Or(o.MinRefresh, 5*time.Second)
-	o.MaxRefresh = cmp.Or(o.MaxRefresh, max(o.MinRefresh, 30*time.Second))
+	o.HoldObsolete = cmp.Or(o.HoldObsolete, DefaultHold)
+	o.MinRefresh = cmp.Or(o.MinRefresh, DefaultMinRefresh)
+	o.MaxRefresh = cmp.Or(o.MaxRefresh, max(o.MinRefresh, DefaultMaxRefresh))
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -184,7 +190,7 @@ func (c *Client) setup() settings {
 			o.timeout = cmp.Or(o.timeout, f.timeout)
 		}
 	}
-	o.timeout = cmp.Or(o.timeout, defaultTimeout)
+	o.timeout = cmp.Or(o.timeout, DefaultTimeout)
 	return o
 }
 

@@ -56,7 +56,7 @@ func (a asker) machine() (asker, error) {
 	}
 	f := file.look()
 	a.settings = settings{servers: f.servers, rounds: cmp.Or(f.rounds, defaultRounds), tcp: f.tcp && a.client.options.TCP != Never,
-		timeout: cmp.Or(a.client.options.Timeout, f.timeout, defaultTimeout)}
+		timeout: cmp.Or(a.client.options.Timeout, f.timeout, DefaultTimeout)}
 	a.system = true
 	return a, nil
 }

@@ -22,6 +22,12 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
+// The defaults of [Options].
+const (
+	DefaultWait         = time.Minute
+	DefaultPollInterval = 10 * time.Second
+)
+
 // Options say where an agent is and how it is asked.
 type Options struct {
 	// System is what errors call it, as in "Consul".
@@ -52,10 +58,10 @@ type Options struct {
 	Mode string
 	// Confirm is the consistency of the strongest read there is.
 	Confirm string
-	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s.
+	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for [DefaultWait].
 	Wait time.Duration
 	// PollInterval is how often, or up to a fifth later, a service is asked for that finds
-	// no place among the blocking queries. 0 stands for 10 s.
+	// no place among the blocking queries. 0 stands for [DefaultPollInterval].
 	PollInterval time.Duration
 }
 
@@ -79,8 +85,8 @@ type Client struct {
 // NewClient returns a client for what o says. It reads the files of o.TLS and
 // connects to nothing.
 func NewClient(o Options) (*Client, error) {
-	o.Wait = cmp.Or(o.Wait, time.Minute)
-	o.PollInterval = cmp.Or(o.PollInterval, 10*time.Second)
+	o.Wait = cmp.Or(o.Wait, DefaultWait)
+	o.PollInterval = cmp.Or(o.PollInterval, DefaultPollInterval)
 	switch {
 	case o.Wait < time.Second || o.Wait > 10*time.Minute:
 		return nil, fmt.Errorf("wait %s is not within 1s and 10m", o.Wait)

@@ -32,7 +32,7 @@ import (
 // Options say where Nomad is and how it is asked.
 type Options struct {
 	// Address is http://HOST:PORT, https://HOST:PORT, either with a path, HOST:PORT
-	// or unix:///PATH. Empty stands for http://127.0.0.1:4646.
+	// or unix:///PATH. Empty stands for [DefaultAddress].
 	Address string
 	// Token returns the ACL token, which needs read-job; it is called for every
 	// request and must not block. Nil or an empty token: none is sent.
@@ -45,18 +45,19 @@ type Options struct {
 	Namespace string
 	// Region is asked instead of the agent's own if it is not empty.
 	Region string
-	// Stale lets any server answer blocking queries, not only the leader, as long
-	// as it heard of the leader within the last 10 s.
-	Stale bool
-	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for 60 s;
-	// Nomad allows 10 minutes.
+	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for
+	// [longpoll.DefaultWait]; Nomad allows 10 minutes.
 	Wait time.Duration
 	// PollInterval is how often, or up to a fifth later, a service is asked for that finds no place
-	// among the 40 blocking queries of a client. 0 stands for 10 s.
+	// among the 40 blocking queries of a client. 0 stands for
+	// [longpoll.DefaultPollInterval].
 	PollInterval time.Duration
 	// TLS is used for https.
 	TLS longpoll.TLS
 }
+
+// DefaultAddress is the default of [Options.Address].
+const DefaultAddress = "http://127.0.0.1:4646"
 
 // A Query says which service is watched, and which of its instances.
 type Query struct {
@@ -92,15 +93,11 @@ func NewClient(o Options) (*Client, error) {
 			return nil, fmt.Errorf("%s %q is not a name: letters, digits, - _ and ., 128 at most", key, discovery.Printable(name, 70))
 		}
 	}
-	mode := longpoll.Default
-	if o.Stale {
-		mode = longpoll.Stale
-	}
 	client, err := longpoll.NewClient(longpoll.Options{
-		System: "Nomad", Address: cmp.Or(o.Address, "http://127.0.0.1:4646"), TLS: o.TLS, Queries: queries, Reads: reads,
+		System: "Nomad", Address: cmp.Or(o.Address, DefaultAddress), TLS: o.TLS, Queries: queries, Reads: reads,
 		Token: o.Token, Denied: o.Denied, Sign: sign, ClassOf: classOf,
 		// Nomad knows no read that is more consistent than one by the leader.
-		Mode: mode, Confirm: longpoll.Default, Wait: o.Wait, PollInterval: o.PollInterval,
+		Mode: longpoll.Default, Confirm: longpoll.Default, Wait: o.Wait, PollInterval: o.PollInterval,
 	})
 	if err != nil {
 		return nil, err

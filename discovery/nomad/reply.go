@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -18,17 +16,13 @@ import (
 	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
-// maxStale is how long ago a server may have heard of the leader.
-const maxStale = 10 * time.Second
-
 // A reply is what a 200 says: the instances, and in its headers what they rest
 // on.
 type reply struct {
 	list   []*api.ServiceRegistration
-	index  uint64        // 0 if there is none that can be read
-	age    time.Duration // since the server heard of the leader
-	leader bool          // the server knows one
-	cut    bool          // it is one page of several
+	index  uint64 // 0 if there is none that can be read
+	leader bool   // the server knows one
+	cut    bool   // it is one page of several
 }
 
 // Index implements [longpoll.Reply].
@@ -48,18 +42,8 @@ func parseHeader(h http.Header) reply {
 		index = 0
 	}
 	return reply{
-		index: index, age: milliseconds(h.Get("X-Nomad-LastContact")),
-		leader: h.Get("X-Nomad-KnownLeader") == "true", cut: h.Get("X-Nomad-NextToken") != "",
+		index: index, leader: h.Get("X-Nomad-KnownLeader") == "true", cut: h.Get("X-Nomad-NextToken") != "",
 	}
-}
-
-// milliseconds reads s; what is no number is very long.
-func milliseconds(s string) time.Duration {
-	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || n > uint64(math.MaxInt64/time.Millisecond) {
-		return math.MaxInt64
-	}
-	return time.Duration(n) * time.Millisecond
 }
 
 // decode reads the list of instances, one by one, so that one that is too long
@@ -102,7 +86,6 @@ func decode(raw []byte) ([]*api.ServiceRegistration, error) {
 //	no leader known,
 //	    index higher than asked             ApplyPartly     server error
 //	    index as asked, or lower            Reseed          server error
-//	stale, and older than 10 s              TooOld          -
 //	index lower than asked                  Reseed          -
 //	index as asked                          Unchanged       -
 //	none left, or half and 3 or more gone   Doubtful        Apply
@@ -127,8 +110,6 @@ func judge(q Query, req longpoll.Request, have int, r reply) (longpoll.Dispositi
 		return 0, discovery.Errorf(discovery.Server, "the server knows no leader")
 	case !blocking:
 		return longpoll.Apply, nil
-	case req.Mode == longpoll.Stale && r.age > maxStale:
-		return longpoll.TooOld, nil
 	case r.index < req.Index:
 		return longpoll.Reseed, nil
 	case r.index == req.Index:

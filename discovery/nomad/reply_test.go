@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/nomad/api"
 
@@ -71,20 +70,19 @@ func TestDecodeRefuses(t *testing.T) {
 
 func TestParseHeader(t *testing.T) {
 	for _, test := range []struct {
-		index, contact, leader string
-		want                   reply
+		index, leader string
+		want          reply
 	}{
-		{"42", "7", "true", reply{index: 42, age: 7 * time.Millisecond, leader: true}},
-		{"18446744073709551615", "0", "false", reply{index: 1<<64 - 1}},
-		{"18446744073709551616", "0", "", reply{}},
-		{"-1", "0", "TRUE", reply{}},
-		{"abc", "", "", reply{age: 1<<63 - 1}},
-		{"", "99999999999999999999", "true", reply{age: 1<<63 - 1, leader: true}},
-		{"1", "18446744073709551615", "true", reply{index: 1, age: 1<<63 - 1, leader: true}},
+		{"42", "true", reply{index: 42, leader: true}},
+		{"18446744073709551615", "false", reply{index: 1<<64 - 1}},
+		{"18446744073709551616", "", reply{}},
+		{"-1", "TRUE", reply{}},
+		{"abc", "", reply{}},
+		{"", "true", reply{leader: true}},
 	} {
-		h := http.Header{"X-Nomad-Index": {test.index}, "X-Nomad-Lastcontact": {test.contact}, "X-Nomad-Knownleader": {test.leader}}
+		h := http.Header{"X-Nomad-Index": {test.index}, "X-Nomad-Knownleader": {test.leader}}
 		got := parseHeader(h)
-		if got.index != test.want.index || got.age != test.want.age || got.leader != test.want.leader || got.cut {
+		if got.index != test.want.index || got.leader != test.want.leader || got.cut {
 			t.Errorf("%+v: got %+v", test, got)
 		}
 	}
@@ -94,7 +92,7 @@ func TestJudge(t *testing.T) {
 	n := func(n int) []*api.ServiceRegistration {
 		return slices.Repeat([]*api.ServiceRegistration{{ServiceName: "web"}}, n)
 	}
-	plain, block, stale := longpoll.Request{}, longpoll.Request{Index: 50}, longpoll.Request{Mode: longpoll.Stale, Index: 50}
+	plain, block := longpoll.Request{}, longpoll.Request{Index: 50}
 	tests := []struct {
 		name string
 		ask  longpoll.Request
@@ -107,12 +105,10 @@ func TestJudge(t *testing.T) {
 		{"a page", block, 5, reply{index: 51, leader: true, list: n(5), cut: true}, "protocol"},
 		{"another service", plain, 0, reply{index: 51, leader: true, list: []*api.ServiceRegistration{{ServiceName: "api"}}}, "protocol"},
 		{"no leader", plain, 5, reply{index: 51, list: n(5)}, "server"},
-		{"no leader while blocking", stale, 5, reply{index: 51, list: n(2), age: time.Hour}, "applyPartly"},
-		{"no leader and an older index", stale, 5, reply{index: 49, list: n(7)}, "reseed"},
-		{"no leader and the same index", stale, 5, reply{index: 50, list: n(7)}, "reseed"},
-		{"a server that is behind", stale, 5, reply{index: 51, leader: true, list: n(5), age: 11 * time.Second}, "tooOld"},
-		{"one that is not much behind", stale, 5, reply{index: 51, leader: true, list: n(5), age: 10 * time.Second}, "apply"},
-		{"the leader is never behind", block, 5, reply{index: 51, leader: true, list: n(5), age: time.Hour}, "apply"},
+		{"no leader while blocking", block, 5, reply{index: 51, list: n(2)}, "applyPartly"},
+		{"no leader and an older index", block, 5, reply{index: 49, list: n(7)}, "reseed"},
+		{"no leader and the same index", block, 5, reply{index: 50, list: n(7)}, "reseed"},
+		{"the leader is never behind", block, 5, reply{index: 51, leader: true, list: n(5)}, "apply"},
 		{"a lower index", block, 5, reply{index: 49, leader: true, list: n(1)}, "reseed"},
 		{"index 1", block, 5, reply{index: 1, leader: true}, "reseed"},
 		{"the same index", block, 5, reply{index: 50, leader: true}, "unchanged"},
@@ -124,7 +120,7 @@ func TestJudge(t *testing.T) {
 		{"all gone, plainly", plain, 6, reply{index: 51, leader: true}, "apply"},
 		{"a lower index, plainly", plain, 6, reply{index: 3, leader: true, list: n(1)}, "apply"},
 	}
-	names := map[longpoll.Disposition]string{longpoll.Apply: "apply", longpoll.ApplyPartly: "applyPartly", longpoll.Unchanged: "unchanged", longpoll.Reseed: "reseed", longpoll.TooOld: "tooOld", longpoll.Doubtful: "doubtful"}
+	names := map[longpoll.Disposition]string{longpoll.Apply: "apply", longpoll.ApplyPartly: "applyPartly", longpoll.Unchanged: "unchanged", longpoll.Reseed: "reseed", longpoll.Doubtful: "doubtful"}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			v, err := judge(Query{Service: "web"}, test.ask, test.have, test.r)

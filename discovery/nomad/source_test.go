@@ -45,7 +45,7 @@ func TestSeedThenBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Always(nomadtest.Good(50, list3))
-		c := fakeClient(t, f, Options{Address: "nomad.example.org:80/prefix", Namespace: "prod", Region: "eu", Stale: true})
+		c := fakeClient(t, f, Options{Address: "nomad.example.org:80/prefix", Namespace: "prod", Region: "eu"})
 		s := source(t, c, Query{Filter: `JobID == "web"`})
 		for range 2 {
 			if _, err := s.Next(t.Context()); err != nil {
@@ -62,7 +62,7 @@ func TestSeedThenBlock(t *testing.T) {
 		}
 		got := block.URL.Query()
 		wait, err := time.ParseDuration(got.Get("wait"))
-		if err != nil || wait < 48*time.Second || wait > 72*time.Second || got.Get("index") != "50" || !got.Has("stale") || got.Get("namespace") != "prod" {
+		if err != nil || wait < 48*time.Second || wait > 72*time.Second || got.Get("index") != "50" || got.Has("stale") || got.Get("namespace") != "prod" {
 			t.Errorf("then: %s", block.URL)
 		}
 		a := s.Activity()
@@ -317,30 +317,19 @@ func TestFalseEmpty(t *testing.T) {
 	})
 }
 
-func TestStale(t *testing.T) {
+func TestNoLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := nomadtest.NewFake(t)
 		f.Set("web", nomadtest.Instances(3)...)
-		s := fakeSource(t, f, Options{Stale: true})
+		s := fakeSource(t, f, Options{})
 		if _, err := s.Next(t.Context()); err != nil {
 			t.Fatal(err)
-		}
-		f.Script(nomadtest.Good(90, "[]", "X-Nomad-LastContact", "11000"), nomadtest.Good(50, list3), nomadtest.Good(51, list3))
-		for range 2 {
-			if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" {
-				t.Errorf("%q %v", discoverytest.Describe(r), err)
-			}
-		}
-		for i, want := range []bool{false, true, false, false} {
-			if q := f.Requests()[i].URL.Query(); q.Has("stale") != want {
-				t.Errorf("request %d: %v", i, q)
-			}
 		}
 		f.Script(nomadtest.Good(95, `[{"ServiceName":"web","ID":"d","Address":"10.0.0.4","Port":1}]`, "X-Nomad-KnownLeader", "false"))
 		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "4 ~" {
 			t.Errorf("without a leader: %q %v", discoverytest.Describe(r), err)
 		}
-		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" || f.Requests()[5].URL.Query().Has("index") {
+		if r, err := s.Next(t.Context()); err != nil || discoverytest.Describe(r) != "1 2 3" || f.Requests()[2].URL.Query().Has("index") {
 			t.Errorf("plainly: %q %v", discoverytest.Describe(r), err)
 		}
 	})

@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -21,6 +22,11 @@ import (
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/discovery/consul"
+	"github.com/slotsync/slotsync/discovery/dns"
+	"github.com/slotsync/slotsync/discovery/longpoll"
+	"github.com/slotsync/slotsync/discovery/nomad"
+	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // compiled is the schema as somebody else's validator reads it.
@@ -129,17 +135,6 @@ func TestTags(t *testing.T) {
 		}
 	}
 	walk(File())
-	cfg, err := parse(minimal+"reload: {master: /m}\n", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rules := guard.Rules{EmptyHold: guard.DefaultEmptyHold, RemovalHold: guard.DefaultRemovalHold, MaxRemoval: guard.DefaultMaxRemoval,
-		Window: guard.DefaultWindow, TurnoverWait: guard.DefaultTurnover}
-	b := cfg.Backends[0]
-	if b.Guard != rules || b.Drain != agent.DefaultDrain || b.MaxSlots != agent.DefaultMaxSlots || cfg.Timeout != agent.DefaultTimeout ||
-		cfg.Poll != agent.DefaultPoll || cfg.Resync != agent.DefaultResync || cfg.HTTP.MaxFor != auth.DefaultMaxFor {
-		t.Errorf("the defaults are not those of the packages: %+v", cfg)
-	}
 	for mapping, keys := range map[reflect.Type][]string{reflect.TypeFor[failoverKeys](): {"min"}, reflect.TypeFor[guardKeys](): {"min_endpoints"}} {
 		for _, key := range keys {
 			if f, _ := fieldOf(mapping, key); bound(f.Tag.Get("max")) != discovery.MaxEndpoints {
@@ -147,13 +142,64 @@ func TestTags(t *testing.T) {
 			}
 		}
 	}
-	for tag, want := range map[string]string{"min": strconv.Itoa(sources.DefaultFailoverMin), "after": sources.DefaultFailoverAfter.String(), "back_after": "1m"} {
-		if f, _ := fieldOf(reflect.TypeFor[failoverKeys](), tag); f.Tag.Get("default") != want {
-			t.Errorf("%s: %s, not %s", tag, f.Tag.Get("default"), want)
-		}
-	}
 	f, _ := fieldOf(reflect.TypeFor[HTTP](), "loopback")
 	if !reflect.DeepEqual(words(f, "enum"), auth.Loopbacks()) {
 		t.Error("http.loopback has other words")
+	}
+}
+
+// packageDefaults are what the packages take for nothing, by the mapping and the key that say the same. The others
+// are for the configuration alone to say: nil.
+func packageDefaults() map[string]any {
+	return map[string]any{
+		"haproxyKeys.timeout": agent.DefaultTimeout, "haproxyKeys.poll": agent.DefaultPoll, "haproxyKeys.resync": agent.DefaultResync, "haproxyKeys.lock_wait": nil,
+		"Reload.keep": reload.DefaultKeep, "Reload.timeout": reload.DefaultTimeout, "Reload.min_interval": nil, "Reload.max_per_hour": nil, "Reload.jitter": nil,
+		"sourceKeys.address for consul": consul.DefaultAddress, "sourceKeys.address for nomad": nomad.DefaultAddress, "sourceKeys.namespace for nomad": nil,
+		"sourceKeys.consistency": longpoll.Stale, "sourceKeys.max_stale": consul.DefaultMaxStale,
+		"sourceKeys.wait": longpoll.DefaultWait, "sourceKeys.poll_interval": longpoll.DefaultPollInterval,
+		"sourceKeys.tcp": dns.Auto, "sourceKeys.timeout": dns.DefaultTimeout, "sourceKeys.min_refresh": dns.DefaultMinRefresh, "sourceKeys.max_refresh": dns.DefaultMaxRefresh,
+		"sourceKeys.answers": dns.Auto, "sourceKeys.hold_obsolete": dns.DefaultHold,
+		"queryKeys.health": nil, "failoverKeys.min": sources.DefaultFailoverMin, "failoverKeys.after": sources.DefaultFailoverAfter, "failoverKeys.back_after": sources.DefaultFailoverBack,
+		"ruleKeys.family": discovery.AnyFamily, "ruleKeys.on_all_unhealthy": nil, "ruleKeys.max_slots": agent.DefaultMaxSlots, "ruleKeys.leave": nil, "ruleKeys.drain": agent.DefaultDrain, "ruleKeys.external": nil,
+		"guardKeys.empty_hold": guard.DefaultEmptyHold, "guardKeys.removal_hold": guard.DefaultRemovalHold, "guardKeys.max_removal": guard.DefaultMaxRemoval,
+		"guardKeys.window": guard.DefaultWindow, "guardKeys.turnover_wait": guard.DefaultTurnover, "guardKeys.min_endpoints": 0,
+		"HTTP.listen": nil, "HTTP.socket": nil, "HTTP.socket_mode": nil, "HTTP.loopback": auth.LoopbackRead, "HTTP.max_for": auth.DefaultMaxFor,
+		"logKeys.level": nil, "logKeys.format": nil, "rootKeys.state_dir": nil,
+	}
+}
+
+// Each default that a tag says is that of the package, or is known to be no package's.
+func TestDefaultsAreThoseOfThePackages(t *testing.T) {
+	want, seen := packageDefaults(), map[string]bool{}
+	var walk func(reflect.Type)
+	walk = func(mapping reflect.Type) {
+		for key, f := range members(mapping) {
+			owner := mapping
+			if n := len(f.Index); n > 1 {
+				owner = mapping.FieldByIndex(f.Index[:n-1]).Type
+			}
+			for tag, of := range map[string]string{"default": "", "consul": " for consul", "nomad": " for nomad"} {
+				name, text := owner.Name()+"."+key+of, f.Tag.Get(tag)
+				if text == "" || f.Type.Kind() == reflect.Bool { // what is off is the zero value
+					continue
+				}
+				seen[name] = true
+				v, err := read(f.Type, f.Tag, text)
+				if value, known := want[name]; err != nil || !known || value != nil && fmt.Sprint(v) != fmt.Sprint(value) {
+					t.Errorf("%s: the tag says %v (%v), the package %v (known: %t)", name, v, err, value, known)
+				}
+			}
+			if ft := f.Type; IsMapping(ft) {
+				walk(ft)
+			} else if ft.Kind() == reflect.Slice && IsMapping(ft.Elem()) {
+				walk(ft.Elem())
+			}
+		}
+	}
+	walk(File())
+	for name := range want {
+		if !seen[name] {
+			t.Errorf("%s has no default", name)
+		}
 	}
 }
