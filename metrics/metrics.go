@@ -120,9 +120,9 @@ func (m *Metrics) registerCounters(f factory) {
 	m.reloads = f.counter("haproxy_reloads_total",
 		"Reloads of HAProxy by slotsync, by what for and what came of them.", "haproxy", "reason", "result")
 	m.rounds = f.histogram("round_duration_seconds",
-		"How long a round that changed an instance took.", roundBuckets(), "haproxy")
+		"How long a round that changed an instance took.", roundBuckets())
 	m.propagation = f.histogram("propagation_seconds",
-		"Time from a source's news until it was read back from an instance.", propagationBuckets(), "haproxy")
+		"Time from a source's news until it was read back from an instance.", propagationBuckets())
 }
 
 func roundBuckets() []float64 {
@@ -149,13 +149,13 @@ func (f factory) counter(name, help string, labels ...string) *prometheus.Counte
 	return f.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
-// histogram has fixed buckets for everybody and native ones for servers that
+// histogram is one for each instance. It has fixed buckets for everybody and native ones for servers that
 // ask for them.
-func (f factory) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+func (f factory) histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
 	return f.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  100,
 		NativeHistogramMinResetDuration: time.Hour,
-	}, labels)
+	}, []string{"haproxy"})
 }

@@ -73,7 +73,7 @@ func parseState(text string, each func(backend string, s slots.Server) error) er
 	for n := 3; rest != ""; n++ {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
-		backend, s, err := parseServer(splitFields(fields[:0], line, ' '), &at)
+		backend, s, err := parseServer(splitFields(fields[:0], line), &at)
 		if errors.Is(err, errLongName) {
 			continue
 		}
@@ -91,11 +91,11 @@ func parseState(text string, each func(backend string, s slots.Server) error) er
 // slot, and what stands beside it is read as always.
 var errLongName = errors.New("name too long")
 
-// splitFields appends the fields of line to fields, as far as its capacity goes.
-func splitFields(fields []string, line string, sep byte) []string {
+// splitFields appends the words of line to fields, as far as its capacity goes.
+func splitFields(fields []string, line string) []string {
 	for more := true; more && len(fields) < cap(fields); {
 		var f string
-		if i := strings.IndexByte(line, sep); i >= 0 {
+		if i := strings.IndexByte(line, ' '); i >= 0 {
 			f, line = line[:i], line[i+1:]
 		} else {
 			f, more = line, false
@@ -111,7 +111,7 @@ func stateHeader(line string) (at [columns]int, err error) {
 	if !ok {
 		return at, fmt.Errorf("%q is no header", printable(line))
 	}
-	fields := splitFields(make([]string, 0, maxFields), names, ' ')
+	fields := splitFields(make([]string, 0, maxFields), names)
 	for c, name := range stateColumns {
 		at[c] = -1
 		for i, f := range fields {
@@ -171,7 +171,7 @@ func backendIDs(text string) map[string]int {
 	var last string
 	var fields [maxFields]string
 	for line := range strings.SplitSeq(text, "\n") {
-		f := splitFields(fields[:0], line, ' ')
+		f := splitFields(fields[:0], line)
 		if len(f) <= max(id, name) || f[name] == last {
 			continue
 		}
