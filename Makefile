@@ -89,11 +89,12 @@ simulate: ## SEEDS (20000) seeds of the simulation in each mode, from SEED (1) o
 mutate: deps ## break each safety rule in turn: a test has to fail; writes docs/proof.md
 	go run ./tools/mutate -write docs/proof.md
 
-lint: ## gofmt, go vet, staticcheck, deadcode
+lint: ## gofmt, go vet, staticcheck, deadcode; a linter of OpenAPI
 	@unformatted=$$(gofmt -l $$(find . -name '*.go' -not -path './.cache/*')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	$(lint_tool) staticcheck ./...
+	go run -C tools/oapi ./lint $(abspath agent/web/openapi.json)
 	@dead=$$($(lint_tool) deadcode -test ./...); \
 	if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 

@@ -13,7 +13,7 @@ type RouteInfo struct {
 func (s *Server) Table() []RouteInfo {
 	var out []RouteInfo
 	for _, r := range append(s.table(), s.pageRoutes()...) {
-		out = append(out, RouteInfo{r.method, r.path, [...]string{"none", "reads", "operates", "full"}[r.needs]})
+		out = append(out, RouteInfo{r.Method, r.Path, [...]string{"none", "reads", "operates", "full"}[r.Needs]})
 	}
 	return out
 }

@@ -31,18 +31,35 @@ type HAProxy interface {
 // haproxyRoutes are those of HAProxy's process and configuration. A section of
 // it can run code as HAProxy's master, and it may hold secrets: they are not for
 // everybody on this machine.
-func (s *Server) haproxyRoutes() []route {
-	return append([]route{
-		{"GET", "/v1/haproxy/reload", s.needed, auth.Full},
-		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, auth.Full},
-		{"GET", "/v1/haproxy/config", s.haproxyConfig, auth.Full},
-		{"POST", "/v1/haproxy/config/check", s.checkHAProxy, auth.Full},
-		{"GET", "/v1/haproxy/config/diff", s.haproxyDiff, auth.Full},
-		{"GET", "/v1/haproxy/config/versions", s.haproxyVersions, auth.Full},
-		{"GET", "/v1/haproxy/config/versions/{id}", s.haproxyConfig, auth.Full},
-		{"POST", "/v1/haproxy/config/versions/{id}/restore", s.restoreHAProxy, auth.Full},
+func (s *Server) haproxyRoutes() []Route {
+	const config, versions = "/v1/haproxy/config", "/v1/haproxy/config/versions"
+	name := []string{"reload"}
+	return append([]Route{
+		{"GET", "/v1/haproxy/reload", s.needed, auth.Full, Operation{ID: "haproxyReloadNeeded", Summary: "Is a reload of HAProxy needed, and what came of the last?",
+			Answer: api.ReloadAnswer{}, Says: "Which backends need it, and how each reload is", Fails: []int{503}}},
+		{"POST", "/v1/haproxy/reload", s.reloadHAProxy, auth.Full, Operation{ID: "haproxyReload", Summary: "Reload HAProxy, as a transaction",
+			Description: "It is waited for, 10 minutes at most; what has begun goes on without who asks.",
+			Body:        api.ReloadBody{}, BodyOptional: true, Answer: []api.ReloadStatus{}, Says: "How the reloads are now", Fails: editFails}},
+		{"GET", config, s.haproxyConfig, auth.Full, Operation{ID: "haproxyConfig", Summary: "HAProxy's configuration",
+			Params: name, Answer: Media{api.TextType}, Says: "The file", ETag: true, Fails: fileFails}},
+		{"POST", config + "/check", s.checkHAProxy, auth.Full, Operation{ID: "haproxyCheck", Summary: "Render the configuration and have it checked; nothing changes",
+			Params: name, Answer: api.CheckAnswer{}, Says: "It is fine", Fails: append([]int{422}, fileFails...)}},
+		{"GET", config + "/diff", s.haproxyDiff, auth.Full, Operation{ID: "haproxyDiff", Summary: "What changed between two versions: ?from=VERSION&to=VERSION",
+			Params: []string{"reload", "from", "to"}, Answer: Media{api.TextType}, Says: "A unified diff", Fails: fileFails}},
+		{"GET", versions, s.haproxyVersions, auth.Full, Operation{ID: "haproxyVersions", Summary: "The versions that are kept",
+			Params: name, Answer: []api.ConfigVersion{}, Says: "Newest first", Fails: fileFails}},
+		{"GET", versions + "/{id}", s.haproxyConfig, auth.Full, Operation{ID: "haproxyVersion", Summary: "One version",
+			Params: name, Answer: Media{api.TextType}, Says: "The file as it was", Fails: fileFails}},
+		{"POST", versions + "/{id}/restore", s.restoreHAProxy, auth.Full, Operation{ID: "haproxyRestore", Summary: "Put a version in force",
+			Params: []string{"reload", "by", "ifMatch"}, Answer: []api.ReloadStatus{}, Says: "How the reloads are now", Fails: editFails}},
 	}, s.sectionRoutes()...)
 }
+
+// What can go wrong with HAProxy's file where it is read, and where it is changed.
+var (
+	fileFails = []int{404, 409, 503, 504}
+	editFails = []int{400, 404, 409, 412, 422, 503, 504}
+)
 
 // withLongDeadline gives the request as long as a reload may take.
 func withLongDeadline(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {

@@ -19,12 +19,21 @@ type Instances interface {
 	Raw(ctx context.Context, instance, command, by string) (string, error)
 }
 
-func (s *Server) instanceRoutes() []route {
+func (s *Server) instanceRoutes() []Route {
+	const instance = "/v1/instances/{instance}/"
+	fails := []int{404, 502, 503, 504}
 	// what raw may do depends on what is sent
-	all := []route{{"POST", "/v1/instances/{instance}/raw", s.raw, auth.Read}}
+	all := []Route{{"POST", instance + "raw", s.raw, auth.Read, Operation{ID: "raw", Summary: "Send a line of commands as it is",
+		Description: "Who shows nothing may only show and help, and nothing of the environment, keys, requests, tables, maps and ACLs.",
+		Body:        api.RawBody{Command: "show pools"}, Answer: api.RawAnswer{}, Says: "What HAProxy said", Fails: append([]int{400}, fails...)}}}
 	for _, what := range slots.Dumps {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
-		all = append(all, route{"GET", "/v1/instances/{instance}/" + what, show, auth.Read})
+		command := what
+		if what == slots.DumpServers {
+			command += " state"
+		}
+		all = append(all, Route{"GET", instance + what, show, auth.Read, Operation{ID: "show" + strings.ToUpper(what[:1]) + what[1:],
+			Summary: "`show " + command + "`, now", Answer: slots.Dump{}, Says: "A table", Fails: fails}})
 	}
 	return all
 }

@@ -318,9 +318,7 @@ func (r *realRig) checkEvents() {
 			r.t.Fatal(err)
 		}
 		kinds[fmt.Sprint(v["kind"])] = true
-		for _, fault := range r.doc.Components.Schemas.check(map[string]any{"$ref": "#/components/schemas/Event"}, v, "event") {
-			r.t.Errorf("%s in %s", fault, data)
-		}
+		r.doc.check(r.t, "event", []byte(data), "components", "schemas", "Event")
 	}
 	for _, kind := range []string{api.EventHoldBegun, api.EventSlotsChanged, api.EventReloadEnded, api.EventOverrideSet, api.EventPaused, api.EventExternalTaken, api.EventSourceFailing} {
 		if !kinds[kind] {

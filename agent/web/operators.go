@@ -27,20 +27,37 @@ type Operators interface {
 
 // operatorRoutes are those that do something to endpoints. To add one sends traffic
 // to any address there is, so it is not for everybody.
-func (s *Server) operatorRoutes() []route {
-	const servers = "/v1/backends/{backend}/servers"
-	return []route{
-		{"GET", servers, s.servers, auth.Read},
-		{"POST", servers, s.addServer, auth.Full},
-		{"DELETE", servers + "/{server}", s.removeServer, auth.Full},
-		{"PUT", servers + "/{server}/state", s.setState, auth.Operate},
-		{"PUT", servers + "/{server}/weight", s.setWeight, auth.Operate},
-		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, auth.Full},
-		{"GET", "/v1/addresses", s.addresses, auth.Read},
-		{"PUT", "/v1/addresses/{ip}/state", s.setAddressState, auth.Operate},
-		{"PUT", "/v1/addresses/{ip}/weight", s.setAddressWeight, auth.Operate},
-		{"POST", "/v1/pause", s.pause, auth.Operate},
-		{"POST", "/v1/resume", s.resume, auth.Operate},
+func (s *Server) operatorRoutes() []Route {
+	const servers, addresses = "/v1/backends/{backend}/servers", "/v1/addresses"
+	const which, all = "Which endpoint that is, and its slot", "The endpoints that have it"
+	notStored := []int{400, 404, 409, 502, 503, 504}
+	fails := append(notStored, 507)
+	drain := api.StateBody{State: api.StateDrain, WhoBody: api.WhoBody{For: "10m"}}
+	weight, pause := api.WeightBody{Weight: "20%"}, api.PauseBody{Backend: "web", WhoBody: api.WhoBody{For: "1h"}}
+	return []Route{
+		{"GET", servers, s.servers, auth.Read, Operation{ID: "servers", Summary: "The endpoints of a backend",
+			Answer: []api.ServerRow{}, Says: "Those without a slot last", Fails: []int{404, 503}}},
+		{"POST", servers, s.addServer, auth.Full, Operation{ID: "addServer", Summary: "Add an endpoint that no source lists",
+			Body: api.ServerBody{Address: "10.0.0.1:80"}, Answer: api.ServerRef{}, Says: which, Fails: fails}},
+		{"DELETE", servers + "/{server}", s.removeServer, auth.Full, Operation{ID: "removeServer", Summary: "Remove an endpoint that was added",
+			Description: "One that a source lists is not removed (409): drain it.",
+			Body:        api.WhoBody{}, BodyOptional: true, Answer: api.ServerRef{}, Says: which, Fails: fails}},
+		{"PUT", servers + "/{server}/state", s.setState, auth.Operate, Operation{ID: "setState", Summary: "Drain an endpoint, stop it, or end that",
+			Body: drain, Answer: api.ServerRef{}, Says: which, Fails: fails}},
+		{"PUT", servers + "/{server}/weight", s.setWeight, auth.Operate, Operation{ID: "setWeight", Summary: "Give an endpoint another weight",
+			Body: weight, Answer: api.ServerRef{}, Says: which, Fails: fails}},
+		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, auth.Full, Operation{ID: "shutSessions", Summary: "End the sessions of an endpoint on all instances",
+			Body: api.WhoBody{}, BodyOptional: true, Answer: api.ServerRef{}, Says: which, Fails: notStored}},
+		{"GET", addresses, s.addresses, auth.Read, Operation{ID: "addresses", Summary: "Every address, and where it is",
+			Answer: []api.AddressRow{}, Says: "By address", Fails: []int{503}}},
+		{"PUT", addresses + "/{ip}/state", s.setAddressState, auth.Operate, Operation{ID: "setAddressState", Summary: "Drain an address on all backends, stop it, or end that",
+			Body: drain, Answer: []api.ServerRef{}, Says: all, Fails: fails}},
+		{"PUT", addresses + "/{ip}/weight", s.setAddressWeight, auth.Operate, Operation{ID: "setAddressWeight", Summary: "Give an address another weight on all backends",
+			Body: weight, Answer: []api.ServerRef{}, Says: all, Fails: fails}},
+		{"POST", "/v1/pause", s.pause, auth.Operate, Operation{ID: "pause", Summary: "Stop writing",
+			Body: pause, BodyOptional: true, Answer: api.Pause{}, Says: "Until when", Fails: fails}},
+		{"POST", "/v1/resume", s.resume, auth.Operate, Operation{ID: "resume", Summary: "Go on writing",
+			Body: api.PauseBody{Backend: "web"}, BodyOptional: true, Answer: struct{}{}, Says: "Nothing", Fails: fails}},
 	}
 }
 

@@ -14,87 +14,59 @@ import (
 	"github.com/slotsync/slotsync/agent/web/page"
 )
 
-const index = `slotsync
-
-GET  /v1/status                     what the agent knows and does
-GET  /v1/backends/{backend}/explain why a backend is as it is; an address or a slot in it under /{address}
-POST /v1/sync                       one round, now
-POST /v1/doctor                     what may go wrong, asked as the agent's user in its environment
-POST /v1/backends/{backend}/accept  let go what is held or kept, by its id
-GET  /v1/backends/{backend}/servers the endpoints of a backend; POST adds one, DELETE .../{server} removes it
-PUT  /v1/backends/{backend}/servers/{server}/state   {"state": "drain", "for": "10m"}; ready ends it
-PUT  /v1/backends/{backend}/servers/{server}/weight  {"weight": "20%"}
-POST /v1/backends/{backend}/servers/{server}/shutdown-sessions
-GET  /v1/addresses                  every address; PUT .../{ip}/state and .../weight are for it on all backends
-POST /v1/pause, /v1/resume          stop and go on writing: {"backend": "web", "for": "1h"}
-GET  /v1/haproxy/reload             is a reload of HAProxy needed, and what came of the last
-POST /v1/haproxy/reload             reload HAProxy, as a transaction
-GET  /v1/haproxy/config             HAProxy's configuration; its versions under /versions
-POST /v1/haproxy/config/check       render and check it, change nothing
-GET  /v1/haproxy/config/diff        what changed: ?from=VERSION&to=VERSION
-GET  /v1/haproxy/config/sections    the sections; each under /{type}/{name}, to GET, PUT and DELETE
-GET  /v1/instances/{instance}/stat  what HAProxy shows, now: info, stat, sess, servers
-POST /v1/instances/{instance}/raw   a line of commands, as it is: {"command": "show pools"}
-GET  /v1/events                     what changes, as it does: Server-Sent Events
-GET  /v1/openapi.json               all of this, for programs
-GET  /-/healthy                     does the loop run?
-GET  /-/ready                       does HAProxy have what discovery says?
-POST /-/reload                      read the configuration again; ?drain_removed=true empties first what it removes
-GET  /metrics                       for Prometheus
-GET  /debug/pprof/                  what the process does with its time and memory`
-
-// A route is one thing that can be asked for.
-type route struct {
-	method, path string
-	handle       http.HandlerFunc
-	// needs are the rights that it takes.
-	needs auth.Rights
+// table lists everything that programs can ask for.
+func (s *Server) table() []Route {
+	return slices.Concat(s.agentRoutes(), s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
 }
 
-// A Route is one thing that can be asked for, and the least right that it takes.
-type Route struct {
-	Method, Path string // the path as in [http.ServeMux]
-	Needs        auth.Rights
-}
-
-// Routes lists everything that programs can ask for.
-func Routes() []Route {
-	var out []Route
-	for _, r := range new(Server).table() {
-		out = append(out, Route{r.method, r.path, r.needs})
+// agentRoutes are those of the agent itself: what it knows, and what it can be told.
+func (s *Server) agentRoutes() []Route {
+	return []Route{
+		{"GET", "/{$}", s.front, auth.Read, Operation{ID: "index", Summary: "What there is, for people",
+			Answer: Media{api.TextType, html}, Says: "A list of all paths, or a page for browsers"}},
+		{"GET", "/v1/openapi.json", s.openAPI, auth.Read, Operation{ID: "openapi", Summary: "All of this, for programs",
+			Answer: struct{}{}, Says: "OpenAPI 3.1"}},
+		{"GET", "/v1/status", s.status, auth.Read, Operation{ID: "status", Summary: "What the agent knows and does",
+			Answer: api.Status{}, Says: "All of it, at one moment", Fails: []int{503}}},
+		{"GET", "/v1/events", s.limitAnonymous(s.events), auth.Read, Operation{ID: "events", Summary: "What changes, as it does: Server-Sent Events",
+			Description: "One Event for each change. At most 64 may read at a time. Who comes back with the last ID gets what came meanwhile, as far as it is among the last 1000; if not, an event of kind `gap` comes first.",
+			Params:      []string{"lastEventHeader", "lastEvent", "follow"},
+			Answer:      Media{api.EventType},
+			Says:        "Of each event, `id` is Event.id, `event` is Event.kind and `data` is the Event. A comment comes every 15 seconds. The stream ends after an hour, when the agent stops, and where 256 events were left unread.",
+			Fails:       []int{400, 503}}},
+		{"POST", "/v1/sync", s.sync, auth.Operate, Operation{ID: "sync", Summary: "One round, now",
+			Answer: api.Status{}, Says: "Every reachable instance was compared", Fails: []int{503, 504}}},
+		// what it finds names files, users and addresses
+		{"POST", "/v1/doctor", s.doctor, auth.Full, Operation{ID: "doctor", Summary: "Ask every HAProxy and source what may go wrong, as the agent's user and in its environment",
+			Description: "One at a time; what it finds names files, users and addresses. Of a backend with dynamic: true, a server is added in maintenance and deleted at once.",
+			Answer:      []api.Finding{}, Says: "What was found, the fine too", Fails: []int{409, 503, 504}}},
+		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate, Operation{ID: "accept", Summary: "Have that go which is held, kept or to be taken over, by its id",
+			Body: api.AcceptBody{ID: "h1a2b3"}, Answer: api.Accepted{}, Says: "What went", Fails: []int{400, 404, 503, 504, 507},
+			Otherwise: map[int]Refusal{409: {"Nothing has this id; the detail names those that there are", api.ProblemType}}}},
+		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read, Operation{ID: "explainBackend", Summary: "Why a backend is as it is",
+			Answer: api.Explanation{}, Says: "Why", Fails: []int{404, 503, 504}}},
+		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, auth.Read, Operation{ID: "explain", Summary: "Why an address or a slot is as it is",
+			Answer: api.Explanation{}, Says: "Why", Fails: []int{404, 503, 504}}},
+		{"GET", "/-/healthy", s.healthy, auth.Read, Operation{ID: "healthy", Summary: "Does the loop run?",
+			Answer: Media{api.TextType}, Says: "It ticked within 10 seconds", Otherwise: map[int]Refusal{500: {"It did not", api.TextType}}}},
+		{"GET", "/-/ready", s.ready, auth.Read, Operation{ID: "ready", Summary: "Does HAProxy have what discovery says?",
+			Answer: Media{api.TextType}, Says: "It does, or did once", Otherwise: map[int]Refusal{503: {"Why not, one reason a line", api.TextType}}}},
+		{"POST", "/-/reload", s.reload, auth.Operate, Operation{ID: "reload", Summary: "Read the configuration again; ?drain_removed=true empties first what it removes",
+			Params: []string{"drain_removed"}, Says: "Done", Fails: []int{400, 422, 503, 504}}},
+		{"GET", "/metrics", s.metrics, auth.Read, Operation{ID: "metrics", Summary: "Metrics for Prometheus",
+			Answer: Media{api.TextType}, Says: "In its text format, or what Accept asks for"}},
 	}
-	return out
-}
-
-// table lists everything that can be asked for.
-func (s *Server) table() []route {
-	own := []route{
-		{"GET", "/{$}", s.front, auth.Read},
-		{"GET", "/v1/openapi.json", s.openAPI, auth.Read},
-		{"GET", "/v1/status", s.status, auth.Read},
-		{"GET", "/v1/events", s.limitAnonymous(s.events), auth.Read},
-		{"POST", "/v1/sync", s.sync, auth.Operate},
-		{"POST", "/v1/doctor", s.doctor, auth.Full}, // what it finds names files, users and addresses
-		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate},
-		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read},
-		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, auth.Read},
-		{"GET", "/-/healthy", s.healthy, auth.Read},
-		{"GET", "/-/ready", s.ready, auth.Read},
-		{"POST", "/-/reload", s.reload, auth.Operate},
-		{"GET", "/metrics", s.metrics, auth.Read},
-	}
-	return slices.Concat(own, s.haproxyRoutes(), s.instanceRoutes(), s.operatorRoutes(), profileRoutes())
 }
 
 // pageRoutes are what the page consists of, and what its forms are sent to. To sign in
 // takes no rights yet.
-func (s *Server) pageRoutes() []route {
-	return []route{
-		{"GET", "/page/page.css", page.File, auth.Read},
-		{"GET", "/page/page.js", page.File, auth.Read},
-		{"POST", "/page/act", s.page.Act, auth.Operate},
-		{"POST", page.SignInPath, s.page.SignIn, auth.None},
-		{"POST", page.SignOutPath, s.page.SignOut, auth.None},
+func (s *Server) pageRoutes() []Route {
+	return []Route{
+		{"GET", "/page/page.css", page.File, auth.Read, Operation{}},
+		{"GET", "/page/page.js", page.File, auth.Read, Operation{}},
+		{"POST", "/page/act", s.page.Act, auth.Operate, Operation{}},
+		{"POST", page.SignInPath, s.page.SignIn, auth.None, Operation{}},
+		{"POST", page.SignOutPath, s.page.SignOut, auth.None, Operation{}},
 	}
 }
 
@@ -106,34 +78,23 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request) {
 		s.page.Show(w, r)
 		return
 	}
-	answer.Text(w, http.StatusOK, index)
+	answer.Text(w, http.StatusOK, list(s.table()))
 }
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	byPath := map[string]methods{}
 	for _, r := range append(s.table(), s.pageRoutes()...) {
-		if byPath[r.path] == nil {
-			byPath[r.path] = methods{}
-			mux.Handle(r.path, byPath[r.path])
+		if byPath[r.Path] == nil {
+			byPath[r.Path] = methods{}
+			mux.Handle(r.Path, byPath[r.Path])
 		}
-		byPath[r.path][r.method] = r.handler()
+		byPath[r.Path][r.Method] = r.handler()
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answer.Problem(w, http.StatusNotFound, api.NothingAt+r.URL.Path)
 	})
 	return mux
-}
-
-func (r route) handler() http.HandlerFunc {
-	if !auth.IsChange(&http.Request{Method: r.method}) {
-		return auth.Require(r.needs, r.handle)
-	}
-	h := r.handle
-	if !strings.HasPrefix(r.path, "/page/") {
-		h = typed(api.BodyType(r.method, r.path), h)
-	}
-	return noteValues(r.path, auth.Require(r.needs, h))
 }
 
 // methods are what can be done with one path. HEAD goes where GET does.

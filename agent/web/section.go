@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/web/answer"
@@ -20,13 +21,24 @@ type Sections interface {
 	EditHAProxySection(ctx context.Context, e api.SectionEdit) ([]api.ReloadStatus, error)
 }
 
-func (s *Server) sectionRoutes() []route {
-	all := []route{{"GET", api.SectionsPath, s.sections, auth.Full}}
+func (s *Server) sectionRoutes() []Route {
+	name, edit := []string{"reload"}, []string{"reload", "by", "force", "dry_run", "ifMatch"}
+	fails := append([]int{428}, editFails...)
+	all := []Route{{"GET", api.SectionsPath, s.sections, auth.Full, Operation{ID: "haproxySections", Summary: "The sections of the configuration",
+		Params: name, Answer: []api.ConfigSection{}, Says: "In the order of the file", ETag: true, Fails: fileFails}}}
 	for _, path := range []string{api.SectionsPath + "/{type}", api.SectionsPath + "/{type}/{name}"} {
+		suffix := ""
+		if !strings.HasSuffix(path, "{name}") {
+			suffix = "Unnamed"
+		}
 		all = append(all,
-			route{"GET", path, s.section, auth.Full},
-			route{"PUT", path, s.editSection, auth.Full},
-			route{"DELETE", path, s.editSection, auth.Full})
+			Route{"GET", path, s.section, auth.Full, Operation{ID: "haproxySection" + suffix, Summary: "One section",
+				Params: name, Answer: Media{api.TextType}, Says: "As it is in the file", ETag: true, Fails: fileFails}},
+			Route{"PUT", path, s.editSection, auth.Full, Operation{ID: "haproxySetSection" + suffix, Summary: "Put a section in place of another, or add it; HAProxy is reloaded",
+				Description: "The body is the whole section, its first line included.",
+				Params:      edit, Body: "", Answer: api.SectionAnswer{}, Says: "What changed, and with which reload", Fails: fails}},
+			Route{"DELETE", path, s.editSection, auth.Full, Operation{ID: "haproxyRemoveSection" + suffix, Summary: "Remove a section; HAProxy is reloaded",
+				Params: edit, Answer: api.SectionAnswer{}, Says: "What changed, and with which reload", Fails: fails}})
 	}
 	return all
 }

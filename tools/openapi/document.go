@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +21,12 @@ import (
 //go:embed base.json
 var base []byte
 
+// A tag is a part of the API.
+type tag struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
 // An object is one of JSON.
 type object = map[string]any
 
@@ -33,6 +40,7 @@ func generate(root string, routes []web.Route) ([]byte, error) {
 		OpenAPI    string `json:"openapi"`
 		Info       any    `json:"info"`
 		Servers    any    `json:"servers"`
+		Tags       []tag  `json:"tags"`
 		Paths      object `json:"paths"`
 		Components object `json:"components"`
 	}
@@ -40,32 +48,26 @@ func generate(root string, routes []web.Route) ([]byte, error) {
 		return nil, fmt.Errorf("base.json: %w", err)
 	}
 	schemas := &schemaSet{comments: comments, all: object{}}
-	left := operations()
 	doc.Paths = object{}
 	for _, r := range routes {
-		o, ok := left[r.Method+" "+r.Path]
-		if !ok {
-			return nil, fmt.Errorf("%s %s: operations.go does not describe it", r.Method, r.Path)
+		if r.ID == "" || r.Summary == "" || r.Says == "" {
+			return nil, fmt.Errorf("%s %s: its operation is not described", r.Method, r.Path)
 		}
-		delete(left, r.Method+" "+r.Path)
 		path := strings.TrimSuffix(r.Path, "{$}")
 		at, _ := doc.Paths[path].(object)
 		if at == nil {
 			at = object{}
 			doc.Paths[path] = at
 		}
-		at[strings.ToLower(r.Method)] = o.describe(r, schemas)
-	}
-	for pattern := range left {
-		return nil, fmt.Errorf("%s: operations.go describes it, and there is no such route", pattern)
+		at[strings.ToLower(r.Method)] = describe(r, schemas, tagOf(r.Path, doc.Tags))
 	}
 	// An event is in no answer as JSON: it is the data of a message in a stream.
 	schemas.of(api.Event{})
-	responses := object{}
+	refused := object{}
 	for status, says := range refusals() {
-		responses[strconv.Itoa(status)] = answerOf(says, schemas.of(api.Problem{}), problem)
+		refused[strconv.Itoa(status)] = answerOf(says, schemas.of(api.Problem{}), api.ProblemType)
 	}
-	doc.Components["responses"], doc.Components["schemas"] = responses, schemas.all
+	doc.Components["responses"], doc.Components["schemas"] = refused, schemas.all
 	return write(doc)
 }
 
@@ -93,25 +95,24 @@ func answerOf(says string, schema object, kinds ...string) object {
 }
 
 // describe is what the document says of a route.
-func (o operation) describe(r web.Route, schemas *schemaSet) object {
-	out := object{"operationId": o.id, "summary": o.summary, "x-who": whoOf(r), "responses": o.responses(r, schemas)}
-	if o.description != "" {
-		out["description"] = o.description
+func describe(r web.Route, schemas *schemaSet, tag string) object {
+	out := object{"operationId": r.ID, "summary": r.Summary, "tags": []string{tag}, "x-who": whoOf(r), "responses": responses(r, schemas)}
+	if r.Description != "" {
+		out["description"] = r.Description
 	}
 	var params []object
-	for _, name := range append(inPath(r.Path), o.params...) {
+	for _, name := range append(inPath(r.Path), r.Params...) {
 		params = append(params, object{"$ref": "#/components/parameters/" + name})
 	}
 	if params != nil {
 		out["parameters"] = params
 	}
-	if o.body != nil {
-		kind := api.BodyType(r.Method, r.Path)
-		body := object{"required": !o.bodyOptional, "content": object{kind: object{"schema": schemas.of(o.body)}}}
-		if o.bodySays != "" {
-			body["description"] = o.bodySays
+	if r.Body != nil {
+		content := object{"schema": schemas.of(r.Body)}
+		if r.Body != "" && !reflect.ValueOf(r.Body).IsZero() {
+			content["example"] = r.Body
 		}
-		out["requestBody"] = body
+		out["requestBody"] = object{"required": !r.BodyOptional, "content": object{api.BodyType(r.Method, r.Path): content}}
 	}
 	// Anybody who is let in at all may show and read; the rest says who asks.
 	security := []object{{"token": []string{}}, {"user": []string{}}, {"certificate": []string{}}}
@@ -123,8 +124,8 @@ func (o operation) describe(r web.Route, schemas *schemaSet) object {
 }
 
 // responses are what may come back.
-func (o operation) responses(r web.Route, schemas *schemaSet) object {
-	fails := append([]int{401, 408, 413, 421, 429, 500}, o.fails...)
+func responses(r web.Route, schemas *schemaSet) object {
+	fails := append([]int{401, 408, 413, 421, 429, 500}, r.Fails...)
 	if whoOf(r) != "read" {
 		fails = append(fails, 403)
 	}
@@ -135,30 +136,40 @@ func (o operation) responses(r web.Route, schemas *schemaSet) object {
 	for _, status := range fails {
 		out[strconv.Itoa(status)] = object{"$ref": "#/components/responses/" + strconv.Itoa(status)}
 	}
-	for status, x := range o.otherwise {
+	for status, x := range r.Otherwise {
 		schema := object{"type": "string"}
-		if x.kind == problem {
+		if x.Kind == api.ProblemType {
 			schema = schemas.of(api.Problem{})
 		}
-		out[strconv.Itoa(status)] = answerOf(x.says, schema, x.kind)
+		out[strconv.Itoa(status)] = answerOf(x.Says, schema, x.Kind)
 	}
-	ok := object{"description": o.says}
-	switch kinds, many := o.answer.(media); {
-	case o.answer == nil:
+	ok := object{"description": r.Says}
+	switch kinds, many := r.Answer.(web.Media); {
+	case r.Answer == nil:
 		out["204"] = ok
 		return out
-	case many && slices.Contains(kinds, octets):
-		ok = answerOf(o.says, object{}, kinds...)
+	case many && slices.Contains(kinds, "application/octet-stream"):
+		ok = answerOf(r.Says, object{}, kinds...)
 	case many:
-		ok = answerOf(o.says, object{"type": "string"}, kinds...)
+		ok = answerOf(r.Says, object{"type": "string"}, kinds...)
 	default:
-		ok = answerOf(o.says, schemas.of(o.answer), api.JSONType)
+		ok = answerOf(r.Says, schemas.of(r.Answer), api.JSONType)
 	}
-	if o.etag {
+	if r.ETag {
 		ok["headers"] = object{"ETag": object{"description": "The tag of the whole file, for If-Match", "schema": object{"type": "string"}}}
 	}
 	out["200"] = ok
 	return out
+}
+
+// tagOf is the part of the API that a path is in: "haproxy" of /v1/haproxy/reload; "agent"
+// where that says no more than the path.
+func tagOf(path string, tags []tag) string {
+	part := strings.Split(strings.TrimPrefix(path, "/v1"), "/")[1]
+	if slices.ContainsFunc(tags, func(t tag) bool { return t.Name == part }) {
+		return part
+	}
+	return "agent"
 }
 
 // inPath names the parameters that a path has.

@@ -60,7 +60,7 @@ func (s *schemaSet) schema(t reflect.Type) object {
 	case reflect.Bool:
 		return object{"type": "boolean"}
 	case reflect.Int, reflect.Int64, reflect.Uint64:
-		return object{"type": "integer"}
+		return object{"type": "integer", "format": "int64"}
 	case reflect.Float64:
 		return object{"type": "number"}
 	case reflect.Pointer:
