@@ -20,13 +20,18 @@ import (
 // A Dir is an open folder. Names of files are names in it, without a slash. Its methods
 // may be called by several goroutines.
 type Dir struct {
-	file *os.File
-	path string // without links
-	open bool   // others may write to it: it is one of Policy.Shared
+	file   *os.File
+	path   string // without links
+	policy Policy
+	uid    uint32 // whose it is
+	open   bool   // others may write to it: it is one of Policy.Shared
 }
 
 // Path returns the path of the folder when it was opened, without symbolic links.
 func (d *Dir) Path() string { return d.path }
+
+// UID is the user whom the folder belongs to.
+func (d *Dir) UID() uint32 { return d.uid }
 
 // Close ends the use of the folder.
 func (d *Dir) Close() error { return d.file.Close() }
@@ -84,25 +89,59 @@ func (d *Dir) Stat(name string) (fs.FileInfo, error) {
 
 // Read returns a regular file of at most limit bytes, whoever owns it.
 func (d *Dir) Read(name string, limit int64) ([]byte, fs.FileInfo, error) {
-	return d.read(name, limit, func(fs.FileInfo) error { return nil })
+	return d.read(name, limit, func(*os.File, fs.FileInfo) error { return nil })
 }
 
 // ReadOwn is like Read, for what this program wrote itself: a file that others own or may
 // write to is an error.
 func (d *Dir) ReadOwn(name string, limit int64) ([]byte, fs.FileInfo, error) {
-	return d.read(name, limit, func(info fs.FileInfo) error { return d.own(name, info) })
+	return d.read(name, limit, d.own)
 }
 
-// own says why a file is not this program's alone.
-func (d *Dir) own(name string, info fs.FileInfo) error {
+// own says why a file is not this program's alone. In a folder of another user's it may be a second
+// name of one that is root's.
+func (d *Dir) own(f *os.File, info fs.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !ok || !trusted(stat.Uid):
-		return fmt.Errorf("%w: %s belongs to another user: remove it, or chown it", ErrUnsafe, filepath.Join(d.path, name))
-	case others(stat.Mode, stat.Gid) != "":
-		return fmt.Errorf("%w: %s can be written to by %s: remove it, or chmod it", ErrUnsafe, filepath.Join(d.path, name), others(stat.Mode, stat.Gid))
+	if !ok || !d.policy.trusted(stat.Uid) {
+		return fmt.Errorf("%w: %s belongs to another user: remove it, or chown it", ErrUnsafe, f.Name())
+	}
+	if stat.Nlink > 1 && d.policy.owns(d.uid) {
+		return fmt.Errorf("%w: %s has another name, too: remove it", ErrUnsafe, f.Name())
+	}
+	if who := d.policy.others(int(f.Fd()), stat.Mode, stat.Gid); who != "" {
+		return fmt.Errorf("%w: %s can be written to by %s: remove it, or chmod it", ErrUnsafe, f.Name(), who)
 	}
 	return nil
+}
+
+// openOwn opens a file to write to, and makes it with that mode if there is none.
+func (d *Dir) openOwn(name string, flags int, mode fs.FileMode) (*os.File, fs.FileInfo, error) {
+	f, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|flags, mode)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", f.Name())
+	}
+	if err == nil {
+		err = d.own(f, info)
+	}
+	if like := d.attributes(Attributes{mode, -1, -1}); err == nil && info.Size() == 0 && like.UID >= 0 {
+		err = give(f, like)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+// attributes are like, with the owner that files in the folder are to have.
+func (d *Dir) attributes(like Attributes) Attributes {
+	if like.UID < 0 && d.policy.owns(d.uid) {
+		like.UID, like.GID = int(d.policy.Owner.UID), int(d.policy.Owner.GID)
+	}
+	return like
 }
 
 // Append adds a line at the end of a file, which it makes with that mode if there is none. It
@@ -110,20 +149,11 @@ func (d *Dir) own(name string, info fs.FileInfo) error {
 // A line that could be written in part alone is taken back. One that was written and then could
 // not be synced stays: whether it survives is not known.
 func (d *Dir) Append(name string, line []byte, mode fs.FileMode) error {
-	f, err := d.openat(name, unix.O_RDWR|unix.O_CREAT|unix.O_APPEND, mode)
+	f, info, err := d.openOwn(name, unix.O_APPEND, mode)
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", f.Name())
-	}
-	if err == nil {
-		err = d.own(name, info)
-	}
-	if err == nil {
-		err = appendTo(f, info.Size(), line)
-	}
+	err = appendTo(f, info.Size(), line)
 	if err == nil && info.Size() == 0 { // it may have been made just now, here or by whoever rotates it
 		err = d.Sync()
 	}
@@ -150,7 +180,7 @@ func appendTo(f *os.File, size int64, line []byte) error {
 	return err
 }
 
-func (d *Dir) read(name string, limit int64, judge func(fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
+func (d *Dir) read(name string, limit int64, judge func(*os.File, fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
 	f, err := d.openat(name, unix.O_RDONLY, 0)
 	if err != nil {
 		return nil, nil, err
@@ -163,7 +193,7 @@ func (d *Dir) read(name string, limit int64, judge func(fs.FileInfo) error) ([]b
 	if !info.Mode().IsRegular() {
 		return nil, info, fmt.Errorf("%s is no regular file", f.Name())
 	}
-	if err := judge(info); err != nil {
+	if err := judge(f, info); err != nil {
 		return nil, info, err
 	}
 	large := fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
@@ -234,7 +264,7 @@ func (d *Dir) create(name string, text []byte, like Attributes) (*os.File, error
 	if err != nil {
 		return nil, err
 	}
-	if err = give(f, like); err == nil {
+	if err = give(f, d.attributes(like)); err == nil {
 		_, err = f.Write(text)
 	}
 	if err != nil {
@@ -308,23 +338,3 @@ func (d *Dir) Sync() error { return d.file.Sync() }
 
 // Own makes the folder this user's alone.
 func (d *Dir) Own() error { return d.file.Chmod(0o700) }
-
-// Lock opens the file name, which it makes if there is none, and holds it by flock(2) until
-// it is closed. The error wraps [syscall.EWOULDBLOCK] if somebody else does.
-func (d *Dir) Lock(name string) (*os.File, error) {
-	f, err := d.openat(name, unix.O_RDWR|unix.O_CREAT, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", f.Name())
-	}
-	if err == nil {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", f.Name(), err), f.Close())
-	}
-	return f, nil
-}

@@ -37,6 +37,32 @@ type Policy struct {
 	// that Nomad makes for all tasks of an allocation. Their parents go with them. What
 	// is below them is judged as everything else is, and links in them are not followed.
 	Shared []string
+	// Owner is a user besides root and this one whose folders are used: see [GivenTo]. What root
+	// makes in them belongs to that user. nil: there is none.
+	Owner *Owner
+}
+
+// An Owner is a user, and the group that goes with it.
+type Owner struct{ UID, GID uint32 }
+
+// GivenTo returns the user whom root has given the folder at path to: its owner, where nobody but
+// root can have made it. nil: it is root's or this user's, or it is not there, or it may be
+// anybody's.
+func GivenTo(path string) *Owner {
+	w, err := Policy{}.walk(path, 0)
+	if err != nil {
+		return nil
+	}
+	defer w.close()
+	if trusted := (Policy{}).trusted(w.stat.Uid); trusted {
+		return nil
+	}
+	above, err := Policy{}.Open(filepath.Dir(w.path)) // a sticky one will not do
+	if err != nil {
+		return nil
+	}
+	_ = above.Close()
+	return &Owner{w.stat.Uid, w.stat.Gid}
 }
 
 // Open opens the folder at path.
@@ -211,7 +237,7 @@ func (w *walker) enter(name string) (target string, err error) {
 		return "", w.stand(fd, path)
 	case unix.S_IFLNK:
 		defer unix.Close(fd)
-		if others(w.stat.Mode, w.stat.Gid) != "" || !trusted(stat.Uid) {
+		if w.others(w.fd, w.stat.Mode, w.stat.Gid) != "" || !w.trusted(stat.Uid) {
 			return "", fmt.Errorf("%w: %s is a symbolic link, and others can write to %s: name the folder that it leads to", ErrUnsafe, path, w.path)
 		}
 		return readLink(fd, "", path)
@@ -225,10 +251,13 @@ func (w *walker) open(name, path string) (int, error) {
 	const flags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(w.fd, name, flags, 0)
 	if errors.Is(err, unix.ENOENT) && w.made != 0 {
-		if err := unix.Mkdirat(w.fd, name, uint32(w.made.Perm())); err != nil && !errors.Is(err, unix.EEXIST) {
-			return -1, &fs.PathError{Op: "mkdir", Path: path, Err: err}
+		made := unix.Mkdirat(w.fd, name, uint32(w.made.Perm()))
+		if made != nil && !errors.Is(made, unix.EEXIST) {
+			return -1, &fs.PathError{Op: "mkdir", Path: path, Err: made}
 		}
-		fd, err = unix.Openat(w.fd, name, flags, 0)
+		if fd, err = unix.Openat(w.fd, name, flags|unix.O_DIRECTORY, 0); err == nil && made == nil && w.owns(w.stat.Uid) {
+			err = unix.Fchownat(fd, "", int(w.Owner.UID), int(w.Owner.GID), unix.AT_EMPTY_PATH)
+		}
 	}
 	if err != nil {
 		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -242,11 +271,11 @@ func (w *walker) judge(passing bool) error {
 	if w.shared(w.path) {
 		return nil
 	}
-	if !trusted(w.stat.Uid) {
-		return fmt.Errorf("%w: %s belongs to %s, who can replace what is in it: chown it to root or to %s, or name another folder",
-			ErrUnsafe, w.path, userName(w.stat.Uid), userName(uint32(os.Geteuid())))
+	if !w.trusted(w.stat.Uid) {
+		return fmt.Errorf("%w: %s belongs to %s, who can replace what is in it: chown it to %s, or name another folder",
+			ErrUnsafe, w.path, userName(w.stat.Uid), w.users())
 	}
-	if who := others(w.stat.Mode, w.stat.Gid); who != "" && (!passing || w.stat.Mode&unix.S_ISVTX == 0) {
+	if who := w.others(w.fd, w.stat.Mode, w.stat.Gid); who != "" && (!passing || w.stat.Mode&unix.S_ISVTX == 0) {
 		return fmt.Errorf("%w: %s can be written to by %s: chmod go-w it, or name another folder", ErrUnsafe, w.path, who)
 	}
 	return nil
@@ -261,22 +290,48 @@ func (w *walker) dir() (*Dir, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: w.path, Err: err}
 	}
-	return &Dir{file: os.NewFile(uintptr(fd), w.path), path: w.path, open: others(w.stat.Mode, w.stat.Gid) != ""}, nil
+	return &Dir{file: os.NewFile(uintptr(fd), w.path), path: w.path, policy: w.Policy, uid: w.stat.Uid, open: w.others(w.fd, w.stat.Mode, w.stat.Gid) != ""}, nil
 }
 
 // trusted reports whether what belongs to uid is as good as our own.
-func trusted(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
+func (p Policy) trusted(uid uint32) bool {
+	return uid == 0 || int(uid) == os.Geteuid() || p.Owner != nil && uid == p.Owner.UID
+}
 
-// others says who else may write to what has that mode and group; "" if nobody. The group of
-// root, and the one that this process runs as, are no others.
-func others(mode, gid uint32) string {
+// owns reports whether what root makes in a folder of uid is to belong to that user.
+func (p Policy) owns(uid uint32) bool {
+	return p.Owner != nil && uid == p.Owner.UID && os.Geteuid() == 0
+}
+
+// users names those who may own a folder.
+func (p Policy) users() string {
+	uids := []uint32{0, uint32(os.Geteuid())}
+	if p.Owner != nil {
+		uids[1] = p.Owner.UID
+	}
+	var names []string
+	for _, uid := range slices.Compact(uids) {
+		names = append(names, userName(uid))
+	}
+	return strings.Join(names, " or to ")
+}
+
+// others says who else may write to what fd is of, which has that mode and group; "" if nobody.
+// The group of root, and the one that this process runs as, are no others.
+func (p Policy) others(fd int, mode, gid uint32) string {
 	switch {
 	case mode&0o002 != 0:
 		return "everybody"
-	case mode&0o020 != 0 && gid != 0 && int(gid) != os.Getegid():
+	case mode&0o020 == 0:
+		return "" // which is the mask of an ACL, if there is one
+	case !p.ownGroup(gid):
 		return "the group " + groupName(gid)
 	}
-	return ""
+	return p.listed(fd)
+}
+
+func (p Policy) ownGroup(gid uint32) bool {
+	return gid == 0 || int(gid) == os.Getegid() || p.Owner != nil && gid == p.Owner.GID
 }
 
 func userName(uid uint32) string {

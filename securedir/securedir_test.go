@@ -55,7 +55,7 @@ func TestOpen(t *testing.T) {
 			path := made(t, dir, "a", 0o755)
 			must(t, os.Chown(path, nobody, nobody))
 			return path
-		}, "a belongs to nobody, who can replace what is in it: chown it to root or to root"},
+		}, "a belongs to nobody, who can replace what is in it: chown it to root, or name another folder"},
 		{"in another user's", func(t *testing.T, dir string) string {
 			path := made(t, dir, "a", 0o755)
 			below := made(t, path, "b", 0o700)
@@ -272,7 +272,8 @@ func TestLock(t *testing.T) {
 	defer d.Close()
 	f, err := d.Lock("lock")
 	must(t, err)
-	if _, err := d.Lock("lock"); !errors.Is(err, syscall.EWOULDBLOCK) {
+	_, err = d.Lock("lock")
+	if held, ok := errors.AsType[*HeldError](err); !ok || held.Pid != os.Getpid() || held.Host != "" {
 		t.Errorf("held twice: %v", err)
 	}
 	f.Close()

@@ -108,11 +108,9 @@ func (t *Transaction) replaceFile(path string, text []byte, like securedir.Attri
 	})
 }
 
-// A dirLock keeps other processes out of a folder. It ends with the process.
-type dirLock struct{ file *os.File }
-
-// lockDir makes the folder of versions and holds it until the lock is released.
-func (t *Transaction) lockDir() (*dirLock, error) {
+// lockDir makes the folder of versions and keeps other processes out of it until what it returns is
+// given to [securedir.Unlock].
+func (t *Transaction) lockDir() (*os.File, error) {
 	dir, err := t.o.Folders.Make(t.o.Dir, 0o700)
 	if err != nil {
 		return nil, err
@@ -122,20 +120,10 @@ func (t *Transaction) lockDir() (*dirLock, error) {
 		return nil, err
 	}
 	f, err := dir.Lock("lock")
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if _, held := errors.AsType[*securedir.HeldError](err); held {
 		return nil, ErrBusy
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &dirLock{f}, nil
-}
-
-// release does not leave it to Close: a program that is just being started has
-// the file, too, until it is executed.
-func (l *dirLock) release() {
-	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN)
-	l.file.Close()
+	return f, err
 }
 
 // backupName is the name of the file from before during a transaction: putting it

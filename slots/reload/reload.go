@@ -251,7 +251,7 @@ func (t *Transaction) begin(folder bool) (release func(), err error) {
 		return nil, err
 	}
 	return func() {
-		lock.release()
+		_ = securedir.Unlock(lock) // which cannot fail in a way that matters
 		t.mu.Unlock()
 	}, nil
 }
