@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -47,14 +48,14 @@ func (e *LockedError) Error() string {
 // A Lock makes its holder the only writer of one HAProxy, or the only one who reloads by
 // one master, for as long as its process lives.
 //
-// It is held twice, so that agents in other containers, allocations or network namespaces
-// see it, and those with fewer rights too:
+// It is held twice, so that agents of other users, in other containers, allocations or network
+// namespaces see it, and those with fewer rights too:
 //
-//   - by flock(2) of .slotsync-NAME.lock in the folder of HAProxy's socket NAME, mode 0600,
-//     with host and pid in it. A file that belongs neither to root nor to this user nor to
-//     the owner of the socket is not used;
+//   - by flock(2) of .slotsync-NAME.lock in the folder of HAProxy's socket NAME, with host and pid
+//     in it. Whoever may write to the socket may open the file, and nobody else. In a folder where
+//     everybody can make files it has to belong to root, to this user or to the owner of the socket;
 //   - by an abstract unix socket, unix(7), that is named by the folder's device and inode
-//     and by NAME. One that such another user holds is passed over.
+//     and by NAME. One of a user who may not write to HAProxy is passed over.
 //
 // Over TCP there is the abstract socket alone, named by host:port: it holds among the
 // processes of one network namespace.
@@ -74,12 +75,11 @@ type Lock struct {
 // lives or until the lock is closed. It does not wait: if another holds it, the
 // error is a [LockedError]. Apply looks after it from then on; see [Client.Guard].
 func (c *Client) Lock() (*Lock, error) {
-	l := &Lock{of: c.at, socket: c.socket, does: "writes to"}
-	if err := l.Renew(); err != nil {
-		return nil, err
+	l, err := newLock(c.at, c.socket, "writes to")
+	if err == nil {
+		c.Guard(l)
 	}
-	c.Guard(l)
-	return l, nil
+	return l, err
 }
 
 // LockWithin is like Lock, and waits for a lock that somebody else holds for that long.
@@ -127,8 +127,13 @@ func (c *Client) holds(p slots.Process) error {
 // Lock keeps everybody else from reloading by the master until it is closed, also in
 // this process. It is like [Client.Lock] otherwise.
 func (m *Master) Lock() (io.Closer, error) {
-	l := &Lock{of: m.at, socket: m.socket, does: "reloads by"}
+	return newLock(m.at, m.socket, "reloads by")
+}
+
+func newLock(of address, socket, does string) (*Lock, error) {
+	l := &Lock{of: of, socket: socket, does: does}
 	if err := l.Renew(); err != nil {
+		_ = l.Close() // of what it got, which cannot fail in a way that matters
 		return nil, err
 	}
 	return l, nil
@@ -144,18 +149,18 @@ func (l *Lock) Renew() error {
 		return nil
 	}
 	if l.of.network != "unix" {
-		return l.standIn("@slotsync:"+l.of.addr, 0)
+		return l.standIn(abstractName(l.of.addr), rightsOf(""))
 	}
 	path := realPath(l.of.addr)
-	owner := ownerOf(path)
-	if err := l.takeFile(lockFile(path), owner); err != nil {
+	may := rightsOf(path)
+	if err := l.takeFile(lockFile(path), may); err != nil {
 		return err
 	}
 	name := standInName(path)
 	if name == "" {
 		return nil // there is no folder yet, and so no HAProxy
 	}
-	return l.standIn(name, owner)
+	return l.standIn(name, may)
 }
 
 // Close gives the lock back. The file stays.
@@ -165,7 +170,7 @@ func (l *Lock) Close() error {
 	l.closed = true
 	var err error
 	if l.file != nil {
-		err = unlock(l.file)
+		err = securedir.Unlock(l.file)
 		l.file = nil
 	}
 	if l.stand != nil {
@@ -181,83 +186,62 @@ func lockFile(socket string) string {
 }
 
 // takeFile holds the file at path, unless it does already.
-func (l *Lock) takeFile(path string, owner int) error {
+func (l *Lock) takeFile(path string, may rights) error {
 	if l.file != nil && isAt(l.file, path) {
+		may.admit(l.file) // HAProxy may have made its socket since
 		return nil
 	}
-	f, err := openLock(path, owner)
+	f, err := openLock(path, os.O_CREATE, may)
 	if err != nil {
+		if pid, held := may.holder(path); held {
+			return &LockedError{Socket: l.socket, Pid: pid, does: l.does}
+		}
 		return nil // it is done without the file: see Renew
 	}
 	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK):
-		host, pid := readHolder(f)
+		host, pid := securedir.Holder(f)
 		f.Close()
-		return &LockedError{Socket: l.socket, Host: host, Pid: pid, does: l.does}
+		return &LockedError{Socket: l.socket, Host: printable(host), Pid: pid, does: l.does}
 	case err != nil:
 		f.Close()
 		return nil // a file system without locks
 	}
 	if !isAt(f, path) { // it was removed meanwhile
-		unlock(f)
-		return l.takeFile(path, owner)
+		_ = securedir.Unlock(f)
+		return l.takeFile(path, may)
 	}
-	host, _ := os.Hostname()
-	if err := f.Truncate(0); err == nil {
-		_, _ = f.WriteAt(fmt.Appendf(nil, "%s %d\n", host, os.Getpid()), 0) // for people only
-	}
+	securedir.Sign(f)
+	may.admit(f)
 	if l.file != nil {
-		unlock(l.file)
+		_ = securedir.Unlock(l.file)
 	}
 	l.file = f
 	return nil
 }
 
-// openLock opens a file that may be used as a lock.
-func openLock(path string, owner int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0o600)
+// openLock opens a file that may be used as a lock, and with os.O_CREATE makes it. One that is there
+// is held also where nothing can be written, as behind systemd's ProtectSystem=strict.
+func openLock(path string, create int, may rights) (*os.File, error) {
+	const flags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	f, err := os.OpenFile(path, os.O_RDWR|create|flags, 0o600)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		if readOnly, failed := os.OpenFile(path, os.O_RDONLY|flags, 0); failed == nil {
+			f, err = readOnly, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil {
-		err = fit(path, info, owner)
+		err = may.fit(path, info)
 	}
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return f, nil
-}
-
-// fit says why the file at path cannot be a lock. Where others can write to the folder it
-// may be one that they have put there: a second name of a file of root's, which the holder
-// would write to, or a file of their own, by which they would be in the way.
-func fit(path string, info os.FileInfo, owner int) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	switch {
-	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file", path)
-	case ok && !honoured(int(st.Uid), owner):
-		return fmt.Errorf("%s belongs to user %d", path, st.Uid)
-	case ok && st.Nlink > 1:
-		return fmt.Errorf("%s has another name, too", path)
-	}
-	return nil
-}
-
-// honoured reports whether a lock of user uid counts: root, this user and the owner of the
-// socket may write to HAProxy, others may only be in the way.
-func honoured(uid, owner int) bool { return uid == 0 || uid == os.Geteuid() || uid == owner }
-
-// ownerOf returns the user that a socket belongs to; -1 if there is none.
-func ownerOf(path string) int {
-	if info, err := os.Stat(path); err == nil {
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			return int(st.Uid)
-		}
-	}
-	return -1
 }
 
 // isAt reports whether f is what path leads to.
@@ -268,27 +252,6 @@ func isAt(f *os.File, path string) bool {
 	}
 	held, err := f.Stat()
 	return err == nil && os.SameFile(held, now)
-}
-
-// readHolder returns who holds the lock. The host is "" if it is this one.
-func readHolder(f *os.File) (host string, pid int) {
-	b := make([]byte, 300)
-	n, _ := f.ReadAt(b, 0)
-	host, number, _ := strings.Cut(strings.TrimSpace(string(b[:n])), " ")
-	pid, err := strconv.Atoi(number)
-	if err != nil || pid < 0 {
-		pid = 0
-	}
-	if own, err := os.Hostname(); err == nil && host == own {
-		host = ""
-	}
-	return printable(host), pid
-}
-
-// unlock does not leave it to Close: a program that is just being started has the file,
-// too, until it is executed.
-func unlock(f *os.File) error {
-	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
 // realPath resolves symbolic links as far as path exists: HAProxy may make its

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // standInTries bounds how often a name is tried that is taken although no process holds it.
@@ -25,29 +28,35 @@ func standInName(socket string) string {
 	if !ok {
 		return ""
 	}
-	return fmt.Sprintf("@slotsync:%x:%x:%s", st.Dev, st.Ino, filepath.Base(socket))
+	return abstractName(fmt.Sprintf("%x:%x:%s", st.Dev, st.Ino, filepath.Base(socket)))
 }
 
-// standIn holds the abstract socket, unless it does already.
-func (l *Lock) standIn(name string, owner int) error {
+// abstractName is the abstract socket for what; one that is too long is shortened.
+func abstractName(what string) string {
+	name := "@slotsync:" + what
 	if len(name) > maxPath {
 		name = fmt.Sprintf("@slotsync:%x", sha256.Sum256([]byte(name)))
 	}
+	return name
+}
+
+// standIn holds the abstract socket, unless it does already.
+func (l *Lock) standIn(name string, may rights) error {
 	if l.stand != nil && l.name == name {
 		return nil
 	}
 	held, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
 	for try := 0; errors.Is(err, syscall.EADDRINUSE); try++ {
-		uid, pid := peerOf(name)
+		by := peerOf(name)
 		switch {
-		case pid == os.Getpid() && uid == os.Geteuid() && l.file != nil:
+		case by.pid == os.Getpid() && by.uid == os.Geteuid() && l.file != nil:
 			// It was closed just now, and a program that is being started has it until it
 			// is executed. Who else in this process would hold it holds the file, too.
 			return nil
-		case pid == 0 && try < standInTries: // given up between the two questions
+		case by.pid == 0 && try < standInTries: // given up between the two questions
 			held, err = net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
-		case honoured(uid, owner):
-			return &LockedError{Socket: l.socket, Pid: pid, does: l.does}
+		case may.peer(by):
+			return &LockedError{Socket: l.socket, Pid: by.pid, does: l.does}
 		default:
 			return nil // it is done without: see Renew
 		}
@@ -75,22 +84,47 @@ func acceptAll(l net.Listener) {
 	}
 }
 
-// peerOf asks the kernel who listens on an abstract socket; -1 and 0 if it does not say.
-func peerOf(name string) (uid, pid int) {
-	uid = -1
+// A peer is who listens on an abstract socket.
+type peer struct {
+	uid, pid int // -1 and 0 if the kernel does not say
+	groups   []int
+}
+
+// peerOf asks the kernel who listens.
+func peerOf(name string) peer {
+	p := peer{uid: -1}
 	conn, err := net.DialTimeout("unix", name, time.Second)
 	if err != nil {
-		return uid, 0
+		return p
 	}
 	defer conn.Close()
 	raw, err := conn.(*net.UnixConn).SyscallConn()
 	if err != nil {
-		return uid, 0
+		return p
 	}
 	raw.Control(func(fd uintptr) {
 		if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			uid, pid = int(cred.Uid), int(cred.Pid)
+			p = peer{int(cred.Uid), int(cred.Pid), append(peerGroups(fd), int(cred.Gid))}
 		}
 	})
-	return uid, pid
+	return p
+}
+
+// maxGroups is more than a process is a member of in practice; of one in more nothing is known.
+const maxGroups = 4096
+
+// peerGroups lists the further groups of the peer, SO_PEERGROUPS.
+func peerGroups(fd uintptr) []int {
+	gids := make([]uint32, maxGroups)
+	size := uint32(len(gids) * 4)
+	_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, syscall.SOL_SOCKET, unix.SO_PEERGROUPS,
+		uintptr(unsafe.Pointer(&gids[0])), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return nil
+	}
+	var groups []int
+	for _, gid := range gids[:size/4] {
+		groups = append(groups, int(gid))
+	}
+	return groups
 }

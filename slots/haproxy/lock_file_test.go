@@ -188,21 +188,14 @@ func TestLockAcrossNetworks(t *testing.T) {
 func TestLockIsNotForOthers(t *testing.T) {
 	securedirtest.NeedsRoot(t, "it gives a file to another user")
 	dir := t.TempDir()
-	name := func(socket string) string {
-		var st syscall.Stat_t
-		if err := syscall.Stat(filepath.Dir(socket), &st); err != nil {
-			t.Fatal(err)
-		}
-		return fmt.Sprintf("@slotsync:%x:%x:%s", st.Dev, st.Ino, filepath.Base(socket))
-	}
 	t.Run("abstract socket", func(t *testing.T) {
 		socket := filepath.Join(dir, "a")
-		squat(t, name(socket))
+		squat(t, abstractOf(t, socket))
 		wantLock(t, client(t, socket))
 		wantLocked(t, client(t, socket), os.Getpid())
 	})
 	t.Run("file", func(t *testing.T) {
-		socket := filepath.Join(dir, "b")
+		socket := filepath.Join(securedirtest.Folder(t, 0o777), "b")
 		f, err := os.OpenFile(lockOf(socket), os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			t.Fatal(err)
@@ -233,11 +226,21 @@ func TestLockIsNotForOthers(t *testing.T) {
 		if err := errors.Join(os.WriteFile(socket, nil, 0o600), os.Chown(socket, securedirtest.Nobody, securedirtest.Nobody)); err != nil {
 			t.Fatal(err)
 		}
-		squat(t, name(socket))
+		squat(t, abstractOf(t, socket))
 		if _, err := client(t, socket).Lock(); err == nil || !strings.Contains(err.Error(), "another slotsync") {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// abstractOf is the abstract socket that stands in for a lock.
+func abstractOf(t *testing.T, socket string) string {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(filepath.Dir(socket), &st); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("@slotsync:%x:%x:%s", st.Dev, st.Ino, filepath.Base(socket))
 }
 
 // squat has another user listen on an abstract socket until the test ends.

@@ -124,6 +124,7 @@ func examineInstance(ctx context.Context, cfg *config.Config, i int, c Clients) 
 	}
 	f.add(api.VerdictOK, "%s answers, pid %d", in.Socket, process.Pid)
 	admin := f.level(asking, client)
+	f.lock(client)
 	f.list = append(f.list, judgeVersion(f.subject, process.Version)...)
 	view, err := client.View(ctx, nil, false)
 	if err != nil {
@@ -148,6 +149,16 @@ func examineInstance(ctx context.Context, cfg *config.Config, i int, c Clients) 
 		}
 	}
 	return f, process
+}
+
+// lock says what the lock does not keep out.
+func (f *findings) lock(client *haproxy.Client) {
+	switch doubt, squatted := client.LockDoubt(); {
+	case squatted:
+		f.add(api.VerdictWarn, "%s", doubt)
+	case doubt != "":
+		f.add(api.VerdictOK, "%s", doubt)
+	}
 }
 
 // level reports whether the socket has the level that changes need.
