@@ -137,6 +137,16 @@ func (b *backend) wanted() []discovery.Endpoint {
 	return b.overrides.Apply(b.Name, b.remaining())
 }
 
+// known returns the endpoints that are in force, wanted, or known of a source, whether they have a slot
+// or not, also of one that stands by: several lists, each sorted.
+func (b *backend) known() [][]discovery.Endpoint {
+	out := [][]discovery.Endpoint{b.wanted(), b.guard.Published()}
+	for _, f := range b.feeds {
+		out = append(out, f.known.Set().Endpoints)
+	}
+	return out
+}
+
 // remaining returns the endpoints that are published or added, and those that are
 // leaving.
 func (b *backend) remaining() []discovery.Endpoint {

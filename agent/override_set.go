@@ -56,10 +56,10 @@ func (a *Agent) expireAsked(now time.Time) {
 	if len(a.overrides) == 0 {
 		return
 	}
-	listed := map[string][]discovery.Endpoint{}
+	listed := map[string][][]discovery.Endpoint{}
 	for _, b := range a.backends {
 		if len(b.overrides) > 0 {
-			listed[b.Name] = b.wanted()
+			listed[b.Name] = b.known()
 		}
 	}
 	left, gone := a.overrides.Expire(listed, now)

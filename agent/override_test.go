@@ -122,6 +122,33 @@ func TestOverrideOutlivesItsEndpointByADay(t *testing.T) {
 	}, a)
 }
 
+// TestOverrideOfWhatHasNoSlotGoesOn: an endpoint counts as listed while it is kept without a slot,
+// and while a source lists it that stands by.
+func TestOverrideOfWhatHasNoSlotGoesOn(t *testing.T) {
+	t.Parallel()
+	a := newFake("a", "web", 3)
+	inWorld(t, func(w *world) {
+		w.opts.Poll = time.Minute
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.second(newSource(95))
+		w.yields(a)
+		for _, server := range []string{"127.0.0.9:90", "127.0.0.9:95"} {
+			if err := w.agent.ask(w.t.Context(), func(context.Context) {
+				o := api.Override{Backend: "web", Address: server, Kind: api.OverrideState, State: api.StateDrain}
+				if err := w.agent.setOverride(o, api.Who{}, time.Now()); err != nil {
+					w.t.Error(err)
+				}
+			}); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		w.pass(48 * time.Hour)
+		if all := w.status().Overrides; len(all) != 2 {
+			w.t.Errorf("left: %+v", all)
+		}
+	}, a)
+}
+
 func TestOverrideOfAnAddress(t *testing.T) {
 	a := newFake("a", "web", 5)
 	a.addBackend("api", 5)

@@ -92,7 +92,7 @@ func TestManyOverridesAreKeptCheaply(t *testing.T) {
 	now := time.Now()
 	l, set := manyOverrides(500), eps(2000)
 	most := testing.AllocsPerRun(10, func() {
-		left, gone := l.Expire(map[string][]discovery.Endpoint{"web": set, "api": nil}, now)
+		left, gone := l.Expire(map[string][][]discovery.Endpoint{"web": {eps(1), set}, "api": nil}, now)
 		if len(left) != 500 || len(gone) != 1 || len(l.Of("web")) != 501 || len(l.Of("api")) != 1 {
 			t.Fatalf("%d are left, %d are over", len(left), len(gone))
 		}

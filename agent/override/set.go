@@ -93,12 +93,12 @@ func (s Set) Names(backend string, a netip.AddrPort) bool {
 }
 
 // Expire returns s without those that are over, and these; listed are the endpoints of
-// the backends that any is about, sorted: who is there is listed now.
-func (s Set) Expire(listed map[string][]discovery.Endpoint, now time.Time) (left, gone Set) {
+// the backends that any is about, in lists that are sorted: who is in one is listed now.
+func (s Set) Expire(listed map[string][][]discovery.Endpoint, now time.Time) (left, gone Set) {
 	left, gone = Set{}, Set{}
 	for k, o := range s {
-		for backend, eps := range listed {
-			if (k.Backend == "" || k.Backend == backend) && k.isIn(eps) {
+		for backend, lists := range listed {
+			if (k.Backend == "" || k.Backend == backend) && slices.ContainsFunc(lists, k.isIn) {
 				o.Listed = now
 			}
 		}
