@@ -21,6 +21,9 @@ const maxListed = 4 * discovery.MaxEndpoints
 // before. No part of a source has such a name, which is not printable.
 const stored = "\x00"
 
+// accepted is the name of no part: what it listed, as operators say, has none that could list it.
+const accepted = stored + "accepted"
+
 // Known is what one source is known to have listed, part by part. It is made by
 // [NewKnown].
 type Known struct {
@@ -210,7 +213,8 @@ func (k *Known) Fail(reason string, now time.Time) {
 	k.recompute(now)
 }
 
-// Accept ends what is kept of these addresses, and returns those that were.
+// Accept ends what is kept of these addresses, and returns those that were. They count as gone
+// wherever they are found, whatever becomes of the part that listed them.
 func (k *Known) Accept(addrs []netip.AddrPort, now time.Time) []netip.AddrPort {
 	var gone []netip.AddrPort
 	for _, a := range addrs {
@@ -220,6 +224,7 @@ func (k *Known) Accept(addrs []netip.AddrPort, now time.Time) []netip.AddrPort {
 		for _, p := range k.parts {
 			delete(p.kept, a)
 		}
+		k.listed[a] = listing{k.listed[a].at, accepted}
 		gone = append(gone, a)
 	}
 	k.set.Endpoints = slices.DeleteFunc(slices.Clone(k.set.Endpoints), func(e discovery.Endpoint) bool { return slices.Contains(gone, e.Addr) })
@@ -331,11 +336,22 @@ func (k *Known) MayRemove(a netip.AddrPort) bool {
 // Lacks reports whether a is known to be gone: nothing lists or keeps it, and the part
 // that listed it is whole now, or has ended.
 func (k *Known) Lacks(a netip.AddrPort) bool {
-	if k.Has(a) {
-		return false
-	}
 	p := k.parts[k.listed[a].part]
-	return p == nil || p.state == discovery.Whole
+	return !k.Has(a) && !k.Silent(a) && (p == nil || p.state == discovery.Whole)
+}
+
+// Silent reports whether the part that listed a is not known now; where it has ended, whether a
+// part is not that would name it again.
+func (k *Known) Silent(a netip.AddrPort) bool {
+	if p := k.parts[k.listed[a].part]; p != nil {
+		return p.state == discovery.Unknown
+	}
+	for name, p := range k.parts {
+		if name != stored && p.parent == "" && p.state == discovery.Unknown {
+			return true
+		}
+	}
+	return false
 }
 
 // Endpoint returns what the set has at a; ok is false if it has nothing, or only keeps
@@ -354,7 +370,7 @@ func (k *Known) Seen() bool { return !k.inherited && len(k.listed) > 0 }
 // AddListed has addresses count as named: an operator says that they are the source's.
 func (k *Known) AddListed(addrs []netip.AddrPort, now time.Time) {
 	for _, a := range addrs {
-		k.listed[a] = listing{at: now, part: stored + "accepted"}
+		k.listed[a] = listing{now, accepted}
 	}
 }
 

@@ -372,3 +372,49 @@ func check(t *rapid.T, s Set, lists, keeps model) {
 		}
 	}
 }
+
+// What is accepted is the operator's word: it may go wherever it is found, whatever becomes of
+// the part that listed it.
+func TestAcceptedMayBeRemovedAfterARestart(t *testing.T) {
+	k := NewKnown(discovery.Policy{})
+	k.Answer(reading(some("A", "", discovery.Whole, 80), some("AAAA", "", discovery.Whole, 90)), start)
+	k.Answer(reading(some("A", "", discovery.Whole, 80), some("AAAA", "", discovery.Unknown)), start.Add(time.Second))
+	if gone := k.Accept([]netip.AddrPort{addr(90)}, start.Add(time.Minute)); len(gone) != 1 {
+		t.Fatalf("accepted %v", gone)
+	}
+	if at := k.LastListed(addr(90)); !at.Equal(start) {
+		t.Errorf("it was listed last at %s", at)
+	}
+	parts, listed := k.State()
+	again := NewKnown(discovery.Policy{})
+	again.Restore(parts, k.Set().Endpoints, listed, false, start)
+	again.Answer(reading(some("A", "", discovery.Whole, 80), some("AAAA", "", discovery.Unknown)), start.Add(time.Hour))
+	if !again.MayRemove(addr(90)) {
+		t.Error("it is nobody's after a restart")
+	}
+}
+
+// Time does not count for what a part listed that is not known now, also where it was whole
+// without it before; nor does a reading without the part say that it is gone.
+func TestSilentPartByPart(t *testing.T) {
+	k := NewKnown(discovery.Policy{})
+	parts := func(state discovery.Completeness, targets ...discovery.Part) discovery.Reading {
+		return reading(append(targets, some("SRV", "", state))...)
+	}
+	k.Answer(parts(discovery.Whole, some("a", "SRV", discovery.Whole, 80), some("b", "SRV", discovery.Whole, 90)), start)
+	for _, step := range []struct {
+		answer         discovery.Reading
+		silent, lacked bool // of 90
+	}{
+		{parts(discovery.Whole, some("a", "SRV", discovery.Whole, 80), some("b", "SRV", discovery.Whole)), false, true},
+		{parts(discovery.Whole, some("a", "SRV", discovery.Whole, 80), some("b", "SRV", discovery.Unknown)), true, false},
+		{parts(discovery.Whole, some("a", "SRV", discovery.Whole, 80)), false, true}, // the part has ended
+		{parts(discovery.Unknown, some("a", "SRV", discovery.Whole, 80)), true, false},
+		{parts(discovery.Whole, some("a", "SRV", discovery.Unknown)), false, true},
+	} {
+		k.Answer(step.answer, start)
+		if k.Silent(addr(90)) != step.silent || k.Lacks(addr(90)) != step.lacked {
+			t.Errorf("after %+v: silent %v, lacked %v", step.answer, k.Silent(addr(90)), k.Lacks(addr(90)))
+		}
+	}
+}
