@@ -158,8 +158,8 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		a.holdChanged(b, held)
 		a.keptChanged(b)
 		for _, f := range b.feeds {
-			if !f.last.Settled() {
-				a.readAgain(loop, b, f) // it may be whole by what was accepted
+			if f.accepted {
+				a.readAgain(loop, b, f, 0) // it may be whole by what was accepted
 			}
 		}
 		return done, nil

@@ -51,6 +51,8 @@ type backend struct {
 	keptTold map[netip.AddrPort]bool
 	// shownKept are the addresses that an id of what is kept stood for.
 	shownKept map[string][]netip.AddrPort
+	// shownTakeover are the addresses that an id of a takeover stood for.
+	shownTakeover guard.IDs
 	// misfit: the sources may be those of another service; see [placement.IsMisfit].
 	misfit bool
 	phase  string
@@ -147,9 +149,9 @@ func (b *backend) mayRemove(a netip.AddrPort) bool {
 type evidence struct {
 	checked bool                    // HAProxy checks the slots
 	proven  map[netip.AddrPort]bool // newcomers that work
-	// confirms reports whether the strongest read there is, just made, lacks an
-	// endpoint; nil: none was made.
-	confirms func(netip.AddrPort) bool
+	// confirms is what the strongest read there is, just made, says of an endpoint; nil: none
+	// was made.
+	confirms func(netip.AddrPort) guard.Says
 }
 
 // reevaluate puts together what the feeds say now, offers it to the guard, and returns
@@ -215,9 +217,10 @@ func (b *backend) affected() []*feed {
 	return out
 }
 
-// silent reports whether a feed that listed a does not answer now.
+// silent reports whether a feed in use that listed a does not answer now, or not of the part
+// that did.
 func (b *backend) silent(a netip.AddrPort) bool {
-	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.known.Listed(a) && f.silent() })
+	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.used && f.known.Listed(a) && (f.silent() || f.known.Silent(a)) })
 }
 
 // next is when something has to be done for the backend; zero for never.

@@ -161,6 +161,7 @@ func (c *core) recompute(b *backend, now time.Time) bool {
 	}
 	var changed bool
 	b.unmanaged, changed = c.findUnmanaged(b)
+	c.noteTakeover(b)
 	b.misfit = c.misfits(b)
 	b.placement.Reserve(b.unmanaged)
 	c.allocateSlots(b, now)
@@ -180,8 +181,9 @@ func (c *core) templateWeights(b *backend) placement.Weights {
 
 // allocateSlots gives every endpoint a slot, as far as slots can be had without a
 // reload: free ones, then those of endpoints that are leaving and have no
-// sessions any more, those of kept ones that are down, added ones, and at last those
-// of kept ones that are up. A kept endpoint that lost its slot gets a free or an added one.
+// sessions any more, those of kept ones that are down, added ones, those
+// of kept ones that are up, and at last those of some that are on their way out besides what
+// comes in their place. A kept endpoint that lost its slot gets a free or an added one.
 func (c *core) allocateSlots(b *backend, now time.Time) {
 	most := 0 // slots, of which some may be added
 	if dynamic := b.Dynamic && !c.addUnsupported(b); dynamic {
@@ -189,14 +191,15 @@ func (c *core) allocateSlots(b *backend, now time.Time) {
 	} else {
 		b.placement.DropGhosts(c.views(b))
 	}
-	for again := true; again; again = b.placement.Short() && b.giveWay(now) {
-		b.assign(now)
-	}
+	b.assign(now)
 	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, placement.Down(c.views(b))) {
 		b.assign(now)
 	}
 	b.placement.Grow(most)
 	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, nil) {
+		b.assign(now)
+	}
+	for b.placement.Short() && b.giveWay(now) {
 		b.assign(now)
 	}
 	if b.placement.TakeBack(b.keptSince, most) {

@@ -216,7 +216,7 @@ func (f *fakeConn) do(c slots.Change) {
 		return
 	case slots.Add:
 		f.servers[c.Backend] = append(f.servers[c.Backend], slots.Server{Name: c.Slot, Addr: c.Addr, Class: c.Class, Weight: c.Weight, Initial: c.Weight})
-		f.options = c.Options
+		f.options, f.changed[c.Slot] = c.Options, time.Now()
 		f.writes = append(f.writes, "add "+c.Slot)
 		return
 	case slots.Remove:

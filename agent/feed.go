@@ -21,6 +21,10 @@ type feed struct {
 	failing  error             // nil: it answers
 	failedAt time.Time         // when it stopped to, if it does not
 	again    time.Time         // when it is asked again
+	heard    time.Time         // when its last word came, which may be before it was taken
+	// accepted: its source was told that what it lacks is gone, and has said nothing since that
+	// is settled. reading: it is read because of that.
+	accepted, reading bool
 
 	// known is what it is known to have listed, part by part; answeredThisRun: it answered in
 	// this process, and what is known is its own.
@@ -44,11 +48,6 @@ func (f *feed) silent() bool { return f.failing != nil || f.answered.IsZero() }
 
 // pending reports whether it neither answered nor failed yet.
 func (f *feed) pending() bool { return f.answered.IsZero() && f.failing == nil }
-
-// answeredSince reports whether its last word came after that.
-func (f *feed) answeredSince(at time.Time) bool {
-	return f.answered.After(at) || f.failing != nil && f.failedAt.After(at)
-}
 
 // answer takes one answer. changed says that the set is another one, replaced that what
 // was another source's is gone with it.
@@ -101,18 +100,23 @@ func (f *feed) noneYet() bool {
 	return f.failing == nil && !f.answered.IsZero() && !f.known.Seen() && len(f.last.Endpoints()) == 0
 }
 
-// confirms reports whether a strong read of it, just made, proves that a is gone or
-// unhealthy, as far as it is up to this feed.
-func (f *feed) confirms(u discovery.Update, a netip.AddrPort, now time.Time) bool {
+// proves returns what a strong read of it, just made, says of an endpoint, as far as it is up to
+// this feed.
+func (f *feed) proves(u discovery.Update, now time.Time) func(netip.AddrPort) guard.Says {
 	if u.Err != nil {
-		return false
+		return func(netip.AddrPort) guard.Says { return guard.Nothing }
 	}
 	as := f.known.Clone()
 	as.Answer(u.Reading, now)
-	if e, listed := as.Endpoint(a); listed {
-		return !guard.Present(e) // it is there, and not fit to serve
+	return func(a netip.AddrPort) guard.Says {
+		switch e, listed := as.Endpoint(a); {
+		case listed && guard.Present(e):
+			return guard.Has
+		case listed, as.Lacks(a): // it is there, and not fit to serve; or gone
+			return guard.Lacks
+		}
+		return guard.Nothing
 	}
-	return as.Lacks(a)
 }
 
 // inheritFrom has f go on with what is known of the feed that it replaces.
@@ -122,6 +126,9 @@ func (f *feed) inheritFrom(old *feed, now time.Time) {
 	f.predecessor, f.storedAt = old.owner(), old.storedAt
 	if !old.answered.IsZero() {
 		f.storedAt = old.answered
+	}
+	if same {
+		discovery.Remind(f.Source, discovery.MemoryOf(old.Source))
 	}
 	if same && !old.known.Inherited() {
 		f.answeredThisRun, f.listed, f.refused = old.answeredThisRun, old.listed, old.refused

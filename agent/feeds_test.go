@@ -156,6 +156,23 @@ func TestFailbackEndsWithoutThoseWhoStoodIn(t *testing.T) {
 	}, a)
 }
 
+// What stands by and is dead keeps no hold of the primary's from ending, though it listed the same.
+func TestDeadStandInHoldsNothing(t *testing.T) {
+	t.Parallel()
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
+		other := w.second(newSource(span(80, 89)...))
+		w.start()
+		other.fail()
+		w.pass(time.Second)
+		w.source.list(80)
+		w.pass(guard.DefaultRemovalHold + 5*time.Second)
+		w.wantPorts(a, 80)
+	}, a)
+}
+
 // A primary that never answers is stood in for, but nothing is removed.
 func TestPrimaryThatNeverAnswers(t *testing.T) {
 	a := newFake("a", "web", 10)

@@ -134,6 +134,24 @@ func TestGuardDoesNotCountTimeWithoutAnAnswer(t *testing.T) {
 	})
 }
 
+// Nor does time in which the part does not answer that listed them, while another one does.
+func TestGuardDoesNotCountTimeWithoutAnAnswerOfThePart(t *testing.T) {
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.source.reading = families([]int{80, 81}, span(90, 95))
+		w.start()
+		w.source.say(families([]int{80, 81}, nil), nil)
+		w.pass(5 * time.Second)
+		w.source.say(gap(80, 81), nil)
+		w.pass(time.Minute)
+		w.source.say(families([]int{80, 81}, nil), nil)
+		w.pass(22 * time.Second)
+		w.wantReady(a, 8)
+		w.pass(5 * time.Second)
+		w.wantPorts(a, 80, 81)
+	}, a)
+}
+
 func TestGuardEndsWhenTheEndpointsAreBack(t *testing.T) {
 	guardWorld(t, guard.Rules{}, func(w *world, a *fakeConn) {
 		w.source.onConfirm(func() (discovery.Reading, error) {

@@ -80,9 +80,10 @@ func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []net
 		return nil, false
 	}
 	for _, f := range b.feeds {
-		if accepted := f.known.Accept(shown, now); len(accepted) > 0 {
-			discovery.Accept(f.Source)
-			gone = append(gone, accepted...)
+		accepted := f.known.Accept(shown, now)
+		gone = append(gone, accepted...)
+		if len(accepted) > 0 && len(f.known.Set().Kept) == 0 { // else some of what it lacks was not shown
+			f.accepted = discovery.Accept(f.Source)
 		}
 	}
 	before := b.guard.Published()

@@ -133,7 +133,7 @@ func (a *Agent) readSources(ctx context.Context) {
 	}
 	group.Wait()
 	for _, got := range answers {
-		a.onUpdate(got.b, got.f, got.u)
+		a.onUpdate(ctx, got.b, got.f, got.u)
 	}
 }
 

@@ -62,6 +62,7 @@ func (s *storedBackend) sanitize() {
 		h.Missing = slices.DeleteFunc(h.Missing, func(m guard.MissingState) bool { return discovery.Check(m.Addr) != "" })
 		for i, m := range h.Missing {
 			h.Missing[i].Elapsed, h.Missing[i].Confirmed = elapsed(m.Elapsed), max(0, min(m.Confirmed, guard.Confirmations))
+			h.Missing[i].ConfirmedAt = max(0, min(m.ConfirmedAt, h.Missing[i].Elapsed))
 		}
 	}
 	for i, p := range s.Past {

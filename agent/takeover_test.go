@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,4 +177,41 @@ func TestTakeoverEndsInMetricsToo(t *testing.T) {
 			w.t.Errorf("%v are held", n)
 		}
 	}, a)
+}
+
+// TestTakeoverIsAcceptedAsItWasShown: by an id from before, those go that it stood for and that
+// are still there; what came or was found since stays.
+func TestTakeoverIsAcceptedAsItWasShown(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	for i, port := range []int{80, 7, 8} {
+		a.set("web"+itoa(i+1), func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
+		b.set("web"+itoa(i+1), func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
+	}
+	b.err = absent()
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(10 * time.Second)
+		first := w.status().Backends[0].Takeover.ID
+		a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })
+		b.set("web2", func(s *slots.Server) { s.Addr = addr(9) })
+		b.with(func() { b.err = nil })
+		w.pass(time.Minute)
+		if h := w.status().Backends[0].Takeover; h == nil || h.ID == first || !slices.Equal(h.WouldRemove, []string{addr(8).String(), addr(9).String()}) {
+			w.t.Fatalf("takeover: %+v", h)
+		}
+		done, err := w.agent.Accept(w.t.Context(), "web", first, "ann")
+		if err != nil || portsOf(done.Removed) != "8" {
+			w.t.Fatalf("%+v, %v", done, err)
+		}
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		w.want(b, "web1=:80 web2=:9")
+		if h := w.status().Backends[0].Takeover; h == nil || !slices.Equal(h.WouldRemove, []string{addr(9).String()}) {
+			w.t.Errorf("takeover: %+v", h)
+		}
+		if _, err := w.agent.Accept(w.t.Context(), "web", "t000000", "ann"); !errors.Is(err, api.ErrNoSuchID) {
+			w.t.Errorf("an unknown id: %v", err)
+		}
+	}, a, b)
 }

@@ -144,6 +144,51 @@ func TestTurnoverMakesRoom(t *testing.T) {
 	}
 }
 
+// TestHeldGivesWayLast: where a server can be added, or what is kept and down gives its slot up,
+// what is held stays; a hold that never ends gives nothing away at all.
+func TestHeldGivesWayLast(t *testing.T) {
+	held := span(80, 87)
+	t.Run("never", func(t *testing.T) {
+		a := newFake("a", "web", 8)
+		a.checked(false)
+		inWorld(t, func(w *world) {
+			w.opts.Backends[0].Guard.RemovalHold = guard.Never
+			w.source.reading = discovery.Complete(eps(held...)...)
+			w.start()
+			w.source.list(span(90, 97)...)
+			w.pass(time.Minute)
+			w.wantPorts(a, held...)
+			if n := len(w.status().Backends[0].Overflow); n != 8 {
+				w.t.Errorf("%d have no slot", n)
+			}
+		}, a)
+	})
+	t.Run("servers can be added", func(t *testing.T) {
+		a := newFake("a", "web", 8)
+		a.checked(false)
+		inWorld(t, func(w *world) {
+			w.opts.Backends[0].Dynamic, w.opts.Backends[0].MaxSlots = true, 100
+			w.source.reading = discovery.Complete(eps(held...)...)
+			w.start()
+			w.source.list(span(90, 97)...)
+			w.pass(5 * time.Second)
+			w.wantPorts(a, append(slices.Clone(held), span(90, 97)...)...)
+		}, a)
+	})
+	t.Run("what is kept gives way", func(t *testing.T) {
+		a := newFake("a", "web", 9)
+		inWorld(t, func(w *world) {
+			w.source.reading = families(held, []int{99})
+			w.start()
+			w.source.say(gap(held...), nil)
+			w.settle()
+			w.source.say(gap(span(90, 97)...), nil)
+			w.pass(5 * time.Second)
+			w.wantPorts(a, append(slices.Clone(held), 90)...)
+		}, a)
+	})
+}
+
 func TestTurnoverThatIsOff(t *testing.T) {
 	a := newFake("a", "web", 10)
 	a.checked(false)

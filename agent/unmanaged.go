@@ -114,17 +114,28 @@ func (c *core) accept(b *backend, id string, now time.Time) (gone []netip.AddrPo
 	if gone, ok = b.acceptKept(id, c.checks(b), now); ok {
 		return gone, true
 	}
-	if len(c.unmanagedOf(b)) == 0 || id != c.takeoverID(b) {
+	return c.acceptTakeover(b, id, now)
+}
+
+// acceptTakeover has those go that id stood for when it was shown and that no source has listed
+// since.
+func (c *core) acceptTakeover(b *backend, id string, now time.Time) (gone []netip.AddrPort, ok bool) {
+	c.noteTakeover(b)
+	shown, ok := b.shownTakeover.Find(id)
+	if !ok {
 		return nil, false
 	}
-	gone = c.unmanagedOf(b)
+	gone = slices.DeleteFunc(c.unmanagedOf(b), func(a netip.AddrPort) bool { return !slices.Contains(shown, a) })
 	b.feeds[0].known.AddListed(gone, now)
 	for _, in := range c.of(b) {
-		in.at(b.Name).unmanaged = nil
+		in.at(b.Name).unmanaged.DropOwned(func(a netip.AddrPort) bool { return slices.Contains(gone, a) })
 	}
-	b.due = true
+	b.due = b.due || len(gone) > 0
 	return gone, true
 }
+
+// noteTakeover remembers which addresses wait to be taken over, under their id.
+func (c *core) noteTakeover(b *backend) { b.shownTakeover.Note(c.takeoverID(b), c.unmanagedOf(b)) }
 
 // holdIDs are the ids that can be accepted now.
 func (c *core) holdIDs(b *backend, now time.Time) []string {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -15,15 +16,18 @@ import (
 // confirmTimeout bounds one confirmation by a source.
 const confirmTimeout = 20 * time.Second
 
+// retryRead is the pause after a reading that could not be had.
+const retryRead = time.Second
+
 // startWatch starts the watch of a feed of b.
 func (a *Agent) startWatch(ctx context.Context, b *backend, f *feed) {
 	ctx, f.cancel = context.WithCancel(ctx)
 	source := f.Source
 	a.group.Go(func() {
 		discovery.Watch(ctx, source, func(u discovery.Update) {
-			a.enqueue(ctx, task{news: true, do: func(context.Context) {
+			a.enqueue(ctx, task{news: true, do: func(loop context.Context) {
 				if ctx.Err() == nil { // else b has another source by now
-					a.onUpdate(b, f, u)
+					a.onUpdate(loop, b, f, u)
 				}
 			}})
 		})
@@ -31,7 +35,7 @@ func (a *Agent) startWatch(ctx context.Context, b *backend, f *feed) {
 }
 
 // onUpdate takes what a feed answered, or why it did not.
-func (a *Agent) onUpdate(b *backend, f *feed, u discovery.Update) {
+func (a *Agent) onUpdate(ctx context.Context, b *backend, f *feed, u discovery.Update) {
 	if !slices.Contains(a.backends, b) || !slices.Contains(b.feeds, f) {
 		return
 	}
@@ -39,17 +43,22 @@ func (a *Agent) onUpdate(b *backend, f *feed, u discovery.Update) {
 	f.again = u.Again
 	a.applyUpdate(b, f, u, now)
 	a.reevaluate(b, nil, u.At, now)
+	if f.accepted && u.Err == nil {
+		a.readAgain(ctx, b, f, 0)
+	}
 	a.needsStep = a.needsStep || b.due || !b.next(now).IsZero()
 }
 
 // applyUpdate notes what a feed answered, or that it did not.
 func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Time) {
+	f.heard = u.At
 	if u.Err != nil {
 		a.sourceFailed(b, f, u.Err)
 		a.dirty = f.fail(u.Err, now) || a.dirty
 		return
 	}
 	before := *f
+	f.accepted = f.accepted && !u.Reading.Settled()
 	changed, replaced := f.answer(u.Reading, now)
 	a.sourceAnswered(b, f, before)
 	a.dirty = a.dirty || changed
@@ -60,7 +69,7 @@ func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Ti
 
 // reevaluate decides anew what of the feeds of b is published, and records what changed by
 // that. news is when what led to it came.
-func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) bool, news, now time.Time) {
+func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) guard.Says, news, now time.Time) {
 	kind, failedOver := b.guard.Kind(), b.at.FailedOver
 	held, _ := b.guard.Hold(now)
 	before := b.guard.Published()
@@ -103,18 +112,28 @@ func (a *Agent) runTimers(ctx context.Context, b *backend, now time.Time) {
 	}
 }
 
-// readAgain asks a feed of b in the strongest way there is, and takes what it says; an
-// error says nothing.
-func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed) {
+// readAgain asks a feed of b in the strongest way there is, after a pause, and takes what it
+// says, for its source was told that what it lacks is gone. What was judged before that may be
+// heard of after it: so it is asked after each answer, until one is settled. An error says nothing.
+func (a *Agent) readAgain(ctx context.Context, b *backend, f *feed, pause time.Duration) {
+	if f.reading {
+		return
+	}
+	f.reading = true
 	source := f.Source
 	a.group.Go(func() {
+		discovery.Sleep(ctx, pause)
 		u := readStrongly(ctx, source)
-		if u.Err != nil {
-			return
-		}
-		a.post(ctx, func(context.Context) {
-			if slices.Contains(a.backends, b) && slices.Contains(b.feeds, f) && !f.answeredSince(u.At) {
-				now := time.Now()
+		a.post(ctx, func(loop context.Context) {
+			f.reading = false
+			switch now := time.Now(); {
+			case !f.accepted || !slices.Contains(a.backends, b) || !slices.Contains(b.feeds, f):
+			case f.failing != nil: // its next answer leads here again
+			case u.Err != nil:
+				a.readAgain(loop, b, f, retryRead)
+			case f.heard.After(u.At):
+				a.readAgain(loop, b, f, 0)
+			default:
 				a.applyUpdate(b, f, u, now)
 				a.reevaluate(b, nil, u.At, now)
 			}
@@ -164,18 +183,44 @@ func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update)
 	now := time.Now()
 	same := !slices.ContainsFunc(feeds, func(f *feed) bool { return !slices.Contains(b.feeds, f) }) &&
 		slices.ContainsFunc(feeds, func(f *feed) bool { return f.used })
-	gone := map[netip.AddrPort]bool{}
-	for _, addr := range b.guard.WouldRemove() {
-		gone[addr] = same && !slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.used && f.known.Listed(addr) && !slices.Contains(feeds, f) })
-		for i, f := range feeds {
-			gone[addr] = gone[addr] && (!f.used || f.confirms(answers[i], addr, now))
-		}
+	says := map[netip.AddrPort]guard.Says{}
+	if same {
+		says = b.say(feeds, answers, now)
 	}
 	for i, f := range feeds {
 		// The slowest of them is waited for: it may be old by now.
-		if slices.Contains(b.feeds, f) && !f.answeredSince(answers[i].At) {
+		if slices.Contains(b.feeds, f) && !f.heard.After(answers[i].At) {
 			a.applyUpdate(b, f, answers[i], now)
 		}
 	}
-	a.reevaluate(b, func(addr netip.AddrPort) bool { return gone[addr] }, now, now)
+	a.reevaluate(b, func(addr netip.AddrPort) guard.Says { return says[addr] }, now, now)
+}
+
+// say is what these answers say together of what would be removed.
+func (b *backend) say(feeds []*feed, answers []discovery.Update, now time.Time) map[netip.AddrPort]guard.Says {
+	read := map[*feed]func(netip.AddrPort) guard.Says{}
+	for i, f := range feeds {
+		read[f] = f.proves(answers[i], now)
+	}
+	out := map[netip.AddrPort]guard.Says{}
+	for _, addr := range b.guard.WouldRemove() {
+		all := guard.Lacks
+		for _, f := range b.feeds {
+			says, asked := guard.Nothing, read[f]
+			switch {
+			case !f.used, asked == nil && !f.known.Listed(addr):
+				continue
+			case asked != nil:
+				says = asked(addr)
+			}
+			if says == guard.Has || all == guard.Lacks {
+				all = says
+			}
+			if all == guard.Has {
+				break
+			}
+		}
+		out[addr] = all
+	}
+	return out
 }

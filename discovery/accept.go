@@ -12,10 +12,12 @@ type Acceptor interface {
 	Accept()
 }
 
-// Accept tells src, if that is an [Acceptor], that what its parts lack is gone. It is
-// called after an operator accepted the end of what was kept of src.
-func Accept(src Source) {
-	if a, ok := src.(Acceptor); ok {
+// Accept tells src that what its parts lack is gone, and reports whether it is an [Acceptor]. It is
+// called after an operator accepted the end of all that was kept of src.
+func Accept(src Source) bool {
+	a, ok := src.(Acceptor)
+	if ok {
 		a.Accept()
 	}
+	return ok
 }

@@ -27,15 +27,17 @@ func ID(prefix string, addrs []netip.AddrPort) string {
 	return prefix + hex.EncodeToString(sum.Sum(nil)[:3])
 }
 
-// ids remembers which addresses an id stood for when it was shown, oldest first.
-type ids []named
+// IDs remembers which addresses an id stood for when it was shown, oldest first. The zero value
+// remembers none.
+type IDs []named
 
 type named struct {
 	id    string
 	addrs []netip.AddrPort
 }
 
-func (l ids) find(id string) ([]netip.AddrPort, bool) {
+// Find returns the addresses that id stood for; ok is false if there is no such id.
+func (l IDs) Find(id string) (addrs []netip.AddrPort, ok bool) {
 	i := slices.IndexFunc(l, func(n named) bool { return n.id == id })
 	if i < 0 {
 		return nil, false
@@ -43,24 +45,28 @@ func (l ids) find(id string) ([]netip.AddrPort, bool) {
 	return l[i].addrs, true
 }
 
+// Note remembers that id stands for addrs, if these are any.
+func (l *IDs) Note(id string, addrs []netip.AddrPort) {
+	if _, ok := l.Find(id); ok || len(addrs) == 0 {
+		return
+	}
+	if len(*l) == remembered {
+		*l = slices.Delete(*l, 0, 1)
+	}
+	*l = append(*l, named{id, addrs})
+}
+
 // note remembers what is held now under its id.
 func (g *Guard) note() {
 	gone := g.WouldRemove()
-	id := ID(holdPrefix, gone)
-	if _, ok := g.ids.find(id); ok || len(gone) == 0 {
-		return
-	}
-	if len(g.ids) == remembered {
-		g.ids = slices.Delete(g.ids, 0, 1)
-	}
-	g.ids = append(g.ids, named{id, gone})
+	g.ids.Note(ID(holdPrefix, gone), gone)
 }
 
 // Accept puts into force that those go that were held when id was shown and are still
 // missing, and returns them, sorted. What is back stays, and what went missing later
 // stays held. ok is false if there is no such id.
 func (g *Guard) Accept(id string, now time.Time) (gone []netip.AddrPort, ok bool) {
-	shown, ok := g.ids.find(id)
+	shown, ok := g.ids.Find(id)
 	if !ok {
 		return nil, false
 	}
@@ -89,6 +95,13 @@ func (g *Guard) AcceptThese(addrs []netip.AddrPort, now time.Time) (gone []netip
 			g.unhealthy = nil
 		}
 	}
-	g.past.forget(addrs)
+	g.past.forget(g.absent(addrs))
 	return gone
+}
+
+// absent are those of addrs that are not in force, or not fit to serve: what is there is not
+// known to be gone, whenever somebody took it for that.
+func (g *Guard) absent(addrs []netip.AddrPort) []netip.AddrPort {
+	there := discovery.ByAddr(g.published)
+	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { e, ok := there[a]; return ok && Present(e) })
 }

@@ -34,7 +34,7 @@ type Guard struct {
 	turnover  *turnover
 	// carried are endpoints that were held before a restart, and how far.
 	carried map[netip.AddrPort]missing
-	ids     ids
+	ids     IDs
 }
 
 // New returns a guard under these rules, with nothing in force. Fields of rules that
@@ -52,13 +52,23 @@ type Offer struct {
 	// Silent reports whether a source that listed the endpoint does not answer now:
 	// such time does not count. nil: all answer.
 	Silent func(netip.AddrPort) bool
-	// Confirms reports whether the strongest read there is, which was made just now,
-	// lacks the endpoint. nil: there was no such read.
-	Confirms func(netip.AddrPort) bool
+	// Confirms is what the strongest read there is, which was made just now, says of the
+	// endpoint. nil: there was no such read.
+	Confirms func(netip.AddrPort) Says
 	// KeepUnhealthy: what served last goes on while all that is registered is
 	// unhealthy.
 	KeepUnhealthy bool
 }
+
+// Says is what a strong read says of an endpoint.
+type Says uint8
+
+// What it can say.
+const (
+	Nothing Says = iota // it proves nothing
+	Lacks               // the endpoint is gone, or not fit to serve
+	Has                 // it is there
+)
 
 func (o Offer) silent(a netip.AddrPort) bool { return o.Silent != nil && o.Silent(a) }
 
@@ -88,7 +98,7 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 		g.turnover = nil
 	}
 	next := g.spareUnhealthy(o.Set, o.KeepUnhealthy, now)
-	gone, passing := g.split(g.lacking(next), o)
+	gone, passing := g.split(g.lacking(next), o, now)
 	kind := g.holdKind(next, gone, o, now)
 	if kind == "" {
 		g.hold = nil
@@ -98,10 +108,7 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 		return changed
 	}
 	if g.hold == nil {
-		g.hold = &hold{since: now, asked: now, missing: map[netip.AddrPort]missing{}, established: map[netip.AddrPort]bool{}}
-		for _, e := range g.published {
-			g.hold.established[e.Addr] = true
-		}
+		g.hold = newHold(g.published, now)
 	}
 	g.hold.kind, g.hold.candidate = kind, next
 	g.hold.follow(gone, g.carried, o, now)
@@ -117,21 +124,21 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 // split separates, of endpoints that are in force and would be out of service, those that
 // came while something was held and never showed that they work: they are nobody's loss,
 // and go at once. It notes who has shown it.
-func (g *Guard) split(lacking []netip.AddrPort, o Offer) (gone, passing []netip.AddrPort) {
+func (g *Guard) split(lacking []netip.AddrPort, o Offer, now time.Time) (gone, passing []netip.AddrPort) {
 	if g.hold == nil {
 		return lacking, nil
 	}
-	for a := range o.Proven {
-		g.hold.established[a] = true
-	}
+	g.hold.establish(o.Proven, g.published)
 	for _, a := range lacking {
-		if g.hold.established[a] {
+		if _, ok := g.hold.established[a]; ok {
 			gone = append(gone, a)
 		} else {
 			passing = append(passing, a)
 		}
 	}
-	return gone, passing
+	over := g.hold.over(gone, now)
+	gone = slices.DeleteFunc(gone, func(a netip.AddrPort) bool { return slices.Contains(over, a) })
+	return gone, append(passing, over...)
 }
 
 // holdKind decides whether next is held, and returns why; "" if it is not. What comes back a piece at a
@@ -158,7 +165,7 @@ func (g *Guard) holdKind(next []discovery.Endpoint, gone []netip.AddrPort, o Off
 // loss returns how large the largest set within the window was, how many of it are
 // missing in next, less the newcomers that proved themselves, and how many those are.
 func (g *Guard) loss(next []discovery.Endpoint, o Offer, now time.Time) (base, loss, proved int) {
-	largest := g.past.largest(now.Add(-g.rules.Window))
+	largest := g.largest(now)
 	there := map[netip.AddrPort]bool{}
 	for _, e := range next {
 		if Present(e) {

@@ -31,6 +31,16 @@ func set(ports ...int) map[netip.AddrPort]bool {
 	return out
 }
 
+// lacksAllBut is a strong read that has these alone.
+func lacksAllBut(there map[netip.AddrPort]bool) func(netip.AddrPort) Says {
+	return func(a netip.AddrPort) Says {
+		if there[a] {
+			return Has
+		}
+		return Lacks
+	}
+}
+
 // A rig is a guard and the time.
 type rig struct {
 	*Guard
@@ -50,10 +60,12 @@ func (r *rig) list(ports ...int) { r.after(0, Offer{Set: eps(ports...)}) }
 
 // confirm has the strongest read say the same as what is listed, when that is due.
 func (r *rig) confirm(ports ...int) {
-	r.now = r.ConfirmAt(r.now)
+	if at := r.ConfirmAt(r.now); at.After(r.now) {
+		r.now = at
+	}
 	r.Asked(r.now)
 	there := set(ports...)
-	r.after(0, Offer{Set: eps(ports...), Confirms: func(a netip.AddrPort) bool { return !there[a] }})
+	r.after(0, Offer{Set: eps(ports...), Confirms: lacksAllBut(there)})
 }
 
 func (r *rig) want(ports ...int) {
@@ -108,7 +120,8 @@ func TestEachEndpointIsHeldForItsOwnTime(t *testing.T) {
 	r := newRig(t, Rules{}, span(80, 89)...)
 	r.list(span(80, 83)...)
 	begun := r.now
-	r.now = r.now.Add(20 * time.Second)
+	r.confirm(span(80, 83)...)
+	r.confirm(span(80, 83)...)
 	r.list(80, 81, 82) // one more is lost late in the hold
 	for r.now.Before(begun.Add(DefaultRemovalHold)) {
 		r.confirm(80, 81, 82)
@@ -171,7 +184,7 @@ func TestNothingButMaintenanceIsEmpty(t *testing.T) {
 	if h, _ := r.Hold(r.now); h.ReleasesAt.Sub(begun) < time.Hour {
 		t.Errorf("it ends after %s, as a removal", h.ReleasesAt.Sub(begun))
 	}
-	r.after(10*time.Minute, Offer{Set: resting(83), Confirms: func(netip.AddrPort) bool { return true }})
+	r.after(10*time.Minute, Offer{Set: resting(83), Confirms: lacksAllBut(nil)})
 	r.want(80, 81, 82)
 
 	r = newRig(t, Rules{}, span(80, 83)...)
@@ -343,7 +356,7 @@ func TestPastIsBounded(t *testing.T) {
 	if len(r.past) > maxPast {
 		t.Errorf("%d sets are remembered", len(r.past))
 	}
-	if base := len(r.past.largest(r.now.Add(-DefaultWindow))); base != 200 {
+	if base := len(r.largest(r.now)); base != 200 {
 		t.Errorf("the largest set was of %d", base)
 	}
 }
@@ -363,7 +376,7 @@ func TestConfirmationsThatComeEarlyDoNotCount(t *testing.T) {
 	r := newRig(t, Rules{}, span(80, 89)...)
 	r.list(80)
 	for range 2 * Confirmations {
-		r.after(time.Second, Offer{Set: eps(80), Confirms: func(netip.AddrPort) bool { return true }})
+		r.after(time.Second, Offer{Set: eps(80), Confirms: lacksAllBut(nil)})
 	}
 	if h, ok := r.Hold(r.now); !ok || h.Confirmations != 0 {
 		t.Errorf("%+v", h)
@@ -374,7 +387,7 @@ func TestNeverIsNeverObeyed(t *testing.T) {
 	r := newRig(t, Rules{RemovalHold: Never, EmptyHold: Never}, span(80, 89)...)
 	for _, left := range [][]int{{80}, nil} {
 		for range 2 * Confirmations {
-			r.after(time.Hour, Offer{Set: eps(left...), Confirms: func(netip.AddrPort) bool { return true }})
+			r.after(time.Hour, Offer{Set: eps(left...), Confirms: lacksAllBut(nil)})
 		}
 		r.want(span(80, 89)...)
 	}

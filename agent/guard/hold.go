@@ -1,6 +1,8 @@
 package guard
 
 import (
+	"cmp"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,9 +29,49 @@ type hold struct {
 	asked     time.Time // when a confirmation was last asked for
 	candidate []discovery.Endpoint
 	missing   map[netip.AddrPort]missing
-	// established are the endpoints that were in force when the hold began, and those
-	// that came since and have shown that they work.
+	// established are the endpoints that were in force when the hold began (true), and those
+	// that came since and have shown that they work, as long as they are in force; began is
+	// how many the hold began with.
 	established map[netip.AddrPort]bool
+	began       int
+}
+
+// newHold returns the hold that begins with these in force.
+func newHold(published []discovery.Endpoint, now time.Time) *hold {
+	h := &hold{since: now, asked: now, missing: map[netip.AddrPort]missing{}, established: map[netip.AddrPort]bool{}, began: len(published)}
+	for _, e := range published {
+		h.established[e.Addr] = true
+	}
+	return h
+}
+
+// establish notes who has shown that it works, and forgets who is not in force any more.
+func (h *hold) establish(works map[netip.AddrPort]bool, published []discovery.Endpoint) {
+	there := discovery.ByAddr(published)
+	maps.DeleteFunc(h.established, func(a netip.AddrPort, _ bool) bool { _, ok := there[a]; return !ok })
+	for a := range works {
+		_, in := there[a]
+		if _, known := h.established[a]; in && !known {
+			h.established[a] = false
+		}
+	}
+}
+
+// over are those of gone that came since the hold began and are missing longest, as far as they
+// are more than it began with: a hold that never ends would grow with every deployment.
+func (h *hold) over(gone []netip.AddrPort, now time.Time) []netip.AddrPort {
+	late := slices.DeleteFunc(slices.Clone(gone), func(a netip.AddrPort) bool { return h.established[a] })
+	if len(late) <= h.began {
+		return nil
+	}
+	elapsed := func(a netip.AddrPort) time.Duration {
+		if m, ok := h.missing[a]; ok {
+			return m.elapsed(now)
+		}
+		return -1 // since now
+	}
+	slices.SortStableFunc(late, func(x, y netip.AddrPort) int { return cmp.Compare(elapsed(y), elapsed(x)) })
+	return late[:len(late)-h.began]
 }
 
 // A missing endpoint is held by itself: its time counts since it was first missing.
@@ -38,6 +80,8 @@ type missing struct {
 	at        time.Time
 	silent    bool // a source that listed it does not answer since at: time does not count
 	confirmed int
+	// confirmedAt is how much had elapsed when the strong read that counted last was asked for.
+	confirmedAt time.Duration
 }
 
 func (m missing) elapsed(now time.Time) time.Duration {
@@ -67,20 +111,25 @@ func (h *hold) follow(gone []netip.AddrPort, carried map[netip.AddrPort]missing,
 }
 
 // confirm counts a strong read for each endpoint for which one is due: they are spread
-// over its hold.
+// over its hold. One that has the endpoint ends the row.
 func (h *hold) confirm(limit time.Duration, o Offer, now time.Time) {
 	for a, m := range h.missing {
-		if m.confirmed < Confirmations && !m.silent && o.Confirms(a) && m.elapsed(now) >= share(limit, m.confirmed) {
-			m.confirmed++
-			h.missing[a] = m
+		asked := m.elapsed(now) - now.Sub(h.asked)
+		switch says := o.Confirms(a); {
+		case says == Has:
+			m.confirmed, m.confirmedAt = 0, asked
+		case says == Lacks && m.confirmed < Confirmations && !m.silent && asked >= m.due(limit):
+			m.confirmed, m.confirmedAt = m.confirmed+1, asked
 		}
+		h.missing[a] = m
 	}
 }
 
-// share is how much of a hold must be over for the next confirmation to count, when
-// so many did.
-func share(limit time.Duration, confirmed int) time.Duration {
-	return limit * time.Duration(min(confirmed+1, Confirmations)) / Confirmations
+// due is how much of a hold must be over for the next confirmation to count: as much as if they
+// were spread evenly over all of it, and no less after the one before, also where the hold was a
+// longer one then.
+func (m missing) due(limit time.Duration) time.Duration {
+	return max(limit*time.Duration(min(m.confirmed+1, Confirmations))/Confirmations, m.confirmedAt+limit/Confirmations)
 }
 
 // due lists those whose hold is over.
@@ -176,7 +225,7 @@ func (g *Guard) Incoming() map[netip.AddrPort]bool {
 	}
 	out := map[netip.AddrPort]bool{}
 	for _, e := range g.standing() {
-		if e.State == discovery.Ready && !known[e.Addr] && !g.Holds(e.Addr) {
+		if _, old := known[e.Addr]; e.State == discovery.Ready && !old && !g.Holds(e.Addr) {
 			out[e.Addr] = true
 		}
 	}
@@ -192,7 +241,7 @@ func (g *Guard) Newcomers(now time.Time) map[netip.AddrPort]bool {
 			out[e.Addr] = true
 		}
 	}
-	for _, a := range g.past.largest(now.Add(-g.rules.Window)) {
+	for _, a := range g.largest(now) {
 		delete(out, a)
 	}
 	return out
@@ -207,7 +256,7 @@ func (g *Guard) ConfirmAt(now time.Time) time.Time {
 	pause := min(retryConfirm, limit/Confirmations)
 	var dues []time.Time
 	for _, m := range g.hold.missing {
-		due := now.Add(share(limit, m.confirmed) - m.elapsed(now))
+		due := now.Add(m.due(limit) - m.elapsed(now))
 		if m.silent {
 			due = g.hold.asked.Add(max(retryConfirm, min(limit/Confirmations, patience)))
 		}

@@ -17,10 +17,14 @@ type PastSet struct {
 	Addrs []netip.AddrPort `json:"addrs"`
 }
 
-// past are the sets that were in force, oldest first, each larger than all that came
+// stands is how long a set has to be replaced by another of its size for that one to count in its
+// place. A deployment takes longer for half of a backend; two answers of one replacement do not.
+const stands = time.Second
+
+// past are the sets that were in force, oldest first, none smaller than any that came
 // after it: only those can be the largest within a window. Of sets of one size the
 // latest counts, so that a deployment which replaces one endpoint after the other
-// misses only the last of them.
+// misses only the last of them; but see [stands].
 type past []PastSet
 
 // record notes what is listed now.
@@ -32,7 +36,7 @@ func (p *past) record(addrs []netip.AddrPort, now time.Time) {
 		}
 		list[n-1].Until = now
 	}
-	for n := len(list); n > 0 && len(list[n-1].Addrs) <= len(addrs); n = len(list) {
+	for n := len(list); n > 0 && len(list[n-1].Addrs) < len(addrs); n = len(list) {
 		list = list[:n-1]
 	}
 	if list = append(list, PastSet{Addrs: addrs}); len(list) > maxPast {
@@ -42,10 +46,21 @@ func (p *past) record(addrs []netip.AddrPort, now time.Time) {
 	*p = list
 }
 
-// largest returns the largest set that was in force at any time since then.
-func (p *past) largest(since time.Time) []netip.AddrPort {
+// largest returns the largest set of the window that there was at that time, or, while something
+// is held, when that began.
+func (g *Guard) largest(now time.Time) []netip.AddrPort {
+	latest := now
+	if g.hold != nil {
+		latest = g.hold.since
+	}
+	return g.past.largest(now.Add(-g.rules.Window), latest.Add(-stands))
+}
+
+// largest returns the largest set that was in force at any time since then; of several the first
+// that was after the time from which on they count beside each other.
+func (p *past) largest(since, beside time.Time) []netip.AddrPort {
 	list := *p
-	for len(list) > 1 && !list[0].Until.After(since) {
+	for len(list) > 1 && (!list[0].Until.After(since) || len(list[0].Addrs) == len(list[1].Addrs) && !list[0].Until.After(beside)) {
 		list = list[1:]
 	}
 	*p = list

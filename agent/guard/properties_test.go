@@ -10,6 +10,14 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
+func present(eps map[netip.AddrPort]discovery.Endpoint) map[netip.AddrPort]bool {
+	out := map[netip.AddrPort]bool{}
+	for a := range eps {
+		out[a] = true
+	}
+	return out
+}
+
 // The guard never lets more go at once than it may, whatever it is told; it never waits
 // with what comes; and what it holds it lets go in the end.
 func TestGuardProperties(t *testing.T) {
@@ -21,7 +29,7 @@ func TestGuardProperties(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
 			before := discovery.ByAddr(g.Published())
-			base := g.past.largest(now.Add(-DefaultWindow))
+			base := g.largest(now)
 			var o Offer
 			for port := 80; port < 100; port++ {
 				switch rapid.IntRange(0, 5).Draw(t, "port") {
@@ -38,7 +46,8 @@ func TestGuardProperties(t *testing.T) {
 			}
 			there := discovery.ByAddr(o.Set)
 			if rapid.Bool().Draw(t, "confirm") {
-				o.Confirms = func(a netip.AddrPort) bool { _, ok := there[a]; return !ok }
+				g.Asked(now)
+				o.Confirms = lacksAllBut(present(there))
 			}
 			if rapid.IntRange(0, 9).Draw(t, "silent") == 0 {
 				o.Silent = func(netip.AddrPort) bool { return true }
@@ -93,7 +102,7 @@ func TestGuardProperties(t *testing.T) {
 				now = now.Add(time.Second)
 			}
 			g.Asked(now)
-			g.Offer(Offer{Set: eps(end...), Confirms: func(a netip.AddrPort) bool { return !there[a] }}, now)
+			g.Offer(Offer{Set: eps(end...), Confirms: lacksAllBut(there)}, now)
 			g.EndTurnover(false, now)
 		}
 		if len(g.Published()) != len(end) {

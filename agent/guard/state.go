@@ -31,9 +31,10 @@ type HoldState struct {
 
 // A MissingState is one endpoint that is held.
 type MissingState struct {
-	Addr      netip.AddrPort `json:"addr"`
-	Elapsed   time.Duration  `json:"elapsed"`
-	Confirmed int            `json:"confirmed"`
+	Addr        netip.AddrPort `json:"addr"`
+	Elapsed     time.Duration  `json:"elapsed"`
+	Confirmed   int            `json:"confirmed"`
+	ConfirmedAt time.Duration  `json:"confirmed_at,omitempty"` // what had elapsed then
 }
 
 // A TurnoverState is a set that is being replaced, and for how long.
@@ -58,7 +59,7 @@ func (g *Guard) holdState(now time.Time) *HoldState {
 	h := &HoldState{Kind: Removal}
 	add := func(list map[netip.AddrPort]missing, at func(missing) time.Duration) {
 		for a, m := range list {
-			h.Missing = append(h.Missing, MissingState{a, at(m), m.confirmed})
+			h.Missing = append(h.Missing, MissingState{a, at(m), m.confirmed, m.confirmedAt})
 			h.Elapsed, h.Confirmed = max(h.Elapsed, at(m)), max(h.Confirmed, m.confirmed)
 		}
 	}
@@ -90,7 +91,7 @@ func (g *Guard) Restore(s State, now time.Time) {
 			}
 		}
 		for _, m := range s.Hold.Missing {
-			g.carried[m.Addr] = missing{counted: m.Elapsed, confirmed: m.Confirmed}
+			g.carried[m.Addr] = missing{counted: m.Elapsed, confirmed: m.Confirmed, confirmedAt: m.ConfirmedAt}
 		}
 	}
 	if s.Unhealthy > 0 {

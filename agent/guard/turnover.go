@@ -100,13 +100,14 @@ func (g *Guard) EndTurnover(serves bool, now time.Time) bool {
 }
 
 // GiveWay lets a quarter of what is turned over, or of what is held, go at once, and
-// reports whether anything went: there is no slot for what replaces it.
+// reports whether anything went: there is no slot for what replaces it. A hold that never ends
+// gives nothing away.
 func (g *Guard) GiveWay(now time.Time) bool {
 	switch {
 	case g.turnover != nil:
 		g.dropOld(max(1, len(g.turnover.old)/4))
 		return true
-	case g.hold != nil && len(g.Incoming()) > 0:
+	case g.hold != nil && g.rules.limit(g.hold.kind) != Never && len(g.Incoming()) > 0:
 		gone := g.WouldRemove()
 		g.release(gone[len(gone)-max(1, len(gone)/4):], now)
 		return true

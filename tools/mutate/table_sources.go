@@ -47,7 +47,7 @@ func sourceMutants() []mutant {
 			file: "agent/sources/combine.go", edits: []edit{{"case !at.FailedOver && standIn == 0:", "case !at.FailedOver && standIn < 0:"}},
 			tests: []unit{{"agent/sources", "TestCombine"}}},
 		{rule: "A confirmation proves only that to be gone of which it knows all", how: "what a partial reading lacks is gone", past: true,
-			file: "agent/feed.go", edits: []edit{{"\treturn as.Lacks(a)\n", "\treturn !as.Lists(a)\n"}},
+			file: "agent/feed.go", edits: []edit{{"case listed, as.Lacks(a):", "case listed, !as.Lists(a):"}},
 			tests: []unit{{"agent", "TestGuardDoesNotCountWeakConfirmations"}}},
 	}
 }
