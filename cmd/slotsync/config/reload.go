@@ -29,7 +29,7 @@ func (c *checker) reloads(root *rootKeys, backends []Backend) []Reload {
 			shared = append(shared, in.Name)
 		}
 	}
-	c.placeReload()
+	c.placeReload(root.Reload)
 	if c.given("reload") && !root.Reload.None {
 		r := c.reload("reload", defaultReload, &root.Reload, shared)
 		if len(shared) > 0 {
@@ -49,9 +49,9 @@ func (c *checker) reloads(root *rootKeys, backends []Backend) []Reload {
 
 // placeReload notes that the environment alone asks for a reload, if it does: by any key that
 // says more than how often and how long.
-func (c *checker) placeReload() {
-	for _, key := range []string{"reload.master", "reload.template", "reload.file"} {
-		if at, ok := c.places[key]; ok && !c.unset[key] && !c.given("reload") {
+func (c *checker) placeReload(r Reload) {
+	for _, key := range [][2]string{{"reload.master", r.Master}, {"reload.template", r.Template}, {"reload.file", r.File}} {
+		if at, ok := c.places[key[0]]; ok && key[1] != "" && !c.given("reload") {
 			c.places["reload"] = at
 		}
 	}
