@@ -175,7 +175,7 @@ func TestAddedServerThatIsLiveAlready(t *testing.T) {
 }
 
 // TestAddedServerThatEndsWhileNobodyLooks: with the agent or an instance away, what is left
-// of it is no stranger's.
+// of it does not count as unmanaged.
 func TestAddedServerThatEndsWhileNobodyLooks(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {

@@ -70,7 +70,7 @@ func TestMisspeltServiceAgainstSlotsFilledByHand(t *testing.T) {
 	}, a)
 }
 
-func TestTakeoverLeavesStrangersUntilAccepted(t *testing.T) {
+func TestTakeoverLeavesUnmanagedUntilAccepted(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	a.servers["web"][0].Addr, a.servers["web"][0].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {
@@ -123,7 +123,7 @@ func TestTakeoverThatDoesNotKeepOthersOut(t *testing.T) {
 	}
 }
 
-func TestStrangerThatTheSourceListsLaterStaysInItsSlot(t *testing.T) {
+func TestUnmanagedAddressThatIsListedLaterStaysInItsSlot(t *testing.T) {
 	a := newFake("a", "web", 5)
 	a.servers["web"][3].Addr, a.servers["web"][3].Class = addr(90), slots.Ready
 	inWorld(t, func(w *world) {

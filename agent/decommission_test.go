@@ -145,7 +145,7 @@ func TestInterruptedRemovalIsUndone(t *testing.T) {
 	}, a, b)
 }
 
-func TestStrangersOfTheRemovedStay(t *testing.T) {
+func TestUnmanagedAddressesOfTheRemovedStay(t *testing.T) {
 	a := newFake("a", "web", 5)
 	inWorld(t, func(w *world) {
 		twoBackends(w, a)

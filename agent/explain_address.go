@@ -13,7 +13,7 @@ import (
 
 // explainAddress puts together what is known of one address, or of a free slot.
 func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explanation, addr netip.AddrPort, slot string) api.AddressExplanation {
-	x := explainedAddress{Said: []api.Saying{}, Slot: slot, Instances: []api.InstanceExplanation{}}
+	x := explainedAddress{Said: []api.SourceView{}, Slot: slot, Instances: []api.InstanceExplanation{}}
 	if addr.IsValid() {
 		x.Address = addr.String()
 		if addr.Port() == 0 {

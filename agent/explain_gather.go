@@ -171,8 +171,8 @@ func (f *feed) explain(backend string, now time.Time) api.SourceExplanation {
 }
 
 // says is what a feed says of an address.
-func (f *feed) says(addr netip.AddrPort) api.Saying {
-	s := api.Saying{Source: f.Name, Says: api.SaysUnlisted, LastListed: f.known.LastListed(addr)}
+func (f *feed) says(addr netip.AddrPort) api.SourceView {
+	s := api.SourceView{Source: f.Name, Says: api.SaysUnlisted, LastListed: f.known.LastListed(addr)}
 	if f.answered.IsZero() {
 		s.Says = api.SaysNothing
 		return s

@@ -168,8 +168,8 @@ func (e *explanation) inUse(source string) bool {
 }
 
 // saying returns what the sources say that say one of these.
-func (a *explainedAddress) saying(words ...string) []api.Saying {
-	return slices.DeleteFunc(slices.Clone(a.Said), func(s api.Saying) bool { return !slices.Contains(words, s.Says) })
+func (a *explainedAddress) saying(words ...string) []api.SourceView {
+	return slices.DeleteFunc(slices.Clone(a.Said), func(s api.SourceView) bool { return !slices.Contains(words, s.Says) })
 }
 
 // operated says what operators asked of the address.
@@ -240,8 +240,8 @@ func because(why string) string {
 	return " (" + why + ")"
 }
 
-// ago is how long before now at was, to the second.
-func ago(now, at time.Time) string { return max(now.Sub(at), 0).Round(time.Second).String() }
+// ago is how long before now at was.
+func ago(now, at time.Time) string { return discovery.About(now.Sub(at)) }
 
 func forSince(now, at time.Time) string {
 	if at.IsZero() {

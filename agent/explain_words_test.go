@@ -46,8 +46,8 @@ func TestVerdictOfAnAddress(t *testing.T) {
 	as := func(s discovery.State, reason string) *discovery.Endpoint {
 		return &discovery.Endpoint{Addr: ready.Addr, State: s, Reason: reason}
 	}
-	says := func(word, reason string) []api.Saying {
-		return []api.Saying{{Source: "consul", Says: word, Reason: reason}}
+	says := func(word, reason string) []api.SourceView {
+		return []api.SourceView{{Source: "consul", Says: word, Reason: reason}}
 	}
 	held := api.GuardExplanation{State: "held", Why: "the sources lack 3 at once.", Hold: &api.Hold{Kind: guard.Removal}}
 	live := serving("edge-1")
@@ -70,9 +70,9 @@ func TestVerdictOfAnAddress(t *testing.T) {
 			"10.0.0.1:80 never takes traffic: consul names it, and it is refused (odd)."},
 		{"gone and still live", api.AddressExplanation{Address: explained, Instances: []api.InstanceExplanation{failingAt("edge-2", "sessions")}}, nil,
 			"10.0.0.1:80 is not wanted any more, and still ready at edge-2 in slot web3 (sessions)."},
-		{"gone, but nobody knows at one", api.AddressExplanation{Address: explained, Instances: []api.InstanceExplanation{away}, Said: []api.Saying{{Source: "consul", LastListed: before(time.Minute)}}}, nil,
-			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 1m0s ago. It may still have traffic at edge-3: it does not answer."},
-		{"listed by one that stands by", api.AddressExplanation{Address: explained, Said: []api.Saying{{Source: "files", Says: api.SaysReady}}}, nil,
+		{"gone, but nobody knows at one", api.AddressExplanation{Address: explained, Instances: []api.InstanceExplanation{away}, Said: []api.SourceView{{Source: "consul", LastListed: before(time.Minute)}}}, nil,
+			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 1m ago. It may still have traffic at edge-3: it does not answer."},
+		{"listed by one that stands by", api.AddressExplanation{Address: explained, Said: []api.SourceView{{Source: "files", Says: api.SaysReady}}}, nil,
 			"10.0.0.1:80 is listed by files, which stands by: other sources are in use."},
 		{"listed and not in force", api.AddressExplanation{Address: explained, Said: says(api.SaysReady, "")},
 			func(e *explanation) { e.Guard.Why = "the answer of consul is being read." },
@@ -80,11 +80,11 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"nothing known", api.AddressExplanation{Address: explained, Said: says(api.SaysNothing, "")},
 			func(e *explanation) { e.Phase, e.Guard.Why = phaseWaiting, "consul has not answered yet." },
 			"Nothing is known of 10.0.0.1:80: consul has not answered yet."},
-		{"gone", api.AddressExplanation{Address: explained, Said: []api.Saying{{Source: "files", LastListed: before(time.Hour)}, {Source: "consul", LastListed: before(3 * time.Minute)}}}, nil,
-			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 3m0s ago."},
+		{"gone", api.AddressExplanation{Address: explained, Said: []api.SourceView{{Source: "files", LastListed: before(time.Hour)}, {Source: "consul", LastListed: before(3 * time.Minute)}}}, nil,
+			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 3m ago."},
 		{"never listed", api.AddressExplanation{Address: explained, Said: says(api.SaysUnlisted, "")},
 			func(e *explanation) { e.Sources = []api.SourceExplanation{mute} },
-			"No source of web lists 10.0.0.1:80, or ever did: is the address right? consul does not answer for 2m0s: what it said last stays in force."},
+			"No source of web lists 10.0.0.1:80, or ever did: is the address right? consul does not answer for 2m: what it said last stays in force."},
 		{"down", api.AddressExplanation{Address: explained, InForce: as(discovery.Down, "critical"), Slot: "web3", Said: says(api.SaysDown, "critical")}, nil,
 			"10.0.0.1:80 is out of service: consul says that it is down (critical)."},
 		{"overflow", api.AddressExplanation{Address: explained, InForce: ready, NoSlot: "overflow"}, nil,
@@ -121,12 +121,12 @@ func TestVerdictOfAnAddress(t *testing.T) {
 			"10.0.0.1:80 is out of service: consul says that it is down (critical). An operator has it so: drain by ann."},
 		{"kept", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []api.InstanceExplanation{serving("edge-1")},
 			Kept: &api.KeptAddress{ID: "k123456", Source: "dns", Part: "A of t4.example.org", Reason: "server: SERVFAIL from 10.0.0.53", Since: explainedAt.Add(-time.Minute)}}, nil,
-			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is kept: dns, A of t4.example.org has not been known to be without it for 1m0s (server: SERVFAIL from 10.0.0.53). `slotsync accept web k123456` has it go."},
+			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is kept: dns, A of t4.example.org has not been known to be without it for 1m (server: SERVFAIL from 10.0.0.53). `slotsync accept web k123456` has it go."},
 		{"blocked by a takeover", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3"}, func(e *explanation) { e.blocked = true },
 			"10.0.0.1:80 takes no traffic yet: nothing is written to www until `slotsync accept web t123456`, since no source ever listed any of the addresses that take traffic."},
 		{"its source fails", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []api.InstanceExplanation{serving("edge-1")}},
 			func(e *explanation) { e.Sources = []api.SourceExplanation{mute} },
-			"10.0.0.1:80 takes traffic at edge-1 in slot web3. consul does not answer for 2m0s: what it said last stays in force."},
+			"10.0.0.1:80 takes traffic at edge-1 in slot web3. consul does not answer for 2m: what it said last stays in force."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -154,25 +154,25 @@ func TestWhyAnInstanceDiffers(t *testing.T) {
 		{"as it should be", ready, func(*api.InstanceExplanation) {}, ""},
 		{"away and never seen", ready, func(i *api.InstanceExplanation) { i.Up, i.Address = false, "" }, "it does not answer"},
 		{"away", ready, func(i *api.InstanceExplanation) { i.Up, i.Error, i.Seen = false, "absent", before(time.Minute) },
-			"it does not answer (absent); 1m0s ago it was ready at 10.0.0.1:80"},
+			"it does not answer (absent); 1m ago it was ready at 10.0.0.1:80"},
 		{"away, and showed no address", ready, func(i *api.InstanceExplanation) { i.Up, i.Address, i.Seen = false, "", before(time.Minute) },
-			"it does not answer; 1m0s ago it was ready at no address"},
+			"it does not answer; 1m ago it was ready at no address"},
 		{"no backend", ready, func(i *api.InstanceExplanation) { i.Problem, i.Lacking = "it has no backend www", true }, "it has no backend www"},
 		{"no slot", ready, func(i *api.InstanceExplanation) { i.Lacking = true }, "it has no slot web3"},
 		{"external", ready, func(i *api.InstanceExplanation) {
 			i.HeldBy, i.State, i.HeldSince = "external", slots.Drain, before(time.Hour)
 		},
-			"1h0m0s ago, somebody set it to drain; setting it ready, or slotsync server start, ends that"},
+			"1h ago, somebody set it to drain; setting it ready, or slotsync server start, ends that"},
 		{"takeover", ready, func(i *api.InstanceExplanation) { i.HeldBy, i.Address = api.HoldTakeover, "10.0.0.9:80" },
 			"the slot holds 10.0.0.9:80, which no source has ever listed"},
 		{"refused", ready, func(i *api.InstanceExplanation) { other(i); i.LastReply = "no_server: No such server." }, "HAProxy refuses: no_server: No such server."},
 		{"paused", ready, func(i *api.InstanceExplanation) { other(i); i.PausedUntil = explainedAt.Add(time.Minute) },
-			"somebody else keeps changing its slots: nothing is written for another 1m0s"},
+			"somebody else keeps changing its slots: nothing is written for another 1m"},
 		{"paused by somebody", ready, func(i *api.InstanceExplanation) {
 			other(i)
 			i.PausedUntil, i.PausedBy = explainedAt.Add(time.Minute), "ann"
 		},
-			"writing is paused for another 1m0s by ann"},
+			"writing is paused for another 1m by ann"},
 		{"a pause that is over", ready, func(i *api.InstanceExplanation) { other(i); i.PausedUntil = before(time.Minute) }, "it is still maint at 10.0.0.9:80"},
 		{"sessions", ready, func(i *api.InstanceExplanation) { other(i); i.Waiting, i.Sessions = true, 3 }, "the slot waits for the sessions of 10.0.0.9:80 to end"},
 		{"sessions that are not known", ready, func(i *api.InstanceExplanation) { other(i); i.Waiting, i.Sessions, i.Address = true, -1, "" },
@@ -298,7 +298,7 @@ func TestVerdictOfABackend(t *testing.T) {
 		{"overflow here and there", api.BackendStatus{Overflow: three}, api.GuardExplanation{State: "published"}, up,
 			"web lacks slots: 3 endpoints have none of its 10."},
 		{"paused by somebody", api.BackendStatus{Paused: &until, PausedBy: "ann"}, api.GuardExplanation{State: "published"}, up,
-			"web is paused for another 1m0s by ann: nothing is written."},
+			"web is paused for another 1m by ann: nothing is written."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -59,7 +59,7 @@ func (f *feed) answer(r discovery.Reading, now time.Time) (changed, replaced boo
 	}
 	before := f.known.Set()
 	replaced = f.known.Answer(r, now)
-	f.answeredThisRun = !f.known.Inherited()
+	f.answeredThisRun = !f.known.OfPredecessor()
 	f.listed, f.refused = f.known.Set().Listed(), slices.Concat(r.Rejected, f.known.Set().Refused)
 	return !sameSet(before, f.known.Set()), replaced
 }
@@ -130,7 +130,7 @@ func (f *feed) inheritFrom(old *feed, now time.Time) {
 	if same {
 		discovery.Remind(f.Source, discovery.MemoryOf(old.Source))
 	}
-	if same && !old.known.Inherited() {
+	if same && !old.known.OfPredecessor() {
 		f.answeredThisRun, f.listed, f.refused = old.answeredThisRun, old.listed, old.refused
 		f.answered, f.last, f.failing, f.again = old.answered, old.last, old.failing, old.again
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-func TestLateInstanceKeepsStrangersUntilAccepted(t *testing.T) {
+func TestLateInstanceKeepsUnmanagedUntilAccepted(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	b.servers["web"][0].Addr, b.servers["web"][0].Class = addr(90), slots.Ready
 	b.err = absent()

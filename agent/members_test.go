@@ -18,7 +18,7 @@ import (
 // whatever operators asked for that serves nothing; and each line names who went, and why.
 func TestEmptiedIsTold(t *testing.T) {
 	listsNone := func(w *world) error { w.source.list(); return nil }
-	gone := "web is empty: the source has listed nothing for 5m0s, 2 servers taken out: "
+	gone := "web is empty: the source has listed nothing for 5m, 2 servers taken out: "
 	for name, c := range map[string]struct {
 		empty func(*world) error
 		says  string // "" for nothing

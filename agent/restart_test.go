@@ -15,13 +15,13 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// reborn restarts the fake when its sessions are asked for.
-type reborn struct {
+// freshProcess restarts the fake when its sessions are asked for.
+type freshProcess struct {
 	*fakeConn
 	armed bool
 }
 
-func (r *reborn) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
+func (r *freshProcess) View(ctx context.Context, backends []string, sessions bool) (slots.View, error) {
 	if sessions && r.armed {
 		r.armed = false
 		r.restart(false)
@@ -32,7 +32,7 @@ func (r *reborn) View(ctx context.Context, backends []string, sessions bool) (sl
 func TestRestartInTheMiddleOfAComparisonIsNoticedByAllBackends(t *testing.T) {
 	a := newFake("a", "web", 1)
 	a.addBackend("api", 2)
-	conn := &reborn{fakeConn: a}
+	conn := &freshProcess{fakeConn: a}
 	inWorld(t, func(w *world) {
 		w.opts.Instances[0].Conn = conn
 		w.source.reading = discovery.Complete(eps(80)...)

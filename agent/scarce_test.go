@@ -133,9 +133,9 @@ func TestListedAgainIsDecidedAnew(t *testing.T) {
 	}
 }
 
-// TestStrangerKeepsNothingElseOut: where one instance alone has a stranger in a slot, what
+// TestUnmanagedAddressKeepsNothingElseOut: where one instance alone has an unmanaged address in a slot, what
 // the slot is for is served in another one there, and in its own elsewhere.
-func TestStrangerKeepsNothingElseOut(t *testing.T) {
+func TestUnmanagedAddressKeepsNothingElseOut(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)

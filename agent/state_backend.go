@@ -124,19 +124,19 @@ func (b *backend) restoreFeeds(s storedBackend) {
 }
 
 func (f *feed) restore(s storedFeed) {
-	inherited := s.Source != digest(f.Identity)
-	if inherited {
+	ofPredecessor := s.Source != digest(f.Identity)
+	if ofPredecessor {
 		f.predecessor = s.Source
 	} else {
 		discovery.Remind(f.Source, []byte(s.Memory))
 	}
 	f.storedAt = s.At
-	f.known.Restore(s.Parts, s.Endpoints, s.Listed, inherited, s.At)
+	f.known.Restore(s.Parts, s.Endpoints, s.Listed, ofPredecessor, s.At)
 }
 
 // owner is a digest of what was asked for what f has.
 func (f *feed) owner() string {
-	if f.known.Inherited() {
+	if f.known.OfPredecessor() {
 		return f.predecessor
 	}
 	return digest(f.Identity)

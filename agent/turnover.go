@@ -17,16 +17,16 @@ const upProof = 5 * time.Second
 // time for it is over. It reports whether the targets have to be made anew.
 func (c *core) endTurnover(b *backend, now time.Time) bool {
 	before := b.guard.Published()
-	if !b.guard.EndTurnover(c.arrived(b), now) {
+	if !b.guard.EndTurnover(c.newSetServes(b), now) {
 		return false
 	}
 	b.startLeaving(before, b.guard.Published(), now)
 	return true
 }
 
-// arrived reports whether any instance sends traffic to one of the new endpoints,
+// newSetServes reports whether any instance sends traffic to one of the new endpoints,
 // as far as HAProxy's checks can tell.
-func (c *core) arrived(b *backend) bool {
+func (c *core) newSetServes(b *backend) bool {
 	if _, turning := b.guard.Turnover(); !turning {
 		return false
 	}

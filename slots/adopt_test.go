@@ -49,7 +49,7 @@ func TestAdopt(t *testing.T) {
 		{name: "loser gets its next best", views: views{show("r1", "-"), show("r2", "r1"), show("r2", "-")}, want: map[int]int{2: 1, 1: 2}},
 		{name: "prefer", views: views{show("-", "-")}, prefer: map[netip.AddrPort]int{addr(1): 2}, want: map[int]int{1: 2}},
 		{name: "prefer: slot is taken", views: views{show("r2", "-")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{2: 1}},
-		{name: "prefer: slot serves a stranger", views: views{show("r9", "-")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{}},
+		{name: "prefer: slot serves an unmanaged address", views: views{show("r9", "-")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{}},
 		{name: "prefer: no such slot", views: views{show("-")}, prefer: map[netip.AddrPort]int{addr(1): 9}, want: map[int]int{}},
 		{name: "prefer: what is live wins", views: views{show("-", "r1")}, prefer: map[netip.AddrPort]int{addr(1): 1}, want: map[int]int{1: 2}},
 		{

@@ -69,7 +69,7 @@ type AddressExplanation struct {
 	Name    string `json:"name,omitempty"` // what people call it
 	Verdict string `json:"verdict"`
 	// Said is what each source says of it, in the order of the sources.
-	Said []Saying `json:"said"`
+	Said []SourceView `json:"said"`
 	// InForce is what the instances are told it is; null: they are told nothing.
 	InForce *discovery.Endpoint `json:"in_force"`
 	// Held: it is in force only because of the guard, or of a turnover.
@@ -114,8 +114,8 @@ const (
 	SaysNothing  = "nothing"    // it has not answered yet
 )
 
-// A Saying is what one source says of one address.
-type Saying struct {
+// A SourceView is what one source says of one address.
+type SourceView struct {
 	Source string `json:"source"`
 	// Says is one of the words above. A source that fails says what it said last.
 	Says   string `json:"says"`

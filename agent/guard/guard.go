@@ -215,7 +215,7 @@ func (g *Guard) publish(next []discovery.Endpoint) bool {
 func (g *Guard) lacking(next []discovery.Endpoint) []netip.AddrPort {
 	left := discovery.ByAddr(next)
 	var out []netip.AddrPort
-	for _, e := range g.standing() {
+	for _, e := range g.currentSet() {
 		if now, ok := left[e.Addr]; (!ok && e.State != discovery.Down) || e.State == discovery.Ready && ok && !Present(now) {
 			out = append(out, e.Addr)
 		}

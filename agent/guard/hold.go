@@ -224,7 +224,7 @@ func (g *Guard) Incoming() map[netip.AddrPort]bool {
 		known = g.hold.established
 	}
 	out := map[netip.AddrPort]bool{}
-	for _, e := range g.standing() {
+	for _, e := range g.currentSet() {
 		if _, old := known[e.Addr]; e.State == discovery.Ready && !old && !g.Holds(e.Addr) {
 			out[e.Addr] = true
 		}
@@ -236,7 +236,7 @@ func (g *Guard) Incoming() map[netip.AddrPort]bool {
 // those that work make up for what of it goes missing, whether anything is held yet or not.
 func (g *Guard) Newcomers(now time.Time) map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
-	for _, e := range g.standing() {
+	for _, e := range g.currentSet() {
 		if e.State == discovery.Ready {
 			out[e.Addr] = true
 		}

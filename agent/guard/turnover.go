@@ -126,8 +126,8 @@ func (g *Guard) dropOld(n int) {
 	g.publish(next)
 }
 
-// standing is what is published without the old ones of a turnover.
-func (g *Guard) standing() []discovery.Endpoint {
+// currentSet is what is published without the old ones of a turnover.
+func (g *Guard) currentSet() []discovery.Endpoint {
 	if g.turnover == nil {
 		return g.published
 	}

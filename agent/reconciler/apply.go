@@ -13,7 +13,7 @@ import (
 
 // apply makes the changes and takes what came of them. It reports whether any
 // was refused for good.
-func (r *Reconciler) apply(ctx context.Context, todo batch, clean map[string]bool) (refused bool, err error) {
+func (r *Reconciler) apply(ctx context.Context, todo batch, converged map[string]bool) (refused bool, err error) {
 	now := time.Now()
 	touched := map[string]bool{}
 	for i, c := range todo.changes {
@@ -22,7 +22,7 @@ func (r *Reconciler) apply(ctx context.Context, todo batch, clean map[string]boo
 		touched[name] = true
 		b.onSend(c)
 		b.written = now
-		if clean[name] && c.Kind != slots.Remove && b.noteCorrection(c.Number, now) {
+		if converged[name] && c.Kind != slots.Remove && b.noteCorrection(c.Number, now) {
 			r.event(Event{Text: "somebody else keeps changing this slot: nothing is written to it for a while", Backend: name, Slot: c.Slot,
 				Detail: "for " + b.conflicts[c.Number].pause.String() + ", or until slotsync resume " + name, Warn: true})
 		}
@@ -35,7 +35,7 @@ func (r *Reconciler) apply(ctx context.Context, todo batch, clean map[string]boo
 	}
 	r.noteReady(todo, out.Refusals)
 	r.observe(slices.Sorted(maps.Keys(touched)), out.View)
-	r.count(todo, out.Refusals, clean)
+	r.count(todo, out.Refusals, converged)
 	return r.onRefusals(todo, out.Refusals), nil
 }
 
@@ -98,15 +98,15 @@ func (todo batch) refusals(refused []slots.Refusal, f func(owner string, refusal
 }
 
 // count counts the changes that were made.
-func (r *Reconciler) count(todo batch, refused []slots.Refusal, clean map[string]bool) {
+func (r *Reconciler) count(todo batch, refused []slots.Refusal, converged map[string]bool) {
 	for i, c := range todo.changes {
 		if refusalOf(c, refused) != nil {
 			continue
 		}
 		name := todo.owners[i]
 		r.changes.add(name, c.Kind)
-		r.moved.add(name, c, clean[name])
-		if clean[name] {
+		r.moved.add(name, c, converged[name])
+		if converged[name] {
 			r.drift.add(name, c.Kind)
 		}
 	}

@@ -19,9 +19,9 @@ type backendState struct {
 	seen    time.Time // when own was read
 	written time.Time // when something was changed last
 	// prefix is the one of the slots here: the configured one, or the one that was
-	// found. inherited: another process had it.
-	prefix    string
-	inherited bool
+	// found. ofPredecessor: another process had it.
+	prefix        string
+	ofPredecessor bool
 	// found is the prefix that would be found, as the process showed itself first.
 	found *string
 	// resolversAsked: it is known whether HAProxy's own resolvers have the slots, resolved
@@ -64,13 +64,13 @@ func newBackendState(externals map[int]External, prefix string) *backendState {
 	b := &backendState{externals: map[int]External{}}
 	b.forget()
 	maps.Copy(b.externals, externals)
-	b.prefix, b.inherited = prefix, false
+	b.prefix, b.ofPredecessor = prefix, false
 	return b
 }
 
 // forget drops what was known of a process that is gone.
 func (b *backendState) forget() {
-	b.own, b.fitted, b.missing, b.problem, b.inherited = nil, nil, false, "", true
+	b.own, b.fitted, b.missing, b.problem, b.ofPredecessor = nil, nil, false, "", true
 	b.resolversAsked, b.resolved, b.found = false, false, nil
 	b.done, b.drifted, b.weightsUnsupported, b.addUnsupported, b.waiting = 0, false, false, "", 0
 	b.lastReady = map[int]netip.AddrPort{}

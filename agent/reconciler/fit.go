@@ -26,7 +26,7 @@ func (b *backendState) findPrefix(servers []slots.Server) (prefix, problem strin
 		}
 		return spec.Prefix, ""
 	}
-	if b.prefix != "" && !b.inherited && len(slots.Own(servers, b.prefix)) > 0 {
+	if b.prefix != "" && !b.ofPredecessor && len(slots.Own(servers, b.prefix)) > 0 {
 		return b.prefix, ""
 	}
 	found, candidates := slots.FindPrefix(servers)

@@ -23,7 +23,7 @@ func (b *backendState) observe(servers []slots.Server, exists, certain bool, now
 		b.own = nil
 		return nil, nil
 	}
-	b.prefix, b.inherited = prefix, false
+	b.prefix, b.ofPredecessor = prefix, false
 	if b.found == nil {
 		found, _ := slots.FindPrefix(servers)
 		b.found = &found

@@ -85,7 +85,7 @@ func (r *Reconciler) attempt(ctx context.Context, which scope, report *Report) e
 		r.checkLoaded(names, start)
 	}
 	r.save(names)
-	clean := r.converged(names, report)
+	converged := r.converged(names, report)
 	asked := false
 	for range maxPasses {
 		todo, unknown := r.plan(names)
@@ -98,7 +98,7 @@ func (r *Reconciler) attempt(ctx context.Context, which scope, report *Report) e
 			}
 			continue
 		}
-		refused, err := r.apply(ctx, todo, clean)
+		refused, err := r.apply(ctx, todo, converged)
 		report.Took = time.Since(start)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (r *Reconciler) attempt(ctx context.Context, which scope, report *Report) e
 		if refused {
 			break
 		}
-		names, clean = r.pollInbox(names), nil
+		names, converged = r.pollInbox(names), nil
 	}
 	for _, name := range names {
 		r.backends[name].verify(time.Now())

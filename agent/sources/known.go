@@ -28,11 +28,11 @@ const accepted = stored + "accepted"
 // [NewKnown].
 type Known struct {
 	parts map[string]*part
-	// inherited: everything is in the part that is stored, and is another source's.
-	inherited bool
-	listed    map[netip.AddrPort]listing
-	policy    discovery.Policy
-	set       Set
+	// ofPredecessor: everything is in the part that is stored, and is another source's.
+	ofPredecessor bool
+	listed        map[netip.AddrPort]listing
+	policy        discovery.Policy
+	set           Set
 }
 
 // A listing is when an address was listed last, and by which part.
@@ -112,8 +112,8 @@ func (k *Known) SetPolicy(p discovery.Policy, now time.Time) {
 	k.recompute(now)
 }
 
-// Inherited reports whether what is known is another source's.
-func (k *Known) Inherited() bool { return k.inherited }
+// OfPredecessor reports whether what is known is another source's.
+func (k *Known) OfPredecessor() bool { return k.ofPredecessor }
 
 // Answer takes what the source says. Parts that r does not have end, unless their
 // parent is not whole; what parts that are not whole listed before is kept. replaced
@@ -182,20 +182,20 @@ func (k *Known) orphan(name string, there map[string]bool, now time.Time) {
 
 // endStored drops what is known from elsewhere once the source has said everything, and
 // reports whether it was another source's.
-func (k *Known) endStored(r discovery.Reading, now time.Time) (inherited bool) {
+func (k *Known) endStored(r discovery.Reading, now time.Time) (ofPredecessor bool) {
 	p := k.parts[stored]
 	if p == nil {
 		return false
 	}
-	if r.Settled() && (!k.inherited || len(r.Endpoints()) > 0) {
+	if r.Settled() && (!k.ofPredecessor || len(r.Endpoints()) > 0) {
 		delete(k.parts, stored)
-		inherited, k.inherited = k.inherited, false
-		return inherited
+		ofPredecessor, k.ofPredecessor = k.ofPredecessor, false
+		return ofPredecessor
 	}
 	next := &part{state: discovery.Unknown, reason: "not all of it was read since"}
 	if gaps := r.Gaps(); len(gaps) > 0 {
 		next.reason = gaps[0]
-	} else if k.inherited {
+	} else if k.ofPredecessor {
 		next.reason = "of the source before; this one lists nothing yet"
 	}
 	next.keep(p, now)
@@ -365,7 +365,7 @@ func (k *Known) Endpoint(a netip.AddrPort) (e discovery.Endpoint, ok bool) {
 }
 
 // Seen reports whether the source itself ever named an endpoint.
-func (k *Known) Seen() bool { return !k.inherited && len(k.listed) > 0 }
+func (k *Known) Seen() bool { return !k.ofPredecessor && len(k.listed) > 0 }
 
 // AddListed has addresses count as named: an operator says that they are the source's.
 func (k *Known) AddListed(addrs []netip.AddrPort, now time.Time) {
@@ -396,12 +396,12 @@ func contains(eps []discovery.Endpoint, a netip.AddrPort) bool {
 // same question, asked otherwise.
 func (k *Known) Inherit(old *Known, same bool, now time.Time) {
 	k.listed = maps.Clone(old.listed)
-	if same && !old.inherited {
+	if same && !old.ofPredecessor {
 		k.parts = old.Clone().parts
 		k.recompute(now)
 		return
 	}
-	k.inherited = true
+	k.ofPredecessor = true
 	p := &part{state: discovery.Unknown, reason: "of the source before; this one has not answered yet", kept: map[netip.AddrPort]keeping{}}
 	for _, e := range old.set.Endpoints {
 		since := now

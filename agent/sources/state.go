@@ -57,15 +57,15 @@ func sortListed(l []ListedState) {
 
 // Restore takes what was stored: the parts, all endpoints (of which those that no part
 // has are kept until the source has said everything), and what was ever listed.
-// inherited: they are another source's.
-func (k *Known) Restore(parts []PartState, all []discovery.Endpoint, listed []ListedState, inherited bool, at time.Time) {
-	k.inherited = inherited
+// ofPredecessor: they are another source's.
+func (k *Known) Restore(parts []PartState, all []discovery.Endpoint, listed []ListedState, ofPredecessor bool, at time.Time) {
+	k.ofPredecessor = ofPredecessor
 	for _, l := range listed {
 		k.listed[l.Addr] = listing{l.Last, l.Part}
 	}
 	has := map[netip.AddrPort]bool{}
 	for _, s := range parts {
-		if inherited || s.Name == stored {
+		if ofPredecessor || s.Name == stored {
 			continue
 		}
 		p := &part{parent: s.Parent, state: discovery.Unknown, reason: "not answered since the start", kept: map[netip.AddrPort]keeping{}}
@@ -86,7 +86,7 @@ func (k *Known) Restore(parts []PartState, all []discovery.Endpoint, listed []Li
 			rest.kept[e.Addr] = keeping{e, at}
 		}
 	}
-	if len(rest.kept) > 0 || inherited {
+	if len(rest.kept) > 0 || ofPredecessor {
 		k.parts[stored] = rest
 	}
 	k.recompute(at)

@@ -21,7 +21,7 @@ func TestClientWithAConfig(t *testing.T) {
 	file := func(by *authority, name string) string { return filepath.Join(by.dir, name) }
 	trusts := longpoll.TLS{CAFile: file(a, "ca.crt")}
 	shows := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(a, "client.crt"), KeyFile: file(a, "client.key")}
-	stranger := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(other, "client.crt"), KeyFile: file(other, "client.key")}
+	foreign := longpoll.TLS{CAFile: file(a, "ca.crt"), CertFile: file(other, "client.crt"), KeyFile: file(other, "client.key")}
 	plain, both := a.serverTLS(""), a.serverTLS(", client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.crt")
 	given := a.serverTLS(", client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.crt")
 	tests := []struct {
@@ -36,7 +36,7 @@ func TestClientWithAConfig(t *testing.T) {
 		{"a certificate", both, client.Access{TLS: shows}, ""},
 		{"a certificate, if given", given, client.Access{TLS: shows}, ""},
 		{"no certificate", both, client.Access{TLS: trusts}, "--cert-file and --key-file"},
-		{"a certificate of another", both, client.Access{TLS: stranger}, "--cert-file and --key-file"},
+		{"a certificate of another", both, client.Access{TLS: foreign}, "--cert-file and --key-file"},
 		{"a user", plain + users, client.Access{TLS: trusts, User: "ann", Password: "secret"}, ""},
 		{"a user without TLS", users, client.Access{User: "ann", Password: "secret"}, ""},
 		{"a wrong password", plain + users, client.Access{TLS: trusts, User: "ann", Password: "canary"}, "--user and --password-file"},

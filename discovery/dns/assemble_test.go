@@ -116,11 +116,11 @@ func TestVerdictProperties(t *testing.T) {
 		var st set
 		st.update(result{verdict: verdict{items: first}}, 0)
 		st.update(keepMissing(verdict{items: second}, noSecondAnswer), 0)
-		if len(lacking(st.last, first))+len(lacking(st.last, second)) > 0 {
+		if len(missingFrom(st.last, first))+len(missingFrom(st.last, second)) > 0 {
 			t.Fatalf("missing without a second answer, and forgotten: %v", st.last)
 		}
 		st.update(unknown(verdict{err: never(canceled(), "x")}), 0)
-		if len(lacking(st.last, first)) > 0 {
+		if len(missingFrom(st.last, first)) > 0 {
 			t.Fatalf("unknown, and forgotten: %v", st.last)
 		}
 	})

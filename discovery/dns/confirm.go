@@ -84,7 +84,7 @@ func (s *Source) confirmed(ctx context.Context, l lookup, q question) result {
 	if q.glue != nil {
 		a = *q.glue
 	}
-	if q.glue == nil || len(lacking(a.items, last)) > 0 {
+	if q.glue == nil || len(missingFrom(a.items, last)) > 0 {
 		tries := l.others(q.of, l.client.servers.first(l.settings.servers))
 		direct := l.ask(ctx, q, tries, false)
 		if q.glue != nil && direct.outcome == found {

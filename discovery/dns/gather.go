@@ -126,7 +126,7 @@ func (s *Source) start(ctx context.Context, l lookup, questions []question) {
 // useGlue takes what came along with another answer, if it lacks nothing.
 func (s *Source) useGlue(st *set, q question) bool {
 	parts := st.partial.on || st.partial.mode == Partial
-	if q.glue == nil || q.glue.cut || parts || st.trouble || len(lacking(q.glue.items, st.last)) > 0 {
+	if q.glue == nil || q.glue.cut || parts || st.trouble || len(missingFrom(q.glue.items, st.last)) > 0 {
 		return false
 	}
 	st.update(result{verdict: *q.glue}, 0)

@@ -56,8 +56,8 @@ func normalized(items []item) []item {
 	return slices.CompactFunc(items, func(a, b item) bool { return a.id() == b.id() })
 }
 
-// lacking lists the items of want that have lacks.
-func lacking(have, want []item) []item {
+// missingFrom lists the items of want that have lacks.
+func missingFrom(have, want []item) []item {
 	var out []item
 	for _, w := range want {
 		if _, ok := slices.BinarySearchFunc(have, w, compareIDs); !ok {
@@ -68,7 +68,7 @@ func lacking(have, want []item) []item {
 }
 
 // union is a and what it lacks of b; where both have an item it is a's.
-func union(a, b []item) []item { return normalized(slices.Concat(a, lacking(a, b))) }
+func union(a, b []item) []item { return normalized(slices.Concat(a, missingFrom(a, b))) }
 
 // boundedUnion is the union, or a alone if that would be too many: what is remembered
 // for want of proof must not grow for ever.

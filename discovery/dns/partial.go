@@ -113,7 +113,7 @@ func (p *partialSet) repeats(a sample, now time.Time) bool {
 
 // follow goes on with the streak or begins a new one.
 func (p *partialSet) follow(a sample) {
-	p.changed = len(lacking(p.last, a.items))
+	p.changed = len(missingFrom(p.last, a.items))
 	p.doubted = p.changed > 0 && a.second
 	if n := len(a.items); n > 0 {
 		p.size = n

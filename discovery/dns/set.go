@@ -94,7 +94,7 @@ func (s *Source) look(ctx context.Context, a asker, st *set, q question) result 
 		return result{verdict: first, state: discovery.Partial, why: first.why}
 	}
 	parts := s.addSample(st, first, false)
-	if parts || len(lacking(first.items, last)) == 0 {
+	if parts || len(missingFrom(first.items, last)) == 0 {
 		return s.resultOf(st, first)
 	}
 	second := a.again(ctx, q, first)
@@ -108,7 +108,7 @@ func (s *Source) look(ctx context.Context, a asker, st *set, q question) result 
 	if second.outcome == found {
 		s.addSample(st, second, true)
 	}
-	if settling && len(lacking(both.items, last)) > 0 {
+	if settling && len(missingFrom(both.items, last)) > 0 {
 		return keepMissing(both, afterTrouble)
 	}
 	return s.resultOf(st, both)

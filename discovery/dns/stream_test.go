@@ -199,7 +199,7 @@ func TestD37MonotonicTime(t *testing.T) {
 	s.client.servers.failed(one, time.Now())
 	s.client.preferTCP.set("x.test.", "a test", time.Minute)
 	for name, at := range map[string]time.Time{
-		"due": s.due, "last failure": s.client.servers.by[one].lastFailure, "detour": s.client.preferTCP.by["x.test."].until, "expiry": s.set(key{"x.test.", wire.TypeA}).partial.expires,
+		"due": s.due, "last failure": s.client.servers.by[one].lastFailure, "preferTCP": s.client.preferTCP.by["x.test."].until, "expiry": s.set(key{"x.test.", wire.TypeA}).partial.expires,
 	} {
 		if !bytes.Contains([]byte(at.String()), []byte(" m=")) {
 			t.Errorf("%s is on the wall clock: %s", name, at)

@@ -190,17 +190,17 @@ func (b Backend) lines(tail string) string {
 // those that are free, in their order.
 func (b Backend) bySlot() map[int]Server {
 	at := make(map[int]Server, len(b.Servers))
-	var standing []Server
+	var outside []Server
 	for _, s := range b.endpoints() {
 		if n, err := b.number(s.Slot); err == nil {
 			at[n] = s
 		} else if s.State == "ready" {
-			standing = append(standing, s)
+			outside = append(outside, s)
 		}
 	}
-	for n := b.first(); n <= b.last() && len(standing) > 0; n++ {
+	for n := b.first(); n <= b.last() && len(outside) > 0; n++ {
 		if _, taken := at[n]; !taken {
-			at[n], standing = standing[0], standing[1:]
+			at[n], outside = outside[0], outside[1:]
 		}
 	}
 	return at

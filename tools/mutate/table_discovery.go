@@ -16,7 +16,7 @@ func discoveryMutants() []mutant {
 			file: "discovery/dns/resolve.go", edits: []edit{{"case len(holders) > 0:\n\t\treturn a.holdersSilent(holders, c, out)", "case len(holders) > 0 && len(c.denied) == 0:\n\t\treturn a.holdersSilent(holders, c, out)"}},
 			tests: []unit{{"discovery/dns", "TestD38WhoNeverHadItHasNoSay|TestRemovalsWithADeadServer"}}},
 		{rule: "A record that is missing is asked for twice", how: "one answer removes it",
-			file: "discovery/dns/set.go", edits: []edit{{"if parts || len(lacking(first.items, last)) == 0 {", "if parts || true {"}},
+			file: "discovery/dns/set.go", edits: []edit{{"if parts || len(missingFrom(first.items, last)) == 0 {", "if parts || true {"}},
 			tests: []unit{{"discovery/dns", "TestRemovalsNeedTwoAnswers|TestSecondOpinionIsOfALiveServer"}}},
 		{rule: "Servers that were in trouble may not know everything yet", how: "their first answer removes",
 			file: "discovery/dns/set.go", edits: []edit{{"return now.Before(st.settled) || now.Before(s.settled)", "return now.Before(time.Time{})"}},

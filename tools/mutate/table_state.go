@@ -11,7 +11,7 @@ func stateMutants() []mutant {
 			tests: []unit{{"agent", "TestRestoredSetFillsEmptyInstancesOnly|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
 		{rule: "Before its slots were seen, nothing is asked of an instance", how: "the table is",
 			file: "agent/core.go", edits: []edit{{"s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.answered && !at.searched || b.misfit", "s.ObserveOnly = b.gen == 0 || !at.seenOnce && at.full || b.misfit"}},
-			tests: []unit{{"agent", "TestLateInstanceKeepsStrangersUntilAccepted|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
+			tests: []unit{{"agent", "TestLateInstanceKeepsUnmanagedUntilAccepted|TestLateInstanceWithReadySlotsIsNotTouchedForAStoredSet"}}},
 		{rule: "A quiet day makes no set old", how: "its age counts from its last change", past: true,
 			file: "agent/loop.go", edits: []edit{{"if a.dirty || a.storeOverdue(now) {", "if a.dirty {"}},
 			tests: []unit{{"agent", "TestQuietDay"}}},

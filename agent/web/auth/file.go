@@ -147,7 +147,7 @@ func (d redactHandler) WithGroup(name string) slog.Handler {
 func (g *Gate) Serve(srv *http.Server, l net.Listener) error {
 	handler := srv.Handler
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if v, ok := w.(*verdict); ok {
+		if v, ok := w.(*toolkitAnswer); ok {
 			v.passed = true
 		}
 	})
@@ -174,26 +174,26 @@ func (l *handlerSwap) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// A verdict is an answer that says whether a request passes the checks of the
+// A toolkitAnswer says whether a request passes the checks of the
 // toolkit. Its text goes nowhere.
-type verdict struct {
+type toolkitAnswer struct {
 	header http.Header
 	status int
 	passed bool
 }
 
 // Header implements [http.ResponseWriter].
-func (v *verdict) Header() http.Header { return v.header }
+func (v *toolkitAnswer) Header() http.Header { return v.header }
 
 // Write implements [http.ResponseWriter].
-func (v *verdict) Write(text []byte) (int, error) { return len(text), nil }
+func (v *toolkitAnswer) Write(text []byte) (int, error) { return len(text), nil }
 
 // WriteHeader implements [http.ResponseWriter].
-func (v *verdict) WriteHeader(status int) { v.status = status }
+func (v *toolkitAnswer) WriteHeader(status int) { v.status = status }
 
 // An askedToolkit is what the file, asked for a request, says of who sends it.
 type askedToolkit struct {
-	*verdict
+	*toolkitAnswer
 	asks        Config // what the file asks for, before and after
 	user        string // whose password is right; "" for none
 	certificate string // whose is good; "" for none
@@ -203,7 +203,7 @@ type askedToolkit struct {
 // askToolkit asks the file of r, which shows c. It is read before and after the checks: a
 // user counts only if there are users all the time.
 func (g *Gate) askToolkit(r *http.Request, c credentials) askedToolkit {
-	a := askedToolkit{verdict: &verdict{header: http.Header{}}}
+	a := askedToolkit{toolkitAnswer: &toolkitAnswer{header: http.Header{}}}
 	if _, _, shown := r.BasicAuth(); shown {
 		defer g.busy(r)()
 		done := g.checks.Take(r)
@@ -217,7 +217,7 @@ func (g *Gate) askToolkit(r *http.Request, c credentials) askedToolkit {
 	if a.err = err; err != nil {
 		return a
 	}
-	(*g.toolkit.Load()).ServeHTTP(a.verdict, r)
+	(*g.toolkit.Load()).ServeHTTP(a.toolkitAnswer, r)
 	after, err := ReadConfig(g.o.Config)
 	a.err = err
 	a.asks = Config{TLS: after.TLS, Certificates: before.Certificates && after.Certificates, Users: before.Users && after.Users}

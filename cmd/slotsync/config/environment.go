@@ -44,7 +44,7 @@ func (m Misspelt) String() string {
 }
 
 // Misspelt returns the variables whose names are nearly known, in their order. Others
-// that begin like ours are strangers': Kubernetes makes some for a service named
+// that begin like ours belong to others: Kubernetes makes some for a service named
 // slotsync.
 func (env Environment) Misspelt() []Misspelt {
 	kubernetes := regexp.MustCompile(`(^|_)(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)

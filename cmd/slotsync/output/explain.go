@@ -52,7 +52,7 @@ func explainAddress(b *strings.Builder, e api.Explanation, x api.AddressExplanat
 	fmt.Fprintf(b, "\n%s%s\n", title, named(x.Name))
 	table := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, s := range x.Said {
-		fmt.Fprintf(table, "  %s says\t%s\n", textfmt.Clip(s.Source), sayingWords(s, e.At))
+		fmt.Fprintf(table, "  %s says\t%s\n", textfmt.Clip(s.Source), sourceViewWords(s, e.At))
 	}
 	fmt.Fprintf(table, "  in force\t%s\n", forceWords(x, e.At))
 	if k := x.Kept; k != nil {
@@ -146,8 +146,8 @@ func againWords(s api.SourceExplanation, now time.Time) string {
 	return "it is being asked, or waited for"
 }
 
-// sayingWords is what a source says of an address.
-func sayingWords(s api.Saying, now time.Time) string {
+// sourceViewWords is what a source says of an address.
+func sourceViewWords(s api.SourceView, now time.Time) string {
 	words := s.Says
 	if s.Weight > 0 {
 		words += fmt.Sprintf(", weight %d", s.Weight)
