@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -186,25 +185,7 @@ func (d *Dir) read(name string, limit int64, judge func(*os.File, fs.FileInfo) e
 		return nil, nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, info, fmt.Errorf("%s is no regular file", f.Name())
-	}
-	if err := judge(f, info); err != nil {
-		return nil, info, err
-	}
-	large := fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
-	if info.Size() > limit {
-		return nil, info, large
-	}
-	text, err := io.ReadAll(io.LimitReader(f, limit+1)) // it may have grown since
-	if err == nil && int64(len(text)) > limit {
-		return nil, info, large
-	}
-	return text, info, err
+	return readRegular(f, limit, judge)
 }
 
 // Replace puts text in place of name in one step that survives a loss of power. still, if

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // This file keeps what others have written into a state file for all backends: HAProxy
@@ -51,20 +52,12 @@ func (s *stateFile) otherLines(path string) ([]byte, error) {
 
 // readRegular reads a regular file, and nothing behind a link; nil if there is none.
 func readRegular(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) {
+	text, err := securedir.ReadFile(path, maxStateFile, unix.O_NOFOLLOW)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ELOOP):
 		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("what others have written there would be lost: %w", err)
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", path))
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxStateFile+1))
-	if err == nil && len(text) > maxStateFile {
-		err = fmt.Errorf("%s is larger than %d MiB", path, maxStateFile>>20)
-	}
-	return text, err
+	return text, nil
 }

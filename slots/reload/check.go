@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // Marks of [Options.Check].
@@ -51,7 +53,7 @@ func (t *Transaction) checkFile(ctx context.Context) (string, error) {
 	if err == nil {
 		return words, nil
 	}
-	text, _ := readBounded(t.o.File)
+	text, _ := securedir.ReadFile(t.o.File, maxFile, 0)
 	return words, hint(err, words, text)
 }
 

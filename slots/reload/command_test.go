@@ -89,26 +89,3 @@ func pipe(t *testing.T) fifo {
 	t.Cleanup(func() { f.Close() })
 	return fifo{f, path}
 }
-
-func TestReadBounded(t *testing.T) {
-	dir := t.TempDir()
-	socket := filepath.Join(dir, "s")
-	if err := syscall.Mkfifo(socket, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{dir, socket, "/dev/zero", filepath.Join(dir, "none")} {
-		if b, err := readBounded(path); err == nil {
-			t.Errorf("%s: got %d bytes", path, len(b))
-		}
-	}
-	big := filepath.Join(dir, "big")
-	if err := os.WriteFile(big, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(big, maxFile+1); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readBounded(big); err == nil {
-		t.Error("too much is read")
-	}
-}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // Files say what is on disk of one configuration now.
@@ -46,7 +48,7 @@ func (t *Transaction) readFiles() Files {
 	}
 	f := Files{Tag: tag}
 	if t.Renders() {
-		template, _ := readBounded(t.o.Template) // none is another one than any
+		template, _ := securedir.ReadFile(t.o.Template, maxFile, 0) // none is another one than any
 		f.Tag = sum([]byte(tag + sum(template)))
 		f.ByHand, _ = t.ChangedByHand() // a journal that cannot be read is the next reload's fault
 	}

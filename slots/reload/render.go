@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/template"
 	"unicode"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // parked is the address of a slot that is not in use. HAProxy must be able to
@@ -29,7 +31,7 @@ const parked = "127.0.0.1:1"
 //	                                with address and weight, so that HAProxy serves
 //	                                without the agent; all others disabled
 func (t *Transaction) render(d Data) ([]byte, error) {
-	source, err := readBounded(t.o.Template)
+	source, err := securedir.ReadFile(t.o.Template, maxFile, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func (t *Transaction) renderFrom(source []byte, d Data) ([]byte, error) {
 // TryTemplate renders the template at path with d, and keeps nothing. Its errors begin with
 // the file and the line. It blocks on the file alone.
 func TryTemplate(path string, d Data) error {
-	source, err := readBounded(path)
+	source, err := securedir.ReadFile(path, maxFile, 0)
 	if err == nil {
 		_, err = filled(path, source, d)
 	}

@@ -31,11 +31,6 @@ const (
 	LoopbackNone    Loopback = "none"    // nothing
 )
 
-// Loopbacks lists them.
-func Loopbacks() []string {
-	return []string{string(LoopbackRead), string(LoopbackOperate), string(LoopbackNone)}
-}
-
 // DefaultMaxFor is the longest that something may hold which is asked for without full
 // rights.
 const DefaultMaxFor = 30 * 24 * time.Hour

@@ -2,14 +2,14 @@ package doctor
 
 import (
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // A running is what can be seen from here of how a HAProxy was started.
@@ -88,21 +88,7 @@ const maxConfig = 64 << 20
 
 // readConfig reads a file that the command line of a process names. Every user can start one
 // that is called haproxy, and may name a pipe, or a device that never ends.
-func readConfig(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular() || info.Size() > maxConfig:
-		return nil, fmt.Errorf("%s is no configuration", path)
-	}
-	return io.ReadAll(io.LimitReader(f, maxConfig))
-}
+func readConfig(path string) ([]byte, error) { return securedir.ReadFile(path, maxConfig, 0) }
 
 // configFiles lists the files that HAProxy's arguments name, as seen from dir: those after
 // -f or --, and of a folder its .cfg (Management Guide, 3, "-f").
