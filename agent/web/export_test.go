@@ -22,4 +22,4 @@ func (s *Server) Table() []RouteInfo {
 func QueryOf(path string) []string { return readingOf(path).query }
 
 // Admit lets those into the socket at path who may use it.
-func Admit(path string, mode fs.FileMode, gid int) error { return admit(path, mode, gid) }
+func Admit(path string, mode fs.FileMode, gid int) error { return admit(path, mode, -1, gid) }

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -74,23 +73,33 @@ func (s *Server) listenUnix() error {
 	l := s.o.Unix
 	if l == nil {
 		var err error
-		if l, err = bindUnix(s.o.Socket, s.o.SocketMode, s.o.SocketGroup); err != nil {
+		if l, err = bindUnix(s.o); err != nil {
 			return fmt.Errorf("http socket: %w", err)
 		}
+	} else if err := narrow(l.Addr().String(), s.o.SocketMode); err != nil {
+		return err
 	}
 	s.unix = &sharing{l, newPlaces(maxConns)}
 	return nil
 }
 
-// bindUnix listens at path. Until the socket has its group and mode, nobody but
-// its owner can connect.
-func bindUnix(path string, mode fs.FileMode, group string) (net.Listener, error) {
+// bindUnix listens at the socket of the options. Until it has its owner and mode, nobody but
+// this user can connect.
+func bindUnix(o Options) (net.Listener, error) {
+	path := o.Socket
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("%s: the path is longer than %d bytes", path, maxPath)
 	}
-	gid, err := groupID(group)
+	gid, err := groupID(o.SocketGroup)
 	if err != nil {
 		return nil, err
+	}
+	uid := -1
+	if o.SocketUID != 0 {
+		uid = o.SocketUID
+		if o.SocketGroup == "" {
+			gid = o.SocketGID
+		}
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -105,10 +114,27 @@ func bindUnix(path string, mode fs.FileMode, group string) (net.Listener, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := admit(path, mode, gid); err != nil {
+	if err := admit(path, o.SocketMode, uid, gid); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return l, nil
+}
+
+// narrow takes from a socket that was handed over what its mode allows beyond mode: systemd's own
+// is 0666, and who may connect may do everything.
+func narrow(path string, mode fs.FileMode) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil // then nobody gets to it
+	}
+	had := info.Mode().Perm()
+	if had&^mode == 0 {
+		return nil
+	}
+	if err := admit(path, had&mode, -1, -1); err != nil {
+		return fmt.Errorf("the socket unit opens %s with mode %#o, and http.socket_mode is %#o: write SocketMode=%#o into the unit (%w)", path, had, mode, mode, err)
+	}
+	return nil
 }
 
 // bindPrivate makes a socket with mode 0600 or less: Linux gives the file that
@@ -122,10 +148,10 @@ func bindPrivate(path string) (net.Listener, error) {
 	return lc.Listen(context.Background(), "unix", path)
 }
 
-// admit gives the socket at path its mode, and its group unless that is -1. It goes by
+// admit gives the socket at path its mode, and its owner and group unless they are -1. It goes by
 // the socket itself: whoever may write to the directory can have put a link to
 // something else in its place.
-func admit(path string, mode fs.FileMode, gid int) error {
+func admit(path string, mode fs.FileMode, uid, gid int) error {
 	f, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
@@ -138,7 +164,7 @@ func admit(path string, mode fs.FileMode, gid int) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s is no socket any more: somebody else writes to its directory", path)
 	}
-	if err := unix.Fchownat(int(f.Fd()), "", -1, gid, unix.AT_EMPTY_PATH); err != nil {
+	if err := unix.Fchownat(int(f.Fd()), "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 		return &fs.PathError{Op: "chown", Path: path, Err: err}
 	}
 	// the file behind such a descriptor is reached by no other name (openat(2), O_PATH)
@@ -146,26 +172,6 @@ func admit(path string, mode fs.FileMode, gid int) error {
 		return &fs.PathError{Op: "chmod", Path: path, Err: errors.Unwrap(err)}
 	}
 	return nil
-}
-
-// removeStale removes the socket that a killed process left behind, and nothing
-// else: neither one that answers nor a file that is no socket.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s is there already and is no socket", path)
-	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		return errors.Join(fmt.Errorf("another process listens at %s", path), conn.Close())
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%s is in use: %w", path, err)
-	}
-	return os.Remove(path)
 }
 
 // groupID is the number of a group that is given by name or number, -1 for "".

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/client/clienttest"
 	"github.com/slotsync/slotsync/agent/web"
+	"github.com/slotsync/slotsync/securedir/securedirtest"
 )
 
 // socketDir is short enough for the path of a unix socket.
@@ -198,5 +200,93 @@ func TestCloseWithoutServe(t *testing.T) {
 	}
 	if _, err := os.Stat(o.Socket); err == nil {
 		t.Error("the socket is still there")
+	}
+}
+
+// TestGivenSocketIsNarrowed: systemd opens a socket to everybody unless its unit says otherwise.
+func TestGivenSocketIsNarrowed(t *testing.T) {
+	for _, tt := range []struct{ had, set, want fs.FileMode }{{0o666, 0o660, 0o660}, {0o600, 0o660, 0o600}, {0o666, 0o666, 0o666}} {
+		path := filepath.Join(socketDir(t), "a.sock")
+		given, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, tt.had); err != nil {
+			t.Fatal(err)
+		}
+		o := options(newFake())
+		o.Unix, o.Socket, o.SocketMode = given, path, tt.set
+		serve(t, o)
+		checkMode(t, path, tt.want)
+	}
+}
+
+// TestGivenSocketOfAnother: one that cannot be narrowed is refused.
+func TestGivenSocketOfAnother(t *testing.T) {
+	path := filepath.Join(socketDir(t), "a.sock")
+	given, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer given.Close()
+	if err := errors.Join(os.Chmod(path, 0o666), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	o := options(newFake())
+	o.Unix, o.Socket = given, path
+	s := newServer(t, o)
+	securedirtest.AsNobody(t, securedirtest.Nobody, func() { err = s.Listen() })
+	if err == nil || !strings.Contains(err.Error(), "with mode 0666, and http.socket_mode is 0660: write SocketMode=0660 into the unit") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestStaleSocketOfRoot: one that root has left in the folder of this user's agent is replaced,
+// unless somebody listens there.
+func TestStaleSocketOfRoot(t *testing.T) {
+	dir := securedirtest.Folder(t, 0o755)
+	path := filepath.Join(dir, "a.sock")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(path, 0o660), os.Chown(dir, securedirtest.Nobody, securedirtest.Nobody)); err != nil {
+		t.Fatal(err)
+	}
+	listen := func() (err error) {
+		o := options(newFake())
+		o.Socket = path
+		s := newServer(t, o)
+		securedirtest.AsNobody(t, securedirtest.Nobody, func() { err = s.Listen() })
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	if err := listen(); err == nil || !strings.Contains(err.Error(), "is in use") {
+		t.Errorf("while root listens: %v", err)
+	}
+	l.SetUnlinkOnClose(false) // as after SIGKILL
+	l.Close()
+	if err := listen(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if err := os.Chown(dir, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSocketOwner: root makes the socket for the agent's user.
+func TestSocketOwner(t *testing.T) {
+	securedirtest.NeedsRoot(t, "it gives a file to another user")
+	o := options(newFake())
+	o.Socket, o.SocketUID, o.SocketGID = filepath.Join(socketDir(t), "a.sock"), securedirtest.Nobody, securedirtest.Nobody
+	serve(t, o)
+	info, err := os.Stat(o.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != securedirtest.Nobody || st.Gid != securedirtest.Nobody {
+		t.Errorf("it belongs to %d:%d", st.Uid, st.Gid)
 	}
 }

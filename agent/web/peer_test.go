@@ -59,7 +59,7 @@ func TestPeerIsAnotherUser(t *testing.T) {
 	}
 	path := filepath.Join(dir, "a.sock")
 	const gid = 54321
-	u, err := bindUnix(path, 0o660, strconv.Itoa(gid))
+	u, err := bindUnix(Options{Socket: path, SocketMode: 0o660, SocketGroup: strconv.Itoa(gid)})
 	if err != nil {
 		t.Fatal(err)
 	}

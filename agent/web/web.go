@@ -75,6 +75,9 @@ type Options struct {
 	SocketMode fs.FileMode
 	// SocketGroup is the name or number of its group, "" for the process's own.
 	SocketGroup string
+	// SocketUID is the user whom the socket belongs to, and SocketGID the group that it has without
+	// SocketGroup; 0 for the process's own.
+	SocketUID, SocketGID int
 	// By what somebody is known over TCP, and what they may do. Its Log also takes what
 	// goes wrong with a connection.
 	auth.Options
