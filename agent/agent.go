@@ -82,7 +82,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	a.group = &group
-	a.begin()
+	if err := a.begin((*store.Dir).ReadOrSetAside); err != nil {
+		a.stateFailed(err)
+	}
 	saving, stopSaving := context.WithCancel(context.WithoutCancel(ctx))
 	var saved sync.WaitGroup
 	saved.Go(func() { a.saver.Run(saving) })
@@ -103,15 +105,13 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
-// begin sets up what the loop owns.
-func (a *Agent) begin() {
+// begin sets up what the loop owns, of a state that read takes from the disk. The error says why
+// there is none to go by.
+func (a *Agent) begin(read stateReader) (err error) {
 	now := time.Now()
 	a.begun, a.storedLast = now, now
 	a.ticked.Store(&now)
-	var err error
-	if a.stored, err = loadState(a.opts.Folders, a.opts.StateDir); err != nil {
-		a.stateFailed(err)
-	}
+	a.stored, err = loadState(a.opts.Folders, a.opts.StateDir, read)
 	a.overrides, a.pauses, a.operatorsAt = override.Restore(a.stored.Overrides), override.RestorePauses(a.stored.Pauses, now), a.stored.operatorsAt()
 	for _, in := range a.opts.Instances {
 		a.instances = append(a.instances, a.newInstance(in, a.opts.Backends))
@@ -121,6 +121,7 @@ func (a *Agent) begin() {
 	}
 	a.opts.Metrics.Track(a.gauges(now))
 	a.opts.Metrics.SnapshotFrom(a.snapshotMetrics)
+	return err
 }
 
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {

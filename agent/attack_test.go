@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/securedir/securedirtest"
 )
@@ -34,7 +35,7 @@ func TestPlantedState(t *testing.T) {
 			}
 			securedirtest.Attack(t, c.script, everybodys, planted, victim)
 			dir := filepath.Join(everybodys, c.dir)
-			if s, err := loadState(securedir.Policy{}, dir); !errors.Is(err, securedir.ErrUnsafe) || len(s.Overrides) > 0 {
+			if s, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); !errors.Is(err, securedir.ErrUnsafe) || len(s.Overrides) > 0 {
 				t.Errorf("loaded %+v, %v", s.Overrides, err)
 			}
 			if failed, err := writeFile(dir, stateFile, stored{Version: stateVersion}); !errors.Is(err, securedir.ErrUnsafe) || failed != 1 {
@@ -57,13 +58,13 @@ func TestPlantedStateInAFolderThatWasMended(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); !errors.Is(err, securedir.ErrUnsafe) {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); !errors.Is(err, securedir.ErrUnsafe) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := writeFile(dir, stateFile, stored{Version: stateVersion}); err != nil {
 		t.Error(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); err != nil {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); err != nil {
 		t.Errorf("what was written after that: %v", err)
 	}
 }

@@ -177,7 +177,7 @@ func TestOperatorsOverARollBack(t *testing.T) {
 	}
 	load := func(want string) {
 		t.Helper()
-		s, err := loadState(securedir.Policy{}, dir)
+		s, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside)
 		if err != nil || len(s.Overrides) != 1 || s.Overrides[0].Address != want {
 			t.Errorf("%+v, %v; want %s", s.Overrides, err, want)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
@@ -280,7 +281,7 @@ func TestStateOfTheReleaseBefore(t *testing.T) {
 				Externals map[string]map[string]reconciler.External `json:"externals"`
 			} `json:"instances"`
 		}
-		s, err := loadState(securedir.Policy{}, w.opts.StateDir)
+		s, err := loadState(securedir.Policy{}, w.opts.StateDir, (*store.Dir).ReadOrSetAside)
 		if err != nil {
 			t.Fatal(err)
 		}

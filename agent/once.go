@@ -9,6 +9,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -22,8 +23,12 @@ const (
 
 // Once does one round in place of [Agent.Run]: it returns when every source has
 // answered or failed and every instance is in step or cannot be reached, after
-// half a minute at most. The error says what was left undone.
+// half a minute at most. The error says what was left undone. Without the state there is no round:
+// unlike an agent, which has to go on, who asks for one can be told.
 func (a *Agent) Once(ctx context.Context) (api.Status, error) {
+	if _, err := loadState(a.opts.Folders, a.opts.StateDir, (*store.Dir).Read); err != nil {
+		return api.Status{}, unread(err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, onceTimeout)
 	defer cancel()
 	a.opts.Reloads = nil // a reload must not be cut short by the end of the round
@@ -62,7 +67,10 @@ func (a *Agent) settled() bool {
 // it. Reading needs no more than level user. The error is that of ctx; what
 // could not be asked is in the plan.
 func (a *Agent) Plan(ctx context.Context) (api.Plan, error) {
-	a.begin()
+	p := api.Plan{}
+	if err := a.begin((*store.Dir).Read); err != nil {
+		p.Problems = append(p.Problems, unread(err).Error())
+	}
 	a.barrierOpen = true
 	a.readInstances(ctx)
 	a.readSources(ctx)
@@ -74,7 +82,6 @@ func (a *Agent) Plan(ctx context.Context) (api.Plan, error) {
 		}
 	}
 	a.broadcast(now)
-	p := api.Plan{}
 	for _, in := range a.instances {
 		p.Instances = append(p.Instances, in.preview())
 	}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -215,19 +216,27 @@ const (
 	stateFile    = "state.json"
 )
 
-// loadState reads the state directory. An error says why there is nothing to go
-// by, and leaves what was there aside; a directory that was never written to is
-// none.
-func loadState(folders securedir.Policy, path string) (s stored, err error) {
+// A stateReader takes the state from the disk: [store.Dir.Read], or [store.Dir.ReadOrSetAside].
+type stateReader func(dir *store.Dir, name string, decode func(text []byte) error) (bool, error)
+
+// loadState reads the state directory, the state itself by read. An error says why there is nothing
+// to go by; a directory that was never written to is none.
+func loadState(folders securedir.Policy, path string, read stateReader) (s stored, err error) {
 	dir, err := store.Open(folders, path)
 	if dir == nil || err != nil {
 		return stored{}, err
 	}
 	defer dir.Close()
-	_, err = dir.ReadOrSetAside(stateFile, func(text []byte) error {
+	_, err = read(dir, stateFile, func(text []byte) error {
 		s, err = decodeState(text)
 		return err
 	})
 	s, other := loadOperators(dir, s)
 	return s, errors.Join(err, other)
+}
+
+// unread says why there is no round without the state.
+func unread(err error) error {
+	return fmt.Errorf("the state cannot be read, and overrides and pauses may be in it: %w: run this as root or as the agent's user; "+
+		"a file that is broken, the agent sets aside when it starts", err)
 }

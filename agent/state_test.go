@@ -44,7 +44,7 @@ func TestStateDirectoryIsMade(t *testing.T) {
 	if failed, err := writeFile(dir, stateFile, stored{Version: stateVersion}); err != nil || failed > 0 {
 		t.Error(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); err != nil {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); err != nil {
 		t.Error(err)
 	}
 }
@@ -153,7 +153,7 @@ func TestX4_StateThatIsNoUse(t *testing.T) {
 				if got, err := os.ReadFile(filepath.Join(w.opts.StateDir, badFile)); err != nil || string(got) != text {
 					w.t.Errorf("kept aside: %q, %v", got, err)
 				}
-				if s, err := loadState(securedir.Policy{}, w.opts.StateDir); err != nil || len(s.Backends) != 1 {
+				if s, err := loadState(securedir.Policy{}, w.opts.StateDir, (*store.Dir).ReadOrSetAside); err != nil || len(s.Backends) != 1 {
 					w.t.Errorf("a new one was not written: %+v, %v", s, err)
 				}
 			}, a)
@@ -206,7 +206,7 @@ func TestStateThatIsNoFile(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil { // reading it would never end
 		t.Fatal(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); err == nil {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); err == nil {
 		t.Error("a pipe was read")
 	}
 	if err := os.Remove(path); err != nil {
@@ -215,7 +215,7 @@ func TestStateThatIsNoFile(t *testing.T) {
 	if err := os.Symlink("/dev/zero", path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); err == nil {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); err == nil {
 		t.Error("a link was followed")
 	}
 }
@@ -231,7 +231,7 @@ func TestStateThatIsTooLarge(t *testing.T) {
 	if err := f.Truncate(store.MaxSize + 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); err == nil || !strings.Contains(err.Error(), "bytes") {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); err == nil || !strings.Contains(err.Error(), "bytes") {
 		t.Errorf("read: %v", err)
 	}
 }
@@ -246,7 +246,7 @@ func TestStateOfSomebodyElse(t *testing.T) {
 	if err := os.Chown(path, 12345, 12345); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadState(securedir.Policy{}, dir); err == nil || !strings.Contains(err.Error(), "another user") {
+	if _, err := loadState(securedir.Policy{}, dir, (*store.Dir).ReadOrSetAside); err == nil || !strings.Contains(err.Error(), "another user") {
 		t.Errorf("read what another user wrote: %v", err)
 	}
 }
