@@ -31,7 +31,7 @@ func arrows() map[string][]string {
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/daemon": {
-			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/web", "agent/web/audit", "agent/web/auth", "metrics", "slots", "slots/haproxy", "slots/reload",
+			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent", "agent/api", "agent/store", "agent/web", "agent/web/audit", "agent/web/auth", "metrics", "securedir", "slots", "slots/haproxy", "slots/reload",
 			"discovery", "discovery/consul", "discovery/dns", "discovery/file", "discovery/longpoll", "discovery/nomad",
 		},
 		"cmd/slotsync/demo": {

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 func newReloadCommand(a *app) *cobra.Command {
@@ -30,6 +32,13 @@ run finish).`,
 		_, err := fmt.Fprintln(a.stdout, "the configuration is read again")
 		return err
 	})
+	ask := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if socket := daemon.NotedSocket(a.place.Env, securedir.Policy{}); socket != "" && a.place.NeedsConfig() {
+			a.place.Agent = "unix://" + socket
+		}
+		return ask(cmd, args)
+	}
 	cmd.Flags().BoolVar(&drainRemoved, "drain-removed", false, "empty the slots of what is no longer configured")
 	return cmd
 }

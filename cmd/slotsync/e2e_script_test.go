@@ -189,7 +189,7 @@ func (s *stage) agent(_ bool, args []string) {
 	cmd.Args[0] = "slotsync"
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.ts.MkAbs("."), log, log
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "SLOTSYNC_HTTP_SOCKET", "SLOTSYNC_HTTP_LISTEN", "SLOTSYNC_STATE_DIR",
-		"SLOTSYNC_LOG_LEVEL", "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "SLOTSYNC_DEPS"} {
+		"SLOTSYNC_LOG_LEVEL", "CONSUL_HTTP_ADDR", "CONSUL_HTTP_TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "RUNTIME_DIRECTORY", "SLOTSYNC_DEPS"} {
 		if value := s.ts.Getenv(name); value != "" || name == "SLOTSYNC_HTTP_LISTEN" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

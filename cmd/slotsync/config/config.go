@@ -149,6 +149,9 @@ func validate(file string, doc document, faults []fault, env Environment) (*Conf
 	cfg := c.config(root)
 	cfg.File, cfg.Overruled, cfg.FolderPolicy = file, c.overruled, sharedFolders(env, readMounts())
 	cfg.PrivateFolder = privateFolder(env)
+	if os.Geteuid() == 0 { // who reads and writes for the agent
+		cfg.FolderPolicy.Owner = cfg.Owner()
+	}
 	faults = append(faults, more...)
 	faults = append(faults, dropSecondary(c.faults, faults)...)
 	if err := newError(file, faults); err != nil {

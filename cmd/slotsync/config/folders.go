@@ -31,6 +31,45 @@ func sharedFolders(env Environment, mountinfo string) securedir.Policy {
 	return p
 }
 
+// Owner is the user whom root has given state_dir to, where that is not this one: the agent's. Where no
+// state is kept, the folder of http.socket says it. nil: there is none.
+func (cfg *Config) Owner() *securedir.Owner {
+	switch {
+	case cfg.StateDir != "":
+		return securedir.GivenTo(cfg.StateDir)
+	case cfg.HTTP.Socket != "":
+		return securedir.GivenTo(filepath.Dir(cfg.HTTP.Socket))
+	}
+	return nil
+}
+
+// SocketOwner is the user and group that http.socket belongs to where root makes it for the agent:
+// that user could not remove another one. 0: it is the process's own.
+func (cfg *Config) SocketOwner() (uid, gid int) {
+	o := cfg.FolderPolicy.Owner
+	if at := securedir.GivenTo(filepath.Dir(cfg.HTTP.Socket)); o == nil || at == nil || at.UID != o.UID {
+		return 0, 0
+	}
+	return int(o.UID), int(o.GID)
+}
+
+// ReloadPolicy says which folders are good enough for a reload: for root, the agent's only where
+// that user may replace the file as well. Else what it has kept there would become root's.
+func (cfg *Config) ReloadPolicy(r Reload) securedir.Policy {
+	p := cfg.FolderPolicy
+	if p.Owner == nil {
+		return p
+	}
+	dir, _, err := p.Locate(r.File)
+	if err == nil {
+		defer dir.Close()
+	}
+	if err != nil || dir.UID() != p.Owner.UID {
+		p.Owner = nil
+	}
+	return p
+}
+
 // privateFolder is the folder of secrets that Nomad made for this task.
 func privateFolder(env Environment) string {
 	if secrets := env["NOMAD_SECRETS_DIR"]; filepath.IsAbs(secrets) && env["NOMAD_ALLOC_ID"] != "" {

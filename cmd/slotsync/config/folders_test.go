@@ -94,3 +94,42 @@ func TestStateFoldersAreMade(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestOwner: root goes by what it has given the agent's user; for reloads only where that user may
+// replace HAProxy's file as well.
+func TestOwner(t *testing.T) {
+	securedirtest.NeedsRoot(t, "it gives folders to another user")
+	given, own := securedirtest.Folder(t, 0o750), securedirtest.Folder(t, 0o755)
+	if err := os.Chown(given, securedirtest.Nobody, securedirtest.Nobody); err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]*Config{
+		"by its state":  {StateDir: given},
+		"by its socket": {HTTP: HTTP{Socket: filepath.Join(given, "s")}},
+	} {
+		cfg.FolderPolicy.Owner = cfg.Owner()
+		if o := cfg.FolderPolicy.Owner; o == nil || o.UID != securedirtest.Nobody {
+			t.Fatalf("%s: %v", name, o)
+		}
+		if err := cfg.PrepareFolders(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if theirs := cfg.ReloadPolicy(Reload{File: filepath.Join(given, "haproxy.cfg")}); theirs.Owner == nil {
+			t.Errorf("%s: a file in the agent's folder is not the agent's to replace", name)
+		}
+		if roots := cfg.ReloadPolicy(Reload{File: filepath.Join(own, "haproxy.cfg")}); roots.Owner != nil {
+			t.Errorf("%s: what the agent's user has kept would become root's", name)
+		}
+		cfg.HTTP.Socket = filepath.Join(given, "s")
+		if uid, gid := cfg.SocketOwner(); uid != securedirtest.Nobody || gid != securedirtest.Nobody {
+			t.Errorf("%s: the socket would be %d:%d", name, uid, gid)
+		}
+	}
+	cfg := &Config{StateDir: own, HTTP: HTTP{Socket: filepath.Join(given, "s")}}
+	if o := cfg.Owner(); o != nil {
+		t.Errorf("state of root's own: %v", *o)
+	}
+	if uid, _ := cfg.SocketOwner(); uid != 0 {
+		t.Errorf("the socket would be user %d's", uid)
+	}
+}

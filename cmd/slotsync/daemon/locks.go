@@ -3,13 +3,39 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
+
+// lock makes this process the only one that writes to the instances, and the only one that keeps
+// its state where it does.
+func (s *service) lock(ctx context.Context, w Wiring) error {
+	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
+		return fmt.Errorf("%w: stop that agent first, as by systemctl stop slotsync; to make one round by it, run slotsync sync", err)
+	}
+	for i, client := range w.Clients {
+		if doubt, squatted := client.LockDoubt(); squatted {
+			s.log.Warn("nothing keeps another slotsync from writing to HAProxy", "instance", s.cfg.Instances[i].Name, "err", doubt)
+		}
+	}
+	var err error
+	s.state, err = store.TakeLock(ctx, s.cfg.FolderPolicy, s.cfg.StateDir, s.cfg.LockWait)
+	return err
+}
+
+// unlock is the last that an agent does.
+func (s *service) unlock() {
+	_ = s.locks.close() // which cannot fail in a way that matters
+	if s.state != nil {
+		s.state.Release()
+	}
+}
 
 // locks are the writer locks that a process holds, by the real name of the
 // socket.

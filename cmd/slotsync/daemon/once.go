@@ -7,6 +7,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 )
 
@@ -29,6 +30,11 @@ func Once(ctx context.Context, cfg *config.Config, o Options) (api.Status, error
 	if err := held.take(ctx, cfg, w, 0); err != nil {
 		return api.Status{}, err
 	}
+	state, err := store.TakeLock(ctx, cfg.FolderPolicy, cfg.StateDir, 0)
+	if err != nil {
+		return api.Status{}, err
+	}
+	defer state.Release()
 	if err := checkDistinct(ctx, cfg, time.Second); err != nil {
 		return api.Status{}, err
 	}

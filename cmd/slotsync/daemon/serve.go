@@ -20,6 +20,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/agent/web"
 	"github.com/slotsync/slotsync/agent/web/audit"
 	"github.com/slotsync/slotsync/agent/web/auth"
@@ -50,6 +51,7 @@ type service struct {
 	cfg     *config.Config
 	systems systems // of cfg
 	locks   locks
+	state   *store.Lock // nil: it is not held yet
 	claims  claims
 }
 
@@ -70,7 +72,7 @@ func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	defer func() { _ = s.locks.close() }()
+	defer s.unlock()
 	if err := s.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // while it waited for another one
@@ -104,8 +106,8 @@ func (s *service) prepare(ctx context.Context) error {
 		return err
 	}
 	s.systems = w.Systems
-	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
-		return fmt.Errorf("%w: stop that agent first, as by systemctl stop slotsync; to make one round by it, run slotsync sync", err)
+	if err := s.lock(ctx, w); err != nil {
+		return err
 	}
 	if err := checkDistinct(ctx, s.cfg, time.Second); err != nil {
 		return err
@@ -186,9 +188,10 @@ func (s *service) listen() (err error) {
 }
 
 func (s *service) bind(h config.HTTP) (err error) {
+	uid, gid := s.cfg.SocketOwner()
 	s.web, err = web.New(web.Options{
 		Agent: described{s.agent, s}, Metrics: metrics.Handler(s.registry), Reload: s.reload, Examine: s.examine, Audit: s.auditTo(h.Audit),
-		TCP: s.opened.tcp, Unix: s.opened.unix, Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup,
+		TCP: s.opened.tcp, Unix: s.opened.unix, Listen: h.Listen, Socket: h.Socket, SocketMode: h.SocketMode, SocketGroup: h.SocketGroup, SocketUID: uid, SocketGID: gid,
 		Options: auth.Options{
 			Hosts: h.Hosts, Token: s.bearer, ReadToken: s.readBearer, Loopback: h.Loopback, MaxFor: h.MaxFor, Config: h.WebConfigFile, Log: s.log,
 		},
@@ -196,7 +199,11 @@ func (s *service) bind(h config.HTTP) (err error) {
 	if err != nil {
 		return &config.UsageError{Err: err}
 	}
-	return s.web.Listen()
+	if err := s.web.Listen(); err != nil {
+		return err
+	}
+	noteSocket(h.Socket, s.cfg.FolderPolicy)
+	return nil
 }
 
 // auditTo returns what adds to the audit file at path; nil for no file.

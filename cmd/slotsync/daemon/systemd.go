@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // notify tells systemd, if it started us, how we are (sd_notify(3)).
@@ -55,17 +57,57 @@ func (s *service) tellSystemd(ctx context.Context) error {
 			return nil
 		case <-ticker.C:
 		}
-		if err := s.agent.Healthy(); err != nil {
-			notify("STATUS=" + textfmt.OneLine(err.Error()))
-			continue
-		}
-		status := s.status()
-		state := "STATUS=" + summarize(status)
-		if watchdog > 0 && status.Unanswered == "" {
-			state += "\nWATCHDOG=1"
-		}
-		notify(state)
+		notify(sign(s.agent.Healthy(), s.status, watchdog > 0))
 	}
+}
+
+// sign is what systemd is told of how it goes. Only a loop that answers feeds the watchdog.
+func sign(healthy error, status func() api.Status, watchdog bool) string {
+	if healthy != nil {
+		return "STATUS=" + textfmt.OneLine(healthy.Error())
+	}
+	now := status()
+	state := "STATUS=" + summarize(now)
+	if watchdog && now.Unanswered == "" {
+		state += "\nWATCHDOG=1"
+	}
+	return state
+}
+
+// socketNote is the file of $RUNTIME_DIRECTORY that has the path of the agent's own socket: a
+// configuration that was changed since may say another one.
+const socketNote = "agent"
+
+// noteSocket has systemctl reload find the agent. Without the file it goes by the configuration.
+func noteSocket(path string, folders securedir.Policy) {
+	dir, err := folders.Open(os.Getenv("RUNTIME_DIRECTORY"))
+	if err != nil {
+		return // systemd has not started this, or not with one folder
+	}
+	defer dir.Close()
+	if path == "" {
+		_ = dir.Remove(socketNote)
+		return
+	}
+	_ = dir.Replace(socketNote, []byte(path), securedir.Private(), nil)
+}
+
+// NotedSocket returns the socket of the agent for which systemd runs this command (ExecReload=);
+// "" if that is not known.
+func NotedSocket(env config.Environment, folders securedir.Policy) string {
+	if env["MAINPID"] == "" {
+		return ""
+	}
+	dir, err := folders.Open(env["RUNTIME_DIRECTORY"])
+	if err != nil {
+		return ""
+	}
+	defer dir.Close()
+	path, _, err := dir.ReadOwn(socketNote, unix.PathMax)
+	if err != nil {
+		return ""
+	}
+	return string(path)
 }
 
 func (s *service) status() api.Status { return described{s.agent, s}.Status() }

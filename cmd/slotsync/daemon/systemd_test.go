@@ -1,9 +1,15 @@
 package daemon
 
 import (
+	"context"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -32,5 +38,59 @@ func TestSummarize(t *testing.T) {
 				t.Errorf("%s\nwant\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+// An agent that hangs feeds no watchdog, however lively the rest of the process is.
+func TestSign(t *testing.T) {
+	well := api.Status{Instances: []api.InstanceStatus{{Name: "edge-1", Up: true, InSync: true}}}
+	for _, tt := range []struct {
+		name     string
+		healthy  error
+		status   api.Status
+		watchdog bool
+		want     string
+	}{
+		{"well", nil, well, true, "STATUS=1 of 1 instance in sync, 0 backends\nWATCHDOG=1"},
+		{"no watchdog", nil, well, false, "STATUS=1 of 1 instance in sync, 0 backends"},
+		{"a loop that is silent", errors.New("the loop has been silent for 11s"), well, true, "STATUS=the loop has been silent for 11s"},
+		{"a loop that does not answer", nil, api.Status{Unanswered: "the loop has not answered"}, true, "STATUS=the loop has not answered"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := sign(tt.healthy, func() api.Status { return tt.status }, tt.watchdog); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestHungLoop: systemd hears how the agent is, again and again, and nothing that feeds the watchdog
+// while its loop does nothing.
+func TestHungLoop(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "n")
+	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "30000")
+	s := &service{agent: &agent.Agent{}} // whose loop has never run
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.tellSystemd(ctx) }()
+	for i := range 4 {
+		b := make([]byte, 1<<10)
+		n, err := listener.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := string(b[:n]); i > 0 && !strings.HasPrefix(said, "STATUS=the agent has not started") || strings.Contains(said, "WATCHDOG") {
+			t.Errorf("it says %q", said)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ func transaction(cfg *config.Config, r config.Reload, clients []*haproxy.Client)
 	}
 	o := reload.Options{
 		Template: r.Template, File: r.File, Check: r.Check, Keep: r.Keep,
-		Dir: r.VersionsDir(cfg.StateDir), Folders: cfg.FolderPolicy, Timeout: r.Timeout, Reloader: how,
+		Dir: r.VersionsDir(cfg.StateDir), Folders: cfg.ReloadPolicy(r), Timeout: r.Timeout, Reloader: how,
 	}
 	for i, in := range cfg.Instances {
 		for _, name := range r.Instances {

@@ -10,9 +10,12 @@ import (
 	"github.com/slotsync/slotsync/securedir"
 )
 
-// examineFolders says in which folders others can change what slotsync reads and writes.
+// examineFolders says in which folders others can change what slotsync reads and writes. They may
+// be the agent's, whoever asks.
 func examineFolders(cfg *config.Config) []api.Finding {
 	f := findings{subject: "folders"}
+	policy := cfg.FolderPolicy
+	policy.Owner = cfg.Owner()
 	if cfg.File != "" {
 		if err := config.CheckOwner(cfg.File); err != nil {
 			f.add(api.VerdictWarn, "the configuration %s %v: who can change it decides what runs as the agent: chown and chmod it", cfg.File, err)
@@ -20,7 +23,7 @@ func examineFolders(cfg *config.Config) []api.Finding {
 		f.suspect("the configuration", config.Folder{Path: cfg.File, File: true}, cfg.FolderPolicy)
 	}
 	for _, one := range cfg.Folders() {
-		if err := one.CheckSafe(cfg.FolderPolicy); err != nil {
+		if err := one.CheckSafe(policy); err != nil {
 			f.add(api.VerdictFail, "%v", err)
 		} else if everybodys(one.Path) {
 			f.add(api.VerdictWarn, "%s: every task of the allocation (or container of the pod) can write to %s", one.Key, one.Path)
@@ -28,7 +31,7 @@ func examineFolders(cfg *config.Config) []api.Finding {
 	}
 	for _, r := range cfg.Reloads {
 		if r.Template != "" {
-			f.suspect("reload.template", config.Folder{Path: r.Template, File: true}, cfg.FolderPolicy)
+			f.suspect("reload.template", config.Folder{Path: r.Template, File: true}, policy)
 		}
 	}
 	for _, in := range cfg.Instances {

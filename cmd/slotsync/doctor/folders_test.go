@@ -13,8 +13,9 @@ import (
 
 func TestExamineFolders(t *testing.T) {
 	open, closed := securedirtest.Folder(t, 0o777), securedirtest.Folder(t, 0o755)
-	everybodys := filepath.Join(closed, "slotsync.yaml")
-	if err := errors.Join(os.WriteFile(everybodys, nil, 0o600), os.Chmod(everybodys, 0o602)); err != nil {
+	theirs, everybodys := securedirtest.Folder(t, 0o750), filepath.Join(closed, "slotsync.yaml")
+	securedirtest.NeedsRoot(t, "it gives folders to another user")
+	if err := errors.Join(os.WriteFile(everybodys, nil, 0o600), os.Chmod(everybodys, 0o602), os.Chown(theirs, securedirtest.Nobody, securedirtest.Nobody)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -25,6 +26,8 @@ func TestExamineFolders(t *testing.T) {
 		{"nothing", config.Config{}, nil},
 		{"closed", config.Config{File: closed + "/c", StateDir: closed, HTTP: config.HTTP{Socket: closed + "/s"}, Instances: []config.Instance{{StateFile: closed + "/{backend}/x", Real: closed + "/s"}},
 			Reloads: []config.Reload{{Template: closed + "/t", File: closed + "/f"}}}, nil},
+		{"of the unit's user", config.Config{StateDir: theirs, HTTP: config.HTTP{Socket: theirs + "/s"}, Instances: []config.Instance{{StateFile: theirs + "/servers/{backend}", Real: closed + "/s"}},
+			Reloads: []config.Reload{{File: theirs + "/f"}}}, nil},
 		{"not there yet", config.Config{StateDir: closed + "/a/b"}, nil},
 		{"another's file", config.Config{Reloads: []config.Reload{{File: open + "/f"}}}, nil},
 		{"open", config.Config{File: open + "/c", StateDir: open, HTTP: config.HTTP{Socket: open + "/s"}, Instances: []config.Instance{{Name: "a", StateFile: open + "/{backend}/x", Real: open + "/s"}},
