@@ -42,6 +42,9 @@ func TestSystemdAccepts(t *testing.T) {
 	if strings.Contains(text, "Requires=haproxy") || strings.Contains(text, "BindsTo=") || strings.Contains(text, "PartOf=") {
 		t.Error("the unit ties slotsync's life to HAProxy's")
 	}
+	if regexp.MustCompile(`(?m)^SupplementaryGroups=`).MatchString(text) {
+		t.Error("the unit does not start where there is no group of HAProxy's (216/GROUP)")
+	}
 }
 
 // TestSystemdHardens holds the unit to what its README says that it is exposed to.

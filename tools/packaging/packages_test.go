@@ -75,28 +75,12 @@ func TestPackages(t *testing.T) {
 	m.walk([]step{
 		{"deb: installed, and not started", func(m *machine) { m.installs("dpkg", "--no-triggers", "-i", "/root/old.deb") }},
 		{"deb: an upgrade loses no request and no override", func(m *machine) { m.upgrades("dpkg", "--no-triggers", "-i", "/root/now.deb") }},
-		{"deb: a configuration that is refused does not leave it half installed", func(m *machine) {
-			const path = "/etc/slotsync/slotsync.yaml"
-			good := read(m.t, m.path(path))
-			m.write(path, "haproxy: nonsense\n", 0o644)
-			m.run("dpkg", "--no-triggers", "-i", "/root/now.deb")
-			if got := m.run("dpkg-query", "-W", "-f", "${Status}", "slotsync"); got != "install ok installed" {
-				m.t.Errorf("the package is %s", got)
-			}
-			m.write(path, good, 0o644)
-			m.run("systemctl", "restart", "slotsync")
-			m.synced(100)
-		}},
+		{"deb: an upgrade over a configuration that is refused lets the old one go on", (*machine).upgradesRefused},
 		{"deb: removed, with the configuration and the state kept", func(m *machine) {
 			m.removes("dpkg", "--no-triggers", "-r", "slotsync")
 			m.run("test", "-s", "/etc/slotsync/slotsync.yaml", "-a", "-s", "/var/lib/slotsync/state.json")
 		}},
-		{"deb: purged", func(m *machine) {
-			m.run("dpkg", "--no-triggers", "-P", "slotsync")
-			for _, gone := range []string{"/etc/slotsync/slotsync.yaml", "/var/lib/slotsync", "/run/slotsync"} {
-				m.fails("test", "-e", gone)
-			}
-		}},
+		{"deb: purged, with what HAProxy starts with kept", (*machine).purges},
 		{"rpm: installed, and not started", func(m *machine) { m.installs(append(rpm, "-i", "/root/old.rpm")...) }},
 		{"rpm: an upgrade loses no request and no override", func(m *machine) { m.upgrades(append(rpm, "-U", "/root/now.rpm")...) }},
 		{"rpm: removed", func(m *machine) { m.removes(append(rpm, "-e", "slotsync")...) }},
@@ -164,6 +148,27 @@ func (m *machine) upgrades(command ...string) {
 	}
 }
 
+// upgradesRefused: the process from before serves on, and the package is installed and says so.
+func (m *machine) upgradesRefused() {
+	const path = "/etc/slotsync/slotsync.yaml"
+	good, before := read(m.t, m.path(path)), m.property("MainPID")
+	m.write(path, "haproxy: nonsense\n", 0o644)
+	m.contains(m.run("dpkg", "--no-triggers", "-i", "/root/now.deb"), "THE VERSION FROM BEFORE GOES ON", path+":1:", "systemctl restart slotsync")
+	if got := m.run("dpkg-query", "-W", "-f", "${Status}", "slotsync"); got != "install ok installed" {
+		m.t.Errorf("the package is %s", got)
+	}
+	if got := m.property("MainPID"); got != before || m.property("ActiveState") != "active" {
+		m.t.Errorf("pid %s runs, want %s", got, before)
+	}
+	m.write(path, good, 0o644)
+	m.lists(addresses(5)) // it still follows its source
+	m.eventually("five endpoints are left", func() bool { return len(m.status().Backends[0].Endpoints) == 5 })
+	m.lists(addresses(6))
+	m.run("systemctl", "restart", "slotsync")
+	m.synced(100)
+	m.wantDrained()
+}
+
 // removes takes it off: HAProxy goes on.
 func (m *machine) removes(command ...string) {
 	m.underLoad(func() { m.run(command...) })
@@ -172,4 +177,20 @@ func (m *machine) removes(command ...string) {
 	}
 	m.fails("systemctl", "is-active", "slotsync")
 	m.contains(haproxytest.Ask(m.t, m.path("/run/haproxy/admin.sock"), "show servers state web"), "127.9.0.6")
+}
+
+// purges takes the package off with all that is slotsync's own. HAProxy, whose configuration and
+// state files are in slotsync's folder as examples/managed-config has it, starts filled afterwards.
+func (m *machine) purges() {
+	const kept = "/var/lib/slotsync/haproxy.cfg"
+	m.run("cp", debianConfig, kept)
+	m.run("ln", "-sf", kept, debianConfig)
+	m.run("dpkg", "--no-triggers", "-P", "slotsync")
+	m.fails("sh", "-c", "ls -d /etc/slotsync/slotsync.yaml /run/slotsync /var/lib/slotsync/*.json | grep .")
+	if left := m.run("sh", "-c", "find /var/lib/slotsync -type f | sort"); left != kept+"\n/var/lib/slotsync/servers/web" {
+		m.t.Errorf("left behind: %s", left)
+	}
+	m.run("systemctl", "restart", "haproxy")
+	m.contains(haproxytest.Ask(m.t, m.path("/run/haproxy/admin.sock"), "show servers state web"), "127.9.0.6")
+	m.underLoad(func() {})
 }

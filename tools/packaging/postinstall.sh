@@ -4,8 +4,12 @@
 set -e
 if command -v systemd-sysusers >/dev/null; then systemd-sysusers slotsync.conf; fi
 if command -v systemd-tmpfiles >/dev/null; then systemd-tmpfiles --create slotsync.conf; fi
-if [ -d /run/systemd/system ]; then
-	systemctl --system daemon-reload || true
-	# A version that refuses the configuration is no reason to leave the package half installed.
-	systemctl try-restart slotsync.service || echo "slotsync does not start: journalctl -u slotsync says why" >&2
+[ -d /run/systemd/system ] || exit 0
+systemctl --system daemon-reload || true
+systemctl --quiet is-active slotsync.service || exit 0
+# One that works is not stopped for one that would not start, nor is the package left half installed.
+if runuser -u slotsync -- slotsync check --config /etc/slotsync/slotsync.yaml >/dev/null; then
+	systemctl try-restart slotsync.service || echo "slotsync: IT DOES NOT RUN: journalctl -u slotsync says why" >&2
+else
+	echo "slotsync: THE VERSION FROM BEFORE GOES ON: this one refuses the configuration. Mend that, then: systemctl restart slotsync" >&2
 fi
