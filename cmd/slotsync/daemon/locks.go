@@ -13,9 +13,9 @@ import (
 	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
-// lock makes this process the only one that writes to the instances, and the only one that keeps
+// takeLocks makes this process the only one that writes to the instances, and the only one that keeps
 // its state where it does.
-func (s *service) lock(ctx context.Context, w Wiring) error {
+func (s *service) takeLocks(ctx context.Context, w Wiring) error {
 	if err := s.locks.take(ctx, s.cfg, w, s.cfg.LockWait); err != nil {
 		return fmt.Errorf("%w: stop that agent first, as by systemctl stop slotsync; to make one round by it, run slotsync sync", err)
 	}
@@ -29,8 +29,8 @@ func (s *service) lock(ctx context.Context, w Wiring) error {
 	return err
 }
 
-// unlock is the last that an agent does.
-func (s *service) unlock() {
+// giveBackLocks is the last that an agent does.
+func (s *service) giveBackLocks() {
 	_ = s.locks.close() // which cannot fail in a way that matters
 	if s.state != nil {
 		s.state.Release()

@@ -72,7 +72,7 @@ func Serve(ctx context.Context, cfg *config.Config, load func() (*config.Config,
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
-	defer s.unlock()
+	defer s.giveBackLocks()
 	if err := s.prepare(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // while it waited for another one
@@ -106,7 +106,7 @@ func (s *service) prepare(ctx context.Context) error {
 		return err
 	}
 	s.systems = w.Systems
-	if err := s.lock(ctx, w); err != nil {
+	if err := s.takeLocks(ctx, w); err != nil {
 		return err
 	}
 	if err := checkDistinct(ctx, s.cfg, time.Second); err != nil {
