@@ -120,9 +120,13 @@ func (m *machine) refusesBadFile() {
 }
 
 func (m *machine) tellsOrdinaryUser() {
-	said := m.fails("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "slotsync", "status")
-	m.contains(said, "use sudo", "--agent http://127.0.0.1:9750")
-	m.contains(m.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "slotsync", "status", "--agent", "http://127.0.0.1:9750"), "in sync")
+	as := []string{"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "slotsync"}
+	m.contains(m.fails(append(as, "status")...), "use sudo", "--agent http://127.0.0.1:9750")
+	m.contains(m.run(append(as, "status", "--agent", "http://127.0.0.1:9750")...), "in sync")
+	m.contains(m.fails(append(as, "plan")...), "the state cannot be read, and overrides and pauses may be in it")
+	if said := m.fails(append(as, "doctor")...); strings.Contains(said, "chown") { // it may not ask HAProxy
+		m.t.Errorf("it would take the unit's folders away: %s", said)
+	}
 }
 
 // refusesSecond: one that is started by hand names the one that runs, and leaves nothing

@@ -30,6 +30,10 @@ func (f *findings) add(verdict, format string, args ...any) {
 	f.list = append(f.list, api.Finding{Verdict: verdict, Subject: f.subject, Text: textfmt.OneLine(fmt.Sprintf(format, args...))})
 }
 
+// askAgent is what to do where this user's rights are in the way: they are the agent's only if that
+// runs as this user.
+const askAgent = "if slotsync runs as another one, have it ask (slotsync doctor --inside), else change owner or mode"
+
 // Clients are what is asked, made of a configuration.
 type Clients struct {
 	Instances    []*haproxy.Client       // in the order of the configuration

@@ -178,7 +178,7 @@ func (f *findings) readable(key, path string, mayLack bool) {
 	case !info.Mode().IsRegular():
 		f.add(api.VerdictFail, "%s: %s is no file", key, path)
 	case syscall.Access(path, canRead) != nil:
-		f.add(api.VerdictFail, "%s: %s cannot be read by this user: change its owner or mode", key, path)
+		f.add(api.VerdictFail, "%s: %s cannot be read by this user: %s", key, path, askAgent)
 	}
 }
 
@@ -191,7 +191,7 @@ func (f *findings) writable(what, dir string) {
 	case !info.IsDir():
 		f.add(api.VerdictFail, "%s %s, which is no folder", what, dir)
 	case syscall.Access(dir, canWrite) != nil:
-		f.add(api.VerdictFail, "%s %s, which this user cannot write to: change its owner or mode", what, dir)
+		f.add(api.VerdictFail, "%s %s, which this user cannot write to: %s", what, dir, askAgent)
 	}
 }
 

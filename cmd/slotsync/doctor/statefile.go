@@ -31,7 +31,7 @@ func (f *findings) checkStateFile(in config.Instance, backends []config.Backend,
 		f.add(api.VerdictFail, "the folder of state_file, %s, is none", dir)
 		return
 	case syscall.Access(dir, canWrite) != nil:
-		f.add(api.VerdictFail, "state files cannot be written to %s by this user: change its owner or mode", dir)
+		f.add(api.VerdictFail, "state files cannot be written to %s by this user: %s", dir, askAgent)
 		return
 	}
 	if reader := whoStarts(pid); reader > 0 {
