@@ -23,7 +23,6 @@ import (
 //	in service           another address    empty           the same
 //	  the only one with an address that is wanted ready in another slot     the same
 //	NoAddress            another address                    fill
-//	lacking              an address         surplus
 //	lacking              an address, Dynamic  add
 //	Dynamic, in service  free               empty           remove
 //	Dynamic, maint       free               remove
@@ -41,7 +40,7 @@ import (
 func Diff(backend, prefix string, have []Server, want []Target) Plan {
 	d := newDelta(have, want)
 	waits := d.waits(have)
-	plan := Plan{Surplus: d.surplus}
+	var plan Plan
 	var wrong, gains, losses []Change
 	for i, p := range d.pairs {
 		now, later := d.step(p, waits[i])
@@ -87,8 +86,6 @@ type delta struct {
 	pairs []pair
 	// wanted says where each address is wanted.
 	wanted map[netip.AddrPort]place
-	// surplus are the targets whose slot the instance lacks.
-	surplus []Target
 	// initial is the weight of the template, for servers that are added.
 	initial int
 	// placeholder is the address of the template, if it matters.
@@ -124,8 +121,6 @@ func newDelta(have []Server, want []Target) *delta {
 		case w.toAdd():
 			home.pair = len(d.pairs)
 			d.pairs = append(d.pairs, pair{have: &Server{}, want: w, absent: true})
-		case w.Addr.IsValid():
-			d.surplus = append(d.surplus, *w)
 		}
 		if w.Addr.IsValid() {
 			d.wanted[w.Addr] = home

@@ -112,9 +112,4 @@ type Plan struct {
 	// for a slot to be emptied or filled first. Changes that make room for them
 	// are in Changes.
 	Waiting []Change
-	// Surplus are targets whose slot the instance lacks and that are not Dynamic.
-	Surplus []Target
 }
-
-// Done reports whether nothing is left to do but what the instance cannot hold.
-func (p Plan) Done() bool { return len(p.Changes) == 0 && len(p.Waiting) == 0 }
