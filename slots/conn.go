@@ -18,7 +18,8 @@ type Conn interface {
 	// came of them. It stops at another process with [Restarted].
 	Apply(ctx context.Context, seen Process, changes []Change) (Outcome, error)
 	// Save writes what the servers of a backend should be to where a starting
-	// HAProxy reads it. It does nothing where no state file is configured.
+	// HAProxy reads it. It does nothing where no state file is configured. Save and Sync
+	// wait for the disk, and may be called beside the others.
 	Save(backend string, servers []Server) error
 	// Sync makes what Save wrote survive a power loss.
 	Sync() error

@@ -65,8 +65,10 @@ type Server struct {
 	// Since is how long ago the state last changed, in whole seconds; HAProxy
 	// counts from its own start.
 	Since time.Duration
-	// Sessions are the current ones; -1 if they were not asked for.
+	// Sessions are the current ones; -1 if they were not asked for. Served: there ever was
+	// one in this process, as far as they were.
 	Sessions int
+	Served   bool
 	// Disabled: the configuration says so (bit 0x04). It stays set while the
 	// server is ready.
 	Disabled bool

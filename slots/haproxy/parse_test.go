@@ -129,11 +129,14 @@ func TestQueues(t *testing.T) {
 }
 
 func TestParseSessions(t *testing.T) {
-	const text = "# pxname,svname,qcur,scur,check_desc,\nweb,web1,0,3,\"a,b\",\nweb,web2,0,0,\"x\",\n"
-	got := map[string]int{}
-	err := parseSessions(text, func(b, s string, n int) { got[b+"/"+s] = n })
-	if d := cmp.Diff(map[string]int{"web/web1": 3, "web/web2": 0}, got); d != "" || err != nil {
+	const text = "# pxname,svname,qcur,scur,stot,check_desc,\nweb,web1,0,3,9,\"a,b\",\nweb,web2,0,0,0,\"x\",\nweb,web3,0,0,20,,\n"
+	got, ever := map[string]int{}, map[string]bool{}
+	err := parseSessions(text, func(b, s string, n int, served bool) { got[b+"/"+s], ever[b+"/"+s] = n, served })
+	if d := cmp.Diff(map[string]int{"web/web1": 3, "web/web2": 0, "web/web3": 0}, got); d != "" || err != nil {
 		t.Errorf("%v\n%s", err, d)
+	}
+	if d := cmp.Diff(map[string]bool{"web/web1": true, "web/web2": false, "web/web3": true}, ever); d != "" {
+		t.Error(d)
 	}
 	for _, c := range []struct{ name, text, want string }{
 		{"empty", "", "line 1"},
@@ -142,7 +145,7 @@ func TestParseSessions(t *testing.T) {
 		{"no number", "# pxname,svname,scur\nweb,web1,x\n", "line 2"},
 		{"negative", "# pxname,svname,scur\nweb,web1,-1\n", "line 2"},
 	} {
-		if err := parseSessions(c.text, func(string, string, int) {}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := parseSessions(c.text, func(string, string, int, bool) {}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v", c.name, err)
 		}
 	}
@@ -178,7 +181,7 @@ func FuzzParseSessions(f *testing.F) {
 	f.Add("# pxname,svname,scur,\nweb,web1,3,\n")
 	f.Add("# pxname,svname,scur\n\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		parseSessions(text, func(_, _ string, n int) {
+		parseSessions(text, func(_, _ string, n int, _ bool) {
 			if n < 0 {
 				t.Errorf("%d sessions", n)
 			}

@@ -168,7 +168,7 @@ func mergeSessions(servers map[string][]slots.Server, text string) error {
 	var name string
 	var places map[string]int // of list, once one did not fit
 	next := 0
-	return parseSessions(text, func(backend, server string, sessions int) {
+	return parseSessions(text, func(backend, server string, sessions int, served bool) {
 		if backend != name {
 			name, list, places, next = strings.Clone(backend), servers[backend], nil, 0
 		}
@@ -185,7 +185,7 @@ func mergeSessions(servers map[string][]slots.Server, text string) error {
 			}
 			next = place
 		}
-		list[next].Sessions = sessions
+		list[next].Sessions, list[next].Served = sessions, served
 		next++
 	})
 }

@@ -66,7 +66,7 @@ func (c *Client) sessions(ctx context.Context, backend, server string) (int, err
 		return 0, err
 	}
 	n, found := 0, false
-	err = parseSessions(text, func(b, s string, sessions int) {
+	err = parseSessions(text, func(b, s string, sessions int, _ bool) {
 		if b == backend && s == server {
 			n, found = sessions, true
 		}

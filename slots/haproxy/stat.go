@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// parseSessions takes the current sessions (scur) of each server out of the CSV
-// of "show stat" (Management Guide, 9.1). Errors name the line.
-func parseSessions(text string, each func(backend, server string, sessions int)) error {
+// parseSessions takes the current sessions (scur) of each server, and whether it ever had
+// one (stot), out of the CSV of "show stat" (Management Guide, 9.1). Errors name the line.
+func parseSessions(text string, each func(backend, server string, sessions int, served bool)) error {
 	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
 	r.FieldsPerRecord = -1
 	r.ReuseRecord = true
@@ -22,6 +22,7 @@ func parseSessions(text string, each func(backend, server string, sessions int))
 		return fmt.Errorf("show stat: line 1: %w", err)
 	}
 	px, sv, cur := slices.Index(header, "pxname"), slices.Index(header, "svname"), slices.Index(header, "scur")
+	total := slices.Index(header, "stot")
 	if px < 0 || sv < 0 || cur < 0 {
 		return errors.New("show stat: line 1: no column pxname, svname or scur")
 	}
@@ -34,13 +35,13 @@ func parseSessions(text string, each func(backend, server string, sessions int))
 			return fmt.Errorf("show stat: %w", err)
 		}
 		line, _ := r.FieldPos(0)
-		if len(rec) <= max(px, sv, cur) {
+		if len(rec) <= max(px, sv, cur, total) {
 			return fmt.Errorf("show stat: line %d: %d fields", line, len(rec))
 		}
 		n, err := strconv.Atoi(rec[cur])
 		if err != nil || n < 0 {
 			return fmt.Errorf("show stat: line %d: scur: %q is no number", line, printable(rec[cur]))
 		}
-		each(rec[px], rec[sv], n)
+		each(rec[px], rec[sv], n, n > 0 || total >= 0 && strings.Trim(rec[total], "0") != "")
 	}
 }

@@ -30,8 +30,12 @@ type stateFile struct {
 	pattern string
 	folders securedir.Policy
 
+	// ids are those of backends, as HAProxy last showed them: who reads that does not wait
+	// for the disk, as mu does.
+	idsMu sync.Mutex
+	ids   map[string]int
+
 	mu    sync.Mutex
-	ids   map[string]int    // of backends, as HAProxy last showed them
 	lines map[string][]byte // by backend, of a file for all of them
 	// foreign are the lines of others in such a file, as it was read last.
 	foreign []byte
@@ -62,7 +66,7 @@ func (c *Client) Save(backend string, servers []slots.Server) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	lines, err := stateLines(backend, s.ids[backend], servers)
+	lines, err := stateLines(backend, s.id(backend), servers)
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
@@ -105,12 +109,18 @@ func (s *stateFile) setIDs(ids map[string]int) {
 	if s.pattern == "" {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.idsMu.Lock()
+	defer s.idsMu.Unlock()
 	if s.ids == nil {
 		s.ids = make(map[string]int)
 	}
 	maps.Copy(s.ids, ids)
+}
+
+func (s *stateFile) id(backend string) int {
+	s.idsMu.Lock()
+	defer s.idsMu.Unlock()
+	return s.ids[backend]
 }
 
 // compose returns the file that a backend's lines belong to. In one for all backends the

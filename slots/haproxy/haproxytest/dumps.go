@@ -15,7 +15,7 @@ const stateHeader = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state sr
 
 // statColumns are those of "show stat" that a Fake fills in; the others of the
 // real one are not there.
-const statColumns = "# pxname,svname,scur,status,type,addr,\n"
+const statColumns = "# pxname,svname,scur,stot,status,type,addr,\n"
 
 // showInfo has the lines that clients read.
 func (s *session) showInfo([]string) string {
@@ -111,7 +111,7 @@ func (s *session) showStat(a []string) string {
 					addr = "[" + sv.addr + "]:" + strconv.Itoa(sv.shownPort())
 				}
 			}
-			fmt.Fprintf(&out, "%s,%s,%d,%s,2,%s,\n", b.Name, sv.name, sv.sessions, sv.status(), addr)
+			fmt.Fprintf(&out, "%s,%s,%d,%d,%s,2,%s,\n", b.Name, sv.name, sv.sessions, sv.total, sv.status(), addr)
 		}
 	}
 	return out.String()

@@ -190,6 +190,7 @@ func (f *Fake) SetSessions(backend, server string, n int) {
 	defer f.mu.Unlock()
 	for _, b := range f.worker.backends {
 		if s := b.server(server); b.Name == backend && s != nil {
+			s.total += max(0, n-s.sessions)
 			s.sessions = n
 		}
 	}

@@ -42,6 +42,7 @@ type server struct {
 	paused   bool
 	changed  time.Time
 	sessions int
+	total    int // sessions that there ever were
 	pending  []pending
 	// of one that was added
 	dynamic                 bool
