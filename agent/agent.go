@@ -32,15 +32,17 @@ type Agent struct {
 
 	// Owned by the loop.
 	core
-	// reconcilers are those that were started last, by instance.
-	reconcilers map[string]*reconciler.Reconciler
-	saver       *store.File // the state
+	// writers are the reconcilers that were started last, by socket: whatever the instance
+	// is called, one writes after the other.
+	writers map[string]*reconciler.Reconciler
+	saver   *store.File // the state
 	// operators is the file of overrides and pauses.
 	operators *store.File
 	slotMap   *slotMap
 	// stateFault: the state directory could not be used last.
 	stateFault atomic.Bool
-	dirty      bool      // the state has to be stored
+	dirty      bool // the state has to be stored; stateAsked: somebody waits for that
+	stateAsked bool
 	storedLast time.Time // when it was last handed over to be
 	ready      bool
 	group      *sync.WaitGroup
@@ -62,9 +64,9 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), shown: rate.NewLimiter(shownRate, shownBurst), reconcilers: map[string]*reconciler.Reconciler{}}
+	a := &Agent{opts: opts, do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), shown: rate.NewLimiter(shownRate, shownBurst), writers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
-	a.slotMap = newSlotMap(opts)
+	a.slotMap = newSlotMap(opts, a.record)
 	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)
 	a.operators = store.NewFile(opts.Folders, opts.StateDir, operatorsFile, a.stateFailed, a.stateWritten)
 	a.saver.Disk, a.operators.Disk = opts.Disk, opts.Disk
@@ -114,7 +116,7 @@ func (a *Agent) begin(read stateReader) (err error) {
 	a.stored, err = loadState(a.opts.Folders, a.opts.StateDir, read)
 	a.overrides, a.pauses, a.operatorsAt = override.Restore(a.stored.Overrides), override.RestorePauses(a.stored.Pauses, now), a.stored.operatorsAt()
 	for _, in := range a.opts.Instances {
-		a.instances = append(a.instances, a.newInstance(in, a.opts.Backends))
+		a.instances = append(a.instances, a.newInstance(in, in.Name, a.opts.Backends))
 	}
 	for _, b := range a.opts.Backends {
 		a.backends = append(a.backends, a.newBackend(b, now))
@@ -154,6 +156,14 @@ func (a *Agent) store(now time.Time) {
 	a.saver.Put(a.snapshot(now))
 	if !a.operatorsAt.IsZero() {
 		a.operators.Put(a.operatorsState())
+	}
+}
+
+// storeIfDirty has the state stored if it changed, once in a tick at most.
+func (a *Agent) storeIfDirty(now time.Time) {
+	if a.dirty && now.Sub(a.storedLast) >= tick {
+		a.dirty = false
+		a.store(now)
 	}
 }
 

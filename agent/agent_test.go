@@ -137,6 +137,38 @@ func TestBatchOfUnknownOutcomeThatWinsLateIsPutRight(t *testing.T) {
 	}, a)
 }
 
+// TestUnknownOutcomeIsComparedOnTime: a round with another backend at that moment does not stand
+// for the comparison.
+func TestUnknownOutcomeIsComparedOnTime(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.addBackend("api", 5)
+	inWorld(t, func(w *world) {
+		api := newSource(90)
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: api, Key: "b"}}})
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		a.with(func() {
+			a.afterIt = &slots.InstanceError{Fault: slots.Hung, Sent: true, Err: errors.New("no answer")}
+		})
+		w.source.list(80)
+		w.settle()
+		a.with(func() { a.afterIt = nil })
+		w.source.list(80, 81)
+		w.pass(2500 * time.Millisecond)
+		a.with(func() { a.servers["web"][1].Class = slots.Maint }) // HAProxy executes what was sent long ago
+		w.pass(2400 * time.Millisecond)
+		a.with(func() { a.delay = 250 * time.Millisecond })
+		api.list(90, 91) // the last comparison is due while this round reads
+		w.pass(time.Second)
+		a.with(func() { a.delay = 0 })
+		w.pass(2 * time.Second)
+		if got := showServers(a.servers["web"]); got != "web1=:80 web2=:81" {
+			w.t.Errorf("web shows %q", got)
+		}
+		w.wantSync("a", true)
+	}, a)
+}
+
 func TestRestartedInstanceIsFilledAgain(t *testing.T) {
 	for _, fromFile := range []bool{false, true} {
 		t.Run(fmt.Sprint("from file ", fromFile), func(t *testing.T) {
@@ -373,5 +405,67 @@ func TestPaceBoundsRounds(t *testing.T) {
 		if n := len(a.takeWrites()); n > roundBurst+3*roundRate+5 {
 			w.t.Errorf("%d writes in three seconds of flapping", n)
 		}
+	}, a)
+}
+
+// TestUnknownOutcomeOverAReconfiguration: who goes on with an instance, under another timeout or
+// name, knows of a batch whose outcome is not known.
+func TestUnknownOutcomeOverAReconfiguration(t *testing.T) {
+	for _, next := range []Instance{{Name: "a", Key: "another timeout"}, {Name: "renamed", Key: "renamed"}} {
+		t.Run(next.Name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81)...)
+				w.start()
+				a.with(func() { a.hang = make(chan struct{}) })
+				w.source.list(80)
+				w.pass(500 * time.Millisecond)
+				next.Conn = a
+				opts := w.opts
+				opts.Instances = []Instance{next}
+				if err := w.agent.Reconfigure(w.t.Context(), opts); err != nil {
+					w.t.Fatal(err)
+				}
+				w.source.list(80, 81)
+				w.settle()
+				a.wakeUp()
+				w.pass(3 * time.Second)
+				w.want(a, "web1=:80 web2=:81")
+				w.wantSync(next.Name, false)
+				a.set("web2", func(s *slots.Server) { s.Class = slots.Maint }) // what was sent before the change
+				w.pass(4 * time.Second)
+				w.want(a, "web1=:80 web2=:81")
+				w.wantSync(next.Name, true)
+			}, a)
+		})
+	}
+}
+
+// TestOneWriterOverAReconfiguration: the reconciler of a socket begins when the one before it has
+// ended, whatever the instance is called, and not when the disk has.
+func TestOneWriterOverAReconfiguration(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.with(func() { a.disk, a.delay = time.Hour, 300*time.Millisecond })
+		w.source.list(80)
+		w.pass(time.Second) // the disk is asked by now
+		w.source.list(80, 82)
+		w.pass(100 * time.Millisecond)
+		opts := w.opts
+		opts.Instances = []Instance{{Name: "renamed", Conn: a, Key: "renamed"}}
+		if err := w.agent.Reconfigure(w.t.Context(), opts); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 83)
+		w.pass(5 * time.Second)
+		w.want(a, "web1=:80 web4=:83")
+		a.with(func() {
+			if a.delay = 0; a.together > 1 {
+				w.t.Errorf("%d spoke to it at once", a.together)
+			}
+		})
 	}, a)
 }

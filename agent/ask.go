@@ -163,7 +163,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 			}
 		}
 		return done, nil
-	}, func() <-chan error { return a.saver.Flush(a.snapshot(time.Now())) })
+	}, func() []storeWait { return []storeWait{a.flushState()} })
 }
 
 // Sync compares every instance with what it should be, now, and returns the

@@ -164,7 +164,7 @@ func TestRestoredSetFillsEmptyInstancesOnly(t *testing.T) {
 		w.pass(2 * time.Second)
 		w.stop()
 		b.restart(false) // a is full, b lost everything, the source is away
-		a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })
+		a.set("web2", func(s *slots.Server) { s.Class, s.Addr = slots.Maint, parked })
 		a.takeWrites()
 		w.source = newMute()
 		w.source.err = discovery.Errorf(discovery.Transport, "refused")

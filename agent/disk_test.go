@@ -43,3 +43,29 @@ func TestSlowDiskDelaysNoSuccessor(t *testing.T) {
 		w.wantPorts(a, 80, 81)
 	}, a)
 }
+
+// TestFrozenDiskDelaysNoChange: what is sent stands in the state file before, unless the disk does
+// not answer; the file has the newest as soon as it does.
+func TestFrozenDiskDelaysNoChange(t *testing.T) {
+	a := newFake("a", "web", 8)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.with(func() { a.frozen = make(chan struct{}) })
+		for port := 81; port <= 85; port++ {
+			w.source.list(span(80, port)...)
+			w.pass(time.Second)
+			w.wantPorts(a, span(80, port)...)
+		}
+		if got := showServers(a.saved["web"]); got != "web1=:80" {
+			w.t.Errorf("the file has %s", got)
+		}
+		w.wantSync("a", true)
+		a.with(func() { close(a.frozen); a.frozen = nil })
+		w.settle()
+		if got := showServers(a.saved["web"]); got != a.show() {
+			w.t.Errorf("the file has %s, HAProxy %s", got, a.show())
+		}
+	}, a)
+}

@@ -27,6 +27,28 @@ func TestDriftIsCorrectedAtTheNextComparison(t *testing.T) {
 	}, a)
 }
 
+// TestShorterIntervalsBeginAtOnce: not when the longer ones are over.
+func TestShorterIntervalsBeginAtOnce(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Poll, w.opts.Resync = time.Hour, 10*time.Hour
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(time.Minute)
+		w.opts.Poll, w.opts.Resync = time.Second, 10*time.Second
+		if err := w.agent.Reconfigure(w.t.Context(), w.opts); err != nil {
+			w.t.Fatal(err)
+		}
+		w.settle()
+		a.set("web1", func(s *slots.Server) { s.Addr = addr(99) })
+		w.pass(12 * time.Second)
+		w.want(a, "web1=:80 web2=:81")
+		a.restart(false)
+		w.pass(2 * time.Second)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
 func TestSyncComparesAtOnce(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	inWorld(t, func(w *world) {

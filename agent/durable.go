@@ -42,38 +42,52 @@ func (a *Agent) operatorsAsked(now time.Time) {
 }
 
 // durably has the loop do f, and returns what that returns once the overrides and pauses
-// that it changed are on the disk.
+// that it changed are on the disk, and what it changed of the state if it says so by
+// [Agent.stateAsked].
 func durably[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
-	return storing(ctx, a, f, func() <-chan error { return a.operators.Flush(a.operatorsState()) })
+	return storing(ctx, a, f, func() []storeWait {
+		out := []storeWait{a.operators.Flush(a.operatorsState())}
+		if a.stateAsked {
+			out = append(out, a.flushState())
+		}
+		return out
+	})
+}
+
+// A storeWait waits until something is on the disk.
+type storeWait = func(context.Context) error
+
+// flushState hands over the state as it is now.
+func (a *Agent) flushState() storeWait {
+	a.stateAsked = false
+	return a.saver.Flush(a.snapshot(time.Now()))
 }
 
 // storing has the loop do f and then begin to store what it changed, and returns when
 // that is done. The error wraps [api.ErrNotStored] if what f did is in force and not on the
 // disk.
-func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error), begin func() <-chan error) (T, error) {
+func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error), begin func() []storeWait) (T, error) {
 	type result struct {
 		value  T
 		err    error
-		stored <-chan error
+		stored []storeWait
 	}
 	r, err := answer(ctx, a, func(loop context.Context) result {
 		before := a.operatorsAt
 		v, err := f(loop)
-		if err != nil && before.Equal(a.operatorsAt) {
+		if err != nil && before.Equal(a.operatorsAt) && !a.stateAsked {
 			return result{v, err, nil} // nothing changed
 		}
 		return result{v, err, begin()}
 	})
-	if err != nil || r.stored == nil {
-		return r.value, cmp.Or(err, r.err)
-	}
-	select {
-	case err = <-r.stored:
-	case <-ctx.Done():
-		err = fmt.Errorf("the disk has not answered yet: %w", ctx.Err())
-	}
 	if err != nil {
-		err = fmt.Errorf("%w: %w", api.ErrNotStored, err)
+		return r.value, err
+	}
+	for _, wait := range r.stored {
+		if err = wait(ctx); err != nil {
+			err = fmt.Errorf("%w: %w", api.ErrNotStored, err)
+			break
+		}
 	}
 	return r.value, cmp.Or(r.err, err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // crash has the agent start anew with what was on the disk at this moment: what it
@@ -91,6 +92,57 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 				w.start()
 				w.pass(2 * time.Second)
 				w.want(a, tt.want)
+			}, a)
+		})
+	}
+}
+
+// TestAcknowledgedIsDurableInTheState: so is what stands in the large file alone.
+func TestAcknowledgedIsDurableInTheState(t *testing.T) {
+	tests := []struct {
+		name   string
+		before func(*world, *fakeConn)
+		do     func(*world) error
+	}{
+		{"a slot started that somebody took", func(w *world, a *fakeConn) {
+			a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })
+			w.pass(time.Minute)
+			w.want(a, "web1=:80")
+			a.with(func() { a.hang = make(chan struct{}) })
+			w.pass(time.Second)
+		}, func(w *world) error {
+			_, err := w.agent.SetState(w.t.Context(), "web", "web2", api.StateReady, api.Who{})
+			return err
+		}},
+		{"an endpoint removed that was added just before", func(w *world, a *fakeConn) {
+			if _, err := w.agent.AddServer(w.t.Context(), "web", addr(90), "", "", api.Who{}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.settle()
+			w.want(a, "web1=:80 web2=:81 web3=:90")
+			a.with(func() { a.hang = make(chan struct{}) })
+		}, func(w *world) error {
+			_, err := w.agent.RemoveServer(w.t.Context(), "web", addr(90).String())
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81)...)
+				w.start()
+				w.pass(10 * time.Second)
+				tt.before(w, a)
+				if err := tt.do(w); err != nil {
+					w.t.Fatal(err)
+				}
+				w.crash()
+				w.source = newSource(80, 81)
+				w.opts.Backends[0].Feeds[0].Source = w.source
+				w.start()
+				w.pass(10 * time.Second)
+				w.want(a, "web1=:80 web2=:81")
 			}, a)
 		})
 	}

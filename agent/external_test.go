@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -42,5 +43,149 @@ func TestExternalEndsThatWasGivenBackWhileTheAgentWasAway(t *testing.T) {
 		w.source.list(80, 81)
 		w.pass(time.Minute)
 		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
+// What is out of service when the agent comes back is somebody's doing if it was in service
+// when the agent was last seen, and the agent's own, or HAProxy's, if not.
+func TestOutOfServiceAtTheStart(t *testing.T) {
+	out := func(c slots.Class) func(*slots.Server) { return func(s *slots.Server) { s.Class, s.Served = c, true } }
+	tests := []struct {
+		name string
+		do   func(w *world, a *fakeConn) // from 127.0.0.9:80 to :82 in web1 to web3 on
+		want string
+		held int // slots that are somebody's
+	}{
+		{"somebody stops a slot", func(w *world, a *fakeConn) { w.stop(); a.set("web3", out(slots.Maint)) }, "web1=:80 web2=:81", 1},
+		{"somebody drains a slot", func(w *world, a *fakeConn) { w.stop(); a.set("web3", out(slots.Drain)) }, "web1=:80 web2=:81 web3=:82/drain", 1},
+		{"somebody stops all", func(w *world, a *fakeConn) {
+			w.stop()
+			for _, s := range []string{"web1", "web2", "web3"} {
+				a.set(s, out(slots.Maint))
+			}
+		}, "", 3},
+		{"the agent is killed before", func(w *world, a *fakeConn) {
+			w.pass(3 * time.Second)
+			w.crash()
+			a.set("web3", out(slots.Maint))
+		}, "web1=:80 web2=:81", 1},
+		{"HAProxy is another afterwards", func(w *world, a *fakeConn) {
+			w.stop()
+			a.restart(true)
+			a.set("web3", out(slots.Maint))
+		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"an endpoint was critical", func(w *world, a *fakeConn) {
+			set := eps(80, 81, 82)
+			set[2].State = discovery.Down
+			w.source.say(discovery.Complete(set...), nil)
+			w.settle()
+			a.set("web3", func(s *slots.Server) { s.Served = true })
+			w.stop()
+		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"an operator's drain is over by then", func(w *world, a *fakeConn) {
+			w.state("web3", api.StateDrain, api.Who{For: time.Minute})
+			w.settle()
+			a.set("web3", func(s *slots.Server) { s.Served = true })
+			w.stop()
+			w.pass(time.Hour)
+		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"an endpoint had just left", func(w *world, a *fakeConn) {
+			w.source.list(80, 81)
+			w.settle()
+			a.set("web3", func(s *slots.Server) { s.Served = true })
+			w.crash()
+		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"the agent is killed before a slot that had served is ready", func(w *world, a *fakeConn) {
+			w.crash()
+			a.set("web4", func(s *slots.Server) { s.Addr, s.Served = addr(83), true })
+			w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
+		}, "web1=:80 web2=:81 web3=:82 web4=:83", 0},
+		{"nothing is known, and the slot has served", func(w *world, a *fakeConn) {
+			w.stop()
+			w.opts.StateDir = stateDir(w.t)
+			a.set("web3", out(slots.Maint))
+		}, "web1=:80 web2=:81", 1},
+		{"nothing is known, and it never had a session", func(w *world, a *fakeConn) {
+			w.stop()
+			w.opts.StateDir = stateDir(w.t)
+			a.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"nothing is known, and nothing serves", func(w *world, a *fakeConn) {
+			w.stop()
+			w.opts.StateDir = stateDir(w.t)
+			for _, s := range []string{"web1", "web2", "web3"} {
+				a.set(s, out(slots.Maint))
+			}
+		}, "web1=:80 web2=:81 web3=:82", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+				w.start()
+				w.pass(10 * time.Second)
+				tt.do(w, a)
+				said := w.source.reading
+				if len(said.Endpoints()) < 4 {
+					said = discovery.Complete(eps(80, 81, 82)...)
+				}
+				w.source = newMute()
+				w.opts.Backends[0].Feeds[0].Source = w.source
+				w.start()
+				w.pass(time.Second)
+				w.source.say(said, nil)
+				w.pass(time.Minute)
+				w.want(a, tt.want)
+				if n := w.status().Instances[0].External; n != tt.held {
+					w.t.Errorf("%d slots are somebody's, want %d", n, tt.held)
+				}
+				w.wantSync("a", true)
+				for i := range tt.held {
+					w.state("web"+itoa(3-i), api.StateReady, api.Who{})
+				}
+				w.settle()
+				if tt.held > 0 {
+					w.want(a, "web1=:80 web2=:81 web3=:82")
+				}
+			}, a)
+		})
+	}
+}
+
+// TestExternalEndsWithItsEndpoint: also if that left while nobody looked.
+func TestExternalEndsWithItsEndpoint(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		w.stop()
+		a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })
+		w.source = newSource(80)
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(time.Minute)
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
+// TestExternalOverAnotherTimeout: another reconciler goes on with what the one before saw in service.
+func TestExternalOverAnotherTimeout(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })
+		next := w.opts
+		next.Instances = []Instance{{Name: "a", Conn: a, Key: "another timeout"}}
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
 	}, a)
 }

@@ -29,7 +29,8 @@ type fakeConn struct {
 	process slots.Process
 	servers map[string][]slots.Server
 	saved   map[string][]slots.Server
-	saveErr error // of the state file
+	saveErr error         // of the state file
+	frozen  chan struct{} // Save waits for it to be closed; nil: it does not
 	writes  []string
 	infos   int
 	options string // of the server that was added last
@@ -38,16 +39,18 @@ type fakeConn struct {
 	touched map[string]time.Time // when somebody else changed a slot
 	changed map[string]time.Time // when the class of a slot did
 
-	err     error         // what every call fails with
-	hang    chan struct{} // calls wait for it to be closed; nil: they do not
-	hung    int           // calls that wait
-	met     int           // calls that came while it hung
-	afterIt error         // Apply does its work and then fails with it
-	refuse  map[string]slots.Cause
-	late    []slots.Change // what was sent to it while it hung
-	delay   time.Duration  // of every call
-	disk    time.Duration  // that it takes to bring state files there
-	sick    netip.AddrPort // whose agent says maint
+	err      error         // what every call fails with
+	hang     chan struct{} // calls wait for it to be closed; nil: they do not
+	hung     int           // calls that wait
+	met      int           // calls that came while it hung
+	afterIt  error         // Apply does its work and then fails with it
+	refuse   map[string]slots.Cause
+	late     []slots.Change // what was sent to it while it hung
+	delay    time.Duration  // of every call
+	delayed  int            // calls that are under way because of that, together the most at once
+	together int
+	disk     time.Duration  // that it takes to bring state files there
+	sick     netip.AddrPort // whose agent says maint
 	// resolvers are the backends in which HAProxy's own find the addresses.
 	resolvers map[string]bool
 }
@@ -92,7 +95,9 @@ func (f *fakeConn) enter(ctx context.Context, bounded bool) error {
 	hang, err, delay := f.hang, f.err, f.delay
 	f.mu.Unlock()
 	if delay > 0 {
+		f.with(func() { f.delayed++; f.together = max(f.together, f.delayed) })
 		time.Sleep(delay)
+		f.with(func() { f.delayed-- })
 	}
 	if hang != nil {
 		f.count(1)
@@ -147,7 +152,7 @@ func (f *fakeConn) view(backends []string, sessions bool) slots.View {
 		servers = slices.Clone(servers)
 		for i := range servers {
 			if !sessions {
-				servers[i].Sessions = -1
+				servers[i].Sessions, servers[i].Served = -1, false
 			}
 			servers[i].Since = time.Since(f.changed[servers[i].Name]).Truncate(time.Second)
 		}
@@ -270,6 +275,11 @@ func (f *fakeConn) wakeUp() {
 
 func (f *fakeConn) Save(backend string, servers []slots.Server) error {
 	f.mu.Lock()
+	if frozen := f.frozen; frozen != nil {
+		f.mu.Unlock()
+		<-frozen
+		f.mu.Lock()
+	}
 	defer f.mu.Unlock()
 	if f.saveErr != nil {
 		return f.saveErr

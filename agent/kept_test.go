@@ -136,7 +136,7 @@ func TestKeptIsToldByWhatIsKnown(t *testing.T) {
 	}, a)
 }
 
-// gauge is the sum of a gauge over its labels.
+// gauge is the sum of a gauge or counter over its labels.
 func gauge(t *testing.T, registry *prometheus.Registry, name string) (sum float64) {
 	t.Helper()
 	families, err := registry.Gather()
@@ -146,7 +146,7 @@ func gauge(t *testing.T, registry *prometheus.Registry, name string) (sum float6
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
 			if f.GetName() == name {
-				sum += m.GetGauge().GetValue()
+				sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
 			}
 		}
 	}

@@ -13,9 +13,12 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
+// overflowReason begins the reason of a reload that nobody asked for.
+const overflowReason = "overflow: "
+
 // startReload runs the transaction that these backends need.
 func (a *Agent) startReload(ctx context.Context, r *reloading, backends []string) {
-	req := reload.Request{Reason: "overflow: " + strings.Join(backends, ", "), Data: a.data(r)}
+	req := reload.Request{Reason: overflowReason + strings.Join(backends, ", "), Data: a.data(r)}
 	run := r.Transaction
 	a.launch(ctx, r, launch{
 		reason: req.Reason, triggers: r.policy.Triggers(),
@@ -26,6 +29,7 @@ func (a *Agent) startReload(ctx context.Context, r *reloading, backends []string
 // A launch is one transaction that is under way.
 type launch struct {
 	reason   string
+	key      string                 // of the [Reload] that it is of
 	by       string                 // "": nobody asked
 	triggers []reloadpolicy.Trigger // that it may cure
 	run      func(context.Context) (reload.Result, error)
@@ -35,13 +39,15 @@ type launch struct {
 // launch starts a transaction, of which there is one at a time.
 func (a *Agent) launch(ctx context.Context, r *reloading, l launch) {
 	a.reloadBusy, r.running = true, true
+	l.key = r.Key
+	run := r.Transaction // another may take its place meanwhile
 	a.record(l.happening(r, api.EventReloadBegun, "a reload of HAProxy begins"))
 	a.group.Go(func() {
 		res, err := l.run(ctx)
 		if errors.Is(err, reload.ErrBusy) {
 			err = errors.Join(api.ErrReloading, err)
 		}
-		files := r.Transaction.Files()
+		files := run.Files()
 		if !a.post(ctx, func(loop context.Context) { a.launched(loop, r, l, res, files, err) }) {
 			l.end(err)
 		}
@@ -60,7 +66,7 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	defer l.end(err)
 	now := time.Now()
 	a.reloadBusy, r.running = false, false
-	a.onFiles(r, files)
+	a.onFiles(r, l.key, files)
 	r.last, r.lastErr, r.lastAt = &res, err, now
 	r.policy.Reloaded(now)
 	if l.by != "" {
@@ -77,8 +83,8 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	a.dirty = true
 	a.reloaded(r, l, res, err)
 	for _, name := range r.Instances {
-		if w := a.reconcilers[name]; w != nil {
-			a.group.Go(func() { _ = w.Sync(ctx) })
+		if in := a.instance(name); in != nil {
+			a.group.Go(func() { _ = in.reconciler.Sync(ctx) })
 		}
 	}
 }
@@ -86,19 +92,45 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 // reloaded records what came of a transaction.
 func (a *Agent) reloaded(r *reloading, l launch, res reload.Result, err error) {
 	h := l.happening(r, api.EventReloadEnded, "HAProxy was reloaded", "version", res.Version, "took", res.Took.Round(time.Millisecond))
-	result, reason := "ok", "request"
-	if l.by == "" {
-		reason = "overflow"
-	}
+	result := "ok"
 	if err != nil {
 		result = "failed"
 		h = l.happening(r, api.EventReloadFailed, "HAProxy was not reloaded", "err", err, "to_try_again", "slotsync haproxy reload")
 		h.level, h.event.Text = slog.LevelError, h.line+": "+err.Error()
 	}
-	h.count = func(m *metrics.Metrics) {
+	h.count = r.counts(reloadReason(l.by != ""), result)
+	a.record(h)
+}
+
+// counts counts a reload at each of its instances.
+func (r Reload) counts(reason, result string) func(*metrics.Metrics) {
+	return func(m *metrics.Metrics) {
 		for _, name := range r.Instances {
 			m.HAProxyReloaded(name, reason, result)
 		}
+	}
+}
+
+// reloadReason is the label of a reload that somebody asked for, or nobody.
+func reloadReason(asked bool) string {
+	if asked {
+		return "request"
+	}
+	return "overflow"
+}
+
+// reloadRecovered records what became of a reload that an earlier process left half done, if
+// there was one.
+func (a *Agent) reloadRecovered(r Reload, res reload.Result, had bool, err error) {
+	h := happening{level: slog.LevelWarn, line: "a reload was cut short; it is put right", attrs: []any{"reload", r.Name, "step", string(res.Step), "rolled_back", res.RolledBack},
+		event: api.Event{Kind: api.EventReloadEnded, Fields: map[string]string{"reload": r.Name}}}
+	switch {
+	case err != nil:
+		h.level, h.line, h.attrs = slog.LevelError, "a reload was cut short and could not be put right", []any{"reload", r.Name, "err", err}
+		h.event.Kind, h.event.Text = api.EventReloadFailed, h.line+": "+err.Error()
+		h.count = r.counts(reloadReason(!strings.HasPrefix(res.Reason, overflowReason)), "failed")
+	case !had:
+		return
 	}
 	a.record(h)
 }

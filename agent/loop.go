@@ -92,10 +92,8 @@ func (a *Agent) onTick(now time.Time) {
 	a.ticked.Store(&now)
 	a.expireAsked(now)
 	a.recordBehind()
-	if a.dirty || a.storeOverdue(now) {
-		a.dirty = false
-		a.store(now)
-	}
+	a.dirty = a.dirty || a.storeOverdue(now)
+	a.storeIfDirty(now)
 }
 
 // reconcileAll decides what is due and has it done. It returns how long nothing will be due.
@@ -108,6 +106,7 @@ func (a *Agent) reconcileAll(ctx context.Context, now time.Time) time.Duration {
 		}
 	}
 	a.offerSlotMap(now)
+	a.storeIfDirty(now) // what is about to be emptied must not be taken for somebody else's doing after a kill
 	a.broadcast(now)
 	next := reconciler.Earlier(a.nextDue(now), a.considerReloads(ctx, now))
 	return max(next.Sub(now), time.Millisecond)
@@ -125,6 +124,9 @@ func (a *Agent) nextDue(now time.Time) time.Time {
 	}
 	if !a.barrierOpen {
 		next = reconciler.Earlier(next, a.barrierUntil())
+	}
+	if a.dirty {
+		next = reconciler.Earlier(next, a.storedLast.Add(tick))
 	}
 	return next
 }

@@ -82,6 +82,7 @@ func (a *Agent) RemoveServer(ctx context.Context, backend, server string) (api.S
 		if !a.endOverride(api.Override{Backend: b.Name, Address: b.addr.String(), Kind: api.OverrideServer}, "", now) {
 			return fmt.Errorf("%w: %s/%s", api.ErrDiscovered, b.Name, b.addr)
 		}
+		a.stateAsked = true // there alone stands that it may go wherever it is found
 		return nil
 	})
 }
@@ -193,7 +194,7 @@ func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
 		for _, s := range b.placement.Table() {
 			if !s.Free() && about.Concerns(b.Name, s.Endpoint.Addr) {
 				b.started[s.Number] = now
-				b.due, a.dirty = true, true
+				b.due, a.dirty, a.stateAsked = true, true, true
 				for _, in := range a.of(b) {
 					in.clearExternal(b.Name, s.Number)
 				}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 func TestPause(t *testing.T) {
@@ -61,4 +62,56 @@ func TestPause(t *testing.T) {
 			w.want(b, "web1=:80")
 		}, a, b)
 	}
+}
+
+// TestPauseOfOneBackend: another one is in sync, and as fast as ever.
+func TestPauseOfOneBackend(t *testing.T) {
+	a := newFake("a", "web", 5)
+	a.addBackend("api", 5)
+	inWorld(t, func(w *world) {
+		other := newSource(90)
+		w.opts.Backends = append(w.opts.Backends, Backend{Name: "api", Proxy: "api", Prefix: "web", Feeds: []Feed{{Name: "test", Source: other, Key: "b"}}})
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		if _, err := w.agent.Pause(w.t.Context(), "web", false, api.Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		other.list(90, 91)
+		w.pass(time.Second)
+		w.wantSync("a", true)
+		for _, p := range w.agent.core.instances[0].pending {
+			if p.backend != "web" {
+				w.t.Errorf("%s is not known to be applied", p.backend)
+			}
+		}
+	}, a)
+}
+
+// TestPauseOverARestartOfBoth: a process that came while nobody looked is filled, once.
+func TestPauseOverARestartOfBoth(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		if _, err := w.agent.Pause(w.t.Context(), "web", false, api.Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(10 * time.Second)
+		w.stop()
+		a.restart(false)
+		a.refuse["web2"] = slots.NoServer
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.opts.Backends[0].MaxSlots = 5
+		w.start()
+		w.pass(time.Second)
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		w.source.list(80, 81, 82) // what comes later waits for the end of the pause
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+	}, a)
 }

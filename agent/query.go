@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -59,8 +58,11 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	if err != nil {
 		return "", err
 	}
-	if !slots.IsForReader(ctx) || a.shown.Allow() {
-		a.opts.Log.Info("a command is sent as it is", "instance", instance, "commands", api.Loggable(command), "by", by)
+	switch line, attrs := "a command is sent as it is", []any{"commands", api.Loggable(command), "by", by}; {
+	case !api.OnlyShows(command):
+		a.record(happening{line: line, attrs: attrs, event: api.Event{Kind: api.EventNote, Instance: instance, Fields: map[string]string{"by": by}}})
+	case !slots.IsForReader(ctx) || a.shown.Allow():
+		a.opts.Log.Info(line, append(attrs, "instance", instance)...)
 	}
 	reply, err := q.Raw(ctx, command)
 	if err == nil && !api.OnlyShows(command) {
@@ -71,10 +73,10 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 
 // compareNow has an instance compared, unless ctx ends before. What keeps it from that
 // stands in the status.
-func (a *Agent) compareNow(ctx context.Context, instance string) {
-	r, err := answer(ctx, a, func(context.Context) *reconciler.Reconciler { return a.reconcilers[instance] })
-	if err == nil && r != nil {
-		_ = r.Sync(ctx)
+func (a *Agent) compareNow(ctx context.Context, name string) {
+	in, err := answer(ctx, a, func(context.Context) *instance { return a.instance(name) })
+	if err == nil && in != nil {
+		_ = in.reconciler.Sync(ctx)
 	}
 }
 

@@ -14,10 +14,10 @@ import (
 func (a *Agent) newReconciler(in *instance, report func(reconciler.Report)) *reconciler.Reconciler {
 	o := reconciler.Options{
 		Name: in.Name, Conn: in.Conn, StateFile: in.StateFile, Process: in.last.Process,
-		Backends: map[string]reconciler.Known{}, Report: report,
+		Backends: map[string]reconciler.Known{}, Report: report, Before: a.writers[in.Conn.String()],
 	}
 	for name, at := range in.backends {
-		o.Backends[name] = reconciler.Known{Externals: at.Externals, Prefix: at.Prefix}
+		o.Backends[name] = reconciler.Known{Externals: at.Externals, Prefix: at.Prefix, Ready: at.Undecided}
 	}
 	return reconciler.New(o)
 }
@@ -29,25 +29,20 @@ func (a *Agent) startReconciler(ctx context.Context, in *instance) {
 		a.post(ctx, func(context.Context) { a.onReport(in, report) })
 	})
 	r.Set(a.spec(in, time.Now()))
-	before := a.reconcilers[in.Name]
-	in.reconciler, a.reconcilers[in.Name] = r, r
-	a.group.Go(func() {
-		if before != nil {
-			<-before.Done()
-		}
-		r.Run(ctx)
-	})
+	in.reconciler, a.writers[in.Conn.String()] = r, r
+	a.group.Go(func() { r.Run(ctx) })
 }
 
-// newInstance returns an instance of which no more is known than was stored of these backends.
-func (a *Agent) newInstance(in Instance, backends []Backend) *instance {
+// newInstance returns an instance of which no more is known than was stored, by that name, of
+// these backends.
+func (a *Agent) newInstance(in Instance, name string, backends []Backend) *instance {
 	n := &instance{Instance: in, backends: map[string]*backendAt{}, commandLog: commandLog{}}
-	s := a.stored.instance(in.Name)
+	s := a.stored.instance(name)
 	n.last.Process = s.Process
 	for _, b := range backends {
-		externals, prefix := s.externals(b, time.Now()), s.Prefixes[b.Name]
-		if len(externals) > 0 || prefix != "" {
-			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix}, known: true}
+		externals, prefix, ready := s.externals(b, time.Now()), s.Prefixes[b.Name], s.ready(a.stored.backend(b.Name))
+		if len(externals) > 0 || prefix != "" || len(ready) > 0 {
+			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix, Undecided: ready}, known: true}
 		}
 		n.at(b.Name).unmanagedThen = s.Unmanaged[b.Name]
 	}

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -129,7 +133,7 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			in = a.newInstance(n, opts.Backends)
+			in = a.newInstance(n, a.nameBefore(n), opts.Backends)
 			start = append(start, in)
 		}
 		kept = append(kept, in)
@@ -141,12 +145,28 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 		in.cancel()
 		if !slices.ContainsFunc(next, func(n Instance) bool { return n.Name == in.Name }) {
 			live := liveAt(in)
-			a.opts.Log.Warn("instance is no longer configured; "+left("its slots", "", opts.DrainRemoved, live), "instance", in.Name,
-				"in_service", strings.Join(live, " "))
+			a.record(happening{level: slog.LevelWarn, line: "instance is no longer configured; " + left("its slots", "", opts.DrainRemoved, live),
+				attrs: []any{"in_service", strings.Join(live, " ")}, event: api.Event{Kind: api.EventNote, Instance: in.Name}})
 		}
 	}
 	a.instances = kept
+	maps.DeleteFunc(a.writers, func(_ string, r *reconciler.Reconciler) bool {
+		used := slices.ContainsFunc(kept, func(in *instance) bool { return in.reconciler == r })
+		return !used && r.Ended()
+	})
 	return start
+}
+
+// nameBefore is what the instance with the socket of n is called so far.
+func (a *Agent) nameBefore(n Instance) string {
+	if a.instance(n.Name) == nil {
+		for _, in := range a.instances {
+			if in.Conn.String() == n.Conn.String() {
+				return in.Name
+			}
+		}
+	}
+	return n.Name
 }
 
 // left says what became of slots that are given up, some of which are live.
@@ -189,9 +209,17 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 		if slices.ContainsFunc(next, func(n Backend) bool { return n.Name == b.Name }) {
 			said = "backend has other slots now; " + left("those", " from before", false, live)
 		}
-		a.opts.Log.Warn(said, "backend", b.Name, "slots", b.Proxy+"/"+a.prefix(b), "in_service", strings.Join(live, " "))
+		a.record(happening{level: slog.LevelWarn, line: said, attrs: []any{"slots", b.Proxy + "/" + a.prefix(b), "in_service", strings.Join(live, " ")},
+			event: api.Event{Kind: api.EventNote, Backend: b.Name}})
 	}
 	a.backends = kept
+	for _, b := range kept {
+		for _, in := range a.instances {
+			if !slices.Contains(a.of(b), in) {
+				in.forget(b.Name) // what it has by the time that it serves it again is looked for anew
+			}
+		}
+	}
 }
 
 // changeBackend goes on with b under other rules, or with other feeds.

@@ -87,6 +87,9 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 			r = &reloading{policy: reloadpolicy.New(a.stored.reload(n.Name).State, time.Now())}
 			a.recover(ctx, n)
 		}
+		if r.Key != n.Key {
+			r.files, r.filesAt = reload.Files{}, time.Time{}
+		}
 		r.Reload = n
 		r.policy.SetRules(reloadpolicy.Rules{MinInterval: n.MinInterval, MaxPerHour: n.MaxPerHour, Jitter: n.Jitter})
 		kept = append(kept, r)
@@ -109,12 +112,7 @@ func (a *Agent) recover(ctx context.Context, r Reload) {
 			if kept := a.reloadNamed(r.Name); kept != nil && (had || err != nil) {
 				kept.policy.Reloaded(time.Now())
 			}
-			switch {
-			case err != nil:
-				a.opts.Log.Error("a reload was cut short and could not be put right", "reload", r.Name, "err", err)
-			case had:
-				a.opts.Log.Warn("a reload was cut short; it is put right", "reload", r.Name, "step", string(res.Step), "rolled_back", res.RolledBack)
-			}
+			a.reloadRecovered(r, res, had, err)
 		})
 	})
 }

@@ -25,20 +25,24 @@ func (a *Agent) pollFiles(ctx context.Context, r *reloading, now time.Time) (nex
 		return r.filesAt.Add(every)
 	}
 	r.reading = true
-	look := r.Transaction
+	look, key := r.Transaction, r.Key
 	a.group.Go(func() {
 		files := look.Files()
 		a.post(ctx, func(context.Context) {
 			if r.reading = false; !r.filesAt.After(now) { // else a reload has ended since
-				a.onFiles(r, files)
+				a.onFiles(r, key, files)
 			}
 		})
 	})
 	return next
 }
 
-// onFiles takes what is on disk, and records that somebody else has changed the file.
-func (a *Agent) onFiles(r *reloading, files reload.Files) {
+// onFiles takes what is on disk, and records that somebody else has changed the file. What was
+// looked at under another key may be other files.
+func (a *Agent) onFiles(r *reloading, key string, files reload.Files) {
+	if key != r.Key {
+		return
+	}
 	if was := r.files.ByHand; files.ByHand != was {
 		a.changedByHand(r, files.ByHand)
 	}

@@ -50,3 +50,39 @@ func TestRecoversOnceNobodyElseReloads(t *testing.T) {
 		})
 	}
 }
+
+// TestRecoveryIsAnEvent: a reload that could not be put right is told and counted.
+func TestRecoveryIsAnEvent(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		f.recover, f.busy = make(chan struct{}), 1000
+		w.start()
+		w.pass(5 * time.Minute)
+		if failed := len(w.events(api.EventReloadFailed)); failed != 1 {
+			t.Errorf("%d events of a failed reload, want 1", failed)
+		}
+		if got := gauge(t, w.registry, "slotsync_haproxy_reloads_total"); got != 2 {
+			t.Errorf("%v reloads are counted, want one at each instance", got)
+		}
+	})
+}
+
+// TestReconfiguredDuringAReload: what came of a reload is about the files that it was of.
+func TestReconfiguredDuringAReload(t *testing.T) {
+	f := &fakeReload{err: errors.New("no")}
+	managed(t, f, func(w *world) {
+		w.start()
+		w.source.list(span(80, 89)...)
+		w.pass(2050 * time.Millisecond) // it runs for 100 ms
+		other := &fakeReload{conns: f.conns, tag: "other"}
+		next := w.opts
+		next.Reloads = []Reload{{Name: "haproxy", Key: "other", Instances: []string{"a", "b"}, Transaction: other}}
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		if len(f.ran()) != 1 || len(other.ran()) != 1 {
+			t.Errorf("%d runs of the first, %d of the other, want one each", len(f.ran()), len(other.ran()))
+		}
+	})
+}

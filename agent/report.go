@@ -34,7 +34,7 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 		a.publishIfChanged(b, time.Now())
 	}
 	other := !in.last.Process.Same(before.Process)
-	a.dirty = a.dirty || other || n.externals
+	a.dirty = a.dirty || other || n.externals || len(r.Changes) > 0
 	a.slotMap.stale = a.slotMap.stale || other || r.Compared || (r.Err == nil) != (before.Err == nil)
 	a.recordInStep(in)
 }
@@ -46,7 +46,7 @@ func (a *Agent) propagated(in *instance, r reconciler.Report) map[string]time.Du
 		return nil
 	}
 	slowest := map[string]time.Duration{}
-	for _, s := range in.apply(r.Applied) {
+	for _, s := range in.apply(r) {
 		if !s.news.IsZero() {
 			took := r.At.Sub(s.news)
 			a.opts.Metrics.Propagated(in.Name, took)
@@ -111,7 +111,7 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) (out change) {
 	maps.DeleteFunc(reported, func(name string, l reconciler.BackendReport) bool {
 		b := c.backend(name)
-		return b == nil || b.Proxy != l.Proxy || b.Prefix != "" && l.Prefix != "" && b.Prefix != l.Prefix
+		return b == nil || !slices.Contains(c.of(b), in) || b.Proxy != l.Proxy || b.Prefix != "" && l.Prefix != "" && b.Prefix != l.Prefix
 	})
 	for name, at := range in.backends {
 		if _, still := reported[name]; !still {
@@ -180,19 +180,21 @@ func (c *core) tableOutdated(b *backend, at *backendAt) bool {
 	return (!b.Dynamic || c.addUnsupported(b)) && b.placement.HasGhosts(views) || b.placement.Outdated(at.Usable, views)
 }
 
-// apply notes how far an instance is, and returns the generations that it has
-// read back by it.
-func (in *instance) apply(gen uint64) []pendingGeneration {
-	if gen <= in.applied {
-		return nil
-	}
-	in.applied = gen
-	n := 0
-	for n < len(in.pending) && in.pending[n].gen <= gen {
-		n++
-	}
-	done := in.pending[:n]
-	in.pending = in.pending[n:]
+// apply notes how far an instance is with each backend, and returns the generations that it
+// has read back by it. One that waits, as in a pause, keeps no other.
+func (in *instance) apply(r reconciler.Report) (done []pendingGeneration) {
+	in.applied = max(in.applied, r.Applied)
+	in.pending = slices.DeleteFunc(in.pending, func(p pendingGeneration) bool {
+		applied := r.Applied
+		if b, ok := r.Backends[p.backend]; ok {
+			applied = b.Applied
+		}
+		if p.gen > applied {
+			return false
+		}
+		done = append(done, p)
+		return true
+	})
 	return done
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
@@ -39,7 +40,7 @@ type Mapper interface {
 type slotMap struct {
 	path    string
 	folders securedir.Policy
-	log     *slog.Logger
+	record  func(happening)
 	wake    chan struct{}
 
 	mu   sync.Mutex
@@ -61,14 +62,14 @@ type slotMapJob struct {
 }
 
 // newSlotMap begins with what the file has: after a restart the names of those that left are still there.
-func newSlotMap(o Options) *slotMap {
-	m := &slotMap{path: o.SlotMap, folders: o.Folders, log: o.Log, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
+func newSlotMap(o Options, record func(happening)) *slotMap {
+	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
 	if m.path == "" {
 		return m
 	}
 	text, err := m.read()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		m.log.Warn("slot map cannot be read; it is written anew", "slot_map", m.path, "err", err)
+		m.happened("", slog.LevelWarn, "slot map cannot be read; it is written anew", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if words := strings.Fields(line); len(words) == 2 && isEntry(words[0], words[1]) {
@@ -235,20 +236,25 @@ func (m *slotMap) run(ctx context.Context) {
 	}
 }
 
-// tell logs what is wrong once, and that it no longer is.
+// tell says what is wrong once, and that it no longer is.
 func (m *slotMap) tell(told map[string]string, instance string, err error) {
-	attrs := []any{"slot_map", m.path}
-	if instance != "" {
-		attrs = append(attrs, "instance", instance)
-	}
 	switch before := told[instance]; {
 	case err == nil && before != "":
 		told[instance] = ""
-		m.log.Info("slot map is as it should be again", attrs...)
+		m.happened(instance, slog.LevelInfo, "slot map is as it should be again", nil)
 	case err != nil && before != err.Error():
 		told[instance] = err.Error()
-		m.log.Warn("slot map is not as it should be: names in HAProxy's log are old or missing", append(attrs, "err", err)...)
+		m.happened(instance, slog.LevelWarn, "slot map is not as it should be: names in HAProxy's log are old or missing", err)
 	}
+}
+
+// happened records what became of the file, or of the map of an instance.
+func (m *slotMap) happened(instance string, level slog.Level, line string, err error) {
+	h := happening{level: level, line: line, attrs: []any{"slot_map", m.path}, event: api.Event{Kind: api.EventNote, Instance: instance}}
+	if err != nil {
+		h.attrs, h.event.Text = append(h.attrs, "err", err), line+": "+err.Error()
+	}
+	m.record(h)
 }
 
 // write replaces the file in one step, unless it is as it should be.

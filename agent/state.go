@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,6 +114,9 @@ type storedInstance struct {
 	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
 	// Prefixes are those of the slots of that process, by backend.
 	Prefixes map[string]string `json:"prefixes,omitempty"`
+	// Ready are the slots of that process that were in service with the endpoint that the
+	// table has there, and were to stay so, by backend.
+	Ready map[string][]int `json:"ready,omitempty"`
 	// Unmanaged are live addresses of that process that no source had ever listed, by backend
 	// and slot.
 	Unmanaged map[string]placement.Unmanaged `json:"unmanaged,omitempty"`
@@ -135,6 +139,22 @@ func (s storedInstance) externals(b Backend, now time.Time) map[int]reconciler.E
 			out[*e.Number] = e.External
 		} else if number, ok := numberIn(name, b.Prefix); ok {
 			out[number] = e.External
+		}
+	}
+	return out
+}
+
+// ready are the slots of a backend that were in service, with the addresses that its table had
+// there.
+func (s storedInstance) ready(b storedBackend) map[int]netip.AddrPort {
+	at := make(map[int]netip.AddrPort, len(b.Numbers))
+	for a, number := range b.Numbers {
+		at[number] = a
+	}
+	out := map[int]netip.AddrPort{}
+	for _, number := range s.Ready[b.Name] {
+		if a, ok := at[number]; ok {
+			out[number] = a
 		}
 	}
 	return out
@@ -179,7 +199,7 @@ func (c *core) snapshot(now time.Time) stored {
 	}
 	for _, in := range c.instances {
 		out := storedInstance{Name: in.Name, Process: in.last.Process,
-			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Unmanaged: map[string]placement.Unmanaged{}}
+			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Unmanaged: map[string]placement.Unmanaged{}, Ready: map[string][]int{}}
 		for name, r := range in.backends {
 			if r.Prefix != "" {
 				out.Prefixes[name] = r.Prefix
@@ -187,6 +207,9 @@ func (c *core) snapshot(now time.Time) stored {
 			if b := c.backend(name); b != nil {
 				if u := b.unmanagedAt(in); len(u) > 0 {
 					out.Unmanaged[name] = u
+				}
+				if ready := b.readyAt(r); len(ready) > 0 {
+					out.Ready[name] = ready
 				}
 			}
 			for number, e := range r.Externals {
@@ -199,6 +222,26 @@ func (c *core) snapshot(now time.Time) stored {
 		s.Instances = append(s.Instances, out)
 	}
 	return s
+}
+
+// readyAt are the slots that are in service there with the endpoint that they have, and are to
+// stay so: from then on it is somebody else's doing if they are not. A slot that the agent is
+// about to empty is none. Of those that are out already it is not decided yet.
+func (b *backend) readyAt(at *backendAt) (out []int) {
+	target := slots.FindTarget(b.sent)
+	for _, s := range at.Own {
+		if t := target(s.Number); s.Class == slots.Ready && t != nil && !t.Leave && t.Class == slots.Ready && t.Addr == s.Addr {
+			out = append(out, s.Number)
+		}
+	}
+	places := b.placement.Places()
+	for number, a := range at.Undecided {
+		if n, placed := places[a]; placed && n == number {
+			out = append(out, number)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // instance returns what was stored of an instance.

@@ -32,7 +32,7 @@ func writeFile(dir, name string, value any) (failed int, err error) {
 	written := f.Flush(value)
 	var group sync.WaitGroup
 	group.Go(func() { f.Run(ctx) })
-	err = <-written
+	err = written(context.Background())
 	until := failed
 	cancel()
 	group.Wait()

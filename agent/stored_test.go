@@ -191,7 +191,7 @@ func TestServerAddedToNothingThatServesDoesNotKeepTheStoredSetOut(t *testing.T) 
 		}
 		w.silent(func() {
 			for _, slot := range []string{"web1", "web2"} {
-				a.set(slot, func(s *slots.Server) { s.Class = slots.Maint })
+				a.set(slot, func(s *slots.Server) { s.Class, s.Addr = slots.Maint, parked })
 			}
 		})
 		w.pass(time.Minute)

@@ -53,6 +53,33 @@ func TestTakeoverOutlivesTheAgent(t *testing.T) {
 	}
 }
 
+// TestTakeoverOfAnInstanceThatComesBack: what somebody put into the slots of a backend while an
+// instance did not serve it is looked for when it does again.
+func TestTakeoverOfAnInstanceThatComesBack(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		serve := func(instances ...string) {
+			next := w.opts
+			next.Backends = []Backend{next.Backends[0]}
+			next.Backends[0].Instances = instances
+			if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(time.Minute)
+		}
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		serve("a")
+		b.set("web5", func(s *slots.Server) { s.Addr, s.Class = addr(7), slots.Ready })
+		serve("a", "b")
+		w.want(b, "web1=:80 web2=:81 web5=:7")
+		if h := w.status().Backends[0].Takeover; h == nil || len(h.WouldRemove) != 1 {
+			w.t.Errorf("takeover: %+v", h)
+		}
+	}, a, b)
+}
+
 // TestTakeoverIsOfEachInstance: where a slot is left alone at two instances and somebody
 // changes it at one, it is corrected there.
 func TestTakeoverIsOfEachInstance(t *testing.T) {

@@ -28,7 +28,9 @@ type world struct {
 	cancel context.CancelFunc
 	done   chan error
 	warned *warnings
-	seen   []seenStatus
+	// registry has the metrics of the agent that was started last.
+	registry *prometheus.Registry
+	seen     []seenStatus
 }
 
 // seenStatus is a status with what it said when it was seen.
@@ -104,7 +106,8 @@ func (w *world) start() {
 	}
 	w.warned = &warnings{counts: map[string]int{}}
 	w.opts.Log = slog.New(counting{slog.NewTextHandler(to, nil), w.warned})
-	w.opts.Metrics = metrics.New(prometheus.NewRegistry(), "test", metrics.Lists{})
+	w.registry = prometheus.NewRegistry()
+	w.opts.Metrics = metrics.New(w.registry, "test", metrics.Lists{})
 	a, err := New(w.opts)
 	if err != nil {
 		w.t.Fatal(err)
@@ -121,7 +124,12 @@ func (w *world) stop() {
 		return
 	}
 	for _, c := range w.conns {
-		c.with(func() { c.hang = nil })
+		c.with(func() {
+			if c.hang = nil; c.frozen != nil {
+				close(c.frozen)
+				c.frozen = nil
+			}
+		})
 	}
 	w.cancel()
 	if err := <-w.done; err != nil {

@@ -2,6 +2,7 @@ package reconciler
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -28,8 +29,7 @@ func (r *Reconciler) apply(ctx context.Context, todo batch, converged map[string
 		}
 	}
 	r.alertUntil = now.Add(alertFor)
-	out, err := r.conn.Apply(ctx, r.process, todo.changes)
-	r.commands, r.exchanges = append(r.commands, out.Commands...), append(r.exchanges, out.Exchanges...)
+	out, err := r.execute(ctx, todo.changes)
 	if err != nil {
 		return false, err
 	}
@@ -37,6 +37,20 @@ func (r *Reconciler) apply(ctx context.Context, todo batch, converged map[string
 	r.observe(slices.Sorted(maps.Keys(touched)), out.View)
 	r.count(todo, out.Refusals, converged)
 	return r.onRefusals(todo, out.Refusals), nil
+}
+
+// execute makes the changes, and notes if their outcome is not known: also where the time for
+// it, or for this reconciler, is over in between. That of a process that is gone does not matter.
+func (r *Reconciler) execute(ctx context.Context, changes []slots.Change) (slots.Outcome, error) {
+	before := r.uncertain
+	r.uncertain = true
+	out, err := r.conn.Apply(ctx, r.process, changes)
+	cut := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if fault, sent := slots.FaultOf(err); err == nil || fault == slots.Restarted || !sent && !cut {
+		r.uncertain = before
+	}
+	r.commands, r.exchanges = append(r.commands, out.Commands...), append(r.exchanges, out.Exchanges...)
+	return out, err
 }
 
 // noteReady notes which slots with an agent-check were made ready: if one reads back

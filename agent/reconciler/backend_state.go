@@ -3,6 +3,7 @@ package reconciler
 import (
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -32,9 +33,13 @@ type backendState struct {
 	// done is the generation that was last read back whole, since the oldest
 	// after it; 0: there is none, or nothing new since a restart.
 	done, since uint64
+	// applied is up to which generation it was reported to be as it is wanted.
+	applied uint64
 	// lastReady are the slots that this process showed ready, and that the agent
-	// did not take out since.
+	// did not take out since; see external.go. stranger: nothing is known of the process
+	// from before, and its counters are still to tell.
 	lastReady map[int]netip.AddrPort
+	stranger  bool
 	// sessionsPending are slots that were emptied and may still have sessions.
 	sessionsPending map[int]bool
 	// killed are those of spec.SessionEnds that were seen to, or are of a process that is
@@ -58,13 +63,13 @@ type backendState struct {
 	freshProcess bool
 }
 
-// newBackendState returns what is known of a backend before its instance is met: the externals
-// and the prefix that were stored, the latter of the process that was met last.
-func newBackendState(externals map[int]External, prefix string) *backendState {
+// newBackendState returns what is known of a backend before its instance is met.
+func newBackendState(known Known) *backendState {
 	b := &backendState{externals: map[int]External{}}
 	b.forget()
-	maps.Copy(b.externals, externals)
-	b.prefix, b.ofPredecessor = prefix, false
+	maps.Copy(b.externals, known.Externals)
+	maps.Copy(b.lastReady, known.Ready)
+	b.prefix, b.ofPredecessor = known.Prefix, false
 	return b
 }
 
@@ -73,7 +78,7 @@ func (b *backendState) forget() {
 	b.own, b.fitted, b.missing, b.problem, b.ofPredecessor = nil, nil, false, "", true
 	b.resolversAsked, b.resolved, b.found = false, false, nil
 	b.done, b.drifted, b.weightsUnsupported, b.addUnsupported, b.waiting = 0, false, false, "", 0
-	b.lastReady = map[int]netip.AddrPort{}
+	b.lastReady, b.stranger = map[int]netip.AddrPort{}, false
 	b.sessionsPending = map[int]bool{}
 	b.barred, b.conflicts = map[int]time.Time{}, map[int]*conflict{}
 	b.killed = maps.Clone(b.spec.SessionEnds)
@@ -205,8 +210,15 @@ func (b *backendState) verify(now time.Time) {
 	if b.own == nil {
 		return
 	}
-	if b.drifted = len(slots.Drifted(b.own, b.effective())) > 0; !b.drifted {
-		b.done, b.since, b.freshProcess = b.spec.Generation, 0, false
+	differs := slots.Drifted(b.own, b.effective())
+	if !b.spec.ObserveOnly { // what is refused for good does not keep the process fresh
+		b.freshProcess = b.freshProcess && slices.ContainsFunc(differs, func(t slots.Target) bool {
+			_, refused := b.refused[t.Number]
+			return !refused
+		})
+	}
+	if b.drifted = len(differs) > 0; !b.drifted {
+		b.done, b.since = b.spec.Generation, 0
 		maps.DeleteFunc(b.refused, func(number int, _ slots.Refusal) bool { return b.barred[number].IsZero() })
 		clear(b.reportedCauses)
 	}

@@ -9,19 +9,16 @@ import (
 
 // This file takes what an instance shows of one backend.
 
-// observe takes what the instance shows of the backend. certain is false while
-// commands of unknown outcome may still be executed: then nothing that is found
-// out of service is somebody else's doing. It returns the names of the slots that
-// somebody took out and of those that somebody gave back.
-func (b *backendState) observe(servers []slots.Server, exists, certain bool, now time.Time) (taken, given []string) {
+// observe takes what the instance shows of the backend.
+func (b *backendState) observe(servers []slots.Server, exists bool, now time.Time) {
 	if b.missing = !exists; b.missing {
 		b.own, b.problem = nil, ""
-		return nil, nil
+		return
 	}
 	prefix, problem := b.findPrefix(servers)
 	if b.problem = problem; problem != "" {
 		b.own = nil
-		return nil, nil
+		return
 	}
 	b.prefix, b.ofPredecessor = prefix, false
 	if b.found == nil {
@@ -31,33 +28,12 @@ func (b *backendState) observe(servers []slots.Server, exists, certain bool, now
 	own := b.ownOf(servers)
 	b.mergeSessions(own, now.Sub(b.seen))
 	b.own, b.seen = own, now
+	b.noteServed()
 	if b.problem = unfit(b.spec.Proxy, own); b.resolved || slices.ContainsFunc(own, func(s slots.Server) bool { return s.Resolved }) {
 		b.problem = slots.ResolvedWords(b.spec.Proxy)
 	}
 	b.fitTargets(now)
 	b.awaitSessions()
-	target := slots.FindTarget(b.fitted)
-	for i := range own {
-		s := &own[i]
-		t := target(s.Number)
-		switch e, held := b.externals[s.Number]; {
-		case held && s.Addr == e.Addr && s.Class != slots.Ready:
-			e.Class, e.Seen = s.Class, true
-			b.externals[s.Number] = e
-		case held && e.Seen && s.Addr == e.Addr:
-			delete(b.externals, s.Number)
-			given = append(given, s.Name)
-		case certain && t != nil && b.takenByOthers(s, t):
-			b.externals[s.Number] = External{Addr: s.Addr, Class: s.Class, Since: now, Seen: true}
-			taken = append(taken, s.Name)
-		}
-		if s.Class == slots.Ready && certain {
-			b.lastReady[s.Number] = s.Addr
-		} else if s.Class == slots.Ready {
-			delete(b.lastReady, s.Number)
-		}
-	}
-	return taken, given
 }
 
 // ownOf returns the slots among servers. Where servers are not added, none was; one that
@@ -86,13 +62,6 @@ func (b *backendState) quickCheck(servers []slots.Server, now time.Time) bool {
 		b.own, b.seen = own, now
 	}
 	return same
-}
-
-// takenByOthers reports whether somebody else took s out of service.
-func (b *backendState) takenByOthers(s *slots.Server, t *slots.Target) bool {
-	return !b.spec.Repair && !b.spec.ObserveOnly && !t.Leave &&
-		s.Class != slots.Ready && t.Class == slots.Ready &&
-		s.Addr.IsValid() && s.Addr == t.Addr && b.lastReady[s.Number] == s.Addr
 }
 
 // mergeSessions keeps what is known about sessions since the last look, so long ago: a

@@ -85,9 +85,8 @@ func (r *Reconciler) schedulePoll(now time.Time) {
 // onError notes why the instance could not be reached, and when it is tried
 // again. ctx is the one of Run.
 func (r *Reconciler) onError(ctx context.Context, err error) {
-	fault, sent := slots.FaultOf(err)
+	fault, _ := slots.FaultOf(err)
 	r.up = false
-	r.uncertain = r.uncertain || sent
 	now := time.Now()
 	switch fault {
 	case slots.Absent, slots.Crowded:

@@ -37,6 +37,7 @@ func (r *Reconciler) Preview() []Planned {
 		if b.idle() || b.own == nil {
 			continue
 		}
+		r.judge(name)
 		wanted := map[int]slots.Target{}
 		for _, t := range b.effective() {
 			wanted[t.Number] = t

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -51,6 +52,9 @@ type Options struct {
 	Conn slots.Conn
 	// StateFile: what Conn saves is meant to be loaded by HAProxy when it starts.
 	StateFile bool
+	// Before is the one that wrote to the same HAProxy until now; nil for none. Run waits for
+	// its end.
+	Before *Reconciler
 	// Process is the one that answered last, before this reconciler; the zero value for
 	// none.
 	Process slots.Process
@@ -65,6 +69,8 @@ type Options struct {
 type Known struct {
 	// Externals are the slots that somebody took out of service, by number.
 	Externals map[int]External
+	// Ready are the slots that were in service in the process that answered last, by number.
+	Ready map[int]netip.AddrPort
 	// Prefix is that of the slots in the process that answered last; "" if it is not known.
 	Prefix string
 }
@@ -90,13 +96,17 @@ type Reconciler struct {
 	// the slots are compared again because of such.
 	uncertain bool
 	recheckAt []time.Time
-	applied   uint64
 	refusals  int // rounds in a row with a refusal
 	// fileRows are what the state file has, by HAProxy's backend and slot; fileChecked is
 	// the process of which it is known whether it has loaded them.
 	fileRows map[string]map[string]row
-	// unsaved are the backends of HAProxy whose state file could not be written last.
+	// unsaved are the backends of HAProxy whose state file could not be written last, toSave
+	// what is to be, and saving gets what came of what is: nil if nothing is. diskSlow: it
+	// took longer than a round waits.
 	unsaved     map[string]bool
+	toSave      map[string][]slots.Server
+	saving      chan []saved
+	diskSlow    bool
 	fileChecked slots.Process
 
 	// What the next report says.
@@ -114,11 +124,11 @@ type Reconciler struct {
 // New returns a reconciler that does nothing before Run.
 func New(o Options) *Reconciler {
 	r := &Reconciler{
-		options: o, conn: o.Conn, process: o.Process, backends: map[string]*backendState{}, unsaved: map[string]bool{},
+		options: o, conn: o.Conn, process: o.Process, backends: map[string]*backendState{}, unsaved: map[string]bool{}, toSave: map[string][]slots.Server{},
 		inbox: make(chan Spec, 1), syncs: make(chan chan<- error), done: make(chan struct{}),
 	}
 	for name, known := range o.Backends {
-		r.backends[name] = newBackendState(known.Externals, known.Prefix)
+		r.backends[name] = newBackendState(known)
 	}
 	return r
 }
@@ -133,8 +143,15 @@ func (r *Reconciler) Set(spec Spec) {
 	r.inbox <- spec
 }
 
-// Done is closed when Run touches the instance no more. It may still wait for the disk.
-func (r *Reconciler) Done() <-chan struct{} { return r.done }
+// Ended reports whether Run is over, as far as it writes to HAProxy.
+func (r *Reconciler) Ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
 
 // Sync has Run compare the whole instance now, and returns what kept it from that.
 func (r *Reconciler) Sync(ctx context.Context) error {
@@ -157,9 +174,15 @@ func (r *Reconciler) Sync(ctx context.Context) error {
 	}
 }
 
-// Run works until ctx is done. It leaves every slot as it is. It is called once, after the
-// first Set.
+// Run works until ctx is done, and returns once no write of a file is under way. It leaves
+// every slot as it is. It is called once, after the first Set.
 func (r *Reconciler) Run(ctx context.Context) {
+	defer r.end()
+	if before := r.options.Before; before != nil {
+		<-before.done
+		r.uncertain = before.uncertain || len(before.recheckAt) > 0
+		r.options.Before = nil
+	}
 	r.takeWaiting()
 	r.nextTry = time.Now()
 	timer := time.NewTimer(0)
@@ -168,7 +191,6 @@ func (r *Reconciler) Run(ctx context.Context) {
 		timer.Reset(time.Until(r.due()))
 		select {
 		case <-ctx.Done():
-			r.end()
 			return
 		case spec := <-r.inbox:
 			r.take(spec)
@@ -184,6 +206,8 @@ func (r *Reconciler) Run(ctx context.Context) {
 			if err != nil {
 				r.event(Event{Text: "state file is written, and may be lost if the power fails now", Detail: err.Error(), Warn: true})
 			}
+		case done := <-r.saving:
+			r.onSaved(done)
 		case reply := <-r.syncs:
 			reply <- r.syncNow(ctx)
 		case <-timer.C:
@@ -192,7 +216,8 @@ func (r *Reconciler) Run(ctx context.Context) {
 	}
 }
 
-// end waits for what Run has begun: who goes on with the instance, not for the disk.
+// end says that nothing is written any more, to HAProxy at once: who writes there next does not
+// wait for the disk.
 func (r *Reconciler) end() {
 	if r.probing != nil {
 		<-r.probing
@@ -200,6 +225,9 @@ func (r *Reconciler) end() {
 	close(r.done)
 	if r.syncing != nil {
 		<-r.syncing
+	}
+	if r.saving != nil {
+		<-r.saving
 	}
 }
 
@@ -216,6 +244,7 @@ func (r *Reconciler) takeWaiting() bool {
 
 // take makes spec what is worked towards.
 func (r *Reconciler) take(spec Spec) {
+	r.hasten(spec.Timing)
 	r.spec = spec
 	for name := range r.backends {
 		if _, ok := spec.Backends[name]; !ok {
@@ -225,7 +254,7 @@ func (r *Reconciler) take(spec Spec) {
 	for name, wanted := range spec.Backends {
 		b := r.backends[name]
 		if b == nil {
-			b = newBackendState(nil, "")
+			b = newBackendState(Known{})
 			r.backends[name] = b
 		}
 		b.take(wanted)

@@ -51,12 +51,16 @@ type BackendReport struct {
 	Problem string
 	// Paused: an operator has paused the writing.
 	Paused   bool
-	Waiting  int // changes that wait for the end of sessions
-	Overflow int // endpoints that have no slot here
+	Applied  uint64 // the generation up to which it was read back
+	Waiting  int    // changes that wait for the end of sessions
+	Overflow int    // endpoints that have no slot here
 	// By slot: what somebody took out of service, what HAProxy refused last, and until
 	// when it is not written to since somebody else keeps changing it.
 	Externals map[int]External
 	Refused   map[int]slots.Refusal
+	// Undecided are slots that were in service last and are not, of which it is not decided
+	// yet whether somebody took them out.
+	Undecided map[int]netip.AddrPort
 	Conflicts map[int]time.Time
 	// AddUnsupported is why no server can be added; "" if one can, as far as is known.
 	AddUnsupported string
@@ -155,25 +159,27 @@ func (r *Reconciler) send(report Report) {
 		report.Process = r.process
 	}
 	report.Backends = make(map[string]BackendReport, len(r.backends))
-	report.Applied, report.InSync = r.spec.Generation, r.up
-	report.StateFileFails = slices.ContainsFunc(r.proxies(r.names()), func(proxy string) bool { return r.unsaved[proxy] })
+	doubt := r.uncertain || len(r.recheckAt) > 0
+	report.Applied, report.InSync = r.spec.Generation, r.up && !doubt
+	report.StateFileFails = slices.ContainsFunc(r.proxies(r.names()), func(proxy string) bool { return r.unsaved[proxy] || r.diskSlow })
 	for name, b := range r.backends {
+		switch {
+		case doubt: // it stays what it was
+		case b.settled():
+			b.applied = r.spec.Generation
+		default:
+			b.applied = cmp.Or(b.since, b.spec.Generation) - 1
+		}
+		report.Applied = min(report.Applied, b.applied)
+		report.InSync = report.InSync && (b.settled() || b.isPaused()) // a pause has a state of its own
 		report.Backends[name] = BackendReport{
 			Proxy: b.spec.Proxy, Prefix: b.prefix, PrefixIsFound: b.prefixIsFound(),
-			Own: b.own, Usable: b.usable(report.At), Seen: b.seen, Missing: b.missing, Paused: b.isPaused(), Problem: b.problem, Waiting: b.waiting,
+			Own: b.own, Usable: b.usable(report.At), Seen: b.seen, Missing: b.missing, Paused: b.isPaused(), Applied: b.applied, Problem: b.problem, Waiting: b.waiting,
 			Overflow:  len(slots.Missing(b.own, b.effective())),
 			Externals: maps.Clone(b.externals), Refused: maps.Clone(b.refused), Conflicts: b.conflictsUntil(report.At),
-			AddUnsupported: b.addUnsupported, Unloaded: b.unloaded,
-		}
-		if !b.settled() {
-			report.InSync = report.InSync && b.isPaused() // a pause has a state of its own
-			report.Applied = min(report.Applied, cmp.Or(b.since, b.spec.Generation)-1)
+			AddUnsupported: b.addUnsupported, Unloaded: b.unloaded, Undecided: b.undecided(),
 		}
 	}
-	if r.uncertain || len(r.recheckAt) > 0 {
-		report.InSync, report.Applied = false, r.applied
-	}
-	r.applied = report.Applied
 	report.Events, report.Commands, report.Changes, report.Drift = r.events, r.commands, r.changes, r.drift
 	report.Restarted, report.Moved, report.Exchanges = r.restarted, r.moved, copies(r.exchanges)
 	r.events, r.commands, r.changes, r.drift, r.moved, r.restarted, r.exchanges = nil, nil, nil, nil, nil, false, nil

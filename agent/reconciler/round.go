@@ -77,6 +77,11 @@ func (r *Reconciler) attempt(ctx context.Context, which scope, report *Report) e
 			return err
 		}
 	}
+	if slices.ContainsFunc(names, func(n string) bool { return r.backends[n].asksCounters() }) {
+		if err := r.read(ctx, names, true, report); err != nil {
+			return err
+		}
+	}
 	if err := r.askResolvers(ctx, names); err != nil {
 		return err
 	}
@@ -144,7 +149,7 @@ func (r *Reconciler) read(ctx context.Context, names []string, sessions bool, re
 	if len(names) == 0 {
 		p, err := r.conn.Info(ctx)
 		if err == nil {
-			r.onProcess(p, report)
+			r.onProcess(p, len(r.backends) == 0, report)
 		}
 		return err
 	}
@@ -155,13 +160,13 @@ func (r *Reconciler) read(ctx context.Context, names []string, sessions bool, re
 	if v.Process.Stopping {
 		return &slots.InstanceError{Fault: slots.Restarted, Err: errStopping}
 	}
-	r.onProcess(v.Process, report)
+	r.onProcess(v.Process, len(names) == len(r.backends), report)
 	r.observe(names, v)
 	return nil
 }
 
-// onProcess notes which process answers.
-func (r *Reconciler) onProcess(p slots.Process, report *Report) {
+// onProcess notes which process answers. whole: all backends are compared with what it shows.
+func (r *Reconciler) onProcess(p slots.Process, whole bool, report *Report) {
 	now := time.Now()
 	if r.uncertain {
 		r.uncertain = false
@@ -170,7 +175,7 @@ func (r *Reconciler) onProcess(p slots.Process, report *Report) {
 			r.recheckAt = append(r.recheckAt, now.Add(d))
 		}
 	}
-	for len(r.recheckAt) > 0 && !now.Before(r.recheckAt[0]) {
+	for whole && len(r.recheckAt) > 0 && !now.Before(r.recheckAt[0]) {
 		r.recheckAt = r.recheckAt[1:]
 	}
 	r.up, r.backoff = true, 0
@@ -179,7 +184,7 @@ func (r *Reconciler) onProcess(p slots.Process, report *Report) {
 		report.Restarted = report.Restarted || r.met
 		for _, b := range r.backends {
 			b.forget()
-			b.freshProcess = r.process.Pid != 0
+			b.freshProcess, b.stranger = r.process.Pid != 0, r.process.Pid == 0
 		}
 	}
 	r.met, r.process = true, p
@@ -191,16 +196,23 @@ func (r *Reconciler) observe(names []string, v slots.View) {
 	for _, name := range names {
 		b := r.backends[name]
 		servers, exists := v.Servers[b.spec.Proxy]
-		taken, given := b.observe(servers, exists, len(r.recheckAt) == 0, now)
+		b.observe(servers, exists, now)
 		r.reportProblem(name, b)
-		for _, s := range taken {
-			n, _ := slots.Number(s, b.prefix)
-			r.event(Event{Kind: SlotTaken, Text: "slot was taken out of service by somebody else; it is left so", Backend: name, Slot: s,
-				Detail: "set to " + b.externals[n].Class.String() + "; slotsync server start " + name + "/" + s + " ends that", Warn: true})
-		}
-		for _, s := range given {
-			r.event(Event{Kind: SlotGivenBack, Text: "slot was set ready again by somebody else", Backend: name, Slot: s})
-		}
+		r.judge(name)
+	}
+}
+
+// judge says which slots somebody else took out of service, and gave back.
+func (r *Reconciler) judge(name string) {
+	b := r.backends[name]
+	taken, given := b.judge(len(r.recheckAt) == 0, time.Now())
+	for _, s := range taken {
+		n, _ := slots.Number(s, b.prefix)
+		r.event(Event{Kind: SlotTaken, Text: "slot was taken out of service by somebody else; it is left so", Backend: name, Slot: s,
+			Detail: "set to " + b.externals[n].Class.String() + "; slotsync server start " + name + "/" + s + " ends that", Warn: true})
+	}
+	for _, s := range given {
+		r.event(Event{Kind: SlotGivenBack, Text: "slot was set ready again by somebody else", Backend: name, Slot: s})
 	}
 }
 
@@ -237,6 +249,7 @@ func (r *Reconciler) plan(names []string) (todo batch, unknown bool) {
 		if b.waiting = 0; b.idle() || b.own == nil {
 			continue
 		}
+		r.judge(name) // more may be wanted than when the slots were seen
 		p := b.withoutConflicts(b.plan(), now)
 		b.waiting = len(p.Waiting)
 		for _, c := range p.Waiting {
@@ -258,31 +271,4 @@ func (r *Reconciler) pollInbox(names []string) []string {
 	names = slices.DeleteFunc(append(names, more...), func(n string) bool { return r.backends[n] == nil || r.backends[n].own == nil })
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// save writes the state files of the backends as they should be now.
-func (r *Reconciler) save(names []string) {
-	every := r.names()
-	for _, proxy := range r.proxies(names) {
-		var servers []slots.Server
-		for _, name := range every {
-			if b := r.backends[name]; b.spec.Proxy == proxy && b.own != nil && b.problem == "" && (!b.spec.ObserveOnly || slots.HasReady(b.own, nil)) {
-				servers = append(servers, b.stateFileRows()...)
-			}
-		}
-		if len(servers) == 0 {
-			delete(r.unsaved, proxy)
-			continue
-		}
-		if err := r.conn.Save(proxy, servers); err != nil {
-			r.unsaved[proxy] = true
-			r.event(Event{Kind: StateFileFailed, Text: "state file not written: an HAProxy that restarts now starts with older servers", Detail: err.Error(), Warn: true})
-			continue
-		}
-		delete(r.unsaved, proxy)
-		r.noteRows(proxy, servers, time.Now())
-		if r.nextSync.IsZero() {
-			r.nextSync = time.Now().Add(syncAfter)
-		}
-	}
 }

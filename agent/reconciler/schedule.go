@@ -46,6 +46,17 @@ func (r *Reconciler) schedule(report *Report, which scope) {
 	r.scheduleSessions(now, which)
 }
 
+// hasten has what is to be done more often from now on not wait for as long as it would have.
+func (r *Reconciler) hasten(next Timing) {
+	now, before := time.Now(), r.spec.Timing
+	if next.Poll < before.Poll && !r.nextPoll.IsZero() {
+		r.nextPoll = Earlier(r.nextPoll, now.Add(next.Poll))
+	}
+	if next.Resync < before.Resync && !r.nextResync.IsZero() {
+		r.nextResync = Earlier(r.nextResync, now.Add(spread(next.Resync, 0.1)))
+	}
+}
+
 // scheduleSessions sets when sessions are read next: soon after something was
 // emptied, sooner if something waits for it, then ever less often.
 func (r *Reconciler) scheduleSessions(now time.Time, which scope) {

@@ -75,8 +75,7 @@ func (r *Reconciler) killSessions(ctx context.Context) error {
 	if len(todo.changes) == 0 {
 		return nil
 	}
-	out, err := r.conn.Apply(ctx, r.process, todo.changes)
-	r.commands, r.exchanges = append(r.commands, out.Commands...), append(r.exchanges, out.Exchanges...)
+	out, err := r.execute(ctx, todo.changes)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func addr(port uint16) netip.AddrPort {
 
 // TestEndedSessionsAreForgotten: addresses come and go for months.
 func TestEndedSessionsAreForgotten(t *testing.T) {
-	b := newBackendState(nil, "")
+	b := newBackendState(Known{})
 	at := time.Now()
 	b.take(BackendSpec{SessionEnds: map[netip.AddrPort]time.Time{addr(80): at, addr(81): at}})
 	b.killed = map[netip.AddrPort]time.Time{addr(80): at, addr(81): at}

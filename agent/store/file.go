@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -33,12 +34,25 @@ type File struct {
 	worked    func()
 	wake      chan struct{}
 
-	mu      sync.Mutex   // guards following
-	next    any          // the newest value; nil: it is written
-	waiting []chan error // for the newest value
-	ended   bool
+	mu    sync.Mutex // guards following
+	next  any        // the newest value; nil: it is written
+	wait  *write     // who wait for the newest value; nil: nobody does
+	ended bool
 
 	last []byte // as it was written last; the goroutine's of run
+}
+
+// A write is one write that somebody waits for.
+type write struct {
+	done chan struct{}
+	err  error // once done is closed
+}
+
+func (w *write) finish(err error) {
+	if w != nil {
+		w.err = err
+		close(w.done)
+	}
 }
 
 // NewFile returns a file of a directory, "" for one that keeps nothing. failed and worked are
@@ -48,33 +62,44 @@ func NewFile(folders securedir.Policy, dir, name string, failed func(error), wor
 }
 
 // Put hands over the newest value. It does not wait.
-func (f *File) Put(value any) { f.hand(value, nil) }
+func (f *File) Put(value any) { f.hand(value, false) }
 
-// Flush hands over the newest value, and returns what tells when it is on the disk, or
-// why it is not; it is tried again then. It does not wait.
-func (f *File) Flush(value any) <-chan error {
-	done := make(chan error, 1)
-	f.hand(value, done)
-	return done
+// Flush hands over the newest value. It does not wait: what it returns does, until that is on
+// the disk, and says why it is not, or not yet; it is tried again then.
+func (f *File) Flush(value any) (wait func(context.Context) error) {
+	w := f.hand(value, true)
+	return func(ctx context.Context) error {
+		select {
+		case <-w.done:
+			return w.err
+		case <-ctx.Done():
+			return fmt.Errorf("the disk has not answered yet: %w", ctx.Err())
+		}
+	}
 }
 
-func (f *File) hand(value any, done chan error) {
+// hand hands over the newest value. However many wait for it, they wait for one write.
+func (f *File) hand(value any, waits bool) *write {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case done == nil:
-	case f.dir == "":
-		done <- nil // that nothing is kept is wanted
-	case f.ended:
-		done <- errEnded
-	default:
-		f.waiting = append(f.waiting, done)
-	}
 	f.next = value
+	w := f.wait
+	if w == nil && waits {
+		w = &write{done: make(chan struct{})}
+		switch {
+		case f.dir == "":
+			w.finish(nil) // that nothing is kept is wanted
+		case f.ended:
+			w.finish(errEnded)
+		default:
+			f.wait = w
+		}
+	}
 	select {
 	case f.wake <- struct{}{}:
 	default:
 	}
+	return w
 }
 
 // Run writes until ctx is done, and then what is left.
@@ -106,17 +131,15 @@ func (f *File) Run(ctx context.Context) {
 // and reports whether it tried.
 func (f *File) writeNext(rested bool) (wrote bool, err error) {
 	f.mu.Lock()
-	value, waiting := f.next, f.waiting
-	if value == nil || !rested && len(waiting) == 0 {
+	value, waiting := f.next, f.wait
+	if value == nil || !rested && waiting == nil {
 		f.mu.Unlock()
 		return false, nil
 	}
-	f.next, f.waiting = nil, nil
+	f.next, f.wait = nil, nil
 	f.mu.Unlock()
 	err = f.write(value)
-	for _, done := range waiting {
-		done <- err
-	}
+	waiting.finish(err)
 	if err != nil {
 		f.mu.Lock()
 		if f.next == nil {
@@ -133,10 +156,8 @@ func (f *File) end() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ended = true
-	for _, done := range f.waiting {
-		done <- errEnded
-	}
-	f.waiting = nil
+	f.wait.finish(errEnded)
+	f.wait = nil
 }
 
 // write makes value what the file holds, unless it does already.
