@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ import (
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
+	"github.com/slotsync/slotsync/tools/loopback"
 )
 
 // This file runs the agent over real HAProxys.
@@ -63,6 +65,7 @@ type rig struct {
 	source *listing
 	procs  map[string]*haproxytest.Process
 	looks  map[string]*haproxy.Client
+	stop   func() // ends the agent
 }
 
 // newRig starts an agent, of which configure may change what it is told.
@@ -81,22 +84,29 @@ func newRig(t *testing.T, procs map[string]*haproxytest.Process, configure func(
 			r.opts.Instances = append(r.opts.Instances, agent.Instance{Name: name, Conn: c, Query: c, Key: name})
 		}
 	}
+	r.start()
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+// start starts an agent with what was stored.
+func (r *rig) start() {
+	r.t.Helper()
 	a, err := agent.New(r.opts)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	r.agent = a
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	t.Cleanup(func() {
+	r.stop = func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
+			r.t.Errorf("Run: %v", err)
 		}
-	})
+	}
 	r.until("a beginning", func() bool { return len(a.Status().Backends) > 0 })
-	return r
 }
 
 func dial(t *testing.T, p *haproxytest.Process) *haproxy.Client {
@@ -246,6 +256,45 @@ func TestRealOddServersBesideTheTemplate(t *testing.T) {
 		r.source.list(80, 81, 82, 83)
 		r.until("one too many", func() bool { return len(r.agent.Status().Backends[0].Overflow) == 1 && !r.inSync("a") })
 	})
+}
+
+// What somebody takes out of service while the agent is away stays out: also where nothing is
+// known of the process but its counters.
+func TestRealTakenOutWhileTheAgentWasAway(t *testing.T) {
+	for _, version := range haproxytest.Versions {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			front, err := loopback.Port()
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := configuration(append(template("web", 1, 5, host), "frontend in", fmt.Sprintf("  bind 127.0.0.1:%d", front), "  default_backend web")...)
+			a := haproxytest.Start(t, haproxytest.Config{Version: version, Text: text})
+			r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(*agent.Backend) {})
+			r.source.list(80, 81, 82)
+			r.until("all in service", func() bool { return r.only("a", 80, 81, 82) == "" && r.inSync("a") })
+			for range 6 { // each gets one, and nobody listens there
+				answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", front))
+				if err != nil {
+					t.Fatal(err)
+				}
+				answer.Body.Close()
+			}
+			for _, dir := range []string{r.opts.StateDir, t.TempDir()} {
+				r.stop()
+				if _, err := r.looks["a"].Raw(t.Context(), "set server web/web3 state maint"); err != nil {
+					t.Fatal(err)
+				}
+				r.opts.StateDir = dir
+				r.start()
+				r.source.list(80, 81, 82)
+				r.until("one that somebody took", func() bool { return r.inSync("a") && r.agent.Status().Instances[0].External == 1 })
+				if wrong := r.only("a", 80, 81); wrong != "" {
+					t.Error(wrong)
+				}
+			}
+		})
+	}
 }
 
 // answering has an agent for agent-checks answer them, and returns their keywords.
