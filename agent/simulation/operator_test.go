@@ -210,7 +210,11 @@ func (w *world) settleAll() {
 		for _, slot := range b.Slots {
 			for _, in := range slot.Instances {
 				if in.HeldBy == "external" && slot.Endpoint != "" {
-					w.call(func(ctx context.Context) error {
+					addr, err := netip.ParseAddrPort(slot.Endpoint)
+					if err != nil {
+						w.t.Fatalf("an endpoint %q", slot.Endpoint)
+					}
+					w.unask(oracle.Ask{Backend: b.Name, Addr: addr, Kind: api.OverrideState}, func(ctx context.Context) error {
 						_, err := w.agent.SetState(ctx, b.Name, slot.Endpoint, api.StateReady, api.Who{})
 						return err
 					})

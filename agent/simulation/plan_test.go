@@ -82,7 +82,7 @@ var verbs = []struct {
 	{"drain", 3}, {"stop", 2}, {"start", 4}, {"weight", 1}, {"stop address", 1}, {"start address", 2}, {"add server", 2}, {"remove server", 2},
 	{"pause", 1}, {"resume", 3}, {"accept", 3},
 	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1},
-	{"kill", 3}, {"kill soon", 5}, {"found running", 3}, {"stop agent", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk works", 4},
+	{"kill", 3}, {"kill soon", 5}, {"found running", 3}, {"stop agent", 1}, {"hand while down", 3}, {"other timeout", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk works", 4},
 }
 
 // scenes are verbs that happen to the same thing one after the other: what is rare to meet
@@ -98,6 +98,7 @@ var scenes = [][]string{
 	{"drain", "kill soon"}, {"add server", "kill soon"}, // what is acknowledged is durable
 	{"found running", "hand state"}, {"found running", "accept"}, // somebody else's addresses
 	{"hand address", "kill"},                           // a slot that was taken while nobody looked
+	{"hang", "other timeout", "heal instance"},         // what was sent before a change is not forgotten
 	{"hand state", "hand state", "hand state"},         // a fight
 	{"agent state", "leave"}, {"leave", "agent state"}, // an agent-check brings nobody back
 	{"reload shrunk", "join", "join"}, // an endpoint whose slot is gone

@@ -152,6 +152,8 @@ func (w *world) doConfigure(s step) bool {
 		}
 	case "all instances":
 		clear(c.instances)
+	case "other timeout":
+		c.keys++
 	default:
 		w.conf = before
 		return false
@@ -179,6 +181,15 @@ func (w *world) doAgent(s step) bool {
 		w.unbreak()
 		w.stopAgent()
 		time.Sleep(time.Duration(s.a%5000) * time.Millisecond)
+		w.start()
+	case "hand while down":
+		if s.b%2 == 0 {
+			w.unbreak()
+			w.stopAgent()
+		} else {
+			w.reap()
+		}
+		w.proxies[s.a%len(w.proxies)].takeOut(s)
 		w.start()
 	case "long down":
 		w.unbreak()

@@ -205,6 +205,15 @@ func (p *proxy) standard() {
 	}
 }
 
+// takeOut has somebody take a server out of service, if one is in it.
+func (p *proxy) takeOut(s step) {
+	b := p.backends[s.b%len(p.backends)].Name
+	serve := slices.DeleteFunc(p.fake.Servers(b), func(s haproxytest.Server) bool { return s.Name == "static1" || s.State != oracle.Ready })
+	if len(serve) > 0 {
+		p.hand(b, serve[s.c%len(serve)].Name, "set server %s/%s state %s", b, serve[s.c%len(serve)].Name, []string{"maint", "drain"}[(s.c/8)%2])
+	}
+}
+
 // doHand has somebody else change a server.
 func (w *world) doHand(s step) bool {
 	p := w.proxies[s.a%len(w.proxies)]

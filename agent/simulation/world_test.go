@@ -63,7 +63,8 @@ type configuration struct {
 	feeds     map[[2]int]bool // feeds that are not
 	instances map[int]bool    // instances that are not
 	deny      bool
-	question  int // how often the sources' questions changed
+	question  int // how often the sources' questions changed, and how the instances are reached
+	keys      int
 }
 
 // run runs a plan and returns what it broke. log gets what happens and what the agent logs; it
@@ -167,7 +168,7 @@ func (w *world) options() (agent.Options, []oracle.Backend, []string) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		o.Instances = append(o.Instances, agent.Instance{Name: p.name, Conn: mortalClient{client, life}, StateFile: pattern != "", Key: p.name})
+		o.Instances = append(o.Instances, agent.Instance{Name: p.name, Conn: mortalClient{client, life}, StateFile: pattern != "", Key: fmt.Sprint(p.name, w.conf.keys)})
 		names = append(names, p.name)
 	}
 	for i, b := range w.conf.backends {
@@ -201,7 +202,7 @@ func (w *world) backend(i int, b backendSetting) (agent.Backend, oracle.Backend)
 		one.Leave, one.Drain = slots.Drain, 10*time.Second
 	}
 	judged := oracle.Backend{
-		Name: one.Name, Hold: b.Hold, EmptyHold: b.EmptyHold, Window: b.Window, MaxRemoval: b.MaxRemoval, Dynamic: b.Dynamic,
+		Name: one.Name, Hold: b.Hold, EmptyHold: b.EmptyHold, Window: b.Window, MaxRemoval: b.MaxRemoval, Dynamic: b.Dynamic, Repair: b.Repair,
 	}
 	if b.Prefix {
 		one.Prefix, judged.Prefix = "srv", "srv"

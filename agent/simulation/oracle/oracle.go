@@ -82,6 +82,7 @@ type Backend struct {
 	MaxRemoval              float64
 	Deny                    []netip.Prefix
 	Dynamic                 bool
+	Repair                  bool // what somebody else takes out of service is put back
 }
 
 // A Violation is a promise that was broken.
@@ -113,11 +114,13 @@ type Oracle struct {
 	paused   map[string]time.Time  // until when
 	// unstored is since when the agent cannot store anything; zero: it can.
 	unstored time.Time
-	resumed  time.Time
-	events   []Event
-	record   func(Entry) // nil: nothing is kept
-	done     []removal
-	moved    []move
+	// forgets: it could not store something since it was started.
+	forgets bool
+	resumed time.Time
+	events  []Event
+	record  func(Entry) // nil: nothing is kept
+	done    []removal
+	moved   []move
 }
 
 // A difference is that a gauge is not what the status says, for so long.
@@ -194,7 +197,7 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 // Started tells that the agent runs, Stopped that it does not: it was killed, or ended.
 func (o *Oracle) Started(at time.Time) {
 	o.keep("Started", at)
-	o.running, o.events, o.done = at, nil, nil
+	o.running, o.events, o.done, o.forgets = at, nil, nil, !o.unstored.IsZero()
 	for _, in := range o.instances {
 		in.meet(o)
 	}
@@ -233,7 +236,7 @@ func (o *Oracle) steady(at time.Time) bool {
 // Unstored tells that the agent cannot store anything from now on, Stored that it can.
 func (o *Oracle) Unstored(at time.Time) {
 	o.keep("Unstored", at)
-	o.unstored = at
+	o.unstored, o.forgets = at, true
 }
 
 // Stored is the opposite of [Oracle.Unstored].

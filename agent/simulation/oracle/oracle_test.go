@@ -148,6 +148,16 @@ var onServers = []rule{
 		},
 	},
 	{
+		name: "external", text: "10.0.0.4:80 into service, which somebody took out of it",
+		wrong: func(h *history) { h.loses("s4"); h.enables("s4") },
+		right: func(h *history) { h.loses("s4"); h.Ended(h.now, stopped(4)); h.enables("s4") }, // an operator gave it back
+	},
+	{
+		name: "external", text: "10.0.0.4:80 into service, which somebody took out of it",
+		wrong: func(h *history) { h.loses("s4"); h.enables("s4") },
+		right: func(h *history) { h.loses("s4"); h.lists(1, 2, 3); h.lists(1, 2, 3, 4); h.enables("s4") },
+	},
+	{
 		name: "not ours", text: "static1",
 		wrong: func(h *history) { h.empties("static1") },
 		right: func(h *history) {

@@ -101,6 +101,21 @@ func (h *history) finds(server string, a netip.AddrPort) {
 // fills has the agent give a free slot an address and put it into service.
 func (h *history) fills(server string, a netip.AddrPort) {
 	h.sends(server, fmt.Sprintf("set server SERVER addr %s port %d", a.Addr(), a.Port()), func(s *Server) { s.Addr = a })
+	h.enables(server)
+}
+
+// loses has somebody take a slot out of service while no agent runs, a minute ago.
+func (h *history) loses(server string) {
+	h.Stopped(h.now)
+	h.executes(server, "set server SERVER state maint", func(s *Server) { s.State = Maint }, true)
+	h.configured()
+	h.Started(h.now)
+	h.lists(h.listed...)
+	h.after(time.Minute)
+}
+
+// enables has the agent put a slot into service as it is.
+func (h *history) enables(server string) {
 	h.sends(server, "set server SERVER state ready", func(s *Server) { s.State = Ready })
 }
 
