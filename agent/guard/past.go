@@ -17,14 +17,16 @@ type PastSet struct {
 	Addrs []netip.AddrPort `json:"addrs"`
 }
 
-// stands is how long a set has to be replaced by another of its size for that one to count in its
-// place. A deployment takes longer for half of a backend; two answers of one replacement do not.
-const stands = time.Second
+// apart is how long ago a set was replaced by another one of its size for that to count in its
+// place. A deployment that replaces half of a backend takes longer, whether it waits for HAProxy's
+// check or for nothing: to count the older one until the newcomers have proved themselves would hold
+// it. Several answers about one replacement are closer to each other.
+const apart = time.Second
 
 // past are the sets that were in force, oldest first, none smaller than any that came
 // after it: only those can be the largest within a window. Of sets of one size the
 // latest counts, so that a deployment which replaces one endpoint after the other
-// misses only the last of them; but see [stands].
+// misses only the last of them; but see [apart].
 type past []PastSet
 
 // record notes what is listed now.
@@ -46,21 +48,21 @@ func (p *past) record(addrs []netip.AddrPort, now time.Time) {
 	*p = list
 }
 
-// largest returns the largest set of the window that there was at that time, or, while something
-// is held, when that began.
+// largest returns the largest set of the window: of several as large, the one that was in force
+// a moment ago; while something is held, a moment before that began.
 func (g *Guard) largest(now time.Time) []netip.AddrPort {
 	latest := now
 	if g.hold != nil {
 		latest = g.hold.since
 	}
-	return g.past.largest(now.Add(-g.rules.Window), latest.Add(-stands))
+	return g.past.largest(now.Add(-g.rules.Window), latest.Add(-apart))
 }
 
-// largest returns the largest set that was in force at any time since then; of several the first
-// that was after the time from which on they count beside each other.
-func (p *past) largest(since, beside time.Time) []netip.AddrPort {
+// largest returns the largest set that was in force at any time since then; of several as large,
+// the first that was in force after a moment.
+func (p *past) largest(since, moment time.Time) []netip.AddrPort {
 	list := *p
-	for len(list) > 1 && (!list[0].Until.After(since) || len(list[0].Addrs) == len(list[1].Addrs) && !list[0].Until.After(beside)) {
+	for len(list) > 1 && (!list[0].Until.After(since) || len(list[0].Addrs) == len(list[1].Addrs) && !list[0].Until.After(moment)) {
 		list = list[1:]
 	}
 	*p = list
