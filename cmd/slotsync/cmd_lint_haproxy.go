@@ -18,11 +18,13 @@ func newLintHAProxyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lint-haproxy FILE...",
 		Short: "Look for traps in HAProxy's configuration, without a running HAProxy",
-		Long: `Read files of HAProxy's configuration and say what would go wrong with slotsync:
+		Long: `Read HAProxy's configuration and say what would go wrong with slotsync:
 slots that cannot be filled, that are empty after a restart, or that take traffic
 before they are filled; a Runtime API that takes no changes; algorithms that take no
-weights. Each line says what to write instead. "-" reads standard input. Nothing is
-asked and nothing is changed. Exit 1 if anything fails, 0 if there are only warnings.
+weights. Each line says what to write instead. Several files are one configuration, as
+HAProxy reads them with several -f: in this order, defaults of an earlier one hold in a
+later one. "-" reads standard input. Nothing is asked and nothing is changed. Exit 1 if
+anything fails, 0 if there are only warnings.
 
 It reads lines as they stand: variables, .if and quotes are not evaluated. What a
 running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
@@ -35,15 +37,16 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			list := []api.Finding{}
-			for _, path := range args {
+			files := make([]doctor.ConfigFile, len(args))
+			for i, path := range args {
 				text, err := readHAProxyFile(path)
 				if err != nil {
 					return usageErrorf("%w", err)
 				}
-				list = append(list, doctor.LintHAProxy(path, text)...)
+				files[i] = doctor.ConfigFile{Path: path, Text: text}
 			}
-			err := show(a, list, func(list []api.Finding) error {
+			list := doctor.LintHAProxy(files...)
+			err := show(a, append([]api.Finding{}, list...), func(list []api.Finding) error {
 				if len(list) == 0 {
 					fmt.Fprintln(a.stdout, "nothing to say against it")
 				}

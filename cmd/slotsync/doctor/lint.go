@@ -12,23 +12,22 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// A lint collects what is found in one file of HAProxy's configuration.
-type lint struct {
-	file string
-	list []api.Finding
-}
+// A lint collects what is found in HAProxy's configuration.
+type lint struct{ list []api.Finding }
 
-func (l *lint) add(verdict string, line int, format string, args ...any) {
-	f := findings{subject: fmt.Sprintf("%s:%d", l.file, line)}
+func (l *lint) add(verdict string, at place, format string, args ...any) {
+	f := findings{subject: fmt.Sprintf("%s:%d", filepath.Base(at.file), at.line)}
 	f.add(verdict, format, args...)
 	l.list = append(l.list, f.list...)
 }
 
-// LintHAProxy returns what the text of a file of HAProxy's configuration would cost, by what
-// it says alone: no HAProxy is asked. The findings are in the order of the lines.
-func LintHAProxy(path string, text []byte) []api.Finding {
-	l := lint{file: filepath.Base(path)}
-	sections := readSections(text)
+// LintHAProxy returns what a configuration would cost, by what its files say alone: no HAProxy
+// is asked. HAProxy reads the files in this order, at least one. The findings are in the order
+// of the lines.
+func LintHAProxy(files ...ConfigFile) []api.Finding {
+	var l lint
+	sections := readSections(files...)
+	l.admin(sections)
 	for _, s := range sections {
 		switch s.kind {
 		case "global":
@@ -36,34 +35,42 @@ func LintHAProxy(path string, text []byte) []api.Finding {
 		case "backend", "listen":
 			l.backend(s)
 		case "program":
-			l.add(api.VerdictWarn, s.line, "HAProxy 3.3 and later have no `program`: let systemd or the container start slotsync")
+			l.add(api.VerdictWarn, s.place, "HAProxy 3.3 and later have no `program`: let systemd or the container start slotsync")
 		}
 	}
 	if !slices.ContainsFunc(sections, func(s section) bool { return len(templatesOf(s)) > 0 }) {
-		l.add(api.VerdictFail, 1, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `%s`", Recommended("web", 1, 100))
+		l.add(api.VerdictFail, place{files[0].Path, 1}, "no backend has a `server-template`, and slotsync fills nothing else: write, as in `%s`", Recommended("web", 1, 100))
 	}
 	return l.list
 }
 
+// isAdmin reports whether d opens a Runtime API that takes changes.
+func (d directive) isAdmin() bool {
+	level, _ := d.after("level")
+	return d.words[0] == "stats" && d.arg(1) == "socket" && level == "admin"
+}
+
+// admin looks for a Runtime API that takes changes in all global sections, of which there may
+// be several.
+func (l *lint) admin(all []section) {
+	isGlobal := func(s section) bool { return s.kind == "global" }
+	first := slices.IndexFunc(all, isGlobal)
+	if first >= 0 && !slices.ContainsFunc(all, func(s section) bool { return isGlobal(s) && slices.ContainsFunc(s.lines, directive.isAdmin) }) {
+		l.add(api.VerdictFail, all[first].place, "no `stats socket` has level admin, which changes need: write `stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners`")
+	}
+}
+
 func (l *lint) global(s section, all []section) {
-	admin := false
 	for _, d := range s.lines {
 		switch {
-		case d.words[0] == "stats" && d.arg(1) == "socket":
-			if level, _ := d.after("level"); level != "admin" {
-				continue
-			}
-			admin = true
+		case d.isAdmin():
 			local := func(prefix string) bool { return strings.HasPrefix(strings.Trim(d.arg(2), `"'`), prefix) }
 			if a := d.arg(2); !slices.ContainsFunc([]string{"/", "unix@", "abns@", "fd@", "127.", "localhost:", "$"}, local) {
-				l.add(api.VerdictWarn, d.line, "the Runtime API at %s is open to the network, without encryption or password: a unix socket is the normal way", a)
+				l.add(api.VerdictWarn, d.place, "the Runtime API at %s is open to the network, without encryption or password: a unix socket is the normal way", a)
 			}
 		case d.words[0] == "zero-warning" && slices.ContainsFunc(all, hasDisabledSlots):
-			l.add(api.VerdictFail, d.line, "`zero-warning` with slots that are `disabled` keeps a HAProxy that starts with filled slots from starting: remove it")
+			l.add(api.VerdictFail, d.place, "`zero-warning` with slots that are `disabled` keeps a HAProxy that starts with filled slots from starting: remove it")
 		}
-	}
-	if !admin {
-		l.add(api.VerdictFail, s.line, "no `stats socket` has level admin, which changes need: write `stats socket /run/haproxy/admin.sock mode 660 level admin expose-fd listeners`")
 	}
 }
 
@@ -104,7 +111,7 @@ func templatesOf(s section) []template {
 
 // effective returns the words of the line behind those of default-server, which it overrides.
 func (t template) effective(s section) directive {
-	d := directive{line: t.line}
+	d := directive{place: t.place}
 	for _, x := range s.lines {
 		if x.words[0] == "default-server" {
 			d.words = append(slices.Clone(x.words[1:]), d.words...)
@@ -126,7 +133,7 @@ func (l *lint) backend(s section) {
 	for _, d := range s.lines {
 		switch d.words[0] {
 		case "disabled":
-			l.add(api.VerdictFail, d.line, "backend %s is `disabled`, and takes neither traffic nor changes: remove it", s.name)
+			l.add(api.VerdictFail, d.place, "backend %s is `disabled`, and takes neither traffic nor changes: remove it", s.name)
 		case "balance":
 			l.balance(s, d)
 		}
@@ -136,16 +143,16 @@ func (l *lint) backend(s section) {
 		l.beside(s, t)
 		for _, other := range templates[:i] {
 			if why := slots.Collide(other.prefix, t.prefix); why != "" {
-				l.add(api.VerdictFail, t.line, "backend %s: %s", s.name, why)
+				l.add(api.VerdictFail, t.place, "backend %s: %s", s.name, why)
 			}
 		}
 	}
 	if d, ok := s.last("load-server-state-from-file"); !ok || d.arg(1) == "none" {
-		l.add(api.VerdictWarn, s.line, "backend %s loads no state file, so a restarted HAProxy is empty until slotsync has filled it: "+
+		l.add(api.VerdictWarn, s.place, "backend %s loads no state file, so a restarted HAProxy is empty until slotsync has filled it: "+
 			"write `load-server-state-from-file local` and `server-state-file-name use-backend-name`, and set state_file", s.name)
 	}
 	if _, ok := s.last("option", "redispatch"); !ok {
-		l.add(api.VerdictWarn, s.line, "backend %s has no `option redispatch`: a request that meets an address that has just gone fails instead of being sent to another: "+
+		l.add(api.VerdictWarn, s.place, "backend %s has no `option redispatch`: a request that meets an address that has just gone fails instead of being sent to another: "+
 			"write `retries 3` and `option redispatch 1`", s.name)
 	}
 }
@@ -162,25 +169,25 @@ func (l *lint) template(s section, t template) {
 	numeric := err == nil
 	switch {
 	case has("resolvers") || strings.HasPrefix(t.address, "_"):
-		l.add(api.VerdictFail, t.line, "HAProxy's own resolvers write these slots too: remove `resolvers` and write `%s`", write)
+		l.add(api.VerdictFail, t.place, "HAProxy's own resolvers write these slots too: remove `resolvers` and write `%s`", write)
 	case numeric:
-		l.add(api.VerdictWarn, t.line, "a numeric address is not restored from a state file at a restart: write `%s`", write)
+		l.add(api.VerdictWarn, t.place, "a numeric address is not restored from a state file at a restart: write `%s`", write)
 	case ok && strings.HasSuffix(init, "none"):
-		l.add(api.VerdictFail, t.line, "`init-addr %s` leaves slots without an address, which cannot be set: write `%s`", init, write)
+		l.add(api.VerdictFail, t.place, "`init-addr %s` leaves slots without an address, which cannot be set: write `%s`", init, write)
 	case !ok && !numeric:
-		l.add(api.VerdictFail, t.line, "HAProxy does not start when %s has no address in DNS: write `%s`", t.address, write)
+		l.add(api.VerdictFail, t.place, "HAProxy does not start when %s has no address in DNS: write `%s`", t.address, write)
 	}
 	if t.port == "" {
-		l.add(api.VerdictWarn, t.line, "the slots have no port, so a restart with a state file adds the frontend's to it: write `%s`", write)
+		l.add(api.VerdictWarn, t.place, "the slots have no port, so a restart with a state file adds the frontend's to it: write `%s`", write)
 	}
 	if !has("disabled") {
-		l.add(api.VerdictWarn, t.line, "the slots are not `disabled`: they take traffic at their placeholder until they are filled: write `%s`", write)
+		l.add(api.VerdictWarn, t.place, "the slots are not `disabled`: they take traffic at their placeholder until they are filled: write `%s`", write)
 	}
 	if w, _ := words.after("weight"); atoi(w, 1) < fullWeight {
-		l.add(api.VerdictWarn, t.line, "a template weight below %d cannot express every percent: write `weight %d`", fullWeight, fullWeight)
+		l.add(api.VerdictWarn, t.place, "a template weight below %d cannot express every percent: write `weight %d`", fullWeight, fullWeight)
 	}
 	if !has("check") {
-		l.add(api.VerdictWarn, t.line, "nothing checks the slots: HAProxy sends requests to an endpoint that has died until discovery says so: write `check inter 2s`")
+		l.add(api.VerdictWarn, t.place, "nothing checks the slots: HAProxy sends requests to an endpoint that has died until discovery says so: write `check inter 2s`")
 	}
 }
 
@@ -198,7 +205,7 @@ func (l *lint) beside(s section, t template) {
 			continue
 		}
 		if _, ok := slots.Number(d.arg(1), t.prefix); ok {
-			l.add(api.VerdictFail, d.line, "server %s is named like a slot of `server-template %s`, and would be taken for one: rename it", d.arg(1), t.prefix)
+			l.add(api.VerdictFail, d.place, "server %s is named like a slot of `server-template %s`, and would be taken for one: rename it", d.arg(1), t.prefix)
 		}
 	}
 }
@@ -214,6 +221,6 @@ func (l *lint) balance(s section, d directive) {
 	default:
 		return
 	}
-	l.add(api.VerdictWarn, d.line, "backend %s: `balance %s` takes no weights and no new servers while HAProxy runs, and moves keys whenever a slot changes: "+
+	l.add(api.VerdictWarn, d.place, "backend %s: `balance %s` takes no weights and no new servers while HAProxy runs, and moves keys whenever a slot changes: "+
 		"write `hash-type consistent`, or another algorithm", s.name, d.arg(1))
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,8 +49,38 @@ func TestLintHAProxy(t *testing.T) {
 		{"numbers that are none", good + "  server-template web x-y slot.invalid:1\n  server-template\n", []string{"fail h.cfg:1 no backend"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			list := LintHAProxy("/etc/haproxy/h.cfg", []byte(tt.text))
+			list := LintHAProxy(ConfigFile{"/etc/haproxy/h.cfg", []byte(tt.text)})
 			for i := range list { // expect looks at verdict and text
+				list[i].Text = list[i].Subject + " " + list[i].Text
+			}
+			expect(t, list, tt.want)
+		})
+	}
+}
+
+// HAProxy reads several files as one configuration.
+func TestLintOfSeveralFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		texts []string
+		want  []string
+	}{
+		{"one for each section", []string{lintGlobal, lintDefaults, "backend web\n" + lintSlots}, nil},
+		{"defaults by name", []string{lintGlobal, "defaults d\n  option redispatch 1\ndefaults\n", "backend web from d\n  load-server-state-from-file local\n" + lintSlots}, nil},
+		{"the socket in the second", []string{"global\n  maxconn 9\n", lintGlobal, lintDefaults + "backend web\n" + lintSlots}, nil},
+		{"no socket in any", []string{"# none\nglobal\n", "global\n" + lintDefaults + "backend web\n" + lintSlots}, []string{"fail 0.cfg:2 no `stats socket`"}},
+		{"no slots in any", []string{lintGlobal, lintDefaults}, []string{"fail 0.cfg:1 no backend has"}},
+		{"a file begins in no section", []string{lintGlobal + lintDefaults + "backend web\n" + lintSlots, "  disabled\n"}, nil},
+		{"lines of the second", []string{lintGlobal + lintDefaults, "\nbackend web\n  disabled\n" + lintSlots}, []string{"fail 1.cfg:3 backend web is `disabled`"}},
+		{"lines of the defaults", []string{lintGlobal, lintDefaults + "  balance uri\n", "backend web\n" + lintSlots}, []string{"warn 1.cfg:4 backend web: `balance uri`"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var files []ConfigFile
+			for i, text := range tt.texts {
+				files = append(files, ConfigFile{fmt.Sprintf("/etc/haproxy/%d.cfg", i), []byte(text)})
+			}
+			list := LintHAProxy(files...)
+			for i := range list {
 				list[i].Text = list[i].Subject + " " + list[i].Text
 			}
 			expect(t, list, tt.want)
@@ -68,7 +99,7 @@ func TestLintOfTheExamples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range LintHAProxy(path, text) {
+		for _, f := range LintHAProxy(ConfigFile{path, text}) {
 			t.Errorf("%s: %s: %s", path, f.Verdict, f.Text)
 		}
 	}
@@ -78,7 +109,7 @@ func FuzzLintHAProxy(f *testing.F) {
 	f.Add(lintGlobal + lintDefaults + "backend web\n" + lintSlots)
 	f.Add("defaults from\nbackend x from\nserver-template a 9999999999999999999999-1 :\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, x := range LintHAProxy("h.cfg", []byte(text)) {
+		for _, x := range LintHAProxy(ConfigFile{"h.cfg", []byte(text)}) {
 			if strings.ContainsAny(x.Text, "\n\x1b") {
 				t.Errorf("%q", x.Text)
 			}

@@ -46,10 +46,8 @@ func (f *findings) judgeLoading(in config.Instance, proxy string, r running) {
 // missing may say it.
 func (r running) loading() (c loadingConfig, ok bool) {
 	c.backends = map[string]stateLoad{}
-	for _, f := range r.files {
-		c.read(f.sections)
-	}
-	return c, r.whole && len(r.files) > 0
+	c.read(r.sections)
+	return c, r.whole && len(r.sections) > 0
 }
 
 // path is the file that the state of a backend is loaded from, "" if it is from none. It is
@@ -75,7 +73,7 @@ func (c loadingConfig) path(proxy string) (path string, known bool) {
 	return path, known && filepath.IsAbs(path) && !strings.ContainsAny(path, "$\"'\\")
 }
 
-// read takes what a file says.
+// read takes what the files say.
 func (c *loadingConfig) read(sections []section) {
 	for _, s := range sections {
 		var l stateLoad

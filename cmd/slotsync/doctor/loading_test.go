@@ -43,7 +43,7 @@ func TestJudgeLoading(t *testing.T) {
 // Each section has the defaults that it names, or the last ones before it.
 func TestLoadingOfDefaults(t *testing.T) {
 	c := loadingConfig{backends: map[string]stateLoad{}}
-	c.read(readSections([]byte(`global
+	c.read(readSections(ConfigFile{Text: []byte(`global
   server-state-base /s
 defaults one
   load-server-state-from-file local
@@ -61,7 +61,7 @@ backend d
 backend e
   load-server-state-from-file local
   server-state-file-name "$X/y"
-`)))
+`)}))
 	for proxy, want := range map[string]string{"a": "", "b": "/s/b", "c": "/s/x"} {
 		if got, known := c.path(proxy); got != want || !known {
 			t.Errorf("%s: %q, %t", proxy, got, known)
@@ -71,5 +71,15 @@ backend e
 		if got, known := c.path(proxy); known {
 			t.Errorf("%s: %q is known", proxy, got)
 		}
+	}
+}
+
+// TestLoadingOfSeveralFiles: defaults of an earlier file hold in a later one.
+func TestLoadingOfSeveralFiles(t *testing.T) {
+	r := running{whole: true, sections: readSections(ConfigFile{Text: []byte("defaults\n  load-server-state-from-file local\n")},
+		ConfigFile{Text: []byte("global\n  server-state-base /s\nbackend a\n")})}
+	c, ok := r.loading()
+	if got, known := c.path("a"); !ok || got != "/s/a" || !known {
+		t.Errorf("%q, %t, %t", got, known, ok)
 	}
 }

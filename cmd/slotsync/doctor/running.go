@@ -14,15 +14,9 @@ import (
 
 // A running is what can be seen from here of how a HAProxy was started.
 type running struct {
-	args  []string
-	files []configFile
-	whole bool // all files could be read
-}
-
-// A configFile is one file of a configuration.
-type configFile struct {
-	path     string
+	args     []string
 	sections []section
+	whole    bool // all files could be read
 }
 
 // runningAs reads the configuration of the HAProxy of this pid.
@@ -37,26 +31,26 @@ func runningAs(pid int) (r running) {
 		dir = "/"
 	}
 	r.whole = true
+	var files []ConfigFile
 	for _, path := range configFiles(r.args, dir) {
 		text, err := readConfig(path)
 		if err != nil {
 			r.whole = false
 			continue
 		}
-		r.files = append(r.files, configFile{path, readSections(text)})
+		files = append(files, ConfigFile{path, text})
 	}
+	r.sections = readSections(files...)
 	return r
 }
 
-// global yields what stands in global sections, with the path of its file.
-func (r running) global() iter.Seq2[string, directive] {
-	return func(yield func(string, directive) bool) {
-		for _, f := range r.files {
-			for _, s := range f.sections {
-				for _, d := range s.lines {
-					if s.kind == "global" && !yield(f.path, d) {
-						return
-					}
+// global yields what stands in global sections.
+func (r running) global() iter.Seq[directive] {
+	return func(yield func(directive) bool) {
+		for _, s := range r.sections {
+			for _, d := range s.lines {
+				if s.kind == "global" && !yield(d) {
+					return
 				}
 			}
 		}
@@ -73,7 +67,7 @@ func RunningSockets() []string {
 			continue
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		for _, d := range runningAs(pid).global() {
+		for d := range runningAs(pid).global() {
 			path := strings.TrimPrefix(strings.Trim(d.arg(2), `"'`), "unix@")
 			if d.words[0] == "stats" && d.arg(1) == "socket" && filepath.IsAbs(path) && !slices.Contains(list, path) {
 				list = append(list, path)

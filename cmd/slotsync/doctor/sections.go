@@ -8,17 +8,29 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
+// A ConfigFile is one file of HAProxy's configuration.
+type ConfigFile struct {
+	Path string
+	Text []byte
+}
+
 // A section is one of HAProxy's configuration (Configuration Manual, 2). Its lines begin
 // with those of the defaults that hold for it.
 type section struct {
+	place
 	kind, name string
-	line       int // of its first word, from 1
 	lines      []directive
+}
+
+// A place is where something stands.
+type place struct {
+	file string
+	line int // from 1
 }
 
 // A directive is one line of a section.
 type directive struct {
-	line  int
+	place
 	words []string // at least one
 }
 
@@ -39,51 +51,70 @@ func (d directive) after(key string) (string, bool) {
 	return d.arg(i + 1), true
 }
 
-// readSections cuts a configuration into its sections. A proxy has the defaults that it
-// names, or the last ones before it; other defaults are only had by those who name them.
-func readSections(text []byte) []section {
-	var all []section
-	var last []directive
-	named := map[string][]directive{}
-	end := func() {
-		if len(all) == 0 {
-			return
-		}
-		if s := all[len(all)-1]; s.kind == "defaults" {
-			last = s.lines
-			if s.name != "" {
-				named[s.name] = s.lines
-			}
-		}
+// readSections cuts the files of one configuration, in the order in which HAProxy reads them,
+// into sections. A proxy has the defaults that it names, or the last ones before it, in an
+// earlier file too; other defaults are only had by those who name them.
+func readSections(files ...ConfigFile) []section {
+	r := sectionReader{types: reload.SectionTypes(), named: map[string][]directive{}}
+	for _, f := range files {
+		r.read(f)
 	}
-	types := reload.SectionTypes()
-	n := 0
-	for raw := range bytes.Lines(text) {
+	return r.all
+}
+
+// A sectionReader has what was read of a configuration.
+type sectionReader struct {
+	types []string
+	all   []section
+	last  []directive            // of the defaults that were read last
+	named map[string][]directive // of those with a name
+}
+
+// read adds a file, which begins in no section (Management Guide, 3, "-f").
+func (r *sectionReader) read(f ConfigFile) {
+	begun, n := false, 0
+	for raw := range bytes.Lines(f.Text) {
 		n++
 		line, _, _ := strings.Cut(string(raw), "#")
-		d := directive{line: n, words: strings.Fields(line)}
-		if len(d.words) == 0 {
-			continue
-		}
-		if !slices.Contains(types, d.words[0]) {
-			if len(all) > 0 {
-				s := &all[len(all)-1]
-				s.lines = append(s.lines, d)
-			}
-			continue
-		}
-		end()
-		s := section{kind: d.words[0], name: reload.SectionName(d.words), line: n}
-		from, has := d.after("from")
+		d := directive{place{f.Path, n}, strings.Fields(line)}
 		switch {
-		case has:
-			s.lines = slices.Clone(named[from])
-		case slices.Contains([]string{"backend", "listen", "frontend"}, s.kind):
-			s.lines = slices.Clone(last)
+		case len(d.words) == 0:
+		case slices.Contains(r.types, d.words[0]):
+			begun = true
+			r.begin(d)
+		case begun:
+			s := &r.all[len(r.all)-1]
+			s.lines = append(s.lines, d)
 		}
-		all = append(all, s)
 	}
-	return all
+	r.end()
+}
+
+// begin begins the section that d names.
+func (r *sectionReader) begin(d directive) {
+	r.end()
+	s := section{place: d.place, kind: d.words[0], name: reload.SectionName(d.words)}
+	from, has := d.after("from")
+	switch {
+	case has:
+		s.lines = slices.Clone(r.named[from])
+	case slices.Contains([]string{"backend", "listen", "frontend"}, s.kind):
+		s.lines = slices.Clone(r.last)
+	}
+	r.all = append(r.all, s)
+}
+
+// end notes the section before, if it has defaults.
+func (r *sectionReader) end() {
+	if len(r.all) == 0 {
+		return
+	}
+	if s := r.all[len(r.all)-1]; s.kind == "defaults" {
+		r.last = s.lines
+		if s.name != "" {
+			r.named[s.name] = s.lines
+		}
+	}
 }
 
 // last returns the last directive that begins with these words.

@@ -29,9 +29,9 @@ func (r running) zeroWarning() string {
 	if slices.Contains(r.args, "-dW") {
 		return "-dW on its command line"
 	}
-	for path, d := range r.global() {
+	for d := range r.global() {
 		if d.words[0] == "zero-warning" {
-			return fmt.Sprintf("zero-warning at %s:%d", path, d.line)
+			return fmt.Sprintf("zero-warning at %s:%d", d.file, d.line)
 		}
 	}
 	return ""
