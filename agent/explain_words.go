@@ -18,35 +18,6 @@ import (
 // An explainedAddress is an [AddressExplanation] that is being put into words.
 type explainedAddress api.AddressExplanation
 
-// refusal says why an address is refused, for one of [discovery.Reasons].
-func refusal(reason string) string {
-	switch reason {
-	case discovery.BadAddress:
-		return "it is not an IP address"
-	case discovery.BadPort:
-		return "its port is not within 1 and 65535"
-	case discovery.Unspecified:
-		return "it is no address of a host"
-	case discovery.Multicast:
-		return "it is a multicast or broadcast address"
-	case discovery.LinkLocal:
-		return "link-local addresses are never used"
-	case discovery.Metadata:
-		return "the address of a cloud's metadata is never used"
-	case discovery.Unresolved:
-		return "its name has no address"
-	case discovery.Incomplete:
-		return "parts of it are missing"
-	case discovery.NotAllowed:
-		return "no network in allow has it"
-	case discovery.Denied:
-		return "a network in deny has it"
-	case discovery.OtherFamily:
-		return "the backend takes no addresses of its family"
-	}
-	return "it is refused"
-}
-
 // verdict says what one has to know of an address first.
 func (a *explainedAddress) verdict(e *explanation) string {
 	refused := a.saying(api.SaysRefused)
@@ -59,7 +30,7 @@ func (a *explainedAddress) verdict(e *explanation) string {
 			a.Address, names(strange), strange[0].Slot, e.Name, e.takeoverID)
 	case a.InForce == nil && len(refused) > 0:
 		return fmt.Sprintf("%s never takes traffic: %s names it, and %s (%s).", a.Address, refused[0].Source,
-			refusal(refused[0].Reason), refused[0].Reason)
+			discovery.WhyRefused(refused[0].Reason), refused[0].Reason)
 	case a.InForce == nil:
 		return a.absent(e)
 	}

@@ -323,11 +323,3 @@ func TestListOf(t *testing.T) {
 		}
 	}
 }
-
-func TestEveryRefusalHasWords(t *testing.T) {
-	for _, reason := range discovery.Reasons {
-		if refusal(reason) == refusal("odd") {
-			t.Errorf("%s has no words", reason)
-		}
-	}
-}

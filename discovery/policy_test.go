@@ -160,3 +160,11 @@ func TestPolicyLosesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestEveryRefusalHasWords(t *testing.T) {
+	for _, reason := range discovery.Reasons {
+		if discovery.WhyRefused(reason) == discovery.WhyRefused("odd") {
+			t.Errorf("%s has no words", reason)
+		}
+	}
+}

@@ -21,10 +21,10 @@ import (
 )
 
 // haproxy NAME VERSION [LEVEL] starts one with a backend web of ten slots, instead of
-// a level with twice, tcp, both, few, checked or master: see staged. It sets $NAME, $NAME_file
-// and $NAME_pid. haproxy NAME kill ends it.
+// a level with twice, tcp, both, few, checked or master, or several of those joined by +: see
+// staged. It sets $NAME, $NAME_file and $NAME_pid. haproxy NAME kill ends it.
 func (s *stage) haproxy(_ bool, args []string) {
-	s.usage(len(args) == 2 || len(args) == 3, "haproxy NAME VERSION [LEVEL] | haproxy NAME kill|restart")
+	s.usage(len(args) == 2 || len(args) == 3, "haproxy NAME VERSION [LEVEL] | haproxy NAME kill|restart|reload")
 	name := args[0]
 	switch args[1] {
 	case "kill":
@@ -33,10 +33,15 @@ func (s *stage) haproxy(_ bool, args []string) {
 	case "restart":
 		s.proxies[name].Restart()
 		return
+	case "reload":
+		s.proxies[name].Reload()
+		return
 	}
 	c := haproxytest.Config{Version: args[1], StateFile: true, Backends: []haproxytest.Backend{{Name: "web"}}}
 	if len(args) == 3 {
-		s.staged(&c, name, args[2])
+		for how := range strings.SplitSeq(args[2], "+") {
+			s.staged(&c, name, how)
+		}
 	}
 	p := haproxytest.Start(s.tb, c)
 	s.proxies[name] = p
@@ -49,7 +54,7 @@ func (s *stage) haproxy(_ bool, args []string) {
 }
 
 // staged makes one thing about a HAProxy otherwise: twice gives it the socket
-// $SS/second.sock too, tcp one at the address $NAME_tcp, both a backend api besides web,
+// $SS/second.sock too, tcp one at the address $NAME_tcp, both a backend api besides web, renamed slots srv1 to srv10,
 // few two slots only, open leads from the port $NAME_port to the servers, fixed a backend be_legacy whose servers are written by hand, checked health checks; with master it runs as master and worker, with the socket
 // $NAME_master. All else is the level of its socket.
 func (s *stage) staged(c *haproxytest.Config, name, how string) {
@@ -62,6 +67,8 @@ func (s *stage) staged(c *haproxytest.Config, name, how string) {
 		s.ts.Setenv(name+"_tcp", address)
 	case "both":
 		c.Backends = append(c.Backends, haproxytest.Backend{Name: "api", Prefix: "web"})
+	case "renamed":
+		c.Backends[0].Prefix = "srv"
 	case "few":
 		c.Backends[0].Slots = 2
 	case "fixed":
@@ -103,7 +110,10 @@ func (s *stage) origin(_ bool, args []string) {
 		case <-r.Context().Done():
 		}
 	}))
-	s.ts.Defer(server.Close)
+	s.ts.Defer(func() {
+		server.CloseClientConnections() // a script that fails releases nobody
+		server.Close()
+	})
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	s.ts.Check(err)
 	s.ts.Setenv(args[0], port)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // ourVariables is what the names of our variables begin with, and perhaps others.
@@ -55,7 +56,7 @@ func (env Environment) Misspelt() []Misspelt {
 		if !ours || slices.Contains(known, word) || kubernetes.MatchString(word) {
 			continue
 		}
-		if meant := textfmt.Nearest(strings.ToUpper(word), known); meant != "" {
+		if meant := discovery.Nearest(strings.ToUpper(word), known); meant != "" {
 			found = append(found, Misspelt{name, ourVariables + meant})
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/agent/web/auth"
-	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // LoadListener returns where the configuration at path says that the agent listens; the
@@ -53,7 +53,7 @@ func LoadListener(path string, env Environment, known bool) (h HTTP, doubts []st
 // ofWhole reports whether a fault leaves open what else the configuration says: it is
 // about all of it, or about a key that may have been meant to be http.
 func ofWhole(f fault) bool {
-	return f.path == "" || !strings.ContainsAny(f.path, ".[") && textfmt.Nearest(f.path, []string{"http"}) != "" && f.path != "http"
+	return f.path == "" || !strings.ContainsAny(f.path, ".[") && discovery.Nearest(f.path, []string{"http"}) != "" && f.path != "http"
 }
 
 // ofAddress reports whether a fault at path may be why the agent is not found: it is in

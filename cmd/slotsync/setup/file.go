@@ -81,7 +81,15 @@ func File(instances []Instance, source Source, list []Proposal) []byte {
 			continue
 		}
 		line("  # %d slots, %s to %s: %s", p.Slots, textfmt.OneLine(p.First), textfmt.OneLine(p.Last), textfmt.OneLine(p.Why))
-		line("  - name: %s\n    slots: %s\n    source: %s", quote(p.Proxy), quote(p.Prefix), source.Type)
+		if names := p.prefixes(); names != "" {
+			line("  # The prefix of its slots is found at each HAProxy: %s", textfmt.OneLine(names))
+			line("  - name: %s\n    source: %s", quote(p.Proxy), source.Type)
+		} else {
+			line("  - name: %s\n    slots: %s\n    source: %s", quote(p.Proxy), quote(p.Prefix), source.Type)
+		}
+		if len(p.At) < len(instances) {
+			line("    instances: [%s]", strings.Join(p.instances(), ", "))
+		}
 		key := "service"
 		if source.Type == "dns" {
 			key = "record"

@@ -14,6 +14,7 @@ import (
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 )
 
@@ -123,6 +124,9 @@ func (p Proposal) words() string {
 	if p.Fixed > 0 {
 		has += fmt.Sprintf(", %s written by hand", textfmt.Count(p.Fixed, "server"))
 	}
+	if names := p.prefixes(); names != "" {
+		has += ", which are called otherwise at each HAProxy (" + names + ")"
+	}
 	switch {
 	case p.Slots == 0 && p.Service != "":
 		return fmt.Sprintf("%s; it could follow %s (%s) once it has slots", has, p.Service, p.Why)
@@ -160,7 +164,7 @@ func (p *Proposal) answer(text string, known []string) (problem string) {
 		return ""
 	}
 	if !slices.Contains(known, text) {
-		return fmt.Sprintf("there is no service %s%s", textfmt.Clip(text), textfmt.DidYouMean(text, known))
+		return fmt.Sprintf("there is no service %s%s", textfmt.Clip(text), discovery.DidYouMean(text, known))
 	}
 	p.Service, p.Why = text, "chosen by hand"
 	return ""

@@ -41,6 +41,13 @@ type Backend struct {
 	Live []netip.AddrPort
 	// Fixed is how many servers are written by hand, in no template.
 	Fixed int
+	// At are the instances that have slots of it, of those that were merged.
+	At []Slots
+}
+
+// Slots are those of a backend at one instance.
+type Slots struct {
+	Instance, Prefix string
 }
 
 // A Service is what discovery knows by one name.
@@ -56,6 +63,26 @@ type Proposal struct {
 	// Port is that of address records; 0 where discovery knows it.
 	Port int
 	Why  string
+}
+
+// instances names those that have slots of b.
+func (b Backend) instances() (names []string) {
+	for _, at := range b.At {
+		names = append(names, at.Instance)
+	}
+	return names
+}
+
+// prefixes says what the slots are called at each instance; "" if that is the same at all.
+func (b Backend) prefixes() string {
+	if !slices.ContainsFunc(b.At, func(at Slots) bool { return at.Prefix != b.Prefix }) {
+		return ""
+	}
+	var words []string
+	for _, at := range b.At {
+		words = append(words, at.Prefix+" at "+at.Instance)
+	}
+	return strings.Join(words, ", ")
 }
 
 // fills reports whether the file has a backend for p.
@@ -129,22 +156,25 @@ func freePrefix(proxy string, servers []slots.Server) string {
 }
 
 // Merge returns the backends of all instances, each once: as the first one has it that has
-// slots there, with the addresses of all.
+// slots there, with the addresses and slots of all.
 func Merge(instances []Instance) []Backend {
 	var list []Backend
 	for _, in := range instances {
 		for _, b := range in.Backends {
+			if b.Slots > 0 {
+				b.At = []Slots{{in.Name, b.Prefix}}
+			}
 			i := slices.IndexFunc(list, func(x Backend) bool { return x.Proxy == b.Proxy })
 			if i < 0 {
 				list = append(list, b)
 				continue
 			}
-			live := slices.Concat(list[i].Live, b.Live)
+			live, at := slices.Concat(list[i].Live, b.Live), slices.Concat(list[i].At, b.At)
 			if list[i].Slots == 0 && b.Slots > 0 {
 				list[i] = b
 			}
 			slices.SortFunc(live, netip.AddrPort.Compare)
-			list[i].Live = slices.Compact(live)
+			list[i].Live, list[i].At = slices.Compact(live), at
 		}
 	}
 	return list

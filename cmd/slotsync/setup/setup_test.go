@@ -74,11 +74,19 @@ func TestBackendsOf(t *testing.T) {
 
 func TestMerge(t *testing.T) {
 	got := Merge([]Instance{
-		{Backends: []Backend{{Proxy: "web", Fixed: 1, Live: addrs("127.0.0.2:1")}}},
-		{Backends: []Backend{{Proxy: "api", Slots: 1}, {Proxy: "web", Slots: 5, Live: addrs("127.0.0.1:1", "127.0.0.2:1")}}},
+		{Name: "a", Backends: []Backend{{Proxy: "web", Fixed: 1, Live: addrs("127.0.0.2:1")}, {Proxy: "shop", Slots: 2, Prefix: "shop"}}},
+		{Name: "b", Backends: []Backend{{Proxy: "api", Slots: 1}, {Proxy: "web", Slots: 5, Live: addrs("127.0.0.1:1", "127.0.0.2:1")}, {Proxy: "shop", Slots: 3, Prefix: "srv"}}},
 	})
-	if len(got) != 2 || got[0].Proxy != "web" || got[0].Slots != 5 || len(got[0].Live) != 2 || got[1].Proxy != "api" {
+	if len(got) != 3 || got[0].Proxy != "web" || got[0].Slots != 5 || len(got[0].Live) != 2 || got[2].Proxy != "api" {
 		t.Errorf("%+v", got)
+	}
+	for i, want := range []string{"b", "a b", "b"} {
+		if names := strings.Join(got[i].instances(), " "); names != want {
+			t.Errorf("%s is at %s, want %s", got[i].Proxy, names, want)
+		}
+	}
+	if words := got[1].prefixes(); words != "shop at a, srv at b" || got[0].prefixes() != "" {
+		t.Errorf("%q", words)
 	}
 }
 
@@ -98,7 +106,7 @@ func TestPattern(t *testing.T) {
 func TestFileIsWhatWasMeant(t *testing.T) {
 	instances := []Instance{{Name: "haproxy", Socket: "/run/a b\"c.sock", Version: "3.0\nhttp: {listen: 0.0.0.0:1}", Level: "admin"}}
 	for _, name := range []string{"web", "true", "No", "12", "1e3", "a: b", "- x", "#", "'\"\\", "{backend}", "ünï", "a\nhttp:\n  listen: x", "\u2028x", "~", "0x1f", "a#b"} {
-		text := File(instances, Source{Type: "consul"}, []Proposal{{Backend: Backend{Proxy: "web", Prefix: "web", Slots: 3}, Service: name, Why: "x\ny: z"}, {Backend: Backend{Proxy: "none"}}})
+		text := File(instances, Source{Type: "consul"}, []Proposal{{Backend: Backend{Proxy: "web", Prefix: "web", Slots: 3, At: []Slots{{"haproxy", "web"}}}, Service: name, Why: "x\ny: z"}, {Backend: Backend{Proxy: "none"}}})
 		path := filepath.Join(t.TempDir(), "slotsync.yaml")
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)

@@ -36,6 +36,15 @@ func About(d time.Duration) string { return discovery.About(d) }
 // AboutSeconds is [About] for a number of seconds.
 func AboutSeconds(n float64) string { return discovery.AboutSeconds(n) }
 
+// Clock returns the time of day in UTC, with the date where that is not today's.
+func Clock(at, now time.Time) string {
+	at, now = at.UTC(), now.UTC()
+	if at.Truncate(24 * time.Hour).Equal(now.Truncate(24 * time.Hour)) {
+		return at.Format("15:04:05Z")
+	}
+	return at.Format("2006-01-02 15:04:05Z")
+}
+
 // OneLine returns text with its line breaks as semicolons, cut to 2000 bytes.
 func OneLine(text string) string {
 	return discovery.Printable(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "), 2000)

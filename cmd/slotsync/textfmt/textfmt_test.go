@@ -24,3 +24,14 @@ func TestAbout(t *testing.T) {
 		}
 	}
 }
+
+func TestClock(t *testing.T) {
+	now := time.Date(2026, 11, 21, 1, 0, 0, 0, time.FixedZone("", 2*3600)) // the day before in UTC
+	for at, want := range map[time.Time]string{
+		now: "23:00:00Z", now.Add(-23 * time.Hour): "00:00:00Z", now.Add(-24 * time.Hour): "2026-11-19 23:00:00Z", now.Add(time.Hour).UTC(): "2026-11-21 00:00:00Z",
+	} {
+		if got := Clock(at, now); got != want {
+			t.Errorf("%s: %s, want %s", at, got, want)
+		}
+	}
+}
