@@ -19,6 +19,8 @@ type instance struct {
 	// met: it answered at least once, and its slots are known. continued: that process
 	// had answered when the state was stored.
 	met, continued bool
+	// failedAt is when it stopped to answer, if it does not.
+	failedAt time.Time
 	// backends is what is known of its backends, by our name; see [instance.at].
 	backends map[string]*backendAt
 	// pending are the generations that were sent and not read back, oldest

@@ -77,6 +77,29 @@ func TestOldWorkersAreShown(t *testing.T) {
 	})
 }
 
+// TestOldWorkersOfAReloadAreShownAtOnce: whoever waits for the end of sessions must not take
+// the new worker for all there is.
+func TestOldWorkersOfAReloadAreShownAtOnce(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		var old []api.OldWorker
+		w.opts.Poll = 500 * time.Millisecond
+		w.opts.Reloads[0].OldWorkers = func(context.Context) ([]api.OldWorker, error) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return old, nil
+		}
+		w.start()
+		w.pass(oldEvery + time.Second) // it was looked for them a second ago
+		f.with(func() { old = []api.OldWorker{{Pid: 7}} })
+		w.conns[0].restart(true)
+		w.pass(w.opts.Poll + 100*time.Millisecond)
+		if s := w.status().Reloads[0]; len(s.OldWorkers) != 1 || !s.OldWorkersKnown {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
 // What a person asked for is not done again unasked, whatever came of it.
 func TestAskedForIsNotRepeated(t *testing.T) {
 	for name, err := range map[string]error{"done": nil, "failed": errors.New("no")} {

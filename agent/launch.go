@@ -122,11 +122,11 @@ func reloadReason(asked bool) string {
 // reloadRecovered records what became of a reload that an earlier process left half done, if
 // there was one.
 func (a *Agent) reloadRecovered(r Reload, res reload.Result, had bool, err error) {
-	h := happening{level: slog.LevelWarn, line: "a reload was cut short; it is put right", attrs: []any{"reload", r.Name, "step", string(res.Step), "rolled_back", res.RolledBack},
+	h := happening{level: slog.LevelWarn, line: "a reload was cut short; it is put right", attrs: []any{"reload", r.Name, "file", r.File, "step", string(res.Step), "rolled_back", res.RolledBack},
 		event: api.Event{Kind: api.EventReloadEnded, Fields: map[string]string{"reload": r.Name}}}
 	switch {
 	case err != nil:
-		h.level, h.line, h.attrs = slog.LevelError, "a reload was cut short and could not be put right", []any{"reload", r.Name, "err", err}
+		h.level, h.line, h.attrs = slog.LevelError, "a reload was cut short and could not be put right", []any{"reload", r.Name, "file", r.File, "err", err, "to_end_it", "look at " + r.File + ", then slotsync haproxy reload"}
 		h.event.Kind, h.event.Text = api.EventReloadFailed, h.line+": "+err.Error()
 		h.count = r.counts(reloadReason(!strings.HasPrefix(res.Reason, overflowReason)), "failed")
 	case !had:

@@ -18,6 +18,8 @@ import (
 type Reload struct {
 	// Name is unique, and for people. Key changes when anything else does.
 	Name, Key string
+	// File is what is reloaded, for people.
+	File string
 	// Instances are names; each must show a new process after a reload.
 	Instances   []string
 	Transaction Transaction

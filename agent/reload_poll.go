@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -51,10 +52,10 @@ func (a *Agent) onFiles(r *reloading, key string, files reload.Files) {
 
 // changedByHand records that the file was changed by hand, or is ours again.
 func (a *Agent) changedByHand(r *reloading, is bool) {
-	h := happening{line: "the configuration of HAProxy is the one that was rendered again", attrs: []any{"reload", r.Name}}
+	h := happening{line: "the configuration of HAProxy is the one that was rendered again", attrs: []any{"reload", r.Name, "file", r.File}}
 	if is {
 		h = happening{level: slog.LevelWarn, line: "the configuration of HAProxy was changed by hand: it is not overwritten unless somebody insists",
-			attrs: []any{"reload", r.Name, "to_see_it", "slotsync haproxy config diff",
+			attrs: []any{"reload", r.Name, "file", r.File, "to_see_it", "slotsync haproxy config diff",
 				"to_end_it", "take it over into the template, then slotsync haproxy reload --force"},
 			event: api.Event{Kind: api.EventNote, Fields: map[string]string{"reload": r.Name}}}
 	}
@@ -84,4 +85,14 @@ func (a *Agent) pollOldWorkers(ctx context.Context, r *reloading, now time.Time)
 			}
 		})
 	})
+}
+
+// lookForOldWorkers has the old workers of an instance looked for without delay: it runs
+// another process than before.
+func (a *Agent) lookForOldWorkers(in *instance) {
+	for _, r := range a.reloads {
+		if slices.Contains(r.Instances, in.Name) {
+			r.lookAt = time.Time{}
+		}
+	}
 }

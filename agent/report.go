@@ -18,6 +18,9 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 		return
 	}
 	before := in.last
+	if r.Err != nil && before.Err == nil {
+		in.failedAt = r.At
+	}
 	n := a.applyReport(in, r)
 	in.commandLog.add(r.Exchanges)
 	a.recordReport(in, before, r, n.short, a.propagated(in, r))
@@ -36,6 +39,9 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 	other := !in.last.Process.Same(before.Process)
 	a.dirty = a.dirty || other || n.externals || len(r.Changes) > 0
 	a.slotMap.stale = a.slotMap.stale || other || r.Compared || (r.Err == nil) != (before.Err == nil)
+	if other {
+		a.lookForOldWorkers(in)
+	}
 	a.recordInStep(in)
 }
 

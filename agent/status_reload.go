@@ -13,7 +13,7 @@ import (
 func (a *Agent) reloadStatus(r *reloading, now time.Time) api.ReloadStatus {
 	s := api.ReloadStatus{
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
-		OldWorkers:    append([]api.OldWorker{}, r.old...),
+		OldWorkers: append([]api.OldWorker{}, r.old...), OldWorkersKnown: r.OldWorkers != nil,
 		ChangedByHand: r.files.ByHand,
 		Running:       a.reloadBusy && r.running,
 	}

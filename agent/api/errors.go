@@ -48,7 +48,7 @@ var (
 	// the next restart, unless a later try succeeds.
 	ErrNotStored = errors.New("in force, and lost at the next restart: it could not be stored")
 	// ErrStopped: the loop does not run yet, or not any more.
-	ErrStopped = errors.New("the agent is not running")
+	ErrStopped = errors.New("the agent is starting or stopping")
 	// ErrExamining: one examination is made at a time.
 	ErrExamining = errors.New("the agent examines itself already: ask again when that is over")
 	// ErrManyReaders: no more can be told of events at a time.

@@ -4,7 +4,9 @@
 package api
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -59,9 +61,10 @@ type ReloadStatus struct {
 	// done unasked, absent for at once.
 	InHour    int        `json:"in_last_hour"`
 	NextAfter *time.Time `json:"next_after,omitempty"`
-	// OldWorkers still serve what they knew before a reload. They are known
-	// where the master is.
-	OldWorkers []OldWorker `json:"old_workers"`
+	// OldWorkers still serve what they knew before a reload. OldWorkersKnown: there is a
+	// master that tells them.
+	OldWorkers      []OldWorker `json:"old_workers"`
+	OldWorkersKnown bool        `json:"old_workers_known,omitempty"`
 }
 
 // A NeedReload says that a backend lacks slots, and what is done about it.
@@ -116,6 +119,17 @@ type BackendStatus struct {
 	Paused   *time.Time `json:"paused_until,omitempty"`
 	// Problem says in words what keeps the backend from being filled.
 	Problem string `json:"problem,omitempty"`
+}
+
+// PhaseWords says what a phase means; see [BackendStatus].
+func PhaseWords(phase string) string {
+	switch phase {
+	case "waiting":
+		return "waits: no source has answered yet"
+	case "restored":
+		return "from the state directory: no source has answered yet"
+	}
+	return phase
 }
 
 // SlotUnusable is the state of a slot that no instance can use: HAProxy does not let its
@@ -306,4 +320,22 @@ type SourceStatus struct {
 	PartsMore int                   `json:"parts_more,omitempty"`
 	Kept      int                   `json:"kept,omitempty"`
 	Rejected  []discovery.Rejection `json:"rejected,omitempty"`
+}
+
+// StateWords says how a source is doing, in a few words.
+func (s SourceStatus) StateWords() string {
+	if s.State == "unknown" {
+		return "nothing heard yet"
+	}
+	return s.State
+}
+
+// RejectedWords says how many of what a source names is no endpoint, and why the first of it is
+// none; "" for nothing.
+func (s SourceStatus) RejectedWords() string {
+	if len(s.Rejected) == 0 {
+		return ""
+	}
+	x := s.Rejected[0]
+	return fmt.Sprintf("%d rejected (%s: %s)", len(s.Rejected), discovery.Printable(strings.TrimSpace(x.Name+" "+x.Value), 60), discovery.WhyRefused(x.Reason))
 }

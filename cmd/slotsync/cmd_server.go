@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -32,8 +33,11 @@ A server is BACKEND/ADDRESS:PORT, BACKEND/[IPV6]:PORT or BACKEND/SLOT; with
 	}, newServerListCommand(a), newServerAddCommand(a), newServerRemoveCommand(a),
 		newServerStateCommand(a, "drain", api.StateDrain, "No new sessions; those that are there go on", `Drain a server: it gets no new sessions, those that it has go on, and clients that
 stick to it may come back to it. With --wait, the command ends when none is left on any
-HAProxy: one that does not answer is waited for. Exit 1 if that takes longer than
---timeout; the drain stays.`),
+HAProxy, also if the source does not list the server any more: an HAProxy that does not
+answer is waited for, and so are the old workers that a reload has left, of which nobody
+can tell whose sessions they have. Old workers are known where reload.master is
+configured, and not elsewhere. Exit 1 if that takes longer than --timeout; the drain
+stays.`),
 		newServerStateCommand(a, "stop", api.StateMaint, "Put a server into maintenance (maint)", `Stop a server: it is put into maintenance, HAProxy's state maint, which slotsync status
 shows as down. Requests that run finish, and clients that stuck to it go elsewhere.`),
 		newServerStateCommand(a, "start", api.StateReady, "End drain and stop: its source says the state again", `Start a server: drain and stop end, and so does what somebody did to its slot behind the
@@ -44,8 +48,10 @@ agent's back. It gets the state that its source says.`),
 func newServerStateCommand(a *app, name, state, short, long string) *cobra.Command {
 	body := api.StateBody{State: state}
 	change := &serverChange{
-		who:  &body.WhoBody,
-		what: func([]string) string { return state },
+		who: &body.WhoBody,
+		what: func([]string) string {
+			return cmp.Or(map[string]string{api.StateMaint: "stopped (maint)"}[state], state)
+		},
 		one: func(ctx context.Context, c *client.Client, backend, server string) (api.ServerRef, error) {
 			return c.SetState(ctx, backend, server, body)
 		},

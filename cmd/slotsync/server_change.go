@@ -121,10 +121,13 @@ func (a *app) follow(ctx context.Context, c *client.Client, x *serverChange, ref
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err = remote.AwaitDrained(waiting, c, refs, func(left string) { fmt.Fprintln(a.stderr, "slotsync: waiting: "+left) })
+	uncounted, err := remote.AwaitDrained(waiting, c, refs, func(left string) { fmt.Fprintln(a.stderr, "slotsync: waiting: "+left) })
 	switch {
 	case err == nil:
 		fmt.Fprintln(a.stderr, "slotsync: no session is left")
+		if len(uncounted) > 0 {
+			fmt.Fprintf(a.stderr, "slotsync: warning: %s was reloaded or restarted meanwhile: sessions of an old worker are not counted without reload.master\n", textfmt.List(uncounted, 5))
+		}
 	case ctx.Err() == nil && waiting.Err() != nil:
 		err = fmt.Errorf("not empty after %s: %w; the drain stays: slotsync server start ends it, slotsync server shutdown ends the sessions", x.timeout, err)
 	}

@@ -67,7 +67,7 @@ func (w *Wiring) addReloads(cfg *config.Config) error {
 func agentReload(r config.Reload, t *reload.Transaction) agent.Reload {
 	return agent.Reload{
 		OldWorkers: OldWorkers(r),
-		Name:       r.Name, Key: r.Key, Instances: r.Instances, Transaction: t,
+		Name:       r.Name, Key: r.Key, File: r.File, Instances: r.Instances, Transaction: t,
 		MinInterval: r.MinInterval, MaxPerHour: r.MaxPerHour, Jitter: r.Jitter,
 	}
 }

@@ -58,7 +58,7 @@ func ChooseID(ctx context.Context, c *client.Client, backend string, in io.Reade
 	case in == nil:
 		return "", config.Usagef("accept takes an id of %s here: %s", textfmt.Clip(backend), textfmt.List(ids(list), 20))
 	}
-	return askID(ctx, in, out, list)
+	return askID(ctx, in, out, list, status.At)
 }
 
 // ids names what can be accepted, each with its kind.
@@ -71,12 +71,12 @@ func ids(list []api.Acceptable) []string {
 }
 
 // askID shows what can be accepted and asks which of it: yes or no where there is one.
-func askID(ctx context.Context, in io.Reader, out io.Writer, list []api.Acceptable) (string, error) {
+func askID(ctx context.Context, in io.Reader, out io.Writer, list []api.Acceptable, now time.Time) (string, error) {
 	for i, x := range list {
 		if i > 0 {
 			fmt.Fprintln(out)
 		}
-		fmt.Fprintf(out, "%s  %s since %s: %s\n", textfmt.Clip(x.ID), textfmt.Clip(x.Kind), x.Since.Format(time.TimeOnly), textfmt.OneLine(x.Reason))
+		fmt.Fprintf(out, "%s  %s for %s: %s\n", textfmt.Clip(x.ID), textfmt.Clip(x.Kind), textfmt.About(now.Sub(x.Since)), textfmt.OneLine(x.Reason))
 		for _, e := range x.Endpoints {
 			fmt.Fprintf(out, "    %s would go\n", textfmt.Clip(e))
 		}

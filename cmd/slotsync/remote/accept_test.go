@@ -15,8 +15,8 @@ func TestAskID(t *testing.T) {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	one := []api.Acceptable{{ID: "h1a2b3", Kind: "empty", Since: at, Reason: "the source\nlists nothing", Endpoints: []string{"10.0.0.1:80", "10.0.0.2:80"}}}
 	two := append(one, api.Acceptable{ID: "k1a2b3", Kind: api.Kept, Since: at, Reason: "dns, AAAA of web: SERVFAIL\x1b", Endpoints: []string{"[fd00::1]:80"}})
-	const first = "h1a2b3  empty since 03:04:05: the source; lists nothing\n    10.0.0.1:80 would go\n    10.0.0.2:80 would go\n"
-	const second = "\nk1a2b3  kept since 03:04:05: dns, AAAA of web: SERVFAIL.\n    [fd00::1]:80 would go\n"
+	const first = "h1a2b3  empty for 14h: the source; lists nothing\n    10.0.0.1:80 would go\n    10.0.0.2:80 would go\n"
+	const second = "\nk1a2b3  kept for 14h: dns, AAAA of web: SERVFAIL.\n    [fd00::1]:80 would go\n"
 	for _, tt := range []struct {
 		name     string
 		list     []api.Acceptable
@@ -36,7 +36,7 @@ func TestAskID(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			id, err := askID(t.Context(), strings.NewReader(tt.said), &out, tt.list)
+			id, err := askID(t.Context(), strings.NewReader(tt.said), &out, tt.list, at.Add(14*time.Hour))
 			got := ""
 			if err != nil {
 				got = err.Error()

@@ -1,11 +1,10 @@
 package remote
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,32 +21,48 @@ const drainPace = time.Second
 var errGivenUp = errors.New("it takes new sessions again: somebody has ended the drain")
 
 // AwaitDrained returns when no instance has a session left of any of the servers, which are
-// being drained. It gives progress what is left whenever that changes. An instance that does
-// not answer is waited for. When ctx is done, the error says what is left.
-func AwaitDrained(ctx context.Context, c *client.Client, servers []api.ServerRef, progress func(left string)) error {
-	last, drained := "nobody has answered yet", map[api.ServerRef]bool{}
+// being drained, and no old worker may have one. It gives progress what is left whenever that
+// changes. An instance that does not answer is waited for. When ctx is done, the error says
+// what is left. uncounted are the instances that were reloaded or restarted meanwhile and whose
+// old workers nobody can ask.
+func AwaitDrained(ctx context.Context, c *client.Client, servers []api.ServerRef, progress func(left string)) (uncounted []string, err error) {
+	w := drainWait{client: c, servers: servers, drained: map[api.ServerRef]bool{}, processes: map[string]int{}}
+	last, empty := "nobody has answered yet", false
 	for {
-		left, err := sessionsLeft(ctx, c, servers, drained)
+		left, err := w.sessionsLeft(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return fmt.Errorf("%w: %s", ctx.Err(), last)
+			return nil, fmt.Errorf("%w: %s", ctx.Err(), last)
 		case err != nil:
-			return err
-		case left == "":
-			return nil
+			return nil, err
+		case left == "" && empty:
+			return w.uncounted, nil
+		case left == "": // a reload just before may be unknown to the agent yet: look twice
+			last = "no session at the first look, and no time for the second"
 		case left != last:
 			last = left
 			progress(left)
 		}
+		empty = left == ""
 		pause(ctx, drainPace)
 	}
 }
 
+// A drainWait is what is known of servers whose drain is waited for.
+type drainWait struct {
+	client  *client.Client
+	servers []api.ServerRef
+	// drained are those that were seen drained.
+	drained map[api.ServerRef]bool
+	// processes are the instances by the process that was seen last.
+	processes map[string]int
+	uncounted []string
+}
+
 // sessionsLeft says where the servers have sessions, or who does not say; "" if there are
-// none. drained are those that were seen drained before. It fails if the agent answers, and
-// refuses.
-func sessionsLeft(ctx context.Context, c *client.Client, servers []api.ServerRef, drained map[api.ServerRef]bool) (string, error) {
-	status, err := c.Status(ctx)
+// none. It fails if the agent answers, and refuses.
+func (w *drainWait) sessionsLeft(ctx context.Context) (string, error) {
+	status, err := w.client.Status(ctx)
 	if errors.Is(err, client.ErrDenied) {
 		return "", err
 	}
@@ -57,69 +72,99 @@ func sessionsLeft(ctx context.Context, c *client.Client, servers []api.ServerRef
 	if len(status.Instances) == 0 { // it starts: that it has no slots yet says nothing
 		return "the agent does not answer: " + textfmt.List(status.NotReady, 1), nil
 	}
-	counts := each(ctx, instanceNames(status), func(ctx context.Context, name string) (slots.Dump, error) { return c.Dump(ctx, name, slots.DumpStat) })
-	sessions := map[string]map[string]string{} // by instance, and by backend and slot of HAProxy's
+	w.noteProcesses(status)
+	counts := each(ctx, instanceNames(status), func(ctx context.Context, name string) (slots.Dump, error) {
+		return w.client.Dump(ctx, name, slots.DumpStat)
+	})
+	shown := map[string]slots.Dump{}
 	for _, answer := range counts {
-		if answer.Error != "" {
-			continue
+		if answer.Error == "" {
+			shown[answer.Instance] = answer.Value
 		}
-		of := map[string]string{}
-		for _, row := range answer.Value.Rows {
-			of[row["pxname"]+"/"+row["svname"]] = row["scur"]
-		}
-		sessions[answer.Instance] = of
 	}
 	var left []string
-	for _, server := range servers {
-		proxy, slot := slotOf(status, server)
-		if slot == nil {
-			continue // no slot has it any more
-		}
-		if slot.State == slots.Ready.String() && drained[server] {
-			return "", fmt.Errorf("%s/%s: %w", textfmt.Clip(server.Backend), textfmt.Clip(server.Endpoint), errGivenUp)
-		}
-		drained[server] = drained[server] || slot.State != slots.Ready.String()
-		if at := leftOf(status, server.Backend, proxy, slot, sessions); len(at) > 0 {
-			left = append(left, textfmt.Clip(server.Backend)+"/"+textfmt.Clip(server.Endpoint)+": "+textfmt.List(at, 20))
-		}
-	}
-	return strings.Join(left, "; "), nil
-}
-
-// slotOf finds the slot that holds a server, and what HAProxy calls its backend; nil for none.
-func slotOf(status api.Status, server api.ServerRef) (proxy string, slot *api.SlotStatus) {
-	for _, b := range status.Backends {
-		if b.Name != server.Backend {
+	for _, server := range w.servers {
+		name := textfmt.Clip(server.Backend) + "/" + textfmt.Clip(server.Endpoint)
+		i := slices.IndexFunc(status.Backends, func(b api.BackendStatus) bool { return b.Name == server.Backend })
+		if i < 0 {
+			left = append(left, name+": the agent has no backend "+textfmt.Clip(server.Backend)+" any more, and does not say")
 			continue
 		}
-		for i := range b.Slots {
-			if b.Slots[i].Endpoint == server.Endpoint {
-				return b.Backend, &b.Slots[i]
-			}
+		if w.givenUp(status.Backends[i], server) {
+			return "", fmt.Errorf("%s: %w", name, errGivenUp)
+		}
+		if at := leftOf(status, status.Backends[i], server.Endpoint, shown); len(at) > 0 {
+			left = append(left, name+": "+textfmt.List(at, 20))
 		}
 	}
-	return "", nil
+	return strings.Join(append(left, w.oldWorkers(status)...), "; "), nil
 }
 
-// leftOf says for each instance what keeps a slot from being empty there: sessions, that it is
-// not drained yet, or that nobody knows.
-func leftOf(status api.Status, backend, proxy string, slot *api.SlotStatus, sessions map[string]map[string]string) (left []string) {
-	shown := map[string]*api.InstanceSlot{}
-	for i := range slot.Instances {
-		shown[slot.Instances[i].Instance] = &slot.Instances[i]
+// givenUp reports whether a server that was seen drained is to take sessions again.
+func (w *drainWait) givenUp(b api.BackendStatus, server api.ServerRef) bool {
+	i := slices.IndexFunc(b.Slots, func(s api.SlotStatus) bool { return s.Endpoint == server.Endpoint })
+	if i < 0 {
+		return false // no slot is to have it any more
 	}
+	ready := b.Slots[i].State == slots.Ready.String()
+	was := w.drained[server]
+	w.drained[server] = was || !ready
+	return was && ready
+}
+
+// noteProcesses notes the instances that run another process than before and whose old
+// workers are not known.
+func (w *drainWait) noteProcesses(status api.Status) {
 	for _, in := range status.Instances {
-		at, of := shown[in.Name], sessions[in.Name]
+		known := slices.ContainsFunc(status.Reloads, func(r api.ReloadStatus) bool { return r.OldWorkersKnown && slices.Contains(r.Instances, in.Name) })
+		before := w.processes[in.Name]
+		if before != 0 && in.Pid != 0 && in.Pid != before && !known && !slices.Contains(w.uncounted, in.Name) && w.concerns(status, in.Name) {
+			w.uncounted = append(w.uncounted, in.Name)
+		}
+		if in.Pid != 0 {
+			w.processes[in.Name] = in.Pid
+		}
+	}
+}
+
+// concerns reports whether an instance may have any of the servers.
+func (w *drainWait) concerns(status api.Status, instance string) bool {
+	return slices.ContainsFunc(w.servers, func(s api.ServerRef) bool { return status.MayServe(instance, s.Backend) })
+}
+
+// oldWorkers says what reloads have left. Which servers the sessions of an old worker have,
+// only HAProxy knows.
+func (w *drainWait) oldWorkers(status api.Status) (left []string) {
+	for _, r := range status.Reloads {
+		if !slices.ContainsFunc(r.Instances, func(in string) bool { return w.concerns(status, in) }) {
+			continue
+		}
+		for _, old := range r.OldWorkers {
+			has := "may have sessions of it"
+			if old.Sessions > 0 {
+				has = "has " + textfmt.Count(old.Sessions, "connection") + ", of any server"
+			}
+			left = append(left, fmt.Sprintf("%s: the old worker %d %s", textfmt.List(r.Instances, 5), old.Pid, has))
+		}
+	}
+	return left
+}
+
+// leftOf says for each instance what keeps an endpoint from being empty there: sessions, that it
+// is not drained yet, or that nobody knows. An endpoint that its source does not list any more
+// has no slot of the table, and may have sessions all the same.
+func leftOf(status api.Status, b api.BackendStatus, endpoint string, shown map[string]slots.Dump) (left []string) {
+	for _, in := range status.Instances {
+		dump, told := shown[in.Name]
+		named, ready := serversOf(b, in.Name, endpoint)
 		switch {
-		case at == nil && !status.MayServe(in.Name, backend):
-		case of == nil || !in.Up && at != nil:
+		case !status.MayServe(in.Name, b.Name):
+		case !told || !in.Up:
 			left = append(left, in.Name+" does not answer")
-		case at == nil || at.Lacking || at.Address != slot.Endpoint:
-		case at.State == slots.Ready:
+		case ready:
 			left = append(left, in.Name+" is not drained yet")
 		default:
-			text := of[proxy+"/"+cmp.Or(at.Name, slot.Name)]
-			if n, err := strconv.Atoi(text); err != nil {
+			if n, ok := sessionsAt(dump, b.Backend, endpoint, named); !ok {
 				left = append(left, in.Name+" does not show its sessions")
 			} else if n > 0 {
 				left = append(left, in.Name+" "+textfmt.Count(n, "session"))
