@@ -89,6 +89,7 @@ func arrows() map[string][]string {
 		"tools/image":        {}, // an image without a daemon, in a module of its own
 		"tools/loopback":     {}, // ports for tests
 		"tools/manifest":     {}, // the schema of Kubernetes, in a module of its own
+		"tools/metricsdoc":   {"cmd/slotsync/daemon", "metrics"},
 		"tools/mutate":       {}, // runs the tests of all of them
 		"tools/oapi":         {}, // a client that is generated, in a module of its own
 		"tools/oapi/lint":    {}, // what reads openapi.json for faults

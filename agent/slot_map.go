@@ -17,6 +17,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/metrics"
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -41,6 +42,7 @@ type slotMap struct {
 	path    string
 	folders securedir.Policy
 	record  func(happening)
+	metrics *metrics.Metrics
 	wake    chan struct{}
 
 	mu   sync.Mutex
@@ -63,7 +65,7 @@ type slotMapJob struct {
 
 // newSlotMap begins with what the file has: after a restart the names of those that left are still there.
 func newSlotMap(o Options, record func(happening)) *slotMap {
-	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
+	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, metrics: o.Metrics, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
 	if m.path == "" {
 		return m
 	}
@@ -208,7 +210,11 @@ func (m *slotMap) run(ctx context.Context) {
 			m.mu.Lock()
 			job = m.next
 			m.mu.Unlock()
-			m.tell(told, "", m.write(job.entries))
+			err := m.write(job.entries)
+			if err != nil {
+				m.metrics.SlotMapWriteFailed()
+			}
+			m.tell(told, "", err)
 			for name := range job.mappers {
 				waiting[name] = true
 			}

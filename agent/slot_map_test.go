@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 	"os"
@@ -13,7 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/metrics"
 )
 
 func TestNameInMap(t *testing.T) {
@@ -128,6 +133,38 @@ func TestSlotMapIsMadeOnceForWhatChanged(t *testing.T) {
 				w.t.Errorf("a change did not: %v", m.entries)
 			}
 		})
+	}, newFake("a", "web", 2))
+}
+
+// TestSlotMapThatIsNotWrittenIsCounted each time, and from 0 on.
+func TestSlotMapThatIsNotWrittenIsCounted(t *testing.T) {
+	inWorld(t, func(w *world) {
+		dir := filepath.Join(stateDir(t), "map")
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.opts.SlotMap = filepath.Join(dir, "slots.map")
+		w.source.reading = discovery.Complete(eps(80)...)
+		registry := prometheus.NewRegistry()
+		w.opts.Metrics = metrics.New(registry, "test", metrics.Lists{})
+		counted := func(n int) {
+			t.Helper()
+			w.settle()
+			want := fmt.Sprintf("# HELP slotsync_slot_map_write_errors_total Times that the file of slot_map could not be written.\n"+
+				"# TYPE slotsync_slot_map_write_errors_total counter\nslotsync_slot_map_write_errors_total %d\n", n)
+			if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slotsync_slot_map_write_errors_total"); err != nil {
+				t.Error(err)
+			}
+		}
+		w.start()
+		counted(0)
+		if err := os.Chmod(dir, 0o777); err != nil { // others could write to it
+			t.Fatal(err)
+		}
+		w.source.list(80, 81)
+		counted(1)
+		w.pass(DefaultResync + time.Second)
+		counted(2)
 	}, newFake("a", "web", 2))
 }
 

@@ -21,6 +21,8 @@ import (
 
 const namespace = "slotsync"
 
+//go:generate go -C .. run ./tools/metricsdoc
+
 // Lists are the closed lists of label values that other packages own. Each value
 // exists at 0 from the start, so that a rate sees its first event.
 type Lists struct {
@@ -48,6 +50,7 @@ type Metrics struct {
 	reloaded    prometheus.Gauge
 	stateWrites prometheus.Counter
 	auditWrites prometheus.Counter
+	mapWrites   prometheus.Counter
 
 	// By source and proxy.
 	sourceErrors *prometheus.CounterVec
@@ -80,6 +83,8 @@ func New(reg prometheus.Registerer, version string, lists Lists) *Metrics {
 		"Times that the state directory or a server-state file could not be written.").WithLabelValues()
 	m.auditWrites = f.counter("audit_write_errors_total",
 		"Changes that were asked for over the API and are not in the audit file.").WithLabelValues()
+	m.mapWrites = f.counter("slot_map_write_errors_total",
+		"Times that the file of slot_map could not be written.").WithLabelValues()
 	m.registerCounters(f)
 	reg.MustRegister(newGauges(lists, m.snapshot))
 	return m

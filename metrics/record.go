@@ -13,6 +13,9 @@ func (m *Metrics) Reloaded(ok bool) { m.reloaded.Set(number(ok)) }
 // AuditWriteFailed counts a change that is not in the audit file.
 func (m *Metrics) AuditWriteFailed() { m.auditWrites.Inc() }
 
+// SlotMapWriteFailed counts a write of the slot map that failed.
+func (m *Metrics) SlotMapWriteFailed() { m.mapWrites.Inc() }
+
 // StateWriteFailed counts a write of the state directory, or of a server-state
 // file, that failed.
 func (m *Metrics) StateWriteFailed() { m.stateWrites.Inc() }

@@ -116,6 +116,9 @@ func alertCases() []alertCase {
 			series: `slotsync_state_write_failing`, bad: "1", good: "0", waits: 5 * time.Minute},
 		{alert: "SlotsyncStateFileNotWritten", cause: mode("servers", 0o777, list("more", 4)), end: mode("servers", 0o700, list("more", 4, 5)),
 			series: `slotsync_state_file_write_failing{haproxy="edge-1"}`, bad: "1", good: "0", waits: 5 * time.Minute},
+		{alert: "SlotsyncAuditNotWritten", cause: mode("audit", 0o777, says("server", "weight", "web/127.9.0.1:80", "50")),
+			end:    mode("audit", 0o700, says("server", "weight", "web/127.9.0.1:80", "source")), // a counter stays as it is
+			series: `slotsync_audit_write_errors_total`, bad: "1", good: "1", lingers: 30},
 		{alert: "SlotsyncConfigNotLoaded", cause: func(m *monitored) { m.reconfigure("http:", "htp:") }, end: func(m *monitored) { m.reconfigure("htp:", "http:") },
 			series: `slotsync_config_last_reload_successful`, bad: "0", good: "1", waits: 5 * time.Minute},
 	}

@@ -51,7 +51,7 @@ const alertConfig = `haproxy:
 %s
 sources: [{name: files, type: file, path: %s/endpoints/*.yaml}]
 backends: [{name: web, slots: web, source: files%s}]
-http: {listen: "", socket: %[2]s/api}
+http: {listen: "", socket: %[2]s/api, audit: %[2]s/audit/log}
 state_dir: %[2]s/state
 %[4]s
 `
@@ -66,7 +66,7 @@ func newMonitored(t *testing.T, backend, more string, slots ...int) *monitored {
 	m := &monitored{t: t, dir: dir, config: filepath.Join(dir, "slotsync.yaml")}
 	t.Cleanup(m.stop)
 	m.connect()
-	for _, folder := range []string{"endpoints", "servers", "state"} {
+	for _, folder := range []string{"endpoints", "servers", "state", "audit"} {
 		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
 			t.Fatal(err)
 		}
