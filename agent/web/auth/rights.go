@@ -107,8 +107,12 @@ func IsAdmin(r *http.Request) bool { return CallerOf(r).May >= Full }
 // Require lets pass who has these rights.
 func Require(least Rights, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if CallerOf(r).May < least {
-			answer.Problem(w, http.StatusForbidden, "this is not for everybody on this machine: use the unix socket (http.socket), "+
+		if c := CallerOf(r); c.May < least {
+			who := "this is not for everybody on this machine"
+			if c.Name != "" {
+				who = c.Name + " may not do this"
+			}
+			answer.Problem(w, http.StatusForbidden, who+": use the unix socket (http.socket), "+
 				"a token (http.token_file), a client certificate or a password (http.web_config_file)")
 			return
 		}
