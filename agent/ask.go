@@ -136,7 +136,7 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		done := api.Accepted{Backend: name, ID: id}
 		b := a.backend(name)
 		if b == nil {
-			return done, fmt.Errorf("%w: %q", api.ErrNoBackend, name)
+			return done, a.noBackend(name)
 		}
 		now := time.Now()
 		ids := a.holdIDs(b, now)
@@ -153,9 +153,9 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		}
 		done.Removed = addressStrings(gone)
 		a.dirty = true
-		a.accepted(b, done, by)
+		a.accepted(b, gone, before, id, by)
 		a.membersChanged(b, before, held)
-		a.holdChanged(b, held)
+		a.holdChanged(b, held, before)
 		a.keptChanged(b)
 		for _, f := range b.feeds {
 			if f.accepted {

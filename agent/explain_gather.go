@@ -26,7 +26,7 @@ func (a *Agent) Explain(ctx context.Context, name, about string) (api.Explanatio
 	return answerOr(ctx, a, func(context.Context) (api.Explanation, error) {
 		b := a.backend(name)
 		if b == nil {
-			return api.Explanation{}, fmt.Errorf("%w: %q", api.ErrNoBackend, name)
+			return api.Explanation{}, a.noBackend(name)
 		}
 		e, err := a.explain(b, about, time.Now())
 		if err != nil {

@@ -59,7 +59,7 @@ func TestEmptiedIsTold(t *testing.T) {
 				if c.says != "" {
 					want = 1
 				}
-				if n := w.warned.of("backend is empty: nothing serves it any more"); n != want {
+				if n := w.warned.of("backend is empty"); n != want {
 					w.t.Errorf("warned of %d times", n)
 				}
 				past, r, err := w.agent.Events().Read(1)

@@ -57,7 +57,7 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 	addr = plain(addr)
 	err := checkWeight(weight)
 	if reason := discovery.Check(addr); reason != "" {
-		err = fmt.Errorf("%w: %s is not for an endpoint (%s)", api.ErrBadRequest, addr, strings.ReplaceAll(reason, "_", " "))
+		err = fmt.Errorf("%w: %s is not for an endpoint (%s)", api.ErrBadRequest, addr, discovery.WhyRefused(reason))
 	}
 	if err != nil {
 		return api.ServerRef{}, err
@@ -65,10 +65,10 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 	return durably(ctx, a, func(context.Context) (api.ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
-			return api.ServerRef{}, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
+			return api.ServerRef{}, a.noBackend(backend)
 		}
 		if reason := b.Policy.Check(addr); reason != "" {
-			return api.ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", api.ErrBadRequest, b.Name, addr, strings.ReplaceAll(reason, "_", " "))
+			return api.ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", api.ErrBadRequest, b.Name, addr, discovery.WhyRefused(reason))
 		}
 		o := api.Override{Backend: b.Name, Address: addr.String(), Kind: api.OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
 		return a.ref(b, addr), a.setOverride(o, who, time.Now())
@@ -117,7 +117,7 @@ func (a *Agent) withServer(ctx context.Context, backend, server string, f func(*
 	return durably(ctx, a, func(context.Context) (api.ServerRef, error) {
 		b := a.backend(backend)
 		if b == nil {
-			return api.ServerRef{}, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
+			return api.ServerRef{}, a.noBackend(backend)
 		}
 		addr, err := a.find(b, server)
 		if err != nil {
@@ -154,13 +154,26 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 	return netip.AddrPort{}, noServer(b, "%s has neither an endpoint nor a slot %q", b.Name, discovery.Printable(server, 60))
 }
 
-// noServer says with the words that there is no such endpoint, and whether a source may yet list it.
+// noServer says with the words that there is no such endpoint, and whether there may yet be one:
+// a source has not answered, or no instance has shown the slots.
 func noServer(b *backend, words string, with ...any) error {
 	err := fmt.Errorf("%w: "+words, append([]any{api.ErrNoServer}, with...)...)
 	if silent := b.unanswered(); len(silent) > 0 {
 		return fmt.Errorf("%w: %s has not answered since slotsync started; try again when it has", err, strings.Join(silent, ", "))
 	}
+	if !b.placement.Adopted() {
+		return fmt.Errorf("%w: no HAProxy has shown the slots of %s yet; try again when one has", err, b.Name)
+	}
 	return err
+}
+
+// noBackend says that no backend has this name, and which may be meant.
+func (c *core) noBackend(name string) error {
+	var names []string
+	for _, b := range c.backends {
+		names = append(names, b.Name)
+	}
+	return fmt.Errorf("%w: %q%s", api.ErrNoBackend, discovery.Printable(name, 60), discovery.DidYouMean(name, names))
 }
 
 func (c *core) ref(b *backend, addr netip.AddrPort) api.ServerRef {

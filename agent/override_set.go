@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -72,20 +73,33 @@ func (a *Agent) expireAsked(now time.Time) {
 // overrideChanged records what became of an override.
 func (a *Agent) overrideChanged(kind string, o api.Override) {
 	h := happening{
-		attrs: []any{"address", o.Address, "what", o.Kind},
+		attrs: []any{"address", o.Address},
 		event: api.Event{Kind: kind, Backend: o.Backend,
 			Fields: map[string]string{"address": o.Address, "override": o.Kind, "by": o.By, "reason": o.Reason}},
 	}
 	switch kind {
 	case api.EventOverrideSet:
-		h.line, h.event.Text = "an operator overrides what the source says", o.Address+": "+o.Words()
+		h.line, h.event.Text = "an operator "+operatorDoes(o)+" an endpoint", o.Address+": "+o.Words()
 		h.attrs = append(h.attrs, "how", o.Words(), "by", o.By)
 	case api.EventOverrideEnded:
 		h.line, h.event.Text = "an operator ends an override", o.Address+": an operator ends "+o.Words()
-		h.attrs = append(h.attrs, "by", o.By)
+		h.attrs = append(h.attrs, "what", cmp.Or(o.State, o.Kind), "by", o.By)
 	case api.EventOverrideOver:
 		h.line, h.event.Text = "an override is over", o.Address+": over by itself: "+o.Words()
 		h.attrs = append(h.attrs, "how", o.Words())
 	}
 	a.record(h)
+}
+
+// operatorDoes says what an operator does to the endpoint of an override.
+func operatorDoes(o api.Override) string {
+	switch {
+	case o.Kind == api.OverrideWeight:
+		return "weighs"
+	case o.Kind == api.OverrideServer:
+		return "adds"
+	case o.State == api.StateDrain:
+		return "drains"
+	}
+	return "stops"
 }

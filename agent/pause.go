@@ -22,7 +22,7 @@ func (a *Agent) Pause(ctx context.Context, backend string, hard bool, who api.Wh
 	}
 	return durably(ctx, a, func(context.Context) (api.Pause, error) {
 		if backend != "" && a.backend(backend) == nil {
-			return api.Pause{}, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
+			return api.Pause{}, a.noBackend(backend)
 		}
 		now := time.Now()
 		p := api.Pause{Backend: backend, By: discovery.Printable(who.By, 100), Reason: discovery.Printable(who.Reason, 200),

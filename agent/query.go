@@ -58,7 +58,7 @@ func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, 
 	if err != nil {
 		return "", err
 	}
-	switch line, attrs := "a command is sent as it is", []any{"commands", api.Loggable(command), "by", by}; {
+	switch line, attrs := "an operator sends commands straight to HAProxy", []any{"commands", api.Loggable(command), "by", by}; {
 	case !api.OnlyShows(command):
 		a.record(happening{line: line, attrs: attrs, event: api.Event{Kind: api.EventNote, Instance: instance, Fields: map[string]string{"by": by}}})
 	case !slots.IsForReader(ctx) || a.shown.Allow():
@@ -89,7 +89,7 @@ func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (api.S
 	ref, err := answerOr(ctx, a, func(context.Context) (ref api.ServerRef, err error) {
 		b := a.backend(backend)
 		if b == nil {
-			return ref, fmt.Errorf("%w: %q", api.ErrNoBackend, backend)
+			return ref, a.noBackend(backend)
 		}
 		proxy = b.Proxy
 		if ref, asked = a.holders(b, server); len(asked) > 0 {

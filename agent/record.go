@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 )
@@ -48,8 +51,9 @@ const maxRejectionsLogged = 10
 // sourceAnswered records an answer; before is the feed as it was.
 func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 	if before.failing != nil {
-		a.record(happening{line: "source answers again", attrs: []any{"source", f.Source.String()},
-			event: api.Event{Kind: api.EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again"}})
+		silent := ago(f.answered, before.failedAt)
+		a.record(happening{line: "source answers again", attrs: []any{"source", f.Source.String(), "after", silent},
+			event: api.Event{Kind: api.EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again, after " + silent}})
 	}
 	if slices.Equal(f.refused, before.refused) {
 		return
@@ -66,7 +70,7 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 		h := happening{count: func(m *metrics.Metrics) { m.Rejected(f.Name, b.Proxy, x.Reason) }}
 		if fresh++; fresh <= maxRejectionsLogged {
 			h.level, h.line, h.event = slog.LevelWarn, "endpoint rejected: it gets no traffic", about
-			h.attrs = []any{"source", f.Name, "reason", x.Reason, "name", x.Name, "value", x.Value}
+			h.attrs = []any{"source", f.Name, "reason", x.Reason, "why", discovery.WhyRefused(x.Reason), "name", x.Name, "value", x.Value}
 		}
 		a.record(h)
 	}
@@ -82,9 +86,26 @@ func (a *Agent) failedOver(b *backend) {
 		event: api.Event{Kind: api.EventFailback, Backend: b.Name, Source: b.Failover.Primary}}
 	if b.at.FailedOver {
 		h.level, h.line = slog.LevelWarn, "the primary source lists too few endpoints; the others stand in"
+		lists, needs := 0, cmp.Or(b.Failover.Min, sources.DefaultFailoverMin)
+		if f := b.feed(b.Failover.Primary); f != nil {
+			lists = discovery.CountReady(f.known.Set().Listed())
+		}
+		in := strings.Join(b.standIns(), ", ")
+		h.attrs = append(h.attrs, "lists", lists, "needs", needs, "in_use", in)
 		h.event.Kind = api.EventFailover
+		h.event.Text = fmt.Sprintf("%s lists %s and needs %d; in use now: %s", b.Failover.Primary, discovery.Count(lists, "ready endpoint"), needs, in)
 	}
 	a.record(h)
+}
+
+// standIns names the sources besides the primary that are in use.
+func (b *backend) standIns() (names []string) {
+	for _, f := range b.feeds {
+		if f.used && f.Name != b.Failover.Primary {
+			names = append(names, f.Name)
+		}
+	}
+	return names
 }
 
 // tableChanged records that endpoints have no slot, or have one again; overflowed had none
@@ -115,10 +136,18 @@ func (a *Agent) takeoverChanged(b *backend) {
 		e.Kind = api.EventHoldBegun
 		e.Text = fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, id)
 		a.record(happening{level: slog.LevelWarn, line: "takeover: slots serve addresses that no source has ever listed; they are left alone", event: e,
-			attrs: []any{"addresses", strings.Join(addressStrings(a.unmanagedOf(b)), " "), "nothing_is_written", b.misfit,
+			attrs: []any{"addresses", strings.Join(a.unmanagedWords(b), ", "), "nothing_is_written", b.misfit,
 				"id", id, "to_end_it", "slotsync accept " + b.Name + " " + id}})
 	case n == 0 && before > 0:
 		e.Kind = api.EventHoldEnded
 		a.record(happening{line: "no slot waits to be taken over any more", event: e})
 	}
+}
+
+// unmanagedWords are the live addresses that no source has ever listed, each with its slot.
+func (a *Agent) unmanagedWords(b *backend) (words []string) {
+	for _, number := range slices.Sorted(maps.Keys(b.unmanaged)) {
+		words = append(words, a.slotName(b, number)+" "+b.unmanaged[number].String())
+	}
+	return words
 }

@@ -16,8 +16,9 @@ import (
 // This file records what became of endpoints: which are held, kept or accepted, which came
 // into service and which went.
 
-// holdChanged records that something is held, or nothing any more; before is what was held.
-func (a *Agent) holdChanged(b *backend, before guard.Hold) {
+// holdChanged records that something is held, or nothing any more; before is what was held, of
+// the endpoints that were in force.
+func (a *Agent) holdChanged(b *backend, before guard.Hold, were []discovery.Endpoint) {
 	now := time.Now()
 	h, held := b.guard.Hold(now)
 	until := "never by itself"
@@ -29,10 +30,10 @@ func (a *Agent) holdChanged(b *backend, before guard.Hold) {
 		until = "as soon as it is confirmed"
 	}
 	if !held {
-		a.holdEnded(b, before, now)
+		a.holdEnded(b, before, were, now)
 		return
 	}
-	gone := strings.Join(addressStrings(h.WouldRemove), " ")
+	gone := calledAll(h.WouldRemove, b.guard.Published())
 	line := "held: the source lists too few endpoints at once"
 	if h.Kind == guard.Unhealthy {
 		line = "held: every endpoint that is registered is unhealthy; what served last goes on"
@@ -46,12 +47,12 @@ func (a *Agent) holdChanged(b *backend, before guard.Hold) {
 
 // holdEnded records what became of what was held: it is back, or it went. That a backend is
 // empty is said by itself.
-func (a *Agent) holdEnded(b *backend, before guard.Hold, now time.Time) {
+func (a *Agent) holdEnded(b *backend, before guard.Hold, were []discovery.Endpoint, now time.Time) {
 	serving := discovery.ByAddr(b.guard.Published())
 	gone := slices.DeleteFunc(slices.Clone(before.WouldRemove), func(x netip.AddrPort) bool { e, is := serving[x]; return is && e.State == discovery.Ready })
 	h := happening{line: "nothing is held any more: what was missing is back", event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name}}
 	if len(gone) > 0 {
-		out := enumerate(addressStrings(gone), len(gone))
+		out := enumerate(calledEach(gone, were), len(gone))
 		h.level, h.line = slog.LevelWarn, "nothing is held any more: what was missing is taken out"
 		h.attrs = []any{"out", out, "held_for", ago(now, before.Since)}
 		h.event.Text = "nothing is held any more: taken out after " + ago(now, before.Since) + ": " + out
@@ -78,7 +79,7 @@ func (a *Agent) keptChanged(b *backend) {
 		if len(fresh) == 0 {
 			continue
 		}
-		list, part := strings.Join(addressStrings(fresh), " "), s.source
+		list, part := calledAll(fresh, b.guard.Published()), s.source
 		if s.part != "" {
 			part += ", " + s.part
 		}
@@ -96,18 +97,34 @@ func (a *Agent) keptChanged(b *backend) {
 	}
 	b.keptTold = told
 	if len(over) > 0 {
-		slices.SortFunc(over, netip.AddrPort.Compare)
-		list := strings.Join(addressStrings(over), " ")
-		a.record(happening{line: "not kept any more: listed again, or gone", attrs: []any{"endpoints", list},
-			event: api.Event{Kind: api.EventKeptEnded, Backend: b.Name, Text: "not kept any more: " + list}})
+		a.notKept(b, over)
 	}
 }
 
-// accepted records what an operator had go.
-func (a *Agent) accepted(b *backend, done api.Accepted, by string) {
-	gone := strings.Join(done.Removed, " ")
-	a.record(happening{level: slog.LevelWarn, line: "an operator accepted that these go", attrs: []any{"id", done.ID, "removed", gone, "by", by},
-		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that " + gone + " go", Fields: map[string]string{"id": done.ID, "by": by}}})
+// notKept records what became of what is not kept any more.
+func (a *Agent) notKept(b *backend, over []netip.AddrPort) {
+	slices.SortFunc(over, netip.AddrPort.Compare)
+	var attrs []any
+	var words []string
+	for _, is := range []struct {
+		key, words string
+		listed     bool
+	}{{"listed_again", "listed again", true}, {"gone", "gone", false}} {
+		some := slices.DeleteFunc(slices.Clone(over), func(x netip.AddrPort) bool { return (len(b.listedBy(x)) > 0) != is.listed })
+		if len(some) > 0 {
+			list := calledAll(some, b.guard.Published())
+			attrs, words = append(attrs, is.key, list), append(words, is.words+": "+list)
+		}
+	}
+	a.record(happening{line: "not kept any more", attrs: attrs,
+		event: api.Event{Kind: api.EventKeptEnded, Backend: b.Name, Text: "not kept any more; " + strings.Join(words, "; ")}})
+}
+
+// accepted records what an operator had go; before are the endpoints that were in force.
+func (a *Agent) accepted(b *backend, gone []netip.AddrPort, before []discovery.Endpoint, id, by string) {
+	words := calledAll(gone, before)
+	a.record(happening{level: slog.LevelWarn, line: "an operator accepted that these go", attrs: []any{"id", id, "removed", words, "by", by},
+		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that these go: " + words, Fields: map[string]string{"id": id, "by": by}}})
 }
 
 // addressStrings are addresses as people read them.
@@ -132,7 +149,7 @@ func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint, held gua
 		return
 	}
 	why := b.whyEmpty(held, time.Now()) + ", " + discovery.Count(len(out), "server") + " taken out"
-	a.record(happening{level: slog.LevelWarn, line: "backend is empty: nothing serves it any more", attrs: append([]any{"why", why, "requests_get", "503"}, about...),
+	a.record(happening{level: slog.LevelWarn, line: "backend is empty", attrs: append([]any{"why", why, "requests_get", "503, unless the backend has other servers"}, about...),
 		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: b.Name + " is empty: " + why + ": " + enumerate(out, len(out))}})
 }
 
@@ -185,4 +202,19 @@ func (b *backend) whyEmpty(held guard.Hold, now time.Time) string {
 // called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".
 func called(e discovery.Endpoint, why string) string {
 	return withWhy(strings.TrimSpace(e.Name+" "+e.Addr.String()), why)
+}
+
+// calledEach are these addresses as people know them, by the names that known has.
+func calledEach(list []netip.AddrPort, known []discovery.Endpoint) []string {
+	byAddr := discovery.ByAddr(known)
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = called(discovery.Endpoint{Addr: a, Name: byAddr[a].Name}, "")
+	}
+	return words
+}
+
+// calledAll is [calledEach] as a list, whole: what may go is told whole.
+func calledAll(list []netip.AddrPort, known []discovery.Endpoint) string {
+	return strings.Join(calledEach(list, known), ", ")
 }

@@ -38,10 +38,12 @@ func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
 	up := api.Event{Kind: api.EventInstanceUp, Text: "answers", Fields: process}
 	switch {
 	case r.Err != nil && (before.Err == nil || !sameFault(before.Err, r.Err)):
-		out = append(out, happening{level: slog.LevelWarn, line: "instance cannot be kept in step; its servers stay as they are", attrs: []any{"socket", in.Conn.String(), "err", r.Err},
+		out = append(out, happening{level: slog.LevelWarn, line: "instance cannot be kept in step; its servers stay as they are", attrs: []any{"socket", in.Conn.String(), "err", r.Err, "to_see_why", "slotsync doctor"},
 			event: api.Event{Kind: api.EventInstanceDown, Text: "cannot be kept in step; its servers stay as they are: " + r.Err.Error()}})
 	case r.Err == nil && before.Err != nil:
-		out = append(out, happening{line: "instance is back", attrs: []any{"pid", r.Process.Pid, "version", r.Process.Version}, event: up})
+		after := ago(r.At, in.failedAt)
+		up.Text = "answers again, after " + after
+		out = append(out, happening{line: "instance is back", attrs: []any{"after", after, "pid", r.Process.Pid, "version", r.Process.Version}, event: up})
 	case r.Err == nil && before.At.IsZero():
 		out = append(out, happening{line: "instance answers", event: up,
 			attrs: []any{"socket", in.Conn.String(), "pid", r.Process.Pid, "version", r.Process.Version}})

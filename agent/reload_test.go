@@ -236,7 +236,7 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 			}
 		}
 	}
-	const short, refuses = "more endpoints than slots", "HAProxy refuses to change slots; slotsync status shows which"
+	const short, refuses = "more endpoints than slots", "HAProxy refuses to change slots"
 	for _, c := range []struct {
 		name string
 		with func(w *world, f *fakeReload)
@@ -247,7 +247,7 @@ func TestReloadOnlyWhatItCures(t *testing.T) {
 		{"max_slots", func(w *world, _ *fakeReload) { w.opts.Backends[0].MaxSlots = 4 }, short, 1},
 		{"no such backend", func(w *world, _ *fakeReload) { w.opts.Backends[0].Proxy = "none" }, "backend cannot be filled", 2},
 		{"addresses cannot be set", refusing(slots.NoAddress), refuses, 2},
-		{"static balance", refusing(slots.NoWeights), "weights unsupported: the backend's algorithm takes none", 2},
+		{"static balance", refusing(slots.NoWeights), "weights unsupported: the `balance` algorithm of the backend takes none, so that all servers get the same share", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

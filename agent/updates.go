@@ -83,7 +83,7 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) guard.Says,
 	}
 	if kind != b.guard.Kind() {
 		a.dirty = true
-		a.holdChanged(b, held)
+		a.holdChanged(b, held, before)
 		for _, in := range a.of(b) {
 			in.outdated = true // whether newcomers are watched depends on it
 		}

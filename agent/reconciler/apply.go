@@ -147,7 +147,7 @@ func (r *Reconciler) onRefusals(todo batch, refusals []slots.Refusal) bool {
 			return
 		case slots.NoWeights:
 			if !b.weightsUnsupported {
-				r.event(Event{Text: "weights unsupported: the backend's algorithm takes none", Backend: name, Detail: refusal.Reply, Warn: true})
+				r.event(Event{Text: "weights unsupported: the `balance` algorithm of the backend takes none, so that all servers get the same share", Backend: name, Detail: refusal.Reply, Warn: true})
 			}
 			b.weightsUnsupported = true
 			return
@@ -158,12 +158,16 @@ func (r *Reconciler) onRefusals(todo batch, refusals []slots.Refusal) bool {
 		serious = !b.bar(refusal, time.Now()) || serious
 		b.refused[refusal.Change.Number] = refusal
 		if !b.reportedCauses[string(refusal.Cause)] {
-			r.event(Event{Text: "HAProxy refuses to change slots; slotsync status shows which", Backend: name, Slot: refusal.Change.Slot, Detail: string(refusal.Cause) + ": " + refusal.Reply, Warn: true})
+			r.event(Event{Text: "HAProxy refuses to change slots", Backend: name, Slot: refusal.Change.Slot,
+				Detail: string(refusal.Cause) + ": " + refusal.Reply + "; " + explains(name), Warn: true})
 		}
 		b.reportedCauses[string(refusal.Cause)] = true
 	})
 	return serious
 }
+
+// explains names the command that says more of a backend.
+func explains(backend string) string { return "slotsync explain " + backend + " says more" }
 
 // bar notes that a slot took no address, so that its endpoint goes to another one. It
 // reports whether that is news, and may help.

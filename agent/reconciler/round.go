@@ -223,7 +223,7 @@ func (r *Reconciler) reportProblem(name string, b *backendState) {
 		problem = "HAProxy has no backend " + b.spec.Proxy
 	}
 	if problem != "" && problem != b.reportedProblem {
-		r.event(Event{Text: "backend cannot be filled", Backend: name, Detail: problem, Warn: true})
+		r.event(Event{Text: "backend cannot be filled", Backend: name, Detail: problem + "; " + explains(name), Warn: true})
 	}
 	b.reportedProblem = problem
 }

@@ -289,7 +289,8 @@ func forecast(f api.Forecast) string {
 	return fmt.Sprintf("%d free, full in %s if it goes on growing by %d an hour", f.Free, discovery.AboutSeconds(f.FullInSeconds), f.PerHour)
 }
 
-func clock(at time.Time) string { return at.UTC().Format(time.TimeOnly) }
+// clock has the date: what is held or kept may have been so for days.
+func clock(at time.Time) string { return at.UTC().Format(time.DateTime) }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 

@@ -200,7 +200,7 @@ func viewInstance(in api.InstanceStatus) instanceView {
 func viewSource(src api.SourceStatus) sourceView {
 	v := sourceView{
 		Name: src.Name, Backend: src.Backend, Asks: src.Asks, Endpoints: src.Endpoints, Error: src.LastError,
-		Words: src.State, Class: "good", Age: "never",
+		Words: src.StateWords(), Class: "good", Age: "never",
 	}
 	if src.AgeSeconds >= 0 {
 		v.Age = discovery.AboutSeconds(src.AgeSeconds) + " ago"
@@ -208,9 +208,7 @@ func viewSource(src api.SourceStatus) sourceView {
 	switch src.State {
 	case "failing":
 		v.Class = "bad"
-	case "unknown":
-		v.Class, v.Words = "warn", "nothing heard yet"
-	case "none yet":
+	case "unknown", "none yet":
 		v.Class = "warn"
 	}
 	if n := len(src.Parts) + src.PartsMore; n > 0 {
@@ -223,8 +221,8 @@ func viewSource(src api.SourceStatus) sourceView {
 	if src.Note != "" {
 		v.Words += ", " + src.Note
 	}
-	if n := len(src.Rejected); n > 0 {
-		v.Words += fmt.Sprintf(", %d rejected (%s: %s %s)", n, src.Rejected[0].Reason, src.Rejected[0].Name, src.Rejected[0].Value)
+	if rejected := src.RejectedWords(); rejected != "" {
+		v.Words += ", " + rejected
 	}
 	return v
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/slotsync/slotsync/agent"
@@ -28,9 +27,6 @@ import (
 	"github.com/slotsync/slotsync/discovery/longpoll"
 	"github.com/slotsync/slotsync/metrics"
 )
-
-// stopTime is how long everything may take to end after a signal.
-const stopTime = 4 * time.Second
 
 // A service is an agent at work, with all that it is reached by.
 type service struct {
@@ -274,54 +270,4 @@ func usable(dir string) bool {
 	}
 	const writable = 2 // W_OK of access(2)
 	return syscall.Access(dir, writable) == nil
-}
-
-// run works until ctx is done or a part of it fails. Whatever does not end in
-// time is left behind: the slots are HAProxy's, and stay as they are.
-func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
-	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.agent.Run(working) })
-	group.Go(func() error { return s.web.Serve(working) })
-	group.Go(func() error { return s.reloadOn(working, hup) })
-	group.Go(func() error { return s.tellSystemd(working) })
-	group.Go(func() error { return s.giveBack(working) })
-	ended := make(chan error, 1)
-	go func() { ended <- group.Wait() }()
-	<-working.Done()
-	notify("STOPPING=1")
-	return s.end(ctx, context.Cause(working), ended)
-}
-
-// end waits for all parts, of which one has failed unless ctx is done. A part that is
-// held up, as by a slow disk, is no failure of who asked for the end.
-func (s *service) end(ctx context.Context, cause error, ended <-chan error) error {
-	asked := ctx.Err() != nil
-	if asked {
-		s.log.Info("stopping: every slot stays as it is")
-	}
-	select {
-	case err := <-ended:
-		if asked && (err == nil || errors.Is(err, context.Canceled)) {
-			return nil
-		}
-		return err
-	case <-time.After(stopTime):
-		s.log.Warn("some work did not end in time, and is left behind")
-		if asked {
-			return nil
-		}
-		return cause
-	}
-}
-
-// reloadOn reads the configuration again with each signal.
-func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-hup:
-			_ = s.reload(ctx, false) // it is logged
-		}
-	}
 }

@@ -3,8 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,9 +62,18 @@ func TestEnd(t *testing.T) {
 					ended <- tt.ended
 				}
 				began := time.Now()
-				s := &service{log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-				if err := s.end(ctx, failed, ended); err != tt.want {
+				var log strings.Builder
+				s := &service{log: slog.New(slog.NewTextHandler(&log, nil))}
+				var under underWay
+				for _, name := range []string{"the web server", "the agent", "systemd's status"} {
+					under.add(name)
+				}
+				under.remove("the agent")
+				if err := s.end(ctx, failed, ended, under.list); err != tt.want {
 					t.Errorf("%v, want %v", err, tt.want)
+				}
+				if strings.Contains(log.String(), `HAProxy is unaffected" under_way="systemd's status, the web server"`) != tt.never {
+					t.Errorf("it says %s", &log)
 				}
 				if took := time.Since(began); took > stopTime {
 					t.Errorf("it takes %s", took)

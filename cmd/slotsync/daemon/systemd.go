@@ -44,7 +44,7 @@ func (s *service) tellSystemd(ctx context.Context) error {
 	pace := statusPace
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		s.log.Warn("systemd's watchdog gets no sign that slotsync works", "err", err)
+		s.log.Warn("WATCHDOG_USEC cannot be read: systemd will restart slotsync, as its watchdog gets no sign", "err", err)
 	}
 	if watchdog > 0 {
 		pace = min(pace, watchdog/3)

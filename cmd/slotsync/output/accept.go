@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -25,10 +24,10 @@ func acceptRows(b *strings.Builder, s api.Status) {
 	for _, be := range s.Backends {
 		for _, x := range be.Acceptable() {
 			if !some {
-				fmt.Fprintln(table, "\nID\tBACKEND\tKIND\tSINCE\tWOULD GO\tWHY")
+				fmt.Fprintln(table, "\nID\tBACKEND\tKIND\tFOR\tWOULD GO\tWHY")
 				some = true
 			}
-			tableLine(table, x.ID, be.Name, x.Kind, x.Since.Format(time.TimeOnly), textfmt.List(x.Endpoints, 3), textfmt.OneLine(x.Reason))
+			tableLine(table, x.ID, be.Name, x.Kind, passed(s.At, x.Since), textfmt.List(x.Endpoints, 3), textfmt.OneLine(x.Reason))
 		}
 	}
 	_ = table.Flush() // into memory

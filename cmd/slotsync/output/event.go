@@ -15,6 +15,6 @@ func WriteEvent(w io.Writer, e api.Event) error {
 	if e.Backend != "" && e.Instance != "" {
 		where = e.Backend + "@" + e.Instance
 	}
-	_, err := fmt.Fprintf(w, "%s  %-16s %-18s %s\n", e.At.Local().Format("2006-01-02 15:04:05"), textfmt.Clip(where), textfmt.Clip(e.Kind), textfmt.OneLine(e.Text))
+	_, err := fmt.Fprintf(w, "%s  %-16s %-18s %s\n", e.At.UTC().Format("2006-01-02 15:04:05Z"), textfmt.Clip(where), textfmt.Clip(e.Kind), textfmt.OneLine(e.Text))
 	return err
 }

@@ -32,12 +32,12 @@ func WriteExplanation(w io.Writer, e api.Explanation) error {
 	}
 	fmt.Fprintf(b, "\nGUARD\n  %s\n", textfmt.OneLine(e.Guard.Why))
 	if h := e.Guard.Hold; h != nil {
-		fmt.Fprintf(b, "  held (%s) since %s: %s%s\n", h.Kind, h.Since.Format(time.TimeOnly), textfmt.List(h.WouldRemove, 10), acceptCommand(e.Name, h.ID))
+		fmt.Fprintf(b, "  held (%s) for %s: %s%s\n", h.Kind, passed(e.At, h.Since), textfmt.List(h.WouldRemove, 10), acceptCommand(e.Name, h.ID))
 	}
 	for _, s := range e.Sources {
 		explainSource(b, e, s)
 	}
-	fmt.Fprintf(b, "\nBACKEND %s\n  %s of HAProxy's backend %s, %d of them free; %s\n", e.Name, textfmt.Count(e.Slots, "slot"), e.Backend, e.Free, e.Phase)
+	fmt.Fprintf(b, "\nBACKEND %s\n  %s of HAProxy's backend %s, %d of them free; %s\n", e.Name, textfmt.Count(e.Slots, "slot"), e.Backend, e.Free, api.PhaseWords(e.Phase))
 	_, err := io.WriteString(w, strings.ReplaceAll(textfmt.Printable(b.String()), "\t", "."))
 	return err
 }
@@ -74,12 +74,12 @@ func explainAddress(b *strings.Builder, e api.Explanation, x api.AddressExplanat
 	}
 	_ = table.Flush()
 	for _, at := range x.Instances {
-		explainSaid(b, at)
+		explainSaid(b, e.At, at)
 	}
 }
 
 // explainSaid shows what was said to a slot.
-func explainSaid(b *strings.Builder, at api.InstanceExplanation) {
+func explainSaid(b *strings.Builder, now time.Time, at api.InstanceExplanation) {
 	if len(at.Said) == 0 {
 		return
 	}
@@ -92,7 +92,7 @@ func explainSaid(b *strings.Builder, at api.InstanceExplanation) {
 		case s.Reply != "":
 			reply = textfmt.OneLine(s.Reply)
 		}
-		fmt.Fprintf(b, "    %s  %s\n              reply: %s\n", s.At.Format(time.TimeOnly), textfmt.OneLine(s.Command), reply)
+		fmt.Fprintf(b, "    %8s  %s\n              reply: %s\n", passed(now, s.At)+" ago", textfmt.OneLine(s.Command), reply)
 	}
 }
 
@@ -105,7 +105,7 @@ func explainSource(b *strings.Builder, e api.Explanation, s api.SourceExplanatio
 			fmt.Fprintf(table, "  %s\t%s\n", what, textfmt.OneLine(words))
 		}
 	}
-	state := s.State
+	state := s.StateWords()
 	if !s.InUse {
 		state += ", stands by"
 	}
@@ -131,7 +131,7 @@ func explainSource(b *strings.Builder, e api.Explanation, s api.SourceExplanatio
 		row("remark", remark)
 	}
 	for _, x := range s.Rejected {
-		row("rejected", strings.TrimSpace(x.Name+" "+x.Value)+" ("+x.Reason+")")
+		row("rejected", strings.TrimSpace(x.Name+" "+x.Value)+": "+discovery.WhyRefused(x.Reason))
 	}
 	if more := s.RejectedTotal - len(s.Rejected); more > 0 {
 		row("rejected", fmt.Sprintf("%d more", more))

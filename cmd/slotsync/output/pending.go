@@ -18,7 +18,7 @@ func Pending(s api.Status, backends []string) []string {
 		}
 	}
 	if away := awayFrom(s, backends); len(away) > 0 {
-		lines = append(lines, fmt.Sprintf("not in force yet at %s: no answer from there; it is made up for as soon as there is one", textfmt.List(away, 5)))
+		lines = append(lines, fmt.Sprintf("not in force yet at %s: no answer from there; it is done as soon as there is one", textfmt.List(away, 5)))
 	}
 	return lines
 }

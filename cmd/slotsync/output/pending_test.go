@@ -25,7 +25,7 @@ func TestUnheard(t *testing.T) {
 		}
 	}
 	until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	const away = "not in force yet at edge-2, edge-4: no answer from there; it is made up for as soon as there is one"
+	const away = "not in force yet at edge-2, edge-4: no answer from there; it is done as soon as there is one"
 	for _, c := range []struct {
 		name     string
 		status   api.Status

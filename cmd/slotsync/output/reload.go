@@ -62,7 +62,7 @@ func nextReload(r api.ReloadStatus, now time.Time) string {
 }
 
 // needWords says how many endpoints wait for a slot, and what ends that.
-func needWords(n api.NeedReload) string {
+func needWords(n api.NeedReload, now time.Time) string {
 	text, given := textfmt.Count(n.Wanted-n.Slots, "endpoint")+" without a slot", ""
 	if n.Wanted <= n.Slots {
 		text = "a reload is needed"
@@ -72,7 +72,7 @@ func needWords(n api.NeedReload) string {
 	}
 	text += fmt.Sprintf(" (%s for %s", textfmt.Count(n.Slots, "slot"), textfmt.Count(n.Wanted, "endpoint"))
 	if !n.Since.IsZero() {
-		text += " since " + n.Since.Format(time.TimeOnly)
+		text += ", for " + passed(now, n.Since)
 	}
 	return text + "): " + given + textfmt.OneLine(n.Why)
 }

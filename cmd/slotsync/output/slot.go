@@ -58,6 +58,8 @@ func deviation(slot api.SlotStatus, in api.InstanceSlot) string {
 	switch {
 	case in.Lacking:
 		return "lacks it"
+	case in.HeldBy == "external":
+		return "somebody set it to " + in.State.String()
 	case in.HeldBy != "" && in.HeldBy != "operator":
 		return in.State.String() + " (" + in.HeldBy + ")"
 	case in.LastReply != "":

@@ -30,7 +30,7 @@ func TestInstancesOf(t *testing.T) {
 		{"nobody answers there", "drain", []string{"b"}, []api.InstanceSlot{in("a", slots.Drain, operator), in("b", slots.Ready, operator)}, "b: no answer"},
 		{"nobody answers, and it was taken out", "ready", []string{"a"}, []api.InstanceSlot{in("a", slots.Maint, external)}, "a: no answer"},
 		{"several are silent", "ready", []string{"a", "c"}, []api.InstanceSlot{in("a", slots.Ready, ""), in("b", slots.Maint, external), in("c", slots.Ready, "")},
-			"a, c: no answer; b: maint (external)"},
+			"a, c: no answer; b: somebody set it to maint"},
 		{"many are silent", "ready", []string{"a", "b", "c", "d", "e"}, []api.InstanceSlot{in("a", 0, ""), in("b", 0, ""), in("c", 0, ""), in("d", 0, ""), in("e", 0, "")},
 			"a, b, c, 2 more: no answer"},
 		{"another address", "ready", nil, []api.InstanceSlot{{Instance: "a", Address: "10.0.0.2:80", State: slots.Ready}}, "a: 10.0.0.2:80"},

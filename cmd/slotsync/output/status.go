@@ -115,7 +115,7 @@ func InstanceState(in api.InstanceStatus) string {
 	for _, n := range []struct {
 		n    int
 		what string
-	}{{in.Waiting, "waiting"}, {in.External, "external"}, {in.Overflow, "without a slot"}} {
+	}{{in.Waiting, "waiting for sessions"}, {in.External, "taken out by somebody else"}, {in.Overflow, "without a slot"}} {
 		if n.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", n.n, n.what))
 		}
@@ -128,7 +128,7 @@ func InstanceState(in api.InstanceStatus) string {
 
 // SourceState says how a source is doing, on one line.
 func SourceState(s api.SourceStatus) string {
-	words := s.State
+	words := s.StateWords()
 	if s.AgeSeconds >= 0 && s.State == "failing" {
 		words += ", last answer " + textfmt.AboutSeconds(s.AgeSeconds) + " ago"
 	}
@@ -141,8 +141,8 @@ func SourceState(s api.SourceStatus) string {
 	if s.Kept > 0 {
 		words += fmt.Sprintf(", %d kept", s.Kept)
 	}
-	if len(s.Rejected) > 0 {
-		words += fmt.Sprintf(", %d rejected (%s: %s)", len(s.Rejected), s.Rejected[0].Reason, discovery.Printable(s.Rejected[0].Value, 40))
+	if rejected := s.RejectedWords(); rejected != "" {
+		words += ", " + rejected
 	}
 	return words
 }
@@ -166,7 +166,7 @@ func partRows(sources []api.SourceStatus) (rows [][]string) {
 // BackendState says how a backend is doing at that time, on one line, with the command that
 // ends what is held.
 func BackendState(b api.BackendStatus, now time.Time) string {
-	words := []string{b.Phase}
+	words := []string{api.PhaseWords(b.Phase)}
 	if b.Hold != nil {
 		words = append(words, holdText(*b.Hold, now)+acceptCommand(b.Name, b.Hold.ID))
 	}
@@ -174,18 +174,18 @@ func BackendState(b api.BackendStatus, now time.Time) string {
 		words = append(words, holdText(*h, now)+acceptCommand(b.Name, h.ID))
 	}
 	for _, k := range b.Kept {
-		words = append(words, keptText(k)+acceptCommand(b.Name, k.ID))
+		words = append(words, keptText(k, now)+acceptCommand(b.Name, k.ID))
 	}
 	if len(b.Overflow) > 0 && b.NeedReload == nil {
 		words = append(words, textfmt.Count(len(b.Overflow), "endpoint")+" without a slot")
 	}
 	if b.NeedReload != nil {
-		words = append(words, needWords(*b.NeedReload))
+		words = append(words, needWords(*b.NeedReload, now))
 	} else if text := forecastWords(b.Forecast); text != "" {
 		words = append(words, text)
 	}
 	if b.Paused != nil {
-		words = append(words, "paused until "+b.Paused.Format(time.TimeOnly)+" by "+textfmt.OneLine(b.PausedBy))
+		words = append(words, "paused for another "+passed(*b.Paused, now)+" by "+textfmt.OneLine(b.PausedBy))
 	}
 	if b.Problem != "" {
 		words = append(words, textfmt.OneLine(b.Problem))
@@ -194,7 +194,7 @@ func BackendState(b api.BackendStatus, now time.Time) string {
 }
 
 func holdText(h api.Hold, now time.Time) string {
-	text := fmt.Sprintf("held (%s) since %s: would remove %s", h.Kind, h.Since.Format(time.TimeOnly), textfmt.List(h.WouldRemove, 3))
+	text := fmt.Sprintf("held (%s) for %s: would remove %s", h.Kind, passed(now, h.Since), textfmt.List(h.WouldRemove, 3))
 	if h.BlocksWriting {
 		text += ", and nothing is written before"
 	}
@@ -209,9 +209,9 @@ func acceptCommand(backend, id string) string {
 	return " (slotsync accept " + strings.TrimSpace(textfmt.Clip(backend)+" "+textfmt.Clip(id)) + ")"
 }
 
-// keptText says what is kept of one part of a source, and since when.
-func keptText(k api.KeptSet) string {
-	text := fmt.Sprintf("%d kept since %s (%s)", len(k.Endpoints), k.Since.Format(time.TimeOnly), textfmt.OneLine(k.Words()))
+// keptText says what is kept of one part of a source, and for how long.
+func keptText(k api.KeptSet, now time.Time) string {
+	text := fmt.Sprintf("%d kept for %s (%s)", len(k.Endpoints), passed(now, k.Since), textfmt.OneLine(k.Words()))
 	if n := len(k.Yielded); n > 0 {
 		text += fmt.Sprintf(", %d of them without a slot", n)
 	}

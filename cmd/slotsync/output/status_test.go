@@ -49,12 +49,12 @@ func TestShowStatus(t *testing.T) {
 the configuration that was read last is refused, the one before it is in force: a.yaml:1:1: unknown key; no
 
 INSTANCE  SOCKET       HAPROXY  PID  STATE
-edge-1    /run/a.sock  2.6.12   7    in sync, 1 external
+edge-1    /run/a.sock  2.6.12   7    in sync, 1 taken out by somebody else
 edge-2    /run/b.sock  -        -    down: absent: nobody; listens
-edge-3    /run/c.sock  3.2.26   8    behind by 1.5s, 2 waiting
+edge-3    /run/c.sock  3.2.26   8    behind by 1.5s, 2 waiting for sessions
 
 SOURCE  BACKEND  ASKS                    ENDPOINTS  STATE
-consul  web      consul service web.[2J  3          failing, last answer 1m15s ago: transport: refused, 1 rejected (bad_port: 0)
+consul  web      consul service web.[2J  3          failing, last answer 1m15s ago: transport: refused, 1 rejected (0: its port is not within 1 and 65535)
 dns     web      dns A+AAAA web          1          ok, 7 parts not whole, 2 kept
 new     web      service api             0          none yet
 
@@ -67,19 +67,19 @@ AAAA of web  dns     web      unknown  SERVFAIL; again
 2 more       dns     web      -        -
 
 BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
-web      www        2      0      0      0     live, held (removal) since 03:03:55: would remove a, b, c, 1 more, in 20s (slotsync accept web h1a2b3), held (takeover) since 03:03:05: would remove 10.9.0.1:80, and nothing is written before (slotsync accept web t1a2b3), 2 kept since 03:03:05 (dns, AAAA of web: SERVFAIL; again), 1 of them without a slot (slotsync accept web k1a2b3), 1 endpoint without a slot, paused until 04:04:05 by bob
+web      www        2      0      0      0     live, held (removal) for 10s: would remove a, b, c, 1 more, in 20s (slotsync accept web h1a2b3), held (takeover) for 1m: would remove 10.9.0.1:80, and nothing is written before (slotsync accept web t1a2b3), 2 kept for 1m (dns, AAAA of web: SERVFAIL; again), 1 of them without a slot (slotsync accept web k1a2b3), 1 endpoint without a slot, paused for another 1h by bob
 
 OVERRIDE      ENDPOINT  ASKED FOR
 web           -         nothing is written until 2030-01-02T04:04:05Z, by bob
 all backends  10.0.0.9  maint by ann: disk.
 
-ID      BACKEND  KIND      SINCE     WOULD GO                  WHY
-h1a2b3  web      removal   03:03:55  a, b, c, 1 more           the source lists far fewer
-k1a2b3  web      kept      03:03:05  10.0.0.1:80, 10.0.0.7:80  dns, AAAA of web: SERVFAIL; again
-t1a2b3  web      takeover  03:03:05  10.9.0.1:80               slots serve addresses that no source has ever listed, and none that one lists: nothing is written (is the name right?)
+ID      BACKEND  KIND      FOR  WOULD GO                  WHY
+h1a2b3  web      removal   10s  a, b, c, 1 more           the source lists far fewer
+k1a2b3  web      kept      1m   10.0.0.1:80, 10.0.0.7:80  dns, AAAA of web: SERVFAIL; again
+t1a2b3  web      takeover  1m   10.9.0.1:80               slots serve addresses that no source has ever listed, and none that one lists: nothing is written (is the name right?)
 
 SLOT      ENDPOINT     STATE         NAME   INSTANCES
-www/web1  10.0.0.1:80  ready (kept)  web-1  edge-1: maint (external); edge-3: lacks it
+www/web1  10.0.0.1:80  ready (kept)  web-1  edge-1: somebody set it to maint; edge-3: lacks it
 `
 	var b bytes.Buffer
 	if err := (Style{}).WriteStatus(&b, s); err != nil {
@@ -121,7 +121,7 @@ func TestShowReloads(t *testing.T) {
 		},
 	}
 	const want = `BACKEND  HAPROXY'S  SLOTS  READY  DRAIN  DOWN  STATE
-web      web        0      0      0      0     live, 2 endpoints without a slot (10 slots for 12 endpoints since 03:04:00): HAProxy is going to be reloaded
+web      web        0      0      0      0     live, 2 endpoints without a slot (10 slots for 12 endpoints, for 5s): HAProxy is going to be reloaded
 api      api        0      0      0      0     live, 1 endpoint without a slot (1 slot for 2 endpoints): given up: step check failed.; it is tried again when the file changes
 soon     soon       0      0      0      0     live, 3 free, full in 1h30m at 2 an hour
 now      now        0      0      0      0     live, 1 free, full in 18s at 200 an hour

@@ -60,7 +60,7 @@ func (m model) table() table {
 	case viewSources:
 		t = sourceTable(m.seen.status)
 	case viewEvents:
-		t = eventTable(m.events)
+		t = eventTable(m.events, m.seen.status.At)
 	case viewOverrides:
 		t = overrideTable(m.seen.status)
 	}
@@ -145,11 +145,11 @@ func sourceTable(s api.Status) table {
 	return t
 }
 
-// eventTable lists events, newest first.
-func eventTable(events []api.Event) table {
+// eventTable lists events, newest first, as they are seen now.
+func eventTable(events []api.Event, now time.Time) table {
 	t := table{columns: heads("WHEN", "KIND", "BACKEND", "INSTANCE", "WHAT")}
 	for _, e := range events {
-		t.rows = append(t.rows, tableRow{backend: e.Backend, cells: []string{e.At.Local().Format(time.TimeOnly), e.Kind, e.Backend, e.Instance, e.Text}})
+		t.rows = append(t.rows, tableRow{backend: e.Backend, cells: []string{textfmt.Clock(e.At, now), e.Kind, e.Backend, e.Instance, e.Text}})
 	}
 	return t
 }

@@ -102,7 +102,7 @@ func TestTopShows(t *testing.T) {
 		{"free slots too", []string{"a"}, []string{"web/web3"}, nil},
 		{"instances", []string{"1"}, []string{"[1 instances]", "edge-1   in sync", "edge-2   down: refused: nobody listens on /run/haproxy/edge-2.sock: start it  ", "3.2.1"}, nil},
 		{"sources and holds", []string{"3"}, []string{"consul", "service web", "held (empty)", "slotsync accept site h1a2b3",
-			"1 kept since 10:14:00 (dns, AAAA of web: SERVFAIL) (slotsync accept site k1a2b3)", "h1a2b3", "k1a2b3", "dns, AAAA of web: SERVFAIL: 10.0.0.1:80"}, nil},
+			"1 kept for 1m (dns, AAAA of web: SERVFAIL) (slotsync accept site k1a2b3)", "h1a2b3", "k1a2b3", "dns, AAAA of web: SERVFAIL: 10.0.0.1:80"}, nil},
 		{"what is kept", nil, []string{"web/web1    10.0.0.1:80 kept     UP"}, nil},
 		{"accept a hold", []string{"3", "down", "down", "A"}, []string{"accept site h1a2b3? y/n"}, nil},
 		{"accept what is kept", []string{"3", "down", "down", "down", "A"}, []string{"accept site k1a2b3? y/n"}, nil},

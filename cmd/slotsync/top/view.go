@@ -55,7 +55,7 @@ func (m model) summary() string {
 	if m.err != nil {
 		text := "AGENT GONE: " + textfmt.OneLine(m.err.Error())
 		if !m.seen.status.At.IsZero() {
-			text += " (seen " + m.seen.status.At.Local().Format(time.TimeOnly) + ")"
+			text += " (seen " + textfmt.Clock(m.seen.status.At, time.Now()) + ")"
 		}
 		return m.paint(text, severityBad)
 	}
@@ -83,7 +83,7 @@ func (m model) summary() string {
 		level = severityOdd
 	}
 	return m.paint(fmt.Sprintf("slotsync %s  %d/%d instances in sync  %d/%d sources ok  %s%s  %s", textfmt.Clip(s.Version), synced, len(s.Instances),
-		answering, len(s.Sources), textfmt.Count(len(s.Backends), "backend"), odd, s.At.Local().Format(time.TimeOnly)), level)
+		answering, len(s.Sources), textfmt.Count(len(s.Backends), "backend"), odd, textfmt.Clock(s.At, s.At)), level)
 }
 
 // oddities counts what is not as the sources say.
