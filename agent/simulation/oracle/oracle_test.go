@@ -194,6 +194,11 @@ var onLoss = []rule{
 		right: func(h *history) { h.lists(1, 2); h.after(10 * time.Second); h.empties("s4") },
 	},
 	{
+		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 0s", conf: Backend{Hold: time.Minute},
+		wrong: func(h *history) { h.lists(1); h.empties("s4") },
+		right: func(h *history) { h.lists(1, 2, 3); h.lists(1); h.empties("s4") }, // it was sent before the loss was too much
+	},
+	{
 		name: "guard", text: "empty, which is held for 1m0s, and it is gone for 10s", conf: Backend{EmptyHold: time.Minute},
 		wrong: func(h *history) { h.lists(); h.after(10 * time.Second); h.empties("s4") },
 		right: func(h *history) { h.lists(1); h.after(10 * time.Second); h.empties("s4") },

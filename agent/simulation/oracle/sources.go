@@ -331,11 +331,8 @@ func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	if !gone || b.Primary != "" || len(b.Deny) > 0 || b.denied.After(at.Add(-max(b.Hold, b.EmptyHold)-Late)) || b.accepted[a] || b.stayed[a] < Calm {
 		return "" // one that has just come has not shown that it works
 	}
-	why := b.holds(at)
-	if why == "" || b.holds(at.Add(-Grace)) == "" {
-		return ""
-	}
-	for _, kind := range []string{why, b.holds(at.Add(-Grace))} {
+	why := ""
+	for _, kind := range b.holdsWithout(a, since, at) {
 		hold := b.Hold
 		if kind == "empty" {
 			hold = b.EmptyHold
@@ -352,6 +349,21 @@ func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 		}
 	}
 	return why
+}
+
+// holdsWithout says which holds there must have been without a break since an endpoint is gone,
+// whatever newcomers have shown; none if there was a moment for which that is not certain.
+func (b *backend) holdsWithout(a netip.AddrPort, since, at time.Time) []string {
+	kinds := []string{b.holds(at)}
+	for i, m := range b.past {
+		if !m.at.Before(since) && !m.set[a] {
+			kinds = append(kinds, b.holdsIn(i, m.at))
+		}
+	}
+	if slices.Contains(kinds, "") {
+		return nil
+	}
+	return kinds
 }
 
 // confirm takes an endpoint that left for no loss any more, if that it is gone was accepted,
@@ -386,6 +398,11 @@ func (b *backend) holds(at time.Time) string {
 	if i < 0 || b.past[i].at.After(at) {
 		return ""
 	}
+	return b.holdsIn(i, at)
+}
+
+// holdsIn is that of a moment.
+func (b *backend) holdsIn(i int, at time.Time) string {
 	now := b.past[i].set
 	if len(now) == 0 {
 		return "empty"
