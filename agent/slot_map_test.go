@@ -14,11 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/metrics"
 )
 
 func TestNameInMap(t *testing.T) {
@@ -145,14 +143,12 @@ func TestSlotMapThatIsNotWrittenIsCounted(t *testing.T) {
 		}
 		w.opts.SlotMap = filepath.Join(dir, "slots.map")
 		w.source.reading = discovery.Complete(eps(80)...)
-		registry := prometheus.NewRegistry()
-		w.opts.Metrics = metrics.New(registry, "test", metrics.Lists{})
 		counted := func(n int) {
 			t.Helper()
 			w.settle()
 			want := fmt.Sprintf("# HELP slotsync_slot_map_write_errors_total Times that the file of slot_map could not be written.\n"+
 				"# TYPE slotsync_slot_map_write_errors_total counter\nslotsync_slot_map_write_errors_total %d\n", n)
-			if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slotsync_slot_map_write_errors_total"); err != nil {
+			if err := testutil.GatherAndCompare(w.registry, strings.NewReader(want), "slotsync_slot_map_write_errors_total"); err != nil {
 				t.Error(err)
 			}
 		}
