@@ -16,10 +16,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,29 +38,6 @@ type Policy struct {
 	// Owner is a user besides root and this one whose folders are used: see [GivenTo]. What root
 	// makes in them belongs to that user. nil: there is none.
 	Owner *Owner
-}
-
-// An Owner is a user, and the group that goes with it.
-type Owner struct{ UID, GID uint32 }
-
-// GivenTo returns the user whom root has given the folder at path to: its owner, where nobody but
-// root can have made it. nil: it is root's or this user's, or it is not there, or it may be
-// anybody's.
-func GivenTo(path string) *Owner {
-	w, err := Policy{}.walk(path, 0)
-	if err != nil {
-		return nil
-	}
-	defer w.close()
-	if trusted := (Policy{}).trusted(w.stat.Uid); trusted {
-		return nil
-	}
-	above, err := Policy{}.Open(filepath.Dir(w.path)) // a sticky one will not do
-	if err != nil {
-		return nil
-	}
-	_ = above.Close()
-	return &Owner{w.stat.Uid, w.stat.Gid}
 }
 
 // Open opens the folder at path.
@@ -291,63 +266,6 @@ func (w *walker) dir() (*Dir, error) {
 		return nil, &fs.PathError{Op: "open", Path: w.path, Err: err}
 	}
 	return &Dir{file: os.NewFile(uintptr(fd), w.path), path: w.path, policy: w.Policy, uid: w.stat.Uid, open: w.others(w.fd, w.stat.Mode, w.stat.Gid) != ""}, nil
-}
-
-// trusted reports whether what belongs to uid is as good as our own.
-func (p Policy) trusted(uid uint32) bool {
-	return uid == 0 || int(uid) == os.Geteuid() || p.Owner != nil && uid == p.Owner.UID
-}
-
-// owns reports whether what root makes in a folder of uid is to belong to that user.
-func (p Policy) owns(uid uint32) bool {
-	return p.Owner != nil && uid == p.Owner.UID && os.Geteuid() == 0
-}
-
-// users names those who may own a folder.
-func (p Policy) users() string {
-	uids := []uint32{0, uint32(os.Geteuid())}
-	if p.Owner != nil {
-		uids[1] = p.Owner.UID
-	}
-	var names []string
-	for _, uid := range slices.Compact(uids) {
-		names = append(names, userName(uid))
-	}
-	return strings.Join(names, " or to ")
-}
-
-// others says who else may write to what fd is of, which has that mode and group; "" if nobody.
-// The group of root, and the one that this process runs as, are no others.
-func (p Policy) others(fd int, mode, gid uint32) string {
-	switch {
-	case mode&0o002 != 0:
-		return "everybody"
-	case mode&0o020 == 0:
-		return "" // which is the mask of an ACL, if there is one
-	case !p.ownGroup(gid):
-		return "the group " + groupName(gid)
-	}
-	return p.listed(fd)
-}
-
-func (p Policy) ownGroup(gid uint32) bool {
-	return gid == 0 || int(gid) == os.Getegid() || p.Owner != nil && gid == p.Owner.GID
-}
-
-func userName(uid uint32) string {
-	id := strconv.Itoa(int(uid))
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return "user " + id
-}
-
-func groupName(gid uint32) string {
-	id := strconv.Itoa(int(gid))
-	if g, err := user.LookupGroupId(id); err == nil {
-		return g.Name
-	}
-	return id
 }
 
 // readLink reads the link name in the folder fd, or the one that fd is of.

@@ -46,7 +46,7 @@ func reloadMutants() []mutant {
 			file: "slots/reload/replace.go", edits: []edit{{"\tif err == nil {\n\t\terr = a.t.saveJournal(a.journal)\n\t}\n", ""}},
 			tests: []unit{{"slots/reload", "TestKilled|TestRecover"}}},
 		{rule: "Only a journal of our own is believed", how: "anybody's is", past: true,
-			file: "securedir/securedir.go", edits: []edit{{"return uid == 0 || int(uid) == os.Geteuid() || p.Owner", "return uid == 0 || int(uid) == os.Geteuid() || uid > 0 || p.Owner"}},
+			file: "securedir/trust.go", edits: []edit{{"return uid == 0 || int(uid) == os.Geteuid() || p.Owner", "return uid == 0 || int(uid) == os.Geteuid() || uid > 0 || p.Owner"}},
 			tests: []unit{{"slots/reload", "TestPlantedJournal"}}},
 	}
 }
