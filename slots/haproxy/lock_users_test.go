@@ -92,29 +92,30 @@ func TestLockAmongUsers(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		folder       uint32 // its mode; it is haproxy's
-		socket       bool   // HAProxy has made it
+		socket       uint32 // its mode; 0: HAProxy has not made it yet
 		holder, seek user
 		free         bool
 	}{
-		{"root sees the unit's", theirs, true, anne, root, false},
-		{"root apart sees the unit's", theirs, true, anne, apart(root), false},
-		{"the unit sees root's", theirs, true, root, anne, false},
-		{"a pod sees another user's", theirs, true, apart(anne), apart(bob), false},
-		{"root's, from before HAProxy", theirs, false, root, apart(anne), false},
-		{"root's, from before HAProxy in a closed folder", closed, false, root, apart(anne), false},
-		{"a folder where no file can be made", closed, true, anne, root, false},
-		{"and two of its users", closed, true, anne, bob, false},
-		{"a stranger by an abstract socket", closed, true, stranger, root, true},
-		{"a stranger before HAProxy", closed, false, stranger, anne, true},
-		{"a stranger by a file", everybodys, true, stranger, apart(root), true},
-		{"a stranger by a file that cannot be opened", everybodys, true, stranger, anne, true},
+		{"root sees the unit's", theirs, 0o660, anne, root, false},
+		{"root apart sees the unit's", theirs, 0o660, anne, apart(root), false},
+		{"the unit sees root's", theirs, 0o660, root, anne, false},
+		{"a pod sees another user's", theirs, 0o660, apart(anne), apart(bob), false},
+		{"pods of two users, and a socket for everybody", everybodys, 0o666, apart(stranger), apart(bob), false},
+		{"root's, from before HAProxy", theirs, 0, root, apart(anne), false},
+		{"root's, from before HAProxy in a closed folder", closed, 0, root, apart(anne), false},
+		{"a folder where no file can be made", closed, 0o660, anne, root, false},
+		{"and two of its users", closed, 0o660, anne, bob, false},
+		{"a stranger by an abstract socket", closed, 0o660, stranger, root, true},
+		{"a stranger before HAProxy", closed, 0, stranger, anne, true},
+		{"a stranger by a file", everybodys, 0o660, stranger, apart(root), true},
+		{"a stranger by a file that cannot be opened", everybodys, 0o660, stranger, anne, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			dir := securedirtest.Folder(t, 0o755)
 			socket := filepath.Join(dir, "s")
-			if c.socket {
-				if err := errors.Join(os.WriteFile(socket, nil, 0o600), os.Chown(socket, haproxyUser, haproxyGroup), os.Chmod(socket, 0o660)); err != nil {
+			if c.socket != 0 {
+				if err := errors.Join(os.WriteFile(socket, nil, 0o600), os.Chown(socket, haproxyUser, haproxyGroup), syscall.Chmod(socket, c.socket)); err != nil {
 					t.Fatal(err)
 				}
 			}
