@@ -24,7 +24,7 @@ func (s *Server) instanceRoutes() []Route {
 	fails := []int{404, 502, 503, 504}
 	// what raw may do depends on what is sent
 	all := []Route{{"POST", instance + "raw", s.raw, auth.Read, Operation{ID: "raw", Summary: "Send a line of commands as it is",
-		Description: "Who shows nothing may only show and help, and nothing of the environment, keys, requests, tables, maps and ACLs.",
+		Description: "Who shows nothing may only show and help, one command on a line, and nothing of the environment, keys, requests, tables, maps and ACLs.",
 		Body:        api.RawBody{Command: "show pools"}, Answer: api.RawAnswer{}, Says: "What HAProxy said", Fails: append([]int{400}, fails...)}}}
 	for _, what := range slots.Dumps {
 		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
