@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs seeds of the simulation in both modes beside each other: tools/simulate.sh FIRST COUNT [cover]. With "cover" it says which
-# functions of the agent no seed has reached.
+# share of the agent they have reached, and of which functions they have reached least.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,6 +35,5 @@ if [ "$code" != 0 ]; then
 fi
 if [ ${#cover[@]} -gt 0 ]; then
 	{ cat "$out/safety.cover"; tail -n +2 "$out/liveness.cover"; } >"$out/both.cover"
-	go tool cover -func "$out/both.cover" | awk '$NF == "0.0%" {print "never reached: " $1 " " $2}' | sort -u
-	go tool cover -func "$out/both.cover" | tail -1
+	awk -f tools/reached.awk <(go tool cover -func "$out/both.cover") "$out/both.cover"
 fi

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"testing"
 
 	"github.com/slotsync/slotsync/agent/api"
 )
@@ -96,4 +97,37 @@ func (c *coverage) String() string {
 		fmt.Fprintf(&out, "%8d times %s\n", c.states[name], name)
 	}
 	return out.String()
+}
+
+// seldom is in how many of 1,000 seeds a verb is at least.
+const seldom = 40
+
+// TestNoVerbIsForgotten: of 1,000 seeds of each mode enough have every verb, and every key that
+// can be changed.
+func TestNoVerbIsForgotten(t *testing.T) {
+	for _, live := range []bool{false, true} {
+		count := map[string]int{}
+		for seed := range uint64(1000) {
+			seen := map[string]bool{}
+			for _, s := range planOf(seed+1, live).steps {
+				seen[s.verb] = true
+				if s.verb == "other key" {
+					seen["key "+keys[s.b%len(keys)].path] = true
+				}
+			}
+			for name := range seen {
+				count[name]++
+			}
+		}
+		for _, v := range verbs {
+			if n := count[v.name]; n < seldom {
+				t.Errorf("%q is in %d of 1,000 seeds: its weight of %d is too little", v.name, n, v.weight)
+			}
+		}
+		for _, k := range keys {
+			if n := count["key "+k.path]; n < seldom/4 {
+				t.Errorf("%s is changed in %d of 1,000 seeds", k.path, n)
+			}
+		}
+	}
 }

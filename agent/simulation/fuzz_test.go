@@ -96,7 +96,7 @@ func lieTo(t *testing.T, kind byte, tape []byte) {
 		Backends: []backendSetting{{Feeds: []feedSetting{{Parts: 1, Full: 3}}, Prefix: bit(3), Leave: bit(4), Dynamic: bit(5), Repair: bit(6), MaxRemoval: .5, Window: time.Minute}},
 	}
 	w := &world{t: t, plan: plan{setting: s}, log: log, judged: oracle.New(), seen: newCoverage()}
-	w.conf = configuration{backends: s.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}}
+	w.conf = s.configuration()
 	for i := range s.Versions {
 		w.proxies = append(w.proxies, newProxy(w, i, s))
 		w.proxies[i].tell()
@@ -179,6 +179,6 @@ func (w *world) startLying(l *liar) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		o.Instances[0].Conn = mortalClient{client, w.life}
+		o.Instances[0].Conn = mortalClient{client, w.life, w.disk(w.life)}
 	})
 }

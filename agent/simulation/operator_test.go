@@ -31,16 +31,15 @@ func (w *world) call(do func(context.Context) error) (acked, doubt bool) {
 func (w *world) ask(ask oracle.Ask, who api.Who, do func(context.Context) error) {
 	// the agent acts on it before it says so
 	w.oracleDo(func(o *oracle.Oracle) { o.Doubtful(ask) })
+	until := time.Time{} // from when it is asked on, however long the disk takes
+	if who.For > 0 {
+		until = time.Now().Add(who.For)
+	}
 	acked, doubt := w.call(do)
-	now := time.Now()
 	w.oracleDo(func(o *oracle.Oracle) {
 		switch {
 		case acked:
-			until := time.Time{}
-			if who.For > 0 {
-				until = now.Add(who.For)
-			}
-			o.Asked(now, ask, until)
+			o.Asked(time.Now(), ask, until)
 		case doubt:
 			o.Unsure(ask)
 		default:
@@ -93,6 +92,7 @@ func (w *world) look() {
 func (w *world) status() oracle.Status {
 	s := w.agent.Status()
 	w.seen.status(s)
+	w.noteShown(s)
 	var out oracle.Status
 	for _, in := range s.Instances {
 		out.Instances = append(out.Instances, oracle.InstanceStatus{Name: in.Name, Up: in.Up, InSync: in.InSync})
@@ -195,7 +195,7 @@ func (w *world) settleAll() {
 	s := w.agent.Status()
 	for _, b := range s.Backends {
 		for _, x := range b.Acceptable() {
-			w.accept(b.Name, x.ID)
+			w.accept(shown{b.Name, x.ID, addresses(x.Endpoints)})
 		}
 	}
 	w.call(func(ctx context.Context) error { return w.agent.Resume(ctx, "") })
@@ -258,18 +258,45 @@ func (w *world) endOverride(o api.Override) {
 	})
 }
 
-// accept accepts what is held under an id.
-func (w *world) accept(backend, id string) {
+// accept accepts what is or was held under an id.
+func (w *world) accept(x shown) {
 	var done api.Accepted
-	shown := addressesOf(w.agent.Status(), backend, id)
+	kept := w.keptNow(x.backend)
 	acked, doubt := w.call(func(ctx context.Context) (err error) {
 		// the agent acts on it before it says so
-		w.oracleDo(func(o *oracle.Oracle) { o.Accepted(time.Now(), backend, shown) })
-		done, err = w.agent.Accept(ctx, backend, id, "sim")
+		w.oracleDo(func(o *oracle.Oracle) { o.Accepted(time.Now(), x.backend, x.addrs) })
+		w.accepted(x, kept)
+		done, err = w.agent.Accept(ctx, x.backend, x.id, "sim")
 		return err
 	})
 	if acked || doubt {
-		w.oracleDo(func(o *oracle.Oracle) { o.Accepted(time.Now(), backend, addresses(done.Removed)) })
+		w.oracleDo(func(o *oracle.Oracle) { o.Removed(time.Now(), x.backend, x.id, x.addrs, addresses(done.Removed)) })
+	}
+}
+
+// keptNow are the endpoints of a backend that are shown to be kept.
+func (w *world) keptNow(backend string) (out []netip.AddrPort) {
+	if w.life.dead.Load() {
+		return nil
+	}
+	for _, b := range w.agent.Status().Backends {
+		for _, k := range b.Kept {
+			if b.Name == backend {
+				out = append(out, addresses(k.Endpoints)...)
+			}
+		}
+	}
+	return out
+}
+
+// accepted tells the services of a backend what an operator accepts.
+func (w *world) accepted(x shown, kept []netip.AddrPort) {
+	for _, list := range w.services {
+		for _, s := range list {
+			if s.backend == x.backend {
+				s.accepts(x.addrs, kept)
+			}
+		}
 	}
 }
 

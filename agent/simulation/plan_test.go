@@ -41,6 +41,7 @@ type setting struct {
 	Static     bool // there are servers that are nobody's
 	StateFiles bool
 	Agents     bool // HAProxy has agent-checks
+	Reloads    bool // the agent renders its file and reloads it
 	Backends   []backendSetting
 	Poll       time.Duration
 	Timeout    time.Duration
@@ -66,23 +67,26 @@ type feedSetting struct {
 	Parent bool // the first part says which others there are
 	Shared bool // its endpoints are those of the first feed
 	Full   int  // endpoints of each part at the start
+	Rights bool // it has one part, of which a token may not read all
 }
 
-// verbs are what can happen, with how often it does. A verb of the safety mode alone ends
+// verbs are what can happen, with how often it does; docs/proof.md says how that is derived. A verb of the safety mode alone ends
 // what the other one needs in the end.
 var verbs = []struct {
 	name   string
 	weight int
 }{
-	{"join", 8}, {"leave", 8}, {"replace", 3}, {"lose most", 4}, {"lose all", 3}, {"come back", 6}, {"down", 3}, {"maintenance", 2},
+	{"join", 8}, {"leave", 8}, {"replace", 3}, {"lose most", 4}, {"lose all", 3}, {"come back", 6}, {"down", 3}, {"maintenance", 2}, {"reweigh", 2},
 	{"unknown part", 5}, {"partial part", 3}, {"lie empty", 3}, {"lie short", 3}, {"confirm otherwise", 2}, {"silent", 3}, {"fail", 4}, {"drop part", 2}, {"heal source", 9},
+	{"narrow", 4}, {"widen", 1}, {"new token", 1}, {"accept old", 2},
 	{"restart", 3}, {"restart empty", 2}, {"refilled", 1}, {"reload grown", 1}, {"reload shrunk", 1}, {"rename", 1}, {"renumber", 1}, {"no backend", 1}, {"backend back", 3},
 	{"hang", 3}, {"away", 3}, {"cut", 2}, {"lose addresses", 1}, {"late addresses", 1}, {"heal instance", 10}, {"another machine", 1},
-	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"agent weight", 2}, {"agent state", 2}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
+	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"take out", 2}, {"give back", 2}, {"agent weight", 2}, {"agent state", 2}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
 	{"drain", 3}, {"stop", 2}, {"start", 4}, {"weight", 1}, {"stop address", 1}, {"start address", 2}, {"add server", 2}, {"remove server", 2},
 	{"pause", 1}, {"resume", 3}, {"accept", 3},
-	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1},
-	{"kill", 3}, {"kill soon", 5}, {"found running", 3}, {"stop agent", 1}, {"hand while down", 3}, {"other timeout", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk works", 4},
+	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1}, {"other key", 8}, {"other state file", 1}, {"other template", 1}, {"other reload", 1},
+	{"kill", 3}, {"kill soon", 5}, {"found running", 3}, {"stop agent", 1}, {"hand while down", 3}, {"other timeout", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk slow", 2}, {"disk works", 4},
+	{"reload fails", 3}, {"reload works", 2}, {"by hand", 1}, {"reload", 1},
 }
 
 // scenes are verbs that happen to the same thing one after the other: what is rare to meet
@@ -97,10 +101,14 @@ var scenes = [][]string{
 	{"maintenance", "lose most"},                        // what is left takes no traffic
 	{"drain", "kill soon"}, {"add server", "kill soon"}, // what is acknowledged is durable
 	{"found running", "hand state"}, {"found running", "accept"}, // somebody else's addresses
+	{"take out", "give back", "kill"}, {"take out", "kill"}, // and one that was given back
 	{"hand address", "kill"},                           // a slot that was taken while nobody looked
 	{"hang", "other timeout", "heal instance"},         // what was sent before a change is not forgotten
 	{"hand state", "hand state", "hand state"},         // a fight
 	{"agent state", "leave"}, {"leave", "agent state"}, // an agent-check brings nobody back
+	{"narrow", "narrow", "accept old"}, {"narrow", "accept", "narrow"}, {"narrow", "new question"}, {"new token", "narrow"}, {"narrow", "kill"}, // what a token may not read is not gone
+	{"join", "join", "reload fails", "come back"}, {"reload fails", "join", "kill"}, {"join", "reload fails", "reload works"}, // a reload that is cut short
+	{"disk slow", "join", "leave"}, {"disk slow", "drain", "kill soon"}, // nothing but the disk waits for the disk
 	{"reload shrunk", "join", "join"}, // an endpoint whose slot is gone
 	{"unknown part", "join", "join"},  // who is kept gives way
 }
@@ -163,6 +171,9 @@ func pauseOf(r *rand.Rand) time.Duration {
 func settingOf(r *rand.Rand) setting {
 	one := func(n int) bool { return r.IntN(n) == 0 }
 	s := setting{Slots: 8 + r.IntN(8), Static: one(3), StateFiles: !one(3), Agents: one(4), Poll: 2 * time.Second, Timeout: 2 * time.Second}
+	if s.Reloads = one(4); s.Reloads { // there are too few for what may come
+		s.Slots = 2 + r.IntN(4)
+	}
 	for range 1 + r.IntN(3) {
 		s.Versions = append(s.Versions, []string{"2.6", "3.0", "3.2", "3.4"}[r.IntN(4)])
 	}
@@ -175,7 +186,11 @@ func settingOf(r *rand.Rand) setting {
 		}
 		b.Shutdown = b.Leave && one(3)
 		for range 1 + r.IntN(2) {
-			b.Feeds = append(b.Feeds, feedSetting{Parts: 1 + r.IntN(3), Parent: one(3), Shared: one(3), Full: 1 + r.IntN(3)})
+			f := feedSetting{Parts: 1 + r.IntN(3), Parent: one(3), Shared: one(3), Full: 1 + r.IntN(3)}
+			if f.Rights = one(3); f.Rights {
+				f.Parts, f.Parent, f.Full = 1, false, 2+r.IntN(3)
+			}
+			b.Feeds = append(b.Feeds, f)
 		}
 		b.Failover = b.Failover && len(b.Feeds) > 1
 		s.Backends = append(s.Backends, b)

@@ -229,6 +229,10 @@ func (l *life) dial(ctx context.Context, p *proxy) (net.Conn, error) {
 	return mortal, nil
 }
 
+func (l *life) dialTo(p *proxy) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) { return l.dial(ctx, p) }
+}
+
 // A mortalConn belongs to a life.
 type mortalConn struct {
 	net.Conn
@@ -245,11 +249,15 @@ func (c *mortalConn) Close() error {
 	return c.Conn.Close()
 }
 
-// A mortalClient writes no files after its life.
+// A mortalClient writes no files after its life, and its disk may be slow.
 type mortalClient struct {
 	*haproxy.Client
 	life *life
+	disk func(func() error) error
 }
+
+// Sync brings what was saved to the disk.
+func (c mortalClient) Sync() error { return c.disk(c.Client.Sync) }
 
 func (c mortalClient) Save(backend string, servers []slots.Server) error {
 	if c.life.dead.Load() {

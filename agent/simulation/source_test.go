@@ -25,6 +25,11 @@ type service struct {
 	failing bool
 	silent  bool
 	waiting []chan struct{} // of those that wait for news
+	// What its token may not read, and which token that is; see [rights].
+	hidden map[netip.AddrPort]bool
+	token  int
+	truth  rights
+	asker  *life // that asked last
 }
 
 // A servicePart is a part of it.
@@ -32,6 +37,7 @@ type servicePart struct {
 	name    string
 	pool    []netip.AddrPort
 	there   map[netip.AddrPort]discovery.State // the truth
+	weights map[netip.AddrPort]int
 	state   discovery.Completeness
 	dropped bool
 	lie     string // "", "empty" or "short"
@@ -39,9 +45,9 @@ type servicePart struct {
 }
 
 func newService(w *world, backend, feed int, f feedSetting) *service {
-	s := &service{w: w, backend: backendName(backend), name: fmt.Sprint("source", feed), feedSetting: f}
+	s := &service{w: w, backend: backendName(backend), name: fmt.Sprint("source", feed), feedSetting: f, hidden: map[netip.AddrPort]bool{}}
 	for k := range f.Parts {
-		p := &servicePart{name: fmt.Sprint("part", k), there: map[netip.AddrPort]discovery.State{}}
+		p := &servicePart{name: fmt.Sprint("part", k), there: map[netip.AddrPort]discovery.State{}, weights: map[netip.AddrPort]int{}}
 		net := byte(feed)
 		if f.Shared {
 			net = 0
@@ -76,6 +82,7 @@ func (s *service) change(do func()) {
 func (s *service) heal() {
 	s.change(func() {
 		s.failing, s.silent = false, false
+		clear(s.hidden)
 		for _, p := range s.parts {
 			p.state, p.dropped, p.lie, p.confirm = discovery.Whole, false, "", false
 		}
@@ -83,28 +90,17 @@ func (s *service) heal() {
 }
 
 // answer is what it says now.
-func (s *service) answer(confirm bool) (discovery.Reading, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var r discovery.Reading
+func (w *watch) answer(confirm bool) (r discovery.Reading, proves discovery.Completeness, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	known := false
-	for i, p := range s.parts {
+	for i, p := range w.parts {
 		if p.dropped {
 			continue
 		}
-		part := discovery.Part{Name: p.name, State: p.state}
-		if s.Parent && i > 0 {
-			part.Parent = s.parts[0].name
-		}
-		lie := p.lie
-		if confirm && p.confirm {
-			lie = ""
-		}
-		for n, a := range slices.SortedFunc(maps.Keys(p.there), netip.AddrPort.Compare) {
-			if lie == "empty" || lie == "short" && n > 0 || p.state == discovery.Unknown || p.state == discovery.Partial && n%2 == 0 {
-				continue
-			}
-			part.Endpoints = append(part.Endpoints, discovery.Endpoint{Addr: a, State: p.there[a]})
+		part := discovery.Part{Name: p.name, State: p.state, Endpoints: p.endpoints(w.hidden, confirm)}
+		if w.Parent && i > 0 {
+			part.Parent = w.parts[0].name
 		}
 		switch p.state {
 		case discovery.Unknown:
@@ -115,10 +111,28 @@ func (s *service) answer(confirm bool) (discovery.Reading, error) {
 		known = known || p.state != discovery.Unknown
 		r.Parts = append(r.Parts, part)
 	}
-	if s.failing || !known {
-		return discovery.Reading{}, discovery.Errorf(discovery.Transport, "refused")
+	if w.failing || !known {
+		return discovery.Reading{}, discovery.Unknown, discovery.Errorf(discovery.Transport, "refused")
 	}
-	return r, nil
+	if w.Rights && r.Parts[0].State == discovery.Whole {
+		proves = w.filter(&r.Parts[0])
+	}
+	return r, proves, nil
+}
+
+// endpoints are those that it lists of what it may.
+func (p *servicePart) endpoints(hidden map[netip.AddrPort]bool, confirm bool) (out []discovery.Endpoint) {
+	lie := p.lie
+	if confirm && p.confirm {
+		lie = ""
+	}
+	for n, a := range slices.SortedFunc(maps.Keys(p.there), netip.AddrPort.Compare) {
+		if hidden[a] || lie == "empty" || lie == "short" && n > 0 || p.state == discovery.Unknown || p.state == discovery.Partial && n%2 == 0 {
+			continue
+		}
+		out = append(out, discovery.Endpoint{Addr: a, State: p.there[a], Weight: p.weights[a]})
+	}
+	return out
 }
 
 // A watch is one agent's view of a service: its [discovery.Source].
@@ -127,6 +141,9 @@ type watch struct {
 	life  *life
 	news  chan struct{}
 	asked bool
+	// rights are what it makes of what it may not read; reminded: it knows of before.
+	rights   rights
+	reminded bool
 }
 
 func (s *service) watch(l *life) *watch {
@@ -180,7 +197,7 @@ func (w *watch) waitSilent(ctx context.Context) error {
 
 // tell answers, and tells the oracle what.
 func (w *watch) tell(confirm bool) (discovery.Reading, error) {
-	r, err := w.answer(confirm)
+	r, proves, err := w.answer(confirm)
 	w.w.judge(w.life, func(o *oracle.Oracle) {
 		if err != nil {
 			if !confirm {
@@ -190,7 +207,7 @@ func (w *watch) tell(confirm bool) (discovery.Reading, error) {
 		}
 		var parts []oracle.Part
 		for _, p := range r.Parts {
-			part := oracle.Part{Name: p.Name, Parent: p.Parent, State: p.State.String()}
+			part := oracle.Part{Name: p.Name, Parent: p.Parent, State: max(p.State, proves).String()}
 			for _, e := range p.Endpoints {
 				part.Endpoints = append(part.Endpoints, oracle.Endpoint{Addr: e.Addr, State: e.State.String()})
 			}

@@ -70,6 +70,8 @@ func (w *world) doOperator(s step) bool {
 				return err
 			})
 		}
+	case "give back":
+		w.giveBack(s)
 	case "pause":
 		w.pause([]string{"", v.backend}[s.c%2], time.Duration(30+s.c%60)*time.Second, s.b%2 == 0)
 	case "resume":
@@ -84,7 +86,7 @@ func (w *world) doOperator(s step) bool {
 		for _, b := range w.agent.Status().Backends {
 			for _, x := range b.Acceptable() {
 				if b.Name == v.backend {
-					w.accept(b.Name, x.ID)
+					w.accept(shown{b.Name, x.ID, addresses(x.Endpoints)})
 					return true
 				}
 			}
@@ -95,7 +97,33 @@ func (w *world) doOperator(s step) bool {
 	return true
 }
 
+// giveBack gives a slot back that somebody else took out of service.
+func (w *world) giveBack(s step) {
+	if w.life.dead.Load() {
+		return
+	}
+	for _, b := range w.agent.Status().Backends {
+		for _, slot := range b.Slots {
+			a, err := netip.ParseAddrPort(slot.Endpoint)
+			if err != nil || !slices.ContainsFunc(slot.Instances, func(in api.InstanceSlot) bool { return in.HeldBy == "external" }) {
+				continue
+			}
+			ask := oracle.Ask{Backend: b.Name, Addr: a, Kind: api.OverrideState}
+			w.oracleDo(func(o *oracle.Oracle) { o.Ended(time.Now(), ask); o.Doubtful(ask) })
+			acked, _ := w.call(func(ctx context.Context) error {
+				_, err := w.agent.SetState(ctx, b.Name, slot.Endpoint, api.StateReady, api.Who{})
+				return err
+			})
+			if acked {
+				w.oracleDo(func(o *oracle.Oracle) { o.Ended(time.Now(), ask); o.GivenBack(time.Now(), b.Name, a) })
+			}
+			return
+		}
+	}
+}
+
 func (w *world) pause(backend string, d time.Duration, hard bool) {
+	until := time.Now().Add(d)
 	acked, doubt := w.call(func(ctx context.Context) error {
 		_, err := w.agent.Pause(ctx, backend, hard, api.Who{By: "sim", For: d})
 		return err
@@ -103,7 +131,7 @@ func (w *world) pause(backend string, d time.Duration, hard bool) {
 	w.oracleDo(func(o *oracle.Oracle) {
 		switch {
 		case acked:
-			o.Paused(time.Now(), backend, time.Now().Add(d))
+			o.Paused(time.Now(), backend, until)
 		case doubt:
 			o.Resumed(time.Now(), backend)
 		}
@@ -134,6 +162,16 @@ func (w *world) doConfigure(s step) bool {
 		b.Repair = !b.Repair
 	case "new question":
 		c.question++
+	case "other state file":
+		c.noFiles = !c.noFiles
+	case "other template":
+		if c.template++; w.site != nil {
+			w.site.writeTemplate(c.template)
+		}
+	case "other reload":
+		c.noReload = !c.noReload
+	case "other key":
+		w.otherKey(s)
 	case "without feed":
 		if len(b.Feeds) > 1 && len(c.feeds) == 0 {
 			c.feeds[[2]int{i, s.b % len(b.Feeds)}] = true
@@ -153,7 +191,7 @@ func (w *world) doConfigure(s step) bool {
 	case "all instances":
 		clear(c.instances)
 	case "other timeout":
-		c.keys++
+		c.reached++
 	default:
 		w.conf = before
 		return false
@@ -183,6 +221,7 @@ func (w *world) doAgent(s step) bool {
 		time.Sleep(time.Duration(s.a%5000) * time.Millisecond)
 		w.start()
 	case "hand while down":
+		w.pass(time.Duration(s.c%2) * 30 * time.Second)
 		if s.b%2 == 0 {
 			w.unbreak()
 			w.stopAgent()
@@ -203,12 +242,17 @@ func (w *world) doAgent(s step) bool {
 		w.start()
 	case "disk fails":
 		// a folder that everybody may write to is none to keep anything in
-		if !w.life.dead.Load() {
+		if !w.life.dead.Load() && w.slow.Load() == 0 {
 			w.broken = true
 			w.oracleDo(func(o *oracle.Oracle) { o.Unstored(time.Now()) })
 			if err := os.Chmod(w.state, 0o777); err != nil {
 				w.t.Fatal(err)
 			}
+		}
+	case "disk slow":
+		if !w.life.dead.Load() && !w.broken {
+			w.slow.Store(int64(5+s.a%120) * int64(time.Second))
+			w.oracleDo(func(o *oracle.Oracle) { o.Unstored(time.Now()) })
 		}
 	case "disk works":
 		w.unbreak()

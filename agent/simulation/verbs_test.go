@@ -14,7 +14,7 @@ import (
 
 // do takes one step.
 func (w *world) do(s step) {
-	for _, do := range []func(step) bool{w.doSource, w.doPart, w.doInstance, w.doTemplate, w.doHand, w.doOperator, w.doConfigure, w.doAgent} {
+	for _, do := range []func(step) bool{w.doSource, w.doPart, w.doRights, w.doInstance, w.doTemplate, w.doReload, w.doHand, w.doOperator, w.doConfigure, w.doAgent} {
 		if do(s) {
 			return
 		}
@@ -84,6 +84,8 @@ func (w *world) doSource(s step) bool {
 		state(discovery.Down)
 	case "maintenance":
 		state(discovery.Drain)
+	case "reweigh":
+		v.change(func() { p.weights[a] = 1 + s.c%300 })
 	default:
 		return false
 	}
@@ -205,17 +207,26 @@ func (p *proxy) standard() {
 	}
 }
 
-// takeOut has somebody take a server out of service, if one is in it.
+// takeOut has somebody take a slot out of service that serves.
 func (p *proxy) takeOut(s step) {
-	b := p.backends[s.b%len(p.backends)].Name
-	serve := slices.DeleteFunc(p.fake.Servers(b), func(s haproxytest.Server) bool { return s.Name == "static1" || s.State != oracle.Ready })
-	if len(serve) > 0 {
-		p.hand(b, serve[s.c%len(serve)].Name, "set server %s/%s state %s", b, serve[s.c%len(serve)].Name, []string{"maint", "drain"}[(s.c/8)%2])
+	for n := range p.backends {
+		b := p.backends[(s.b+n)%len(p.backends)].Name
+		servers := slices.DeleteFunc(p.fake.Servers(b), func(s haproxytest.Server) bool { return s.Name == "static1" || s.State != oracle.Ready })
+		if len(servers) > 0 {
+			one := servers[s.c%len(servers)]
+			p.hand(b, one.Name, "set server %s/%s state %s", b, one.Name, []string{"maint", "drain"}[(s.c/8)%2])
+			return
+		}
 	}
 }
 
 // doHand has somebody else change a server.
 func (w *world) doHand(s step) bool {
+	if s.verb == "take out" {
+		w.pass(time.Duration(s.c%2) * 30 * time.Second) // until then nobody can know that it is in service
+		w.proxies[s.a%len(w.proxies)].takeOut(s)
+		return true
+	}
 	p := w.proxies[s.a%len(w.proxies)]
 	b := p.backends[s.b%len(p.backends)].Name
 	servers := p.fake.Servers(b)

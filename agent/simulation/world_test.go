@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,13 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/slotsync/slotsync/agent"
-	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/simulation/oracle"
-	"github.com/slotsync/slotsync/agent/sources"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
-	"github.com/slotsync/slotsync/slots"
-	"github.com/slotsync/slotsync/slots/haproxy"
 )
 
 // A world is one run of a plan.
@@ -49,22 +43,14 @@ type world struct {
 	states   int // state directories so far
 	state    string
 	broken   bool         // the state directory cannot be written to
+	slow     atomic.Int64 // nanoseconds that the disk takes
+	site     *site        // nil: HAProxy is not reloaded by the agent
 	fuse     atomic.Int64 // commands until the agent is killed; 0: it is not to be
 	heard    uint64       // the last event
 	looks    int
 	added    []oracle.Ask
+	shown    []shown // ids, and what they stood for
 	seen     *coverage
-}
-
-// A configuration is what can be changed at run time.
-type configuration struct {
-	backends  []backendSetting
-	absent    map[int]bool    // backends that are not configured
-	feeds     map[[2]int]bool // feeds that are not
-	instances map[int]bool    // instances that are not
-	deny      bool
-	question  int // how often the sources' questions changed, and how the instances are reached
-	keys      int
 }
 
 // run runs a plan and returns what it broke. log gets what happens and what the agent logs; it
@@ -89,7 +75,7 @@ func runRecorded(t *testing.T, p plan, seen *coverage, log io.Writer, record fun
 	seen.recent = nil // events meet within a run
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, plan: p, dir: dir, log: log, judged: oracle.New(), seen: seen}
-		w.conf = configuration{backends: p.setting.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}}
+		w.conf = p.setting.configuration()
 		w.judged.Record(record)
 		w.begin()
 		defer w.end()
@@ -102,6 +88,26 @@ func runRecorded(t *testing.T, p plan, seen *coverage, log io.Writer, record fun
 func (w *world) logf(format string, args ...any) {
 	if w.log != nil {
 		fmt.Fprintf(w.log, time.Now().Format("15:04:05.000 ")+format+"\n", args...)
+	}
+}
+
+// must fails the test if what the world itself does cannot be done.
+func (w *world) must(err error) {
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// disk is the disk of a life: it takes its time, and keeps nothing that comes after a kill.
+func (w *world) disk(l *life) func(func() error) error {
+	return func(write func() error) error {
+		for begun := time.Now(); time.Since(begun) < time.Duration(w.slow.Load()) && !l.dead.Load(); {
+			time.Sleep(500 * time.Millisecond)
+		}
+		if l.dead.Load() {
+			return errKilled
+		}
+		return write()
 	}
 }
 
@@ -133,6 +139,9 @@ func (w *world) begin() {
 	for _, p := range w.proxies {
 		p.tell()
 	}
+	if w.plan.setting.Reloads {
+		w.site = newSite(w)
+	}
 	w.state = w.freshState()
 	w.start()
 }
@@ -144,85 +153,6 @@ func (w *world) freshState() string {
 		w.t.Fatal(err)
 	}
 	return dir
-}
-
-// options are those of the configuration, and what the oracle is told of them.
-func (w *world) options() (agent.Options, []oracle.Backend, []string) {
-	s := w.plan.setting
-	o := agent.Options{Timeout: s.Timeout, Poll: s.Poll, Resync: 10 * time.Second, StateDir: w.state}
-	var told []oracle.Backend
-	var names []string
-	for i, p := range w.proxies {
-		if w.conf.instances[i] {
-			continue
-		}
-		pattern := ""
-		if p.files != "" {
-			pattern = filepath.Join(p.files, "{backend}")
-		}
-		life := w.life
-		client, err := haproxy.New(haproxy.Options{
-			Socket: "/run/" + p.name + ".sock", Timeout: s.Timeout, StateFile: pattern,
-			Dial: func(ctx context.Context) (net.Conn, error) { return life.dial(ctx, p) },
-		})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		o.Instances = append(o.Instances, agent.Instance{Name: p.name, Conn: mortalClient{client, life}, StateFile: pattern != "", Key: fmt.Sprint(p.name, w.conf.keys)})
-		names = append(names, p.name)
-	}
-	for i, b := range w.conf.backends {
-		if !w.conf.absent[i] {
-			one, judged := w.backend(i, b)
-			o.Backends, told = append(o.Backends, one), append(told, judged)
-		}
-	}
-	return o, told, names
-}
-
-func (w *world) backend(i int, b backendSetting) (agent.Backend, oracle.Backend) {
-	hold := func(d time.Duration) time.Duration {
-		switch {
-		case d == 0:
-			return guard.Off
-		case d < 0:
-			return guard.Never
-		}
-		return d
-	}
-	one := agent.Backend{
-		Name: backendName(i), Proxy: backendName(i), Shutdown: b.Shutdown, Dynamic: b.Dynamic, RepairExternal: b.Repair, MaxSlots: 100,
-		Guard:          guard.Rules{EmptyHold: hold(b.EmptyHold), RemovalHold: hold(b.Hold), MaxRemoval: b.MaxRemoval, Window: b.Window, TurnoverWait: hold(b.Turnover)},
-		OnAllUnhealthy: agent.DropUnhealthy, Leave: slots.Maint,
-	}
-	if b.Keep {
-		one.OnAllUnhealthy = agent.KeepUnhealthy
-	}
-	if b.Leave {
-		one.Leave, one.Drain = slots.Drain, 10*time.Second
-	}
-	judged := oracle.Backend{
-		Name: one.Name, Hold: b.Hold, EmptyHold: b.EmptyHold, Window: b.Window, MaxRemoval: b.MaxRemoval, Dynamic: b.Dynamic, Repair: b.Repair,
-	}
-	if b.Prefix {
-		one.Prefix, judged.Prefix = "srv", "srv"
-	}
-	if w.conf.deny {
-		denied := netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(i + 1), 1, 1}), 32)
-		one.Policy.Deny, judged.Deny = []netip.Prefix{denied}, []netip.Prefix{denied}
-	}
-	for j, s := range w.services[i] {
-		if w.conf.feeds[[2]int{i, j}] {
-			continue
-		}
-		one.Feeds = append(one.Feeds, agent.Feed{Name: s.name, Source: s.watch(w.life), Key: fmt.Sprint(s.name, w.conf.question), Identity: s.name})
-		judged.Feeds = append(judged.Feeds, s.name)
-	}
-	if b.Failover && len(one.Feeds) > 1 {
-		one.Failover = sources.Failover{Primary: one.Feeds[0].Name, After: 5 * time.Second, Back: 10 * time.Second}
-		judged.Primary = one.Feeds[0].Name
-	}
-	return one, judged
 }
 
 // start starts an agent with what was stored.
@@ -255,27 +185,6 @@ func (w *world) startWith(change func(*agent.Options)) {
 	synctest.Wait()
 }
 
-// reconfigure has the agent go on with the configuration as it is now; if it refuses, with
-// the one before.
-func (w *world) reconfigure(before configuration) {
-	o, told, names := w.options()
-	o.Log, o.Metrics = slog.New(slog.DiscardHandler), nil
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	// the agent acts on it before it says so
-	w.oracleDo(func(j *oracle.Oracle) { j.Configured(time.Now(), told, names) })
-	if err := w.agent.Reconfigure(ctx, o); err != nil {
-		w.logf("reconfigure: %v", err)
-		w.conf = before
-		_, told, names = w.options()
-		w.oracleDo(func(j *oracle.Oracle) { j.Configured(time.Now(), told, names) })
-	}
-	if w.life.dead.Load() {
-		return
-	}
-	w.oracleDo(func(j *oracle.Oracle) { j.Configured(time.Now(), told, names) })
-}
-
 // mayDie kills the agent if its fuse has burnt down. It is called at each command.
 func (w *world) mayDie() {
 	if w.fuse.Load() > 0 && w.fuse.Add(-1) == 0 {
@@ -304,6 +213,10 @@ func (w *world) kill() {
 		}
 	}
 	w.state, w.broken = kept, false
+	w.slow.Store(0)
+	if w.site != nil {
+		w.site.moved(w.states)
+	}
 	w.oracleDo(func(o *oracle.Oracle) { o.Stopped(time.Now()); o.Stored() })
 }
 
@@ -338,112 +251,5 @@ func (w *world) end() {
 	w.reap()
 	for _, p := range w.proxies {
 		p.fake.Close()
-	}
-}
-
-// play takes the steps of the plan.
-func (w *world) play() {
-	w.pass(3 * time.Second)
-	for i, s := range w.plan.steps {
-		if w.life.dead.Load() {
-			w.reap()
-			w.start()
-		}
-		w.logf("step %d: %s", i, s)
-		w.seen.step(w, s.verb)
-		w.do(s)
-		w.pass(s.pause)
-		if len(w.judged.Violations()) > 0 {
-			return
-		}
-	}
-	if w.plan.live {
-		w.calm()
-	}
-}
-
-// pass lets time pass, and looks at what the agent says every now and then.
-func (w *world) pass(d time.Duration) {
-	for end := time.Now().Add(d); ; {
-		left := time.Until(end)
-		time.Sleep(min(left, 7*time.Second))
-		synctest.Wait()
-		w.look()
-		if left <= 7*time.Second {
-			return
-		}
-	}
-}
-
-// calm ends every fault, has everything accepted and asked for end, gives time, and looks
-// whether all is well.
-func (w *world) calm() {
-	if w.life.dead.Load() {
-		w.reap()
-		w.start()
-	}
-	w.fuse.Store(0)
-	w.heal()
-	for range 3 {
-		w.pass(40 * time.Second)
-		w.settleAll()
-	}
-	w.pass(90 * time.Second)
-	if len(w.judged.Violations()) > 0 {
-		return
-	}
-	before := map[string]int{}
-	for _, p := range w.proxies {
-		w.oracleDo(func(*oracle.Oracle) { before[p.name] = p.commands })
-	}
-	w.pass(45 * time.Second)
-	status := w.status()
-	w.oracleDo(func(o *oracle.Oracle) {
-		o.Calmed(time.Now(), status)
-		for _, p := range w.proxies {
-			o.Quiet(time.Now(), p.name, p.commands-before[p.name])
-		}
-	})
-}
-
-// heal ends every fault.
-func (w *world) heal() {
-	w.unbreak()
-	before := w.conf
-	w.conf.absent, w.conf.feeds, w.conf.instances, w.conf.deny = map[int]bool{}, map[[2]int]bool{}, map[int]bool{}, false
-	w.reconfigure(before)
-	for _, p := range w.proxies {
-		p.heal()
-		p.standard()
-		for _, b := range p.backends {
-			for _, s := range p.fake.Servers(b.Name) {
-				p.fake.SetSessions(b.Name, s.Name, 0)
-			}
-		}
-		p.restart(true)
-	}
-	for _, list := range w.services {
-		for _, s := range list {
-			s.heal()
-			s.change(func() {
-				for _, p := range s.parts {
-					for a, state := range p.there {
-						if state == discovery.Down {
-							p.there[a] = discovery.Ready
-						}
-					}
-				}
-			})
-		}
-	}
-}
-
-func (w *world) unbreak() {
-	if w.broken {
-		w.broken = false
-		w.oracleDo(func(o *oracle.Oracle) { o.Stored() })
-		if err := os.Chmod(w.state, 0o700); err != nil {
-			w.t.Fatal(err)
-		}
 	}
 }

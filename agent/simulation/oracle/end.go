@@ -22,7 +22,7 @@ func (o *Oracle) Calmed(at time.Time, s Status) {
 			o.wrong(at, "converge", "%s is not in sync in the end", st.Name)
 		}
 		for name, b := range o.backends {
-			if b.present {
+			if b.present && b.at(st.Name) {
 				o.converged(at, st.Name, name, in, b)
 			}
 		}

@@ -30,9 +30,8 @@ type instance struct {
 	found map[[2]string]netip.AddrPort
 	// filled are the servers that the agent gave the address they have in this process.
 	filled map[[2]string]bool
-	// stopped are servers of this process that somebody took out of service while no agent
-	// ran, with when.
-	stopped map[[2]string]time.Time
+	// taken are the servers that somebody else took out of service in this process.
+	taken map[[2]string]taking
 }
 
 // A move is that an endpoint left a slot in which the process began with it: it may have to
@@ -62,7 +61,7 @@ func (o *Oracle) back(at time.Time) {
 }
 
 func newInstance(at time.Time) *instance {
-	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, well: true, fault: at, born: at}
+	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, taken: map[[2]string]taking{}, well: true, fault: at, born: at}
 }
 
 // calm reports whether nothing was wrong with the instance for so long.
@@ -86,7 +85,7 @@ func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server
 		}
 		in.backends[backend] = rows
 	}
-	in.fault, in.born, in.found, in.filled, in.stopped = at, at, nil, map[[2]string]bool{}, nil
+	in.fault, in.born, in.found, in.filled, in.taken = at, at, nil, map[[2]string]bool{}, map[[2]string]taking{}
 }
 
 // meet notes what an agent that starts now finds in a process that none has met.
@@ -162,13 +161,15 @@ func (o *Oracle) executed(at time.Time, c Command) {
 		return
 	}
 	rows := in.backends[c.Backend]
+	if c.Other {
+		o.noteTaken(at, in, c)
+	}
 	for _, s := range []*Server{c.Before, c.After} {
 		if s == nil {
 			continue
 		}
 		key := [2]string{c.Backend, s.Name}
 		if c.Other {
-			o.stops(at, in, c, key)
 			if c.moves() {
 				in.hand[key], in.theirs[s.Addr] = at, true
 			}
@@ -188,29 +189,6 @@ func (o *Oracle) executed(at time.Time, c Command) {
 		delete(rows, c.Before.Name)
 	case c.After != nil:
 		rows[c.After.Name] = *c.After
-	}
-}
-
-// stops notes that somebody took a server out of service while no agent ran, if the one before
-// knows that it was in it and was to stay so, and could store that.
-func (o *Oracle) stops(at time.Time, in *instance, c Command, key [2]string) {
-	b := o.backendOf(c.Backend)
-	a := served(c.Before)
-	switch {
-	case !a.IsValid() || c.After == nil:
-		delete(in.stopped, key)
-		return
-	case !o.running.IsZero() || o.forgets || b == nil || b.Repair || c.After.Addr != a || c.After.State == Ready:
-		return
-	}
-	long := func(t time.Time) bool { return o.stopped.Sub(t) > Calm }
-	known := in.calm(at, at.Sub(o.stopped)+Calm) && in.filled[key] && long(in.calls[key]) && long(o.changed) && in.hand[key].IsZero() && !in.theirs[a]
-	wanted := b.state(a) == Ready && b.listed[a] && !b.refused(a) && long(b.was[a]) && long(b.scarce) && long(b.tight) && long(b.pausedAt) && !o.asked(at, c.Backend, a) && (b.Primary == "" || b.everywhere(a))
-	if known && wanted {
-		if in.stopped == nil {
-			in.stopped = map[[2]string]time.Time{}
-		}
-		in.stopped[key] = at
 	}
 }
 
@@ -243,7 +221,7 @@ func (o *Oracle) judge(at time.Time, in *instance, c Command) {
 	}
 	b := o.backendOf(c.Backend)
 	switch {
-	case b == nil || !in.managed:
+	case b == nil || !in.managed || !b.at(c.Instance):
 		if at.Sub(o.changed) > Grace && c.Before != nil {
 			o.wrong(at, "not ours", "%s: %q, and nothing is configured to be done there", c.Instance, c.Text)
 		}
@@ -317,29 +295,12 @@ func (o *Oracle) came(at time.Time, in *instance, b *backend, c Command, a netip
 	if !in.calm(at, Grace) {
 		return // what was sent before a hang is executed after it
 	}
-	o.returned(at, in, b, c, a)
+	o.gaveBack(at, in, b, c)
 	for ask := range o.acked {
 		if ask.holds(b.Name, a) && o.inForce(at, ask) && at.Sub(o.acked[ask]) > Grace {
 			o.wrong(at, "override", "%s: %q puts %s into service, although %s", c.Instance, c.Text, a, ask)
 		}
 	}
-}
-
-// returned judges an endpoint that is in service again which somebody took out of it while no
-// agent ran: it has left or was unhealthy since, an operator gave it back, or it stays out.
-func (o *Oracle) returned(at time.Time, in *instance, b *backend, c Command, a netip.AddrPort) {
-	key := [2]string{c.Backend, c.After.Name}
-	since, taken := in.stopped[key]
-	delete(in.stopped, key)
-	if !taken || c.Before == nil || c.Before.Addr != a || b.Repair || b.was[a].After(since) || o.changed.After(o.running) || at.Sub(b.scarce) < Calm {
-		return
-	}
-	for ask, ended := range o.ended {
-		if ask.touches(b.Name, a) && ended.After(since) {
-			return
-		}
-	}
-	o.wrong(at, "external", "%s: %q puts %s into service, which somebody took out of it while no agent ran", c.Instance, c.Text, a)
 }
 
 // left judges an endpoint that was taken out of service: there must be a reason.

@@ -167,5 +167,5 @@ func (o *Oracle) doubtAll(at time.Time) {
 func (o *Oracle) ClockJumped(at time.Time) {
 	o.keep("ClockJumped", at)
 	o.doubtAll(at)
-	o.resumed = at
+	o.resumed, o.reloads.ended = at, nil
 }

@@ -80,9 +80,21 @@ type Backend struct {
 	// Hold and EmptyHold are how long a loss is held; 0: it is not, negative: for ever.
 	Hold, EmptyHold, Window time.Duration
 	MaxRemoval              float64
-	Deny                    []netip.Prefix
-	Dynamic                 bool
-	Repair                  bool // what somebody else takes out of service is put back
+	// Allow are the networks that are not refused; empty: all but those of Deny.
+	Allow, Deny []netip.Prefix
+	Dynamic     bool
+	// Repair: what somebody else does to a slot is undone.
+	Repair bool
+	// Instances are those that it has slots on; empty: all.
+	Instances []string
+}
+
+// selects reports whether any address is refused.
+func (b *Backend) selects() bool { return len(b.Allow)+len(b.Deny) > 0 }
+
+// at reports whether it has slots on the instance.
+func (b *Backend) at(instance string) bool {
+	return len(b.Instances) == 0 || slices.Contains(b.Instances, instance)
 }
 
 // A Violation is a promise that was broken.
@@ -121,6 +133,7 @@ type Oracle struct {
 	record  func(Entry) // nil: nothing is kept
 	done    []removal
 	moved   []move
+	reloads reloads
 }
 
 // A difference is that a gauge is not what the status says, for so long.
@@ -134,6 +147,7 @@ func New() *Oracle {
 	return &Oracle{
 		backends: map[string]*backend{}, instances: map[string]*instance{}, acked: map[Ask]time.Time{},
 		ended: map[Ask]time.Time{}, until: map[Ask]time.Time{}, doubtful: map[Ask]bool{}, differ: map[string]difference{}, paused: map[string]time.Time{},
+		reloads: reloads{tried: map[cause]time.Time{}},
 	}
 }
 
@@ -161,7 +175,7 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 				b.lost[a] = true
 			}
 		}
-		if len(b.Deny) > 0 {
+		if b.selects() {
 			b.denied = at
 		}
 		if b.Primary != conf.Primary || !slices.Equal(b.Feeds, conf.Feeds) {
@@ -219,6 +233,7 @@ func (o *Oracle) Stopped(at time.Time) {
 	if !o.unstored.IsZero() {
 		stored = o.unstored.Add(-Grace)
 	}
+	o.forgetReloads(stored)
 	for _, b := range o.backends {
 		for a, since := range b.told {
 			if since.After(stored) || !o.unstored.IsZero() { // who lists it may not be stored

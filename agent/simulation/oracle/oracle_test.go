@@ -228,7 +228,7 @@ func (h *history) confirms(times int, ns ...int) {
 }
 
 func TestRules(t *testing.T) {
-	for _, r := range slices.Concat(onServers, onLoss, onMove, onTakeover, onStatus, onEnd) {
+	for _, r := range slices.Concat(onServers, onLoss, onMove, onTakeover, onStatus, onEnd, onOthers, onAccept, onReload) {
 		t.Run(strings.ReplaceAll(r.name, " ", "-"), func(t *testing.T) {
 			h := begin(r.conf)
 			h.says(nil)

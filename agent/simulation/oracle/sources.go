@@ -239,7 +239,8 @@ func (b *backend) kept(a netip.AddrPort) bool {
 
 // refused reports whether the endpoint is denied. Where all are, it may stay.
 func (b *backend) refused(a netip.AddrPort) bool {
-	return slices.ContainsFunc(b.Deny, func(n netip.Prefix) bool { return n.Contains(a.Addr()) })
+	within := func(n netip.Prefix) bool { return n.Contains(a.Addr()) }
+	return slices.ContainsFunc(b.Deny, within) || len(b.Allow) > 0 && !slices.ContainsFunc(b.Allow, within)
 }
 
 // allRefused reports whether a source that lists the endpoint lists nothing that is not
@@ -301,34 +302,10 @@ func (b *backend) reckon(at time.Time) {
 	b.past = append(b.past, moment{at, set, listed})
 }
 
-// Accepted tells that an operator let these go.
-func (o *Oracle) Accepted(at time.Time, backend string, removed []netip.AddrPort) {
-	o.keep("Accepted", at, backend, removed)
-	b := o.backends[backend]
-	if b == nil {
-		return
-	}
-	for _, a := range removed {
-		for _, f := range b.feeds {
-			for _, p := range f.parts {
-				if !p.now[a] {
-					delete(p.has, a)
-				}
-			}
-		}
-	}
-	b.reckon(at)
-	for _, a := range removed {
-		if _, gone := b.gone[a]; gone || !b.listed[a] {
-			b.accepted[a] = true
-		}
-	}
-}
-
 // mayGo says why an endpoint that is gone must be held at that time; "" if it need not be.
 func (b *backend) mayGo(a netip.AddrPort, at time.Time) string {
 	since, gone := b.gone[a]
-	if !gone || b.Primary != "" || len(b.Deny) > 0 || b.denied.After(at.Add(-max(b.Hold, b.EmptyHold)-Late)) || b.accepted[a] || b.stayed[a] < Calm {
+	if !gone || b.Primary != "" || b.selects() || b.denied.After(at.Add(-max(b.Hold, b.EmptyHold)-Late)) || b.accepted[a] || b.stayed[a] < Calm {
 		return "" // one that has just come has not shown that it works
 	}
 	why := ""

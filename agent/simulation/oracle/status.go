@@ -101,7 +101,7 @@ func (o *Oracle) Says(at time.Time, s Status) {
 			o.saysUp(at, in, real)
 		}
 		for _, b := range s.Backends {
-			if mine := o.backendOf(b.Name); mine != nil {
+			if mine := o.backendOf(b.Name); mine != nil && mine.at(in.Name) {
 				if in.InSync {
 					o.saysInSync(at, in, real, mine, b)
 				}
@@ -137,14 +137,14 @@ func (o *Oracle) room(at time.Time, b *backend) {
 			need++
 		}
 	}
-	for _, in := range o.instances {
+	for name, in := range o.instances {
 		held := 0 // what nobody lists has its slot as long as it is held
 		for _, s := range in.backends[b.Name] {
 			if _, gone := b.gone[s.Addr]; gone && s.State != Maint {
 				held++
 			}
 		}
-		if in.managed && b.room(in.backends[b.Name]) < need+held+2 { // two wait for their sessions to end
+		if in.managed && b.at(name) && b.room(in.backends[b.Name]) < need+held+2 { // two wait for their sessions to end
 			b.tight = at
 			if !b.Dynamic {
 				b.scarce = at
@@ -301,7 +301,7 @@ func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said 
 // stays: what every part that listed it is whole without leaves when its hold is over,
 // whatever other parts are.
 func (o *Oracle) stays(at time.Time, name string, in *instance, b *backend, said BackendStatus) {
-	if b.Hold < 0 || b.EmptyHold < 0 || b.Primary != "" || len(b.Deny) > 0 || !o.steady(at) || !in.calm(at, Calm) || !said.Live ||
+	if b.Hold < 0 || b.EmptyHold < 0 || b.Primary != "" || b.selects() || !o.steady(at) || !in.calm(at, Calm) || !said.Live ||
 		at.Sub(b.pausedAt) < Late || said.Fought || at.Sub(o.resumed) < Late || b.Prefix != "" && !in.prefixed(b) {
 		return
 	}

@@ -1,0 +1,69 @@
+package oracle
+
+import (
+	"net/netip"
+	"time"
+)
+
+// This file judges what becomes of slots that somebody else took out of service: they stay so
+// until somebody gives them back, in the same process of HAProxy, whatever becomes of the
+// agent.
+
+// A taking is a slot that somebody took out of service while it served an endpoint.
+type taking struct {
+	at   time.Time
+	addr netip.AddrPort
+}
+
+// noteTaken notes what somebody else did to a server, if the agent knows, or knew when it ended,
+// that it was in service and was to stay so, and could store that.
+func (o *Oracle) noteTaken(at time.Time, in *instance, c Command) {
+	if c.After == nil {
+		return
+	}
+	key, a := [2]string{c.Backend, c.After.Name}, served(c.Before)
+	if !a.IsValid() || c.After.State == Ready || c.After.Addr != a {
+		delete(in.taken, key)
+		return
+	}
+	b, last := o.backendOf(c.Backend), at
+	if o.running.IsZero() {
+		last = o.stopped
+	}
+	long := func(since time.Time) bool { return last.Sub(since) > Calm }
+	switch {
+	case b == nil, b.Repair, o.forgets, !b.at(c.Instance), !in.calm(at, at.Sub(last)+Calm), !long(in.born), !long(in.calls[key]), !long(o.changed),
+		!in.hand[key].IsZero(), in.theirs[a]:
+	case b.state(a) != Ready, !b.listed[a], b.refused(a), !long(b.there[a]), !long(b.was[a]), !long(b.scarce), !long(b.tight), !long(b.pausedAt),
+		o.asked(at, c.Backend, a), b.Primary != "" && !b.everywhere(a):
+	default:
+		in.taken[key] = taking{at, a}
+	}
+}
+
+// gaveBack judges that the agent puts a server into service that somebody else took: its endpoint
+// has left or was unhealthy since, or an operator gave it back.
+func (o *Oracle) gaveBack(at time.Time, in *instance, b *backend, c Command) {
+	key := [2]string{c.Backend, c.After.Name}
+	t, taken := in.taken[key]
+	delete(in.taken, key)
+	if !taken || c.Before == nil || c.Before.Addr != t.addr || b.Repair || b.was[t.addr].After(t.at) || b.there[t.addr].After(t.at) ||
+		o.changed.After(t.at) && o.changed.After(o.running) || at.Sub(b.scarce) < Calm || o.asked(at, b.Name, t.addr) {
+		return
+	}
+	o.wrong(at, "external", "%s: %q puts %s into service, which somebody took out of it at %s", c.Instance, c.Text, t.addr, t.at.Format(time.TimeOnly))
+}
+
+// GivenBack tells that an operator was told that an endpoint is in service again wherever
+// somebody else took it out.
+func (o *Oracle) GivenBack(at time.Time, backend string, a netip.AddrPort) {
+	o.keep("GivenBack", at, backend, a)
+	for _, in := range o.instances {
+		for key, t := range in.taken {
+			if key[0] == backend && t.addr == a {
+				delete(in.taken, key)
+				delete(in.theirs, a) // it is to be in service like any other
+			}
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package oracle
+
+import (
+	"slices"
+	"time"
+)
+
+// This file judges reloads of HAProxy that the agent does for want of slots.
+
+// A Reload is one that begins or has ended.
+type Reload struct {
+	// Asked: a person did.
+	Asked bool
+	// Backends are those that lack slots; Tag is the state of the file that is rendered and
+	// of its template, Slots how many slots every HAProxy has, when it begins.
+	Backends   []string
+	Tag, Slots string
+	// Busy: nothing was tried for them, since another one ran or was to be ended.
+	Busy bool
+}
+
+// A cause is good for one reload.
+type cause struct{ backend, tag, slots string }
+
+// reloads are what is known of them.
+type reloads struct {
+	interval time.Duration
+	perHour  int
+	ended    []time.Time
+	tried    map[cause]time.Time
+}
+
+// ReloadRules tells how often the agent may reload HAProxy unasked.
+func (o *Oracle) ReloadRules(interval time.Duration, perHour int) {
+	o.keep("ReloadRules", interval, perHour)
+	o.reloads.interval, o.reloads.perHour = interval, perHour
+}
+
+// ReloadBegins judges whether it may.
+func (o *Oracle) ReloadBegins(at time.Time, r Reload) {
+	o.keep("ReloadBegins", at, r)
+	if r.Asked || at.Sub(o.changed) < Grace {
+		return
+	}
+	known := &o.reloads
+	inHour := 0
+	for _, ended := range known.ended {
+		if at.Sub(ended) < known.interval {
+			o.wrong(at, "reload", "HAProxy is reloaded %s after it was last, sooner than %s", at.Sub(ended), known.interval)
+		}
+		if at.Sub(ended) < time.Hour {
+			inHour++
+		}
+	}
+	if inHour >= known.perHour {
+		o.wrong(at, "reload", "HAProxy is reloaded after %d reloads in an hour", inHour)
+	}
+	for _, b := range r.Backends {
+		if tried, ok := known.tried[cause{b, r.Tag, r.Slots}]; ok {
+			o.wrong(at, "reload", "HAProxy is reloaded for %s once more: nothing has changed since %s", b, tried.Format(time.TimeOnly))
+		}
+	}
+}
+
+// ReloadEnds tells what came of it; Tag is that of the file by then.
+func (o *Oracle) ReloadEnds(at time.Time, r Reload) {
+	o.keep("ReloadEnds", at, r)
+	known := &o.reloads
+	known.ended = append(known.ended, at)
+	switch {
+	case r.Asked: // it may be tried again
+		clear(known.tried)
+	case r.Busy:
+	default:
+		for _, b := range r.Backends {
+			known.tried[cause{b, r.Tag, r.Slots}] = at
+		}
+	}
+}
+
+// Rendered judges a template that a reload gave to an instance: it had so many slots.
+func (o *Oracle) Rendered(at time.Time, instance, backend string, before, after int) {
+	o.keep("Rendered", at, instance, backend, before, after)
+	if after < before {
+		o.wrong(at, "shrunk", "%s was reloaded with %d slots of %s, and had %d", instance, after, backend, before)
+	}
+}
+
+// forgetReloads drops what the agent may not have stored before it ended.
+func (o *Oracle) forgetReloads(stored time.Time) {
+	o.reloads.ended = slices.DeleteFunc(o.reloads.ended, func(at time.Time) bool { return at.After(stored) })
+	for c, at := range o.reloads.tried {
+		if at.After(stored) {
+			delete(o.reloads.tried, c)
+		}
+	}
+}

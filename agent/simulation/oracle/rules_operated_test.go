@@ -1,0 +1,165 @@
+package oracle
+
+import (
+	"net/netip"
+	"time"
+)
+
+// takes has somebody else take a slot out of service; restarts has the agent end and begin again.
+func (h *history) takes(server string) {
+	h.executes(server, "set server SERVER state maint", func(s *Server) { s.State = Maint }, true)
+}
+
+func (h *history) restarts() {
+	h.Stopped(h.now)
+	h.Started(h.now)
+	h.lists(h.listed...)
+	h.after(time.Second)
+}
+
+// reloads has the agent reload HAProxy for want of slots, with the file as it is, and after it.
+func (h *history) reloads(asked bool, before, after, slots string) {
+	r := Reload{Asked: asked, Backends: []string{"web"}, Tag: before, Slots: slots}
+	h.ReloadBegins(h.now, r)
+	r.Tag = after
+	h.ReloadEnds(h.now, r)
+}
+
+// onOthers are about what somebody else did to slots.
+var onOthers = []rule{
+	{
+		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { h.takes("s4"); h.after(time.Minute); h.enables("s4") },
+		right: func(h *history) {
+			h.takes("s4")
+			h.after(time.Minute)
+			h.GivenBack(h.now, "web", addr(4))
+			h.enables("s4")
+		},
+	},
+	{
+		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { // also while no agent runs
+			h.Stopped(h.now)
+			h.after(time.Second)
+			h.takes("s4")
+			h.Started(h.now)
+			h.lists(1, 2, 3, 4)
+			h.enables("s4")
+		},
+		right: func(h *history) { // another process begins anew
+			h.takes("s4")
+			h.Process(h.now, "edge", map[string][]Server{"web": h.rows})
+			h.after(time.Minute)
+			h.enables("s4")
+		},
+	},
+	{
+		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { h.takes("s4"); h.restarts(); h.enables("s4") },
+		right: func(h *history) {
+			h.conf.Repair = true
+			h.configured()
+			h.takes("s4")
+			h.restarts()
+			h.enables("s4")
+		},
+	},
+	{
+		name: "must", text: "does not serve 10.0.0.4:80",
+		wrong: func(h *history) {
+			h.takes("s4")
+			h.GivenBack(h.now, "web", addr(4))
+			h.after(time.Minute)
+			h.says(outOfSync)
+		},
+		right: func(h *history) { h.takes("s4"); h.after(time.Minute); h.says(outOfSync) },
+	},
+}
+
+// onAccept are about what an operator accepts.
+var onAccept = []rule{
+	{
+		name: "accept", text: "10.0.0.2:80 was let go by k1",
+		wrong: func(h *history) {
+			h.Removed(h.now, "web", "k1", []netip.AddrPort{addr(1)}, []netip.AddrPort{addr(1), addr(2)})
+		},
+		right: func(h *history) {
+			h.Removed(h.now, "web", "k1", []netip.AddrPort{addr(1), addr(2)}, []netip.AddrPort{addr(1)})
+		},
+	},
+}
+
+// onReload are about reloads for want of slots.
+var onReload = []rule{
+	{
+		name: "reload", text: "sooner than 30s",
+		wrong: func(h *history) {
+			h.ReloadRules(30*time.Second, 9)
+			h.reloads(true, "1", "1", "8")
+			h.after(29 * time.Second)
+			h.reloads(false, "1", "2", "8")
+		},
+		right: func(h *history) {
+			h.ReloadRules(30*time.Second, 9)
+			h.reloads(true, "1", "1", "8")
+			h.after(30 * time.Second)
+			h.reloads(false, "1", "2", "8")
+		},
+	},
+	{
+		name: "reload", text: "after 2 reloads in an hour",
+		wrong: func(h *history) {
+			h.ReloadRules(0, 2)
+			h.reloads(false, "1", "2", "8")
+			h.reloads(false, "2", "3", "9")
+			h.reloads(false, "3", "4", "10")
+		},
+		right: func(h *history) {
+			h.ReloadRules(0, 2)
+			h.reloads(false, "1", "2", "8")
+			h.reloads(false, "2", "3", "9")
+			h.after(time.Hour)
+			h.reloads(false, "3", "4", "10")
+		},
+	},
+	{
+		name: "reload", text: "for web once more: nothing has changed",
+		wrong: func(h *history) {
+			h.ReloadRules(0, 9)
+			h.reloads(false, "1", "2", "8")
+			h.after(time.Minute)
+			h.reloads(false, "2", "2", "8")
+		},
+		right: func(h *history) { // a person has asked since, and the file is another one
+			h.ReloadRules(0, 9)
+			h.reloads(false, "1", "2", "8")
+			h.after(time.Minute)
+			h.reloads(true, "2", "2", "8")
+			h.reloads(false, "2", "3", "8")
+			h.reloads(false, "4", "4", "8")
+			h.reloads(false, "4", "4", "9")
+		},
+	},
+	{
+		name: "reload", text: "for web once more: nothing has changed",
+		wrong: func(h *history) {
+			h.ReloadRules(0, 9)
+			h.reloads(false, "1", "1", "8")
+			h.after(time.Minute)
+			h.restarts()
+			h.reloads(false, "1", "1", "8")
+		},
+		right: func(h *history) {
+			h.ReloadRules(0, 9)
+			h.reloads(false, "1", "1", "8")
+			h.restarts()
+			h.reloads(false, "1", "1", "8")
+		}, // it was not stored
+	},
+	{
+		name: "shrunk", text: "with 7 slots of web, and had 8",
+		wrong: func(h *history) { h.Rendered(h.now, "edge", "web", 8, 7) },
+		right: func(h *history) { h.Rendered(h.now, "edge", "web", 8, 8) },
+	},
+}
