@@ -95,7 +95,7 @@ var notChanged = map[string]string{
 	"StateDir": "it takes a restart", "Disk": "tests set it; see disk slow", "Folders": "it takes a restart", "Log": "it says what is done, and decides nothing", "Metrics": "they are those of New",
 	"Backends.Proxy":          "another backend of HAProxy is another backend; see without backend",
 	"Backends.Feeds.Identity": "another service is another source; the oracle knows sources by their names; see without feed",
-	"Reloads.OldWorkers":      "it is shown, and decides nothing",
+	"Reloads.OldWorkers":      "it is shown, and decides nothing", "Reloads.File": "it is shown, and decides nothing",
 }
 
 func onBackend(set func(b *agent.Backend, n int)) func(*world, int, *agent.Backend, *oracle.Backend, int) {

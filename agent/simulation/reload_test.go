@@ -116,7 +116,7 @@ func (w *world) finishReload(o *agent.Options) {
 	for i := range o.Reloads {
 		r := &o.Reloads[i]
 		r.Transaction = w.site.transaction(r.Instances)
-		r.Key = fmt.Sprint(r.Instances, w.conf.template)
+		r.File, r.Key = w.site.file(), fmt.Sprint(r.Instances, w.conf.template)
 		w.oracleDo(func(j *oracle.Oracle) { j.ReloadRules(r.MinInterval, r.MaxPerHour) })
 	}
 }
