@@ -54,10 +54,11 @@ func arrows() map[string][]string {
 		"cmd/slotsync/textfmt": {"discovery"},
 		"cmd/slotsync/top":     {"cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "slots"},
 
-		"agent":              {"agent/api", "agent/event", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
+		"agent":              {"agent/api", "agent/event", "agent/explain", "agent/guard", "agent/override", "agent/placement", "agent/reconciler", "agent/reloadpolicy", "agent/sources", "agent/store", "discovery", "metrics", "securedir", "slots", "slots/reload"},
 		"agent/api":          {"discovery", "slots"},
 		"agent/client":       {"agent/api", "agent/owner", "discovery", "discovery/longpoll", "slots"},
 		"agent/event":        {"agent/api", "discovery"},
+		"agent/explain":      {"agent/api", "agent/guard", "agent/override", "discovery", "slots"},
 		"agent/guard":        {"discovery"},
 		"agent/override":     {"agent/api", "discovery", "slots"},
 		"agent/owner":        {},
@@ -252,7 +253,7 @@ func TestArrowsPointDown(t *testing.T) {
 // TestPurePackagesStartNoGoroutine: what decides is a function over values, and time is a
 // parameter of it.
 func TestPurePackagesStartNoGoroutine(t *testing.T) {
-	pure := []string{"agent/guard", "agent/override", "agent/placement", "agent/reloadpolicy", "agent/sources", "slots"}
+	pure := []string{"agent/explain", "agent/guard", "agent/override", "agent/placement", "agent/reloadpolicy", "agent/sources", "slots"}
 	for _, file := range parseModule(t) {
 		if !slices.Contains(pure, file.folder()) {
 			continue

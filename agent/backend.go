@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
@@ -19,9 +20,9 @@ import (
 
 // Phases of a backend.
 const (
-	phaseWaiting  = "waiting"  // nothing is known: nothing is touched
-	phaseRestored = "restored" // the set of the state directory is in force
-	phaseLive     = "live"     // a source has answered
+	phaseWaiting  = api.PhaseWaiting
+	phaseRestored = api.PhaseRestored
+	phaseLive     = api.PhaseLive
 )
 
 const (

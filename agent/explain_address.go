@@ -3,17 +3,16 @@ package agent
 import (
 	"cmp"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/agent/explain"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // explainAddress puts together what is known of one address, or of a free slot.
-func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explanation, addr netip.AddrPort, slot string) api.AddressExplanation {
-	x := explainedAddress{Said: []api.SourceView{}, Slot: slot, Instances: []api.InstanceExplanation{}}
+func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explain.Explanation, addr netip.AddrPort, slot string) api.AddressExplanation {
+	x := explain.Address{Said: []api.SourceView{}, Slot: slot, Instances: []api.InstanceExplanation{}}
 	if addr.IsValid() {
 		x.Address = addr.String()
 		if addr.Port() == 0 {
@@ -23,7 +22,10 @@ func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explanat
 			x.Said = append(x.Said, f.says(addr))
 		}
 	}
-	x.place(b, status, addr)
+	if l, ok := b.leaving[addr]; ok {
+		x.LeavesAt = l.Until
+	}
+	x.Place(status, addr)
 	for _, kind := range api.OverrideKinds {
 		if o := b.overrides.Find(b.Name, addr, kind); addr.IsValid() && o != nil {
 			x.Overrides = append(x.Overrides, *o)
@@ -40,9 +42,9 @@ func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explanat
 			if pause != nil {
 				at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
 			}
-			at.Traffic = at.Up && at.serves(x.Address)
+			at.Traffic = at.Up && at.Serves(x.Address)
 			if want := x.InForce; x.Address != "" && (want == nil || s.Number == number) {
-				at.Why = at.why(x.Address, want, e.At)
+				at.Why = at.Reason(x.Address, want, e.At)
 			}
 			if s.Number == number && at.Address == x.Address && (x.Since.IsZero() || at.Since.Before(x.Since)) {
 				x.Since = at.Since
@@ -50,56 +52,8 @@ func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explanat
 			x.Instances = append(x.Instances, api.InstanceExplanation(at))
 		}
 	}
-	x.Verdict = x.verdict(e)
+	x.Verdict = x.Words(e)
 	return api.AddressExplanation(x)
-}
-
-// place notes whether the address is in force, and which slot holds it.
-func (x *explainedAddress) place(b *backend, status api.BackendStatus, addr netip.AddrPort) {
-	if i := slices.IndexFunc(status.Endpoints, func(e discovery.Endpoint) bool { return e.Addr == addr }); i >= 0 {
-		e := status.Endpoints[i]
-		x.InForce, x.Name = &e, e.Name
-	}
-	if l, ok := b.leaving[addr]; ok {
-		x.LeavesAt = l.Until
-	}
-	switch h, t := status.Hold, status.Turnover; {
-	case h != nil && h.Kind != api.HoldTakeover:
-		x.Held = slices.Contains(h.WouldRemove, x.Address)
-	case t != nil:
-		x.Held = slices.Contains(t.Leaving, x.Address)
-	}
-	x.Kept = keptAddress(status, x.Address)
-	for _, s := range status.Slots {
-		if x.Address != "" && s.Endpoint == x.Address {
-			x.Slot = s.Name
-			if s.State == api.HoldTakeover {
-				x.NoSlot = api.HoldTakeover
-			}
-			return
-		}
-	}
-	switch {
-	case x.Slot != "":
-	case x.InForce == nil:
-		x.NoSlot = "unwanted"
-	case len(status.Slots) == 0:
-		x.NoSlot = "unseen"
-	default:
-		x.NoSlot = "overflow"
-	}
-}
-
-// keptAddress says why an address is kept; nil if it is not.
-func keptAddress(status api.BackendStatus, address string) *api.KeptAddress {
-	for _, s := range status.Kept {
-		if slices.Contains(s.Endpoints, address) {
-			return &api.KeptAddress{
-				ID: s.ID, Source: s.Source, Part: s.Part, Reason: s.Reason, Since: s.Since, Yielded: slices.Contains(s.Yielded, address),
-			}
-		}
-	}
-	return nil
 }
 
 // A slotAt is a slot of an instance, which has it if it exists.
@@ -129,9 +83,9 @@ func (a *Agent) slotsAt(b *backend, in *instance, number int, address string) []
 const noSlot = -1
 
 // explain is one slot of an instance, which has it if it exists.
-func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) explainedInstance {
+func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Time) explain.Instance {
 	r := in.at(b.Name)
-	i := explainedInstance{
+	i := explain.Instance{
 		InstanceSlot: in.slotStatus(b, s.Number, s, exists, now), Slot: s.Name, Up: in.up(), Waiting: r.Waiting > 0, Problem: r.Problem,
 		PausedUntil: r.Conflicts[s.Number], HeldSince: r.Externals[s.Number].Since, Said: []api.Exchange{},
 	}

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/agent/explain"
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -36,22 +36,15 @@ func (a *Agent) Explain(ctx context.Context, name, about string) (api.Explanatio
 	})
 }
 
-// An explanation is an [Explanation] in the making, and what its words need besides.
-type explanation struct {
-	api.Explanation
-	takeoverID string // "" if there is no takeover
-	blocked    bool   // nothing is written because of it
-}
-
 // explain puts together what is known of b, and of what was asked about.
-func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, error) {
+func (a *Agent) explain(b *backend, about string, now time.Time) (explain.Explanation, error) {
 	status := a.backendStatus(b, now)
-	e := explanation{Explanation: api.Explanation{
+	e := explain.Explanation{Explanation: api.Explanation{
 		Schema: api.Schema, At: now, Name: b.Name, Backend: b.Proxy, About: about, Phase: b.phase,
 		Slots: len(status.Slots), Addresses: []api.AddressExplanation{},
 	}}
 	if status.Takeover != nil {
-		e.takeoverID, e.blocked = status.Takeover.ID, status.Takeover.BlocksWriting
+		e.TakeoverID, e.Blocked = status.Takeover.ID, status.Takeover.BlocksWriting
 	}
 	for _, s := range status.Slots {
 		if s.State == "free" {
@@ -61,13 +54,13 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, e
 	for _, f := range b.feeds {
 		e.Sources = append(e.Sources, f.explain(b.Name, now))
 	}
-	e.Guard = explainGuard(status, &e)
+	e.Guard = explain.Guard(status, &e)
 	if about == "" {
 		var instances []api.InstanceStatus
 		for _, in := range a.of(b) {
 			instances = append(instances, a.instanceStatus(in, now))
 		}
-		e.Verdict = backendVerdict(status, instances, &e)
+		e.Verdict = explain.BackendVerdict(status, instances, &e)
 		return e, nil
 	}
 	list, slot, err := a.resolve(b, status, about)
@@ -80,20 +73,8 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explanation, e
 	for _, addr := range list {
 		e.Addresses = append(e.Addresses, a.explainAddress(b, status, &e, addr, slot))
 	}
-	e.Verdict = verdicts(e.Addresses, e.More)
+	e.Verdict = explain.Verdicts(e.Addresses, e.More)
 	return e, nil
-}
-
-// verdicts joins the first three.
-func verdicts(list []api.AddressExplanation, more int) string {
-	var words []string
-	for _, x := range list[:min(3, len(list))] {
-		words = append(words, x.Verdict)
-	}
-	if n := len(list) - len(words) + more; n > 0 {
-		words = append(words, fmt.Sprintf("%d more addresses are below.", n))
-	}
-	return strings.Join(words, " ")
 }
 
 // resolve returns the addresses that about stands for, sorted; of a free slot the

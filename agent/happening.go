@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/metrics"
 )
 
@@ -65,3 +67,6 @@ func kindOf(k reconciler.EventKind) string {
 	}
 	return api.EventNote
 }
+
+// ago is how long before now at was.
+func ago(now, at time.Time) string { return discovery.About(now.Sub(at)) }

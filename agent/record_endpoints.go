@@ -196,7 +196,7 @@ func (b *backend) whyEmpty(held guard.Hold, now time.Time) string {
 	if held.Since.IsZero() {
 		return words
 	}
-	return words + forSince(now, held.Since)
+	return words + " for " + ago(now, held.Since)
 }
 
 // called is an endpoint as people know it, as in "web-1 10.0.0.1:80: critical".

@@ -87,6 +87,13 @@ type Forecast struct {
 	FullInSeconds float64 `json:"full_in_seconds,omitempty"`
 }
 
+// Phases of a backend.
+const (
+	PhaseWaiting  = "waiting"  // nothing is known: nothing is touched
+	PhaseRestored = "restored" // the set of the state directory is in force
+	PhaseLive     = "live"     // a source has answered
+)
+
 // A BackendStatus is one backend over all instances.
 type BackendStatus struct {
 	Name    string `json:"name"`

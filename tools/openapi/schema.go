@@ -22,7 +22,7 @@ type schemaSet struct {
 // JSON.
 func values() map[string][]string {
 	return map[string][]string{
-		"BackendStatus.phase": {"waiting", "restored", "live"},
+		"BackendStatus.phase": {api.PhaseWaiting, api.PhaseRestored, api.PhaseLive},
 		"Event.kind":          api.EventKinds(),
 		"Hold.kind":           {api.HoldEmpty, api.HoldRemoval, api.HoldUnhealthy, api.HoldTakeover},
 		"Override.kind":       api.OverrideKinds[:],

@@ -1,4 +1,4 @@
-package agent
+package explain
 
 import (
 	"net/netip"
@@ -58,7 +58,7 @@ func TestVerdictOfAnAddress(t *testing.T) {
 	tests := []struct {
 		name string
 		x    api.AddressExplanation
-		with func(*explanation)
+		with func(*Explanation)
 		want string
 	}{
 		{"free slot", api.AddressExplanation{Slot: "web7"}, nil, "Slot web7 is free: it holds no endpoint."},
@@ -75,15 +75,15 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"listed by one that stands by", api.AddressExplanation{Address: explained, Said: []api.SourceView{{Source: "files", Says: api.SaysReady}}}, nil,
 			"10.0.0.1:80 is listed by files, which stands by: other sources are in use."},
 		{"listed and not in force", api.AddressExplanation{Address: explained, Said: says(api.SaysReady, "")},
-			func(e *explanation) { e.Guard.Why = "the answer of consul is being read." },
+			func(e *Explanation) { e.Guard.Why = "the answer of consul is being read." },
 			"10.0.0.1:80 is listed by consul and not yet in force: the answer of consul is being read."},
 		{"nothing known", api.AddressExplanation{Address: explained, Said: says(api.SaysNothing, "")},
-			func(e *explanation) { e.Phase, e.Guard.Why = phaseWaiting, "consul has not answered yet." },
+			func(e *Explanation) { e.Phase, e.Guard.Why = api.PhaseWaiting, "consul has not answered yet." },
 			"Nothing is known of 10.0.0.1:80: consul has not answered yet."},
 		{"gone", api.AddressExplanation{Address: explained, Said: []api.SourceView{{Source: "files", LastListed: before(time.Hour)}, {Source: "consul", LastListed: before(3 * time.Minute)}}}, nil,
 			"10.0.0.1:80 is out of service: consul does not list it any more, and did so last 3m ago."},
 		{"never listed", api.AddressExplanation{Address: explained, Said: says(api.SaysUnlisted, "")},
-			func(e *explanation) { e.Sources = []api.SourceExplanation{mute} },
+			func(e *Explanation) { e.Sources = []api.SourceExplanation{mute} },
 			"No source of web lists 10.0.0.1:80, or ever did: is the address right? consul does not answer for 2m: what it said last stays in force."},
 		{"down", api.AddressExplanation{Address: explained, InForce: as(discovery.Down, "critical"), Slot: "web3", Said: says(api.SaysDown, "critical")}, nil,
 			"10.0.0.1:80 is out of service: consul says that it is down (critical)."},
@@ -105,10 +105,10 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"ready nowhere", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []api.InstanceExplanation{stuck}}, nil,
 			"10.0.0.1:80 should take traffic in slot web3, and does not; not at edge-2: it does not answer."},
 		{"kept by the guard", api.AddressExplanation{Address: explained, InForce: ready, Held: true, Slot: "web3", Instances: []api.InstanceExplanation{serving("edge-1")}},
-			func(e *explanation) { e.Guard = held },
+			func(e *Explanation) { e.Guard = held },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is only kept: the sources lack 3 at once."},
 		{"others are kept", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []api.InstanceExplanation{serving("edge-1")}},
-			func(e *explanation) { e.Guard = held },
+			func(e *Explanation) { e.Guard = held },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3."},
 		{"drained by an operator", api.AddressExplanation{Address: explained, InForce: as(discovery.Drain, "drained by an operator"), Slot: "web3", Said: says(api.SaysReady, ""),
 			Overrides: []api.Override{{Kind: api.OverrideState, State: api.StateDrain, By: "ann", Reason: "disk"}}}, nil,
@@ -122,19 +122,19 @@ func TestVerdictOfAnAddress(t *testing.T) {
 		{"kept", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []api.InstanceExplanation{serving("edge-1")},
 			Kept: &api.KeptAddress{ID: "k123456", Source: "dns", Part: "A of t4.example.org", Reason: "server: SERVFAIL from 10.0.0.53", Since: explainedAt.Add(-time.Minute)}}, nil,
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. It is kept: dns, A of t4.example.org has not been known to be without it for 1m (server: SERVFAIL from 10.0.0.53). `slotsync accept web k123456` has it go."},
-		{"blocked by a takeover", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3"}, func(e *explanation) { e.blocked = true },
+		{"blocked by a takeover", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3"}, func(e *Explanation) { e.Blocked = true },
 			"10.0.0.1:80 takes no traffic yet: nothing is written to www until `slotsync accept web t123456`, since no source ever listed any of the addresses that take traffic."},
 		{"its source fails", api.AddressExplanation{Address: explained, InForce: ready, Slot: "web3", Instances: []api.InstanceExplanation{serving("edge-1")}},
-			func(e *explanation) { e.Sources = []api.SourceExplanation{mute} },
+			func(e *Explanation) { e.Sources = []api.SourceExplanation{mute} },
 			"10.0.0.1:80 takes traffic at edge-1 in slot web3. consul does not answer for 2m: what it said last stays in force."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := explanation{takeoverID: "t123456", Explanation: api.Explanation{At: explainedAt, Name: "web", Backend: "www", Phase: phaseLive, Slots: 10, Sources: []api.SourceExplanation{consul, spare}}}
+			e := Explanation{TakeoverID: "t123456", Explanation: api.Explanation{At: explainedAt, Name: "web", Backend: "www", Phase: api.PhaseLive, Slots: 10, Sources: []api.SourceExplanation{consul, spare}}}
 			if test.with != nil {
 				test.with(&e)
 			}
-			if got := (*explainedAddress)(&test.x).verdict(&e); got != test.want {
+			if got := (*Address)(&test.x).Words(&e); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
@@ -192,7 +192,7 @@ func TestWhyAnInstanceDiffers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			i := serving("edge-1")
 			test.with(&i)
-			if got := (*explainedInstance)(&i).why(explained, test.want, explainedAt); got != test.says {
+			if got := (*Instance)(&i).Reason(explained, test.want, explainedAt); got != test.says {
 				t.Errorf("got  %s\nwant %s", got, test.says)
 			}
 		})
@@ -207,10 +207,10 @@ func TestServes(t *testing.T) {
 		"check":   func(i *api.InstanceExplanation) { i.Check = "down" },
 	} {
 		i := serving("edge-1")
-		if !(*explainedInstance)(&i).serves(explained) {
+		if !(*Instance)(&i).Serves(explained) {
 			t.Error("it does not serve")
 		}
-		if with(&i); (*explainedInstance)(&i).serves(explained) {
+		if with(&i); (*Instance)(&i).Serves(explained) {
 			t.Errorf("%s: it serves", name)
 		}
 	}
@@ -228,19 +228,19 @@ func TestGuardInWords(t *testing.T) {
 		state   string
 		want    string
 	}{
-		{"published", api.BackendStatus{Phase: phaseLive, Endpoints: make([]discovery.Endpoint, 3)}, nil, "published",
+		{"published", api.BackendStatus{Phase: api.PhaseLive, Endpoints: make([]discovery.Endpoint, 3)}, nil, "published",
 			"3 endpoints are in force, as the sources say; nothing is held."},
-		{"restored", api.BackendStatus{Phase: phaseRestored, Endpoints: make([]discovery.Endpoint, 3)}, nil, "restored",
+		{"restored", api.BackendStatus{Phase: api.PhaseRestored, Endpoints: make([]discovery.Endpoint, 3)}, nil, "restored",
 			"3 endpoints of the state directory are in force: no source has answered since the start."},
-		{"turnover", api.BackendStatus{Phase: phaseLive, Turnover: &api.Turnover{EndsAt: ends, Leaving: gone}}, nil, "turnover",
+		{"turnover", api.BackendStatus{Phase: api.PhaseLive, Turnover: &api.Turnover{EndsAt: ends, Leaving: gone}}, nil, "turnover",
 			"the 2 endpoints of before stay besides those that replace them until one of these is up, for another 30s at most."},
-		{"waiting for an answer", api.BackendStatus{Phase: phaseWaiting}, []api.SourceExplanation{{SourceStatus: api.SourceStatus{Name: "consul"}}}, "waiting",
+		{"waiting for an answer", api.BackendStatus{Phase: api.PhaseWaiting}, []api.SourceExplanation{{SourceStatus: api.SourceStatus{Name: "consul"}}}, "waiting",
 			"no slot is touched: consul has not answered yet."},
-		{"waiting, failing", api.BackendStatus{Phase: phaseWaiting}, []api.SourceExplanation{{SourceStatus: api.SourceStatus{Name: "consul", LastError: "auth: no"}}, {SourceStatus: api.SourceStatus{Name: "file"}}}, "waiting",
+		{"waiting, failing", api.BackendStatus{Phase: api.PhaseWaiting}, []api.SourceExplanation{{SourceStatus: api.SourceStatus{Name: "consul", LastError: "auth: no"}}, {SourceStatus: api.SourceStatus{Name: "file"}}}, "waiting",
 			"no slot is touched: consul does not answer (auth: no); file has not answered yet."},
-		{"waiting, empty", api.BackendStatus{Phase: phaseWaiting}, []api.SourceExplanation{quiet}, "waiting",
+		{"waiting, empty", api.BackendStatus{Phase: api.PhaseWaiting}, []api.SourceExplanation{quiet}, "waiting",
 			"no slot is touched: consul has never listed an endpoint: is the name right?"},
-		{"waiting for slots", api.BackendStatus{Phase: phaseWaiting}, []api.SourceExplanation{answering("consul")}, "waiting",
+		{"waiting for slots", api.BackendStatus{Phase: api.PhaseWaiting}, []api.SourceExplanation{answering("consul")}, "waiting",
 			"no slot is touched before the slots are known."},
 		{"empty", api.BackendStatus{Hold: &api.Hold{ID: "h123456", Kind: guard.Empty, ReleasesAt: ends, Confirmations: 1, WouldRemove: gone}}, nil, "held",
 			"the sources list nothing any more, all at once: the last 2 stay in force for another 30s if it is confirmed (1 of 3), or until `slotsync accept web h123456`."},
@@ -257,8 +257,8 @@ func TestGuardInWords(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := explanation{Explanation: api.Explanation{At: explainedAt, Name: "web", Sources: test.sources}}
-			g := explainGuard(test.b, &e)
+			e := Explanation{Explanation: api.Explanation{At: explainedAt, Name: "web", Sources: test.sources}}
+			g := Guard(test.b, &e)
 			if g.State != test.state || g.Why != test.want {
 				t.Errorf("got  %s: %s\nwant %s: %s", g.State, g.Why, test.state, test.want)
 			}
@@ -302,8 +302,8 @@ func TestVerdictOfABackend(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := explanation{Explanation: api.Explanation{At: explainedAt, Name: "web", Slots: 10, Guard: test.guard}}
-			if got := backendVerdict(test.b, test.instances, &e); got != test.want {
+			e := Explanation{Explanation: api.Explanation{At: explainedAt, Name: "web", Slots: 10, Guard: test.guard}}
+			if got := BackendVerdict(test.b, test.instances, &e); got != test.want {
 				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})

@@ -1,4 +1,6 @@
-package agent
+// Package explain puts into words what is known of a backend, an address or a slot. It is pure:
+// words follow from the facts that are gathered.
+package explain
 
 import (
 	"fmt"
@@ -12,14 +14,18 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// This file puts explanations into words. It is pure: words follow from the facts
-// that an [Explanation] has.
+// An Explanation is an [api.Explanation] in the making, and what its words need besides.
+type Explanation struct {
+	api.Explanation
+	TakeoverID string // "" if there is no takeover
+	Blocked    bool   // nothing is written because of it
+}
 
-// An explainedAddress is an [AddressExplanation] that is being put into words.
-type explainedAddress api.AddressExplanation
+// An Address is an [api.AddressExplanation] that is being put into words.
+type Address api.AddressExplanation
 
-// verdict says what one has to know of an address first.
-func (a *explainedAddress) verdict(e *explanation) string {
+// Words says what one has to know of an address first.
+func (a *Address) Words(e *Explanation) string {
 	refused := a.saying(api.SaysRefused)
 	strange := a.at(func(i api.InstanceExplanation) bool { return i.HeldBy == api.HoldTakeover && i.Address == a.Address })
 	switch {
@@ -27,7 +33,7 @@ func (a *explainedAddress) verdict(e *explanation) string {
 		return fmt.Sprintf("Slot %s is free: it holds no endpoint.", a.Slot)
 	case len(strange) > 0:
 		return fmt.Sprintf("%s is live at %s in slot %s, and no source has ever listed it: it is left alone until `slotsync accept %s %s`.",
-			a.Address, names(strange), strange[0].Slot, e.Name, e.takeoverID)
+			a.Address, names(strange), strange[0].Slot, e.Name, e.TakeoverID)
 	case a.InForce == nil && len(refused) > 0:
 		return fmt.Sprintf("%s never takes traffic: %s names it, and %s (%s).", a.Address, refused[0].Source,
 			discovery.WhyRefused(refused[0].Reason), refused[0].Reason)
@@ -38,7 +44,7 @@ func (a *explainedAddress) verdict(e *explanation) string {
 }
 
 // absent is the verdict on an address that is not in force.
-func (a *explainedAddress) absent(e *explanation) string {
+func (a *Address) absent(e *Explanation) string {
 	live := a.at(func(i api.InstanceExplanation) bool { return i.Up && i.Address == a.Address && i.State != slots.Maint })
 	listed := a.saying(api.SaysReady, api.SaysDrain, api.SaysDown)
 	last, by := a.lastListed()
@@ -50,7 +56,7 @@ func (a *explainedAddress) absent(e *explanation) string {
 		return fmt.Sprintf("%s is listed by %s, which stands by: other sources are in use.", a.Address, listed[0].Source)
 	case len(listed) > 0:
 		return fmt.Sprintf("%s is listed by %s and not yet in force: %s", a.Address, listed[0].Source, e.Guard.Why)
-	case e.Phase == phaseWaiting:
+	case e.Phase == api.PhaseWaiting:
 		return fmt.Sprintf("Nothing is known of %s: %s", a.Address, e.Guard.Why)
 	case !last.IsZero():
 		return fmt.Sprintf("%s is out of service: %s does not list it any more, and did so last %s ago.", a.Address, by, ago(e.At, last)) + a.leftBehind() + e.silence()
@@ -60,7 +66,7 @@ func (a *explainedAddress) absent(e *explanation) string {
 
 // leftBehind names the instances that do not answer and may still send traffic to
 // an address that is gone.
-func (a *explainedAddress) leftBehind() string {
+func (a *Address) leftBehind() string {
 	away := a.at(func(i api.InstanceExplanation) bool { return !i.Up && i.Address == a.Address && i.State != slots.Maint })
 	if len(away) == 0 {
 		return ""
@@ -69,7 +75,7 @@ func (a *explainedAddress) leftBehind() string {
 }
 
 // present is the verdict on an address that is in force.
-func (a *explainedAddress) present(e *explanation) string {
+func (a *Address) present(e *Explanation) string {
 	switch {
 	case a.InForce.State == discovery.Down:
 		return fmt.Sprintf("%s is out of service: %s says that it is down%s.", a.Address, a.sayer(api.SaysDown), because(a.InForce.Reason))
@@ -83,9 +89,9 @@ func (a *explainedAddress) present(e *explanation) string {
 		return fmt.Sprintf("%s drains in slot %s: %s says so%s%s.", a.Address, a.Slot, a.sayer(api.SaysDrain), because(a.InForce.Reason), a.exceptions())
 	}
 	serves := a.at(func(i api.InstanceExplanation) bool { return i.Traffic })
-	if len(serves) == 0 && e.blocked {
+	if len(serves) == 0 && e.Blocked {
 		return fmt.Sprintf("%s takes no traffic yet: nothing is written to %s until `slotsync accept %s %s`, since no source ever listed any of the addresses that take traffic.",
-			a.Address, e.Backend, e.Name, e.takeoverID)
+			a.Address, e.Backend, e.Name, e.TakeoverID)
 	}
 	if len(serves) == 0 {
 		return fmt.Sprintf("%s should take traffic in slot %s, and does not%s.", a.Address, a.Slot, a.exceptions())
@@ -94,7 +100,7 @@ func (a *explainedAddress) present(e *explanation) string {
 }
 
 // exceptions names the instances that are not as they should be.
-func (a *explainedAddress) exceptions() string {
+func (a *Address) exceptions() string {
 	var words []string
 	for _, i := range a.Instances {
 		if i.Why != "" {
@@ -108,7 +114,7 @@ func (a *explainedAddress) exceptions() string {
 }
 
 // keptBy says that an address is in force although no source lists it.
-func (a *explainedAddress) keptBy(e *explanation) string {
+func (a *Address) keptBy(e *Explanation) string {
 	if k := a.Kept; k != nil {
 		of := k.Source
 		if k.Part != "" {
@@ -124,7 +130,7 @@ func (a *explainedAddress) keptBy(e *explanation) string {
 }
 
 // silence names the sources that do not answer.
-func (e *explanation) silence() string {
+func (e *Explanation) silence() string {
 	var words string
 	for _, s := range e.Sources {
 		if s.State == "failing" && s.InUse {
@@ -134,17 +140,17 @@ func (e *explanation) silence() string {
 	return words
 }
 
-func (e *explanation) inUse(source string) bool {
+func (e *Explanation) inUse(source string) bool {
 	return slices.ContainsFunc(e.Sources, func(s api.SourceExplanation) bool { return s.Name == source && s.InUse })
 }
 
 // saying returns what the sources say that say one of these.
-func (a *explainedAddress) saying(words ...string) []api.SourceView {
+func (a *Address) saying(words ...string) []api.SourceView {
 	return slices.DeleteFunc(slices.Clone(a.Said), func(s api.SourceView) bool { return !slices.Contains(words, s.Says) })
 }
 
 // operated says what operators asked of the address.
-func (a *explainedAddress) operated() string {
+func (a *Address) operated() string {
 	var words []string
 	for _, o := range a.Overrides {
 		words = append(words, o.Words())
@@ -156,7 +162,7 @@ func (a *explainedAddress) operated() string {
 }
 
 // sayer names who says so.
-func (a *explainedAddress) sayer(word string) string {
+func (a *Address) sayer(word string) string {
 	var who []string
 	if slices.ContainsFunc(a.Overrides, func(o api.Override) bool { return override.Implies(&o, word) }) {
 		who = append(who, "an operator")
@@ -171,7 +177,7 @@ func (a *explainedAddress) sayer(word string) string {
 }
 
 // lastListed is when any source listed the address last, and which.
-func (a *explainedAddress) lastListed() (at time.Time, by string) {
+func (a *Address) lastListed() (at time.Time, by string) {
 	for _, s := range a.Said {
 		if s.LastListed.After(at) {
 			at, by = s.LastListed, s.Source
@@ -181,7 +187,7 @@ func (a *explainedAddress) lastListed() (at time.Time, by string) {
 }
 
 // at returns the instances of which is says yes.
-func (a *explainedAddress) at(is func(api.InstanceExplanation) bool) []api.InstanceExplanation {
+func (a *Address) at(is func(api.InstanceExplanation) bool) []api.InstanceExplanation {
 	return slices.DeleteFunc(slices.Clone(a.Instances), func(i api.InstanceExplanation) bool { return !is(i) })
 }
 
@@ -219,4 +225,16 @@ func forSince(now, at time.Time) string {
 		return ""
 	}
 	return " for " + ago(now, at)
+}
+
+// Verdicts joins the first three.
+func Verdicts(list []api.AddressExplanation, more int) string {
+	var words []string
+	for _, x := range list[:min(3, len(list))] {
+		words = append(words, x.Verdict)
+	}
+	if n := len(list) - len(words) + more; n > 0 {
+		words = append(words, fmt.Sprintf("%d more addresses are below.", n))
+	}
+	return strings.Join(words, " ")
 }

@@ -1,4 +1,4 @@
-package agent
+package explain
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/slotsync/slotsync/agent/guard"
 )
 
-// explainGuard says what the guard makes of what the sources say.
-func explainGuard(b api.BackendStatus, e *explanation) api.GuardExplanation {
+// Guard says what the guard makes of what the sources say.
+func Guard(b api.BackendStatus, e *Explanation) api.GuardExplanation {
 	g := api.GuardExplanation{State: "published", InForce: len(b.Endpoints), Hold: b.Hold}
 	switch {
 	case b.Hold != nil:
@@ -23,9 +23,9 @@ func explainGuard(b api.BackendStatus, e *explanation) api.GuardExplanation {
 		g.State = "turnover"
 		g.Why = fmt.Sprintf("the %d endpoints of before stay besides those that replace them until one of these is up, for another %s at most.",
 			len(b.Turnover.Leaving), ago(b.Turnover.EndsAt, e.At))
-	case b.Phase == phaseWaiting:
+	case b.Phase == api.PhaseWaiting:
 		g.State, g.Why = "waiting", waitingWords(e)
-	case b.Phase == phaseRestored:
+	case b.Phase == api.PhaseRestored:
 		g.State = "restored"
 		g.Why = fmt.Sprintf("%d endpoints of the state directory are in force: no source has answered since the start.", g.InForce)
 	default:
@@ -35,7 +35,7 @@ func explainGuard(b api.BackendStatus, e *explanation) api.GuardExplanation {
 }
 
 // inForceWords says on what word the endpoints are in force.
-func inForceWords(b api.BackendStatus, e *explanation, n int) string {
+func inForceWords(b api.BackendStatus, e *Explanation, n int) string {
 	kept := 0
 	for _, s := range b.Kept {
 		kept += len(s.Endpoints)
@@ -51,7 +51,7 @@ func inForceWords(b api.BackendStatus, e *explanation, n int) string {
 }
 
 // waitingWords says what is waited for.
-func waitingWords(e *explanation) string {
+func waitingWords(e *Explanation) string {
 	var words []string
 	for _, s := range e.Sources {
 		switch {
@@ -78,7 +78,7 @@ func ended(words string) string {
 }
 
 // holdWords says what is held, why, and what ends it.
-func holdWords(h *api.Hold, e *explanation) string {
+func holdWords(h *api.Hold, e *Explanation) string {
 	n := len(h.WouldRemove)
 	var what string
 	switch h.Kind {
@@ -104,8 +104,8 @@ func holdWords(h *api.Hold, e *explanation) string {
 		min(h.Confirmations, guard.Confirmations), guard.Confirmations, accept)
 }
 
-// backendVerdict says what one has to know of a backend first.
-func backendVerdict(b api.BackendStatus, instances []api.InstanceStatus, e *explanation) string {
+// BackendVerdict says what one has to know of a backend first.
+func BackendVerdict(b api.BackendStatus, instances []api.InstanceStatus, e *Explanation) string {
 	words := backendWords(b, e)
 	if e.Guard.State != "waiting" && e.Guard.State != "restored" { // which names them
 		words += e.silence()
@@ -121,7 +121,7 @@ func backendVerdict(b api.BackendStatus, instances []api.InstanceStatus, e *expl
 	return words
 }
 
-func backendWords(b api.BackendStatus, e *explanation) string {
+func backendWords(b api.BackendStatus, e *Explanation) string {
 	switch {
 	case b.Problem != "":
 		return fmt.Sprintf("%s cannot be filled: %s", e.Name, ended(b.Problem))

@@ -1,4 +1,4 @@
-package agent
+package explain
 
 import (
 	"cmp"
@@ -10,15 +10,15 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// An explainedInstance is an [InstanceExplanation] that is being put into words.
-type explainedInstance api.InstanceExplanation
+// An Instance is an [api.InstanceExplanation] that is being put into words.
+type Instance api.InstanceExplanation
 
-// serves reports whether the slot has the address and takes traffic.
-func (i *explainedInstance) serves(address string) bool {
+// Serves reports whether the slot has the address and takes traffic.
+func (i *Instance) Serves(address string) bool {
 	return !i.Lacking && i.Address == address && i.State == slots.Ready && i.Check != "down"
 }
 
-// why says what keeps a slot from being what is wanted of it; "" if nothing does.
+// Reason says what keeps a slot from being what is wanted of it; "" if nothing does.
 // want is what the address should be there, nil if it is not wanted.
 //
 //	the first that fits
@@ -30,7 +30,7 @@ func (i *explainedInstance) serves(address string) bool {
 //	sessions have to end
 //	it is not written yet
 //	the check fails
-func (i *explainedInstance) why(address string, want *discovery.Endpoint, now time.Time) string {
+func (i *Instance) Reason(address string, want *discovery.Endpoint, now time.Time) string {
 	switch {
 	case !i.Up:
 		return i.unreachable(now)
@@ -64,7 +64,7 @@ func (i *explainedInstance) why(address string, want *discovery.Endpoint, now ti
 }
 
 // as reports whether the slot is what is wanted.
-func (i *explainedInstance) as(address string, want *discovery.Endpoint) bool {
+func (i *Instance) as(address string, want *discovery.Endpoint) bool {
 	switch {
 	case want == nil:
 		return i.Address != address || i.State == slots.Maint
@@ -77,7 +77,7 @@ func (i *explainedInstance) as(address string, want *discovery.Endpoint) bool {
 }
 
 // unreachable says what is known of an instance that does not answer.
-func (i *explainedInstance) unreachable(now time.Time) string {
+func (i *Instance) unreachable(now time.Time) string {
 	words := "it does not answer"
 	if i.Error != "" {
 		words += " (" + i.Error + ")"
