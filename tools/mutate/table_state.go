@@ -55,7 +55,7 @@ func stateMutants() []mutant {
 			file: "securedir/dir.go", edits: []edit{{"flags|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, uint32(mode))", "flags|unix.O_NONBLOCK|unix.O_CLOEXEC, uint32(mode))"}},
 			tests: []unit{{"securedir", "TestFiles|TestReadOwn|TestFIFO"}}},
 		{rule: "A file is refused by its size before it is read", how: "it is read first", past: true,
-			file: "securedir/dir.go", edits: []edit{{"\tif info.Size() > limit {\n\t\treturn nil, info, large\n\t}\n", ""}, {"int64(len(text)) > limit {", "int64(len(text)) > 1<<40 {"}},
+			file: "securedir/read.go", edits: []edit{{"\tif info.Size() > limit {\n\t\treturn nil, info, large\n\t}\n", ""}, {"int64(len(text)) > limit {", "int64(len(text)) > 1<<40 {"}},
 			tests: []unit{{"securedir", "TestReadOwn|TestFiles"}, {"agent", "TestStateThatIsTooLarge"}}},
 	}
 }
