@@ -23,7 +23,7 @@ func arrows() map[string][]string {
 		"cmd/slotsync": {
 			"cmd/slotsync/complete", "cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/demo", "cmd/slotsync/doctor", "cmd/slotsync/output",
 			"cmd/slotsync/remote", "cmd/slotsync/setup", "cmd/slotsync/support", "cmd/slotsync/textfmt", "cmd/slotsync/top",
-			"agent/api", "agent/client", "securedir", "slots/haproxy",
+			"agent/api", "agent/client", "discovery", "securedir", "slots/haproxy",
 		},
 		"cmd/slotsync/complete": {"agent/api", "agent/client"},
 		"cmd/slotsync/config": {
@@ -44,7 +44,7 @@ func arrows() map[string][]string {
 		},
 		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent/api", "discovery", "slots"},
 		"cmd/slotsync/remote": {
-			"cmd/slotsync/config", "cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "discovery/longpoll", "slots",
+			"cmd/slotsync/config", "cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "discovery", "discovery/longpoll", "slots",
 		},
 		"cmd/slotsync/setup": {
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/doctor", "cmd/slotsync/textfmt", "discovery", "discovery/consul", "discovery/dns",
