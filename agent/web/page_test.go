@@ -70,7 +70,7 @@ func small(text string) api.Status {
 	return api.Status{
 		Version: "1.2.3", At: pageTime, Started: pageTime.Add(-time.Hour), NotReady: []string{text}, Backends: []api.BackendStatus{b},
 		Instances: []api.InstanceStatus{
-			{Name: "edge-1", Socket: text, Up: true, InSync: true, Version: text, Pid: 42, LastError: text},
+			{Name: "edge-1", Socket: text, Up: true, InSync: true, Version: text, Pid: 42, LastError: text, Unloaded: []string{text}},
 			{Name: "edge-2", LagSeconds: 1.5, External: 1},
 		},
 		Sources: []api.SourceStatus{{Name: text, Backend: "web", Asks: text, State: "failing", LastError: text, Note: text, InUse: true, Kept: 2,

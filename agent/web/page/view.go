@@ -183,15 +183,8 @@ func viewInstance(in api.InstanceStatus) instanceView {
 	case !in.InSync:
 		v.Class, v.Words = "warn", fmt.Sprintf("behind: generation %d of %d", in.Applied, in.Desired)
 	}
-	for _, n := range []struct {
-		n    int
-		what string
-	}{{in.Waiting, "waiting for sessions"}, {in.External, "taken out by somebody else"}, {in.Overflow, "without a slot"}} {
-		if n.n > 0 {
-			v.Words += fmt.Sprintf(", %d %s", n.n, n.what)
-		}
-	}
-	if v.Class == "good" && in.External+in.Overflow > 0 {
+	v.Words = strings.Join(append([]string{v.Words}, in.Deviations()...), ", ")
+	if v.Class == "good" && in.External+in.Overflow+len(in.Unloaded) > 0 {
 		v.Class = "warn"
 	}
 	return v
@@ -218,11 +211,10 @@ func viewSource(src api.SourceStatus) sourceView {
 	if !src.InUse {
 		v.Words += ", not in use"
 	}
-	if src.Note != "" {
-		v.Words += ", " + src.Note
-	}
-	if rejected := src.RejectedWords(); rejected != "" {
-		v.Words += ", " + rejected
+	for _, more := range []string{src.Note, src.KeptWords(), src.RejectedWords()} {
+		if more != "" {
+			v.Words += ", " + more
+		}
 	}
 	return v
 }

@@ -112,18 +112,7 @@ func InstanceState(in api.InstanceStatus) string {
 			words = append(words, textfmt.OneLine(in.LastError))
 		}
 	}
-	for _, n := range []struct {
-		n    int
-		what string
-	}{{in.Waiting, "waiting for sessions"}, {in.External, "taken out by somebody else"}, {in.Overflow, "without a slot"}} {
-		if n.n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n.n, n.what))
-		}
-	}
-	if len(in.Unloaded) > 0 {
-		words = append(words, "came up without its state file for "+textfmt.List(in.Unloaded, 5))
-	}
-	return strings.Join(words, ", ")
+	return strings.Join(append(words, in.Deviations()...), ", ")
 }
 
 // SourceState says how a source is doing, on one line.
@@ -138,11 +127,10 @@ func SourceState(s api.SourceStatus) string {
 	if n := len(s.Parts) + s.PartsMore; n > 0 {
 		words += ", " + textfmt.Count(n, "part") + " not whole"
 	}
-	if s.Kept > 0 {
-		words += fmt.Sprintf(", %d kept", s.Kept)
-	}
-	if rejected := s.RejectedWords(); rejected != "" {
-		words += ", " + rejected
+	for _, more := range []string{s.KeptWords(), s.RejectedWords()} {
+		if more != "" {
+			words += ", " + more
+		}
 	}
 	return words
 }
