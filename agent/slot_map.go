@@ -42,7 +42,6 @@ type slotMap struct {
 	path    string
 	folders securedir.Policy
 	record  func(happening)
-	metrics *metrics.Metrics
 	wake    chan struct{}
 
 	mu   sync.Mutex
@@ -65,7 +64,7 @@ type slotMapJob struct {
 
 // newSlotMap begins with what the file has: after a restart the names of those that left are still there.
 func newSlotMap(o Options, record func(happening)) *slotMap {
-	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, metrics: o.Metrics, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
+	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
 	if m.path == "" {
 		return m
 	}
@@ -212,7 +211,7 @@ func (m *slotMap) run(ctx context.Context) {
 			m.mu.Unlock()
 			err := m.write(job.entries)
 			if err != nil {
-				m.metrics.SlotMapWriteFailed()
+				m.record(happening{count: (*metrics.Metrics).SlotMapWriteFailed})
 			}
 			m.tell(told, "", err)
 			for name := range job.mappers {

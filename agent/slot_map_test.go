@@ -143,6 +143,7 @@ func TestSlotMapThatIsNotWrittenIsCounted(t *testing.T) {
 		}
 		w.opts.SlotMap = filepath.Join(dir, "slots.map")
 		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
 		counted := func(n int) {
 			t.Helper()
 			w.settle()
@@ -152,7 +153,6 @@ func TestSlotMapThatIsNotWrittenIsCounted(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		w.start()
 		counted(0)
 		if err := os.Chmod(dir, 0o777); err != nil { // others could write to it
 			t.Fatal(err)

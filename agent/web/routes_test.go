@@ -34,7 +34,7 @@ func TestRoutes(t *testing.T) {
 		{"sync", "POST /v1/sync", nil, 200, `"in_sync":true`, []string{"sync"}},
 		{"sync fails", "POST /v1/sync", func(f *fake) { f.syncErr = errors.New("edge-1 is gone") }, 500, "edge-1 is gone", []string{"sync"}},
 		{"sync takes too long", "POST /v1/sync", func(f *fake) { f.syncErr = context.DeadlineExceeded }, 504, "deadline", []string{"sync"}},
-		{"sync after the agent has stopped", "POST /v1/sync", func(f *fake) { f.syncErr = api.ErrStopped }, 503, "not running", []string{"sync"}},
+		{"sync after the agent has stopped", "POST /v1/sync", func(f *fake) { f.syncErr = api.ErrStopped }, 503, "starting or stopping", []string{"sync"}},
 		{"sync while the agent stops", "POST /v1/sync", func(f *fake) { f.syncErr = context.Canceled }, 503, "canceled", []string{"sync"}},
 		{"accept", `POST /v1/backends/web/accept {"id":"h1a2b3","by":"ann"}`, nil, 200, `"removed":["10.0.0.1:80"]`, []string{"accept web h1a2b3 by ann"}},
 		{"accept, unknown id", `POST /v1/backends/web/accept {"id":"h999999"}`, nil, 409, "what may go now is h1a2b3, k99aa0", []string{"accept web h999999 by the API"}},

@@ -100,6 +100,49 @@ func runOperating(t *testing.T, lines []string) {
 	testscript.Run(t, p)
 }
 
+// TestRunbookLooksAtWhatThereIs: what the runbook looks for in the journal is what the log says, and
+// the folders that it looks at are those of the unit.
+func TestRunbookLooksAtWhatThereIs(t *testing.T) {
+	unit := readText(t, "../../examples/systemd/slotsync.service")
+	for _, line := range shellLines(t, "../../docs/runbook.md", 30) {
+		words := strings.Fields(line)
+		switch program := words[0]; program {
+		case "slotsync":
+		case "journalctl", "systemctl":
+			if !slices.Contains([]string{"slotsync", "haproxy"}, words[2]) {
+				t.Errorf("%s: which unit is that?", line)
+			}
+			if _, pattern, ok := strings.Cut(line, " -g "); ok && !logSays(t, strings.Trim(pattern, `"`)) {
+				t.Errorf("%s: no line of the log says that", line)
+			}
+		case "df", "ls":
+			if folder, ok := strings.CutPrefix(words[2], "/var/lib/"); !ok || !slices.Contains(strings.Fields(strings.ReplaceAll(unit, "StateDirectory=", "StateDirectory= ")), folder) {
+				t.Errorf("%s: the unit has no such folder", line)
+			}
+		default:
+			t.Errorf("%s: nothing runs this", line)
+		}
+	}
+}
+
+// logSays reports whether a source has a message of the log with these words.
+func logSays(t *testing.T, words string) bool {
+	t.Helper()
+	for _, pattern := range []string{"../../agent/*.go", "../../agent/*/*.go", "daemon/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			message := regexp.MustCompile(`(?i)(?:line:|Text:|line =|\.(?:Warn|Error|Info)\() *"[^"]*` + regexp.QuoteMeta(words))
+			if !strings.HasSuffix(file, "_test.go") && message.MatchString(readText(t, file)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // TestOperatingKnowsTheStates: whatever the tables call a state, the page says what it is.
 func TestOperatingKnowsTheStates(t *testing.T) {
 	page, err := os.ReadFile("../../docs/operating.md")

@@ -114,15 +114,17 @@ func instanceTable(s api.Status) table {
 	return t
 }
 
-// sourceTable lists what each source says, and under it what can be accepted to go.
+// sourceTable lists what each source says, and under it what can be accepted to go: backends of
+// which anything is odd first, since there may be hundreds.
 func sourceTable(s api.Status) table {
 	t := table{columns: heads("BACKEND", "SOURCE", "ENDPOINTS", "AGE", "ASKS", "STATE")}
+	var groups [][]tableRow
 	for _, b := range s.Backends {
 		level := severityFine
 		if len(b.Acceptable()) > 0 || b.Problem != "" || len(b.Overflow) > 0 || b.Paused != nil {
 			level = severityOdd
 		}
-		t.rows = append(t.rows, tableRow{severity: level, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", output.BackendState(b, s.At)}})
+		rows := []tableRow{{severity: level, backend: b.Name, cells: []string{b.Name, "", strconv.Itoa(len(b.Endpoints)), "", "", output.BackendState(b, s.At)}}}
 		for _, src := range s.Sources {
 			if src.Backend != b.Name {
 				continue
@@ -134,14 +136,20 @@ func sourceTable(s api.Status) table {
 			case src.State != "ok":
 				level = severityBad
 			}
-			t.rows = append(t.rows, tableRow{severity: level, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
+			rows = append(rows, tableRow{severity: level, backend: b.Name, cells: []string{b.Name, src.Name, strconv.Itoa(src.Endpoints),
 				fmt.Sprintf("%.0f", src.AgeSeconds), src.Asks, output.SourceState(src)}})
 		}
 		for _, x := range b.Acceptable() {
-			t.rows = append(t.rows, tableRow{severity: severityOdd, backend: b.Name, id: x.ID, cells: []string{b.Name, x.Kind, strconv.Itoa(len(x.Endpoints)),
+			rows = append(rows, tableRow{severity: severityOdd, backend: b.Name, id: x.ID, cells: []string{b.Name, x.Kind, strconv.Itoa(len(x.Endpoints)),
 				fmt.Sprintf("%.0f", s.At.Sub(x.Since).Seconds()), x.ID, x.Reason + ": " + textfmt.List(x.Endpoints, 10)}})
 		}
+		groups = append(groups, rows)
 	}
+	worst := func(rows []tableRow) severity {
+		return slices.MaxFunc(rows, func(a, b tableRow) int { return cmp.Compare(a.severity, b.severity) }).severity
+	}
+	slices.SortStableFunc(groups, func(a, b []tableRow) int { return cmp.Compare(worst(b), worst(a)) })
+	t.rows = slices.Concat(groups...)
 	return t
 }
 

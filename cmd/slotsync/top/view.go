@@ -105,7 +105,7 @@ func oddities(s api.Status) string {
 	for _, odd := range []struct {
 		n    int
 		what string
-	}{{held, "held"}, {kept, "kept"}, {overflow, "without a slot"}, {external, "external"}, {len(s.Pauses), "paused"}, {len(s.Overrides), "overridden"}} {
+	}{{held, "held"}, {kept, "kept"}, {overflow, "without a slot"}, {external, "taken out by somebody else"}, {len(s.Pauses), "paused"}, {len(s.Overrides), "overridden"}} {
 		if odd.n > 0 {
 			words += fmt.Sprintf("  %d %s", odd.n, odd.what)
 		}
