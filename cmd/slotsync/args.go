@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 // noArgs refuses arguments, and knows what may have been meant.
@@ -21,7 +20,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		known = append(known, c.Name())
 	}
 	if len(known) > 0 {
-		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), discovery.DidYouMean(args[0], known), cmd.CommandPath())
+		return usageErrorf("there is no command %q%s (see %s --help)", textfmt.Clip(args[0]), textfmt.DidYouMean(args[0], known), cmd.CommandPath())
 	}
 	if slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(args[0])) {
 		return usageErrorf("%s takes no arguments: a configuration is named with --config %s", cmd.CommandPath(), textfmt.Clip(args[0]))

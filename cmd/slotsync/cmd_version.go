@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 func newVersionCommand(a *app) *cobra.Command {
@@ -57,7 +56,7 @@ package bash-completion besides.`,
 			case "powershell":
 				return root.GenPowerShellCompletionWithDesc(a.stdout)
 			}
-			return usageErrorf("there are no completions for %q%s", textfmt.Clip(args[0]), discovery.DidYouMean(args[0], shells))
+			return usageErrorf("there are no completions for %q%s", textfmt.Clip(args[0]), textfmt.DidYouMean(args[0], shells))
 		},
 	}
 }

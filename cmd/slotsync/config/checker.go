@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 // A checker completes what was read, and collects what is wrong with it, each at the
@@ -164,7 +163,7 @@ func (c *checker) reference(path, text, kind string, names []string) bool {
 	if slices.Contains(names, text) {
 		return true
 	}
-	switch hint := discovery.DidYouMean(text, names); {
+	switch hint := textfmt.DidYouMean(text, names); {
 	case hint != "":
 		c.add(path, "there is no %s named %q%s", kind, textfmt.Clip(text), hint)
 	case len(names) == 0:

@@ -146,5 +146,5 @@ func checkWord(text string, words []string) error {
 	if slices.Contains(words, text) {
 		return nil
 	}
-	return fmt.Errorf("%q is none of %s%s", textfmt.Clip(text), strings.Join(words, ", "), discovery.DidYouMean(text, words))
+	return fmt.Errorf("%q is none of %s%s", textfmt.Clip(text), strings.Join(words, ", "), textfmt.DidYouMean(text, words))
 }

@@ -157,7 +157,7 @@ func (p *parser) mapping(n *yaml.Node, t reflect.Type, path string) any {
 		seen[name] = key.Line
 		f, ok := known[name]
 		if !ok {
-			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", textfmt.Clip(name), discovery.DidYouMean(name, slices.Sorted(maps.Keys(known))))
+			p.addBeside(nodePlace(key), path, name, "unknown key %q%s", textfmt.Clip(name), textfmt.DidYouMean(name, slices.Sorted(maps.Keys(known))))
 			continue
 		}
 		if v := p.value(value, f.Type, f.Tag, join(path, name)); v != nil {

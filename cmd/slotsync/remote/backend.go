@@ -6,7 +6,6 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 // maxBackendsNamed bounds the backends that are named where one is not known.
@@ -24,7 +23,7 @@ func OfBackend(s api.Status, name string) (api.Status, error) {
 	case i < 0 && len(names) == 0:
 		return s, fmt.Errorf("the agent is starting, and has no backend yet: %s", textfmt.List(s.NotReady, 3))
 	case i < 0:
-		return s, fmt.Errorf("there is no backend %q%s (there are: %s)", textfmt.Clip(name), discovery.DidYouMean(name, names), textfmt.List(names, maxBackendsNamed))
+		return s, fmt.Errorf("there is no backend %q%s (there are: %s)", textfmt.Clip(name), textfmt.DidYouMean(name, names), textfmt.List(names, maxBackendsNamed))
 	}
 	whole := s
 	s.Backends = s.Backends[i : i+1]

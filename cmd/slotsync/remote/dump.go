@@ -10,7 +10,6 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -75,7 +74,7 @@ func (d Dump) checkColumns(got []output.Answer[slots.Dump]) error {
 	}
 	for _, c := range d.Columns {
 		if !slices.Contains(all, c) {
-			return config.Usagef("there is no column %q%s", textfmt.Clip(c), discovery.DidYouMean(c, all))
+			return config.Usagef("there is no column %q%s", textfmt.Clip(c), textfmt.DidYouMean(c, all))
 		}
 	}
 	return nil

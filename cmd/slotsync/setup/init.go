@@ -14,7 +14,6 @@ import (
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
 )
 
@@ -164,7 +163,7 @@ func (p *Proposal) answer(text string, known []string) (problem string) {
 		return ""
 	}
 	if !slices.Contains(known, text) {
-		return fmt.Sprintf("there is no service %s%s", textfmt.Clip(text), discovery.DidYouMean(text, known))
+		return fmt.Sprintf("there is no service %s%s", textfmt.Clip(text), textfmt.DidYouMean(text, known))
 	}
 	p.Service, p.Why = text, "chosen by hand"
 	return ""

@@ -14,6 +14,9 @@ import (
 // Count returns "1 slot" and "2 slots".
 func Count(n int, what string) string { return discovery.Count(n, what) }
 
+// DidYouMean is what to add to a message about an unknown word.
+func DidYouMean(word string, known []string) string { return discovery.DidYouMean(word, known) }
+
 // Printable returns text of any number of lines, with a dot for each control character.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
