@@ -4,10 +4,10 @@ package main
 func accessMutants() []mutant {
 	return []mutant{
 		{rule: "Who may only read changes nothing", how: "he may do all",
-			file: "agent/web/auth/rights.go", edits: []edit{{"if CallerOf(r).May < least {", "if CallerOf(r).May < min(least, Read) {"}},
+			file: "agent/web/auth/rights.go", edits: []edit{{"if c := CallerOf(r); c.May < least {", "if c := CallerOf(r); c.May < min(least, Read) {"}},
 			tests: []unit{{"agent/web", "TestWhoMayDoWhat"}}},
 		{rule: "Who may drain does not see or change the configuration", how: "he does",
-			file: "agent/web/auth/rights.go", edits: []edit{{"if CallerOf(r).May < least {", "if CallerOf(r).May < min(least, Operate) {"}},
+			file: "agent/web/auth/rights.go", edits: []edit{{"if c := CallerOf(r); c.May < least {", "if c := CallerOf(r); c.May < min(least, Operate) {"}},
 			tests: []unit{{"agent/web", "TestWhoMayDoWhat"}}},
 		{rule: "The token for reading does not change anything", how: "it is as good as the other",
 			file: "agent/web/auth/rights.go", edits: []edit{{"known.Name, known.May = readTokenName, Read", "known.Name = readTokenName"}},
