@@ -81,6 +81,16 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 			w.settle()
 			a.set("web3", func(s *slots.Server) { s.Served = true })
 			w.stop()
+			w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"an endpoint had just become critical", func(w *world, a *fakeConn) {
+			set := eps(80, 81, 82)
+			set[2].State = discovery.Down
+			w.source.say(discovery.Complete(set...), nil)
+			w.settle()
+			a.set("web3", func(s *slots.Server) { s.Served = true })
+			w.crash()
+			w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		}, "web1=:80 web2=:81 web3=:82", 0},
 		{"an operator's drain is over by then", func(w *world, a *fakeConn) {
 			w.state("web3", api.StateDrain, api.Who{For: time.Minute})
@@ -94,6 +104,7 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 			w.settle()
 			a.set("web3", func(s *slots.Server) { s.Served = true })
 			w.crash()
+			w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		}, "web1=:80 web2=:81 web3=:82", 0},
 		{"the agent is killed before a slot that had served is ready", func(w *world, a *fakeConn) {
 			w.crash()
@@ -127,9 +138,6 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 				w.pass(10 * time.Second)
 				tt.do(w, a)
 				said := w.source.reading
-				if len(said.Endpoints()) < 4 {
-					said = discovery.Complete(eps(80, 81, 82)...)
-				}
 				w.source = newMute()
 				w.opts.Backends[0].Feeds[0].Source = w.source
 				w.start()
