@@ -116,6 +116,7 @@ func TestFailover(t *testing.T) {
 		if inUse() != [2]bool{false, true} {
 			w.t.Errorf("in use: %v", inUse())
 		}
+		w.wantTold(api.EventFailover, "test lists 0 ready endpoints and needs 1; in use now: "+w.status().Sources[1].Name)
 
 		// It is back for a while, away again, and then for good.
 		w.source.list(80)

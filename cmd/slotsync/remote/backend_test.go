@@ -35,4 +35,8 @@ func TestOfBackend(t *testing.T) {
 	if err == nil || err.Error() != `there is no backend "wep"; did you mean "web"? (there are: web, shop)` {
 		t.Errorf("said %v", err)
 	}
+	_, err = OfBackend(api.Status{NotReady: []string{"the agent is starting or stopping"}}, "web")
+	if err == nil || err.Error() != "the agent is starting, and has no backend yet: the agent is starting or stopping" {
+		t.Errorf("said %v", err)
+	}
 }
