@@ -33,11 +33,11 @@ func open(source Source, env config.Environment) (system, error) {
 	return system{cfg, w}, err
 }
 
-// OpenCatalog returns Consul at the address, or where the environment says.
-func OpenCatalog(source Source, env config.Environment) (Catalog, error) { return open(source, env) }
+// openCatalog returns Consul at the address, or where the environment says.
+func openCatalog(source Source, env config.Environment) (Catalog, error) { return open(source, env) }
 
-// OpenResolver returns the DNS servers, or those of this machine.
-func OpenResolver(source Source, env config.Environment) (Resolver, error) {
+// openResolver returns the DNS servers, or those of this machine.
+func openResolver(source Source, env config.Environment) (Resolver, error) {
 	s, err := open(source, env)
 	if err != nil {
 		return nil, err

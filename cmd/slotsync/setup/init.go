@@ -41,7 +41,7 @@ type Result struct {
 func Run(ctx context.Context, o Options) (Result, error) {
 	sockets := o.Sockets
 	if len(sockets) == 0 {
-		sockets = FindSockets()
+		sockets = findSockets()
 	}
 	if len(sockets) == 0 {
 		return Result{}, NotFound()
@@ -70,17 +70,17 @@ func Run(ctx context.Context, o Options) (Result, error) {
 
 // proposals asks discovery, and returns the names that it knows too, where it can list them.
 func proposals(ctx context.Context, r *Result, o Options) ([]Proposal, []string, error) {
-	backends := Merge(r.Instances)
+	backends := mergeInstances(r.Instances)
 	if r.Source.Type == "dns" {
-		ask, err := OpenResolver(r.Source, o.Env)
+		ask, err := openResolver(r.Source, o.Env)
 		if err != nil {
 			return nil, nil, err
 		}
-		list, err := ProposeDNS(ctx, ask, o.Domain, o.Port, backends)
+		list, err := proposeAllDNS(ctx, ask, o.Domain, o.Port, backends)
 		return list, nil, err
 	}
 	r.Source.Type = "consul"
-	c, err := OpenCatalog(r.Source, o.Env)
+	c, err := openCatalog(r.Source, o.Env)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,7 +94,7 @@ func proposals(ctx context.Context, r *Result, o Options) ([]Proposal, []string,
 	}
 	slices.Sort(known)
 	fmt.Fprintf(o.Out, "found    Consul with %s: %s\n", textfmt.Count(len(known), "service"), textfmt.List(known, 12))
-	return Propose(backends, services), known, nil
+	return proposeAll(backends, services), known, nil
 }
 
 // agree prints each proposal, and has it agreed to or changed where somebody can be asked.

@@ -28,9 +28,9 @@ func usualSockets() []string {
 // askTime bounds what one HAProxy is asked.
 const askTime = 5 * time.Second
 
-// FindSockets returns the sockets of HAProxys on this machine: those that the configuration
+// findSockets returns the sockets of HAProxys on this machine: those that the configuration
 // of a running one names, and those in usual places. Two paths of one socket are one.
-func FindSockets() []string {
+func findSockets() []string {
 	var found []string
 	var infos []os.FileInfo
 	for _, path := range append(doctor.RunningSockets(), usualSockets()...) {

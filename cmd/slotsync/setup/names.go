@@ -81,10 +81,10 @@ func addresses(ctx context.Context, c Catalog, name string) ([]netip.AddrPort, e
 // A Resolver answers what a name of SRV or, with a port, address records lists.
 type Resolver func(ctx context.Context, record string, port int) ([]discovery.Endpoint, error)
 
-// ProposeDNS asks for each backend with slots for the names that it may have below domain:
+// proposeAllDNS asks for each backend with slots for the names that it may have below domain:
 // SRV records first, then address records where the port is known from its servers, or port
 // says it.
-func ProposeDNS(ctx context.Context, ask Resolver, domain string, port int, backends []Backend) ([]Proposal, error) {
+func proposeAllDNS(ctx context.Context, ask Resolver, domain string, port int, backends []Backend) ([]Proposal, error) {
 	list := make([]Proposal, len(backends))
 	var wg sync.WaitGroup
 	var mu sync.Mutex

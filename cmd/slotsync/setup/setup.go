@@ -1,7 +1,7 @@
 // Package setup proposes a configuration for HAProxys that run and for what discovery
 // knows: which backend follows which service.
 //
-// What HAProxy and discovery say is asked first ([Look], [Names]); [Propose] is a function
+// What HAProxy and discovery say is asked first ([Look], [Names]); [proposeAll] is a function
 // of that; [File] writes it down. Nothing is changed at HAProxy or in discovery.
 package setup
 
@@ -155,9 +155,9 @@ func freePrefix(proxy string, servers []slots.Server) string {
 	return proxy + "-slotsync-"
 }
 
-// Merge returns the backends of all instances, each once: as the first one has it that has
+// mergeInstances returns the backends of all instances, each once: as the first one has it that has
 // slots there, with the addresses and slots of all.
-func Merge(instances []Instance) []Backend {
+func mergeInstances(instances []Instance) []Backend {
 	var list []Backend
 	for _, in := range instances {
 		for _, b := range in.Backends {
@@ -180,10 +180,10 @@ func Merge(instances []Instance) []Backend {
 	return list
 }
 
-// Propose returns for each backend the service that it most likely stands for: one that has
+// proposeAll returns for each backend the service that it most likely stands for: one that has
 // the addresses which take traffic now, else one of its name, else one whose name is nearly
 // the same. Two that are equally likely are none.
-func Propose(backends []Backend, services []Service) []Proposal {
+func proposeAll(backends []Backend, services []Service) []Proposal {
 	list := make([]Proposal, len(backends))
 	for i, b := range backends {
 		list[i] = propose(b, services)

@@ -37,7 +37,7 @@ func TestPropose(t *testing.T) {
 			[]Service{{Name: "a", Addresses: addrs("127.0.0.2:1")}, {Name: "b", Addresses: addrs("127.0.0.1:1", "127.0.0.2:1")}}, "b"},
 		{"a name of nothing but fillers is like no other", Backend{Proxy: "backend"}, []Service{{Name: "http"}}, ""},
 	} {
-		if got := Propose([]Backend{tt.backend}, tt.services)[0]; got.Service != tt.want || got.Proxy != tt.backend.Proxy {
+		if got := proposeAll([]Backend{tt.backend}, tt.services)[0]; got.Service != tt.want || got.Proxy != tt.backend.Proxy {
 			t.Errorf("%s: %+v, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -73,7 +73,7 @@ func TestBackendsOf(t *testing.T) {
 }
 
 func TestMerge(t *testing.T) {
-	got := Merge([]Instance{
+	got := mergeInstances([]Instance{
 		{Name: "a", Backends: []Backend{{Proxy: "web", Fixed: 1, Live: addrs("127.0.0.2:1")}, {Proxy: "shop", Slots: 2, Prefix: "shop"}}},
 		{Name: "b", Backends: []Backend{{Proxy: "api", Slots: 1}, {Proxy: "web", Slots: 5, Live: addrs("127.0.0.1:1", "127.0.0.2:1")}, {Proxy: "shop", Slots: 3, Prefix: "srv"}}},
 	})
