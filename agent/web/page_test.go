@@ -182,7 +182,7 @@ func TestPageNamesWhatSomebodyElseTookOut(t *testing.T) {
 	}
 	b.Slots[2].Instances[1].Reason = "found so" // of which the override says nothing
 	body := page(t, s, "/")
-	if want := "held by external: found so"; !strings.Contains(body, want) {
+	if want := "set by somebody else: found so"; !strings.Contains(body, want) {
 		t.Errorf("the page does not say %q", want)
 	}
 	if want := "Taken out by somebody else: srv1 at edge-2, srv2 at edge-2, srv3 at edge-2, 1 more"; !strings.Contains(body, want) {

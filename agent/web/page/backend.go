@@ -170,14 +170,27 @@ func liveWords(s *api.SlotStatus, in *api.InstanceSlot) string {
 	}
 	switch {
 	case in.HeldBy == "operator" && s.Override != "": // why stands beside it
-		words = append(words, "held by "+in.HeldBy)
+		words = append(words, setBy(in.HeldBy))
 	case in.HeldBy != "":
-		words = append(words, "held by "+in.HeldBy+because(in.Reason))
+		words = append(words, setBy(in.HeldBy)+because(in.Reason))
 	}
 	if in.LastReply != "" {
 		words = append(words, "HAProxy said: "+in.LastReply)
 	}
 	return strings.Join(words, ", ")
+}
+
+// setBy says who has a slot in the state that it is in; what the guard holds is another thing.
+func setBy(who string) string {
+	switch who {
+	case "operator":
+		return "set by an operator"
+	case "external":
+		return "set by somebody else"
+	case api.HoldTakeover:
+		return "left alone: no source ever listed it"
+	}
+	return "set by " + who
 }
 
 // countWords says how many slots are in which state.

@@ -60,7 +60,7 @@ func legend() []cellView {
 		{Class: classDown, Letter: "!", Words: "ready, check fails"}, {Class: classDrain, Letter: "D", Words: "drain"},
 		{Class: classMaint, Letter: "M", Words: "maint"}, {Class: classDiffers, Letter: "≠", Words: "another address than the table's"},
 		{Class: classFree, Letter: "F", Words: "free"}, {Class: classLacking, Letter: "·", Words: "no such slot"},
-		{Class: classUp + " held", Letter: "R", Words: "underlined: held by somebody"},
+		{Class: classUp + " held", Letter: "R", Words: "underlined: set by somebody"},
 		{Class: classAway, Letter: "R", Words: "grey: as it was when its HAProxy last answered"},
 	}
 }
