@@ -32,7 +32,7 @@ func guardMutants() []mutant {
 			tests: []unit{{"agent/guard", "TestOnlyWhatAllConfirmationsLackIsRemoved"}, {"agent", "TestGuardDoesNotCountWeakConfirmations"}}},
 		{rule: "A hold lasts until its time is over", how: "it ends with the third confirmation",
 			file: "agent/guard/hold.go", edits: []edit{{" && !m.silent && m.elapsed(now) >= limit {", " && !m.silent {"}, {" && asked >= m.due(limit):", ":"}},
-			tests: []unit{{"agent/guard", "TestConfirmationsAreSpreadOverTheHold|TestEachEndpointIsHeldForItsOwnTime"}, {"agent", "TestGuardHoldsEmptyForFiveMinutes"}}},
+			tests: []unit{{"agent/guard", "TestConfirmationsThatComeEarlyDoNotCount"}}},
 		{rule: "Time in which the source fails does not count", how: "it counts",
 			file: "agent/guard/hold.go", edits: []edit{{"\tif m.silent {\n\t\treturn m.counted\n\t}\n", ""}},
 			tests: []unit{{"agent/guard", "TestSilentTimeDoesNotCount"}, {"agent", "TestGuardDoesNotCountTimeWithoutAnAnswer"}}},
