@@ -82,3 +82,28 @@ func (o *Oracle) GivenBack(at time.Time, backend string, a netip.AddrPort) {
 		}
 	}
 }
+
+// serving are the instances and the backends that are filled there.
+func (o *Oracle) serving() map[[2]string]bool {
+	out := map[[2]string]bool{}
+	for name, in := range o.instances {
+		for backend := range in.backends {
+			if b := o.backendOf(backend); b != nil && in.managed && b.at(name) {
+				out[[2]string{name, backend}] = true
+			}
+		}
+	}
+	return out
+}
+
+// meetAgain notes what may be taken for somebody's doing where the agent fills a backend that it
+// did not before: what is out of service there, and has had sessions.
+func (o *Oracle) meetAgain(before map[[2]string]bool) {
+	for at := range o.serving() {
+		for _, s := range o.instances[at[0]].backends[at[1]] {
+			if !before[at] && s.State != Ready {
+				o.instances[at[0]].theirs[s.Addr] = true
+			}
+		}
+	}
+}

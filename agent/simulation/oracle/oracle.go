@@ -164,6 +164,7 @@ func (o *Oracle) wrong(at time.Time, rule, format string, args ...any) {
 func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string) {
 	o.keep("Configured", at, backends, instances)
 	o.changed = at
+	defer o.meetAgain(o.serving())
 	now := map[string]*backend{}
 	for _, conf := range backends {
 		b := o.backends[conf.Name]
