@@ -331,12 +331,22 @@ func (o *Oracle) left(at time.Time, in *instance, b *backend, c Command, a netip
 		o.moved = append(o.moved, move{at, c.Instance, b.Name, a, c.Text, in.born})
 	case state == Ready && !b.refused(a):
 		o.wrong(at, "kept", "%s: %q takes %s out of service, which is %s", c.Instance, c.Text, a, b.why(a))
-	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale && at.Sub(b.tight) > Calm:
+	case in.calm(at, Calm) && o.steady(at) && at.Sub(o.resumed) > Grace && at.Sub(b.pausedAt) > Stale && at.Sub(b.tight) > Calm && !o.adds(b.Name):
 		// a pause puts off, and who is held gives way where slots are scarce
 		if why := b.mayGo(a, at); why != "" {
 			o.wrong(at, "guard", "%s: %q takes %s out of service: %s", c.Instance, c.Text, a, why)
 		}
 	}
+}
+
+// adds reports whether an operator added an endpoint, which counts as one that has come.
+func (o *Oracle) adds(backend string) bool {
+	for ask := range o.acked {
+		if ask.Kind == "server" && ask.Backend == backend {
+			return true
+		}
+	}
+	return false
 }
 
 // forgive takes for no loss any more what is gone for long enough, as confirmed, and was out of
