@@ -19,7 +19,11 @@ func (w *world) call(do func(context.Context) error) (acked, doubt bool) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	begun := time.Now()
 	err := do(ctx)
+	if time.Since(begun) > oracle.Grace { // the disk was waited for, and the oracle has seen nothing of it
+		w.look()
+	}
 	switch {
 	case w.life.dead.Load(), errors.Is(err, api.ErrNotStored), errors.Is(err, context.DeadlineExceeded):
 		return false, true
