@@ -27,6 +27,7 @@ var otherBlocks = map[string]string{
 	"CONTRIBUTING.md: make deps":                               "what CI runs, one by one (.ci/run)",
 	"CONTRIBUTING.md: make build":                              "TestDemo; the second is a test by itself",
 	"CONTRIBUTING.md: SLOTSYNC_SEED=7":                         "TestSimulation with its own seeds",
+	"CONTRIBUTING.md: SLOTSYNC_SHOTS":                          "TestTopAtBothSizes and TestPageAtBothSizes, without the pictures",
 	"docs/operating.md: systemctl status slotsync":             "it needs systemd: TestSystemd looks at the status, reloads and reads the journal",
 	"docs/proof.md: make mutate":                               "hours; make test-long runs a shorter form",
 	"docs/set-up.md: make build":                               "it installs on the machine that runs it: TestPackages does, from packages",
