@@ -44,7 +44,7 @@ func arrows() map[string][]string {
 		},
 		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent/api", "discovery", "slots"},
 		"cmd/slotsync/remote": {
-			"cmd/slotsync/config", "cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "discovery/longpoll", "slots",
+			"cmd/slotsync/config", "cmd/slotsync/output", "cmd/slotsync/textfmt", "agent/api", "agent/client", "discovery/longpoll", "securedir", "slots",
 		},
 		"cmd/slotsync/setup": {
 			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/doctor", "cmd/slotsync/textfmt", "discovery", "discovery/consul", "discovery/dns",

@@ -5,11 +5,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // A Place is what a user says of where the agent is.
@@ -43,6 +45,11 @@ func (p Place) Connect(warn func(string)) (*client.Client, error) {
 	by, err := p.Access.of(addr, h.TokenFile, p.Env)
 	if err != nil {
 		return nil, err
+	}
+	if o := securedir.GivenTo(filepath.Dir(h.Socket)); o != nil && by.KnownTo != nil {
+		readable := by.KnownTo
+		// the agent's user, which systemd may have handed what it cannot read by itself
+		by.KnownTo = func(uid int) bool { return uid == int(o.UID) || readable(uid) }
 	}
 	c, err := client.New(addr, by)
 	if err != nil {
