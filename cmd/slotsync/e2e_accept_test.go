@@ -36,7 +36,7 @@ func TestAcceptInATerminal(t *testing.T) {
 		return out.String() + errs.String()
 	})
 	in := inTerminal(t, 120, 30, "slotsync", "accept", "web", "--agent", r.url, "--token-file", r.token)
-	in.waits("empty since", "127.0.0.9:8000 would go", "127.0.0.9:8017 would go", "Let them go? [y/N] ")
+	in.waits("empty for ", "127.0.0.9:8000 would go", "127.0.0.9:8017 would go", "Let them go? [y/N] ")
 	in.press("\r")
 	if err := in.program.Wait(); err == nil {
 		t.Error("nothing was answered, and it says that it is done")

@@ -131,7 +131,7 @@ func explainSource(b *strings.Builder, e api.Explanation, s api.SourceExplanatio
 		row("remark", remark)
 	}
 	for _, x := range s.Rejected {
-		row("rejected", strings.TrimSpace(x.Name+" "+x.Value)+": "+discovery.WhyRefused(x.Reason))
+		row("rejected", strings.TrimSpace(x.Name+" "+x.Value)+" ("+x.Reason+"): "+discovery.WhyRefused(x.Reason))
 	}
 	if more := s.RejectedTotal - len(s.Rejected); more > 0 {
 		row("rejected", fmt.Sprintf("%d more", more))
