@@ -3,6 +3,8 @@ package api
 import (
 	"fmt"
 	"strings"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 // maxUnloaded is how many backends are named that came up without their state file.
@@ -25,7 +27,7 @@ func (in InstanceStatus) Deviations() []string {
 		if n > maxUnloaded {
 			names += fmt.Sprintf(", %d more", n-maxUnloaded)
 		}
-		words = append(words, "came up without its state file for "+names)
+		words = append(words, "came up without its state file for "+discovery.Printable(names, 300))
 	}
 	return words
 }
