@@ -101,7 +101,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Wait() // for what that started
 	final := a.status(time.Now())
 	a.last.Store(&final)
-	a.store(time.Now())
+	a.store(time.Now(), false)
 	stopSaving()
 	saved.Wait()
 	return nil
@@ -150,20 +150,24 @@ func (a *Agent) start(ctx context.Context) {
 	a.changeReloads(ctx, a.opts.Reloads)
 }
 
-// store has everything stored as it is now.
-func (a *Agent) store(now time.Time) {
-	a.storedLast = now
-	a.saver.Put(a.snapshot(now))
+// store hands the state to who writes it: at once, or within a second.
+func (a *Agent) store(now time.Time, atOnce bool) {
+	a.storedLast, a.dirty, a.empties = now, false, false
+	if state := a.snapshot(now); atOnce {
+		a.saver.Flush(state) // nobody waits for the disk
+	} else {
+		a.saver.Put(state)
+	}
 	if !a.operatorsAt.IsZero() {
 		a.operators.Put(a.operatorsState())
 	}
 }
 
-// storeIfDirty has the state stored if it changed, once in a tick at most.
+// storeIfDirty has the state stored if it changed, once in a tick at most; at once where slots
+// are about to be emptied: after a kill that would be taken for somebody else's doing.
 func (a *Agent) storeIfDirty(now time.Time) {
-	if a.dirty && now.Sub(a.storedLast) >= tick {
-		a.dirty = false
-		a.store(now)
+	if a.empties || a.dirty && now.Sub(a.storedLast) >= tick {
+		a.store(now, a.empties)
 	}
 }
 

@@ -93,6 +93,8 @@ type core struct {
 	overrides   override.Set
 	pauses      override.Pauses
 	operatorsAt time.Time // when either last changed
+	// empties: slots that serve are about to be emptied, and the state does not say so yet.
+	empties bool
 	// next is what comes after, while slots that it does not serve are emptied;
 	// nil at all other times.
 	next *Options
@@ -233,7 +235,9 @@ func (c *core) addUnsupported(b *backend) bool {
 // The instances get it with the next [core.broadcast].
 func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
+	before := b.sent
 	b.gen, b.sent = c.gen, b.targets()
+	c.empties = c.empties || slots.TakesOut(before, b.sent)
 	for _, in := range c.of(b) {
 		in.pending = append(in.pending, pendingGeneration{b.Name, c.gen, now, news})
 		if len(in.pending) > maxPending {

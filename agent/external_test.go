@@ -92,6 +92,17 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 			w.crash()
 			w.source.reading = discovery.Complete(eps(80, 81, 82)...)
 		}, "web1=:80 web2=:81 web3=:82", 0},
+		{"an endpoint becomes critical just after something else", func(w *world, a *fakeConn) {
+			w.source.list(80, 81, 82, 83)
+			w.pass(300 * time.Millisecond)
+			set := eps(80, 81, 82, 83)
+			set[2].State = discovery.Down
+			w.source.say(discovery.Complete(set...), nil)
+			w.settle()
+			a.set("web3", func(s *slots.Server) { s.Served = true })
+			w.crash()
+			w.source.reading = discovery.Complete(eps(80, 81, 82, 83)...)
+		}, "web1=:80 web2=:81 web3=:82 web4=:83", 0},
 		{"an operator's drain is over by then", func(w *world, a *fakeConn) {
 			w.state("web3", api.StateDrain, api.Who{For: time.Minute})
 			w.settle()

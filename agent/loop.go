@@ -106,7 +106,7 @@ func (a *Agent) reconcileAll(ctx context.Context, now time.Time) time.Duration {
 		}
 	}
 	a.offerSlotMap(now)
-	a.storeIfDirty(now) // what is about to be emptied must not be taken for somebody else's doing after a kill
+	a.storeIfDirty(now)
 	a.broadcast(now)
 	next := reconciler.Earlier(a.nextDue(now), a.considerReloads(ctx, now))
 	return max(next.Sub(now), time.Millisecond)

@@ -2,6 +2,7 @@ package slots
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -112,4 +113,14 @@ type Plan struct {
 	// for a slot to be emptied or filled first. Changes that make room for them
 	// are in Changes.
 	Waiting []Change
+}
+
+// TakesOut reports whether a slot that is wanted in service in before is not, or with another
+// address, in after.
+func TakesOut(before, after []Target) bool {
+	later := FindTarget(after)
+	return slices.ContainsFunc(before, func(t Target) bool {
+		now := later(t.Number)
+		return t.Class == Ready && !t.Leave && (now == nil || now.Class != Ready || now.Addr != t.Addr)
+	})
 }
