@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -120,6 +121,29 @@ func TestRemovedThatCannotBeEmptiedIsGivenUp(t *testing.T) {
 			}, a, b)
 		})
 	}
+}
+
+// TestGivenUpIsNobodysDoing: a kill while slots are given up does not have them taken for somebody else's.
+func TestGivenUpIsNobodysDoing(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		twoBackends(w, a, b)
+		w.start()
+		w.pass(10 * time.Second)
+		next := w.opts
+		next.Backends, next.DrainRemoved = w.opts.Backends[:1], true
+		changed := make(chan error, 1)
+		go func() { changed <- w.agent.Reconfigure(w.t.Context(), next) }()
+		synctest.Wait()
+		wantReady(w.t, a, "api", 0)
+		w.crash()
+		<-changed
+		w.start()
+		w.pass(time.Minute)
+		wantReady(w.t, a, "api", 2)
+		wantReady(w.t, b, "api", 2)
+	}, a, b)
 }
 
 func TestInterruptedRemovalIsUndone(t *testing.T) {

@@ -69,3 +69,54 @@ func TestFrozenDiskDelaysNoChange(t *testing.T) {
 		}
 	}, a)
 }
+
+// TestFrozenDiskGetsTheNewestInTheEnd: what was sent to HAProxy meanwhile is in the file when the agent has ended.
+func TestFrozenDiskGetsTheNewestInTheEnd(t *testing.T) {
+	a := newFake("a", "web", 8)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.with(func() { a.frozen = make(chan struct{}) })
+		for _, ports := range [][]int{{80, 81, 82}, {80, 82}} {
+			w.source.list(ports...)
+			w.pass(time.Second)
+		}
+		w.cancel()
+		w.settle()
+		w.stop()
+		if got := showServers(a.saved["web"]); got != a.show() {
+			w.t.Errorf("the file has %s, HAProxy %s", got, a.show())
+		}
+	}, a)
+}
+
+// TestOneWritesAStateFile: who goes on with an instance writes its files once those of the one before are written.
+func TestOneWritesAStateFile(t *testing.T) {
+	a := newFake("a", "web", 8)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.with(func() { a.frozen = make(chan struct{}) })
+		w.source.list(80, 81)
+		w.pass(time.Second)
+		next := w.opts
+		next.Instances = []Instance{next.Instances[0]}
+		next.Instances[0].Key = "another"
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 81, 82)
+		w.pass(time.Second)
+		w.wantPorts(a, 80, 81, 82)
+		if a.saversMost != 1 {
+			w.t.Errorf("%d write at a time", a.saversMost)
+		}
+		a.with(func() { close(a.frozen); a.frozen = nil })
+		w.settle()
+		if got := showServers(a.saved["web"]); got != a.show() {
+			w.t.Errorf("the file has %s, HAProxy %s", got, a.show())
+		}
+	}, a)
+}

@@ -31,13 +31,15 @@ type fakeConn struct {
 	saved   map[string][]slots.Server
 	saveErr error         // of the state file
 	frozen  chan struct{} // Save waits for it to be closed; nil: it does not
-	writes  []string
-	infos   int
-	options string // of the server that was added last
-	views   int
-	applies int
-	touched map[string]time.Time // when somebody else changed a slot
-	changed map[string]time.Time // when the class of a slot did
+	// savers are in Save now, saversMost were at a time.
+	savers, saversMost int
+	writes             []string
+	infos              int
+	options            string // of the server that was added last
+	views              int
+	applies            int
+	touched            map[string]time.Time // when somebody else changed a slot
+	changed            map[string]time.Time // when the class of a slot did
 
 	err      error         // what every call fails with
 	hang     chan struct{} // calls wait for it to be closed; nil: they do not
@@ -275,12 +277,15 @@ func (f *fakeConn) wakeUp() {
 
 func (f *fakeConn) Save(backend string, servers []slots.Server) error {
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.savers++
+	f.saversMost = max(f.saversMost, f.savers)
+	defer func() { f.savers-- }()
 	if frozen := f.frozen; frozen != nil {
 		f.mu.Unlock()
 		<-frozen
 		f.mu.Lock()
 	}
-	defer f.mu.Unlock()
 	if f.saveErr != nil {
 		return f.saveErr
 	}

@@ -132,7 +132,7 @@ func (f *feed) inheritFrom(old *feed, now time.Time) {
 	}
 	if same && !old.known.OfPredecessor() {
 		f.answeredThisRun, f.listed, f.refused = old.answeredThisRun, old.listed, old.refused
-		f.answered, f.last, f.failing, f.again = old.answered, old.last, old.failing, old.again
+		f.answered, f.last, f.failing, f.failedAt, f.again = old.answered, old.last, old.failing, old.failedAt, old.again
 	}
 }
 

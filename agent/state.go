@@ -208,7 +208,8 @@ func (c *core) snapshot(now time.Time) stored {
 				if u := b.unmanagedAt(in); len(u) > 0 {
 					out.Unmanaged[name] = u
 				}
-				if ready := b.readyAt(r); len(ready) > 0 {
+				givenUp := c.next != nil && !c.next.serves(name, in.Name)
+				if ready := b.readyAt(r); len(ready) > 0 && !givenUp {
 					out.Ready[name] = ready
 				}
 			}

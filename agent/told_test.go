@@ -65,6 +65,27 @@ func TestOutagesAreToldWithTheirLength(t *testing.T) {
 	}, a)
 }
 
+// TestOutageOverAReconfiguration: a source that is asked in another way and answers then had failed since before.
+func TestOutageOverAReconfiguration(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80)...)
+		w.start()
+		w.source.fail()
+		w.pass(4 * time.Minute)
+		next := w.opts
+		next.Backends = []Backend{next.Backends[0]}
+		feed := next.Backends[0].Feeds[0]
+		second := newSource(80)
+		feed.Source, feed.Key, feed.Identity = second, "with another token", "a"
+		next.Backends[0].Feeds = []Feed{feed}
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(20 * time.Second)
+		w.wantTold(api.EventSourceAnswering, " answers again, after 4m")
+	}, newFake("a", "web", 3))
+}
+
 // TestWhatGoesIsToldByName: a person knows machines by names.
 func TestWhatGoesIsToldByName(t *testing.T) {
 	a := newFake("a", "web", 5)

@@ -68,7 +68,7 @@ func (d *Dir) link(name string) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", d.fail("readlink", name, err)
-	case d.open:
+	case d.open, d.policy.owns(d.uid):
 		return "", fmt.Errorf("%w: %s is a symbolic link in a folder that others can write to", ErrUnsafe, filepath.Join(d.path, name))
 	}
 	return string(target[:n]), nil

@@ -103,6 +103,34 @@ func TestOwnersSecondName(t *testing.T) {
 	}
 }
 
+// TestOwnersLinks: root follows no link that the owner of a folder made, as it could lead anywhere by then.
+func TestOwnersLinks(t *testing.T) {
+	securedirtest.NeedsRoot(t, "it gives files to another user")
+	path := given(t, 0o755)
+	roots := filepath.Join(filepath.Dir(path), "roots")
+	uid, gid := int(GivenTo(path).UID), int(GivenTo(path).GID)
+	must(t, os.Mkdir(roots, 0o755), os.Symlink(roots, filepath.Join(path, "folder")), os.Symlink(filepath.Join(roots, "f"), filepath.Join(path, "f")))
+	for _, name := range []string{"folder", "f"} {
+		must(t, os.Lchown(filepath.Join(path, name), uid, gid))
+	}
+	// one of root's, in a folder of root's, is followed
+	must(t, os.Symlink(path, filepath.Join(filepath.Dir(path), "to-it")))
+	p := Policy{Owner: GivenTo(path)}
+	for does, try := range map[string]func() (*Dir, error){
+		"make":    func() (*Dir, error) { return p.Make(filepath.Join(path, "folder", "below"), 0o700) },
+		"open":    func() (*Dir, error) { return p.Open(filepath.Join(path, "folder")) },
+		"locate":  func() (*Dir, error) { d, _, err := p.Locate(filepath.Join(path, "f")); return d, err },
+		"through": func() (*Dir, error) { return p.Open(filepath.Join(filepath.Dir(path), "to-it", "folder")) },
+	} {
+		if d, err := try(); !errors.Is(err, ErrUnsafe) {
+			t.Errorf("%s: %v, %v", does, d, err)
+		}
+	}
+	d, err := p.Open(filepath.Join(filepath.Dir(path), "to-it"))
+	must(t, err)
+	must(t, d.Close())
+}
+
 // withACL gives a file an ACL in which that user or group may write; mask is what it leaves of that.
 func withACL(t *testing.T, path string, tag, id, mask uint16) {
 	t.Helper()

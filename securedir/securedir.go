@@ -215,6 +215,9 @@ func (w *walker) enter(name string) (target string, err error) {
 		if w.others(w.fd, w.stat.Mode, w.stat.Gid) != "" || !w.trusted(stat.Uid) {
 			return "", fmt.Errorf("%w: %s is a symbolic link, and others can write to %s: name the folder that it leads to", ErrUnsafe, path, w.path)
 		}
+		if w.owns(w.stat.Uid) || w.owns(stat.Uid) {
+			return "", fmt.Errorf("%w: %s is a symbolic link, which %s can lead anywhere: root does not follow it; name the folder that it leads to", ErrUnsafe, path, userName(w.Owner.UID))
+		}
 		return readLink(fd, "", path)
 	}
 	unix.Close(fd)

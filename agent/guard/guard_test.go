@@ -347,6 +347,19 @@ func TestStateOfAHold(t *testing.T) {
 	}
 }
 
+// TestPastDoesNotOutliveTheWindow, however often one endpoint is replaced by another within it.
+func TestPastDoesNotOutliveTheWindow(t *testing.T) {
+	r := newRig(t, Rules{MaxRemoval: 1}, span(1, 100)...)
+	r.list(span(1, 70)...)
+	for n := range 200 {
+		r.now = r.now.Add(5 * time.Second)
+		r.list(span(2+n, 71+n)...)
+	}
+	if base := len(r.largest(r.now)); base != 70 || len(r.past) > maxPast {
+		t.Errorf("the largest set was of %d, %d are remembered", base, len(r.past))
+	}
+}
+
 func TestPastIsBounded(t *testing.T) {
 	r := newRig(t, Rules{MaxRemoval: 0.9}, span(1, 200)...)
 	for n := 199; n > 20; n-- {

@@ -42,10 +42,20 @@ func (p *past) record(addrs []netip.AddrPort, now time.Time) {
 		list = list[:n-1]
 	}
 	if list = append(list, PastSet{Addrs: addrs}); len(list) > maxPast {
-		list[0].Until = list[1].Until // rather too much for a while than too little
-		list = slices.Delete(list, 1, 2)
+		list = list.thin()
 	}
 	*p = list
+}
+
+// thin drops one set: where two are as large, the older one, as the latest counts.
+func (p past) thin() past {
+	for i := 1; i+1 < len(p); i++ {
+		if len(p[i].Addrs) == len(p[i+1].Addrs) {
+			return slices.Delete(p, i, i+1)
+		}
+	}
+	p[0].Until = p[1].Until // rather too much for a while than too little
+	return slices.Delete(p, 1, 2)
 }
 
 // largest returns the largest set of the window: of several as large, the one that was in force

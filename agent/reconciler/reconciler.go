@@ -53,7 +53,7 @@ type Options struct {
 	// StateFile: what Conn saves is meant to be loaded by HAProxy when it starts.
 	StateFile bool
 	// Before is the one that wrote to the same HAProxy until now; nil for none. Run waits for
-	// its end.
+	// its end, and with state files for the end of its own.
 	Before *Reconciler
 	// Process is the one that answered last, before this reconciler; the zero value for
 	// none.
@@ -83,6 +83,9 @@ type Reconciler struct {
 	inbox   chan Spec
 	syncs   chan chan<- error
 	done    chan struct{}
+	// filed is closed once no state file is written any more; filedBefore is that of the one
+	// before: nil for none.
+	filed, filedBefore chan struct{}
 
 	spec     Spec
 	backends map[string]*backendState
@@ -125,7 +128,10 @@ type Reconciler struct {
 func New(o Options) *Reconciler {
 	r := &Reconciler{
 		options: o, conn: o.Conn, process: o.Process, backends: map[string]*backendState{}, unsaved: map[string]bool{}, toSave: map[string][]slots.Server{},
-		inbox: make(chan Spec, 1), syncs: make(chan chan<- error), done: make(chan struct{}),
+		inbox: make(chan Spec, 1), syncs: make(chan chan<- error), done: make(chan struct{}), filed: make(chan struct{}),
+	}
+	if o.Before != nil {
+		r.filedBefore = o.Before.filed
 	}
 	for name, known := range o.Backends {
 		r.backends[name] = newBackendState(known)
@@ -226,9 +232,10 @@ func (r *Reconciler) end() {
 	if r.syncing != nil {
 		<-r.syncing
 	}
-	if r.saving != nil {
-		<-r.saving
+	for r.saving != nil {
+		r.onSaved(<-r.saving) // and what waits for that: HAProxy has been told already
 	}
+	close(r.filed)
 }
 
 // takeWaiting takes the spec that waits, if one does, and reports whether one did.

@@ -51,7 +51,6 @@ func (r *Reconciler) save(names []string) {
 	select {
 	case done := <-r.saving:
 		r.onSaved(done)
-		r.diskSlow = false
 	case <-wait.C:
 		if !r.diskSlow {
 			r.diskSlow = true
@@ -67,6 +66,9 @@ func (r *Reconciler) startSaving() {
 	done := make(chan []saved, 1)
 	r.saving = done
 	go func() {
+		if r.filedBefore != nil {
+			<-r.filedBefore // it may write to the same files
+		}
 		var out []saved
 		for _, proxy := range slices.Sorted(maps.Keys(job)) {
 			out = append(out, saved{proxy, job[proxy], r.conn.Save(proxy, job[proxy])})
@@ -90,7 +92,7 @@ func (r *Reconciler) onSaved(done []saved) {
 			r.nextSync = time.Now().Add(syncAfter)
 		}
 	}
-	if len(r.toSave) > 0 {
+	if r.diskSlow = r.diskSlow && len(r.toSave) > 0; len(r.toSave) > 0 {
 		r.startSaving()
 	}
 }

@@ -161,8 +161,8 @@ func admit(path string, mode fs.FileMode, uid, gid int) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%s is no socket any more: somebody else writes to its directory", path)
+	if stat, ok := info.Sys().(*syscall.Stat_t); info.Mode().Type() != fs.ModeSocket || ok && stat.Nlink > 1 {
+		return fmt.Errorf("%s is no socket of its own any more: somebody else writes to its directory", path)
 	}
 	if err := unix.Fchownat(int(f.Fd()), "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 		return &fs.PathError{Op: "chown", Path: path, Err: err}

@@ -47,8 +47,8 @@ func isOwn(dir string) bool {
 // name in another folder, for it may be known by another path there. A process in another network
 // namespace is not seen.
 func isListening(path string) bool {
-	const accepts = "00010000" // __SO_ACCEPTCON
-	text, err := os.ReadFile("/proc/net/unix")
+	const accepts = "00010000"                      // __SO_ACCEPTCON
+	text, err := os.ReadFile("/proc/self/net/unix") // also behind systemd's ProcSubset=pid
 	if err != nil {
 		return true
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -65,7 +66,11 @@ func (a *app) serverCommand(cmd cobra.Command, x *serverChange) *cobra.Command {
 	})
 	a.outputFlag(made)
 	if x.all != nil {
-		made.Flags().StringVar(&x.address, "address", "", "every endpoint with this address, on all backends, now and later")
+		which := "every endpoint with this address, on all backends"
+		if !x.instant {
+			which += ", now and later"
+		}
+		made.Flags().StringVar(&x.address, "address", "", which)
 	}
 	return made
 }
@@ -88,11 +93,14 @@ func (x *serverChange) parse(args []string) (err error) {
 
 // changeAll does x to an address on all backends, and says to which endpoints that was.
 func (a *app) changeAll(ctx context.Context, c *client.Client, x *serverChange, what string) error {
-	refs, err := x.all(ctx, c, x.ip)
-	if err != nil {
-		return err
+	refs, failed := x.all(ctx, c, x.ip)
+	if failed != nil && len(refs) == 0 {
+		return failed
 	}
-	err = show(a, refs, func(refs []api.ServerRef) error {
+	if x.instant && len(refs) == 0 {
+		return fmt.Errorf("no endpoint has the address %s", x.ip)
+	}
+	err := show(a, refs, func(refs []api.ServerRef) error {
 		for _, ref := range refs {
 			if err := output.WriteDone(a.stdout, ref, what); err != nil {
 				return err
@@ -103,7 +111,7 @@ func (a *app) changeAll(ctx context.Context, c *client.Client, x *serverChange, 
 		}
 		return nil
 	})
-	if err != nil || x.instant {
+	if err = errors.Join(err, failed); err != nil || x.instant {
 		return err
 	}
 	return a.follow(ctx, c, x, refs)

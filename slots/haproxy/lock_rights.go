@@ -23,10 +23,11 @@ type rights struct {
 	open  bool        // everybody can make files in the folder
 }
 
-// rightsOf looks at a socket; "" for one that has no file.
+// rightsOf looks at a socket; "" for HAProxy's command line over TCP, to which everybody may write.
 func rightsOf(socket string) rights {
 	r := rights{owner: -1, group: -1}
 	if socket == "" {
+		r.mode = 0o006
 		return r
 	}
 	dir := filepath.Dir(socket)
@@ -49,7 +50,7 @@ func rightsOf(socket string) rights {
 
 // user reports whether uid may write to HAProxy whatever its groups are.
 func (r rights) user(uid int) bool {
-	return uid == 0 || uid == os.Geteuid() || uid == r.owner || r.mode&0o002 != 0
+	return uid >= 0 && (uid == 0 || uid == os.Geteuid() || uid == r.owner || r.mode&0o002 != 0)
 }
 
 // peer reports whether who listens may write to HAProxy.

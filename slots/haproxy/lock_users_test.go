@@ -135,6 +135,28 @@ func TestLockAmongUsers(t *testing.T) {
 			}
 		})
 	}
+	t.Run("two users over TCP", func(t *testing.T) {
+		holder, said := anne.as(t, holdLock, "tcp://127.0.0.1:2")
+		if said != "held" {
+			t.Fatal(said)
+		}
+		if _, got := bob.as(t, seekLock, "tcp://127.0.0.1:2"); got != fmt.Sprint("locked by ", holder.Process.Pid) {
+			t.Error(got)
+		}
+	})
+	t.Run("who does not answer, over TCP", func(t *testing.T) {
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+		if err == nil {
+			defer syscall.Close(fd)
+			err = syscall.Bind(fd, &syscall.SockaddrUnix{Name: "@slotsync:127.0.0.1:3"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, got := anne.as(t, seekLock, "tcp://127.0.0.1:3"); got != "free <nil>" {
+			t.Error(got)
+		}
+	})
 	t.Run("a file that nobody holds any more", func(t *testing.T) {
 		dir := securedirtest.Folder(t, 0o755)
 		socket := filepath.Join(dir, "s")
