@@ -69,7 +69,16 @@ func TestConfirm(t *testing.T) {
 		s := newSource(t, o, web)
 		next(t, s)
 		done := make(chan error, 1)
-		go func() { _, err := s.Next(t.Context()); done <- err }()
+		go func() {
+			defer close(done)
+			for { // one more returns at once if a family had not answered by the first
+				if _, err := s.Next(t.Context()); err != nil {
+					done <- err
+					return
+				}
+			}
+		}()
+		t.Cleanup(func() { <-done }) // after t.Context is done
 		r, err := s.Confirm(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +89,5 @@ func TestConfirm(t *testing.T) {
 			t.Errorf("Next returned: %v", err)
 		default:
 		}
-		t.Cleanup(func() { <-done }) // after t.Context is done
 	})
 }
