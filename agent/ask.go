@@ -20,11 +20,12 @@ import (
 // the 5 s of "slotsync health", which can say why then.
 const answerWait = 4 * time.Second
 
-// Healthy returns nil while the loop is alive.
+// Healthy returns nil while the loop is alive. An agent that is about to start is: who looks
+// whether to restart it would not let it.
 func (a *Agent) Healthy() error {
 	last := a.ticked.Load()
 	if last == nil {
-		return errors.New("the agent has not started yet")
+		last = &a.made
 	}
 	if silent := time.Since(*last); silent > aliveWithin {
 		return fmt.Errorf("the loop has been silent for %s", silent.Round(time.Second))
