@@ -63,7 +63,7 @@ func haproxyMutants() []mutant {
 			file: "slots/haproxy/lock.go", edits: []edit{{"\tif l == nil || known {", "\tif l == nil || known || true {"}},
 			tests: []unit{{"slots/haproxy", "TestWriterLosesItsLock|TestLockOfAnEmptiedFolder"}}},
 		{rule: "A lock of somebody else's keeps nobody out", how: "anybody's file is honoured", past: true,
-			file: "slots/haproxy/lock_rights.go", edits: []edit{{"return uid == 0 || uid == os.Geteuid() || uid == r.owner", "return uid >= 0 || uid == r.owner"}},
+			file: "slots/haproxy/lock_rights.go", edits: []edit{{"return uid >= 0 && (uid == 0 ||", "return uid >= 0 && (true ||"}},
 			tests: []unit{{"slots/haproxy", "TestLockIsNotForOthers"}}},
 		{rule: "An agent of another user keeps its lock", how: "its groups do not count", past: true,
 			file: "slots/haproxy/lock_rights.go", edits: []edit{{"return r.user(p.uid) || r.mode&0o020 != 0 &&", "return r.user(p.uid) || r.mode&0o020 != 0 && r.owner < -1 &&"}},
