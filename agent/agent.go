@@ -27,7 +27,6 @@ type Agent struct {
 	// ticked is when the loop went round last; nil: it has not begun. It is not a number: what
 	// the wall clock does must not count.
 	ticked atomic.Pointer[time.Time]
-	made   time.Time
 	last   atomic.Pointer[api.Status] // when the loop ended
 	shown  *rate.Limiter              // of lines of the log about what is shown to who may only read
 
@@ -65,7 +64,7 @@ func New(opts Options) (*Agent, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{opts: opts, made: time.Now(), do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), shown: rate.NewLimiter(shownRate, shownBurst), writers: map[string]*reconciler.Reconciler{}}
+	a := &Agent{opts: opts, do: make(chan task, 64), quit: make(chan struct{}), events: event.New(time.Now()), shown: rate.NewLimiter(shownRate, shownBurst), writers: map[string]*reconciler.Reconciler{}}
 	a.timing = opts.timing()
 	a.slotMap = newSlotMap(opts, a.record)
 	a.saver = store.NewFile(opts.Folders, opts.StateDir, stateFile, a.stateFailed, a.stateWritten)

@@ -20,12 +20,11 @@ import (
 // the 5 s of "slotsync health", which can say why then.
 const answerWait = 4 * time.Second
 
-// Healthy returns nil while the loop is alive. An agent that is about to start is: who looks
-// whether to restart it would not let it.
+// Healthy returns nil while the loop is alive.
 func (a *Agent) Healthy() error {
 	last := a.ticked.Load()
 	if last == nil {
-		last = &a.made
+		return errors.New("the agent has not started yet")
 	}
 	if silent := time.Since(*last); silent > aliveWithin {
 		return fmt.Errorf("the loop has been silent for %s", silent.Round(time.Second))
