@@ -57,22 +57,6 @@ func TestReadThatHasItEndsTheRow(t *testing.T) {
 	r.want(80)
 }
 
-// A set that is replaced whole in two answers, a moment apart, is replaced whole.
-func TestReplacementInTwoAnswersIsHeld(t *testing.T) {
-	r := newRig(t, Rules{}, span(80, 89)...)
-	r.list(append(span(85, 89), span(90, 94)...)...)
-	r.wantKind("")
-	r.now = r.now.Add(5 * time.Millisecond)
-	r.list(span(90, 99)...)
-	r.wantKind(Removal)
-	r.want(span(85, 99)...)
-	r.after(10*time.Second, Offer{Set: eps(span(90, 99)...), Proven: set(span(90, 93)...)})
-	r.wantKind(Removal)
-	r.after(time.Second, Offer{Set: eps(span(90, 99)...), Proven: set(span(90, 94)...)})
-	r.wantKind("")
-	r.want(span(90, 99)...)
-}
-
 // What a hold that never ends keeps of those that came later is as many as it began with: of
 // them, who left first goes first.
 func TestHoldThatNeverEndsIsBounded(t *testing.T) {

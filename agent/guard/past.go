@@ -17,16 +17,10 @@ type PastSet struct {
 	Addrs []netip.AddrPort `json:"addrs"`
 }
 
-// apart is how long ago a set was replaced by another one of its size for that to count in its
-// place. A deployment that replaces half of a backend takes longer, whether it waits for HAProxy's
-// check or for nothing: to count the older one until the newcomers have proved themselves would hold
-// it. Several answers about one replacement are closer to each other.
-const apart = time.Second
-
-// past are the sets that were in force, oldest first, none smaller than any that came
+// past are the sets that were in force, oldest first, each larger than all that came
 // after it: only those can be the largest within a window. Of sets of one size the
 // latest counts, so that a deployment which replaces one endpoint after the other
-// misses only the last of them; but see [apart].
+// misses only the last of them.
 type past []PastSet
 
 // record notes what is listed now.
@@ -38,41 +32,20 @@ func (p *past) record(addrs []netip.AddrPort, now time.Time) {
 		}
 		list[n-1].Until = now
 	}
-	for n := len(list); n > 0 && len(list[n-1].Addrs) < len(addrs); n = len(list) {
+	for n := len(list); n > 0 && len(list[n-1].Addrs) <= len(addrs); n = len(list) {
 		list = list[:n-1]
 	}
 	if list = append(list, PastSet{Addrs: addrs}); len(list) > maxPast {
-		list = list.thin()
+		list[0].Until = list[1].Until // rather too much for a while than too little
+		list = slices.Delete(list, 1, 2)
 	}
 	*p = list
 }
 
-// thin drops one set: where two are as large, the older one, as the latest counts.
-func (p past) thin() past {
-	for i := 1; i+1 < len(p); i++ {
-		if len(p[i].Addrs) == len(p[i+1].Addrs) {
-			return slices.Delete(p, i, i+1)
-		}
-	}
-	p[0].Until = p[1].Until // rather too much for a while than too little
-	return slices.Delete(p, 1, 2)
-}
-
-// largest returns the largest set of the window: of several as large, the one that was in force
-// a moment ago; while something is held, a moment before that began.
-func (g *Guard) largest(now time.Time) []netip.AddrPort {
-	latest := now
-	if g.hold != nil {
-		latest = g.hold.since
-	}
-	return g.past.largest(now.Add(-g.rules.Window), latest.Add(-apart))
-}
-
-// largest returns the largest set that was in force at any time since then; of several as large,
-// the first that was in force after a moment.
-func (p *past) largest(since, moment time.Time) []netip.AddrPort {
+// largest returns the largest set that was in force at any time since then.
+func (p *past) largest(since time.Time) []netip.AddrPort {
 	list := *p
-	for len(list) > 1 && (!list[0].Until.After(since) || len(list[0].Addrs) == len(list[1].Addrs) && !list[0].Until.After(moment)) {
+	for len(list) > 1 && !list[0].Until.After(since) {
 		list = list[1:]
 	}
 	*p = list
@@ -146,4 +119,9 @@ func merge(old, next []discovery.Endpoint, gone []netip.AddrPort) []discovery.En
 		}
 	}
 	return discovery.Normalize(out)
+}
+
+// largest returns the largest set that was in force within the window.
+func (g *Guard) largest(now time.Time) []netip.AddrPort {
+	return g.past.largest(now.Add(-g.rules.Window))
 }

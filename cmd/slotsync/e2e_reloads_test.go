@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
@@ -73,9 +72,7 @@ type tapped struct {
 
 func newReloadWorld(t *testing.T, version string) *reloadWorld {
 	w := &reloadWorld{t: t, list: newTurnover(12)}
-	backend := backendOf(w.list.source)
-	backend.Guard.RemovalHold = guard.Off // all are replaced within a second, which is held
-	w.rig = newRig(t, nil, backend)
+	w.rig = newRig(t, nil, backendOf(w.list.source))
 	for _, filled := range []bool{true, false} {
 		p := haproxytest.Start(t, haproxytest.Config{Version: version, Master: true, Maxconn: 50, StateFile: filled,
 			Backends: []haproxytest.Backend{{Name: "web", Slots: 40}}})
