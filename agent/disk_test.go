@@ -23,6 +23,17 @@ func TestSlowDiskDelaysNoChange(t *testing.T) {
 	}, a)
 }
 
+// reachInAnotherWay has the first instance configured so that another reconciler goes on with it.
+func (w *world) reachInAnotherWay() {
+	w.t.Helper()
+	next := w.opts
+	next.Instances = []Instance{next.Instances[0]}
+	next.Instances[0].Key = "another"
+	if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // Nor does who goes on with an instance that is configured in another way: the one before may
 // still wait for the disk.
 func TestSlowDiskDelaysNoSuccessor(t *testing.T) {
@@ -32,12 +43,7 @@ func TestSlowDiskDelaysNoSuccessor(t *testing.T) {
 		w.source.reading = discovery.Complete(eps(80)...)
 		w.start()
 		w.pass(2 * syncAfter) // the disk is at work
-		next := w.opts
-		next.Instances = []Instance{next.Instances[0]}
-		next.Instances[0].Key = "another"
-		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
-			w.t.Fatal(err)
-		}
+		w.reachInAnotherWay()
 		w.source.list(80, 81)
 		w.pass(time.Second)
 		w.wantPorts(a, 80, 81)
@@ -101,12 +107,7 @@ func TestOneWritesAStateFile(t *testing.T) {
 		a.with(func() { a.frozen = make(chan struct{}) })
 		w.source.list(80, 81)
 		w.pass(time.Second)
-		next := w.opts
-		next.Instances = []Instance{next.Instances[0]}
-		next.Instances[0].Key = "another"
-		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
-			w.t.Fatal(err)
-		}
+		w.reachInAnotherWay()
 		w.source.list(80, 81, 82)
 		w.pass(time.Second)
 		w.wantPorts(a, 80, 81, 82)

@@ -150,7 +150,7 @@ func withACL(t *testing.T, path string, tag, id, mask uint16) {
 	entry(0x10, mask, none)
 	entry(0x20, 5, none) // everybody
 	err := unix.Setxattr(path, aclName, acl, 0)
-	if errors.Is(err, unix.ENOTSUP) {
+	if errors.Is(err, unix.ENOTSUP) && os.Getenv("CI") == "" {
 		t.Skip("there are no ACLs on this file system")
 	}
 	must(t, err)
