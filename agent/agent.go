@@ -152,7 +152,7 @@ func (a *Agent) start(ctx context.Context) {
 
 // store hands the state to who writes it: at once, or within a second.
 func (a *Agent) store(now time.Time, atOnce bool) {
-	a.storedLast, a.dirty, a.empties = now, false, false
+	a.storedLast, a.dirty, a.storeBy = now, false, time.Time{}
 	if state := a.snapshot(now); atOnce {
 		a.saver.Flush(state) // nobody waits for the disk
 	} else {
@@ -163,11 +163,12 @@ func (a *Agent) store(now time.Time, atOnce bool) {
 	}
 }
 
-// storeIfDirty has the state stored if it changed, once in a tick at most; at once where slots
-// are about to be emptied: after a kill that would be taken for somebody else's doing.
+// storeIfDirty has the state stored if it changed, once in a tick at most, and when
+// [core.storeSoon] asked for it.
 func (a *Agent) storeIfDirty(now time.Time) {
-	if a.empties || a.dirty && now.Sub(a.storedLast) >= tick {
-		a.store(now, a.empties)
+	soon := !a.storeBy.IsZero() && !now.Before(a.storeBy)
+	if soon || a.dirty && now.Sub(a.storedLast) >= tick {
+		a.store(now, soon)
 	}
 }
 

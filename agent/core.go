@@ -93,8 +93,8 @@ type core struct {
 	overrides   override.Set
 	pauses      override.Pauses
 	operatorsAt time.Time // when either last changed
-	// empties: slots that serve are about to be emptied, and the state does not say so yet.
-	empties bool
+	// storeBy is when the state must say that slots were emptied; zero where it does.
+	storeBy time.Time
 	// next is what comes after, while slots that it does not serve are emptied;
 	// nil at all other times.
 	next *Options
@@ -237,7 +237,9 @@ func (c *core) publish(b *backend, news, now time.Time) {
 	c.gen++
 	before := b.sent
 	b.gen, b.sent = c.gen, b.targets()
-	c.empties = c.empties || slots.TakesOut(before, b.sent)
+	if slots.TakesOut(before, b.sent) {
+		c.storeSoon(now)
+	}
 	for _, in := range c.of(b) {
 		in.pending = append(in.pending, pendingGeneration{b.Name, c.gen, now, news})
 		if len(in.pending) > maxPending {
@@ -245,6 +247,12 @@ func (c *core) publish(b *backend, news, now time.Time) {
 		}
 		in.outdated = true
 	}
+}
+
+// storeSoon has the state stored in a moment, and not within a second like anything else: after a
+// kill, a slot that was emptied would be taken for somebody else's doing.
+func (c *core) storeSoon(now time.Time) {
+	c.storeBy = reconciler.Earlier(c.storeBy, now.Add(storeDelay))
 }
 
 // broadcast gives each outdated instance its complete spec once, whatever was published since.

@@ -28,7 +28,7 @@ func (a *Agent) decommission(ctx context.Context, next Options) error {
 		a.next = &next
 		for _, b := range a.decommissioned(a.next) {
 			a.publish(b, time.Time{}, time.Now())
-			a.empties = true
+			a.storeSoon(time.Now())
 		}
 		return a.timing.Timeout
 	})

@@ -30,6 +30,9 @@ const (
 	// storeEvery is how often the state is stored although nothing changed but when
 	// sources answered last.
 	storeEvery = 10 * time.Minute
+	// storeDelay is after how long the state says that slots were emptied: the commands go out
+	// first, as what is made for the disk would delay them.
+	storeDelay = 10 * time.Millisecond
 	// newsMost bounds what sources say until something is decided.
 	newsMost = 64
 )
@@ -128,7 +131,7 @@ func (a *Agent) nextDue(now time.Time) time.Time {
 	if a.dirty {
 		next = reconciler.Earlier(next, a.storedLast.Add(tick))
 	}
-	return next
+	return reconciler.Earlier(next, a.storeBy)
 }
 
 // publishIfChanged makes the targets of b anew and sends them out if they changed.
