@@ -72,6 +72,18 @@ func TestHoldThatNeverEndsIsBounded(t *testing.T) {
 	}
 }
 
+// Who was in the largest set and comes back as the others are held is missing like any other
+// when it leaves again.
+func TestWhoCameBackDuringAHoldIsHeldToo(t *testing.T) {
+	r := newRig(t, Rules{RemovalHold: Never}, span(80, 83)...)
+	r.list(80, 82, 83)
+	r.list(81)
+	r.want(span(80, 83)...)
+	r.list()
+	r.wantKind(Empty)
+	r.want(span(80, 83)...)
+}
+
 // A hold that never ends gives no slots away.
 func TestNeverGivesNothingAway(t *testing.T) {
 	r := newRig(t, Rules{RemovalHold: Never}, span(80, 89)...)

@@ -122,13 +122,13 @@ func (g *Guard) Offer(o Offer, now time.Time) (changed bool) {
 }
 
 // split separates, of endpoints that are in force and would be out of service, those that
-// came while something was held and never showed that they work: they are nobody's loss,
-// and go at once. It notes who has shown it.
+// came while something was held, were not in the largest set and never showed that they work:
+// they are nobody's loss, and go at once. It notes who has shown it.
 func (g *Guard) split(lacking []netip.AddrPort, o Offer, now time.Time) (gone, passing []netip.AddrPort) {
 	if g.hold == nil {
 		return lacking, nil
 	}
-	g.hold.establish(o.Proven, g.published)
+	g.hold.establish(g.largest(now), o.Proven, g.published)
 	for _, a := range lacking {
 		if _, ok := g.hold.established[a]; ok {
 			gone = append(gone, a)

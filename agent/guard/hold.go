@@ -30,8 +30,8 @@ type hold struct {
 	candidate []discovery.Endpoint
 	missing   map[netip.AddrPort]missing
 	// established are the endpoints that were in force when the hold began (true), and those
-	// that came since and have shown that they work, as long as they are in force; began is
-	// how many the hold began with.
+	// that came since and were in the largest set or have shown that they work, as long as they
+	// are in force; began is how many the hold began with.
 	established map[netip.AddrPort]bool
 	began       int
 }
@@ -45,11 +45,12 @@ func newHold(published []discovery.Endpoint, now time.Time) *hold {
 	return h
 }
 
-// establish notes who has shown that it works, and forgets who is not in force any more.
-func (h *hold) establish(works map[netip.AddrPort]bool, published []discovery.Endpoint) {
+// establish notes who is back or has shown that it works, and forgets who is not in force any
+// more.
+func (h *hold) establish(largest []netip.AddrPort, works map[netip.AddrPort]bool, published []discovery.Endpoint) {
 	there := discovery.ByAddr(published)
 	maps.DeleteFunc(h.established, func(a netip.AddrPort, _ bool) bool { _, ok := there[a]; return !ok })
-	for a := range works {
+	for _, a := range slices.AppendSeq(slices.Clone(largest), maps.Keys(works)) {
 		_, in := there[a]
 		if _, known := h.established[a]; in && !known {
 			h.established[a] = false
