@@ -73,9 +73,12 @@ var keys = []key{
 	{path: "Backends.Guard.TurnoverWait", backend: onBackend(func(b *agent.Backend, n int) { b.Guard.TurnoverWait = time.Duration(3*n) * time.Second })},
 	{path: "Backends.Drain", backend: onBackend(func(b *agent.Backend, n int) { b.Drain = time.Duration(5*n) * time.Second })},
 	{path: "Backends.Shutdown", backend: onBackend(func(b *agent.Backend, n int) { b.Shutdown = n%2 == 1 })},
-	{path: "Backends.DynamicOptions", backend: onBackend(func(b *agent.Backend, n int) {
+	{path: "Backends.DynamicOptions", backend: func(_ *world, _ int, b *agent.Backend, told *oracle.Backend, n int) {
 		b.DynamicOptions = []string{"weight 50", "check inter 1s", "maxconn 10"}[n-1]
-	})},
+		if n == 1 { // refused, as weights come from elsewhere: there is room for what has a slot
+			told.Dynamic = false
+		}
+	}},
 	{path: "Backends.MaxSlots", backend: func(_ *world, _ int, b *agent.Backend, told *oracle.Backend, n int) {
 		b.MaxSlots, told.Dynamic = 6*n, false // there may be room for all, or not
 	}},

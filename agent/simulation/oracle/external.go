@@ -83,6 +83,20 @@ func (o *Oracle) GivenBack(at time.Time, backend string, a netip.AddrPort) {
 	}
 }
 
+// forgetEmptied notes that an agent ended that could not store what it took out of service
+// itself: the next one may take that for somebody's doing.
+func (o *Oracle) forgetEmptied() {
+	for _, in := range o.instances {
+		for _, rows := range in.backends {
+			for _, s := range rows {
+				if s.State != Ready {
+					in.theirs[s.Addr] = true
+				}
+			}
+		}
+	}
+}
+
 // serving are the instances and the backends that are filled there.
 func (o *Oracle) serving() map[[2]string]bool {
 	out := map[[2]string]bool{}

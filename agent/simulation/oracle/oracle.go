@@ -235,6 +235,9 @@ func (o *Oracle) Stopped(at time.Time) {
 		stored = o.unstored.Add(-Grace)
 	}
 	o.forgetReloads(stored)
+	if !o.unstored.IsZero() {
+		o.forgetEmptied()
+	}
 	for _, b := range o.backends {
 		for a, since := range b.told {
 			if since.After(stored) || !o.unstored.IsZero() { // who lists it may not be stored

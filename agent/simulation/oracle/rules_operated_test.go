@@ -75,6 +75,11 @@ var onOthers = []rule{
 		},
 		right: func(h *history) { h.takes("s4"); h.after(time.Minute); h.says(outOfSync) },
 	},
+	{
+		name: "must", text: "does not serve 10.0.0.4:80",
+		wrong: func(h *history) { h.emptiedAndBack(true) },
+		right: func(h *history) { h.emptiedAndBack(false) }, // the state still says that it is in service
+	},
 }
 
 // onAccept are about what an operator accepts.

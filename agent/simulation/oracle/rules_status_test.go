@@ -90,6 +90,21 @@ var onStatus = []rule{
 		},
 	},
 	{
+		name: "durable", text: "and that is forgotten",
+		wrong: func(h *history) { // the other is of an endpoint of its own
+			h.Asked(h.now, stopped(4), time.Time{})
+			h.Doubtful(stopped(5))
+			h.after(2 * time.Second)
+			h.says(func(s *Status) { s.Overrides = []Ask{stopped(5)} })
+		},
+		right: func(h *history) { // another takes its place, and waits for the disk
+			h.Asked(h.now, Ask{Backend: "web", Addr: addr(4), Kind: "state", Value: Drain}, time.Time{})
+			h.Doubtful(stopped(4))
+			h.after(2 * time.Second)
+			h.says(func(s *Status) { s.Overrides = []Ask{stopped(4)} })
+		},
+	},
+	{
 		name: "durable", text: `an operator paused "web", and that is forgotten`,
 		wrong: func(h *history) { h.Paused(h.now, "web", h.now.Add(time.Hour)); h.says(nil) },
 		right: func(h *history) {

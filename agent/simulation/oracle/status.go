@@ -167,7 +167,7 @@ func (b *backend) room(rows map[string]Server) (n int) {
 // saysAsked: what was acknowledged is not forgotten.
 func (o *Oracle) saysAsked(at time.Time, s Status) {
 	for ask, since := range o.acked {
-		if o.inForce(at, ask) && !slices.Contains(s.Overrides, ask) && at.Sub(since) > time.Second && at.Sub(o.running) > time.Second {
+		if o.inForce(at, ask) && !slices.Contains(s.Overrides, ask) && !o.mayReplace(ask, s.Overrides) && at.Sub(since) > time.Second && at.Sub(o.running) > time.Second {
 			o.wrong(at, "durable", "%s, and that is forgotten: %v", ask, s.Overrides)
 		}
 	}
@@ -176,6 +176,14 @@ func (o *Oracle) saysAsked(at time.Time, s Status) {
 			o.wrong(at, "durable", "an operator paused %q, and that is forgotten: %v", backend, s.Pauses)
 		}
 	}
+}
+
+// mayReplace reports whether one of these was asked for in place of what was, and nobody knows
+// yet whether that is in force.
+func (o *Oracle) mayReplace(old Ask, these []Ask) bool {
+	return slices.ContainsFunc(these, func(ask Ask) bool {
+		return o.doubtful[ask] && ask.Backend == old.Backend && ask.Addr == old.Addr && ask.Kind == old.Kind
+	})
 }
 
 // saysUp: what answers is up.

@@ -167,6 +167,21 @@ func (h *history) ends(change func(*Status)) {
 	h.Calmed(h.now, s)
 }
 
+// emptiedAndBack has an endpoint leave and come back to an agent that was killed in between, on a
+// disk that works or not.
+func (h *history) emptiedAndBack(stored bool) {
+	if !stored {
+		h.Unstored(h.now)
+	}
+	h.lists(1, 2, 3)
+	h.empties("s4")
+	h.Stopped(h.now)
+	h.Started(h.now)
+	h.lists(1, 2, 3, 4)
+	h.after(time.Minute)
+	h.says(outOfSync)
+}
+
 func stopped(n int) Ask { return Ask{Backend: "web", Addr: addr(n), Kind: "state", Value: Maint} }
 
 func outOfSync(s *Status) { s.Instances[0].InSync = false }
