@@ -3,12 +3,14 @@ package simulation
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/simulation/oracle"
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy/haproxytest"
 )
 
@@ -249,7 +251,7 @@ func (w *world) doHand(s step) bool {
 	case "agent state":
 		p.agentSays(b, one.Name, []string{"maint", "drain", "ready", "ready"}[(s.c/8)%4])
 	case "sessions":
-		if one.State != oracle.Maint { // none begins there
+		if addr, _ := netip.ParseAddrPort(one.Addr); one.State != oracle.Maint && !slots.IsPlaceholder(addr, netip.AddrPort{}) { // else none begins there
 			p.fake.SetSessions(b, one.Name, 1+s.c%5)
 		}
 	case "sessions end":

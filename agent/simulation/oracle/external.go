@@ -83,13 +83,14 @@ func (o *Oracle) GivenBack(at time.Time, backend string, a netip.AddrPort) {
 	}
 }
 
-// forgetEmptied notes that an agent ended that could not store what it took out of service
-// itself: the next one may take that for somebody's doing.
+// forgetEmptied notes what an agent that ended took out of service and cannot have stored, as it
+// did so just then or the disk failed: the next one may take that for somebody's doing.
 func (o *Oracle) forgetEmptied() {
 	for _, in := range o.instances {
-		for _, rows := range in.backends {
+		for backend, rows := range in.backends {
 			for _, s := range rows {
-				if s.State != Ready {
+				call := in.calls[[2]string{backend, s.Name}]
+				if s.State != Ready && !call.IsZero() && (!o.unstored.IsZero() || o.stopped.Sub(call) < Window) {
 					in.theirs[s.Addr] = true
 				}
 			}

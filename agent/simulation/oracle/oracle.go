@@ -212,6 +212,7 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 // Started tells that the agent runs, Stopped that it does not: it was killed, or ended.
 func (o *Oracle) Started(at time.Time) {
 	o.keep("Started", at)
+	o.forgetEmptied() // HAProxy did what was sent before the end
 	o.running, o.events, o.done, o.forgets = at, nil, nil, !o.unstored.IsZero()
 	for _, in := range o.instances {
 		in.meet(o)
@@ -235,9 +236,7 @@ func (o *Oracle) Stopped(at time.Time) {
 		stored = o.unstored.Add(-Grace)
 	}
 	o.forgetReloads(stored)
-	if !o.unstored.IsZero() {
-		o.forgetEmptied()
-	}
+	o.forgetEmptied()
 	for _, b := range o.backends {
 		for a, since := range b.told {
 			if since.After(stored) || !o.unstored.IsZero() { // who lists it may not be stored

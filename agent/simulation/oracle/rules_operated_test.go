@@ -77,8 +77,16 @@ var onOthers = []rule{
 	},
 	{
 		name: "must", text: "does not serve 10.0.0.4:80",
-		wrong: func(h *history) { h.emptiedAndBack(true) },
-		right: func(h *history) { h.emptiedAndBack(false) }, // the state still says that it is in service
+		wrong: func(h *history) { h.emptiedAndBack(time.Second) },
+		right: func(h *history) { // the state still says that it is in service
+			h.Unstored(h.now)
+			h.emptiedAndBack(time.Second)
+		},
+	},
+	{
+		name: "must", text: "does not serve 10.0.0.4:80",
+		wrong: func(h *history) { h.emptiedAndBack(2 * Window) },
+		right: func(h *history) { h.emptiedAndBack(Window / 2) }, // there was no time to store it
 	},
 }
 

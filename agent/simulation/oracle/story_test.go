@@ -167,14 +167,12 @@ func (h *history) ends(change func(*Status)) {
 	h.Calmed(h.now, s)
 }
 
-// emptiedAndBack has an endpoint leave and come back to an agent that was killed in between, on a
-// disk that works or not.
-func (h *history) emptiedAndBack(stored bool) {
-	if !stored {
-		h.Unstored(h.now)
-	}
+// emptiedAndBack has an endpoint leave and come back to an agent that was killed in between, so
+// long after it emptied the slot.
+func (h *history) emptiedAndBack(after time.Duration) {
 	h.lists(1, 2, 3)
 	h.empties("s4")
+	h.after(after)
 	h.Stopped(h.now)
 	h.Started(h.now)
 	h.lists(1, 2, 3, 4)
