@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +12,7 @@ import (
 )
 
 func newDemoCommand() *cobra.Command {
-	o := demo.Options{Linger: 1500 * time.Millisecond}
+	var o demo.Options
 	var film bytes.Buffer
 	var svg string
 	cmd := &cobra.Command{

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ type Options struct {
 	HAProxy string        // the binary; "" to look for one
 	Deps    string        // where `make deps` puts things; "" to look upwards
 	Keep    bool          // leave everything running at the end
-	Linger  time.Duration // how long there is to look at each chapter
+	Linger  time.Duration // how long there is to look at each chapter; 0: 1.5 s
 	NoColor bool
 	Version string // of slotsync
 	// Film gets a moving picture of what is shown, an SVG; nil: none is made.
@@ -64,7 +65,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 }
 
 func play(ctx context.Context, o Options, world *world, screen *screen) error {
-	story := newStory(world, screen, o.Linger)
+	story := newStory(world, screen, cmp.Or(o.Linger, 1500*time.Millisecond))
 	problem := showWhile(ctx, story, func() error { return story.Play(ctx) })
 	story.Stop()
 	if errors.Is(problem, errInterrupted) {

@@ -77,11 +77,20 @@ func (o *demoOutput) String() string {
 	return o.text.String()
 }
 
+// The demo as users run it, and with less time to look: what follows upon what then is another
+// thing to the guard.
 func TestDemo(t *testing.T) {
+	t.Run("as it is", func(t *testing.T) { playAll(t, Options{HAProxy: haproxytest.Binary(t, "3.2")}) })
+	t.Run("brief", func(t *testing.T) {
+		playAll(t, Options{HAProxy: haproxytest.Binary(t, "2.6"), Linger: 300 * time.Millisecond})
+	})
+}
+
+func playAll(t *testing.T, o Options) {
+	t.Helper()
 	demoPlace(t)
 	var out demoOutput
-	err := Run(t.Context(), Options{HAProxy: haproxytest.Binary(t, "2.6"), Linger: 300 * time.Millisecond}, &out)
-	if err != nil {
+	if err := Run(t.Context(), o, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, want := range []string{
