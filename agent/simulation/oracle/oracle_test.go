@@ -194,6 +194,16 @@ var onLoss = []rule{
 		right: func(h *history) { h.lists(1, 2); h.after(10 * time.Second); h.empties("s4") },
 	},
 	{
+		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 10s", conf: Backend{Hold: time.Minute},
+		wrong: func(h *history) { h.lists(1); h.after(10 * time.Second); h.empties("s4") },
+		right: func(h *history) { // one of the three is in maintenance
+			p := Part{State: Whole, Endpoints: []Endpoint{{addr(1), Ready}, {addr(2), Drain}}}
+			h.Listed(h.now, "web", "consul", []Part{p}, false)
+			h.after(10 * time.Second)
+			h.empties("s4")
+		},
+	},
+	{
 		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 0s", conf: Backend{Hold: time.Minute},
 		wrong: func(h *history) { h.lists(1); h.empties("s4") },
 		right: func(h *history) { h.lists(1, 2, 3); h.lists(1); h.empties("s4") }, // it was sent before the loss was too much

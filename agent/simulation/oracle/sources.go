@@ -45,11 +45,11 @@ type backend struct {
 	lost map[netip.AddrPort]bool
 }
 
-// A moment is which endpoints were to be in service from then on, and which of them were
-// listed: for what is only kept, nothing is held.
+// A moment is which endpoints were to be in service from then on, which were there, as
+// maintenance is no loss, and which of those were listed: for what is only kept, nothing is held.
 type moment struct {
-	at          time.Time
-	set, listed map[netip.AddrPort]bool
+	at                 time.Time
+	set, there, listed map[netip.AddrPort]bool
 }
 
 type feed struct {
@@ -262,7 +262,7 @@ func (b *backend) allRefused(a netip.AddrPort) bool {
 
 // reckon works out who is there and who is gone.
 func (b *backend) reckon(at time.Time) {
-	set, listed := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
+	set, there, listed := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	for a := range b.listed {
 		state := b.state(a)
 		switch {
@@ -280,9 +280,9 @@ func (b *backend) reckon(at time.Time) {
 			}
 			delete(b.gone, a)
 			set[a] = true
-			if !b.kept(a) {
-				listed[a] = true
-			}
+		}
+		if there[a] = (state == Ready || state == Drain) && !b.refused(a); there[a] && !b.kept(a) {
+			listed[a] = true
 		}
 		if _, ok := b.gone[a]; !ok {
 			delete(b.confirmed, a)
@@ -299,7 +299,7 @@ func (b *backend) reckon(at time.Time) {
 			delete(b.there, a)
 		}
 	}
-	b.past = append(b.past, moment{at, set, listed})
+	b.past = append(b.past, moment{at, set, there, listed})
 }
 
 // mayGo says why an endpoint that is gone must be held at that time; "" if it need not be.
@@ -361,6 +361,7 @@ func (b *backend) confirm(at time.Time, a netip.AddrPort) {
 func (b *backend) drop(a netip.AddrPort) {
 	for _, m := range b.past {
 		delete(m.set, a)
+		delete(m.there, a)
 		delete(m.listed, a)
 	}
 }
@@ -380,7 +381,7 @@ func (b *backend) holds(at time.Time) string {
 
 // holdsIn is that of a moment.
 func (b *backend) holdsIn(i int, at time.Time) string {
-	now := b.past[i].set
+	now, there := b.past[i].set, b.past[i].there
 	if len(now) == 0 {
 		return "empty"
 	}
@@ -388,7 +389,7 @@ func (b *backend) holdsIn(i int, at time.Time) string {
 	for _, s := range sets {
 		lost, came := 0, 0
 		for a := range s {
-			if !now[a] {
+			if !there[a] {
 				lost++
 			}
 		}
