@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,8 @@ func (s *site) judge(program string) {
 	s.w.must(os.Symlink(path, s.check()))
 }
 
-// moved has the next agent go on with the files as they are now.
+// moved has the next agent go on with the files as they are now. A journal is of one file, by
+// its path, and has to be of the one that takes its place.
 func (s *site) moved(n int) {
 	to := filepath.Join(s.w.dir, fmt.Sprint("site", n))
 	s.w.must(filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
@@ -87,7 +89,7 @@ func (s *site) moved(n int) {
 		if err != nil {
 			return skipGone(err)
 		}
-		return os.WriteFile(filepath.Join(to, rel), text, info.Mode().Perm())
+		return os.WriteFile(filepath.Join(to, rel), bytes.ReplaceAll(text, []byte(s.dir+"/"), []byte(to+"/")), info.Mode().Perm())
 	}))
 	s.dir = to
 }
@@ -199,7 +201,7 @@ func (t *transaction) Recover(ctx context.Context) (reload.Result, bool, error) 
 	res, had, err := t.Transaction.Recover(ctx)
 	if had {
 		t.site.w.logf("recovered: %+v, %v", res, err)
-		t.site.w.seen.states["reload recovered"]++
+		t.site.w.seen.note("reload recovered", err == nil)
 		t.ends(oracle.Reload{Busy: true}, err)
 	}
 	return res, had, err
