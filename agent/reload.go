@@ -174,21 +174,17 @@ func (a *Agent) observeNeeds(r *reloading, now time.Time) {
 }
 
 // lacks reports how many slots the instances of r have of b, the least of them,
-// and whether a reload would give them more that they need.
+// and whether a reload would give them more that they need. Those that cannot be used count:
+// they are in the configuration.
 func (a *Agent) lacks(r *reloading, b *backend, now time.Time) (have int, lacks bool) {
-	have, short := b.placement.Templated(), b.placement.Short()
-	for _, in := range a.of(b) {
-		seen := in.at(b.Name)
-		if !slices.Contains(r.Instances, in.Name) || seen.Own == nil {
-			continue
-		}
-		have = min(have, templated(seen.Own))
-		short = short || seen.Overflow > 0
-	}
+	is := a.template(b, r.Instances)
 	if b.changesOver(now) { // it has twice what it needs, for seconds
-		return have, false
+		return is.least, false
 	}
-	return have, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender(a.template(b, r.Instances)) > have
+	short := b.placement.Short() || slices.ContainsFunc(a.of(b), func(in *instance) bool {
+		return slices.Contains(r.Instances, in.Name) && isShort(in.at(b.Name).BackendReport)
+	})
+	return is.least, b.phase == phaseLive && r.serves(a.of(b)) && short && b.slotsToRender(is) > is.least
 }
 
 // up reports whether every instance of r answers: a reload wants to see each of

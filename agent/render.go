@@ -21,9 +21,10 @@ func templated(own []slots.Server) int {
 }
 
 // slotsToRender is how many slots the configuration of b should have: also those
-// that were added at run time, whose endpoints stay where they are.
+// that were added at run time, whose endpoints stay where they are, and those that
+// cannot be used.
 func (b *backend) slotsToRender(r template) int {
-	n := b.placement.Templated()
+	n := max(b.placement.Templated(), r.most)
 	switch {
 	case n == 0: // HAProxy does not have the backend yet
 		n = reloadpolicy.TargetSize(0, max(1, len(b.wanted())), b.MaxSlots)
@@ -39,7 +40,10 @@ func (b *backend) slotsToRender(r template) int {
 }
 
 // A template is the range of slots that the configuration has, which is grown upwards.
-type template struct{ slots.Range }
+type template struct {
+	slots.Range
+	least, most int // slots that an instance has
+}
 
 // place is which slot of the template has the number, from 1 on; 0 if it is below it.
 func (t template) place(number int) int { return max(0, number-t.First+1) }
@@ -80,16 +84,24 @@ func (c *core) prefix(b *backend) string {
 	return cmp.Or(b.Prefix, b.Proxy)
 }
 
-// template is what the first of these instances that has slots of b shows of it.
+// template is what the first of these instances that has slots of b shows of it, and how many
+// they have.
 func (c *core) template(b *backend, instances []string) template {
+	var counts []int
+	var ranges []slots.Range
 	for _, in := range c.of(b) {
-		if !slices.Contains(instances, in.Name) {
+		at := in.at(b.Name)
+		if at.Own == nil || !slices.Contains(instances, in.Name) {
 			continue
 		}
-		at := in.at(b.Name)
+		counts = append(counts, templated(at.Own))
 		if r, _ := slots.RangeOf(at.Own, at.Prefix); r.Last >= r.First {
-			return template{r}
+			ranges = append(ranges, r)
 		}
 	}
-	return template{slots.Range{Prefix: cmp.Or(b.Prefix, b.Proxy), First: 1}}
+	ranges = append(ranges, slots.Range{Prefix: cmp.Or(b.Prefix, b.Proxy), First: 1})
+	if len(counts) == 0 {
+		counts = append(counts, b.placement.Templated())
+	}
+	return template{ranges[0], slices.Min(counts), slices.Max(counts)}
 }

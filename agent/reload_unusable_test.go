@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// takesNoAddress has both instances refuse the addresses of their slots of these numbers.
+func (w *world) takesNoAddress(from, to int) {
+	for _, c := range w.conns {
+		c.with(func() {
+			for n := from; n <= to; n++ {
+				c.refuse[fmt.Sprintf("web%d", n)] = slots.NoAddress
+			}
+		})
+	}
+}
+
+// A slot that takes no address for a while is in HAProxy's configuration all the same: what a
+// reload did not cure is not tried again because of it.
+func TestUnusableSlotIsNoOtherCause(t *testing.T) {
+	f := &fakeReload{stuck: true}
+	managed(t, f, func(w *world) {
+		w.opts.Backends[0].Guard = guard.Rules{EmptyHold: guard.Off, RemovalHold: guard.Off}
+		w.start()
+		w.source.list(span(80, 88)...)
+		w.pass(time.Minute)
+		if len(f.ran()) != 1 {
+			t.Fatalf("%d runs", len(f.ran()))
+		}
+		w.source.list(span(80, 82)...)
+		w.pass(time.Minute)
+		w.takesNoAddress(4, 4)
+		w.source.list(80, 81, 82, 84)
+		w.pass(10 * time.Second)
+		if n := w.need(); len(f.ran()) != 1 || n == nil || n.Slots != 4 || !n.Latched {
+			t.Errorf("%d runs for one cause, need %+v", len(f.ran()), n)
+		}
+	})
+}
+
+// A configuration has the slots that take no address, too: the next one has no fewer.
+func TestReloadNeverShrinks(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		for _, c := range w.conns {
+			c.grow(30)
+		}
+		w.takesNoAddress(5, 30)
+		w.start()
+		w.source.list(span(80, 85)...)
+		w.pass(time.Minute)
+		if runs := f.ran(); len(runs) != 1 || runs[0].Data.Backends[0].Slots != 60 {
+			t.Errorf("runs %+v, and there were 30 slots", runs)
+		}
+	})
+}
