@@ -16,6 +16,7 @@ type instance struct {
 	// fault is when something was wrong with it last that others did; well: nothing is.
 	fault time.Time
 	well  bool
+	looks sight // of the agent
 	// hand is when somebody else changed a server of this process last.
 	hand map[[2]string]time.Time
 	// theirs are the endpoints whose slot somebody else ever changed: that they took it
@@ -61,7 +62,7 @@ func (o *Oracle) back(at time.Time) {
 }
 
 func newInstance(at time.Time) *instance {
-	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, taken: map[[2]string]taking{}, well: true, fault: at, born: at}
+	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, taken: map[[2]string]taking{}, well: true, fault: at, born: at, looks: sight{since: at}}
 }
 
 // calm reports whether nothing was wrong with the instance for so long.
@@ -86,6 +87,14 @@ func (o *Oracle) Process(at time.Time, name string, backends map[string][]Server
 		in.backends[backend] = rows
 	}
 	in.fault, in.born, in.found, in.filled, in.taken = at, at, nil, map[[2]string]bool{}, map[[2]string]taking{}
+	in.anew(at)
+}
+
+// anew has whoever looks at the process begin now, if that can be done.
+func (in *instance) anew(at time.Time) {
+	if in.looks = (sight{}); in.well {
+		in.looks.begin(at)
+	}
 }
 
 // meet notes what an agent that starts now finds in a process that none has met.
@@ -122,12 +131,14 @@ func (o *Oracle) Sees(name string, backends map[string][]Server) {
 func (o *Oracle) Faulty(at time.Time, name string) {
 	o.keep("Faulty", at, name)
 	o.instances[name].well = false
+	o.instances[name].looks.end(at)
 }
 
 // Well is the opposite of [Oracle.Faulty].
 func (o *Oracle) Well(at time.Time, name string) {
 	o.keep("Well", at, name)
 	o.instances[name].well, o.instances[name].fault = true, at
+	o.instances[name].looks.begin(at)
 }
 
 // A Command is one that an instance has executed.

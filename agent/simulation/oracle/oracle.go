@@ -205,7 +205,11 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 		}
 	}
 	for name, in := range o.instances {
-		in.managed = slices.Contains(instances, name)
+		managed := slices.Contains(instances, name)
+		if managed && !in.managed {
+			in.anew(at)
+		}
+		in.managed = managed
 	}
 }
 
@@ -216,6 +220,7 @@ func (o *Oracle) Started(at time.Time) {
 	o.running, o.events, o.done, o.forgets = at, nil, nil, !o.unstored.IsZero()
 	for _, in := range o.instances {
 		in.meet(o)
+		in.anew(at)
 	}
 	clear(o.differ)
 	for _, b := range o.backends {

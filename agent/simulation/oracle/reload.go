@@ -55,11 +55,25 @@ func (o *Oracle) ReloadBegins(at time.Time, r Reload) {
 	if inHour >= known.perHour {
 		o.wrong(at, "reload", "HAProxy is reloaded after %d reloads in an hour", inHour)
 	}
+	if o.replaced(at) {
+		return // it was begun for the slots of a process that is gone
+	}
 	for _, b := range r.Backends {
 		if tried, ok := known.tried[cause{b, r.Tag, r.Slots}]; ok {
 			o.wrong(at, "reload", "HAProxy is reloaded for %s once more: nothing has changed since %s", b, tried.Format(time.TimeOnly))
 		}
 	}
+}
+
+// replaced reports whether any HAProxy is another process for a moment only. The agent reloads
+// unasked where all answer, so that it knows of those that are older.
+func (o *Oracle) replaced(at time.Time) bool {
+	for _, in := range o.instances {
+		if in.managed && at.Sub(in.born) < Grace {
+			return true
+		}
+	}
+	return false
 }
 
 // ReloadEnds tells what came of it; Tag is that of the file by then.
@@ -78,13 +92,30 @@ func (o *Oracle) ReloadEnds(at time.Time, r Reload) {
 	}
 }
 
-// Rendered judges a template that a reload gave to an instance: it had so many slots.
+// Rendered judges a template that a reload gave to an instance: it had so many slots. Nobody
+// can know of slots that came while the instance could not be looked at.
 func (o *Oracle) Rendered(at time.Time, instance, backend string, before, after int) {
 	o.keep("Rendered", at, instance, backend, before, after)
-	if after < before {
+	if after < before && o.instances[instance].looks.enough(at) {
 		o.wrong(at, "shrunk", "%s was reloaded with %d slots of %s, and had %d", instance, after, backend, before)
 	}
 }
+
+// A sight is how long an agent that runs could look at a process.
+type sight struct {
+	since time.Time // zero: it cannot
+	had   bool      // it could before
+}
+
+// enough reports whether it could for long enough to know the process.
+func (s sight) enough(at time.Time) bool {
+	return s.had || !s.since.IsZero() && at.Sub(s.since) > Grace
+}
+
+// begin notes that it can from now on, end that it cannot.
+func (s *sight) begin(at time.Time) { s.since = at }
+
+func (s *sight) end(at time.Time) { *s = sight{had: s.enough(at)} }
 
 // forgetReloads drops what the agent may not have stored before it ended.
 func (o *Oracle) forgetReloads(stored time.Time) {

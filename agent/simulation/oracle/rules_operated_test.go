@@ -17,6 +17,9 @@ func (h *history) restarts() {
 	h.after(time.Second)
 }
 
+// replaces has another process, with the same slots, take the place of HAProxy.
+func (h *history) replaces() { h.Process(h.now, "edge", map[string][]Server{"web": h.rows}) }
+
 // reloads has the agent reload HAProxy for want of slots, with the file as it is, and after it.
 func (h *history) reloads(asked bool, before, after, slots string) {
 	r := Reload{Asked: asked, Backends: []string{"web"}, Tag: before, Slots: slots}
@@ -171,8 +174,68 @@ var onReload = []rule{
 		}, // it was not stored
 	},
 	{
+		name: "reload", text: "for web once more: nothing has changed",
+		wrong: func(h *history) {
+			h.ReloadRules(0, 9)
+			h.reloads(false, "1", "1", "8")
+			h.replaces()
+			h.after(Grace)
+			h.reloads(false, "1", "1", "8")
+		},
+		right: func(h *history) { // it was for the slots that there were before
+			h.ReloadRules(0, 9)
+			h.reloads(false, "1", "1", "8")
+			h.replaces()
+			h.after(Grace / 2)
+			h.reloads(false, "1", "1", "8")
+		},
+	},
+	{
 		name: "shrunk", text: "with 7 slots of web, and had 8",
 		wrong: func(h *history) { h.Rendered(h.now, "edge", "web", 8, 7) },
 		right: func(h *history) { h.Rendered(h.now, "edge", "web", 8, 8) },
+	},
+	{
+		name: "shrunk", text: "with 7 slots of web, and had 8",
+		wrong: func(h *history) {
+			h.replaces()
+			h.after(2 * Grace)
+			h.Faulty(h.now, "edge") // the agent knew it before
+			h.after(time.Hour)
+			h.Rendered(h.now, "edge", "web", 8, 7)
+		},
+		right: func(h *history) {
+			h.replaces()
+			h.after(Grace / 2)
+			h.Faulty(h.now, "edge")
+			h.after(time.Hour)
+			h.Rendered(h.now, "edge", "web", 8, 7)
+		},
+	},
+	{
+		name: "shrunk", text: "with 7 slots of web, and had 8",
+		wrong: func(h *history) {
+			h.Faulty(h.now, "edge")
+			h.replaces()
+			h.Well(h.now, "edge")
+			h.after(2 * Grace)
+			h.Rendered(h.now, "edge", "web", 8, 7)
+		},
+		right: func(h *history) { // it is another one since it could be looked at
+			h.Faulty(h.now, "edge")
+			h.replaces()
+			h.after(2 * Grace)
+			h.Rendered(h.now, "edge", "web", 8, 7)
+		},
+	},
+	{
+		name: "shrunk", text: "with 7 slots of web, and had 8",
+		wrong: func(h *history) { h.Faulty(h.now, "edge"); h.Rendered(h.now, "edge", "web", 8, 7) },
+		right: func(h *history) { // by an agent that has never seen it
+			h.Faulty(h.now, "edge")
+			h.restarts()
+			h.after(2 * Grace)
+			h.Rendered(h.now, "edge", "web", 8, 7)
+		},
 	},
 }
