@@ -56,6 +56,9 @@ type backendAt struct {
 	// then in the same process was left out of unmanaged; later searches keep what they find.
 	unmanagedThen placement.Unmanaged
 	corrected     bool
+	// had is how many slots its configuration had when it showed some last, which may have been
+	// to an earlier process of slotsync; 0: it never did.
+	had int
 }
 
 // at returns what is known of a backend there, which may be nothing.

@@ -44,7 +44,7 @@ func (a *Agent) newInstance(in Instance, name string, backends []Backend) *insta
 		if len(externals) > 0 || prefix != "" || len(ready) > 0 {
 			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix, Undecided: ready}, known: true}
 		}
-		n.at(b.Name).unmanagedThen = s.Unmanaged[b.Name]
+		n.at(b.Name).unmanagedThen, n.at(b.Name).had = s.Unmanaged[b.Name], s.Slots[b.Name]
 	}
 	return n
 }

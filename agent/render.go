@@ -42,7 +42,8 @@ func (b *backend) slotsToRender(r template) int {
 // A template is the range of slots that the configuration has, which is grown upwards.
 type template struct {
 	slots.Range
-	least, most int // slots that an instance has
+	least int // slots that an instance has
+	most  int // and that one has, or had
 }
 
 // place is which slot of the template has the number, from 1 on; 0 if it is below it.
@@ -85,13 +86,18 @@ func (c *core) prefix(b *backend) string {
 }
 
 // template is what the first of these instances that has slots of b shows of it, and how many
-// they have.
+// they have, or had when they showed some last.
 func (c *core) template(b *backend, instances []string) template {
 	var counts []int
 	var ranges []slots.Range
+	most := 0
 	for _, in := range c.of(b) {
 		at := in.at(b.Name)
-		if at.Own == nil || !slices.Contains(instances, in.Name) {
+		if !slices.Contains(instances, in.Name) {
+			continue
+		}
+		most = max(most, at.had)
+		if at.Own == nil {
 			continue
 		}
 		counts = append(counts, templated(at.Own))
@@ -99,9 +105,9 @@ func (c *core) template(b *backend, instances []string) template {
 			ranges = append(ranges, r)
 		}
 	}
-	ranges = append(ranges, slots.Range{Prefix: cmp.Or(b.Prefix, b.Proxy), First: 1})
+	ranges = append(ranges, slots.Range{Prefix: cmp.Or(b.Prefix, c.prefix(b)), First: 1})
 	if len(counts) == 0 {
 		counts = append(counts, b.placement.Templated())
 	}
-	return template{ranges[0], slices.Min(counts), slices.Max(counts)}
+	return template{ranges[0], slices.Min(counts), most}
 }

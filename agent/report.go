@@ -131,6 +131,9 @@ func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) 
 		}
 		out.externals = out.externals || !maps.Equal(at.Externals, l.Externals)
 		at.BackendReport, at.known = l, true
+		if len(l.Own) > 0 {
+			at.had = templated(l.Own)
+		}
 	}
 	return out
 }

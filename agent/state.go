@@ -114,6 +114,8 @@ type storedInstance struct {
 	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
 	// Prefixes are those of the slots of that process, by backend.
 	Prefixes map[string]string `json:"prefixes,omitempty"`
+	// Slots is how many slots its configuration had, by backend.
+	Slots map[string]int `json:"slots,omitempty"`
 	// Ready are the slots of that process that were in service with the endpoint that the
 	// table has there, and were to stay so, by backend.
 	Ready map[string][]int `json:"ready,omitempty"`
@@ -199,10 +201,13 @@ func (c *core) snapshot(now time.Time) stored {
 	}
 	for _, in := range c.instances {
 		out := storedInstance{Name: in.Name, Process: in.last.Process,
-			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Unmanaged: map[string]placement.Unmanaged{}, Ready: map[string][]int{}}
+			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: map[string]int{}, Unmanaged: map[string]placement.Unmanaged{}, Ready: map[string][]int{}}
 		for name, r := range in.backends {
 			if r.Prefix != "" {
 				out.Prefixes[name] = r.Prefix
+			}
+			if r.had > 0 {
+				out.Slots[name] = r.had
 			}
 			if b := c.backend(name); b != nil {
 				if u := b.unmanagedAt(in); len(u) > 0 {

@@ -29,6 +29,7 @@ func decodeState(text []byte) (stored, error) {
 		s.Backends[i].sanitize()
 	}
 	for _, in := range s.Instances {
+		maps.DeleteFunc(in.Slots, func(_ string, n int) bool { return n < 0 || n > discovery.MaxEndpoints })
 		for _, held := range in.Externals {
 			maps.DeleteFunc(held, func(_ string, e storedExternal) bool { return discovery.Check(e.Addr) != "" })
 		}

@@ -259,13 +259,20 @@ func FuzzState(f *testing.F) {
 		"hold":{"kind":"empty","elapsed":-5,"confirmed":99},"turnover":{"elapsed":9223372036854775807,"old":[{"addr":"0.0.0.0:1"}]},
 		"failover":{"away":true,"elapsed":-1},"unhealthy":-1,"baseline":[{"n":1000000000}],"leaving":[{"endpoint":{"addr":""}}],
 		"feeds":[{"name":"x","endpoints":[{"addr":"[::ffff:10.0.0.1]:80","weight":-3,"name":"\u001b[2J"}],"listed":[{"addr":"224.0.0.1:5"}]}],
-		"slots":{"255.255.255.255:80":"web1"}}],"instances":[{"name":"a","externals":{"web":{"web1":{"addr":"[fe80::1]:80"}}}}],
+		"slots":{"255.255.255.255:80":"web1"}}],"instances":[{"name":"a","externals":{"web":{"web1":{"addr":"[fe80::1]:80"}}},"slots":{"web":1000000000}}],
 		"reloads":[{"name":"r","latched":[{}],"done":["2026-01-01T00:00:00Z"]}]}`))
 	f.Add([]byte(`{"version":1,"backends":[{"feeds":[null],"listed":null}],"instances":[null]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := decodeState(text)
 		if err != nil {
 			return
+		}
+		for _, in := range s.Instances {
+			for _, n := range in.Slots {
+				if n < 0 || n > discovery.MaxEndpoints {
+					t.Fatalf("%d slots", n)
+				}
+			}
 		}
 		now := time.Now()
 		for _, stored := range s.Backends {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -56,6 +57,34 @@ func TestReloadNeverShrinks(t *testing.T) {
 		w.pass(time.Minute)
 		if runs := f.ran(); len(runs) != 1 || runs[0].Data.Backends[0].Slots != 60 {
 			t.Errorf("runs %+v, and there were 30 slots", runs)
+		}
+	})
+}
+
+// Nor where HAProxy is down, and was since slotsync was started: it is as large as it was.
+func TestReloadOfWhoIsDownShrinksNothing(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.opts.Backends[0].Prefix = "" // it is found
+		for _, c := range w.conns {
+			c.grow(30)
+			for i := range c.servers["web"] {
+				c.servers["web"][i].Name = fmt.Sprintf("srv%d", i+1)
+			}
+		}
+		w.start()
+		w.pass(5 * time.Second)
+		w.stop()
+		for _, c := range w.conns {
+			c.with(func() { c.err = absent() })
+		}
+		w.start()
+		w.pass(time.Minute)
+		if _, err := w.agent.ReloadHAProxy(w.t.Context(), api.ReloadRequest{By: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		if b := f.ran()[0].Data.Backends[0]; b.Slots != 30 || b.Prefix != "srv" {
+			t.Errorf("%d slots %s are rendered, and there were 30 srv", b.Slots, b.Prefix)
 		}
 	})
 }
