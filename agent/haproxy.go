@@ -3,9 +3,12 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
@@ -75,22 +78,37 @@ func (a *Agent) RestoreHAProxy(ctx context.Context, name, id, by, etag string) (
 	return a.Status().Reloads, err
 }
 
+// errUnseen: an instance has not shown all of its slots yet. It is waited for, as long as one
+// that answers may take, and looked at so often.
+var errUnseen = errors.New("the slots of HAProxy have not been read yet")
+
+const unseenEvery = 20 * time.Millisecond
+
 // perform runs a transaction that a person asked for, and waits for its end.
 func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*reloading) launch) error {
 	done := make(chan error, 1) // never blocks the sender
-	if err := a.askOr(ctx, func(loop context.Context) error {
-		r := a.reloadNamed(name)
-		switch {
-		case r == nil:
-			return fmt.Errorf("%w: %s is gone", api.ErrNoReload, name)
-		case a.reloadBusy, a.recovering > 0:
-			return api.ErrReloading
+	err := errUnseen
+	for begun := time.Now(); errors.Is(err, errUnseen) && ctx.Err() == nil; {
+		err = a.askOr(ctx, func(loop context.Context) error {
+			r := a.reloadNamed(name)
+			switch {
+			case r == nil:
+				return fmt.Errorf("%w: %s is gone", api.ErrNoReload, name)
+			case a.reloadBusy, a.recovering > 0:
+				return api.ErrReloading
+			case a.unseen(r) && time.Since(begun) < a.timing.Timeout:
+				return errUnseen
+			}
+			l := prepare(r)
+			l.by, l.done, l.triggers = by, done, r.policy.Triggers()
+			a.launch(loop, r, l)
+			return nil
+		})
+		if errors.Is(err, errUnseen) {
+			discovery.Sleep(ctx, unseenEvery)
 		}
-		l := prepare(r)
-		l.by, l.done, l.triggers = by, done, r.policy.Triggers()
-		a.launch(loop, r, l)
-		return nil
-	}); err != nil {
+	}
+	if err != nil {
 		return err
 	}
 	select {

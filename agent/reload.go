@@ -147,7 +147,7 @@ func (a *Agent) considerReloads(ctx context.Context, now time.Time) (next time.T
 	}
 	for _, r := range a.reloads {
 		backends := r.policy.Pending(r.files.Tag, failed)
-		if len(backends) == 0 || r.filesAt.IsZero() || a.reloadBusy || a.recovering > 0 || !a.up(r) {
+		if len(backends) == 0 || r.filesAt.IsZero() || a.reloadBusy || a.recovering > 0 || !a.up(r) || a.unseen(r) {
 			continue
 		}
 		if at := r.policy.DueAt(backends, now, rand.N[time.Duration]); now.Before(at) {
@@ -193,6 +193,17 @@ func (a *Agent) up(r *reloading) bool {
 	return !slices.ContainsFunc(r.Instances, func(name string) bool {
 		in := a.instance(name)
 		return in == nil || !in.up()
+	})
+}
+
+// unseen reports whether an instance of r has not shown yet what it has of a backend, and may
+// soon: it would be given fewer slots than it has.
+func (a *Agent) unseen(r *reloading) bool {
+	return slices.ContainsFunc(a.backends, func(b *backend) bool {
+		return slices.ContainsFunc(a.of(b), func(in *instance) bool {
+			at := in.at(b.Name)
+			return slices.Contains(r.Instances, in.Name) && in.mayAnswer() && at.Own == nil && !at.Missing && at.Problem == ""
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +86,32 @@ func TestReloadOfWhoIsDownShrinksNothing(t *testing.T) {
 		}
 		if b := f.ran()[0].Data.Backends[0]; b.Slots != 30 || b.Prefix != "srv" {
 			t.Errorf("%d slots %s are rendered, and there were 30 srv", b.Slots, b.Prefix)
+		}
+	})
+}
+
+// A backend that was configured a moment ago has the slots that HAProxy has of it.
+func TestReloadOfANewBackendShrinksNothing(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		for _, c := range w.conns {
+			c.addBackend("api", 30)
+			c.delay = time.Millisecond
+		}
+		w.start()
+		w.pass(5 * time.Second)
+		next := w.opts
+		api2 := next.Backends[0]
+		api2.Name, api2.Proxy = "api", "api"
+		next.Backends = append(slices.Clone(next.Backends), api2)
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.agent.ReloadHAProxy(w.t.Context(), api.ReloadRequest{By: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		if b := f.ran()[0].Data.Backends; len(b) != 2 || b[1].Slots != 30 {
+			t.Errorf("%+v are rendered, and there were 30 slots", b)
 		}
 	})
 }
