@@ -106,18 +106,17 @@ func newDelta(have []Server, want []Target) *delta {
 		pairs:  make([]pair, 0, len(have)),
 		wanted: make(map[netip.AddrPort]place, len(want)),
 	}
-	at := inOrder(have)
+	find := FindServer(have)
 	for k := range want {
 		w := &want[k]
 		if w.Leave {
 			continue
 		}
 		home := place{lacking, w.Class}
-		i, ok := at(w.Number)
-		switch {
-		case ok:
+		switch s := find(w.Number); {
+		case s != nil:
 			home.pair = len(d.pairs)
-			d.pairs = append(d.pairs, pair{have: &have[i], want: w})
+			d.pairs = append(d.pairs, pair{have: s, want: w})
 		case w.toAdd():
 			home.pair = len(d.pairs)
 			d.pairs = append(d.pairs, pair{have: &Server{}, want: w, absent: true})

@@ -8,6 +8,11 @@ func FindServer(own []Server) func(number int) *Server {
 	return finder(own, func(s *Server) int { return s.Number })
 }
 
+// FindNamed is [FindServer] by name, among the servers of one backend.
+func FindNamed(servers []Server) func(name string) *Server {
+	return finder(servers, func(s *Server) string { return s.Name })
+}
+
 // FindTarget is [FindServer] for targets.
 func FindTarget(targets []Target) func(number int) *Target {
 	return finder(targets, func(t *Target) int { return t.Number })
@@ -18,18 +23,18 @@ func FindSlot(table Table) func(number int) *Slot {
 	return finder(table, func(s *Slot) int { return s.Number })
 }
 
-func finder[T any](list []T, number func(*T) int) func(int) *T {
+func finder[T any, K comparable](list []T, key func(*T) K) func(K) *T {
 	next := 0
-	var index map[int]int
-	return func(wanted int) *T {
-		if next < len(list) && number(&list[next]) == wanted {
+	var index map[K]int
+	return func(wanted K) *T {
+		if next < len(list) && key(&list[next]) == wanted {
 			next++
 			return &list[next-1]
 		}
 		if index == nil {
-			index = make(map[int]int, len(list))
+			index = make(map[K]int, len(list))
 			for i := range list {
-				index[number(&list[i])] = i
+				index[key(&list[i])] = i
 			}
 		}
 		i, ok := index[wanted]

@@ -26,12 +26,12 @@ type Ability struct {
 // be told from the template, and else with one above all that there are. Those that are
 // to be added anyway (Dynamic) keep their numbers.
 func Fit(have []Server, want []Target, can Ability) []Target {
-	at := inOrder(have)
+	find := FindServer(have)
 	var strays []int
 	for k := range want {
 		w := &want[k]
-		i, ok := at(w.Number)
-		if w.Addr.IsValid() && !w.Leave && (ok && !can.Usable(&have[i]) || !ok && !w.Dynamic) {
+		s := find(w.Number)
+		if w.Addr.IsValid() && !w.Leave && (s != nil && !can.Usable(s) || s == nil && !w.Dynamic) {
 			strays = append(strays, k)
 		}
 	}

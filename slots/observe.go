@@ -29,7 +29,7 @@ func (t Table) Observe(views [][]Server, now time.Time) Table {
 	}
 	indexed, unknown := indexViews(views), 0
 	for _, l := range indexed {
-		unknown += len(l.at)
+		unknown += len(l.own)
 	}
 	next := make(Table, 0, max(len(t), len(views[0])))
 	var shown []slotView
@@ -53,10 +53,10 @@ func (next Table) discover(t Table, indexed []indexedView, now time.Time) Table 
 		known[s.Number] = true
 	}
 	for _, l := range indexed {
-		for number := range l.at {
-			if !known[number] {
-				known[number] = true
-				next = append(next, Slot{Number: number}.observed(slotViews(nil, indexed, number), len(indexed), now))
+		for _, s := range l.own {
+			if !known[s.Number] {
+				known[s.Number] = true
+				next = append(next, Slot{Number: s.Number}.observed(slotViews(nil, indexed, s.Number), len(indexed), now))
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func (next Table) discover(t Table, indexed []indexedView, now time.Time) Table 
 // An indexedView is what one instance shows, by slot number.
 type indexedView struct {
 	own         []Server
-	at          map[int]int
+	find        func(number int) *Server
 	placeholder netip.AddrPort
 	template    bool // the slots that were added can be told from those of the template
 }
@@ -75,7 +75,7 @@ type indexedView struct {
 func indexViews(views [][]Server) []indexedView {
 	indexed := make([]indexedView, len(views))
 	for i, own := range views {
-		indexed[i] = indexedView{own, byNumber(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
+		indexed[i] = indexedView{own, FindServer(own), Placeholder(own), slices.ContainsFunc(own, func(s Server) bool { return s.Disabled })}
 	}
 	return indexed
 }
@@ -94,11 +94,10 @@ type slotView struct {
 // slotViews appends what the views show of a slot, in their order.
 func slotViews(shown []slotView, indexed []indexedView, number int) []slotView {
 	for _, l := range indexed {
-		i, ok := l.at[number]
-		if !ok {
+		s := l.find(number)
+		if s == nil {
 			continue
 		}
-		s := &l.own[i]
 		v := slotView{s.Addr, s.Since, s.Sessions, s.Class == Ready, s.Dynamic, l.template && !s.Dynamic}
 		if IsPlaceholder(s.Addr, l.placeholder) {
 			v.addr = netip.AddrPort{}

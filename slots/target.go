@@ -44,10 +44,10 @@ func ClassOf(s discovery.State) Class {
 // removed. Slots to be left, and those that the instance lacks (see [Missing]),
 // do not count, but for Dynamic ones with an address, which it could have.
 func Drifted(have []Server, want []Target) []Target {
-	at := inOrder(have)
+	find := FindServer(have)
 	var drifted []Target
 	for _, w := range want {
-		if i, ok := at(w.Number); ok && !w.satisfiedBy(&have[i]) || !ok && w.toAdd() {
+		if s := find(w.Number); s != nil && !w.satisfiedBy(s) || s == nil && w.toAdd() {
 			drifted = append(drifted, w)
 		}
 	}
@@ -57,10 +57,10 @@ func Drifted(have []Server, want []Target) []Target {
 // Missing returns those of want with an address whose slot the instance lacks
 // and that are not Dynamic.
 func Missing(have []Server, want []Target) []Target {
-	at := inOrder(have)
+	find := FindServer(have)
 	var missing []Target
 	for _, w := range want {
-		if _, ok := at(w.Number); !ok && !w.Leave && w.Addr.IsValid() && !w.Dynamic {
+		if find(w.Number) == nil && !w.Leave && w.Addr.IsValid() && !w.Dynamic {
 			missing = append(missing, w)
 		}
 	}
@@ -98,36 +98,4 @@ func (w *Target) weightFor(s *Server) int {
 		return 0
 	}
 	return weight
-}
-
-// inOrder returns a function that finds the index of a server by its number. Those
-// that are asked for in their order are found without a map.
-func inOrder(servers []Server) func(number int) (int, bool) {
-	next := 0
-	var at map[int]int
-	return func(number int) (int, bool) {
-		if next < len(servers) && servers[next].Number == number {
-			next++
-			return next - 1, true
-		}
-		if at == nil {
-			at = byNumber(servers)
-		}
-		i, ok := at[number]
-		if ok {
-			next = i + 1
-		}
-		return i, ok
-	}
-}
-
-// byNumber returns the indices of servers by their numbers.
-func byNumber(servers []Server) map[int]int {
-	at := make(map[int]int, len(servers))
-	for i := range servers {
-		if _, ok := at[servers[i].Number]; !ok {
-			at[servers[i].Number] = i
-		}
-	}
-	return at
 }
