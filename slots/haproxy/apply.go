@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -120,8 +121,8 @@ func admissible(ch slots.Change) error {
 			return err
 		}
 	}
-	if ch.Weight < 0 || ch.Weight > 256 {
-		return fmt.Errorf("weight %d is not within 0..256", ch.Weight)
+	if err := checkWeight(ch.Weight); err != nil {
+		return err
 	}
 	if ch.SetClass && ch.Class > slots.Ready {
 		return fmt.Errorf("no state %s", ch.Class)
@@ -190,8 +191,8 @@ func (r *round) awaitAddresses(ctx context.Context) error {
 		if len(r.unproved()) == 0 {
 			return nil
 		}
-		if err := wait(ctx, pause); err != nil {
-			return fault(slots.Hung, "%s: %w", r.c.at, err)
+		if discovery.Sleep(ctx, pause); ctx.Err() != nil {
+			return fault(slots.Hung, "%s: %w", r.c.at, ctx.Err())
 		}
 		if err := r.send(ctx, nil, r.backendsOf(r.unproved()), true); err != nil {
 			return err
@@ -199,20 +200,6 @@ func (r *round) awaitAddresses(ctx context.Context) error {
 		r.prove()
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // unproved lists the addresses that are still to be seen.

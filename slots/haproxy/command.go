@@ -1,9 +1,10 @@
 package haproxy
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
 
 	"github.com/slotsync/slotsync/slots"
 )
@@ -43,19 +44,21 @@ func checkAddr(a netip.AddrPort) error {
 	return nil
 }
 
-// appendSet starts "set server backend/server ".
-func appendSet(b []byte, backend, server string) ([]byte, error) {
-	if err := checkName(backend); err != nil {
+// checkWeight returns an error unless HAProxy takes a weight.
+func checkWeight(weight int) error {
+	if weight < 0 || weight > slots.MaxWeight {
+		return fmt.Errorf("weight %d is not within 0..%d", weight, slots.MaxWeight)
+	}
+	return nil
+}
+
+// appendServer appends a verb, "backend/server" and, formatted as by [fmt.Appendf], the rest.
+func appendServer(b []byte, verb, backend, server, rest string, args ...any) ([]byte, error) {
+	if err := errors.Join(checkName(backend), checkName(server)); err != nil {
 		return b, err
 	}
-	if err := checkName(server); err != nil {
-		return b, err
-	}
-	b = append(b, "set server "...)
-	b = append(b, backend...)
-	b = append(b, '/')
-	b = append(b, server...)
-	return append(b, ' '), nil
+	b = append(append(append(b, verb...), ' '), backend...)
+	return fmt.Appendf(append(append(b, '/'), server...), rest, args...), nil
 }
 
 // appendAddr sets address and port in one command, IPv6 without brackets.
@@ -63,27 +66,15 @@ func appendAddr(b []byte, backend, server string, a netip.AddrPort) ([]byte, err
 	if err := checkAddr(a); err != nil {
 		return b, err
 	}
-	b, err := appendSet(b, backend, server)
-	if err != nil {
-		return b, err
-	}
-	b = append(b, "addr "...)
-	b = a.Addr().Unmap().AppendTo(b)
-	b = append(b, " port "...)
-	return strconv.AppendUint(b, uint64(a.Port()), 10), nil
+	return appendServer(b, "set server", backend, server, " addr %s port %d", a.Addr().Unmap(), a.Port())
 }
 
 // appendWeight sets an absolute weight.
 func appendWeight(b []byte, backend, server string, weight int) ([]byte, error) {
-	if weight < 0 || weight > 256 {
-		return b, fmt.Errorf("weight %d is not within 0..256", weight)
-	}
-	b, err := appendSet(b, backend, server)
-	if err != nil {
+	if err := checkWeight(weight); err != nil {
 		return b, err
 	}
-	b = append(b, "weight "...)
-	return strconv.AppendUint(b, uint64(weight), 10), nil
+	return appendServer(b, "set server", backend, server, " weight %d", weight)
 }
 
 // appendState sets the administrative state.
@@ -91,18 +82,7 @@ func appendState(b []byte, backend, server string, class slots.Class) ([]byte, e
 	if class > slots.Ready {
 		return b, fmt.Errorf("state %s is not one of HAProxy's", class)
 	}
-	b, err := appendSet(b, backend, server)
-	if err != nil {
-		return b, err
-	}
-	b = append(b, "state "...)
-	return append(b, class.String()...), nil
-}
-
-// appendShut ends the sessions of a server (Management Guide, 9.3, "shutdown
-// sessions server").
-func appendShut(b []byte, backend, server string) ([]byte, error) {
-	return appendServer(b, "shutdown sessions server", backend, server)
+	return appendServer(b, "set server", backend, server, " state %s", class)
 }
 
 // appendShowState dumps the servers of one backend, of all if it is "".
@@ -123,9 +103,5 @@ func appendShowStat(b []byte, id int) ([]byte, error) {
 	if id < 0 {
 		return b, fmt.Errorf("backend number %d", id)
 	}
-	b = append(b, "show stat "...)
-	if id == 0 {
-		id = -1
-	}
-	return append(strconv.AppendInt(b, int64(id), 10), " 4 -1"...), nil
+	return fmt.Appendf(b, "show stat %d 4 -1", cmp.Or(id, -1)), nil
 }

@@ -37,9 +37,11 @@ func TestCommands(t *testing.T) {
 		{"add with port 0", func() ([]byte, error) { return appendAdd(nil, "web", "web21", a("10.0.0.1:0"), 1, "") }, ""},
 		{"add with a second command", func() ([]byte, error) { return appendAdd(nil, "web", "web21", a("10.0.0.1:80"), 1, "check;quit") }, ""},
 		{"add with too large a weight", func() ([]byte, error) { return appendAdd(nil, "web", "web21", a("10.0.0.1:80"), 257, "") }, ""},
-		{"enable", func() ([]byte, error) { return appendEnable(nil, "health", "web", "web21") }, "enable health web/web21"},
-		{"del", func() ([]byte, error) { return appendDel(nil, "web", "web21") }, "del server web/web21"},
-		{"del of two", func() ([]byte, error) { return appendDel(nil, "web", "web21;del server web/web22") }, ""},
+		{"enable", func() ([]byte, error) { return appendServer(nil, "enable health", "web", "web21", "") }, "enable health web/web21"},
+		{"del", func() ([]byte, error) { return appendServer(nil, "del server", "web", "web21", "") }, "del server web/web21"},
+		{"del of two", func() ([]byte, error) {
+			return appendServer(nil, "del server", "web", "web21;del server web/web22", "")
+		}, ""},
 		{"longest name", func() ([]byte, error) { return appendState(nil, "web", long, slots.Ready) }, "set server web/" + long + " state ready"},
 		{"too long a name", func() ([]byte, error) { return appendState(nil, "web", long+"x", slots.Ready) }, ""},
 		{"no name", func() ([]byte, error) { return appendState(nil, "", "web1", slots.Ready) }, ""},
@@ -84,8 +86,8 @@ func FuzzCommand(f *testing.F) {
 			func(b []byte) ([]byte, error) {
 				return appendAdd(b, backend, "web1", netip.AddrPortFrom(a, port), weight, server)
 			},
-			func(b []byte) ([]byte, error) { return appendEnable(b, "agent", backend, server) },
-			func(b []byte) ([]byte, error) { return appendDel(b, backend, server) },
+			func(b []byte) ([]byte, error) { return appendServer(b, "enable agent", backend, server, "") },
+			func(b []byte) ([]byte, error) { return appendServer(b, "del server", backend, server, "") },
 			func(b []byte) ([]byte, error) { return appendShowState(b, backend) },
 			func(b []byte) ([]byte, error) { return appendShowStat(b, weight) },
 		} {

@@ -65,46 +65,17 @@ func isOptionRune(ch rune) bool {
 // asks reports whether word is among options.
 func asks(options, word string) bool { return slices.Contains(strings.Fields(options), word) }
 
-// appendServer appends a verb and "backend/server".
-func appendServer(b []byte, verb, backend, server string) ([]byte, error) {
-	if err := errors.Join(checkName(backend), checkName(server)); err != nil {
-		return b, err
-	}
-	b = append(append(b, verb...), ' ')
-	return append(append(append(b, backend...), '/'), server...), nil
-}
-
 // appendAdd adds a server, with HAProxy's own weight if weight is 0.
 func appendAdd(b []byte, backend, server string, a netip.AddrPort, weight int, options string) ([]byte, error) {
-	if err := errors.Join(checkAddr(a), CheckOptions(options)); err != nil {
+	if err := errors.Join(checkAddr(a), CheckOptions(options), checkWeight(weight)); err != nil {
 		return b, err
 	}
-	if weight < 0 || weight > 256 {
-		return b, fmt.Errorf("weight %d is not within 0..256", weight)
-	}
-	b, err := appendServer(b, "add server", backend, server)
-	if err != nil {
-		return b, err
-	}
-	b = append(b, ' ')
-	b = netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).AppendTo(b)
+	words := strings.Fields(options)
 	if weight > 0 {
-		b = strconv.AppendInt(append(b, " weight "...), int64(weight), 10)
+		words = append([]string{"weight", strconv.Itoa(weight)}, words...)
 	}
-	for _, word := range strings.Fields(options) {
-		b = append(append(b, ' '), word...)
-	}
-	return b, nil
-}
-
-// appendEnable starts a check that the server was added with.
-func appendEnable(b []byte, check, backend, server string) ([]byte, error) {
-	return appendServer(b, "enable "+check, backend, server)
-}
-
-// appendDel deletes a server.
-func appendDel(b []byte, backend, server string) ([]byte, error) {
-	return appendServer(b, "del server", backend, server)
+	at := netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	return appendServer(b, "add server", backend, server, " %s", strings.Join(append([]string{at.String()}, words...), " "))
 }
 
 // TryDynamic finds out whether servers can be added to backend with these
@@ -148,7 +119,7 @@ func (c *Client) try(ctx context.Context, backend, name, options string) (reply 
 	if err != nil {
 		return "", err
 	}
-	del, err := appendDel(nil, backend, name)
+	del, err := appendServer(nil, "del server", backend, name, "")
 	if err != nil {
 		return "", err
 	}

@@ -163,37 +163,14 @@ func mergeState(servers map[string][]slots.Server, backend, text string) error {
 }
 
 func mergeSessions(servers map[string][]slots.Server, text string) error {
-	// both dumps have the order of the configuration: the next server fits
-	var list []slots.Server
 	var name string
-	var places map[string]int // of list, once one did not fit
-	next := 0
+	var find func(string) *slots.Server
 	return parseSessions(text, func(backend, server string, sessions int, served bool) {
-		if backend != name {
-			name, list, places, next = strings.Clone(backend), servers[backend], nil, 0
+		if backend != name || find == nil {
+			name, find = strings.Clone(backend), slots.FindNamed(servers[backend])
 		}
-		if next >= len(list) || list[next].Name != server {
-			if server == "FRONTEND" || server == "BACKEND" {
-				return // their sums
-			}
-			if places == nil {
-				places = placesOf(list)
-			}
-			place, ok := places[server]
-			if !ok {
-				return
-			}
-			next = place
+		if s := find(server); s != nil {
+			s.Sessions, s.Served = sessions, served
 		}
-		list[next].Sessions, list[next].Served = sessions, served
-		next++
 	})
-}
-
-func placesOf(list []slots.Server) map[string]int {
-	places := make(map[string]int, len(list))
-	for i, s := range list {
-		places[s.Name] = i
-	}
-	return places
 }

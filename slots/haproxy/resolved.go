@@ -101,9 +101,5 @@ func appendFQDN(b []byte, backend, server, fqdn string) ([]byte, error) {
 	if err := checkName(fqdn); err != nil {
 		return b, err
 	}
-	b, err := appendSet(b, backend, server)
-	if err != nil {
-		return b, err
-	}
-	return append(append(b, "fqdn "...), fqdn...), nil
+	return appendServer(b, "set server", backend, server, " fqdn %s", fqdn)
 }

@@ -82,19 +82,19 @@ func (r *round) appendStep(b []byte, s step) ([]byte, error) {
 		return appendWeight(b, ch.Backend, ch.Slot, ch.Weight)
 	case addKind:
 		if s.check != "" {
-			return appendEnable(b, s.check, ch.Backend, ch.Slot)
+			return appendServer(b, "enable "+s.check, ch.Backend, ch.Slot, "")
 		}
 		return appendAdd(b, ch.Backend, ch.Slot, ch.Addr, ch.Weight, ch.Options)
 	case delKind:
-		return appendDel(b, ch.Backend, ch.Slot)
+		return appendServer(b, "del server", ch.Backend, ch.Slot, "")
 	case agentKind:
 		verb := "disable agent"
 		if s.class == slots.Ready {
 			verb = "enable agent"
 		}
-		return appendServer(b, verb, ch.Backend, ch.Slot)
+		return appendServer(b, verb, ch.Backend, ch.Slot, "")
 	case shutKind:
-		return appendShut(b, ch.Backend, ch.Slot)
+		return appendServer(b, shutVerb, ch.Backend, ch.Slot, "")
 	}
 	return appendState(b, ch.Backend, ch.Slot, s.class)
 }
@@ -194,31 +194,14 @@ func (r *round) backendsOf(steps []step) []string {
 
 // finder returns a function that finds the server of a change in what was read.
 func (r *round) finder() func(slots.Change) (slots.Server, bool) {
-	index := make(map[string]map[string]int, len(r.backends))
-	next := make(map[string]int, len(r.backends))
+	of := make(map[string]func(string) *slots.Server, len(r.backends))
 	return func(ch slots.Change) (slots.Server, bool) {
-		list := r.outcome.View.Servers[ch.Backend]
-		// changes mostly come in the order of the slots
-		if i := next[ch.Backend]; i < len(list) && list[i].Name == ch.Slot {
-			next[ch.Backend] = i + 1
-			return list[i], true
+		if of[ch.Backend] == nil {
+			of[ch.Backend] = slots.FindNamed(r.outcome.View.Servers[ch.Backend])
 		}
-		if index[ch.Backend] == nil {
-			index[ch.Backend] = indexOf(list)
+		if s := of[ch.Backend](ch.Slot); s != nil {
+			return *s, true
 		}
-		i, ok := index[ch.Backend][ch.Slot]
-		if !ok {
-			return slots.Server{}, false
-		}
-		next[ch.Backend] = i + 1
-		return list[i], true
+		return slots.Server{}, false
 	}
-}
-
-func indexOf(list []slots.Server) map[string]int {
-	index := make(map[string]int, len(list))
-	for i, s := range list {
-		index[s.Name] = i
-	}
-	return index
 }

@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/slotsync/slotsync/discovery"
 )
 
 const (
 	// shutPause is how often sessions that were ended are looked for, and shutMost for
 	// how long: HAProxy ends them a little after its answer.
 	shutPause, shutMost = 10 * time.Millisecond, time.Second
+	// shutVerb ends the sessions of a server (Management Guide, 9.3).
+	shutVerb = "shutdown sessions server"
 )
 
 // ShutSessions ends the sessions of a server ("shutdown sessions server" of the
@@ -19,7 +23,7 @@ const (
 func (c *Client) ShutSessions(ctx context.Context, backend, server string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	command, err := appendShut(nil, backend, server)
+	command, err := appendServer(nil, shutVerb, backend, server, "")
 	if err != nil {
 		return err
 	}
@@ -42,8 +46,8 @@ func (c *Client) ShutSessions(ctx context.Context, backend, server string) error
 		if time.Now().After(until) {
 			return fmt.Errorf("%s: the sessions of %s/%s do not end: %d before, and %d after it; one in service gets new ones at once: drain it first", c.at, backend, server, before, left)
 		}
-		if err := wait(ctx, shutPause); err != nil {
-			return err
+		if discovery.Sleep(ctx, shutPause); ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
