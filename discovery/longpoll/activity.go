@@ -44,30 +44,19 @@ func (l *activityLog) answeredBy(answer string, err error) {
 	if err != nil {
 		answer = discovery.Printable(err.Error(), 230)
 	}
+	l.note(func(l *activityLog) { l.last.Answer, l.last.Answered = answer, time.Now() })
+}
+
+// note has change note something.
+func (l *activityLog) note(change func(*activityLog)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last.Answer, l.last.Answered = answer, time.Now()
+	change(l)
 }
 
 // pollsAt notes that the source is polled, and when next.
 func (l *activityLog) pollsAt(next time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.polls, l.last.Next = true, next
-}
-
-// asksLeader notes until when only the leader is asked.
-func (l *activityLog) asksLeader(until time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.leader = until
-}
-
-// refute notes that an answer lacked what the leader had.
-func (l *activityLog) refute() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.refuted++
+	l.note(func(l *activityLog) { l.polls, l.last.Next = true, next })
 }
 
 // Describe returns what the source does; remarks are those of its system.

@@ -15,38 +15,27 @@ import (
 // maxFault bounds what is read of a reply other than a 200.
 const maxFault = 4 << 10
 
-// An api is that of a system which is asked over HTTP. It is safe for concurrent use.
-type api struct {
-	system string // what errors call it, as in "Consul"
-	client http.Client
-	// classOf returns what a reply other than a 200 means, of whose body it is given
-	// the beginning.
-	classOf func(status int, body string) discovery.Class
+// newHTTP returns a client that follows no redirect: that would carry the token to
+// whatever host is named there.
+func newHTTP(rt http.RoundTripper) http.Client {
+	return http.Client{Transport: rt, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// newAPI returns the API of a system that is reached by rt. It follows no redirect:
-// that would carry the token to whatever host is named there.
-func newAPI(system string, rt http.RoundTripper, classOf func(status int, body string) discovery.Class) api {
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return api{system: system, client: http.Client{Transport: rt, CheckRedirect: stay}, classOf: classOf}
-}
-
-// get returns what is at a URL if it is answered by a 200; the caller closes its
-// body. sign adds headers to the request. Its errors are of class
-// [discovery.Transport] if there was no answer at all.
-func (a *api) get(ctx context.Context, url string, sign func(*http.Request)) (*http.Response, error) {
+// Open returns what is at a URL if it is answered by a 200; the caller closes its body. Its
+// errors are of class [discovery.Transport] if there was no answer at all.
+func (c *Client) Open(ctx context.Context, url, token string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, discovery.Errorf(discovery.Config, "%w", err)
 	}
-	sign(req)
-	resp, err := a.client.Do(req)
+	c.opts.Sign(req, token)
+	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, discovery.Errorf(discovery.Transport, "ask %s: %w", a.system, cause(err))
+		return nil, discovery.Errorf(discovery.Transport, "ask %s: %w", c.opts.System, cause(err))
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		return nil, a.refused(resp)
+		return nil, c.refused(resp)
 	}
 	return resp, nil
 }
@@ -60,19 +49,19 @@ func cause(err error) error {
 }
 
 // refused is the error for a status other than 200.
-func (a *api) refused(resp *http.Response) error {
+func (c *Client) refused(resp *http.Response) error {
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxFault)) // the status alone says enough
 	body := strings.TrimSpace(string(raw))
-	return discovery.Errorf(a.classOf(resp.StatusCode, body), "%s answered %d: %s", a.system, resp.StatusCode, discovery.Printable(body, 160))
+	return discovery.Errorf(c.opts.ClassOf(resp.StatusCode, body), "%s answered %d: %s", c.opts.System, resp.StatusCode, discovery.Printable(body, 160))
 }
 
-// unreadable is the error for a reply whose body failed with err. It tells a
+// Unreadable is the error for a reply whose body failed with err. It tells a
 // connection that broke off, or took too long, from a body that is no answer.
-func (a *api) unreadable(ctx context.Context, err error) error {
+func (c *Client) Unreadable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return discovery.Errorf(discovery.Transport, "read %s's reply: %w", a.system, ctx.Err())
+		return discovery.Errorf(discovery.Transport, "read %s's reply: %w", c.opts.System, ctx.Err())
 	}
-	return discovery.Errorf(discovery.Protocol, "read %s's reply: %w", a.system, err)
+	return discovery.Errorf(discovery.Protocol, "read %s's reply: %w", c.opts.System, err)
 }
 
 // ClassOfStatus returns what a status other than 200 usually means.

@@ -71,16 +71,23 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestGet(t *testing.T) {
-	dead := newAPI("X", roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }), nil)
-	if resp, err := dead.get(t.Context(), "http://x/?a=secret", func(*http.Request) {}); resp != nil || err == nil || err.Error() != "transport: ask X: no route" {
+// clientOver is a client that is answered by f.
+func clientOver(f roundTrip, o Options) *Client {
+	o.System = "X"
+	return &Client{opts: o, http: newHTTP(f)}
+}
+
+func TestOpen(t *testing.T) {
+	sign := func(r *http.Request, token string) { r.Header.Set("X-Token", token) }
+	dead := clientOver(func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") }, Options{Sign: sign})
+	if resp, err := dead.Open(t.Context(), "http://x/?a=secret", ""); resp != nil || err == nil || err.Error() != "transport: ask X: no route" {
 		t.Errorf("got %v %v", resp, err)
 	}
-	if resp, err := dead.get(t.Context(), "http://x:y/", nil); resp != nil || discovery.ClassOf(err) != discovery.Config {
+	if resp, err := dead.Open(t.Context(), "http://x:y/", ""); resp != nil || discovery.ClassOf(err) != discovery.Config {
 		t.Errorf("got %v %v", resp, err)
 	}
 	var asked []string
-	live := newAPI("X", roundTrip(func(r *http.Request) (*http.Response, error) {
+	live := clientOver(func(r *http.Request) (*http.Response, error) {
 		asked = append(asked, r.Method+" "+r.URL.String()+" "+r.Header.Get("X-Token"))
 		status := http.StatusOK
 		if r.URL.Path == "/away" {
@@ -88,16 +95,15 @@ func TestGet(t *testing.T) {
 		}
 		header := http.Header{"Location": {"http://elsewhere/"}}
 		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader("yes")), Request: r}, nil
-	}), func(status int, _ string) discovery.Class { return ClassOfStatus(status) })
-	dress := func(r *http.Request) { r.Header.Set("X-Token", "t") }
-	resp, err := live.get(t.Context(), "http://x/here", dress)
+	}, Options{Sign: sign, ClassOf: func(status int, _ string) discovery.Class { return ClassOfStatus(status) }})
+	resp, err := live.Open(t.Context(), "http://x/here", "t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if raw, err := io.ReadAll(resp.Body); err != nil || string(raw) != "yes" {
 		t.Errorf("got %q %v", raw, err)
 	}
-	if _, err := live.get(t.Context(), "http://x/away", dress); discovery.ClassOf(err) != discovery.Protocol {
+	if _, err := live.Open(t.Context(), "http://x/away", "t"); discovery.ClassOf(err) != discovery.Protocol {
 		t.Errorf("elsewhere: %v", err)
 	}
 	if want := "GET http://x/here t, GET http://x/away t"; strings.Join(asked, ", ") != want {
@@ -123,10 +129,10 @@ func TestRefused(t *testing.T) {
 		{500, strings.Repeat(" ", 5000) + "faulty", "server: X answered 500: "},
 	}
 	for _, test := range tests {
-		api := newAPI("X", roundTrip(func(*http.Request) (*http.Response, error) {
+		c := clientOver(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: test.status, Body: io.NopCloser(strings.NewReader(test.body))}, nil
-		}), class)
-		if _, err := api.get(t.Context(), "http://x/", func(*http.Request) {}); err == nil || err.Error() != test.want {
+		}, Options{Sign: func(*http.Request, string) {}, ClassOf: class})
+		if _, err := c.Open(t.Context(), "http://x/", ""); err == nil || err.Error() != test.want {
 			t.Errorf("got %q, want %q", err, test.want)
 		}
 	}
@@ -134,13 +140,13 @@ func TestRefused(t *testing.T) {
 
 func TestUnreadable(t *testing.T) {
 	cut := errors.New("cut")
-	api := api{system: "X"}
-	if err := api.unreadable(t.Context(), cut); err.Error() != "protocol: read X's reply: cut" {
+	c := clientOver(nil, Options{})
+	if err := c.Unreadable(t.Context(), cut); err.Error() != "protocol: read X's reply: cut" {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := api.unreadable(ctx, cut); err.Error() != "transport: read X's reply: context canceled" {
+	if err := c.Unreadable(ctx, cut); err.Error() != "transport: read X's reply: context canceled" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -73,8 +73,8 @@ type Client struct {
 	Dial Dial
 
 	opts     Options
-	api      api
-	wire     *transport // of api
+	http     http.Client
+	wire     *transport // of http
 	budget   *budget
 	bodies   bodies
 	epochs   epochs
@@ -101,12 +101,12 @@ func NewClient(o Options) (*Client, error) {
 	if c.wire, err = newTransport(c, o); err != nil {
 		return nil, err
 	}
-	c.api = newAPI(o.System, c.wire, o.ClassOf)
+	c.http = newHTTP(c.wire)
 	return c, nil
 }
 
 // Close closes the connections that are idle.
-func (c *Client) Close() { c.api.client.CloseIdleConnections() }
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Token returns the ACL token, "" if there is none.
 func (c *Client) Token() string { return tokenOf(c.opts.Token) }

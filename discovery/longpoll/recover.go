@@ -20,17 +20,12 @@ const (
 // A retryBudget bounds how often a source goes on sooner than its pause ends. One whose
 // own question fails though others are answered would otherwise ask again each time that
 // one of them is. It is safe for concurrent use.
-type retryBudget struct{ limit *rate.Limiter }
-
-// newRetryBudget lets a source go on burst times, and after those once each every.
-func newRetryBudget(every time.Duration, burst int) retryBudget {
-	return retryBudget{rate.NewLimiter(rate.Every(every), burst)}
-}
+type retryBudget struct{ *rate.Limiter }
 
 // wait returns soon, at a time that is random so that not all go on at once, if the budget
 // is not used up, else when ctx is done.
 func (b retryBudget) wait(ctx context.Context) {
-	if ctx.Err() == nil && !b.limit.Allow() {
+	if ctx.Err() == nil && !b.Allow() {
 		<-ctx.Done()
 		return
 	}

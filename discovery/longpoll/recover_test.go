@@ -5,11 +5,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 func TestRetryBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newRetryBudget(10*time.Second, 2)
+		b := retryBudget{rate.NewLimiter(rate.Every(10*time.Second), 2)}
 		for i, want := range []bool{true, true, false} {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			begin := time.Now()

@@ -85,14 +85,6 @@ func Ask[R any](ctx context.Context, c *Client, q Request, exchange func(ctx con
 	return answer, err
 }
 
-// Open returns what is at a URL if it is answered by a 200; the caller closes its body.
-func (c *Client) Open(ctx context.Context, url, token string) (*http.Response, error) {
-	return c.api.get(ctx, url, func(r *http.Request) { c.opts.Sign(r, token) })
-}
-
-// Unreadable is the error for a reply whose body failed with err, or is no answer.
-func (c *Client) Unreadable(ctx context.Context, err error) error { return c.api.unreadable(ctx, err) }
-
 // Peek returns the headers and up to most bytes of what is at a URL.
 func (c *Client) Peek(ctx context.Context, url, token string, most int64) (http.Header, string, error) {
 	resp, err := c.Open(ctx, url, token)

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -71,7 +73,7 @@ type Source[R Reply] struct {
 
 // NewSource returns a source for what s asks of c.
 func NewSource[R Reply](c *Client, s Service[R]) *Source[R] {
-	return &Source[R]{client: c, service: s, retries: newRetryBudget(retryEvery, retryBurst)}
+	return &Source[R]{client: c, service: s, retries: retryBudget{rate.NewLimiter(rate.Every(retryEvery), retryBurst)}}
 }
 
 // Next implements [discovery.Source]. It begins with a plain read, the only one
@@ -128,7 +130,7 @@ func (s *Source[R]) step(ctx context.Context, q Request) (told discovery.Reading
 		return told, false, st.resets.add(time.Now())
 	case TooOld:
 		st.index, st.fresh = 0, time.Now().Add(freshFor)
-		s.activity.asksLeader(st.fresh)
+		s.activity.note(func(l *activityLog) { l.leader = st.fresh })
 		return told, false, nil
 	case Apply, ApplyPartly:
 		reading = s.service.Reading(r)
@@ -188,7 +190,7 @@ func (s *Source[R]) judge(ctx context.Context, q Request, r R) (Disposition, R, 
 	}
 	confirmed, err := s.Strongest(ctx)
 	if err == nil && confirmed.Len() > r.Len() {
-		s.activity.refute()
+		s.activity.note(func(l *activityLog) { l.refuted++ })
 	}
 	return Apply, confirmed, err
 }
