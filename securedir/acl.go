@@ -32,9 +32,9 @@ func (p Policy) listed(fd int) string {
 		switch {
 		case may&aclMayEdit == 0:
 		case tag == aclUser && !p.trusted(id):
-			return userName(id) + ", whom its ACL names"
+			return UserName(id) + ", whom its ACL names"
 		case tag == aclGroup && !p.ownGroup(id):
-			return "the group " + groupName(id) + ", which its ACL names"
+			return "the group " + GroupName(id) + ", which its ACL names"
 		}
 	}
 	return ""

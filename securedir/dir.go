@@ -61,8 +61,7 @@ func (d *Dir) openat(name string, flags int, mode fs.FileMode) (*os.File, error)
 // link returns where the symbolic link of that name leads; "" if it is none. A link in a
 // folder that others can write to is an error.
 func (d *Dir) link(name string) (string, error) {
-	target := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(int(d.file.Fd()), name, target)
+	target, err := readLink(int(d.file.Fd()), name)
 	switch {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 		return "", nil
@@ -71,7 +70,7 @@ func (d *Dir) link(name string) (string, error) {
 	case d.open, d.policy.owns(d.uid):
 		return "", fmt.Errorf("%w: %s is a symbolic link in a folder that others can write to", ErrUnsafe, filepath.Join(d.path, name))
 	}
-	return string(target[:n]), nil
+	return target, nil
 }
 
 // Stat describes what has that name, itself where it is a link.
@@ -86,7 +85,7 @@ func (d *Dir) Stat(name string) (fs.FileInfo, error) {
 
 // Read returns a regular file of at most limit bytes, whoever owns it.
 func (d *Dir) Read(name string, limit int64) ([]byte, fs.FileInfo, error) {
-	return d.read(name, limit, func(*os.File, fs.FileInfo) error { return nil })
+	return d.read(name, limit, nil)
 }
 
 // ReadOwn is like Read, for what this program wrote itself: a file that others own or may

@@ -17,12 +17,12 @@ func ReadFile(path string, limit int64, flags int) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, _, err := readRegular(f, limit, func(*os.File, fs.FileInfo) error { return nil })
+	text, _, err := readRegular(f, limit, nil)
 	return text, err
 }
 
-// readRegular reads f if it is a regular file, has at most limit bytes, and judge has nothing
-// against it.
+// readRegular reads f if it is a regular file, has at most limit bytes, and judge, if
+// there is one, has nothing against it.
 func readRegular(f *os.File, limit int64, judge func(*os.File, fs.FileInfo) error) ([]byte, fs.FileInfo, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -31,8 +31,10 @@ func readRegular(f *os.File, limit int64, judge func(*os.File, fs.FileInfo) erro
 	if !info.Mode().IsRegular() {
 		return nil, info, fmt.Errorf("%s is no regular file", f.Name())
 	}
-	if err := judge(f, info); err != nil {
-		return nil, info, err
+	if judge != nil {
+		if err := judge(f, info); err != nil {
+			return nil, info, err
+		}
 	}
 	large := fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
 	if info.Size() > limit {

@@ -41,14 +41,7 @@ type Policy struct {
 }
 
 // Open opens the folder at path.
-func (p Policy) Open(path string) (*Dir, error) {
-	w, err := p.walk(path, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer w.close()
-	return w.dir()
-}
+func (p Policy) Open(path string) (*Dir, error) { return p.Make(path, 0) }
 
 // Make is like Open, and makes the folders that lack, with that mode less the umask.
 func (p Policy) Make(path string, mode fs.FileMode) (*Dir, error) {
@@ -216,9 +209,12 @@ func (w *walker) enter(name string) (target string, err error) {
 			return "", fmt.Errorf("%w: %s is a symbolic link, and others can write to %s: name the folder that it leads to", ErrUnsafe, path, w.path)
 		}
 		if w.owns(w.stat.Uid) || w.owns(stat.Uid) {
-			return "", fmt.Errorf("%w: %s is a symbolic link, which %s can lead anywhere: root does not follow it; name the folder that it leads to", ErrUnsafe, path, userName(w.Owner.UID))
+			return "", fmt.Errorf("%w: %s is a symbolic link, which %s can lead anywhere: root does not follow it; name the folder that it leads to", ErrUnsafe, path, UserName(w.Owner.UID))
 		}
-		return readLink(fd, "", path)
+		if target, err = readLink(fd, ""); err != nil {
+			err = &fs.PathError{Op: "readlink", Path: path, Err: err}
+		}
+		return target, err
 	}
 	unix.Close(fd)
 	return "", &fs.PathError{Op: "open", Path: path, Err: unix.ENOTDIR}
@@ -251,7 +247,7 @@ func (w *walker) judge(passing bool) error {
 	}
 	if !w.trusted(w.stat.Uid) {
 		return fmt.Errorf("%w: %s belongs to %s, who can replace what is in it: chown it to %s, or name another folder",
-			ErrUnsafe, w.path, userName(w.stat.Uid), w.users())
+			ErrUnsafe, w.path, UserName(w.stat.Uid), w.users())
 	}
 	if who := w.others(w.fd, w.stat.Mode, w.stat.Gid); who != "" && (!passing || w.stat.Mode&unix.S_ISVTX == 0) {
 		return fmt.Errorf("%w: %s can be written to by %s: chmod go-w it, or name another folder", ErrUnsafe, w.path, who)
@@ -271,12 +267,10 @@ func (w *walker) dir() (*Dir, error) {
 	return &Dir{file: os.NewFile(uintptr(fd), w.path), path: w.path, policy: w.Policy, uid: w.stat.Uid, open: w.others(w.fd, w.stat.Mode, w.stat.Gid) != ""}, nil
 }
 
-// readLink reads the link name in the folder fd, or the one that fd is of.
-func readLink(fd int, name, path string) (string, error) {
+// readLink reads the link name in the folder fd, or the one that fd is of. The error is the
+// kernel's.
+func readLink(fd int, name string) (string, error) {
 	target := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, name, target)
-	if err != nil {
-		return "", &fs.PathError{Op: "readlink", Path: path, Err: err}
-	}
-	return string(target[:n]), nil
+	return string(target[:max(n, 0)]), err
 }

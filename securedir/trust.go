@@ -52,7 +52,7 @@ func (p Policy) users() string {
 	}
 	var names []string
 	for _, uid := range slices.Compact(uids) {
-		names = append(names, userName(uid))
+		names = append(names, UserName(uid))
 	}
 	return strings.Join(names, " or to ")
 }
@@ -66,7 +66,7 @@ func (p Policy) others(fd int, mode, gid uint32) string {
 	case mode&0o020 == 0:
 		return "" // which is the mask of an ACL, if there is one
 	case !p.ownGroup(gid):
-		return "the group " + groupName(gid)
+		return "the group " + GroupName(gid)
 	}
 	return p.listed(fd)
 }
@@ -75,7 +75,8 @@ func (p Policy) ownGroup(gid uint32) bool {
 	return gid == 0 || int(gid) == os.Getegid() || p.Owner != nil && gid == p.Owner.GID
 }
 
-func userName(uid uint32) string {
+// UserName is the name of a user, "user 1000" for one without a name.
+func UserName(uid uint32) string {
 	id := strconv.Itoa(int(uid))
 	if u, err := user.LookupId(id); err == nil {
 		return u.Username
@@ -83,7 +84,8 @@ func userName(uid uint32) string {
 	return "user " + id
 }
 
-func groupName(gid uint32) string {
+// GroupName is the name of a group, its number for one without a name.
+func GroupName(gid uint32) string {
 	id := strconv.Itoa(int(gid))
 	if g, err := user.LookupGroupId(id); err == nil {
 		return g.Name

@@ -6,11 +6,11 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -74,13 +74,7 @@ func ownership(path string) string {
 	}
 	owner, group := "?", "?"
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		owner, group = strconv.Itoa(int(st.Uid)), strconv.Itoa(int(st.Gid))
-		if u, err := user.LookupId(owner); err == nil {
-			owner = u.Username
-		}
-		if g, err := user.LookupGroupId(group); err == nil {
-			group = g.Name
-		}
+		owner, group = securedir.UserName(st.Uid), securedir.GroupName(st.Gid)
 	}
 	return fmt.Sprintf("it is s%s %s:%s", info.Mode().Perm().String()[1:], owner, group)
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"syscall"
 )
 
 // dial connects to what listens there. In a folder where every user can put a socket the
@@ -41,19 +40,9 @@ var errUnknownPeer = errors.New("and may be anybody")
 // checkPeer returns an error unless the program that listens runs as root, as this user, or
 // as the owner of the folder.
 func checkPeer(conn *net.UnixConn, path string) error {
-	uid := -1
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	err = raw.Control(func(fd uintptr) {
-		if peer, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			uid = int(peer.Uid)
-		}
-	})
-	dir := filepath.Dir(path)
-	if err != nil || uid == 0 || uid == os.Geteuid() || uid == ownerOf(dir) {
-		return err
+	uid, dir := peerAt(conn).uid, filepath.Dir(path)
+	if uid == 0 || uid == os.Geteuid() || uid >= 0 && uid == ownerOf(dir) {
+		return nil
 	}
 	return fmt.Errorf("user %d listens there, %w, since everybody can write to %s: have HAProxy make its socket in a folder of its own", uid, errUnknownPeer, dir)
 }

@@ -92,21 +92,24 @@ type peer struct {
 
 // peerOf asks the kernel who listens.
 func peerOf(name string) peer {
-	p := peer{uid: -1}
 	conn, err := net.DialTimeout("unix", name, time.Second)
 	if err != nil {
-		return p
+		return peer{uid: -1}
 	}
 	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
-	if err != nil {
-		return p
+	return peerAt(conn.(*net.UnixConn))
+}
+
+// peerAt asks the kernel who is at the other end of a connection.
+func peerAt(conn *net.UnixConn) peer {
+	p := peer{uid: -1}
+	if raw, err := conn.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
+				p = peer{int(cred.Uid), int(cred.Pid), append(peerGroups(fd), int(cred.Gid))}
+			}
+		})
 	}
-	raw.Control(func(fd uintptr) {
-		if cred, err := syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED); err == nil {
-			p = peer{int(cred.Uid), int(cred.Pid), append(peerGroups(fd), int(cred.Gid))}
-		}
-	})
 	return p
 }
 
