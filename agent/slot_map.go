@@ -150,37 +150,17 @@ func (a *Agent) slotNamesNow(before map[string]string) map[string]string {
 
 // nameInMap is what the source calls an endpoint, else its address.
 func nameInMap(e discovery.Endpoint) string {
-	if name := mapName(e.Name); name != "" {
+	if name := slots.AsName(e.Name, maxMapName); name != "" {
 		return name
 	}
 	return e.Addr.String()
-}
-
-// mapName is a name as HAProxy's commands and files take it: what is no letter, digit or _ . : - becomes _.
-func mapName(name string) string {
-	out := strings.Map(func(r rune) rune {
-		if notInMap(r) {
-			return '_'
-		}
-		return r
-	}, name)
-	return out[:min(len(out), maxMapName)]
-}
-
-// notInMap reports whether r is none of what names in commands and in the file are made of.
-func notInMap(r rune) bool {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("_.:-", r):
-		return false
-	}
-	return true
 }
 
 // isEntry reports whether a line of the file is one that slotsync may have written. HAProxy is
 // given all entries or none, so that a line that somebody else wrote must not be among them.
 func isEntry(key, name string) bool {
 	proxy, server, _ := strings.Cut(key, "/")
-	isName := func(s string) bool { return s != "" && strings.IndexFunc(s, notInMap) < 0 }
+	isName := func(s string) bool { return s != "" && slots.AsName(s, len(s)) == s }
 	at, err := netip.ParseAddrPort(name)
 	return isName(proxy) && isName(server) && (isName(name) && len(name) <= maxMapName || err == nil && at.Addr().Zone() == "")
 }

@@ -2,12 +2,51 @@ package slots
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/slotsync/slotsync/discovery"
 )
+
+// MaxName bounds the names of backends and servers, in bytes.
+const MaxName = 128
+
+// CheckName returns an error unless s is a name that HAProxy allows for backends
+// and servers (Configuration Manual, 2.6 "Name format for maps, ACLs and
+// proxies"): letters, digits, "_", ".", ":" and "-".
+func CheckName(s string) error {
+	if s == "" || len(s) > MaxName {
+		return fmt.Errorf("name %q has %d bytes; want 1 to %d", discovery.Printable(s, maxText), len(s), MaxName)
+	}
+	if strings.ContainsFunc(s, notInName) {
+		return fmt.Errorf("name %q: only letters, digits and _ . : - are allowed", discovery.Printable(s, maxText))
+	}
+	return nil
+}
+
+func notInName(ch rune) bool {
+	switch {
+	case ch >= 'a' && ch <= 'z', ch >= 'A' && ch <= 'Z', ch >= '0' && ch <= '9',
+		ch == '_', ch == '.', ch == ':', ch == '-':
+		return false
+	}
+	return true
+}
+
+// AsName returns s with "_" for whatever is not allowed in a name, cut to so many bytes.
+func AsName(s string, most int) string {
+	name := strings.Map(func(r rune) rune {
+		if notInName(r) {
+			return '_'
+		}
+		return r
+	}, s)
+	return name[:min(len(name), most)]
+}
 
 // Own returns those of servers that belong to a template: named prefix and a
 // number, decimal without leading zeros. They are sorted by that number, and

@@ -96,7 +96,7 @@ func (r *round) admit() {
 		}
 		r.fates[i].rejected = err
 		// one of which nothing is sent is read back nevertheless
-		if checkName(ch.Backend) == nil && !slices.Contains(r.backends, ch.Backend) {
+		if slots.CheckName(ch.Backend) == nil && !slices.Contains(r.backends, ch.Backend) {
 			r.backends = append(r.backends, ch.Backend)
 		}
 		taken[key] = taken[key] || err == nil
@@ -105,7 +105,7 @@ func (r *round) admit() {
 
 // admissible returns why ch must not be sent.
 func admissible(ch slots.Change) error {
-	if err := errors.Join(checkName(ch.Backend), checkName(ch.Slot)); err != nil {
+	if err := errors.Join(slots.CheckName(ch.Backend), slots.CheckName(ch.Slot)); err != nil {
 		return err
 	}
 	if err := admissibleChange(ch); err != nil {

@@ -13,27 +13,6 @@ import (
 // that cannot hold a separator. Each function appends one command to b, without
 // an end, or returns an error and b as it was.
 
-// maxName bounds the names of backends and servers, in bytes.
-const maxName = 128
-
-// checkName returns an error unless s is a name that HAProxy allows for backends
-// and servers (Configuration Manual, 2.6 "Name format for maps, ACLs and
-// proxies"): letters, digits, "_", ".", ":" and "-".
-func checkName(s string) error {
-	if s == "" || len(s) > maxName {
-		return fmt.Errorf("name %q has %d bytes; want 1 to %d", printable(s), len(s), maxName)
-	}
-	for i := range len(s) {
-		switch ch := s[i]; {
-		case ch >= 'a' && ch <= 'z', ch >= 'A' && ch <= 'Z', ch >= '0' && ch <= '9',
-			ch == '_', ch == '.', ch == ':', ch == '-':
-		default:
-			return fmt.Errorf("name %q: only letters, digits and _ . : - are allowed", printable(s))
-		}
-	}
-	return nil
-}
-
 // checkAddr returns an error unless a server may be sent to a. The ports of
 // HAProxy wrap at 65536 and 0 is one of them, which is why both are typed here.
 func checkAddr(a netip.AddrPort) error {
@@ -54,7 +33,7 @@ func checkWeight(weight int) error {
 
 // appendServer appends a verb, "backend/server" and, formatted as by [fmt.Appendf], the rest.
 func appendServer(b []byte, verb, backend, server, rest string, args ...any) ([]byte, error) {
-	if err := errors.Join(checkName(backend), checkName(server)); err != nil {
+	if err := errors.Join(slots.CheckName(backend), slots.CheckName(server)); err != nil {
 		return b, err
 	}
 	b = append(append(append(b, verb...), ' '), backend...)
@@ -90,7 +69,7 @@ func appendShowState(b []byte, backend string) ([]byte, error) {
 	if backend == "" {
 		return append(b, "show servers state"...), nil
 	}
-	if err := checkName(backend); err != nil {
+	if err := slots.CheckName(backend); err != nil {
 		return b, err
 	}
 	return append(append(b, "show servers state "...), backend...), nil

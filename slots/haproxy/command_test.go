@@ -11,7 +11,7 @@ import (
 
 func TestCommands(t *testing.T) {
 	a := func(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
-	long := strings.Repeat("x", maxName)
+	long := strings.Repeat("x", slots.MaxName)
 	for _, c := range []struct {
 		name string
 		make func() ([]byte, error)

@@ -132,11 +132,11 @@ func checkEntry(key, value string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	return checkName(strings.NewReplacer("[", "", "]", "").Replace(value)) // an IPv6 address has brackets
+	return slots.CheckName(strings.NewReplacer("[", "", "]", "").Replace(value)) // an IPv6 address has brackets
 }
 
 // checkKey returns an error unless key is "backend/server".
 func checkKey(key string) error {
 	backend, server, _ := strings.Cut(key, "/")
-	return errors.Join(checkName(backend), checkName(server))
+	return errors.Join(slots.CheckName(backend), slots.CheckName(server))
 }

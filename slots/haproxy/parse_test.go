@@ -72,7 +72,7 @@ func TestParseStateByName(t *testing.T) {
 
 // What has a name that no command can hold is left out; the others are read.
 func TestParseStateLeavesLongNamesOut(t *testing.T) {
-	long := strings.Repeat("x", maxName+1)
+	long := strings.Repeat("x", slots.MaxName+1)
 	line := func(backend, server string) string {
 		return "2 " + backend + " 1 " + server + " 10.0.0.1 0 5 5 100 7 1 0 0 8 0 0 0 slot.invalid 80 - 1 0 - - 0\n"
 	}
@@ -158,7 +158,7 @@ func FuzzParseState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		list, err := parseAll(text)
 		for _, s := range list {
-			if checkName(s.Name) != nil || s.Weight < 0 || s.Weight > 256 || s.Since < 0 || s.Addr.Addr().Zone() != "" || s.Class > slots.Ready {
+			if slots.CheckName(s.Name) != nil || s.Weight < 0 || s.Weight > 256 || s.Since < 0 || s.Addr.Addr().Zone() != "" || s.Class > slots.Ready {
 				t.Errorf("got %+v", s)
 			}
 		}

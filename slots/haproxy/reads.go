@@ -29,7 +29,7 @@ func stateReads(backends []string) ([]read, error) {
 	var reads []read
 	for _, b := range backends {
 		if b != "" {
-			if err := checkName(b); err != nil {
+			if err := slots.CheckName(b); err != nil {
 				return nil, fmt.Errorf("backend: %w", err)
 			}
 		}

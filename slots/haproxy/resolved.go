@@ -98,7 +98,7 @@ func addFQDN(lines []fqdnLine, backend string, command []byte, limit int) []fqdn
 
 // appendFQDN gives a server a host name. What is none is not sent.
 func appendFQDN(b []byte, backend, server, fqdn string) ([]byte, error) {
-	if err := checkName(fqdn); err != nil {
+	if err := slots.CheckName(fqdn); err != nil {
 		return b, err
 	}
 	return appendServer(b, "set server", backend, server, " fqdn %s", fqdn)

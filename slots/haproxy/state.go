@@ -58,7 +58,7 @@ const maxFields = 64
 
 // parseState understands "show servers state" by the names in its header: it
 // has 20 columns up to HAProxy 2.3 and 25 from 2.4 on. Servers whose name, or whose
-// backend's name, is longer than [maxName] are left out. Errors name the line.
+// backend's name, is longer than [slots.MaxName] are left out. Errors name the line.
 func parseState(text string, each func(backend string, s slots.Server) error) error {
 	version, rest, _ := strings.Cut(text, "\n")
 	if version != "1" {
@@ -140,10 +140,10 @@ func parseServer(fields []string, at *[columns]int) (backend string, s slots.Ser
 		f[c] = fields[i]
 	}
 	for _, c := range [...]column{colBackend, colServer} {
-		if len(f[c]) > maxName {
+		if len(f[c]) > slots.MaxName {
 			return "", s, errLongName
 		}
-		if err := checkName(f[c]); err != nil {
+		if err := slots.CheckName(f[c]); err != nil {
 			return "", s, fmt.Errorf("%s: %w", stateColumns[c], err)
 		}
 	}

@@ -201,7 +201,7 @@ func (w *written) close() {
 
 // stateLines writes one line for each server that has an address.
 func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) {
-	if err := checkName(backend); err != nil {
+	if err := slots.CheckName(backend); err != nil {
 		return nil, err
 	}
 	if backend == "." || backend == ".." {
@@ -209,7 +209,7 @@ func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) 
 	}
 	b := make([]byte, 0, 100*len(servers))
 	for _, s := range servers {
-		if err := checkName(s.Name); err != nil {
+		if err := slots.CheckName(s.Name); err != nil {
 			return nil, err
 		}
 		if s.Dynamic || checkAddr(s.Addr) != nil {

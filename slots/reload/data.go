@@ -1,11 +1,10 @@
 package reload
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
-	"strconv"
-	"strings"
+
+	"github.com/slotsync/slotsync/slots"
 )
 
 // Data is what a template sees.
@@ -40,10 +39,7 @@ type Server struct {
 	State string
 }
 
-const (
-	maxName  = 255
-	maxSlots = 100_000
-)
+const maxSlots = 100_000
 
 // checked returns d as it may be written into a file, or what is wrong with it.
 func (d Data) checked() (Data, error) {
@@ -64,8 +60,10 @@ func (d Data) checked() (Data, error) {
 }
 
 func (b Backend) checked() (Backend, error) {
-	if err := errors.Join(checkName("name", b.Name), checkName("proxy", b.Proxy), checkName("prefix", b.Prefix)); err != nil {
-		return b, err
+	for _, name := range []string{b.Name, b.Proxy, b.Prefix} {
+		if err := slots.CheckName(name); err != nil {
+			return b, err
+		}
 	}
 	if b.Slots < 0 || b.Slots > maxSlots {
 		return b, fmt.Errorf("%d slots are not within 0..%d", b.Slots, maxSlots)
@@ -111,7 +109,7 @@ func (b Backend) server(s Server) (Server, error) {
 		}
 		s.Addr = addr
 	}
-	s.Name = named(s.Name)
+	s.Name = slots.AsName(s.Name, slots.MaxName)
 	return s, nil
 }
 
@@ -121,44 +119,14 @@ func (b Backend) last() int  { return b.Offset + b.Slots }
 
 // number returns which slot of b a name stands for.
 func (b Backend) number(slot string) (int, error) {
-	digits, ok := strings.CutPrefix(slot, b.Prefix)
-	n, err := strconv.Atoi(digits)
+	n, ok := slots.Number(slot, b.Prefix)
 	switch {
-	case !ok || err != nil || strconv.Itoa(n) != digits:
+	case !ok:
 		return 0, fmt.Errorf("is not %q and a number", printable(b.Prefix))
 	case n < b.first() || n > b.last():
 		return 0, fmt.Errorf("is not one of the slots %d to %d", b.first(), b.last())
 	}
 	return n, nil
-}
-
-// checkName accepts what HAProxy accepts (Configuration Manual 2.2, "proxy
-// names") and no template can make more of.
-func checkName(what, s string) error {
-	if s == "" || len(s) > maxName {
-		return fmt.Errorf("%s has %d bytes; want 1 to %d", what, len(s), maxName)
-	}
-	if i := strings.IndexFunc(s, notInName); i >= 0 {
-		return fmt.Errorf("%s %q: only letters, digits and _ . : - are allowed", what, printable(s))
-	}
-	return nil
-}
-
-func notInName(r rune) bool {
-	switch {
-	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '.', r == ':', r == '-':
-		return false
-	}
-	return true
-}
-
-func named(s string) string {
-	return strings.Map(func(r rune) rune {
-		if notInName(r) {
-			return '_'
-		}
-		return r
-	}, s[:min(len(s), maxName)])
 }
 
 func checkAddr(a netip.AddrPort) (netip.AddrPort, error) {
