@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"context"
+	"net/url"
 	"slices"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -76,4 +77,31 @@ func (a *adapter) Believe(_ context.Context, _ longpoll.Request, d longpoll.Disp
 		reading = reading.Partly("the server knows no leader")
 	}
 	return d, reading, nil
+}
+
+func (c *Client) exchange(ctx context.Context, url, token string) (reply, error) {
+	resp, err := c.http.Open(ctx, url, token)
+	if err != nil {
+		return reply{}, err
+	}
+	defer resp.Body.Close()
+	r := parseHeader(resp.Header)
+	err = c.http.ReadBody(ctx, resp.Body, func(raw []byte) (err error) {
+		r.list, err = decode(raw)
+		return err
+	})
+	if err != nil {
+		return reply{}, c.http.Unreadable(ctx, err)
+	}
+	return r, nil
+}
+
+func (c *Client) url(q Query, req longpoll.Request) string {
+	v := url.Values{}
+	for key, value := range map[string]string{"namespace": c.opts.Namespace, "region": c.opts.Region, "filter": q.Filter} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	return c.http.URL("/v1/service/"+q.Service, v, req)
 }

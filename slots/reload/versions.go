@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rogpeppe/go-internal/diff"
+
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -241,4 +243,10 @@ func (t *Transaction) label(id string) string {
 		return t.o.File
 	}
 	return id
+}
+
+// unified returns the diff of two texts in the format of "diff -u", "" if they are equal.
+func unified(from, to, a, b string) string {
+	text := string(diff.Diff(from, []byte(a), to, []byte(b)))
+	return strings.TrimPrefix(text, "diff "+from+" "+to+"\n")
 }
