@@ -99,7 +99,6 @@ func (p *RecoveryProbe) due() time.Duration {
 	return time.Until(next)
 }
 
-// hurry lets the next caller ask at once.
 func (p *RecoveryProbe) hurry() {
 	p.mu.Lock()
 	p.next = time.Now()
@@ -128,7 +127,6 @@ func (p *RecoveryProbe) Open() {
 	p.open(opened)
 }
 
-// open closes opened, unless that was done.
 func (p *RecoveryProbe) open(opened chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -121,7 +121,6 @@ func (m *Metrics) Track(s Snapshot) {
 	})
 }
 
-// replace adds the keys that are new and drops those that are gone.
 func replace[K comparable, V any](was, is map[K]V, add, drop func(K)) {
 	for k := range was {
 		if _, still := is[k]; !still {

@@ -220,7 +220,6 @@ func (w *walker) enter(name string) (target string, err error) {
 	return "", &fs.PathError{Op: "open", Path: path, Err: unix.ENOTDIR}
 }
 
-// open opens what has that name, or makes a folder of that name.
 func (w *walker) open(name, path string) (int, error) {
 	const flags = unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd, err := unix.Openat(w.fd, name, flags, 0)
@@ -255,7 +254,6 @@ func (w *walker) judge(passing bool) error {
 	return nil
 }
 
-// dir returns the folder that was reached.
 func (w *walker) dir() (*Dir, error) {
 	if err := w.judge(false); err != nil {
 		return nil, err

@@ -58,7 +58,6 @@ type claim struct {
 	first int            // the first instance that has it there in its best class
 }
 
-// stronger orders claims, the strongest first.
 func stronger(a, b claim) int {
 	return cmp.Or(
 		cmp.Compare(b.votes[Ready], a.votes[Ready]),
@@ -96,7 +95,6 @@ func claims(views [][]Server, known map[netip.AddrPort]discovery.Endpoint, index
 	return all
 }
 
-// add counts the vote of one instance.
 func (c *claim) add(view int, class Class) {
 	best := true
 	for better := class; better <= Ready; better++ {

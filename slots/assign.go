@@ -136,7 +136,6 @@ func (s Slot) reuseRank() int {
 	return 2
 }
 
-// hold puts e into s.
 func (s *Slot) hold(e discovery.Endpoint) {
 	s.Endpoint, s.Last, s.Before, s.Freed, s.Busy = e, netip.AddrPort{}, netip.AddrPort{}, time.Time{}, false
 }

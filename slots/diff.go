@@ -76,7 +76,6 @@ type pair struct {
 	absent bool
 }
 
-// serves reports whether traffic goes to a.
 func (p pair) serves(a netip.AddrPort) bool { return p.have.Class == Ready && p.have.Addr == a }
 
 // A delta is what Diff decides upon.
@@ -202,7 +201,6 @@ func isVoid(a netip.AddrPort) bool {
 	return !a.IsValid() || a.Addr().Unmap().IsUnspecified() || a.Port() == 0
 }
 
-// empty takes the server out of service.
 func (p pair) empty() Change {
 	return Change{Slot: p.have.Name, Number: p.want.Number, Kind: Empty, Class: Maint, SetClass: true, From: *p.have}
 }
@@ -220,7 +218,6 @@ func (p pair) remove() (now, later Change) {
 	return Change{}, gone
 }
 
-// add makes the server.
 func (d *delta) add(p pair) Change {
 	return Change{Number: p.want.Number, Kind: Add, Addr: p.want.Addr, Weight: cmp.Or(p.want.Weight, d.initial),
 		Class: p.want.Class, SetClass: true}

@@ -140,7 +140,6 @@ func (f *fitting) move(k int) {
 	}
 }
 
-// shows reports whether the instance has a slot with this number.
 func (f *fitting) shows(number int) bool {
 	return slices.ContainsFunc(f.have, func(s Server) bool { return s.Number == number })
 }

@@ -203,7 +203,6 @@ func Collide(a, b string) string {
 	return ""
 }
 
-// maxDigits bounds the numbers of a template's range.
 const maxDigits = 9
 
 // isNumber accepts what HAProxy makes of a number in a template's range.

@@ -46,7 +46,6 @@ func (t Table) Observe(views [][]Server, now time.Time) Table {
 	return next
 }
 
-// discover adds the slots that t does not know.
 func (next Table) discover(t Table, indexed []indexedView, now time.Time) Table {
 	known := make(map[int]bool, len(t))
 	for _, s := range t {
@@ -91,7 +90,6 @@ type slotView struct {
 	dynamic, template bool
 }
 
-// slotViews appends what the views show of a slot, in their order.
 func slotViews(shown []slotView, indexed []indexedView, number int) []slotView {
 	for _, l := range indexed {
 		s := l.find(number)

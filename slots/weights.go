@@ -38,7 +38,6 @@ func Scale(eps []discovery.Endpoint) map[netip.AddrPort]int {
 	return scaled
 }
 
-// span returns the smallest and the largest weight of eps.
 func span(eps []discovery.Endpoint) (least, most uint64) {
 	for _, e := range eps {
 		if e.Weight <= 0 && e.State == discovery.Drain {

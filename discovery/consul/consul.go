@@ -127,7 +127,6 @@ func NewClient(o Options) (*Client, error) {
 	return &Client{opts: o, http: client, agent: agent{turn: make(chan struct{}, 1)}}, nil
 }
 
-// sign adds the token, and what a proxy wants, to a request.
 func (o Options) sign(r *http.Request, token string) {
 	if token != "" {
 		r.Header.Set("X-Consul-Token", token)

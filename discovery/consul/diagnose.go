@@ -21,7 +21,6 @@ func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding 
 	return []discovery.Finding{c.checkVersion(v), c.checkToken(ctx, token, v), c.checkNodes(ctx, token), c.http.CheckBudget(watches)}
 }
 
-// checkVersion says what the agent told of itself.
 func (c *Client) checkVersion(v version) discovery.Finding {
 	switch {
 	case v == (version{}) && c.opts.Namespace+c.opts.Partition != "":
@@ -32,7 +31,6 @@ func (c *Client) checkVersion(v version) discovery.Finding {
 	return discovery.Findingf(discovery.Fine, "%s is Consul %s", c.http.At, v.text)
 }
 
-// checkToken finds out whether the agent knows the token.
 func (c *Client) checkToken(ctx context.Context, token string, v version) discovery.Finding {
 	_, _, err := c.peek(ctx, "/v1/acl/token/self", longpoll.Request{}, token)
 	switch {

@@ -74,7 +74,6 @@ func (q Query) canonical() Query {
 	return q
 }
 
-// check says what is wrong with everything but the service's name.
 func (q Query) check() error {
 	if err := checkNodeMeta(q.NodeMeta); err != nil {
 		return err
@@ -105,7 +104,6 @@ func (q Query) check() error {
 // maxFilter is what fits into a URL that agents and proxies accept.
 const maxFilter = 4096
 
-// checkNodeMeta holds pairs against what Consul lets nodes have.
 func checkNodeMeta(pairs []string) error {
 	seen := map[string]string{}
 	for _, pair := range pairs {

@@ -72,7 +72,6 @@ func (s *rights) keep(told discovery.Reading) {
 	}
 }
 
-// lacks reports whether one of addrs is not in reading.
 func lacks(reading discovery.Reading, addrs []netip.AddrPort) bool {
 	have := addresses(reading)
 	return slices.ContainsFunc(addrs, func(a netip.AddrPort) bool {

@@ -42,7 +42,6 @@ func parseVersion(s string) version {
 	return version{s, v.Core(), slices.Contains(strings.Split(v.Metadata(), "."), "ent")}
 }
 
-// before reports whether v is older than a release.
 func (v version) before(release string) bool {
 	return v.release.LessThan(goversion.Must(goversion.NewVersion(release)))
 }

@@ -56,7 +56,6 @@ func few(lines []string) []string {
 	return append(slices.Clone(lines[:most]), fmt.Sprintf("and %d more of the kind", len(lines)-most))
 }
 
-// noteQuestion notes a question as it begins.
 func (s *Source) noteQuestion(l lookup) {
 	question := s.question(l.names[0], l.client.servers.first(l.settings.servers), l.client.network(l.settings, l.names[0]))
 	s.mu.Lock()

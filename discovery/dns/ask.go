@@ -190,14 +190,12 @@ func (c *Client) noteUDPFailure(name string, err error) {
 	}
 }
 
-// once makes one exchange within the time of a try.
 func (c *Client) once(ctx context.Context, o settings, network, server string, q *wire.Msg) (*wire.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	return c.exchange(ctx, network, server, q)
 }
 
-// overTCP says whether name is asked for over TCP at once.
 func (c *Client) overTCP(o settings, name string) bool {
 	if o.tcp || c.options.TCP == Never {
 		return o.tcp

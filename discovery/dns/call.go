@@ -15,7 +15,6 @@ type calls struct {
 	by map[callKey]*call
 }
 
-// A callKey is one query to one server.
 type callKey struct {
 	try
 	name  string

@@ -109,7 +109,6 @@ func (c *Client) lone(ctx context.Context, l lookup, p probe, qtype uint16) ([]s
 	return out, nil
 }
 
-// findings puts what the servers said into words.
 func findings(probes []probe, networks []string) []discovery.Finding {
 	var out []discovery.Finding
 	add := func(verdict, format string, args ...any) {

@@ -26,7 +26,6 @@ type holders struct {
 	asked map[key]bool // of these, in this process
 }
 
-// add notes that server has shown records of k.
 func (h *holders) add(k key, server string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -86,7 +85,6 @@ func (h *holders) of(k key, servers []string) []string {
 	return out
 }
 
-// forget drops what is known of k.
 func (h *holders) forget(k key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// A key names a set of records.
 type key struct {
 	name  string // absolute and canonical
 	qtype uint16
@@ -56,7 +55,6 @@ func normalized(items []item) []item {
 	return slices.CompactFunc(items, func(a, b item) bool { return a.id() == b.id() })
 }
 
-// missingFrom lists the items of want that have lacks.
 func missingFrom(have, want []item) []item {
 	var out []item
 	for _, w := range want {

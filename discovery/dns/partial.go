@@ -52,7 +52,6 @@ type partialSet struct {
 	known map[item]lastSeen
 }
 
-// A lastSeen is an item, and when an answer had it last.
 type lastSeen struct {
 	item  item
 	at    time.Time

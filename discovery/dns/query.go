@@ -64,7 +64,6 @@ func (w families) without(noAAAA bool) families {
 	return w
 }
 
-// subject checks q and completes it.
 func (q Query) subject(search bool) (s subject, err error) {
 	if s.name, err = absolute(q.Record); err != nil {
 		return subject{}, fmt.Errorf("dns record %q: %w", q.Record, err)
@@ -93,7 +92,6 @@ func (q Query) subject(search bool) (s subject, err error) {
 	return s, nil
 }
 
-// restrict leaves the types that a family allows.
 func (w families) restrict(family string) (families, error) {
 	refused := uint16(wire.TypeNone)
 	switch family {

@@ -249,7 +249,6 @@ func (c *responses) settled(server string) bool {
 		slices.ContainsFunc(c.denied, func(r reply) bool { return r.server == server })
 }
 
-// serverFailure is the first failure that a server answered with.
 func (c *responses) serverFailure() error {
 	for _, f := range c.failed {
 		if discovery.ClassOf(f.err) != discovery.Transport {

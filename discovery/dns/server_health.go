@@ -54,7 +54,6 @@ func (r *serverHealth) first(servers []string) string {
 	return append(alive, demoted...)[0]
 }
 
-// others lists those of servers that are alive and are not server.
 func (r *serverHealth) others(servers []string, server string) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -74,7 +73,6 @@ func (r *serverHealth) split(servers []string) (alive, demoted []string) {
 	return alive, demoted
 }
 
-// change has f change the state of server.
 func (r *serverHealth) change(server string, f func(*serverState)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,7 +116,6 @@ func (r *serverHealth) failed(server string, asked time.Time) {
 	})
 }
 
-// prefer has server asked first from now on.
 func (r *serverHealth) prefer(server string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -215,7 +215,6 @@ func (s *Source) afterRoots(roots []question) {
 	}
 }
 
-// result is what is known of a set.
 func (s *Source) result(k key) result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -230,7 +229,6 @@ func (s *Source) viewed(q question) result {
 	return st.view()
 }
 
-// spread returns d ±10 %.
 func spread(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }

@@ -114,7 +114,6 @@ func (l *links) take(server string) net.Conn {
 	return k.conn
 }
 
-// keep keeps c for a while, unless there is one already.
 func (l *links) keep(server string, c net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -125,7 +124,6 @@ func (l *links) keep(server string, c net.Conn) bool {
 	return true
 }
 
-// drop closes c if it is still idle.
 func (l *links) drop(server string, c net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -87,7 +87,6 @@ func postpone(questions []question, sets map[key]*set) {
 	}
 }
 
-// asked leaves out the questions that are not asked now.
 func asked(questions []question) []question {
 	return slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return q.idle })
 }
@@ -136,7 +135,6 @@ func orSpelled(q question, r result) result {
 	return result{verdict: verdict{items: []item{{addr: a}}}, state: discovery.Partial, why: why}
 }
 
-// qtypeOf is the type of the records that have a.
 func qtypeOf(a netip.Addr) uint16 {
 	if a.Is4() {
 		return wire.TypeA

@@ -103,7 +103,6 @@ func transportError(server string, err error) error {
 	return discovery.Errorf(discovery.Transport, "%s: %w", server, err)
 }
 
-// newQuery returns a query for name with an id of its own.
 func newQuery(name string, qtype uint16, edns bool) *wire.Msg {
 	q := new(wire.Msg)
 	q.SetQuestion(name, qtype)

@@ -50,7 +50,6 @@ func (s *Source) Diagnose(ctx context.Context) []discovery.Finding {
 	return out
 }
 
-// holds counts what v has of the service.
 func (q Query) holds(v view) int {
 	n := 0
 	for _, i := range v.items {

@@ -69,7 +69,6 @@ func (b *builder) node(depth int) (*yaml.Node, error) {
 	return n, nil
 }
 
-// content adds to n what is between its brackets.
 func (b *builder) content(n *yaml.Node, depth int) error {
 	for b.dec.More() {
 		child, err := b.node(depth)

@@ -77,7 +77,6 @@ func (k known) pending(now time.Time) bool {
 	return now.Sub(k.since) < settle && (k.err != nil || !k.good || lacks(k.items, k.held))
 }
 
-// lacks says whether an endpoint of old is not in now.
 func lacks(now, old []item) bool {
 	type place struct {
 		service string
@@ -151,7 +150,6 @@ func (v view) equal(w view) bool {
 		slices.Equal(v.items, w.items) && slices.Equal(v.held, w.held)
 }
 
-// err returns why the file is unknown.
 func (v view) err() error {
 	if v.state != discovery.Unknown {
 		return nil

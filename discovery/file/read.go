@@ -47,7 +47,6 @@ type seenFile struct {
 	version
 }
 
-// legible reports whether it could be read.
 func (s seenFile) legible() bool { return s.err == nil }
 
 // A version is one content of a file.
@@ -80,7 +79,6 @@ func (f *Files) scan(known memory, anew bool) ([]seenFile, error) {
 	return seen, closed
 }
 
-// names returns the names of the files that there are, sorted.
 func (f *Files) names() ([]string, error) {
 	// Nothing but a directory is opened: opening a pipe would wait for a writer.
 	dir, err := os.OpenFile(f.dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)

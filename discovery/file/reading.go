@@ -19,7 +19,6 @@ func partName(file string) string {
 	return strconv.QuoteToASCII(file)
 }
 
-// reading is what the files say of the service.
 func (q Query) reading(s snapshot) (discovery.Reading, error) {
 	if s.err != nil {
 		return discovery.Reading{}, s.err
@@ -88,7 +87,6 @@ func (q Query) mayBeHalfWritten(v view) bool { return v.mayBeHalfWritten && q.co
 
 func (q Query) wants(i item) bool { return q.Service == "" || q.Service == i.service }
 
-// namesake reports whether v is named after the service.
 func (q Query) namesake(v view) bool {
 	return q.Service == "" || strings.TrimSuffix(v.name, filepath.Ext(v.name)) == q.Service
 }

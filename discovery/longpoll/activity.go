@@ -19,7 +19,6 @@ type activityLog struct {
 	refuted  int                // answers that lacked what the leader had
 }
 
-// read returns what was noted.
 func (l *activityLog) read() (a discovery.Activity, polls bool, leader time.Time, refuted int) {
 	l.mu.Lock()
 	a, question, polls, leader, refuted := l.last, l.question, l.polls, l.leader, l.refuted
@@ -47,14 +46,12 @@ func (l *activityLog) answeredBy(answer string, err error) {
 	l.note(func(l *activityLog) { l.last.Answer, l.last.Answered = answer, time.Now() })
 }
 
-// note has change note something.
 func (l *activityLog) note(change func(*activityLog)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	change(l)
 }
 
-// pollsAt notes that the source is polled, and when next.
 func (l *activityLog) pollsAt(next time.Time) {
 	l.note(func(l *activityLog) { l.polls, l.last.Next = true, next })
 }

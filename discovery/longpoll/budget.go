@@ -136,7 +136,6 @@ func (p *place) free() {
 	})
 }
 
-// held reports whether p is a place that was not released.
 func (p *place) held() bool {
 	if p == nil {
 		return false

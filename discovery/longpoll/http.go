@@ -48,7 +48,6 @@ func cause(err error) error {
 	return err
 }
 
-// refused is the error for a status other than 200.
 func (c *Client) refused(resp *http.Response) error {
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxFault)) // the status alone says enough
 	body := strings.TrimSpace(string(raw))
@@ -97,7 +96,6 @@ func withToken[T any](token func() string, denied func(), ask func(token string)
 	return answer, err
 }
 
-// tokenOf returns what token does; it may be nil.
 func tokenOf(token func() string) string {
 	if token == nil {
 		return ""

@@ -40,7 +40,6 @@ func plain() Request { return Request{Mode: Default} }
 // Blocking reports whether q waits for news.
 func (q Request) Blocking() bool { return q.Index > 0 }
 
-// add puts q into the parameters of a URL.
 func (q Request) add(params url.Values) {
 	if q.Mode != "" && q.Mode != Default {
 		params.Set(q.Mode, "")

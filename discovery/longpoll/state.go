@@ -98,7 +98,6 @@ func (st *state) apply(q Request, index uint64, reading discovery.Reading, epoch
 	st.refresh = time.Now().Add(Around(safety))
 }
 
-// next returns how to ask at that time.
 func (st *state) next(o *Options, now time.Time) Request {
 	if st.index == 0 || !now.Before(st.refresh) {
 		return plain()

@@ -111,7 +111,6 @@ func (t *Trust) transport(dial Dial, most int) *http.Transport {
 	}
 }
 
-// config is for one connection to address.
 func (t *Trust) config(address string) *tls.Config {
 	t.mu.Lock()
 	defer t.mu.Unlock()

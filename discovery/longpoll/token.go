@@ -9,7 +9,6 @@ import (
 	"unicode"
 )
 
-// recheck is how often a token file is looked at.
 const recheck = 5 * time.Second
 
 // A TokenFile keeps the ACL token of a file that is replaced from time to time.

@@ -22,7 +22,6 @@ type transport struct {
 	http1     atomic.Bool // each query needs a connection of its own
 }
 
-// newTransport connects by c.Dial.
 func newTransport(c *Client, o Options) (*transport, error) {
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		return c.Dial(ctx, network, address)

@@ -25,7 +25,6 @@ func (c *Client) Diagnose(ctx context.Context, watches int) []discovery.Finding 
 	return append(out, c.checkVersion(ctx, token), c.checkToken(ctx, token), c.http.CheckBudget(watches))
 }
 
-// checkVersion says what the agent tells of itself.
 func (c *Client) checkVersion(ctx context.Context, token string) discovery.Finding {
 	version := c.version(ctx, token)
 	if version == "" {
@@ -50,7 +49,6 @@ func (c *Client) version(ctx context.Context, token string) string {
 	return said.Member.Tags.Build
 }
 
-// checkToken finds out whether the agent knows the token.
 func (c *Client) checkToken(ctx context.Context, token string) discovery.Finding {
 	_, err := c.peek(ctx, "/v1/acl/token/self", token)
 	switch {
@@ -78,7 +76,6 @@ func isIdentity(token string) bool {
 // maxSelf bounds what an agent says of itself.
 const maxSelf = 4 << 20
 
-// peek returns what is at a path.
 func (c *Client) peek(ctx context.Context, path, token string) (string, error) {
 	_, body, err := c.http.Peek(ctx, c.http.URL(path, nil, longpoll.Request{}), token, maxSelf)
 	return body, err

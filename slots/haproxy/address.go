@@ -25,7 +25,6 @@ type address struct{ network, addr string }
 // String returns the path or host:port.
 func (a address) String() string { return a.addr }
 
-// parseAddress understands a path, unix:///path and tcp://host:port.
 func parseAddress(s string) (address, error) {
 	if hostport, ok := strings.CutPrefix(s, "tcp://"); ok {
 		host, port, err := net.SplitHostPort(hostport)

@@ -103,7 +103,6 @@ func (r *round) admit() {
 	}
 }
 
-// admissible returns why ch must not be sent.
 func admissible(ch slots.Change) error {
 	if err := errors.Join(slots.CheckName(ch.Backend), slots.CheckName(ch.Slot)); err != nil {
 		return err
@@ -217,7 +216,6 @@ func (r *round) unproved() []step {
 	return steps
 }
 
-// prove marks the addresses that read back.
 func (r *round) prove() {
 	find := r.finder()
 	for i, ch := range r.changes {

@@ -41,7 +41,6 @@ type boundError string
 
 func (e boundError) Error() string { return string(e) }
 
-// add takes in what has come, and says whether that is too much.
 func (m *meter) add(b []byte) error {
 	if m.total += len(b); m.total > m.limit {
 		return boundError(fmt.Sprintf("the answer has more than %d bytes", m.limit))

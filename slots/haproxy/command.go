@@ -23,7 +23,6 @@ func checkAddr(a netip.AddrPort) error {
 	return nil
 }
 
-// checkWeight returns an error unless HAProxy takes a weight.
 func checkWeight(weight int) error {
 	if weight < 0 || weight > slots.MaxWeight {
 		return fmt.Errorf("weight %d is not within 0..%d", weight, slots.MaxWeight)
@@ -48,7 +47,6 @@ func appendAddr(b []byte, backend, server string, a netip.AddrPort) ([]byte, err
 	return appendServer(b, "set server", backend, server, " addr %s port %d", a.Addr().Unmap(), a.Port())
 }
 
-// appendWeight sets an absolute weight.
 func appendWeight(b []byte, backend, server string, weight int) ([]byte, error) {
 	if err := checkWeight(weight); err != nil {
 		return b, err
@@ -56,7 +54,6 @@ func appendWeight(b []byte, backend, server string, weight int) ([]byte, error) 
 	return appendServer(b, "set server", backend, server, " weight %d", weight)
 }
 
-// appendState sets the administrative state.
 func appendState(b []byte, backend, server string, class slots.Class) ([]byte, error) {
 	if class > slots.Ready {
 		return b, fmt.Errorf("state %s is not one of HAProxy's", class)

@@ -109,7 +109,6 @@ func (c *Client) askIn(ctx context.Context, s *session, l line) (answer, error) 
 	return c.parse(raw, l)
 }
 
-// parse takes an answer apart.
 func (c *Client) parse(raw string, l line) (a answer, err error) {
 	text, _, between := l.compose()
 	if strings.HasPrefix(raw, "The command line is too big") {

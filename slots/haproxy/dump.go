@@ -139,7 +139,6 @@ func (p places) take(ctx context.Context) (leave func(), err error) {
 	return leave, nil
 }
 
-// A rawReply is what came back to a line.
 type rawReply struct {
 	text string
 	err  error
@@ -164,7 +163,6 @@ func exchangeRaw(conn net.Conn, command string, answers int, told chan<- rawRepl
 	}
 }
 
-// parseDump understands the answer to a dump.
 func parseDump(what, text string) (slots.Dump, error) {
 	d := slots.Dump{Columns: []string{}, Rows: []map[string]string{}}
 	var err error
@@ -197,7 +195,6 @@ func dumpInfo(d *slots.Dump, text string) error {
 	return nil
 }
 
-// dumpStat reads CSV with a header.
 func dumpStat(d *slots.Dump, text string) error {
 	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
 	r.FieldsPerRecord, r.LazyQuotes = -1, true
@@ -238,7 +235,6 @@ func dumpServers(d *slots.Dump, text string) error {
 	return nil
 }
 
-// addRow adds the values that have a name.
 func addRow(d *slots.Dump, header, values []string) error {
 	var pairs []string
 	for i, name := range header {

@@ -62,7 +62,6 @@ func isOptionRune(ch rune) bool {
 	return ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9' || strings.ContainsRune(optionMarks, ch)
 }
 
-// asks reports whether word is among options.
 func asks(options, word string) bool { return slices.Contains(strings.Fields(options), word) }
 
 // appendAdd adds a server, with HAProxy's own weight if weight is 0.
@@ -178,7 +177,6 @@ func classifyAdd(text string) (result, slots.Cause) {
 	return refusedResult, slots.OtherCause
 }
 
-// classifyDel judges a reply to "del server".
 func classifyDel(text string) (result, slots.Cause) {
 	switch {
 	case text == "Server deleted.":

@@ -190,7 +190,6 @@ func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[
 	return nil
 }
 
-// noteProcess notes that p has just answered.
 func (c *Client) noteProcess(p slots.Process) time.Time {
 	now := time.Now()
 	c.mu.Lock()
@@ -202,7 +201,6 @@ func (c *Client) noteProcess(p slots.Process) time.Time {
 	return now
 }
 
-// forgetProcess forgets when the process answered last.
 func (c *Client) forgetProcess() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,7 +17,6 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// lockPoll is how often a lock that is waited for is tried.
 const lockPoll = 100 * time.Millisecond
 
 // A LockedError says that somebody else writes to a HAProxy, or has its master reload:
@@ -180,7 +179,6 @@ func (l *Lock) Close() error {
 	return err
 }
 
-// lockFile is the file that stands for the socket.
 func lockFile(socket string) string {
 	return filepath.Join(filepath.Dir(socket), ".slotsync-"+filepath.Base(socket)+".lock")
 }
@@ -244,7 +242,6 @@ func openLock(path string, create int, may rights) (*os.File, error) {
 	return f, nil
 }
 
-// isAt reports whether f is what path leads to.
 func isAt(f *os.File, path string) bool {
 	now, err := os.Lstat(path)
 	if err != nil {

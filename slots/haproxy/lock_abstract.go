@@ -90,7 +90,6 @@ type peer struct {
 	groups   []int
 }
 
-// peerOf asks the kernel who listens.
 func peerOf(name string) peer {
 	conn, err := net.DialTimeout("unix", name, time.Second)
 	if err != nil {
@@ -116,7 +115,6 @@ func peerAt(conn *net.UnixConn) peer {
 // maxGroups is more than a process is a member of in practice; of one in more nothing is known.
 const maxGroups = 4096
 
-// peerGroups lists the further groups of the peer, SO_PEERGROUPS.
 func peerGroups(fd uintptr) []int {
 	gids := make([]uint32, maxGroups)
 	size := uint32(len(gids) * 4)

@@ -53,7 +53,6 @@ func (r rights) user(uid int) bool {
 	return uid >= 0 && (uid == 0 || uid == os.Geteuid() || uid == r.owner || r.mode&0o002 != 0)
 }
 
-// peer reports whether who listens may write to HAProxy.
 func (r rights) peer(p peer) bool {
 	return r.user(p.uid) || r.mode&0o020 != 0 && slices.Contains(p.groups, r.group)
 }

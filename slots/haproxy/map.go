@@ -53,7 +53,6 @@ func mapsOf(list, path string) (ids []string) {
 	return ids
 }
 
-// syncMap changes what differs in one map.
 func (c *Client) syncMap(ctx context.Context, id string, want map[string]string) error {
 	have, err := c.readMap(ctx, id)
 	if err != nil {
@@ -115,7 +114,6 @@ func mapCommands(id string, have, want map[string]string) (commands []string) {
 	return commands
 }
 
-// packCommands joins commands to lines of at most limit bytes.
 func packCommands(commands []string, limit int) (lines []string) {
 	for _, command := range commands {
 		if n := len(lines) - 1; n >= 0 && len(lines[n])+1+len(command) <= limit {

@@ -137,7 +137,6 @@ func came(at address, before, after processes) error {
 	return nil
 }
 
-// await asks for the processes until they are as wanted.
 func (m *Master) await(ctx context.Context, wanted func(processes) bool) (processes, error) {
 	tick := time.NewTicker(between)
 	defer tick.Stop()

@@ -69,7 +69,6 @@ func parseProcesses(text string) (processes, error) {
 	return p, nil
 }
 
-// add takes in one line of a section.
 func (p *processes) add(section, line string) error {
 	switch section {
 	case "":

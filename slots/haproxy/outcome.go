@@ -38,7 +38,6 @@ func (r *round) add(refusal slots.Refusal) {
 	r.outcome.Refusals = append(r.outcome.Refusals, refusal)
 }
 
-// refusal explains why change i is not there.
 func (r *round) refusal(i int, s slots.Server, exists bool) slots.Refusal {
 	ch, f := r.changes[i], &r.fates[i]
 	if f.bad {
@@ -94,7 +93,6 @@ func difference(ch slots.Change, s slots.Server) string {
 	return ""
 }
 
-// count lists what was sent.
 func (r *round) count() {
 	for k := range kind(kinds) {
 		for res := range result(results) {

@@ -119,7 +119,6 @@ func mergeReads(servers map[string][]slots.Server, reads []read, texts []string)
 	return nil
 }
 
-// room returns how many servers may be added to servers.
 func room(servers map[string][]slots.Server) int {
 	n := maxServers
 	for _, list := range servers {

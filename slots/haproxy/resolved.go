@@ -86,7 +86,6 @@ type fqdnLine struct {
 	backends []string
 }
 
-// addFQDN puts a command on the last of lines, or on one more.
 func addFQDN(lines []fqdnLine, backend string, command []byte, limit int) []fqdnLine {
 	if n := len(lines); n > 0 && len(lines[n-1].text)+1+len(command) <= limit {
 		l := &lines[n-1]

@@ -153,7 +153,6 @@ func (r *round) record(line []byte, steps []step, replies []string) {
 	}
 }
 
-// addView adds what was read to the outcome.
 func (r *round) addView(reads []read, a answer) error {
 	view := &r.outcome.View
 	if err := mergeReads(view.Servers, reads, a.reads); err != nil {
@@ -181,7 +180,6 @@ func (r *round) note(steps []step, replies []string) {
 	}
 }
 
-// backendsOf lists the backends of the steps.
 func (r *round) backendsOf(steps []step) []string {
 	var list []string
 	for _, s := range steps {

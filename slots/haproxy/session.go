@@ -28,7 +28,6 @@ type session struct {
 // prompt is what interactive mode adds to the line feed that ends an answer.
 const prompt = "\n> "
 
-// session returns the one that is open, or a new one.
 func (c *Client) session(ctx context.Context) (*session, error) {
 	if s := c.take(); s != nil {
 		return s, nil
@@ -53,7 +52,6 @@ func (c *Client) take() *session {
 	return s
 }
 
-// drop closes the session that is open.
 func (c *Client) drop() {
 	if s := c.take(); s != nil {
 		s.conn.Close()

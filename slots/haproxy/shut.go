@@ -52,7 +52,6 @@ func (c *Client) ShutSessions(ctx context.Context, backend, server string) error
 	}
 }
 
-// sessions returns how many sessions a server has.
 func (c *Client) sessions(ctx context.Context, backend, server string) (int, error) {
 	show, err := appendShowState(nil, backend)
 	if err != nil {

@@ -105,7 +105,6 @@ func splitFields(fields []string, line string) []string {
 	return fields
 }
 
-// stateHeader says where each column is.
 func stateHeader(line string) (at [columns]int, err error) {
 	names, ok := strings.CutPrefix(line, "# ")
 	if !ok {
@@ -183,7 +182,6 @@ func backendIDs(text string) map[string]int {
 	return ids
 }
 
-// parseNumbers fills in what is a number in the dump.
 func parseNumbers(f *[columns]string, s *slots.Server) error {
 	var n [columns]int
 	for _, b := range [...]struct {

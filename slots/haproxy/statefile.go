@@ -178,7 +178,6 @@ func (s *stateFile) replace(path string, text []byte) error {
 	return nil
 }
 
-// untouched reports whether nobody has changed or replaced the file.
 func (w *written) untouched(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && os.SameFile(info, w.info) && info.Size() == w.info.Size() && info.ModTime().Equal(w.info.ModTime())
@@ -199,7 +198,6 @@ func (w *written) close() {
 	}
 }
 
-// stateLines writes one line for each server that has an address.
 func stateLines(backend string, id int, servers []slots.Server) ([]byte, error) {
 	if err := slots.CheckName(backend); err != nil {
 		return nil, err

@@ -20,7 +20,6 @@ const (
 	dirMark = "{{.Dir}}"
 )
 
-// marked reports whether an argument of check has a mark.
 func marked(check []string) bool {
 	for _, arg := range check[1:] {
 		if strings.Contains(arg, fileMark) || strings.Contains(arg, dirMark) {
@@ -45,7 +44,6 @@ func (t *Transaction) unchanged(s Step, err error, words string) error {
 	return &Error{Step: s, Err: err, Words: words, done: "nothing was changed", advice: advice}
 }
 
-// checkFile runs the check on the file as it is.
 func (t *Transaction) checkFile(ctx context.Context) (string, error) {
 	if len(t.o.Check) == 0 {
 		return "", nil
@@ -58,7 +56,6 @@ func (t *Transaction) checkFile(ctx context.Context) (string, error) {
 	return words, hint(err, words, text)
 }
 
-// check runs the check on a text.
 func (t *Transaction) check(ctx context.Context, text []byte) (string, error) {
 	if len(t.o.Check) == 0 {
 		return "", nil

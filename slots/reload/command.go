@@ -51,7 +51,6 @@ func execute(ctx context.Context, argv []string) (string, error) {
 	return words, nil
 }
 
-// head keeps the beginning of what is written to it.
 type head struct{ kept []byte }
 
 func (h *head) Write(b []byte) (int, error) {
@@ -89,7 +88,6 @@ func (t *Transaction) refusedByHand(text []byte) error {
 	return nil // what else is in the way is what Rehearse is for
 }
 
-// limit bounds a step.
 func (t *Transaction) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, t.o.Timeout, fmt.Errorf("not done within %s", t.o.Timeout))
 }

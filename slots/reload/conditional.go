@@ -44,7 +44,6 @@ type conditional struct {
 	otherwise    bool  // it has an ".else"
 }
 
-// outline attributes the lines.
 func outline(text []byte) *outlined {
 	o := &outlined{}
 	types := SectionTypes()
@@ -163,7 +162,6 @@ func (o *outlined) leave(depth int, closes bool, end int) {
 	}
 }
 
-// fail notes a fault of the whole text.
 func (o *outlined) fail(format string, args ...any) {
 	if o.fault == "" {
 		o.fault = fmt.Sprintf(format, args...)
@@ -187,7 +185,6 @@ func (o *outlined) finish() {
 	}
 }
 
-// union returns what is in a or in b.
 func union(a, b []int) []int {
 	all := slices.Concat(a, b)
 	slices.Sort(all)

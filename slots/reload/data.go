@@ -113,7 +113,6 @@ func (b Backend) server(s Server) (Server, error) {
 	return s, nil
 }
 
-// first and last are the numbers of the first and of the last slot.
 func (b Backend) first() int { return b.Offset + 1 }
 func (b Backend) last() int  { return b.Offset + b.Slots }
 

@@ -26,7 +26,6 @@ type Edit struct {
 	Force bool
 }
 
-// edited returns the path of what sections are edited in.
 func (t *Transaction) edited() string {
 	if t.Renders() {
 		return t.o.Template
@@ -85,7 +84,6 @@ func (t *Transaction) Preview(e Edit) (string, error) {
 	return unified(t.edited(), t.edited()+" (edited)", string(was.text), string(now)), nil
 }
 
-// draft returns what is there and what it is to become.
 func (t *Transaction) draft(e Edit) (was fileSnapshot, now []byte, err error) {
 	if was, err = t.sourceSeen(); err != nil {
 		return was, nil, err
@@ -120,7 +118,6 @@ func (t *Transaction) Edit(ctx context.Context, e Edit) (Result, error) {
 	return a.transact(ctx, func() ([]byte, error) { return a.drafted(e) }, true)
 }
 
-// drafted is the text that the file is to have.
 func (a *attempt) drafted(e Edit) ([]byte, error) {
 	was, now, err := a.t.draft(e)
 	if err != nil {
@@ -156,7 +153,6 @@ func (a *attempt) keepTemplate() error {
 	return a.t.write(filepath.Join(a.t.o.Dir, templateBefore), was.text, securedir.Private(), nil)
 }
 
-// replaceTemplate puts the new template in place.
 func (a *attempt) replaceTemplate() error {
 	if a.template == nil {
 		return nil

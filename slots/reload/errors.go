@@ -99,7 +99,6 @@ func (t *Transaction) byHandAdvice() string {
 	return "take the change over into " + t.o.Template + ", then reload with `slotsync haproxy reload --force`: what is overwritten is kept as a version"
 }
 
-// advice says what a person can do about a step that failed.
 func (t *Transaction) advice(s Step) string {
 	switch s {
 	case StepRender:

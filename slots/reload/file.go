@@ -51,7 +51,6 @@ func (t *Transaction) snapshot(path string) (fileSnapshot, error) {
 	return s, nil
 }
 
-// within calls do with the folder at path.
 func (t *Transaction) within(path string, do func(*securedir.Dir) error) error {
 	dir, err := t.o.Folders.Open(path)
 	if err != nil {
@@ -60,7 +59,6 @@ func (t *Transaction) within(path string, do func(*securedir.Dir) error) error {
 	return errors.Join(do(dir), dir.Close())
 }
 
-// readKept reads a file of the folder of versions.
 func (t *Transaction) readKept(name string) (text []byte, err error) {
 	err = t.within(t.o.Dir, func(dir *securedir.Dir) error {
 		text, _, err = dir.ReadOwn(name, maxFile)
@@ -69,7 +67,6 @@ func (t *Transaction) readKept(name string) (text []byte, err error) {
 	return text, err
 }
 
-// removeKept removes a file of the folder of versions.
 func (t *Transaction) removeKept(name string) error {
 	return t.within(t.o.Dir, func(dir *securedir.Dir) error { return dir.Remove(name) })
 }

@@ -38,7 +38,6 @@ func (t *Transaction) render(d Data) ([]byte, error) {
 	return t.renderFrom(source, d)
 }
 
-// renderFrom is render with another text of the template.
 func (t *Transaction) renderFrom(source []byte, d Data) ([]byte, error) {
 	return filled(t.o.Template, source, d)
 }

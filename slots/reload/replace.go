@@ -6,7 +6,6 @@ import (
 	"fmt"
 )
 
-// keep stores both the file that is there and the one that is to be.
 func (a *attempt) keep() (err error) {
 	a.res.Step = StepKeep
 	if a.from, err = a.t.keepFound(a.found); err != nil {

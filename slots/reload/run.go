@@ -132,7 +132,6 @@ func (a *attempt) run(ctx context.Context, text func() ([]byte, error), asked bo
 	return a.reload(ctx)
 }
 
-// compare looks at the file that is to be replaced.
 func (a *attempt) compare() (err error) {
 	if a.journal, err = a.t.loadJournal(); err != nil {
 		return a.t.unchanged(StepKeep, err, "")
@@ -152,7 +151,6 @@ func (a *attempt) compare() (err error) {
 	return nil
 }
 
-// replaces lists the files that are to be replaced.
 func (a *attempt) replaces() []fileSnapshot {
 	var list []fileSnapshot
 	if a.changes() {
@@ -164,7 +162,6 @@ func (a *attempt) replaces() []fileSnapshot {
 	return list
 }
 
-// changes reports whether the file is to be replaced.
 func (a *attempt) changes() bool { return a.found.sum != sum(a.text) }
 
 func (a *attempt) byHand() error {
@@ -241,12 +238,10 @@ func (a *attempt) cameNevertheless(ctx context.Context) bool {
 	return err == nil
 }
 
-// say adds to the words of the result.
 func (a *attempt) addWords(words string) {
 	a.res.Words = strings.TrimSpace(a.res.Words + "\n" + words)
 }
 
-// refused ends an attempt that has changed nothing.
 func (a *attempt) refused(err error, words string) error {
 	a.addWords(words)
 	return a.t.unchanged(a.res.Step, err, words)

@@ -46,7 +46,6 @@ func SectionName(words []string) string {
 	return strings.Trim(words[1], `"'`)
 }
 
-// findSection returns the section of that type and name.
 func findSection(text []byte, typ, name string) (Section, error) {
 	var found []Section
 	var lines []string
@@ -95,7 +94,6 @@ func setSection(text, body []byte, typ, name string) ([]byte, error) {
 	return slices.Concat(text, body), nil
 }
 
-// withoutLines returns text without these lines at its end.
 func withoutLines(text, lines []byte) []byte {
 	rest := bytes.TrimSuffix(text, lines)
 	if len(rest) > 0 && rest[len(rest)-1] != '\n' {

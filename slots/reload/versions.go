@@ -63,7 +63,6 @@ func (t *Transaction) Versions() ([]Version, error) {
 	return kept, nil
 }
 
-// entries lists what is in the folder of versions.
 func (t *Transaction) entries() (list []fs.DirEntry, err error) {
 	err = t.within(t.o.Dir, func(dir *securedir.Dir) error {
 		list, err = dir.Entries()
@@ -72,7 +71,6 @@ func (t *Transaction) entries() (list []fs.DirEntry, err error) {
 	return list, err
 }
 
-// facts reads what is known of a version.
 func (t *Transaction) facts(id string) (Version, error) {
 	var v Version
 	b, err := t.readKept(id + factsEnd)
@@ -199,7 +197,6 @@ func staying(kept []Version, keep int, installed string, needed []string) map[st
 	return stay
 }
 
-// dropOrphans removes facts without a text.
 func (t *Transaction) dropOrphans(stay map[string]bool) error {
 	entries, err := t.entries()
 	if err != nil {
