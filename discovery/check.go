@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"net/netip"
 	"unicode"
 )
@@ -125,29 +126,18 @@ func Parse(host string, port int) (a netip.AddrPort, reason string) {
 
 // WhyRefused says for people why what a source named is no endpoint, for one of [Reasons].
 func WhyRefused(reason string) string {
-	switch reason {
-	case BadAddress:
-		return "it is not an IP address"
-	case BadPort:
-		return "its port is not within 1 and 65535"
-	case Unspecified:
-		return "it is no address of a host"
-	case Multicast:
-		return "it is a multicast or broadcast address"
-	case LinkLocal:
-		return "link-local addresses are never used"
-	case Metadata:
-		return "the address of a cloud's metadata is never used"
-	case Unresolved:
-		return "its name has no address"
-	case Incomplete:
-		return "parts of it are missing"
-	case NotAllowed:
-		return "no network in allow has it"
-	case Denied:
-		return "a network in deny has it"
-	case OtherFamily:
-		return "the backend takes no addresses of its family"
+	why := map[string]string{
+		BadAddress:  "it is not an IP address",
+		BadPort:     "its port is not within 1 and 65535",
+		Unspecified: "it is no address of a host",
+		Multicast:   "it is a multicast or broadcast address",
+		LinkLocal:   "link-local addresses are never used",
+		Metadata:    "the address of a cloud's metadata is never used",
+		Unresolved:  "its name has no address",
+		Incomplete:  "parts of it are missing",
+		NotAllowed:  "no network in allow has it",
+		Denied:      "a network in deny has it",
+		OtherFamily: "the backend takes no addresses of its family",
 	}
-	return "it is refused"
+	return cmp.Or(why[reason], "it is refused")
 }

@@ -40,15 +40,12 @@ const (
 	Down
 )
 
+var states = [...]string{Ready: "ready", Drain: "drain", Down: "down"}
+
 // String returns "ready", "drain" or "down".
 func (s State) String() string {
-	switch s {
-	case Ready:
-		return "ready"
-	case Drain:
-		return "drain"
-	case Down:
-		return "down"
+	if int(s) < len(states) {
+		return states[s]
 	}
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
@@ -58,13 +55,12 @@ func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText accepts what MarshalText returns.
 func (s *State) UnmarshalText(b []byte) error {
-	for _, known := range []State{Ready, Drain, Down} {
-		if string(b) == known.String() {
-			*s = known
-			return nil
-		}
+	i := slices.Index(states[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("unknown endpoint state %q", b)
 	}
-	return fmt.Errorf("unknown endpoint state %q", b)
+	*s = State(i)
+	return nil
 }
 
 // An Endpoint is one address at which a service can be reached.
@@ -117,13 +113,9 @@ const (
 
 // String returns "whole", "partial" or "unknown".
 func (c Completeness) String() string {
-	switch c {
-	case Whole:
-		return "whole"
-	case Partial:
-		return "partial"
-	case Unknown:
-		return "unknown"
+	words := [...]string{Whole: "whole", Partial: "partial", Unknown: "unknown"}
+	if int(c) < len(words) {
+		return words[c]
 	}
 	return fmt.Sprintf("Completeness(%d)", uint8(c))
 }

@@ -82,9 +82,6 @@ func Nearest(word string, known []string) string {
 			best, distance = k, d
 		}
 	}
-	if len(word) > 64 {
-		return ""
-	}
 	return best
 }
 
@@ -101,7 +98,11 @@ func editDistance(a, b string) int {
 	for i := range len(a) {
 		row[0] = i + 1
 		for j := range len(b) {
-			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+differ(a[i], b[j]))
+			same := last[j]
+			if a[i] != b[j] {
+				same++
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, same)
 			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
 				row[j+1] = min(row[j+1], before[j-1]+1)
 			}
@@ -109,11 +110,4 @@ func editDistance(a, b string) int {
 		before, last, row = last, row, before
 	}
 	return last[len(b)]
-}
-
-func differ(a, b byte) int {
-	if a == b {
-		return 0
-	}
-	return 1
 }

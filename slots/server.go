@@ -5,6 +5,7 @@ package slots
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -22,15 +23,12 @@ const (
 	Ready
 )
 
+var classes = [...]string{Maint: "maint", Drain: "drain", Ready: "ready"}
+
 // String returns HAProxy's own word: "maint", "drain" or "ready".
 func (c Class) String() string {
-	switch c {
-	case Maint:
-		return "maint"
-	case Drain:
-		return "drain"
-	case Ready:
-		return "ready"
+	if int(c) < len(classes) {
+		return classes[c]
 	}
 	return fmt.Sprintf("Class(%d)", uint8(c))
 }
@@ -40,13 +38,12 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText accepts what MarshalText returns.
 func (c *Class) UnmarshalText(b []byte) error {
-	for _, known := range []Class{Maint, Drain, Ready} {
-		if string(b) == known.String() {
-			*c = known
-			return nil
-		}
+	i := slices.Index(classes[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("unknown server state %q", b)
 	}
-	return fmt.Errorf("unknown server state %q", b)
+	*c = Class(i)
+	return nil
 }
 
 // A Server is one server of a backend as one instance shows it.

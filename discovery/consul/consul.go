@@ -53,16 +53,15 @@ const (
 
 // Options say where Consul is and how it is asked.
 type Options struct {
-	// Address is http://HOST:PORT, https://HOST:PORT, either with a path, HOST:PORT
-	// or unix:///PATH. Empty stands for [DefaultAddress].
-	Address string
-	// Token returns the ACL token; it is called for every request and must not
-	// block. Nil or an empty token: none is sent.
-	Token func() string
-	// Denied is called when Consul refuses the token, so that it can be read
-	// again; if Token then returns another one, the request is repeated. May be
-	// nil.
-	Denied func()
+	// These are as in [longpoll.Options]; an empty Address stands for [DefaultAddress]. Over
+	// HTTP/1 an agent takes 92 blocking queries from one client, over HTTP/2 (https) as many
+	// as there are.
+	Address            string
+	Token              func() string
+	Denied             func()
+	Wait, PollInterval time.Duration
+	TLS                longpoll.TLS
+
 	// Auth returns a user and a password for basic authentication (RFC 7617), which
 	// a proxy in front of Consul may want; it is called for every request and must
 	// not block. Nil or an empty user: none is sent.
@@ -80,16 +79,6 @@ type Options struct {
 	// MaxStale is how far behind the leader an answer may be, for stale and
 	// cached reads. 0 stands for [DefaultMaxStale].
 	MaxStale time.Duration
-	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for
-	// [longpoll.DefaultWait]; Consul allows 10 minutes.
-	Wait time.Duration
-	// PollInterval is how often, or up to a fifth later, a service is asked for that finds no place
-	// among the blocking queries. Over HTTP/1 an agent takes 92 of them from one
-	// client, over HTTP/2 (https) as many as there are. 0 stands for
-	// [longpoll.DefaultPollInterval].
-	PollInterval time.Duration
-	// TLS is used for https.
-	TLS longpoll.TLS
 }
 
 // A Client asks one Consul agent. It is safe for use by many sources at a time.

@@ -58,7 +58,8 @@ type Options struct {
 	Mode string
 	// Confirm is the consistency of the strongest read there is.
 	Confirm string
-	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for [DefaultWait].
+	// Wait is how long a blocking query waits for news, ±20 %, 10 minutes at most. 0 stands
+	// for [DefaultWait].
 	Wait time.Duration
 	// PollInterval is how often, or up to a fifth later, a service is asked for that finds
 	// no place among the blocking queries. 0 stands for [DefaultPollInterval].

@@ -31,29 +31,19 @@ import (
 
 // Options say where Nomad is and how it is asked.
 type Options struct {
-	// Address is http://HOST:PORT, https://HOST:PORT, either with a path, HOST:PORT
-	// or unix:///PATH. Empty stands for [DefaultAddress].
-	Address string
-	// Token returns the ACL token, which needs read-job; it is called for every
-	// request and must not block. Nil or an empty token: none is sent.
-	Token func() string
-	// Denied is called when Nomad refuses the token, so that it can be read again;
-	// if Token then returns another one, the request is repeated. May be nil.
-	Denied func()
+	// These are as in [longpoll.Options]; an empty Address stands for [DefaultAddress], and
+	// the token needs read-job.
+	Address            string
+	Token              func() string
+	Denied             func()
+	Wait, PollInterval time.Duration
+	TLS                longpoll.TLS
+
 	// Namespace is the one that services are looked for in; empty: default. All of
 	// them, *, is not a namespace that services can be read from.
 	Namespace string
 	// Region is asked instead of the agent's own if it is not empty.
 	Region string
-	// Wait is how long a blocking query waits for news, ±20 %. 0 stands for
-	// [longpoll.DefaultWait]; Nomad allows 10 minutes.
-	Wait time.Duration
-	// PollInterval is how often, or up to a fifth later, a service is asked for that finds no place
-	// among the 40 blocking queries of a client. 0 stands for
-	// [longpoll.DefaultPollInterval].
-	PollInterval time.Duration
-	// TLS is used for https.
-	TLS longpoll.TLS
 }
 
 // DefaultAddress is the default of [Options.Address].
