@@ -148,7 +148,7 @@ func TestRenderedHoldsWhatWasAdded(t *testing.T) {
 			t.Errorf("rendered %+v and %+v", web, api)
 		}
 		for _, s := range web.Servers {
-			if n, _ := (slots.Range{Prefix: web.Prefix}).Number(s.Slot); n == 0 || n > web.Slots {
+			if n, _ := slots.Number(s.Slot, web.Prefix); n == 0 || n > web.Slots {
 				t.Errorf("%+v is in none of %d slots", s, web.Slots)
 			}
 		}
@@ -275,7 +275,7 @@ func TestRenderedKeepsTheRange(t *testing.T) {
 				t.Errorf("%+v: rendered %+v", r, web)
 			}
 			for _, s := range web.Servers {
-				if n, ok := r.Number(s.Slot); !ok || n < r.First || n > r.First+web.Slots-1 {
+				if n, ok := slots.Number(s.Slot, r.Prefix); !ok || n < r.First || n > r.First+web.Slots-1 {
 					t.Errorf("%+v: %+v is in none of its slots", r, s)
 				}
 			}

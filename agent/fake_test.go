@@ -145,7 +145,7 @@ func (f *fakeConn) View(ctx context.Context, backends []string, sessions bool) (
 func (f *fakeConn) viewed() int { f.mu.Lock(); defer f.mu.Unlock(); return f.views }
 
 func (f *fakeConn) view(backends []string, sessions bool) slots.View {
-	v := slots.View{Process: f.process, Servers: map[string][]slots.Server{}, At: time.Now()}
+	v := slots.View{Process: f.process, Servers: map[string][]slots.Server{}}
 	for _, b := range backends {
 		servers, ok := f.servers[b]
 		if !ok {

@@ -30,9 +30,8 @@ const (
 type Refusal struct {
 	Change Change
 	Cause  Cause
-	// Command is the line that was sent, Reply what came back, printable and
-	// cut to 200 runes.
-	Command, Reply string
+	// Reply is what came back, printable and cut to 200 runes.
+	Reply string
 }
 
 // Error says what was refused and why, on one line.

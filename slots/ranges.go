@@ -17,12 +17,6 @@ type Range struct {
 // Name returns the name of the slot with number n, in the range or not.
 func (r Range) Name(n int) string { return r.Prefix + strconv.Itoa(n) }
 
-// Number returns the number of a slot by its name; ok is false if the prefix is another
-// one, or the name is none of a template's.
-func (r Range) Number(name string) (n int, ok bool) {
-	return Number(name, r.Prefix)
-}
-
 // RangeOf returns the range of own, the slots of one template by number (see [Own]),
 // without those that were added at run time. The error says why the template cannot be
 // grown without moving slots; the range then holds all of them, and more.
@@ -31,7 +25,7 @@ func RangeOf(own []Server, prefix string) (Range, error) {
 	var missing error
 	found := false
 	for _, s := range own {
-		n, ok := r.Number(s.Name)
+		n, ok := Number(s.Name, prefix)
 		switch {
 		case s.Dynamic || !ok:
 			continue

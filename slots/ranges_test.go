@@ -74,12 +74,12 @@ func TestRangeOf(t *testing.T) {
 func TestRangeNumber(t *testing.T) {
 	r := slots.Range{Prefix: "web", First: 1, Last: 9}
 	for name, want := range map[string]int{"web5": 5, "web0": 0, "web10": 10} {
-		if n, ok := r.Number(name); !ok || n != want || r.Name(n) != name {
+		if n, ok := slots.Number(name, r.Prefix); !ok || n != want || r.Name(n) != name {
 			t.Errorf("%s: got %d, %v", name, n, ok)
 		}
 	}
 	for _, name := range []string{"web", "web01", "api1", "web1x", "web99999999999999999999"} {
-		if n, ok := r.Number(name); ok {
+		if n, ok := slots.Number(name, r.Prefix); ok {
 			t.Errorf("%s: got %d", name, n)
 		}
 	}

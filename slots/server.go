@@ -121,6 +121,4 @@ type View struct {
 	// Servers of the backends that were asked for, in the order of the
 	// configuration; a backend that the instance lacks is absent.
 	Servers map[string][]Server
-	// At is when it was read.
-	At time.Time
 }

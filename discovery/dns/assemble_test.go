@@ -67,7 +67,7 @@ func TestPlaceProperties(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			a := s.assemble(round{lookup: l, roots: l.questions(s.subject.name, s.subject.name), targets: targets},
+			a := s.assemble(round{roots: l.questions(s.subject.name, s.subject.name), targets: targets},
 				func(q question) result { return results[q.set] })
 			a.reading = a.reading.Normalized()
 			return a

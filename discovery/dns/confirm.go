@@ -13,7 +13,7 @@ func (s *Source) Confirm(ctx context.Context) (discovery.Reading, error) {
 	asking, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
 	l := s.begin()
-	r := round{lookup: l}
+	var r round
 	var known map[key]result
 	for i, name := range l.names {
 		r.roots = l.questions(s.subject.name, name)

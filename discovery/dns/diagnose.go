@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	wire "github.com/miekg/dns"
-
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -64,14 +62,10 @@ func (s *Source) try(ctx context.Context, l lookup, p *probe) {
 		p.err = transportError(p.server, ctx.Err())
 		return
 	}
-	qtypes := []uint16{wire.TypeSRV}
-	if !s.subject.srv {
-		qtypes = s.subject.wanted.without(l.settings.noAAAA).qtypes
-	}
 	var said []string
 	var failed error
 	answered := false
-	for _, qtype := range qtypes { // one family's trouble is not the server's
+	for _, qtype := range l.qtypes { // one family's trouble is not the server's
 		words, err := s.client.lone(ctx, l, *p, qtype)
 		answered = answered || err == nil
 		failed = worse(failed, err)
@@ -197,7 +191,7 @@ func notable(r discovery.Reading) []string {
 		some[other(p)] = some[other(p)] || len(p.Endpoints) > 0
 	}
 	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p discovery.Part) bool {
-		return p.State == discovery.Partial && len(p.Endpoints) == 0 && strings.HasPrefix(p.Why, noneYet) && some[other(p)]
+		return p.NoneYet() && some[other(p)]
 	})
 	return r.Gaps()
 }

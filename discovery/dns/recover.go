@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	wire "github.com/miekg/dns"
-
 	"github.com/slotsync/slotsync/discovery"
 )
 
@@ -59,14 +57,10 @@ func (s *Source) answers(ctx context.Context, failed discovery.Class) error {
 	l := s.begin()
 	ctx, cancel := context.WithTimeout(ctx, min(probeTime, l.settings.timeout))
 	defer cancel()
-	qtype := uint16(wire.TypeSRV)
-	if !s.subject.srv {
-		qtype = s.subject.wanted.qtypes[0]
-	}
 	errs := make(chan error, len(l.settings.servers))
 	for _, server := range l.settings.servers {
 		go func() {
-			_, err := s.client.query(ctx, l.settings, try{server: server}, l.names[0], qtype)
+			_, err := s.client.query(ctx, l.settings, try{server: server}, l.names[0], l.qtypes[0])
 			if failed == discovery.Transport && discovery.ClassOf(err) != discovery.Transport {
 				err = nil
 			}

@@ -39,7 +39,6 @@ type Source struct {
 
 // A round is what one reading is made of.
 type round struct {
-	lookup  lookup
 	roots   []question
 	targets []question
 }
@@ -160,7 +159,7 @@ func (s *Source) wait(ttl time.Duration) time.Duration {
 func (s *Source) read(ctx context.Context) error {
 	l := s.begin()
 	s.noteQuestion(l)
-	r := round{lookup: l}
+	var r round
 	var err error
 	if r.roots, err = s.roots(ctx, l); err != nil {
 		return err

@@ -1,9 +1,11 @@
 package haproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/slotsync/slotsync/securedir"
 	"github.com/slotsync/slotsync/slots"
@@ -95,6 +98,56 @@ func restarted(a address, want, got slots.Process, sent bool) *slots.InstanceErr
 	}
 	e.Sent = sent
 	return e
+}
+
+// A listener is where a HAProxy takes commands.
+type listener struct {
+	socket  string // as configured
+	at      address
+	timeout time.Duration
+	dialer  net.Dialer
+}
+
+// newListener says what is wrong with the arguments; a timeout of 0 is the usual one.
+func newListener(socket string, timeout, usual time.Duration) (listener, error) {
+	at, err := parseAddress(socket)
+	if err == nil && timeout < 0 {
+		err = fmt.Errorf("timeout %s is negative", timeout)
+	}
+	return listener{socket: socket, at: at, timeout: cmp.Or(timeout, usual)}, err
+}
+
+// String returns the socket as it was configured.
+func (l *listener) String() string { return l.socket }
+
+// askAlone sends one line in a connection of its own and reads so many answers. It has no deadline
+// but ctx's. acts says whether the line changes anything.
+func (l *listener) askAlone(ctx context.Context, conn net.Conn, command string, answers int, acts bool) (string, error) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if n, err := io.WriteString(conn, command+"\n"); n <= len(command) && isTimeout(err) {
+		return "", l.faultOf(ctx, errors.Join(errUnsent, err), false)
+	}
+	raw, err := readAll(conn, &meter{commands: answers, limit: maxAnswer})
+	if err != nil {
+		return "", l.faultOf(ctx, err, acts)
+	}
+	return raw, nil
+}
+
+// faultOf returns the fault of the instance that err shows. writes says whether the line
+// changes anything.
+func (l *listener) faultOf(ctx context.Context, err error, writes bool) error {
+	switch {
+	case errors.Is(err, errUnsent):
+		return fault(slots.Hung, "%s takes no commands: %w", l.at, cause(ctx, err))
+	case isTimeout(err):
+		e := fault(slots.Hung, "%s does not answer: %w", l.at, cause(ctx, err))
+		e.Sent = writes
+		return e
+	}
+	return garbled(writes, "%s: %w", l.at, err)
 }
 
 // dial connects to what listens there. In a folder where every user can put a socket the

@@ -58,7 +58,6 @@ type changeState struct {
 	proved   bool  // the address reads back
 	// bad is set with the first reply that was a refusal.
 	bad   bool
-	step  step
 	cause slots.Cause
 	reply string
 }

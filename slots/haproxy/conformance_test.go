@@ -207,8 +207,17 @@ func refusals(t *testing.T, on *target) {
 	if find(t, out.View, "web", "web10").Class != slots.Ready {
 		t.Error("a good change among bad ones was not made")
 	}
-	if r := out.Refusals[0]; r.Command != "set server web/web99 addr 127.9.0.1 port 80" || r.Reply != "No such server." {
-		t.Errorf("got %q, %q", r.Command, r.Reply)
+	wantSent(t, out, out.Refusals[0], "set server web/web99 addr 127.9.0.1 port 80", "No such server.")
+}
+
+// wantSent: this was refused for a command, and with that reply.
+func wantSent(t *testing.T, out slots.Outcome, r slots.Refusal, command, reply string) {
+	t.Helper()
+	is := func(e slots.Exchange) bool {
+		return e.Slot == r.Change.Slot && e.Command == command && strings.HasPrefix(e.Reply, reply)
+	}
+	if !strings.HasPrefix(r.Reply, reply) || !slices.ContainsFunc(out.Exchanges, is) {
+		t.Errorf("got %+v of %+v", r, out.Exchanges)
 	}
 }
 

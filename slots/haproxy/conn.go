@@ -59,7 +59,6 @@ type answer struct {
 	writes  []string
 	reads   []string
 	process slots.Process // Pid 0 after a brief line
-	at      time.Time     // when it showed itself
 }
 
 // ask sends l, in the session that is open or in a new one, and returns the
@@ -79,7 +78,7 @@ func (c *Client) ask(ctx context.Context, l line) (answer, error) {
 		return answer{}, err
 	}
 	if !l.brief {
-		a.at = c.noteProcess(a.process)
+		c.noteProcess(a.process)
 	}
 	c.keep(s)
 	return a, nil
@@ -131,40 +130,6 @@ func (c *Client) parse(raw string, l line) (a answer, err error) {
 	return a, nil
 }
 
-// askAlone sends one command in a connection of its own. It has no deadline but ctx's.
-func (c *Client) askAlone(ctx context.Context, command string) (string, error) {
-	conn, err := c.dial(ctx)
-	if err != nil {
-		return "", dialFault(c.at, cause(ctx, err))
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-
-	if n, err := io.WriteString(conn, command+"\n"); n <= len(command) && isTimeout(err) {
-		return "", c.faultOf(ctx, errors.Join(errUnsent, err), false)
-	}
-	raw, err := readAnswer(conn, maxAnswer)
-	if err != nil {
-		return "", c.faultOf(ctx, err, false)
-	}
-	return raw, nil
-}
-
-// faultOf returns the fault of the instance that err shows. writes says whether the line
-// changes anything.
-func (c *Client) faultOf(ctx context.Context, err error, writes bool) error {
-	switch {
-	case errors.Is(err, errUnsent):
-		return fault(slots.Hung, "%s takes no commands: %w", c.at, cause(ctx, err))
-	case isTimeout(err):
-		e := fault(slots.Hung, "%s does not answer: %w", c.at, cause(ctx, err))
-		e.Sent = writes
-		return e
-	}
-	return garbled(writes, "%s: %w", c.at, err)
-}
-
 // dial connects. A unix socket takes a connection at once or not at all, so that
 // the timers which a context needs are of no use there.
 func (c *Client) dial(ctx context.Context) (net.Conn, error) {
@@ -174,12 +139,8 @@ func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	return c.at.dial(ctx, &c.dialer)
 }
 
-// readAnswer reads to the end what is answered to one command. A reset after something was
-// read is an end: HAProxy closes with one if it has not read all of the line.
-func readAnswer(conn net.Conn, limit int) (string, error) {
-	return readAll(conn, &meter{commands: 1, limit: limit})
-}
-
+// readAll reads an answer to its end. A reset after something was read is an end: HAProxy
+// closes with one if it has not read all of the line.
 func readAll(conn net.Conn, m *meter) (string, error) {
 	buf := make([]byte, 0, 8<<10)
 	for {

@@ -216,7 +216,7 @@ func (r *round) refuseDisabled(ctx context.Context) error {
 		list, ok := r.outcome.View.Servers[r.changes[s.change].Backend]
 		if why := notInUse(list); ok && why != "" {
 			f := &r.fates[s.change]
-			f.bad, f.step, f.cause, f.reply = true, s, slots.Stopped, why
+			f.bad, f.cause, f.reply = true, slots.Stopped, why
 		}
 	}
 	return nil
@@ -240,7 +240,7 @@ func (c *Client) takesServers(ctx context.Context, backend string) error {
 		return nil // which is what HAProxy will say
 	}
 	servers := make(map[string][]slots.Server, 1)
-	if err := mergeState(servers, backend, a.reads[0]); err != nil {
+	if err := mergeState(servers, nil, backend, a.reads[0]); err != nil {
 		return garbled(false, "%s: %w", c.at, err)
 	}
 	if why := notInUse(servers[backend]); why != "" {

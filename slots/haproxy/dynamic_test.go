@@ -125,10 +125,7 @@ func addInVain(t *testing.T, on *target) {
 	if d := cmp.Diff(want, causes(out)); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	r := out.Refusals[2]
-	if r.Command != "add server web/web6 127.9.0.6:80 weight 100 nope" || !strings.HasPrefix(r.Reply, "unknown keyword 'nope'") {
-		t.Errorf("got %q, %q", r.Command, r.Reply)
-	}
+	wantSent(t, out, out.Refusals[2], "add server web/web6 127.9.0.6:80 weight 100 nope", "unknown keyword 'nope'")
 	for name := range served(out.View.Servers["web"]) {
 		if !slices.Contains([]string{"web1", "web4", "web5"}, name) {
 			t.Errorf("%s is ready", name)

@@ -18,8 +18,6 @@ package haproxy
 
 import (
 	"context"
-	"fmt"
-	"maps"
 	"net"
 	"strings"
 	"sync"
@@ -58,10 +56,7 @@ type Options struct {
 // except Apply, of which one may run at a time. Errors of Info, View, Apply and
 // Level are [slots.InstanceError].
 type Client struct {
-	socket      string
-	at          address
-	timeout     time.Duration
-	dialer      net.Dialer
+	listener
 	dialInstead func(context.Context) (net.Conn, error) // nil: the socket is dialled
 	state       stateFile
 	people      places
@@ -78,27 +73,23 @@ type Client struct {
 // New returns a client for o. It connects to nothing; the error says what is
 // wrong with the options.
 func New(o Options) (*Client, error) {
-	at, err := parseAddress(o.Socket)
+	l, err := newListener(o.Socket, o.Timeout, 5*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	if o.Timeout < 0 {
-		return nil, fmt.Errorf("timeout %s is negative", o.Timeout)
-	}
-	if o.Timeout == 0 {
-		o.Timeout = 5 * time.Second
-	}
-	return &Client{socket: o.Socket, at: at, timeout: o.Timeout, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: newPlaces()}, nil
+	return &Client{listener: l, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: newPlaces()}, nil
 }
-
-// String returns the socket as it was configured.
-func (c *Client) String() string { return c.socket }
 
 // Info asks which process answers. It has no deadline but ctx's: to wait for a HAProxy
 // that hangs, leave one such probe open, which costs HAProxy one connection.
 func (c *Client) Info(ctx context.Context) (slots.Process, error) {
 	c.drop() // it may lead to a process that was followed by another one
-	raw, err := c.askAlone(ctx, "show info")
+	conn, err := c.dial(ctx)
+	if err != nil {
+		c.forgetProcess()
+		return slots.Process{}, dialFault(c.at, cause(ctx, err))
+	}
+	raw, err := c.askAlone(ctx, conn, "show info", 1, false)
 	if err != nil {
 		c.forgetProcess()
 		return slots.Process{}, err
@@ -151,7 +142,7 @@ func (c *Client) View(ctx context.Context, backends []string, sessions bool) (sl
 		return slots.View{}, err
 	}
 	if sessions {
-		err = c.read(ctx, statReads(reads, ids), &v, nil)
+		err = c.read(ctx, statReads(reads, ids), &v, ids)
 	}
 	if err != nil {
 		return slots.View{}, err
@@ -159,8 +150,8 @@ func (c *Client) View(ctx context.Context, backends []string, sessions bool) (sl
 	return v, nil
 }
 
-// read adds what reads show to v, and the numbers of the backends to ids unless
-// that is nil. All of it comes from one process.
+// read adds what reads show to v, and the numbers of the backends to ids. All of it comes
+// from one process.
 func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[string]int) error {
 	for len(reads) > 0 {
 		l := packReads(reads, c.lineLimit())[0]
@@ -175,30 +166,22 @@ func (c *Client) read(ctx context.Context, reads []read, v *slots.View, ids map[
 		if v.Process.Pid != 0 && !v.Process.Same(a.process) {
 			return restarted(c.at, v.Process, a.process, false)
 		}
-		v.Process, v.At = a.process, a.at
-		if err := mergeReads(v.Servers, l.reads, a.reads); err != nil {
+		v.Process = a.process
+		if err := mergeReads(v.Servers, ids, l.reads, a.reads); err != nil {
 			return garbled(false, "%s: %w", c.at, err)
 		}
-		if ids == nil {
-			continue
-		}
-		for _, text := range a.reads {
-			maps.Copy(ids, backendIDs(text))
-		}
-		c.state.setIDs(ids)
 	}
+	c.state.setIDs(ids)
 	return nil
 }
 
-func (c *Client) noteProcess(p slots.Process) time.Time {
-	now := time.Now()
+func (c *Client) noteProcess(p slots.Process) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !p.Same(c.process) {
 		c.line = 0
 	}
-	c.process, c.seen = p, now
-	return now
+	c.process, c.seen = p, time.Now()
 }
 
 func (c *Client) forgetProcess() {

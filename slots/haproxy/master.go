@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net"
 	"strings"
 	"syscall"
 	"time"
@@ -32,32 +30,19 @@ const (
 // (Management Guide, 9.4 "Master CLI"). Each command has a connection of its own
 // and is read to the end. Methods may be called at the same time. What keeps a
 // master from being asked is a [slots.InstanceError].
-type Master struct {
-	socket  string
-	at      address
-	timeout time.Duration
-	dialer  net.Dialer
-}
+type Master struct{ listener }
 
 // NewMaster returns the master behind socket, which is a path, unix:///path or
 // tcp://host:port. The timeout is for one call as a whole, the loading of the
 // configuration included; 0 stands for a minute. It connects to nothing; the
 // error says what is wrong with the arguments.
 func NewMaster(socket string, timeout time.Duration) (*Master, error) {
-	at, err := parseAddress(socket)
-	switch {
-	case err != nil:
+	l, err := newListener(socket, timeout, reloadTimeout)
+	if err != nil {
 		return nil, err
-	case timeout < 0:
-		return nil, fmt.Errorf("timeout %s is negative", timeout)
-	case timeout == 0:
-		timeout = reloadTimeout
 	}
-	return &Master{socket: socket, at: at, timeout: timeout}, nil
+	return &Master{l}, nil
 }
-
-// String returns the socket as it was configured.
-func (m *Master) String() string { return m.socket }
 
 // Workers lists the worker processes, the newest first, as `show proc` does.
 // Up to 3.0 a master takes no connections while it loads a configuration, later
@@ -191,23 +176,12 @@ func (m *Master) ask(ctx context.Context, command string, acts bool) (string, er
 	if err != nil {
 		return "", masterFault(m.at, cause(ctx, err))
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err = io.WriteString(conn, command+";quit\n"); isTimeout(err) {
-		return "", fault(slots.Hung, "%s takes no commands: %w", m.at, cause(ctx, err))
-	}
 	// what is said about a reload may have empty lines
-	raw, err := readAll(conn, &meter{commands: maxAnswer, limit: maxAnswer})
-	switch {
-	case err == nil, errors.Is(err, syscall.ECONNRESET):
-		return raw, nil
-	case isTimeout(err):
-		e := fault(slots.Hung, "%s does not answer: %w", m.at, cause(ctx, err))
-		e.Sent = acts
-		return "", e
+	raw, err := m.askAlone(ctx, conn, command+";quit", maxAnswer, acts)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return "", nil
 	}
-	return "", garbled(acts, "%s: %w", m.at, err)
+	return raw, err
 }
 
 // masterFault says what a failed connect means, and what to do about it.

@@ -41,24 +41,9 @@ func (r *round) add(refusal slots.Refusal) {
 func (r *round) refusal(i int, s slots.Server, exists bool) slots.Refusal {
 	ch, f := r.changes[i], &r.fates[i]
 	if f.bad {
-		text, _ := r.appendStep(nil, f.step)
-		return slots.Refusal{Change: ch, Cause: f.cause, Command: string(text), Reply: printable(f.reply)}
+		return slots.Refusal{Change: ch, Cause: f.cause, Reply: printable(f.reply)}
 	}
-	st := step{kind: stateKind, change: i, class: ch.Class}
-	switch {
-	case ch.Kind == slots.Remove:
-		st.kind = delKind
-	case ch.Kind == slots.Add:
-		st.kind = addKind
-	case ch.Kind == slots.Shut:
-		st.kind = shutKind
-	case ch.Addr.IsValid() && !f.proved:
-		st.kind = addrKind
-	case !ch.SetClass:
-		st.kind = weightKind
-	}
-	text, _ := r.appendStep(nil, st)
-	refusal := slots.Refusal{Change: ch, Cause: slots.Unproved, Command: string(text), Reply: "reads back with " + difference(ch, s)}
+	refusal := slots.Refusal{Change: ch, Cause: slots.Unproved, Reply: "reads back with " + difference(ch, s)}
 	if !exists {
 		refusal.Cause, refusal.Reply = r.missing(ch)
 	}

@@ -18,7 +18,7 @@ const header25 = header20 + " srv_use_ssl srv_check_port srv_check_addr srv_agen
 
 func parseAll(text string) ([]slots.Server, error) {
 	var list []slots.Server
-	err := parseState(text, func(_ string, s slots.Server) error { list = append(list, s); return nil })
+	err := parseState(text, func(_ string, _ int, s slots.Server) error { list = append(list, s); return nil })
 	return list, err
 }
 

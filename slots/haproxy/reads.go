@@ -99,9 +99,9 @@ func packReads(reads []read, limit int) []readLine {
 	return lines
 }
 
-// mergeReads adds what texts, the answers to reads, show to servers. A dump
-// replaces what was there of its backend.
-func mergeReads(servers map[string][]slots.Server, reads []read, texts []string) error {
+// mergeReads adds what texts, the answers to reads, show to servers, and the numbers of their
+// backends to ids unless that is nil. A dump replaces what was there of its backend.
+func mergeReads(servers map[string][]slots.Server, ids map[string]int, reads []read, texts []string) error {
 	for i, r := range reads {
 		var err error
 		switch {
@@ -110,7 +110,7 @@ func mergeReads(servers map[string][]slots.Server, reads []read, texts []string)
 		case r.stat:
 			err = mergeSessions(servers, texts[i])
 		default:
-			err = mergeState(servers, r.backend, texts[i])
+			err = mergeState(servers, ids, r.backend, texts[i])
 		}
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func isNoBackend(text string) bool {
 	return cause == slots.NoBackend || text == "No such proxy."
 }
 
-func mergeState(servers map[string][]slots.Server, backend, text string) error {
+func mergeState(servers map[string][]slots.Server, ids map[string]int, backend, text string) error {
 	if backend != "" {
 		servers[backend] = nil
 	}
@@ -143,7 +143,7 @@ func mergeState(servers map[string][]slots.Server, backend, text string) error {
 	// dumps go backend by backend, so the last one found is nearly always right
 	var name string
 	var list []slots.Server
-	err := parseState(text, func(b string, s slots.Server) error {
+	err := parseState(text, func(b string, id int, s slots.Server) error {
 		if backend != "" && b != backend {
 			return fmt.Errorf("a server of %s in the answer for %s", b, backend)
 		}
@@ -156,6 +156,9 @@ func mergeState(servers map[string][]slots.Server, backend, text string) error {
 			}
 			name = strings.Clone(b)
 			list = servers[name]
+			if id > 0 && ids != nil {
+				ids[name] = id
+			}
 		}
 		list = append(list, s)
 		return nil

@@ -155,11 +155,11 @@ func (r *round) record(line []byte, steps []step, replies []string) {
 
 func (r *round) addView(reads []read, a answer) error {
 	view := &r.outcome.View
-	if err := mergeReads(view.Servers, reads, a.reads); err != nil {
+	if err := mergeReads(view.Servers, nil, reads, a.reads); err != nil {
 		return garbled(false, "%s: %w", r.c.at, err)
 	}
 	if a.process.Pid != 0 {
-		view.Process, view.At = a.process, a.at
+		view.Process = a.process
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (r *round) note(steps []step, replies []string) {
 		r.counts[s.kind][res]++
 		f := &r.fates[s.change]
 		if cause != "" && !f.bad {
-			f.bad, f.step, f.cause, f.reply = true, s, cause, replies[i]
+			f.bad, f.cause, f.reply = true, cause, replies[i]
 		}
 	}
 }

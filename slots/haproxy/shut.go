@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
 )
 
 const (
@@ -61,7 +62,9 @@ func (c *Client) sessions(ctx context.Context, backend, server string) (int, err
 	if err != nil {
 		return 0, err
 	}
-	stat, err := appendShowStat(nil, backendIDs(text + "\n")[backend])
+	number := 0
+	_ = parseState(text+"\n", func(_ string, id int, _ slots.Server) error { number = id; return nil }) // else the counters of all show it
+	stat, err := appendShowStat(nil, number)
 	if err != nil {
 		return 0, err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,13 +43,14 @@ const (
 	colTLS
 	colAgent
 	colRecord
+	colBackendID
 	columns = iota
 )
 
 var stateColumns = [columns]string{
 	"be_name", "srv_name", "srv_addr", "srv_op_state", "srv_admin_state", "srv_uweight", "srv_iweight",
 	"srv_time_since_last_change", "srv_check_state", "srv_fqdn", "srv_port", "srv_id",
-	"srv_use_ssl", "srv_agent_state", "srvrecord",
+	"srv_use_ssl", "srv_agent_state", "srvrecord", "be_id",
 }
 
 // maxFields bounds the fields of a line of a dump that are looked at.
@@ -59,7 +59,7 @@ const maxFields = 64
 // parseState understands "show servers state" by the names in its header: it
 // has 20 columns up to HAProxy 2.3 and 25 from 2.4 on. Servers whose name, or whose
 // backend's name, is longer than [slots.MaxName] are left out. Errors name the line.
-func parseState(text string, each func(backend string, s slots.Server) error) error {
+func parseState(text string, each func(backend string, id int, s slots.Server) error) error {
 	version, rest, _ := strings.Cut(text, "\n")
 	if version != "1" {
 		return fmt.Errorf("show servers state: line 1: %q; want format version 1", printable(version))
@@ -73,12 +73,12 @@ func parseState(text string, each func(backend string, s slots.Server) error) er
 	for n := 3; rest != ""; n++ {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
-		backend, s, err := parseServer(splitFields(fields[:0], line), &at)
+		backend, id, s, err := parseServer(splitFields(fields[:0], line), &at)
 		if errors.Is(err, errLongName) {
 			continue
 		}
 		if err == nil {
-			err = each(backend, s)
+			err = each(backend, id, s)
 		}
 		if err != nil {
 			return fmt.Errorf("show servers state: line %d: %w", n, err)
@@ -125,25 +125,25 @@ func stateHeader(line string) (at [columns]int, err error) {
 	return at, nil
 }
 
-// parseServer understands one line. The names in the result share no memory
+// parseServer understands one line; id is the number of the backend. The names in the result share no memory
 // with it, so that a kept server does not keep the dump.
-func parseServer(fields []string, at *[columns]int) (backend string, s slots.Server, err error) {
+func parseServer(fields []string, at *[columns]int) (backend string, id int, s slots.Server, err error) {
 	var f [columns]string
 	for c, i := range at {
 		if i < 0 {
 			continue
 		}
 		if i >= len(fields) {
-			return "", s, fmt.Errorf("%d fields; %s is missing", len(fields), stateColumns[c])
+			return "", 0, s, fmt.Errorf("%d fields; %s is missing", len(fields), stateColumns[c])
 		}
 		f[c] = fields[i]
 	}
 	for _, c := range [...]column{colBackend, colServer} {
 		if len(f[c]) > slots.MaxName {
-			return "", s, errLongName
+			return "", 0, s, errLongName
 		}
 		if err := slots.CheckName(f[c]); err != nil {
-			return "", s, fmt.Errorf("%s: %w", stateColumns[c], err)
+			return "", 0, s, fmt.Errorf("%s: %w", stateColumns[c], err)
 		}
 	}
 	s = slots.Server{Name: strings.Clone(f[colServer]), Sessions: -1}
@@ -151,35 +151,10 @@ func parseServer(fields []string, at *[columns]int) (backend string, s slots.Ser
 		s.FQDN = strings.Clone(printable(f[colFQDN]))
 	}
 	if s.Addr, err = parseAddr(f[colAddr], f[colPort]); err != nil {
-		return "", s, err
+		return "", 0, s, err
 	}
-	return f[colBackend], s, parseNumbers(&f, &s)
-}
-
-// backendIDs returns the number of each backend in a dump that [parseState]
-// understands.
-func backendIDs(text string) map[string]int {
-	ids := make(map[string]int)
-	_, text, _ = strings.Cut(text, "\n")
-	header, text, _ := strings.Cut(text, "\n")
-	names := strings.Fields(strings.TrimPrefix(header, "#"))
-	id, name := slices.Index(names, "be_id"), slices.Index(names, "be_name")
-	if id < 0 || name < 0 {
-		return ids
-	}
-	var last string
-	var fields [maxFields]string
-	for line := range strings.SplitSeq(text, "\n") {
-		f := splitFields(fields[:0], line)
-		if len(f) <= max(id, name) || f[name] == last {
-			continue
-		}
-		last = f[name]
-		if n, err := strconv.Atoi(f[id]); err == nil && n > 0 {
-			ids[strings.Clone(last)] = n
-		}
-	}
-	return ids
+	id, _ = strconv.Atoi(f[colBackendID]) // 0: it is not known
+	return f[colBackend], max(id, 0), s, parseNumbers(&f, &s)
 }
 
 func parseNumbers(f *[columns]string, s *slots.Server) error {

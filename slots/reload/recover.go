@@ -145,9 +145,11 @@ func (a *attempt) leave() error {
 
 // forget closes the journal and changes nothing else.
 func (a *attempt) forget() error {
+	return a.t.unchanged(StepKeep, a.closeJournal(), "")
+}
+
+// closeJournal ends the pending transaction, and drops what it may have needed.
+func (a *attempt) closeJournal() error {
 	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropBackup(a.found.path), a.t.dropTemplateBefore()); err != nil {
-		return a.t.unchanged(StepKeep, err, "")
-	}
-	return nil
+	return errors.Join(a.t.saveJournal(a.journal), a.t.dropBackup(a.found.path), a.t.dropTemplateBefore())
 }

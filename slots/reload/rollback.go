@@ -76,8 +76,7 @@ func (a *attempt) revive(ctx context.Context, rolledBack bool) string {
 // close ends the pending transaction in the journal. Installed stays: what was
 // there before was put there by us, or changed by hand then as now.
 func (a *attempt) close(e *Error) {
-	a.journal.Pending = nil
-	if err := errors.Join(a.t.saveJournal(a.journal), a.t.dropBackup(a.found.path), a.t.dropTemplateBefore()); err != nil {
+	if err := a.closeJournal(); err != nil {
 		e.Err = errors.Join(e.Err, fmt.Errorf("and the journal could not be closed: %w", err))
 	}
 	a.t.reached("closed the journal")

@@ -178,10 +178,7 @@ func (a *attempt) adopt() error {
 		return nil
 	}
 	a.journal.Installed = a.found.sum
-	if err := a.t.saveJournal(a.journal); err != nil {
-		return a.t.unchanged(StepKeep, err, "")
-	}
-	return nil
+	return a.t.unchanged(StepKeep, a.t.saveJournal(a.journal), "")
 }
 
 // noteOldWorkers notes which processes are to be replaced, and waits until the last
