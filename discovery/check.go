@@ -4,20 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-	"unicode"
 )
-
-func isPrintable(r rune) bool { return r != unicode.ReplacementChar && unicode.IsPrint(r) }
-
-// isPlain reports whether s is printable ASCII, as nearly everything is.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
 
 // Reasons why something that a source named is not an endpoint. [Check] and
 // [Parse] return them; sources may add no others, so that metrics can start

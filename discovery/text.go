@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Count returns "1 slot" and "2 slots".
@@ -26,12 +27,22 @@ func Printable(s string, most int) string {
 		if len(out) == most {
 			return string(out) + "…"
 		}
-		if !isPrintable(r) {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			r = '.'
 		}
 		out = append(out, r)
 	}
 	return string(out)
+}
+
+// isPlain reports whether s is printable ASCII, as nearly everything is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // Duration returns 5m where [time.Duration.String] returns 5m0s.

@@ -125,17 +125,9 @@ func (m *Metrics) registerCounters(f factory) {
 	m.reloads = f.counter("haproxy_reloads_total",
 		"Reloads of HAProxy by slotsync, by what for and what came of them.", "haproxy", "reason", "result")
 	m.rounds = f.histogram("round_duration_seconds",
-		"How long a round that changed an instance took.", roundBuckets())
+		"How long a round that changed an instance took.", .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 	m.propagation = f.histogram("propagation_seconds",
-		"Time from a source's news until it was read back from an instance.", propagationBuckets())
-}
-
-func roundBuckets() []float64 {
-	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
-}
-
-func propagationBuckets() []float64 {
-	return []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+		"Time from a source's news until it was read back from an instance.", .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
 }
 
 // A factory makes metrics in our namespace.
@@ -156,7 +148,7 @@ func (f factory) counter(name, help string, labels ...string) *prometheus.Counte
 
 // histogram is one for each instance. It has fixed buckets for everybody and native ones for servers that
 // ask for them.
-func (f factory) histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
+func (f factory) histogram(name, help string, buckets ...float64) *prometheus.HistogramVec {
 	return f.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor:     1.1,

@@ -56,8 +56,7 @@ type step struct {
 type changeState struct {
 	rejected error // it was never sent
 	proved   bool  // the address reads back
-	// bad is set with the first reply that was a refusal.
-	bad   bool
+	// Of the first reply that was a refusal; "": there was none.
 	cause slots.Cause
 	reply string
 }
@@ -204,7 +203,7 @@ func (r *round) awaitAddresses(ctx context.Context) error {
 func (r *round) unproved() []step {
 	var steps []step
 	for i, ch := range r.changes {
-		if f := &r.fates[i]; ch.Addr.IsValid() && f.rejected == nil && !f.proved && !f.bad {
+		if f := &r.fates[i]; ch.Addr.IsValid() && f.rejected == nil && !f.proved && f.cause == "" {
 			k := addrKind
 			if ch.Kind == slots.Add {
 				k = addKind

@@ -216,7 +216,7 @@ func (r *round) refuseDisabled(ctx context.Context) error {
 		list, ok := r.outcome.View.Servers[r.changes[s.change].Backend]
 		if why := notInUse(list); ok && why != "" {
 			f := &r.fates[s.change]
-			f.bad, f.cause, f.reply = true, slots.Stopped, why
+			f.cause, f.reply = slots.Stopped, why
 		}
 	}
 	return nil

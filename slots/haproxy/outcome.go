@@ -17,14 +17,14 @@ func (r *round) refuse(failed bool) {
 		case f.rejected != nil:
 			r.add(slots.Refusal{Change: ch, Cause: slots.OtherCause, Reply: "not sent: " + printable(f.rejected.Error())})
 		case failed:
-			if f.bad {
+			if f.cause != "" {
 				r.add(r.refusal(i, s, ok))
 			}
 		case ch.Kind == slots.Remove:
 			if ok {
 				r.add(r.refusal(i, s, ok))
 			}
-		case !ok || difference(ch, s) != "" || ch.Kind == slots.Shut && f.bad:
+		case !ok || difference(ch, s) != "" || ch.Kind == slots.Shut && f.cause != "":
 			r.add(r.refusal(i, s, ok))
 		}
 	}
@@ -40,7 +40,7 @@ func (r *round) add(refusal slots.Refusal) {
 
 func (r *round) refusal(i int, s slots.Server, exists bool) slots.Refusal {
 	ch, f := r.changes[i], &r.fates[i]
-	if f.bad {
+	if f.cause != "" {
 		return slots.Refusal{Change: ch, Cause: f.cause, Reply: printable(f.reply)}
 	}
 	refusal := slots.Refusal{Change: ch, Cause: slots.Unproved, Reply: "reads back with " + difference(ch, s)}

@@ -17,12 +17,13 @@ func (r *round) send(ctx context.Context, steps []step, backends []string, brief
 	for _, b := range backends {
 		reads = append(reads, read{backend: b})
 	}
-	for len(steps) > 0 {
+	for len(steps)+len(reads) > 0 {
 		limit := r.c.lineLimit()
 		text, n := r.pack(steps, limit)
 		l := readLine{line: line{write: text, writes: n, brief: true, queued: r.queues && setsAddr(steps[:n])}}
-		if lines := packReads(reads, limit); n == len(steps) && len(lines) == 1 && len(text)+len(lines[0].read) < limit {
-			l.read, l.line.reads, l.reads = lines[0].read, len(reads), reads
+		lines := packReads(reads, limit)
+		if n == len(steps) && len(lines) > 0 && (n == 0 || len(lines) == 1 && len(text)+len(lines[0].read) < limit) {
+			l.read, l.line.reads, l.reads = lines[0].read, len(lines[0].reads), lines[0].reads
 			l.brief = brief
 		}
 		err := r.exchange(ctx, l, steps[:n])
@@ -33,18 +34,6 @@ func (r *round) send(ctx context.Context, steps []step, backends []string, brief
 			return err
 		}
 		steps, reads = steps[n:], reads[len(l.reads):]
-	}
-	for len(reads) > 0 {
-		l := packReads(reads, r.c.lineLimit())[0]
-		l.brief = brief
-		err := r.exchange(ctx, l, nil)
-		if r.c.shorten(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		reads = reads[len(l.reads):]
 	}
 	return nil
 }
@@ -174,8 +163,8 @@ func (r *round) note(steps []step, replies []string) {
 		res, cause := classify(s.kind, replies[i])
 		r.counts[s.kind][res]++
 		f := &r.fates[s.change]
-		if cause != "" && !f.bad {
-			f.bad, f.cause, f.reply = true, cause, replies[i]
+		if cause != "" && f.cause == "" {
+			f.cause, f.reply = cause, replies[i]
 		}
 	}
 }

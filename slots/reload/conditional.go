@@ -47,8 +47,9 @@ type conditional struct {
 func outline(text []byte) *outlined {
 	o := &outlined{}
 	types := SectionTypes()
-	at := 0
-	for n, raw := range lines(text) {
+	n, at := 0, 0
+	for raw := range bytes.Lines(text) {
+		n++
 		words := strings.Fields(string(raw[:min(len(raw), 4096)]))
 		switch {
 		case len(words) == 0 || strings.HasPrefix(words[0], "#"):
@@ -63,18 +64,6 @@ func outline(text []byte) *outlined {
 	}
 	o.finish()
 	return o
-}
-
-// lines numbers the lines of text, from 1 on.
-func lines(text []byte) func(yield func(int, []byte) bool) {
-	return func(yield func(int, []byte) bool) {
-		n := 0
-		for raw := range bytes.Lines(text) {
-			if n++; !yield(n, raw) {
-				return
-			}
-		}
-	}
 }
 
 func (o *outlined) header(words []string, line, at, size int) {
