@@ -26,10 +26,7 @@ func Adopt(views [][]Server, known []discovery.Endpoint, prefer map[netip.AddrPo
 	for i, s := range t {
 		index[s.Number] = i
 	}
-	rest := make(map[netip.AddrPort]discovery.Endpoint, len(known))
-	for _, e := range discovery.Normalize(known) {
-		rest[e.Addr] = e
-	}
+	rest := discovery.ByAddr(discovery.Normalize(known))
 	place := func(a netip.AddrPort, slot int) {
 		e, ok := rest[a]
 		if ok && t[slot].Free() {

@@ -49,10 +49,7 @@ func (t Table) Assign(want []discovery.Endpoint, now time.Time) (next Table, sur
 // that have no slot yet.
 func (t Table) keep(want []discovery.Endpoint, now time.Time) (next Table, fresh []discovery.Endpoint) {
 	next = slices.Clone(t)
-	byAddr := make(map[netip.AddrPort]discovery.Endpoint, len(want))
-	for _, e := range want {
-		byAddr[e.Addr] = e
-	}
+	byAddr := discovery.ByAddr(want)
 	for i := range next {
 		s := &next[i]
 		if s.Free() {
@@ -114,8 +111,7 @@ func (t Table) choice() []int {
 	slices.SortFunc(free, func(i, j int) int {
 		a, b := t[i], t[j]
 		return cmp.Or(
-			compareBool(a.Dynamic, b.Dynamic),
-			compareBool(a.Lacking, b.Lacking),
+			cmp.Compare(a.rank(), b.rank()),
 			cmp.Compare(a.reuseRank(), b.reuseRank()),
 			a.Freed.Compare(b.Freed),
 			cmp.Compare(i, j))
@@ -138,16 +134,6 @@ func (s Slot) reuseRank() int {
 
 func (s *Slot) hold(e discovery.Endpoint) {
 	s.Endpoint, s.Last, s.Before, s.Freed, s.Busy = e, netip.AddrPort{}, netip.AddrPort{}, time.Time{}, false
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }
 
 // Grow returns t with a Dynamic slot for each endpoint of surplus that holds

@@ -2,7 +2,7 @@ package consul
 
 import (
 	"context"
-	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -128,15 +128,9 @@ func (r reply) isFresh(maxStale time.Duration) bool {
 
 // loses reports whether an endpoint of old can be used less in now.
 func loses(old, now discovery.Reading) bool {
-	eps := now.Endpoints()
-	states := make(map[netip.AddrPort]discovery.State, len(eps))
-	for _, e := range eps {
-		states[e.Addr] = e.State
-	}
-	for _, e := range old.Endpoints() {
-		if state, ok := states[e.Addr]; !ok || state > e.State {
-			return true
-		}
-	}
-	return false
+	have := discovery.ByAddr(now.Endpoints())
+	return slices.ContainsFunc(old.Endpoints(), func(e discovery.Endpoint) bool {
+		is, there := have[e.Addr]
+		return !there || is.State > e.State
+	})
 }

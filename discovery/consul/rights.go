@@ -4,8 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -24,7 +24,7 @@ type rights struct {
 	filtered  bool       // it is normal that something is left out
 	everShown bool       // there was an instance at least once
 	narrowed  bool       // something is left out that was not before
-	listed    []netip.AddrPort
+	listed    map[netip.AddrPort]discovery.Endpoint
 	told      bool // listed is what this process was told last
 }
 
@@ -61,35 +61,22 @@ func (s *rights) keep(told discovery.Reading) {
 	switch {
 	case s.narrowed:
 		return
-	case told.Whole():
-		s.listed = nil
+	case told.Whole() || s.listed == nil:
+		s.listed = map[netip.AddrPort]discovery.Endpoint{}
 	}
 	s.told = true
-	for _, e := range told.Parts[0].Endpoints {
-		if i, there := slices.BinarySearchFunc(s.listed, e.Addr, netip.AddrPort.Compare); !there {
-			s.listed = slices.Insert(s.listed, i, e.Addr)
+	maps.Copy(s.listed, discovery.ByAddr(told.Endpoints()))
+}
+
+// lacks reports whether one of these is not in reading.
+func lacks(reading discovery.Reading, those map[netip.AddrPort]discovery.Endpoint) bool {
+	have := discovery.ByAddr(reading.Endpoints())
+	for a := range those {
+		if _, there := have[a]; !there {
+			return true
 		}
 	}
-}
-
-func lacks(reading discovery.Reading, addrs []netip.AddrPort) bool {
-	have := addresses(reading)
-	return slices.ContainsFunc(addrs, func(a netip.AddrPort) bool {
-		_, there := slices.BinarySearchFunc(have, a, netip.AddrPort.Compare)
-		return !there
-	})
-}
-
-// addresses returns those of a reading of one part, sorted.
-func addresses(r discovery.Reading) []netip.AddrPort {
-	if len(r.Parts) == 0 {
-		return nil
-	}
-	out := make([]netip.AddrPort, 0, len(r.Parts[0].Endpoints))
-	for _, e := range r.Parts[0].Endpoints {
-		out = append(out, e.Addr)
-	}
-	return out
+	return false
 }
 
 // mayBeNone reports whether an empty list of which something was left out says that

@@ -2,7 +2,6 @@ package consul
 
 import (
 	"context"
-	"net/netip"
 	"slices"
 
 	"github.com/slotsync/slotsync/discovery"
@@ -116,12 +115,9 @@ func (a *adapter) Believe(ctx context.Context, q longpoll.Request, d longpoll.Di
 // lacked by a plain read, which comes next. What else is new in the reply does not wait for
 // that, unless an endpoint is worse than it was and nothing proves that the stream is fresh.
 func (a *adapter) lost(last, now discovery.Reading) longpoll.Disposition {
-	if !lacks(now, addresses(last)) {
+	before := discovery.ByAddr(last.Endpoints())
+	if !lacks(now, before) {
 		return longpoll.Apply
-	}
-	before := map[netip.AddrPort]discovery.Endpoint{}
-	for _, e := range last.Parts[0].Endpoints {
-		before[e.Addr] = e
 	}
 	isNew := func(e discovery.Endpoint) bool { return before[e.Addr] != e }
 	isWorse := func(e discovery.Endpoint) bool { old, there := before[e.Addr]; return there && e.State > old.State }

@@ -92,10 +92,8 @@ func (s *Source) question(name, server, network string) string {
 func (a assembly) summary() string {
 	ttl := fmt.Sprintf(", TTL %v", a.best.ttl)
 	switch {
-	case a.records == 1:
-		return "NOERROR, 1 record" + ttl
 	case a.records > 0:
-		return fmt.Sprintf("NOERROR, %d records", a.records) + ttl
+		return "NOERROR, " + discovery.Count(a.records, "record") + ttl
 	case a.best.outcome == nxDomain:
 		return "NXDOMAIN" + ttl
 	}

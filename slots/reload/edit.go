@@ -128,7 +128,7 @@ func (a *attempt) drafted(e Edit) ([]byte, error) {
 	}
 	was.text = now
 	a.template = &was
-	return a.t.renderFrom(now, e.Data)
+	return filled(a.t.o.Template, now, e.Data)
 }
 
 // templateBefore is what the template from before is called during a transaction.

@@ -31,25 +31,22 @@ const parked = "127.0.0.1:1"
 //	                                with address and weight, so that HAProxy serves
 //	                                without the agent; all others disabled
 func (t *Transaction) render(d Data) ([]byte, error) {
-	source, err := securedir.ReadFile(t.o.Template, maxFile, 0)
-	if err != nil {
-		return nil, err
-	}
-	return t.renderFrom(source, d)
-}
-
-func (t *Transaction) renderFrom(source []byte, d Data) ([]byte, error) {
-	return filled(t.o.Template, source, d)
+	return renderFile(t.o.Template, d)
 }
 
 // TryTemplate renders the template at path with d, and keeps nothing. Its errors begin with
 // the file and the line. It blocks on the file alone.
 func TryTemplate(path string, d Data) error {
-	source, err := securedir.ReadFile(path, maxFile, 0)
-	if err == nil {
-		_, err = filled(path, source, d)
-	}
+	_, err := renderFile(path, d)
 	return err
+}
+
+func renderFile(path string, d Data) ([]byte, error) {
+	source, err := securedir.ReadFile(path, maxFile, 0)
+	if err != nil {
+		return nil, err
+	}
+	return filled(path, source, d)
 }
 
 func filled(name string, source []byte, d Data) ([]byte, error) {
@@ -95,32 +92,25 @@ func (l *limited) Write(b []byte) (int, error) {
 
 func functions(d Data) template.FuncMap {
 	return template.FuncMap{
-		"slots": func(backend string) (int, error) {
-			b, err := d.backend(backend)
-			return b.Slots, err
-		},
-		"first": func(backend string) (int, error) {
-			b, err := d.backend(backend)
-			return b.first(), err
-		},
-		"last": func(backend string) (int, error) {
-			b, err := d.backend(backend)
-			return b.last(), err
-		},
-		"servers": func(backend string) ([]Server, error) {
-			b, err := d.backend(backend)
-			return b.Servers, err
-		},
-		"endpoints": func(backend string) ([]Server, error) {
-			b, err := d.backend(backend)
-			return b.endpoints(), err
-		},
+		"slots":     of(d, func(b Backend) int { return b.Slots }),
+		"first":     of(d, Backend.first),
+		"last":      of(d, Backend.last),
+		"servers":   of(d, func(b Backend) []Server { return b.Servers }),
+		"endpoints": of(d, Backend.endpoints),
 		"serverTemplate": func(backend string, keywords ...string) (string, error) {
 			return d.lines(backend, keywords, Backend.template)
 		},
 		"serverLines": func(backend string, keywords ...string) (string, error) {
 			return d.lines(backend, keywords, Backend.lines)
 		},
+	}
+}
+
+// of makes a function of templates that says something of the backend of a name.
+func of[T any](d Data, what func(Backend) T) func(backend string) (T, error) {
+	return func(backend string) (T, error) {
+		b, err := d.backend(backend)
+		return what(b), err
 	}
 }
 

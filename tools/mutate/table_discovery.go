@@ -40,7 +40,7 @@ func discoveryMutants() []mutant {
 			file: "discovery/consul/reply.go", edits: []edit{{"case !r.leader && !r.streaming:", "case !r.leader && !r.streaming && false:"}},
 			tests: []unit{{"discovery/consul", "TestJudge"}}},
 		{rule: "A loss that came by a stream is confirmed by a plain read", how: "the stream is believed", past: true,
-			file: "discovery/consul/source.go", edits: []edit{{"if !lacks(now, addresses(last)) {", "if !lacks(now, addresses(last)) || true {"}},
+			file: "discovery/consul/source.go", edits: []edit{{"if !lacks(now, before) {", "if !lacks(now, before) || true {"}},
 			tests: []unit{{"discovery/consul", "TestC58StreamedLossIsReadPlainly|TestC57StreamsDoNotTellRights"}}},
 		{rule: "Unreadable entries do not empty a list", how: "a list of which all is refused is whole",
 			file: "discovery/consul/entry.go", edits: []edit{{"if len(part.Endpoints) == 0 && len(out.Rejected) > 0 {", "if len(out.Rejected) < 0 {"}},

@@ -13,7 +13,7 @@ func slotMutants() []mutant {
 			file: "slots/assign.go", edits: []edit{{"a.Freed.Compare(b.Freed)", "b.Freed.Compare(a.Freed)"}},
 			tests: []unit{{"slots", "TestOrderOfChoice"}}},
 		{rule: "A slot that some instance lacks is used last", how: "like any other",
-			file: "slots/assign.go", edits: []edit{{"\t\t\tcompareBool(a.Lacking, b.Lacking),\n", ""}},
+			file: "slots/assign.go", edits: []edit{{"case s.Lacking:\n\t\treturn 1", "case s.Lacking:\n\t\treturn 0"}},
 			tests: []unit{{"slots", "TestOrderOfChoice"}}},
 		{rule: "The order of the input never matters", how: "endpoints get slots in the order in which they are listed",
 			file: "slots/assign.go", edits: []edit{{"t.keep(discovery.Normalize(want), now)", "t.keep(want, now)"}},
