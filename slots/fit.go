@@ -132,16 +132,12 @@ func (f *fitting) move(k int) {
 		f.free = f.free[1:]
 		f.give(k, n, false)
 	case !f.add:
-	case w.Number > f.template && !f.shows(w.Number):
+	case w.Number > f.template && FindServer(f.have)(w.Number) == nil:
 		w.Dynamic = true
 	default:
 		f.highest++
 		f.give(k, f.highest, true)
 	}
-}
-
-func (f *fitting) shows(number int) bool {
-	return slices.ContainsFunc(f.have, func(s Server) bool { return s.Number == number })
 }
 
 // give moves what target k wants to another slot.

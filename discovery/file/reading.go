@@ -1,7 +1,6 @@
 package file
 
 import (
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -117,12 +116,10 @@ func (q Query) hasNews(from snapshot, now, last discovery.Reading) bool {
 	return !now.Equal(last) || !slices.Equal(now.Gaps(), last.Gaps())
 }
 
-// adds reports whether an endpoint of now is not, or is another, in old. Both are sorted.
+// adds reports whether an endpoint of now is not, or is another, in old.
 func adds(now, old []discovery.Endpoint) bool {
-	return slices.ContainsFunc(now, func(e discovery.Endpoint) bool {
-		i, there := slices.BinarySearchFunc(old, e.Addr, func(o discovery.Endpoint, a netip.AddrPort) int { return o.Addr.Compare(a) })
-		return !there || old[i] != e
-	})
+	had := discovery.ByAddr(old)
+	return slices.ContainsFunc(now, func(e discovery.Endpoint) bool { return had[e.Addr] != e })
 }
 
 // remarks says of each file that is not whole why that is.

@@ -112,10 +112,6 @@ func (c *Client) command(ctx context.Context, command string, answers int) (stri
 // places holds one for each question of people that is under way.
 type places struct{ all, readers chan struct{} }
 
-func newPlaces() places {
-	return places{make(chan struct{}, maxAdmin), make(chan struct{}, maxReaders)}
-}
-
 // take waits for a place, until ctx is done.
 func (p places) take(ctx context.Context) (leave func(), err error) {
 	taken := []chan struct{}{p.all}

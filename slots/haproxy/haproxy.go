@@ -81,7 +81,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{listener: l, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: newPlaces()}, nil
+	return &Client{listener: l, dialInstead: o.Dial, state: stateFile{pattern: o.StateFile, folders: o.Folders}, people: places{make(chan struct{}, maxAdmin), make(chan struct{}, maxReaders)}}, nil
 }
 
 // Info asks which process answers. It has no deadline but ctx's: to wait for a HAProxy
