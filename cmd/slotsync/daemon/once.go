@@ -38,15 +38,15 @@ func Once(ctx context.Context, cfg *config.Config, o Options) (api.Status, error
 	if err := checkDistinct(ctx, cfg, time.Second); err != nil {
 		return api.Status{}, err
 	}
-	ag, err := newAgent(cfg, w, o)
+	ag, err := NewAgent(cfg, w, o)
 	if err != nil {
 		return api.Status{}, err
 	}
 	return ag.Once(ctx)
 }
 
-// newAgent makes an agent for one round or none, which nobody asks for metrics.
-func newAgent(cfg *config.Config, w Wiring, o Options) (*agent.Agent, error) {
+// NewAgent makes an agent that nobody asks for metrics, over the clients of w.
+func NewAgent(cfg *config.Config, w Wiring, o Options) (*agent.Agent, error) {
 	_, m := NewMetrics(o.Version)
 	ag, err := agent.New(agentOptions(cfg, w, newLogger(o.Log, cfg.LogFormat, cfg.LogLevel), m))
 	if err != nil {
@@ -70,7 +70,7 @@ func Plan(ctx context.Context, cfg *config.Config, o Options) (api.Plan, error) 
 	if err != nil {
 		return api.Plan{}, err
 	}
-	ag, err := newAgent(cfg, w, o)
+	ag, err := NewAgent(cfg, w, o)
 	if err != nil {
 		return api.Plan{}, err
 	}

@@ -3,8 +3,8 @@ package demo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,12 +14,9 @@ import (
 
 	"github.com/slotsync/slotsync/agent"
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
-	"github.com/slotsync/slotsync/discovery/dns"
-	"github.com/slotsync/slotsync/slots/haproxy"
-	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // What is set shorter in the demo than elsewhere, and how large it is.
@@ -77,81 +74,53 @@ func newWorld(ctx context.Context, binary, version string) (w *world, err error)
 	return w, err
 }
 
-// newAgent wires slotsync as `slotsync run` does.
+// newAgent makes slotsync of a configuration, as `slotsync run` does.
 func (w *world) newAgent(version string) (*agent.Agent, error) {
-	state := filepath.Join(w.Dir, "state")
-	err := os.Mkdir(state, 0o700)
+	file := filepath.Join(w.Dir, "slotsync.yaml")
+	err := os.WriteFile(file, []byte(w.configuration()), 0o600)
 	if err != nil {
 		return nil, err
 	}
+	cfg, err := config.Load(file, config.Environment{})
+	if err != nil {
+		return nil, err
+	}
+	wiring, err := daemon.Wire(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, client := range wiring.Clients {
+		lock, err := client.Lock()
+		if err != nil {
+			return nil, err
+		}
+		w.locks = append(w.locks, lock)
+	}
+	wiring.Sources[0][0] = clockedSource{wiring.Sources[0][0], &w.Clock}
 	if w.log, err = os.Create(filepath.Join(w.Dir, "slotsync.log")); err != nil {
 		return nil, err
 	}
-	client, err := dns.NewClient(dns.Options{Servers: []string{w.DNS.addr}, MinRefresh: refresh, MaxRefresh: refresh})
-	if err != nil {
-		return nil, err
-	}
-	source, err := client.Source(dns.Query{Record: record})
-	if err != nil {
-		return nil, err
-	}
-	instances, reloads, err := w.instances(filepath.Join(state, "haproxy"))
-	if err != nil {
-		return nil, err
-	}
-	_, m := daemon.NewMetrics(version)
-	return agent.New(agent.Options{
-		Instances: instances, Reloads: reloads,
-		Backends: []agent.Backend{{
-			Name: "web", Proxy: "web", Prefix: "web",
-			Feeds: []agent.Feed{{Name: "dns", Source: clockedSource{source, &w.Clock}, Key: record}},
-			Guard: guard.Rules{
-				EmptyHold: hold, RemovalHold: hold,
-				MaxRemoval: guard.DefaultMaxRemoval, Window: guard.DefaultWindow,
-			},
-		}},
-		StateDir: state,
-		Log:      slog.New(slog.NewTextHandler(w.log, nil)),
-		Metrics:  m,
-	})
+	return daemon.NewAgent(cfg, wiring, daemon.Options{Log: w.log, Version: version})
 }
 
-// instances returns the HAProxies as slotsync knows them, and how each is
-// reloaded. Versions of their configurations are kept in folders of versions.
-func (w *world) instances(versions string) ([]agent.Instance, []agent.Reload, error) {
-	var instances []agent.Instance
-	var reloads []agent.Reload
+// configuration is the slotsync.yaml of the demo.
+func (w *world) configuration() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `state_dir: %q
+guard: {empty_hold: %s, removal_hold: %[2]s}
+sources: [{name: dns, type: dns, servers: [%[3]q], min_refresh: %[4]s, max_refresh: %[4]s}]
+backends: [{name: web, slots: web, source: dns, record: %[5]s}]
+haproxy:
+  instances:
+`, filepath.Join(w.Dir, "state"), hold, w.DNS.addr, refresh, record)
 	for _, p := range w.Proxies {
-		conn, err := haproxy.New(haproxy.Options{Socket: p.Socket, StateFile: p.StateFile})
-		if err != nil {
-			return nil, nil, err
-		}
-		lock, err := conn.Lock()
-		if err != nil {
-			return nil, nil, err
-		}
-		w.locks = append(w.locks, lock)
-		transaction, err := p.transaction(conn, filepath.Join(versions, p.Name))
-		if err != nil {
-			return nil, nil, err
-		}
-		instances = append(instances, agent.Instance{Name: p.Name, Conn: conn, Key: p.Socket})
-		reloads = append(reloads, agent.Reload{Name: p.Name, Key: p.Master, Instances: []string{p.Name}, Transaction: transaction})
+		fmt.Fprintf(&b, `    - name: %s
+      socket: %q
+      state_file: %q
+      reload: {master: %q, template: %q, file: %q, check: [%q, -c, -f, "{{.File}}"], min_interval: 0s, jitter: 0s, timeout: %s}
+`, p.Name, p.Socket, p.StateFile, p.Master, p.Template, p.Config, p.binary, startLimit)
 	}
-	return instances, reloads, nil
-}
-
-// transaction is how slotsync gives p more slots: as it does where the
-// configuration has template, file, check and master under reload.
-func (p *proxy) transaction(conn *haproxy.Client, versions string) (*reload.Transaction, error) {
-	master, err := haproxy.NewMaster(p.Master, startLimit)
-	if err != nil {
-		return nil, err
-	}
-	return reload.New(reload.Options{
-		Template: p.Template, File: p.Config, Check: []string{p.binary, "-c", "-f", "{{.File}}"},
-		Dir: versions, Timeout: startLimit, Reloader: master, Instances: []reload.Instance{daemon.Process{Instance: p.Name, Client: conn}},
-	})
+	return b.String()
 }
 
 // Run sets slotsync going until ctx ends; Close waits for it. failed is called
