@@ -138,11 +138,11 @@ func TestDemoCountsAnInstanceThatJustStops(t *testing.T) {
 	}()
 	story := newStory(world, newScreen(io.Discard, true), 0)
 	defer story.load.Stop()
-	if err := story.join(3); err != nil {
+	if err := story.join(3)(ctx); err != nil {
 		t.Fatal(err)
 	}
 	world.Run(ctx, cancel)
-	eventually.True(t, "both serve A B C", func() bool { return everywhere(world.Agent.Status(), serverAddrs(story.named)) })
+	eventually.True(t, "both serve A B C", func() bool { return story.served(world.Agent.Status()) })
 	story.load.Start(ctx)
 	eventually.True(t, "100 requests", func() bool { return story.load.Tally().Requests >= 100 })
 	if tally := story.load.Tally(); tally.Failed > 0 {
@@ -163,7 +163,7 @@ func TestDemoReportsWhatItDidNotSee(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("slotsync ended by itself")
 	cancel(gone)
-	if err := story.wait(ctx, "anything", func(api.Status) bool { return false }); !errors.Is(err, gone) {
+	if err := story.wait("anything", func(api.Status) bool { return false })(ctx); !errors.Is(err, gone) {
 		t.Errorf("got %v, want %v", err, gone)
 	}
 }

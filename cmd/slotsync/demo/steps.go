@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
+	"github.com/slotsync/slotsync/cmd/slotsync/demo/traffic"
 )
 
 // The steps that the chapters of a demoStory are made of.
@@ -18,25 +18,32 @@ func (s *story) tell(title, see string) {
 	s.screen.Say(s.screen.Style.chapter(s.chapters, title, see)...)
 }
 
-// join starts n instances and has DNS name them too. How long they take to
-// arrive is measured.
-func (s *story) join(n int) error {
-	if err := s.start(n); err != nil {
-		return err
+// A step is a part of a chapter.
+type step func(context.Context) error
+
+// inTurn is steps one after another, until one goes wrong.
+func inTurn(steps ...step) step {
+	return func(ctx context.Context) error {
+		for _, do := range steps {
+			if err := do(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	s.world.Clock.Changing(serverAddrs(s.named), time.Now())
-	s.publish()
-	return nil
 }
 
-// add is join for more instances than there are slots: what waits for a reload
-// says nothing about how fast slotsync is.
-func (s *story) add(n int) error {
-	if err := s.start(n); err != nil {
-		return err
+// join starts n instances and has DNS name them too. How long they take to
+// arrive is measured.
+func (s *story) join(n int) step {
+	return func(context.Context) error {
+		if err := s.start(n); err != nil {
+			return err
+		}
+		s.world.Clock.Changing(serverAddrs(s.named), time.Now())
+		s.publish()
+		return nil
 	}
-	s.publish()
-	return nil
 }
 
 func (s *story) start(n int) error {
@@ -75,64 +82,64 @@ func (s *story) die(name string, dead bool) {
 	s.dead[name] = dead
 }
 
-func (s *story) arrives(ctx context.Context, what string) error {
-	return s.await(ctx, what, func(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) })
+// served reports whether every HAProxy serves those who are named, and nobody else.
+func (s *story) served(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) }
+
+// requests has traffic begin.
+func (s *story) requests(t *traffic.Traffic) step {
+	return func(ctx context.Context) error { t.Start(ctx); return nil }
 }
 
 // await waits until slotsync's status is as ok wants it, and says so.
-func (s *story) await(ctx context.Context, what string, ok func(api.Status) bool) error {
-	began := time.Now()
-	if err := s.wait(ctx, what, ok); err != nil {
-		return err
+func (s *story) await(what string, ok func(api.Status) bool) step {
+	return func(ctx context.Context) error {
+		began := time.Now()
+		if err := s.wait(what, ok)(ctx); err != nil {
+			return err
+		}
+		s.screen.Say(s.screen.Style.seen(time.Since(began), what))
+		return nil
 	}
-	s.screen.Say(s.screen.Style.seen(time.Since(began), what))
-	return nil
 }
 
-func (s *story) wait(ctx context.Context, what string, ok func(api.Status) bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not seen within %s: %s", patience, what))
-	defer cancel()
-	tick := time.NewTicker(lookPace)
-	defer tick.Stop()
-	for !ok(s.world.Look()) {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
+func (s *story) wait(what string, ok func(api.Status) bool) step {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not seen within %s: %s", patience, what))
+		defer cancel()
+		for !ok(s.world.Look()) {
+			if err := s.look(lookPace)(ctx); err != nil {
+				return err
+			}
 		}
+		return nil
 	}
-	return nil
 }
 
 // keeps watches for a while that every HAProxy serves those who are named.
-func (s *story) keeps(ctx context.Context, d time.Duration, what string) error {
-	end := time.NewTimer(d)
-	defer end.Stop()
-	tick := time.NewTicker(lookPace)
-	defer tick.Stop()
-	for {
-		if !everywhere(s.world.Agent.Status(), serverAddrs(s.named)) {
-			return errors.New("did not stay: " + what)
+func (s *story) keeps(d time.Duration, what string) step {
+	return func(ctx context.Context) error {
+		for began := time.Now(); time.Since(began) < d; {
+			if !s.served(s.world.Agent.Status()) {
+				return errors.New("did not stay: " + what)
+			}
+			if err := s.look(lookPace)(ctx); err != nil {
+				return err
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-end.C:
-			s.screen.Say(s.screen.Style.seen(d, what))
-			return nil
-		case <-tick.C:
-		}
+		s.screen.Say(s.screen.Style.seen(d, what))
+		return nil
 	}
 }
 
-func (s *story) look(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
+// look leaves everything as it is for a while.
+func (s *story) look(d time.Duration) step {
+	return func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(d):
+			return nil
+		}
 	}
 }
 
@@ -142,10 +149,8 @@ func sourceIs(state string) func(api.Status) bool {
 	}
 }
 
-func held(want bool) func(api.Status) bool {
-	return func(status api.Status) bool {
-		return want == slices.ContainsFunc(status.Backends, func(b api.BackendStatus) bool { return b.Hold != nil })
-	}
+func held(status api.Status) bool {
+	return slices.ContainsFunc(status.Backends, func(b api.BackendStatus) bool { return b.Hold != nil })
 }
 
 // restarted returns how many restarts of an instance slotsync has seen.
@@ -169,11 +174,6 @@ func outside(status api.Status) (n int) {
 // full reports whether every HAProxy sends traffic to n instances.
 func full(status api.Status, n int) bool {
 	return !slices.ContainsFunc(status.Instances, func(i api.InstanceStatus) bool { return len(servedBy(status, i.Name)) != n })
-}
-
-// servesAll reports whether an HAProxy sends traffic to want and nowhere else.
-func servesAll(status api.Status, instance string, want []netip.AddrPort) bool {
-	return slices.Equal(sortedAddrs(want), servedBy(status, instance))
 }
 
 // reloadError is what slotsync says about its last reload of an HAProxy, nil if

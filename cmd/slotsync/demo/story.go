@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,55 +56,32 @@ func newStory(w *world, screen *screen, linger time.Duration) *story {
 
 // Play plays the chapters, one after another, until one goes wrong.
 func (s *story) Play(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{
-		s.fill, s.grow, s.outage, s.kill, s.reload, s.shrink, s.replace, s.outgrow, s.end,
-	} {
-		if err := chapter(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return inTurn(s.fill, s.grow, s.outage, s.kill, s.reload, s.shrink, s.replace, s.outgrow, s.end)(ctx)
 }
 
 func (s *story) fill(ctx context.Context) error {
 	s.tell(fmt.Sprintf("Two HAProxies with %d empty slots each start, and DNS names three instances", slotCount),
 		"See: both have A B C in the same slots. From now on requests go through both.")
-	if err := s.join(3); err != nil {
-		return err
-	}
-	if err := s.arrives(ctx, "both serve A B C"); err != nil {
-		return err
-	}
-	s.load.Start(ctx)
-	return s.look(ctx, s.linger)
+	return inTurn(s.join(3), s.await("both serve A B C", s.served), s.requests(s.load), s.look(s.linger))(ctx)
 }
 
 func (s *story) grow(ctx context.Context) error {
 	s.tell("Scale up: 3 -> 10", "See: D to J take free slots; A B C stay where they are.")
-	if err := s.join(7); err != nil {
-		return err
-	}
-	if err := s.arrives(ctx, "both serve A to J"); err != nil {
-		return err
-	}
-	return s.look(ctx, 2*s.linger)
+	return inTurn(s.join(7), s.await("both serve A to J", s.served), s.look(2*s.linger))(ctx)
 }
 
 func (s *story) outage(ctx context.Context) error {
 	s.tell("Discovery fails: DNS answers SERVFAIL to everything", "See: nothing. An error never removes an instance.")
 	s.world.DNS.fail(true)
 	s.says("DNS answers SERVFAIL")
-	if err := s.await(ctx, "slotsync has noticed", sourceIs("failing")); err != nil {
-		return err
-	}
-	if err := s.keeps(ctx, 2*s.linger, "the slots as they were"); err != nil {
+	if err := inTurn(s.await("slotsync has noticed", sourceIs("failing")), s.keeps(2*s.linger, "the slots as they were"))(ctx); err != nil {
 		return err
 	}
 	s.world.DNS.fail(false)
 	s.says(fmt.Sprintf("DNS names %d", len(s.named)))
-	return s.await(ctx, "DNS is back: slotsync has asked again, and nothing has changed", func(status api.Status) bool {
-		return sourceIs("ok")(status) && everywhere(status, serverAddrs(s.named))
-	})
+	return s.await("DNS is back: slotsync has asked again, and nothing has changed", func(status api.Status) bool {
+		return sourceIs("ok")(status) && s.served(status)
+	})(ctx)
 }
 
 func (s *story) kill(ctx context.Context) error {
@@ -113,10 +91,7 @@ func (s *story) kill(ctx context.Context) error {
 	end := s.load.OpenWindow(victim.Name)
 	s.die(victim.Name, true)
 	victim.Kill()
-	if err := s.look(ctx, s.linger); err != nil {
-		return err
-	}
-	if err := victim.Start(ctx); err != nil {
+	if err := inTurn(s.look(s.linger), victim.Start)(ctx); err != nil {
 		return err
 	}
 	window := end()
@@ -124,12 +99,9 @@ func (s *story) kill(ctx context.Context) error {
 	s.windows = append(s.windows, window)
 	s.screen.Say(fmt.Sprintf("   %s was dead for %.2f s; from now on each of its requests counts again",
 		victim.Name, window.To.Sub(window.From).Seconds()))
-	if err := s.await(ctx, victim.Name+" serves A to J, and slotsync has compared all of its slots", func(status api.Status) bool {
-		return restarted(status, victim.Name) > 0 && everywhere(status, serverAddrs(s.named))
-	}); err != nil {
-		return err
-	}
-	return s.look(ctx, s.linger)
+	return inTurn(s.await(victim.Name+" serves A to J, and slotsync has compared all of its slots", func(status api.Status) bool {
+		return restarted(status, victim.Name) > 0 && s.served(status)
+	}), s.look(s.linger))(ctx)
 }
 
 func (s *story) reload(ctx context.Context) error {
@@ -139,12 +111,9 @@ func (s *story) reload(ctx context.Context) error {
 	if err := p.Reload(); err != nil {
 		return err
 	}
-	if err := s.await(ctx, "the new worker serves A to J", func(status api.Status) bool {
-		return restarted(status, p.Name) > before && everywhere(status, serverAddrs(s.named))
-	}); err != nil {
-		return err
-	}
-	return s.look(ctx, s.linger)
+	return inTurn(s.await("the new worker serves A to J", func(status api.Status) bool {
+		return restarted(status, p.Name) > before && s.served(status)
+	}), s.look(s.linger))(ctx)
 }
 
 func (s *story) shrink(ctx context.Context) error {
@@ -152,20 +121,18 @@ func (s *story) shrink(ctx context.Context) error {
 		fmt.Sprintf("See: so many at once could be a mistake, so they are held for %s and asked for again; then E to J go.", hold))
 	all := s.named
 	s.leave(all[4:], hold+farewell+patience)
-	if err := s.await(ctx, "the guard holds the removal", held(true)); err != nil {
+	if err := s.await("the guard holds the removal", held)(ctx); err != nil {
 		return err
 	}
 	since := time.Now()
-	if err := s.await(ctx, "released: both serve A B C D", func(status api.Status) bool {
-		return everywhere(status, serverAddrs(s.named))
-	}); err != nil {
+	if err := s.await("released: both serve A B C D", s.served)(ctx); err != nil {
 		return err
 	}
 	if took := time.Since(since); took < hold-100*time.Millisecond {
 		return fmt.Errorf("the removal was held for %s only", took)
 	}
 	s.world.Fleet.LeaveAfter(farewell, all[4:])
-	return s.look(ctx, s.linger)
+	return s.look(s.linger)(ctx)
 }
 
 // replace is a deployment: each instance that is there is replaced by another,
@@ -184,23 +151,23 @@ func (s *story) replace(ctx context.Context) error {
 
 func (s *story) replaceOne(ctx context.Context, old *server) error {
 	began := time.Now()
-	if err := s.join(1); err != nil {
+	if err := s.join(1)(ctx); err != nil {
 		return err
 	}
 	fresh := s.named[len(s.named)-1]
-	there := func(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) }
-	if err := s.wait(ctx, fresh.Name+" takes traffic", there); err != nil {
-		return err
-	}
-	if err := s.wait(ctx, old.Name+" has a slow request", func(api.Status) bool { return old.Running() > 0 }); err != nil {
+	err := inTurn(
+		s.wait(fresh.Name+" takes traffic", s.served),
+		s.wait(old.Name+" has a slow request", func(api.Status) bool { return old.Running() > 0 }),
+	)(ctx)
+	if err != nil {
 		return err
 	}
 	s.leave([]*server{old}, farewell)
-	if err := s.wait(ctx, old.Name+" takes no new traffic", there); err != nil {
+	if err := s.wait(old.Name+" takes no new traffic", s.served)(ctx); err != nil {
 		return err
 	}
 	busy := old.Running()
-	if err := s.wait(ctx, old.Name+"'s requests end", func(api.Status) bool { return old.Running() == 0 }); err != nil {
+	if err := s.wait(old.Name+"'s requests end", func(api.Status) bool { return old.Running() == 0 })(ctx); err != nil {
 		return err
 	}
 	s.screen.Say(s.screen.Style.seen(time.Since(began), fmt.Sprintf("%s in, %s out with %d slow requests under way, which have ended", fresh.Name, old.Name, busy)))
@@ -214,32 +181,30 @@ func (s *story) outgrow(ctx context.Context) error {
 	s.tell(fmt.Sprintf("The service outgrows its slots: %d -> %d, and there are %d", len(s.named), len(s.named)+more, slotCount),
 		"See: what fits goes in at once. For the rest, once DNS has named no more for 2 s, slotsync renders each haproxy.cfg\n"+
 			"   with more slots, has it checked, and reloads HAProxy through its master: one after the other, and no request notices.")
-	if err := s.add(more); err != nil {
+	if err := s.start(more); err != nil {
 		return err
 	}
-	if err := s.await(ctx, fmt.Sprintf("all %d slots are in use, %d instances wait", slotCount, len(s.named)-slotCount), func(status api.Status) bool {
+	s.publish() // and not join: what waits for a reload says nothing about how fast slotsync is
+	if err := s.await(fmt.Sprintf("all %d slots are in use, %d instances wait", slotCount, len(s.named)-slotCount), func(status api.Status) bool {
 		return outside(status) == len(s.named)-slotCount && full(status, slotCount)
-	}); err != nil {
+	})(ctx); err != nil {
 		return err
 	}
 	for _, p := range s.world.Proxies {
-		if err := s.await(ctx, p.Name+" is reloaded and serves K to Z", func(status api.Status) bool {
-			return servesAll(status, p.Name, serverAddrs(s.named))
-		}); err != nil {
+		if err := s.await(p.Name+" is reloaded and serves K to Z", func(status api.Status) bool {
+			return slices.Equal(sortedAddrs(serverAddrs(s.named)), servedBy(status, p.Name))
+		})(ctx); err != nil {
 			return errors.Join(err, reloadError(s.world.Agent.Status(), p.Name))
 		}
 	}
-	if err := s.wait(ctx, "both are in sync", func(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) }); err != nil {
-		return err
-	}
-	return s.look(ctx, s.linger)
+	return inTurn(s.wait("both are in sync", s.served), s.look(s.linger))(ctx)
 }
 
 // end waits until everybody who left has stopped, so that a request which still
 // went there would be counted.
 func (s *story) end(ctx context.Context) error {
 	s.tell("All who left have stopped", "See: requests go on; one that still went to who has stopped would fail now.")
-	return s.keeps(ctx, farewell+s.linger/2, "both serve K to Z")
+	return s.keeps(farewell+s.linger/2, "both serve K to Z")(ctx)
 }
 
 // Stop ends the requests and returns when the last one has been answered.
@@ -273,12 +238,8 @@ func (s *story) Show(ctx context.Context) {
 func (s *story) facts(now time.Time) facts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dead := make(map[string]bool, len(s.dead))
-	for name, is := range s.dead {
-		dead[name] = is
-	}
 	return facts{
 		Now: now, Began: s.began, Status: s.world.Agent.Status(), Tally: s.load.Tally(),
-		Names: s.world.Fleet.Names(), Dead: dead, DNS: s.dns,
+		Names: s.world.Fleet.Names(), Dead: maps.Clone(s.dead), DNS: s.dns,
 	}
 }
