@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -41,19 +42,6 @@ func identify(ctx context.Context, cfg *config.Config) <-chan identity {
 	return answers
 }
 
-// A duplicates collects answers, and finds two that come from one process.
-type duplicates struct{ seen []identity }
-
-func (r *duplicates) add(a identity) error {
-	for _, other := range r.seen {
-		if other.process.Same(a.process) && other.instance != a.instance {
-			return &config.UsageError{Err: config.SameProcess(other.instance, a.instance, a.process)}
-		}
-	}
-	r.seen = append(r.seen, a)
-	return nil
-}
-
 // checkDistinct waits up to limit for all instances to answer, and fails if two of
 // them are one process.
 func checkDistinct(ctx context.Context, cfg *config.Config, limit time.Duration) error {
@@ -62,19 +50,17 @@ func checkDistinct(ctx context.Context, cfg *config.Config, limit time.Duration)
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(limit, cfg.Timeout))
 	defer cancel()
-	return (&duplicates{}).watch(ctx, identify(ctx, cfg), len(cfg.Instances))
-}
-
-// watch adds n answers, or as many as come before ctx is done.
-func (r *duplicates) watch(ctx context.Context, answers <-chan identity, n int) error {
-	for len(r.seen) < n {
+	answers := identify(ctx, cfg)
+	var seen []identity
+	for range cfg.Instances {
 		select {
 		case <-ctx.Done():
 			return nil
 		case a := <-answers:
-			if err := r.add(a); err != nil {
-				return err
+			if i := slices.IndexFunc(seen, func(other identity) bool { return other.process.Same(a.process) }); i >= 0 {
+				return &config.UsageError{Err: config.SameProcess(seen[i].instance, a.instance, a.process)}
 			}
+			seen = append(seen, a)
 		}
 	}
 	return nil
