@@ -74,12 +74,7 @@ func (cfg *Config) SecretFiles() []SecretFile {
 		{"http.token_file", cfg.HTTP.TokenFile}, {"http.read_token_file", cfg.HTTP.ReadTokenFile}, {"http.web_config_file", cfg.HTTP.WebConfigFile},
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
-		switch s := cfg.Sources[name]; {
-		case s.Consul != nil:
-			list = append(list, SecretFile{"token_file of " + name, s.Consul.TokenFile})
-		case s.Nomad != nil:
-			list = append(list, SecretFile{"token_file of " + name, s.Nomad.TokenFile})
-		}
+		list = append(list, SecretFile{"token_file of " + name, cfg.Sources[name].TokenFile})
 	}
 	return slices.DeleteFunc(list, func(f SecretFile) bool { return f.Path == "" })
 }

@@ -250,12 +250,12 @@ func TestDirectObeysTheVariablesOfConsul(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := cfg.Sources["consul"].Consul
-		if got.Options.Address != want || got.Token != "t" || got.Options.TLS.CAFile != "/ca.pem" || got.Options.Namespace != "n" {
+		got := cfg.Sources["consul"]
+		if got.Consul.Address != want || got.Token != "t" || got.Consul.TLS.CAFile != "/ca.pem" || got.Consul.Namespace != "n" {
 			t.Errorf("%q: %+v", flag, got)
 		}
 	}
-	if cfg, err := (&Inline{Sockets: []string{"/run/a.sock"}, Backend: "web", Consul: "web"}).Load(nil); err != nil || cfg.Sources["consul"].Consul.Options.Address != "http://127.0.0.1:8500" {
+	if cfg, err := (&Inline{Sockets: []string{"/run/a.sock"}, Backend: "web", Consul: "web"}).Load(nil); err != nil || cfg.Sources["consul"].Consul.Address != "http://127.0.0.1:8500" {
 		t.Errorf("%+v, %v", cfg, err)
 	}
 }

@@ -10,14 +10,6 @@ import (
 	"github.com/slotsync/slotsync/discovery/longpoll"
 )
 
-// A Consul is a Consul agent and how it is asked.
-type Consul struct {
-	Options   consul.Options // without token and auth
-	TokenFile string
-	// Token and auth are of the environment.
-	Token, Auth string
-}
-
 // consulEnvironment fills what r does not say from the variables that Consul's
 // tools know. Theirs is the order in which a token is looked for.
 func (b envFallback) consulEnvironment() (token, auth string) {
@@ -52,11 +44,11 @@ func (b envFallback) consulSSL() {
 }
 
 func (c *checker) consul(path string, r *sourceKeys, s *Source) {
-	token, auth := envFallback{c, r, path}.consulEnvironment()
+	s.Token, s.Auth = envFallback{c, r, path}.consulEnvironment()
 	c.complete(path, r, "consul")
 	o := consul.Options{Address: r.Address, Datacenter: r.Datacenter, Namespace: r.Namespace, Partition: r.Partition,
 		Consistency: r.Consistency, MaxStale: r.MaxStale, Wait: r.Wait, PollInterval: r.PollInterval, TLS: c.tls(path+".tls", r.TLS)}
-	s.Consul = &Consul{Options: o, TokenFile: r.TokenFile, Token: token, Auth: auth}
+	s.Consul, s.TokenFile = &o, r.TokenFile
 	s.identity = keyOf("consul", o.Address, o.Datacenter, o.Namespace, o.Partition)
 	s.Key = keyOf(s.identity, o.Consistency, o.MaxStale, o.Wait, o.PollInterval, o.TLS, r.TokenFile)
 }

@@ -30,33 +30,33 @@ func TestConsulEnvironment(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		env  Environment
-		got  func(*Consul) any
+		got  func(Source) any
 		want any
 	}{
-		{"nothing", nil, func(c *Consul) any { return c.Options.Address + c.Token + c.Auth + c.TokenFile }, "http://127.0.0.1:8500"},
-		{"host", Environment{"CONSUL_HTTP_ADDR": "h:1"}, func(c *Consul) any { return c.Options.Address }, "http://h:1"},
-		{"URL", Environment{"CONSUL_HTTP_ADDR": "https://h:1"}, func(c *Consul) any { return c.Options.Address }, "https://h:1"},
-		{"socket", Environment{"CONSUL_HTTP_ADDR": "unix:///run/c.sock"}, func(c *Consul) any { return c.Options.Address }, "unix:///run/c.sock"},
-		{"SSL", Environment{"CONSUL_HTTP_SSL": "true"}, func(c *Consul) any { return c.Options.Address }, "https://127.0.0.1:8500"},
-		{"SSL of http", Environment{"CONSUL_HTTP_ADDR": "http://h:1", "CONSUL_HTTP_SSL": "1"}, func(c *Consul) any { return c.Options.Address }, "https://h:1"},
-		{"no SSL of https", Environment{"CONSUL_HTTP_ADDR": "https://h:1", "CONSUL_HTTP_SSL": "0"}, func(c *Consul) any { return c.Options.Address }, "https://h:1"},
-		{"token", Environment{"CONSUL_HTTP_TOKEN": "t\n"}, func(c *Consul) any { return c.Token }, "t"},
-		{"token file", Environment{"CONSUL_HTTP_TOKEN_FILE": "/t"}, func(c *Consul) any { return c.TokenFile }, "/t"},
-		{"token file before token", Environment{"CONSUL_HTTP_TOKEN_FILE": "/t", "CONSUL_HTTP_TOKEN": "t"}, func(c *Consul) any { return c.TokenFile + c.Token }, "/t"},
-		{"auth", Environment{"CONSUL_HTTP_AUTH": "u:p:q"}, func(c *Consul) any { return c.Auth }, "u:p:q"},
-		{"verify", Environment{"CONSUL_HTTP_SSL_VERIFY": "false"}, func(c *Consul) any { return c.Options.TLS.InsecureSkipVerify }, true},
-		{"verify after all", Environment{"CONSUL_HTTP_SSL_VERIFY": "true"}, func(c *Consul) any { return c.Options.TLS.InsecureSkipVerify }, false},
-		{"authorities", Environment{"CONSUL_CACERT": "/a", "CONSUL_CAPATH": "/b"}, func(c *Consul) any { return c.Options.TLS }, longpoll.TLS{CAFile: "/a", CAPath: "/b"}},
-		{"relative", Environment{"CONSUL_CACERT": "ca.pem"}, func(c *Consul) any { return c.Options.TLS.CAFile }, here},
-		{"certificate", Environment{"CONSUL_CLIENT_CERT": "/a", "CONSUL_CLIENT_KEY": "/b"}, func(c *Consul) any { return c.Options.TLS },
+		{"nothing", nil, func(s Source) any { return s.Consul.Address + s.Token + s.Auth + s.TokenFile }, "http://127.0.0.1:8500"},
+		{"host", Environment{"CONSUL_HTTP_ADDR": "h:1"}, func(s Source) any { return s.Consul.Address }, "http://h:1"},
+		{"URL", Environment{"CONSUL_HTTP_ADDR": "https://h:1"}, func(s Source) any { return s.Consul.Address }, "https://h:1"},
+		{"socket", Environment{"CONSUL_HTTP_ADDR": "unix:///run/c.sock"}, func(s Source) any { return s.Consul.Address }, "unix:///run/c.sock"},
+		{"SSL", Environment{"CONSUL_HTTP_SSL": "true"}, func(s Source) any { return s.Consul.Address }, "https://127.0.0.1:8500"},
+		{"SSL of http", Environment{"CONSUL_HTTP_ADDR": "http://h:1", "CONSUL_HTTP_SSL": "1"}, func(s Source) any { return s.Consul.Address }, "https://h:1"},
+		{"no SSL of https", Environment{"CONSUL_HTTP_ADDR": "https://h:1", "CONSUL_HTTP_SSL": "0"}, func(s Source) any { return s.Consul.Address }, "https://h:1"},
+		{"token", Environment{"CONSUL_HTTP_TOKEN": "t\n"}, func(s Source) any { return s.Token }, "t"},
+		{"token file", Environment{"CONSUL_HTTP_TOKEN_FILE": "/t"}, func(s Source) any { return s.TokenFile }, "/t"},
+		{"token file before token", Environment{"CONSUL_HTTP_TOKEN_FILE": "/t", "CONSUL_HTTP_TOKEN": "t"}, func(s Source) any { return s.TokenFile + s.Token }, "/t"},
+		{"auth", Environment{"CONSUL_HTTP_AUTH": "u:p:q"}, func(s Source) any { return s.Auth }, "u:p:q"},
+		{"verify", Environment{"CONSUL_HTTP_SSL_VERIFY": "false"}, func(s Source) any { return s.Consul.TLS.InsecureSkipVerify }, true},
+		{"verify after all", Environment{"CONSUL_HTTP_SSL_VERIFY": "true"}, func(s Source) any { return s.Consul.TLS.InsecureSkipVerify }, false},
+		{"authorities", Environment{"CONSUL_CACERT": "/a", "CONSUL_CAPATH": "/b"}, func(s Source) any { return s.Consul.TLS }, longpoll.TLS{CAFile: "/a", CAPath: "/b"}},
+		{"relative", Environment{"CONSUL_CACERT": "ca.pem"}, func(s Source) any { return s.Consul.TLS.CAFile }, here},
+		{"certificate", Environment{"CONSUL_CLIENT_CERT": "/a", "CONSUL_CLIENT_KEY": "/b"}, func(s Source) any { return s.Consul.TLS },
 			longpoll.TLS{CertFile: "/a", KeyFile: "/b"}},
-		{"server name", Environment{"CONSUL_TLS_SERVER_NAME": "n"}, func(c *Consul) any { return c.Options.TLS.ServerName }, "n"},
-		{"namespace", Environment{"CONSUL_NAMESPACE": "n"}, func(c *Consul) any { return c.Options.Namespace }, "n"},
-		{"partition", Environment{"CONSUL_PARTITION": "p"}, func(c *Consul) any { return c.Options.Partition }, "p"},
+		{"server name", Environment{"CONSUL_TLS_SERVER_NAME": "n"}, func(s Source) any { return s.Consul.TLS.ServerName }, "n"},
+		{"namespace", Environment{"CONSUL_NAMESPACE": "n"}, func(s Source) any { return s.Consul.Namespace }, "n"},
+		{"partition", Environment{"CONSUL_PARTITION": "p"}, func(s Source) any { return s.Consul.Partition }, "p"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, cfg := sourceOf(t, "type: consul", tt.env)
-			if got := tt.got(s.Consul); got != tt.want {
+			if got := tt.got(s); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 			if len(cfg.Overruled) > 0 && tt.name != "token file before token" {
@@ -72,13 +72,13 @@ func TestNomadEnvironment(t *testing.T) {
 		"NOMAD_ADDR": "https://n:1", "NOMAD_TOKEN": "t", "NOMAD_NAMESPACE": "ns", "NOMAD_REGION": "r", "NOMAD_CACERT": "/a", "NOMAD_CAPATH": "/b",
 		"NOMAD_CLIENT_CERT": "/c", "NOMAD_CLIENT_KEY": "/d", "NOMAD_TLS_SERVER_NAME": "n", "NOMAD_SKIP_VERIFY": "true",
 	})
-	o := s.Nomad.Options
+	o := s.Nomad
 	want := longpoll.TLS{CAFile: "/a", CAPath: "/b", CertFile: "/c", KeyFile: "/d", ServerName: "n", InsecureSkipVerify: true}
-	if o.Address != "https://n:1" || s.Nomad.Token != "t" || o.Namespace != "ns" || o.Region != "r" || o.TLS != want || len(cfg.Overruled) > 0 {
+	if o.Address != "https://n:1" || s.Token != "t" || o.Namespace != "ns" || o.Region != "r" || o.TLS != want || len(cfg.Overruled) > 0 {
 		t.Errorf("%+v, %v", s.Nomad, cfg.Overruled)
 	}
 	s, _ = sourceOf(t, "type: nomad", nil)
-	if o := s.Nomad.Options; o.Address != "http://127.0.0.1:4646" || o.Namespace != "default" || s.Nomad.Token != "" {
+	if o := s.Nomad; o.Address != "http://127.0.0.1:4646" || o.Namespace != "default" || s.Token != "" {
 		t.Errorf("%+v", o)
 	}
 }

@@ -1,15 +1,6 @@
 package config
 
-import (
-	"github.com/slotsync/slotsync/discovery/nomad"
-)
-
-// A Nomad is a Nomad agent and how it is asked.
-type Nomad struct {
-	Options   nomad.Options // without token
-	TokenFile string
-	Token     string // of the environment
-}
+import "github.com/slotsync/slotsync/discovery/nomad"
 
 // nomadEnvironment fills what r does not say from the variables that Nomad's tools
 // know, and with which it starts its tasks.
@@ -22,10 +13,10 @@ func (b envFallback) nomadEnvironment() (token string) {
 }
 
 func (c *checker) nomad(path string, r *sourceKeys, s *Source) {
-	token := envFallback{c, r, path}.nomadEnvironment()
+	s.Token = envFallback{c, r, path}.nomadEnvironment()
 	c.complete(path, r, "nomad")
 	o := nomad.Options{Address: r.Address, Namespace: r.Namespace, Region: r.Region, Wait: r.Wait, PollInterval: r.PollInterval, TLS: c.tls(path+".tls", r.TLS)}
-	s.Nomad = &Nomad{Options: o, TokenFile: r.TokenFile, Token: token}
+	s.Nomad, s.TokenFile = &o, r.TokenFile
 	s.identity = keyOf("nomad", o.Address, o.Namespace, o.Region)
 	s.Key = keyOf(s.identity, o.Wait, o.PollInterval, o.TLS, r.TokenFile)
 }

@@ -7,18 +7,23 @@ import (
 	"strings"
 
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
+	"github.com/slotsync/slotsync/discovery/consul"
 	"github.com/slotsync/slotsync/discovery/dns"
 	"github.com/slotsync/slotsync/discovery/file"
+	"github.com/slotsync/slotsync/discovery/nomad"
 )
 
 // A Source is one discovery system. Exactly one of Consul, DNS, File and
 // Nomad is set.
 type Source struct {
 	name   string
-	Consul *Consul
+	Consul *consul.Options // without token and auth, as Nomad
 	DNS    *dns.Options
 	File   *file.Options
-	Nomad  *Nomad
+	Nomad  *nomad.Options
+	// TokenFile is what the configuration or the environment names, Token and Auth are of the
+	// environment; for Consul and Nomad.
+	TokenFile, Token, Auth string
 	// identity says who is asked, key also how.
 	identity, Key string
 }

@@ -112,17 +112,17 @@ func (all systems) Source(cfg *config.Config, f config.Feed) (discovery.Source, 
 func openSource(s config.Source) (*system, error) {
 	switch {
 	case s.Consul != nil:
-		return openConsul(s.Consul)
+		return openConsul(s)
 	case s.DNS != nil:
 		return openDNS(*s.DNS)
 	case s.File != nil:
 		return openFiles(*s.File)
 	}
-	return openNomad(s.Nomad)
+	return openNomad(s)
 }
 
-func openConsul(s *config.Consul) (*system, error) {
-	o := s.Options
+func openConsul(s config.Source) (*system, error) {
+	o := *s.Consul
 	token, err := credentials(s.TokenFile, s.Token, &o.Token, &o.Denied)
 	if err != nil {
 		return nil, err
@@ -139,8 +139,8 @@ func openConsul(s *config.Consul) (*system, error) {
 	return &system{ask: ask, token: token, close: client.Close, services: client.Services, diagnose: client.Diagnose}, nil
 }
 
-func openNomad(s *config.Nomad) (*system, error) {
-	o := s.Options
+func openNomad(s config.Source) (*system, error) {
+	o := *s.Nomad
 	token, err := credentials(s.TokenFile, s.Token, &o.Token, &o.Denied)
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func TestExamineSecrets(t *testing.T) {
 	}
 	open, closed := secret("open", 0o644), secret("closed", 0o640)
 	sources := func(path string) map[string]config.Source {
-		return map[string]config.Source{"c": {Consul: &config.Consul{TokenFile: path}}, "n": {Nomad: &config.Nomad{TokenFile: path}}, "none": {}}
+		return map[string]config.Source{"c": {TokenFile: path}, "n": {TokenFile: path}, "none": {}}
 	}
 	for _, tt := range []struct {
 		name string
