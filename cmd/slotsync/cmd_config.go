@@ -28,7 +28,7 @@ environment VARIABLE.`,
   slotsync config schema > slotsync.schema.json`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			path, err := a.configPath()
+			path, err := a.configPath("")
 			if err != nil {
 				return err
 			}

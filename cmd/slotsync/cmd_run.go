@@ -53,13 +53,9 @@ of --consul and --dns describe one backend.`,
 // loader returns what reads the configuration, now and at each reload.
 func (a *app) loader(d config.Inline) (func() (*config.Config, error), error) {
 	if d.Empty() {
-		path, err := config.Find(a.place.ConfigFile)
+		path, err := a.configPath(", or describe one backend with --socket, --backend and --consul or --dns")
 		if err != nil {
 			return nil, err
-		}
-		if path == "" {
-			return nil, usageErrorf("there is no configuration at %s or ./%s: name one with --config, or describe one backend with "+
-				"--socket, --backend and --consul or --dns", config.Paths()[0], config.Paths()[1])
 		}
 		return func() (*config.Config, error) { return config.Load(path, a.place.Env) }, nil
 	}

@@ -84,17 +84,18 @@ Exit codes: 0 fine, 1 failed, 2 usage or configuration, 3 differs.`,
 
 // config loads the configuration that was named or found.
 func (a *app) config() (*config.Config, error) {
-	path, err := a.configPath()
+	path, err := a.configPath("")
 	if err != nil {
 		return nil, err
 	}
 	return config.Load(path, a.place.Env)
 }
 
-// configPath is where the configuration is that was named or found.
-func (a *app) configPath() (string, error) {
+// configPath is where the configuration is that was named or found; orElse is what can be done
+// besides where there is none.
+func (a *app) configPath(orElse string) (string, error) {
 	if path, err := config.Find(a.place.ConfigFile); path != "" || err != nil {
 		return path, err
 	}
-	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config", config.Paths()[0], config.Paths()[1])
+	return "", usageErrorf("there is no configuration at %s or ./%s: name one with --config%s", config.Paths()[0], config.Paths()[1], orElse)
 }
