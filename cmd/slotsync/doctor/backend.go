@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
@@ -55,21 +56,13 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 		f.add(api.VerdictFail, "HAProxy has no backend of this name: add it, or correct backends[].backend")
 		return f, 0
 	}
-	prefix := b.Prefix
-	found, all := slots.FindPrefix(servers)
-	if found != "" {
-		all = []string{found}
-	}
-	if prefix == "" {
-		if found == "" {
-			f.add(api.VerdictFail, "which servers are slots? Set `slots:`; %s", candidates(all))
-			return f, 0
-		}
-		prefix = found
-	}
-	own := slots.Own(servers, prefix)
-	if len(own) == 0 {
-		f.add(api.VerdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(all))
+	prefix, own := slotsOf(b, servers)
+	switch {
+	case prefix == "":
+		f.add(api.VerdictFail, "which servers are slots? Set `slots:`; %s", candidates(servers))
+		return f, 0
+	case len(own) == 0:
+		f.add(api.VerdictFail, "no server is named %s and a number: correct `slots:`; %s", prefix, candidates(servers))
 		return f, 0
 	}
 	ready := 0
@@ -84,6 +77,29 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 	f.judgeRange(prefix, own)
 	f.judgeOwners(b, own)
 	return f, len(own)
+}
+
+// slotsOf returns the slots among the servers of b, and what their names begin with: "" if that is
+// not known.
+func slotsOf(b config.Backend, servers []slots.Server) (prefix string, own []slots.Server) {
+	if prefix = b.Prefix; prefix == "" {
+		prefix, _ = slots.FindPrefix(servers)
+	}
+	if prefix != "" {
+		own = slots.Own(servers, prefix)
+	}
+	return prefix, own
+}
+
+// candidates names what the names of slots may begin with.
+func candidates(servers []slots.Server) string {
+	switch found, all := slots.FindPrefix(servers); {
+	case found != "":
+		return "the candidates are " + found
+	case len(all) > 0:
+		return "the candidates are " + strings.Join(all, ", ")
+	}
+	return "there are none: add a server-template"
 }
 
 // judgeForm says what the way in which the slots are written costs.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -178,11 +177,4 @@ func (f *findings) level(ctx context.Context, client *haproxy.Client) (admin boo
 		return true
 	}
 	return false
-}
-
-func candidates(prefixes []string) string {
-	if len(prefixes) == 0 {
-		return "there are none: add a server-template"
-	}
-	return "the candidates are " + strings.Join(prefixes, ", ")
 }

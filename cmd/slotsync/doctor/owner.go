@@ -32,13 +32,9 @@ func (f *findings) judgeOwners(b config.Backend, own []slots.Server) {
 // askResolvers finds out whether HAProxy's resolvers have the slots by a host name, which
 // the dump does not show.
 func (f *findings) askResolvers(ctx context.Context, client *haproxy.Client, b config.Backend, servers []slots.Server) {
-	prefix := b.Prefix
-	if prefix == "" {
-		prefix, _ = slots.FindPrefix(servers)
-	}
-	own := slots.Own(servers, prefix)
+	_, own := slotsOf(b, servers)
 	i := slices.IndexFunc(own, func(s slots.Server) bool { return s.FQDN != "" })
-	if prefix == "" || i < 0 {
+	if i < 0 {
 		return
 	}
 	switch found, err := client.Resolved(ctx, map[string]slots.Server{b.Proxy: own[i]}); {

@@ -207,10 +207,7 @@ func existing(path string) string {
 
 // tryDynamic says whether servers can be added to b at run time.
 func (f *findings) tryDynamic(ctx context.Context, client *haproxy.Client, b config.Backend, servers []slots.Server) {
-	prefix := b.Prefix
-	if found, _ := slots.FindPrefix(servers); prefix == "" {
-		prefix = found
-	}
+	prefix, _ := slotsOf(b, servers)
 	if !b.Dynamic || prefix == "" {
 		return
 	}

@@ -12,24 +12,24 @@ import (
 // othersRead is the permission of everybody to read a file.
 const othersRead = 0o004
 
-// secrets are findings about tokens.
-type secrets struct {
-	findings
-	folder string // whose files nobody else reaches; "": there is none
-}
-
-// examineSecrets warns of tokens that everybody on the machine can read.
+// examineSecrets warns of tokens that everybody on the machine can read. Whether they can be read
+// at all is said elsewhere.
 func examineSecrets(cfg *config.Config) []api.Finding {
-	f := secrets{findings{subject: "secrets"}, cfg.PrivateFolder}
+	f := findings{subject: "secrets"}
 	for _, file := range cfg.SecretFiles() {
-		f.private(file.Key, file.Path)
+		if cfg.PrivateFolder != "" && strings.HasPrefix(file.Path, cfg.PrivateFolder+"/") {
+			continue
+		}
+		if info, err := os.Stat(file.Path); err == nil && info.Mode()&othersRead != 0 {
+			f.add(api.VerdictWarn, "%s: %s can be read by everybody on this machine: chmod o= it", file.Key, file.Path)
+		}
 	}
 	f.listener(cfg.HTTP)
 	return f.list
 }
 
 // listener adds what of the TCP listener lets others do or see more than they need to.
-func (f *secrets) listener(h config.HTTP) {
+func (f *findings) listener(h config.HTTP) {
 	asks, err := auth.ReadConfig(h.WebConfigFile)
 	if h.Listen == "" || err != nil {
 		return
@@ -42,16 +42,5 @@ func (f *secrets) listener(h config.HTTP) {
 	if !local && !asks.TLS && (h.TokenFile+h.ReadTokenFile != "" || asks.Users) {
 		f.add(api.VerdictWarn, "http.listen %s: tokens and passwords come over the network in clear: set tls_server_config in http.web_config_file, "+
 			"or listen on 127.0.0.1 behind something that speaks TLS", h.Listen)
-	}
-}
-
-// private adds a finding if others can read a file. Whether it can be read at all is said
-// elsewhere.
-func (f *secrets) private(key, path string) {
-	if path == "" || f.folder != "" && strings.HasPrefix(path, f.folder+"/") {
-		return
-	}
-	if info, err := os.Stat(path); err == nil && info.Mode()&othersRead != 0 {
-		f.add(api.VerdictWarn, "%s: %s can be read by everybody on this machine: chmod o= it", key, path)
 	}
 }
