@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/doctor"
 	"github.com/slotsync/slotsync/cmd/slotsync/output"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
@@ -21,7 +24,7 @@ func group(cmd cobra.Command, within ...*cobra.Command) *cobra.Command {
 }
 
 // askCommand makes cmd ask the running agent, and print the answer: as JSON, or as text does.
-func askCommand[T any](a *app, cmd cobra.Command, ask func(ctx context.Context, c *client.Client, args []string) (T, error), text func(T) error) *cobra.Command {
+func askCommand[T any](a *app, cmd cobra.Command, ask func(ctx context.Context, c *client.Client, args []string) (T, error), text func(io.Writer, T) error) *cobra.Command {
 	a.outputFlag(&cmd)
 	return a.agentCommand(cmd, func(ctx context.Context, c *client.Client, args []string) error {
 		answer, err := ask(ctx, c, args)
@@ -59,11 +62,32 @@ func (a *app) client() (*client.Client, error) {
 }
 
 // show prints an answer as JSON if that is wanted, else as text does.
-func show[T any](a *app, answer T, text func(T) error) error {
+func show[T any](a *app, answer T, text func(io.Writer, T) error) error {
 	if a.format == formatJSON {
 		return output.WriteJSON(a.stdout, answer)
 	}
-	return text(answer)
+	return text(a.stdout, answer)
+}
+
+// showFindings prints what was found, and fails with a code of its own if something does not work.
+func (a *app) showFindings(list []api.Finding) error {
+	if err := show(a, list, doctor.Write); err != nil || !doctor.Failed(list) {
+		return err
+	}
+	return &exitError{code: exitFailed}
+}
+
+// readInput reads a file, or standard input for "-": no more than that many bytes.
+func readInput(path string, most int64) ([]byte, error) {
+	f := os.Stdin
+	if path != "-" {
+		var err error
+		if f, err = os.Open(path); err != nil {
+			return nil, err
+		}
+		defer f.Close()
+	}
+	return io.ReadAll(io.LimitReader(f, most))
 }
 
 // printFile prints text as it is, unless a terminal would obey it.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 
@@ -39,10 +38,7 @@ Without an ID, a terminal shows what would go and asks. Elsewhere the ID is need
 			}
 		}
 		return remote.Accept(ctx, c, args[0], api.AcceptBody{ID: id, By: remote.User()})
-	}, func(done api.Accepted) error {
-		_, err := fmt.Fprintln(a.stdout, output.AcceptedText(done))
-		return err
-	})
+	}, output.WriteAccepted)
 }
 
 // person is where somebody can be asked, nil if nobody can.

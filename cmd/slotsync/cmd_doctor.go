@@ -35,13 +35,7 @@ does not count. --agent says which agent; it takes the unix socket or a token.`,
 			if err != nil {
 				return err
 			}
-			if err := show(a, list, func(list []api.Finding) error { return doctor.Write(a.stdout, list) }); err != nil {
-				return err
-			}
-			if doctor.Failed(list) {
-				return &exitError{code: exitFailed}
-			}
-			return nil
+			return a.showFindings(list)
 		},
 	}
 	a.outputFlag(cmd)

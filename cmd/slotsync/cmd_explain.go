@@ -34,5 +34,5 @@ is understood too. Exit 1 if there is no such backend or slot.`,
 	}, func(ctx context.Context, c *client.Client, args []string) (api.Explanation, error) {
 		backend, about, _ := strings.Cut(strings.Join(args, "/"), "/") // as the other commands name a server
 		return remote.Explain(ctx, c, backend, about)
-	}, func(e api.Explanation) error { return output.WriteExplanation(a.stdout, e) })
+	}, output.WriteExplanation)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -63,7 +64,7 @@ exit 0 if not, 3 if so.`,
 		if err != nil {
 			return err
 		}
-		return a.showReloads(ofReload(done, body.Name))
+		return show(a, ofReload(done, body.Name), output.WriteReloads)
 	})
 	flags := cmd.Flags()
 	flags.BoolVar(&check, "check", false, "render and check only; nothing is changed")
@@ -94,7 +95,7 @@ func (a *app) reloadNeeded(ctx context.Context, c *client.Client) error {
 	if err != nil {
 		return err
 	}
-	if err := show(a, n, func(n api.ReloadAnswer) error { return output.WriteNeeds(a.stdout, n) }); err != nil || !n.Needed {
+	if err := show(a, n, output.WriteNeeds); err != nil || !n.Needed {
 		return err
 	}
 	return &exitError{code: exitDiffers}
@@ -105,15 +106,10 @@ func (a *app) checkHAProxy(ctx context.Context, c *client.Client, name string) e
 	if err != nil {
 		return err
 	}
-	return show(a, answer, func(answer api.CheckAnswer) error {
-		_, err := fmt.Fprintln(a.stdout, textfmt.Printable(strings.TrimSpace(answer.Words+"\nno fault is found")))
+	return show(a, answer, func(w io.Writer, answer api.CheckAnswer) error {
+		_, err := fmt.Fprintln(w, textfmt.Printable(strings.TrimSpace(answer.Words+"\nno fault is found")))
 		return err
 	})
-}
-
-// showReloads says which HAProxies are reloaded.
-func (a *app) showReloads(done []api.ReloadStatus) error {
-	return show(a, done, func(done []api.ReloadStatus) error { return output.WriteReloads(a.stdout, done) })
 }
 
 // ofReload are the reloads that were asked for by name, "" for all.

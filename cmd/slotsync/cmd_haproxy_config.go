@@ -58,7 +58,7 @@ func newConfigHistoryCommand(a *app) *cobra.Command {
 		Args: noArgs,
 	}, func(ctx context.Context, c *client.Client, _ []string) ([]api.ConfigVersion, error) {
 		return c.HAProxyVersions(ctx, name)
-	}, func(kept []api.ConfigVersion) error { return output.WriteVersions(a.stdout, kept) })
+	}, output.WriteVersions)
 	reloadNameFlag(cmd, &name)
 	return cmd
 }
@@ -102,7 +102,7 @@ func newConfigRestoreCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.showReloads(restored(done, name))
+		return show(a, restored(done, name), output.WriteReloads)
 	})
 	reloadNameFlag(cmd, &name)
 	a.outputFlag(cmd)

@@ -78,8 +78,8 @@ func (r *rawSender) send(ctx context.Context, line string) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(show(r.app, got, func(got []output.Answer[string]) error {
-		return output.WriteAnswers(r.stdout, got, r.format == formatBytes)
+	return errors.Join(show(r.app, got, func(w io.Writer, got []output.Answer[string]) error {
+		return output.WriteAnswers(w, got, r.format == formatBytes)
 	}), output.Unanswered(got))
 }
 

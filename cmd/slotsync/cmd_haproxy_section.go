@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,7 +42,7 @@ func newSectionListCommand(a *app) *cobra.Command {
 		Args:    noArgs,
 	}, func(ctx context.Context, c *client.Client, _ []string) ([]api.ConfigSection, error) {
 		return c.HAProxySections(ctx, name)
-	}, func(all []api.ConfigSection) error { return output.WriteSections(a.stdout, all) })
+	}, output.WriteSections)
 	reloadNameFlag(cmd, &name)
 	return cmd
 }
@@ -76,7 +75,7 @@ if nothing would change, 3 if something would.`,
   slotsync haproxy config section set backend web --file web.cfg --dry-run
   slotsync haproxy config section set backend web --file web.cfg`,
 		Args: takes(1, 2, ""),
-	}, func() ([]byte, error) { return a.sectionFile(file) })
+	}, func() ([]byte, error) { return sectionFile(file) })
 	cmd.Flags().StringVar(&file, "file", "", "the section; - for standard input")
 	return cmd
 }
@@ -117,7 +116,7 @@ func (a *app) editSection(ctx context.Context, c *client.Client, e api.SectionEd
 		return err
 	}
 	if dry || a.format != formatJSON {
-		if err := show(a, preview, func(preview api.SectionAnswer) error { return a.printFile(preview.Diff) }); err != nil {
+		if err := show(a, preview, func(_ io.Writer, preview api.SectionAnswer) error { return a.printFile(preview.Diff) }); err != nil {
 			return err
 		}
 	}
@@ -131,25 +130,17 @@ func (a *app) editSection(ctx context.Context, c *client.Client, e api.SectionEd
 	if err != nil {
 		return err
 	}
-	return show(a, done, func(done api.SectionAnswer) error { return a.showReloads(restored(done.Reloads, e.Reload)) })
+	return show(a, done, func(w io.Writer, done api.SectionAnswer) error {
+		return output.WriteReloads(w, restored(done.Reloads, e.Reload))
+	})
 }
 
 // sectionFile reads a section from a file, or from standard input.
-func (a *app) sectionFile(file string) ([]byte, error) {
-	var from io.Reader = os.Stdin
-	switch file {
-	case "":
+func sectionFile(file string) ([]byte, error) {
+	if file == "" {
 		return nil, usageErrorf("--file is missing: the section, or - for standard input")
-	case "-":
-	default:
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		from = f
 	}
-	text, err := io.ReadAll(io.LimitReader(from, maxSection+1))
+	text, err := readInput(file, maxSection+1)
 	switch {
 	case err != nil:
 		return nil, err

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -46,19 +44,10 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 				files[i] = doctor.ConfigFile{Path: path, Text: text}
 			}
 			list := doctor.LintHAProxy(files...)
-			err := show(a, append([]api.Finding{}, list...), func(list []api.Finding) error {
-				if len(list) == 0 {
-					fmt.Fprintln(a.stdout, "nothing to say against it")
-				}
-				return doctor.Write(a.stdout, list)
-			})
-			if err != nil {
-				return err
+			if len(list) == 0 && a.format != formatJSON {
+				fmt.Fprintln(a.stdout, "nothing to say against it")
 			}
-			if doctor.Failed(list) {
-				return &exitError{code: exitFailed}
-			}
-			return nil
+			return a.showFindings(append([]api.Finding{}, list...))
 		},
 	}
 	a.outputFlag(cmd)
@@ -66,15 +55,7 @@ running HAProxy says of itself, ` + "`slotsync doctor`" + ` asks.`,
 }
 
 func readHAProxyFile(path string) ([]byte, error) {
-	f := os.Stdin
-	if path != "-" {
-		var err error
-		if f, err = os.Open(path); err != nil {
-			return nil, err
-		}
-		defer f.Close()
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxHAProxyFile+1))
+	text, err := readInput(path, maxHAProxyFile+1)
 	if err == nil && len(text) > maxHAProxyFile {
 		err = fmt.Errorf("%s is larger than %d MiB: is it HAProxy's configuration?", path, maxHAProxyFile>>20)
 	}

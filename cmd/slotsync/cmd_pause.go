@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,10 +26,7 @@ instance that is restarted meanwhile is filled, unless --hard is given.`,
 	}, func(ctx context.Context, c *client.Client, args []string) (api.Pause, error) {
 		body.Backend, body.By = nth(args, 0), remote.User()
 		return c.Pause(ctx, body)
-	}, func(p api.Pause) error {
-		_, err := fmt.Fprintf(a.stdout, "%s: paused until %s\n", output.BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339))
-		return err
-	})
+	}, output.WritePaused)
 	durationFlag(cmd, &body.For, "for", "how long, as in 10m (default 1h)")
 	cmd.Flags().StringVar(&body.Reason, "reason", "", "why, for whoever looks next")
 	cmd.Flags().BoolVar(&body.Hard, "hard", false, "do not even fill an instance that is restarted")
@@ -49,5 +44,5 @@ func newResumeCommand(a *app) *cobra.Command {
 		Args: oneOrAll,
 	}, func(ctx context.Context, c *client.Client, args []string) (output.Resumed, error) {
 		return remote.Resume(ctx, c, nth(args, 0))
-	}, func(done output.Resumed) error { return output.WriteResumed(a.stdout, done) })
+	}, output.WriteResumed)
 }

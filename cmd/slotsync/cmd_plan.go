@@ -30,7 +30,7 @@ written; a socket of level user is enough. Exit 0 in sync, 3 changes pending,
 			if err != nil {
 				return err
 			}
-			if err := show(a, plan, func(plan api.Plan) error { return output.WritePlan(a.stdout, plan) }); err != nil {
+			if err := show(a, plan, output.WritePlan); err != nil {
 				return err
 			}
 			return planVerdict(plan)

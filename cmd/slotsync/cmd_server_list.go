@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -24,5 +25,7 @@ func newServerListCommand(a *app) *cobra.Command {
 			s, err = c.Status(ctx) // rows do not say who answers
 		}
 		return rows, err
-	}, func(rows []api.ServerRow) error { return output.WriteServers(a.stdout, rows, api.Silent(s.Instances)) })
+	}, func(w io.Writer, rows []api.ServerRow) error {
+		return output.WriteServers(w, rows, api.Silent(s.Instances))
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,7 @@ instances. Exit 1: the agent is not ready, or has no such backend.`,
   slotsync status --agent http://127.0.0.1:9750`,
 		Args: oneOrAll,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
-		write := func(s api.Status) error { return output.Style{Colour: a.colour(), All: all}.WriteStatus(a.stdout, s) }
+		write := output.Style{Colour: a.colour(), All: all}.WriteStatus
 		choose := func(s api.Status) (api.Status, error) {
 			if len(args) == 0 {
 				return s, nil
@@ -61,7 +62,7 @@ func (a *app) colour() bool { return textfmt.IsTerminal(a.stdout) && a.place.Env
 
 // watch shows the status again and again, as JSON on one line each. That the agent does not
 // answer is worth watching too.
-func (a *app) watch(ctx context.Context, c *client.Client, choose func(api.Status) (api.Status, error), write func(api.Status) error) error {
+func (a *app) watch(ctx context.Context, c *client.Client, choose func(api.Status) (api.Status, error), write func(io.Writer, api.Status) error) error {
 	return remote.Watch(ctx, c, func(status api.Status, err error) error {
 		if err == nil {
 			if status, err = choose(status); err != nil {
@@ -78,6 +79,6 @@ func (a *app) watch(ctx context.Context, c *client.Client, choose func(api.Statu
 		case a.format == formatJSON:
 			return output.WriteIndented(a.stdout, status, "")
 		}
-		return write(status)
+		return write(a.stdout, status)
 	})
 }

@@ -54,6 +54,6 @@ func (a *app) syncAlone(ctx context.Context, unreachable error) error {
 
 // showRound prints how every instance is after a round. It fails unless all are in sync.
 func (a *app) showRound(status api.Status) error {
-	err := show(a, status, func(s api.Status) error { return output.WriteRound(a.stdout, s) })
+	err := show(a, status, output.WriteRound)
 	return errors.Join(err, output.OutOfSync(status))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 
@@ -58,7 +59,7 @@ func (a *app) serverCommand(cmd cobra.Command, x *serverChange) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = show(a, ref, func(ref api.ServerRef) error { return output.WriteDone(a.stdout, ref, what) })
+		err = show(a, ref, func(w io.Writer, ref api.ServerRef) error { return output.WriteDone(w, ref, what) })
 		if err != nil || x.instant {
 			return err
 		}
@@ -100,14 +101,14 @@ func (a *app) changeAll(ctx context.Context, c *client.Client, x *serverChange, 
 	if x.instant && len(refs) == 0 {
 		return fmt.Errorf("no endpoint has the address %s", x.ip)
 	}
-	err := show(a, refs, func(refs []api.ServerRef) error {
+	err := show(a, refs, func(w io.Writer, refs []api.ServerRef) error {
 		for _, ref := range refs {
-			if err := output.WriteDone(a.stdout, ref, what); err != nil {
+			if err := output.WriteDone(w, ref, what); err != nil {
 				return err
 			}
 		}
 		if len(refs) == 0 {
-			fmt.Fprintf(a.stdout, "%s: %s, and no endpoint has it now\n", x.ip, what)
+			fmt.Fprintf(w, "%s: %s, and no endpoint has it now\n", x.ip, what)
 		}
 		return nil
 	})

@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 
@@ -9,12 +10,14 @@ import (
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 )
 
-// AcceptedText says what went.
-func AcceptedText(done api.Accepted) string {
+// WriteAccepted says what went.
+func WriteAccepted(w io.Writer, done api.Accepted) error {
+	text := "accepted: " + textfmt.List(done.Removed, 20)
 	if len(done.Removed) == 0 {
-		return fmt.Sprintf("%s: nothing goes: all that %s stood for is listed again, or gone", textfmt.Clip(done.Backend), textfmt.Clip(done.ID))
+		text = fmt.Sprintf("nothing goes: all that %s stood for is listed again, or gone", textfmt.Clip(done.ID))
 	}
-	return fmt.Sprintf("%s: accepted: %s", textfmt.Clip(done.Backend), textfmt.List(done.Removed, 20))
+	_, err := fmt.Fprintf(w, "%s: %s\n", textfmt.Clip(done.Backend), text)
+	return err
 }
 
 // acceptRows writes what of all backends can be accepted.

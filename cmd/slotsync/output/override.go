@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
@@ -15,6 +16,12 @@ func BackendName(backend string) string {
 		return "all backends"
 	}
 	return textfmt.Clip(backend)
+}
+
+// WritePaused says until when nothing is written.
+func WritePaused(w io.Writer, p api.Pause) error {
+	_, err := fmt.Fprintf(w, "%s: paused until %s\n", BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339))
+	return err
 }
 
 // A Resumed is a pause that was ended, and those that are left.
