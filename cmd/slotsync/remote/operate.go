@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/user"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/client"
+	"github.com/slotsync/slotsync/cmd/slotsync/output"
 )
 
 // ShutAddress ends the sessions of every server with this address, also of one that no source
@@ -50,4 +53,47 @@ func serversAt(b api.BackendStatus, ip netip.Addr) (list []netip.AddrPort) {
 		}
 	}
 	return list
+}
+
+// Resume ends a pause. An agent that does not say which are left has ended it all the same.
+func Resume(ctx context.Context, c *client.Client, backend string) (output.Resumed, error) {
+	done := output.Resumed{Backend: backend, Pauses: []api.Pause{}}
+	if err := c.Resume(ctx, backend); err != nil {
+		return done, err
+	}
+	if s, err := c.Status(ctx); err == nil {
+		done.Pauses = append(done.Pauses, s.Pauses...)
+	}
+	return done, nil
+}
+
+// Servers lists those of a backend, or of all if it is "".
+func Servers(ctx context.Context, c *client.Client, backend string) ([]api.ServerRow, error) {
+	if backend != "" {
+		return c.Servers(ctx, backend)
+	}
+	addresses, err := c.Addresses(ctx)
+	rows := []api.ServerRow{}
+	for _, a := range addresses {
+		rows = append(rows, a.Servers...)
+	}
+	return rows, err
+}
+
+// User is who asks, for the history. Under sudo it is who has called that.
+func User() string {
+	u, err := user.Current()
+	if err != nil {
+		return "the command line"
+	}
+	return actor(u.Uid, u.Username, os.Getenv("SUDO_USER"))
+}
+
+// actor is the user of a process, or who became root by sudo. To others the variable
+// says nothing: they can set it as they like.
+func actor(uid, name, sudo string) string {
+	if uid == "0" && sudo != "" {
+		return sudo
+	}
+	return name
 }
