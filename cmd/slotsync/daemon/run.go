@@ -21,14 +21,14 @@ const stopTime = 4 * time.Second
 // time is left behind: the slots are HAProxy's, and stay as they are.
 func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	group, working := errgroup.WithContext(ctx)
-	var under underWay
+	var under sync.Map // the names of what has begun and not ended
 	for name, part := range map[string]func(context.Context) error{
 		"the agent": s.agent.Run, "the web server": s.web.Serve, "systemd's status": s.tellSystemd, "what gives memory back": s.giveBack,
 		"reading the configuration": func(ctx context.Context) error { return s.reloadOn(ctx, hup) },
 	} {
-		under.add(name)
+		under.Store(name, nil)
 		group.Go(func() error {
-			defer under.remove(name)
+			defer under.Delete(name)
 			return part(working)
 		})
 	}
@@ -36,12 +36,12 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal) error {
 	go func() { ended <- group.Wait() }()
 	<-working.Done()
 	notify("STOPPING=1")
-	return s.end(ctx, context.Cause(working), ended, under.list)
+	return s.end(ctx, context.Cause(working), ended, &under)
 }
 
 // end waits for all parts, of which one has failed unless ctx is done. A part that is
-// held up, as by a slow disk, is no failure of who asked for the end. underWay lists those.
-func (s *service) end(ctx context.Context, cause error, ended <-chan error, underWay func() []string) error {
+// held up, as by a slow disk, is no failure of who asked for the end. underWay has the names of those.
+func (s *service) end(ctx context.Context, cause error, ended <-chan error, underWay *sync.Map) error {
 	asked := ctx.Err() != nil
 	if asked {
 		s.log.Info("stopping: every slot stays as it is")
@@ -53,7 +53,7 @@ func (s *service) end(ctx context.Context, cause error, ended <-chan error, unde
 		}
 		return err
 	case <-time.After(stopTime):
-		s.log.Warn("some work did not end in time, and is left behind; HAProxy is unaffected", "under_way", strings.Join(underWay(), ", "))
+		s.log.Warn("some work did not end in time, and is left behind; HAProxy is unaffected", "under_way", strings.Join(names(underWay), ", "))
 		if asked {
 			return nil
 		}
@@ -73,27 +73,10 @@ func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
 	}
 }
 
-// An underWay has the names of what has begun and not ended.
-type underWay struct {
-	mu    sync.Mutex
-	names []string
-}
-
-func (u *underWay) add(name string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.names = append(u.names, name)
-}
-
-func (u *underWay) remove(name string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.names = slices.DeleteFunc(u.names, func(x string) bool { return x == name })
-}
-
-// list returns them in order.
-func (u *underWay) list() []string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.Sorted(slices.Values(u.names))
+// names lists what is in a set of names, in order.
+func names(set *sync.Map) []string {
+	var list []string
+	set.Range(func(name, _ any) bool { list = append(list, name.(string)); return true })
+	slices.Sort(list)
+	return list
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,12 +65,12 @@ func TestEnd(t *testing.T) {
 				began := time.Now()
 				var log strings.Builder
 				s := &service{log: slog.New(slog.NewTextHandler(&log, nil))}
-				var under underWay
+				var under sync.Map
 				for _, name := range []string{"the web server", "the agent", "systemd's status"} {
-					under.add(name)
+					under.Store(name, nil)
 				}
-				under.remove("the agent")
-				if err := s.end(ctx, failed, ended, under.list); err != tt.want {
+				under.Delete("the agent")
+				if err := s.end(ctx, failed, ended, &under); err != tt.want {
 					t.Errorf("%v, want %v", err, tt.want)
 				}
 				if strings.Contains(log.String(), `HAProxy is unaffected" under_way="systemd's status, the web server"`) != tt.never {

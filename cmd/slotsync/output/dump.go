@@ -65,19 +65,26 @@ func keepColumns(d *slots.Dump) {
 	}
 }
 
-// sideBySide writes one line for each figure, with a column for each instance.
-func sideBySide(table *tabwriter.Writer, got []Answer[slots.Dump]) {
-	heads, lines := []string{"FIGURE"}, []string{}
+// columnsOf returns the columns that any of them has.
+func columnsOf(got []Answer[slots.Dump]) (columns []string) {
 	for _, g := range got {
-		heads = append(heads, g.Instance)
 		for _, c := range g.Value.Columns {
-			if !slices.Contains(lines, c) {
-				lines = append(lines, c)
+			if !slices.Contains(columns, c) {
+				columns = append(columns, c)
 			}
 		}
 	}
+	return columns
+}
+
+// sideBySide writes one line for each figure, with a column for each instance.
+func sideBySide(table *tabwriter.Writer, got []Answer[slots.Dump]) {
+	heads := []string{"FIGURE"}
+	for _, g := range got {
+		heads = append(heads, g.Instance)
+	}
 	tableLine(table, heads...)
-	for _, line := range lines {
+	for _, line := range columnsOf(got) {
 		values := []string{line}
 		for _, g := range got {
 			value := ""
@@ -92,15 +99,7 @@ func sideBySide(table *tabwriter.Writer, got []Answer[slots.Dump]) {
 
 // rows writes the rows of every instance under one head.
 func rows(table *tabwriter.Writer, got []Answer[slots.Dump]) {
-	var columns []string
-	for _, g := range got {
-		for _, c := range g.Value.Columns {
-			if !slices.Contains(columns, c) {
-				columns = append(columns, c)
-			}
-		}
-	}
-	heads := []string{"INSTANCE"}
+	columns, heads := columnsOf(got), []string{"INSTANCE"}
 	for _, c := range columns {
 		heads = append(heads, strings.ToUpper(c))
 	}

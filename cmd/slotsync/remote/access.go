@@ -15,6 +15,7 @@ import (
 	"github.com/slotsync/slotsync/agent/client"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
 	"github.com/slotsync/slotsync/discovery/longpoll"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // maxPassword bounds the file of a password, in bytes.
@@ -119,15 +120,7 @@ func readToken(named, configured string) (func() string, error) {
 
 // readPassword returns the only line of a file. Errors do not quote it.
 func readPassword(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", err
-	}
-	// Opening a pipe would block until somebody writes to it.
-	if !info.Mode().IsRegular() || info.Size() > maxPassword {
-		return "", fmt.Errorf("%s does not hold a password", path)
-	}
-	text, err := os.ReadFile(path)
+	text, err := securedir.ReadFile(path, maxPassword, 0)
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -42,16 +44,15 @@ func Names(ctx context.Context, c Catalog, backends []Backend) ([]Service, error
 		list = append(list, Service{Name: name})
 	}
 	slices.SortStableFunc(list, func(a, b Service) int { return alike(b, backends) - alike(a, backends) })
-	var wg sync.WaitGroup
-	places := make(chan struct{}, atOnce)
+	var group errgroup.Group
+	group.SetLimit(atOnce)
 	for i := range list[:min(len(list), maxAsked)] {
-		wg.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
+		group.Go(func() error {
 			list[i].Addresses, _ = addresses(ctx, c, list[i].Name)
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // which has no error
 	return list, ctx.Err()
 }
 
@@ -86,22 +87,13 @@ type Resolver func(ctx context.Context, record string, port int) ([]discovery.En
 // says it.
 func proposeAllDNS(ctx context.Context, ask Resolver, domain string, port int, backends []Backend) ([]Proposal, error) {
 	list := make([]Proposal, len(backends))
+	failed := make([]error, len(backends))
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed []error
 	for i, b := range backends {
-		wg.Go(func() {
-			p, err := proposeDNS(ctx, ask, domain, port, b)
-			list[i] = p
-			if err != nil {
-				mu.Lock()
-				failed = append(failed, err)
-				mu.Unlock()
-			}
-		})
+		wg.Go(func() { list[i], failed[i] = proposeDNS(ctx, ask, domain, port, b) })
 	}
 	wg.Wait()
-	if len(failed) == len(backends) {
+	if !slices.Contains(failed, nil) {
 		return list, errors.Join(failed...)
 	}
 	return list, ctx.Err()
