@@ -35,7 +35,6 @@ func askCommand[T any](a *app, cmd cobra.Command, ask func(ctx context.Context, 
 	})
 }
 
-// agentCommand makes cmd do something with the running agent.
 func (a *app) agentCommand(cmd cobra.Command, do func(ctx context.Context, c *client.Client, args []string) error) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := a.client()

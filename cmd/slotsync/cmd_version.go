@@ -23,7 +23,6 @@ func newVersionCommand(a *app) *cobra.Command {
 	}
 }
 
-// versionLine says what this program is.
 func versionLine() string {
 	return fmt.Sprintf("slotsync %s (%s %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

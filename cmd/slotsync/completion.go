@@ -31,7 +31,6 @@ func (a *app) addCompletions(root *cobra.Command) {
 	})
 }
 
-// eachCommand calls f for root and every command below.
 func eachCommand(root *cobra.Command, f func(*cobra.Command)) {
 	f(root)
 	for _, cmd := range root.Commands() {

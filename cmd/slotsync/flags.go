@@ -79,7 +79,6 @@ func instanceFlag(cmd *cobra.Command, name *string) {
 	nameFlag(cmd, name, "instance", "ask only this one")
 }
 
-// durationFlag adds --for.
 func durationFlag(cmd *cobra.Command, to *string, name, help string) {
 	cmd.Flags().Var(textFlag{to, func(text string) (string, error) {
 		if d, err := api.ParseDuration(text); text != "" && (err != nil || d <= 0) {

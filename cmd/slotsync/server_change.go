@@ -150,7 +150,6 @@ func waitFlags(cmd *cobra.Command, x *serverChange) {
 	durationFlag(cmd, &x.timeout, "timeout", "how long --wait waits, as in 10m or 2h; the drain stays after it, and the exit code is 1")
 }
 
-// parseServer takes BACKEND/SERVER apart.
 func parseServer(text string) (backend, server string, err error) {
 	backend, server, ok := strings.Cut(text, "/")
 	if !ok || backend == "" || server == "" {

@@ -50,7 +50,6 @@ func of[T any](ask func(context.Context, *client.Client) (T, error), names func(
 	}
 }
 
-// ofStatus reads names from the status.
 func ofStatus(names func(s api.Status, args []string) []string) Lookup {
 	return of(func(ctx context.Context, c *client.Client) (api.Status, error) { return c.Status(ctx) }, names)
 }
@@ -67,7 +66,6 @@ func ofBackends(within bool, names func(api.BackendStatus) []string) Lookup {
 	})
 }
 
-// ofSections reads names from the sections of HAProxy's configuration.
 func ofSections(name func(s api.ConfigSection, args []string) string) Lookup {
 	return of(func(ctx context.Context, c *client.Client) ([]api.ConfigSection, error) {
 		return c.HAProxySections(ctx, "")

@@ -49,7 +49,6 @@ func (c *checker) backend(path string, r *backendKeys) Backend {
 	}
 }
 
-// chosen checks the instances of a backend.
 func (c *checker) chosen(path string, names, known []string) {
 	for i, name := range names {
 		here := fmt.Sprintf("%s[%d]", path, i)

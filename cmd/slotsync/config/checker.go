@@ -50,7 +50,6 @@ func (c *checker) add(path, format string, args ...any) {
 	c.faults = append(c.faults, newFault(at, path, format, args...))
 }
 
-// addError reports err at path, if it is one.
 func (c *checker) addError(path string, err error) {
 	if err != nil {
 		c.add(path, "%s", err)

@@ -121,15 +121,8 @@ func LoadSettings(path string, env Environment) (*Config, Settings, error) {
 	return validate(path, doc, faults, env)
 }
 
-// unreadable says why the file at path cannot be read.
 func unreadable(path string, err error) error {
 	return &Error{file: path, faults: []fault{{message: err.Error()}}}
-}
-
-// fromDocument makes a configuration of what was parsed.
-func fromDocument(file string, doc document, faults []fault, env Environment) (*Config, error) {
-	cfg, _, err := validate(file, doc, faults, env)
-	return cfg, err
 }
 
 // validate makes a configuration of what was parsed, or says what is wrong with it.

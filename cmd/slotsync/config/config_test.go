@@ -17,7 +17,8 @@ import (
 // parse reads text as slotsync.yaml.
 func parse(text string, env Environment) (*Config, error) {
 	doc, faults := parseYAML([]byte(text))
-	return fromDocument("slotsync.yaml", doc, faults, env)
+	cfg, _, err := validate("slotsync.yaml", doc, faults, env)
+	return cfg, err
 }
 
 const minimal = "haproxy: {instances: [{name: edge, socket: /run/a.sock}]}\nbackends: [{name: web, endpoints: ['10.0.0.1:80']}]\n"

@@ -53,7 +53,6 @@ func (c *checker) consul(path string, r *sourceKeys, s *Source) {
 	s.Key = keyOf(s.identity, o.Consistency, o.MaxStale, o.Wait, o.PollInterval, o.TLS, r.TokenFile)
 }
 
-// tls checks how a system is spoken to over TLS.
 func (c *checker) tls(path string, r tlsKeys) longpoll.TLS {
 	if (r.CertFile == "") != (r.KeyFile == "") {
 		given := path + ".cert_file"
@@ -65,7 +64,6 @@ func (c *checker) tls(path string, r tlsKeys) longpoll.TLS {
 	return longpoll.TLS(r)
 }
 
-// consulFeed checks what Consul is asked for.
 func (c *checker) consulFeed(path string, r *feedKeys, f *Feed) {
 	q := consul.Query{Service: r.Service, Tags: r.Tags, Filter: r.Filter, NodeMeta: r.NodeMeta, Datacenter: r.Datacenter,
 		AddressTag: r.AddressTag, PortName: r.PortName, DefaultPort: r.DefaultPort, Health: r.Health, IgnoreNodeHealth: r.IgnoreNodeHealth}

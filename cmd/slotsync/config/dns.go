@@ -29,7 +29,6 @@ func (c *checker) dns(path string, r *sourceKeys, s *Source) {
 	s.Key = keyOf(s.identity, o.TCP, o.Timeout, o.MinRefresh, o.MaxRefresh, o.Answers, o.HoldObsolete)
 }
 
-// dnsFeed checks which records are asked for.
 func (c *checker) dnsFeed(path string, r *feedKeys, family string, f *Feed) {
 	if r.Type == "" {
 		r.Type, c.assumed[path+".type"] = "A+AAAA", true

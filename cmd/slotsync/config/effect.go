@@ -32,7 +32,6 @@ func ours(name string) bool {
 	return name == "" || strings.HasPrefix(name, "--") || strings.HasPrefix(name, ourVariables)
 }
 
-// effects warns of all keys of a configuration without effect.
 func (c *checker) effects(root *rootKeys, cfg *Config) {
 	c.reloadEffects("reload", root.Reload, root.StateDir)
 	if !root.Reload.None && len(root.HAProxy.Instances) > 0 && !slices.ContainsFunc(cfg.Reloads, func(r Reload) bool { return r.Name == defaultReload }) {

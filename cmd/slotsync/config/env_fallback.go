@@ -37,7 +37,6 @@ func (b envFallback) applies(variable string, keys ...string) bool {
 	return true
 }
 
-// set sets a key to what the variable says.
 func (b envFallback) set(variable, key string, value any) {
 	b.places[join(b.path, key)] = place{name: variable}
 	v := reflect.ValueOf(b.source).Elem()
@@ -48,7 +47,6 @@ func (b envFallback) set(variable, key string, value any) {
 	v.Set(reflect.ValueOf(value))
 }
 
-// text fills one key.
 func (b envFallback) text(variable, key string) {
 	if b.applies(variable, key) {
 		b.set(variable, key, b.env[variable])
@@ -105,7 +103,6 @@ func (b envFallback) secret(variable, as string, keys ...string) string {
 	return text
 }
 
-// fault reports what is wrong with a variable.
 func (b envFallback) fault(variable, format string, args ...any) {
 	b.faults = append(b.faults, newFault(place{name: variable}, b.path, format, args...))
 }
@@ -118,7 +115,6 @@ func absolute(path string) string {
 	return path
 }
 
-// withoutUser returns a URL as it may be shown: without a user and a password.
 func withoutUser(address string) string {
 	user := regexp.MustCompile(`^(.*?://)?[^/?#]*@`)
 	return discovery.Printable(user.ReplaceAllString(address, "${1}…@"), 60)

@@ -40,7 +40,6 @@ type feedable struct {
 	checked map[string]Source
 }
 
-// feeds checks what the backend is filled from.
 func (c *checker) feeds(path string, r *backendKeys, b *Backend, sources feedable) {
 	var asked []string
 	for key := range members(reflect.TypeFor[feedKeys]()) {
@@ -64,7 +63,6 @@ func (c *checker) feeds(path string, r *backendKeys, b *Backend, sources feedabl
 	}
 }
 
-// from checks several sources of one backend.
 func (c *checker) from(path string, list []fromKeys, b *Backend, sources feedable) []Feed {
 	if len(list) == 0 {
 		c.add(path+".from", "names no source")
@@ -131,7 +129,6 @@ func (c *checker) feed(path, name string, r *feedKeys, b *Backend, sources feeda
 	return []Feed{f}
 }
 
-// fixed checks endpoints that the configuration names itself.
 func (c *checker) fixed(path string, r *backendKeys, policy discovery.Policy) Feed {
 	if len(r.Endpoints) == 0 {
 		c.add(path, "backend %q has neither source, from nor endpoints", textfmt.Clip(r.Name))
@@ -155,7 +152,6 @@ func (c *checker) fixed(path string, r *backendKeys, policy discovery.Policy) Fe
 	return f
 }
 
-// failover checks which source is used first.
 func (c *checker) failover(path string, r *failoverKeys, feeds []Feed) sources.Failover {
 	if !c.given(path) {
 		return sources.Failover{}

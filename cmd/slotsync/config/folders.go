@@ -70,7 +70,6 @@ func (cfg *Config) ReloadPolicy(r Reload) securedir.Policy {
 	return p
 }
 
-// privateFolder is the folder of secrets that Nomad made for this task.
 func privateFolder(env Environment) string {
 	if secrets := env["NOMAD_SECRETS_DIR"]; filepath.IsAbs(secrets) && env["NOMAD_ALLOC_ID"] != "" {
 		return filepath.Clean(secrets)
@@ -173,7 +172,6 @@ func (cfg *Config) PrepareFolders() error {
 	return nil
 }
 
-// makeStateFolder makes the folder of an instance's state files if there is none.
 func makeStateFolder(in Instance, p securedir.Policy) error {
 	folder := StateFolder(in.StateFile)
 	if _, err := os.Stat(folder); in.StateFile == "" || err == nil {

@@ -44,7 +44,6 @@ var formats = map[string]format{
 	"options":    {check: haproxy.CheckOptions},
 }
 
-// validate says what is wrong with text; nil if nothing is.
 func (f format) validate(text string) error {
 	switch {
 	case f.check != nil:
@@ -126,7 +125,6 @@ func checkSocket(text string) error {
 	return nil
 }
 
-// checkURL checks the address of an HTTP API.
 func checkURL(text string) error {
 	if strings.HasPrefix(text, "unix:///") {
 		return nil
@@ -141,7 +139,6 @@ func checkURL(text string) error {
 	return nil
 }
 
-// checkWord says that text is none of the words.
 func checkWord(text string, words []string) error {
 	if slices.Contains(words, text) {
 		return nil

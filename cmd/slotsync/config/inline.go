@@ -94,5 +94,6 @@ func (d *Inline) Load(env Environment) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fromDocument("", doc, nil, env)
+	cfg, _, err := validate("", doc, nil, env)
+	return cfg, err
 }

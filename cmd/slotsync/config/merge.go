@@ -51,7 +51,6 @@ func byKey(c *mapstructure.DecoderConfig) {
 	c.TagName, c.Squash, c.WeaklyTypedInput, c.DecodeHook = "yaml", true, false, nil
 }
 
-// variable is the name of the variable that overrides path.
 func variable(path string) string {
 	return ourVariables + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
 }

@@ -21,7 +21,6 @@ func (c *checker) nomad(path string, r *sourceKeys, s *Source) {
 	s.Key = keyOf(s.identity, o.Wait, o.PollInterval, o.TLS, r.TokenFile)
 }
 
-// nomadFeed checks what Nomad is asked for.
 func (c *checker) nomadFeed(path string, r *feedKeys, f *Feed) {
 	q := nomad.Query{Service: r.Service, Tags: r.Tags, Filter: r.Filter}
 	client, err := nomad.NewClient(nomad.Options{})

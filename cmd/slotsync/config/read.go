@@ -74,7 +74,6 @@ func readDuration(tag reflect.StructTag, text string) (any, error) {
 	return nil, fmt.Errorf("%q is not a duration, as in 500ms, 30s or 5m", textfmt.Clip(text))
 }
 
-// isNumber reports whether text is a number and nothing else.
 func isNumber(text string) bool {
 	return regexp.MustCompile(`^-?[0-9]*\.?[0-9]+$`).MatchString(text)
 }

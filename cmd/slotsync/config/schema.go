@@ -145,7 +145,6 @@ func sourceSchemas(t reflect.Type) (all []schema) {
 	return all
 }
 
-// keysThat returns the keys of a mapping that are so.
 func keysThat(t reflect.Type, so func(reflect.StructField) bool) (keys []string) {
 	for key, f := range members(t) {
 		if so(f) {

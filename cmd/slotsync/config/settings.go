@@ -77,7 +77,6 @@ func (s Settings) slice(v reflect.Value, path string) any {
 	return all
 }
 
-// origin says where the value at path is from.
 func (s Settings) origin(path string) string {
 	at := s.checker.places[path]
 	if secret, ok := s.checker.secrets[path]; ok {
@@ -129,7 +128,6 @@ func plain(list []setting) map[string]any {
 	return out
 }
 
-// origins says of each path in the list where its value is from.
 func (s Settings) origins(list []setting) map[string]string {
 	out := map[string]string{}
 	for _, line := range s.lines(list, "", "") {

@@ -16,7 +16,6 @@ import (
 // A Source is one discovery system. Exactly one of Consul, DNS, File and
 // Nomad is set.
 type Source struct {
-	name   string
 	Consul *consul.Options // without token and auth, as Nomad
 	DNS    *dns.Options
 	File   *file.Options
@@ -28,7 +27,6 @@ type Source struct {
 	identity, Key string
 }
 
-// kinds are the types of source.
 func kinds() []string {
 	f, _ := fieldOf(reflect.TypeFor[sourceKeys](), "type")
 	return words(f, "enum")
@@ -52,7 +50,7 @@ func (c *checker) sources(keys []sourceKeys) map[string]Source {
 }
 
 func (c *checker) source(path string, r *sourceKeys) Source {
-	s := Source{name: r.Name}
+	var s Source
 	if slices.Contains(kinds(), r.Type) {
 		c.onlyFor(path, reflect.TypeFor[sourceKeys](), r.Type, func(f reflect.StructField) string {
 			return "is for sources of type " + strings.Join(words(f, "for"), " and ")

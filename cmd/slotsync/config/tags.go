@@ -24,7 +24,6 @@ func members(t reflect.Type) iter.Seq2[string, reflect.StructField] {
 	}
 }
 
-// fieldOf returns the field of a mapping that has a key.
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 	for name, f := range members(t) {
 		if name == key {
@@ -54,7 +53,6 @@ func scalars(t reflect.Type, path string) (list []scalar) {
 	return list
 }
 
-// words returns what a tag lists.
 func words(f reflect.StructField, tag string) []string {
 	if f.Tag.Get(tag) == "" {
 		return nil

@@ -61,7 +61,6 @@ func (s *service) end(ctx context.Context, cause error, ended <-chan error, unde
 	}
 }
 
-// reloadOn reads the configuration again with each signal.
 func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {

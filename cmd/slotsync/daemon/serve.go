@@ -145,7 +145,6 @@ func (s *service) setTokens(cfg *config.Config) (err error) {
 	return nil
 }
 
-// openToken opens the file at path, nil if path is "".
 func openToken(path string) (*longpoll.TokenFile, error) {
 	if path == "" {
 		return nil, nil

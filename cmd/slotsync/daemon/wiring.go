@@ -46,7 +46,6 @@ func Wire(cfg *config.Config, open systems) (Wiring, error) {
 	return w, err
 }
 
-// agentOptions are what the agent is told.
 func agentOptions(cfg *config.Config, w Wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
 	o := agent.Options{Timeout: cfg.Timeout, Poll: cfg.Poll, Resync: cfg.Resync, StateDir: cfg.StateDir, SlotMap: cfg.SlotMap, Folders: cfg.FolderPolicy, Log: log, Metrics: m}
 	for i, in := range cfg.Instances {

@@ -11,7 +11,6 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
-// reloader is how HAProxy is reloaded.
 func reloader(r config.Reload) (reload.Reloader, error) {
 	if r.Master == "" {
 		return reload.Command(r.Command), nil
@@ -51,7 +50,6 @@ func transaction(cfg *config.Config, r config.Reload, clients []*haproxy.Client)
 	return reload.New(o)
 }
 
-// addReloads makes the transactions of all reloads.
 func (w *Wiring) addReloads(cfg *config.Config) error {
 	for _, r := range cfg.Reloads {
 		t, err := transaction(cfg, r, w.Clients)
@@ -63,7 +61,6 @@ func (w *Wiring) addReloads(cfg *config.Config) error {
 	return nil
 }
 
-// agentReload is what the agent is told of a reload.
 func agentReload(r config.Reload, t *reload.Transaction) agent.Reload {
 	return agent.Reload{
 		OldWorkers: OldWorkers(r),

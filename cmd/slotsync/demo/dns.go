@@ -103,7 +103,6 @@ func dnsHeader(name string, kind uint16) dns.RR_Header {
 	return dns.RR_Header{Name: name, Rrtype: kind, Class: dns.ClassINET}
 }
 
-// close stops the server and waits until it has stopped.
 func (s *dnsServer) close() error {
 	err := errors.Join(s.udp.Shutdown(), s.tcp.Shutdown())
 	s.running.Wait()

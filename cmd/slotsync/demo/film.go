@@ -26,22 +26,17 @@ type film struct {
 	began  time.Time
 	said   []string // in rows
 	shown  []string // states, each of stateRows rows
-	scroll steps    // to how many rows are said
-	state  steps    // to how many states are shown
+	scroll counts   // to how many rows are said
+	state  counts   // to how many states are shown
 }
 
-// steps are numbers that change with time.
-type steps []struct {
+// A count is a number from some time on.
+type count struct {
 	at time.Duration
 	n  int
 }
 
-func (s *steps) add(at time.Duration, n int) {
-	*s = append(*s, struct {
-		at time.Duration
-		n  int
-	}{at, n})
-}
+type counts []count
 
 // stateRows is more rows than any state has.
 const stateRows = 4
@@ -50,7 +45,7 @@ func (f *film) say(lines []string, now time.Time) {
 	for _, text := range lines {
 		f.said = append(f.said, wrap(text)...)
 	}
-	f.scroll.add(now.Sub(f.began), len(f.said))
+	f.scroll = append(f.scroll, count{now.Sub(f.began), len(f.said)})
 }
 
 func (f *film) show(state []string, now time.Time) {
@@ -59,7 +54,7 @@ func (f *film) show(state []string, now time.Time) {
 		return
 	}
 	f.shown = append(f.shown, append(state[:len(state):len(state)], make([]string, max(0, stateRows-len(state)))...)[:stateRows]...)
-	f.state.add(at, len(f.shown)/stateRows)
+	f.state = append(f.state, count{at, len(f.shown) / stateRows})
 }
 
 // svg returns the film as one picture without a script. Where nothing is to move, or can, it is
@@ -84,8 +79,8 @@ text{font:13px ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d1
 	return []byte(b.String())
 }
 
-// animate writes the steps as keyframes of what has this name, in pixels, ending as it stays.
-func (s steps) animate(b *strings.Builder, name string, length time.Duration, pixels func(int) int) {
+// animate writes the counts as keyframes of what has this name, in pixels, ending as it stays.
+func (s counts) animate(b *strings.Builder, name string, length time.Duration, pixels func(int) int) {
 	fmt.Fprintf(b, "@keyframes %s{", name)
 	last := pixels(0)
 	fmt.Fprintf(b, "0%%{transform:translateY(%dpx)}", last)
@@ -111,13 +106,11 @@ func column(b *strings.Builder, name string, y, width, height int, rows []string
 
 var colourCode = regexp.MustCompile("\x1b\\[(\\d+)m")
 
-// coloured returns a row's text with its colours as SVG has them.
 func coloured(row string) string {
 	row = strings.ReplaceAll(html.EscapeString(row), textfmt.Plain, "</tspan>")
 	return colourCode.ReplaceAllString(row, `<tspan class="c$1">`)
 }
 
-// plain returns text without colours.
 func plain(text string) string { return colourCode.ReplaceAllString(text, "") }
 
 // wrap breaks text, between words, into rows of the film. Colours go on in the next row.

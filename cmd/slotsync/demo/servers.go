@@ -32,7 +32,6 @@ type server struct {
 	running atomic.Int64
 }
 
-// startServer serves on listener until Close.
 func startServer(name string, listener net.Listener) *server {
 	s := &server{Name: name, Addr: addrOf(listener)}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}

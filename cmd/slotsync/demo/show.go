@@ -39,7 +39,6 @@ type facts struct {
 	DNS        string
 }
 
-// newView puts together what is shown of f.
 func newView(f facts) view {
 	v := view{Elapsed: f.Now.Sub(f.Began), DNS: f.DNS}
 	for _, instance := range f.Status.Instances {
@@ -228,7 +227,6 @@ func (m summary) verdict() error {
 	return nil
 }
 
-// summary returns the last lines of the demo.
 func (s style) summary(m summary) []string {
 	all := m.requests()
 	failed := s.green(fmt.Sprintf("%d failed", all.Failed))
@@ -258,7 +256,6 @@ func (s style) summary(m summary) []string {
 	return lines
 }
 
-// spread says the median and the worst of values.
 func spread(values []time.Duration) string {
 	if len(values) == 0 {
 		return "none measured"

@@ -85,7 +85,6 @@ func (s *story) die(name string, dead bool) {
 // served reports whether every HAProxy serves those who are named, and nobody else.
 func (s *story) served(status api.Status) bool { return everywhere(status, serverAddrs(s.named)) }
 
-// requests has traffic begin.
 func (s *story) requests(t *traffic.Traffic) step {
 	return func(ctx context.Context) error { t.Start(ctx); return nil }
 }

@@ -57,7 +57,6 @@ func (f *findings) judgeUnchecked(r config.Reload, instances []config.Instance, 
 	}
 }
 
-// master asks the master for its workers.
 func (f *findings) master(ctx context.Context, cfg *config.Config, r config.Reload, processes []slots.Process) {
 	m, err := haproxy.NewMaster(r.Master, cfg.Timeout)
 	if err != nil {
@@ -99,7 +98,6 @@ func (f *findings) oldWorkers(workers []haproxy.Worker) {
 		"`hard-stop-after` bounds that", textfmt.Count(len(old), "old worker"), oldest.Pid, textfmt.About(oldest.Age))
 }
 
-// program says whether a program can be started.
 func (f *findings) program(does, key string, words []string) {
 	path, err := exec.LookPath(words[0])
 	if err != nil {

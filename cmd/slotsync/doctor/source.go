@@ -131,7 +131,6 @@ func (f *findings) judgePolicy(policy discovery.Policy, r discovery.Reading) {
 	f.rejected(refused)
 }
 
-// rejected names the first of what is not used.
 func (f *findings) rejected(list []discovery.Rejection) {
 	for i, x := range list {
 		if i == maxRejections {

@@ -46,7 +46,6 @@ func parseRelease(text string) (*version.Version, error) {
 	return v.Core(), nil
 }
 
-// judgeVersion says whether a version is supported and what is wrong with it.
 func judgeVersion(subject, text string) []api.Finding {
 	f := findings{subject: subject}
 	v, err := parseRelease(text)

@@ -78,7 +78,6 @@ func explainAddress(b *strings.Builder, e api.Explanation, x api.AddressExplanat
 	}
 }
 
-// explainSaid shows what was said to a slot.
 func explainSaid(b *strings.Builder, now time.Time, at api.InstanceExplanation) {
 	if len(at.Said) == 0 {
 		return
@@ -146,7 +145,6 @@ func againWords(s api.SourceExplanation, now time.Time) string {
 	return "it is being asked, or waited for"
 }
 
-// sourceViewWords is what a source says of an address.
 func sourceViewWords(s api.SourceView, now time.Time) string {
 	words := s.Says
 	if s.Weight > 0 {
@@ -248,7 +246,6 @@ func named(name string) string {
 	return " (" + discovery.Printable(name, 60) + ")"
 }
 
-// overrideWords is what an operator asked for.
 func overrideWords(o api.Override, now time.Time) string {
 	words := strings.TrimSpace(o.Kind + " " + o.State + o.Weight)
 	if o.By != "" {

@@ -80,7 +80,6 @@ func stillPaused(p api.Pause) string {
 	return fmt.Sprintf("%s: writing is paused until %s: %s ends that", BackendName(p.Backend), p.Until.UTC().Format(time.RFC3339), end)
 }
 
-// awayFrom names the instances of the backends that do not answer.
 func awayFrom(s api.Status, backends []string) []string {
 	var away []string
 	for _, in := range s.Instances {

@@ -27,7 +27,6 @@ func lastReload(r api.ReloadStatus, now time.Time) string {
 	return passed(now, *r.Last) + " ago"
 }
 
-// reloadResult says what came of the last one, and what is left of earlier ones.
 func reloadResult(r api.ReloadStatus) string {
 	var words []string
 	if r.Last != nil {
@@ -50,7 +49,6 @@ func reloadResult(r api.ReloadStatus) string {
 	return dash(strings.Join(words, ", "))
 }
 
-// nextReload says when HAProxy may be reloaded without being asked for.
 func nextReload(r api.ReloadStatus, now time.Time) string {
 	switch {
 	case !r.Renders:

@@ -138,7 +138,6 @@ func SourceState(s api.SourceStatus) string {
 // maxPartRows bounds the parts of one source that a table lists.
 const maxPartRows = 5
 
-// partRows lists the parts of sources that are not whole.
 func partRows(sources []api.SourceStatus) (rows [][]string) {
 	for _, s := range sources {
 		for _, p := range s.Parts[:min(len(s.Parts), maxPartRows)] {
@@ -197,7 +196,6 @@ func acceptCommand(backend, id string) string {
 	return " (slotsync accept " + strings.TrimSpace(textfmt.Clip(backend)+" "+textfmt.Clip(id)) + ")"
 }
 
-// keptText says what is kept of one part of a source, and for how long.
 func keptText(k api.KeptSet, now time.Time) string {
 	text := fmt.Sprintf("%d kept for %s (%s)", len(k.Endpoints), passed(now, k.Since), textfmt.OneLine(k.Words()))
 	if n := len(k.Yielded); n > 0 {

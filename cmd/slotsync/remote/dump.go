@@ -36,7 +36,6 @@ func (d Dump) Ask(ctx context.Context, c *client.Client) ([]output.Answer[slots.
 	return got, d.checkColumns(got)
 }
 
-// choose returns the rows of the backend and the server.
 func (d Dump) choose(dump slots.Dump) slots.Dump {
 	for i, want := range []string{d.Backend, d.Server} {
 		if want != "" {

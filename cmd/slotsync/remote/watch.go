@@ -55,7 +55,6 @@ func listen(ctx context.Context, c *client.Client, news chan<- struct{}) {
 	}, nil)
 }
 
-// pause waits for d, or until ctx is done.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

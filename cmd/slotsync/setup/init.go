@@ -117,7 +117,6 @@ func agree(r Result, known []string, o Options) error {
 	return nil
 }
 
-// words says what is proposed, and why.
 func (p Proposal) words() string {
 	has := fmt.Sprintf("%s: %s", p.Proxy, textfmt.Count(p.Slots, "slot"))
 	if p.Fixed > 0 {

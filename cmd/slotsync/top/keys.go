@@ -24,7 +24,6 @@ func newInput(text string) textinput.Model {
 	return in
 }
 
-// helpLines lists the keys.
 func helpLines() []string {
 	return []string{
 		"1 2 3 4 5   instances, servers, sources and holds, events, what operators asked for",
@@ -95,7 +94,6 @@ func (m model) browse(key string) model {
 	return m
 }
 
-// moved is where the cursor is after a key.
 func (m model) moved(key string) int {
 	last := len(m.table().rows) - 1
 	to := map[string]int{"up": m.cursor - 1, "k": m.cursor - 1, "down": m.cursor + 1, "j": m.cursor + 1,
@@ -127,7 +125,6 @@ func (m model) edited(msg tea.Msg) model {
 	return m
 }
 
-// entered takes what was typed.
 func (m model) entered() model {
 	was, typed := m.mode, m.input.Value()
 	m.mode = browses
@@ -179,7 +176,6 @@ func (m model) asked(key string) model {
 	return m
 }
 
-// chosen is the line that the cursor is on.
 func (m model) chosen() (tableRow, bool) {
 	rows := m.table().rows
 	if m.cursor >= len(rows) {
@@ -188,7 +184,6 @@ func (m model) chosen() (tableRow, bool) {
 	return rows[m.cursor], true
 }
 
-// isPaused reports whether an operator has paused this backend, "" for all.
 func (m model) isPaused(backend string) bool {
 	return slices.ContainsFunc(m.seen.status.Pauses, func(p api.Pause) bool { return p.Backend == backend })
 }

@@ -108,7 +108,6 @@ func severityOf(status string) severity {
 	return severityPlain // "no check" says nothing
 }
 
-// rounded writes large numbers with a unit.
 func rounded(text string) string {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {
@@ -126,7 +125,6 @@ func rounded(text string) string {
 	return fmt.Sprintf("%.0fP", n)
 }
 
-// lasting writes seconds as people say them.
 func lasting(text string) string {
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {

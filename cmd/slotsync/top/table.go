@@ -24,7 +24,6 @@ const (
 	viewOverrides
 )
 
-// viewNames are their names, by their keys.
 func viewNames() []string { return []string{"instances", "servers", "sources", "events", "overrides"} }
 
 // A column is one column; show turns a value into what people read, nil for as it is.
@@ -153,7 +152,6 @@ func sourceTable(s api.Status) table {
 	return t
 }
 
-// eventTable lists events, newest first, as they are seen now.
 func eventTable(events []api.Event, now time.Time) table {
 	t := table{columns: heads("WHEN", "KIND", "BACKEND", "INSTANCE", "WHAT")}
 	for _, e := range events {
@@ -162,7 +160,6 @@ func eventTable(events []api.Event, now time.Time) table {
 	return t
 }
 
-// overrideTable lists what operators have asked for.
 func overrideTable(s api.Status) table {
 	t := table{columns: heads("BACKEND", "ENDPOINT", "ASKED FOR")}
 	for _, r := range output.Overrides(s) {
@@ -190,7 +187,6 @@ func (m model) nothing() string {
 	}[m.view]
 }
 
-// noServers says why no server is shown.
 func (m model) noServers() string {
 	asked := m.seen.status.Instances
 	if m.instance > 0 {
@@ -213,7 +209,6 @@ func (m model) noServers() string {
 	return "HAProxy has shown no counters yet"
 }
 
-// unfiltered is m without its filter.
 func (m model) unfiltered() model {
 	m.filter, m.cursor = "", 0
 	return m

@@ -89,7 +89,6 @@ func (c apiClient) look(ctx context.Context) (snapshot, error) {
 	return seen, nil
 }
 
-// do makes the change that act is.
 func (c apiClient) do(ctx context.Context, act action) error {
 	ctx, cancel := context.WithTimeout(ctx, changeLimit)
 	defer cancel()
@@ -120,7 +119,6 @@ func (c apiClient) do(ctx context.Context, act action) error {
 	return nil
 }
 
-// doAddress does it to an address on all backends.
 func (c apiClient) doAddress(ctx context.Context, act action, state api.StateBody, weight api.WeightBody) error {
 	ip, err := netip.ParseAddr(act.server)
 	if err != nil {

@@ -113,7 +113,6 @@ func oddities(s api.Status) string {
 	return words
 }
 
-// tabs says what is shown.
 func (m model) tabs() string {
 	var words []string
 	for i, name := range viewNames() {
@@ -252,7 +251,6 @@ func (m model) keys() string {
 	return line
 }
 
-// paint colours a line, where there are colours.
 func (m model) paint(text string, level severity) string {
 	colours := map[severity]string{severityFine: "2", severityOdd: "3", severityBad: "1", severityIdle: "8"}
 	if c, ok := colours[level]; ok && m.colour {
