@@ -39,7 +39,7 @@ func arrows() map[string][]string {
 		},
 		"cmd/slotsync/demo/traffic": {},
 		"cmd/slotsync/doctor": {
-			"cmd/slotsync/config", "cmd/slotsync/textfmt", "agent/api", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
+			"cmd/slotsync/config", "cmd/slotsync/daemon", "cmd/slotsync/textfmt", "agent/api", "agent/guard", "agent/web/auth", "securedir", "slots", "slots/haproxy", "slots/reload", "discovery",
 		},
 		"cmd/slotsync/output": {"cmd/slotsync/textfmt", "agent/api", "discovery", "slots"},
 		"cmd/slotsync/remote": {

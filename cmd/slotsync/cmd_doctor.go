@@ -71,6 +71,5 @@ func (a *app) findings(ctx context.Context, d config.Inline, inside bool) ([]api
 
 // examine asks the instances and sources of cfg what may go wrong.
 func (a *app) examine(ctx context.Context, cfg *config.Config, w daemon.Wiring) []api.Finding {
-	c := doctor.Clients{Instances: w.Clients, Transactions: w.Transactions, Sources: w.Sources, Diagnose: w.Systems.Diagnosers(), OnlyRead: a.bundling}
-	return doctor.Examine(ctx, a.place.Env, cfg, c)
+	return doctor.Examine(ctx, a.place.Env, cfg, w, a.bundling)
 }

@@ -40,15 +40,12 @@ func (all systems) closeBut(others systems) {
 	}
 }
 
-// Diagnosers are what look at a system as a whole, by the key of its source.
-func (all systems) Diagnosers() map[string]func(ctx context.Context, watches int) []discovery.Finding {
-	list := map[string]func(ctx context.Context, watches int) []discovery.Finding{}
-	for key, s := range all {
-		if s.diagnose != nil {
-			list[key] = s.diagnose
-		}
+// Diagnose looks at the system of a source as a whole, of which so many services are watched.
+func (all systems) Diagnose(ctx context.Context, s config.Source, watches int) []discovery.Finding {
+	if diagnose := all[s.Key].diagnose; diagnose != nil {
+		return diagnose(ctx, watches)
 	}
-	return list
+	return nil
 }
 
 // Services lists the names that the system of a source knows. It fails where a system cannot

@@ -11,11 +11,10 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
-	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 	"github.com/slotsync/slotsync/slots/haproxy"
-	"github.com/slotsync/slotsync/slots/reload"
 )
 
 // findings collects what doctor sees of one subject.
@@ -32,19 +31,6 @@ func (f *findings) add(verdict, format string, args ...any) {
 // askAgent is what to do where this user's rights are in the way: they are the agent's only if that
 // runs as this user.
 const askAgent = "if slotsync runs as another one, have it ask (slotsync doctor --inside), else change owner or mode"
-
-// Clients are what is asked, made of a configuration.
-type Clients struct {
-	Instances    []*haproxy.Client       // in the order of the configuration
-	Transactions []*reload.Transaction   // in that of the reloads
-	Sources      [][]discovery.Source    // in that of the backends and their feeds
-	Diagnose     map[string]diagnoseFunc // of a source as a whole, by its key; none where its parts say all
-	// OnlyRead: no server is added to an HAProxy, not even for a moment.
-	OnlyRead bool
-}
-
-// A diagnoseFunc looks at a source, of which so many services are watched.
-type diagnoseFunc = func(ctx context.Context, watches int) []discovery.Finding
 
 // examineEnvironment looks for variables that were perhaps meant for slotsync.
 func examineEnvironment(env config.Environment) []api.Finding {
@@ -70,28 +56,29 @@ func Write(w io.Writer, list []api.Finding) error {
 	return nil
 }
 
-// Examine returns what may go wrong with cfg, and what is fine.
-func Examine(ctx context.Context, env config.Environment, cfg *config.Config, c Clients) []api.Finding {
-	return slices.Concat(examineEnvironment(env), examineSecrets(cfg), examineFolders(cfg), examineLive(ctx, cfg, c))
+// Examine returns what may go wrong with cfg, whose clients are in w, and what is fine. With
+// onlyRead no server is added to an HAProxy, not even for a moment.
+func Examine(ctx context.Context, env config.Environment, cfg *config.Config, w daemon.Wiring, onlyRead bool) []api.Finding {
+	return slices.Concat(examineEnvironment(env), examineSecrets(cfg), examineFolders(cfg), examineLive(ctx, cfg, w, onlyRead))
 }
 
 // examineLive asks everybody at the same time and returns what was found, in the
 // order of the configuration.
-func examineLive(ctx context.Context, cfg *config.Config, c Clients) []api.Finding {
+func examineLive(ctx context.Context, cfg *config.Config, w daemon.Wiring, onlyRead bool) []api.Finding {
 	var wg sync.WaitGroup
 	instances := make([]findings, len(cfg.Instances))
 	processes := make([]slots.Process, len(cfg.Instances))
 	for i := range cfg.Instances {
-		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, c) })
+		wg.Go(func() { instances[i], processes[i] = examineInstance(ctx, cfg, i, w.Clients[i], onlyRead) })
 	}
 	var sources []api.Finding
-	wg.Go(func() { sources = examineSources(ctx, cfg, c) })
+	wg.Go(func() { sources = examineSources(ctx, cfg, w) })
 	wg.Wait()
 	reloads := make([]findings, len(cfg.Reloads))
 	for i, r := range cfg.Reloads {
 		wg.Go(func() {
 			reloads[i] = examineReload(ctx, cfg, r, processes)
-			reloads[i].rehearse(ctx, cfg, r, c.Transactions[i])
+			reloads[i].rehearse(ctx, cfg, r, w.Transactions[i])
 		})
 	}
 	wg.Wait()
@@ -112,8 +99,8 @@ func examineLive(ctx context.Context, cfg *config.Config, c Clients) []api.Findi
 	return append(list, sources...)
 }
 
-func examineInstance(ctx context.Context, cfg *config.Config, i int, c Clients) (findings, slots.Process) {
-	in, client := cfg.Instances[i], c.Instances[i]
+func examineInstance(ctx context.Context, cfg *config.Config, i int, client *haproxy.Client, onlyRead bool) (findings, slots.Process) {
+	in := cfg.Instances[i]
 	f := findings{subject: "instance " + in.Name, slots: map[string]int{}}
 	asking, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()
@@ -145,7 +132,7 @@ func examineInstance(ctx context.Context, cfg *config.Config, i int, c Clients) 
 			if admin {
 				judged.askResolvers(ctx, client, b, view.Servers[b.Proxy])
 			}
-			if admin && !c.OnlyRead {
+			if admin && !onlyRead {
 				judged.tryDynamic(ctx, client, b, view.Servers[b.Proxy])
 			}
 			f.list = append(f.list, judged.list...)

@@ -13,6 +13,7 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/cmd/slotsync/config"
+	"github.com/slotsync/slotsync/cmd/slotsync/daemon"
 	"github.com/slotsync/slotsync/cmd/slotsync/textfmt"
 	"github.com/slotsync/slotsync/discovery"
 )
@@ -25,10 +26,10 @@ const maxRejections, maxGaps = 5, 10
 
 // examineSources asks every system and every feed, all at the same time, and
 // returns what was found: the systems first.
-func examineSources(ctx context.Context, cfg *config.Config, c Clients) []api.Finding {
+func examineSources(ctx context.Context, cfg *config.Config, w daemon.Wiring) []api.Finding {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	asked := c.asked(cfg)
+	asked := askedOf(cfg, w)
 	watches := map[string]int{}
 	for _, q := range asked {
 		watches[q.feed.Source]++
@@ -37,7 +38,8 @@ func examineSources(ctx context.Context, cfg *config.Config, c Clients) []api.Fi
 	all := make([]findings, len(names)+len(asked))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { all[i] = examineSystem(ctx, name, c.Diagnose[cfg.Sources[name].Key], watches[name]) })
+		all[i].subject = "source " + name
+		wg.Go(func() { all[i].take(w.Systems.Diagnose(ctx, cfg.Sources[name], watches[name])) })
 	}
 	for i, q := range asked {
 		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.Sources[q.feed.Source].File != nil) })
@@ -48,16 +50,6 @@ func examineSources(ctx context.Context, cfg *config.Config, c Clients) []api.Fi
 		list = append(list, f.list...)
 	}
 	return list
-}
-
-// examineSystem looks at what all feeds of one source have in common.
-func examineSystem(ctx context.Context, name string, diagnose diagnoseFunc, watches int) findings {
-	f := findings{subject: "source " + name}
-	if diagnose == nil {
-		return f
-	}
-	f.take(diagnose(ctx, watches))
-	return f
 }
 
 // take adds what a package found.
@@ -168,12 +160,12 @@ type asked struct {
 	source  discovery.Source
 }
 
-// asked lists all sources of cfg, in its order.
-func (c Clients) asked(cfg *config.Config) []asked {
+// askedOf lists all sources of cfg, in its order.
+func askedOf(cfg *config.Config, w daemon.Wiring) []asked {
 	var list []asked
 	for i, b := range cfg.Backends {
 		for j, f := range b.Feeds {
-			list = append(list, asked{b, f, c.Sources[i][j]})
+			list = append(list, asked{b, f, w.Sources[i][j]})
 		}
 	}
 	return list
