@@ -13,112 +13,50 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// A view is one moment of the demo, as it is shown.
-type view struct {
-	Elapsed time.Duration
-	Proxies []proxyView
-	DNS     string // what the DNS server says now
-	Hold    string // what the guard keeps back, "" for nothing
-}
-
-// A proxyView is one HAProxy at one moment.
-type proxyView struct {
-	Name  string
-	Slots []string // the letter of the instance, "." where free
-	State string   // "in sync", "dead" or what it waits for
-	traffic.Count
-}
-
-// facts is what a demoView is made of.
+// facts are one moment of the demo.
 type facts struct {
 	Now, Began time.Time
 	Status     api.Status
 	Tally      traffic.Tally
 	Names      map[netip.AddrPort]string
 	Dead       map[string]bool
-	DNS        string
+	DNS        string // what the DNS server says
 }
 
-func newView(f facts) view {
-	v := view{Elapsed: f.Now.Sub(f.Began), DNS: f.DNS}
-	for _, instance := range f.Status.Instances {
-		p := proxyView{Name: instance.Name, State: proxyWords(instance), Count: f.Tally.ByTarget[instance.Name]}
-		if f.Dead[instance.Name] {
-			p.State = "dead"
-		}
-		for _, b := range f.Status.Backends {
-			p.Slots = append(p.Slots, slotLetters(b.Slots, instance.Name, f.Names)...)
-		}
-		v.Proxies = append(v.Proxies, p)
-	}
-	for _, b := range f.Status.Backends {
-		if b.Hold != nil {
-			v.Hold = holdWords(*b.Hold, f.Now, f.Names)
-		}
-	}
-	return v
-}
-
-func proxyWords(i api.InstanceStatus) string {
-	switch {
-	case !i.Up:
-		return "no answer"
-	case i.InSync:
-		return "in sync"
-	case i.LagSeconds > 0:
-		return fmt.Sprintf("lag %.2f s", i.LagSeconds)
-	}
-	return "not in sync"
-}
-
-// slotLetters returns who is in each slot of one HAProxy: the name where it
-// takes traffic, in lower case where it drains.
-func slotLetters(list []api.SlotStatus, instance string, names map[netip.AddrPort]string) []string {
-	letters := make([]string, 0, len(list))
-	for _, slot := range list {
-		if lacks(slot, instance) {
-			continue
-		}
-		letters = append(letters, slotLetter(slot, instance, names))
-	}
-	return letters
-}
-
-// lacks reports whether a slot is one that only other HAProxies have.
-func lacks(slot api.SlotStatus, instance string) bool {
-	return slices.ContainsFunc(slot.Instances, func(live api.InstanceSlot) bool { return live.Instance == instance && live.Lacking })
-}
-
-func slotLetter(slot api.SlotStatus, instance string, names map[netip.AddrPort]string) string {
+// letter returns who is in a slot of one HAProxy: the name where it takes traffic, in lower case
+// where it drains, "." where it is free; "" if only other HAProxies have the slot.
+func (f facts) letter(slot api.SlotStatus, instance string) string {
 	for _, live := range slot.Instances {
-		if live.Instance != instance || live.State == slots.Maint {
-			continue
+		switch {
+		case live.Instance != instance:
+		case live.Lacking:
+			return ""
+		case live.State == slots.Drain:
+			return strings.ToLower(f.name(live.Address))
+		case live.State != slots.Maint:
+			return f.name(live.Address)
 		}
-		name := nameOf(live.Address, names)
-		if live.State == slots.Drain {
-			name = strings.ToLower(name)
-		}
-		return name
 	}
 	return "."
 }
 
-func nameOf(address string, names map[netip.AddrPort]string) string {
-	if a, err := netip.ParseAddrPort(address); err == nil && names[a] != "" {
-		return names[a]
+func (f facts) name(address string) string {
+	if a, err := netip.ParseAddrPort(address); err == nil && f.Names[a] != "" {
+		return f.Names[a]
 	}
 	return "?"
 }
 
-func holdWords(h api.Hold, now time.Time, names map[netip.AddrPort]string) string {
+// hold says what the guard keeps back.
+func (f facts) hold(h api.Hold) string {
 	gone := make([]string, 0, len(h.WouldRemove))
 	for _, address := range h.WouldRemove {
-		gone = append(gone, nameOf(address, names))
+		gone = append(gone, f.name(address))
 	}
 	slices.Sort(gone)
 	ends := "until somebody accepts it"
 	if !h.ReleasesAt.IsZero() {
-		ends = fmt.Sprintf("for %.1f s more", max(0, h.ReleasesAt.Sub(now).Seconds()))
+		ends = fmt.Sprintf("for %.1f s more", max(0, h.ReleasesAt.Sub(f.Now).Seconds()))
 	}
 	return fmt.Sprintf("held %s: without %s, confirmed %d times", ends, strings.Join(gone, " "), h.Confirmations)
 }
@@ -140,16 +78,17 @@ func (s style) red(text string) string    { return s.paint(textfmt.Red, text) }
 func (s style) green(text string) string  { return s.paint(textfmt.Green, text) }
 func (s style) yellow(text string) string { return s.paint(textfmt.Yellow, text) }
 
-// view returns the lines that show v: one for each HAProxy and one for
+// view returns the lines that show f: one for each HAProxy and one for
 // discovery.
-func (s style) view(v view) []string {
-	lines := make([]string, 0, len(v.Proxies)+1)
-	for _, p := range v.Proxies {
-		lines = append(lines, s.proxy(p))
+func (s style) view(f facts) (lines []string) {
+	for _, instance := range f.Status.Instances {
+		lines = append(lines, s.proxy(f, instance))
 	}
-	last := fmt.Sprintf("  %5.1fs  %s", v.Elapsed.Seconds(), v.DNS)
-	if v.Hold != "" {
-		last += "   " + s.yellow(v.Hold)
+	last := fmt.Sprintf("  %5.1fs  %s", f.Now.Sub(f.Began).Seconds(), f.DNS)
+	for _, b := range f.Status.Backends {
+		if b.Hold != nil {
+			last += "   " + s.yellow(f.hold(*b.Hold))
+		}
 	}
 	return append(lines, last)
 }
@@ -158,32 +97,45 @@ func (s style) view(v view) []string {
 // fit into 80 columns.
 const maxSpread = 16
 
-func (s style) proxy(p proxyView) string {
-	letters := make([]string, len(p.Slots))
-	for i, letter := range p.Slots {
-		letters[i] = s.green(letter)
-		if letter == "." {
-			letters[i] = s.dim(letter)
+func (s style) proxy(f facts, i api.InstanceStatus) string {
+	var letters []string
+	for _, b := range f.Status.Backends {
+		for _, slot := range b.Slots {
+			switch letter := f.letter(slot, i.Name); letter {
+			case "":
+			case ".":
+				letters = append(letters, s.dim(letter))
+			default:
+				letters = append(letters, s.green(letter))
+			}
 		}
-	}
-	state := fmt.Sprintf("%-11s", p.State)
-	switch p.State {
-	case "in sync":
-		state = s.green(state)
-	case "dead":
-		state = s.red(state)
-	default:
-		state = s.yellow(state)
-	}
-	failed := fmt.Sprintf("%d failed", p.Failed)
-	if p.Failed > 0 {
-		failed = s.red(failed)
 	}
 	gap := " "
 	if len(letters) > maxSpread {
 		gap = ""
 	}
-	return fmt.Sprintf("  %s  [%s]  %s %6d requests, %s", s.bold(p.Name), strings.Join(letters, gap), state, p.Requests, failed)
+	count := f.Tally.ByTarget[i.Name]
+	failed := fmt.Sprintf("%d failed", count.Failed)
+	if count.Failed > 0 {
+		failed = s.red(failed)
+	}
+	return fmt.Sprintf("  %s  [%s]  %s %6d requests, %s", s.bold(i.Name), strings.Join(letters, gap), s.state(i, f.Dead[i.Name]), count.Requests, failed)
+}
+
+// state says how an HAProxy is doing, or what it waits for.
+func (s style) state(i api.InstanceStatus, dead bool) string {
+	wide := func(text string) string { return fmt.Sprintf("%-11s", text) }
+	switch {
+	case dead:
+		return s.red(wide("dead"))
+	case !i.Up:
+		return s.yellow(wide("no answer"))
+	case i.InSync:
+		return s.green(wide("in sync"))
+	case i.LagSeconds > 0:
+		return s.yellow(wide(fmt.Sprintf("lag %.2f s", i.LagSeconds)))
+	}
+	return s.yellow(wide("not in sync"))
 }
 
 // chapter returns the heading of one part of the story: what happens, and what

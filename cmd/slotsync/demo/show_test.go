@@ -108,7 +108,7 @@ func TestDemoView(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, style{}.view(newView(test.facts))); diff != "" {
+			if diff := cmp.Diff(test.want, style{}.view(test.facts)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -116,8 +116,8 @@ func TestDemoView(t *testing.T) {
 }
 
 func TestDemoViewInColour(t *testing.T) {
-	plain := style{}.view(newView(demoFactsFor(demoStatus())))
-	coloured := style{Colour: true}.view(newView(demoFactsFor(demoStatus())))
+	plain := style{}.view(demoFactsFor(demoStatus()))
+	coloured := style{Colour: true}.view(demoFactsFor(demoStatus()))
 	if !strings.Contains(coloured[0], "[\x1b[32mA\x1b[0m ") || !strings.Contains(coloured[1], "\x1b[31m2 failed\x1b[0m") {
 		t.Errorf("%q", coloured)
 	}

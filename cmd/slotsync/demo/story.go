@@ -226,7 +226,7 @@ func (s *story) Show(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		now := time.Now()
-		s.screen.Show(s.screen.Style.view(newView(s.facts(now))), now)
+		s.screen.Show(s.screen.Style.view(s.facts(now)), now)
 		select {
 		case <-ctx.Done():
 			return
