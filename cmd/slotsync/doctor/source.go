@@ -29,20 +29,28 @@ const maxRejections, maxGaps = 5, 10
 func examineSources(ctx context.Context, cfg *config.Config, w daemon.Wiring) []api.Finding {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
-	asked := askedOf(cfg, w)
-	watches := map[string]int{}
-	for _, q := range asked {
-		watches[q.feed.Source]++
-	}
-	names := slices.Sorted(maps.Keys(cfg.Sources))
-	all := make([]findings, len(names)+len(asked))
+	var all []*findings
 	var wg sync.WaitGroup
-	for i, name := range names {
-		all[i].subject = "source " + name
-		wg.Go(func() { all[i].take(w.Systems.Diagnose(ctx, cfg.Sources[name], watches[name])) })
+	examine := func(subject string, look func(f *findings)) {
+		f := &findings{subject: subject}
+		all = append(all, f)
+		wg.Go(func() { look(f) })
 	}
-	for i, q := range asked {
-		wg.Go(func() { all[len(names)+i] = examineFeed(ctx, q, cfg.Sources[q.feed.Source].File != nil) })
+	watches := map[string]int{}
+	for _, b := range cfg.Backends {
+		for _, feed := range b.Feeds {
+			watches[feed.Source]++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sources)) {
+		watched := watches[name]
+		examine("source "+name, func(f *findings) { f.take(w.Systems.Diagnose(ctx, cfg.Sources[name], watched)) })
+	}
+	for i, b := range cfg.Backends {
+		for j, feed := range b.Feeds {
+			source, files := w.Sources[i][j], cfg.Sources[feed.Source].File != nil
+			examine(fmt.Sprintf("source of %s (%s)", b.Name, source), func(f *findings) { f.examineFeed(ctx, b, feed, source, files) })
+		}
 	}
 	wg.Wait()
 	var list []api.Finding
@@ -61,11 +69,10 @@ func (f *findings) take(list []discovery.Finding) {
 
 // examineFeed asks one source of a backend as the agent does first, and looks at
 // what it rests on.
-func examineFeed(ctx context.Context, q asked, files bool) findings {
-	f := findings{subject: fmt.Sprintf("source of %s (%s)", q.backend.Name, q.source)}
+func (f *findings) examineFeed(ctx context.Context, b config.Backend, feed config.Feed, source discovery.Source, files bool) {
 	start := time.Now()
-	reading, err := q.source.Next(ctx)
-	if activity := discovery.ActivityOf(q.source); activity.Question != "" && activity.Answer != "" && (err == nil || !files) {
+	reading, err := source.Next(ctx)
+	if activity := discovery.ActivityOf(source); activity.Question != "" && activity.Answer != "" && (err == nil || !files) {
 		verdict := api.VerdictOK
 		if err != nil {
 			verdict = api.VerdictWarn
@@ -75,15 +82,15 @@ func examineFeed(ctx context.Context, q asked, files bool) findings {
 	switch {
 	case err == nil:
 		f.judgeReading(reading)
-		f.judgePolicy(q.backend.Policy, reading)
-		f.judgeLeader(q.backend.Guard, q.feed, reading)
+		_, refused := b.Policy.Select(reading.Endpoints())
+		f.rejected(refused)
+		f.judgeLeader(b.Guard, feed, reading)
 	case files: // what is wrong with a file says what to do about it
 		f.add(api.VerdictFail, "%s", err)
 	default:
 		f.add(api.VerdictFail, "%s", sourceAdvice(err))
 	}
-	f.take(slices.DeleteFunc(discovery.Diagnose(ctx, q.source), func(x discovery.Finding) bool { return err != nil && x.Text == err.Error() }))
-	return f
+	f.take(slices.DeleteFunc(discovery.Diagnose(ctx, source), func(x discovery.Finding) bool { return err != nil && x.Text == err.Error() }))
 }
 
 func (f *findings) judgeReading(r discovery.Reading) {
@@ -117,12 +124,6 @@ func gapsOf(r discovery.Reading) []string {
 	return r.Gaps()
 }
 
-// judgePolicy names what the backend does not take of what its source lists.
-func (f *findings) judgePolicy(policy discovery.Policy, r discovery.Reading) {
-	_, refused := policy.Select(r.Endpoints())
-	f.rejected(refused)
-}
-
 func (f *findings) rejected(list []discovery.Rejection) {
 	for i, x := range list {
 		if i == maxRejections {
@@ -151,24 +152,6 @@ func sourceAdvice(err error) string {
 		discovery.Protocol:  "is this the right address?",
 	}[discovery.ClassOf(err)]
 	return err.Error() + ": " + what
-}
-
-// An asked source is one feed of a backend.
-type asked struct {
-	backend config.Backend
-	feed    config.Feed
-	source  discovery.Source
-}
-
-// askedOf lists all sources of cfg, in its order.
-func askedOf(cfg *config.Config, w daemon.Wiring) []asked {
-	var list []asked
-	for i, b := range cfg.Backends {
-		for j, f := range b.Feeds {
-			list = append(list, asked{b, f, w.Sources[i][j]})
-		}
-	}
-	return list
 }
 
 // judgeLeader names the settings for a service of which exactly one is to be used, as with

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -212,10 +213,7 @@ func (t *Traffic) Tally() Tally {
 	defer t.mu.Unlock()
 	tally := t.tally
 	tally.Failures = slices.Clone(tally.Failures)
-	tally.ByTarget = make(map[string]Count, len(t.tally.ByTarget))
-	for name, count := range t.tally.ByTarget {
-		tally.ByTarget[name] = count
-	}
+	tally.ByTarget = maps.Clone(tally.ByTarget)
 	return tally
 }
 
