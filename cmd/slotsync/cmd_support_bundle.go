@@ -96,7 +96,7 @@ func (a *app) writeBundle(ctx context.Context, name, out string) error {
 	if out == "-" {
 		return write(a.stdout)
 	}
-	f, err := createPrivate(out)
+	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, securedir.Private().Mode)
 	if err != nil {
 		return err
 	}
@@ -105,11 +105,6 @@ func (a *app) writeBundle(ctx context.Context, name, out string) error {
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s is written. Look through it before you send it: tar xzf %s\n", out, out)
 	return err
-}
-
-// createPrivate makes a new file that its owner alone can read.
-func createPrivate(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, securedir.Private().Mode)
 }
 
 // again runs another command with what this one was told of the configuration and the agent.

@@ -198,7 +198,7 @@ func (p *parser) scalar(n *yaml.Node, t reflect.Type, tag reflect.StructTag, pat
 	number := is == "!!int" || is == "!!float"
 	fits, hint := is == "!!str", fmt.Sprintf(": write %q", textfmt.Clip(n.Value))
 	switch {
-	case takesUnit(t):
+	case t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[float64](): // one without its unit is refused with the unit that it may have
 		fits, hint = fits || number, ""
 	case t.Kind() == reflect.Bool:
 		fits, hint = is == "!!bool", ""

@@ -44,12 +44,6 @@ func read(t reflect.Type, tag reflect.StructTag, text string) (any, error) {
 	return reflect.ValueOf(text).Convert(t).Interface(), nil
 }
 
-// takesUnit reports whether values of the type are texts that begin with a number. One
-// without its unit is refused with the unit that it may have.
-func takesUnit(t reflect.Type) bool {
-	return t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[float64]()
-}
-
 func readDuration(tag reflect.StructTag, text string) (any, error) {
 	format := tag.Get("format")
 	d, err := api.ParseDuration(text)

@@ -170,9 +170,9 @@ func outside(status api.Status) (n int) {
 	return n
 }
 
-// full reports whether every HAProxy sends traffic to n instances.
-func full(status api.Status, n int) bool {
-	return !slices.ContainsFunc(status.Instances, func(i api.InstanceStatus) bool { return len(servedBy(status, i.Name)) != n })
+// full reports whether every HAProxy sends traffic to all of its slots.
+func full(status api.Status) bool {
+	return !slices.ContainsFunc(status.Instances, func(i api.InstanceStatus) bool { return len(servedBy(status, i.Name)) != slotCount })
 }
 
 // reloadError is what slotsync says about its last reload of an HAProxy, nil if

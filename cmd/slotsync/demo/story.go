@@ -186,7 +186,7 @@ func (s *story) outgrow(ctx context.Context) error {
 	}
 	s.publish() // and not join: what waits for a reload says nothing about how fast slotsync is
 	if err := s.await(fmt.Sprintf("all %d slots are in use, %d instances wait", slotCount, len(s.named)-slotCount), func(status api.Status) bool {
-		return outside(status) == len(s.named)-slotCount && full(status, slotCount)
+		return outside(status) == len(s.named)-slotCount && full(status)
 	})(ctx); err != nil {
 		return err
 	}

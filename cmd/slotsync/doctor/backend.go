@@ -74,7 +74,9 @@ func judgeBackend(in config.Instance, b config.Backend, view slots.View) (findin
 	f.add(api.VerdictOK, "%s %s to %s, %d of them ready", textfmt.Count(len(own), "slot"), own[0].Name, own[len(own)-1].Name, ready)
 	f.judgeForm(in, prefix, own)
 	f.judgeAdded(b, own)
-	f.judgeRange(prefix, own)
+	if _, err := slots.RangeOf(own, prefix); err != nil {
+		f.add(api.VerdictWarn, "the slots cannot be grown in their place: %v", err)
+	}
 	f.judgeOwners(b, own)
 	return f, len(own)
 }

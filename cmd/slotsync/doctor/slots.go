@@ -56,13 +56,6 @@ func (f *findings) judgeAdded(b config.Backend, own []slots.Server) {
 	}
 }
 
-// judgeRange says what stands in the way of more slots.
-func (f *findings) judgeRange(prefix string, own []slots.Server) {
-	if _, err := slots.RangeOf(own, prefix); err != nil {
-		f.add(api.VerdictWarn, "the slots cannot be grown in their place: %v", err)
-	}
-}
-
 // judgeSlots says which instances have fewer slots for a backend than others. instances
 // is what was found at each.
 func judgeSlots(backends []config.Backend, instances []findings) []api.Finding {

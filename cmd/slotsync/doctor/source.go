@@ -98,7 +98,9 @@ func (f *findings) judgeReading(r discovery.Reading) {
 	for _, e := range eps {
 		n[e.State]++
 	}
-	gaps := gapsOf(r)
+	should := r
+	should.Parts = slices.DeleteFunc(slices.Clone(r.Parts), discovery.Part.NoneYet)
+	gaps := should.Gaps()
 	text := fmt.Sprintf("%s: %d ready, %d draining, %d down%s", textfmt.Count(len(eps), "endpoint"),
 		n[discovery.Ready], n[discovery.Drain], n[discovery.Down], note(r.Note))
 	switch {
@@ -116,12 +118,6 @@ func (f *findings) judgeReading(r discovery.Reading) {
 		f.add(api.VerdictWarn, "%d more parts are not whole", more)
 	}
 	f.rejected(r.Rejected)
-}
-
-// gapsOf lists the parts that are not whole and should be.
-func gapsOf(r discovery.Reading) []string {
-	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), discovery.Part.NoneYet)
-	return r.Gaps()
 }
 
 func (f *findings) rejected(list []discovery.Rejection) {

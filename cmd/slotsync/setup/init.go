@@ -2,6 +2,7 @@ package setup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func agree(r Result, known []string, o Options) error {
 		p := &r.Proposals[i]
 		fmt.Fprintln(o.Out, "backend  "+textfmt.OneLine(p.words()))
 		for again := o.Answer != nil && p.Slots > 0; again; {
-			fmt.Fprintf(o.Out, "         Enter: %s · another name · - for none > ", answerOf(*p))
+			fmt.Fprintf(o.Out, "         Enter: %s · another name · - for none > ", cmp.Or(p.Service, "none"))
 			text, err := o.Answer()
 			if err != nil {
 				return fmt.Errorf("no answer, so nothing is written: %w", err)
@@ -132,13 +133,6 @@ func (p Proposal) words() string {
 		return has + "; no service is evidently the one that it stands for"
 	}
 	return fmt.Sprintf("%s; follows %s: %s", has, p.Service, p.Why)
-}
-
-func answerOf(p Proposal) string {
-	if p.Service == "" {
-		return "none"
-	}
-	return p.Service
 }
 
 // answer takes what somebody typed, and returns what is wrong with it. known are the names
