@@ -88,8 +88,8 @@ type backend struct {
 	// added are the endpoints that operators added and do not want any more, with
 	// since when: they may be removed wherever they are found.
 	added map[netip.AddrPort]time.Time
-	// started is when operators gave back slots that somebody else had taken.
-	started map[int]time.Time
+	// started is when operators gave back endpoints whose slots somebody else had taken.
+	started map[netip.AddrPort]time.Time
 	// weights are those of the slots in HAProxy's configuration; see [core.templateWeights].
 	weights placement.Weights
 	// operated are the endpoints that an override is or was about while nothing but what
@@ -110,7 +110,7 @@ func newBackend(b Backend) *backend {
 		leaving:     map[netip.AddrPort]leaving{},
 		sessionEnds: map[netip.AddrPort]time.Time{},
 		added:       map[netip.AddrPort]time.Time{},
-		started:     map[int]time.Time{},
+		started:     map[netip.AddrPort]time.Time{},
 		pace:        rate.NewLimiter(roundRate, roundBurst),
 	}
 	for _, f := range b.Feeds {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -204,12 +205,14 @@ func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
 	a.endOverride(o, who.By, now)
 	about := override.KeyOf(&o)
 	for _, b := range a.backends {
-		for _, s := range b.placement.Table() {
-			if !s.Free() && about.Concerns(b.Name, s.Endpoint.Addr) {
-				b.started[s.Number] = now
+		placed := b.placement.Places()
+		maps.DeleteFunc(b.started, func(addr netip.AddrPort, _ time.Time) bool { _, has := placed[addr]; return !has })
+		for addr := range placed {
+			if about.Concerns(b.Name, addr) {
+				b.started[addr] = now
 				b.due, a.dirty, a.stateAsked = true, true, true
 				for _, in := range a.of(b) {
-					in.clearExternal(b.Name, s.Number)
+					in.clearExternal(b.Name, addr)
 				}
 			}
 		}

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -147,14 +148,13 @@ func (in *instance) forget(backend string) {
 	delete(in.backends, backend)
 }
 
-// clearExternal forgets that somebody took a slot out of service, so that the status says so at
-// once. The reconciler of the instance forgets it by [reconciler.BackendSpec.Started].
-func (in *instance) clearExternal(backend string, slot int) {
+// clearExternal forgets that somebody took the slot of an endpoint out of service, so that the
+// status says so at once. The reconciler of the instance forgets it by
+// [reconciler.BackendSpec.Started].
+func (in *instance) clearExternal(backend string, addr netip.AddrPort) {
 	at := in.at(backend)
-	if _, taken := at.Externals[slot]; taken {
-		at.Externals = maps.Clone(at.Externals) // it may be on its way to the state directory
-		delete(at.Externals, slot)
-	}
+	at.Externals = maps.Clone(at.Externals) // it may be on its way to the state directory
+	maps.DeleteFunc(at.Externals, func(_ int, e reconciler.External) bool { return e.Addr == addr })
 }
 
 // refill has the slots of a new process looked at anew where what was ready in

@@ -4,21 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/placement"
-	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/agent/sources"
 	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/securedir"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // A stored state is what the agent must not forget. HAProxy is the truth: the
@@ -108,68 +103,6 @@ type storedPosition struct {
 	Elapsed time.Duration `json:"elapsed,omitempty"`
 }
 
-type storedInstance struct {
-	Name      string                               `json:"name"`
-	Process   slots.Process                        `json:"process"`   // that answered last
-	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
-	// Prefixes are those of the slots of that process, by backend.
-	Prefixes map[string]string `json:"prefixes,omitempty"`
-	// Slots is how many slots its configuration had, by backend.
-	Slots map[string]int `json:"slots,omitempty"`
-	// Ready are the slots of that process that were in service with the endpoint that the
-	// table has there, and were to stay so, by backend.
-	Ready map[string][]int `json:"ready,omitempty"`
-	// Unmanaged are live addresses of that process that no source had ever listed, by backend
-	// and slot.
-	Unmanaged map[string]placement.Unmanaged `json:"unmanaged,omitempty"`
-}
-
-// A storedExternal says besides which slot it is about: the name alone does not, where
-// its prefix ends in digits.
-type storedExternal struct {
-	reconciler.External
-	Number *int `json:"number,omitempty"`
-}
-
-// externals are those of the slots of b, by number. None is from later than now, whatever
-// the clock was: an operator who gives the slot back comes after it.
-func (s storedInstance) externals(b Backend, now time.Time) map[int]reconciler.External {
-	out := map[int]reconciler.External{}
-	for name, e := range s.Externals[b.Name] {
-		e.Since = notAfter(e.Since, now)
-		if e.Number != nil {
-			out[*e.Number] = e.External
-		} else if number, ok := numberIn(name, b.Prefix); ok {
-			out[number] = e.External
-		}
-	}
-	return out
-}
-
-// ready are the slots of a backend that were in service, with the addresses that its table had
-// there.
-func (s storedInstance) ready(b storedBackend) map[int]netip.AddrPort {
-	at := make(map[int]netip.AddrPort, len(b.Numbers))
-	for a, number := range b.Numbers {
-		at[number] = a
-	}
-	out := map[int]netip.AddrPort{}
-	for _, number := range s.Ready[b.Name] {
-		if a, ok := at[number]; ok {
-			out[number] = a
-		}
-	}
-	return out
-}
-
-// numberIn is the number of a slot that the release before this one stored by its name.
-func numberIn(name, prefix string) (int, bool) {
-	if prefix == "" {
-		prefix = strings.TrimRight(name, "0123456789")
-	}
-	return slots.Number(name, prefix)
-}
-
 // reload returns what was stored of one reload.
 func (s stored) reload(name string) storedReload {
 	return first(s.Reloads, func(r storedReload) bool { return r.Name == name })
@@ -200,54 +133,9 @@ func (c *core) snapshot(now time.Time) stored {
 		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
 	}
 	for _, in := range c.instances {
-		out := storedInstance{Name: in.Name, Process: in.last.Process,
-			Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: map[string]int{}, Unmanaged: map[string]placement.Unmanaged{}, Ready: map[string][]int{}}
-		for name, r := range in.backends {
-			if r.Prefix != "" {
-				out.Prefixes[name] = r.Prefix
-			}
-			if r.had > 0 {
-				out.Slots[name] = r.had
-			}
-			if b := c.backend(name); b != nil {
-				if u := b.unmanagedAt(in); len(u) > 0 {
-					out.Unmanaged[name] = u
-				}
-				givenUp := c.next != nil && !c.next.serves(name, in.Name)
-				if ready := b.readyAt(r); len(ready) > 0 && !givenUp {
-					out.Ready[name] = ready
-				}
-			}
-			for number, e := range r.Externals {
-				if out.Externals[name] == nil {
-					out.Externals[name] = map[string]storedExternal{}
-				}
-				out.Externals[name][r.Prefix+strconv.Itoa(number)] = storedExternal{e, &number}
-			}
-		}
-		s.Instances = append(s.Instances, out)
+		s.Instances = append(s.Instances, c.storeInstance(in))
 	}
 	return s
-}
-
-// readyAt are the slots that are in service there with the endpoint that they have, and are to
-// stay so: from then on it is somebody else's doing if they are not. A slot that the agent is
-// about to empty is none. Of those that are out already it is not decided yet.
-func (b *backend) readyAt(at *backendAt) (out []int) {
-	target := slots.FindTarget(b.sent)
-	for _, s := range at.Own {
-		if t := target(s.Number); s.Class == slots.Ready && t != nil && !t.Leave && t.Class == slots.Ready && t.Addr == s.Addr {
-			out = append(out, s.Number)
-		}
-	}
-	places := b.placement.Places()
-	for number, a := range at.Undecided {
-		if n, placed := places[a]; placed && n == number {
-			out = append(out, number)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // instance returns what was stored of an instance.

@@ -33,6 +33,9 @@ func decodeState(text []byte) (stored, error) {
 		for _, held := range in.Externals {
 			maps.DeleteFunc(held, func(_ string, e storedExternal) bool { return discovery.Check(e.Addr) != "" })
 		}
+		for _, ready := range in.StandIns {
+			maps.DeleteFunc(ready, func(number int, a netip.AddrPort) bool { return discovery.Check(a) != "" || number < 0 })
+		}
 	}
 	return s, nil
 }

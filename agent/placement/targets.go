@@ -69,18 +69,22 @@ func Around(targets []slots.Target, u Unmanaged, searched bool) []slots.Target {
 // started.
 //
 //	the slot                                   becomes
-//	has such an endpoint                       what is wanted of that endpoint
-//	has one that is wanted no more             free
-//	was given back                             what is wanted
-//	is wanted for one that the instance lacks  that; where it serves another, that goes elsewhere
+//	has an endpoint of either                  what is wanted of that endpoint
+//	has an operated one a second time          free
+//	is wanted for an operated one that the     that; where it serves another, that goes elsewhere
+//	  instance lacks
 //	is free, in maintenance                    free: what goes elsewhere may have it
+//	  with what is wanted in a slot that the   left alone
+//	  instance lacks
 //	any other                                  left alone
-func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip.AddrPort]bool, started map[int]time.Time) []slots.Target {
-	wanted := map[netip.AddrPort]slots.Target{}
+func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip.AddrPort]bool, started map[netip.AddrPort]time.Time) []slots.Target {
+	server := slots.FindServer(own)
+	wanted, strays := map[netip.AddrPort]slots.Target{}, map[netip.AddrPort]bool{}
 	for _, t := range targets {
-		if operated[t.Addr] {
+		if operated[t.Addr] || !started[t.Addr].IsZero() {
 			wanted[t.Addr] = t
 		}
+		strays[t.Addr] = server(t.Number) == nil
 	}
 	at := map[netip.AddrPort]*slots.Server{} // where they are, best where they serve
 	for i := range own {
@@ -89,7 +93,6 @@ func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip
 			at[s.Addr] = s
 		}
 	}
-	server := slots.FindServer(own)
 	out := slices.Clone(targets)
 	for i, t := range targets {
 		s := server(t.Number)
@@ -101,13 +104,12 @@ func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip
 			out[i].Number, out[i].Dynamic = t.Number, t.Dynamic
 		case s != nil && operated[s.Addr]:
 			out[i] = slots.Target{Number: t.Number, Dynamic: t.Dynamic}
-		case s != nil && s.Addr == t.Addr && !started[t.Number].IsZero():
 		case operated[t.Addr] && at[t.Addr] == nil && idle:
 		case operated[t.Addr] && at[t.Addr] == nil:
 			left, moved := elsewhere(t)
 			out[i] = left
 			out = append(out, moved)
-		case !t.Addr.IsValid() && idle:
+		case !t.Addr.IsValid() && idle && (s == nil || !strays[s.Addr]):
 		default:
 			out[i].Leave = true
 		}

@@ -109,7 +109,7 @@ func (b *backendState) take(spec BackendSpec) {
 		clear(b.externals)
 	}
 	for slot, e := range b.externals {
-		if e.Since.Before(spec.Started[slot]) {
+		if e.Since.Before(spec.Started[e.Addr]) {
 			delete(b.externals, slot)
 			delete(b.lastReady, slot) // that it is out of service is nobody's doing now
 		}
@@ -122,11 +122,17 @@ func (b *backendState) take(spec BackendSpec) {
 
 // dropExternals ends those whose endpoint has the slot no more.
 func (b *backendState) dropExternals() {
-	at := map[int]netip.AddrPort{}
-	for _, t := range b.fitted {
-		at[t.Number] = t.Addr
-	}
-	maps.DeleteFunc(b.externals, func(number int, e External) bool { return at[number] != e.Addr })
+	target, server := slots.FindTarget(b.fitted), slots.FindServer(b.own)
+	maps.DeleteFunc(b.externals, func(number int, e External) bool {
+		t, s := target(number), server(number)
+		switch {
+		case b.own == nil: // which slots stand in is not known
+			return !slices.ContainsFunc(b.fitted, func(t slots.Target) bool { return t.Addr == e.Addr })
+		case t != nil && t.Leave && s != nil && s.Addr == e.Addr:
+			return false // nobody decides about it now
+		}
+		return t == nil || t.Addr != e.Addr
+	})
 }
 
 // prefixIsFound reports whether the prefix in force is the one that would be found.

@@ -38,8 +38,8 @@ type BackendSpec struct {
 	Watched bool
 	// Paused: nothing is written, but to a process that is new; Strict: not even there.
 	Paused, Strict bool
-	// Started are the slots that an operator gave back, with when.
-	Started map[int]time.Time
+	// Started are the endpoints whose slots an operator gave back, with when.
+	Started map[netip.AddrPort]time.Time
 	// Resumed is when an operator ended the conflicts over slots.
 	Resumed time.Time
 	// SessionEnds are when the sessions of endpoints that left are to be ended.

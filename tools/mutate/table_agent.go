@@ -50,7 +50,9 @@ func agentMutants() []mutant {
 			file: "agent/reconciler/backend_state.go", edits: []edit{{"\tmaps.Copy(b.lastReady, known.Ready)\n", ""}},
 			tests: []unit{{"agent", "TestOutOfServiceAtTheStart"}}},
 		{rule: "What the agent emptied is nobody's doing after a kill", how: "what is about to be emptied is stored as in service", past: true,
-			file: "agent/state.go", edits: []edit{{"t != nil && !t.Leave && t.Class == slots.Ready && t.Addr == s.Addr {", "t != nil && !t.Leave {"}},
+			file: "agent/state_instance.go", edits: []edit{
+				{"\t\tif t.Class == slots.Ready && !t.Leave {\n", "\t\tif !t.Leave {\n"}, {"; s.Class == slots.Ready && wanted && belongs(s.Number, n) {", "; belongs(s.Number, n) || wanted {"},
+			},
 			tests: []unit{{"agent", "TestOutOfServiceAtTheStart"}}},
 		{rule: "What the agent empties is stored in a moment", how: "within a second, like anything else",
 			file: "agent/core.go", edits: []edit{{"if slots.TakesOut(before, b.sent) {", "if false && slots.TakesOut(before, b.sent) {"}},

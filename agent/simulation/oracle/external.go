@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -34,26 +33,12 @@ func (o *Oracle) noteTaken(at time.Time, in *instance, c Command) {
 	long := func(since time.Time) bool { return last.Sub(since) > Calm }
 	switch {
 	case b == nil, b.Repair, o.forgets, !b.at(c.Instance), !in.calm(at, at.Sub(last)+Calm), !long(in.born), !long(in.calls[key]), !long(o.changed),
-		!in.hand[key].IsZero(), in.theirs[a], o.running.IsZero() && !o.alike(b, c.After.Name, a):
+		!in.hand[key].IsZero(), in.theirs[a]:
 	case b.state(a) != Ready, !b.listed[a], b.refused(a), !long(b.there[a]), !long(b.was[a]), !long(b.scarce), !long(b.tight), !long(b.pausedAt),
 		o.asked(at, c.Backend, a), b.Primary != "" && !b.everywhere(a):
 	default:
 		in.taken[key] = taking{at, a}
 	}
-}
-
-// alike reports whether the endpoint has a slot of that number at all instances. Of one that
-// stands in for another, an agent that was not there may take it for a fill that was cut short.
-func (o *Oracle) alike(b *backend, name string, a netip.AddrPort) bool {
-	number := func(name string) string { return name[len(strings.TrimRight(name, "0123456789")):] }
-	for other, in := range o.instances {
-		for _, s := range in.backends[b.Name] {
-			if in.managed && b.at(other) && served(&s) == a && number(s.Name) != number(name) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // gaveBack judges that the agent puts a server into service that somebody else took: its endpoint

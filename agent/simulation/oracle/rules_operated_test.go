@@ -20,6 +20,13 @@ func (h *history) restarts() {
 // replaces has another process, with the same slots, take the place of HAProxy.
 func (h *history) replaces() { h.Process(h.now, "edge", map[string][]Server{"web": h.rows}) }
 
+// hasElsewhere has another instance serve endpoint n in that slot, since a minute ago.
+func (h *history) hasElsewhere(server string, n int) {
+	h.Configured(h.now, []Backend{h.conf}, []string{"edge", "core"})
+	h.Process(h.now, "core", map[string][]Server{"web": {{Name: server, Addr: addr(n), State: Ready, Weight: 1}}})
+	h.after(time.Minute)
+}
+
 // reloads has the agent reload HAProxy for want of slots, with the file as it is, and after it.
 func (h *history) reloads(asked bool, before, after, slots string) {
 	r := Reload{Asked: asked, Backends: []string{"web"}, Tag: before, Slots: slots}
@@ -65,6 +72,26 @@ var onOthers = []rule{
 			h.configured()
 			h.takes("s4")
 			h.restarts()
+			h.enables("s4")
+		},
+	},
+	{
+		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { // in a slot of another number than elsewhere, too
+			h.hasElsewhere("s7", 4)
+			h.Stopped(h.now)
+			h.takes("s4")
+			h.Started(h.now)
+			h.lists(1, 2, 3, 4)
+			h.enables("s4")
+		},
+		right: func(h *history) {
+			h.hasElsewhere("s7", 4)
+			h.Stopped(h.now)
+			h.takes("s4")
+			h.Started(h.now)
+			h.lists(1, 2, 3, 4)
+			h.GivenBack(h.now, "web", addr(4))
 			h.enables("s4")
 		},
 	},
