@@ -60,6 +60,9 @@ type backend struct {
 	// snapshotStale: what was stored is too old to be filled from.
 	snapshotStale bool
 	storedAt      time.Time
+	// expired are the endpoints that were forgotten for that, until they are listed again or
+	// every source has answered: before that nobody knows whether they left.
+	expired map[netip.AddrPort]bool
 	// leaving are endpoints that drain before they go; see Backend.Leave.
 	leaving map[netip.AddrPort]leaving
 	// sessionEnds are when the sessions of endpoints that left are to be ended; see
@@ -184,7 +187,24 @@ func (b *backend) reevaluate(with evidence, now time.Time) bool {
 	if changed {
 		b.startLeaving(before, b.guard.Published(), now)
 	}
-	return changed || first || back || b.claims()
+	settled := b.settleExpired()
+	return changed || first || back || settled || b.claims()
+}
+
+// settleExpired takes those of b.expired out that are listed again, and all once every source has
+// answered: it reports whether that was so.
+func (b *backend) settleExpired() bool {
+	if len(b.expired) == 0 {
+		return false
+	}
+	for _, e := range b.guard.Published() {
+		delete(b.expired, e.Addr)
+	}
+	settled := len(b.unanswered()) == 0
+	if settled {
+		b.expired = nil
+	}
+	return settled
 }
 
 // claims reports whether any of what no source had ever listed is a feed's now.

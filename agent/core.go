@@ -170,7 +170,7 @@ func (c *core) recompute(b *backend, now time.Time) bool {
 	b.unmanaged, changed = c.findUnmanaged(b)
 	c.noteTakeover(b)
 	b.misfit = c.misfits(b)
-	b.placement.Reserve(b.unmanaged)
+	b.placement.Reserve(c.reserved(b))
 	c.allocateSlots(b, now)
 	c.dropReused(b)
 	b.due = false
@@ -295,8 +295,8 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		adopted := b.phase == phaseRestored && at.full // what is in service stays as it is
 		if s.ObserveOnly = b.gen == 0 || !at.seenOnce || b.answered && !at.searched || b.misfit || adopted && len(b.operated)+len(b.started) == 0; !s.ObserveOnly {
 			s.Targets = b.sent
-			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 {
-				s.Targets = placement.Around(s.Targets, at.unmanaged, at.searched)
+			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 || len(b.expired) > 0 {
+				s.Targets = placement.Around(s.Targets, b.leftAlone(at), at.searched)
 			}
 			if adopted {
 				s.Targets = placement.OnlyOperated(s.Targets, at.Own, b.operated, b.started)

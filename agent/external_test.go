@@ -208,3 +208,43 @@ func TestExternalOverAnotherTimeout(t *testing.T) {
 		w.want(a, "web1=:80")
 	}, a)
 }
+
+// TestExternalOutlivesADay: what was stored more than a day ago is too old to be filled from, and
+// what is not known for that has not left before every source has spoken.
+func TestExternalOutlivesADay(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lists []int // by the second source, when it speaks
+		want  string
+	}{
+		"it is listed":            {[]int{81, 82}, "web1=:80 web3=:82"},
+		"it left, and comes back": {[]int{82}, "web1=:80 web2=:81 web3=:82"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				sources := func(first, second *fakeSource) {
+					w.opts.Backends[0].Feeds = []Feed{{Name: "first", Source: first, Key: "first"}, {Name: "second", Source: second, Key: "second"}}
+				}
+				second := newMute()
+				sources(newSource(80), second)
+				w.start()
+				second.list(81, 82)
+				w.pass(10 * time.Second)
+				w.want(a, "web1=:80 web2=:81 web3=:82")
+				a.set("web2", func(s *slots.Server) { s.Class = slots.Maint })
+				w.pass(time.Minute)
+				w.stop()
+				time.Sleep(26 * time.Hour)
+				second = newMute()
+				sources(newSource(80), second)
+				w.start()
+				w.pass(time.Minute)
+				second.list(tt.lists...)
+				w.pass(time.Minute)
+				second.list(81, 82)
+				w.pass(time.Minute)
+				w.want(a, tt.want)
+			}, a)
+		})
+	}
+}

@@ -178,6 +178,12 @@ func (b *backend) expireSnapshot(live map[netip.AddrPort]bool, now time.Time) {
 		}
 	}
 	gone := func(e discovery.Endpoint) bool { return !live[e.Addr] && !named[e.Addr] }
+	b.expired = map[netip.AddrPort]bool{}
+	for _, e := range b.guard.Published() {
+		if gone(e) && len(b.unanswered()) > 0 {
+			b.expired[e.Addr] = true
+		}
+	}
 	for _, f := range b.feeds {
 		f.known.Drop(gone, now)
 	}

@@ -38,6 +38,39 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 	return out, changed
 }
 
+// reserved are the slots of b that are left alone at some instance, with the address.
+func (c *core) reserved(b *backend) placement.Unmanaged {
+	if len(b.expired) == 0 {
+		return b.unmanaged
+	}
+	out := maps.Clone(b.unmanaged)
+	for _, in := range c.of(b) {
+		maps.Copy(out, b.leftAlone(in.at(b.Name)))
+	}
+	return out
+}
+
+// leftAlone are those of one instance: what is unmanaged, and what somebody took out of service
+// whose endpoint may not have left.
+func (b *backend) leftAlone(at *backendAt) placement.Unmanaged {
+	if len(b.expired) == 0 {
+		return at.unmanaged
+	}
+	out := placement.Unmanaged{}
+	for number, e := range at.Externals {
+		if b.expired[e.Addr] {
+			out[number] = e.Addr
+		}
+	}
+	for number, a := range at.Undecided {
+		if b.expired[a] {
+			out[number] = a
+		}
+	}
+	maps.Copy(out, at.unmanaged)
+	return out
+}
+
 // unmanagedAt are the unmanaged addresses of b at in, or those that would be if they had been
 // looked for, or were before it was heard of.
 func (b *backend) unmanagedAt(in *instance) placement.Unmanaged {
