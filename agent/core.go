@@ -170,7 +170,7 @@ func (c *core) recompute(b *backend, now time.Time) bool {
 	b.unmanaged, changed = c.findUnmanaged(b)
 	c.noteTakeover(b)
 	b.misfit = c.misfits(b)
-	b.placement.Reserve(c.reserved(b))
+	b.placement.Reserve(b.reserved(c.of(b)))
 	c.allocateSlots(b, now)
 	c.dropReused(b)
 	b.due = false

@@ -38,13 +38,13 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 	return out, changed
 }
 
-// reserved are the slots of b that are left alone at some instance, with the address.
-func (c *core) reserved(b *backend) placement.Unmanaged {
+// reserved are the slots that are left alone at some of the instances, with the address.
+func (b *backend) reserved(instances []*instance) placement.Unmanaged {
 	if len(b.expired) == 0 {
 		return b.unmanaged
 	}
 	out := maps.Clone(b.unmanaged)
-	for _, in := range c.of(b) {
+	for _, in := range instances {
 		maps.Copy(out, b.leftAlone(in.at(b.Name)))
 	}
 	return out
