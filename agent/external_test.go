@@ -248,3 +248,37 @@ func TestExternalOutlivesADay(t *testing.T) {
 		})
 	}
 }
+
+// TestInstanceThatIsConfiguredAgain: what the agent drained there before is nobody's doing, and
+// what somebody took out stays so.
+func TestInstanceThatIsConfiguredAgain(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Leave = slots.Drain
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		for _, s := range []string{"web1", "web2", "web3"} {
+			a.set(s, func(s *slots.Server) { s.Served = true })
+		}
+		a.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(time.Minute)
+		w.source.list(80, 82)
+		w.settle()
+		w.want(a, "web1=:80 web2=:81/drain")
+		all, one := w.opts, w.opts
+		one.Instances = all.Instances[1:]
+		for _, next := range []Options{one, one, all} {
+			if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+				w.t.Fatal(err)
+			}
+			w.source.list(80, 81, 82)
+			w.pass(2 * time.Second)
+		}
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+		w.state("web3", api.StateReady, api.Who{})
+		w.settle()
+		w.want(a, "web1=:80 web2=:81 web3=:82")
+	}, a, b)
+}

@@ -115,7 +115,9 @@ func ready(views [][]slots.Server) []string {
 // change makes opts the ones in force.
 func (a *Agent) change(ctx context.Context, opts Options) {
 	a.timing = opts.timing()
+	before := a.stored
 	a.stored = a.snapshot(time.Now())
+	a.stored.addFormer(before)
 	start := a.changeInstances(opts)
 	a.changeBackends(ctx, opts)
 	a.changeReloads(ctx, opts.Reloads)
@@ -133,7 +135,12 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			in = a.newInstance(n, a.nameBefore(n), opts.Backends)
+			name := a.nameBefore(n)
+			former := in == nil && name == n.Name
+			in = a.newInstance(n, name, opts.Backends)
+			for _, at := range in.backends {
+				at.corrected = former // what is there by now, somebody may have put there
+			}
 			start = append(start, in)
 		}
 		kept = append(kept, in)

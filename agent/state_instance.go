@@ -72,6 +72,26 @@ func (s storedInstance) ready(b storedBackend) map[int]netip.AddrPort {
 	return out
 }
 
+// maxFormer bounds the instances that are remembered besides those of the configuration.
+const maxFormer = 100
+
+// addFormer adds the instances of before that are not configured any more, the latest first, for
+// the case that they are again: what the agent did there is nobody else's doing.
+func (s *stored) addFormer(before stored) {
+	configured := len(s.Instances)
+	for _, in := range before.Instances {
+		if s.instance(in.Name).Name != "" || len(s.Instances) == configured+maxFormer {
+			continue
+		}
+		ready := map[string]map[int]netip.AddrPort{}
+		for _, b := range before.Backends { // the table may be another one by then
+			ready[b.Name] = in.ready(b)
+		}
+		in.Ready, in.StandIns = nil, ready
+		s.Instances = append(s.Instances, in)
+	}
+}
+
 // numberIn is the number of a slot that the release before this one stored by its name.
 func numberIn(name, prefix string) (int, bool) {
 	if prefix == "" {
