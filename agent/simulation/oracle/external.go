@@ -100,10 +100,17 @@ func (o *Oracle) serving() map[[2]string]bool {
 // did not before: what is out of service there, and has had sessions.
 func (o *Oracle) meetAgain(before map[[2]string]bool) {
 	for at := range o.serving() {
-		for _, s := range o.instances[at[0]].backends[at[1]] {
-			if !before[at] && s.State != Ready {
-				o.instances[at[0]].theirs[s.Addr] = true
+		in := o.instances[at[0]]
+		for _, s := range in.backends[at[1]] {
+			if !before[at] && s.State != Ready && !o.remembers(in, o.backends[at[1]]) {
+				in.theirs[s.Addr] = true
 			}
 		}
 	}
+}
+
+// remembers reports whether the agent that runs knew the process when the instance left the
+// configuration, and the backend since.
+func (o *Oracle) remembers(in *instance, b *backend) bool {
+	return in.known && !o.running.IsZero() && o.running.Before(in.parted) && in.born.Before(in.parted) && b.came.Before(in.parted)
 }

@@ -26,6 +26,9 @@ type instance struct {
 	calls map[[2]string]time.Time
 	last  time.Time // when it did that to any
 	born  time.Time // this process
+	// parted is when it left the configuration last; known: the agent knew then what there was.
+	parted time.Time
+	known  bool
 	// found are the addresses that were in service when the agent met this process first, and
 	// that nobody ever listed.
 	found map[[2]string]netip.AddrPort

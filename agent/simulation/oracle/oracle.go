@@ -172,6 +172,7 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 			b = newBackend()
 		}
 		if !b.present { // what was known of it was given up with it
+			b.came = at
 			for a := range b.listed {
 				b.lost[a] = true
 			}
@@ -208,6 +209,9 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 		managed := slices.Contains(instances, name)
 		if managed && !in.managed {
 			in.anew(at)
+		}
+		if in.managed && !managed {
+			in.parted, in.known = at, !o.running.IsZero() && at.Sub(o.running) > Calm && in.calm(at, Calm)
 		}
 		in.managed = managed
 	}

@@ -118,6 +118,27 @@ var onOthers = []rule{
 		wrong: func(h *history) { h.emptiedAndBack(2 * Window) },
 		right: func(h *history) { h.emptiedAndBack(Window / 2) }, // there was no time to store it
 	},
+	{
+		name: "must", text: "does not serve 10.0.0.4:80",
+		wrong: func(h *history) { h.parts(func() {}) },
+		right: func(h *history) { h.parts(h.restarts) }, // that agent knows nothing of it
+	},
+}
+
+// parts has the instance leave the configuration after the agent emptied s4, whose endpoint is back
+// when the instance is.
+func (h *history) parts(between func()) {
+	h.lists(1, 2, 3)
+	h.empties("s4")
+	h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4"}})
+	h.after(time.Minute)
+	h.Configured(h.now, []Backend{h.conf}, nil)
+	h.after(time.Second)
+	between()
+	h.lists(1, 2, 3, 4)
+	h.configured()
+	h.after(2 * time.Minute)
+	h.says(outOfSync)
 }
 
 // onAccept are about what an operator accepts.

@@ -12,6 +12,7 @@ import (
 type backend struct {
 	Backend
 	present bool
+	came    time.Time // into the configuration
 	feeds   map[string]*feed
 	// listed are all addresses that any source ever listed, or an operator added.
 	listed map[netip.AddrPort]bool
