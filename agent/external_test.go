@@ -172,6 +172,37 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 	}
 }
 
+// An operator's start reaches an instance that is away: what was taken out there before it is
+// back serves again.
+func TestStartWhileTheInstanceIsAway(t *testing.T) {
+	for name, between := range map[string]func(*world){
+		"the agent runs":         func(*world) {},
+		"the agent is restarted": func(w *world) { w.stop(); w.start(); w.source.list(80, 81, 82) },
+		"the agent is killed":    func(w *world) { w.crash(); w.start(); w.source.list(80, 81, 82) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+				w.start()
+				w.pass(10 * time.Second)
+				a.with(func() { a.err = absent() })
+				a.set("web3", func(s *slots.Server) { s.Class, s.Served = slots.Maint, true })
+				between(w)
+				w.pass(10 * time.Second)
+				w.state("127.0.0.9:82", api.StateReady, api.Who{})
+				w.pass(10 * time.Second)
+				a.with(func() { a.err = nil })
+				w.pass(time.Minute)
+				w.want(a, "web1=:80 web2=:81 web3=:82")
+				a.set("web3", func(s *slots.Server) { s.Class, s.Served = slots.Maint, true })
+				w.pass(time.Minute)
+				w.want(a, "web1=:80 web2=:81")
+			}, a)
+		})
+	}
+}
+
 // TestExternalEndsWithItsEndpoint: also if that left while nobody looked.
 func TestExternalEndsWithItsEndpoint(t *testing.T) {
 	a := newFake("a", "web", 5)

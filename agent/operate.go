@@ -205,9 +205,12 @@ func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
 	a.endOverride(o, who.By, now)
 	about := override.KeyOf(&o)
 	for _, b := range a.backends {
-		placed := b.placement.Places()
-		maps.DeleteFunc(b.started, func(addr netip.AddrPort, _ time.Time) bool { _, has := placed[addr]; return !has })
-		for addr := range placed {
+		places := b.placement.Places()
+		for _, e := range b.wanted() {
+			places[e.Addr] = 0 // where no HAProxy has answered yet, too
+		}
+		maps.DeleteFunc(b.started, func(addr netip.AddrPort, _ time.Time) bool { _, has := places[addr]; return !has })
+		for addr := range places {
 			if about.Concerns(b.Name, addr) {
 				b.started[addr] = now
 				b.due, a.dirty, a.stateAsked = true, true, true

@@ -40,6 +40,7 @@ type backendState struct {
 	// from before, and its counters are still to tell.
 	lastReady map[int]netip.AddrPort
 	stranger  bool
+	judged    time.Time // when it was decided last what is somebody else's doing
 	// sessionsPending are slots that were emptied and may still have sessions.
 	sessionsPending map[int]bool
 	// killed are those of spec.SessionEnds that were seen to, or are of a process that is
@@ -99,6 +100,7 @@ func (b *backendState) take(spec BackendSpec) {
 	if spec.Prefix != b.spec.Prefix {
 		b.problem = "" // it may be solved
 	}
+	before := b.spec
 	b.spec = spec
 	b.fitTargets(time.Now())
 	b.endConflicts()
@@ -109,7 +111,9 @@ func (b *backendState) take(spec BackendSpec) {
 		clear(b.externals)
 	}
 	for slot, e := range b.externals {
-		if e.Since.Before(spec.Started[e.Addr]) {
+		started := spec.Started[e.Addr]
+		found := before.Proxy != "" && started.After(before.Started[e.Addr]) // while that was on its way
+		if found || e.Since.Before(started) {
 			delete(b.externals, slot)
 			delete(b.lastReady, slot) // that it is out of service is nobody's doing now
 		}

@@ -39,6 +39,8 @@ func (b *backendState) judge(certain bool, now time.Time) (taken, given []string
 		case held && e.Seen && s.Addr == e.Addr:
 			delete(b.externals, s.Number)
 			given = append(given, s.Name)
+		case certain && t != nil && b.takenByOthers(s, t) && b.spec.Started[s.Addr].After(b.judged):
+			delete(b.lastReady, s.Number) // an operator gave it back before it was found
 		case certain && t != nil && b.takenByOthers(s, t):
 			b.externals[s.Number] = External{Addr: s.Addr, Class: s.Class, Since: now, Seen: true}
 			taken = append(taken, s.Name)
@@ -49,6 +51,9 @@ func (b *backendState) judge(certain bool, now time.Time) (taken, given []string
 		case s.Class == slots.Ready, b.isUnwanted(s, t):
 			delete(b.lastReady, s.Number)
 		}
+	}
+	if certain && !b.spec.ObserveOnly {
+		b.judged = now
 	}
 	return taken, given
 }
