@@ -99,3 +99,28 @@ func TestStandInOperatedInSilence(t *testing.T) {
 		w.staysUntilGivenBack(b)
 	})
 }
+
+// TestStandInBesideATakeover: the slot of the table may be there and hold an address that is left
+// alone.
+func TestStandInBesideATakeover(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		w.stop()
+		b.restart(false)
+		b.set("web1", func(s *slots.Server) { s.Class, s.Addr = slots.Ready, addr(99) })
+		b.set("web2", func(s *slots.Server) { s.Class, s.Addr = slots.Ready, addr(81) })
+		w.start()
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(b, "web1=:99 web2=:81 web3=:80")
+		w.stop()
+		b.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		w.start()
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(b, "web1=:99 web2=:81")
+	}, a, b)
+}

@@ -24,8 +24,8 @@ type storedInstance struct {
 	// Slots is how many slots its configuration had, by backend.
 	Slots map[string]int `json:"slots,omitempty"`
 	// Ready are the slots of that process that were in service with the endpoint that the
-	// table has there, and were to stay so, by backend; StandIns those with an endpoint that the
-	// table has in a slot which the instance lacks.
+	// table has there, and were to stay so, by backend; StandIns those with an endpoint whose
+	// slot in the table the instance cannot use.
 	Ready    map[string][]int                  `json:"ready,omitempty"`
 	StandIns map[string]map[int]netip.AddrPort `json:"stand_ins,omitempty"`
 	// Unmanaged are live addresses of that process that no source had ever listed, by backend
@@ -114,11 +114,12 @@ func (c *core) storeInstance(in *instance) storedInstance {
 			out.Slots[name] = r.had
 		}
 		if b := c.backend(name); b != nil {
-			if u := b.unmanagedAt(in); len(u) > 0 {
+			u := b.unmanagedAt(in)
+			if len(u) > 0 {
 				out.Unmanaged[name] = u
 			}
 			if givenUp := c.next != nil && !c.next.serves(name, in.Name); !givenUp {
-				out.storeReady(b, b.readyAt(r))
+				out.storeReady(b, b.readyAt(r, u))
 			}
 		}
 		for number, e := range r.Externals {
@@ -134,9 +135,12 @@ func (c *core) storeInstance(in *instance) storedInstance {
 // readyAt are the slots that are in service there with the endpoint that belongs there, and are to
 // stay so: from then on it is somebody else's doing if they are not. A slot that the agent is
 // about to empty is none. Of those that are out already it is not decided yet.
-func (b *backend) readyAt(at *backendAt) map[int]netip.AddrPort {
+// Where the slot of the table is lacking, or unmanaged, another one stands in.
+func (b *backend) readyAt(at *backendAt, unmanaged placement.Unmanaged) map[int]netip.AddrPort {
 	usable := slots.FindServer(at.Usable)
-	belongs := func(number, home int) bool { return number == home || usable(home) == nil }
+	belongs := func(number, home int) bool {
+		return number == home || usable(home) == nil || unmanaged[home].IsValid()
+	}
 	home := map[netip.AddrPort]int{}
 	for _, t := range b.sent {
 		if t.Class == slots.Ready && !t.Leave {
