@@ -94,28 +94,20 @@ func (c *Client) Sync(ctx context.Context) (api.Status, error) {
 // Accept has that go which the id stands for: a hold of a backend, what is kept of it, or
 // a takeover. The error wraps [api.ErrNoBackend], [api.ErrNothingHeld] or
 // [api.ErrNoSuchID] if that is why it could not.
-func (c *Client) Accept(ctx context.Context, backend string, body api.AcceptBody) (done api.Accepted, err error) {
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return done, err
-	}
-	answer, err := c.send(ctx, http.MethodPost, "/v1/backends/"+url.PathEscape(backend)+"/accept", bytes.NewReader(raw))
-	if err != nil {
-		return done, err
-	}
+func (c *Client) Accept(ctx context.Context, backend string, body api.AcceptBody) (api.Accepted, error) {
+	answer, err := c.do(ctx, http.MethodPost, "/v1/backends/"+url.PathEscape(backend)+"/accept", body)
+	return decode[api.Accepted](answer, err, reply.accept)
+}
+
+// accept returns why the reply does not say what went.
+func (r reply) accept() error {
 	reasons := map[int][]error{http.StatusNotFound: {api.ErrNoBackend}, http.StatusConflict: {api.ErrNothingHeld, api.ErrNoSuchID}}
-	for _, reason := range reasons[answer.status] {
-		if answer.kind == api.ProblemType && strings.Contains(answer.detail(), reason.Error()) {
-			return done, &refusedError{answer.detail(), reason}
+	for _, reason := range reasons[r.status] {
+		if r.kind == api.ProblemType && strings.Contains(r.detail(), reason.Error()) {
+			return &refusedError{r.detail(), reason}
 		}
 	}
-	if err := answer.want(http.StatusOK); err != nil {
-		return done, err
-	}
-	if err := json.Unmarshal(answer.body, &done); err != nil {
-		return api.Accepted{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
-	}
-	return done, nil
+	return r.ok()
 }
 
 // ErrDenied is the reason of what the agent refuses for who asks.
@@ -137,36 +129,29 @@ func (e *refusedError) Unwrap() error { return e.reason }
 // ip:port, [v6]:port, an IP address, the name of a slot, or "" for the backend as a
 // whole. The error wraps [api.ErrNoBackend] or [api.ErrNoSubject] if there is no
 // such thing.
-func (c *Client) Explain(ctx context.Context, backend, about string) (e api.Explanation, err error) {
+func (c *Client) Explain(ctx context.Context, backend, about string) (api.Explanation, error) {
 	path := "/v1/backends/" + url.PathEscape(backend) + "/explain"
 	if about != "" {
 		path += "/" + url.PathEscape(about)
 	}
-	answer, err := c.do(ctx, http.MethodGet, path)
-	if err != nil {
-		return e, err
-	}
-	for _, none := range []error{api.ErrNoBackend, api.ErrNoSubject} {
-		if answer.status == http.StatusNotFound && strings.Contains(answer.detail(), none.Error()) {
-			return e, fmt.Errorf("explain %s: %w", strings.TrimSpace(backend+" "+about), none)
+	answer, err := c.do(ctx, http.MethodGet, path, nil)
+	return decode[api.Explanation](answer, err, func(r reply) error {
+		for _, none := range []error{api.ErrNoBackend, api.ErrNoSubject} {
+			if r.status == http.StatusNotFound && strings.Contains(r.detail(), none.Error()) {
+				return fmt.Errorf("explain %s: %w", strings.TrimSpace(backend+" "+about), none)
+			}
 		}
-	}
-	if err := answer.want(http.StatusOK); err != nil {
-		return e, err
-	}
-	if err := json.Unmarshal(answer.body, &e); err != nil {
-		return api.Explanation{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
-	}
-	return e, nil
+		return r.ok()
+	})
 }
 
 // Metrics returns the series of the agent, in Prometheus' text format.
 func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
-	answer, err := c.do(ctx, http.MethodGet, "/metrics")
+	answer, err := c.do(ctx, http.MethodGet, "/metrics", nil)
 	if err != nil {
 		return nil, err
 	}
-	return answer.body, answer.want(http.StatusOK)
+	return answer.body, answer.ok()
 }
 
 // Reload makes the agent read its configuration again, with drain after the
@@ -177,7 +162,7 @@ func (c *Client) Reload(ctx context.Context, drain bool) error {
 	if drain {
 		path += "?" + api.DrainRemoved + "=true"
 	}
-	answer, err := c.do(ctx, http.MethodPost, path)
+	answer, err := c.do(ctx, http.MethodPost, path, nil)
 	if err != nil {
 		return err
 	}
@@ -187,7 +172,7 @@ func (c *Client) Reload(ctx context.Context, drain bool) error {
 // Ready returns why the agent is not ready, nothing if it is. The error says that
 // it could not be asked.
 func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
-	answer, err := c.do(ctx, http.MethodGet, "/-/ready")
+	answer, err := c.do(ctx, http.MethodGet, "/-/ready", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +188,7 @@ func (c *Client) Ready(ctx context.Context) (reasons []string, err error) {
 // Live asks whether the loop of the agent runs. The error says why it does not, or that it
 // could not be asked.
 func (c *Client) Live(ctx context.Context) error {
-	answer, err := c.do(ctx, http.MethodGet, "/-/healthy")
+	answer, err := c.do(ctx, http.MethodGet, "/-/healthy", nil)
 	switch {
 	case err != nil:
 		return err
@@ -213,18 +198,9 @@ func (c *Client) Live(ctx context.Context) error {
 	return answer.says(api.HealthyText)
 }
 
-func (c *Client) statusOf(ctx context.Context, method, path string) (status api.Status, err error) {
-	answer, err := c.do(ctx, method, path)
-	if err != nil {
-		return status, err
-	}
-	if err := answer.want(http.StatusOK); err != nil {
-		return status, err
-	}
-	if err := json.Unmarshal(answer.body, &status); err != nil {
-		return api.Status{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
-	}
-	return status, nil
+func (c *Client) statusOf(ctx context.Context, method, path string) (api.Status, error) {
+	answer, err := c.do(ctx, method, path, nil)
+	return decode[api.Status](answer, err, reply.ok)
 }
 
 // A reply is what came back, whatever it says.
@@ -236,16 +212,20 @@ type reply struct {
 	body   []byte
 }
 
-func (c *Client) do(ctx context.Context, method, path string) (reply, error) {
-	return c.send(ctx, method, path, nil)
+// do asks, with a body if there is one.
+func (c *Client) do(ctx context.Context, method, path string, body any) (reply, error) {
+	if body == nil {
+		return c.send(ctx, method, path, nil, "")
+	}
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return reply{}, err
+	}
+	return c.send(ctx, method, path, bytes.NewReader(raw), "")
 }
 
-func (c *Client) send(ctx context.Context, method, path string, with io.Reader) (reply, error) {
-	return c.sendIf(ctx, method, path, with, "")
-}
-
-// sendIf is send, for what has that tag; "" for anything, "*" for what is there.
-func (c *Client) sendIf(ctx context.Context, method, path string, with io.Reader, etag string) (reply, error) {
+// send asks for what has that tag; "" for anything, "*" for what is there.
+func (c *Client) send(ctx context.Context, method, path string, with io.Reader, etag string) (reply, error) {
 	req, err := c.request(ctx, method, path, with)
 	if err != nil {
 		return reply{}, err
@@ -298,6 +278,21 @@ func (c *Client) watch(question string) (answered func()) {
 	}
 }
 
+// decode reads what came back, unless refused says why it is not what was asked for.
+func decode[T any](r reply, err error, refused func(reply) error) (v T, _ error) {
+	if err == nil {
+		err = refused(r)
+	}
+	if err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal(r.body, &v); err != nil {
+		var none T
+		return none, fmt.Errorf("what answers at %s is no slotsync: %w", r.addr, err)
+	}
+	return v, nil
+}
+
 // want turns everything but the status that means success into one line.
 func (r reply) want(status int) error {
 	switch {
@@ -319,9 +314,11 @@ func (r reply) want(status int) error {
 	return errors.New(r.detail())
 }
 
+func (r reply) ok() error { return r.want(http.StatusOK) }
+
 // says returns nil if the reply is that text.
 func (r reply) says(text string) error {
-	if err := r.want(http.StatusOK); err != nil {
+	if err := r.ok(); err != nil {
 		return err
 	}
 	if r.kind != api.TextType || string(r.body) != text+"\n" {

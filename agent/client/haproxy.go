@@ -1,12 +1,9 @@
 package client
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -88,40 +85,22 @@ func query(pairs ...string) string {
 }
 
 // into asks and decodes the answer.
-func into[T any](ctx context.Context, c *Client, method, path string, body any) (v T, err error) {
-	var send io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return v, err
-		}
-		send = bytes.NewReader(raw)
-	}
-	answer, err := c.send(ctx, method, path, send)
-	if err != nil {
-		return v, err
-	}
-	if err := answer.haproxy(); err != nil {
-		return v, err
-	}
-	if err := json.Unmarshal(answer.body, &v); err != nil {
-		var none T
-		return none, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
-	}
-	return v, nil
+func into[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	answer, err := c.do(ctx, method, path, body)
+	return decode[T](answer, err, reply.haproxy)
 }
 
 // words asks for text.
 func (c *Client) words(ctx context.Context, path string) (string, error) {
-	answer, err := c.send(ctx, http.MethodGet, path, nil)
+	answer, err := c.do(ctx, http.MethodGet, path, nil)
+	if err == nil {
+		err = answer.haproxy()
+	}
+	if err == nil && answer.kind != api.TextType {
+		err = fmt.Errorf("what answers at %s is no slotsync", c.addr)
+	}
 	if err != nil {
 		return "", err
-	}
-	if err := answer.haproxy(); err != nil {
-		return "", err
-	}
-	if answer.kind != api.TextType {
-		return "", fmt.Errorf("what answers at %s is no slotsync", c.addr)
 	}
 	return string(answer.body), nil
 }
@@ -135,5 +114,5 @@ func (r reply) haproxy() error {
 	if r.status == http.StatusForbidden {
 		return errors.New(detail + " (--agent, --token-file)")
 	}
-	return r.want(http.StatusOK)
+	return r.ok()
 }

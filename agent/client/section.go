@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,7 +18,7 @@ func (c *Client) HAProxySections(ctx context.Context, name string) ([]api.Config
 // HAProxySection returns one section, and the tag of the whole configuration. The
 // error wraps [api.ErrNoSection] if there is none of that name.
 func (c *Client) HAProxySection(ctx context.Context, name, typ, section string) (text, etag string, err error) {
-	got, err := c.send(ctx, http.MethodGet, sectionPath(typ, section)+query("reload", name), nil)
+	got, err := c.do(ctx, http.MethodGet, sectionPath(typ, section)+query("reload", name), nil)
 	if err == nil {
 		err = got.section()
 	}
@@ -32,7 +31,7 @@ func (c *Client) HAProxySection(ctx context.Context, name, typ, section string) 
 // EditHAProxySection makes the change and waits for the end of the reload; with
 // dry it only says what would change. e.ETag is what [Client.HAProxySection]
 // returned, "*" for whatever is there.
-func (c *Client) EditHAProxySection(ctx context.Context, e api.SectionEdit, dry bool) (a api.SectionAnswer, err error) {
+func (c *Client) EditHAProxySection(ctx context.Context, e api.SectionEdit, dry bool) (api.SectionAnswer, error) {
 	method, force, wet := http.MethodPut, "", ""
 	if e.Body == nil {
 		method = http.MethodDelete
@@ -44,17 +43,8 @@ func (c *Client) EditHAProxySection(ctx context.Context, e api.SectionEdit, dry 
 		wet = "true"
 	}
 	path := sectionPath(e.Type, e.Name) + query("reload", e.Reload, "by", e.By, "force", force, api.DryRun, wet)
-	got, err := c.patient().sendIf(ctx, method, path, bytes.NewReader(e.Body), e.ETag)
-	if err == nil {
-		err = got.section()
-	}
-	if err != nil {
-		return a, err
-	}
-	if err := json.Unmarshal(got.body, &a); err != nil {
-		return api.SectionAnswer{}, fmt.Errorf("what answers at %s is no slotsync: %w", c.addr, err)
-	}
-	return a, nil
+	got, err := c.patient().send(ctx, method, path, bytes.NewReader(e.Body), e.ETag)
+	return decode[api.SectionAnswer](got, err, reply.section)
 }
 
 func sectionPath(typ, name string) string {
