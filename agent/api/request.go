@@ -27,6 +27,9 @@ type WhoBody struct {
 	Keep bool `json:"keep,omitempty"`
 }
 
+// Who returns b: of the bodies that have it, too.
+func (b WhoBody) Who() WhoBody { return b }
+
 // A StateBody is what an endpoint is to be: "ready", "drain" or "maint".
 type StateBody struct {
 	State string `json:"state"`

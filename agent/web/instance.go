@@ -27,7 +27,7 @@ func (s *Server) instanceRoutes() []Route {
 		Description: "Who shows nothing may only show and help, one command on a line, and nothing of the environment, keys, requests, tables, maps and ACLs.",
 		Body:        api.RawBody{Command: "show pools"}, Answer: api.RawAnswer{}, Says: "What HAProxy said", Fails: append([]int{400}, fails...)}}}
 	for _, what := range slots.Dumps {
-		show := func(w http.ResponseWriter, r *http.Request) { s.dump(w, r, what) }
+		show := answered(api.ChangeTimeout, http.StatusBadGateway, func(ctx context.Context, r *http.Request) (slots.Dump, error) { return s.dump(ctx, r, what) })
 		command := what
 		if what == slots.DumpServers {
 			command += " state"
@@ -38,29 +38,22 @@ func (s *Server) instanceRoutes() []Route {
 	return all
 }
 
-func (s *Server) dump(w http.ResponseWriter, r *http.Request, what string) {
-	ctx, cancel := askingInstance(r)
-	defer cancel()
-	d, err := s.o.Agent.Dump(ctx, r.PathValue("instance"), what)
-	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
-		return
-	}
-	// the lists are there also where HAProxy shows nothing
+func (s *Server) dump(ctx context.Context, r *http.Request, what string) (slots.Dump, error) {
+	d, err := s.o.Agent.Dump(askingInstance(ctx, r), r.PathValue("instance"), what)
 	if !auth.IsAdmin(r) {
 		d = d.WithoutCookies()
 	}
+	// the lists are there also where HAProxy shows nothing
 	d.Columns, d.Rows = append([]string{}, d.Columns...), append([]map[string]string{}, d.Rows...)
-	answer.JSON(w, d)
+	return d, err
 }
 
 // askingInstance is the context in which an instance is asked for r.
-func askingInstance(r *http.Request) (context.Context, context.CancelFunc) {
-	ctx, cancel := withDeadline(r)
+func askingInstance(ctx context.Context, r *http.Request) context.Context {
 	if !auth.IsAdmin(r) {
-		ctx = slots.ForReader(ctx)
+		return slots.ForReader(ctx)
 	}
-	return ctx, cancel
+	return ctx
 }
 
 // raw passes a line on. What may write, and more than one command, is for those who may do
@@ -71,16 +64,10 @@ func (s *Server) raw(w http.ResponseWriter, r *http.Request) {
 		answer.Problem(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	pass := func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := askingInstance(r)
-		defer cancel()
-		reply, err := s.o.Agent.Raw(ctx, r.PathValue("instance"), body.Command, auth.CallerOf(r).Actor(body.By))
-		if err != nil {
-			answer.Problem(w, answer.StatusOf(err, http.StatusBadGateway), err.Error())
-			return
-		}
-		answer.JSON(w, api.RawAnswer{Reply: reply})
-	}
+	pass := answered(api.ChangeTimeout, http.StatusBadGateway, func(ctx context.Context, r *http.Request) (api.RawAnswer, error) {
+		reply, err := s.o.Agent.Raw(askingInstance(ctx, r), r.PathValue("instance"), body.Command, auth.CallerOf(r).Actor(body.By))
+		return api.RawAnswer{Reply: reply}, err
+	})
 	if api.OnlyShows(body.Command) && !strings.Contains(body.Command, ";") && !isSensitive(body.Command) {
 		pass(w, r)
 		return

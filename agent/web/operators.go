@@ -2,27 +2,23 @@ package web
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/agent/web/answer"
 	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
-// Operators is what operators can ask of endpoints. See agent.Agent for the errors.
+// Operators is what operators can ask of endpoints besides what the page can. See agent.Agent for
+// the errors.
 type Operators interface {
-	SetState(ctx context.Context, backend, server, state string, who api.Who) (api.ServerRef, error)
-	SetAddressState(ctx context.Context, ip netip.Addr, state string, who api.Who) ([]api.ServerRef, error)
-	SetAddressWeight(ctx context.Context, ip netip.Addr, weight string, who api.Who) ([]api.ServerRef, error)
-	SetWeight(ctx context.Context, backend, server, weight string, who api.Who) (api.ServerRef, error)
 	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who api.Who) (api.ServerRef, error)
 	RemoveServer(ctx context.Context, backend, server string) (api.ServerRef, error)
 	ShutSessions(ctx context.Context, backend, server string) (api.ServerRef, error)
-	Pause(ctx context.Context, backend string, hard bool, who api.Who) (api.Pause, error)
-	Resume(ctx context.Context, backend string) error
 }
 
 // operatorRoutes are those that do something to endpoints. To add one sends traffic
@@ -35,28 +31,28 @@ func (s *Server) operatorRoutes() []Route {
 	drain := api.StateBody{State: api.StateDrain, WhoBody: api.WhoBody{For: "10m"}}
 	weight, pause := api.WeightBody{Weight: "20%"}, api.PauseBody{Backend: "web", WhoBody: api.WhoBody{For: "1h"}}
 	return []Route{
-		{"GET", servers, s.servers, auth.Read, Operation{ID: "servers", Summary: "The endpoints of a backend",
+		{"GET", servers, answered(api.ChangeTimeout, http.StatusInternalServerError, s.servers), auth.Read, Operation{ID: "servers", Summary: "The endpoints of a backend",
 			Answer: []api.ServerRow{}, Says: "Those without a slot last", Fails: []int{404, 503}}},
-		{"POST", servers, s.addServer, auth.Full, Operation{ID: "addServer", Summary: "Add an endpoint that no source lists",
+		{"POST", servers, changed(s.addServer), auth.Full, Operation{ID: "addServer", Summary: "Add an endpoint that no source lists",
 			Body: api.ServerBody{Address: "10.0.0.1:80"}, Answer: api.ServerRef{}, Says: which, Fails: fails}},
-		{"DELETE", servers + "/{server}", s.removeServer, auth.Full, Operation{ID: "removeServer", Summary: "Remove an endpoint that was added",
+		{"DELETE", servers + "/{server}", changed(s.removeServer), auth.Full, Operation{ID: "removeServer", Summary: "Remove an endpoint that was added",
 			Description: "One that a source lists is not removed (409): drain it.",
 			Body:        api.WhoBody{}, BodyOptional: true, Answer: api.ServerRef{}, Says: which, Fails: fails}},
-		{"PUT", servers + "/{server}/state", s.setState, auth.Operate, Operation{ID: "setState", Summary: "Drain an endpoint, stop it, or end that",
+		{"PUT", servers + "/{server}/state", changed(s.setState), auth.Operate, Operation{ID: "setState", Summary: "Drain an endpoint, stop it, or end that",
 			Body: drain, Answer: api.ServerRef{}, Says: which, Fails: fails}},
-		{"PUT", servers + "/{server}/weight", s.setWeight, auth.Operate, Operation{ID: "setWeight", Summary: "Give an endpoint another weight",
+		{"PUT", servers + "/{server}/weight", changed(s.setWeight), auth.Operate, Operation{ID: "setWeight", Summary: "Give an endpoint another weight",
 			Body: weight, Answer: api.ServerRef{}, Says: which, Fails: fails}},
-		{"POST", servers + "/{server}/shutdown-sessions", s.shutSessions, auth.Full, Operation{ID: "shutSessions", Summary: "End the sessions of an endpoint on all instances",
+		{"POST", servers + "/{server}/shutdown-sessions", changed(s.shutSessions), auth.Full, Operation{ID: "shutSessions", Summary: "End the sessions of an endpoint on all instances",
 			Body: api.WhoBody{}, BodyOptional: true, Answer: api.ServerRef{}, Says: which, Fails: notStored}},
-		{"GET", addresses, s.addresses, auth.Read, Operation{ID: "addresses", Summary: "Every address, and where it is",
+		{"GET", addresses, answered(api.ChangeTimeout, http.StatusInternalServerError, s.addresses), auth.Read, Operation{ID: "addresses", Summary: "Every address, and where it is",
 			Answer: []api.AddressRow{}, Says: "By address", Fails: []int{503}}},
-		{"PUT", addresses + "/{ip}/state", s.setAddressState, auth.Operate, Operation{ID: "setAddressState", Summary: "Drain an address on all backends, stop it, or end that",
+		{"PUT", addresses + "/{ip}/state", changed(s.setAddressState), auth.Operate, Operation{ID: "setAddressState", Summary: "Drain an address on all backends, stop it, or end that",
 			Body: drain, Answer: []api.ServerRef{}, Says: all, Fails: fails}},
-		{"PUT", addresses + "/{ip}/weight", s.setAddressWeight, auth.Operate, Operation{ID: "setAddressWeight", Summary: "Give an address another weight on all backends",
+		{"PUT", addresses + "/{ip}/weight", changed(s.setAddressWeight), auth.Operate, Operation{ID: "setAddressWeight", Summary: "Give an address another weight on all backends",
 			Body: weight, Answer: []api.ServerRef{}, Says: all, Fails: fails}},
-		{"POST", "/v1/pause", s.pause, auth.Operate, Operation{ID: "pause", Summary: "Stop writing",
+		{"POST", "/v1/pause", changed(s.pause), auth.Operate, Operation{ID: "pause", Summary: "Stop writing",
 			Body: pause, BodyOptional: true, Answer: api.Pause{}, Says: "Until when", Fails: fails}},
-		{"POST", "/v1/resume", s.resume, auth.Operate, Operation{ID: "resume", Summary: "Go on writing",
+		{"POST", "/v1/resume", changed(s.resume), auth.Operate, Operation{ID: "resume", Summary: "Go on writing",
 			Body: api.PauseBody{Backend: "web"}, BodyOptional: true, Answer: struct{}{}, Says: "Nothing", Fails: fails}},
 	}
 }
@@ -78,26 +74,22 @@ func serverRows(b api.BackendStatus) []api.ServerRow {
 	return rows
 }
 
-func (s *Server) servers(w http.ResponseWriter, r *http.Request) {
-	status, ok := s.known(w)
-	if !ok {
-		return
+func (s *Server) servers(_ context.Context, r *http.Request) ([]api.ServerRow, error) {
+	status, err := s.known()
+	if err != nil {
+		return nil, err
 	}
 	name := r.PathValue("backend")
 	for _, b := range status.Backends {
 		if b.Name == name {
-			answer.JSON(w, serverRows(b))
-			return
+			return serverRows(b), nil
 		}
 	}
-	answer.Problem(w, http.StatusNotFound, api.ErrNoBackend.Error()+": "+api.Sanitize(name))
+	return nil, fmt.Errorf("%w: %s", api.ErrNoBackend, api.Sanitize(name))
 }
 
-func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
-	status, ok := s.known(w)
-	if !ok {
-		return
-	}
+func (s *Server) addresses(context.Context, *http.Request) ([]api.AddressRow, error) {
+	status, err := s.known()
 	rows := map[netip.Addr]*api.AddressRow{}
 	for _, b := range status.Backends {
 		for _, row := range serverRows(b) {
@@ -116,97 +108,82 @@ func (s *Server) addresses(w http.ResponseWriter, _ *http.Request) {
 		out = append(out, *row)
 	}
 	slices.SortFunc(out, func(a, b api.AddressRow) int { return strings.Compare(a.Address, b.Address) })
-	answer.JSON(w, out)
+	return out, err
 }
 
-// handleJSON reads the body of a request and answers with what do returns.
-func handleJSON[B any, A any](w http.ResponseWriter, r *http.Request, who func(B) api.WhoBody, do func(context.Context, B, api.Who) (A, error)) {
-	var body B
-	err := readJSON(r, &body)
-	by, failed := auth.CallerOf(r).Who(who(body))
-	if err == nil {
-		err = failed
-	}
+func (s *Server) setState(ctx context.Context, r *http.Request, b api.StateBody, who api.Who) (api.ServerRef, error) {
+	return s.o.Agent.SetState(ctx, r.PathValue("backend"), r.PathValue("server"), b.State, who)
+}
+
+func (s *Server) setAddressState(ctx context.Context, r *http.Request, b api.StateBody, who api.Who) ([]api.ServerRef, error) {
+	ip, err := addressIn(r)
 	if err != nil {
-		answer.Problem(w, http.StatusBadRequest, err.Error())
-		return
+		return nil, err
 	}
-	ctx, cancel := withDeadline(r)
-	defer cancel()
-	a, err := do(ctx, body, by)
-	answer.Result(w, a, err, http.StatusBadGateway)
+	return s.o.Agent.SetAddressState(ctx, ip, b.State, who)
 }
 
-func (s *Server) setState(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) (api.ServerRef, error) {
-		return s.o.Agent.SetState(ctx, r.PathValue("backend"), r.PathValue("server"), b.State, who)
-	})
+func (s *Server) setAddressWeight(ctx context.Context, r *http.Request, b weightBody, who api.Who) ([]api.ServerRef, error) {
+	ip, err := addressIn(r)
+	if err != nil {
+		return nil, err
+	}
+	weight, err := b.weight()
+	if err != nil {
+		return nil, err
+	}
+	return s.o.Agent.SetAddressWeight(ctx, ip, weight, who)
 }
 
-func (s *Server) setAddressState(w http.ResponseWriter, r *http.Request) {
+func addressIn(r *http.Request) (netip.Addr, error) {
 	ip, err := netip.ParseAddr(r.PathValue("ip"))
 	if err != nil {
-		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
-		return
+		err = bad(errors.New(api.Sanitize(r.PathValue("ip")) + " is no address"))
 	}
-	handleJSON(w, r, func(b api.StateBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.StateBody, who api.Who) ([]api.ServerRef, error) {
-		return s.o.Agent.SetAddressState(ctx, ip, b.State, who)
-	})
+	return ip, err
 }
 
-func (s *Server) setAddressWeight(w http.ResponseWriter, r *http.Request) {
-	ip, err := netip.ParseAddr(r.PathValue("ip"))
+func (s *Server) setWeight(ctx context.Context, r *http.Request, b weightBody, who api.Who) (api.ServerRef, error) {
+	weight, err := b.weight()
 	if err != nil {
-		answer.Problem(w, http.StatusBadRequest, api.Sanitize(r.PathValue("ip"))+" is no address")
-		return
+		return api.ServerRef{}, err
 	}
-	handleJSON(w, r, func(b weightBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightBody, who api.Who) ([]api.ServerRef, error) {
-		if b.Weight == nil {
-			return nil, errNoWeight()
-		}
-		return s.o.Agent.SetAddressWeight(ctx, ip, string(*b.Weight), who)
-	})
+	return s.o.Agent.SetWeight(ctx, r.PathValue("backend"), r.PathValue("server"), weight, who)
 }
 
-func (s *Server) setWeight(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b weightBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b weightBody, who api.Who) (api.ServerRef, error) {
-		if b.Weight == nil {
-			return api.ServerRef{}, errNoWeight()
-		}
-		return s.o.Agent.SetWeight(ctx, r.PathValue("backend"), r.PathValue("server"), string(*b.Weight), who)
-	})
+// A weightBody is an [api.WeightBody] as it came: to say no weight is not to say "".
+type weightBody struct {
+	Weight *api.Weight `json:"weight"`
+	api.WhoBody
 }
 
-func (s *Server) addServer(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b api.ServerBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.ServerBody, who api.Who) (api.ServerRef, error) {
-		at, err := netip.ParseAddrPort(b.Address)
-		if err != nil {
-			return api.ServerRef{}, badAddress(b.Address)
-		}
-		return s.o.Agent.AddServer(ctx, r.PathValue("backend"), at, b.Name, string(b.Weight), who)
-	})
+func (b weightBody) weight() (string, error) {
+	if b.Weight == nil {
+		return "", fmt.Errorf(`%w: weight is missing: a number, a text as in "20%%", or "" for what its source says`, api.ErrBadRequest)
+	}
+	return string(*b.Weight), nil
 }
 
-func (s *Server) removeServer(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
-		return s.o.Agent.RemoveServer(ctx, r.PathValue("backend"), r.PathValue("server"))
-	})
+func (s *Server) addServer(ctx context.Context, r *http.Request, b api.ServerBody, who api.Who) (api.ServerRef, error) {
+	at, err := netip.ParseAddrPort(b.Address)
+	if err != nil {
+		return api.ServerRef{}, fmt.Errorf("%w: %q is not ip:port, as in 10.0.0.1:80 or [fd00::1]:80", api.ErrBadRequest, api.Sanitize(b.Address))
+	}
+	return s.o.Agent.AddServer(ctx, r.PathValue("backend"), at, b.Name, string(b.Weight), who)
 }
 
-func (s *Server) shutSessions(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b api.WhoBody) api.WhoBody { return b }, func(ctx context.Context, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
-		return s.o.Agent.ShutSessions(ctx, r.PathValue("backend"), r.PathValue("server"))
-	})
+func (s *Server) removeServer(ctx context.Context, r *http.Request, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
+	return s.o.Agent.RemoveServer(ctx, r.PathValue("backend"), r.PathValue("server"))
 }
 
-func (s *Server) pause(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, who api.Who) (api.Pause, error) {
-		return s.o.Agent.Pause(ctx, b.Backend, b.Hard, who)
-	})
+func (s *Server) shutSessions(ctx context.Context, r *http.Request, _ api.WhoBody, _ api.Who) (api.ServerRef, error) {
+	return s.o.Agent.ShutSessions(ctx, r.PathValue("backend"), r.PathValue("server"))
 }
 
-func (s *Server) resume(w http.ResponseWriter, r *http.Request) {
-	handleJSON(w, r, func(b api.PauseBody) api.WhoBody { return b.WhoBody }, func(ctx context.Context, b api.PauseBody, _ api.Who) (struct{}, error) {
-		return struct{}{}, s.o.Agent.Resume(ctx, b.Backend)
-	})
+func (s *Server) pause(ctx context.Context, _ *http.Request, b api.PauseBody, who api.Who) (api.Pause, error) {
+	return s.o.Agent.Pause(ctx, b.Backend, b.Hard, who)
+}
+
+func (s *Server) resume(ctx context.Context, _ *http.Request, b api.PauseBody, _ api.Who) (struct{}, error) {
+	return struct{}{}, s.o.Agent.Resume(ctx, b.Backend)
 }

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -26,7 +28,7 @@ func (s *Server) agentRoutes() []Route {
 			Answer: Media{api.TextType, html}, Says: "A list of all paths, or a page for browsers"}},
 		{"GET", "/v1/openapi.json", s.openAPI, auth.Read, Operation{ID: "openapi", Summary: "All of this, for programs",
 			Answer: struct{}{}, Says: "OpenAPI 3.1"}},
-		{"GET", "/v1/status", s.status, auth.Read, Operation{ID: "status", Summary: "What the agent knows and does",
+		{"GET", "/v1/status", answered(api.ChangeTimeout, http.StatusInternalServerError, s.status), auth.Read, Operation{ID: "status", Summary: "What the agent knows and does",
 			Answer: api.Status{}, Says: "All of it, at one moment", Fails: []int{503}}},
 		{"GET", "/v1/events", s.limitAnonymous(s.events), auth.Read, Operation{ID: "events", Summary: "What changes, as it does: Server-Sent Events",
 			Description: "One Event for each change. At most 64 may read at a time. Who comes back with the last ID gets what came meanwhile, as far as it is among the last 1000; if not, an event of kind `gap` comes first.",
@@ -34,18 +36,18 @@ func (s *Server) agentRoutes() []Route {
 			Answer:      Media{api.EventType},
 			Says:        "Of each event, `id` is Event.id, `event` is Event.kind and `data` is the Event. A comment comes every 15 seconds. The stream ends after an hour, when the agent stops, and where 256 events were left unread.",
 			Fails:       []int{400, 503}}},
-		{"POST", "/v1/sync", s.sync, auth.Operate, Operation{ID: "sync", Summary: "One round, now",
+		{"POST", "/v1/sync", answered(api.ChangeTimeout, http.StatusInternalServerError, s.sync), auth.Operate, Operation{ID: "sync", Summary: "One round, now",
 			Answer: api.Status{}, Says: "Every reachable instance was compared", Fails: []int{503, 504}}},
 		// what it finds names files, users and addresses
-		{"POST", "/v1/doctor", s.doctor, auth.Full, Operation{ID: "doctor", Summary: "Ask every HAProxy and source what may go wrong, as the agent's user and in its environment",
+		{"POST", "/v1/doctor", answered(api.TransactionTimeout, http.StatusInternalServerError, s.doctor), auth.Full, Operation{ID: "doctor", Summary: "Ask every HAProxy and source what may go wrong, as the agent's user and in its environment",
 			Description: "One at a time; what it finds names files, users and addresses. Of a backend with dynamic: true, a server is added in maintenance and deleted at once.",
 			Answer:      []api.Finding{}, Says: "What was found, the fine too", Fails: []int{409, 503, 504}}},
-		{"POST", "/v1/backends/{backend}/accept", s.accept, auth.Operate, Operation{ID: "accept", Summary: "Have that go which is held, kept or to be taken over, by its id",
+		{"POST", "/v1/backends/{backend}/accept", answered(api.ChangeTimeout, http.StatusInternalServerError, s.accept), auth.Operate, Operation{ID: "accept", Summary: "Have that go which is held, kept or to be taken over, by its id",
 			Body: api.AcceptBody{ID: "h1a2b3"}, Answer: api.Accepted{}, Says: "What went", Fails: []int{400, 404, 503, 504, 507},
 			Otherwise: map[int]Refusal{409: {"Nothing has this id; the detail names those that there are", api.ProblemType}}}},
-		{"GET", "/v1/backends/{backend}/explain", s.explain, auth.Read, Operation{ID: "explainBackend", Summary: "Why a backend is as it is",
+		{"GET", "/v1/backends/{backend}/explain", answered(api.ChangeTimeout, http.StatusInternalServerError, s.explain), auth.Read, Operation{ID: "explainBackend", Summary: "Why a backend is as it is",
 			Answer: api.Explanation{}, Says: "Why", Fails: []int{404, 503, 504}}},
-		{"GET", "/v1/backends/{backend}/explain/{address}", s.explain, auth.Read, Operation{ID: "explain", Summary: "Why an address or a slot is as it is",
+		{"GET", "/v1/backends/{backend}/explain/{address}", answered(api.ChangeTimeout, http.StatusInternalServerError, s.explain), auth.Read, Operation{ID: "explain", Summary: "Why an address or a slot is as it is",
 			Answer: api.Explanation{}, Says: "Why", Fails: []int{404, 503, 504}}},
 		{"GET", "/-/healthy", s.healthy, auth.Read, Operation{ID: "healthy", Summary: "Does the loop run?",
 			Answer: Media{api.TextType}, Says: "It ticked within 10 seconds", Otherwise: map[int]Refusal{500: {"It did not", api.TextType}}}},
@@ -126,59 +128,52 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	s.o.Metrics.ServeHTTP(w, r)
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	if status, ok := s.known(w); ok {
-		answer.JSON(w, status)
-	}
-}
+func (s *Server) status(context.Context, *http.Request) (api.Status, error) { return s.known() }
 
-func (s *Server) sync(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withDeadline(r)
-	defer cancel()
+func (s *Server) sync(ctx context.Context, _ *http.Request) (api.Status, error) {
 	status, err := s.o.Agent.Sync(ctx)
 	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), "sync: "+err.Error())
-		return
+		return status, fmt.Errorf("sync: %w", err)
 	}
-	if isKnown(w, status) {
-		answer.JSON(w, status)
-	}
+	return isKnown(status)
 }
 
 // doctor has the agent examine itself, one at a time: that asks every HAProxy and source.
-func (s *Server) doctor(w http.ResponseWriter, r *http.Request) {
+func (s *Server) doctor(ctx context.Context, _ *http.Request) ([]api.Finding, error) {
 	if !s.examining.TryLock() {
-		answer.Problem(w, answer.StatusOf(api.ErrExamining, http.StatusConflict), api.ErrExamining.Error())
-		return
+		return nil, api.ErrExamining
 	}
 	defer s.examining.Unlock()
-	ctx, cancel := withLongDeadline(w, r)
-	defer cancel()
 	found, err := s.o.Examine(ctx)
 	if err == nil {
 		err = ctx.Err() // what was cut short looks as if it were at fault
 	}
-	answer.Result(w, append([]api.Finding{}, found...), err, http.StatusInternalServerError)
+	return append([]api.Finding{}, found...), err
 }
 
-func (s *Server) accept(w http.ResponseWriter, r *http.Request) {
+func (s *Server) accept(ctx context.Context, r *http.Request) (done api.Accepted, err error) {
 	var body api.AcceptBody
 	if err := readJSON(r, &body); err != nil {
-		answer.Problem(w, http.StatusBadRequest, err.Error())
-		return
+		return done, err
 	}
-	ctx, cancel := withDeadline(r)
-	defer cancel()
-	done, err := s.o.Agent.Accept(ctx, r.PathValue("backend"), api.Sanitize(body.ID), auth.CallerOf(r).Actor(body.By))
+	if done, err = s.o.Agent.Accept(ctx, r.PathValue("backend"), api.Sanitize(body.ID), auth.CallerOf(r).Actor(body.By)); err != nil {
+		return done, fmt.Errorf("accept: %w", err)
+	}
+	return done, nil
+}
+
+// explain answers for a backend as a whole, or for what the path names in it.
+func (s *Server) explain(ctx context.Context, r *http.Request) (api.Explanation, error) {
+	backend, about := r.PathValue("backend"), r.PathValue("address")
+	e, err := s.o.Agent.Explain(ctx, backend, about)
 	if err != nil {
-		answer.Problem(w, answer.StatusOf(err, http.StatusInternalServerError), "accept: "+err.Error())
-		return
+		return e, fmt.Errorf("explain %s: %w", strings.TrimSpace(backend+" "+about), err)
 	}
-	answer.JSON(w, done)
+	return e, nil
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := withDeadline(r)
+	ctx, cancel := withDeadline(w, r, api.ChangeTimeout)
 	defer cancel()
 	drain, err := boolParam(r.URL.Query(), api.DrainRemoved)
 	if err != nil {

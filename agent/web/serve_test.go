@@ -33,9 +33,7 @@ func dial(t *testing.T, l *discoverytest.Pipes) net.Conn {
 // stuck is an agent whose Sync ends with its context, as does its reload of
 // HAProxy; nobody asks it for anything else of HAProxy's.
 type stuck struct {
-	HAProxy
-	Instances
-	Operators
+	Agent
 	started, ended chan struct{}
 	list           *event.Log
 }

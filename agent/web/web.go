@@ -17,7 +17,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/slotsync/slotsync/agent/api"
-	"github.com/slotsync/slotsync/agent/event"
 	"github.com/slotsync/slotsync/agent/web/audit"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/agent/web/page"
@@ -26,22 +25,16 @@ import (
 // An Agent is what is shown and told. Its methods are called from many
 // goroutines.
 type Agent interface {
-	// Status is what the agent knows now, after seconds at most; if it does not answer, that.
-	Status() api.Status
+	page.Agent
 	// Healthy returns why the loop does not run, nil if it ticked within 10 s.
 	Healthy() error
 	// Sync starts a round and returns when every reachable instance was
 	// compared, or with ctx's error.
 	Sync(ctx context.Context) (api.Status, error)
-	// Accept has that go which the id stands for: [api.ErrNoBackend],
-	// [api.ErrNothingHeld] or [api.ErrNoSuchID] if there is no such thing.
-	Accept(ctx context.Context, backend, id, by string) (api.Accepted, error)
 	// Explain says why a backend, or an address or a slot in it, is as it is:
 	// [api.ErrNoBackend] or [api.ErrNoSubject] if there is no such thing. about
 	// is "" for the backend as a whole.
 	Explain(ctx context.Context, backend, about string) (api.Explanation, error)
-	// Events are what changes.
-	Events() *event.Log
 	HAProxy
 	Instances
 	Operators

@@ -50,8 +50,12 @@ const (
 // An Agent is what the page shows, and what its forms are passed to. It fails as agent.Agent
 // does.
 type Agent interface {
+	// Status is what the agent knows now, after seconds at most; if it does not answer, that.
 	Status() api.Status
+	// Events are what changes.
 	Events() *event.Log
+	// Accept has that go which the id stands for: [api.ErrNoBackend],
+	// [api.ErrNothingHeld] or [api.ErrNoSuchID] if there is no such thing.
 	Accept(ctx context.Context, backend, id, by string) (api.Accepted, error)
 	SetState(ctx context.Context, backend, server, state string, who api.Who) (api.ServerRef, error)
 	SetAddressState(ctx context.Context, ip netip.Addr, state string, who api.Who) ([]api.ServerRef, error)
