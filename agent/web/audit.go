@@ -115,54 +115,35 @@ func noteCaller(next http.Handler) http.Handler {
 	})
 }
 
-// A reading is what the handler of a change reads of a request beside its path.
-type reading struct {
-	query []string                     // parameters
-	body  func(body []byte) url.Values // nil: nothing, or nothing that is recorded
-}
-
-// readingOf is the one of a route.
-func readingOf(path string) reading {
-	switch {
-	case path == "/page/act":
-		return reading{body: formValues}
-	case path == "/v1/sync", path == "/v1/doctor", strings.HasPrefix(path, "/page/"):
-		return reading{}
-	case path == "/-/reload":
-		return reading{query: []string{api.DrainRemoved}}
-	case path == "/v1/haproxy/config/check":
-		return reading{query: []string{"reload"}}
-	case strings.HasPrefix(path, "/v1/haproxy/config/versions/"):
-		return reading{query: []string{"reload", "by"}}
-	case strings.HasPrefix(path, api.SectionsPath+"/"):
-		return reading{query: []string{"reload", "by", "force", api.DryRun}}
-	}
-	return reading{body: jsonValues}
-}
-
 // noteValues notes what is asked for. The handler is given no parameter that is not noted:
 // an entry says what was done.
-func noteValues(path string, next http.HandlerFunc) http.HandlerFunc {
-	reads := readingOf(path)
-	return func(w http.ResponseWriter, r *http.Request) {
-		query, values, at := r.URL.Query(), url.Values{}, *r.URL
-		for _, name := range reads.query {
+func (r Route) noteValues(next http.HandlerFunc) http.HandlerFunc {
+	var valuesIn func(body []byte) url.Values // nil: there is none, or none that is recorded
+	switch {
+	case r.Path == "/page/act":
+		valuesIn = formValues
+	case r.takesJSON():
+		valuesIn = jsonValues
+	}
+	return func(w http.ResponseWriter, req *http.Request) {
+		query, values, at := req.URL.Query(), url.Values{}, *req.URL
+		for _, name := range r.Params {
 			if given, ok := query[name]; ok {
 				values[name] = given
 			}
 		}
 		at.RawQuery = values.Encode()
-		r = r.WithContext(r.Context()) // a copy
-		r.URL = &at
-		if reads.body != nil {
-			body, _ := io.ReadAll(r.Body) // it is in memory
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			values = reads.body(body)
+		req = req.WithContext(req.Context()) // a copy
+		req.URL = &at
+		if valuesIn != nil {
+			body, _ := io.ReadAll(req.Body) // it is in memory
+			req.Body = io.NopCloser(bytes.NewReader(body))
+			values = valuesIn(body)
 		}
-		if asked, ok := r.Context().Value(askingKey{}).(*asking); ok {
+		if asked, ok := req.Context().Value(askingKey{}).(*asking); ok {
 			asked.values = values
 		}
-		next(w, r)
+		next(w, req)
 	}
 }
 

@@ -175,7 +175,7 @@ func TestChangesAreGivenTheirQuery(t *testing.T) {
 				if p.In != "query" {
 					continue
 				}
-				if found++; !slices.Contains(web.QueryOf(path), p.Name) {
+				if found++; !slices.Contains(web.QueryOf(method, path), p.Name) {
 					t.Errorf("%s %s is not given %q", method, path, p.Name)
 				}
 			}

@@ -1,6 +1,9 @@
 package web
 
-import "io/fs"
+import (
+	"io/fs"
+	"strings"
+)
 
 // A RouteInfo is what the tests know of a route.
 type RouteInfo struct {
@@ -19,7 +22,14 @@ func (s *Server) Table() []RouteInfo {
 }
 
 // QueryOf lists the parameters of the query that are given to the handler of a change.
-func QueryOf(path string) []string { return readingOf(path).query }
+func QueryOf(method, path string) []string {
+	for _, r := range Routes() {
+		if strings.EqualFold(r.Method, method) && r.Path == path {
+			return r.Params
+		}
+	}
+	return nil
+}
 
 // Admit lets those into the socket at path who may use it.
 func Admit(path string, mode fs.FileMode, gid int) error { return admit(path, mode, -1, gid) }

@@ -69,7 +69,7 @@ func list(routes []Route) string {
 // example is the body of a change as it may be sent, after what is said of it; "" if it
 // carries nothing, text, or nothing that it needs.
 func (o Operation) example() string {
-	if o.Body == nil || o.Body == "" {
+	if !o.takesJSON() {
 		return ""
 	}
 	text, err := json.Marshal(o.Body)
@@ -79,6 +79,9 @@ func (o Operation) example() string {
 	return ": " + string(text)
 }
 
+// takesJSON reports whether a change carries fields.
+func (o Operation) takesJSON() bool { return o.Body != nil && o.Body != "" }
+
 func (r Route) handler() http.HandlerFunc {
 	if !auth.IsChange(&http.Request{Method: r.Method}) {
 		return auth.Require(r.Needs, r.handle)
@@ -87,5 +90,5 @@ func (r Route) handler() http.HandlerFunc {
 	if !strings.HasPrefix(r.Path, "/page/") {
 		h = typed(api.BodyType(r.Method, r.Path), h)
 	}
-	return noteValues(r.Path, auth.Require(r.Needs, h))
+	return r.noteValues(auth.Require(r.Needs, h))
 }

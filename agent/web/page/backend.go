@@ -166,7 +166,7 @@ func liveWords(s *api.SlotStatus, in *api.InstanceSlot) string {
 		words = append(words, "check "+in.Check)
 	}
 	if in.Sessions > 0 {
-		words = append(words, count(in.Sessions, "session"))
+		words = append(words, discovery.Count(in.Sessions, "session"))
 	}
 	switch {
 	case in.HeldBy == "operator" && s.Override != "": // why stands beside it
@@ -205,7 +205,7 @@ func countWords(b *api.BackendStatus) string {
 			words = append(words, fmt.Sprintf("%d %s", n[state], state))
 		}
 	}
-	return strings.Join(append(words, "of "+count(len(b.Slots), "slot")), ", ")
+	return strings.Join(append(words, "of "+discovery.Count(len(b.Slots), "slot")), ", ")
 }
 
 // troubles says in words what somebody should look at.
@@ -224,10 +224,10 @@ func troubles(b *api.BackendStatus) []string {
 		words = append(words, keptWords(k))
 	}
 	if t := b.Turnover; t != nil {
-		words = append(words, fmt.Sprintf("Turnover: %s stay until a new one is up, to %s UTC at most", count(len(t.Leaving), "endpoint"), clock(t.EndsAt)))
+		words = append(words, fmt.Sprintf("Turnover: %s stay until a new one is up, to %s UTC at most", discovery.Count(len(t.Leaving), "endpoint"), clock(t.EndsAt)))
 	}
 	if n := len(b.Overflow); n > 0 {
-		words = append(words, "Overflow: "+count(n, "endpoint")+" without a slot")
+		words = append(words, "Overflow: "+discovery.Count(n, "endpoint")+" without a slot")
 	}
 	if r := b.NeedReload; r != nil {
 		words = append(words, fmt.Sprintf("Needs a reload: %d slots, %d wanted%s", r.Slots, r.Wanted, because(r.Why)))
@@ -239,7 +239,7 @@ func troubles(b *api.BackendStatus) []string {
 		words = append(words, "Problem: "+b.Problem)
 	}
 	if n := checkedDown(b); n > 0 {
-		words = append(words, "HAProxy's check fails for "+count(n, "slot"))
+		words = append(words, "HAProxy's check fails for "+discovery.Count(n, "slot"))
 	}
 	if where := takenOut(b); len(where) > 0 {
 		words = append(words, "Taken out by somebody else: "+strings.Join(where, ", "))
@@ -283,12 +283,12 @@ func holdWords(h *api.Hold) string {
 	if !h.ReleasesAt.IsZero() {
 		end = ", until " + clock(h.ReleasesAt) + " UTC at the earliest"
 	}
-	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), h.Words(), capital(count(len(h.WouldRemove), "endpoint")), end)
+	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), h.Words(), capital(discovery.Count(len(h.WouldRemove), "endpoint")), end)
 }
 
 // keptWords says what is kept of one part of a source.
 func keptWords(k api.KeptSet) string {
-	words := fmt.Sprintf("Kept since %s UTC: %s that no source lists now (%s)", clock(k.Since), count(len(k.Endpoints), "endpoint"), k.Words())
+	words := fmt.Sprintf("Kept since %s UTC: %s that no source lists now (%s)", clock(k.Since), discovery.Count(len(k.Endpoints), "endpoint"), k.Words())
 	if n := len(k.Yielded); n > 0 {
 		words += fmt.Sprintf("; %d gave the slot to what is listed", n)
 	}
@@ -306,10 +306,3 @@ func forecast(f api.Forecast) string {
 func clock(at time.Time) string { return at.UTC().Format(time.DateTime) }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

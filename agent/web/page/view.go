@@ -206,7 +206,7 @@ func viewSource(src api.SourceStatus) sourceView {
 	}
 	if n := len(src.Parts) + src.PartsMore; n > 0 {
 		v.Class = cmp.Or(map[string]string{"good": "warn"}[v.Class], v.Class)
-		v.Words += fmt.Sprintf(", %s not whole (%s)", count(n, "part"), src.Parts[0].Words())
+		v.Words += fmt.Sprintf(", %s not whole (%s)", discovery.Count(n, "part"), src.Parts[0].Words())
 	}
 	if !src.InUse {
 		v.Words += ", not in use"
