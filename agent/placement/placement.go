@@ -102,12 +102,9 @@ func (p *Placement) Observe(views [][]slots.Server, now time.Time) {
 
 // vanish remembers which of the slots that endpoints had before are gone.
 func (p *Placement) vanish(before map[netip.AddrPort]int, now time.Time) {
-	there := make(map[int]bool, len(p.table))
-	for _, s := range p.table {
-		there[s.Number] = true
-	}
+	slot := slots.FindSlot(p.table)
 	for a, number := range before {
-		if !there[number] && len(p.vanished) < maxVanished {
+		if slot(number) == nil && len(p.vanished) < maxVanished {
 			p.vanished[number] = Vanished{a, now}
 		}
 	}
@@ -313,38 +310,22 @@ func (p *Placement) HasAny(of map[netip.AddrPort]bool) bool {
 
 // Needed is how many endpoints should have a slot.
 func (p *Placement) Needed() int {
-	n := len(p.overflow)
-	for _, s := range p.table {
-		if !s.Free() {
-			n++
-		}
-	}
-	return n
+	return len(p.overflow) + p.count(func(s slots.Slot) bool { return !s.Free() })
 }
 
 // Templated is how many slots the configuration has.
 func (p *Placement) Templated() int {
-	n := 0
-	for _, s := range p.table {
-		if !s.Dynamic {
-			n++
-		}
-	}
-	return n
+	return p.count(func(s slots.Slot) bool { return !s.Dynamic })
 }
 
 // Extended is the table as it will be with n slots in the configuration, from number first on.
 func (p *Placement) Extended(first, n int, wanted []discovery.Endpoint) slots.Table {
-	t := slices.Clone(p.table)
+	t, known := slices.Clone(p.table), slots.FindSlot(p.table)
 	for i := range t {
 		t[i].Dynamic = false
 	}
-	known := make(map[int]bool, len(t))
-	for _, s := range t {
-		known[s.Number] = true
-	}
 	for k := range n {
-		if number := first + k; !known[number] {
+		if number := first + k; known(number) == nil {
 			t = append(t, slots.Slot{Number: number})
 		}
 	}
@@ -361,9 +342,12 @@ func (p *Placement) Forecast() (free, perHour int, fullIn time.Duration) {
 
 // free is how many slots may be given to an endpoint.
 func (p *Placement) free() int {
-	n := 0
+	return p.count(func(s slots.Slot) bool { return s.Free() && !s.Reserved })
+}
+
+func (p *Placement) count(is func(slots.Slot) bool) (n int) {
 	for _, s := range p.table {
-		if s.Free() && !s.Reserved {
+		if is(s) {
 			n++
 		}
 	}
