@@ -175,7 +175,13 @@ func (k *Known) orphan(name string, there map[string]bool, now time.Time) {
 		delete(k.parts, name)
 		return
 	}
-	next := &part{parent: p.parent, proven: p.proven, state: discovery.Unknown, reason: parent.reason}
+	k.lose(name, parent.reason, now)
+}
+
+// lose notes why a part is not known, and keeps what it had.
+func (k *Known) lose(name, reason string, now time.Time) {
+	p := k.parts[name]
+	next := &part{parent: p.parent, proven: p.proven, state: discovery.Unknown, reason: reason}
 	next.keep(p, now)
 	k.parts[name] = next
 }
@@ -183,8 +189,7 @@ func (k *Known) orphan(name string, there map[string]bool, now time.Time) {
 // endStored drops what is known from elsewhere once the source has said everything, and
 // reports whether it was another source's.
 func (k *Known) endStored(r discovery.Reading, now time.Time) (ofPredecessor bool) {
-	p := k.parts[stored]
-	if p == nil {
+	if k.parts[stored] == nil {
 		return false
 	}
 	if r.Settled() && (!k.ofPredecessor || len(r.Endpoints()) > 0) {
@@ -192,23 +197,20 @@ func (k *Known) endStored(r discovery.Reading, now time.Time) (ofPredecessor boo
 		ofPredecessor, k.ofPredecessor = k.ofPredecessor, false
 		return ofPredecessor
 	}
-	next := &part{state: discovery.Unknown, reason: "not all of it was read since"}
+	reason := "not all of it was read since"
 	if gaps := r.Gaps(); len(gaps) > 0 {
-		next.reason = gaps[0]
+		reason = gaps[0]
 	} else if k.ofPredecessor {
-		next.reason = "of the source before; this one lists nothing yet"
+		reason = "of the source before; this one lists nothing yet"
 	}
-	next.keep(p, now)
-	k.parts[stored] = next
+	k.lose(stored, reason, now)
 	return false
 }
 
 // Fail notes that the source did not answer at all: everything is kept.
 func (k *Known) Fail(reason string, now time.Time) {
-	for name, p := range k.parts {
-		next := &part{parent: p.parent, proven: p.proven, state: discovery.Unknown, reason: reason}
-		next.keep(p, now)
-		k.parts[name] = next
+	for name := range k.parts {
+		k.lose(name, reason, now)
 	}
 	k.recompute(now)
 }
@@ -259,7 +261,7 @@ func (k *Known) recompute(now time.Time) {
 	}
 	pass, refused := k.policy.Select(all)
 	if len(pass) == 0 && len(all) > 0 { // a policy that refuses everything removes nothing
-		pass, kept = k.keepRefused(len(refused), now)
+		pass, kept = k.keepRefused(now)
 	}
 	maps.DeleteFunc(kept, func(a netip.AddrPort, _ Kept) bool { return !contains(pass, a) })
 	k.set = Set{Endpoints: pass, Kept: kept, Refused: refused}
@@ -273,7 +275,7 @@ func partName(name string) string {
 }
 
 // keepRefused keeps the set as it was before everything was refused.
-func (k *Known) keepRefused(n int, now time.Time) ([]discovery.Endpoint, map[netip.AddrPort]Kept) {
+func (k *Known) keepRefused(now time.Time) ([]discovery.Endpoint, map[netip.AddrPort]Kept) {
 	kept := map[netip.AddrPort]Kept{}
 	for _, e := range k.set.Endpoints {
 		was, ok := k.set.Kept[e.Addr]

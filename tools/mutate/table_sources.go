@@ -8,7 +8,7 @@ func sourceMutants() []mutant {
 			file: known, edits: []edit{{"if was != nil && p.State != discovery.Whole {", "if was != nil && p.State == discovery.Unknown {"}},
 			tests: []unit{{"agent/sources", "TestKnown|TestKnownProperties"}, {"agent", "TestWeakAnswerAddsAndNeverRemoves"}}},
 		{rule: "An error of the source removes nothing", how: "what it listed is gone",
-			file: known, edits: []edit{{"state: discovery.Unknown, reason: reason}\n\t\tnext.keep(p, now)", "state: discovery.Unknown, reason: reason}\n\t\tnext.keep(&part{}, now)"}},
+			file: known, edits: []edit{{"for name := range k.parts {\n\t\tk.lose(name, reason, now)", "for name := range k.parts {\n\t\tk.parts[name] = &part{state: discovery.Unknown, reason: reason}"}},
 			tests: []unit{{"agent/sources", "TestKnown|TestKnownProperties"}, {"agent", "TestErrorRemovesNothing"}}},
 		{rule: "A part ends only when its parent is whole without it", how: "it ends when its parent is partial",
 			file: known, edits: []edit{{"there[p.parent] && parent.state == discovery.Whole ||", "there[p.parent] && parent.state != discovery.Unknown ||"}},
