@@ -74,11 +74,15 @@ func (h *Hold) Words() string {
 
 // Words says of which source it is kept, and why.
 func (k KeptSet) Words() string {
-	of := k.Source
-	if k.Part != "" {
-		of += ", " + k.Part
+	return PartOf(k.Source, k.Part) + ": " + k.Reason
+}
+
+// PartOf names a part of a source; part is "" for all of it.
+func PartOf(source, part string) string {
+	if part == "" {
+		return source
 	}
-	return of + ": " + k.Reason
+	return source + ", " + part
 }
 
 // KeptOf is the set in which an endpoint is kept; nil if it is not.

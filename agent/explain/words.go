@@ -116,12 +116,8 @@ func (a *Address) exceptions() string {
 // keptBy says that an address is in force although no source lists it.
 func (a *Address) keptBy(e *Explanation) string {
 	if k := a.Kept; k != nil {
-		of := k.Source
-		if k.Part != "" {
-			of += ", " + k.Part
-		}
 		return fmt.Sprintf(" It is kept: %s has not been known to be without it for %s (%s). `slotsync accept %s %s` has it go.",
-			of, ago(e.At, k.Since), k.Reason, e.Name, k.ID)
+			api.PartOf(k.Source, k.Part), ago(e.At, k.Since), k.Reason, e.Name, k.ID)
 	}
 	if !a.Held {
 		return ""

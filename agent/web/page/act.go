@@ -41,13 +41,9 @@ func (w action) String() string {
 
 // execute does what is asked for.
 func (p *Page) execute(ctx context.Context, w action) (err error) {
-	everywhere := w.backend == "" && w.server != ""
 	switch w.do {
 	case api.StateDrain, api.StateMaint, api.StateReady, "weight":
-		if everywhere {
-			return p.executeAtAddress(ctx, w)
-		}
-		return p.executeAtServer(ctx, w)
+		return p.operate(ctx, w)
 	case "accept":
 		_, err = p.agent.Accept(ctx, w.backend, w.id, w.who.By)
 	case "pause":
@@ -60,32 +56,28 @@ func (p *Page) execute(ctx context.Context, w action) (err error) {
 	return err
 }
 
-// executeAtServer gives a server another state or weight.
-func (p *Page) executeAtServer(ctx context.Context, w action) error {
-	if w.do != "weight" {
-		_, err := p.agent.SetState(ctx, w.backend, w.server, w.do, w.who)
-		return err
-	}
-	weight, err := w.weighed()
-	if err == nil {
-		_, err = p.agent.SetWeight(ctx, w.backend, w.server, weight, w.who)
-	}
-	return err
-}
-
-// executeAtAddress does the same to an address on all backends.
-func (p *Page) executeAtAddress(ctx context.Context, w action) error {
+// operate gives a server another state or weight, or an address on all backends.
+func (p *Page) operate(ctx context.Context, w action) error {
 	ip, err := netip.ParseAddr(w.server)
-	if err != nil {
+	everywhere := w.backend == "" && w.server != ""
+	if everywhere && err != nil {
 		return fmt.Errorf("%w: say the address, or the backend", api.ErrBadRequest)
 	}
-	if w.do != "weight" {
-		_, err = p.agent.SetAddressState(ctx, ip, w.do, w.who)
-		return err
+	weight := ""
+	if w.do == "weight" {
+		if weight, err = w.weighed(); err != nil {
+			return err
+		}
 	}
-	weight, err := w.weighed()
-	if err == nil {
+	switch {
+	case everywhere && w.do == "weight":
 		_, err = p.agent.SetAddressWeight(ctx, ip, weight, w.who)
+	case everywhere:
+		_, err = p.agent.SetAddressState(ctx, ip, w.do, w.who)
+	case w.do == "weight":
+		_, err = p.agent.SetWeight(ctx, w.backend, w.server, weight, w.who)
+	default:
+		_, err = p.agent.SetState(ctx, w.backend, w.server, w.do, w.who)
 	}
 	return err
 }

@@ -283,7 +283,7 @@ func holdWords(h *api.Hold) string {
 	if !h.ReleasesAt.IsZero() {
 		end = ", until " + clock(h.ReleasesAt) + " UTC at the earliest"
 	}
-	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), h.Words(), capital(discovery.Count(len(h.WouldRemove), "endpoint")), end)
+	return fmt.Sprintf("Held since %s UTC: %s. %s would go%s", clock(h.Since), h.Words(), discovery.Count(len(h.WouldRemove), "endpoint"), end)
 }
 
 // keptWords says what is kept of one part of a source.
@@ -304,5 +304,3 @@ func forecast(f api.Forecast) string {
 
 // clock has the date: what is held or kept may have been so for days.
 func clock(at time.Time) string { return at.UTC().Format(time.DateTime) }
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

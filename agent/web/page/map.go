@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,7 +45,6 @@ type mapRow struct {
 // A cellView is one slot at one instance.
 type cellView struct {
 	Class, Letter, Words, Title string
-	Held                        bool
 }
 
 // A run is slots beside each other that look the same, in the small map.
@@ -67,7 +67,7 @@ func legend() []cellView {
 
 // cellOf says how a slot looks at an instance.
 func cellOf(s *api.SlotStatus, in *api.InstanceSlot) cellView {
-	c := cellView{Class: classUp, Letter: "R", Held: in.HeldBy != ""}
+	c := cellView{Class: classUp, Letter: "R"}
 	maint := in.State.String() == api.StateMaint
 	switch {
 	case in.Lacking:
@@ -85,7 +85,7 @@ func cellOf(s *api.SlotStatus, in *api.InstanceSlot) cellView {
 	case in.Check == "":
 		c.Class = classNoCheck
 	}
-	if c.Held {
+	if in.HeldBy != "" {
 		c.Class += " held"
 	}
 	return c
@@ -147,7 +147,7 @@ func slotMaps(b *api.BackendStatus, away downInstances) []slotMap {
 
 // add puts the slot in column i. rows says where the row of an instance is.
 func (m *slotMap) add(rows map[string]int, s *api.SlotStatus, i int, away downInstances) {
-	title := strings.TrimSpace(s.Name + ": " + orFree(s.Endpoint) + " " + s.Title)
+	title := strings.TrimSpace(s.Name + ": " + cmp.Or(s.Endpoint, "free") + " " + s.Title)
 	m.Heads = append(m.Heads, headView{Label: number(s.Name), Slot: s.Name, Title: title, Link: worthARow(s)})
 	for j := range s.Instances {
 		in := &s.Instances[j]
@@ -175,13 +175,6 @@ func (m *slotMap) add(rows map[string]int, s *api.SlotStatus, i int, away downIn
 // unknownCell is where an instance has shown nothing yet.
 func unknownCell() cellView {
 	return cellView{Class: classLacking, Letter: "·", Words: "not known", Title: "not known"}
-}
-
-func orFree(endpoint string) string {
-	if endpoint == "" {
-		return "free"
-	}
-	return endpoint
 }
 
 // number is what tells a slot from the others of its prefix.
