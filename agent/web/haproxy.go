@@ -10,19 +10,6 @@ import (
 	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
-// HAProxy is what can be done with HAProxy's own process and configuration. name
-// is of a reload of the configuration, "" for the first (of ReloadHAProxy: all).
-// See agent.Agent for the errors.
-type HAProxy interface {
-	ReloadHAProxy(ctx context.Context, req api.ReloadRequest) ([]api.ReloadStatus, error)
-	RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]api.ReloadStatus, error)
-	CheckHAProxy(ctx context.Context, name string) (words string, err error)
-	HAProxyConfig(ctx context.Context, name, version string) (text []byte, etag string, err error)
-	HAProxyVersions(ctx context.Context, name string) ([]api.ConfigVersion, error)
-	HAProxyDiff(ctx context.Context, name, from, to string) (string, error)
-	Sections
-}
-
 // haproxyRoutes are those of HAProxy's process and configuration. A section of
 // it can run code as HAProxy's master, and it may hold secrets: they are not for
 // everybody on this machine.

@@ -12,13 +12,6 @@ import (
 	"github.com/slotsync/slotsync/slots"
 )
 
-// Instances is what can be asked of a single HAProxy. See agent.Agent for the
-// errors.
-type Instances interface {
-	Dump(ctx context.Context, instance, what string) (slots.Dump, error)
-	Raw(ctx context.Context, instance, command, by string) (string, error)
-}
-
 func (s *Server) instanceRoutes() []Route {
 	const instance = "/v1/instances/{instance}/"
 	fails := []int{404, 502, 503, 504}

@@ -13,14 +13,6 @@ import (
 	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
-// Operators is what operators can ask of endpoints besides what the page can. See agent.Agent for
-// the errors.
-type Operators interface {
-	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who api.Who) (api.ServerRef, error)
-	RemoveServer(ctx context.Context, backend, server string) (api.ServerRef, error)
-	ShutSessions(ctx context.Context, backend, server string) (api.ServerRef, error)
-}
-
 // operatorRoutes are those that do something to endpoints. To add one sends traffic
 // to any address there is, so it is not for everybody.
 func (s *Server) operatorRoutes() []Route {

@@ -11,15 +11,6 @@ import (
 	"github.com/slotsync/slotsync/agent/web/auth"
 )
 
-// Sections is what can be done with the sections of HAProxy's configuration. See
-// agent.Agent for the errors.
-type Sections interface {
-	HAProxySections(ctx context.Context, name string) ([]api.ConfigSection, string, error)
-	HAProxySection(ctx context.Context, name, typ, section string) (text []byte, etag string, err error)
-	PreviewHAProxySection(ctx context.Context, e api.SectionEdit) (string, error)
-	EditHAProxySection(ctx context.Context, e api.SectionEdit) ([]api.ReloadStatus, error)
-}
-
 func (s *Server) sectionRoutes() []Route {
 	name, edit := []string{"reload"}, []string{"reload", "by", "force", "dry_run", "ifMatch"}
 	fails := append([]int{428}, editFails...)

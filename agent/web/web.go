@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/slotsync/slotsync/agent/web/audit"
 	"github.com/slotsync/slotsync/agent/web/auth"
 	"github.com/slotsync/slotsync/agent/web/page"
+	"github.com/slotsync/slotsync/slots"
 )
 
 // An Agent is what is shown and told. Its methods are called from many
@@ -35,9 +37,26 @@ type Agent interface {
 	// [api.ErrNoBackend] or [api.ErrNoSubject] if there is no such thing. about
 	// is "" for the backend as a whole.
 	Explain(ctx context.Context, backend, about string) (api.Explanation, error)
-	HAProxy
-	Instances
-	Operators
+	// What operators can ask of endpoints besides what the page can. Of this and what follows
+	// agent.Agent has the errors.
+	AddServer(ctx context.Context, backend string, addr netip.AddrPort, name, weight string, who api.Who) (api.ServerRef, error)
+	RemoveServer(ctx context.Context, backend, server string) (api.ServerRef, error)
+	ShutSessions(ctx context.Context, backend, server string) (api.ServerRef, error)
+	// What can be asked of a single HAProxy.
+	Dump(ctx context.Context, instance, what string) (slots.Dump, error)
+	Raw(ctx context.Context, instance, command, by string) (string, error)
+	// What can be done with HAProxy's own process and configuration. name is of a reload of the
+	// configuration, "" for the first (of ReloadHAProxy: all).
+	ReloadHAProxy(ctx context.Context, req api.ReloadRequest) ([]api.ReloadStatus, error)
+	RestoreHAProxy(ctx context.Context, name, id, by, etag string) ([]api.ReloadStatus, error)
+	CheckHAProxy(ctx context.Context, name string) (words string, err error)
+	HAProxyConfig(ctx context.Context, name, version string) (text []byte, etag string, err error)
+	HAProxyVersions(ctx context.Context, name string) ([]api.ConfigVersion, error)
+	HAProxyDiff(ctx context.Context, name, from, to string) (string, error)
+	HAProxySections(ctx context.Context, name string) ([]api.ConfigSection, string, error)
+	HAProxySection(ctx context.Context, name, typ, section string) (text []byte, etag string, err error)
+	PreviewHAProxySection(ctx context.Context, e api.SectionEdit) (string, error)
+	EditHAProxySection(ctx context.Context, e api.SectionEdit) ([]api.ReloadStatus, error)
 }
 
 // defaultSocketMode lets the owner and the group of the socket in.
