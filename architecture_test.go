@@ -328,7 +328,7 @@ func TestCheckImportsSeesWhatIsForbidden(t *testing.T) {
 // TestLoopStaysSmall: a method of these reaches everything. What can be a function over values
 // stands in a room below agent.
 func TestLoopStaysSmall(t *testing.T) {
-	most, methods := map[string]int{"Agent": 170, "core": 50}, map[string]int{}
+	most, methods := map[string]int{"Agent": 125, "core": 26}, map[string]int{}
 	for _, file := range parseModule(t) {
 		if file.folder() != "agent" {
 			continue

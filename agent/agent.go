@@ -3,7 +3,8 @@ package agent
 import (
 	"cmp"
 	"context"
-	"slices"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/agent/store"
+	"github.com/slotsync/slotsync/securedir"
 )
 
 // An Agent keeps instances in step with sources. It is made by [New].
@@ -128,6 +130,7 @@ func (a *Agent) begin(read stateReader) (err error) {
 
 func (a *Agent) newBackend(b Backend, now time.Time) *backend {
 	nb := newBackend(b)
+	nb.served = a.of(nb)
 	nb.overrides = a.overrides.Of(b.Name)
 	if s := a.stored.backend(b.Name); s.Name != "" {
 		nb.restore(s, now)
@@ -150,31 +153,27 @@ func (a *Agent) start(ctx context.Context) {
 	a.changeReloads(ctx, a.opts.Reloads)
 }
 
-// store hands the state to who writes it: at once, or within a second.
-func (a *Agent) store(now time.Time, atOnce bool) {
-	a.storedLast, a.dirty, a.storeBy = now, false, time.Time{}
-	if state := a.snapshot(now); atOnce {
-		a.saver.Flush(state) // nobody waits for the disk
-	} else {
-		a.saver.Put(state)
+// A stateReader takes the state from the disk: [store.Dir.Read], or [store.Dir.ReadOrSetAside].
+type stateReader func(dir *store.Dir, name string, decode func(text []byte) error) (bool, error)
+
+// loadState reads the state directory, the state itself by read. An error says why there is nothing
+// to go by; a directory that was never written to is none.
+func loadState(folders securedir.Policy, path string, read stateReader) (s stored, err error) {
+	dir, err := store.Open(folders, path)
+	if dir == nil || err != nil {
+		return stored{}, err
 	}
-	if !a.operatorsAt.IsZero() {
-		a.operators.Put(a.operatorsState())
-	}
+	defer dir.Close()
+	_, err = read(dir, stateFile, func(text []byte) error {
+		s, err = decodeState(text)
+		return err
+	})
+	s, other := loadOperators(dir, s)
+	return s, errors.Join(err, other)
 }
 
-// storeIfDirty has the state stored if it changed, once in a tick at most, and when
-// [core.storeSoon] asked for it.
-func (a *Agent) storeIfDirty(now time.Time) {
-	soon := !a.storeBy.IsZero() && !now.Before(a.storeBy)
-	if soon || a.dirty && now.Sub(a.storedLast) >= tick {
-		a.store(now, soon)
-	}
-}
-
-// storeOverdue reports whether the state says of a backend that its sources answered longer
-// ago than they did by more than storeEvery: its age at the next start is counted from that.
-func (a *Agent) storeOverdue(now time.Time) bool {
-	return now.Sub(a.storedLast) >= storeEvery &&
-		slices.ContainsFunc(a.backends, func(b *backend) bool { return b.answeredAt().After(a.storedLast) })
+// unread says why there is no round without the state.
+func unread(err error) error {
+	return fmt.Errorf("the state cannot be read, and overrides and pauses may be in it: %w: run this as root or as the agent's user; "+
+		"a file that is broken, the agent sets aside when it starts", err)
 }

@@ -1,13 +1,11 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -41,7 +39,8 @@ func (a *Agent) Status() api.Status {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
-	s, err := answer(ctx, a, func(context.Context) api.Status { return a.status(time.Now()) })
+	var s api.Status
+	err := a.ask(ctx, func(context.Context) { s = a.status(time.Now()) })
 	if last := a.last.Load(); err != nil && last != nil {
 		return *last
 	}
@@ -68,65 +67,6 @@ func unknown(now time.Time, why error) api.Status {
 // errSilent is why nothing is said of what is so now.
 var errSilent = fmt.Errorf("the loop of the agent has not answered for %s: what is so now is not known", answerWait)
 
-// ask has the loop do f and waits for it. After an error f was not done and
-// will not be: what it writes to is the caller's again.
-func (a *Agent) ask(ctx context.Context, f func(context.Context)) error {
-	if a.ticked.Load() == nil {
-		return api.ErrStopped
-	}
-	done := make(chan struct{})
-	var taken atomic.Bool // by the loop, or by the caller who gave up
-	if !a.post(ctx, func(loop context.Context) {
-		if taken.CompareAndSwap(false, true) {
-			f(loop)
-			close(done)
-		}
-	}) {
-		return cmp.Or(ctx.Err(), api.ErrStopped)
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-	case <-a.quit:
-	}
-	if taken.CompareAndSwap(false, true) {
-		return cmp.Or(ctx.Err(), api.ErrStopped)
-	}
-	<-done
-	return nil
-}
-
-// answer has the loop do f, and returns what f returns. After an error f may
-// still be done.
-func answer[T any](ctx context.Context, a *Agent, f func(context.Context) T) (T, error) {
-	got := make(chan T, 1)
-	if err := a.ask(ctx, func(loop context.Context) { got <- f(loop) }); err != nil {
-		var none T
-		return none, err
-	}
-	return <-got, nil
-}
-
-// askOr is ask for what can fail.
-func (a *Agent) askOr(ctx context.Context, f func(context.Context) error) error {
-	refused, err := answer(ctx, a, f)
-	return cmp.Or(err, refused)
-}
-
-// answerOr is answer for what can fail.
-func answerOr[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	r, err := answer(ctx, a, func(loop context.Context) result {
-		v, err := f(loop)
-		return result{v, err}
-	})
-	return r.value, cmp.Or(err, r.err)
-}
-
 // Accept has those of a backend, by our name of it, go that id stood for when it was
 // shown: what the guard holds, what is kept, or live addresses that no source has ever
 // listed. What is listed again by now stays. It fails with [api.ErrNoBackend],
@@ -139,10 +79,10 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 			return done, a.noBackend(name)
 		}
 		now := time.Now()
-		ids := a.holdIDs(b, now)
+		ids := b.holdIDs(now)
 		before := b.guard.Published()
 		held, _ := b.guard.Hold(now)
-		gone, ok := a.accept(b, id, now)
+		gone, ok := b.accept(id, now)
 		switch {
 		case !ok && len(ids) == 0:
 			return done, fmt.Errorf("backend %q: %w", name, api.ErrNothingHeld)
@@ -153,10 +93,8 @@ func (a *Agent) Accept(ctx context.Context, name, id, by string) (api.Accepted, 
 		}
 		done.Removed = addressStrings(gone)
 		a.dirty = true
-		a.accepted(b, gone, before, id, by)
-		a.membersChanged(b, before, held)
-		a.holdChanged(b, held, before)
-		a.keptChanged(b)
+		a.record(b.accepted(gone, before, id, by), b.membersChanged(before, held), b.holdChanged(held, before))
+		a.record(b.keptChanged()...)
 		for _, f := range b.feeds {
 			if f.accepted {
 				a.readAgain(loop, b, f, 0) // it may be whole by what was accepted

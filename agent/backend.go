@@ -42,7 +42,8 @@ type leaving struct {
 // backend is what the loop knows about one backend.
 type backend struct {
 	Backend
-	feeds          []*feed // in the order of the configuration
+	served         []*instance // those that serve it, in configured order; see [core.of]
+	feeds          []*feed     // in the order of the configuration
 	at             sources.Position
 	nextTransition time.Time // when that becomes another one by itself; zero for never
 	guard          *guard.Guard
@@ -93,7 +94,7 @@ type backend struct {
 	added map[netip.AddrPort]time.Time
 	// started is when operators gave back endpoints whose slots somebody else had taken.
 	started map[netip.AddrPort]time.Time
-	// weights are those of the slots in HAProxy's configuration; see [core.templateWeights].
+	// weights are those of the slots in HAProxy's configuration; see [backend.templateWeights].
 	weights placement.Weights
 	// operated are the endpoints that an override is or was about while nothing but what
 	// was stored is known: their slots alone are written to where others serve already.
@@ -149,82 +150,6 @@ func (b *backend) mayRemove(a netip.AddrPort) bool {
 	return slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.mayRemove(a) })
 }
 
-// Evidence is what the loop knows besides what the feeds say when they are put together.
-type evidence struct {
-	checked bool                    // HAProxy checks the slots
-	proven  map[netip.AddrPort]bool // newcomers that work
-	// confirms is what the strongest read there is, just made, says of an endpoint; nil: none
-	// was made.
-	confirms func(netip.AddrPort) guard.Says
-}
-
-// reevaluate puts together what the feeds say now, offers it to the guard, and returns
-// whether the targets have to be made anew. Nothing is, before a feed that is used has
-// answered in this process.
-func (b *backend) reevaluate(with evidence, now time.Time) bool {
-	c := sources.Combine(b.contributions(), b.Failover, b.at, now)
-	b.at, b.nextTransition = c.At, c.Due
-	answered := false
-	for i, f := range b.feeds {
-		f.used = c.Used[i]
-		answered = answered || f.used && !f.answered.IsZero()
-	}
-	back := b.setKept(c.Set.Kept)
-	first := !b.answered
-	if first && !answered {
-		return false
-	}
-	b.phase, b.answered, b.operated = phaseLive, true, nil
-	isKept := make(map[netip.AddrPort]bool, len(b.kept))
-	for a := range b.kept {
-		isKept[a] = true
-	}
-	before := b.guard.Published()
-	changed := b.guard.Offer(guard.Offer{
-		Set: c.Set.Endpoints, Kept: isKept, Proven: with.proven, Silent: b.silent, Confirms: with.confirms,
-		KeepUnhealthy: b.OnAllUnhealthy == KeepUnhealthy || b.OnAllUnhealthy == "" && with.checked,
-	}, now)
-	if changed {
-		b.startLeaving(before, b.guard.Published(), now)
-	}
-	settled := b.settleExpired()
-	return changed || first || back || settled || b.claims()
-}
-
-// settleExpired takes those of b.expired out that are listed again, and all once every source has
-// answered: it reports whether that was so.
-func (b *backend) settleExpired() bool {
-	if len(b.expired) == 0 {
-		return false
-	}
-	for _, e := range b.guard.Published() {
-		delete(b.expired, e.Addr)
-	}
-	settled := len(b.unanswered()) == 0
-	if settled {
-		b.expired = nil
-	}
-	return settled
-}
-
-// claims reports whether any of what no source had ever listed is a feed's now.
-func (b *backend) claims() bool {
-	for _, a := range b.unmanaged {
-		if b.owns(a) {
-			return true
-		}
-	}
-	return false
-}
-
-func (b *backend) contributions() []sources.Contribution {
-	out := make([]sources.Contribution, len(b.feeds))
-	for i, f := range b.feeds {
-		out[i] = sources.Contribution{Name: f.Name, Set: f.known.Set(), Failing: f.failing != nil}
-	}
-	return out
-}
-
 // affected returns the feeds whose word counts for what is held: those in use that once
 // listed any of it, or all in use if none did. What a feed lists that stands by is not in
 // force.
@@ -264,4 +189,63 @@ func (b *backend) targets() []slots.Target {
 	targets := b.placement.Table().Targets(slots.Scale(b.guard.Published()))
 	b.overrides.Reweigh(b.Name, targets, b.weights.Of)
 	return targets
+}
+
+// views returns the slots of b that can be filled, at every instance that has shown them.
+func (b *backend) views() [][]slots.Server {
+	var out [][]slots.Server
+	for _, in := range b.served {
+		if at := in.at(b.Name); at.Own != nil && at.Problem == "" {
+			out = append(out, at.Usable)
+		}
+	}
+	return out
+}
+
+// checks reports whether HAProxy checks the slots of b at any instance.
+func (b *backend) checks() bool {
+	return slices.ContainsFunc(b.views(), func(own []slots.Server) bool {
+		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Checked })
+	})
+}
+
+// owns reports whether a is a feed's to remove, or an operator's who adds it or did.
+func (b *backend) owns(a netip.AddrPort) bool {
+	_, added := b.added[a]
+	return added || b.mayRemove(a) || b.overrides.Find(b.Name, a, api.OverrideServer) != nil
+}
+
+// listedBy names the sources that list an endpoint now, or listed it last and keep it.
+func (b *backend) listedBy(addr netip.AddrPort) []string {
+	var names []string
+	for _, f := range b.feeds {
+		if f.known.Has(addr) {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+func (b *backend) feed(name string) *feed {
+	return first(b.feeds, func(f *feed) bool { return f.Name == name })
+}
+
+// hasConflict reports whether a conflict keeps the agent from writing to a slot of b
+// somewhere.
+func (b *backend) hasConflict(now time.Time) bool {
+	return slices.ContainsFunc(b.served, func(in *instance) bool {
+		for _, until := range in.at(b.Name).Conflicts {
+			if until.After(now) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// searchAgain has unmanaged addresses looked for again: what may be removed has changed.
+func (b *backend) searchAgain() {
+	for _, in := range b.served {
+		in.at(b.Name).searched = false
+	}
 }

@@ -1,86 +1,18 @@
 package agent
 
 import (
-	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/override"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reconciler"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
-
-// instance is what the loop knows about one HAProxy.
-type instance struct {
-	Instance
-	last reconciler.Report // but for its backends
-	// met: it answered at least once, and its slots are known. continued: that process
-	// had answered when the state was stored.
-	met, continued bool
-	// failedAt is when it stopped to answer, if it does not.
-	failedAt time.Time
-	// backends is what is known of its backends, by our name; see [instance.at].
-	backends map[string]*backendAt
-	// pending are the generations that were sent and not read back, oldest
-	// first.
-	pending  []pendingGeneration
-	applied  uint64
-	restarts int
-	// commandLog has the last commands to its slots.
-	commandLog commandLog
-	// inStep is whether it was in step when that was recorded last, behind for how many
-	// ticks in a row it has not been.
-	inStep bool
-	behind int
-	// reconciler writes to it; cancel ends that. outdated: it has to be set anew.
-	reconciler *reconciler.Reconciler
-	cancel     context.CancelFunc
-	outdated   bool
-}
-
-// A backendAt is what the loop knows about one backend at one instance.
-type backendAt struct {
-	// BackendReport is what was reported last, or before that what was stored; known says
-	// that there is either.
-	reconciler.BackendReport
-	known bool
-	// seenOnce: its slots were seen. full: some of them were ready then.
-	seenOnce, full bool
-	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
-	// left alone until somebody accepts that they go. searched: they were looked for.
-	unmanaged placement.Unmanaged
-	searched  bool
-	// unmanagedThen are those of when the state was stored. corrected: what somebody took since
-	// then in the same process was left out of unmanaged; later searches keep what they find.
-	unmanagedThen placement.Unmanaged
-	corrected     bool
-	// had is how many slots its configuration had when it showed some last, which may have been
-	// to an earlier process of slotsync; 0: it never did.
-	had int
-}
-
-// at returns what is known of a backend there, which may be nothing.
-func (in *instance) at(backend string) *backendAt {
-	at := in.backends[backend]
-	if at == nil {
-		at = &backendAt{}
-		in.backends[backend] = at
-	}
-	return at
-}
-
-// A pendingGeneration is when a generation of a backend was made, and when its source answered.
-type pendingGeneration struct {
-	backend  string
-	gen      uint64
-	at, news time.Time
-}
-
-// maxPending bounds the pending generations of an instance that is away: the oldest and the
-// newest are kept.
-const maxPending = 64
 
 // core is what the agent knows and decides. It starts nothing and waits for nothing; the time
 // is a parameter.
@@ -111,15 +43,8 @@ func (c *core) instance(name string) *instance {
 	return first(c.instances, func(in *instance) bool { return in.Name == name })
 }
 
-// first returns the first of list that is what is looked for, else the zero value.
-func first[T any](list []T, is func(T) bool) (none T) {
-	if i := slices.IndexFunc(list, is); i >= 0 {
-		return list[i]
-	}
-	return none
-}
-
-// of returns the instances that serve b, in configured order.
+// of returns the instances that serve b, in configured order: for [backend.served], whenever
+// either has changed.
 func (c *core) of(b *backend) []*instance {
 	var out []*instance
 	for _, in := range c.instances {
@@ -130,60 +55,45 @@ func (c *core) of(b *backend) []*instance {
 	return out
 }
 
-// views returns the slots of b that can be filled, at every instance that has shown them.
-func (c *core) views(b *backend) [][]slots.Server {
-	var out [][]slots.Server
-	for _, in := range c.of(b) {
-		if at := in.at(b.Name); at.Own != nil && at.Problem == "" {
-			out = append(out, at.Usable)
-		}
-	}
-	return out
-}
-
 // decidable reports whether there are an answer and slots to decide b about.
 func (c *core) decidable(b *backend) bool {
-	return b.phase != phaseWaiting && c.barrierOpen && len(c.views(b)) > 0
+	return b.phase != phaseWaiting && c.barrierOpen && len(b.views()) > 0
 }
 
-// recompute decides anew which endpoint is in which slot of b, and reports whether that has to
-// be published. It does nothing before there are an answer and slots to decide about, and not
-// more often than the pace allows.
-func (c *core) recompute(b *backend, now time.Time) bool {
-	if !c.decidable(b) {
-		return false
-	}
+// recompute decides anew which endpoint is in which slot of b, which is [core.decidable], and
+// reports whether that has to be published: not more often than the pace allows.
+func (b *backend) recompute(now time.Time) bool {
 	if b.due && !b.pace.AllowN(now, 1) {
 		return false
 	}
 	if b.snapshotStale {
-		b.expireSnapshot(c.live(b), now)
+		b.expireSnapshot(b.live(), now)
 	}
-	b.weights = c.templateWeights(b)
+	b.weights = b.templateWeights()
 	fresh, misfit := b.due || b.gen == 0, b.misfit
 	if b.placement.Adopted() {
-		b.placement.Observe(c.views(b), now)
+		b.placement.Observe(b.views(), now)
 	} else {
-		b.placement.Adopt(c.viewsToAdopt(b), b.wanted(), now)
+		b.placement.Adopt(b.viewsToAdopt(), b.wanted(), now)
 	}
 	var changed bool
-	b.unmanaged, changed = c.findUnmanaged(b)
-	c.noteTakeover(b)
-	b.misfit = c.misfits(b)
-	b.placement.Reserve(b.reserved(c.of(b)))
-	c.allocateSlots(b, now)
-	c.dropReused(b)
+	b.unmanaged, changed = b.findUnmanaged()
+	b.noteTakeover()
+	b.misfit = b.misfits()
+	b.placement.Reserve(b.reserved())
+	b.allocateSlots(now)
+	b.dropReused()
 	b.due = false
 	return fresh || misfit != b.misfit || !slices.Equal(b.sent, b.targets()) || changed
 }
 
 // templateWeights returns the weights that the slots of b have in the configuration, if any
 // override may ask for a share of them.
-func (c *core) templateWeights(b *backend) placement.Weights {
+func (b *backend) templateWeights() placement.Weights {
 	if len(b.overrides) == 0 {
 		return nil
 	}
-	return placement.TemplateWeights(c.views(b))
+	return placement.TemplateWeights(b.views())
 }
 
 // allocateSlots gives every endpoint a slot, as far as slots can be had without a
@@ -191,15 +101,15 @@ func (c *core) templateWeights(b *backend) placement.Weights {
 // sessions any more, those of kept ones that are down, added ones, those
 // of kept ones that are up, and at last those of some that are on their way out besides what
 // comes in their place. A kept endpoint that lost its slot gets a free or an added one.
-func (c *core) allocateSlots(b *backend, now time.Time) {
+func (b *backend) allocateSlots(now time.Time) {
 	most := 0 // slots, of which some may be added
-	if dynamic := b.Dynamic && !c.addUnsupported(b); dynamic {
+	if dynamic := b.Dynamic && !b.addUnsupported(); dynamic {
 		most = b.MaxSlots
 	} else {
-		b.placement.DropGhosts(c.views(b))
+		b.placement.DropGhosts(b.views())
 	}
 	b.assign(now)
-	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, placement.Down(c.views(b))) {
+	if b.placement.Short() && len(b.kept) > 0 && b.placement.Yield(b.keptSince, placement.Down(b.views())) {
 		b.assign(now)
 	}
 	b.placement.Grow(most)
@@ -230,8 +140,8 @@ func (b *backend) assign(now time.Time) {
 }
 
 // addUnsupported reports whether no instance takes dynamic servers in b.
-func (c *core) addUnsupported(b *backend) bool {
-	return !slices.ContainsFunc(c.of(b), func(in *instance) bool { return in.at(b.Name).AddUnsupported == "" })
+func (b *backend) addUnsupported() bool {
+	return !slices.ContainsFunc(b.served, func(in *instance) bool { return in.at(b.Name).AddUnsupported == "" })
 }
 
 // publish makes a new generation of b, for news that came then; zero for none.
@@ -243,7 +153,7 @@ func (c *core) publish(b *backend, news, now time.Time) {
 	if slots.TakesOut(before, b.sent) {
 		c.storeSoon(now)
 	}
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		in.pending = append(in.pending, pendingGeneration{b.Name, c.gen, now, news})
 		if len(in.pending) > maxPending {
 			in.pending = slices.Delete(in.pending, 1, 2)
@@ -280,7 +190,7 @@ func (c *core) broadcastAll(now time.Time) {
 func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 	out := reconciler.Spec{Generation: c.gen, Timing: c.timing, Backends: map[string]reconciler.BackendSpec{}}
 	for _, b := range c.backends {
-		if !slices.Contains(c.of(b), in) {
+		if !slices.Contains(b.served, in) {
 			continue
 		}
 		s := reconciler.BackendSpec{
@@ -308,4 +218,32 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 		out.Backends[b.Name] = s
 	}
 	return out
+}
+
+// noBackend says that no backend has this name, and which may be meant.
+func (c *core) noBackend(name string) error {
+	var names []string
+	for _, b := range c.backends {
+		names = append(names, b.Name)
+	}
+	return fmt.Errorf("%w: %q%s", api.ErrNoBackend, discovery.Printable(name, 60), discovery.DidYouMean(name, names))
+}
+
+// inSync reports whether in is as the table wants it, and can be. Nothing is wanted before
+// the barrier opens.
+func (c *core) inSync(in *instance) bool { return c.barrierOpen && in.inSync() && !c.unfilled(in) }
+
+// unfilled reports whether in lacks a backend or its slots, of which any endpoint is
+// wanted or may be, or has slots that cannot be used while endpoints have none.
+func (c *core) unfilled(in *instance) bool {
+	return slices.ContainsFunc(c.backends, func(b *backend) bool {
+		r := in.at(b.Name)
+		switch {
+		case !slices.Contains(b.served, in):
+			return false
+		case len(r.Usable) < len(r.Own):
+			return b.placement.Short() || r.Overflow > 0
+		}
+		return (r.Missing || r.Problem != "") && (!b.answered || len(b.wanted()) > 0)
+	})
 }

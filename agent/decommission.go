@@ -24,15 +24,15 @@ func (o Options) serves(backend, instance string) bool {
 // when that was read back from every instance that answers, or after the time
 // for one round: what is left by then stays.
 func (a *Agent) decommission(ctx context.Context, next Options) error {
-	limit, err := answer(ctx, a, func(context.Context) time.Duration {
+	var limit time.Duration
+	if err := a.ask(ctx, func(context.Context) {
 		a.next = &next
 		for _, b := range a.decommissioned(a.next) {
 			a.publish(b, time.Time{}, time.Now())
 			a.storeSoon(time.Now())
 		}
-		return a.timing.Timeout
-	})
-	if err != nil {
+		limit = a.timing.Timeout
+	}); err != nil {
 		return err
 	}
 	brief, cancel := context.WithTimeout(ctx, limit)
@@ -40,7 +40,8 @@ func (a *Agent) decommission(ctx context.Context, next Options) error {
 	ticker := time.NewTicker(decommissionPace)
 	defer ticker.Stop()
 	for {
-		busy, err := answer(brief, a, func(context.Context) bool { return a.decommissioning() })
+		busy := false
+		err := a.ask(brief, func(context.Context) { busy = a.decommissioning() })
 		switch {
 		case brief.Err() != nil:
 			return ctx.Err()
@@ -69,7 +70,7 @@ func (a *Agent) recommission() {
 func (c *core) decommissioned(next *Options) []*backend {
 	var out []*backend
 	for _, b := range c.backends {
-		if next != nil && b.gen > 0 && slices.ContainsFunc(c.of(b), func(in *instance) bool { return !next.serves(b.Name, in.Name) }) {
+		if next != nil && b.gen > 0 && slices.ContainsFunc(b.served, func(in *instance) bool { return !next.serves(b.Name, in.Name) }) {
 			out = append(out, b)
 		}
 	}
@@ -80,7 +81,7 @@ func (c *core) decommissioned(next *Options) []*backend {
 // that answers. Unmanaged addresses are not ours to empty.
 func (c *core) decommissioning() bool {
 	for _, b := range c.decommissioned(c.next) {
-		for _, in := range c.of(b) {
+		for _, in := range b.served {
 			if c.next.serves(b.Name, in.Name) || !in.up() {
 				continue
 			}

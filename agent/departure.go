@@ -174,7 +174,7 @@ func (b *backend) remaining() []discovery.Endpoint {
 
 // dropReused forgets when to end the sessions of endpoints whose address no slot of b
 // has any more.
-func (c *core) dropReused(b *backend) {
+func (b *backend) dropReused() {
 	if len(b.sessionEnds) == 0 {
 		return
 	}
@@ -182,7 +182,7 @@ func (c *core) dropReused(b *backend) {
 	for _, s := range b.placement.Table() {
 		has[s.Endpoint.Addr], has[s.Last] = true, true
 	}
-	for _, own := range c.views(b) {
+	for _, own := range b.views() {
 		for _, s := range own {
 			has[s.Addr] = true
 		}

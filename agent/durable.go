@@ -5,14 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/store"
 )
 
-// This file keeps what operators asked for: it is on the disk before they are told that
-// it is done.
+// This file hands over what is to be stored. What operators asked for is on the disk before they
+// are told that it is done.
 
 const (
 	operatorsFile    = "operators.json"
@@ -66,30 +67,22 @@ func (a *Agent) flushState() storeWait {
 // storing has the loop do f and then begin to store what it changed, and returns when
 // that is done. The error wraps [api.ErrNotStored] if what f did is in force and not on the
 // disk.
-func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error), begin func() []storeWait) (T, error) {
-	type result struct {
-		value  T
-		err    error
-		stored []storeWait
-	}
-	r, err := answer(ctx, a, func(loop context.Context) result {
+func storing[T any](ctx context.Context, a *Agent, f func(context.Context) (T, error), begin func() []storeWait) (v T, err error) {
+	var stored []storeWait
+	if stopped := a.ask(ctx, func(loop context.Context) {
 		before := a.operatorsAt
-		v, err := f(loop)
-		if err != nil && before.Equal(a.operatorsAt) && !a.stateAsked {
-			return result{v, err, nil} // nothing changed
+		if v, err = f(loop); err == nil || !before.Equal(a.operatorsAt) || a.stateAsked { // else nothing changed
+			stored = begin()
 		}
-		return result{v, err, begin()}
-	})
-	if err != nil {
-		return r.value, err
+	}); stopped != nil {
+		return v, stopped
 	}
-	for _, wait := range r.stored {
-		if err = wait(ctx); err != nil {
-			err = fmt.Errorf("%w: %w", api.ErrNotStored, err)
-			break
+	for _, wait := range stored {
+		if failed := wait(ctx); failed != nil {
+			return v, cmp.Or(err, fmt.Errorf("%w: %w", api.ErrNotStored, failed))
 		}
 	}
-	return r.value, cmp.Or(r.err, err)
+	return v, err
 }
 
 // loadOperators returns what operators asked for: what is in the file of its own, unless
@@ -110,4 +103,33 @@ func loadOperators(dir *store.Dir, s stored) (stored, error) {
 	}
 	s.OperatorsAt, s.Overrides, s.Pauses = &o.At, o.Overrides, o.Pauses
 	return s, nil
+}
+
+// store hands the state to who writes it: at once, or within a second.
+func (a *Agent) store(now time.Time, atOnce bool) {
+	a.storedLast, a.dirty, a.storeBy = now, false, time.Time{}
+	if state := a.snapshot(now); atOnce {
+		a.saver.Flush(state) // nobody waits for the disk
+	} else {
+		a.saver.Put(state)
+	}
+	if !a.operatorsAt.IsZero() {
+		a.operators.Put(a.operatorsState())
+	}
+}
+
+// storeIfDirty has the state stored if it changed, once in a tick at most, and when
+// [core.storeSoon] asked for it.
+func (a *Agent) storeIfDirty(now time.Time) {
+	soon := !a.storeBy.IsZero() && !now.Before(a.storeBy)
+	if soon || a.dirty && now.Sub(a.storedLast) >= tick {
+		a.store(now, soon)
+	}
+}
+
+// storeOverdue reports whether the state says of a backend that its sources answered longer
+// ago than they did by more than storeEvery: its age at the next start is counted from that.
+func (a *Agent) storeOverdue(now time.Time) bool {
+	return now.Sub(a.storedLast) >= storeEvery &&
+		slices.ContainsFunc(a.backends, func(b *backend) bool { return b.answeredAt().After(a.storedLast) })
 }

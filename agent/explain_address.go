@@ -3,15 +3,17 @@ package agent
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/explain"
+	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
 
 // explainAddress puts together what is known of one address, or of a free slot.
-func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explain.Explanation, addr netip.AddrPort, slot string) api.AddressExplanation {
+func (b *backend) explainAddress(status api.BackendStatus, e *explain.Explanation, addr netip.AddrPort, slot string, pause *api.Pause) api.AddressExplanation {
 	x := explain.Address{Said: []api.SourceView{}, Slot: slot, Instances: []api.InstanceExplanation{}}
 	if addr.IsValid() {
 		x.Address = addr.String()
@@ -31,13 +33,12 @@ func (a *Agent) explainAddress(b *backend, status api.BackendStatus, e *explain.
 			x.Overrides = append(x.Overrides, *o)
 		}
 	}
-	number, placed := a.numberOf(b, x.Slot)
+	number, placed := b.numberOf(x.Slot)
 	if placed = placed && x.Slot != ""; !placed {
 		number = noSlot
 	}
-	pause := a.pauses.Of(b.Name, e.At)
-	for _, in := range a.of(b) {
-		for _, s := range a.slotsAt(b, in, number, x.Address) {
+	for _, in := range b.served {
+		for _, s := range b.slotsAt(in, number, x.Address) {
 			at := in.explain(b, s.Server, s.exists, e.At)
 			if pause != nil {
 				at.PausedUntil, at.PausedBy = pause.Until, cmp.Or(pause.By, "an operator")
@@ -64,7 +65,7 @@ type slotAt struct {
 
 // slotsAt returns the slot of that number, and every other one in which the address is
 // live, at an instance.
-func (a *Agent) slotsAt(b *backend, in *instance, number int, address string) []slotAt {
+func (b *backend) slotsAt(in *instance, number int, address string) []slotAt {
 	r := in.at(b.Name)
 	var out []slotAt
 	for _, s := range r.Own {
@@ -74,7 +75,7 @@ func (a *Agent) slotsAt(b *backend, in *instance, number int, address string) []
 		}
 	}
 	if number != noSlot && len(out) == 0 {
-		out = append(out, slotAt{slots.Server{Name: a.slotName(b, number), Number: number, Sessions: -1}, len(r.Own) == 0})
+		out = append(out, slotAt{slots.Server{Name: b.slotName(number), Number: number, Sessions: -1}, len(r.Own) == 0})
 	}
 	return out
 }
@@ -103,4 +104,36 @@ func (in *instance) explain(b *backend, s slots.Server, exists bool, now time.Ti
 		i.Said = append(i.Said, api.Exchange{Command: said.Command, Reply: said.Reply, Answered: said.Answered, At: said.At})
 	}
 	return i
+}
+
+// says is what a feed says of an address.
+func (f *feed) says(addr netip.AddrPort) api.SourceView {
+	s := api.SourceView{Source: f.Name, Says: api.SaysUnlisted, LastListed: f.known.LastListed(addr)}
+	if f.answered.IsZero() {
+		s.Says = api.SaysNothing
+		return s
+	}
+	i, listed := slices.BinarySearchFunc(f.listed, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
+	if listed {
+		e := f.listed[i]
+		s.Says, s.Weight, s.Name, s.Reason = e.State.String(), e.Weight, e.Name, e.Reason
+		return s
+	}
+	for _, x := range f.refused {
+		if isNamed(x.Value, addr) {
+			s.Says, s.Name, s.Reason = api.SaysRefused, x.Name, x.Reason
+			break
+		}
+	}
+	return s
+}
+
+// isNamed reports whether value, which a source named, is an address. Sources may
+// name a rejected one without its port.
+func isNamed(value string, addr netip.AddrPort) bool {
+	if a, err := netip.ParseAddrPort(value); err == nil {
+		return plain(a) == addr || addr.Port() == 0 && plain(a).Addr() == addr.Addr()
+	}
+	ip, err := netip.ParseAddr(value)
+	return err == nil && ip.Unmap() == addr.Addr()
 }

@@ -23,7 +23,7 @@ const (
 // slot, or "" for the backend as a whole. It fails with [api.ErrNoBackend] or
 // [api.ErrNoSubject].
 func (a *Agent) Explain(ctx context.Context, name, about string) (api.Explanation, error) {
-	return answerOr(ctx, a, func(context.Context) (api.Explanation, error) {
+	return answer(ctx, a, func(context.Context) (api.Explanation, error) {
 		b := a.backend(name)
 		if b == nil {
 			return api.Explanation{}, a.noBackend(name)
@@ -57,13 +57,13 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explain.Explan
 	e.Guard = explain.Guard(status, &e)
 	if about == "" {
 		var instances []api.InstanceStatus
-		for _, in := range a.of(b) {
+		for _, in := range b.served {
 			instances = append(instances, a.instanceStatus(in, now))
 		}
 		e.Verdict = explain.BackendVerdict(status, instances, &e)
 		return e, nil
 	}
-	list, slot, err := a.resolve(b, status, about)
+	list, slot, err := b.resolve(status, about)
 	if err != nil {
 		return e, err
 	}
@@ -71,7 +71,7 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explain.Explan
 		list = list[:maxExplained]
 	}
 	for _, addr := range list {
-		e.Addresses = append(e.Addresses, a.explainAddress(b, status, &e, addr, slot))
+		e.Addresses = append(e.Addresses, b.explainAddress(status, &e, addr, slot, a.pauses.Of(b.Name, now)))
 	}
 	e.Verdict = explain.Verdicts(e.Addresses, e.More)
 	return e, nil
@@ -79,15 +79,15 @@ func (a *Agent) explain(b *backend, about string, now time.Time) (explain.Explan
 
 // resolve returns the addresses that about stands for, sorted; of a free slot the
 // zero one. slot is the name of a slot, if it is one.
-func (a *Agent) resolve(b *backend, status api.BackendStatus, about string) (list []netip.AddrPort, slot string, err error) {
+func (b *backend) resolve(status api.BackendStatus, about string) (list []netip.AddrPort, slot string, err error) {
 	if addr, err := netip.ParseAddrPort(about); err == nil {
 		return []netip.AddrPort{plain(addr)}, "", nil
 	}
 	if ip, err := netip.ParseAddr(about); err == nil {
-		return a.portsOf(b, status, ip.Unmap()), "", nil
+		return b.portsOf(status, ip.Unmap()), "", nil
 	}
-	number, named := a.numberOf(b, about)
-	name := a.slotName(b, number)
+	number, named := b.numberOf(about)
+	name := b.slotName(number)
 	i := slices.IndexFunc(status.Slots, func(s api.SlotStatus) bool { return named && s.Name == name })
 	if i < 0 {
 		return nil, "", fmt.Errorf("%w: %q of backend %q", api.ErrNoSubject, about, b.Name)
@@ -99,11 +99,9 @@ func (a *Agent) resolve(b *backend, status api.BackendStatus, about string) (lis
 	return []netip.AddrPort{addr}, name, err
 }
 
-func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
-
 // portsOf returns everything known at an IP address; the address with port 0 if
 // there is nothing.
-func (a *Agent) portsOf(b *backend, status api.BackendStatus, ip netip.Addr) []netip.AddrPort {
+func (b *backend) portsOf(status api.BackendStatus, ip netip.Addr) []netip.AddrPort {
 	var out []netip.AddrPort
 	add := func(addr netip.AddrPort) {
 		if addr.Addr() == ip {
@@ -123,7 +121,7 @@ func (a *Agent) portsOf(b *backend, status api.BackendStatus, ip netip.Addr) []n
 	for _, e := range status.Endpoints {
 		add(e.Addr)
 	}
-	for _, own := range a.views(b) {
+	for _, own := range b.views() {
 		for _, s := range own {
 			add(s.Addr)
 		}
@@ -149,36 +147,4 @@ func (f *feed) explain(backend string, now time.Time) api.SourceExplanation {
 	s.RejectedTotal = len(s.Rejected)
 	s.Rejected = slices.Clone(s.Rejected[:min(maxRejected, len(s.Rejected))])
 	return s
-}
-
-// says is what a feed says of an address.
-func (f *feed) says(addr netip.AddrPort) api.SourceView {
-	s := api.SourceView{Source: f.Name, Says: api.SaysUnlisted, LastListed: f.known.LastListed(addr)}
-	if f.answered.IsZero() {
-		s.Says = api.SaysNothing
-		return s
-	}
-	i, listed := slices.BinarySearchFunc(f.listed, addr, func(e discovery.Endpoint, a netip.AddrPort) int { return e.Addr.Compare(a) })
-	if listed {
-		e := f.listed[i]
-		s.Says, s.Weight, s.Name, s.Reason = e.State.String(), e.Weight, e.Name, e.Reason
-		return s
-	}
-	for _, x := range f.refused {
-		if isNamed(x.Value, addr) {
-			s.Says, s.Name, s.Reason = api.SaysRefused, x.Name, x.Reason
-			break
-		}
-	}
-	return s
-}
-
-// isNamed reports whether value, which a source named, is an address. Sources may
-// name a rejected one without its port.
-func isNamed(value string, addr netip.AddrPort) bool {
-	if a, err := netip.ParseAddrPort(value); err == nil {
-		return plain(a) == addr || addr.Port() == 0 && plain(a).Addr() == addr.Addr()
-	}
-	ip, err := netip.ParseAddr(value)
-	return err == nil && ip.Unmap() == addr.Addr()
 }

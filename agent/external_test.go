@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -161,7 +162,7 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 				}
 				w.wantSync("a", true)
 				for i := range tt.held {
-					w.state("web"+itoa(3-i), api.StateReady, api.Who{})
+					w.state("web"+strconv.Itoa(3-i), api.StateReady, api.Who{})
 				}
 				w.settle()
 				if tt.held > 0 {

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/netip"
 	"slices"
 	"time"
@@ -157,4 +159,18 @@ func pairFeeds(before, next []Feed) []int {
 		}
 	}
 	return out
+}
+
+// owner is a digest of what was asked for what f has.
+func (f *feed) owner() string {
+	if f.known.OfPredecessor() {
+		return f.predecessor
+	}
+	return digest(f.Identity)
+}
+
+// digest returns a short name for a key that may hold anything.
+func digest(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:8])
 }

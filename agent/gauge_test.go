@@ -122,7 +122,7 @@ func TestGaugesNameSoManySlots(t *testing.T) {
 		if err := w.agent.ask(w.t.Context(), func(context.Context) {
 			for most, want := range map[int]int{0: 0, 1: 1, 2: 2, 10: 3} {
 				got := map[metrics.NamedSlot]bool{}
-				if w.agent.nameSlots(w.agent.backends[0], got, most); len(got) != want {
+				if w.agent.backends[0].nameSlots(got, most); len(got) != want {
 					w.t.Errorf("at most %d: %v", most, got)
 				}
 			}

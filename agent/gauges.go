@@ -18,12 +18,11 @@ const maxNamed = 10_000
 
 // snapshotMetrics asks the loop for what the gauges say now. While the loop ends there
 // is nothing to say; one that does not answer is an error.
-func (a *Agent) snapshotMetrics() (metrics.Snapshot, error) {
+func (a *Agent) snapshotMetrics() (s metrics.Snapshot, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
-	s, err := answer(ctx, a, func(context.Context) metrics.Snapshot { return a.gauges(time.Now()) })
-	if errors.Is(err, api.ErrStopped) {
-		return metrics.Snapshot{}, nil
+	if err = a.ask(ctx, func(context.Context) { s = a.gauges(time.Now()) }); errors.Is(err, api.ErrStopped) {
+		return s, nil
 	}
 	return s, err
 }
@@ -51,25 +50,22 @@ func (a *Agent) gauges(now time.Time) metrics.Snapshot {
 			before, more := s.Sources[key]
 			s.Sources[key] = f.addSource(before, more, kept[f.Name])
 		}
-		used := map[int]bool{}
-		for _, slot := range b.placement.Table() {
-			used[slot.Number] = !slot.Free()
-		}
-		a.nameSlots(b, s.Named, maxNamed)
-		for _, in := range a.of(b) {
+		slot := slots.FindSlot(b.placement.Table())
+		b.nameSlots(s.Named, maxNamed)
+		for _, in := range b.served {
 			key := metrics.SlotsKey{HAProxy: in.Name, Proxy: b.Proxy}
-			s.Slots[key] = in.at(b.Name).addSlots(s.Slots[key], used)
+			s.Slots[key] = in.at(b.Name).addSlots(s.Slots[key], slot)
 		}
 	}
 	return s
 }
 
 // nameSlots adds the slots of b that have an endpoint to those of others, up to that many.
-func (a *Agent) nameSlots(b *backend, named map[metrics.NamedSlot]bool, most int) {
+func (b *backend) nameSlots(named map[metrics.NamedSlot]bool, most int) {
 	if len(named) >= most {
 		return // what slots are called takes a look at each of every instance
 	}
-	names := a.slotNames(b)
+	names := b.slotNames()
 	for _, slot := range b.placement.Table() {
 		if e := slot.Endpoint; !slot.Free() && len(named) < most {
 			named[metrics.NamedSlot{Proxy: b.Proxy, Server: names(slot.Number), Address: e.Addr.String(), Name: discovery.Printable(e.Name, maxMapName)}] = true
@@ -92,11 +88,11 @@ func (a *Agent) addProxy(p metrics.Proxy, b *backend, now time.Time) metrics.Pro
 	if kind := b.guard.Kind(); kind != "" {
 		p.Held[kind] = true
 	}
-	if len(a.unmanagedOf(b)) > 0 {
+	if len(b.unmanagedOf()) > 0 {
 		p.Held[api.HoldTakeover] = true
 	}
 	p.Overflow += len(b.placement.Overflow())
-	p.Paused = p.Paused || a.hasConflict(b, now) || a.pauses.Of(b.Name, now) != nil
+	p.Paused = p.Paused || b.hasConflict(now) || a.pauses.Of(b.Name, now) != nil
 	p.ReloadNeeded = p.ReloadNeeded || a.needsReload(b)
 	if len(b.overrides) == 0 {
 		return p
@@ -129,21 +125,21 @@ func (f *feed) addSource(s metrics.Source, more bool, kept int) metrics.Source {
 	return s
 }
 
-// addSlots adds the slots of a backend at an instance, by what they are; used are those that
-// have an endpoint.
-func (at *backendAt) addSlots(s metrics.Slots, used map[int]bool) metrics.Slots {
+// addSlots adds the slots of a backend at an instance, by what they are.
+func (at *backendAt) addSlots(s metrics.Slots, slot func(number int) *slots.Slot) metrics.Slots {
 	if s.States == nil {
 		s.States = map[string]int{}
 	}
 	for _, live := range at.Own {
 		_, unmanaged := at.unmanaged[live.Number]
 		_, external := at.Externals[live.Number]
+		of := slot(live.Number)
 		switch {
 		case unmanaged:
 			s.States[api.HoldTakeover]++
 		case external:
 			s.States["external"]++
-		case live.Class == slots.Maint && !used[live.Number]:
+		case live.Class == slots.Maint && (of == nil || of.Free()):
 			s.States["free"]++
 		default:
 			s.States[live.Class.String()]++

@@ -17,7 +17,7 @@ import (
 func (a *Agent) Events() *event.Log { return a.events }
 
 // A happening is one change. All that is said of it is made from it: the line of the log,
-// the event, and what is counted.
+// the event, and what is counted. The zero value says nothing.
 type happening struct {
 	level slog.Level
 	line  string // of the log; "" for none
@@ -27,23 +27,25 @@ type happening struct {
 	count func(*metrics.Metrics)
 }
 
-// record writes h to the log, to the events and to the metrics.
-func (a *Agent) record(h happening) {
-	if h.line != "" {
-		var where []any
-		for _, at := range [][2]string{{"instance", h.event.Instance}, {"backend", h.event.Backend}, {"slot", h.event.Slot}} {
-			if at[1] != "" {
-				where = append(where, at[0], at[1])
+// record writes changes to the log, to the events and to the metrics.
+func (a *Agent) record(all ...happening) {
+	for _, h := range all {
+		if h.line != "" {
+			var where []any
+			for _, at := range [][2]string{{"instance", h.event.Instance}, {"backend", h.event.Backend}, {"slot", h.event.Slot}} {
+				if at[1] != "" {
+					where = append(where, at[0], at[1])
+				}
 			}
+			a.opts.Log.Log(context.Background(), h.level, h.line, append(where, h.attrs...)...)
 		}
-		a.opts.Log.Log(context.Background(), h.level, h.line, append(where, h.attrs...)...)
-	}
-	if h.event.Kind != "" {
-		h.event.Text = cmp.Or(h.event.Text, h.line)
-		a.events.Add(h.event)
-	}
-	if h.count != nil {
-		h.count(a.opts.Metrics)
+		if h.event.Kind != "" {
+			h.event.Text = cmp.Or(h.event.Text, h.line)
+			a.events.Add(h.event)
+		}
+		if h.count != nil {
+			h.count(a.opts.Metrics)
+		}
 	}
 }
 

@@ -14,42 +14,34 @@ import (
 
 // This file does with HAProxy's configuration and process what people ask for.
 
-// reloadNames returns the reloads that name stands for.
-func (a *Agent) reloadNames(ctx context.Context, name string) ([]string, error) {
-	return answerOr(ctx, a, func(context.Context) ([]string, error) {
-		meant, err := a.reloadsNamed(name)
-		var out []string
-		for _, r := range meant {
-			out = append(out, r.Name)
+// meant returns the reloads that name stands for, at least one: all if it is "".
+func (a *Agent) meant(ctx context.Context, name string) ([]Reload, error) {
+	return answer(ctx, a, func(context.Context) (out []Reload, err error) {
+		for _, r := range a.reloads {
+			if name == "" || r.Name == name {
+				out = append(out, r.Reload)
+			}
 		}
-		return out, err
-	})
-}
-
-// reloadsNamed are the reloads that name stands for, all if it is "".
-func (a *Agent) reloadsNamed(name string) ([]*reloading, error) {
-	if name == "" {
-		if len(a.reloads) == 0 {
+		switch {
+		case len(out) > 0:
+			return out, nil
+		case name == "":
 			return nil, api.ErrNoReload
 		}
-		return a.reloads, nil
-	}
-	if r := a.reloadNamed(name); r != nil {
-		return []*reloading{r}, nil
-	}
-	return nil, fmt.Errorf("%w: none is named %q", api.ErrNoReload, name)
+		return nil, fmt.Errorf("%w: none is named %q", api.ErrNoReload, name)
+	})
 }
 
 // ReloadHAProxy runs the reloads that are meant, one after the other, stopping at
 // the first that fails, and returns how they are after it. It fails with
 // [api.ErrNoReload] or [api.ErrReloading], or with what the transaction says.
 func (a *Agent) ReloadHAProxy(ctx context.Context, req api.ReloadRequest) ([]api.ReloadStatus, error) {
-	names, err := a.reloadNames(ctx, req.Name)
-	for _, name := range names {
+	meant, err := a.meant(ctx, req.Name)
+	for _, m := range meant {
 		if err != nil {
 			break
 		}
-		err = a.perform(ctx, name, req.By, func(r *reloading) launch {
+		err = a.perform(ctx, m.Name, req.By, func(r *reloading) launch {
 			ask := reload.Request{Reason: cmp.Or(req.Reason, "asked for"), By: req.By, Force: req.Force, Data: a.data(r)}
 			run := r.Transaction
 			return launch{reason: ask.Reason, run: func(ctx context.Context) (reload.Result, error) { return run.Run(ctx, ask) }}
@@ -121,14 +113,11 @@ func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*relo
 
 // transaction returns the one of a reload, of the first if name is "".
 func (a *Agent) transaction(ctx context.Context, name string) (string, Transaction, error) {
-	r, err := answerOr(ctx, a, func(context.Context) (Reload, error) {
-		meant, err := a.reloadsNamed(name)
-		if err != nil {
-			return Reload{}, err
-		}
-		return meant[0].Reload, nil
-	})
-	return r.Name, r.Transaction, err
+	meant, err := a.meant(ctx, name)
+	if err != nil {
+		return "", nil, err
+	}
+	return meant[0].Name, meant[0].Transaction, nil
 }
 
 // CheckHAProxy renders HAProxy's configuration as it would be now and checks it;
@@ -138,13 +127,12 @@ func (a *Agent) CheckHAProxy(ctx context.Context, name string) (words string, er
 	if err != nil {
 		return "", err
 	}
-	d, err := answer(ctx, a, func(context.Context) reload.Data {
+	var d reload.Data
+	if err := a.ask(ctx, func(context.Context) {
 		if r := a.reloadNamed(name); r != nil {
-			return a.data(r)
+			d = a.data(r)
 		}
-		return reload.Data{}
-	})
-	if err != nil {
+	}); err != nil {
 		return "", err
 	}
 	return t.Check(ctx, d)

@@ -2,14 +2,12 @@ package agent
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/sources"
-	"github.com/slotsync/slotsync/discovery"
 )
 
 // This file is about endpoints that are kept: no source lists them, and what listed them
@@ -71,43 +69,4 @@ func (b *backend) keptSets() []keptSet {
 	}
 	slices.SortFunc(out, func(x, y keptSet) int { return cmp.Or(cmp.Compare(x.source, y.source), cmp.Compare(x.part, y.part)) })
 	return out
-}
-
-// acceptKept ends what is kept under id.
-func (b *backend) acceptKept(id string, checked bool, now time.Time) (gone []netip.AddrPort, ok bool) {
-	shown, ok := b.shownKept[id]
-	if !ok {
-		return nil, false
-	}
-	for _, f := range b.feeds {
-		accepted := f.known.Accept(shown, now)
-		gone = append(gone, accepted...)
-		if len(accepted) > 0 && len(f.known.Set().Kept) == 0 { // else some of what it lacks was not shown
-			f.accepted = discovery.Accept(f.Source)
-		}
-	}
-	before := b.guard.Published()
-	if b.reevaluate(evidence{checked: checked}, now); !b.answered {
-		b.guard.Withdraw(gone)
-		b.operated = with(b.operated, gone)
-	}
-	b.guard.AcceptThese(gone, now) // what is accepted is not held for being many
-	b.startLeaving(before, b.guard.Published(), now)
-	b.due = true
-	slices.SortFunc(gone, netip.AddrPort.Compare)
-	return slices.Compact(gone), true
-}
-
-// with is set and these in it.
-func with(set map[netip.AddrPort]bool, addrs []netip.AddrPort) map[netip.AddrPort]bool {
-	out := map[netip.AddrPort]bool{}
-	maps.Copy(out, set)
-	for _, a := range addrs {
-		out[a] = true
-	}
-	return out
-}
-
-func (b *backend) feed(name string) *feed {
-	return first(b.feeds, func(f *feed) bool { return f.Name == name })
 }

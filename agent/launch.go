@@ -81,7 +81,7 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	}
 	r.policy.Record(l.triggers, files.Tag, why, max(maxAttempts, 2*len(a.backends)), now)
 	a.dirty = true
-	a.reloaded(r, l, res, err)
+	a.record(l.ended(r, res, err))
 	for _, name := range r.Instances {
 		if in := a.instance(name); in != nil {
 			a.group.Go(func() { _ = in.reconciler.Sync(ctx) })
@@ -89,8 +89,8 @@ func (a *Agent) launched(ctx context.Context, r *reloading, l launch, res reload
 	}
 }
 
-// reloaded records what came of a transaction.
-func (a *Agent) reloaded(r *reloading, l launch, res reload.Result, err error) {
+// ended is what came of a transaction.
+func (l launch) ended(r *reloading, res reload.Result, err error) happening {
 	h := l.happening(r, api.EventReloadEnded, "HAProxy was reloaded", "version", res.Version, "took", res.Took.Round(time.Millisecond))
 	result := "ok"
 	if err != nil {
@@ -99,7 +99,7 @@ func (a *Agent) reloaded(r *reloading, l launch, res reload.Result, err error) {
 		h.level, h.event.Text = slog.LevelError, h.line+": "+err.Error()
 	}
 	h.count = r.counts(reloadReason(l.by != ""), result)
-	a.record(h)
+	return h
 }
 
 // counts counts a reload at each of its instances.

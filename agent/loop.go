@@ -37,13 +37,6 @@ const (
 	newsMost = 64
 )
 
-// A task is something that the loop is to do. news: a source has answered; nothing has to be
-// decided before the answers that wait are taken too.
-type task struct {
-	do   func(context.Context)
-	news bool
-}
-
 // loop does one thing after the other until ctx is done.
 func (a *Agent) loop(ctx context.Context) {
 	ticker := time.NewTicker(tick)
@@ -137,7 +130,7 @@ func (a *Agent) nextDue(now time.Time) time.Time {
 // publishIfChanged makes the targets of b anew and sends them out if they changed.
 func (a *Agent) publishIfChanged(b *backend, now time.Time) {
 	overflow := b.placement.Overflow()
-	changed := a.recompute(b, now)
+	changed := a.decidable(b) && b.recompute(now)
 	if changed {
 		a.slotMap.stale = true
 		a.publish(b, b.news, now)
@@ -145,40 +138,7 @@ func (a *Agent) publishIfChanged(b *backend, now time.Time) {
 		a.dirty = true
 	}
 	// an overflow or a takeover can change where no slot does
-	if changed || !slices.Equal(overflow, b.placement.Overflow()) || len(a.unmanagedOf(b)) != b.takeoverSize {
-		a.tableChanged(b, len(overflow))
-		a.takeoverChanged(b)
-	}
-}
-
-// post has the loop do f, unless ctx or the loop ends before.
-func (a *Agent) post(ctx context.Context, f func(context.Context)) bool {
-	return a.enqueue(ctx, task{do: f})
-}
-
-// enqueue does that with any task. They are done in the order in which they came.
-func (a *Agent) enqueue(ctx context.Context, t task) bool {
-	if ctx.Err() != nil {
-		return false
-	}
-	select {
-	case a.do <- t:
-		return true
-	case <-ctx.Done():
-		return false
-	case <-a.quit:
-		return false
-	}
-}
-
-// drain does what was posted while the loop ended.
-func (a *Agent) drain(ctx context.Context) {
-	for {
-		select {
-		case t := <-a.do:
-			t.do(ctx)
-		default:
-			return
-		}
+	if changed || !slices.Equal(overflow, b.placement.Overflow()) || len(b.unmanagedOf()) != b.takeoverSize {
+		a.record(b.tableChanged(len(overflow), a.renders(b)), b.takeoverChanged())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -51,16 +52,16 @@ func (a *Agent) Once(ctx context.Context) (api.Status, error) {
 }
 
 // settled reports whether nothing is under way any more.
-func (a *Agent) settled() bool {
-	if !a.barrierOpen {
+func (c *core) settled() bool {
+	if !c.barrierOpen {
 		return false
 	}
-	for _, b := range a.backends {
-		if b.due && a.decidable(b) || slices.ContainsFunc(b.feeds, (*feed).pending) {
+	for _, b := range c.backends {
+		if b.due && c.decidable(b) || slices.ContainsFunc(b.feeds, (*feed).pending) {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(a.instances, func(in *instance) bool { return in.last.Err == nil && !in.inSync() })
+	return !slices.ContainsFunc(c.instances, func(in *instance) bool { return in.last.Err == nil && !in.inSync() })
 }
 
 // Plan says what a round would do, in place of [Agent.Run], and does none of
@@ -77,7 +78,7 @@ func (a *Agent) Plan(ctx context.Context) (api.Plan, error) {
 	now := time.Now()
 	for _, b := range a.backends {
 		b.due = true
-		if a.recompute(b, now) {
+		if a.decidable(b) && b.recompute(now) {
 			a.publish(b, time.Time{}, now)
 		}
 	}
@@ -95,7 +96,7 @@ func (a *Agent) Plan(ctx context.Context) (api.Plan, error) {
 				p.Problems = append(p.Problems, "backend "+b.Name+": "+f.Source.String()+": "+part)
 			}
 		}
-		for _, problem := range a.problems(b) {
+		for _, problem := range b.problems() {
 			p.Problems = append(p.Problems, "backend "+b.Name+": "+problem)
 		}
 	}
@@ -163,7 +164,7 @@ func planned(backend string, c slots.Change, t slots.Target, waiting bool) api.P
 		to = t.Addr.String() + " " + to
 	}
 	if c.Weight > 0 {
-		to += " weight " + itoa(c.Weight)
+		to += " weight " + strconv.Itoa(c.Weight)
 	}
 	from := c.From.Class.String()
 	if c.From.Addr.IsValid() {

@@ -72,7 +72,7 @@ func (a *Agent) AddServer(ctx context.Context, backend string, addr netip.AddrPo
 			return api.ServerRef{}, fmt.Errorf("%w: %s has no endpoints like %s (%s): see its allow, deny and family", api.ErrBadRequest, b.Name, addr, discovery.WhyRefused(reason))
 		}
 		o := api.Override{Backend: b.Name, Address: addr.String(), Kind: api.OverrideServer, Weight: weight, Name: discovery.Printable(name, 100)}
-		return a.ref(b, addr), a.setOverride(o, who, time.Now())
+		return b.ref(addr), a.setOverride(o, who, time.Now())
 	})
 }
 
@@ -120,21 +120,21 @@ func (a *Agent) withServer(ctx context.Context, backend, server string, f func(*
 		if b == nil {
 			return api.ServerRef{}, a.noBackend(backend)
 		}
-		addr, err := a.find(b, server)
+		addr, err := b.find(server)
 		if err != nil {
 			return api.ServerRef{}, err
 		}
 		if err := f(&backendRef{b, addr}, time.Now()); err != nil {
 			return api.ServerRef{}, err
 		}
-		return a.ref(b, addr), nil
+		return b.ref(addr), nil
 	})
 }
 
 // find returns the endpoint that server names: by its address, or by the slot that
 // it has, as any instance calls it. One that is not there, but that something is asked of, can be named too: how
 // else would that end?
-func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
+func (b *backend) find(server string) (netip.AddrPort, error) {
 	if addr, err := netip.ParseAddrPort(server); err == nil {
 		addr = plain(addr)
 		if !slices.ContainsFunc(b.wanted(), func(e discovery.Endpoint) bool { return e.Addr == addr }) && !b.overrides.Names(b.Name, addr) {
@@ -142,7 +142,7 @@ func (c *core) find(b *backend, server string) (netip.AddrPort, error) {
 		}
 		return addr, nil
 	}
-	number, named := c.numberOf(b, server)
+	number, named := b.numberOf(server)
 	for _, s := range b.placement.Table() {
 		if !named || s.Number != number {
 			continue
@@ -168,20 +168,11 @@ func noServer(b *backend, words string, with ...any) error {
 	return err
 }
 
-// noBackend says that no backend has this name, and which may be meant.
-func (c *core) noBackend(name string) error {
-	var names []string
-	for _, b := range c.backends {
-		names = append(names, b.Name)
-	}
-	return fmt.Errorf("%w: %q%s", api.ErrNoBackend, discovery.Printable(name, 60), discovery.DidYouMean(name, names))
-}
-
-func (c *core) ref(b *backend, addr netip.AddrPort) api.ServerRef {
+func (b *backend) ref(addr netip.AddrPort) api.ServerRef {
 	r := api.ServerRef{Backend: b.Name, Endpoint: addr.String()}
 	table := b.placement.Table()
 	if i := slices.IndexFunc(table, func(s slots.Slot) bool { return s.Endpoint.Addr == addr }); i >= 0 {
-		r.Slot = c.slotName(b, table[i].Number)
+		r.Slot = b.slotName(table[i].Number)
 	}
 	return r
 }
@@ -214,7 +205,7 @@ func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
 			if about.Concerns(b.Name, addr) {
 				b.started[addr] = now
 				b.due, a.dirty, a.stateAsked = true, true, true
-				for _, in := range a.of(b) {
+				for _, in := range b.served {
 					in.clearExternal(b.Name, addr)
 				}
 			}
@@ -222,3 +213,5 @@ func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
 	}
 	return nil
 }
+
+func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -27,9 +27,9 @@ func (a *Agent) SetAddressState(ctx context.Context, ip netip.Addr, state string
 
 // heldStill returns what operators asked of endpoints with that address alone, each by
 // itself: nil for nothing.
-func (a *Agent) heldStill(ip netip.Addr) error {
+func (c *core) heldStill(ip netip.Addr) error {
 	var held []string
-	for _, b := range a.backends {
+	for _, b := range c.backends {
 		for _, e := range b.wanted() {
 			switch o := b.overrides.Blocking(b.Name, e.Addr); {
 			case e.Addr.Addr() != ip || o == nil:
@@ -75,7 +75,7 @@ func (a *Agent) operateAddress(ctx context.Context, ip netip.Addr, f func(addres
 		for _, b := range a.backends {
 			for _, e := range b.wanted() {
 				if e.Addr.Addr() == ip {
-					out = append(out, a.ref(b, e.Addr))
+					out = append(out, b.ref(e.Addr))
 				}
 			}
 		}

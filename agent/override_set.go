@@ -22,7 +22,7 @@ func (a *Agent) setOverride(o api.Override, who api.Who, now time.Time) error {
 		return err
 	}
 	a.useOverrides(next, o.Backend, now)
-	a.overrideChanged(api.EventOverrideSet, o)
+	a.record(overrideChanged(api.EventOverrideSet, o))
 	return nil
 }
 
@@ -32,7 +32,7 @@ func (a *Agent) endOverride(o api.Override, by string, now time.Time) bool {
 	next, was := a.overrides.Without(o)
 	if was {
 		a.useOverrides(next, o.Backend, now)
-		a.overrideChanged(api.EventOverrideEnded, o)
+		a.record(overrideChanged(api.EventOverrideEnded, o))
 	}
 	return was
 }
@@ -66,12 +66,12 @@ func (a *Agent) expireAsked(now time.Time) {
 	left, gone := a.overrides.Expire(listed, now)
 	for _, o := range gone.Sorted() {
 		a.useOverrides(left, o.Backend, now)
-		a.overrideChanged(api.EventOverrideOver, o)
+		a.record(overrideChanged(api.EventOverrideOver, o))
 	}
 }
 
-// overrideChanged records what became of an override.
-func (a *Agent) overrideChanged(kind string, o api.Override) {
+// overrideChanged is what became of an override.
+func overrideChanged(kind string, o api.Override) happening {
 	h := happening{
 		attrs: []any{"address", o.Address},
 		event: api.Event{Kind: kind, Backend: o.Backend,
@@ -88,7 +88,7 @@ func (a *Agent) overrideChanged(kind string, o api.Override) {
 		h.line, h.event.Text = "an override is over", o.Address+": over by itself: "+o.Words()
 		h.attrs = append(h.attrs, "how", o.Words())
 	}
-	a.record(h)
+	return h
 }
 
 // operatorDoes says what an operator does to the endpoint of an override.

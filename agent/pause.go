@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -40,7 +39,7 @@ func (a *Agent) Resume(ctx context.Context, backend string) error {
 		now := time.Now()
 		fought := false
 		for _, b := range a.backends {
-			if (backend == "" || backend == b.Name) && a.hasConflict(b, now) {
+			if (backend == "" || backend == b.Name) && b.hasConflict(now) {
 				b.resumed, fought = now, true
 			}
 		}
@@ -79,17 +78,4 @@ func (a *Agent) pausesChanged(kind string, which []api.Pause) {
 		}
 		a.record(h)
 	}
-}
-
-// hasConflict reports whether a conflict keeps the agent from writing to a slot of b
-// somewhere.
-func (a *Agent) hasConflict(b *backend, now time.Time) bool {
-	return slices.ContainsFunc(a.of(b), func(in *instance) bool {
-		for _, until := range in.at(b.Name).Conflicts {
-			if until.After(now) {
-				return true
-			}
-		}
-		return false
-	})
 }

@@ -50,34 +50,29 @@ func (a *Agent) Dump(ctx context.Context, instance, what string) (Dump, error) {
 // on it. What it changes of a slot is somebody else's doing to the agent: see
 // Backend.RepairExternal. After a line that may change something the instance is
 // compared, so that the status has it at once.
-func (a *Agent) Raw(ctx context.Context, instance, command, by string) (string, error) {
+func (a *Agent) Raw(ctx context.Context, name, command, by string) (string, error) {
 	if strings.TrimSpace(command) == "" || strings.ContainsFunc(command, unicode.IsControl) {
 		return "", fmt.Errorf("%w: one line of commands is wanted", api.ErrBadRequest)
 	}
-	q, err := a.querier(ctx, instance)
+	q, err := a.querier(ctx, name)
 	if err != nil {
 		return "", err
 	}
 	switch line, attrs := "an operator sends commands straight to HAProxy", []any{"commands", api.Loggable(command), "by", by}; {
 	case !api.OnlyShows(command):
-		a.record(happening{line: line, attrs: attrs, event: api.Event{Kind: api.EventNote, Instance: instance, Fields: map[string]string{"by": by}}})
+		a.record(happening{line: line, attrs: attrs, event: api.Event{Kind: api.EventNote, Instance: name, Fields: map[string]string{"by": by}}})
 	case !slots.IsForReader(ctx) || a.shown.Allow():
-		a.opts.Log.Info(line, append(attrs, "instance", instance)...)
+		a.opts.Log.Info(line, append(attrs, "instance", name)...)
 	}
 	reply, err := q.Raw(ctx, command)
-	if err == nil && !api.OnlyShows(command) {
-		a.compareNow(ctx, instance)
+	if err != nil || api.OnlyShows(command) {
+		return reply, err
 	}
-	return reply, err
-}
-
-// compareNow has an instance compared, unless ctx ends before. What keeps it from that
-// stands in the status.
-func (a *Agent) compareNow(ctx context.Context, name string) {
-	in, err := answer(ctx, a, func(context.Context) *instance { return a.instance(name) })
-	if err == nil && in != nil {
-		_ = in.reconciler.Sync(ctx)
+	var in *instance
+	if a.ask(ctx, func(context.Context) { in = a.instance(name) }) == nil && in != nil {
+		_ = in.reconciler.Sync(ctx) // what keeps it from that stands in the status
 	}
+	return reply, nil
 }
 
 // ShutSessions ends the sessions that an endpoint has, or a slot whatever its address
@@ -86,17 +81,17 @@ func (a *Agent) compareNow(ctx context.Context, name string) {
 func (a *Agent) ShutSessions(ctx context.Context, backend, server string) (api.ServerRef, error) {
 	var asked []shutAt
 	var proxy string
-	ref, err := answerOr(ctx, a, func(context.Context) (ref api.ServerRef, err error) {
+	ref, err := answer(ctx, a, func(context.Context) (ref api.ServerRef, err error) {
 		b := a.backend(backend)
 		if b == nil {
 			return ref, a.noBackend(backend)
 		}
 		proxy = b.Proxy
-		if ref, asked = a.holders(b, server); len(asked) > 0 {
+		if ref, asked = b.holders(server); len(asked) > 0 {
 			return ref, nil
 		}
 		wanted := func(e discovery.Endpoint) bool { return e.Addr.String() == ref.Endpoint }
-		if _, err := a.find(b, server); err == nil && slices.ContainsFunc(b.wanted(), wanted) {
+		if _, err := b.find(server); err == nil && slices.ContainsFunc(b.wanted(), wanted) {
 			return ref, nil // it is nowhere yet
 		}
 		return ref, fmt.Errorf("%w: no slot of %s is or has %q at any instance that can be asked", api.ErrNoServer, b.Name, discovery.Printable(server, 60))
@@ -125,14 +120,14 @@ type shutAt struct {
 
 // holders returns the slots that server names, at every instance that can be asked: those
 // that have its address, also after it left, or the one of that name.
-func (a *Agent) holders(b *backend, server string) (ref api.ServerRef, out []shutAt) {
-	number, named := a.numberOf(b, server)
+func (b *backend) holders(server string) (ref api.ServerRef, out []shutAt) {
+	number, named := b.numberOf(server)
 	addr, err := netip.ParseAddrPort(server)
 	if addr = plain(addr); err == nil {
 		named = false
-		ref = a.ref(b, addr)
+		ref = b.ref(addr)
 	}
-	for _, in := range a.of(b) {
+	for _, in := range b.served {
 		for _, s := range in.at(b.Name).Own {
 			unused := s.Class == slots.Maint && slots.IsPlaceholder(s.Addr, slots.Placeholder(in.at(b.Name).Own))
 			if in.Query == nil || !(err == nil && s.Addr == addr || named && s.Number == number && !unused) {
@@ -148,7 +143,7 @@ func (a *Agent) holders(b *backend, server string) (ref api.ServerRef, out []shu
 }
 
 func (a *Agent) querier(ctx context.Context, name string) (Querier, error) {
-	return answerOr(ctx, a, func(context.Context) (Querier, error) {
+	return answer(ctx, a, func(context.Context) (Querier, error) {
 		if in := a.instance(name); in != nil && in.Query != nil {
 			return in.Query, nil
 		}

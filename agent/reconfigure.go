@@ -50,14 +50,14 @@ func (a *Agent) Reconfigure(ctx context.Context, opts Options) error {
 
 // refuse returns why opts cannot be gone on with: slots that are in use cannot
 // be given up for others unseen.
-func (a *Agent) refuse(opts Options) error {
+func (c *core) refuse(opts Options) error {
 	var errs []error
 	for _, next := range opts.Backends {
-		b := a.backend(next.Name)
-		if b == nil || a.sameSlots(b, next) {
+		b := c.backend(next.Name)
+		if b == nil || b.sameSlots(next) {
 			continue
 		}
-		if live := a.liveIn(b); len(live) > 0 {
+		if live := ready(b.views()); len(live) > 0 {
 			errs = append(errs, fmt.Errorf("backend %q: the slots cannot be changed from %s/%s to %s/%s while they serve %s",
 				b.Name, b.Proxy, b.Prefix, next.Proxy, next.Prefix, strings.Join(live, " ")))
 		}
@@ -67,12 +67,12 @@ func (a *Agent) refuse(opts Options) error {
 
 // sameSlots reports whether next has the slots that b has: also if it names the prefix
 // that was found, or leaves the one that is in use to be found, where it would be.
-func (a *Agent) sameSlots(b *backend, next Backend) bool {
+func (b *backend) sameSlots(next Backend) bool {
 	if b.Proxy != next.Proxy || b.Prefix == next.Prefix {
 		return b.Proxy == next.Proxy
 	}
 	found := false
-	for _, in := range a.of(b) {
+	for _, in := range b.served {
 		switch at := in.at(b.Name); {
 		case at.Prefix == "":
 		case next.Prefix == at.Prefix, next.Prefix == "" && at.PrefixIsFound:
@@ -82,11 +82,6 @@ func (a *Agent) sameSlots(b *backend, next Backend) bool {
 		}
 	}
 	return found
-}
-
-// liveIn returns the addresses that are in service at any instance.
-func (a *Agent) liveIn(b *backend) []string {
-	return ready(a.views(b))
 }
 
 // liveAt returns the addresses that are in service in all slots of an instance.
@@ -157,6 +152,9 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 		}
 	}
 	a.instances = kept
+	for _, b := range a.backends {
+		b.served = a.of(b)
+	}
 	maps.DeleteFunc(a.writers, func(_ string, r *reconciler.Reconciler) bool {
 		used := slices.ContainsFunc(kept, func(in *instance) bool { return in.reconciler == r })
 		return !used && r.Ended()
@@ -165,9 +163,9 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 }
 
 // nameBefore is what the instance with the socket of n is called so far.
-func (a *Agent) nameBefore(n Instance) string {
-	if a.instance(n.Name) == nil {
-		for _, in := range a.instances {
+func (c *core) nameBefore(n Instance) string {
+	if c.instance(n.Name) == nil {
+		for _, in := range c.instances {
 			if in.Conn.String() == n.Conn.String() {
 				return in.Name
 			}
@@ -191,10 +189,10 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 	next, kept := opts.Backends, []*backend(nil)
 	for _, n := range next {
 		b := a.backend(n.Name)
-		if b == nil || !a.sameSlots(b, n) {
+		if b == nil || !b.sameSlots(n) {
 			b = a.newBackend(n, time.Now())
 			for _, in := range a.instances {
-				in.forget(b.Name)
+				delete(in.backends, b.Name)
 			}
 			for _, f := range b.feeds {
 				a.startWatch(ctx, b, f)
@@ -211,19 +209,19 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 		for _, f := range b.feeds {
 			f.cancel()
 		}
-		live := a.liveIn(b)
+		live := ready(b.views())
 		said := "backend is no longer configured; " + left("its slots", "", opts.DrainRemoved, live)
 		if slices.ContainsFunc(next, func(n Backend) bool { return n.Name == b.Name }) {
 			said = "backend has other slots now; " + left("those", " from before", false, live)
 		}
-		a.record(happening{level: slog.LevelWarn, line: said, attrs: []any{"slots", b.Proxy + "/" + a.prefix(b), "in_service", strings.Join(live, " ")},
+		a.record(happening{level: slog.LevelWarn, line: said, attrs: []any{"slots", b.Proxy + "/" + b.prefix(), "in_service", strings.Join(live, " ")},
 			event: api.Event{Kind: api.EventNote, Backend: b.Name}})
 	}
 	a.backends = kept
 	for _, b := range kept {
 		for _, in := range a.instances {
-			if !slices.Contains(a.of(b), in) {
-				in.forget(b.Name) // what it has by the time that it serves it again is looked for anew
+			if !slices.Contains(b.served, in) {
+				delete(in.backends, b.Name) // what it has by the time that it serves it again is looked for anew
 			}
 		}
 	}
@@ -236,7 +234,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 		b.at = sources.Position{} // it is of the feeds that stood in for another one
 	}
 	b.setRules(withDefaults(next), time.Now())
-	b.due = true
+	b.served, b.due = a.of(b), true
 	b.feeds = nil
 	kept := make([]bool, len(before))
 	for i, k := range pairFeeds(feedsOf(before), b.Backend.Feeds) {
@@ -260,7 +258,7 @@ func (a *Agent) changeBackend(ctx context.Context, b *backend, next Backend) {
 		}
 		f.cancel()
 		if len(before) > len(b.feeds) { // nobody goes on from it
-			a.searchAgain(b)
+			b.searchAgain()
 		}
 	}
 	a.reevaluate(b, nil, time.Now(), time.Now())
@@ -272,11 +270,4 @@ func feedsOf(feeds []*feed) []Feed {
 		out[i] = f.Feed
 	}
 	return out
-}
-
-// searchAgain has unmanaged addresses looked for again: what may be removed has changed.
-func (a *Agent) searchAgain(b *backend) {
-	for _, in := range a.instances {
-		in.at(b.Name).searched = false
-	}
 }

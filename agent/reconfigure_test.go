@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func TestBackendThatComesIsFilledAtOnce(t *testing.T) {
 func TestOtherSlotsAreFilledAtOnce(t *testing.T) {
 	a := newFake("a", "web", 3)
 	for i := range 3 {
-		a.servers["web"] = append(a.servers["web"], slots.Server{Name: "srv" + itoa(i+1), Addr: parked, Weight: 100, Initial: 100, Disabled: true})
+		a.servers["web"] = append(a.servers["web"], slots.Server{Name: "srv" + strconv.Itoa(i+1), Addr: parked, Weight: 100, Initial: 100, Disabled: true})
 	}
 	inWorld(t, func(w *world) {
 		mute := newMute()

@@ -32,8 +32,8 @@ func (a *Agent) stateWritten() {
 	}
 }
 
-// sourceFailed records an error of a source: in the log if the one before was of another class.
-func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
+// sourceFailed is an error of a source: in the log if the one before was of another class.
+func (b *backend) sourceFailed(f *feed, err error) happening {
 	class := discovery.ClassOf(err)
 	h := happening{count: func(m *metrics.Metrics) { m.SourceFailed(f.Name, b.Proxy, string(class)) }}
 	if f.failing == nil || discovery.ClassOf(f.failing) != class {
@@ -42,21 +42,21 @@ func (a *Agent) sourceFailed(b *backend, f *feed, err error) {
 		h.event = api.Event{Kind: api.EventSourceFailing, Backend: b.Name, Source: f.Name, Fields: map[string]string{"class": string(class)},
 			Text: f.Source.String() + " does not answer; what is known stays in force: " + err.Error()}
 	}
-	a.record(h)
+	return h
 }
 
 // maxRejectionsLogged bounds the lines about what one answer names and must not be used.
 const maxRejectionsLogged = 10
 
-// sourceAnswered records an answer; before is the feed as it was.
-func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
+// sourceAnswered is what an answer changed; before is the feed as it was.
+func (b *backend) sourceAnswered(f *feed, before feed) (out []happening) {
 	if before.failing != nil {
 		silent := ago(f.answered, before.failedAt)
-		a.record(happening{line: "source answers again", attrs: []any{"source", f.Source.String(), "after", silent},
+		out = append(out, happening{line: "source answers again", attrs: []any{"source", f.Source.String(), "after", silent},
 			event: api.Event{Kind: api.EventSourceAnswering, Backend: b.Name, Source: f.Name, Text: f.Source.String() + " answers again, after " + silent}})
 	}
 	if slices.Equal(f.refused, before.refused) {
-		return
+		return out
 	}
 	old := make(map[discovery.Rejection]bool, len(before.refused))
 	for _, x := range before.refused {
@@ -72,16 +72,17 @@ func (a *Agent) sourceAnswered(b *backend, f *feed, before feed) {
 			h.level, h.line, h.event = slog.LevelWarn, "endpoint rejected: it gets no traffic", about
 			h.attrs = []any{"source", f.Name, "reason", x.Reason, "why", discovery.WhyRefused(x.Reason), "name", x.Name, "value", x.Value}
 		}
-		a.record(h)
+		out = append(out, h)
 	}
 	if more := fresh - maxRejectionsLogged; more > 0 {
-		a.record(happening{level: slog.LevelWarn, line: "more endpoints rejected: they get no traffic", event: about,
+		out = append(out, happening{level: slog.LevelWarn, line: "more endpoints rejected: they get no traffic", event: about,
 			attrs: []any{"source", f.Name, "not_named", more, "rejected_now", len(f.refused), "to_see_them", "slotsync status -o json"}})
 	}
+	return out
 }
 
-// failedOver records which feeds of b are in use.
-func (a *Agent) failedOver(b *backend) {
+// failedOver is which feeds of b are in use.
+func (b *backend) failedOver() happening {
 	h := happening{line: "the primary source lists enough endpoints again", attrs: []any{"primary", b.Failover.Primary},
 		event: api.Event{Kind: api.EventFailback, Backend: b.Name, Source: b.Failover.Primary}}
 	if b.at.FailedOver {
@@ -95,7 +96,7 @@ func (a *Agent) failedOver(b *backend) {
 		h.event.Kind = api.EventFailover
 		h.event.Text = fmt.Sprintf("%s lists %s and needs %d; in use now: %s", b.Failover.Primary, discovery.Count(lists, "ready endpoint"), needs, in)
 	}
-	a.record(h)
+	return h
 }
 
 // standIns names the sources besides the primary that are in use.
@@ -108,46 +109,48 @@ func (b *backend) standIns() (names []string) {
 	return names
 }
 
-// tableChanged records that endpoints have no slot, or have one again; overflowed had none
-// before.
-func (a *Agent) tableChanged(b *backend, overflowed int) {
-	switch n := len(b.placement.Overflow()); {
-	case n == overflowed:
-	case n == 0:
-		a.record(happening{line: "every endpoint has a slot again", event: api.Event{Kind: api.EventOverflowEnded, Backend: b.Name}})
-	default:
-		to := "HAProxy is reloaded with more, if reload and max_slots allow it"
-		if !a.renders(b) {
-			to = raiseSlots
-		}
-		a.record(happening{level: slog.LevelWarn, line: "more endpoints than slots", attrs: []any{"slots", len(b.placement.Table()), "waiting", n, "to_end_it", to},
-			event: api.Event{Kind: api.EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints wait for one: %s", len(b.placement.Table()), n, to)}})
+// tableChanged is that endpoints have no slot, or have one again; overflowed had none before.
+// renders: a reload can give more.
+func (b *backend) tableChanged(overflowed int, renders bool) happening {
+	n := len(b.placement.Overflow())
+	switch n {
+	case overflowed:
+		return happening{}
+	case 0:
+		return happening{line: "every endpoint has a slot again", event: api.Event{Kind: api.EventOverflowEnded, Backend: b.Name}}
 	}
+	to := "HAProxy is reloaded with more, if reload and max_slots allow it"
+	if !renders {
+		to = raiseSlots
+	}
+	return happening{level: slog.LevelWarn, line: "more endpoints than slots", attrs: []any{"slots", len(b.placement.Table()), "waiting", n, "to_end_it", to},
+		event: api.Event{Kind: api.EventOverflow, Backend: b.Name, Text: fmt.Sprintf("%d slots, and %d endpoints wait for one: %s", len(b.placement.Table()), n, to)}}
 }
 
-// takeoverChanged records that addresses wait to be taken over, where there were none, or that
-// none do any more.
-func (a *Agent) takeoverChanged(b *backend) {
-	id, before := a.takeoverID(b), b.takeoverSize
-	b.takeoverSize = len(a.unmanagedOf(b))
+// takeoverChanged is that addresses wait to be taken over, where there were none, or that none do
+// any more.
+func (b *backend) takeoverChanged() happening {
+	id, before := b.takeoverID(), b.takeoverSize
+	b.takeoverSize = len(b.unmanagedOf())
 	e := api.Event{Backend: b.Name, Fields: map[string]string{"hold": api.HoldTakeover, "id": id}}
 	switch n := b.takeoverSize; {
 	case n > 0 && before == 0:
 		e.Kind = api.EventHoldBegun
 		e.Text = fmt.Sprintf("held (takeover): %d slots serve addresses that no source has ever listed; slotsync accept %s %s has them go", n, b.Name, id)
-		a.record(happening{level: slog.LevelWarn, line: "takeover: slots serve addresses that no source has ever listed; they are left alone", event: e,
-			attrs: []any{"addresses", strings.Join(a.unmanagedWords(b), ", "), "nothing_is_written", b.misfit,
-				"id", id, "to_end_it", "slotsync accept " + b.Name + " " + id}})
+		return happening{level: slog.LevelWarn, line: "takeover: slots serve addresses that no source has ever listed; they are left alone", event: e,
+			attrs: []any{"addresses", strings.Join(b.unmanagedWords(), ", "), "nothing_is_written", b.misfit,
+				"id", id, "to_end_it", "slotsync accept " + b.Name + " " + id}}
 	case n == 0 && before > 0:
 		e.Kind = api.EventHoldEnded
-		a.record(happening{line: "no slot waits to be taken over any more", event: e})
+		return happening{line: "no slot waits to be taken over any more", event: e}
 	}
+	return happening{}
 }
 
 // unmanagedWords are the live addresses that no source has ever listed, each with its slot.
-func (a *Agent) unmanagedWords(b *backend) (words []string) {
+func (b *backend) unmanagedWords() (words []string) {
 	for _, number := range slices.Sorted(maps.Keys(b.unmanaged)) {
-		words = append(words, a.slotName(b, number)+" "+b.unmanaged[number].String())
+		words = append(words, b.slotName(number)+" "+b.unmanaged[number].String())
 	}
 	return words
 }

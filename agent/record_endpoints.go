@@ -13,12 +13,12 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// This file records what became of endpoints: which are held, kept or accepted, which came
+// This file says what became of endpoints: which are held, kept or accepted, which came
 // into service and which went.
 
-// holdChanged records that something is held, or nothing any more; before is what was held, of
-// the endpoints that were in force.
-func (a *Agent) holdChanged(b *backend, before guard.Hold, were []discovery.Endpoint) {
+// holdChanged is that something is held, or nothing any more; before is what was held, of the
+// endpoints that were in force.
+func (b *backend) holdChanged(before guard.Hold, were []discovery.Endpoint) happening {
 	now := time.Now()
 	h, held := b.guard.Hold(now)
 	until := "never by itself"
@@ -30,24 +30,23 @@ func (a *Agent) holdChanged(b *backend, before guard.Hold, were []discovery.Endp
 		until = "as soon as it is confirmed"
 	}
 	if !held {
-		a.holdEnded(b, before, were, now)
-		return
+		return b.holdEnded(before, were, now)
 	}
 	gone := calledAll(h.WouldRemove, b.guard.Published())
 	line := "held: the source lists too few endpoints at once"
 	if h.Kind == guard.Unhealthy {
 		line = "held: every endpoint that is registered is unhealthy; what served last goes on"
 	}
-	a.record(happening{level: slog.LevelWarn, line: line,
+	return happening{level: slog.LevelWarn, line: line,
 		attrs: []any{"kind", h.Kind, "would_remove", gone, "ends", until, "id", h.ID, "to_end_it", "slotsync accept " + b.Name + " " + h.ID},
 		event: api.Event{Kind: api.EventHoldBegun, Backend: b.Name,
 			Text:   fmt.Sprintf("held (%s): %s would be removed; slotsync accept %s %s has them go", h.Kind, discovery.Count(len(h.WouldRemove), "endpoint"), b.Name, h.ID),
-			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}})
+			Fields: map[string]string{"hold": h.Kind, "id": h.ID, "ends": until, "would_remove": gone}}}
 }
 
-// holdEnded records what became of what was held: it is back, or it went. That a backend is
+// holdEnded is what became of what was held: it is back, or it went. That a backend is
 // empty is said by itself.
-func (a *Agent) holdEnded(b *backend, before guard.Hold, were []discovery.Endpoint, now time.Time) {
+func (b *backend) holdEnded(before guard.Hold, were []discovery.Endpoint, now time.Time) happening {
 	serving := discovery.ByAddr(b.guard.Published())
 	gone := slices.DeleteFunc(slices.Clone(before.WouldRemove), func(x netip.AddrPort) bool { e, is := serving[x]; return is && e.State == discovery.Ready })
 	h := happening{line: "nothing is held any more: what was missing is back", event: api.Event{Kind: api.EventHoldEnded, Backend: b.Name}}
@@ -60,12 +59,12 @@ func (a *Agent) holdEnded(b *backend, before guard.Hold, were []discovery.Endpoi
 			h.line = ""
 		}
 	}
-	a.record(h)
+	return h
 }
 
-// keptChanged records what is kept and was not said to be, and the other way round. What is
+// keptChanged is what is kept and was not said to be, and the other way round. What is
 // kept because a source does not answer at all, or has not yet, is said with that.
-func (a *Agent) keptChanged(b *backend) {
+func (b *backend) keptChanged() (out []happening) {
 	told := map[netip.AddrPort]bool{}
 	for _, s := range b.keptSets() {
 		fresh := slices.DeleteFunc(slices.Clone(s.addrs), func(x netip.AddrPort) bool { return b.keptTold[x] })
@@ -79,15 +78,12 @@ func (a *Agent) keptChanged(b *backend) {
 		if len(fresh) == 0 {
 			continue
 		}
-		list, part := calledAll(fresh, b.guard.Published()), s.source
-		if s.part != "" {
-			part += ", " + s.part
-		}
-		a.record(happening{level: slog.LevelWarn, line: "kept: the source does not list these now, and cannot say that they are gone",
+		list := calledAll(fresh, b.guard.Published())
+		out = append(out, happening{level: slog.LevelWarn, line: "kept: the source does not list these now, and cannot say that they are gone",
 			attrs: []any{"source", s.source, "part", s.part, "reason", s.reason, "endpoints", list,
 				"id", s.id, "to_end_it", "slotsync accept " + b.Name + " " + s.id},
 			event: api.Event{Kind: api.EventKeptBegun, Backend: b.Name, Source: s.source, Fields: map[string]string{"id": s.id, "part": s.part, "reason": s.reason},
-				Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, part, s.reason, b.Name, s.id)}})
+				Text: fmt.Sprintf("kept: %s (%s: %s); slotsync accept %s %s has them go", list, api.PartOf(s.source, s.part), s.reason, b.Name, s.id)}})
 	}
 	var over []netip.AddrPort
 	for x, was := range b.keptTold {
@@ -97,12 +93,13 @@ func (a *Agent) keptChanged(b *backend) {
 	}
 	b.keptTold = told
 	if len(over) > 0 {
-		a.notKept(b, over)
+		out = append(out, b.notKept(over))
 	}
+	return out
 }
 
-// notKept records what became of what is not kept any more.
-func (a *Agent) notKept(b *backend, over []netip.AddrPort) {
+// notKept is what became of what is not kept any more.
+func (b *backend) notKept(over []netip.AddrPort) happening {
 	slices.SortFunc(over, netip.AddrPort.Compare)
 	var attrs []any
 	var words []string
@@ -116,15 +113,15 @@ func (a *Agent) notKept(b *backend, over []netip.AddrPort) {
 			attrs, words = append(attrs, is.key, list), append(words, is.words+": "+list)
 		}
 	}
-	a.record(happening{line: "not kept any more", attrs: attrs,
-		event: api.Event{Kind: api.EventKeptEnded, Backend: b.Name, Text: "not kept any more; " + strings.Join(words, "; ")}})
+	return happening{line: "not kept any more", attrs: attrs,
+		event: api.Event{Kind: api.EventKeptEnded, Backend: b.Name, Text: "not kept any more; " + strings.Join(words, "; ")}}
 }
 
-// accepted records what an operator had go; before are the endpoints that were in force.
-func (a *Agent) accepted(b *backend, gone []netip.AddrPort, before []discovery.Endpoint, id, by string) {
+// accepted is what an operator had go; before are the endpoints that were in force.
+func (b *backend) accepted(gone []netip.AddrPort, before []discovery.Endpoint, id, by string) happening {
 	words := calledAll(gone, before)
-	a.record(happening{level: slog.LevelWarn, line: "an operator accepted that these go", attrs: []any{"id", id, "removed", words, "by", by},
-		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that these go: " + words, Fields: map[string]string{"id": id, "by": by}}})
+	return happening{level: slog.LevelWarn, line: "an operator accepted that these go", attrs: []any{"id", id, "removed", words, "by", by},
+		event: api.Event{Kind: api.EventAccepted, Backend: b.Name, Text: "an operator accepted that these go: " + words, Fields: map[string]string{"id": id, "by": by}}}
 }
 
 // addressStrings are addresses as people read them.
@@ -136,21 +133,20 @@ func addressStrings(addresses []netip.AddrPort) []string {
 	return out
 }
 
-// membersChanged records which endpoints came into service and which went, by name and with
-// the reason, and warns where none is left. held is what was held before.
-func (a *Agent) membersChanged(b *backend, before []discovery.Endpoint, held guard.Hold) {
+// membersChanged is which endpoints came into service and which went, by name and with the
+// reason: a warning where none is left. held is what was held before.
+func (b *backend) membersChanged(before []discovery.Endpoint, held guard.Hold) happening {
 	in, out := comingAndGoing(before, b.guard.Published())
 	if len(in)+len(out) == 0 {
-		return
+		return happening{}
 	}
 	about := []any{"in", enumerate(in, len(in)), "out", enumerate(out, len(out)), "ready", discovery.CountReady(b.guard.Published())}
 	if !b.emptied() {
-		a.record(happening{line: "endpoints changed", attrs: about, event: api.Event{Backend: b.Name}})
-		return
+		return happening{line: "endpoints changed", attrs: about, event: api.Event{Backend: b.Name}}
 	}
 	why := b.whyEmpty(held, time.Now()) + ", " + discovery.Count(len(out), "server") + " taken out"
-	a.record(happening{level: slog.LevelWarn, line: "backend is empty", attrs: append([]any{"why", why, "requests_get", "503, unless the backend has other servers"}, about...),
-		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: b.Name + " is empty: " + why + ": " + enumerate(out, len(out))}})
+	return happening{level: slog.LevelWarn, line: "backend is empty", attrs: append([]any{"why", why, "requests_get", "503, unless the backend has other servers"}, about...),
+		event: api.Event{Kind: api.EventEmptied, Backend: b.Name, Text: b.Name + " is empty: " + why + ": " + enumerate(out, len(out))}}
 }
 
 // comingAndGoing are the endpoints that take traffic now and did not before, and the other

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -25,7 +26,7 @@ func (a *Agent) recordReport(in *instance, before, r reconciler.Report, short []
 	for _, c := range r.Commands {
 		a.opts.Metrics.Commands(in.Name, c.Command, c.Result, c.N)
 	}
-	all := slices.Concat(linkChanged(in, before, r), a.slotsChanged(r, propagated), shortChanged(r, short), a.drifted(in, r), noted(r))
+	all := slices.Concat(linkChanged(in, before, r), slotsChanged(r, propagated, a.backend), shortChanged(r, short), drifted(in, r, a.backend), noted(r))
 	for _, h := range all {
 		h.event.Instance = in.Name
 		a.record(h)
@@ -34,7 +35,7 @@ func (a *Agent) recordReport(in *instance, before, r reconciler.Report, short []
 
 // linkChanged is whether the instance answers, and as which process.
 func linkChanged(in *instance, before, r reconciler.Report) (out []happening) {
-	process := map[string]string{"pid": itoa(r.Process.Pid), "version": r.Process.Version}
+	process := map[string]string{"pid": strconv.Itoa(r.Process.Pid), "version": r.Process.Version}
 	up := api.Event{Kind: api.EventInstanceUp, Text: "answers", Fields: process}
 	switch {
 	case r.Err != nil && (before.Err == nil || !sameFault(before.Err, r.Err)):
@@ -63,13 +64,13 @@ func sameFault(a, b error) bool {
 }
 
 // slotsChanged is what was written.
-func (a *Agent) slotsChanged(r reconciler.Report, propagated map[string]time.Duration) (out []happening) {
+func slotsChanged(r reconciler.Report, propagated map[string]time.Duration, find func(name string) *backend) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Changes)) {
 		took := map[string]string{"took": r.Took.Round(time.Microsecond).String()}
 		if p, ok := propagated[name]; ok {
 			took["propagation"] = p.Round(time.Microsecond).String()
 		}
-		counts, words := r.Changes[name], a.moveWords(name, r.Moved[name], r.Changes[name])
+		counts, words := r.Changes[name], find(name).moveWords(r.Moved[name], r.Changes[name])
 		out = append(out, happening{line: "slots changed", attrs: []any{"changes", words, "counts", counts.String(), "took", r.Took.Round(time.Microsecond)},
 			event: api.Event{Kind: api.EventSlotsChanged, Backend: name, Text: words, Changes: countsByKind(counts), Slots: slotNames(r.Moved[name]), Fields: took}})
 	}
@@ -91,10 +92,10 @@ func shortChanged(r reconciler.Report, short []string) (out []happening) {
 }
 
 // drifted is what was corrected.
-func (a *Agent) drifted(in *instance, r reconciler.Report) (out []happening) {
+func drifted(in *instance, r reconciler.Report, find func(name string) *backend) (out []happening) {
 	for _, name := range slices.Sorted(maps.Keys(r.Drift)) {
 		kinds := r.Drift[name]
-		words := a.moveWords(name, slices.DeleteFunc(slices.Clone(r.Moved[name]), func(m reconciler.Move) bool { return !m.Drift }), kinds)
+		words := find(name).moveWords(slices.DeleteFunc(slices.Clone(r.Moved[name]), func(m reconciler.Move) bool { return !m.Drift }), kinds)
 		out = append(out, happening{level: slog.LevelWarn, line: "drift corrected: somebody or something had changed slots", attrs: []any{"changes", words, "counts", kinds.String()},
 			event: api.Event{Kind: api.EventDrift, Backend: name, Text: "put right what somebody or something had changed: " + words, Changes: countsByKind(kinds)},
 			count: func(m *metrics.Metrics) {

@@ -18,13 +18,10 @@ import (
 // maxEnumerated bounds the slots and endpoints that a line of the log and a text of an event name.
 const maxEnumerated = 10
 
-// maxSlotNames bounds the slots of an event.
-const maxSlotNames = 50
-
-// moveWords says what became of each slot of a backend, as in "web1 10.0.0.1:80 out: critical";
-// counts are of all the changes that were made.
-func (a *Agent) moveWords(backend string, made []reconciler.Move, counts reconciler.KindCounts) string {
-	b, all := a.backend(backend), 0
+// moveWords says what became of each slot, as in "web1 10.0.0.1:80 out: critical"; counts are of
+// all the changes that were made. b may be nil, where it is no longer configured.
+func (b *backend) moveWords(made []reconciler.Move, counts reconciler.KindCounts) string {
+	all := 0
 	for _, n := range counts {
 		all += n
 	}
@@ -35,7 +32,7 @@ func (a *Agent) moveWords(backend string, made []reconciler.Move, counts reconci
 	return enumerate(words, all)
 }
 
-// moved says what became of one slot; b may be nil, where it is no longer configured.
+// moved says what became of one slot.
 func (b *backend) moved(m reconciler.Move) string {
 	at := m.Slot + " " + m.Addr.String()
 	switch m.Kind {
@@ -95,7 +92,7 @@ func whyNotReady(e discovery.Endpoint) string {
 func slotNames(made []reconciler.Move) []string {
 	var out []string
 	for _, m := range made {
-		if len(out) < maxSlotNames && !slices.Contains(out, m.Slot) {
+		if !slices.Contains(out, m.Slot) {
 			out = append(out, m.Slot)
 		}
 	}
@@ -111,8 +108,8 @@ func enumerate(words []string, all int) string {
 	case more <= 0:
 		return text
 	case text == "":
-		return itoa(all)
+		return strconv.Itoa(all)
 	default:
-		return text + " and " + itoa(more) + " more"
+		return text + " and " + strconv.Itoa(more) + " more"
 	}
 }

@@ -54,7 +54,7 @@ func (t template) place(number int) int { return max(0, number-t.First+1) }
 func (c *core) data(r *reloading) reload.Data {
 	var d reload.Data
 	for _, b := range c.backends {
-		if !r.serves(c.of(b)) {
+		if !r.serves(b.served) {
 			continue
 		}
 		tmpl := c.template(b, r.Instances)
@@ -75,23 +75,13 @@ func (c *core) data(r *reloading) reload.Data {
 	return d
 }
 
-// prefix is that of the slots of b, as configured or as found.
-func (c *core) prefix(b *backend) string {
-	for _, in := range c.of(b) {
-		if prefix := in.at(b.Name).Prefix; prefix != "" {
-			return prefix
-		}
-	}
-	return cmp.Or(b.Prefix, b.Proxy)
-}
-
 // template is what the first of these instances that has slots of b shows of it, and how many
 // they have, or had when they showed some last.
 func (c *core) template(b *backend, instances []string) template {
 	var counts []int
 	var ranges []slots.Range
 	most := 0
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		at := in.at(b.Name)
 		if !slices.Contains(instances, in.Name) {
 			continue
@@ -105,7 +95,7 @@ func (c *core) template(b *backend, instances []string) template {
 			ranges = append(ranges, r)
 		}
 	}
-	ranges = append(ranges, slots.Range{Prefix: cmp.Or(b.Prefix, c.prefix(b)), First: 1})
+	ranges = append(ranges, slots.Range{Prefix: cmp.Or(b.Prefix, b.prefix()), First: 1})
 	if len(counts) == 0 {
 		counts = append(counts, b.placement.Templated())
 	}

@@ -27,10 +27,10 @@ func (a *Agent) onReport(in *instance, r reconciler.Report) {
 	a.recordReport(in, before, r, n.short, a.propagated(in, r))
 	a.ready = a.ready || r.Err == nil && r.InSync && !a.unfilled(in)
 	for _, b := range a.backends {
-		if a.endTurnover(b, r.At) {
+		if b.endTurnover(r.At) {
 			b.due, a.dirty = true, true
 		}
-		if b.guard.Kind() != "" && len(a.proven(b, r.At)) > 0 {
+		if b.guard.Kind() != "" && len(b.proven(r.At)) > 0 {
 			a.reevaluate(b, nil, time.Time{}, r.At)
 		}
 	}
@@ -106,7 +106,7 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 		if !at.seenOnce {
 			at.seenOnce, at.full, b.due = true, slots.HasReady(at.Own, b.operated), true
 			out.redo = append(out.redo, b)
-		} else if at.Problem == "" && (b.answered && !at.searched || c.tableOutdated(b, at)) {
+		} else if at.Problem == "" && (b.answered && !at.searched || b.tableOutdated(at)) {
 			out.redo = append(out.redo, b)
 		}
 	}
@@ -118,7 +118,7 @@ func (c *core) applyReport(in *instance, r reconciler.Report) change {
 func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) (out change) {
 	maps.DeleteFunc(reported, func(name string, l reconciler.BackendReport) bool {
 		b := c.backend(name)
-		return b == nil || !slices.Contains(c.of(b), in) || b.Proxy != l.Proxy || b.Prefix != "" && l.Prefix != "" && b.Prefix != l.Prefix
+		return b == nil || !slices.Contains(b.served, in) || b.Proxy != l.Proxy || b.Prefix != "" && l.Prefix != "" && b.Prefix != l.Prefix
 	})
 	for name, at := range in.backends {
 		if _, still := reported[name]; !still {
@@ -137,15 +137,6 @@ func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) 
 		}
 	}
 	return out
-}
-
-// isShort reports whether endpoints have no slot there. One without any slot is recorded
-// otherwise.
-func isShort(r reconciler.BackendReport) bool { return r.Overflow > 0 && len(r.Own) > 0 }
-
-// forget drops what is known of a backend whose slots are other ones now.
-func (in *instance) forget(backend string) {
-	delete(in.backends, backend)
 }
 
 // clearExternal forgets that somebody took the slot of an endpoint out of service, so that the
@@ -170,7 +161,7 @@ func (c *core) refill(in *instance) {
 // tableOutdated reports whether the table has to be brought up to date with what an instance
 // shows: slots that it can use came or went, or an unmanaged address did, or their weights in
 // the configuration are other ones, and somebody asks for a share of them.
-func (c *core) tableOutdated(b *backend, at *backendAt) bool {
+func (b *backend) tableOutdated(at *backendAt) bool {
 	if !b.placement.Adopted() {
 		return true
 	}
@@ -182,35 +173,9 @@ func (c *core) tableOutdated(b *backend, at *backendAt) bool {
 			}
 		}
 	}
-	if len(b.overrides) > 0 && !maps.Equal(b.weights, c.templateWeights(b)) {
+	if len(b.overrides) > 0 && !maps.Equal(b.weights, b.templateWeights()) {
 		return true
 	}
-	views := func() [][]slots.Server { return c.views(b) }
-	return (!b.Dynamic || c.addUnsupported(b)) && b.placement.HasGhosts(views) || b.placement.Outdated(at.Usable, views)
-}
-
-// apply notes how far an instance is with each backend, and returns the generations that it
-// has read back by it. One that waits, as in a pause, keeps no other.
-func (in *instance) apply(r reconciler.Report) (done []pendingGeneration) {
-	in.applied = max(in.applied, r.Applied)
-	in.pending = slices.DeleteFunc(in.pending, func(p pendingGeneration) bool {
-		applied := r.Applied
-		if b, ok := r.Backends[p.backend]; ok {
-			applied = b.Applied
-		}
-		if p.gen > applied {
-			return false
-		}
-		done = append(done, p)
-		return true
-	})
-	return done
-}
-
-// lag is the age of the oldest generation that was not read back.
-func (in *instance) lag(now time.Time) time.Duration {
-	if len(in.pending) == 0 {
-		return 0
-	}
-	return now.Sub(in.pending[0].at)
+	views := func() [][]slots.Server { return b.views() }
+	return (!b.Dynamic || b.addUnsupported()) && b.placement.HasGhosts(views) || b.placement.Outdated(at.Usable, views)
 }

@@ -67,14 +67,18 @@ func (a *Agent) EditHAProxySection(ctx context.Context, e api.SectionEdit) ([]ap
 // edited returns the reload whose configuration e changes. Each has a file of its own:
 // one of several is not guessed, or an edit that was meant for all is made in the first.
 func (a *Agent) edited(ctx context.Context, e api.SectionEdit) (string, Transaction, error) {
-	names, err := a.reloadNames(ctx, e.Reload)
+	meant, err := a.meant(ctx, e.Reload)
 	if err != nil {
 		return "", nil, err
 	}
-	if len(names) > 1 {
+	if len(meant) > 1 {
+		var names []string
+		for _, r := range meant {
+			names = append(names, r.Name)
+		}
 		return "", nil, fmt.Errorf("%w: each reload has a file of its own: name the one that is meant, of %s", api.ErrBadRequest, strings.Join(names, ", "))
 	}
-	return a.transaction(ctx, names[0])
+	return meant[0].Name, meant[0].Transaction, nil
 }
 
 func editOf(e api.SectionEdit, d reload.Data) reload.Edit {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,11 +42,8 @@ type Mapper interface {
 type slotMap struct {
 	path    string
 	folders securedir.Policy
-	record  func(happening)
-	wake    chan struct{}
-
-	mu   sync.Mutex
-	next *slotMapJob
+	record  func(...happening)
+	jobs    chan slotMapJob // the newest that was not begun with
 
 	// entries are those of slots that have an endpoint, and of those that had: a session that ends later is logged with the name
 	// that it began with. The loop's; at is when they were handed over last, and to whom. stale: what they are made of
@@ -63,8 +61,8 @@ type slotMapJob struct {
 }
 
 // newSlotMap begins with what the file has: after a restart the names of those that left are still there.
-func newSlotMap(o Options, record func(happening)) *slotMap {
-	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, wake: make(chan struct{}, 1), entries: map[string]string{}, stale: true}
+func newSlotMap(o Options, record func(...happening)) *slotMap {
+	m := &slotMap{path: o.SlotMap, folders: o.Folders, record: record, jobs: make(chan slotMapJob, 1), entries: map[string]string{}, stale: true}
 	if m.path == "" {
 		return m
 	}
@@ -109,23 +107,21 @@ func (a *Agent) offerSlotMap(now time.Time) {
 		return
 	}
 	m.entries, m.given, m.at = entries, processes, now
-	m.mu.Lock()
-	m.next = &slotMapJob{entries, mappers}
-	m.mu.Unlock()
 	select {
-	case m.wake <- struct{}{}:
+	case <-m.jobs:
 	default:
 	}
+	m.jobs <- slotMapJob{entries, mappers}
 }
 
 // slotNamesNow is the map as it should be, by "backend/server". Slots that are there and free keep what before says; while an
 // instance has not shown its slots, so do all.
-func (a *Agent) slotNamesNow(before map[string]string) map[string]string {
+func (c *core) slotNamesNow(before map[string]string) map[string]string {
 	out := map[string]string{}
 	unseen := false
-	for _, b := range a.backends {
+	for _, b := range c.backends {
 		table := slots.FindSlot(b.placement.Table())
-		for _, in := range a.of(b) {
+		for _, in := range b.served {
 			own := in.at(b.Name).Own
 			unseen = unseen || own == nil
 			for _, s := range own {
@@ -150,10 +146,7 @@ func (a *Agent) slotNamesNow(before map[string]string) map[string]string {
 
 // nameInMap is what the source calls an endpoint, else its address.
 func nameInMap(e discovery.Endpoint) string {
-	if name := slots.AsName(e.Name, maxMapName); name != "" {
-		return name
-	}
-	return e.Addr.String()
+	return cmp.Or(slots.AsName(e.Name, maxMapName), e.Addr.String())
 }
 
 // isEntry reports whether a line of the file is one that slotsync may have written. HAProxy is
@@ -173,7 +166,7 @@ func (m *slotMap) run(ctx context.Context) {
 		err      error
 	}
 	told := map[string]string{} // what was wrong last, by instance; "" for the file
-	job := &slotMapJob{}
+	var job slotMapJob
 	waiting, busy := map[string]bool{}, map[string]bool{}
 	answers := make(chan answer)
 	var group sync.WaitGroup
@@ -185,10 +178,7 @@ func (m *slotMap) run(ctx context.Context) {
 		case a := <-answers:
 			delete(busy, a.instance)
 			m.tell(told, a.instance, a.err)
-		case <-m.wake:
-			m.mu.Lock()
-			job = m.next
-			m.mu.Unlock()
+		case job = <-m.jobs:
 			err := m.write(job.entries)
 			if err != nil {
 				m.record(happening{count: (*metrics.Metrics).SlotMapWriteFailed})

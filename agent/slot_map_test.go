@@ -40,7 +40,7 @@ func TestSlotMapReadsItsOwnLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"web/web1": "one", "web/web2": "[fd00::1]:80", "web/web3": "10.0.0.1:80"}
-	if got := newSlotMap(Options{SlotMap: path}, func(happening) {}).entries; !maps.Equal(got, want) {
+	if got := newSlotMap(Options{SlotMap: path}, func(...happening) {}).entries; !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }

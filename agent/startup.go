@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/slotsync/slotsync/agent/reconciler"
-	"github.com/slotsync/slotsync/slots"
 )
 
 // startGrace is how long an instance that cannot answer is waited for at the start, once
@@ -45,13 +44,4 @@ func (a *Agent) barrierUntil() time.Time {
 	default:
 		return reconciler.Earlier(most, a.firstMet.Add(startGrace))
 	}
-}
-
-// mayAnswer reports whether somebody listens there, as far as is known.
-func (in *instance) mayAnswer() bool {
-	if in.last.Err == nil {
-		return true
-	}
-	fault, _ := slots.FaultOf(in.last.Err)
-	return fault != slots.Absent && fault != slots.Denied
 }

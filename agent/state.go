@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -11,9 +9,7 @@ import (
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/agent/reloadpolicy"
 	"github.com/slotsync/slotsync/agent/sources"
-	"github.com/slotsync/slotsync/agent/store"
 	"github.com/slotsync/slotsync/discovery"
-	"github.com/slotsync/slotsync/securedir"
 )
 
 // A stored state is what the agent must not forget. HAProxy is the truth: the
@@ -108,14 +104,6 @@ func (s stored) reload(name string) storedReload {
 	return first(s.Reloads, func(r storedReload) bool { return r.Name == name })
 }
 
-// notAfter is at, or now if the clock was ahead when at was stored.
-func notAfter(at, now time.Time) time.Time {
-	if at.After(now) {
-		return now
-	}
-	return at
-}
-
 // snapshot returns what has to be stored.
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
@@ -130,7 +118,7 @@ func (c *core) snapshot(now time.Time) stored {
 	at := c.operatorsAt // zero if nobody ever asked for anything
 	s := stored{Version: stateVersion, OperatorsAt: &at, Overrides: c.overrides.Sorted(), Pauses: c.pauses.Sorted()}
 	for _, b := range c.backends {
-		s.Backends = append(s.Backends, b.store(c.slotNames(b), now))
+		s.Backends = append(s.Backends, b.store(b.slotNames(), now))
 	}
 	for _, in := range c.instances {
 		s.Instances = append(s.Instances, c.storeInstance(in))
@@ -152,28 +140,3 @@ const (
 	stateVersion = 1
 	stateFile    = "state.json"
 )
-
-// A stateReader takes the state from the disk: [store.Dir.Read], or [store.Dir.ReadOrSetAside].
-type stateReader func(dir *store.Dir, name string, decode func(text []byte) error) (bool, error)
-
-// loadState reads the state directory, the state itself by read. An error says why there is nothing
-// to go by; a directory that was never written to is none.
-func loadState(folders securedir.Policy, path string, read stateReader) (s stored, err error) {
-	dir, err := store.Open(folders, path)
-	if dir == nil || err != nil {
-		return stored{}, err
-	}
-	defer dir.Close()
-	_, err = read(dir, stateFile, func(text []byte) error {
-		s, err = decodeState(text)
-		return err
-	})
-	s, other := loadOperators(dir, s)
-	return s, errors.Join(err, other)
-}
-
-// unread says why there is no round without the state.
-func unread(err error) error {
-	return fmt.Errorf("the state cannot be read, and overrides and pauses may be in it: %w: run this as root or as the agent's user; "+
-		"a file that is broken, the agent sets aside when it starts", err)
-}

@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"maps"
 	"net/netip"
 	"slices"
@@ -134,20 +132,6 @@ func (f *feed) restore(s storedFeed) {
 	f.known.Restore(s.Parts, s.Endpoints, s.Listed, ofPredecessor, s.At)
 }
 
-// owner is a digest of what was asked for what f has.
-func (f *feed) owner() string {
-	if f.known.OfPredecessor() {
-		return f.predecessor
-	}
-	return digest(f.Identity)
-}
-
-// digest returns a short name for a key that may hold anything.
-func digest(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:8])
-}
-
 // numbers are the slots that endpoints had. A state of the release before this one has
 // their names alone.
 func (s storedBackend) numbers(prefix string) map[netip.AddrPort]int {
@@ -196,9 +180,9 @@ func (b *backend) expireSnapshot(live map[netip.AddrPort]bool, now time.Time) {
 }
 
 // live returns the addresses that are in service at any instance.
-func (c *core) live(b *backend) map[netip.AddrPort]bool {
+func (b *backend) live() map[netip.AddrPort]bool {
 	out := map[netip.AddrPort]bool{}
-	for _, own := range c.views(b) {
+	for _, own := range b.views() {
 		for _, a := range placement.InService(own) {
 			out[a] = true
 		}

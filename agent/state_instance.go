@@ -177,3 +177,11 @@ func (s *storedInstance) storeReady(b *backend, ready map[int]netip.AddrPort) {
 		s.StandIns[b.Name][number] = a
 	}
 }
+
+// notAfter is at, or now if the clock was ahead when at was stored.
+func notAfter(at, now time.Time) time.Time {
+	if at.After(now) {
+		return now
+	}
+	return at
+}

@@ -2,10 +2,8 @@ package agent
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -13,43 +11,6 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
-
-func itoa(n int) string { return strconv.Itoa(n) }
-
-func (in *instance) up() bool { return in.met && in.last.Err == nil }
-
-// inSync reports whether in has nothing more to do, or is not let do it by a pause.
-func (in *instance) inSync() bool {
-	return in.up() && in.last.InSync && !slices.ContainsFunc(in.pending, func(s pendingGeneration) bool { return !in.at(s.backend).Paused })
-}
-
-// inSync reports whether in is as the table wants it, and can be. Nothing is wanted before
-// the barrier opens.
-func (c *core) inSync(in *instance) bool { return c.barrierOpen && in.inSync() && !c.unfilled(in) }
-
-// unfilled reports whether in lacks a backend or its slots, of which any endpoint is
-// wanted or may be, or has slots that cannot be used while endpoints have none.
-func (c *core) unfilled(in *instance) bool {
-	return slices.ContainsFunc(c.backends, func(b *backend) bool {
-		r := in.at(b.Name)
-		switch {
-		case !slices.Contains(c.of(b), in):
-			return false
-		case len(r.Usable) < len(r.Own):
-			return b.placement.Short() || r.Overflow > 0
-		}
-		return (r.Missing || r.Problem != "") && (!b.answered || len(b.wanted()) > 0)
-	})
-}
-
-// conflictedSlots returns the names of the slots over which there is a conflict, sorted.
-func (in *instance) conflictedSlots(backend string) []string {
-	var out []string
-	for _, number := range slices.Sorted(maps.Keys(in.at(backend).Conflicts)) {
-		out = append(out, in.slotName(backend, number))
-	}
-	return out
-}
 
 // status returns the status at this moment.
 func (a *Agent) status(now time.Time) api.Status {
@@ -71,7 +32,7 @@ func (a *Agent) status(now time.Time) api.Status {
 	s.Overrides, s.Pauses = a.overrides.Sorted(), a.pauses.Sorted()
 	s.Reloads = []api.ReloadStatus{}
 	for _, r := range a.reloads {
-		s.Reloads = append(s.Reloads, a.reloadStatus(r, now))
+		s.Reloads = append(s.Reloads, r.status(now))
 	}
 	return s
 }
@@ -81,7 +42,7 @@ func (a *Agent) status(now time.Time) api.Status {
 func (a *Agent) notReady() []string {
 	var out []string
 	for _, b := range a.backends {
-		adopted := slices.ContainsFunc(a.of(b), func(in *instance) bool { return in.at(b.Name).full })
+		adopted := slices.ContainsFunc(b.served, func(in *instance) bool { return in.at(b.Name).full })
 		if b.phase != phaseWaiting || adopted {
 			continue
 		}
@@ -107,20 +68,14 @@ func (a *Agent) backendStatus(b *backend, now time.Time) api.BackendStatus {
 	if t, ok := b.guard.Turnover(); ok {
 		s.Turnover = &api.Turnover{Since: t.Since, EndsAt: t.EndsAt, Leaving: addressStrings(addresses(t.Leaving))}
 	}
-	s.Takeover, s.Kept = a.takeover(b), b.statusKept()
+	s.Takeover, s.Kept = b.takeover(a.begun), b.statusKept()
 	s.Hold = cmp.Or(guardHold(b, now), s.Takeover)
-	for _, p := range a.problems(b) {
-		if s.Problem != "" {
-			s.Problem += "; "
-		}
-		s.Problem += p
-	}
-	s.Serving = a.serving(b)
-	rows := a.rows(b)
-	name := a.slotNames(b)
-	table, unusable := a.withUnusable(b, a.statusTable(b, now), rows)
+	s.Problem, s.Serving = strings.Join(b.problems(), "; "), b.serving()
+	rows := b.rows()
+	name := b.slotNames()
+	table, unusable := b.withUnusable(b.statusTable(now), rows)
 	for _, slot := range table {
-		row := a.slotStatus(b, name(slot.Number), slot, rows, now)
+		row := b.slotStatus(name(slot.Number), slot, rows, now)
 		if unusable[slot.Number] {
 			row.State = api.SlotUnusable
 		}
@@ -130,11 +85,11 @@ func (a *Agent) backendStatus(b *backend, now time.Time) api.BackendStatus {
 }
 
 // statusTable is the table of b, or before it is made, the slots as they are.
-func (a *Agent) statusTable(b *backend, now time.Time) slots.Table {
+func (b *backend) statusTable(now time.Time) slots.Table {
 	if b.placement.Adopted() {
 		return b.placement.Table()
 	}
-	return slots.Table{}.Observe(a.views(b), now)
+	return slots.Table{}.Observe(b.views(), now)
 }
 
 // guardHold is what the guard holds; nil for nothing.
@@ -146,13 +101,14 @@ func guardHold(b *backend, now time.Time) *api.Hold {
 	return &api.Hold{ID: h.ID, Kind: h.Kind, Since: h.Since, ReleasesAt: h.ReleasesAt, Confirmations: h.Confirmations, WouldRemove: addressStrings(h.WouldRemove)}
 }
 
-// takeover is the hold of live addresses that no source has ever listed; nil for none.
-func (a *Agent) takeover(b *backend) *api.Hold {
-	unmanaged := a.unmanagedOf(b)
+// takeover is the hold, since the start, of live addresses that no source has ever listed; nil
+// for none.
+func (b *backend) takeover(start time.Time) *api.Hold {
+	unmanaged := b.unmanagedOf()
 	if len(unmanaged) == 0 {
 		return nil
 	}
-	return &api.Hold{ID: a.takeoverID(b), Kind: api.HoldTakeover, Since: a.begun, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
+	return &api.Hold{ID: b.takeoverID(), Kind: api.HoldTakeover, Since: start, WouldRemove: addressStrings(unmanaged), BlocksWriting: b.misfit}
 }
 
 // statusKept is what is kept, for people.
@@ -248,9 +204,9 @@ func addresses(eps []discovery.Endpoint) []netip.AddrPort {
 }
 
 // problems says in words why b is not filled everywhere.
-func (c *core) problems(b *backend) []string {
+func (b *backend) problems() []string {
 	var out []string
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		at := in.at(b.Name)
 		switch {
 		case !in.met:
@@ -271,7 +227,7 @@ func (c *core) problems(b *backend) []string {
 		}
 	}
 	if b.misfit && !none {
-		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until `slotsync accept "+b.Name+" "+c.takeoverID(b)+"`; is the name right?")
+		out = append(out, "the sources list none of the addresses that take traffic, and never did: nothing is written until `slotsync accept "+b.Name+" "+b.takeoverID()+"`; is the name right?")
 	}
 	return out
 }

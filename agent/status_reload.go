@@ -9,13 +9,12 @@ import (
 	"github.com/slotsync/slotsync/agent/api"
 )
 
-// reloadStatus is one reload at this moment.
-func (a *Agent) reloadStatus(r *reloading, now time.Time) api.ReloadStatus {
+// status is one reload at this moment.
+func (r *reloading) status(now time.Time) api.ReloadStatus {
 	s := api.ReloadStatus{
 		Name: r.Name, Instances: append([]string{}, r.Instances...), Renders: r.Transaction.Renders(),
 		OldWorkers: append([]api.OldWorker{}, r.old...), OldWorkersKnown: r.OldWorkers != nil,
-		ChangedByHand: r.files.ByHand,
-		Running:       a.reloadBusy && r.running,
+		ChangedByHand: r.files.ByHand, Running: r.running,
 	}
 	inHour, next := r.policy.Budget(now)
 	if s.InHour = inHour; next.After(now) {
@@ -51,7 +50,7 @@ const raiseSlots = "raise the number in server-template and reload HAProxy, or s
 
 // renders reports whether a reload can give b more slots anywhere.
 func (a *Agent) renders(b *backend) bool {
-	return slices.ContainsFunc(a.reloads, func(r *reloading) bool { return r.Transaction.Renders() && r.serves(a.of(b)) })
+	return slices.ContainsFunc(a.reloads, func(r *reloading) bool { return r.Transaction.Renders() && r.serves(b.served) })
 }
 
 // reloadNeed says what b lacks that a reload could give; nil if nothing.
@@ -61,7 +60,7 @@ func (a *Agent) reloadNeed(b *backend) *api.NeedReload {
 	}
 	n := &api.NeedReload{Slots: b.placement.Templated(), Wanted: b.placement.Needed(), Since: b.placement.ShortSince(), Why: raiseSlots}
 	for _, r := range a.reloads {
-		if !r.serves(a.of(b)) || !r.Transaction.Renders() {
+		if !r.serves(b.served) || !r.Transaction.Renders() {
 			continue
 		}
 		need, open := r.policy.Need(b.Name)

@@ -15,10 +15,10 @@ import (
 // This file says how each slot is doing.
 
 // serving is how many endpoints of b take traffic at the instance where the fewest do.
-func (a *Agent) serving(b *backend) int {
+func (b *backend) serving() int {
 	wanted := discovery.ByAddr(b.wanted())
 	least := -1
-	for _, in := range a.of(b) {
+	for _, in := range b.served {
 		serves := map[netip.AddrPort]bool{}
 		for _, s := range in.at(b.Name).Own {
 			if _, listed := wanted[s.Addr]; listed && s.Class == slots.Ready && (s.Up || !s.Checked) {
@@ -34,12 +34,12 @@ func (a *Agent) serving(b *backend) int {
 
 // withUnusable returns the table with the slots that no instance can use, since their
 // address cannot be set, and which those are.
-func (a *Agent) withUnusable(b *backend, table slots.Table, rows map[string]map[int]slots.Server) (slots.Table, map[int]bool) {
+func (b *backend) withUnusable(table slots.Table, rows map[string]map[int]slots.Server) (slots.Table, map[int]bool) {
 	known := make(map[int]bool, len(table))
 	for _, s := range table {
 		known[s.Number] = true
 	}
-	for _, own := range a.views(b) {
+	for _, own := range b.views() {
 		for _, s := range own {
 			known[s.Number] = true
 		}
@@ -60,9 +60,9 @@ func (a *Agent) withUnusable(b *backend, table slots.Table, rows map[string]map[
 }
 
 // rows returns the servers of every instance by slot.
-func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
+func (b *backend) rows() map[string]map[int]slots.Server {
 	out := map[string]map[int]slots.Server{}
-	for _, in := range a.of(b) {
+	for _, in := range b.served {
 		row := map[int]slots.Server{}
 		for _, s := range in.at(b.Name).Own {
 			row[s.Number] = s
@@ -73,7 +73,7 @@ func (a *Agent) rows(b *backend) map[string]map[int]slots.Server {
 }
 
 // slotStatus is one slot, which people call name.
-func (a *Agent) slotStatus(b *backend, name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) api.SlotStatus {
+func (b *backend) slotStatus(name string, slot slots.Slot, rows map[string]map[int]slots.Server, now time.Time) api.SlotStatus {
 	s := api.SlotStatus{Name: name, State: "free", Since: slot.Freed, Instances: []api.InstanceSlot{}}
 	if !slot.Free() {
 		s.Endpoint, s.State, s.Title = slot.Endpoint.Addr.String(), slot.Endpoint.State.String(), slot.Endpoint.Name
@@ -83,7 +83,7 @@ func (a *Agent) slotStatus(b *backend, name string, slot slots.Slot, rows map[st
 	}
 	held := b.heldWhy(slot)
 	s.Override = held
-	for _, in := range a.of(b) {
+	for _, in := range b.served {
 		live, ok := rows[in.Name][slot.Number]
 		number := slot.Number
 		if !ok && !slot.Free() {
@@ -104,34 +104,6 @@ func (a *Agent) slotStatus(b *backend, name string, slot slots.Slot, rows map[st
 		s.Instances = append(s.Instances, row)
 	}
 	return s
-}
-
-// standIn is the slot in which an endpoint is at an instance that lacks its own: where it
-// is in service, or where somebody took it out.
-func (in *instance) standIn(backend string, a netip.AddrPort) (slots.Server, bool) {
-	r := in.at(backend)
-	for _, s := range r.Own {
-		if s.Addr == a && s.Class != slots.Maint {
-			return s, true
-		}
-	}
-	for _, s := range r.Own {
-		if _, taken := r.Externals[s.Number]; taken && s.Addr == a {
-			return s, true
-		}
-	}
-	return slots.Server{}, false
-}
-
-// listedBy names the sources that list an endpoint now, or listed it last and keep it.
-func (b *backend) listedBy(addr netip.AddrPort) []string {
-	var names []string
-	for _, f := range b.feeds {
-		if f.known.Has(addr) {
-			names = append(names, f.Name)
-		}
-	}
-	return names
 }
 
 // heldWhy says what operators asked of the endpoint in a slot; "" for nothing.

@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -211,8 +212,8 @@ func TestTakeoverEndsInMetricsToo(t *testing.T) {
 func TestTakeoverIsAcceptedAsItWasShown(t *testing.T) {
 	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
 	for i, port := range []int{80, 7, 8} {
-		a.set("web"+itoa(i+1), func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
-		b.set("web"+itoa(i+1), func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
+		a.set("web"+strconv.Itoa(i+1), func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
+		b.set("web"+strconv.Itoa(i+1), func(s *slots.Server) { s.Addr, s.Class = addr(port), slots.Ready })
 	}
 	b.err = absent()
 	inWorld(t, func(w *world) {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,7 +44,7 @@ func (w *world) wantTold(kind string, words ...string) {
 func named(ports ...int) []discovery.Endpoint {
 	list := eps(ports...)
 	for i := range list {
-		list[i].Name = "node-" + itoa(int(list[i].Addr.Port()))
+		list[i].Name = "node-" + strconv.Itoa(int(list[i].Addr.Port()))
 	}
 	return list
 }

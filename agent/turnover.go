@@ -2,10 +2,8 @@ package agent
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/slots"
 )
 
@@ -15,30 +13,21 @@ const upProof = 5 * time.Second
 
 // endTurnover ends the turnover of b once a new endpoint serves, or none can, or the
 // time for it is over. It reports whether the targets have to be made anew.
-func (c *core) endTurnover(b *backend, now time.Time) bool {
+func (b *backend) endTurnover(now time.Time) bool {
 	before := b.guard.Published()
-	if !b.guard.EndTurnover(c.newSetServes(b), now) {
+	if !b.guard.EndTurnover(len(b.working(b.guard.Incoming(), 0)) > 0, now) {
 		return false
 	}
 	b.startLeaving(before, b.guard.Published(), now)
 	return true
 }
 
-// newSetServes reports whether any instance sends traffic to one of the new endpoints,
-// as far as HAProxy's checks can tell.
-func (c *core) newSetServes(b *backend) bool {
-	if _, turning := b.guard.Turnover(); !turning {
-		return false
-	}
-	return len(c.working(b, b.guard.Incoming(), 0)) > 0
-}
-
 // proven are the endpoints that were not in the largest set of the last minutes and have
 // shown that they work: up for 5 s by HAProxy's check, or without a check in service for the
 // time of a turnover, at any instance. They count whether anything is held yet or not: a
 // deployment whose batches overlap never has as many again as it began with.
-func (c *core) proven(b *backend, now time.Time) map[netip.AddrPort]bool {
-	return c.working(b, b.guard.Newcomers(now), b.uncheckedProof())
+func (b *backend) proven(now time.Time) map[netip.AddrPort]bool {
+	return b.working(b.guard.Newcomers(now), max(0, b.guard.Rules().TurnoverWait)) // it may be off
 }
 
 // watchesNewcomers reports whether there are endpoints of which it is worth looking whether
@@ -47,22 +36,14 @@ func (b *backend) watchesNewcomers(now time.Time) bool {
 	return len(b.guard.Incoming()) > 0 || b.guard.Kind() != "" && len(b.guard.Newcomers(now)) > 0
 }
 
-// uncheckedProof is how long an endpoint without a check has to be in service.
-func (b *backend) uncheckedProof() time.Duration {
-	if wait := b.guard.Rules().TurnoverWait; wait != guard.Off {
-		return wait
-	}
-	return 0
-}
-
 // working are those of the endpoints that any instance sends traffic to: up for upProof,
 // or where nobody checks, for that long.
-func (c *core) working(b *backend, of map[netip.AddrPort]bool, unchecked time.Duration) map[netip.AddrPort]bool {
+func (b *backend) working(of map[netip.AddrPort]bool, unchecked time.Duration) map[netip.AddrPort]bool {
 	if len(of) == 0 {
 		return nil
 	}
 	out := map[netip.AddrPort]bool{}
-	for _, own := range c.views(b) {
+	for _, own := range b.views() {
 		for _, s := range own {
 			if !of[s.Addr] || s.Class != slots.Ready {
 				continue
@@ -98,11 +79,4 @@ func (b *backend) changesOver(now time.Time) bool {
 	}
 	h, held := b.guard.Hold(now)
 	return held && !h.ReleasesAt.IsZero() && b.watchesNewcomers(now)
-}
-
-// checks reports whether HAProxy checks the slots of b at any instance.
-func (c *core) checks(b *backend) bool {
-	return slices.ContainsFunc(c.views(b), func(own []slots.Server) bool {
-		return slices.ContainsFunc(own, func(s slots.Server) bool { return s.Checked })
-	})
 }

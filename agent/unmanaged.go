@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
 	"github.com/slotsync/slotsync/agent/placement"
 	"github.com/slotsync/slotsync/discovery"
@@ -19,9 +18,9 @@ import (
 // for, drops those that are gone, or that the source lists or an operator added by now, and
 // returns the slots that they have anywhere, with the address. changed: they are others at
 // some instance.
-func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool) {
+func (b *backend) findUnmanaged() (out placement.Unmanaged, changed bool) {
 	out = placement.Unmanaged{}
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		at := in.at(b.Name)
 		if at.Own == nil || at.Problem != "" {
 			changed = at.unmanaged.DropOwned(b.owns) || changed
@@ -39,12 +38,12 @@ func (c *core) findUnmanaged(b *backend) (out placement.Unmanaged, changed bool)
 }
 
 // reserved are the slots that are left alone at some of the instances, with the address.
-func (b *backend) reserved(instances []*instance) placement.Unmanaged {
+func (b *backend) reserved() placement.Unmanaged {
 	if len(b.expired) == 0 {
 		return b.unmanaged
 	}
 	out := maps.Clone(b.unmanaged)
-	for _, in := range instances {
+	for _, in := range b.served {
 		maps.Copy(out, b.leftAlone(in.at(b.Name)))
 	}
 	return out
@@ -96,9 +95,9 @@ func (b *backend) search(in *instance) placement.Unmanaged {
 }
 
 // viewsToAdopt are the views of b to make the table of.
-func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
+func (b *backend) viewsToAdopt() [][]slots.Server {
 	var out [][]slots.Server
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		at := in.at(b.Name)
 		if at.Own == nil || at.Problem != "" {
 			continue
@@ -112,55 +111,49 @@ func (c *core) viewsToAdopt(b *backend) [][]slots.Server {
 	return out
 }
 
-// owns reports whether a is a feed's to remove, or an operator's who adds it or did.
-func (b *backend) owns(a netip.AddrPort) bool {
-	_, added := b.added[a]
-	return added || b.mayRemove(a) || b.overrides.Find(b.Name, a, api.OverrideServer) != nil
-}
-
 // misfits reports whether the sources may be those of another service: they list none
 // of the addresses that take traffic, and never did.
-func (c *core) misfits(b *backend) bool {
+func (b *backend) misfits() bool {
 	if len(b.unmanaged) == 0 {
 		return false
 	}
 	listed := discovery.ByAddr(b.guard.Published())
-	return placement.IsMisfit(c.views(b), func(a netip.AddrPort) bool {
+	return placement.IsMisfit(b.views(), func(a netip.AddrPort) bool {
 		_, ok := listed[a]
 		return ok || b.owns(a)
 	})
 }
 
 // takeoverID is the id under which the unmanaged addresses of b can be accepted.
-func (c *core) takeoverID(b *backend) string { return guard.ID("t", c.unmanagedOf(b)) }
+func (b *backend) takeoverID() string { return guard.ID("t", b.unmanagedOf()) }
 
 // accept has those go that id stood for when it was shown and that are still not listed:
 // of a hold, of what is kept, or of a takeover. It returns them; ok is false if there is
 // no such id.
-func (c *core) accept(b *backend, id string, now time.Time) (gone []netip.AddrPort, ok bool) {
+func (b *backend) accept(id string, now time.Time) (gone []netip.AddrPort, ok bool) {
 	before := b.guard.Published()
 	if gone, ok = b.guard.Accept(id, now); ok {
 		b.startLeaving(before, b.guard.Published(), now)
 		b.due = b.due || len(gone) > 0
 		return gone, true
 	}
-	if gone, ok = b.acceptKept(id, c.checks(b), now); ok {
+	if gone, ok = b.acceptKept(id, now); ok {
 		return gone, true
 	}
-	return c.acceptTakeover(b, id, now)
+	return b.acceptTakeover(id, now)
 }
 
 // acceptTakeover has those go that id stood for when it was shown and that no source has listed
 // since.
-func (c *core) acceptTakeover(b *backend, id string, now time.Time) (gone []netip.AddrPort, ok bool) {
-	c.noteTakeover(b)
+func (b *backend) acceptTakeover(id string, now time.Time) (gone []netip.AddrPort, ok bool) {
+	b.noteTakeover()
 	shown, ok := b.shownTakeover.Find(id)
 	if !ok {
 		return nil, false
 	}
-	gone = slices.DeleteFunc(c.unmanagedOf(b), func(a netip.AddrPort) bool { return !slices.Contains(shown, a) })
+	gone = slices.DeleteFunc(b.unmanagedOf(), func(a netip.AddrPort) bool { return !slices.Contains(shown, a) })
 	b.feeds[0].known.AddListed(gone, now)
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		in.at(b.Name).unmanaged.DropOwned(func(a netip.AddrPort) bool { return slices.Contains(gone, a) })
 	}
 	b.due = b.due || len(gone) > 0
@@ -168,10 +161,10 @@ func (c *core) acceptTakeover(b *backend, id string, now time.Time) (gone []neti
 }
 
 // noteTakeover remembers which addresses wait to be taken over, under their id.
-func (c *core) noteTakeover(b *backend) { b.shownTakeover.Note(c.takeoverID(b), c.unmanagedOf(b)) }
+func (b *backend) noteTakeover() { b.shownTakeover.Note(b.takeoverID(), b.unmanagedOf()) }
 
 // holdIDs are the ids that can be accepted now.
-func (c *core) holdIDs(b *backend, now time.Time) []string {
+func (b *backend) holdIDs(now time.Time) []string {
 	var out []string
 	if h, ok := b.guard.Hold(now); ok {
 		out = append(out, h.ID)
@@ -179,17 +172,17 @@ func (c *core) holdIDs(b *backend, now time.Time) []string {
 	for _, s := range b.keptSets() {
 		out = append(out, s.id)
 	}
-	if len(c.unmanagedOf(b)) > 0 {
-		out = append(out, c.takeoverID(b))
+	if len(b.unmanagedOf()) > 0 {
+		out = append(out, b.takeoverID())
 	}
 	return out
 }
 
 // unmanagedOf returns the unmanaged addresses of b over all instances, sorted: as they are now,
 // also where no slots can be decided about.
-func (c *core) unmanagedOf(b *backend) []netip.AddrPort {
+func (b *backend) unmanagedOf() []netip.AddrPort {
 	all := map[netip.AddrPort]bool{}
-	for _, in := range c.of(b) {
+	for _, in := range b.served {
 		for _, a := range in.at(b.Name).unmanaged {
 			if !b.owns(a) {
 				all[a] = true

@@ -53,17 +53,17 @@ func (a *Agent) onUpdate(ctx context.Context, b *backend, f *feed, u discovery.U
 func (a *Agent) applyUpdate(b *backend, f *feed, u discovery.Update, now time.Time) {
 	f.heard = u.At
 	if u.Err != nil {
-		a.sourceFailed(b, f, u.Err)
+		a.record(b.sourceFailed(f, u.Err))
 		a.dirty = f.fail(u.Err, now) || a.dirty
 		return
 	}
 	before := *f
 	f.accepted = f.accepted && !u.Reading.Settled()
 	changed, replaced := f.answer(u.Reading, now)
-	a.sourceAnswered(b, f, before)
+	a.record(b.sourceAnswered(f, before)...)
 	a.dirty = a.dirty || changed
 	if replaced {
-		a.searchAgain(b)
+		b.searchAgain()
 	}
 }
 
@@ -73,26 +73,25 @@ func (a *Agent) reevaluate(b *backend, confirms func(netip.AddrPort) guard.Says,
 	kind, failedOver := b.guard.Kind(), b.at.FailedOver
 	held, _ := b.guard.Hold(now)
 	before := b.guard.Published()
-	with := evidence{checked: a.checks(b), proven: a.proven(b, now), confirms: confirms}
-	if b.reevaluate(with, now) {
+	if b.reevaluate(evidence{b.proven(now), confirms}, now) {
 		if !b.due || b.news.IsZero() {
 			b.news = news
 		}
 		b.due, a.dirty = true, true
-		a.membersChanged(b, before, held)
+		a.record(b.membersChanged(before, held))
 	}
 	if kind != b.guard.Kind() {
 		a.dirty = true
-		a.holdChanged(b, held, before)
-		for _, in := range a.of(b) {
+		a.record(b.holdChanged(held, before))
+		for _, in := range b.served {
 			in.outdated = true // whether newcomers are watched depends on it
 		}
 	}
 	if failedOver != b.at.FailedOver {
 		a.dirty = true
-		a.failedOver(b)
+		a.record(b.failedOver())
 	}
-	a.keptChanged(b)
+	a.record(b.keptChanged()...)
 }
 
 // runTimers does what is due for b by the time alone.
@@ -104,7 +103,7 @@ func (a *Agent) runTimers(ctx context.Context, b *backend, now time.Time) {
 	if past(b.nextTransition) {
 		a.reevaluate(b, nil, now, now)
 	}
-	if t, ok := b.guard.Turnover(); ok && past(t.EndsAt) && a.endTurnover(b, now) {
+	if t, ok := b.guard.Turnover(); ok && past(t.EndsAt) && b.endTurnover(now) {
 		b.due, a.dirty = true, true
 	}
 	if past(b.guard.ConfirmAt(now)) && !b.confirming {

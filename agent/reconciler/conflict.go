@@ -1,6 +1,7 @@
 package reconciler
 
 import (
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/slots"
@@ -39,12 +40,7 @@ func (b *backendState) noteCorrection(number int, now time.Time) bool {
 		f = &conflict{}
 		b.conflicts[number] = f
 	}
-	recent := f.corrected[:0]
-	for _, at := range f.corrected {
-		if now.Sub(at) <= conflictWindow {
-			recent = append(recent, at)
-		}
-	}
+	recent := slices.DeleteFunc(f.corrected, func(at time.Time) bool { return now.Sub(at) > conflictWindow })
 	if f.corrected = append(recent, now); len(f.corrected) < conflictCount {
 		return false
 	}
@@ -109,13 +105,8 @@ func (b *backendState) withoutConflicts(p slots.Plan, now time.Time) slots.Plan 
 	if len(b.conflicts) == 0 {
 		return p
 	}
-	keep := func(from []slots.Change) (out []slots.Change) {
-		for _, c := range from {
-			if !b.inConflict(c.Number, now) {
-				out = append(out, c)
-			}
-		}
-		return out
+	keep := func(from []slots.Change) []slots.Change {
+		return slices.DeleteFunc(slices.Clone(from), func(c slots.Change) bool { return b.inConflict(c.Number, now) })
 	}
 	p.Changes, p.Waiting = keep(p.Changes), keep(p.Waiting)
 	return p

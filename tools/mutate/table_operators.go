@@ -57,13 +57,13 @@ func operatorMutants() []mutant {
 			file: "agent/ask.go", edits: []edit{{"{ return []storeWait{a.flushState()} }", "{\n\t\ta.dirty = true\n\t\treturn nil\n\t}"}},
 			tests: []unit{{"agent", "TestAcknowledgedIsDurable"}}},
 		{rule: "A part of what is kept goes only by its own id", how: "any id that is asked for ends it",
-			file: "agent/kept.go", edits: []edit{{"\tshown, ok := b.shownKept[id]\n\tif !ok {", "\tshown, ok := b.shownKept[id]\n\tif !ok {\n\t\tfor _, s := range b.keptSets() {\n\t\t\tshown, ok = append(shown, s.addrs...), true\n\t\t}\n\t}\n\tif !ok {"}},
+			file: "agent/offer.go", edits: []edit{{"\tshown, ok := b.shownKept[id]\n\tif !ok {", "\tshown, ok := b.shownKept[id]\n\tif !ok {\n\t\tfor _, s := range b.keptSets() {\n\t\t\tshown, ok = append(shown, s.addrs...), true\n\t\t}\n\t}\n\tif !ok {"}},
 			tests: []unit{{"agent", "TestAcceptOfWhatIsKept|TestAcceptNamesWhatItMeans"}}},
 		{rule: "An endpoint without a slot is listed all the same, for its overrides", how: "one that is kept without a slot, or of a source that stands by, is not", past: true,
 			file: "agent/override_set.go", edits: []edit{{"listed[b.Name] = b.known()", "listed[b.Name] = [][]discovery.Endpoint{b.wanted()}"}},
 			tests: []unit{{"agent", "TestOverrideOfWhatHasNoSlotGoesOn"}}},
 		{rule: "A takeover is accepted by the id that was shown", how: "by the one of now alone", past: true,
-			file: "agent/unmanaged.go", edits: []edit{{"\tc.noteTakeover(b)\n\tshown, ok", "\tb.shownTakeover = nil\n\tc.noteTakeover(b)\n\tshown, ok"}},
+			file: "agent/unmanaged.go", edits: []edit{{"\tb.noteTakeover()\n\tshown, ok", "\tb.shownTakeover = nil\n\tb.noteTakeover()\n\tshown, ok"}},
 			tests: []unit{{"agent", "TestTakeoverIsAcceptedAsItWasShown"}}},
 	}
 }

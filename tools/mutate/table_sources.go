@@ -56,7 +56,7 @@ func sourceMutants() []mutant {
 			file: known, edits: []edit{{"return !k.Has(a) && !k.Silent(a) && (", "return !k.Has(a) && ("}},
 			tests: []unit{{"agent/sources", "TestSilentPartByPart"}}},
 		{rule: "A source is told that what it lacks is gone when all of that was accepted", how: "when some of it was", past: true,
-			file: "agent/kept.go", edits: []edit{{"len(accepted) > 0 && len(f.known.Set().Kept) == 0 {", "len(accepted) > 0 {"}},
+			file: "agent/offer.go", edits: []edit{{"len(accepted) > 0 && len(f.known.Set().Kept) == 0 {", "len(accepted) > 0 {"}},
 			tests: []unit{{"agent", "TestAcceptOfAPartOfWhatIsKept|TestAcceptOfAnotherSourcesKept"}}},
 		{rule: "An answer from before an accept is not the last word", how: "the reading because of the accept loses against it", past: true,
 			file: "agent/updates.go", edits: []edit{{"\tf.heard = u.At\n", "\tf.heard = now\n"}, {"\tif f.accepted && u.Err == nil {", "\tif false {"},
