@@ -306,5 +306,8 @@ func TestKeptIsAcceptedBeforeASourceSpoke(t *testing.T) {
 		if h := w.status().Backends[0].Hold; h != nil {
 			w.t.Errorf("what was accepted is held: %+v", h)
 		}
+		if got := w.events(api.EventHoldBegun, api.EventHoldEnded); len(got) > 0 {
+			w.t.Errorf("nothing was held, and there are events: %q", got)
+		}
 	}, a)
 }

@@ -29,7 +29,10 @@ func (b *backend) holdChanged(before guard.Hold, were []discovery.Endpoint) happ
 	default: // it has been missing for that long already
 		until = "as soon as it is confirmed"
 	}
-	if !held {
+	switch {
+	case h.ID == before.ID && h.Kind == before.Kind:
+		return happening{} // it goes on, or nothing was
+	case !held:
 		return b.holdEnded(before, were, now)
 	}
 	gone := calledAll(h.WouldRemove, b.guard.Published())
