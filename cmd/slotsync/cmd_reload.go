@@ -25,6 +25,11 @@ run finish).`,
 		Example: `  slotsync reload
   slotsync reload --drain-removed`,
 		Args: noArgs,
+		PreRun: func(*cobra.Command, []string) {
+			if socket := daemon.NotedSocket(a.place.Env, securedir.Policy{}); socket != "" && a.place.NeedsConfig() {
+				a.place.Agent = "unix://" + socket
+			}
+		},
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
 		if err := c.Reload(ctx, drainRemoved); err != nil {
 			return err
@@ -32,13 +37,6 @@ run finish).`,
 		_, err := fmt.Fprintln(a.stdout, "the configuration is read again")
 		return err
 	})
-	ask := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if socket := daemon.NotedSocket(a.place.Env, securedir.Policy{}); socket != "" && a.place.NeedsConfig() {
-			a.place.Agent = "unix://" + socket
-		}
-		return ask(cmd, args)
-	}
 	cmd.Flags().BoolVar(&drainRemoved, "drain-removed", false, "empty the slots of what is no longer configured")
 	return cmd
 }

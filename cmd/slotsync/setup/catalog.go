@@ -42,9 +42,6 @@ func open(source Source, env config.Environment) (system, error) {
 	return system{cfg, w}, err
 }
 
-// openCatalog returns Consul at the address, or where the environment says.
-func openCatalog(source Source, env config.Environment) (Catalog, error) { return open(source, env) }
-
 // openResolver returns the DNS servers, or those of this machine.
 func openResolver(source Source, env config.Environment) (Resolver, error) {
 	s, err := open(source, env)

@@ -81,7 +81,7 @@ func proposals(ctx context.Context, r *Result, o Options) ([]Proposal, []string,
 		return list, nil, err
 	}
 	r.Source.Type = "consul"
-	c, err := openCatalog(r.Source, o.Env)
+	c, err := open(r.Source, o.Env)
 	if err != nil {
 		return nil, nil, err
 	}
