@@ -72,12 +72,14 @@ func (b *backend) settleExpired() bool {
 
 // claims reports whether any of what no source had ever listed is a feed's now.
 func (b *backend) claims() bool {
-	for _, a := range b.unmanaged {
-		if b.owns(a) {
-			return true
+	return slices.ContainsFunc(b.served, func(in *instance) bool {
+		for _, a := range in.at(b.Name).unmanaged {
+			if b.owns(a) {
+				return true
+			}
 		}
-	}
-	return false
+		return false
+	})
 }
 
 func (b *backend) contributions() []sources.Contribution {

@@ -150,7 +150,12 @@ func (b *backend) takeoverChanged() happening {
 // unmanagedWords are the live addresses that no source has ever listed, each with its slot.
 func (b *backend) unmanagedWords() (words []string) {
 	for _, number := range slices.Sorted(maps.Keys(b.unmanaged)) {
-		words = append(words, b.slotName(number)+" "+b.unmanaged[number].String())
+		for _, in := range b.served { // each may have another one there
+			a, ok := in.at(b.Name).unmanaged[number]
+			if word := b.slotName(number) + " " + a.String(); ok && !slices.Contains(words, word) {
+				words = append(words, word)
+			}
+		}
 	}
 	return words
 }

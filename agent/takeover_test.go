@@ -243,3 +243,33 @@ func TestTakeoverIsAcceptedAsItWasShown(t *testing.T) {
 		}
 	}, a, b)
 }
+
+// TestTakeoverEndsWithTheSourceThatListed: an address that looked like nobody's is taken out once
+// the source has answered that listed it before, also if another instance has another one in that
+// slot.
+func TestTakeoverEndsWithTheSourceThatListed(t *testing.T) {
+	a, b := newFake("a", "web", 6), newFake("b", "web", 6)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.second(newSource(90))
+		w.start()
+		w.pass(3 * time.Second)
+		w.source.list(80)
+		w.pass(30 * time.Second)
+		w.stop()
+		a.restart(false)
+		b.restart(false)
+		a.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(81), slots.Ready })
+		b.set("web1", func(s *slots.Server) { s.Addr, s.Class = addr(9001), slots.Ready })
+		w.source = newMute()
+		second := newMute()
+		w.opts.Backends[0].Feeds[0].Source, w.opts.Backends[0].Feeds[1].Source = w.source, second
+		w.start()
+		second.say(discovery.Complete(eps(90)...), nil)
+		w.settle()
+		w.source.say(discovery.Complete(eps(80)...), nil)
+		w.pass(time.Minute)
+		w.wantPorts(a, 80, 90)
+		w.wantPorts(b, 80, 90, 9001)
+	}, a, b)
+}
