@@ -235,8 +235,9 @@ func (w *world) stopAgent() {
 	if err := <-w.ended; err != nil {
 		w.t.Errorf("Run: %v", err)
 	}
-	w.life.kill()
-	w.oracleDo(func(o *oracle.Oracle) { o.Stopped(time.Now()) })
+	if w.life.kill() { // it was not killed before
+		w.oracleDo(func(o *oracle.Oracle) { o.Stopped(time.Now()) })
+	}
 }
 
 func (w *world) end() {
