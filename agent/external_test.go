@@ -173,6 +173,39 @@ func TestOutOfServiceAtTheStart(t *testing.T) {
 	}
 }
 
+// An agent that ends before it has decided anything leaves what it was told of when it began.
+func TestWhatWasInServiceOutlivesABriefLife(t *testing.T) {
+	for name, met := range map[string]bool{"the instance answers": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+				w.start()
+				w.pass(10 * time.Second)
+				w.stop()
+				b.with(func() { b.err = absent() }) // it is waited for, with all decisions
+				if !met {
+					a.with(func() { a.err = absent() })
+				}
+				a.set("web3", func(s *slots.Server) { s.Class, s.Served = slots.Maint, true })
+				said := w.source.reading
+				for range 2 {
+					w.source = newMute()
+					w.opts.Backends[0].Feeds[0].Source = w.source
+					w.start()
+					w.pass(9 * time.Millisecond)
+					w.stop()
+				}
+				a.with(func() { a.err = nil })
+				w.start()
+				w.source.say(said, nil)
+				w.pass(time.Minute)
+				w.want(a, "web1=:80 web2=:81")
+			}, a, b)
+		})
+	}
+}
+
 // An operator's start reaches an instance that is away: what was taken out there before it is
 // back serves again.
 func TestStartWhileTheInstanceIsAway(t *testing.T) {

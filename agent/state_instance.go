@@ -137,6 +137,9 @@ func (c *core) storeInstance(in *instance) storedInstance {
 // about to empty is none. Of those that are out already it is not decided yet.
 // Where the slot of the table is lacking, or unmanaged, another one stands in.
 func (b *backend) readyAt(at *backendAt, unmanaged placement.Unmanaged) map[int]netip.AddrPort {
+	if !b.placement.Adopted() {
+		return undecidedYet(at)
+	}
 	usable := slots.FindServer(at.Usable)
 	belongs := func(number, home int) bool {
 		return number == home || usable(home) == nil || unmanaged[home].IsValid()
@@ -157,6 +160,19 @@ func (b *backend) readyAt(at *backendAt, unmanaged placement.Unmanaged) map[int]
 	for number, a := range at.Undecided {
 		if n, placed := places[a]; placed && belongs(number, n) {
 			out[number] = a
+		}
+	}
+	return out
+}
+
+// undecidedYet are the slots that are in service, and those of which it is not decided yet whether
+// they are to be: nothing has been taken out.
+func undecidedYet(at *backendAt) map[int]netip.AddrPort {
+	out := map[int]netip.AddrPort{}
+	maps.Copy(out, at.Undecided)
+	for _, s := range at.Own {
+		if s.Class == slots.Ready {
+			out[s.Number] = s.Addr
 		}
 	}
 	return out
