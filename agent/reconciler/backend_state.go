@@ -40,7 +40,7 @@ type backendState struct {
 	// from before, and its counters are still to tell.
 	lastReady map[int]netip.AddrPort
 	stranger  bool
-	judged    time.Time // when it was decided last what is somebody else's doing
+	judged    time.Time // when was seen what it was decided by last what is somebody else's doing
 	// sessionsPending are slots that were emptied and may still have sessions.
 	sessionsPending map[int]bool
 	// killed are those of spec.SessionEnds that were seen to, or are of a process that is

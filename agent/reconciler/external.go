@@ -53,7 +53,7 @@ func (b *backendState) judge(certain bool, now time.Time) (taken, given []string
 		}
 	}
 	if certain && !b.spec.ObserveOnly {
-		b.judged = now
+		b.judged = b.seen
 	}
 	return taken, given
 }

@@ -44,3 +44,23 @@ func TestStartMeetsWhatIsJustFound(t *testing.T) {
 		})
 	}
 }
+
+// What an operator gave back is not somebody's because it was decided about again, by an old look.
+func TestStartBeforeTheNextLook(t *testing.T) {
+	addr := netip.MustParseAddrPort("127.0.0.9:80")
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	b := newBackendState(Known{})
+	server := slots.Server{Name: "web1", Number: 1, Addr: addr, Class: slots.Ready, Weight: 1}
+	spec := BackendSpec{Proxy: "web", Prefix: "web", Targets: []slots.Target{{Number: 1, Addr: addr, Class: slots.Ready, Weight: 1}}}
+	b.take(spec)
+	b.observe([]slots.Server{server}, true, now)
+	b.judge(true, now)
+	spec.Started = map[netip.AddrPort]time.Time{addr: now.Add(time.Second)}
+	b.take(spec)
+	b.judge(true, now.Add(2*time.Second))
+	server.Class = slots.Maint
+	b.observe([]slots.Server{server}, true, now.Add(3*time.Second))
+	if taken, _ := b.judge(true, now.Add(3*time.Second)); len(taken) > 0 {
+		t.Errorf("somebody took %v", taken)
+	}
+}
