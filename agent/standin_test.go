@@ -122,5 +122,15 @@ func TestStandInBesideATakeover(t *testing.T) {
 		w.source.list(80, 81)
 		w.pass(time.Minute)
 		w.want(b, "web1=:99 web2=:81")
+		w.state("127.0.0.9:81", api.StateMaint, api.Who{})
+		w.pass(time.Minute)
+		w.crash() // and no source speaks for a while, as an operator's request goes on
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(time.Minute)
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(b, "web1=:99")
 	}, a, b)
 }

@@ -74,8 +74,9 @@ func Around(targets []slots.Target, u Unmanaged, searched bool) []slots.Target {
 //	is wanted for an operated one that the     that; where it serves another, that goes elsewhere
 //	  instance lacks
 //	is free, in maintenance                    free: what goes elsewhere may have it
-//	  with what is wanted in a slot that the   left alone
-//	  instance lacks
+//	  with what is wanted in another slot,     left alone
+//	  which the instance lacks, or which has
+//	  something else
 //	any other                                  left alone
 func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip.AddrPort]bool, started map[netip.AddrPort]time.Time) []slots.Target {
 	server := slots.FindServer(own)
@@ -84,7 +85,8 @@ func OnlyOperated(targets []slots.Target, own []slots.Server, operated map[netip
 		if operated[t.Addr] || !started[t.Addr].IsZero() {
 			wanted[t.Addr] = t
 		}
-		strays[t.Addr] = server(t.Number) == nil
+		s := server(t.Number)
+		strays[t.Addr] = s == nil || s.Addr != t.Addr
 	}
 	at := map[netip.AddrPort]*slots.Server{} // where they are, best where they serve
 	for i := range own {
