@@ -48,7 +48,8 @@ func (o *Oracle) gaveBack(at time.Time, in *instance, b *backend, c Command) {
 	t, taken := in.taken[key]
 	delete(in.taken, key)
 	if !taken || c.Before == nil || c.Before.Addr != t.addr || b.Repair || b.was[t.addr].After(t.at) || b.there[t.addr].After(t.at) ||
-		o.changed.After(t.at) && o.changed.After(o.running) || at.Sub(b.scarce) < Calm || o.asked(at, b.Name, t.addr) {
+		o.changed.After(t.at) && o.changed.After(o.running) || at.Sub(b.scarce) < Calm || o.asked(at, b.Name, t.addr) ||
+		b.Primary != "" && !b.everywhere(t.addr) { // it may have left the source that was in use
 		return
 	}
 	o.wrong(at, "external", "%s: %q puts %s into service, which somebody took out of it at %s", c.Instance, c.Text, t.addr, t.at.Format(time.TimeOnly))

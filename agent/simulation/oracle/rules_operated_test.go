@@ -17,6 +17,23 @@ func (h *history) restarts() {
 	h.after(time.Second)
 }
 
+// fallsBack has somebody take a server out of service, the primary source list these, the other
+// one all four, and the agent put the server into service.
+func (h *history) fallsBack(server string, primary ...int) {
+	h.conf.Primary, h.conf.Feeds = "consul", []string{"consul", "spare"}
+	h.configured()
+	all := Part{State: Whole}
+	for n := range 4 {
+		all.Endpoints = append(all.Endpoints, Endpoint{addr(n + 1), Ready})
+	}
+	h.Listed(h.now, "web", "spare", []Part{all}, false)
+	h.after(time.Minute)
+	h.takes(server)
+	h.after(time.Minute)
+	h.lists(primary...)
+	h.enables(server)
+}
+
 // replaces has another process, with the same slots, take the place of HAProxy.
 func (h *history) replaces() { h.Process(h.now, "edge", map[string][]Server{"web": h.rows}) }
 
@@ -63,6 +80,11 @@ var onOthers = []rule{
 			h.after(time.Minute)
 			h.enables("s4")
 		},
+	},
+	{
+		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { h.fallsBack("s4", 1, 2, 3, 4) },
+		right: func(h *history) { h.fallsBack("s4", 1, 2, 3) }, // it had left, and another source stands in
 	},
 	{
 		name: "external", text: "which somebody took out of it at",
