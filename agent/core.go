@@ -208,7 +208,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 			if len(b.unmanaged) > 0 || len(at.unmanaged) > 0 || len(b.expired) > 0 {
 				s.Targets = placement.Around(s.Targets, b.leftAlone(at), at.searched)
 			}
-			if adopted {
+			if s.OperatedOnly = adopted; adopted {
 				s.Targets = placement.OnlyOperated(s.Targets, at.Own, b.operated, b.started)
 			}
 			if c.next != nil && !c.next.serves(b.Name, in.Name) {

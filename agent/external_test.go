@@ -206,6 +206,34 @@ func TestWhatWasInServiceOutlivesABriefLife(t *testing.T) {
 	}
 }
 
+// What serves while no source speaks is in service, whoever put it there, listed or not.
+func TestWhatWasInServiceInSilence(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.source.list(80, 81)
+		w.pass(10 * time.Second)
+		w.stop()
+		a.set("web3", func(s *slots.Server) { s.Class = slots.Ready })
+		w.source = newMute()
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81 web3=:82")
+		w.state("127.0.0.9:81", api.StateMaint, api.Who{For: time.Hour})
+		w.pass(time.Minute)
+		w.stop()
+		a.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		w.start()
+		w.source.list(80, 81, 82)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		w.pass(time.Hour)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
+}
+
 // An operator's start reaches an instance that is away: what was taken out there before it is
 // back serves again.
 func TestStartWhileTheInstanceIsAway(t *testing.T) {

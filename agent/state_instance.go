@@ -137,8 +137,8 @@ func (c *core) storeInstance(in *instance) storedInstance {
 // about to empty is none. Of those that are out already it is not decided yet.
 // Where the slot of the table is lacking, or unmanaged, another one stands in.
 func (b *backend) readyAt(at *backendAt, unmanaged placement.Unmanaged) map[int]netip.AddrPort {
-	if !b.placement.Adopted() {
-		return undecidedYet(at)
+	if !b.placement.Adopted() || b.phase == phaseRestored && at.full {
+		return b.undecidedYet(at)
 	}
 	usable := slots.FindServer(at.Usable)
 	belongs := func(number, home int) bool {
@@ -166,8 +166,8 @@ func (b *backend) readyAt(at *backendAt, unmanaged placement.Unmanaged) map[int]
 }
 
 // undecidedYet are the slots that are in service, and those of which it is not decided yet whether
-// they are to be: nothing has been taken out.
-func undecidedYet(at *backendAt) map[int]netip.AddrPort {
+// they are to be: nothing is taken out but what operators ask for.
+func (b *backend) undecidedYet(at *backendAt) map[int]netip.AddrPort {
 	out := map[int]netip.AddrPort{}
 	maps.Copy(out, at.Undecided)
 	for _, s := range at.Own {
@@ -175,6 +175,7 @@ func undecidedYet(at *backendAt) map[int]netip.AddrPort {
 			out[s.Number] = s.Addr
 		}
 	}
+	maps.DeleteFunc(out, func(_ int, a netip.AddrPort) bool { return b.overrides.Blocking(b.Name, a) != nil })
 	return out
 }
 

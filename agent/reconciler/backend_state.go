@@ -134,6 +134,8 @@ func (b *backendState) dropExternals() {
 			return !slices.ContainsFunc(b.fitted, func(t slots.Target) bool { return t.Addr == e.Addr })
 		case t != nil && t.Leave && s != nil && s.Addr == e.Addr:
 			return false // nobody decides about it now
+		case t != nil && !t.Addr.IsValid() && b.spec.OperatedOnly && s != nil && s.Addr == e.Addr:
+			return false
 		}
 		return t == nil || t.Addr != e.Addr
 	})

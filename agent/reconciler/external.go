@@ -68,7 +68,7 @@ func (b *backendState) takenByOthers(s *slots.Server, t *slots.Target) bool {
 // isUnwanted reports whether s, which is out of service, is not wanted in it either: whoever
 // took it out, it is nobody's doing once it is wanted again.
 func (b *backendState) isUnwanted(s *slots.Server, t *slots.Target) bool {
-	return !b.spec.ObserveOnly && t != nil && !t.Leave && (t.Class != slots.Ready || t.Addr != s.Addr)
+	return !b.spec.ObserveOnly && t != nil && !t.Leave && (t.Addr.IsValid() || !b.spec.OperatedOnly) && (t.Class != slots.Ready || t.Addr != s.Addr)
 }
 
 // undecided are the slots that were in service last and are not, of which nothing is decided

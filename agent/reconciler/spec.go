@@ -32,6 +32,9 @@ type BackendSpec struct {
 	DynamicOptions string
 	// ObserveOnly: nothing is written, since nothing is known.
 	ObserveOnly bool
+	// OperatedOnly: as no source has spoken, only what operators ask for is decided; a free slot is
+	// not wanted to be free.
+	OperatedOnly bool
 	// Repair: what somebody else did to a slot is undone.
 	Repair bool
 	// Watched: it is reported at each look which servers are up.
