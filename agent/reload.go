@@ -14,6 +14,9 @@ import (
 	"github.com/slotsync/slotsync/slots/reload"
 )
 
+// This file is of reloads by slotsync itself. That another process of HAProxy answers, whoever
+// reloaded it, is found in agent/reconciler (poll, onProcess), and told to the loop in report.go.
+
 // A Reload is a way to reload HAProxy, and the instances that it reloads.
 type Reload struct {
 	// Name is unique, and for people. Key changes when anything else does.

@@ -127,22 +127,6 @@ func (b *backend) misfits() bool {
 // takeoverID is the id under which the unmanaged addresses of b can be accepted.
 func (b *backend) takeoverID() string { return guard.ID("t", b.unmanagedOf()) }
 
-// accept has those go that id stood for when it was shown and that are still not listed:
-// of a hold, of what is kept, or of a takeover. It returns them; ok is false if there is
-// no such id.
-func (b *backend) accept(id string, now time.Time) (gone []netip.AddrPort, ok bool) {
-	before := b.guard.Published()
-	if gone, ok = b.guard.Accept(id, now); ok {
-		b.startLeaving(before, b.guard.Published(), now)
-		b.due = b.due || len(gone) > 0
-		return gone, true
-	}
-	if gone, ok = b.acceptKept(id, now); ok {
-		return gone, true
-	}
-	return b.acceptTakeover(id, now)
-}
-
 // acceptTakeover has those go that id stood for when it was shown and that no source has listed
 // since.
 func (b *backend) acceptTakeover(id string, now time.Time) (gone []netip.AddrPort, ok bool) {
@@ -162,21 +146,6 @@ func (b *backend) acceptTakeover(id string, now time.Time) (gone []netip.AddrPor
 
 // noteTakeover remembers which addresses wait to be taken over, under their id.
 func (b *backend) noteTakeover() { b.shownTakeover.Note(b.takeoverID(), b.unmanagedOf()) }
-
-// holdIDs are the ids that can be accepted now.
-func (b *backend) holdIDs(now time.Time) []string {
-	var out []string
-	if h, ok := b.guard.Hold(now); ok {
-		out = append(out, h.ID)
-	}
-	for _, s := range b.keptSets() {
-		out = append(out, s.id)
-	}
-	if len(b.unmanagedOf()) > 0 {
-		out = append(out, b.takeoverID())
-	}
-	return out
-}
 
 // unmanagedOf returns the unmanaged addresses of b over all instances, sorted: as they are now,
 // also where no slots can be decided about.

@@ -26,10 +26,10 @@ func (i *Instance) Serves(address string) bool {
 //	it lacks the backend, or the slot
 //	somebody else took the slot out, or had it before
 //	HAProxy refuses
+//	it is as wanted, and the check fails
 //	writing is paused
 //	sessions have to end
 //	it is not written yet
-//	the check fails
 func (i *Instance) Reason(address string, want *discovery.Endpoint, now time.Time) string {
 	switch {
 	case !i.Up:

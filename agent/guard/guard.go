@@ -13,7 +13,8 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// Kinds of hold.
+// Kinds of hold, as they are shown. Unhealthy is none of [Guard]'s holds: nothing is confirmed, and it
+// ends as soon as anything is healthy.
 const (
 	Empty     = "empty"     // the sources list nothing that takes traffic
 	Removal   = "removal"   // they list too few

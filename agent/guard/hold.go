@@ -10,8 +10,8 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
-// This file is how a hold goes on and ends. Whether there is one is decided in guard.go, by
-// [Guard.holdKind].
+// This file is how a hold is timed and confirmed. Whether there is one, and what of it goes, is
+// decided in guard.go, by [Guard.holdKind] and [Guard.release].
 
 const (
 	// Confirmations is how many of the strongest reads in a row must lack an endpoint.

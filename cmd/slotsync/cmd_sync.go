@@ -19,7 +19,8 @@ func newSyncCommand(a *app) *cobra.Command {
 		Use:   "sync",
 		Short: "Make one round now",
 		Long: `Make one round now: by the running agent if there is one, else by this command,
-which needs the configuration. Exit 0 if every instance is in sync then.`,
+which needs the configuration. Exit 0 if every instance is in sync then, and no source,
+backend or pause has left anything undone.`,
 		Example: `  slotsync sync
   slotsync sync -o json
   slotsync sync --agent unix:///run/slotsync/slotsync.sock`,
