@@ -11,6 +11,7 @@ import (
 
 	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/agent/guard"
+	"github.com/slotsync/slotsync/agent/reconciler"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -215,4 +216,16 @@ func TestEventsOfAnInstanceThatLacksSlots(t *testing.T) {
 			t.Errorf("with fewer again: %q", got)
 		}
 	}, a, b)
+}
+
+// TestEventNamesSlots: each once, and as many as the API says.
+func TestEventNamesSlots(t *testing.T) {
+	var made []reconciler.Move
+	for n := range 100 {
+		slot := fmt.Sprint("web", n)
+		made = append(made, reconciler.Move{Slot: slot}, reconciler.Move{Slot: slot})
+	}
+	if got := slotNames(made); len(got) != 50 || got[0] != "web0" || got[49] != "web49" {
+		t.Errorf("%d slots: %v", len(got), got)
+	}
 }

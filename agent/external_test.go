@@ -332,6 +332,11 @@ func TestExternalOutlivesADay(t *testing.T) {
 				sources(newSource(80), second)
 				w.start()
 				w.pass(time.Minute)
+				w.stop()
+				second = newMute()
+				sources(newSource(80), second)
+				w.start()
+				w.pass(time.Minute)
 				second.list(tt.lists...)
 				w.pass(time.Minute)
 				second.list(81, 82)
@@ -374,4 +379,77 @@ func TestInstanceThatIsConfiguredAgain(t *testing.T) {
 		w.settle()
 		w.want(a, "web1=:80 web2=:81 web3=:82")
 	}, a, b)
+}
+
+// A HAProxy that comes under the name of one that left, at another socket, is another one.
+func TestNewHAProxyUnderAnOldName(t *testing.T) {
+	a, b, c := newFake("a", "web", 5), newFake("b", "web", 5), newFake("c", "web", 5)
+	c.process.Pid += 1000
+	inWorld(t, func(w *world) {
+		all := w.opts.Instances
+		w.opts.Instances = all[:2]
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.set("web3", func(s *slots.Server) { s.Class, s.Served = slots.Maint, true })
+		w.pass(time.Minute)
+		one, again := w.opts, w.opts
+		one.Instances = all[1:2]
+		again.Instances = []Instance{{Name: "a", Conn: c, Key: "other socket"}, all[1]}
+		for _, next := range []Options{one, again} {
+			if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(time.Hour)
+		}
+		w.want(c, "web1=:80 web2=:81 web3=:82")
+	}, a, b, c)
+}
+
+// An operator's start outlives a restart of the agent, also where its instance was away.
+func TestStartWhileTheInstanceIsAwayOutlivesTheAgent(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.with(func() { a.err = absent() })
+		a.set("web3", func(s *slots.Server) { s.Class, s.Served = slots.Maint, true })
+		w.pass(10 * time.Second)
+		w.state("127.0.0.9:82", api.StateReady, api.Who{})
+		w.pass(10 * time.Second)
+		w.stop()
+		w.start()
+		w.source.list(80, 81, 82)
+		w.pass(10 * time.Second)
+		a.with(func() { a.err = nil })
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81 web3=:82")
+	}, a)
+}
+
+// An old start gives nothing back that somebody takes out after it, whoever goes on with the
+// instance.
+func TestOldStartGivesNothingBack(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.set("web3", func(s *slots.Server) { s.Served = true })
+		w.state("127.0.0.9:82", api.StateReady, api.Who{})
+		w.pass(3 * time.Hour)
+		a.with(func() { a.err = absent() })
+		w.pass(10 * time.Second)
+		next := w.opts
+		next.Instances = []Instance{{Name: "a", Conn: a, Key: "another timeout"}}
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		a.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(10 * time.Second)
+		a.with(func() { a.err = nil })
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+	}, a)
 }

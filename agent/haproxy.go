@@ -100,6 +100,9 @@ func (a *Agent) perform(ctx context.Context, name, by string, prepare func(*relo
 			discovery.Sleep(ctx, unseenEvery)
 		}
 	}
+	if errors.Is(err, errUnseen) {
+		return ctx.Err()
+	}
 	if err != nil {
 		return err
 	}

@@ -214,4 +214,14 @@ func (a *Agent) setState(o api.Override, who api.Who, now time.Time) error {
 	return nil
 }
 
+// startedBetween reports whether an operator gave anything back after before, and not after now.
+func (b *backend) startedBetween(before, now time.Time) bool {
+	for _, at := range b.started {
+		if at.After(before) && !at.After(now) {
+			return true
+		}
+	}
+	return false
+}
+
 func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -17,7 +17,7 @@ func (a *Agent) newReconciler(in *instance, report func(reconciler.Report)) *rec
 		Backends: map[string]reconciler.Known{}, Report: report, Before: a.writers[in.Conn.String()],
 	}
 	for name, at := range in.backends {
-		o.Backends[name] = reconciler.Known{Externals: at.Externals, Prefix: at.Prefix, Ready: at.Undecided}
+		o.Backends[name] = reconciler.Known{Externals: at.Externals, Prefix: at.Prefix, Ready: at.Undecided, Seen: at.Seen}
 	}
 	return reconciler.New(o)
 }
@@ -42,7 +42,7 @@ func (a *Agent) newInstance(in Instance, name string, backends []Backend) *insta
 	for _, b := range backends {
 		externals, prefix, ready := s.externals(b, time.Now()), s.Prefixes[b.Name], s.ready(a.stored.backend(b.Name))
 		if len(externals) > 0 || prefix != "" || len(ready) > 0 {
-			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix, Undecided: ready}, known: true}
+			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix, Undecided: ready, Seen: s.seen[b.Name]}, known: true}
 		}
 		n.at(b.Name).unmanagedThen, n.at(b.Name).had = s.Unmanaged[b.Name], s.Slots[b.Name]
 	}

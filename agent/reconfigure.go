@@ -132,6 +132,9 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 		if in == nil || in.Key != n.Key {
 			name := a.nameBefore(n)
 			former := in == nil && name == n.Name
+			if conn := a.stored.instance(name).conn; former && conn != "" && conn != n.Conn.String() {
+				name = "" // another HAProxy has the name now
+			}
 			in = a.newInstance(n, name, opts.Backends)
 			for _, at := range in.backends {
 				at.corrected = former // what is there by now, somebody may have put there

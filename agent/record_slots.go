@@ -88,11 +88,14 @@ func whyNotReady(e discovery.Endpoint) string {
 	return cmp.Or(e.Reason, e.State.String())
 }
 
-// slotNames are the slots of moves, each once.
+// maxSlotNames bounds the slots that an event names, as api.Event says.
+const maxSlotNames = 50
+
+// slotNames are the slots of moves, each once, the first of them.
 func slotNames(made []reconciler.Move) []string {
 	var out []string
 	for _, m := range made {
-		if !slices.Contains(out, m.Slot) {
+		if len(out) < maxSlotNames && !slices.Contains(out, m.Slot) {
 			out = append(out, m.Slot)
 		}
 	}

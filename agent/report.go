@@ -130,7 +130,7 @@ func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) 
 		if isShort(at.BackendReport) != isShort(l) {
 			out.short = append(out.short, name)
 		}
-		out.externals = out.externals || !maps.Equal(at.Externals, l.Externals)
+		out.externals = out.externals || !maps.Equal(at.Externals, l.Externals) || c.backend(name).startedBetween(at.Seen, l.Seen)
 		at.BackendReport, at.known = l, true
 		if len(l.Own) > 0 {
 			at.had = templated(l.Own)
@@ -144,8 +144,10 @@ func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) 
 // [reconciler.BackendSpec.Started].
 func (in *instance) clearExternal(backend string, addr netip.AddrPort) {
 	at := in.at(backend)
-	at.Externals = maps.Clone(at.Externals) // it may be on its way to the state directory
+	// they may be on their way to the state directory
+	at.Externals, at.Undecided = maps.Clone(at.Externals), maps.Clone(at.Undecided)
 	maps.DeleteFunc(at.Externals, func(_ int, e reconciler.External) bool { return e.Addr == addr })
+	maps.DeleteFunc(at.Undecided, func(_ int, a netip.AddrPort) bool { return a == addr })
 }
 
 // refill has the slots of a new process looked at anew where what was ready in

@@ -57,6 +57,8 @@ type storedBackend struct {
 	Leaving   []leaving            `json:"leaving,omitempty"`
 	// Ends are when the sessions of endpoints that left are to be ended.
 	Ends map[netip.AddrPort]time.Time `json:"ends,omitempty"`
+	// Expired are endpoints that were forgotten for their age before every source had answered.
+	Expired []netip.AddrPort `json:"expired,omitempty"`
 	// Added are the endpoints that operators added and do not want any more.
 	Added map[netip.AddrPort]time.Time `json:"added,omitempty"`
 	// Slots are by name, as the release before this one has them, Numbers the same.

@@ -27,6 +27,7 @@ func (b *backend) store(name func(number int) string, now time.Time) storedBacke
 		return x.Endpoint.Addr.Compare(y.Endpoint.Addr)
 	})
 	s.Ends, s.Added = maps.Clone(b.sessionEnds), maps.Clone(b.added)
+	s.Expired = slices.SortedFunc(maps.Keys(b.expired), netip.AddrPort.Compare)
 	for a, number := range s.Numbers {
 		s.Slots[a] = name(number)
 	}
@@ -96,6 +97,7 @@ func (b *backend) restore(s storedBackend, now time.Time) {
 	for a, at := range s.Added {
 		b.added[a] = notAfter(at, now)
 	}
+	b.expire(s.Expired)
 	age := now.Sub(s.At)
 	b.snapshotStale = age >= restoreAge || age <= -restoreAge
 	if len(b.guard.Published()) > 0 && age < restoreAge && age > -restoreAge {
@@ -162,10 +164,9 @@ func (b *backend) expireSnapshot(live map[netip.AddrPort]bool, now time.Time) {
 		}
 	}
 	gone := func(e discovery.Endpoint) bool { return !live[e.Addr] && !named[e.Addr] }
-	b.expired = map[netip.AddrPort]bool{}
 	for _, e := range b.guard.Published() {
 		if gone(e) && len(b.unanswered()) > 0 {
-			b.expired[e.Addr] = true
+			b.expire([]netip.AddrPort{e.Addr})
 		}
 	}
 	for _, f := range b.feeds {
@@ -176,6 +177,16 @@ func (b *backend) expireSnapshot(live map[netip.AddrPort]bool, now time.Time) {
 		if !live[a] {
 			delete(b.leaving, a)
 		}
+	}
+}
+
+// expire adds to what was forgotten for its age.
+func (b *backend) expire(addrs []netip.AddrPort) {
+	for _, a := range addrs {
+		if b.expired == nil {
+			b.expired = map[netip.AddrPort]bool{}
+		}
+		b.expired[a] = true
 	}
 }
 

@@ -14,6 +14,9 @@ import (
 	"github.com/slotsync/slotsync/discovery"
 )
 
+// maxTemplate bounds the slots that the configuration of HAProxy has of a backend, as max_slots is.
+const maxTemplate = 100_000
+
 // decodeState reads a state, of which it believes only what the agent could have
 // written: addresses that discovery.Check lets pass, names that can be shown,
 // numbers within their bounds.
@@ -29,7 +32,7 @@ func decodeState(text []byte) (stored, error) {
 		s.Backends[i].sanitize()
 	}
 	for _, in := range s.Instances {
-		maps.DeleteFunc(in.Slots, func(_ string, n int) bool { return n < 0 || n > discovery.MaxEndpoints })
+		maps.DeleteFunc(in.Slots, func(_ string, n int) bool { return n < 0 || n > maxTemplate })
 		for _, held := range in.Externals {
 			maps.DeleteFunc(held, func(_ string, e storedExternal) bool { return discovery.Check(e.Addr) != "" })
 		}
@@ -55,6 +58,8 @@ func (s *storedBackend) sanitize() {
 		f.sanitizeParts()
 	}
 	s.Leaving = slices.DeleteFunc(s.Leaving, func(l leaving) bool { return len(fit([]discovery.Endpoint{l.Endpoint})) == 0 })
+	s.Expired = slices.DeleteFunc(s.Expired, func(a netip.AddrPort) bool { return discovery.Check(a) != "" })
+	s.Expired = s.Expired[:min(len(s.Expired), discovery.MaxEndpoints)]
 	maps.DeleteFunc(s.Added, func(a netip.AddrPort, _ time.Time) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Slots, func(a netip.AddrPort, _ string) bool { return discovery.Check(a) != "" })
 	maps.DeleteFunc(s.Numbers, func(a netip.AddrPort, n int) bool { return discovery.Check(a) != "" || n < 0 })

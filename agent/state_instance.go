@@ -31,6 +31,11 @@ type storedInstance struct {
 	// Unmanaged are live addresses of that process that no source had ever listed, by backend
 	// and slot.
 	Unmanaged map[string]placement.Unmanaged `json:"unmanaged,omitempty"`
+
+	// What is known only as long as slotsync runs: how it is reached, and when its slots were
+	// looked at last, by backend.
+	conn string
+	seen map[string]time.Time
 }
 
 // A storedExternal says besides which slot it is about: the name alone does not, where
@@ -105,6 +110,7 @@ func (c *core) storeInstance(in *instance) storedInstance {
 	out := storedInstance{
 		Name: in.Name, Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: map[string]int{},
 		Ready: map[string][]int{}, StandIns: map[string]map[int]netip.AddrPort{}, Unmanaged: map[string]placement.Unmanaged{},
+		conn: in.Conn.String(), seen: map[string]time.Time{},
 	}
 	for name, r := range in.backends {
 		if r.Prefix != "" {
@@ -113,13 +119,17 @@ func (c *core) storeInstance(in *instance) storedInstance {
 		if r.had > 0 {
 			out.Slots[name] = r.had
 		}
+		out.seen[name] = r.Seen
 		if b := c.backend(name); b != nil {
 			u := b.unmanagedAt(in)
 			if len(u) > 0 {
 				out.Unmanaged[name] = u
 			}
 			if givenUp := c.next != nil && !c.next.serves(name, in.Name); !givenUp {
-				out.storeReady(b, b.readyAt(r, u))
+				ready := b.readyAt(r, u)
+				// What an operator gave back since the last look is nobody's doing, however it is found.
+				maps.DeleteFunc(ready, func(_ int, a netip.AddrPort) bool { return b.started[a].After(r.Seen) })
+				out.storeReady(b, ready)
 			}
 		}
 		for number, e := range r.Externals {

@@ -70,7 +70,7 @@ func newBackendState(known Known) *backendState {
 	b.forget()
 	maps.Copy(b.externals, known.Externals)
 	maps.Copy(b.lastReady, known.Ready)
-	b.prefix, b.ofPredecessor = known.Prefix, false
+	b.prefix, b.ofPredecessor, b.judged = known.Prefix, false, known.Seen
 	return b
 }
 
@@ -109,6 +109,9 @@ func (b *backendState) take(spec BackendSpec) {
 	}
 	if spec.Repair {
 		clear(b.externals)
+	}
+	if b.own == nil { // whatever is found out of service was given back before
+		maps.DeleteFunc(b.lastReady, func(_ int, a netip.AddrPort) bool { return spec.Started[a].After(b.judged) })
 	}
 	for slot, e := range b.externals {
 		started := spec.Started[e.Addr]

@@ -73,6 +73,8 @@ type Known struct {
 	Ready map[int]netip.AddrPort
 	// Prefix is that of the slots in the process that answered last; "" if it is not known.
 	Prefix string
+	// Seen is when whoever kept the instance before in this process of slotsync looked last; zero: nobody did.
+	Seen time.Time
 }
 
 // A Reconciler keeps one instance as it should be. Everything but the channels is owned by
