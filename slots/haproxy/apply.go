@@ -214,10 +214,12 @@ func (r *round) unproved() []step {
 	return steps
 }
 
+// prove notes which addresses the last look showed: one that was there may have been changed by
+// somebody since.
 func (r *round) prove() {
 	find := r.finder()
 	for i, ch := range r.changes {
-		if f := &r.fates[i]; ch.Addr.IsValid() && f.rejected == nil && !f.proved {
+		if f := &r.fates[i]; ch.Addr.IsValid() && f.rejected == nil {
 			s, ok := find(ch)
 			f.proved = ok && sameAddr(s.Addr, ch.Addr)
 		}

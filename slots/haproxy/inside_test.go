@@ -48,6 +48,19 @@ func TestDialFault(t *testing.T) {
 	}
 }
 
+// An address that read back once and was changed by somebody before the others did is not proved.
+func TestProofIsTheLastLook(t *testing.T) {
+	addr := netip.MustParseAddrPort("127.0.0.1:80")
+	r := newRound(&Client{}, slots.Process{Version: "3.0"}, []slots.Change{{Backend: "web", Slot: "web1", Kind: slots.Fill, Addr: addr}})
+	for _, shown := range []string{"127.0.0.1:80", "127.0.0.1:81"} {
+		r.outcome.View.Servers["web"] = []slots.Server{{Name: "web1", Addr: netip.MustParseAddrPort(shown)}}
+		r.prove()
+		if proved := len(r.unproved()) == 0; proved != (shown == addr.String()) {
+			t.Errorf("%s is proved: %t", shown, proved)
+		}
+	}
+}
+
 // Replies that cannot be told apart leave the judgement to the read-back.
 func TestUnderstandTolerates(t *testing.T) {
 	const info = "Name: HAProxy\nVersion: 2.6\nPid: 1\n\n"
