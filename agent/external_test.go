@@ -347,6 +347,36 @@ func TestExternalOutlivesADay(t *testing.T) {
 	}
 }
 
+// TestExpiredIsOfItsAddress: what is left alone for an endpoint that may not have left is the slot
+// that has it, and not whatever another process has there.
+func TestExpiredIsOfItsAddress(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		second := newMute()
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.second(second)
+		w.start()
+		second.list(90)
+		w.pass(10 * time.Second)
+		w.source.list(80)
+		w.want(a, "web1=:80 web2=:81 web3=:90")
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web3=:90")
+		a.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(time.Minute)
+		w.stop()
+		time.Sleep(26 * time.Hour)
+		first, _ := w.again(0)
+		first.list(80)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		a.restart(false)
+		a.set("web3", func(s *slots.Server) { s.Addr, s.Class = addr(81), slots.Ready })
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+	}, a)
+}
+
 // TestInstanceThatIsConfiguredAgain: what the agent drained there before is nobody's doing, and
 // what somebody took out stays so.
 func TestInstanceThatIsConfiguredAgain(t *testing.T) {

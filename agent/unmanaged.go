@@ -57,15 +57,14 @@ func (b *backend) leftAlone(at *backendAt) placement.Unmanaged {
 	}
 	out := placement.Unmanaged{}
 	for number, e := range at.Externals {
-		if b.expired[e.Addr] {
-			out[number] = e.Addr
-		}
+		out[number] = e.Addr
 	}
-	for number, a := range at.Undecided {
-		if b.expired[a] {
-			out[number] = a
-		}
-	}
+	maps.Copy(out, at.Undecided)
+	server := slots.FindServer(at.Own)
+	maps.DeleteFunc(out, func(number int, a netip.AddrPort) bool {
+		s := server(number)
+		return !b.expired[a] || s != nil && s.Addr != a // another process may have something else there
+	})
 	maps.Copy(out, at.unmanaged)
 	return out
 }
