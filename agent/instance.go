@@ -51,7 +51,10 @@ type backendAt struct {
 	// unmanaged are the live addresses, by slot, that no source has ever listed: they are
 	// left alone until somebody accepts that they go. searched: they were looked for.
 	unmanaged placement.Unmanaged
-	searched  bool
+	// alone is what was left alone when the targets were made last: unmanaged, and what
+	// [backend.expired] asks for.
+	alone    placement.Unmanaged
+	searched bool
 	// unmanagedThen are those of when the state was stored. corrected: what somebody took since
 	// then in the same process was left out of unmanaged; later searches keep what they find.
 	unmanagedThen placement.Unmanaged

@@ -167,6 +167,9 @@ func (b *backend) tableOutdated(at *backendAt) bool {
 	if !b.placement.Adopted() {
 		return true
 	}
+	if len(b.expired) > 0 && !maps.Equal(at.alone, b.leftAlone(at)) {
+		return true
+	}
 	if len(at.unmanaged) > 0 {
 		live := placement.InService(at.Own)
 		for slot, a := range at.unmanaged {

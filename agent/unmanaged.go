@@ -32,6 +32,9 @@ func (b *backend) findUnmanaged() (out placement.Unmanaged, changed bool) {
 			changed = true // until then nothing is written there
 		}
 		changed = at.unmanaged.Refresh(at.Own, b.owns) || changed
+		before := at.alone
+		at.alone = maps.Clone(b.leftAlone(at))
+		changed = changed || !maps.Equal(before, at.alone)
 		maps.Copy(out, at.unmanaged)
 	}
 	return out, changed
