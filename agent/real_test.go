@@ -273,7 +273,20 @@ func TestRealTakenOutWhileTheAgentWasAway(t *testing.T) {
 			r := newRig(t, map[string]*haproxytest.Process{"a": a}, func(*agent.Backend) {})
 			r.source.list(80, 81, 82)
 			r.until("all in service", func() bool { return r.only("a", 80, 81, 82) == "" && r.inSync("a") })
-			for range 6 { // each gets one, and nobody listens there
+			hadSessions := func() bool { // by the counters that are asked for below
+				text, err := r.looks["a"].Raw(t.Context(), "show stat")
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for line := range strings.Lines(text) {
+					if f := strings.Split(line, ","); len(f) > 7 && f[0] == "web" && slices.Contains([]string{"web1", "web2", "web3"}, f[1]) && f[7] != "0" {
+						n++
+					}
+				}
+				return n == 3
+			}
+			for n := 0; n < 20 && !hadSessions(); n++ { // each gets one at last, and nobody listens there
 				answer, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", front))
 				if err != nil {
 					t.Fatal(err)
