@@ -118,7 +118,7 @@ func (a *Agent) begin(read stateReader) (err error) {
 	a.stored, err = loadState(a.opts.Folders, a.opts.StateDir, read)
 	a.overrides, a.pauses, a.operatorsAt = override.Restore(a.stored.Overrides), override.RestorePauses(a.stored.Pauses, now), a.stored.operatorsAt()
 	for _, in := range a.opts.Instances {
-		a.instances = append(a.instances, a.newInstance(in, in.Name, a.opts.Backends))
+		a.instances = append(a.instances, a.newInstance(in, a.stored.known(in, a.opts.Instances, false), a.opts.Backends))
 	}
 	for _, b := range a.opts.Backends {
 		a.backends = append(a.backends, a.newBackend(b, now))

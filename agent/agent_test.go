@@ -441,10 +441,28 @@ func TestUnknownOutcomeOverAReconfiguration(t *testing.T) {
 	}
 }
 
-// TestOneWriterOverAReconfiguration: the reconciler of a socket begins when the one before it has
-// ended, whatever the instance is called, and not when the disk has.
+// TestOneWriterOverAReconfiguration: the reconciler of an HAProxy begins when the one before it has
+// ended, whatever the instance is called and wherever it is reached, and not when the disk has.
 func TestOneWriterOverAReconfiguration(t *testing.T) {
-	a := newFake("a", "web", 5)
+	for _, name := range []string{"renamed", "a"} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			conn := slots.Conn(a)
+			if name == "a" {
+				conn = movedConn{a}
+			}
+			oneWriter(t, a, Instance{Name: name, Conn: conn, Key: "another"})
+		})
+	}
+}
+
+// A movedConn is reached at another socket.
+type movedConn struct{ *fakeConn }
+
+func (c movedConn) String() string { return "/run/haproxy/" + c.name }
+
+// oneWriter goes on with a as next while it is written to.
+func oneWriter(t *testing.T, a *fakeConn, next Instance) {
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
@@ -455,7 +473,7 @@ func TestOneWriterOverAReconfiguration(t *testing.T) {
 		w.source.list(80, 82)
 		w.pass(100 * time.Millisecond)
 		opts := w.opts
-		opts.Instances = []Instance{{Name: "renamed", Conn: a, Key: "renamed"}}
+		opts.Instances = []Instance{next}
 		if err := w.agent.Reconfigure(w.t.Context(), opts); err != nil {
 			w.t.Fatal(err)
 		}

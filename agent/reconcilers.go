@@ -33,11 +33,9 @@ func (a *Agent) startReconciler(ctx context.Context, in *instance) {
 	a.group.Go(func() { r.Run(ctx) })
 }
 
-// newInstance returns an instance of which no more is known than was stored, by that name, of
-// these backends.
-func (a *Agent) newInstance(in Instance, name string, backends []Backend) *instance {
+// newInstance returns an instance of which no more is known than s, of these backends.
+func (a *Agent) newInstance(in Instance, s storedInstance, backends []Backend) *instance {
 	n := &instance{Instance: in, backends: map[string]*backendAt{}, commandLog: commandLog{}}
-	s := a.stored.instance(name)
 	n.last.Process = s.Process
 	for _, b := range backends {
 		externals, prefix, ready := s.externals(b, time.Now()), s.Prefixes[b.Name], s.ready(a.stored.backend(b.Name))

@@ -130,14 +130,13 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			name := a.nameBefore(n)
-			former := in == nil && name == n.Name
-			if conn := a.stored.instance(name).conn; former && conn != "" && conn != n.Conn.String() {
-				name = "" // another HAProxy has the name now
-			}
-			in = a.newInstance(n, name, opts.Backends)
+			before := a.before(n, next)
+			in = a.newInstance(n, a.stored.known(n, next, before == nil), opts.Backends)
 			for _, at := range in.backends {
-				at.corrected = former // what is there by now, somebody may have put there
+				at.corrected = before == nil // what is there by now, somebody may have put there
+			}
+			if socket := n.Conn.String(); before != nil && a.writers[socket] == nil {
+				a.writers[socket] = before.reconciler // of the same HAProxy at another socket
 			}
 			start = append(start, in)
 		}
@@ -165,16 +164,22 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	return start
 }
 
-// nameBefore is what the instance with the socket of n is called so far.
-func (c *core) nameBefore(n Instance) string {
-	if c.instance(n.Name) == nil {
-		for _, in := range c.instances {
-			if in.Conn.String() == n.Conn.String() {
-				return in.Name
-			}
+// before is the instance that goes on as n, one of next: the one with its socket, whatever that is
+// called so far, or else the one with its name, unless that goes on as another one; nil if there is
+// none.
+func (c *core) before(n Instance, next []Instance) *instance {
+	at := func(socket string) func(Instance) bool {
+		return func(in Instance) bool { return in.Conn.String() == socket }
+	}
+	for _, in := range c.instances {
+		if at(n.Conn.String())(in.Instance) {
+			return in
 		}
 	}
-	return n.Name
+	if in := c.instance(n.Name); in != nil && !slices.ContainsFunc(next, at(in.Conn.String())) {
+		return in
+	}
+	return nil
 }
 
 // left says what became of slots that are given up, some of which are live.

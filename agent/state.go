@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/slotsync/slotsync/agent/api"
@@ -131,6 +132,25 @@ func (c *core) snapshot(now time.Time) stored {
 // instance returns what was stored of an instance.
 func (s stored) instance(name string) storedInstance {
 	return first(s.Instances, func(in storedInstance) bool { return in.Name == name })
+}
+
+// reached returns what was stored of the instance at a socket; one without a name if nothing was.
+func (s stored) reached(socket string) storedInstance {
+	return first(s.Instances, func(in storedInstance) bool { return in.Socket != "" && in.Socket == socket })
+}
+
+// known returns what was stored of n, one of next: of the one with its socket, whatever that was
+// called, or else of the one with its name, unless that is another one now. went says that it was
+// not configured any more: who comes under its name at another socket is another one, too.
+func (s stored) known(n Instance, next []Instance, went bool) storedInstance {
+	if known := s.reached(n.Conn.String()); known.Name != "" {
+		return known
+	}
+	known := s.instance(n.Name)
+	if known.Socket != "" && (went || slices.ContainsFunc(next, func(other Instance) bool { return other.Conn.String() == known.Socket })) {
+		return storedInstance{}
+	}
+	return known
 }
 
 // backend returns what was stored of a backend; one without a name if nothing was.

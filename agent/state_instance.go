@@ -17,6 +17,7 @@ import (
 
 type storedInstance struct {
 	Name      string                               `json:"name"`
+	Socket    string                               `json:"socket,omitempty"`
 	Process   slots.Process                        `json:"process"`   // that answered last
 	Externals map[string]map[string]storedExternal `json:"externals"` // by backend and slot
 	// Prefixes are those of the slots of that process, by backend.
@@ -32,9 +33,7 @@ type storedInstance struct {
 	// and slot.
 	Unmanaged map[string]placement.Unmanaged `json:"unmanaged,omitempty"`
 
-	// What is known only as long as slotsync runs: how it is reached, and when its slots were
-	// looked at last, by backend.
-	conn string
+	// seen is when its slots were looked at last, by backend, for as long as slotsync runs.
 	seen map[string]time.Time
 }
 
@@ -81,11 +80,12 @@ func (s storedInstance) ready(b storedBackend) map[int]netip.AddrPort {
 const maxFormer = 100
 
 // addFormer adds the instances of before that are not configured any more, the latest first, for
-// the case that they are again: what the agent did there is nobody else's doing.
+// the case that they are again: what the agent did there is nobody else's doing. An instance is
+// one whose socket or name is that of another one, of which more is known.
 func (s *stored) addFormer(before stored) {
 	configured := len(s.Instances)
 	for _, in := range before.Instances {
-		if s.instance(in.Name).Name != "" || len(s.Instances) == configured+maxFormer {
+		if s.instance(in.Name).Name != "" || s.reached(in.Socket).Name != "" || len(s.Instances) == configured+maxFormer {
 			continue
 		}
 		ready := map[string]map[int]netip.AddrPort{}
@@ -108,9 +108,9 @@ func numberIn(name, prefix string) (int, bool) {
 // storeInstance returns what has to be stored of an instance.
 func (c *core) storeInstance(in *instance) storedInstance {
 	out := storedInstance{
-		Name: in.Name, Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: map[string]int{},
+		Name: in.Name, Socket: in.Conn.String(), Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: map[string]int{},
 		Ready: map[string][]int{}, StandIns: map[string]map[int]netip.AddrPort{}, Unmanaged: map[string]placement.Unmanaged{},
-		conn: in.Conn.String(), seen: map[string]time.Time{},
+		seen: map[string]time.Time{},
 	}
 	for name, r := range in.backends {
 		if r.Prefix != "" {

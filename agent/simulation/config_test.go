@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/slotsync/slotsync/agent"
@@ -24,6 +25,8 @@ type configuration struct {
 	absent    map[int]bool    // backends that are not configured
 	feeds     map[[2]int]bool // feeds that are not
 	instances map[int]bool    // instances that are not
+	renamed   map[int]bool    // instances that have another name than at the start
+	elsewhere map[int]bool    // and those whose socket has
 	deny      bool
 	question  int           // how often the sources' questions changed
 	reached   int           // how often it changed how the instances are reached
@@ -34,8 +37,26 @@ type configuration struct {
 }
 
 func (s setting) configuration() configuration {
-	return configuration{backends: s.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}, keys: map[place]int{}}
+	return configuration{backends: s.Backends, absent: map[int]bool{}, feeds: map[[2]int]bool{}, instances: map[int]bool{}, renamed: map[int]bool{}, elsewhere: map[int]bool{}, keys: map[place]int{}}
 }
+
+// called is what the agent knows a proxy by, socket where it is reached.
+func (w *world) called(p *proxy) string {
+	if w.conf.renamed[p.index] {
+		return p.name + "2"
+	}
+	return p.name
+}
+
+func (w *world) socket(p *proxy) string {
+	if w.conf.elsewhere[p.index] {
+		return "/run/haproxy/" + p.name + ".sock"
+	}
+	return "/run/" + p.name + ".sock"
+}
+
+// nameOf is what the oracle knows an instance by, whatever the agent calls it.
+func nameOf(called string) string { return strings.TrimSuffix(called, "2") }
 
 // options are those of the configuration, and what the oracle is told of them.
 func (w *world) options() (agent.Options, []oracle.Backend, []string) {
@@ -51,9 +72,9 @@ func (w *world) options() (agent.Options, []oracle.Backend, []string) {
 		if p.files != "" && !w.conf.noFiles {
 			pattern = filepath.Join(p.files, "{backend}")
 		}
-		client, err := haproxy.New(haproxy.Options{Socket: "/run/" + p.name + ".sock", Timeout: s.Timeout, StateFile: pattern, Dial: w.life.dialTo(p)})
+		client, err := haproxy.New(haproxy.Options{Socket: w.socket(p), Timeout: s.Timeout, StateFile: pattern, Dial: w.life.dialTo(p)})
 		w.must(err)
-		o.Instances = append(o.Instances, agent.Instance{Name: p.name, Conn: mortalClient{client, w.life, w.disk(w.life)}, StateFile: pattern != "", Key: fmt.Sprint(p.name, pattern, w.conf.reached)})
+		o.Instances = append(o.Instances, agent.Instance{Name: w.called(p), Conn: mortalClient{client, w.life, w.disk(w.life)}, StateFile: pattern != "", Key: fmt.Sprint(w.socket(p), pattern, w.conf.reached)})
 		names = append(names, p.name)
 	}
 	for i, b := range w.conf.backends {
@@ -121,6 +142,11 @@ func (w *world) reconfigure(before configuration) {
 	o.Log, o.Metrics = slog.New(slog.DiscardHandler), nil
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	for i, p := range w.proxies {
+		if before.instances[i] && before.elsewhere[i] != w.conf.elsewhere[i] {
+			w.oracleDo(func(j *oracle.Oracle) { j.Moved(p.name) })
+		}
+	}
 	// the agent acts on it before it says so
 	w.oracleDo(func(j *oracle.Oracle) { j.Configured(time.Now(), told, names) })
 	if err := w.agent.Reconfigure(ctx, o); err != nil {

@@ -38,7 +38,7 @@ var keys = []key{
 	{path: "Reloads.Instances", all: onReload(func(r *agent.Reload, n int) { r.Instances = r.Instances[:min(n, len(r.Instances))] })},
 	{path: "Backends.Instances", backend: func(w *world, _ int, b *agent.Backend, told *oracle.Backend, n int) {
 		if p := w.proxies[n%len(w.proxies)]; len(w.conf.instances) == 0 {
-			b.Instances, told.Instances = []string{p.name}, []string{p.name}
+			b.Instances, told.Instances = []string{w.called(p)}, []string{p.name}
 		}
 	}},
 	{path: "Backends.Failover.Primary", backend: func(_ *world, _ int, b *agent.Backend, told *oracle.Backend, n int) {
@@ -86,10 +86,10 @@ var keys = []key{
 
 // byVerb are the fields that verbs of their own change, and those that none does, with why.
 var byVerb = map[string]string{
-	"Instances.Name": "without instance", "Backends.Name": "without backend", "Backends.Prefix": "prefix", "Backends.Feeds.Name": "without feed",
+	"Instances.Name": "other name", "Backends.Name": "without backend", "Backends.Prefix": "prefix", "Backends.Feeds.Name": "without feed",
 	"Backends.Feeds.Key": "new question", "Backends.Feeds.Source": "new question", "Backends.Guard.EmptyHold": "other rules", "Backends.Guard.RemovalHold": "other rules",
 	"Backends.Leave": "other leave", "Backends.Policy.Deny": "deny", "Backends.Dynamic": "other dynamic", "Backends.RepairExternal": "other repair",
-	"Instances.StateFile": "other state file", "Instances.Key": "other timeout", "Instances.Conn": "other state file", "Reloads.Key": "other template", "Reloads.Transaction": "other template",
+	"Instances.StateFile": "other state file", "Instances.Key": "other timeout", "Instances.Conn": "other socket", "Reloads.Key": "other template", "Reloads.Transaction": "other template",
 	"Reloads.Name": "other reload",
 }
 

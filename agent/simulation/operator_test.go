@@ -85,7 +85,7 @@ func (w *world) look() {
 			}
 			w.heard = e.ID
 			if e.Kind == api.EventSlotsChanged {
-				o.Told(oracle.Event{At: e.At, Kind: e.Kind, Instance: e.Instance, Slots: e.Slots})
+				o.Told(oracle.Event{At: e.At, Kind: e.Kind, Instance: nameOf(e.Instance), Slots: e.Slots})
 			}
 		}
 		o.Says(time.Now(), status)
@@ -99,7 +99,7 @@ func (w *world) status() oracle.Status {
 	w.noteShown(s)
 	var out oracle.Status
 	for _, in := range s.Instances {
-		out.Instances = append(out.Instances, oracle.InstanceStatus{Name: in.Name, Up: in.Up, InSync: in.InSync})
+		out.Instances = append(out.Instances, oracle.InstanceStatus{Name: nameOf(in.Name), Up: in.Up, InSync: in.InSync})
 	}
 	for _, o := range s.Overrides {
 		ask := oracle.Ask{Backend: o.Backend, Kind: o.Kind, Value: o.State + o.Weight}
@@ -140,7 +140,7 @@ func backendStatus(b api.BackendStatus) oracle.BackendStatus {
 	}
 	for _, s := range b.Slots {
 		for _, in := range s.Instances {
-			row := oracle.Row{Instance: in.Instance, Name: s.Name, State: in.State.String(), HeldBy: in.HeldBy}
+			row := oracle.Row{Instance: nameOf(in.Instance), Name: s.Name, State: in.State.String(), HeldBy: in.HeldBy}
 			if in.Name != "" {
 				row.Name = in.Name
 			}
@@ -180,7 +180,10 @@ func (w *world) series() map[string]float64 {
 		for _, m := range f.GetMetric() {
 			key := name
 			for _, l := range m.GetLabel() {
-				if l.GetName() == "haproxy" || l.GetName() == "proxy" {
+				switch l.GetName() {
+				case "haproxy":
+					key += " " + nameOf(l.GetValue())
+				case "proxy":
 					key += " " + l.GetValue()
 				}
 			}

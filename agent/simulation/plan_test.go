@@ -84,7 +84,7 @@ var verbs = []struct {
 	{"hand state", 3}, {"hand address", 1}, {"hand weight", 1}, {"take out", 2}, {"give back", 2}, {"agent weight", 2}, {"agent state", 2}, {"sessions", 3}, {"sessions end", 3}, {"operator level", 1},
 	{"drain", 3}, {"stop", 2}, {"start", 4}, {"weight", 1}, {"stop address", 1}, {"start address", 2}, {"add server", 2}, {"remove server", 2},
 	{"pause", 1}, {"resume", 3}, {"accept", 3},
-	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1}, {"other key", 8}, {"other state file", 1}, {"other template", 1}, {"other reload", 1},
+	{"other rules", 1}, {"other leave", 1}, {"deny", 1}, {"prefix", 1}, {"without feed", 1}, {"all feeds", 2}, {"without backend", 1}, {"all backends", 2}, {"without instance", 1}, {"all instances", 2}, {"other name", 1}, {"other socket", 1}, {"other dynamic", 1}, {"other repair", 1}, {"new question", 1}, {"other key", 8}, {"other state file", 1}, {"other template", 1}, {"other reload", 1},
 	{"kill", 3}, {"kill soon", 5}, {"found running", 3}, {"stop agent", 1}, {"hand while down", 3}, {"other timeout", 1}, {"long down", 1}, {"clock jumps", 1}, {"disk fails", 2}, {"disk slow", 2}, {"disk works", 4},
 	{"reload fails", 3}, {"reload works", 2}, {"by hand", 1}, {"reload", 1},
 }
@@ -102,8 +102,10 @@ var scenes = [][]string{
 	{"drain", "kill soon"}, {"add server", "kill soon"}, // what is acknowledged is durable
 	{"found running", "hand state"}, {"found running", "accept"}, // somebody else's addresses
 	{"take out", "give back", "kill"}, {"take out", "kill"}, // and one that was given back
-	{"hand address", "kill"},                           // a slot that was taken while nobody looked
-	{"hang", "other timeout", "heal instance"},         // what was sent before a change is not forgotten
+	{"hand address", "kill"},                                                                                                              // a slot that was taken while nobody looked
+	{"hang", "other timeout", "heal instance"},                                                                                            // what was sent before a change is not forgotten
+	{"take out", "without instance", "other socket", "all instances"}, {"take out", "without instance", "other timeout", "all instances"}, // nor what was known of who left
+	{"take out", "other name"}, {"hand state", "other socket"}, {"without instance", "other name", "all instances"},
 	{"hand state", "hand state", "hand state"},         // a fight
 	{"agent state", "leave"}, {"leave", "agent state"}, // an agent-check brings nobody back
 	{"narrow", "narrow", "accept old"}, {"narrow", "accept", "narrow"}, {"narrow", "new question"}, {"new token", "narrow"}, {"narrow", "kill"}, // what a token may not read is not gone

@@ -23,6 +23,7 @@ import (
 // to it.
 type proxy struct {
 	w        *world
+	index    int
 	name     string
 	fake     *haproxytest.Fake
 	backends []haproxytest.Backend
@@ -34,7 +35,7 @@ type proxy struct {
 }
 
 func newProxy(w *world, i int, s setting) *proxy {
-	p := &proxy{w: w, name: string(rune('a' + i)), faults: map[string]bool{}}
+	p := &proxy{w: w, index: i, name: string(rune('a' + i)), faults: map[string]bool{}}
 	for j := range s.Backends {
 		p.backends = append(p.backends, s.template(j, s.Slots))
 	}

@@ -143,15 +143,15 @@ func (s *site) transaction(names []string) *transaction {
 		Timeout: reloadTimeout, Reloader: reloader{t, s.file()}, Keep: 2,
 	}
 	for _, p := range w.proxies {
-		if !slices.Contains(names, p.name) {
+		if !slices.Contains(names, w.called(p)) {
 			continue
 		}
 		client, err := haproxy.New(haproxy.Options{
-			Socket: "/run/" + p.name + ".sock", Timeout: w.plan.setting.Timeout,
+			Socket: w.socket(p), Timeout: w.plan.setting.Timeout,
 			Dial: t.life.dialTo(p),
 		})
 		w.must(err)
-		o.Instances = append(o.Instances, process{p.name, client})
+		o.Instances = append(o.Instances, process{w.called(p), client})
 	}
 	var err error
 	t.Transaction, err = reload.New(o)
@@ -257,7 +257,7 @@ func (r reloader) Reload(context.Context) (string, error) {
 	text, err := os.ReadFile(r.file)
 	s.w.must(err)
 	for _, p := range s.w.proxies {
-		if slices.Contains(r.of.names, p.name) {
+		if slices.ContainsFunc(r.of.names, func(called string) bool { return nameOf(called) == p.name }) {
 			p.load(string(text))
 		}
 	}

@@ -144,6 +144,7 @@ func (w *world) doConfigure(s step) bool {
 	c := &w.conf
 	c.backends = slices.Clone(c.backends)
 	c.absent, c.feeds, c.instances = maps.Clone(c.absent), maps.Clone(c.feeds), maps.Clone(c.instances)
+	c.renamed, c.elsewhere = maps.Clone(c.renamed), maps.Clone(c.elsewhere)
 	i := s.a % len(c.backends)
 	b := &c.backends[i]
 	switch s.verb {
@@ -190,6 +191,12 @@ func (w *world) doConfigure(s step) bool {
 		}
 	case "all instances":
 		clear(c.instances)
+	case "other name":
+		p := w.proxies[s.b%len(w.proxies)]
+		c.renamed[p.index] = !c.renamed[p.index]
+	case "other socket":
+		p := w.proxies[s.b%len(w.proxies)]
+		c.elsewhere[p.index] = !c.elsewhere[p.index]
 	case "other timeout":
 		c.reached++
 	default:

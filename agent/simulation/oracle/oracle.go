@@ -217,6 +217,13 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 	}
 }
 
+// Moved tells that an instance that is not configured will be at another socket when it is: nobody
+// can know then that it is the same.
+func (o *Oracle) Moved(name string) {
+	o.keep("Moved", name)
+	o.instances[name].known = false
+}
+
 // Started tells that the agent runs, Stopped that it does not: it was killed, or ended.
 func (o *Oracle) Started(at time.Time) {
 	o.keep("Started", at)

@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/slotsync/slotsync/discovery"
+	"github.com/slotsync/slotsync/slots"
+)
+
+// This file changes what instances are called and where they are reached: what is known of one
+// goes with it, and with nothing else.
+
+// instanceAt is an instance at c, by that name.
+func instanceAt(name string, c *fakeConn) Instance {
+	return Instance{Name: name, Conn: c, Key: name + c.String()}
+}
+
+// goOnWith configures these instances.
+func (w *world) goOnWith(instances ...Instance) {
+	w.t.Helper()
+	next := w.opts
+	next.Instances = instances
+	if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+		w.t.Fatal(err)
+	}
+	w.pass(time.Minute)
+}
+
+// inTakenOut begins with three endpoints, the third of which somebody takes out at a.
+func inTakenOut(t *testing.T, test func(w *world, a, b *fakeConn)) {
+	t.Helper()
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	b.process.Pid += 1000
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.set("web3", func(s *slots.Server) { s.Class = slots.Maint })
+		w.pass(time.Minute)
+		test(w, a, b)
+	}, a, b)
+}
+
+// TestInstancesSwapNames: who took what out at one is not asked at the other.
+func TestInstancesSwapNames(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		for range 2 {
+			w.goOnWith(instanceAt("b", a), instanceAt("a", b))
+			w.want(a, "web1=:80 web2=:81")
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+			w.goOnWith(instanceAt("a", a), instanceAt("b", b))
+		}
+	})
+}
+
+// TestRenamedWhileAway: an instance that comes back under another name is the same.
+func TestRenamedWhileAway(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		w.goOnWith(instanceAt("b", b))
+		w.goOnWith(instanceAt("c", a), instanceAt("b", b))
+		w.want(a, "web1=:80 web2=:81")
+	})
+}
+
+// TestOldNameIsForgotten: what was known under a name that the instance had once is not what is
+// known of it.
+func TestOldNameIsForgotten(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		w.goOnWith(instanceAt("c", a), instanceAt("b", b))
+		w.source.list(80, 82)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80")
+		w.goOnWith(instanceAt("b", b))
+		w.source.list(80, 81, 82)
+		w.pass(time.Minute)
+		w.goOnWith(instanceAt("a", a), instanceAt("b", b))
+		w.want(a, "web1=:80 web2=:81")
+	})
+}
+
+// TestRenamedOverARestart: it is the same although slotsync was restarted for it; so is one that is
+// reached at another socket then.
+func TestRenamedOverARestart(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		moved := Instance{Name: "a", Conn: movedConn{a}}
+		for _, now := range [][]Instance{{instanceAt("c", a), instanceAt("a", b)}, {instanceAt("b", a), instanceAt("c", b)}, {instanceAt("a", a)}, {moved}, {{Name: "b", Conn: movedConn{a}}}} {
+			w.stop()
+			w.opts.Instances = now
+			w.start()
+			w.pass(time.Minute)
+			w.want(a, "web1=:80 web2=:81")
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+		}
+	})
+}
+
+// TestNewHAProxyUnderANameThatIsFree: an instance gets another name, and another one the name that
+// it had, at once.
+func TestNewHAProxyUnderANameThatIsFree(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	b.process.Pid += 1000
+	inWorld(t, func(w *world) {
+		w.opts.Instances = w.opts.Instances[:1]
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		a.set("web3", func(s *slots.Server) { s.Class, s.Served = slots.Maint, true })
+		w.pass(time.Minute)
+		b.set("web3", func(s *slots.Server) { s.Addr, s.Served = addr(82), true })
+		w.goOnWith(instanceAt("c", a), instanceAt("a", b))
+		w.want(a, "web1=:80 web2=:81")
+		w.want(b, "web1=:80 web2=:81 web3=:82")
+	}, a, b)
+}
