@@ -363,11 +363,11 @@ func (o *Oracle) adds(backend string) bool {
 	return false
 }
 
-// forgive takes for no loss any more what is gone for long enough, as confirmed, and was out of
-// service already, so that nothing told when it went.
+// forgive takes for no loss any more what was accepted, or is gone for long enough, as confirmed, and
+// was out of service already, so that nothing told when it went.
 func (o *Oracle) forgive(at time.Time, b *backend) {
 	for a, since := range b.gone {
-		if b.confirmed[a] < 3 || b.Hold < 0 || at.Sub(since) < b.Hold {
+		if !b.accepted[a] && (b.confirmed[a] < 3 || b.Hold < 0 || at.Sub(since) < b.Hold) {
 			continue
 		}
 		served := false

@@ -204,6 +204,17 @@ var onLoss = []rule{
 		},
 	},
 	{
+		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 10s", conf: Backend{Hold: time.Minute},
+		wrong: func(h *history) { h.leavesMaintenance(); h.lists(1); h.after(10 * time.Second); h.empties("s4") },
+		right: func(h *history) { // what an operator accepted is no loss, also where it was out of service
+			h.leavesMaintenance()
+			h.Accepted(h.now, "web", []netip.AddrPort{addr(2)})
+			h.lists(1)
+			h.after(10 * time.Second)
+			h.empties("s4")
+		},
+	},
+	{
 		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 0s", conf: Backend{Hold: time.Minute},
 		wrong: func(h *history) { h.lists(1); h.empties("s4") },
 		right: func(h *history) { h.lists(1, 2, 3); h.lists(1); h.empties("s4") }, // it was sent before the loss was too much
@@ -228,6 +239,13 @@ var onLoss = []rule{
 		wrong: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(2, 1); h.empties("s4") },
 		right: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(3, 1); h.empties("s4") },
 	},
+}
+
+// leavesMaintenance has endpoint 2 be in maintenance, and leave.
+func (h *history) leavesMaintenance() {
+	h.Listed(h.now, "web", "consul", []Part{{State: Whole, Endpoints: []Endpoint{{addr(1), Ready}, {addr(2), Drain}, {addr(3), Ready}, {addr(4), Ready}}}}, false)
+	h.empties("s2")
+	h.lists(1, 3, 4)
 }
 
 // confirms has the source list these again, as often, asked in the strongest way.
