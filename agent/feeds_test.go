@@ -174,6 +174,37 @@ func TestDeadStandInHoldsNothing(t *testing.T) {
 	}, a)
 }
 
+// TestSilentSourceHoldsNothingOfAnothers: where what two sources listed is held, and one of them
+// does not answer then, or not of a part, what the other one listed is confirmed and goes.
+func TestSilentSourceHoldsNothingOfAnothers(t *testing.T) {
+	t.Parallel()
+	for name, silence := range map[string]func(*fakeSource){
+		"of all": func(s *fakeSource) { s.fail() },
+		"of a part": func(s *fakeSource) {
+			unknown := discovery.Part{Name: "old", State: discovery.Unknown, Err: discovery.Errorf(discovery.Server, "503")}
+			s.say(discovery.Reading{Parts: []discovery.Part{{Name: "new", Endpoints: eps(90)}, unknown}}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 20)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
+				other := newSource()
+				other.reading = discovery.Reading{Parts: []discovery.Part{{Name: "new", Endpoints: eps(90)}, {Name: "old", Endpoints: eps(span(91, 94)...)}}}
+				w.second(other)
+				w.start()
+				w.pass(time.Minute)
+				other.say(discovery.Reading{Parts: []discovery.Part{{Name: "new", Endpoints: eps(90)}, {Name: "old"}}}, nil)
+				w.source.list(80)
+				w.pass(time.Second)
+				silence(other)
+				w.pass(guard.DefaultRemovalHold + 5*time.Second)
+				w.wantPorts(a, append([]int{80}, span(90, 94)...)...)
+			}, a)
+		})
+	}
+}
+
 // A primary that never answers is stood in for, but nothing is removed.
 func TestPrimaryThatNeverAnswers(t *testing.T) {
 	a := newFake("a", "web", 10)

@@ -210,7 +210,9 @@ func (b *backend) say(feeds []*feed, answers []discovery.Update, now time.Time) 
 			case !f.used, asked == nil && !f.known.Listed(addr):
 				continue
 			case asked != nil:
-				says = asked(addr)
+				if says = asked(addr); says == guard.Nothing && !f.known.Listed(addr) {
+					continue // it was asked because of others
+				}
 			}
 			if says == guard.Has || all == guard.Lacks {
 				all = says
