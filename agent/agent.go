@@ -56,6 +56,8 @@ type Agent struct {
 	reloads    []*reloading
 	reloadBusy bool
 	recovering int
+	// formerReloads are those that are not configured any more, the latest first.
+	formerReloads []*reloading
 	// needsStep: what sources said since reconcileAll leaves something to decide.
 	needsStep bool
 }

@@ -83,23 +83,39 @@ type reloading struct {
 	lastAt  time.Time
 }
 
-// changeReloads takes other options; what is known of those that stay is kept.
+// changeReloads takes other options. What was tried, and how often, is not forgotten, also not
+// of those that are not configured for a while.
 func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
+	known := slices.Concat(a.reloads, a.formerReloads)
+	named := func(name string) func(*reloading) bool {
+		return func(r *reloading) bool { return r.Name == name }
+	}
+	for _, s := range a.stored.Reloads {
+		if !slices.ContainsFunc(known, named(s.Name)) {
+			known = append(known, &reloading{Reload: Reload{Name: s.Name}, policy: reloadpolicy.New(s.State, time.Now())})
+		}
+	}
 	var kept []*reloading
 	for _, n := range next {
-		r := a.reloadNamed(n.Name)
+		r := first(known, named(n.Name))
 		if r == nil {
-			r = &reloading{policy: reloadpolicy.New(a.stored.reload(n.Name).State, time.Now())}
+			r = &reloading{policy: reloadpolicy.New(reloadpolicy.State{}, time.Now())}
+		}
+		if !slices.Contains(a.reloads, r) {
 			a.recover(ctx, n)
 		}
-		if r.Key != n.Key {
+		if r.Key != n.Key || !slices.Contains(a.reloads, r) {
 			r.files, r.filesAt = reload.Files{}, time.Time{}
 		}
 		r.Reload = n
 		r.policy.SetRules(reloadpolicy.Rules{MinInterval: n.MinInterval, MaxPerHour: n.MaxPerHour, Jitter: n.Jitter})
 		kept = append(kept, r)
 	}
-	a.reloads = kept
+	former := slices.DeleteFunc(known, func(r *reloading) bool { return slices.Contains(kept, r) })
+	for _, r := range former {
+		r.policy.Retain(func(string) bool { return false })
+	}
+	a.reloads, a.formerReloads = kept, former[:min(len(former), maxFormer)]
 }
 
 func (a *Agent) reloadNamed(name string) *reloading {

@@ -224,6 +224,50 @@ func TestBudgetHolds(t *testing.T) {
 	})
 }
 
+// TestReloadThatIsConfiguredAgain: what was tried, and how often, is not forgotten where a way to
+// reload is not configured for a while, whether slotsync is restarted then or a reload runs.
+func TestReloadThatIsConfiguredAgain(t *testing.T) {
+	t.Parallel()
+	for _, during := range []string{"nothing", "a restart", "a reload"} {
+		t.Run(during, func(t *testing.T) {
+			t.Parallel()
+			f := &fakeReload{stuck: true}
+			managed(t, f, func(w *world) {
+				w.opts.Reloads[0].MaxPerHour = 2
+				w.start()
+				w.source.list(span(80, 84)...)
+				for end := time.Now().Add(time.Minute); time.Now().Before(end) && (during != "a reload" || !w.status().Reloads[0].Running); {
+					w.pass(20 * time.Millisecond)
+				}
+				with, without := w.opts, w.opts
+				without.Reloads = nil
+				for _, next := range []Options{without, without, with} {
+					if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+						w.t.Fatal(err)
+					}
+					if during == "a restart" {
+						w.stop()
+						w.opts = next
+						w.start()
+						w.source.list(span(80, 84)...)
+					}
+					w.pass(time.Minute)
+				}
+				if n := len(f.ran()); n != 1 {
+					t.Errorf("%d runs for one cause", n)
+				}
+				f.with(func() { f.tag = "2" })
+				w.pass(10 * time.Minute)
+				f.with(func() { f.tag = "3" })
+				w.pass(10 * time.Minute)
+				if n := len(f.ran()); n != 2 {
+					t.Errorf("%d runs in an hour, 2 are allowed", n)
+				}
+			})
+		})
+	}
+}
+
 // What no reload can cure causes none.
 func TestReloadOnlyWhatItCures(t *testing.T) {
 	refusing := func(cause slots.Cause) func(*world, *fakeReload) {

@@ -102,15 +102,10 @@ type storedPosition struct {
 	Elapsed time.Duration `json:"elapsed,omitempty"`
 }
 
-// reload returns what was stored of one reload.
-func (s stored) reload(name string) storedReload {
-	return first(s.Reloads, func(r storedReload) bool { return r.Name == name })
-}
-
 // snapshot returns what has to be stored.
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
-	for _, r := range a.reloads {
+	for _, r := range slices.Concat(a.reloads, a.formerReloads) {
 		s.Reloads = append(s.Reloads, storedReload{r.Name, r.policy.State(now)})
 	}
 	return s

@@ -76,7 +76,8 @@ func (s storedInstance) ready(b storedBackend) map[int]netip.AddrPort {
 	return out
 }
 
-// maxFormer bounds the instances that are remembered besides those of the configuration.
+// maxFormer bounds the instances, and the ways to reload HAProxy, that are remembered besides those
+// of the configuration.
 const maxFormer = 100
 
 // addFormer adds the instances of before that are not configured any more, the latest first, for
