@@ -228,6 +228,7 @@ func TestPrimaryThatNeverAnswers(t *testing.T) {
 	}, a)
 }
 
+// A hold waits for the feed whose endpoints would go, and with those alone.
 func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 	t.Parallel()
 	a := newFake("a", "web", 20)
@@ -255,14 +256,14 @@ func TestHoldWaitsForTheFeedWhoseEndpointsWouldGo(t *testing.T) {
 		w.pass(time.Second)
 		other.fail()
 		w.pass(time.Hour)
-		w.wantReady(a, 13)
+		w.wantPorts(a, append([]int{80}, span(90, 94)...)...)
 		other.list(90)
 		w.pass(guard.DefaultRemovalHold)
 		w.wantReady(a, 2)
 	}, a)
 }
 
-func TestConfirmationOfOneFeedIsNone(t *testing.T) {
+func TestConfirmationIsOfItsFeed(t *testing.T) {
 	t.Parallel()
 	a := newFake("a", "web", 20)
 	inWorld(t, func(w *world) {
@@ -276,7 +277,7 @@ func TestConfirmationOfOneFeedIsNone(t *testing.T) {
 		w.settle()
 		other.list()
 		w.pass(time.Hour)
-		w.wantReady(a, 12)
+		w.wantPorts(a, span(90, 94)...)
 		other.onConfirm(nil)
 		w.pass(guard.DefaultEmptyHold + 20*time.Second)
 		w.wantReady(a, 0)

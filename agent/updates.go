@@ -173,8 +173,8 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 }
 
 // confirmed takes what came of a confirmation. It counts for an endpoint if every feed
-// in use that once listed it was asked, and if what each says that is in use proves that
-// it is gone.
+// in use that once listed it was asked, and if what each of those says proves that it is
+// gone; what any other one lists now is not gone.
 func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update) {
 	if !slices.Contains(a.backends, b) {
 		return
