@@ -48,7 +48,7 @@ func (o *Oracle) gaveBack(at time.Time, in *instance, b *backend, c Command) {
 	t, taken := in.taken[key]
 	delete(in.taken, key)
 	if !taken || c.Before == nil || c.Before.Addr != t.addr || b.Repair || b.was[t.addr].After(t.at) || b.there[t.addr].After(t.at) ||
-		o.changed.After(t.at) && o.changed.After(o.running) || at.Sub(b.scarce) < Calm || o.asked(at, b.Name, t.addr) ||
+		at.Sub(b.scarce) < Calm || o.asked(at, b.Name, t.addr) ||
 		b.Primary != "" && !b.everywhere(t.addr) { // it may have left the source that was in use
 		return
 	}
@@ -102,8 +102,12 @@ func (o *Oracle) serving() map[[2]string]bool {
 func (o *Oracle) meetAgain(before map[[2]string]bool) {
 	for at := range o.serving() {
 		in := o.instances[at[0]]
+		if before[at] || o.remembers(in, o.backends[at[1]]) {
+			continue
+		}
 		for _, s := range in.backends[at[1]] {
-			if !before[at] && s.State != Ready && !o.remembers(in, o.backends[at[1]]) {
+			delete(in.taken, [2]string{at[1], s.Name})
+			if s.State != Ready {
 				in.theirs[s.Addr] = true
 			}
 		}

@@ -118,6 +118,21 @@ var onOthers = []rule{
 		},
 	},
 	{
+		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { // also where the instance leaves the configuration
+			h.takes("s4")
+			h.after(time.Minute)
+			h.parts(func() {})
+			h.enables("s4")
+		},
+		right: func(h *history) { // that agent knows nothing of it
+			h.takes("s4")
+			h.after(time.Minute)
+			h.parts(h.restarts)
+			h.enables("s4")
+		},
+	},
+	{
 		name: "must", text: "does not serve 10.0.0.4:80",
 		wrong: func(h *history) {
 			h.takes("s4")
@@ -142,24 +157,28 @@ var onOthers = []rule{
 	},
 	{
 		name: "must", text: "does not serve 10.0.0.4:80",
-		wrong: func(h *history) { h.parts(func() {}) },
-		right: func(h *history) { h.parts(h.restarts) }, // that agent knows nothing of it
+		wrong: func(h *history) { h.emptiesAndParts(func() {}) },
+		right: func(h *history) { h.emptiesAndParts(h.restarts) }, // that agent knows nothing of it
 	},
 }
 
-// parts has the instance leave the configuration after the agent emptied s4, whose endpoint is back
-// when the instance is.
+// parts has the instance leave the configuration, and come back.
 func (h *history) parts(between func()) {
-	h.lists(1, 2, 3)
-	h.empties("s4")
-	h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4"}})
-	h.after(time.Minute)
 	h.Configured(h.now, []Backend{h.conf}, nil)
 	h.after(time.Second)
 	between()
 	h.lists(1, 2, 3, 4)
 	h.configured()
 	h.after(2 * time.Minute)
+}
+
+// emptiesAndParts has the agent empty s4 before that, whose endpoint is back when the instance is.
+func (h *history) emptiesAndParts(between func()) {
+	h.lists(1, 2, 3)
+	h.empties("s4")
+	h.Told(Event{At: h.now, Kind: "changed", Instance: "edge", Slots: []string{"s4"}})
+	h.after(time.Minute)
+	h.parts(between)
 	h.says(outOfSync)
 }
 

@@ -294,7 +294,7 @@ func (o *Oracle) must(at time.Time, name string, in *instance, b *backend, said 
 	switch {
 	case !said.Live && (in.servesAny(b.Name) || in.handled(b.Name) || o.operated(b)): // it is left as it was found
 		return
-	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, said.Paused, said.Blocked, said.Fought, at.Sub(o.resumed) < Calm,
+	case !o.steady(at), !in.calm(at, Calm), at.Sub(b.scarce) < Late, at.Sub(b.pausedAt) < Calm, said.Fought, at.Sub(o.resumed) < Calm,
 		b.Primary != "", in.backends[b.Name] == nil, b.Prefix != "" && !in.prefixed(b):
 		return
 	}

@@ -158,6 +158,12 @@ func (h *history) says(change func(*Status)) {
 	h.Says(h.now, s)
 }
 
+// pausedUntil has the agent say that it writes nothing for so long.
+func (h *history) pausedUntil(d time.Duration) {
+	h.after(d)
+	h.says(func(s *Status) { s.Backends[0].Paused, s.Instances[0].InSync = true, false })
+}
+
 // ends is like says, when every fault has ended.
 func (h *history) ends(change func(*Status)) {
 	s := h.status()
