@@ -41,7 +41,12 @@ var onStatus = []rule{
 	},
 	{
 		name: "must", text: "does not serve 10.0.0.5:80, which is listed since",
-		wrong: func(h *history) { h.lists(1, 2, 3, 4, 5); h.pausedUntil(Late); h.after(Calm + time.Second); h.says(outOfSync) },
+		wrong: func(h *history) {
+			h.lists(1, 2, 3, 4, 5)
+			h.pausedUntil(Late)
+			h.after(Calm + time.Second)
+			h.says(outOfSync)
+		},
 		right: func(h *history) { h.lists(1, 2, 3, 4, 5); h.pausedUntil(Late); h.after(time.Second); h.says(outOfSync) },
 	},
 	{
