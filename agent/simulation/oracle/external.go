@@ -47,7 +47,7 @@ func (o *Oracle) gaveBack(at time.Time, in *instance, b *backend, c Command) {
 	key := [2]string{c.Backend, c.After.Name}
 	t, taken := in.taken[key]
 	delete(in.taken, key)
-	if !taken || c.Before == nil || c.Before.Addr != t.addr || b.Repair || b.was[t.addr].After(t.at) || b.there[t.addr].After(t.at) ||
+	if !taken || c.Before == nil || c.Before.Addr != t.addr || b.Repair || !b.was[t.addr].Before(t.at) || !b.there[t.addr].Before(t.at) ||
 		at.Sub(b.scarce) < Calm || o.asked(at, b.Name, t.addr) ||
 		b.Primary != "" && !b.everywhere(t.addr) { // it may have left the source that was in use
 		return

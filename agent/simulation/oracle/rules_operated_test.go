@@ -119,6 +119,16 @@ var onOthers = []rule{
 	},
 	{
 		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { h.takes("s4"); h.lists(1, 2, 3, 4); h.enables("s4") },
+		right: func(h *history) { // it was in maintenance for a moment, in the same moment
+			h.takes("s4")
+			h.Listed(h.now, "web", "consul", []Part{{State: Whole, Endpoints: []Endpoint{{addr(1), Ready}, {addr(4), Drain}}}}, false)
+			h.lists(1, 2, 3, 4)
+			h.enables("s4")
+		},
+	},
+	{
+		name: "external", text: "which somebody took out of it at",
 		wrong: func(h *history) { // also where the instance leaves the configuration
 			h.takes("s4")
 			h.after(time.Minute)
