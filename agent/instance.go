@@ -23,6 +23,9 @@ type instance struct {
 	failedAt time.Time
 	// backends is what is known of its backends, by our name; see [instance.at].
 	backends map[string]*backendAt
+	// had is how many slots its configuration had of a backend when it showed some last, which may
+	// have been to an earlier process of slotsync, or before the backend was filled elsewhere alone.
+	had map[string]int
 	// pending are the generations that were sent and not read back, oldest
 	// first.
 	pending  []pendingGeneration
@@ -59,9 +62,6 @@ type backendAt struct {
 	// then in the same process was left out of unmanaged; later searches keep what they find.
 	unmanagedThen placement.Unmanaged
 	corrected     bool
-	// had is how many slots its configuration had when it showed some last, which may have been
-	// to an earlier process of slotsync; 0: it never did.
-	had int
 }
 
 // at returns what is known of a backend there, which may be nothing.

@@ -36,13 +36,16 @@ func (a *Agent) startReconciler(ctx context.Context, in *instance) {
 // newInstance returns an instance of which no more is known than s, of these backends.
 func (a *Agent) newInstance(in Instance, s storedInstance, backends []Backend) *instance {
 	n := &instance{Instance: in, backends: map[string]*backendAt{}, commandLog: commandLog{}}
-	n.last.Process = s.Process
+	n.last.Process, n.had = s.Process, map[string]int{}
 	for _, b := range backends {
 		externals, prefix, ready := s.externals(b, time.Now()), s.Prefixes[b.Name], s.ready(a.stored.backend(b.Name))
 		if len(externals) > 0 || prefix != "" || len(ready) > 0 {
 			n.backends[b.Name] = &backendAt{BackendReport: reconciler.BackendReport{Externals: externals, Prefix: prefix, Undecided: ready, Seen: s.seen[b.Name]}, known: true}
 		}
-		n.at(b.Name).unmanagedThen, n.at(b.Name).had = s.Unmanaged[b.Name], s.Slots[b.Name]
+		n.at(b.Name).unmanagedThen = s.Unmanaged[b.Name]
+		if had := s.Slots[b.Name]; had > 0 {
+			n.had[b.Name] = had
+		}
 	}
 	return n
 }

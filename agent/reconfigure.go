@@ -201,6 +201,7 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 			b = a.newBackend(n, time.Now())
 			for _, in := range a.instances {
 				delete(in.backends, b.Name)
+				delete(in.had, b.Name)
 			}
 			for _, f := range b.feeds {
 				a.startWatch(ctx, b, f)
@@ -226,6 +227,9 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 			event: api.Event{Kind: api.EventNote, Backend: b.Name}})
 	}
 	a.backends = kept
+	for _, in := range a.instances {
+		maps.DeleteFunc(in.had, func(name string, _ int) bool { return a.backend(name) == nil })
+	}
 	for _, b := range kept {
 		for _, in := range a.instances {
 			if !slices.Contains(b.served, in) {

@@ -62,6 +62,27 @@ func TestReloadNeverShrinks(t *testing.T) {
 	})
 }
 
+// Nor of an HAProxy in which the backend is not filled any more: it loads the same file.
+func TestReloadShrinksNothingWhereABackendIsNotFilled(t *testing.T) {
+	f := &fakeReload{}
+	managed(t, f, func(w *world) {
+		w.conns[1].grow(30)
+		w.start()
+		w.pass(5 * time.Second)
+		next := w.opts
+		next.Backends = slices.Clone(next.Backends)
+		next.Backends[0].Instances = []string{"a"}
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(span(80, 85)...)
+		w.pass(time.Minute)
+		if runs := f.ran(); len(runs) != 1 || runs[0].Data.Backends[0].Slots != 60 {
+			t.Errorf("runs %+v, and there were 30 slots", runs)
+		}
+	})
+}
+
 // Nor where HAProxy is down, and was since slotsync was started: it is as large as it was.
 func TestReloadOfWhoIsDownShrinksNothing(t *testing.T) {
 	f := &fakeReload{}

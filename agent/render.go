@@ -81,15 +81,15 @@ func (c *core) template(b *backend, instances []string) template {
 	var counts []int
 	var ranges []slots.Range
 	most := 0
-	for _, in := range b.served {
-		at := in.at(b.Name)
+	for _, in := range c.instances {
 		if !slices.Contains(instances, in.Name) {
 			continue
 		}
-		most = max(most, at.had)
-		if at.Own == nil {
+		most = max(most, in.had[b.Name]) // also where it is not filled any more: the file is the same
+		if !slices.Contains(b.served, in) || in.at(b.Name).Own == nil {
 			continue
 		}
+		at := in.at(b.Name)
 		counts = append(counts, templated(at.Own))
 		if r, _ := slots.RangeOf(at.Own, at.Prefix); r.Last >= r.First {
 			ranges = append(ranges, r)

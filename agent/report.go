@@ -133,7 +133,7 @@ func (c *core) know(in *instance, reported map[string]reconciler.BackendReport) 
 		out.externals = out.externals || !maps.Equal(at.Externals, l.Externals) || c.backend(name).startedBetween(at.Seen, l.Seen)
 		at.BackendReport, at.known = l, true
 		if len(l.Own) > 0 {
-			at.had = templated(l.Own)
+			in.had[name] = templated(l.Own)
 		}
 	}
 	return out

@@ -109,16 +109,13 @@ func numberIn(name, prefix string) (int, bool) {
 // storeInstance returns what has to be stored of an instance.
 func (c *core) storeInstance(in *instance) storedInstance {
 	out := storedInstance{
-		Name: in.Name, Socket: in.Conn.String(), Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: map[string]int{},
+		Name: in.Name, Socket: in.Conn.String(), Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: maps.Clone(in.had),
 		Ready: map[string][]int{}, StandIns: map[string]map[int]netip.AddrPort{}, Unmanaged: map[string]placement.Unmanaged{},
 		seen: map[string]time.Time{},
 	}
 	for name, r := range in.backends {
 		if r.Prefix != "" {
 			out.Prefixes[name] = r.Prefix
-		}
-		if r.had > 0 {
-			out.Slots[name] = r.had
 		}
 		out.seen[name] = r.Seen
 		if b := c.backend(name); b != nil {

@@ -93,10 +93,11 @@ func (o *Oracle) ReloadEnds(at time.Time, r Reload) {
 }
 
 // Rendered judges a template that a reload gave to an instance: it had so many slots. Nobody
-// can know of slots that came while the instance could not be looked at.
+// can know of slots that came while the instance could not be looked at, or was not to be for
+// that backend.
 func (o *Oracle) Rendered(at time.Time, instance, backend string, before, after int) {
 	o.keep("Rendered", at, instance, backend, before, after)
-	if after < before && o.instances[instance].looks.enough(at) {
+	if b := o.backendOf(backend); after < before && b != nil && b.at(instance) && o.instances[instance].looks.enough(at) {
 		o.wrong(at, "shrunk", "%s was reloaded with %d slots of %s, and had %d", instance, after, backend, before)
 	}
 }

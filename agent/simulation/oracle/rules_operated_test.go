@@ -329,6 +329,15 @@ var onReload = []rule{
 	},
 	{
 		name: "shrunk", text: "with 7 slots of web, and had 8",
+		wrong: func(h *history) { h.configured(); h.Rendered(h.now, "edge", "web", 8, 7) },
+		right: func(h *history) { // where the backend is not filled nobody looks
+			h.conf.Instances = []string{"core"}
+			h.configured()
+			h.Rendered(h.now, "edge", "web", 8, 7)
+		},
+	},
+	{
+		name: "shrunk", text: "with 7 slots of web, and had 8",
 		wrong: func(h *history) { h.Faulty(h.now, "edge"); h.Rendered(h.now, "edge", "web", 8, 7) },
 		right: func(h *history) { // by an agent that has never seen it
 			h.Faulty(h.now, "edge")
