@@ -16,7 +16,7 @@ func reloadMutants() []mutant {
 			},
 			tests: []unit{{"agent", "TestUnusableSlotIsNoOtherCause|TestReloadNeverShrinks"}}},
 		{rule: "A reload gives an HAProxy that is down as many slots as it had", how: "as many as the endpoints need", past: true,
-			file: "agent/reconcilers.go", edits: []edit{{"s.Unmanaged[b.Name], s.Slots[b.Name]", "s.Unmanaged[b.Name], 0"}},
+			file: "agent/reconcilers.go", edits: []edit{{"if had := s.Slots[b.Name]; had > 0 {", "if had := s.Slots[b.Name]; had < 0 {"}},
 			tests: []unit{{"agent", "TestReloadOfWhoIsDownShrinksNothing"}}},
 		{rule: "A reload waits until the slots of a new backend have been read", how: "it gives HAProxy as many as the endpoints need", past: true,
 			file: "agent/haproxy.go", edits: []edit{{"case a.unseen(r) && time.Since(begun)", "case false && time.Since(begun)"}},
