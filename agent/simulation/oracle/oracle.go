@@ -183,6 +183,12 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 		if b.Primary != conf.Primary || !slices.Equal(b.Feeds, conf.Feeds) {
 			b.past = nil // it was another set
 		}
+		if b.Primary != conf.Primary { // who was only listed by one that stood by has not served
+			clear(b.stayed)
+			for a := range b.there {
+				b.there[a] = at
+			}
+		}
 		b.Backend, b.present = conf, true
 		maps.DeleteFunc(b.feeds, func(name string, _ *feed) bool { return !slices.Contains(conf.Feeds, name) })
 		for _, name := range conf.Feeds {

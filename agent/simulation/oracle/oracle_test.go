@@ -235,6 +235,21 @@ var onLoss = []rule{
 		},
 	},
 	{
+		name: "guard", text: "empty, which is held for 1m0s, and it is gone for 0s", conf: Backend{EmptyHold: time.Minute},
+		wrong: func(h *history) { h.configured(); h.after(2 * Calm); h.lists(); h.empties("s4") },
+		right: func(h *history) { // it was listed by one that stood by: nobody has seen it work
+			h.conf.Primary = "other"
+			h.configured()
+			h.after(2 * Calm)
+			h.conf.Primary = ""
+			h.configured()
+			h.after(Grace)
+			h.lists()
+			h.after(Calm)
+			h.empties("s4")
+		},
+	},
+	{
 		name: "guard", text: "removal, which was not confirmed three times", conf: Backend{Hold: time.Minute},
 		wrong: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(2, 1); h.empties("s4") },
 		right: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(3, 1); h.empties("s4") },
