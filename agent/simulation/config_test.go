@@ -111,7 +111,7 @@ func (w *world) backend(i int, b backendSetting) (agent.Backend, oracle.Backend)
 		one.Leave, one.Drain = slots.Drain, 10*time.Second
 	}
 	judged := oracle.Backend{
-		Name: one.Name, Hold: b.Hold, EmptyHold: b.EmptyHold, Window: b.Window, MaxRemoval: b.MaxRemoval, Dynamic: b.Dynamic, Repair: b.Repair,
+		Name: one.Name, Keep: b.Keep, Hold: b.Hold, EmptyHold: b.EmptyHold, Window: b.Window, MaxRemoval: b.MaxRemoval, Dynamic: b.Dynamic, Repair: b.Repair,
 	}
 	if b.Prefix {
 		one.Prefix, judged.Prefix = "srv", "srv"

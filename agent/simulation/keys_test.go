@@ -48,9 +48,10 @@ var keys = []key{
 	{path: "Backends.Failover.Min", backend: onBackend(func(b *agent.Backend, n int) { b.Failover.Min = n })},
 	{path: "Backends.Failover.After", backend: onBackend(func(b *agent.Backend, n int) { b.Failover.After = time.Duration(3*n) * time.Second })},
 	{path: "Backends.Failover.Back", backend: onBackend(func(b *agent.Backend, n int) { b.Failover.Back = time.Duration(7*n) * time.Second })},
-	{path: "Backends.OnAllUnhealthy", backend: onBackend(func(b *agent.Backend, n int) {
+	{path: "Backends.OnAllUnhealthy", backend: func(_ *world, _ int, b *agent.Backend, told *oracle.Backend, n int) {
 		b.OnAllUnhealthy = []string{"", agent.KeepUnhealthy, agent.DropUnhealthy}[n-1]
-	})},
+		told.Keep = b.OnAllUnhealthy != agent.DropUnhealthy
+	}},
 	{path: "Backends.Policy.Allow", backend: func(_ *world, i int, b *agent.Backend, told *oracle.Backend, n int) {
 		b.Policy.Allow = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{127, byte(i + 1), 1, byte(n)}), []int{8, 16, 24}[n-1]).Masked()}
 		told.Allow = b.Policy.Allow

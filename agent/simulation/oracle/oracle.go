@@ -83,6 +83,8 @@ type Backend struct {
 	// Allow are the networks that are not refused; empty: all but those of Deny.
 	Allow, Deny []netip.Prefix
 	Dynamic     bool
+	// Keep: what is registered and served last goes on while all of it is unhealthy.
+	Keep bool
 	// Repair: what somebody else does to a slot is undone.
 	Repair bool
 	// Instances are those that it has slots on; empty: all.

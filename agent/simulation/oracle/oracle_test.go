@@ -225,6 +225,18 @@ var onLoss = []rule{
 		right: func(h *history) { h.lists(1); h.after(10 * time.Second); h.empties("s4") },
 	},
 	{
+		name: "guard", text: "empty, which is held for 1m0s, and it is gone for 10s", conf: Backend{EmptyHold: time.Minute},
+		wrong: func(h *history) { h.sickens(1); h.after(10 * time.Second); h.empties("s4") },
+		right: func(h *history) { // what is registered goes on, so that something serves
+			h.conf.Keep = true
+			h.configured()
+			h.after(time.Minute)
+			h.sickens(1)
+			h.after(10 * time.Second)
+			h.empties("s4")
+		},
+	},
+	{
 		name: "guard", text: "empty, which is held for ever", conf: Backend{EmptyHold: -1},
 		wrong: func(h *history) { h.lists(); h.after(time.Hour); h.empties("s4") },
 		right: func(h *history) {
@@ -254,6 +266,11 @@ var onLoss = []rule{
 		wrong: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(2, 1); h.empties("s4") },
 		right: func(h *history) { h.lists(1); h.after(70 * time.Second); h.confirms(3, 1); h.empties("s4") },
 	},
+}
+
+// sickens has this endpoint be the only one that is listed, and unhealthy.
+func (h *history) sickens(n int) {
+	h.Listed(h.now, "web", "consul", []Part{{State: Whole, Endpoints: []Endpoint{{addr(n), Down}}}}, false)
 }
 
 // leavesMaintenance has endpoint 2 be in maintenance, and leave.

@@ -51,6 +51,7 @@ type backend struct {
 type moment struct {
 	at                 time.Time
 	set, there, listed map[netip.AddrPort]bool
+	sick               bool // something that is unhealthy is registered
 }
 
 type feed struct {
@@ -263,9 +264,10 @@ func (b *backend) allRefused(a netip.AddrPort) bool {
 
 // reckon works out who is there and who is gone.
 func (b *backend) reckon(at time.Time) {
-	set, there, listed := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
+	set, there, listed, sick := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, false
 	for a := range b.listed {
 		state := b.state(a)
+		sick = sick || state == Down
 		switch {
 		case state == "" || state == Down:
 			if _, ok := b.gone[a]; !ok {
@@ -300,7 +302,7 @@ func (b *backend) reckon(at time.Time) {
 			delete(b.there, a)
 		}
 	}
-	b.past = append(b.past, moment{at, set, there, listed})
+	b.past = append(b.past, moment{at, set, there, listed, sick})
 }
 
 // mayGo says why an endpoint that is gone must be held at that time; "" if it need not be.
@@ -383,7 +385,11 @@ func (b *backend) holds(at time.Time) string {
 // holdsIn is that of a moment.
 func (b *backend) holdsIn(i int, at time.Time) string {
 	now, there := b.past[i].set, b.past[i].there
-	if len(now) == 0 {
+	switch {
+	case len(now) > 0:
+	case b.Keep && b.past[i].sick:
+		return "" // what is unhealthy may go on
+	default:
 		return "empty"
 	}
 	sets := b.largest(i, at)
