@@ -211,7 +211,7 @@ func (c *core) spec(in *instance, now time.Time) reconciler.Spec {
 			if s.OperatedOnly = adopted; adopted {
 				s.Targets = placement.OnlyOperated(s.Targets, at.Own, b.operated, b.started)
 			}
-			if c.next != nil && !c.next.serves(b.Name, in.Name) {
+			if c.givesUp(c.next, b.Name, in) {
 				s.Targets = placement.Emptied(s.Targets)
 			}
 		}

@@ -12,12 +12,16 @@ import (
 // of service.
 const decommissionPace = 20 * time.Millisecond
 
-// serves reports whether the backend of this name has slots on the instance.
-func (o Options) serves(backend, instance string) bool {
-	return slices.ContainsFunc(o.Instances, func(in Instance) bool { return in.Name == instance }) &&
-		slices.ContainsFunc(o.Backends, func(b Backend) bool {
-			return b.Name == backend && (len(b.Instances) == 0 || slices.Contains(b.Instances, instance))
-		})
+// givesUp reports whether next, if there is one, does not serve the backend of this name on the
+// instance, whatever that is called then.
+func (c *core) givesUp(next *Options, backend string, in *instance) bool {
+	if next == nil {
+		return false
+	}
+	called := c.nameIn(next.Instances, in)
+	return called == "" || !slices.ContainsFunc(next.Backends, func(b Backend) bool {
+		return b.Name == backend && (len(b.Instances) == 0 || slices.Contains(b.Instances, called))
+	})
 }
 
 // decommission takes out of service what next does not serve any more. It returns
@@ -70,7 +74,7 @@ func (a *Agent) recommission() {
 func (c *core) decommissioned(next *Options) []*backend {
 	var out []*backend
 	for _, b := range c.backends {
-		if next != nil && b.gen > 0 && slices.ContainsFunc(b.served, func(in *instance) bool { return !next.serves(b.Name, in.Name) }) {
+		if b.gen > 0 && slices.ContainsFunc(b.served, func(in *instance) bool { return c.givesUp(next, b.Name, in) }) {
 			out = append(out, b)
 		}
 	}
@@ -82,7 +86,7 @@ func (c *core) decommissioned(next *Options) []*backend {
 func (c *core) decommissioning() bool {
 	for _, b := range c.decommissioned(c.next) {
 		for _, in := range b.served {
-			if c.next.serves(b.Name, in.Name) || !in.up() {
+			if !c.givesUp(c.next, b.Name, in) || !in.up() {
 				continue
 			}
 			at := in.at(b.Name)

@@ -113,3 +113,25 @@ func TestNewHAProxyUnderANameThatIsFree(t *testing.T) {
 		w.want(b, "web1=:80 web2=:81 web3=:82")
 	}, a, b)
 }
+
+// TestRenamedInstanceIsNotDrained: with DrainRemoved, what is removed is taken out of service, and
+// an instance that is called otherwise, or reached at another socket, is not.
+func TestRenamedInstanceIsNotDrained(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		w.opts.DrainRemoved = true
+		for _, next := range [][]Instance{
+			{instanceAt("c", a), instanceAt("b", b)}, {instanceAt("b", a), instanceAt("c", b)}, {{Name: "b", Conn: movedConn{a}, Key: "moved"}, instanceAt("c", b)},
+		} {
+			a.takeWrites()
+			b.takeWrites()
+			w.goOnWith(next...)
+			w.want(a, "web1=:80 web2=:81")
+			if writes := append(a.takeWrites(), b.takeWrites()...); len(writes) > 0 {
+				w.t.Errorf("written: %v", writes)
+			}
+		}
+		w.goOnWith(instanceAt("b", b)) // which was the name of the one that goes
+		w.want(a, "")
+		w.want(b, "web1=:80 web2=:81 web3=:82")
+	})
+}

@@ -147,10 +147,15 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 			continue
 		}
 		in.cancel()
-		if !slices.ContainsFunc(next, func(n Instance) bool { return n.Name == in.Name }) {
+		switch name := a.nameIn(next, in); name {
+		case in.Name:
+		case "":
 			live := liveAt(in)
 			a.record(happening{level: slog.LevelWarn, line: "instance is no longer configured; " + left("its slots", "", opts.DrainRemoved, live),
 				attrs: []any{"in_service", strings.Join(live, " ")}, event: api.Event{Kind: api.EventNote, Instance: in.Name}})
+		default:
+			a.record(happening{level: slog.LevelInfo, line: "instance has another name now; nothing changes in its slots", attrs: []any{"name", name},
+				event: api.Event{Kind: api.EventNote, Instance: in.Name}})
 		}
 	}
 	a.instances = kept
@@ -180,6 +185,11 @@ func (c *core) before(n Instance, next []Instance) *instance {
 		return in
 	}
 	return nil
+}
+
+// nameIn is the name of the one of next that goes on as in; "" if none does.
+func (c *core) nameIn(next []Instance, in *instance) string {
+	return first(next, func(n Instance) bool { return c.before(n, next) == in }).Name
 }
 
 // left says what became of slots that are given up, some of which are live.

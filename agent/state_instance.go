@@ -123,7 +123,7 @@ func (c *core) storeInstance(in *instance) storedInstance {
 			if len(u) > 0 {
 				out.Unmanaged[name] = u
 			}
-			if givenUp := c.next != nil && !c.next.serves(name, in.Name); !givenUp {
+			if !c.givesUp(c.next, name, in) {
 				ready := b.readyAt(r, u)
 				// What an operator gave back since the last look is nobody's doing, however it is found.
 				maps.DeleteFunc(ready, func(_ int, a netip.AddrPort) bool { return b.started[a].After(r.Seen) })
