@@ -444,14 +444,15 @@ func TestUnknownOutcomeOverAReconfiguration(t *testing.T) {
 // TestOneWriterOverAReconfiguration: the reconciler of an HAProxy begins when the one before it has
 // ended, whatever the instance is called and wherever it is reached, and not when the disk has.
 func TestOneWriterOverAReconfiguration(t *testing.T) {
-	for _, name := range []string{"renamed", "a"} {
+	moved := func(a *fakeConn) Instance { return Instance{Name: "a", Conn: movedConn{a}, Key: "moved"} }
+	for name, instances := range map[string]func(a *fakeConn) []Instance{
+		"renamed":              func(a *fakeConn) []Instance { return []Instance{instanceAt("renamed", a)} },
+		"moved":                func(a *fakeConn) []Instance { return []Instance{moved(a)} },
+		"moved and moved back": func(a *fakeConn) []Instance { return []Instance{moved(a), instanceAt("a", a)} },
+	} {
 		t.Run(name, func(t *testing.T) {
 			a := newFake("a", "web", 5)
-			conn := slots.Conn(a)
-			if name == "a" {
-				conn = movedConn{a}
-			}
-			oneWriter(t, a, Instance{Name: name, Conn: conn, Key: "another"})
+			oneWriter(t, a, instances(a))
 		})
 	}
 }
@@ -461,19 +462,24 @@ type movedConn struct{ *fakeConn }
 
 func (c movedConn) String() string { return "/run/haproxy/" + c.name }
 
-// oneWriter goes on with a as next while it is written to.
-func oneWriter(t *testing.T, a *fakeConn, next Instance) {
+// oneWriter goes on with a as each of instances, with the last while it is written to.
+func oneWriter(t *testing.T, a *fakeConn, instances []Instance) {
+	t.Helper()
 	inWorld(t, func(w *world) {
 		w.source.reading = discovery.Complete(eps(80, 81)...)
 		w.start()
 		w.pass(10 * time.Second)
+		for len(instances) > 1 {
+			w.goOnWith(instances[0])
+			instances = instances[1:]
+		}
 		a.with(func() { a.disk, a.delay = time.Hour, 300*time.Millisecond })
 		w.source.list(80)
 		w.pass(time.Second) // the disk is asked by now
 		w.source.list(80, 82)
 		w.pass(100 * time.Millisecond)
 		opts := w.opts
-		opts.Instances = []Instance{next}
+		opts.Instances = instances
 		if err := w.agent.Reconfigure(w.t.Context(), opts); err != nil {
 			w.t.Fatal(err)
 		}

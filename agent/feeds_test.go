@@ -205,6 +205,30 @@ func TestSilentSourceHoldsNothingOfAnothers(t *testing.T) {
 	}
 }
 
+// TestErrorsConfirmNothing: where no source in use ever listed what would go, and those that are
+// asked instead do not answer, nothing is confirmed.
+func TestErrorsConfirmNothing(t *testing.T) {
+	t.Parallel()
+	a := newFake("a", "web", 20)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.second(newSource(span(90, 97)...))
+		w.start()
+		w.source.list()
+		w.pass(sources.DefaultFailoverAfter + time.Second)
+		w.wantPorts(a, span(90, 97)...)
+		w.source.onConfirm(func() (discovery.Reading, error) {
+			return discovery.Reading{}, discovery.Errorf(discovery.Server, "no leader")
+		})
+		w.source.list(80, 81)
+		w.pass(sources.DefaultFailoverBack + time.Hour)
+		w.wantPorts(a, append([]int{80, 81}, span(90, 97)...)...)
+		w.source.onConfirm(nil)
+		w.pass(guard.DefaultRemovalHold + 20*time.Second)
+		w.wantPorts(a, 80, 81)
+	}, a)
+}
+
 // A primary that never answers is stood in for, but nothing is removed.
 func TestPrimaryThatNeverAnswers(t *testing.T) {
 	a := newFake("a", "web", 10)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slotsync/slotsync/agent/api"
 	"github.com/slotsync/slotsync/discovery"
 	"github.com/slotsync/slotsync/slots"
 )
@@ -133,5 +134,44 @@ func TestRenamedInstanceIsNotDrained(t *testing.T) {
 		w.goOnWith(instanceAt("b", b)) // which was the name of the one that goes
 		w.want(a, "")
 		w.want(b, "web1=:80 web2=:81 web3=:82")
+	})
+}
+
+// TestMovedAndRenamedAtOnce: what is known of who goes on is its own, and not what was known at the
+// socket once.
+func TestMovedAndRenamedAtOnce(t *testing.T) {
+	a := newFake("a", "web", 5)
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81, 82)...)
+		w.start()
+		w.pass(10 * time.Second)
+		w.goOnWith(Instance{Name: "b", Conn: movedConn{a}, Key: "b"})
+		w.source.list(80, 81)
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81")
+		if _, err := w.agent.Pause(w.t.Context(), "web", true, api.Who{}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 81, 82)
+		w.pass(time.Second)
+		w.goOnWith(instanceAt("b", a))
+		if err := w.agent.Resume(w.t.Context(), "web"); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Minute)
+		w.want(a, "web1=:80 web2=:81 web3=:82")
+	}, a)
+}
+
+// TestNameThatIsTaken: who went by a name that another one has by now is known by its socket.
+func TestNameThatIsTaken(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		c := newFake("c", "web", 5)
+		c.process.Pid += 2000
+		w.goOnWith(instanceAt("b", b))
+		w.goOnWith(instanceAt("a", c), instanceAt("b", b))
+		w.goOnWith(instanceAt("a", c), instanceAt("b", b), instanceAt("d", a))
+		w.want(a, "web1=:80 web2=:81")
+		w.want(c, "web1=:80 web2=:81 web3=:82")
 	})
 }

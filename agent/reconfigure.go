@@ -115,7 +115,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 	a.stored.addFormer(before)
 	start := a.changeInstances(opts)
 	a.changeBackends(ctx, opts)
-	a.changeReloads(ctx, opts.Reloads)
+	a.changeReloads(ctx, a.reloads, opts.Reloads)
 	for _, in := range start {
 		a.startReconciler(ctx, in)
 	}
@@ -131,11 +131,15 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
 			before := a.before(n, next)
-			in = a.newInstance(n, a.stored.known(n, next, before == nil), opts.Backends)
+			known := a.stored.known(n, next, true)
+			if before != nil {
+				known = a.stored.instance(before.Name) // what it is now, and not what was at the socket once
+			}
+			in = a.newInstance(n, known, opts.Backends)
 			for _, at := range in.backends {
 				at.corrected = before == nil // what is there by now, somebody may have put there
 			}
-			if socket := n.Conn.String(); before != nil && a.writers[socket] == nil {
+			if socket := n.Conn.String(); before != nil && (a.writers[socket] == nil || a.writers[socket].Ended()) {
 				a.writers[socket] = before.reconciler // of the same HAProxy at another socket
 			}
 			start = append(start, in)
@@ -162,9 +166,8 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	for _, b := range a.backends {
 		b.served = a.of(b)
 	}
-	maps.DeleteFunc(a.writers, func(_ string, r *reconciler.Reconciler) bool {
-		used := slices.ContainsFunc(kept, func(in *instance) bool { return in.reconciler == r })
-		return !used && r.Ended()
+	maps.DeleteFunc(a.writers, func(socket string, r *reconciler.Reconciler) bool {
+		return r.Ended() && !slices.ContainsFunc(next, isAt(socket))
 	})
 	return start
 }
@@ -173,18 +176,20 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 // called so far, or else the one with its name, unless that goes on as another one; nil if there is
 // none.
 func (c *core) before(n Instance, next []Instance) *instance {
-	at := func(socket string) func(Instance) bool {
-		return func(in Instance) bool { return in.Conn.String() == socket }
-	}
 	for _, in := range c.instances {
-		if at(n.Conn.String())(in.Instance) {
+		if isAt(n.Conn.String())(in.Instance) {
 			return in
 		}
 	}
-	if in := c.instance(n.Name); in != nil && !slices.ContainsFunc(next, at(in.Conn.String())) {
+	if in := c.instance(n.Name); in != nil && !slices.ContainsFunc(next, isAt(in.Conn.String())) {
 		return in
 	}
 	return nil
+}
+
+// isAt reports of an instance whether it is reached at a socket.
+func isAt(socket string) func(Instance) bool {
+	return func(in Instance) bool { return in.Conn.String() == socket }
 }
 
 // nameIn is the name of the one of next that goes on as in; "" if none does.

@@ -83,21 +83,17 @@ type reloading struct {
 	lastAt  time.Time
 }
 
-// changeReloads takes other options. What was tried, and how often, is not forgotten, also not
-// of those that are not configured for a while.
-func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
-	known := slices.Concat(a.reloads, a.formerReloads)
-	named := func(name string) func(*reloading) bool {
-		return func(r *reloading) bool { return r.Name == name }
-	}
-	for _, s := range a.stored.Reloads {
-		if !slices.ContainsFunc(known, named(s.Name)) {
-			known = append(known, &reloading{Reload: Reload{Name: s.Name}, policy: reloadpolicy.New(s.State, time.Now())})
-		}
-	}
+// changeReloads takes other options, where those of before were in force. What was tried, and how
+// often, is not forgotten, also not of those that are not configured for a while.
+func (a *Agent) changeReloads(ctx context.Context, before []*reloading, next []Reload) {
 	var kept []*reloading
 	for _, n := range next {
-		r := first(known, named(n.Name))
+		r := goesOnFrom(n, next, before, kept)
+		if r == nil {
+			r = first(a.formerReloads, func(r *reloading) bool {
+				return r.File == n.File && (r.File != "" || r.Name == n.Name) && !slices.Contains(kept, r)
+			})
+		}
 		if r == nil {
 			r = &reloading{policy: reloadpolicy.New(reloadpolicy.State{}, time.Now())}
 		}
@@ -111,11 +107,39 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 		r.policy.SetRules(reloadpolicy.Rules{MinInterval: n.MinInterval, MaxPerHour: n.MaxPerHour, Jitter: n.Jitter})
 		kept = append(kept, r)
 	}
-	former := slices.DeleteFunc(known, func(r *reloading) bool { return slices.Contains(kept, r) })
+	former := slices.DeleteFunc(slices.Concat(before, a.formerReloads), func(r *reloading) bool {
+		return slices.Contains(kept, r) || !r.running && r.policy.Unused(time.Now())
+	})
 	for _, r := range former {
 		r.policy.Retain(func(string) bool { return false })
 	}
 	a.reloads, a.formerReloads = kept, former[:min(len(former), maxFormer)]
+}
+
+// goesOnFrom is the one of before that goes on as n, one of next: the one that has its file, whatever
+// that is called so far, or else the one with its name, unless that file goes on as another one. None
+// of those that are taken does; nil if there is none.
+func goesOnFrom(n Reload, next []Reload, before, taken []*reloading) *reloading {
+	for _, is := range []func(*reloading) bool{
+		func(r *reloading) bool { return r.File == n.File && r.Name == n.Name },
+		func(r *reloading) bool { return r.File == n.File && r.File != "" },
+		func(r *reloading) bool {
+			return r.Name == n.Name && !slices.ContainsFunc(next, func(other Reload) bool { return other.File == r.File })
+		},
+	} {
+		if r := first(before, func(r *reloading) bool { return is(r) && !slices.Contains(taken, r) }); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// storedReloads are those that an earlier process had.
+func (a *Agent) storedReloads() (out []*reloading) {
+	for _, s := range a.stored.Reloads {
+		out = append(out, &reloading{Reload: Reload{Name: s.Name, File: s.File}, policy: reloadpolicy.New(s.State, time.Now())})
+	}
+	return out
 }
 
 func (a *Agent) reloadNamed(name string) *reloading {

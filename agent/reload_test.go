@@ -268,6 +268,71 @@ func TestReloadThatIsConfiguredAgain(t *testing.T) {
 	}
 }
 
+// TestReloadIsOfItsFile: what was tried of a file is known whatever the reload is called, and says
+// nothing of another file under that name.
+func TestReloadIsOfItsFile(t *testing.T) {
+	t.Parallel()
+	f, other := &fakeReload{stuck: true}, &fakeReload{stuck: true}
+	managed(t, f, func(w *world) {
+		w.opts.Reloads[0].File, other.tag = "/etc/one.cfg", f.tag
+		w.start()
+		w.source.list(span(80, 84)...)
+		w.pass(time.Minute)
+		change := func(reloads ...Reload) {
+			w.t.Helper()
+			next := w.opts
+			next.Reloads = reloads
+			if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+				w.t.Fatal(err)
+			}
+			w.pass(3 * time.Minute)
+		}
+		renamed, another := w.opts.Reloads[0], w.opts.Reloads[0]
+		renamed.Name, renamed.Key = "renamed", "renamed"
+		another.File, another.Key, another.Transaction = "/etc/other.cfg", "other", other
+		change(renamed)
+		change()
+		change(another)
+		if one, two := len(f.ran()), len(other.ran()); one != 1 || two != 1 {
+			t.Errorf("%d runs of the one, %d of the other", one, two)
+		}
+		change(another, renamed)
+		change(renamed)
+		if one, two := len(f.ran()), len(other.ran()); one != 1 || two != 1 {
+			t.Errorf("then %d runs of the one, %d of the other", one, two)
+		}
+	})
+}
+
+// TestRoundForgetsNoReload: a round by hand reloads nothing, and what was tried before is not tried
+// again after it.
+func TestRoundForgetsNoReload(t *testing.T) {
+	t.Parallel()
+	f := &fakeReload{stuck: true}
+	managed(t, f, func(w *world) {
+		w.start()
+		w.source.list(span(80, 84)...)
+		w.pass(time.Minute)
+		w.stop()
+		w.source = newSource(span(80, 84)...)
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		a, err := New(w.opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Once(w.t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.source = newSource(span(80, 84)...)
+		w.opts.Backends[0].Feeds[0].Source = w.source
+		w.start()
+		w.pass(time.Hour)
+		if n := len(f.ran()); n != 1 {
+			t.Errorf("%d runs for one cause", n)
+		}
+	})
+}
+
 // What no reload can cure causes none.
 func TestReloadOnlyWhatItCures(t *testing.T) {
 	refusing := func(cause slots.Cause) func(*world, *fakeReload) {

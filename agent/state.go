@@ -39,6 +39,7 @@ func (s stored) operatorsAt() time.Time {
 // A storedReload is what was reloaded lately, and what for.
 type storedReload struct {
 	Name string `json:"name"`
+	File string `json:"file,omitempty"`
 	reloadpolicy.State
 }
 
@@ -106,7 +107,7 @@ type storedPosition struct {
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
 	for _, r := range slices.Concat(a.reloads, a.formerReloads) {
-		s.Reloads = append(s.Reloads, storedReload{r.Name, r.policy.State(now)})
+		s.Reloads = append(s.Reloads, storedReload{r.Name, r.File, r.policy.State(now)})
 	}
 	return s
 }
@@ -142,7 +143,7 @@ func (s stored) known(n Instance, next []Instance, went bool) storedInstance {
 		return known
 	}
 	known := s.instance(n.Name)
-	if known.Socket != "" && (went || slices.ContainsFunc(next, func(other Instance) bool { return other.Conn.String() == known.Socket })) {
+	if known.Socket != "" && (went || slices.ContainsFunc(next, isAt(known.Socket))) {
 		return storedInstance{}
 	}
 	return known

@@ -81,12 +81,15 @@ func (s storedInstance) ready(b storedBackend) map[int]netip.AddrPort {
 const maxFormer = 100
 
 // addFormer adds the instances of before that are not configured any more, the latest first, for
-// the case that they are again: what the agent did there is nobody else's doing. An instance is
-// one whose socket or name is that of another one, of which more is known.
+// the case that they are again: what the agent did there is nobody else's doing. Left out are those
+// whose socket or process another one has, of which more is known.
 func (s *stored) addFormer(before stored) {
 	configured := len(s.Instances)
 	for _, in := range before.Instances {
-		if s.instance(in.Name).Name != "" || s.reached(in.Socket).Name != "" || len(s.Instances) == configured+maxFormer {
+		known := s.reached(in.Socket).Name != "" || slices.ContainsFunc(s.Instances, func(of storedInstance) bool {
+			return of.Name == in.Name && in.Socket == "" || of.Process.Same(in.Process) && in.Process.Pid != 0
+		})
+		if known || len(s.Instances) == configured+maxFormer {
 			continue
 		}
 		ready := map[string]map[int]netip.AddrPort{}

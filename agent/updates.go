@@ -174,7 +174,8 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 
 // confirmed takes what came of a confirmation. It counts for an endpoint if every feed
 // in use that once listed it was asked, and if what each of those says proves that it is
-// gone; what any other one lists now is not gone.
+// gone; what any other one lists now is not gone. What none of those in use ever listed, each that
+// was asked has to prove.
 func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update) {
 	if !slices.Contains(a.backends, b) {
 		return
@@ -204,13 +205,14 @@ func (b *backend) say(feeds []*feed, answers []discovery.Update, now time.Time) 
 	out := map[netip.AddrPort]guard.Says{}
 	for _, addr := range b.guard.WouldRemove() {
 		all := guard.Lacks
+		listed := slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.used && f.known.Listed(addr) })
 		for _, f := range b.feeds {
 			says, asked := guard.Nothing, read[f]
 			switch {
 			case !f.used, asked == nil && !f.known.Listed(addr):
 				continue
 			case asked != nil:
-				if says = asked(addr); says == guard.Nothing && !f.known.Listed(addr) {
+				if says = asked(addr); says == guard.Nothing && listed && !f.known.Listed(addr) {
 					continue // it was asked because of others
 				}
 			}

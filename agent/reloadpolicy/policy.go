@@ -80,6 +80,11 @@ func New(s State, now time.Time) *Policy {
 // State returns what has to be stored.
 func (p *Policy) State(now time.Time) State { return State{p.attempts, recent(p.done, now)} }
 
+// Unused reports whether there is nothing that must not be forgotten.
+func (p *Policy) Unused(now time.Time) bool {
+	return len(p.attempts) == 0 && len(recent(p.done, now)) == 0
+}
+
 // SetRules puts other rules in force.
 func (p *Policy) SetRules(r Rules) { p.rules = r }
 
