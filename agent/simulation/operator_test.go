@@ -276,9 +276,13 @@ func (w *world) accept(x shown) {
 		done, err = w.agent.Accept(ctx, x.backend, x.id, "sim")
 		return err
 	})
-	if acked || doubt {
-		w.oracleDo(func(o *oracle.Oracle) { o.Removed(time.Now(), x.backend, x.id, x.addrs, addresses(done.Removed)) })
-	}
+	w.oracleDo(func(o *oracle.Oracle) {
+		if acked || doubt {
+			o.Removed(time.Now(), x.backend, x.id, x.addrs, addresses(done.Removed))
+		} else {
+			o.NotAccepted(time.Now(), x.backend, x.addrs)
+		}
+	})
 }
 
 // keptNow are the endpoints of a backend that are shown to be kept.

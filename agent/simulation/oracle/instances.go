@@ -34,6 +34,8 @@ type instance struct {
 	found map[[2]string]netip.AddrPort
 	// filled are the servers that the agent gave the address they have in this process.
 	filled map[[2]string]bool
+	// slots is how many slots it had of a backend when the agent stopped to fill that there.
+	slots map[string]int
 	// taken are the servers that somebody else took out of service in this process.
 	taken map[[2]string]taking
 }
@@ -65,7 +67,7 @@ func (o *Oracle) back(at time.Time) {
 }
 
 func newInstance(at time.Time) *instance {
-	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, taken: map[[2]string]taking{}, well: true, fault: at, born: at, looks: sight{since: at}}
+	return &instance{backends: map[string]map[string]Server{}, hand: map[[2]string]time.Time{}, theirs: map[netip.AddrPort]bool{}, calls: map[[2]string]time.Time{}, filled: map[[2]string]bool{}, taken: map[[2]string]taking{}, slots: map[string]int{}, well: true, fault: at, born: at, looks: sight{since: at}}
 }
 
 // calm reports whether nothing was wrong with the instance for so long.

@@ -166,7 +166,8 @@ func (o *Oracle) wrong(at time.Time, rule, format string, args ...any) {
 func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string) {
 	o.keep("Configured", at, backends, instances)
 	o.changed = at
-	defer o.meetAgain(o.serving())
+	before := o.serving()
+	defer func() { o.meetAgain(before); o.giveUp(at, before) }()
 	now := map[string]*backend{}
 	for _, conf := range backends {
 		b := o.backends[conf.Name]
@@ -187,9 +188,7 @@ func (o *Oracle) Configured(at time.Time, backends []Backend, instances []string
 		}
 		if b.Primary != conf.Primary { // who was only listed by one that stood by has not served
 			clear(b.stayed)
-			for a := range b.there {
-				b.there[a] = at
-			}
+			b.used = at
 		}
 		b.Backend, b.present = conf, true
 		maps.DeleteFunc(b.feeds, func(name string, _ *feed) bool { return !slices.Contains(conf.Feeds, name) })

@@ -204,6 +204,22 @@ var onLoss = []rule{
 		},
 	},
 	{
+		name: "kept", text: "which is kept: no part that lists it is whole without it",
+		wrong: func(h *history) { // what the agent did not accept after all is there as before
+			h.answers(Partial, false, 1, 2, 3)
+			h.Accepted(h.now, "web", []netip.AddrPort{addr(4)})
+			h.NotAccepted(h.now, "web", []netip.AddrPort{addr(4)})
+			h.after(2 * Calm)
+			h.empties("s4")
+		},
+		right: func(h *history) {
+			h.answers(Partial, false, 1, 2, 3)
+			h.Accepted(h.now, "web", []netip.AddrPort{addr(4)})
+			h.after(2 * Calm)
+			h.empties("s4")
+		},
+	},
+	{
 		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 10s", conf: Backend{Hold: time.Minute},
 		wrong: func(h *history) { h.leavesMaintenance(); h.lists(1); h.after(10 * time.Second); h.empties("s4") },
 		right: func(h *history) { // what an operator accepted is no loss, also where it was out of service
@@ -237,6 +253,11 @@ var onLoss = []rule{
 		},
 	},
 	{
+		name: "guard", text: "removal, which is held for 1m0s, and it is gone for 10s", conf: Backend{Hold: time.Minute, Keep: true},
+		wrong: func(h *history) { h.sickens(1); h.after(10 * time.Second); h.empties("s4") },
+		right: func(h *history) { h.sickens(1, 2); h.after(10 * time.Second); h.empties("s4") }, // two of four left
+	},
+	{
 		name: "guard", text: "empty, which is held for ever", conf: Backend{EmptyHold: -1},
 		wrong: func(h *history) { h.lists(); h.after(time.Hour); h.empties("s4") },
 		right: func(h *history) {
@@ -268,9 +289,13 @@ var onLoss = []rule{
 	},
 }
 
-// sickens has this endpoint be the only one that is listed, and unhealthy.
-func (h *history) sickens(n int) {
-	h.Listed(h.now, "web", "consul", []Part{{State: Whole, Endpoints: []Endpoint{{addr(n), Down}}}}, false)
+// sickens has these endpoints be all that are listed, and unhealthy.
+func (h *history) sickens(ns ...int) {
+	p := Part{State: Whole}
+	for _, n := range ns {
+		p.Endpoints = append(p.Endpoints, Endpoint{addr(n), Down})
+	}
+	h.Listed(h.now, "web", "consul", []Part{p}, false)
 }
 
 // leavesMaintenance has endpoint 2 be in maintenance, and leave.

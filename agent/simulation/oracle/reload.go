@@ -97,8 +97,32 @@ func (o *Oracle) ReloadEnds(at time.Time, r Reload) {
 // that backend.
 func (o *Oracle) Rendered(at time.Time, instance, backend string, before, after int) {
 	o.keep("Rendered", at, instance, backend, before, after)
-	if b := o.backendOf(backend); after < before && b != nil && b.at(instance) && o.instances[instance].looks.enough(at) {
+	b, in := o.backendOf(backend), o.instances[instance]
+	known := b != nil && in.looks.enough(at)
+	if b != nil && !b.at(instance) {
+		seen, ok := in.slots[backend]
+		before, known = min(before, seen), ok
+	}
+	if after < before && known {
 		o.wrong(at, "shrunk", "%s was reloaded with %d slots of %s, and had %d", instance, after, backend, before)
+	}
+}
+
+// giveUp notes how many slots there are where the agent filled a backend until now.
+func (o *Oracle) giveUp(at time.Time, before map[[2]string]bool) {
+	now := o.serving()
+	for where := range before {
+		in, b := o.instances[where[0]], o.backends[where[1]]
+		switch {
+		case now[where]:
+			delete(in.slots, where[1])
+		case b.present && in.managed && in.looks.enough(at):
+			for _, s := range in.backends[where[1]] {
+				if b.owns(s.Name) && !s.Dynamic {
+					in.slots[where[1]]++
+				}
+			}
+		}
 	}
 }
 

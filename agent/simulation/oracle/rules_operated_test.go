@@ -129,6 +129,25 @@ var onOthers = []rule{
 	},
 	{
 		name: "external", text: "which somebody took out of it at",
+		wrong: func(h *history) { // also where a failover is configured, and not any more
+			h.takes("s4")
+			h.conf.Primary = "other"
+			h.configured()
+			h.conf.Primary = ""
+			h.configured()
+			h.after(2 * Calm)
+			h.enables("s4")
+		},
+		right: func(h *history) { // it may have been out of use
+			h.takes("s4")
+			h.conf.Feeds, h.conf.Primary = []string{"consul", "other"}, "other"
+			h.configured()
+			h.after(2 * Calm)
+			h.enables("s4")
+		},
+	},
+	{
+		name: "external", text: "which somebody took out of it at",
 		wrong: func(h *history) { // also where the instance leaves the configuration
 			h.takes("s4")
 			h.after(time.Minute)
@@ -330,10 +349,25 @@ var onReload = []rule{
 	{
 		name: "shrunk", text: "with 7 slots of web, and had 8",
 		wrong: func(h *history) { h.configured(); h.Rendered(h.now, "edge", "web", 8, 7) },
-		right: func(h *history) { // where the backend is not filled nobody looks
+		right: func(h *history) { // where the backend is not filled nobody sees that there are more
 			h.conf.Instances = []string{"core"}
 			h.configured()
-			h.Rendered(h.now, "edge", "web", 8, 7)
+			h.Rendered(h.now, "edge", "web", 9, 8)
+		},
+	},
+	{
+		name: "shrunk", text: "with 7 slots of web, and had 8",
+		wrong: func(h *history) { // which was seen before the backend was filled elsewhere alone
+			h.conf.Instances = []string{"core"}
+			h.configured()
+			h.Rendered(h.now, "edge", "web", 9, 7)
+		},
+		right: func(h *history) {
+			h.Faulty(h.now, "edge")
+			h.replaces()
+			h.conf.Instances = []string{"core"}
+			h.configured()
+			h.Rendered(h.now, "edge", "web", 9, 7)
 		},
 	},
 	{

@@ -13,6 +13,7 @@ type backend struct {
 	Backend
 	present bool
 	came    time.Time // into the configuration
+	used    time.Time // since when all that is listed is in use, or the primary is another one
 	feeds   map[string]*feed
 	// listed are all addresses that any source ever listed, or an operator added.
 	listed map[netip.AddrPort]bool
@@ -27,6 +28,8 @@ type backend struct {
 	there map[netip.AddrPort]time.Time
 	// accepted are those that an operator let go.
 	accepted map[netip.AddrPort]bool
+	// accepting is what the last that was accepted ended.
+	accepting []entry
 	// confirmed counts the strongest reads that lacked what is gone.
 	confirmed map[netip.AddrPort]int
 	past      []moment
@@ -51,7 +54,7 @@ type backend struct {
 type moment struct {
 	at                 time.Time
 	set, there, listed map[netip.AddrPort]bool
-	sick               bool // something that is unhealthy is registered
+	sick               map[netip.AddrPort]bool // registered, and unhealthy
 }
 
 type feed struct {
@@ -264,10 +267,12 @@ func (b *backend) allRefused(a netip.AddrPort) bool {
 
 // reckon works out who is there and who is gone.
 func (b *backend) reckon(at time.Time) {
-	set, there, listed, sick := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, false
+	set, there, listed, sick := map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}, map[netip.AddrPort]bool{}
 	for a := range b.listed {
 		state := b.state(a)
-		sick = sick || state == Down
+		if state == Down {
+			sick[a] = true
+		}
 		switch {
 		case state == "" || state == Down:
 			if _, ok := b.gone[a]; !ok {
@@ -297,6 +302,9 @@ func (b *backend) reckon(at time.Time) {
 			}
 		} else {
 			if since, was := b.there[a]; was {
+				if since.Before(b.used) {
+					since = b.used
+				}
 				b.stayed[a] = max(b.stayed[a], at.Sub(since))
 			}
 			delete(b.there, a)
@@ -384,19 +392,20 @@ func (b *backend) holds(at time.Time) string {
 
 // holdsIn is that of a moment.
 func (b *backend) holdsIn(i int, at time.Time) string {
-	now, there := b.past[i].set, b.past[i].there
-	switch {
-	case len(now) > 0:
-	case b.Keep && b.past[i].sick:
-		return "" // what is unhealthy may go on
-	default:
-		return "empty"
+	now, there, goesOn := b.past[i].set, b.past[i].there, map[netip.AddrPort]bool{}
+	if len(now) == 0 {
+		if b.Keep { // what is unhealthy may go on
+			goesOn = b.past[i].sick
+		}
+		if len(goesOn) == 0 {
+			return "empty"
+		}
 	}
 	sets := b.largest(i, at)
 	for _, s := range sets {
 		lost, came := 0, 0
 		for a := range s {
-			if !there[a] {
+			if !there[a] && !goesOn[a] {
 				lost++
 			}
 		}
