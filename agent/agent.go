@@ -152,7 +152,8 @@ func (a *Agent) start(ctx context.Context) {
 			a.startWatch(ctx, b, f)
 		}
 	}
-	a.changeReloads(ctx, a.storedReloads(), a.opts.Reloads)
+	a.restoreReloads()
+	a.changeReloads(ctx, a.opts.Reloads)
 }
 
 // A stateReader takes the state from the disk: [store.Dir.Read], or [store.Dir.ReadOrSetAside].

@@ -205,6 +205,27 @@ func TestSilentSourceHoldsNothingOfAnothers(t *testing.T) {
 	}
 }
 
+// TestSilentStandInHoldsNothingOfThePrimary: of several that stand in, one that never answered has no
+// say of what it never listed.
+func TestSilentStandInHoldsNothingOfThePrimary(t *testing.T) {
+	t.Parallel()
+	a := newFake("a", "web", 30)
+	inWorld(t, func(w *world) {
+		w.opts.Backends[0].Failover.Primary = "test"
+		w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
+		w.second(newSource(90, 91))
+		third := newSource()
+		b := &w.opts.Backends[0]
+		b.Feeds = append(b.Feeds, Feed{Name: "third", Source: third, Key: "t"})
+		w.start()
+		third.fail()
+		w.pass(time.Minute)
+		w.source.list()
+		w.pass(sources.DefaultFailoverAfter + guard.DefaultEmptyHold + guard.DefaultRemovalHold + time.Minute)
+		w.wantPorts(a, 90, 91)
+	}, a)
+}
+
 // TestErrorsConfirmNothing: where no source in use ever listed what would go, and those that are
 // asked instead do not answer, nothing is confirmed.
 func TestErrorsConfirmNothing(t *testing.T) {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -173,5 +174,70 @@ func TestNameThatIsTaken(t *testing.T) {
 		w.goOnWith(instanceAt("a", c), instanceAt("b", b), instanceAt("d", a))
 		w.want(a, "web1=:80 web2=:81")
 		w.want(c, "web1=:80 web2=:81 web3=:82")
+	})
+}
+
+// TestBackendNamesTheNewNames: instances: of a backend goes with the names.
+func TestBackendNamesTheNewNames(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		w.opts.DrainRemoved = true
+		names := func(names ...string) {
+			w.opts.Backends = slices.Clone(w.opts.Backends)
+			w.opts.Backends[0].Instances = names
+		}
+		for _, x := range [][]string{{"c", "b"}, {"b", "c"}, {"a", "b"}} {
+			a.takeWrites()
+			b.takeWrites()
+			names(x...)
+			w.goOnWith(instanceAt(x[0], a), instanceAt(x[1], b))
+			w.want(a, "web1=:80 web2=:81")
+			w.want(b, "web1=:80 web2=:81 web3=:82")
+			if writes := append(a.takeWrites(), b.takeWrites()...); len(writes) > 0 {
+				w.t.Errorf("written: %v", writes)
+			}
+		}
+		names("a")
+		w.goOnWith(instanceAt("c", a), instanceAt("a", b))
+		w.want(a, "")
+		w.want(b, "web1=:80 web2=:81 web3=:82")
+	})
+}
+
+// TestBackendRemovedAsAnInstanceIsRenamed: what is still in service there is said, also where the
+// instance is begun anew at the same time.
+func TestBackendRemovedAsAnInstanceIsRenamed(t *testing.T) {
+	a, b := newFake("a", "web", 5), newFake("b", "web", 5)
+	b.process.Pid += 1000
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		twoBackends(w, a, b)
+		w.start()
+		w.pass(10 * time.Second)
+		b.with(func() { b.hang = make(chan struct{}) })
+		w.pass(time.Second)
+		next := w.opts
+		next.Backends, next.DrainRemoved = slices.Clone(next.Backends[:1]), true
+		next.Instances = []Instance{instanceAt("a", a), instanceAt("c", b)}
+		if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+			w.t.Fatal(err)
+		}
+		w.pass(time.Second)
+		if w.warned.of("backend is no longer configured; not all of its slots could be taken out of service first") != 1 {
+			w.t.Errorf("warned %v", w.warned.counts)
+		}
+		wantReady(w.t, b, "api", 2)
+	}, a, b)
+}
+
+// TestPrefixLeftOutAsAnInstanceIsRenamed: the backend goes on with the slots that it has.
+func TestPrefixLeftOutAsAnInstanceIsRenamed(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		w.opts.Backends = slices.Clone(w.opts.Backends)
+		w.opts.Backends[0].Prefix = ""
+		w.goOnWith(instanceAt("c", a), Instance{Name: "b", Conn: b, Key: "other"})
+		w.want(a, "web1=:80 web2=:81")
+		if n := w.warned.of("backend has other slots now; those from before stay as they are"); n > 0 {
+			w.t.Error("the slots are others")
+		}
 	})
 }

@@ -113,15 +113,33 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 	before := a.stored
 	a.stored = a.snapshot(time.Now())
 	a.stored.addFormer(before)
+	was := a.survey(opts)
 	start := a.changeInstances(opts)
-	a.changeBackends(ctx, opts)
-	a.changeReloads(ctx, a.reloads, opts.Reloads)
+	a.changeBackends(ctx, opts, was)
+	a.changeReloads(ctx, opts.Reloads)
 	for _, in := range start {
 		a.startReconciler(ctx, in)
 	}
 	a.broadcastAll(time.Now())
 	a.opts.Metrics.Track(a.gauges(time.Now()))
 	a.dirty, a.slotMap.stale = true, true
+}
+
+// standing is what the instances show of a backend before they are changed.
+type standing struct {
+	slots string   // for people
+	live  []string // addresses that are in service
+	same  bool     // it goes on with the slots that it has
+}
+
+// survey looks at every backend, by its name, before opts are in force.
+func (c *core) survey(opts Options) map[string]standing {
+	out := map[string]standing{}
+	for _, b := range c.backends {
+		same := slices.ContainsFunc(opts.Backends, func(n Backend) bool { return n.Name == b.Name && b.sameSlots(n) })
+		out[b.Name] = standing{b.Proxy + "/" + b.prefix(), ready(b.views()), same}
+	}
+	return out
 }
 
 // changeInstances returns those that need a reconciler.
@@ -158,7 +176,7 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 			a.record(happening{level: slog.LevelWarn, line: "instance is no longer configured; " + left("its slots", "", opts.DrainRemoved, live),
 				attrs: []any{"in_service", strings.Join(live, " ")}, event: api.Event{Kind: api.EventNote, Instance: in.Name}})
 		default:
-			a.record(happening{level: slog.LevelInfo, line: "instance has another name now; nothing changes in its slots", attrs: []any{"name", name},
+			a.record(happening{level: slog.LevelInfo, line: "instance has another name now", attrs: []any{"name", name},
 				event: api.Event{Kind: api.EventNote, Instance: in.Name}})
 		}
 	}
@@ -208,11 +226,11 @@ func left(slots, before string, drained bool, live []string) string {
 	return "not all of " + slots + before + " could be taken out of service first"
 }
 
-func (a *Agent) changeBackends(ctx context.Context, opts Options) {
+func (a *Agent) changeBackends(ctx context.Context, opts Options, was map[string]standing) {
 	next, kept := opts.Backends, []*backend(nil)
 	for _, n := range next {
 		b := a.backend(n.Name)
-		if b == nil || !b.sameSlots(n) {
+		if !was[n.Name].same {
 			b = a.newBackend(n, time.Now())
 			for _, in := range a.instances {
 				delete(in.backends, b.Name)
@@ -233,12 +251,12 @@ func (a *Agent) changeBackends(ctx context.Context, opts Options) {
 		for _, f := range b.feeds {
 			f.cancel()
 		}
-		live := ready(b.views())
+		slotsOf, live := was[b.Name].slots, was[b.Name].live
 		said := "backend is no longer configured; " + left("its slots", "", opts.DrainRemoved, live)
 		if slices.ContainsFunc(next, func(n Backend) bool { return n.Name == b.Name }) {
 			said = "backend has other slots now; " + left("those", " from before", false, live)
 		}
-		a.record(happening{level: slog.LevelWarn, line: said, attrs: []any{"slots", b.Proxy + "/" + b.prefix(), "in_service", strings.Join(live, " ")},
+		a.record(happening{level: slog.LevelWarn, line: said, attrs: []any{"slots", slotsOf, "in_service", strings.Join(live, " ")},
 			event: api.Event{Kind: api.EventNote, Backend: b.Name}})
 	}
 	a.backends = kept

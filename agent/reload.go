@@ -71,6 +71,7 @@ type Transaction interface {
 type reloading struct {
 	Reload
 	policy  *reloadpolicy.Policy
+	former  bool // it was not configured until now
 	running bool
 	old     []api.OldWorker
 	looking bool // for them
@@ -83,81 +84,90 @@ type reloading struct {
 	lastAt  time.Time
 }
 
-// changeReloads takes other options, where those of before were in force. What was tried, and how
-// often, is not forgotten, also not of those that are not configured for a while.
-func (a *Agent) changeReloads(ctx context.Context, before []*reloading, next []Reload) {
+// changeReloads takes other options. What was tried, and how often, is not forgotten, also not of
+// those that are not configured for a while.
+func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
+	known := slices.Concat(a.reloads, a.formerReloads)
 	var kept []*reloading
-	for _, n := range next {
-		r := goesOnFrom(n, next, before, kept)
-		if r == nil {
-			r = first(a.formerReloads, func(r *reloading) bool {
-				return r.File == n.File && (r.File != "" || r.Name == n.Name) && !slices.Contains(kept, r)
-			})
+	for i, from := range pairReloads(known, next) {
+		r, n := &reloading{policy: reloadpolicy.New(reloadpolicy.State{}, time.Now())}, next[i]
+		if from >= 0 {
+			r = known[from]
 		}
-		if r == nil {
-			r = &reloading{policy: reloadpolicy.New(reloadpolicy.State{}, time.Now())}
+		begins := !slices.Contains(a.reloads, r)
+		if begins || r.Name != n.Name || r.File != n.File { // its journal goes by both
+			a.recover(ctx, r, n)
 		}
-		if !slices.Contains(a.reloads, r) {
-			a.recover(ctx, n)
-		}
-		if r.Key != n.Key || !slices.Contains(a.reloads, r) {
+		if begins || r.Key != n.Key {
 			r.files, r.filesAt = reload.Files{}, time.Time{}
 		}
-		r.Reload = n
+		r.Reload, r.former = n, false
 		r.policy.SetRules(reloadpolicy.Rules{MinInterval: n.MinInterval, MaxPerHour: n.MaxPerHour, Jitter: n.Jitter})
 		kept = append(kept, r)
 	}
-	former := slices.DeleteFunc(slices.Concat(before, a.formerReloads), func(r *reloading) bool {
+	former := slices.DeleteFunc(known, func(r *reloading) bool {
 		return slices.Contains(kept, r) || !r.running && r.policy.Unused(time.Now())
 	})
 	for _, r := range former {
+		r.former = true
 		r.policy.Retain(func(string) bool { return false })
 	}
 	a.reloads, a.formerReloads = kept, former[:min(len(former), maxFormer)]
 }
 
-// goesOnFrom is the one of before that goes on as n, one of next: the one that has its file, whatever
-// that is called so far, or else the one with its name, unless that file goes on as another one. None
-// of those that are taken does; nil if there is none.
-func goesOnFrom(n Reload, next []Reload, before, taken []*reloading) *reloading {
-	for _, is := range []func(*reloading) bool{
-		func(r *reloading) bool { return r.File == n.File && r.Name == n.Name },
-		func(r *reloading) bool { return r.File == n.File && r.File != "" },
-		func(r *reloading) bool {
-			return r.Name == n.Name && !slices.ContainsFunc(next, func(other Reload) bool { return other.File == r.File })
+// pairReloads returns for each of next the index of the one in known that it goes on from, -1 for
+// none: the one with its file and name, else with its file, else with its name, if that was
+// configured until now and its file does not go on as another one. Each is gone on from once. What
+// the release before stored has no file, and goes by its name.
+func pairReloads(known []*reloading, next []Reload) []int {
+	out := slices.Repeat([]int{-1}, len(next))
+	taken := make([]bool, len(known))
+	goesOn := func(file string) bool {
+		return file != "" && slices.ContainsFunc(next, func(n Reload) bool { return n.File == file })
+	}
+	for _, same := range []func(r *reloading, n Reload) bool{
+		func(r *reloading, n Reload) bool { return r.File == n.File && r.Name == n.Name },
+		func(r *reloading, n Reload) bool { return r.File == n.File && r.File != "" },
+		func(r *reloading, n Reload) bool {
+			return r.Name == n.Name && (r.File == "" || !r.former && !goesOn(r.File))
 		},
 	} {
-		if r := first(before, func(r *reloading) bool { return is(r) && !slices.Contains(taken, r) }); r != nil {
-			return r
+		for i, n := range next {
+			for k, r := range known {
+				if out[i] < 0 && !taken[k] && same(r, n) {
+					out[i], taken[k] = k, true
+				}
+			}
 		}
 	}
-	return nil
+	return out
 }
 
-// storedReloads are those that an earlier process had.
-func (a *Agent) storedReloads() (out []*reloading) {
+// restoreReloads has those be known that an earlier process had.
+func (a *Agent) restoreReloads() {
 	for _, s := range a.stored.Reloads {
-		out = append(out, &reloading{Reload: Reload{Name: s.Name, File: s.File}, policy: reloadpolicy.New(s.State, time.Now())})
+		r := &reloading{Reload: Reload{Name: s.Name, File: s.File}, policy: reloadpolicy.New(s.State, time.Now()), former: s.Former}
+		a.formerReloads = append(a.formerReloads, r)
 	}
-	return out
 }
 
 func (a *Agent) reloadNamed(name string) *reloading {
 	return first(a.reloads, func(r *reloading) bool { return r.Name == name })
 }
 
-// recover ends what an earlier process left half done, before anything else is
+// recover ends what an earlier process left half done of r, as next has it, before anything else is
 // reloaded.
-func (a *Agent) recover(ctx context.Context, r Reload) {
+func (a *Agent) recover(ctx context.Context, r *reloading, next Reload) {
 	a.recovering++
 	a.group.Go(func() {
-		res, had, err := recovered(ctx, r.Transaction)
+		res, had, err := recovered(ctx, next.Transaction)
 		a.post(ctx, func(context.Context) {
 			a.recovering--
-			if kept := a.reloadNamed(r.Name); kept != nil && (had || err != nil) {
-				kept.policy.Reloaded(time.Now())
+			if had || err != nil {
+				r.policy.Reloaded(time.Now())
+				a.dirty = true
 			}
-			a.reloadRecovered(r, res, had, err)
+			a.reloadRecovered(next, res, had, err)
 		})
 	})
 }

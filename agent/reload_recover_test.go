@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,4 +86,31 @@ func TestReconfiguredDuringAReload(t *testing.T) {
 			t.Errorf("%d runs of the first, %d of the other, want one each", len(f.ran()), len(other.ran()))
 		}
 	})
+}
+
+// TestRecoveredUnderAnotherName: what was recovered counts as a reload, whatever it is called by then.
+func TestRecoveredUnderAnotherName(t *testing.T) {
+	for _, name := range []string{"haproxy", "renamed"} {
+		t.Run(name, func(t *testing.T) {
+			f := &fakeReload{}
+			managed(t, f, func(w *world) {
+				f.recover = make(chan struct{})
+				w.opts.Reloads[0].File, w.opts.Reloads[0].MinInterval = "/etc/one.cfg", 30*time.Minute
+				w.start()
+				next := w.opts
+				next.Reloads = slices.Clone(next.Reloads)
+				next.Reloads[0].Name, next.Reloads[0].Key = name, name
+				if err := w.agent.Reconfigure(w.t.Context(), next); err != nil {
+					w.t.Fatal(err)
+				}
+				close(f.recover)
+				w.pass(time.Second)
+				w.source.list(span(80, 84)...)
+				w.pass(10 * time.Minute)
+				if n := len(f.ran()); n != 0 {
+					t.Errorf("%d runs within min_interval of what was recovered", n)
+				}
+			})
+		})
+	}
 }

@@ -40,6 +40,8 @@ func (s stored) operatorsAt() time.Time {
 type storedReload struct {
 	Name string `json:"name"`
 	File string `json:"file,omitempty"`
+	// Former: it was not configured any more.
+	Former bool `json:"former,omitempty"`
 	reloadpolicy.State
 }
 
@@ -107,7 +109,7 @@ type storedPosition struct {
 func (a *Agent) snapshot(now time.Time) stored {
 	s := a.core.snapshot(now)
 	for _, r := range slices.Concat(a.reloads, a.formerReloads) {
-		s.Reloads = append(s.Reloads, storedReload{r.Name, r.File, r.policy.State(now)})
+		s.Reloads = append(s.Reloads, storedReload{r.Name, r.File, r.former, r.policy.State(now)})
 	}
 	return s
 }

@@ -172,10 +172,9 @@ func (a *Agent) confirm(ctx context.Context, b *backend, now time.Time) {
 	})
 }
 
-// confirmed takes what came of a confirmation. It counts for an endpoint if every feed
-// in use that once listed it was asked, and if what each of those says proves that it is
-// gone; what any other one lists now is not gone. What none of those in use ever listed, each that
-// was asked has to prove.
+// confirmed takes what came of a confirmation. It counts for an endpoint if what every feed in use
+// that once listed it says proves that it is gone, or that of any other one where none did; what any
+// of them lists now is not gone.
 func (a *Agent) confirmed(b *backend, feeds []*feed, answers []discovery.Update) {
 	if !slices.Contains(a.backends, b) {
 		return
@@ -204,26 +203,21 @@ func (b *backend) say(feeds []*feed, answers []discovery.Update, now time.Time) 
 	}
 	out := map[netip.AddrPort]guard.Says{}
 	for _, addr := range b.guard.WouldRemove() {
-		all := guard.Lacks
-		listed := slices.ContainsFunc(b.feeds, func(f *feed) bool { return f.used && f.known.Listed(addr) })
+		has, lacks, unknown := false, false, false
 		for _, f := range b.feeds {
-			says, asked := guard.Nothing, read[f]
-			switch {
-			case !f.used, asked == nil && !f.known.Listed(addr):
-				continue
-			case asked != nil:
-				if says = asked(addr); says == guard.Nothing && listed && !f.known.Listed(addr) {
-					continue // it was asked because of others
-				}
+			says := guard.Nothing
+			if asked := read[f]; asked != nil && f.used {
+				says = asked(addr)
 			}
-			if says == guard.Has || all == guard.Lacks {
-				all = says
-			}
-			if all == guard.Has {
-				break
-			}
+			has, lacks = has || says == guard.Has, lacks || says == guard.Lacks
+			unknown = unknown || f.used && says == guard.Nothing && f.known.Listed(addr)
 		}
-		out[addr] = all
+		switch {
+		case has:
+			out[addr] = guard.Has
+		case lacks && !unknown:
+			out[addr] = guard.Lacks
+		}
 	}
 	return out
 }
