@@ -152,7 +152,7 @@ func (a *Agent) start(ctx context.Context) {
 			a.startWatch(ctx, b, f)
 		}
 	}
-	a.restoreReloads()
+	a.formerReloads = a.stored.reloadings()
 	a.changeReloads(ctx, a.opts.Reloads)
 }
 

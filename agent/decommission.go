@@ -18,7 +18,7 @@ func (c *core) givesUp(next *Options, backend string, in *instance) bool {
 	if next == nil {
 		return false
 	}
-	called := c.nameIn(next.Instances, in)
+	called := nameIn(next.Instances, in, c.instances)
 	return called == "" || !slices.ContainsFunc(next.Backends, func(b Backend) bool {
 		return b.Name == backend && (len(b.Instances) == 0 || slices.Contains(b.Instances, called))
 	})

@@ -113,7 +113,7 @@ func (a *Agent) change(ctx context.Context, opts Options) {
 	before := a.stored
 	a.stored = a.snapshot(time.Now())
 	a.stored.addFormer(before)
-	was := a.survey(opts)
+	was := survey(a.backends, opts)
 	start := a.changeInstances(opts)
 	a.changeBackends(ctx, opts, was)
 	a.changeReloads(ctx, opts.Reloads)
@@ -133,9 +133,9 @@ type standing struct {
 }
 
 // survey looks at every backend, by its name, before opts are in force.
-func (c *core) survey(opts Options) map[string]standing {
+func survey(backends []*backend, opts Options) map[string]standing {
 	out := map[string]standing{}
-	for _, b := range c.backends {
+	for _, b := range backends {
 		same := slices.ContainsFunc(opts.Backends, func(n Backend) bool { return n.Name == b.Name && b.sameSlots(n) })
 		out[b.Name] = standing{b.Proxy + "/" + b.prefix(), ready(b.views()), same}
 	}
@@ -148,7 +148,7 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	for _, n := range next {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			before := a.before(n, next)
+			before := goesOnFrom(n, next, a.instances)
 			known := a.stored.known(n, next, true)
 			if before != nil {
 				known = a.stored.instance(before.Name) // what it is now, and not what was at the socket once
@@ -169,7 +169,7 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 			continue
 		}
 		in.cancel()
-		switch name := a.nameIn(next, in); name {
+		switch name := nameIn(next, in, a.instances); name {
 		case in.Name:
 		case "":
 			live := liveAt(in)
@@ -190,19 +190,16 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	return start
 }
 
-// before is the instance that goes on as n, one of next: the one with its socket, whatever that is
-// called so far, or else the one with its name, unless that goes on as another one; nil if there is
-// none.
-func (c *core) before(n Instance, next []Instance) *instance {
-	for _, in := range c.instances {
-		if isAt(n.Conn.String())(in.Instance) {
-			return in
-		}
-	}
-	if in := c.instance(n.Name); in != nil && !slices.ContainsFunc(next, isAt(in.Conn.String())) {
+// goesOnFrom is the instance, of those that there are, that goes on as n, one of next: the one with
+// its socket, whatever that is called so far, or else the one with its name, unless that goes on as
+// another one; nil if there is none.
+func goesOnFrom(n Instance, next []Instance, are []*instance) *instance {
+	if in := first(are, func(in *instance) bool { return isAt(n.Conn.String())(in.Instance) }); in != nil {
 		return in
 	}
-	return nil
+	return first(are, func(in *instance) bool {
+		return in.Name == n.Name && !slices.ContainsFunc(next, isAt(in.Conn.String()))
+	})
 }
 
 // isAt reports of an instance whether it is reached at a socket.
@@ -210,9 +207,10 @@ func isAt(socket string) func(Instance) bool {
 	return func(in Instance) bool { return in.Conn.String() == socket }
 }
 
-// nameIn is the name of the one of next that goes on as in; "" if none does.
-func (c *core) nameIn(next []Instance, in *instance) string {
-	return first(next, func(n Instance) bool { return c.before(n, next) == in }).Name
+// nameIn is the name of the one of next as which in goes on, one of those that there are; "" if it
+// does as none.
+func nameIn(next []Instance, in *instance, are []*instance) string {
+	return first(next, func(n Instance) bool { return goesOnFrom(n, next, are) == in }).Name
 }
 
 // left says what became of slots that are given up, some of which are live.

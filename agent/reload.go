@@ -143,12 +143,12 @@ func pairReloads(known []*reloading, next []Reload) []int {
 	return out
 }
 
-// restoreReloads has those be known that an earlier process had.
-func (a *Agent) restoreReloads() {
-	for _, s := range a.stored.Reloads {
-		r := &reloading{Reload: Reload{Name: s.Name, File: s.File}, policy: reloadpolicy.New(s.State, time.Now()), former: s.Former}
-		a.formerReloads = append(a.formerReloads, r)
+// reloadings are what is known of those that an earlier process had.
+func (s stored) reloadings() (out []*reloading) {
+	for _, r := range s.Reloads {
+		out = append(out, &reloading{Reload: Reload{Name: r.Name, File: r.File}, policy: reloadpolicy.New(r.State, time.Now()), former: r.Former})
 	}
+	return out
 }
 
 func (a *Agent) reloadNamed(name string) *reloading {

@@ -97,7 +97,7 @@ func agentMutants() []mutant {
 			file: "agent/reconfigure.go", edits: []edit{{"before != nil && (a.writers", "before != nil && false && (a.writers"}},
 			tests: []unit{{"agent", "TestOneWriterOverAReconfiguration"}}},
 		{rule: "An instance that goes on under another name is not drained", how: "it is taken for one that goes", past: true,
-			file: "agent/decommission.go", edits: []edit{{"called := c.nameIn(next.Instances, in)", "called := first(next.Instances, func(n Instance) bool { return n.Name == in.Name }).Name"}},
+			file: "agent/decommission.go", edits: []edit{{"called := nameIn(next.Instances, in, c.instances)", "called := first(next.Instances, func(n Instance) bool { return n.Name == in.Name }).Name"}},
 			tests: []unit{{"agent", "TestRenamedInstanceIsNotDrained"}}},
 		{rule: "Errors confirm nothing", how: "what no source in use ever listed goes where none answers", past: true,
 			file: "agent/updates.go", edits: []edit{{"case lacks && !unknown:", "case !unknown:\n\t\t\t_ = lacks"}},
