@@ -194,8 +194,9 @@ func TestSilentSourceHoldsNothingOfAnothers(t *testing.T) {
 				w.second(other)
 				w.start()
 				w.pass(time.Minute)
-				other.say(discovery.Reading{Parts: []discovery.Part{{Name: "new", Endpoints: eps(90)}, {Name: "old"}}}, nil)
 				w.source.list(80)
+				w.settle() // the other loses few, which go at once unless something is held
+				other.say(discovery.Reading{Parts: []discovery.Part{{Name: "new", Endpoints: eps(90)}, {Name: "old"}}}, nil)
 				w.pass(time.Second)
 				silence(other)
 				w.pass(guard.DefaultRemovalHold + 5*time.Second)
