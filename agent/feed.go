@@ -142,23 +142,12 @@ func (f *feed) inheritFrom(old *feed, now time.Time) {
 // on from, -1 for none: the one with its key, else its identity, else its name,
 // else the first that is left over. Each is gone on from once.
 func pairFeeds(before, next []Feed) []int {
-	out := slices.Repeat([]int{-1}, len(next))
-	taken := make([]bool, len(before))
-	for _, same := range []func(a, b Feed) bool{
-		func(a, b Feed) bool { return a.Key == b.Key && a.Identity == b.Identity },
-		func(a, b Feed) bool { return a.Identity == b.Identity },
-		func(a, b Feed) bool { return a.Name == b.Name },
+	return pair(before, next,
+		func(b, n Feed) bool { return b.Key == n.Key && b.Identity == n.Identity },
+		func(b, n Feed) bool { return b.Identity == n.Identity },
+		func(b, n Feed) bool { return b.Name == n.Name },
 		func(Feed, Feed) bool { return true },
-	} {
-		for i, n := range next {
-			for k, b := range before {
-				if out[i] < 0 && !taken[k] && same(b, n) {
-					out[i], taken[k] = k, true
-				}
-			}
-		}
-	}
-	return out
+	)
 }
 
 // owner is a digest of what was asked for what f has.

@@ -171,6 +171,24 @@ func first[T any](list []T, is func(T) bool) (none T) {
 	return none
 }
 
+// pair returns for each of next the index of the one of before that it goes on from, -1 for none: the
+// first for which the first rule holds, for those that are left the second, and so on. Each is gone on
+// from once.
+func pair[B, N any](before []B, next []N, rules ...func(b B, n N) bool) []int {
+	out := slices.Repeat([]int{-1}, len(next))
+	taken := make([]bool, len(before))
+	for _, same := range rules {
+		for i, n := range next {
+			for k, b := range before {
+				if out[i] < 0 && !taken[k] && same(b, n) {
+					out[i], taken[k] = k, true
+				}
+			}
+		}
+	}
+	return out
+}
+
 // isShort reports whether endpoints have no slot there. One without any slot is recorded
 // otherwise.
 func isShort(r reconciler.BackendReport) bool { return r.Overflow > 0 && len(r.Own) > 0 }

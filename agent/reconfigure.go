@@ -145,13 +145,15 @@ func survey(backends []*backend, opts Options) map[string]standing {
 // changeInstances returns those that need a reconciler.
 func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	next, kept := opts.Instances, []*instance(nil)
-	for _, n := range next {
+	for i, from := range pairInstances(a.instances, next) {
+		n := next[i]
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
-			before := goesOnFrom(n, next, a.instances)
+			var before *instance
 			known := a.stored.known(n, next, true)
-			if before != nil {
-				known = a.stored.instance(before.Name) // what it is now, and not what was at the socket once
+			if from >= 0 { // what it is now, and not what was at the socket once
+				before = a.instances[from]
+				known = a.stored.instance(before.Name)
 			}
 			in = a.newInstance(n, known, opts.Backends)
 			for _, at := range in.backends {
@@ -190,16 +192,13 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 	return start
 }
 
-// goesOnFrom is the instance, of those that there are, that goes on as n, one of next: the one with
-// its socket, whatever that is called so far, or else the one with its name, unless that goes on as
-// another one; nil if there is none.
-func goesOnFrom(n Instance, next []Instance, are []*instance) *instance {
-	if in := first(are, func(in *instance) bool { return isAt(n.Conn.String())(in.Instance) }); in != nil {
-		return in
-	}
-	return first(are, func(in *instance) bool {
-		return in.Name == n.Name && !slices.ContainsFunc(next, isAt(in.Conn.String()))
-	})
+// pairInstances returns for each of next the index of the instance that it goes on from, -1 for none:
+// the one with its socket, whatever that is called so far, else the one with its name.
+func pairInstances(before []*instance, next []Instance) []int {
+	return pair(before, next,
+		func(in *instance, n Instance) bool { return in.Conn.String() == n.Conn.String() },
+		func(in *instance, n Instance) bool { return in.Name == n.Name },
+	)
 }
 
 // isAt reports of an instance whether it is reached at a socket.
@@ -207,10 +206,14 @@ func isAt(socket string) func(Instance) bool {
 	return func(in Instance) bool { return in.Conn.String() == socket }
 }
 
-// nameIn is the name of the one of next as which in goes on, one of those that there are; "" if it
-// does as none.
-func nameIn(next []Instance, in *instance, are []*instance) string {
-	return first(next, func(n Instance) bool { return goesOnFrom(n, next, are) == in }).Name
+// nameIn is the name of the one of next that goes on from in, one of before; "" if none does.
+func nameIn(next []Instance, in *instance, before []*instance) string {
+	for i, from := range pairInstances(before, next) {
+		if from >= 0 && before[from] == in {
+			return next[i].Name
+		}
+	}
+	return ""
 }
 
 // left says what became of slots that are given up, some of which are live.

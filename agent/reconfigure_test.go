@@ -134,3 +134,89 @@ func TestHoldThatEndsAsAnInstanceComes(t *testing.T) {
 		w.want(b, "web1=:80")
 	}, a, b)
 }
+
+// TestUnknownOutcomeOverAReconfiguration: who goes on with an instance, under another timeout or
+// name, knows of a batch whose outcome is not known.
+func TestUnknownOutcomeOverAReconfiguration(t *testing.T) {
+	for _, next := range []Instance{{Name: "a", Key: "another timeout"}, {Name: "renamed", Key: "renamed"}} {
+		t.Run(next.Name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			inWorld(t, func(w *world) {
+				w.source.reading = discovery.Complete(eps(80, 81)...)
+				w.start()
+				a.with(func() { a.hang = make(chan struct{}) })
+				w.source.list(80)
+				w.pass(500 * time.Millisecond)
+				next.Conn = a
+				opts := w.opts
+				opts.Instances = []Instance{next}
+				if err := w.agent.Reconfigure(w.t.Context(), opts); err != nil {
+					w.t.Fatal(err)
+				}
+				w.source.list(80, 81)
+				w.settle()
+				a.wakeUp()
+				w.pass(3 * time.Second)
+				w.want(a, "web1=:80 web2=:81")
+				w.wantSync(next.Name, false)
+				a.set("web2", func(s *slots.Server) { s.Class = slots.Maint }) // what was sent before the change
+				w.pass(4 * time.Second)
+				w.want(a, "web1=:80 web2=:81")
+				w.wantSync(next.Name, true)
+			}, a)
+		})
+	}
+}
+
+// TestOneWriterOverAReconfiguration: the reconciler of an HAProxy begins when the one before it has
+// ended, whatever the instance is called and wherever it is reached, and not when the disk has.
+func TestOneWriterOverAReconfiguration(t *testing.T) {
+	moved := func(a *fakeConn) Instance { return Instance{Name: "a", Conn: movedConn{a}, Key: "moved"} }
+	for name, instances := range map[string]func(a *fakeConn) []Instance{
+		"renamed":              func(a *fakeConn) []Instance { return []Instance{instanceAt("renamed", a)} },
+		"moved":                func(a *fakeConn) []Instance { return []Instance{moved(a)} },
+		"moved and moved back": func(a *fakeConn) []Instance { return []Instance{moved(a), instanceAt("a", a)} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newFake("a", "web", 5)
+			oneWriter(t, a, instances(a))
+		})
+	}
+}
+
+// A movedConn is reached at another socket.
+type movedConn struct{ *fakeConn }
+
+func (c movedConn) String() string { return "/run/haproxy/" + c.name }
+
+// oneWriter goes on with a as each of instances, with the last while it is written to.
+func oneWriter(t *testing.T, a *fakeConn, instances []Instance) {
+	t.Helper()
+	inWorld(t, func(w *world) {
+		w.source.reading = discovery.Complete(eps(80, 81)...)
+		w.start()
+		w.pass(10 * time.Second)
+		for len(instances) > 1 {
+			w.goOnWith(instances[0])
+			instances = instances[1:]
+		}
+		a.with(func() { a.disk, a.delay = time.Hour, 300*time.Millisecond })
+		w.source.list(80)
+		w.pass(time.Second) // the disk is asked by now
+		w.source.list(80, 82)
+		w.pass(100 * time.Millisecond)
+		opts := w.opts
+		opts.Instances = instances
+		if err := w.agent.Reconfigure(w.t.Context(), opts); err != nil {
+			w.t.Fatal(err)
+		}
+		w.source.list(80, 83)
+		w.pass(5 * time.Second)
+		w.want(a, "web1=:80 web4=:83")
+		a.with(func() {
+			if a.delay = 0; a.together > 1 {
+				w.t.Errorf("%d spoke to it at once", a.together)
+			}
+		})
+	}, a)
+}

@@ -117,30 +117,13 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 
 // pairReloads returns for each of next the index of the one in known that it goes on from, -1 for
 // none: the one with its file and name, else with its file, else with its name, if that was
-// configured until now and its file does not go on as another one. Each is gone on from once. What
-// the release before stored has no file, and goes by its name.
+// configured until now. What the release before stored has no file, and goes by its name.
 func pairReloads(known []*reloading, next []Reload) []int {
-	out := slices.Repeat([]int{-1}, len(next))
-	taken := make([]bool, len(known))
-	goesOn := func(file string) bool {
-		return file != "" && slices.ContainsFunc(next, func(n Reload) bool { return n.File == file })
-	}
-	for _, same := range []func(r *reloading, n Reload) bool{
+	return pair(known, next,
 		func(r *reloading, n Reload) bool { return r.File == n.File && r.Name == n.Name },
 		func(r *reloading, n Reload) bool { return r.File == n.File && r.File != "" },
-		func(r *reloading, n Reload) bool {
-			return r.Name == n.Name && (r.File == "" || !r.former && !goesOn(r.File))
-		},
-	} {
-		for i, n := range next {
-			for k, r := range known {
-				if out[i] < 0 && !taken[k] && same(r, n) {
-					out[i], taken[k] = k, true
-				}
-			}
-		}
-	}
-	return out
+		func(r *reloading, n Reload) bool { return r.Name == n.Name && (r.File == "" || !r.former) },
+	)
 }
 
 // reloadings are what is known of those that an earlier process had.
