@@ -52,7 +52,7 @@ func TestSilentStandInHoldsNothingOfThePrimary(t *testing.T) {
 		w.opts.Backends[0].Failover.Primary = "test"
 		w.source.reading = discovery.Complete(eps(span(80, 89)...)...)
 		w.second(newSource(90, 91))
-		third := newSource()
+		third := newMute()
 		b := &w.opts.Backends[0]
 		b.Feeds = append(b.Feeds, Feed{Name: "third", Source: third, Key: "t"})
 		w.start()

@@ -245,3 +245,14 @@ func TestPrefixLeftOutAsAnInstanceIsRenamed(t *testing.T) {
 		}
 	})
 }
+
+// TestSocketWrittenOtherwise: it is the same HAProxy where its socket is written in another way.
+func TestSocketWrittenOtherwise(t *testing.T) {
+	inTakenOut(t, func(w *world, a, b *fakeConn) {
+		w.opts.DrainRemoved = true
+		one := Instance{Name: "a", Conn: a, Key: "one", Socket: "/run/a"}
+		w.goOnUnwritten(one, instanceAt("b", b))
+		w.goOnUnwritten(Instance{Name: "c", Conn: movedConn{a}, Key: "two", Socket: "/run/a"}, instanceAt("b", b))
+		w.want(a, "web1=:80 web2=:81")
+	})
+}

@@ -9,6 +9,7 @@
 package agent
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -24,6 +25,9 @@ import (
 type Instance struct {
 	Name string // unique; the label haproxy in metrics
 	Conn slots.Conn
+	// Socket is where it is reached, the same for all ways to write one; "": as Conn says. Two
+	// instances with the same one are one HAProxy, whatever they are called.
+	Socket string
 	// Query asks the same HAProxy for people; nil if that cannot be done.
 	Query Querier
 	// Maps keeps the slot map of the same HAProxy; nil if none is kept.
@@ -34,6 +38,9 @@ type Instance struct {
 	// is the same goes on over a [Agent.Reconfigure].
 	Key string
 }
+
+// socket is where it is reached.
+func (i Instance) socket() string { return cmp.Or(i.Socket, i.Conn.String()) }
 
 // A Feed is one source of a backend.
 type Feed struct {

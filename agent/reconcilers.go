@@ -14,7 +14,7 @@ import (
 func (a *Agent) newReconciler(in *instance, report func(reconciler.Report)) *reconciler.Reconciler {
 	o := reconciler.Options{
 		Name: in.Name, Conn: in.Conn, StateFile: in.StateFile, Process: in.last.Process,
-		Backends: map[string]reconciler.Known{}, Report: report, Before: a.writers[in.Conn.String()],
+		Backends: map[string]reconciler.Known{}, Report: report, Before: a.writers[in.socket()],
 	}
 	for name, at := range in.backends {
 		o.Backends[name] = reconciler.Known{Externals: at.Externals, Prefix: at.Prefix, Ready: at.Undecided, Seen: at.Seen}
@@ -29,7 +29,7 @@ func (a *Agent) startReconciler(ctx context.Context, in *instance) {
 		a.post(ctx, func(context.Context) { a.onReport(in, report) })
 	})
 	r.Set(a.spec(in, time.Now()))
-	in.reconciler, a.writers[in.Conn.String()] = r, r
+	in.reconciler, a.writers[in.socket()] = r, r
 	a.group.Go(func() { r.Run(ctx) })
 }
 

@@ -150,16 +150,18 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 		in := a.instance(n.Name)
 		if in == nil || in.Key != n.Key {
 			var before *instance
-			known := a.stored.known(n, next, true)
+			var known storedInstance
 			if from >= 0 { // what it is now, and not what was at the socket once
 				before = a.instances[from]
 				known = a.stored.instance(before.Name)
+			} else {
+				known = a.stored.known(n, next, true)
 			}
 			in = a.newInstance(n, known, opts.Backends)
 			for _, at := range in.backends {
 				at.corrected = before == nil // what is there by now, somebody may have put there
 			}
-			if socket := n.Conn.String(); before != nil && (a.writers[socket] == nil || a.writers[socket].Ended()) {
+			if socket := n.socket(); before != nil && (a.writers[socket] == nil || a.writers[socket].Ended()) {
 				a.writers[socket] = before.reconciler // of the same HAProxy at another socket
 			}
 			start = append(start, in)
@@ -196,14 +198,14 @@ func (a *Agent) changeInstances(opts Options) (start []*instance) {
 // the one with its socket, whatever that is called so far, else the one with its name.
 func pairInstances(before []*instance, next []Instance) []int {
 	return pair(before, next,
-		func(in *instance, n Instance) bool { return in.Conn.String() == n.Conn.String() },
+		func(in *instance, n Instance) bool { return in.socket() == n.socket() },
 		func(in *instance, n Instance) bool { return in.Name == n.Name },
 	)
 }
 
 // isAt reports of an instance whether it is reached at a socket.
 func isAt(socket string) func(Instance) bool {
-	return func(in Instance) bool { return in.Conn.String() == socket }
+	return func(in Instance) bool { return in.socket() == socket }
 }
 
 // nameIn is the name of the one of next that goes on from in, one of before; "" if none does.

@@ -117,12 +117,15 @@ func (a *Agent) changeReloads(ctx context.Context, next []Reload) {
 
 // pairReloads returns for each of next the index of the one in known that it goes on from, -1 for
 // none: the one with its file and name, else with its file, else with its name, if that was
-// configured until now. What the release before stored has no file, and goes by its name.
+// configured until now and its file is of none of next. What the release before stored has no file, and goes by its name.
 func pairReloads(known []*reloading, next []Reload) []int {
+	gone := func(file string) bool {
+		return !slices.ContainsFunc(next, func(n Reload) bool { return n.File == file })
+	}
 	return pair(known, next,
 		func(r *reloading, n Reload) bool { return r.File == n.File && r.Name == n.Name },
 		func(r *reloading, n Reload) bool { return r.File == n.File && r.File != "" },
-		func(r *reloading, n Reload) bool { return r.Name == n.Name && (r.File == "" || !r.former) },
+		func(r *reloading, n Reload) bool { return r.Name == n.Name && (r.File == "" || !r.former && gone(r.File)) },
 	)
 }
 

@@ -127,6 +127,7 @@ func TestPairReloads(t *testing.T) {
 		{"another file in the place of one that was taken out", []Reload{is("a", "/a")}, 1, []Reload{is("a", "/new")}, []int{-1}},
 		{"its own goes before its name", []Reload{is("a", "/new"), is("a", "/a")}, 1, []Reload{is("a", "/a")}, []int{1}},
 		{"one with the same file is there before", []Reload{is("b", "/a")}, 0, []Reload{is("a", "/a"), is("b", "/a")}, []int{-1, 0}},
+		{"another file beside its own, which another one has", []Reload{is("x", "/a"), is("y", "/a")}, 1, []Reload{is("y", "/a"), is("x", "/new")}, []int{1, -1}},
 		{"of the release before", []Reload{is("a", ""), is("b", "")}, 0, []Reload{is("a", "/a"), is("b", "")}, []int{0, 1}},
 		{"of the release before, and taken out", []Reload{is("a", "")}, 1, []Reload{is("a", "/a")}, []int{0}},
 	} {

@@ -141,7 +141,7 @@ func (s stored) reached(socket string) storedInstance {
 // called, or else of the one with its name, unless that is another one now. went says that it was
 // not configured any more: who comes under its name at another socket is another one, too.
 func (s stored) known(n Instance, next []Instance, went bool) storedInstance {
-	if known := s.reached(n.Conn.String()); known.Name != "" {
+	if known := s.reached(n.socket()); known.Name != "" {
 		return known
 	}
 	known := s.instance(n.Name)

@@ -112,7 +112,7 @@ func numberIn(name, prefix string) (int, bool) {
 // storeInstance returns what has to be stored of an instance.
 func (c *core) storeInstance(in *instance) storedInstance {
 	out := storedInstance{
-		Name: in.Name, Socket: in.Conn.String(), Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: maps.Clone(in.had),
+		Name: in.Name, Socket: in.socket(), Process: in.last.Process, Externals: map[string]map[string]storedExternal{}, Prefixes: map[string]string{}, Slots: maps.Clone(in.had),
 		Ready: map[string][]int{}, StandIns: map[string]map[int]netip.AddrPort{}, Unmanaged: map[string]placement.Unmanaged{},
 		seen: map[string]time.Time{},
 	}

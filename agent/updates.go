@@ -205,12 +205,15 @@ func (b *backend) say(feeds []*feed, answers []discovery.Update, now time.Time) 
 	for _, addr := range b.guard.WouldRemove() {
 		has, lacks, unknown := false, false, false
 		for _, f := range b.feeds {
+			if !f.used {
+				continue
+			}
 			says := guard.Nothing
-			if asked := read[f]; asked != nil && f.used {
+			if asked := read[f]; asked != nil {
 				says = asked(addr)
 			}
 			has, lacks = has || says == guard.Has, lacks || says == guard.Lacks
-			unknown = unknown || f.used && says == guard.Nothing && f.known.Listed(addr)
+			unknown = unknown || says == guard.Nothing && f.known.Listed(addr)
 		}
 		switch {
 		case has:

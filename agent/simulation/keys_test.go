@@ -90,7 +90,7 @@ var byVerb = map[string]string{
 	"Instances.Name": "other name", "Backends.Name": "without backend", "Backends.Prefix": "prefix", "Backends.Feeds.Name": "without feed",
 	"Backends.Feeds.Key": "new question", "Backends.Feeds.Source": "new question", "Backends.Guard.EmptyHold": "other rules", "Backends.Guard.RemovalHold": "other rules",
 	"Backends.Leave": "other leave", "Backends.Policy.Deny": "deny", "Backends.Dynamic": "other dynamic", "Backends.RepairExternal": "other repair",
-	"Instances.StateFile": "other state file", "Instances.Key": "other timeout", "Instances.Conn": "other socket", "Reloads.Key": "other template", "Reloads.Transaction": "other template",
+	"Instances.StateFile": "other state file", "Instances.Key": "other timeout", "Instances.Conn": "other socket", "Instances.Socket": "other socket", "Reloads.Key": "other template", "Reloads.Transaction": "other template",
 	"Reloads.Name": "other reload",
 }
 

@@ -71,7 +71,7 @@ func guardMutants() []mutant {
 			file: "agent/turnover.go", edits: []edit{{"s.Checked && s.Up && s.Since >= upProof ||", "s.Checked && s.Up ||"}},
 			tests: []unit{{"agent", "TestReplacementIsHeldUntilItWorks|TestTurnoverWaitsUntilOneIsUp"}}},
 		{rule: "The sources of a hold are asked that are in use", how: "those that stand by are asked, too, and hold it for ever", past: true,
-			file: "agent/updates.go", edits: []edit{{"asked != nil && f.used {", "asked != nil {"}, {"unknown || f.used && says", "unknown || says"}, {"\tfeeds := b.affected()\n", "\tfeeds := slices.Clone(b.feeds)\n"}},
+			file: "agent/updates.go", edits: []edit{{"if !f.used {\n\t\t\t\tcontinue", "if !f.used && false {\n\t\t\t\tcontinue"}, {"\tfeeds := b.affected()\n", "\tfeeds := slices.Clone(b.feeds)\n"}},
 			tests: []unit{{"agent", "TestFailbackEndsWithoutThoseWhoStoodIn"}}},
 		{rule: "An accept that comes late forgets nothing that is back", how: "what was shown is forgotten, there or not", past: true,
 			file: "agent/guard/accept.go", edits: []edit{{"g.past.forget(g.absent(addrs))", "g.past.forget(addrs)"}},

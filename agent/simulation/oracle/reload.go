@@ -113,9 +113,9 @@ func (o *Oracle) giveUp(at time.Time, before map[[2]string]bool) {
 	now := o.serving()
 	for where := range before {
 		in, b := o.instances[where[0]], o.backends[where[1]]
+		delete(in.slots, where[1])
 		switch {
 		case now[where]:
-			delete(in.slots, where[1])
 		case b.present && in.managed && in.looks.enough(at):
 			for _, s := range in.backends[where[1]] {
 				if b.owns(s.Name) && !s.Dynamic {

@@ -350,8 +350,10 @@ var onReload = []rule{
 		name: "shrunk", text: "with 7 slots of web, and had 8",
 		wrong: func(h *history) { h.configured(); h.Rendered(h.now, "edge", "web", 8, 7) },
 		right: func(h *history) { // where the backend is not filled nobody sees that there are more
-			h.conf.Instances = []string{"core"}
-			h.configured()
+			for _, at := range []string{"core", "edge", "core"} {
+				h.conf.Instances = []string{at}
+				h.configured()
+			}
 			h.Rendered(h.now, "edge", "web", 9, 8)
 		},
 	},

@@ -50,7 +50,7 @@ func Wire(cfg *config.Config, open systems) (Wiring, error) {
 func agentOptions(cfg *config.Config, w Wiring, log *slog.Logger, m *metrics.Metrics) agent.Options {
 	o := agent.Options{Timeout: cfg.Timeout, Poll: cfg.Poll, Resync: cfg.Resync, StateDir: cfg.StateDir, SlotMap: cfg.SlotMap, Folders: cfg.FolderPolicy, Log: log, Metrics: m}
 	for i, in := range cfg.Instances {
-		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.Clients[i], Query: w.Clients[i], Maps: w.Clients[i], Key: in.Key, StateFile: in.StateFile != ""})
+		o.Instances = append(o.Instances, agent.Instance{Name: in.Name, Conn: w.Clients[i], Socket: in.Real, Query: w.Clients[i], Maps: w.Clients[i], Key: in.Key, StateFile: in.StateFile != ""})
 	}
 	for i, b := range cfg.Backends {
 		o.Backends = append(o.Backends, agentBackend(b, w.Sources[i]))
