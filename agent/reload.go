@@ -125,7 +125,9 @@ func pairReloads(known []*reloading, next []Reload) []int {
 	return pair(known, next,
 		func(r *reloading, n Reload) bool { return r.File == n.File && r.Name == n.Name },
 		func(r *reloading, n Reload) bool { return r.File == n.File && r.File != "" },
-		func(r *reloading, n Reload) bool { return r.Name == n.Name && (r.File == "" || !r.former && gone(r.File)) },
+		func(r *reloading, n Reload) bool {
+			return r.Name == n.Name && (r.File == "" || !r.former && gone(r.File))
+		},
 	)
 }
 
